@@ -1,0 +1,201 @@
+//! The arguments as the user writes them: clap types and help texts. What they mean together with the terminal and
+//! the environment is decided in `options`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::exit_code::ExitCode;
+
+/// Proves that you can leave your cloud provider.
+///
+/// A playbook names buckets and databases. A run streams them to this machine, restores them, compares what was
+/// restored with what the provider holds, and leaves a bundle of evidence that stock tools verify. Nothing at the
+/// provider is written or deleted.
+#[derive(Debug, Parser)]
+#[command(name = "walkaway", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = exit_codes())]
+pub(super) struct Args {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct GlobalArgs {
+    /// Print results and errors only: no progress, no summary
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Log more on stderr; up to three times. RUST_LOG decides when it is set
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// When to use colors. With `auto`: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+}
+
+/// When to use colors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Check a playbook without reaching out to anything
+    ///
+    /// Reports every problem at once, each with line, column and a hint.
+    Check(PlaybookArg),
+    /// Print a playbook as it is understood, as JSON
+    ///
+    /// Every default is filled in. References such as env:NAME stay references: no secret is printed.
+    Explain(PlaybookArg),
+    /// Show what a run would carry out; moves nothing
+    ///
+    /// Lists buckets and databases at the provider and counts them. Nothing is written there or here.
+    Plan(PlanArgs),
+    /// Carry out, restore, compare, and leave a bundle of evidence
+    ///
+    /// Prints one line on stdout: the bundle's path. Progress and summary go to stderr. Ctrl-C stops in order; such a
+    /// run goes on with `walkaway resume`.
+    Run(RunArgs),
+    /// Go on with a run that was interrupted or stopped
+    ///
+    /// What is finished is not done again. A database whose snapshot was lost starts again.
+    Resume(ResumeArgs),
+    /// Check a bundle, offline
+    ///
+    /// Checks every file against the manifests, the journal's chain, and whether result, journal and evidence tell
+    /// the same story. An intact bundle gives exit code 0 whatever the verdict of the run that it records.
+    Verify(VerifyArgs),
+    /// Print the JSON Schema of the playbook or of the result
+    Schema(SchemaArgs),
+    /// Look whether this machine is ready for a run
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    ///
+    /// For bash: walkaway completions bash > ~/.local/share/bash-completion/completions/walkaway
+    Completions(CompletionsArgs),
+}
+
+/// A playbook.
+#[derive(Debug, clap::Args)]
+pub(super) struct PlaybookArg {
+    /// The playbook, a YAML file
+    pub playbook: PathBuf,
+}
+
+/// NDJSON instead of text.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct JsonArg {
+    /// Print NDJSON on stdout, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `plan`.
+#[derive(Debug, clap::Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    pub playbook: PlaybookArg,
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `run`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub playbook: PlaybookArg,
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `resume`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ResumeArgs {
+    /// The run's directory, as `walkaway run` printed it
+    pub run: PathBuf,
+    /// Do no more work: seal the run as it stands; what was not done is NOT RUN
+    #[arg(long)]
+    pub seal: bool,
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `verify`.
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyArgs {
+    /// The bundle's directory
+    pub bundle: PathBuf,
+    /// Also read the restored data again, on disk and in the target database, and compare it with the bundle
+    #[arg(long)]
+    pub restored: bool,
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `schema`.
+#[derive(Debug, clap::Args)]
+pub(super) struct SchemaArgs {
+    /// Of what
+    #[arg(value_enum, default_value_t = SchemaOf::Playbook)]
+    pub of: SchemaOf,
+}
+
+/// Which schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// The playbook
+    Playbook,
+    /// The bundle's result.json
+    Result,
+}
+
+/// `doctor`.
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorArgs {
+    /// Also look at what this playbook needs
+    pub playbook: Option<PathBuf>,
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `completions`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+fn exit_codes() -> String {
+    let lines: Vec<String> = ExitCode::ALL.iter().map(|code| format!("  {code}")).collect();
+    format!("Exit codes:\n{}", lines.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_lists_every_exit_code() {
+        let help = Args::command().render_long_help().to_string();
+        assert!(ExitCode::ALL.iter().all(|code| help.contains(&format!("\n  {code}"))), "{help}");
+    }
+}

@@ -1,0 +1,166 @@
+//! The monitor for terminals: one line with a bar for each asset, findings above them as they come.
+
+use std::sync::Mutex;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+
+use super::{
+    console::{Screen, lock},
+    pace::{Pace, Throttle},
+    plain::ahead,
+    story::{Story, bytes_extent, percent, phase_word},
+    style::{Paint, Style},
+};
+use crate::{
+    clock::Stopwatch,
+    event::{Event, Monitor, Phase, Progress},
+    finding::printable,
+};
+
+/// A bar takes a new value at most this often.
+const REDRAW_MS: u64 = 100;
+const BAR: &str = "{prefix}  {bar:14.cyan/dim}  {wide_msg}";
+const BAR_WITHOUT_COLOR: &str = "{prefix}  {bar:14}  {wide_msg}";
+const NO_BAR: &str = "{prefix}  {wide_msg}";
+
+/// Bars on stderr.
+pub(super) struct Bars {
+    screen: Screen,
+    style: Style,
+    watch: Stopwatch,
+    drawn: Mutex<Drawn>,
+}
+
+struct Drawn {
+    story: Story,
+    throttle: Throttle,
+    lines: Vec<Line>,
+}
+
+/// An asset's line.
+struct Line {
+    asset: String,
+    phase: Phase,
+    pace: Pace,
+    bar: ProgressBar,
+}
+
+impl Bars {
+    pub(super) fn new(screen: Screen, style: Style) -> Self {
+        let drawn = Drawn { story: Story::new(style), throttle: Throttle::eager(REDRAW_MS), lines: Vec::new() };
+        Bars { screen, style, watch: Stopwatch::start(), drawn: Mutex::new(drawn) }
+    }
+}
+
+impl Monitor for Bars {
+    fn fact(&self, at: Timestamp, event: &Event) {
+        let mut drawn = lock(&self.drawn);
+        drawn.story.hear(at, event);
+        let alarms = drawn.story.alarms(event);
+        self.screen.lines(&alarms);
+        match event {
+            Event::AssetStarted { asset, .. } => {
+                drawn.line(self, asset);
+            }
+            Event::AssetDone { asset, verdict, .. } => {
+                let done = drawn.story.done(at, asset, *verdict);
+                drawn.line(self, asset).finish(&done);
+            }
+            Event::AssetStopped { asset, .. } => {
+                drawn.line(self, asset).finish(&self.style.paint(Paint::Warn, "stopped"));
+            }
+            _ => {}
+        }
+    }
+
+    fn progress(&self, progress: &Progress) {
+        let now_ms = self.watch.elapsed_ms();
+        let mut drawn = lock(&self.drawn);
+        if drawn.throttle.passes(&progress.asset, now_ms) {
+            let items = drawn.story.items_extent(progress);
+            drawn.line(self, &progress.asset).show(progress, now_ms, &items);
+        }
+    }
+}
+
+impl Drawn {
+    fn line(&mut self, bars: &Bars, asset: &str) -> &mut Line {
+        if let Some(place) = self.lines.iter().position(|line| line.asset == asset) {
+            return &mut self.lines[place];
+        }
+        let bar = bars.screen.add_bar();
+        bar.set_style(look(if bars.style.color { BAR } else { BAR_WITHOUT_COLOR }));
+        self.lines.push(Line { asset: asset.to_owned(), phase: Phase::Transfer, pace: Pace::default(), bar });
+        self.align();
+        let last = self.lines.len() - 1;
+        &mut self.lines[last]
+    }
+
+    /// All names as wide as the widest.
+    fn align(&self) {
+        let width = self.lines.iter().map(|line| line.asset.chars().count()).max().unwrap_or(0);
+        for line in &self.lines {
+            line.bar.set_prefix(format!("{:<width$}", printable(&line.asset)));
+        }
+    }
+}
+
+impl Line {
+    /// What matters most stands first: a narrow terminal cuts the end off.
+    fn show(&mut self, progress: &Progress, now_ms: u64, items: &str) {
+        if self.phase != progress.phase {
+            (self.phase, self.pace) = (progress.phase, Pace::default());
+        }
+        self.pace.note(now_ms, progress.bytes);
+        let (phase, percent) = (phase_word(progress.phase), percent(progress));
+        let (bytes, ahead) = (bytes_extent(progress), ahead(&self.pace, progress));
+        self.bar.set_length(100);
+        self.bar.set_position(percent);
+        self.bar.set_message(format!("{phase:<8} {percent:>3} %  {bytes:<19}  {ahead:<21}  {items}"));
+    }
+
+    fn finish(&self, word: &str) {
+        self.bar.set_style(look(NO_BAR));
+        self.bar.abandon_with_message(word.to_owned());
+    }
+}
+
+/// A template that doesn't parse would be a slip in this file; the test below finds it.
+fn look(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉▊▋▌▍▎▏ ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cli::console::tests::Captured, digest::Sha256Digest, event::AssetKind, finding::Verdict};
+
+    #[test]
+    fn the_templates_parse() {
+        for template in [BAR, BAR_WITHOUT_COLOR, NO_BAR] {
+            assert!(ProgressStyle::with_template(template).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_line_shows_progress_and_ends_with_the_verdict() {
+        let bars = Bars::new(Screen::to(Captured::default(), false), Style::default());
+        let epoch = Timestamp::UNIX_EPOCH;
+        bars.fact(epoch, &Event::AssetStarted { asset: "files".into(), kind: AssetKind::S3 });
+        let asset = "files".to_owned();
+        bars.progress(&Progress {
+            asset,
+            phase: Phase::Verify,
+            items: 1,
+            items_total: 2,
+            bytes: 1024,
+            bytes_total: 2048,
+        });
+        let message = || lock(&bars.drawn).lines[0].bar.message();
+        assert_eq!(message(), "verify    50 %  1.0 KiB / 2.0 KiB                           1 / 2 objects");
+        let outcome_sha256 = Sha256Digest([0; 32]);
+        bars.fact(epoch, &Event::AssetDone { asset: "files".into(), verdict: Verdict::Pass, outcome_sha256 });
+        assert_eq!(message(), "PASS in 0 ms");
+    }
+}

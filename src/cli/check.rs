@@ -1,0 +1,21 @@
+//! `walkaway check`: says that a playbook is valid, or everything that is wrong with it. Reaches out to nothing.
+
+use super::{
+    args::PlaybookArg,
+    console::Console,
+    style::{count, near},
+};
+use crate::{clock, engine::EngineError, exit_code::ExitCode, finding::printable, playbook::Playbook};
+
+/// Checks.
+pub(super) fn check(console: &Console, args: &PlaybookArg) -> Result<ExitCode, EngineError> {
+    let playbook = Playbook::read(&args.playbook)?.playbook;
+    let assets = count(playbook.assets().len() as u64, "asset", "assets");
+    console.remark(&format!("{} is valid: {assets}", printable(&near(&args.playbook))));
+    let today = clock::today();
+    for exclusion in playbook.exclusions().iter().filter(|exclusion| exclusion.expired(today)) {
+        let selector = printable(&exclusion.selector.to_string());
+        console.remark(&format!("the exclusion of {selector} ended on {}: a run will find that", exclusion.until));
+    }
+    Ok(ExitCode::Verified)
+}

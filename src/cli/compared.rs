@@ -1,0 +1,82 @@
+//! What was compared, in a few words. Reads the checks of a result; decides nothing.
+
+use super::style::{count, of, thousands};
+use crate::{
+    event::AssetKind,
+    evidence::result::{AssetResult, Check},
+};
+
+/// For the summary: `3,012 of 3,012 objects read back`, `1,000,000 rows in 11 tables, 87 catalog objects`.
+pub(super) fn of_asset(asset: &AssetResult) -> String {
+    let parts = match asset.kind {
+        AssetKind::S3 => vec![objects(asset)],
+        AssetKind::Postgres => vec![rows(asset), catalog(asset)],
+    };
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+}
+
+fn check<'a>(asset: &'a AssetResult, name: &str) -> Option<&'a Check> {
+    asset.checks.iter().find(|check| check.name == name)
+}
+
+fn objects(asset: &AssetResult) -> Option<String> {
+    let check = check(asset, "objects")?;
+    Some(format!("{} objects read back{}", of(check.compared, check.expected), differing(check)))
+}
+
+fn rows(asset: &AssetResult) -> Option<String> {
+    let check = check(asset, "digest").or_else(|| check(asset, "rows"))?;
+    let tables = match check.compared == check.expected {
+        true => format!("{} in {}", count(asset.items, "row", "rows"), count(check.compared, "table", "tables")),
+        false => format!("{} tables", of(check.compared, check.expected)),
+    };
+    Some(format!("{tables}{}", differing(check)))
+}
+
+fn catalog(asset: &AssetResult) -> Option<String> {
+    let check = check(asset, "catalog")?;
+    let objects = match check.compared == check.expected {
+        true => count(check.compared, "catalog object", "catalog objects"),
+        false => format!("{} catalog objects", of(check.compared, check.expected)),
+    };
+    Some(format!("{objects}{}", differing(check)))
+}
+
+/// ` (2 differ)`.
+fn differing(check: &Check) -> String {
+    match check.compared.saturating_sub(check.equal) {
+        0 => String::new(),
+        1 => " (1 differs)".to_owned(),
+        number => format!(" ({} differ)", thousands(number)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::sample;
+
+    fn with(place: usize, checks: &[(&str, u64, u64, u64)]) -> String {
+        let mut asset = sample::result().assets.swap_remove(place);
+        let check = |&(name, expected, compared, equal): &(&str, u64, u64, u64)| {
+            sample::check(name, [expected, compared, equal])
+        };
+        asset.checks = checks.iter().map(check).collect();
+        of_asset(&asset)
+    }
+
+    #[test]
+    fn gaps_and_differences_are_named() {
+        assert_eq!(with(0, &[("objects", 10, 9, 7)]), "9 of 10 objects read back (2 differ)");
+        assert_eq!(
+            with(1, &[("digest", 11, 9, 9), ("catalog", 87, 87, 86)]),
+            "9 of 11 tables, 87 catalog objects (1 differs)"
+        );
+    }
+
+    #[test]
+    fn no_check_is_nothing() {
+        assert_eq!((with(0, &[]), with(1, &[])), ("nothing".to_owned(), "nothing".to_owned()));
+    }
+}

@@ -1,0 +1,96 @@
+//! The command line: arguments, one short function per command, the terminal.
+//!
+//! Results go to stdout, everything for the person to stderr. Decides nothing about verdicts; exit codes come from the
+//! engine's outcome.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `args`, `options` | the arguments as written; what they come to with terminal and environment |
+//! | `check`, `explain`, `plan`, `run`, `verify`, `schema`, `doctor`, `completions` | a command each |
+//! | `console` | stdout and stderr, and the bars' place between the lines |
+//! | `terminal`, `bars`, `plain`, `ndjson` | the monitors |
+//! | `story`, `pace` | facts as lines; how fast and how often |
+//! | `summary`, `compared`, `failure` | how a run ended; what was compared; errors and hints |
+//! | `style`, `table` | colors, numbers, columns |
+//! | `work`, `logging` | the runtime and the signals; the log |
+
+use std::ffi::OsString;
+
+use clap::Parser;
+
+use crate::{engine::EngineError, exit_code::ExitCode};
+
+mod args;
+mod bars;
+mod check;
+mod compared;
+mod completions;
+mod console;
+mod doctor;
+mod explain;
+mod failure;
+mod logging;
+mod ndjson;
+mod options;
+mod pace;
+mod plain;
+mod plan;
+mod run;
+#[cfg(test)]
+mod sample;
+mod schema;
+mod story;
+mod style;
+mod summary;
+mod table;
+mod terminal;
+mod verify;
+mod work;
+
+use args::{Args, Command};
+use console::Console;
+use options::{Options, Surroundings};
+
+/// Runs the command line and returns what the process tells its caller.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(answer) => return answer_without_work(&answer),
+    };
+    let console = Console::new(Options::new(&args.global, Surroundings::of_process()));
+    logging::start(&console);
+    let code = dispatch(&console, &args.command).unwrap_or_else(|error| fail(&console, &error));
+    finish(&console, code)
+}
+
+/// Help, the version, or what is wrong with the arguments. Nothing is left to do if it cannot be printed.
+fn answer_without_work(answer: &clap::Error) -> ExitCode {
+    let _ = answer.print();
+    if answer.use_stderr() { ExitCode::Invalid } else { ExitCode::Verified }
+}
+
+fn dispatch(console: &Console, command: &Command) -> Result<ExitCode, EngineError> {
+    match command {
+        Command::Check(args) => check::check(console, args),
+        Command::Explain(args) => explain::explain(console, args),
+        Command::Plan(args) => plan::plan(console, args),
+        Command::Run(args) => run::run(console, args),
+        Command::Resume(args) => run::resume(console, args),
+        Command::Verify(args) => verify::verify(console, args),
+        Command::Schema(args) => schema::schema(console, args),
+        Command::Doctor(args) => doctor::doctor(console, args),
+        Command::Completions(args) => completions::completions(console, args),
+    }
+}
+
+fn fail(console: &Console, error: &EngineError) -> ExitCode {
+    console.screen.lines(&failure::lines(console.options.stderr, error));
+    error.exit_code()
+}
+
+/// A result that could not be printed is no success.
+fn finish(console: &Console, code: ExitCode) -> ExitCode {
+    let Some(error) = console.out.error() else { return code };
+    console.screen.lines(&failure::pair(console.options.stderr, &format!("cannot write to stdout: {error}"), None));
+    if code == ExitCode::Verified { ExitCode::NotVerified } else { code }
+}

@@ -1,0 +1,90 @@
+//! `walkaway run` and `walkaway resume`: start the engine with a monitor and a way to stop, then say how it ended.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    args::{ResumeArgs, RunArgs},
+    console::Console,
+    summary, terminal, work,
+};
+use crate::{
+    engine::{self, EngineError, RunEnd, RunOutcome},
+    event::Monitor,
+    exit_code::ExitCode,
+    interrupt::Interrupt,
+    playbook::Playbook,
+};
+
+/// Runs a playbook.
+pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineError> {
+    let loaded = Playbook::read(&args.playbook.playbook)?;
+    watched(console, args.json.json, |monitor, interrupt| engine::run(loaded, monitor, interrupt))
+}
+
+/// Goes on with a run.
+pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, EngineError> {
+    watched(console, args.json.json, |monitor, interrupt| engine::resume(&args.run, args.seal, monitor, interrupt))
+}
+
+fn watched<W>(
+    console: &Console,
+    json: bool,
+    work: impl FnOnce(Arc<dyn Monitor>, Interrupt) -> W,
+) -> Result<ExitCode, EngineError>
+where
+    W: Future<Output = Result<RunOutcome, EngineError>>,
+{
+    let (monitor, interrupt) = (terminal::monitor(console, json), Interrupt::default());
+    let outcome = work::block_on_interruptible(&console.screen, interrupt.clone(), work(monitor.clone(), interrupt));
+    console.screen.end_bars();
+    let outcome = outcome??;
+    report(console, json, &outcome);
+    Ok(outcome.exit_code())
+}
+
+fn report(console: &Console, json: bool, outcome: &RunOutcome) {
+    if !console.options.quiet {
+        console.screen.line("");
+        console.screen.lines(&summary::lines(console.options.stderr, outcome));
+    }
+    if json {
+        console.out.typed("result", &result_line(outcome));
+    } else {
+        console.out.path(&outcome.bundle);
+    }
+}
+
+/// The last line of `--json`.
+fn result_line(outcome: &RunOutcome) -> Value {
+    let (end, verdict, digest) = match &outcome.end {
+        RunEnd::Sealed { result, bundle_digest } => ("sealed", Some(result.verdict), Some(*bundle_digest)),
+        RunEnd::Stopped { .. } => ("stopped", None, None),
+        RunEnd::Interrupted => ("interrupted", None, None),
+    };
+    json!({
+        "bundle": outcome.bundle.to_string_lossy(),
+        "exit_code": outcome.exit_code().number(),
+        "end": end,
+        "verdict": verdict,
+        "bundle_digest": digest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::sample;
+
+    #[test]
+    fn the_last_line_tells_programs_how_it_ended() {
+        let line = result_line(&sample::sealed(sample::result()));
+        assert_eq!((&line["end"], &line["exit_code"], &line["verdict"]), (&json!("sealed"), &json!(0), &json!("PASS")));
+        let open = result_line(&RunOutcome { bundle: "evidence/a".into(), end: RunEnd::Interrupted });
+        assert_eq!(
+            (&open["end"], &open["exit_code"], &open["verdict"]),
+            (&json!("interrupted"), &json!(5), &json!(null))
+        );
+    }
+}

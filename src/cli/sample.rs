@@ -1,0 +1,97 @@
+//! A result for the tests of this folder.
+
+use crate::{
+    digest::{RowKey, Sha256Digest},
+    engine::{RunEnd, RunOutcome},
+    event::AssetKind,
+    evidence::result::{
+        AssetResult, Check, DatabaseResult, JournalHead, ObjectsResult, PlaybookRef, RunResult, Timings, Tool,
+    },
+    finding::Verdict,
+};
+
+const RUN: &str = "demo-20261123T223000Z";
+const DIGEST: Sha256Digest = Sha256Digest([7; 32]);
+
+pub(super) fn sealed(result: RunResult) -> RunOutcome {
+    let end = RunEnd::Sealed { result: Box::new(result), bundle_digest: DIGEST };
+    RunOutcome { bundle: format!("evidence/{RUN}").into(), end }
+}
+
+pub(super) fn check(name: &str, [expected, compared, equal]: [u64; 3]) -> Check {
+    Check { name: name.to_owned(), expected, compared, equal }
+}
+
+pub(super) fn result() -> RunResult {
+    RunResult {
+        result_version: 1,
+        run: RUN.into(),
+        playbook: PlaybookRef { id: "demo".into(), title: None, sha256: DIGEST },
+        tool: Tool { name: "walkaway".into(), version: "0.1.0".into(), binary_sha256: DIGEST },
+        host: "vault".into(),
+        started: "2026-11-23T22:30:00Z".into(),
+        ended: "2026-11-23T22:30:41Z".into(),
+        duration_ms: 41_000,
+        resumed: 0,
+        caller: None,
+        restored_to: "/srv/exit".into(),
+        verdict: Verdict::Pass,
+        assets: vec![files(), shop()],
+        exclusions: vec![],
+        findings: vec![],
+        thresholds: vec![],
+        not_proven: vec!["tags of objects".into()],
+        journal: JournalHead { lines: 153, head: DIGEST },
+    }
+}
+
+fn files() -> AssetResult {
+    let objects = ObjectsResult { listed: 3012, provider_confirmed: 3000, provider_unconfirmed: 12, mapped: 0 };
+    AssetResult {
+        id: "files".into(),
+        items: 3012,
+        bytes: 430 << 20,
+        checks: vec![check("objects", [3012; 3])],
+        objects: Some(objects),
+        ..bare(AssetKind::S3)
+    }
+}
+
+fn shop() -> AssetResult {
+    let database = DatabaseResult {
+        source_version: "16.4".into(),
+        target_version: "16.4".into(),
+        target_database: "shop".into(),
+        snapshot: "00000003-1".into(),
+        row_key: RowKey(DIGEST),
+        tables: 11,
+        excluded_tables: vec![],
+    };
+    AssetResult {
+        id: "shop".into(),
+        items: 1_000_000,
+        bytes: 96 << 20,
+        checks: vec![check("rows", [11; 3]), check("digest", [11; 3]), check("catalog", [87; 3])],
+        database: Some(database),
+        ..bare(AssetKind::Postgres)
+    }
+}
+
+fn bare(kind: AssetKind) -> AssetResult {
+    AssetResult {
+        id: String::new(),
+        kind,
+        source: "acme".into(),
+        verdict: Verdict::Pass,
+        directory: "acme".into(),
+        items: 0,
+        bytes: 0,
+        content_sha256: DIGEST,
+        checks: vec![],
+        controls: vec![],
+        timings: Timings { transfer_ms: 2_000, ..Timings::default() },
+        findings: vec![],
+        database: None,
+        objects: None,
+    }
+}

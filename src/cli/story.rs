@@ -1,0 +1,247 @@
+//! A run told in lines: which facts are worth one, and how they read. Remembers what a line needs from earlier facts
+//! (what an asset is, when it started, how many findings were told). Writes nothing.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::style::{Paint, Style, count, duration, rate, size, thousands};
+use crate::{
+    event::{AssetKind, Event, Phase, Progress},
+    finding::{Finding, Verdict, printable},
+};
+
+/// Findings of one asset that are told while the run goes on.
+const FINDINGS_TOLD_MAX: u64 = 20;
+
+/// What was heard so far.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    style: Style,
+    assets: HashMap<String, (AssetKind, Timestamp)>,
+    findings: HashMap<Option<String>, u64>,
+}
+
+impl Story {
+    /// A story that has not begun.
+    pub(super) fn new(style: Style) -> Self {
+        Story { style, ..Story::default() }
+    }
+
+    /// Remembers what later lines need. Comes before the fact is told.
+    pub(super) fn hear(&mut self, at: Timestamp, event: &Event) {
+        if let Event::AssetStarted { asset, kind } = event {
+            self.assets.entry(asset.clone()).or_insert((*kind, at));
+        }
+    }
+
+    /// Lines that nobody should miss, bars or not.
+    pub(super) fn alarms(&mut self, event: &Event) -> Vec<String> {
+        match event {
+            Event::Found { finding } => self.found(finding).into_iter().collect(),
+            Event::AssetDone { asset, .. } => self.untold(Some(asset)).into_iter().collect(),
+            Event::RunDone { .. } => self.untold(None).into_iter().collect(),
+            Event::AssetStopped { asset, reason } => vec![self.stopped(asset, reason)],
+            Event::ControlRan { asset, damage, found: false } => vec![self.blind(asset, damage)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The line for a fact that goes as it should, if it is worth one.
+    pub(super) fn news(&self, at: Timestamp, event: &Event) -> Option<String> {
+        match event {
+            Event::RunStarted { run, .. } => Some(format!("run {} started", printable(run))),
+            Event::RunResumed { .. } => Some("run goes on".to_owned()),
+            Event::CallerIdentified { arn, .. } => Some(format!("reading as {}", printable(arn))),
+            Event::Interrupted => Some("interrupted".to_owned()),
+            Event::RunDone { verdict, duration_ms, .. } => {
+                Some(format!("run ended {} in {}", self.style.verdict(*verdict), duration(*duration_ms)))
+            }
+            _ => asset_of(event).zip(self.asset_news(at, event)).map(|(id, text)| format!("{}: {text}", printable(id))),
+        }
+    }
+
+    fn asset_news(&self, at: Timestamp, event: &Event) -> Option<String> {
+        match event {
+            Event::AssetStarted { kind, .. } => Some(format!("started ({})", kind_word(*kind))),
+            Event::SnapshotTaken { server_version, .. } => {
+                Some(format!("snapshot taken, PostgreSQL {}", printable(server_version)))
+            }
+            Event::DatabaseCreated { database, .. } => Some(format!("restoring into database {}", printable(database))),
+            Event::AssetTransferred { asset, items, bytes, duration_ms } => {
+                Some(self.measured("transferred", asset, [*items, *bytes, *duration_ms]))
+            }
+            Event::AssetVerified { asset, items, bytes, duration_ms } => {
+                Some(self.measured("verified", asset, [*items, *bytes, *duration_ms]))
+            }
+            Event::AssetDone { asset, verdict, .. } => Some(self.done(at, asset, *verdict)),
+            _ => None,
+        }
+    }
+
+    fn measured(&self, word: &str, asset: &str, [items, bytes, duration_ms]: [u64; 3]) -> String {
+        let speed = rate(bytes, duration_ms).map(|rate| format!(" ({rate})")).unwrap_or_default();
+        format!("{word} {}, {} in {}{speed}", self.items(asset, items), size(bytes), duration(duration_ms))
+    }
+
+    /// `PASS in 4.1 s`.
+    pub(super) fn done(&self, at: Timestamp, asset: &str, verdict: Verdict) -> String {
+        let since = self.assets.get(asset).map(|(_, started)| at.as_millisecond() - started.as_millisecond());
+        let took = since.and_then(|ms| u64::try_from(ms).ok()).map(|ms| format!(" in {}", duration(ms)));
+        format!("{}{}", self.style.verdict(verdict), took.unwrap_or_default())
+    }
+
+    fn found(&mut self, finding: &Finding) -> Option<String> {
+        let told = self.findings.entry(finding.asset.clone()).or_default();
+        *told += 1;
+        (*told <= FINDINGS_TOLD_MAX).then(|| self.style.finding(finding))
+    }
+
+    fn untold(&mut self, asset: Option<&String>) -> Option<String> {
+        let more = self.findings.remove(&asset.cloned())?.checked_sub(FINDINGS_TOLD_MAX).filter(|more| *more > 0)?;
+        let of = asset.map(|asset| format!("{}: ", printable(asset))).unwrap_or_default();
+        Some(format!("{of}… and {} more, see result.json", thousands(more)))
+    }
+
+    fn stopped(&self, asset: &str, reason: &str) -> String {
+        format!("{}  {}: {}", self.style.paint(Paint::Warn, "stopped"), printable(asset), printable(reason))
+    }
+
+    fn blind(&self, asset: &str, damage: &str) -> String {
+        let missed = self.style.paint(Paint::Bad, "FAIL   ");
+        format!("{missed}  {}: the verifier missed planted damage: {}", printable(asset), printable(damage))
+    }
+
+    /// `3,012 objects`.
+    fn items(&self, asset: &str, items: u64) -> String {
+        let (one, many) = self.nouns(asset);
+        count(items, one, many)
+    }
+
+    fn nouns(&self, asset: &str) -> (&'static str, &'static str) {
+        match self.assets.get(asset).map(|(kind, _)| kind) {
+            Some(AssetKind::S3) => ("object", "objects"),
+            Some(AssetKind::Postgres) => ("row", "rows"),
+            None => ("item", "items"),
+        }
+    }
+
+    /// `1,532 / 3,012 objects`.
+    pub(super) fn items_extent(&self, progress: &Progress) -> String {
+        let total = self.items(&progress.asset, progress.items_total.max(progress.items));
+        format!("{} / {total}", thousands(progress.items))
+    }
+}
+
+/// `224 MiB / 430 MiB`, or nothing where there are no bytes.
+pub(super) fn bytes_extent(progress: &Progress) -> String {
+    match progress.bytes_total {
+        0 => String::new(),
+        total => format!("{} / {}", size(progress.bytes), size(total.max(progress.bytes))),
+    }
+}
+
+/// How far along, in whole percent; by bytes, or by items where there are no bytes.
+pub(super) fn percent(progress: &Progress) -> u64 {
+    let (part, whole) = match progress.bytes_total {
+        0 => (progress.items, progress.items_total),
+        total => (progress.bytes, total),
+    };
+    let percent = u128::from(part.min(whole)) * 100 / u128::from(whole.max(1));
+    u64::try_from(percent).unwrap_or(100)
+}
+
+/// The phase, as a word.
+pub(super) fn phase_word(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Transfer => "transfer",
+        Phase::Rebuild => "rebuild",
+        Phase::Verify => "verify",
+    }
+}
+
+/// What an asset is, in a word.
+pub(super) fn kind_word(kind: AssetKind) -> &'static str {
+    match kind {
+        AssetKind::S3 => "bucket",
+        AssetKind::Postgres => "database",
+    }
+}
+
+fn asset_of(event: &Event) -> Option<&str> {
+    match event {
+        Event::AssetStarted { asset, .. }
+        | Event::SnapshotTaken { asset, .. }
+        | Event::DatabaseCreated { asset, .. }
+        | Event::AssetTransferred { asset, .. }
+        | Event::AssetVerified { asset, .. }
+        | Event::AssetDone { asset, .. } => Some(asset),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{digest::Sha256Digest, finding::FindingKind};
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millisecond(ms).expect("in range")
+    }
+
+    fn begun() -> Story {
+        let mut story = Story::default();
+        story.hear(at(0), &Event::AssetStarted { asset: "files".into(), kind: AssetKind::S3 });
+        story
+    }
+
+    #[test]
+    fn facts_read_as_lines() {
+        let story = begun();
+        let moved = Event::AssetTransferred { asset: "files".into(), items: 3012, bytes: 430 << 20, duration_ms: 2000 };
+        assert_eq!(
+            story.news(at(1), &moved).as_deref(),
+            Some("files: transferred 3,012 objects, 430 MiB in 2.0 s (215 MiB/s)")
+        );
+        let outcome_sha256 = Sha256Digest([0; 32]);
+        let done = Event::AssetDone { asset: "files".into(), verdict: Verdict::Pass, outcome_sha256 };
+        assert_eq!(story.news(at(4_100), &done).as_deref(), Some("files: PASS in 4.1 s"));
+    }
+
+    #[test]
+    fn units_are_not_news() {
+        let receipt_sha256 = Sha256Digest([0; 32]);
+        let unit = Event::UnitDone { asset: "a".into(), unit: "1".into(), items: 1, bytes: 1, receipt_sha256 };
+        assert_eq!((begun().news(at(0), &unit), begun().alarms(&unit)), (None, vec![]));
+    }
+
+    #[test]
+    fn findings_are_told_up_to_a_number() {
+        let mut story = begun();
+        let found = Event::Found { finding: Finding::of("files", FindingKind::ObjectDigest, "k", "") };
+        let told: usize = (0..25).map(|_| story.alarms(&found).len()).sum();
+        let outcome_sha256 = Sha256Digest([0; 32]);
+        let done = Event::AssetDone { asset: "files".into(), verdict: Verdict::Fail, outcome_sha256 };
+        assert_eq!(told, 20);
+        assert_eq!(story.alarms(&done), ["files: … and 5 more, see result.json"]);
+        assert_eq!(story.alarms(&done), Vec::<String>::new());
+    }
+
+    #[test]
+    fn estimates_that_were_too_low_do_not_pass_the_whole() {
+        let progress = |bytes, bytes_total| Progress {
+            asset: "files".into(),
+            phase: Phase::Transfer,
+            items: 3,
+            items_total: 4,
+            bytes,
+            bytes_total,
+        };
+        assert_eq!([percent(&progress(5, 4)), percent(&progress(0, 0)), percent(&progress(1, 2))], [100, 75, 50]);
+        assert_eq!(bytes_extent(&progress(2048, 1024)), "2.0 KiB / 2.0 KiB");
+        assert_eq!(
+            (bytes_extent(&progress(0, 0)), begun().items_extent(&progress(0, 0))),
+            (String::new(), "3 / 4 objects".to_owned())
+        );
+    }
+}

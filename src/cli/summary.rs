@@ -1,0 +1,215 @@
+//! What a person reads in ten seconds when a run has ended: the verdict, what was compared, what was found, what is
+//! not proven, where the bundle is, and the next command. All of it from the outcome; nothing is measured here.
+
+use std::{cmp::Reverse, path::Path};
+
+use super::{
+    compared,
+    failure::hint,
+    style::{Paint, Style, count, duration, near, of, rate, shell_word, size, thousands},
+    table::{self, Cell, heading},
+};
+use crate::{
+    digest::Sha256Digest,
+    engine::{RunEnd, RunOutcome, StoppedAsset},
+    evidence::result::{AssetResult, ObjectsResult, RunResult},
+    finding::{Finding, Verdict, printable},
+};
+
+/// Findings that the summary repeats.
+const FINDINGS_SHOWN_MAX: usize = 10;
+
+/// The lines of the summary.
+pub(super) fn lines(style: Style, outcome: &RunOutcome) -> Vec<String> {
+    match &outcome.end {
+        RunEnd::Sealed { result, bundle_digest } => sealed(style, &outcome.bundle, result, *bundle_digest),
+        RunEnd::Stopped { assets } => stopped(style, &outcome.bundle, assets),
+        RunEnd::Interrupted => vec![format!("interrupted; {}", go_on(&outcome.bundle))],
+    }
+}
+
+fn sealed(style: Style, bundle: &Path, result: &RunResult, digest: Sha256Digest) -> Vec<String> {
+    let verdict = style.verdict(result.verdict);
+    let first = format!("{verdict}  {}  in {}", printable(&result.run), duration(result.duration_ms));
+    let parts = [vec![first], assets(style, result), findings(style, result), facts(style, bundle, result, digest)];
+    paragraphs(parts)
+}
+
+/// Parts with an empty line between; empty parts leave none.
+fn paragraphs<const N: usize>(parts: [Vec<String>; N]) -> Vec<String> {
+    let parts: Vec<Vec<String>> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(&String::new())
+}
+
+fn indented(lines: Vec<String>) -> Vec<String> {
+    lines.into_iter().map(|line| format!("  {line}")).collect()
+}
+
+fn assets(style: Style, result: &RunResult) -> Vec<String> {
+    let mut rows = vec![heading(["asset", "verdict", "compared", "bytes", "rate"])];
+    rows.extend(result.assets.iter().map(asset));
+    indented(table::lines(style, &rows))
+}
+
+fn asset(asset: &AssetResult) -> Vec<Cell> {
+    vec![
+        printable(&asset.id).into(),
+        Cell::painted(asset.verdict.to_string(), Paint::of_verdict(asset.verdict)),
+        compared::of_asset(asset).into(),
+        size(asset.bytes).into(),
+        rate(asset.bytes, asset.timings.transfer_ms).unwrap_or_else(|| "–".to_owned()).into(),
+    ]
+}
+
+/// The heaviest findings.
+fn findings(style: Style, result: &RunResult) -> Vec<String> {
+    let mut findings: Vec<&Finding> = result.all_findings().collect();
+    findings.sort_by_key(|finding| Reverse(finding.kind.severity()));
+    let shown = findings.iter().take(FINDINGS_SHOWN_MAX).map(|finding| style.finding(finding));
+    let mut lines: Vec<String> = shown.collect();
+    let more = findings.len().saturating_sub(FINDINGS_SHOWN_MAX);
+    if more > 0 {
+        lines.push(format!("… and {} more, see result.json", thousands(more as u64)));
+    }
+    indented(lines)
+}
+
+fn facts(style: Style, bundle: &Path, result: &RunResult, digest: Sha256Digest) -> Vec<String> {
+    let path = printable(&near(bundle));
+    let facts = [
+        ("provider", provider_confirmed(result)),
+        ("mapped", mapped(result)),
+        ("left out", left_out(result)),
+        ("not proven", not_proven(result)),
+        ("bundle", Some(path)),
+        ("digest", Some(digest.to_string())),
+        ("check", Some(format!("walkaway verify {}", shell_word(bundle)))),
+    ];
+    let told = facts.into_iter().filter_map(|(word, text)| Some((word, text?)));
+    let rows: Vec<Vec<Cell>> = told.map(|(word, text)| vec![Cell::painted(word, Paint::Faint), text.into()]).collect();
+    indented(table::lines(style, &rows))
+}
+
+/// The sum of one number over all buckets.
+fn objects(result: &RunResult, number: impl Fn(&ObjectsResult) -> u64) -> u64 {
+    result.assets.iter().filter_map(|asset| asset.objects.as_ref()).map(number).fold(0, u64::saturating_add)
+}
+
+fn provider_confirmed(result: &RunResult) -> Option<String> {
+    let confirmed = objects(result, |objects| objects.provider_confirmed);
+    let all = confirmed.saturating_add(objects(result, |objects| objects.provider_unconfirmed));
+    (all > 0).then(|| format!("{} objects confirmed by the provider's own checksum", of(confirmed, all)))
+}
+
+fn mapped(result: &RunResult) -> Option<String> {
+    let mapped = objects(result, |objects| objects.mapped);
+    let text = count(mapped, "object", "objects");
+    (mapped > 0).then(|| format!("{text} restored under another name, see the manifest"))
+}
+
+fn left_out(result: &RunResult) -> Option<String> {
+    let databases = result.assets.iter().filter_map(|asset| asset.database.as_ref());
+    let tables: usize = databases.map(|database| database.excluded_tables.len()).sum();
+    let exclusions = result.exclusions.len();
+    let parts = [(exclusions, "exclusion", "exclusions"), (tables, "table", "tables")];
+    let told =
+        parts.iter().filter(|(number, ..)| *number > 0).map(|(number, one, many)| count(*number as u64, one, many));
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| format!("{} by the playbook, see result.json", told.join(" and ")))
+}
+
+fn not_proven(result: &RunResult) -> Option<String> {
+    let number = result.not_proven.len() as u64;
+    (number > 0).then(|| format!("{}, see result.json", count(number, "statement", "statements")))
+}
+
+fn stopped(style: Style, bundle: &Path, assets: &[StoppedAsset]) -> Vec<String> {
+    let run = bundle.file_name().unwrap_or_default().to_string_lossy();
+    let first = format!("{}  {}  stopped", style.verdict(Verdict::NotRun), printable(&run));
+    let reasons = assets.iter().flat_map(|asset| stopped_asset(style, asset)).collect();
+    paragraphs([vec![first], indented(reasons), indented(vec![go_on(bundle)])])
+}
+
+fn stopped_asset(style: Style, asset: &StoppedAsset) -> Vec<String> {
+    let mut lines = vec![format!("{}: {}", printable(&asset.asset), printable(&asset.reason))];
+    lines.extend(asset.hint.as_deref().map(|text| hint(style, text)));
+    lines
+}
+
+fn go_on(bundle: &Path) -> String {
+    format!("go on with: walkaway resume {}", shell_word(bundle))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cli::sample, evidence::result::ExclusionResult, finding::FindingKind};
+
+    fn text(outcome: &RunOutcome) -> String {
+        lines(Style::default(), outcome).join("\n")
+    }
+
+    #[test]
+    fn a_pass_is_read_in_ten_seconds() {
+        let expected = "\
+PASS  demo-20261123T223000Z  in 41 s
+
+  asset  verdict  compared                                         bytes    rate
+  files  PASS     3,012 of 3,012 objects read back                 430 MiB  215 MiB/s
+  shop   PASS     1,000,000 rows in 11 tables, 87 catalog objects  96 MiB   48 MiB/s
+
+  provider    3,000 of 3,012 objects confirmed by the provider's own checksum
+  not proven  1 statement, see result.json
+  bundle      evidence/demo-20261123T223000Z
+  digest      0707070707070707070707070707070707070707070707070707070707070707
+  check       walkaway verify evidence/demo-20261123T223000Z";
+        assert_eq!(text(&sample::sealed(sample::result())), expected);
+    }
+
+    #[test]
+    fn the_heaviest_findings_come_first_and_the_rest_is_counted() {
+        let mut result = sample::result();
+        result.verdict = Verdict::Fail;
+        result.findings = vec![Finding::of_run(FindingKind::Deviation, "a note", "")];
+        let differs = |n: usize| Finding::of("files", FindingKind::ObjectDigest, format!("key {n}"), "");
+        result.assets[0].findings = (0..12).map(differs).collect();
+        let shown = findings(Style::default(), &result);
+        assert_eq!(shown[0], "  FAIL     files: object differs in content: key 0");
+        assert_eq!((shown.len(), shown[10].as_str()), (11, "  … and 3 more, see result.json"));
+    }
+
+    #[test]
+    fn what_is_left_out_is_said() {
+        let mut result = sample::result();
+        let exclusion = ExclusionResult {
+            pattern: "s3:logs-*".into(),
+            reason: "reproducible".into(),
+            owner: "sre".into(),
+            until: "2027-03-31".into(),
+            expired: false,
+        };
+        result.exclusions = vec![exclusion.clone(), exclusion];
+        assert_eq!(left_out(&result).as_deref(), Some("2 exclusions by the playbook, see result.json"));
+    }
+
+    #[test]
+    fn a_stopped_run_says_why_and_how_to_go_on() {
+        let shop =
+            StoppedAsset { asset: "shop".into(), reason: "cannot connect".into(), hint: Some("start it".into()) };
+        let outcome = RunOutcome { bundle: "evidence/demo-1".into(), end: RunEnd::Stopped { assets: vec![shop] } };
+        let expected = "\
+NOT RUN  demo-1  stopped
+
+  shop: cannot connect
+    hint: start it
+
+  go on with: walkaway resume evidence/demo-1";
+        assert_eq!(text(&outcome), expected);
+    }
+
+    #[test]
+    fn an_interrupted_run_says_how_to_go_on() {
+        let outcome = RunOutcome { bundle: "evidence/demo-1".into(), end: RunEnd::Interrupted };
+        assert_eq!(text(&outcome), "interrupted; go on with: walkaway resume evidence/demo-1");
+    }
+}

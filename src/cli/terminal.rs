@@ -1,0 +1,18 @@
+//! Which monitor hears of a run: programs get NDJSON, terminals bars, everything else lines, and who wants quiet gets
+//! nothing.
+
+use std::sync::Arc;
+
+use super::{bars::Bars, console::Console, ndjson::Ndjson, plain::Plain};
+use crate::event::{Monitor, Silent};
+
+/// The monitor for this console.
+pub(super) fn monitor(console: &Console, json: bool) -> Arc<dyn Monitor> {
+    let (screen, style) = (console.screen.clone(), console.options.stderr);
+    match console.options {
+        _ if json => Arc::new(Ndjson::new(console.out.clone())),
+        options if options.quiet => Arc::new(Silent),
+        options if options.bars => Arc::new(Bars::new(screen, style)),
+        _ => Arc::new(Plain::new(screen, style)),
+    }
+}

@@ -1,0 +1,76 @@
+//! Runs asynchronous work to its end, and turns signals into the wish to stop: the first one asks, the second one ends
+//! the process.
+
+use std::io;
+
+use tokio::{
+    runtime::{Builder, Runtime},
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+use super::console::Screen;
+use crate::{engine::EngineError, interrupt::Interrupt};
+
+/// What a shell sees of a process that SIGINT ended.
+const ENDED_BY_SIGNAL: i32 = 130;
+
+/// Work that nobody needs to stop in order: signals end the process as ever.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, EngineError> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(done)
+}
+
+/// Work that hears of the wish to stop.
+pub(super) fn block_on_interruptible<T>(
+    screen: &Screen,
+    interrupt: Interrupt,
+    work: impl Future<Output = T>,
+) -> Result<T, EngineError> {
+    let screen = screen.clone();
+    block_on(async move {
+        let (ctrl_c, terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        tokio::spawn(heed(ctrl_c, terminate, screen, interrupt));
+        Ok(work.await)
+    })?
+}
+
+fn runtime() -> Result<Runtime, EngineError> {
+    Builder::new_multi_thread().enable_all().build().map_err(|error| internal("cannot start threads", &error))
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, EngineError> {
+    signal(kind).map_err(|error| internal("cannot listen to signals", &error))
+}
+
+fn internal(what: &str, error: &io::Error) -> EngineError {
+    EngineError::Internal(format!("{what}: {error}"))
+}
+
+async fn heed(mut ctrl_c: Signal, mut terminate: Signal, screen: Screen, interrupt: Interrupt) {
+    either(&mut ctrl_c, &mut terminate).await;
+    interrupt.ask();
+    screen.line("stopping in order; once more ends at once");
+    either(&mut ctrl_c, &mut terminate).await;
+    screen.end_bars();
+    screen.line("ended at once");
+    std::process::exit(ENDED_BY_SIGNAL);
+}
+
+async fn either(ctrl_c: &mut Signal, terminate: &mut Signal) {
+    tokio::select! {
+        _ = ctrl_c.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_returns_what_it_made() {
+        assert_eq!(block_on(async { 7 }).ok(), Some(7));
+    }
+}

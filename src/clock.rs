@@ -1,0 +1,39 @@
+//! The only reader of time: wall-clock stamps for the record, a monotonic stopwatch for durations.
+//!
+//! The wall clock is the machine's own; nothing here says how well it is set.
+
+use std::time::{Duration, Instant};
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+/// The current time in UTC, to the millisecond: finer digits would suggest a precision that nobody vouches for.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+/// Today's date in UTC, for exclusions that end.
+pub fn today() -> Date {
+    TimeZone::UTC.to_datetime(now()).date()
+}
+
+/// Measures how long a phase took, unaffected by changes of the wall clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins to measure.
+    pub fn start() -> Self {
+        Stopwatch(Instant::now())
+    }
+
+    /// Time since the start.
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    /// Time since the start in whole milliseconds.
+    pub fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}

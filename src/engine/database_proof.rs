@@ -1,0 +1,158 @@
+//! The proof of one restored database: rows, digests, sequences, catalog and exports, the verifier's control, and the
+//! asset's evidence and result.
+
+use std::{fs, sync::Arc};
+
+use super::{stop::Stop, work::Work};
+use crate::{
+    clock::Stopwatch,
+    digest::RowKey,
+    event::{AssetKind, Phase},
+    evidence::{
+        self, EvidenceError,
+        result::{AssetResult, Control, DatabaseResult, ExcludedTable, Timings},
+    },
+    finding::{Finding, Verdict},
+    pg::{
+        catalog::{self, Catalog, DatabaseFacts, SequenceState},
+        name::Table,
+    },
+    playbook::{DatabaseCheck, DatabaseSpec},
+    restore::database::TargetDatabase,
+    transfer::{meter::Meter, receipt::TableReceipt},
+    verify::{
+        Comparison,
+        catalog::compare_catalogs,
+        control,
+        tables::{ReadBack, compare_sequences, compare_spools},
+    },
+};
+
+/// What was restored, and what the source was like.
+pub(crate) struct Restored<'a> {
+    pub work: &'a Work,
+    pub spec: &'a DatabaseSpec,
+    pub source_name: String,
+    pub snapshot: String,
+    pub facts: DatabaseFacts,
+    pub target_version: String,
+    pub database: TargetDatabase,
+    pub key: RowKey,
+    pub receipts: Vec<TableReceipt>,
+    pub sequences: Vec<SequenceState>,
+    pub catalog: Catalog,
+    pub excluded: Vec<ExcludedTable>,
+}
+
+impl Restored<'_> {
+    /// Compares everything and writes the asset's evidence; `findings` are those of the transfer.
+    pub fn prove(self, mut findings: Vec<Finding>, transfer_ms: u64, rebuild_ms: u64) -> Result<AssetResult, Stop> {
+        let watch = Stopwatch::start();
+        let comparisons = self.compare()?;
+        self.work.go_on()?;
+        let controls = self.plant_damage()?;
+        let verify_ms = watch.elapsed_ms();
+        let unread: u64 = findings.iter().filter(|finding| is_unread_table(finding)).count() as u64;
+        let mut checks = Vec::new();
+        for mut comparison in comparisons {
+            if matches!(comparison.check.name.as_str(), "rows" | "digest") {
+                comparison.check.expected += unread;
+            }
+            findings.extend(comparison.findings);
+            checks.push(comparison.check);
+        }
+        findings.extend(self.work.controls(&controls)?);
+        let evidence = self.write_evidence()?;
+        Ok(AssetResult {
+            id: self.work.asset.clone(),
+            kind: AssetKind::Postgres,
+            source: self.source_name.clone(),
+            verdict: Verdict::from_findings(&findings),
+            directory: self.work.asset.clone(),
+            items: evidence.rows,
+            bytes: evidence.bytes,
+            content_sha256: evidence.content_sha256,
+            checks,
+            controls,
+            timings: Timings { transfer_ms, rebuild_ms, verify_ms },
+            findings,
+            database: Some(self.summary(evidence.tables)),
+            objects: None,
+        })
+    }
+
+    fn compare(&self) -> Result<Vec<Comparison>, Stop> {
+        let asset = &self.work.asset;
+        let target = self.database.address();
+        let mut comparisons = self.read_back()?;
+        comparisons.push(compare_spools(asset, &self.work.root(), &self.receipts));
+        if self.spec.verify.contains(&DatabaseCheck::Sequences) {
+            comparisons.push(compare_sequences(asset, &self.sequences, target)?);
+        }
+        if self.spec.verify.contains(&DatabaseCheck::Catalog) {
+            let restored = catalog::definitions(&mut target.connect()?)?;
+            comparisons.push(compare_catalogs(asset, &self.catalog, &restored));
+        }
+        Ok(comparisons)
+    }
+
+    fn read_back(&self) -> Result<Vec<Comparison>, Stop> {
+        let meter = Arc::new(Meter::default());
+        let lines = |receipt: &TableReceipt| receipt.stream.bytes + receipt.stream.rows;
+        self.receipts.iter().for_each(|receipt| meter.expect(receipt.stream.rows, lines(receipt)));
+        let ticker = self.work.ticker(Phase::Verify, &meter);
+        let watch = Stopwatch::start();
+        let reader = ReadBack {
+            asset: &self.work.asset,
+            target: self.database.address(),
+            key: self.key,
+            parallel: self.spec.parallel,
+            meter: &meter,
+            interrupt: &self.work.interrupt,
+        };
+        let excluded: Vec<_> = self.excluded.iter().map(|table| table.table.clone()).collect();
+        let compared = reader.compare(&self.receipts, &excluded)?;
+        drop(ticker);
+        self.work.go_on()?;
+        let read = meter.read();
+        self.work.verified(read.items, read.bytes, watch.elapsed_ms())?;
+        Ok(vec![compared.rows, compared.digest])
+    }
+
+    /// The largest table that has rows serves for the control.
+    fn plant_damage(&self) -> Result<Vec<Control>, Stop> {
+        let target = self.database.address();
+        let tables = catalog::tables(&mut target.connect()?)?;
+        let has_rows = |table: &&Table| {
+            let name = table.name.to_string();
+            self.receipts.iter().any(|receipt| receipt.table == name && receipt.stream.rows > 0)
+        };
+        Ok(control::of_table(&self.work.asset, target, tables.iter().find(has_rows), self.key)?)
+    }
+
+    fn write_evidence(&self) -> Result<evidence::TablesEvidence, Stop> {
+        let directory = self.work.layout.asset_evidence(&self.work.asset);
+        fs::create_dir_all(&directory).map_err(|source| EvidenceError::Io {
+            action: "create",
+            path: directory.clone(),
+            source,
+        })?;
+        Ok(evidence::write_tables(&self.receipts, self.key, &directory)?)
+    }
+
+    fn summary(&self, tables: u64) -> DatabaseResult {
+        DatabaseResult {
+            source_version: self.facts.version.clone(),
+            target_version: self.target_version.clone(),
+            target_database: self.database.address().database_name().to_owned(),
+            snapshot: self.snapshot.clone(),
+            row_key: self.key,
+            tables,
+            excluded_tables: self.excluded.clone(),
+        }
+    }
+}
+
+fn is_unread_table(finding: &Finding) -> bool {
+    finding.kind == crate::finding::FindingKind::TableUnreadable
+}

@@ -1,0 +1,70 @@
+//! Why the engine could not do what it was asked for. Discrepancies of data are findings, not errors.
+
+use std::{io, path::PathBuf};
+
+use crate::{
+    evidence::{EvidenceError, JournalError},
+    exit_code::ExitCode,
+    playbook::Invalid,
+};
+
+/// One thing that stands in the way of a run, found before anything moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle {
+    /// What happened, to what.
+    pub what: String,
+    /// What to do next, where something can be said.
+    pub hint: Option<String>,
+}
+
+/// Why there is no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The playbook isn't valid.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The world isn't ready; nothing was moved. Every obstacle is listed.
+    #[error("{}", list(.0))]
+    NotReady(Vec<Obstacle>),
+    /// The directory isn't a run of walkaway.
+    #[error("{path} is not a run of walkaway: {reason}")]
+    NotARun { path: PathBuf, reason: String },
+    /// The run's directory could not be made or read.
+    #[error("{path}: {source}")]
+    Directory { path: PathBuf, source: io::Error },
+    /// Evidence could not be written; the run can't go on.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// The journal could not be written or read; the run can't go on.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A part of walkaway died.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl EngineError {
+    /// What to do next, where something can be said. Obstacles carry hints of their own.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            EngineError::Invalid(_) | EngineError::NotReady(_) => None,
+            EngineError::NotARun { .. } => Some("name the directory that `walkaway run` printed".to_owned()),
+            EngineError::Directory { .. } => Some("check that it exists, and its rights and free space".to_owned()),
+            EngineError::Evidence(error) => error.hint(),
+            EngineError::Journal(error) => error.hint(),
+            EngineError::Internal(_) => Some("run again with RUST_LOG=debug and report what it prints".to_owned()),
+        }
+    }
+
+    /// The exit code of this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            EngineError::Invalid(_) | EngineError::NotARun { .. } => ExitCode::Invalid,
+            _ => ExitCode::NotVerified,
+        }
+    }
+}
+
+fn list(obstacles: &[Obstacle]) -> String {
+    obstacles.iter().map(|obstacle| obstacle.what.clone()).collect::<Vec<_>>().join("\n")
+}

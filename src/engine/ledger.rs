@@ -1,0 +1,145 @@
+//! What is finished: receipts and outcomes on disk, each vouched for by the journal through its digest.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{error::EngineError, layout::Layout};
+use crate::{
+    digest::Sha256Digest,
+    event::{AssetKind, Event},
+    evidence::{Entry, EvidenceError, result::AssetResult, write_replacing},
+    transfer::{
+        receipt::{ObjectReceipt, TableReceipt},
+        unit::UnitId,
+    },
+};
+
+/// The state of one run, on disk and as the journal tells it.
+pub(crate) struct Ledger {
+    layout: Layout,
+    units: BTreeMap<String, BTreeMap<String, Sha256Digest>>,
+    finished: BTreeMap<String, Sha256Digest>,
+}
+
+impl Ledger {
+    /// Reads off the journal which units and assets are finished. A database that was started again begins anew.
+    pub fn from_journal(layout: &Layout, entries: &[Entry]) -> Self {
+        let mut ledger = Ledger { layout: layout.clone(), units: BTreeMap::new(), finished: BTreeMap::new() };
+        for entry in entries {
+            ledger.take(&entry.event);
+        }
+        ledger
+    }
+
+    fn take(&mut self, event: &Event) {
+        match event {
+            Event::AssetStarted { asset, kind: AssetKind::Postgres } => drop(self.units.remove(asset)),
+            Event::UnitDone { asset, unit, receipt_sha256, .. } => {
+                self.units.entry(asset.clone()).or_default().insert(unit.clone(), *receipt_sha256);
+            }
+            Event::AssetDone { asset, outcome_sha256, .. } => {
+                self.finished.insert(asset.clone(), *outcome_sha256);
+            }
+
+            _ => {}
+        }
+    }
+
+    /// The outcome of an asset that is finished.
+    pub fn outcome(&self, asset: &str) -> Result<Option<AssetResult>, EngineError> {
+        let Some(digest) = self.finished.get(asset) else { return Ok(None) };
+        let bytes = vouched(&self.layout.outcome(asset), *digest)?;
+        parse(&self.layout.outcome(asset), &bytes).map(Some)
+    }
+
+    /// The receipt files of an asset's finished units, checked against the journal, in the order of the units.
+    pub fn receipt_files(&self, asset: &str) -> Result<Vec<PathBuf>, EngineError> {
+        let units = self.units.get(asset).into_iter().flatten();
+        units
+            .map(|(unit, digest)| {
+                let path = receipt_path(&self.layout, asset, unit);
+                vouched(&path, *digest).map(|_| path)
+            })
+            .collect()
+    }
+
+    /// The number of the next unit of an asset.
+    pub fn next_unit(&self, asset: &str) -> u64 {
+        let numbers = self.units.get(asset).into_iter().flatten().filter_map(|(unit, _)| UnitId::number_in(unit));
+        numbers.max().unwrap_or_default() + 1
+    }
+}
+
+/// Writes the receipts of one unit of objects, one JSON object a line, and returns the digest for the journal.
+pub(crate) fn write_object_receipts(
+    layout: &Layout,
+    asset: &str,
+    unit: &UnitId,
+    receipts: &[ObjectReceipt],
+) -> Result<(PathBuf, Sha256Digest), EngineError> {
+    let mut bytes = Vec::new();
+    for receipt in receipts {
+        serde_json::to_writer(&mut bytes, receipt).map_err(unwritable)?;
+        bytes.push(b'\n');
+    }
+    let path = receipt_path(layout, asset, unit.as_str());
+    write(&path, &bytes).map(|digest| (path, digest))
+}
+
+/// Writes the receipt of one table and returns the digest for the journal.
+pub(crate) fn write_table_receipt(
+    layout: &Layout,
+    asset: &str,
+    unit: &UnitId,
+    receipt: &TableReceipt,
+) -> Result<Sha256Digest, EngineError> {
+    write_json(&receipt_path(layout, asset, unit.as_str()), receipt)
+}
+
+/// Writes an asset's outcome and returns the digest for the journal.
+pub(crate) fn write_outcome(layout: &Layout, outcome: &AssetResult) -> Result<Sha256Digest, EngineError> {
+    write_json(&layout.outcome(&outcome.id), outcome)
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<Sha256Digest, EngineError> {
+    write(path, &serde_json::to_vec(value).map_err(unwritable)?)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<Sha256Digest, EngineError> {
+    let directory = path.parent().unwrap_or(path);
+    fs::create_dir_all(directory).map_err(|source| EvidenceError::Io {
+        action: "create",
+        path: directory.to_owned(),
+        source,
+    })?;
+    write_replacing(path, bytes)?;
+    Ok(Sha256Digest::of(bytes))
+}
+
+fn receipt_path(layout: &Layout, asset: &str, unit: &str) -> PathBuf {
+    layout.receipts(asset).join(format!("{unit}.ndjson"))
+}
+
+/// A file that must be what the journal says it was.
+fn vouched(path: &Path, digest: Sha256Digest) -> Result<Vec<u8>, EngineError> {
+    let bytes = fs::read(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })?;
+    if Sha256Digest::of(&bytes) == digest {
+        return Ok(bytes);
+    }
+    let source = io::Error::new(io::ErrorKind::InvalidData, "it is not what the journal says was written");
+    Err(EngineError::Directory { path: path.to_owned(), source })
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, EngineError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| EngineError::Directory { path: path.to_owned(), source: error.into() })
+}
+
+fn unwritable(error: serde_json::Error) -> EngineError {
+    EngineError::Internal(format!("a receipt has no JSON form: {error}"))
+}

@@ -1,0 +1,40 @@
+//! Plans a run, looks before it leaps, runs each asset, decides the verdict, seals the bundle.
+//!
+//! The order of things, and what is finished; how bytes and rows move, compare and are written down is the business of
+//! `source`, `transfer`, `restore`, `verify` and `evidence`.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `run` | a run from preflight to outcome, and its resumption |
+//! | `preflight` | every obstacle, before anything moves |
+//! | `objects` | one bucket, from listing to verdict |
+//! | `database`, `database_proof` | one database, from snapshot to verdict |
+//! | `ledger`, `layout`, `recorder` | what is finished, where it lies, who hears of it |
+//! | `seal` | result, documents, and the bag around them |
+//! | `survey`, `recheck`, `doctor` | `plan`, `verify --restored`, `doctor` |
+
+mod database;
+mod database_proof;
+mod doctor;
+pub mod error;
+mod layout;
+mod ledger;
+mod objects;
+pub mod outcome;
+mod preflight;
+mod recheck;
+mod recorder;
+mod run;
+mod seal;
+mod stop;
+mod survey;
+mod target;
+mod ticker;
+mod work;
+
+pub use doctor::{Examined, State, examine};
+pub use error::{EngineError, Obstacle};
+pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
+pub use recheck::{Recheck, recheck};
+pub use run::{resume, run};
+pub use survey::{Survey, SurveyedAsset, survey};

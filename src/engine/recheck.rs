@@ -1,0 +1,218 @@
+//! `verify --restored`: compares the restored data that still lies on the disk and in the target with a bundle.
+//!
+//! The bundle is input from outside: its paths are opened only beneath the restored directory, and the statements that
+//! read tables are made anew from the target's catalog.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde::Deserialize;
+use tokio::task::spawn_blocking;
+
+use super::{
+    error::EngineError,
+    target::{self, Target},
+    ticker::Ticker,
+};
+use crate::{
+    event::{AssetKind, Monitor, Phase},
+    evidence::{
+        self,
+        result::{AssetResult, Check, DatabaseResult, RunResult},
+        tables::read_tables,
+    },
+    finding::{Finding, FindingKind},
+    interrupt::Interrupt,
+    pg::{Address, tools::Tools},
+    playbook::Reference,
+    transfer::meter::Meter,
+    verify::{
+        Comparison, objects,
+        tables::{self, compare_spools},
+    },
+};
+
+/// What was compared again, and what differs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recheck {
+    /// Asset and check.
+    pub checks: Vec<(String, Check)>,
+    /// What differs, or could not be compared.
+    pub findings: Vec<Finding>,
+}
+
+/// The one part of the resolved playbook that is needed here.
+#[derive(Deserialize)]
+struct Resolved {
+    target: ResolvedTarget,
+}
+
+#[derive(Deserialize)]
+struct ResolvedTarget {
+    postgres: Option<ResolvedPostgres>,
+}
+
+#[derive(Deserialize)]
+struct ResolvedPostgres {
+    url: Option<String>,
+}
+
+/// Reads everything back that a bundle says was restored.
+///
+/// # Errors
+/// When the bundle can't be read. A target that is gone is a finding.
+pub async fn recheck(bundle: &Path, monitor: Arc<dyn Monitor>, interrupt: Interrupt) -> Result<Recheck, EngineError> {
+    let bundle = bundle.to_owned();
+    let work = spawn_blocking(move || Rechecking::open(bundle, monitor, interrupt)?.run());
+    work.await.map_err(|error| EngineError::Internal(error.to_string()))?
+}
+
+struct Rechecking {
+    bundle: PathBuf,
+    result: RunResult,
+    monitor: Arc<dyn Monitor>,
+    interrupt: Interrupt,
+}
+
+impl Rechecking {
+    fn open(bundle: PathBuf, monitor: Arc<dyn Monitor>, interrupt: Interrupt) -> Result<Self, EngineError> {
+        let result = read_json(&bundle.join("data").join("result.json"))?;
+        Ok(Rechecking { bundle, result, monitor, interrupt })
+    }
+
+    fn run(&self) -> Result<Recheck, EngineError> {
+        let mut recheck = Recheck::default();
+        let of_kind = |kind| self.result.assets.iter().filter(move |asset| asset.kind == kind);
+        for asset in of_kind(AssetKind::S3) {
+            recheck.take(&asset.id, self.objects(asset));
+        }
+        let databases: Vec<_> = of_kind(AssetKind::Postgres).collect();
+        if !databases.is_empty() {
+            self.databases(&databases, &mut recheck)?;
+        }
+        Ok(recheck)
+    }
+
+    fn root(&self, asset: &AssetResult) -> PathBuf {
+        Path::new(&self.result.restored_to).join(&asset.directory)
+    }
+
+    fn evidence(&self, asset: &AssetResult) -> PathBuf {
+        self.bundle.join("data").join("assets").join(&asset.id)
+    }
+
+    fn objects(&self, asset: &AssetResult) -> Result<Vec<Comparison>, Finding> {
+        let (root, meter) = (self.root(asset), Arc::new(Meter::default()));
+        meter.expect(asset.items, asset.bytes);
+        let _ticker = Ticker::start(&self.monitor, &asset.id, Phase::Verify, &meter);
+        let reader = objects::ReadBack { asset: &asset.id, root: &root, meter: &meter, interrupt: &self.interrupt };
+        let receipts = evidence::merge(vec![self.evidence(asset).join("objects.ndjson")]);
+        let compared = reader.compare(receipts);
+        let compared = compared.map_err(|error| unread(asset, FindingKind::CopyUnreadable, &root, &error))?;
+        Ok(vec![compared])
+    }
+
+    fn databases(&self, databases: &[&AssetResult], recheck: &mut Recheck) -> Result<(), EngineError> {
+        let target = match self.target()? {
+            Ok(target) => target,
+            Err(reason) => {
+                let lost = |asset: &&AssetResult| {
+                    Finding::of(&asset.id, FindingKind::TableUnreadable, "target database", &reason)
+                };
+                recheck.findings.extend(databases.iter().map(lost));
+                return Ok(());
+            }
+        };
+        for asset in databases {
+            recheck.take(&asset.id, self.tables(asset, &target));
+        }
+        target.stop().map_err(|error| EngineError::Internal(error.to_string()))
+    }
+
+    /// Brings the target up again; the inner error says why it can't be reached.
+    fn target(&self) -> Result<Result<Target, String>, EngineError> {
+        let resolved: Resolved = read_json(&self.bundle.join("data").join("playbook.resolved.json"))?;
+        Ok(match resolved.target.postgres.and_then(|postgres| postgres.url) {
+            None => self.managed(),
+            Some(reference) => named(&reference),
+        })
+    }
+
+    fn managed(&self) -> Result<Target, String> {
+        let directory = Path::new(&self.result.restored_to).join(".postgres");
+        if !directory.join("data").join("PG_VERSION").is_file() {
+            return Err(format!("{} holds no managed cluster", directory.display()));
+        }
+        let tools = Tools::server().map_err(|error| error.to_string())?;
+        Target::managed(tools, &directory).map_err(|error| error.to_string())
+    }
+
+    fn tables(&self, asset: &AssetResult, target: &Target) -> Result<Vec<Comparison>, Finding> {
+        let Some(database) = &asset.database else { return Ok(Vec::new()) };
+        let evidence = self.evidence(asset);
+        let receipts = read_tables(&evidence);
+        let receipts = receipts.map_err(|error| unread(asset, FindingKind::TableUnreadable, &evidence, &error))?;
+        let address = target.server.existing(&database.target_database).address().clone();
+        let compared = self.read_back(asset, database, &address, &receipts);
+        let compared = compared.map_err(|error| {
+            Finding::of(&asset.id, FindingKind::TableUnreadable, &database.target_database, error.to_string())
+        })?;
+        let spools = compare_spools(&asset.id, &self.root(asset), &receipts);
+        Ok(vec![compared.rows, compared.digest, spools])
+    }
+
+    fn read_back(
+        &self,
+        asset: &AssetResult,
+        database: &DatabaseResult,
+        address: &Address,
+        receipts: &[crate::transfer::receipt::TableReceipt],
+    ) -> Result<tables::TablesCompared, crate::pg::PgError> {
+        let meter = Arc::new(Meter::default());
+        meter.expect(asset.items, asset.bytes + asset.items);
+        let _ticker = Ticker::start(&self.monitor, &asset.id, Phase::Verify, &meter);
+        let reader = tables::ReadBack {
+            asset: &asset.id,
+            target: address,
+            key: database.row_key,
+            parallel: std::thread::available_parallelism().map_or(2, usize::from),
+            meter: &meter,
+            interrupt: &self.interrupt,
+        };
+        let excluded: Vec<_> = database.excluded_tables.iter().map(|table| table.table.clone()).collect();
+        reader.compare(receipts, &excluded)
+    }
+}
+
+impl Recheck {
+    fn take(&mut self, asset: &str, compared: Result<Vec<Comparison>, Finding>) {
+        match compared {
+            Err(finding) => self.findings.push(finding),
+            Ok(comparisons) => {
+                for Comparison { check, findings } in comparisons {
+                    self.checks.push((asset.to_owned(), check));
+                    self.findings.extend(findings);
+                }
+            }
+        }
+    }
+}
+
+fn named(reference: &str) -> Result<Target, String> {
+    let reference = Reference::parse(reference, Path::new("")).map_err(|error| error.to_string())?;
+    let address = target::address(&reference).map_err(|error| error.to_string())?;
+    let tools = Tools::client().map_err(|error| error.to_string())?;
+    Ok(Target::named(tools, address))
+}
+
+fn unread(asset: &AssetResult, kind: FindingKind, path: &Path, error: &dyn std::fmt::Display) -> Finding {
+    Finding::of(&asset.id, kind, path.display().to_string(), error.to_string())
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, EngineError> {
+    let failed = |source| EngineError::Directory { path: path.to_owned(), source };
+    let bytes = std::fs::read(path).map_err(failed)?;
+    serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))
+}

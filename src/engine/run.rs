@@ -1,0 +1,383 @@
+//! A run from preflight to outcome, and its resumption after an interruption, an error, or a kill.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::task::spawn_blocking;
+
+use super::{
+    database::DatabaseWork,
+    error::EngineError,
+    layout::{Layout, run_id},
+    ledger::Ledger,
+    objects::BucketWork,
+    outcome::{RunEnd, RunOutcome, StoppedAsset},
+    preflight::{self, Ready},
+    recorder::Recorder,
+    seal,
+    stop::Stop,
+    target::{self, Target},
+    work::Work,
+};
+use crate::{
+    clock,
+    digest::Sha256Digest,
+    event::{Event, Monitor},
+    evidence::{self, Entry, EvidenceError, Journal, result::AssetResult, write_new, write_replacing},
+    interrupt::Interrupt,
+    playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, Loaded, Origin, Playbook, ProcessEnvironment},
+    source::postgres::PostgresSource,
+    transfer::error::TransferError,
+};
+
+/// Runs a playbook from the beginning, in a run directory of its own.
+///
+/// # Errors
+/// Obstacles that were found before anything moved, and failures to write evidence. What goes wrong with an asset is
+/// part of the outcome.
+pub async fn run(loaded: Loaded, monitor: Arc<dyn Monitor>, interrupt: Interrupt) -> Result<RunOutcome, EngineError> {
+    let Loaded { playbook, text, origin } = loaded;
+    let id = run_id(&playbook, clock::now());
+    let layout = Layout::of(&playbook, &id);
+    let ready = preflight::look(&playbook, &layout, &id).await?;
+    let journal = make_run_directory(&layout, &playbook, &text, &origin)?;
+    let ledger = Ledger::from_journal(&layout, &[]);
+    let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), interrupt);
+    let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
+    let (run_name, playbook_sha256) = (run.id.clone(), Sha256Digest::of(&text));
+    run.recorder.fact(&Event::RunStarted { run: run_name, playbook_sha256, walkaway, binary_sha256, host })?;
+    run.go(ready).await
+}
+
+/// Goes on with a run that did not end. A sealed one is not touched: its outcome is returned again. With `seal_as_is`
+/// nothing more is moved; what was not done is NOT RUN, and the bundle is sealed.
+///
+/// # Errors
+/// As [`run`]; also when the directory isn't a run, or its record was damaged.
+pub async fn resume(
+    run_dir: &Path,
+    seal_as_is: bool,
+    monitor: Arc<dyn Monitor>,
+    interrupt: Interrupt,
+) -> Result<RunOutcome, EngineError> {
+    if evidence::is_sealed(run_dir) {
+        return seal::sealed_before(run_dir);
+    }
+    let (playbook, text) = read_back_playbook(run_dir)?;
+    let (journal, entries, torn_bytes) = reopen(run_dir)?;
+    let (id, recorded) = first_line(run_dir, &entries)?;
+    if recorded != Sha256Digest::of(&text) {
+        return Err(not_a_run(run_dir, "data/playbook.yaml is not the playbook that the journal names"));
+    }
+    let layout = Layout::at(run_dir, &playbook, &id);
+    let ended = matches!(entries.last().map(|entry| &entry.event), Some(Event::RunDone { .. }));
+    let ready = match ended || seal_as_is {
+        true => None,
+        false => Some(preflight::look(&playbook, &layout, &id).await?),
+    };
+    let ledger = Ledger::from_journal(&layout, &entries);
+    let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), interrupt);
+    if !ended {
+        let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
+        run.recorder.fact(&Event::RunResumed { walkaway, binary_sha256, host, torn_bytes })?;
+    }
+    match ready {
+        Some(ready) => run.go(ready).await,
+        None => run.seal_as_is().await,
+    }
+}
+
+/// One run at work.
+struct Run {
+    id: String,
+    playbook: Playbook,
+    layout: Layout,
+    ledger: Arc<Ledger>,
+    recorder: Arc<Recorder>,
+    interrupt: Interrupt,
+}
+
+/// What became of one asset.
+enum AssetEnd {
+    Done(Box<AssetResult>),
+    Stopped(StoppedAsset),
+}
+
+impl Run {
+    fn new(
+        id: String,
+        playbook: Playbook,
+        layout: Layout,
+        ledger: Ledger,
+        recorder: Recorder,
+        interrupt: Interrupt,
+    ) -> Self {
+        Run { id, playbook, layout, ledger: Arc::new(ledger), recorder: Arc::new(recorder), interrupt }
+    }
+
+    async fn go(self, ready: Ready) -> Result<RunOutcome, EngineError> {
+        if let Some(caller) = &ready.caller {
+            let (account, arn) = (caller.account.clone(), caller.arn.clone());
+            self.recorder.fact(&Event::CallerIdentified { account, arn })?;
+        }
+        let mut target = None;
+        let ends = self.work_off(&ready, &mut target).await;
+        // The target goes down whatever happened; a bundle must not promise a server that is still writing.
+        let stopped = spawn_blocking(move || target.map_or(Ok(()), stop_target)).await.map_err(internal)?;
+        match (ends, stopped) {
+            (Err(Stop::Interrupted), _) => {
+                self.recorder.fact(&Event::Interrupted)?;
+                Ok(self.outcome(RunEnd::Interrupted))
+            }
+            (Err(Stop::Run(error)), _) => Ok(self.stopped(error.to_string(), error.hint())),
+            (Err(Stop::Asset { reason, hint }), _) => Ok(self.stopped(reason, hint)),
+            (Ok(_), Err(error)) => Ok(self.stopped(error, None)),
+            (Ok(ends), Ok(())) => self.end(ends).await,
+        }
+    }
+
+    /// The run as a whole can't go on now, but it has a directory and can be resumed.
+    fn stopped(&self, reason: String, hint: Option<String>) -> RunOutcome {
+        self.outcome(RunEnd::Stopped { assets: vec![StoppedAsset::of_run(reason, hint)] })
+    }
+
+    /// Every asset in the playbook's order; one that stops doesn't stop the others.
+    async fn work_off(&self, ready: &Ready, target: &mut Option<Arc<Target>>) -> Result<Vec<AssetEnd>, Stop> {
+        fs::create_dir_all(&self.layout.restored)
+            .map_err(|source| EngineError::Directory { path: self.layout.restored.clone(), source })?;
+        let mut ends = Vec::new();
+        for asset in self.playbook.assets() {
+            if self.interrupt.asked() {
+                return Err(Stop::Interrupted);
+            }
+            if let Some(result) = self.ledger.outcome(asset.id.as_str())? {
+                ends.push(AssetEnd::Done(Box::new(result)));
+                continue;
+            }
+            match self.carry(asset, ready, target).await {
+                Ok(result) => {
+                    self.work(asset).done(&result)?;
+                    ends.push(AssetEnd::Done(Box::new(result)));
+                }
+                Err(Stop::Asset { .. }) if self.interrupt.asked() => return Err(Stop::Interrupted),
+                Err(Stop::Asset { reason, hint }) => {
+                    let asset = asset.id.to_string();
+                    let event = Event::AssetStopped { asset: asset.clone(), reason: reason.clone() };
+                    self.recorder.fact(&event)?;
+                    ends.push(AssetEnd::Stopped(StoppedAsset { asset, reason, hint }));
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(ends)
+    }
+
+    fn work(&self, asset: &Asset) -> Work {
+        Work {
+            asset: asset.id.to_string(),
+            run: self.id.clone(),
+            layout: self.layout.clone(),
+            ledger: Arc::clone(&self.ledger),
+            recorder: Arc::clone(&self.recorder),
+            interrupt: self.interrupt.clone(),
+        }
+    }
+
+    async fn carry(&self, asset: &Asset, ready: &Ready, target: &mut Option<Arc<Target>>) -> Result<AssetResult, Stop> {
+        match &asset.kind {
+            AssetKind::Objects(bucket) => self.bucket(asset, bucket, ready)?.carry().await,
+            AssetKind::Database(spec) => {
+                let target = self.target(ready, target).await?;
+                let work = self.database(asset, spec, target)?;
+                spawn_blocking(move || work.carry()).await.map_err(TransferError::from)?
+            }
+        }
+    }
+
+    fn bucket(&self, asset: &Asset, bucket: &BucketSpec, ready: &Ready) -> Result<BucketWork, Stop> {
+        let aws = ready.aws.as_ref().ok_or_else(|| lacking("provider.aws"))?;
+        let source = preflight::bucket_source(aws, bucket);
+        Ok(BucketWork { work: self.work(asset), source_name: bucket_name(bucket), source })
+    }
+
+    fn database(&self, asset: &Asset, spec: &DatabaseSpec, target: Arc<Target>) -> Result<DatabaseWork, Stop> {
+        let address = target::address(&spec.url);
+        let address = address.map_err(|error| Stop::Asset { hint: error.hint(), reason: error.to_string() })?;
+        let source = PostgresSource::new(address);
+        Ok(DatabaseWork { work: self.work(asset), spec: spec.clone(), source, target })
+    }
+
+    /// The target server, brought up for the first database that needs it.
+    async fn target(&self, ready: &Ready, target: &mut Option<Arc<Target>>) -> Result<Arc<Target>, Stop> {
+        if let Some(target) = target {
+            return Ok(Arc::clone(target));
+        }
+        let tools = ready.tools.clone().ok_or_else(|| lacking("PostgreSQL's programs"))?;
+        let up = match ready.named_target.clone() {
+            Some(address) => Target::named(tools, address),
+            None => {
+                let directory = self.layout.cluster();
+                spawn_blocking(move || Target::managed(tools, &directory)).await.map_err(TransferError::from)??
+            }
+        };
+        Ok(Arc::clone(target.insert(Arc::new(up))))
+    }
+
+    async fn end(self, ends: Vec<AssetEnd>) -> Result<RunOutcome, EngineError> {
+        let (mut results, mut stopped) = (Vec::new(), Vec::new());
+        for end in ends {
+            match end {
+                AssetEnd::Done(result) => results.push(*result),
+                AssetEnd::Stopped(asset) => stopped.push(asset),
+            }
+        }
+        if stopped.is_empty() {
+            self.seal(results).await
+        } else {
+            Ok(self.outcome(RunEnd::Stopped { assets: stopped }))
+        }
+    }
+
+    /// Seals what is there; assets without an outcome are put down as NOT RUN.
+    async fn seal_as_is(self) -> Result<RunOutcome, EngineError> {
+        let mut results = Vec::new();
+        for asset in self.playbook.assets() {
+            let outcome = self.ledger.outcome(asset.id.as_str())?;
+            results.push(match outcome {
+                Some(result) => result,
+                None => seal::unfinished(&self.work(asset), asset).map_err(stop_error)?,
+            });
+        }
+        self.seal(results).await
+    }
+
+    async fn seal(self, results: Vec<AssetResult>) -> Result<RunOutcome, EngineError> {
+        let bundle = self.layout.bundle.clone();
+        let sealing = seal::Sealing {
+            run: self.id,
+            playbook: self.playbook,
+            layout: self.layout,
+            recorder: self.recorder,
+            results,
+            tool: seal::tool(version(), binary_digest()?),
+            host: host_name(),
+        };
+        let end = match spawn_blocking(move || sealing.seal()).await.map_err(internal)? {
+            Ok((result, bundle_digest)) => RunEnd::Sealed { result: Box::new(result), bundle_digest },
+            Err(error) => RunEnd::Stopped { assets: vec![StoppedAsset::of_run(error.to_string(), error.hint())] },
+        };
+        Ok(RunOutcome { bundle, end })
+    }
+
+    fn outcome(&self, end: RunEnd) -> RunOutcome {
+        RunOutcome { bundle: self.layout.bundle.clone(), end }
+    }
+}
+
+fn stop_target(target: Arc<Target>) -> Result<(), String> {
+    // No worker is left that could hold another reference.
+    Arc::into_inner(target).map_or(Ok(()), Target::stop).map_err(|error| error.to_string())
+}
+
+fn stop_error(stop: Stop) -> EngineError {
+    match stop {
+        Stop::Run(error) => error,
+        Stop::Asset { reason, .. } => EngineError::Internal(reason),
+        Stop::Interrupted => EngineError::Internal("interrupted while sealing".to_owned()),
+    }
+}
+
+fn internal(error: tokio::task::JoinError) -> EngineError {
+    EngineError::Internal(error.to_string())
+}
+
+fn lacking(what: &str) -> Stop {
+    Stop::Asset { reason: format!("{what} was not looked for before the run"), hint: None }
+}
+
+/// `s3://bucket/prefix`.
+pub(crate) fn bucket_name(bucket: &BucketSpec) -> String {
+    format!("s3://{}/{}", bucket.bucket, bucket.prefix.as_deref().unwrap_or_default())
+}
+
+/// Makes the run's directory, which must not exist, and puts the playbook into it.
+fn make_run_directory(
+    layout: &Layout,
+    playbook: &Playbook,
+    text: &str,
+    origin: &Origin,
+) -> Result<Journal, EngineError> {
+    make_directory(&layout.bundle)?;
+    make_directory(&layout.data())?;
+    make_directory(&layout.state())?;
+    write_new(&layout.playbook(), text.as_bytes())?;
+    write_new(&layout.resolved(), &pretty(playbook)?)?;
+    write_new(&layout.origin(), &pretty(origin)?)?;
+    Ok(Journal::create(&layout.journal())?)
+}
+
+fn make_directory(path: &Path) -> Result<(), EngineError> {
+    fs::create_dir(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })
+}
+
+/// JSON for people and for `jq`.
+pub(crate) fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, EngineError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| EngineError::Internal(error.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Replaces a JSON file of the bundle.
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), EngineError> {
+    Ok(write_replacing(path, &pretty(value)?)?)
+}
+
+fn not_a_run(path: &Path, reason: &str) -> EngineError {
+    EngineError::NotARun { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
+    let read = |path: PathBuf| {
+        fs::read_to_string(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => not_a_run(run_dir, &format!("{} is not there", path.display())),
+            _ => EngineError::Directory { path, source: error },
+        })
+    };
+    let origin = read(run_dir.join("state").join("origin.json"))?;
+    let origin: Origin =
+        serde_json::from_str(&origin).map_err(|error| not_a_run(run_dir, &format!("state/origin.json: {error}")))?;
+    let text = read(run_dir.join("data").join("playbook.yaml"))?;
+    Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, text))
+}
+
+fn reopen(run_dir: &Path) -> Result<(Journal, Vec<Entry>, u64), EngineError> {
+    Ok(Journal::reopen(&run_dir.join("data").join("journal.ndjson"))?)
+}
+
+fn first_line(run_dir: &Path, entries: &[Entry]) -> Result<(String, Sha256Digest), EngineError> {
+    match entries.first().map(|entry| &entry.event) {
+        Some(Event::RunStarted { run, playbook_sha256, .. }) => Ok((run.clone(), *playbook_sha256)),
+        _ => Err(not_a_run(run_dir, "the journal does not begin with the start of a run")),
+    }
+}
+
+/// This program's version.
+pub(crate) fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+/// SHA-256 of this program's file.
+fn binary_digest() -> Result<Sha256Digest, EngineError> {
+    let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+    let read = fs::read(&path).or_else(|_| fs::read("/proc/self/exe"));
+    let bytes = read.map_err(|source| EvidenceError::Io { action: "read", path, source })?;
+    Ok(Sha256Digest::of(bytes))
+}
+
+/// The machine's name, as `uname -n` prints it.
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

@@ -1,0 +1,299 @@
+//! The end of a run: thresholds and exclusions, the verdict, result and documents, and the bag around them.
+//!
+//! Every step replaces what an interrupted sealing left, so it can be repeated.
+
+use std::{fs, io, path::Path, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{
+    error::EngineError,
+    layout::Layout,
+    outcome::{RunEnd, RunOutcome},
+    recorder::Recorder,
+    run::{bucket_name, version, write_json},
+    stop::Stop,
+    target::access,
+    work::Work,
+};
+use crate::{
+    clock,
+    digest::Sha256Digest,
+    event::{AssetKind as Kind, Event},
+    evidence::{
+        self, BagInfo, DatabaseAccess, Entry, TABLE_DIGEST_PY, journal,
+        result::{
+            AssetResult, Caller, ExclusionResult, JournalHead, ObjectsResult, PlaybookRef, RESULT_VERSION, RunResult,
+            ThresholdResult, Timings, Tool, result_schema,
+        },
+        write_replacing,
+    },
+    finding::{Finding, FindingKind, Verdict},
+    playbook::{Asset, AssetKind, Playbook},
+};
+
+/// What this version doesn't carry or prove; stands in every result and in `VERIFY.md`.
+const NOT_PROVEN: &[&str] = &[
+    "objects: earlier versions, delete markers, tags, metadata, content headers, ACLs, locks and the bucket's configuration are not carried",
+    "objects: what was added or changed at the provider after it was listed is not looked for",
+    "objects: multipart entity tags and composite checksums are not recomputed; such objects rest on TLS and on SHA-256 from the stream to the disk",
+    "databases: owners, grants, roles, tablespaces, subscriptions and settings of the database itself are not carried",
+    "databases: large objects and rows of foreign tables are not carried; where there are any, the asset cannot pass",
+    "databases: rows of materialized views are computed again on the target, not compared",
+    "coverage: only the assets of the playbook were looked at, not the account around them",
+    "time: stamps come from this machine's own clock",
+    "authenticity: the bundle is not signed; keep its digest elsewhere",
+];
+
+/// Everything that sealing needs.
+pub(crate) struct Sealing {
+    pub run: String,
+    pub playbook: Playbook,
+    pub layout: Layout,
+    pub recorder: Arc<Recorder>,
+    pub results: Vec<AssetResult>,
+    pub tool: Tool,
+    pub host: String,
+}
+
+/// The program, as the result names it.
+pub(crate) fn tool(version: String, binary_sha256: Sha256Digest) -> Tool {
+    Tool { name: "walkaway".to_owned(), version, binary_sha256 }
+}
+
+/// What the journal tells about the run as a whole.
+struct Story {
+    started: Timestamp,
+    worked_ms: u64,
+    resumed: u32,
+    caller: Option<Caller>,
+    ended: Option<Timestamp>,
+    playbook_sha256: Sha256Digest,
+}
+
+impl Story {
+    fn of(entries: &[Entry]) -> Self {
+        let started = entries.first().map_or_else(clock::now, |entry| entry.at);
+        let mut story = Story {
+            started,
+            worked_ms: 0,
+            resumed: 0,
+            caller: None,
+            ended: None,
+            playbook_sha256: Sha256Digest::of(""),
+        };
+        let (mut since, mut last) = (started, started);
+        for entry in entries {
+            match &entry.event {
+                Event::RunStarted { playbook_sha256, .. } => story.playbook_sha256 = *playbook_sha256,
+                Event::RunResumed { .. } => {
+                    story.worked_ms += between_ms(since, last);
+                    story.resumed += 1;
+                    since = entry.at;
+                }
+                Event::CallerIdentified { account, arn } => {
+                    story.caller = Some(Caller { account: account.clone(), arn: arn.clone() });
+                }
+                Event::RunDone { .. } => story.ended = Some(entry.at),
+                _ => {}
+            }
+            last = entry.at;
+        }
+        story.worked_ms += between_ms(since, last);
+        story
+    }
+}
+
+fn between_ms(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or_default()
+}
+
+impl Sealing {
+    /// Decides the verdict, writes everything that is still missing, seals the bag, and removes the run's state.
+    pub fn seal(self) -> Result<(RunResult, Sha256Digest), EngineError> {
+        let entries = journal::read(&self.layout.journal())?;
+        let story = Story::of(&entries);
+        let thresholds = self.thresholds(&story);
+        let exclusions = self.exclusions(&story);
+        let findings = run_findings(&thresholds, &exclusions);
+        let verdict =
+            Verdict::from_findings(findings.iter().chain(self.results.iter().flat_map(|result| &result.findings)));
+        if story.ended.is_none() {
+            self.record_end(&findings, verdict, story.worked_ms)?;
+        }
+        let result = self.result(story, verdict, findings, thresholds, exclusions);
+        self.write_documents(&result)?;
+        let bundle_digest = evidence::seal(&self.layout.bundle, &self.bag_info(&result))?;
+        remove_directory(&self.layout.state())?;
+        Ok((result, bundle_digest))
+    }
+
+    fn record_end(&self, findings: &[Finding], verdict: Verdict, duration_ms: u64) -> Result<(), EngineError> {
+        for finding in findings {
+            self.recorder.fact(&Event::Found { finding: finding.clone() })?;
+        }
+        let of_assets: usize = self.results.iter().map(|result| result.findings.len()).sum();
+        let findings = (findings.len() + of_assets) as u64;
+        Ok(self.recorder.fact(&Event::RunDone { verdict, findings, duration_ms })?)
+    }
+
+    fn thresholds(&self, story: &Story) -> Vec<ThresholdResult> {
+        let measured = std::time::Duration::from_millis(story.worked_ms);
+        let run_time = self.playbook.thresholds().run_time.as_ref();
+        run_time
+            .map(|limit| ThresholdResult {
+                name: "run_time".to_owned(),
+                limit: limit.to_string(),
+                measured: format!("{:.1}s", measured.as_secs_f64()),
+                met: limit.allows(measured),
+            })
+            .into_iter()
+            .collect()
+    }
+
+    fn exclusions(&self, story: &Story) -> Vec<ExclusionResult> {
+        let today = jiff::tz::TimeZone::UTC.to_datetime(story.started).date();
+        let exclusions = self.playbook.exclusions().iter();
+        exclusions
+            .map(|exclusion| ExclusionResult {
+                pattern: exclusion.selector.to_string(),
+                reason: exclusion.reason.to_string(),
+                owner: exclusion.owner.to_string(),
+                until: exclusion.until.to_string(),
+                expired: exclusion.expired(today),
+            })
+            .collect()
+    }
+
+    fn result(
+        &self,
+        story: Story,
+        verdict: Verdict,
+        findings: Vec<Finding>,
+        thresholds: Vec<ThresholdResult>,
+        exclusions: Vec<ExclusionResult>,
+    ) -> RunResult {
+        let title = self.playbook.title().map(str::to_owned);
+        let JournalHead { lines, head } = self.recorder.head();
+        RunResult {
+            result_version: RESULT_VERSION,
+            run: self.run.clone(),
+            playbook: PlaybookRef { id: self.playbook.id().to_string(), title, sha256: story.playbook_sha256 },
+            tool: self.tool.clone(),
+            host: self.host.clone(),
+            started: story.started.to_string(),
+            ended: story.ended.unwrap_or_else(clock::now).to_string(),
+            duration_ms: story.worked_ms,
+            resumed: story.resumed,
+            caller: story.caller,
+            restored_to: self.layout.restored.display().to_string(),
+            verdict,
+            assets: self.results.clone(),
+            exclusions,
+            findings,
+            thresholds,
+            not_proven: NOT_PROVEN.iter().map(|text| (*text).to_owned()).collect(),
+            journal: JournalHead { lines, head },
+        }
+    }
+
+    fn write_documents(&self, result: &RunResult) -> Result<(), EngineError> {
+        let data = self.layout.data();
+        write_json(&self.layout.result(), result)?;
+        write_json(&data.join("result.schema.json"), &result_schema())?;
+        write_replacing(&data.join("table_digest.py"), TABLE_DIGEST_PY.as_bytes())?;
+        let document = evidence::verify_md(result, &self.databases(), ".");
+        Ok(write_replacing(&self.layout.bundle.join("VERIFY.md"), document.as_bytes())?)
+    }
+
+    fn databases(&self) -> Vec<DatabaseAccess> {
+        let Some(target) = &self.playbook.target().postgres else { return Vec::new() };
+        let databases = self.results.iter().filter(|result| result.kind == Kind::Postgres);
+        databases.map(|result| access(&result.id, target, &self.layout)).collect()
+    }
+
+    fn bag_info(&self, result: &RunResult) -> BagInfo {
+        BagInfo {
+            run: self.run.clone(),
+            date: clock::today(),
+            description: format!("Evidence of exit drill {}: {}", self.run, result.verdict),
+            software: format!("walkaway {}", version()),
+        }
+    }
+}
+
+fn run_findings(thresholds: &[ThresholdResult], exclusions: &[ExclusionResult]) -> Vec<Finding> {
+    let missed = thresholds.iter().filter(|threshold| !threshold.met).map(|threshold| {
+        let detail = format!("limit {}, measured {}", threshold.limit, threshold.measured);
+        Finding::of_run(FindingKind::ThresholdMissed, &threshold.name, detail)
+    });
+    let expired = exclusions.iter().filter(|exclusion| exclusion.expired).map(|exclusion| {
+        let detail = format!("ended {}, owner {}", exclusion.until, exclusion.owner);
+        Finding::of_run(FindingKind::ExclusionExpired, &exclusion.pattern, detail)
+    });
+    missed.chain(expired).collect()
+}
+
+fn remove_directory(path: &Path) -> Result<(), EngineError> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(EngineError::Directory { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The outcome of a run that was sealed before. State that a kill left beside the seal is removed.
+pub(crate) fn sealed_before(bundle: &Path) -> Result<RunOutcome, EngineError> {
+    remove_directory(&bundle.join("state"))?;
+    let check = evidence::check_bundle(bundle)?;
+    let damaged = |reason: String| EngineError::NotARun { path: bundle.to_owned(), reason };
+    if let Some(finding) = check.findings.first() {
+        return Err(damaged(format!("the sealed bundle was changed: {finding}")));
+    }
+    let result = check.result.ok_or_else(|| damaged("the sealed bundle has no result".to_owned()))?;
+    let end = RunEnd::Sealed { result: Box::new(result), bundle_digest: check.bundle_digest };
+    Ok(RunOutcome { bundle: bundle.to_owned(), end })
+}
+
+/// The entry of an asset whose work never came to its end: what was carried stands in it, and it is NOT RUN.
+pub(crate) fn unfinished(work: &Work, asset: &Asset) -> Result<AssetResult, Stop> {
+    let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), "sealed before its work was finished");
+    work.recorder.fact(&Event::Found { finding: finding.clone() })?;
+    let mut result = AssetResult {
+        id: asset.id.to_string(),
+        kind: Kind::Postgres,
+        source: String::new(),
+        verdict: Verdict::NotRun,
+        directory: asset.id.to_string(),
+        items: 0,
+        bytes: 0,
+        content_sha256: Sha256Digest::of(""),
+        checks: Vec::new(),
+        controls: Vec::new(),
+        timings: Timings::default(),
+        findings: vec![finding],
+        database: None,
+        objects: None,
+    };
+    match &asset.kind {
+        AssetKind::Database(spec) => {
+            // What a kill left between writing the files and finishing the asset is no evidence of anything.
+            remove_directory(&work.layout.asset_evidence(&work.asset))?;
+            result.source = spec.url.to_string();
+        }
+        AssetKind::Objects(bucket) => {
+            let files = work.ledger.receipt_files(&work.asset)?;
+            let (evidence, mapped) = super::objects::write_evidence(work, &files)?;
+            let (confirmed, unconfirmed) = (evidence.provider_confirmed, evidence.provider_unconfirmed);
+            (result.kind, result.source) = (Kind::S3, bucket_name(bucket));
+            (result.items, result.bytes, result.content_sha256) =
+                (evidence.objects, evidence.bytes, evidence.content_sha256);
+            let listed = evidence.objects;
+            let provider_unconfirmed = unconfirmed;
+            result.objects =
+                Some(ObjectsResult { listed, provider_confirmed: confirmed, provider_unconfirmed, mapped });
+        }
+    }
+    Ok(result)
+}

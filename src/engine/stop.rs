@@ -1,0 +1,83 @@
+//! Why the work on an asset ended early, sorted by what ends with it.
+
+use super::error::EngineError;
+use crate::{
+    evidence::{EvidenceError, JournalError},
+    pg::PgError,
+    restore::{cluster::ClusterError, database::TargetError},
+    transfer::error::{SinkError, SourceError, TransferError},
+};
+
+/// An early end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// Somebody asked; nothing else is started.
+    Interrupted,
+    /// This asset can't go on now; others can, and a resumed run tries again.
+    Asset { reason: String, hint: Option<String> },
+    /// Evidence can't be written; nothing can go on.
+    Run(EngineError),
+}
+
+impl From<TransferError> for Stop {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Interrupted => Stop::Interrupted,
+            TransferError::Sink(error) => error.into(),
+            TransferError::Source(error) => error.into(),
+            TransferError::Internal(what) => Stop::Run(EngineError::Internal(what)),
+        }
+    }
+}
+
+impl From<SinkError> for Stop {
+    fn from(error: SinkError) -> Self {
+        Stop::Asset { hint: error.hint(), reason: error.to_string() }
+    }
+}
+
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Self {
+        let hint = error.is_transient().then(|| "see whether the provider can be reached".to_owned());
+        Stop::Asset { reason: error.to_string(), hint }
+    }
+}
+
+impl From<PgError> for Stop {
+    fn from(error: PgError) -> Self {
+        Stop::Asset { hint: error.hint(), reason: error.to_string() }
+    }
+}
+
+impl From<TargetError> for Stop {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::Pg(error) => error.into(),
+            occupied => Stop::Asset { reason: occupied.to_string(), hint: None },
+        }
+    }
+}
+
+impl From<ClusterError> for Stop {
+    fn from(error: ClusterError) -> Self {
+        Stop::Asset { hint: error.hint(), reason: error.to_string() }
+    }
+}
+
+impl From<EvidenceError> for Stop {
+    fn from(error: EvidenceError) -> Self {
+        Stop::Run(error.into())
+    }
+}
+
+impl From<JournalError> for Stop {
+    fn from(error: JournalError) -> Self {
+        Stop::Run(error.into())
+    }
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        Stop::Run(error)
+    }
+}

@@ -1,0 +1,154 @@
+//! What `walkaway plan` shows: every asset with its size and units, measured at the provider. Writes nothing, neither
+//! there nor here.
+
+use std::path::PathBuf;
+
+use tokio::task::spawn_blocking;
+
+use super::{
+    error::{EngineError, Obstacle},
+    preflight,
+    run::bucket_name,
+    target::address,
+};
+use crate::{
+    event::AssetKind as Kind,
+    playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, Playbook},
+    source::{aws::Aws, postgres::PostgresSource},
+    transfer::{
+        object::{ObjectEntry, ObjectSource as _},
+        retry::with_retries,
+        unit::{PlacedObject, UnitCutter},
+    },
+};
+
+/// A plan with its measurements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// The assets in the playbook's order.
+    pub assets: Vec<SurveyedAsset>,
+    /// The directory below which each run restores.
+    pub restored_to: PathBuf,
+    /// The directory below which each run leaves its bundle.
+    pub evidence: PathBuf,
+}
+
+/// One asset as it would be carried now.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SurveyedAsset {
+    /// The asset's id.
+    pub id: String,
+    /// Bucket or database.
+    pub kind: Kind,
+    /// The bucket with its prefix, or the database's address without the login.
+    pub source: String,
+    /// Objects, or rows as the source's planner estimates them.
+    pub items: u64,
+    /// Bytes of the objects, or of the tables on the source's disk.
+    pub bytes: u64,
+    /// Units of work.
+    pub units: u64,
+    /// What a reader should know.
+    pub remarks: Vec<String>,
+}
+
+/// Measures every asset of a playbook.
+///
+/// # Errors
+/// Every asset that could not be measured, as obstacles.
+pub async fn survey(playbook: &Playbook) -> Result<Survey, EngineError> {
+    let aws = match playbook.provider() {
+        Some(spec) => Some(preflight::aws(spec).await),
+        None => None,
+    };
+    let (mut assets, mut obstacles) = (Vec::new(), Vec::new());
+    for asset in playbook.assets() {
+        let measured = match (&asset.kind, &aws) {
+            (AssetKind::Objects(bucket), Some(aws)) => survey_bucket(asset, bucket, aws).await,
+            (AssetKind::Objects(_), None) => Err(obstacle(asset, "the playbook names no provider", None)),
+            (AssetKind::Database(spec), _) => {
+                let (asset, spec) = (asset.clone(), spec.clone());
+                let measured = spawn_blocking(move || survey_database(&asset, &spec)).await;
+                measured.map_err(|error| EngineError::Internal(error.to_string()))?
+            }
+        };
+        match measured {
+            Ok(measured) => assets.push(measured),
+            Err(found) => obstacles.push(found),
+        }
+    }
+    let (restored_to, evidence) = (playbook.target().path.clone(), playbook.evidence_path().to_owned());
+    if obstacles.is_empty() {
+        Ok(Survey { assets, restored_to, evidence })
+    } else {
+        Err(EngineError::NotReady(obstacles))
+    }
+}
+
+fn obstacle(asset: &Asset, what: impl std::fmt::Display, hint: Option<String>) -> Obstacle {
+    Obstacle { what: format!("asset {}: {what}", asset.id), hint }
+}
+
+async fn survey_bucket(asset: &Asset, bucket: &BucketSpec, aws: &Aws) -> Result<SurveyedAsset, Obstacle> {
+    let source = preflight::bucket_source(aws, bucket);
+    let mut surveyed = SurveyedAsset {
+        id: asset.id.to_string(),
+        kind: Kind::S3,
+        source: bucket_name(bucket),
+        items: 0,
+        bytes: 0,
+        units: 0,
+        remarks: Vec::new(),
+    };
+    let (mut cutter, mut from) = (UnitCutter::starting_at(1), None::<String>);
+    loop {
+        let page = with_retries(|| async { Ok(source.list(from.as_deref()).await?) }).await;
+        let page = page.map_err(|error| obstacle(asset, error, None))?;
+        for entry in page.entries {
+            count(&mut surveyed, &mut cutter, entry);
+        }
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    surveyed.units += u64::from(cutter.flush().is_some());
+    if surveyed.items == 0 {
+        surveyed.remarks.push("matches nothing: a run would FAIL".to_owned());
+    }
+    Ok(surveyed)
+}
+
+fn count(surveyed: &mut SurveyedAsset, cutter: &mut UnitCutter, entry: ObjectEntry) {
+    surveyed.items += 1;
+    surveyed.bytes += entry.size;
+    let placed = PlacedObject { entry, place: String::new() };
+    surveyed.units += u64::from(cutter.push(placed).is_some());
+}
+
+fn survey_database(asset: &Asset, spec: &DatabaseSpec) -> Result<SurveyedAsset, Obstacle> {
+    let address = address(&spec.url).map_err(|error| obstacle(asset, &error, error.hint()))?;
+    let source = PostgresSource::new(address);
+    let failed = |error: crate::pg::PgError| obstacle(asset, &error, error.hint());
+    let (facts, unreadable) = source.probe().map_err(failed)?;
+    let excluded = |name: &str| {
+        spec.exclude_tables.iter().any(|table| format!("{}.{}", table.name.schema(), table.name.table()) == name)
+    };
+    let mut tables = source.tables().map_err(failed)?;
+    tables.retain(|table| !excluded(&table.name.to_string()));
+    let mut remarks = vec![format!("PostgreSQL {}; rows are the planner's estimate", facts.version)];
+    remarks.extend(unreadable.iter().map(|name| format!("cannot be read whole: {name}")));
+    remarks.extend(facts.not_carried.iter().map(|what| format!("not carried: {what}")));
+    if facts.large_objects > 0 {
+        remarks.push(format!("not carried: {} large objects", facts.large_objects));
+    }
+    Ok(SurveyedAsset {
+        id: asset.id.to_string(),
+        kind: Kind::Postgres,
+        source: source.address().to_string(),
+        items: tables.iter().filter_map(|table| table.rows_estimate).sum(),
+        bytes: tables.iter().map(|table| table.bytes_on_disk).sum(),
+        units: tables.len() as u64,
+        remarks,
+    })
+}

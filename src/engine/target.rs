@@ -1,0 +1,87 @@
+//! The server that databases are restored into: the one the playbook names, or a managed cluster for this run.
+
+use std::path::Path;
+
+use super::layout::Layout;
+use crate::{
+    evidence::DatabaseAccess,
+    pg::{Address, PgError, session, tools::Tools},
+    playbook::{PostgresTarget, ProcessEnvironment, Reference, Unresolved},
+    restore::{
+        cluster::{Cluster, ClusterError, OWNER_ROLE},
+        database::TargetServer,
+    },
+};
+
+/// Why a reference to a PostgreSQL server leads nowhere.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AddressError {
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
+    #[error("{reference}: {source}")]
+    Url { reference: String, source: PgError },
+}
+
+impl AddressError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            AddressError::Unresolved(error) => Some(error.hint().to_owned()),
+            AddressError::Url { source, .. } => source.hint(),
+        }
+    }
+}
+
+/// Follows a reference of the playbook to a server.
+pub(crate) fn address(reference: &Reference) -> Result<Address, AddressError> {
+    let secret = reference.resolve(&ProcessEnvironment)?;
+    Address::parse(secret.expose()).map_err(|source| AddressError::Url { reference: reference.to_string(), source })
+}
+
+/// A target that is up. A managed cluster is stopped when this is dropped.
+pub(crate) struct Target {
+    pub server: TargetServer,
+    pub tools: Tools,
+    cluster: Option<Cluster>,
+}
+
+impl Target {
+    /// Starts the managed cluster of this run, making it if it isn't there yet.
+    pub fn managed(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
+        let cluster = Cluster::start(tools.clone(), directory)?;
+        let server = TargetServer::managed(cluster.address(), OWNER_ROLE);
+        Ok(Target { server, tools, cluster: Some(cluster) })
+    }
+
+    /// A server of the user's.
+    pub fn named(tools: Tools, address: Address) -> Self {
+        Target { server: TargetServer::named(address), tools, cluster: None }
+    }
+
+    /// Stops a managed cluster and says if that failed.
+    pub fn stop(self) -> Result<(), ClusterError> {
+        self.cluster.map_or(Ok(()), Cluster::stop)
+    }
+}
+
+/// How a person reaches a restored database without walkaway.
+pub(crate) fn access(asset: &str, target: &PostgresTarget, layout: &Layout) -> DatabaseAccess {
+    let mut access =
+        DatabaseAccess { asset: asset.to_owned(), pgoptions: session::pgoptions(), ..DatabaseAccess::default() };
+    match target {
+        PostgresTarget::Managed => {
+            if let Ok((start, stop)) = Tools::server()
+                .map_err(ClusterError::from)
+                .and_then(|tools| Cluster::by_hand(&tools, &layout.cluster()))
+            {
+                (access.start, access.stop) = (Some(start), Some(stop));
+            }
+            access.psql = ["-h", "/tmp", "-U", OWNER_ROLE].map(str::to_owned).to_vec();
+        }
+        PostgresTarget::Url(reference) => {
+            if let Ok(address) = address(reference) {
+                access.psql = address.psql_arguments();
+            }
+        }
+    }
+    access
+}

@@ -1,0 +1,75 @@
+//! What every asset's work has at hand.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{layout::Layout, ledger::Ledger, recorder::Recorder, stop::Stop, ticker::Ticker};
+use crate::{
+    event::{AssetKind, Event, Phase},
+    evidence::result::{AssetResult, Control},
+    finding::{Finding, FindingKind},
+    interrupt::Interrupt,
+    transfer::meter::Meter,
+};
+
+/// One asset of one run: where it lies and whom to tell.
+#[derive(Clone)]
+pub(crate) struct Work {
+    pub asset: String,
+    pub run: String,
+    pub layout: Layout,
+    pub ledger: Arc<Ledger>,
+    pub recorder: Arc<Recorder>,
+    pub interrupt: Interrupt,
+}
+
+impl Work {
+    /// The asset's directory among the restored data.
+    pub fn root(&self) -> PathBuf {
+        self.layout.asset_root(&self.asset)
+    }
+
+    pub fn started(&self, kind: AssetKind) -> Result<(), Stop> {
+        Ok(self.recorder.fact(&Event::AssetStarted { asset: self.asset.clone(), kind })?)
+    }
+
+    pub fn transferred(&self, items: u64, bytes: u64, duration_ms: u64) -> Result<(), Stop> {
+        Ok(self.recorder.fact(&Event::AssetTransferred { asset: self.asset.clone(), items, bytes, duration_ms })?)
+    }
+
+    pub fn verified(&self, items: u64, bytes: u64, duration_ms: u64) -> Result<(), Stop> {
+        Ok(self.recorder.fact(&Event::AssetVerified { asset: self.asset.clone(), items, bytes, duration_ms })?)
+    }
+
+    pub fn ticker(&self, phase: Phase, meter: &Arc<Meter>) -> Ticker {
+        Ticker::start(self.recorder.monitor(), &self.asset, phase, meter)
+    }
+
+    pub fn finding(&self, kind: FindingKind, subject: impl Into<String>, detail: impl Into<String>) -> Finding {
+        Finding::of(&self.asset, kind, subject, detail)
+    }
+
+    /// Stops here if somebody asked.
+    pub fn go_on(&self) -> Result<(), Stop> {
+        if self.interrupt.asked() { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    /// Puts the controls on record; one that was not found is a finding about the verifier itself.
+    pub fn controls(&self, controls: &[Control]) -> Result<Vec<Finding>, Stop> {
+        for Control { damage, found } in controls {
+            let (asset, damage) = (self.asset.clone(), damage.clone());
+            self.recorder.fact(&Event::ControlRan { asset, damage, found: *found })?;
+        }
+        let missed = controls.iter().filter(|control| !control.found);
+        Ok(missed.map(|control| self.finding(FindingKind::VerifierBlind, &control.damage, "")).collect())
+    }
+
+    /// Puts the findings and the end of the asset on record.
+    pub fn done(&self, result: &AssetResult) -> Result<(), Stop> {
+        for finding in &result.findings {
+            self.recorder.fact(&Event::Found { finding: finding.clone() })?;
+        }
+        let outcome_sha256 = super::ledger::write_outcome(&self.layout, result)?;
+        let (asset, verdict) = (self.asset.clone(), result.verdict);
+        Ok(self.recorder.fact(&Event::AssetDone { asset, verdict, outcome_sha256 })?)
+    }
+}

@@ -1,0 +1,112 @@
+//! What happens during a run, and the [`Monitor`] that hears of it.
+//!
+//! Facts go into the journal and to the monitor; progress goes to the monitor only. Neither carries a row's value, a
+//! secret, or a URL with one.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::Sha256Digest,
+    finding::{Finding, Verdict},
+};
+
+/// One fact of a run, as it stands in the journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first line of every journal.
+    RunStarted {
+        run: String,
+        playbook_sha256: Sha256Digest,
+        walkaway: String,
+        binary_sha256: Sha256Digest,
+        host: String,
+    },
+    /// The run went on after it had been interrupted; `torn_bytes` of an unfinished last line were cut off.
+    RunResumed { walkaway: String, binary_sha256: Sha256Digest, host: String, torn_bytes: u64 },
+    /// Who walkaway is at the provider.
+    CallerIdentified { account: String, arn: String },
+    /// Work on an asset began, or began again.
+    AssetStarted { asset: String, kind: AssetKind },
+    /// A database snapshot was exported; everything of the asset is read from it.
+    SnapshotTaken { asset: String, snapshot: String, server_version: String },
+    /// Rows of this asset are restored into this database of the target.
+    DatabaseCreated { asset: String, database: String },
+    /// A unit is restored, synced, and its receipt is on disk.
+    UnitDone { asset: String, unit: String, items: u64, bytes: u64, receipt_sha256: Sha256Digest },
+    /// Everything of the asset that could be moved has been moved.
+    AssetTransferred { asset: String, items: u64, bytes: u64, duration_ms: u64 },
+    /// The restored copy was read back and compared.
+    AssetVerified { asset: String, items: u64, bytes: u64, duration_ms: u64 },
+    /// Damage was planted in a scratch copy, and the verifier found it or did not.
+    ControlRan { asset: String, damage: String, found: bool },
+    /// A discrepancy.
+    Found { finding: Finding },
+    /// The asset has its verdict; nothing of it is done again.
+    AssetDone { asset: String, verdict: Verdict, outcome_sha256: Sha256Digest },
+    /// An error ended the work on an asset; a resumed run takes it up again.
+    AssetStopped { asset: String, reason: String },
+    /// The run stopped in order because somebody asked.
+    Interrupted,
+    /// The last line of a finished journal.
+    RunDone { verdict: Verdict, findings: u64, duration_ms: u64 },
+}
+
+/// What an asset is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AssetKind {
+    /// A bucket, or a prefix of one.
+    S3,
+    /// A PostgreSQL database.
+    Postgres,
+}
+
+/// A phase of an asset's work, as progress names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Provider to restored copy.
+    Transfer,
+    /// Indexes, constraints and what else follows the data.
+    Rebuild,
+    /// Reading back.
+    Verify,
+}
+
+/// How far an asset is. Totals grow while a listing goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// The asset's id.
+    pub asset: String,
+    /// The phase the numbers are of.
+    pub phase: Phase,
+    /// Objects or rows finished.
+    pub items: u64,
+    /// Objects or rows known of; an estimate for rows.
+    pub items_total: u64,
+    /// Bytes finished.
+    pub bytes: u64,
+    /// Bytes known of; an estimate for databases.
+    pub bytes_total: u64,
+}
+
+/// Hears of a run while it happens. Implementations return fast and never fail: the record that must not fail is the
+/// journal, which the engine writes itself.
+pub trait Monitor: Send + Sync {
+    /// A fact, already in the journal.
+    fn fact(&self, at: Timestamp, event: &Event);
+
+    /// How far an asset is; called often.
+    fn progress(&self, progress: &Progress);
+}
+
+/// A monitor that doesn't listen.
+pub struct Silent;
+
+impl Monitor for Silent {
+    fn fact(&self, _: Timestamp, _: &Event) {}
+
+    fn progress(&self, _: &Progress) {}
+}

@@ -1,0 +1,139 @@
+//! The offline check of a bundle: its files against the manifests, the journal against its head, and everything that
+//! is told twice against itself.
+//!
+//! It opens nothing outside the bundle. Somebody who rewrites every file consistently is not found out here: that
+//! takes a digest or a signature that is kept elsewhere.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, BufReader},
+    path::Path,
+};
+
+use serde::Deserialize;
+
+use super::{
+    bag::is_sealed,
+    bag_check::Bag,
+    chain::Reading,
+    check_asset::AssetCheck,
+    check_run::check_run,
+    files::{EvidenceError, IoContext},
+    replay::Replay,
+    result::{RESULT_VERSION, RunResult},
+};
+use crate::{
+    digest::Sha256Digest,
+    finding::{Finding, FindingKind},
+};
+
+/// The machine-readable result, in the bag.
+pub const RESULT: &str = "data/result.json";
+/// The journal, in the bag.
+pub const JOURNAL: &str = "data/journal.ndjson";
+/// The playbook as read, in the bag.
+pub const PLAYBOOK: &str = "data/playbook.yaml";
+/// The directory of each asset's evidence, in the bag.
+pub const ASSETS: &str = "data/assets";
+
+/// What the check of a bundle came to.
+#[derive(Debug)]
+pub struct BundleCheck {
+    /// The result, if it could be read.
+    pub result: Option<RunResult>,
+    /// What is wrong with the bundle; empty for a bundle that is as walkaway wrote it. Findings of the run itself stand
+    /// in the result.
+    pub findings: Vec<Finding>,
+    /// Files in the bundle, signatures not counted.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// SHA-256 of `tagmanifest-sha256.txt`.
+    pub bundle_digest: Sha256Digest,
+}
+
+/// Checks a bundle. A directory that isn't a sealed bundle is an error; whatever is wrong inside one is a finding whose
+/// subject names the file, and the line where there is one.
+pub fn check_bundle(root: &Path) -> Result<BundleCheck, EvidenceError> {
+    root.metadata().when("read", root)?;
+    if !is_sealed(root) {
+        return Err(EvidenceError::NotSealed { root: root.to_owned() });
+    }
+    let mut bag = Bag::inspect(root);
+    let mut findings = std::mem::take(&mut bag.findings);
+    let result = read_result(&bag).map_err(|finding| findings.push(finding)).ok();
+    match &result {
+        Some(result) => findings.extend(check_story(&bag, result)),
+        None => findings.extend(check_journal_alone(&bag)),
+    }
+    Ok(BundleCheck {
+        result,
+        findings,
+        files: bag.files.len() as u64,
+        bytes: bag.files.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)),
+        bundle_digest: bag.digest.ok_or_else(|| EvidenceError::NotSealed { root: root.to_owned() })?,
+    })
+}
+
+/// A finding that the bundle contradicts itself.
+pub(crate) fn inconsistent(subject: impl Into<String>, detail: impl Into<String>) -> Finding {
+    Finding::of_run(FindingKind::BundleInconsistent, subject, detail)
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    result_version: u32,
+}
+
+fn read_result(bag: &Bag) -> Result<RunResult, Finding> {
+    let malformed = |detail: String| Finding::of_run(FindingKind::BundleMalformed, RESULT, detail);
+    let bytes = bag.read(RESULT).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Finding::of_run(FindingKind::BundleFileMissing, RESULT, "every bundle has one"),
+        _ => malformed(format!("unreadable: {error}")),
+    })?;
+    let versioned: Versioned = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+    if versioned.result_version != RESULT_VERSION {
+        let detail = format!("version {}, this walkaway reads {RESULT_VERSION}", versioned.result_version);
+        return Err(malformed(detail));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
+}
+
+fn read_journal(bag: &Bag) -> Result<Reading, Finding> {
+    bag.open(JOURNAL)
+        .and_then(|file| Reading::of(BufReader::new(file)))
+        .map_err(|error| Finding::of_run(FindingKind::JournalBroken, JOURNAL, format!("unreadable: {error}")))
+}
+
+/// Without a result nobody knows the journal's head; its chain still tells where it is broken.
+fn check_journal_alone(bag: &Bag) -> Vec<Finding> {
+    read_journal(bag).map_or_else(|finding| vec![finding], |journal| journal.findings(JOURNAL, journal.head))
+}
+
+fn check_story(bag: &Bag, result: &RunResult) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let journal = read_journal(bag).map_err(|finding| findings.push(finding)).ok();
+    findings.extend(journal.iter().flat_map(|journal| journal.findings(JOURNAL, result.journal)));
+    let replay = Replay::of(journal.as_ref().map_or(&[], |journal| &journal.entries));
+    findings.extend(check_run(bag, result, &replay));
+    for asset in &result.assets {
+        findings.extend(AssetCheck { bag, asset, replay: &replay }.run());
+    }
+    findings.extend(check_asset_names(bag, result, &replay));
+    findings
+}
+
+/// Assets stand once in the result, and nowhere else unless they stand there.
+fn check_asset_names(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
+    let mut known = BTreeSet::new();
+    let twice = result.assets.iter().filter(|asset| !known.insert(asset.id.as_str()));
+    let mut findings: Vec<_> = twice.map(|asset| inconsistent(RESULT, format!("two assets {:?}", asset.id))).collect();
+    for name in bag.files.keys().filter(|name| name.starts_with(ASSETS)) {
+        if !name.split('/').nth(2).is_some_and(|id| known.contains(id)) {
+            findings.push(inconsistent(name, "belongs to no asset of the result"));
+        }
+    }
+    let strangers = replay.assets.keys().filter(|id| !known.contains(*id));
+    findings.extend(strangers.map(|id| inconsistent(JOURNAL, format!("asset {id:?} is not in the result"))));
+    findings
+}

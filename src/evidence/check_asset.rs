@@ -1,0 +1,267 @@
+//! Whether the result's word about one asset follows from its findings, its checks, its files and the journal.
+
+use std::{
+    io::{self, BufReader},
+    path::Path,
+};
+
+use super::{
+    bag_check::Bag,
+    chain::LINE_BYTES_MAX,
+    check::{ASSETS, JOURNAL, RESULT, inconsistent},
+    files::{LineEnd, read_line, sha256sum_line},
+    merge::read_receipt,
+    objects::{OBJECTS_NDJSON, OBJECTS_SHA256, ObjectsEvidence, ObjectsTally},
+    replay::{AssetReplay, Replay},
+    result::AssetResult,
+    tables::{EXPORTS_SHA256, TABLES_CSV, TableLine, exports_sha256, parse_tables, tally},
+};
+use crate::{
+    digest::Sha256Digest,
+    event::AssetKind,
+    finding::{Finding, FindingKind, Verdict},
+};
+
+/// The comparison of one asset's entry with everything else.
+pub(crate) struct AssetCheck<'a> {
+    /// The bundle.
+    pub bag: &'a Bag,
+    /// The entry.
+    pub asset: &'a AssetResult,
+    /// The journal's story.
+    pub replay: &'a Replay<'a>,
+}
+
+impl AssetCheck<'_> {
+    /// Everything that contradicts the entry.
+    pub(crate) fn run(&self) -> Vec<Finding> {
+        let mut findings = self.verdict();
+        findings.extend(self.support());
+        findings.extend(self.controls());
+        findings.extend(self.journal());
+        findings.extend(match self.asset.kind {
+            AssetKind::S3 => self.objects(),
+            AssetKind::Postgres => self.tables(),
+        });
+        for finding in &mut findings {
+            finding.asset = Some(self.asset.id.clone());
+        }
+        findings
+    }
+
+    fn file(&self, name: &str) -> String {
+        format!("{ASSETS}/{}/{name}", self.asset.id)
+    }
+
+    fn passed(&self) -> bool {
+        self.asset.verdict == Verdict::Pass
+    }
+
+    fn has(&self, kind: FindingKind) -> bool {
+        self.asset.findings.iter().any(|finding| finding.kind == kind)
+    }
+
+    fn verdict(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let verdict = Verdict::from_findings(&self.asset.findings);
+        if verdict != self.asset.verdict {
+            let detail = format!("verdict is {}, its findings leave {verdict}", self.asset.verdict);
+            findings.push(inconsistent(RESULT, detail));
+        }
+        let foreign = |finding: &&Finding| finding.asset.as_deref() != Some(&self.asset.id);
+        for finding in self.asset.findings.iter().filter(foreign) {
+            findings.push(inconsistent(RESULT, format!("finding of something else stands with it: {finding}")));
+        }
+        findings
+    }
+
+    /// A PASS rests on checks that covered everything.
+    fn support(&self) -> Vec<Finding> {
+        if !self.passed() {
+            return vec![];
+        }
+        let mut findings = Vec::new();
+        if self.asset.checks.is_empty() {
+            findings.push(inconsistent(RESULT, "verdict is PASS, and nothing was compared"));
+        }
+        if self.asset.controls.is_empty() {
+            findings.push(inconsistent(RESULT, "verdict is PASS, and the verifier was not proven"));
+        }
+        for check in self.asset.checks.iter().filter(|c| c.compared != c.expected || c.equal != c.expected) {
+            let (name, expected, compared, equal) = (&check.name, check.expected, check.compared, check.equal);
+            let detail = format!("verdict is PASS, {name}: {expected} expected, {compared} compared, {equal} equal");
+            findings.push(inconsistent(RESULT, detail));
+        }
+        findings
+    }
+
+    fn controls(&self) -> Option<Finding> {
+        let blind = self.asset.controls.iter().any(|control| !control.found);
+        let differs = blind && !self.has(FindingKind::VerifierBlind);
+        differs.then(|| inconsistent(RESULT, "a control was missed, and no finding says so"))
+    }
+
+    fn journal(&self) -> Vec<Finding> {
+        match self.replay.assets.get(self.asset.id.as_str()) {
+            Some(replay) if replay.kind.is_some() => self.compare_journal(replay),
+            _ if self.has(FindingKind::AssetStopped) => vec![],
+            _ => vec![inconsistent(JOURNAL, "work on the asset never began")],
+        }
+    }
+
+    fn compare_journal(&self, replay: &AssetReplay<'_>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if replay.kind != Some(self.asset.kind) {
+            findings.push(inconsistent(JOURNAL, "the asset is of another kind than in the result"));
+        }
+        let stopped = replay.done.is_none() && self.has(FindingKind::AssetStopped);
+        if replay.done != Some(self.asset.verdict) && !stopped {
+            let done = replay.done.map_or("no verdict".to_owned(), |verdict| verdict.to_string());
+            let detail = format!("ends the asset with {done}, {RESULT} has {}", self.asset.verdict);
+            findings.push(inconsistent(JOURNAL, detail));
+        }
+        for lost in replay.found.iter().filter(|finding| !self.asset.findings.contains(finding)) {
+            findings.push(inconsistent(RESULT, format!("lacks a finding of the journal: {lost}")));
+        }
+        let ran = |damage: &str, found| replay.controls.contains(&(damage, found));
+        for control in self.asset.controls.iter().filter(|control| !ran(&control.damage, control.found)) {
+            findings.push(inconsistent(JOURNAL, format!("lacks the control {:?}", control.damage)));
+        }
+        if self.asset.kind == AssetKind::S3 || !stopped {
+            findings.extend(self.compare_totals(JOURNAL, replay.totals()));
+        }
+        findings
+    }
+
+    fn compare_totals(&self, name: &str, (items, bytes): (u64, u64)) -> Option<Finding> {
+        let (own_items, own_bytes) = (self.asset.items, self.asset.bytes);
+        let detail = || format!("amounts to {items} items and {bytes} bytes, {RESULT} has {own_items} and {own_bytes}");
+        ((items, bytes) != (own_items, own_bytes)).then(|| inconsistent(name, detail()))
+    }
+
+    fn compare_content(&self, name: &str, digest: Sha256Digest) -> Option<Finding> {
+        let detail = || format!("content digest is {digest}, {RESULT} has {}", self.asset.content_sha256);
+        (digest != self.asset.content_sha256).then(|| inconsistent(name, detail()))
+    }
+
+    /// An asset that stopped early may lack its files; no other may.
+    fn excused(&self) -> bool {
+        self.has(FindingKind::AssetStopped)
+            && [OBJECTS_NDJSON, OBJECTS_SHA256, TABLES_CSV, EXPORTS_SHA256]
+                .iter()
+                .all(|name| !self.bag.files.contains_key(&self.file(name)))
+    }
+
+    fn objects(&self) -> Vec<Finding> {
+        if self.excused() {
+            return vec![];
+        }
+        let name = self.file(OBJECTS_NDJSON);
+        let evidence = match self.read_objects() {
+            Ok(evidence) => evidence,
+            Err(finding) => return vec![finding],
+        };
+        let mut findings = Vec::new();
+        findings.extend(self.compare_totals(&name, (evidence.objects, evidence.bytes)));
+        findings.extend(self.compare_content(&name, evidence.content_sha256));
+        let Some(summary) = &self.asset.objects else {
+            findings.push(inconsistent(RESULT, "a bucket without its numbers"));
+            return findings;
+        };
+        let confirmed = (evidence.provider_confirmed, evidence.provider_unconfirmed);
+        if confirmed != (summary.provider_confirmed, summary.provider_unconfirmed) {
+            findings.push(inconsistent(&name, format!("differs from {RESULT} in what the provider confirmed")));
+        }
+        if self.passed() && summary.listed != self.asset.items {
+            let detail = format!("verdict is PASS, {} listed and {} carried", summary.listed, self.asset.items);
+            findings.push(inconsistent(RESULT, detail));
+        }
+        findings
+    }
+
+    /// Adds the receipts up while it compares each with its line of `objects.sha256`.
+    fn read_objects(&self) -> Result<ObjectsEvidence, Finding> {
+        let (ndjson, sums) = (self.file(OBJECTS_NDJSON), self.file(OBJECTS_SHA256));
+        let at = |name: &str, line: u64, detail: String| inconsistent(format!("{name} line {line}"), detail);
+        let open = |name: &str| self.bag.open(name).map(BufReader::new).map_err(|error| unreadable(name, &error));
+        let (mut receipts, mut sum_lines) = (open(&ndjson)?, open(&sums)?);
+        let (mut tally, mut number, mut line) = (ObjectsTally::default(), 1, Vec::new());
+        let unfit = |name: &str, number: u64, error: &dyn std::fmt::Display| at(name, number, error.to_string());
+        while let Some(receipt) =
+            read_receipt(&mut receipts, Path::new(&ndjson)).map_err(|error| unfit(&ndjson, number, &error))?
+        {
+            tally.add(&receipt).map_err(|error| unfit(&ndjson, number, &error))?;
+            let expected =
+                sha256sum_line(receipt.sha256, &receipt.path).map_err(|error| unfit(&ndjson, number, &error))?;
+            let end =
+                read_line(&mut sum_lines, &mut line, LINE_BYTES_MAX).map_err(|error| unreadable(&sums, &error))?;
+            if end != LineEnd::Newline || expected.as_bytes().strip_suffix(b"\n") != Some(&line) {
+                return Err(at(&sums, number, format!("differs from the receipt in {ndjson}")));
+            }
+            number += 1;
+        }
+        match read_line(&mut sum_lines, &mut line, LINE_BYTES_MAX) {
+            Ok(LineEnd::Nothing) => Ok(tally.finish()),
+            _ => Err(at(&sums, number, format!("has no receipt in {ndjson}"))),
+        }
+    }
+
+    fn tables(&self) -> Vec<Finding> {
+        if self.excused() {
+            return vec![];
+        }
+        let lines = match self.read_tables() {
+            Ok(lines) => lines,
+            Err(finding) => return vec![finding],
+        };
+        let (name, evidence) = (self.file(TABLES_CSV), tally(&lines));
+        let mut findings = Vec::new();
+        findings.extend(self.compare_totals(&name, (evidence.rows, evidence.bytes)));
+        findings.extend(self.compare_content(&name, evidence.content_sha256));
+        findings.extend(self.compare_exports(&lines));
+        match &self.asset.database {
+            Some(database) if database.tables != evidence.tables => {
+                let detail = format!("{} tables, {RESULT} has {}", evidence.tables, database.tables);
+                findings.push(inconsistent(&name, detail));
+            }
+            Some(database) if lines.iter().any(|line| line.row_key != database.row_key.0) => {
+                findings.push(inconsistent(&name, format!("another row key than in {RESULT}")));
+            }
+            Some(_) => {}
+            None => findings.push(inconsistent(RESULT, "a database without its numbers")),
+        }
+        for line in lines.iter().filter(|line| self.passed() && line.rows != line.source_count) {
+            let detail = format!("verdict is PASS, {} has {} rows of {}", line.table, line.rows, line.source_count);
+            findings.push(inconsistent(&name, detail));
+        }
+        findings
+    }
+
+    fn read_tables(&self) -> Result<Vec<TableLine>, Finding> {
+        let name = self.file(TABLES_CSV);
+        let bytes = self.bag.read(&name).map_err(|error| unreadable(&name, &error))?;
+        let lines = String::from_utf8(bytes).ok().and_then(|text| parse_tables(&text));
+        lines.ok_or_else(|| Finding::of_run(FindingKind::BundleMalformed, name, "is no list of tables"))
+    }
+
+    fn compare_exports(&self, lines: &[TableLine]) -> Option<Finding> {
+        let name = self.file(EXPORTS_SHA256);
+        let expected = match exports_sha256(lines) {
+            Ok(expected) => expected,
+            Err(error) => return Some(inconsistent(self.file(TABLES_CSV), error.to_string())),
+        };
+        match self.bag.read(&name) {
+            Ok(found) if found == expected.as_bytes() => None,
+            Ok(_) => Some(inconsistent(name, format!("differs from {}", self.file(TABLES_CSV)))),
+            Err(error) => Some(unreadable(&name, &error)),
+        }
+    }
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Finding {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound => FindingKind::BundleFileMissing,
+        _ => FindingKind::BundleMalformed,
+    };
+    Finding::of_run(kind, name, format!("the asset's evidence: {error}"))
+}

@@ -1,0 +1,114 @@
+//! Whether the result's word about the run as a whole follows from its parts, and whether journal, playbook and bag
+//! say the same.
+
+use super::{
+    bag::BAG_INFO,
+    bag_check::Bag,
+    check::{JOURNAL, PLAYBOOK, RESULT, inconsistent},
+    replay::Replay,
+    result::RunResult,
+};
+use crate::{
+    digest::Sha256Digest,
+    finding::{Finding, FindingKind, Verdict},
+};
+
+/// Everything that is told about the run more than once.
+pub(crate) fn check_run(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(check_verdict(result));
+    findings.extend(check_thresholds(result));
+    findings.extend(check_identity(bag, result));
+    findings.extend(check_start(result, replay));
+    findings.extend(check_end(result, replay));
+    findings.extend(check_found(result, replay));
+    findings
+}
+
+fn check_verdict(result: &RunResult) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let verdict = Verdict::from_findings(result.all_findings());
+    if verdict != result.verdict {
+        findings.push(inconsistent(RESULT, format!("verdict is {}, its findings leave {verdict}", result.verdict)));
+    }
+    if result.verdict == Verdict::Pass && result.assets.is_empty() {
+        findings.push(inconsistent(RESULT, "verdict is PASS, and there is no asset"));
+    }
+    for finding in result.all_findings().filter(|finding| finding.severity != finding.kind.severity()) {
+        findings.push(inconsistent(RESULT, format!("finding weighs otherwise than its kind: {finding}")));
+    }
+    for finding in result.findings.iter().filter(|finding| finding.asset.is_some()) {
+        findings.push(inconsistent(RESULT, format!("finding of an asset stands with the run: {finding}")));
+    }
+    findings
+}
+
+fn check_thresholds(result: &RunResult) -> Vec<Finding> {
+    let has = |kind: FindingKind| result.all_findings().any(|finding| finding.kind == kind);
+    let mut findings = Vec::new();
+    if result.thresholds.iter().any(|threshold| !threshold.met) != has(FindingKind::ThresholdMissed) {
+        findings.push(inconsistent(RESULT, "thresholds and findings disagree on whether one was missed"));
+    }
+    if result.exclusions.iter().any(|exclusion| exclusion.expired) != has(FindingKind::ExclusionExpired) {
+        findings.push(inconsistent(RESULT, "exclusions and findings disagree on whether one is past its date"));
+    }
+    findings
+}
+
+fn check_identity(bag: &Bag, result: &RunResult) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if bag.labels("External-Identifier") != [result.run.as_str()] {
+        findings.push(inconsistent(BAG_INFO, format!("External-Identifier is not the run {:?}", result.run)));
+    }
+    match bag.read(PLAYBOOK).map(Sha256Digest::of) {
+        Ok(digest) if digest == result.playbook.sha256 => {}
+        Ok(digest) => {
+            let detail = format!("SHA-256 is {digest}, {RESULT} has {}", result.playbook.sha256);
+            findings.push(inconsistent(PLAYBOOK, detail));
+        }
+        Err(error) => findings.push(Finding::of_run(FindingKind::BundleFileMissing, PLAYBOOK, error.to_string())),
+    }
+    findings
+}
+
+fn check_start(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match replay.started {
+        Some((run, playbook)) if run == result.run && playbook == result.playbook.sha256 => {}
+        Some(_) => {
+            findings.push(inconsistent(format!("{JOURNAL} line 1"), "another run or playbook than the result's"))
+        }
+        None => findings.push(inconsistent(format!("{JOURNAL} line 1"), "is not the start of a run")),
+    }
+    if !replay.binaries.contains(&result.tool.binary_sha256) {
+        findings.push(inconsistent(JOURNAL, "the result's executable never worked on this run"));
+    }
+    if replay.resumed != result.resumed {
+        let detail = format!("resumed {} times, {RESULT} has {}", replay.resumed, result.resumed);
+        findings.push(inconsistent(JOURNAL, detail));
+    }
+    findings
+}
+
+fn check_end(result: &RunResult, replay: &Replay<'_>) -> Option<Finding> {
+    let count = result.all_findings().count() as u64;
+    match replay.done {
+        Some(done) if done == (result.verdict, count) => None,
+        Some((verdict, found)) => {
+            let detail =
+                format!("ends with {verdict} and {found} findings, {RESULT} with {} and {count}", result.verdict);
+            Some(inconsistent(JOURNAL, detail))
+        }
+        None => Some(inconsistent(JOURNAL, "does not end with the end of the run")),
+    }
+}
+
+/// Every finding of the result stands in the journal; every finding about the run since its last start stands in the
+/// result.
+fn check_found(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
+    let unknown = result.all_findings().filter(|finding| !replay.found.contains(finding));
+    let unknown = unknown.map(|finding| inconsistent(JOURNAL, format!("lacks a finding of the result: {finding}")));
+    let lost = replay.found_of_run.iter().filter(|finding| !result.findings.contains(finding));
+    let lost = lost.map(|finding| inconsistent(RESULT, format!("lacks a finding of the journal: {finding}")));
+    unknown.chain(lost).collect()
+}

@@ -1,0 +1,146 @@
+//! What a journal says about a run, folded into values that can be compared with the result.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::chain::Entry;
+use crate::{
+    digest::Sha256Digest,
+    event::{AssetKind, Event},
+    finding::{Finding, Verdict},
+};
+
+/// The journal's story of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Replay<'a> {
+    /// Run id and digest of the playbook, if the first line is `run_started`.
+    pub started: Option<(&'a str, Sha256Digest)>,
+    /// Executables that worked on the run.
+    pub binaries: BTreeSet<Sha256Digest>,
+    /// Number of `run_resumed`.
+    pub resumed: u32,
+    /// Verdict and number of findings, if the last line is `run_done`.
+    pub done: Option<(Verdict, u64)>,
+    /// All findings of all passes.
+    pub found: BTreeSet<&'a Finding>,
+    /// Findings about the run as a whole since it was last started or resumed.
+    pub found_of_run: BTreeSet<&'a Finding>,
+    /// What it says about each asset.
+    pub assets: BTreeMap<&'a str, AssetReplay<'a>>,
+}
+
+/// The journal's story of an asset.
+#[derive(Debug, Default)]
+pub(crate) struct AssetReplay<'a> {
+    /// Bucket or database; none if it was never started.
+    pub kind: Option<AssetKind>,
+    /// Items and bytes of each finished unit that counts.
+    pub units: BTreeMap<&'a str, (u64, u64)>,
+    /// Findings since the asset was last started.
+    pub found: BTreeSet<&'a Finding>,
+    /// Every control that ran.
+    pub controls: BTreeSet<(&'a str, bool)>,
+    /// The verdict it ended with.
+    pub done: Option<Verdict>,
+}
+
+impl<'a> Replay<'a> {
+    /// Folds the entries of a journal.
+    pub(crate) fn of(entries: &'a [Entry]) -> Self {
+        let mut replay = Replay::default();
+        for entry in entries {
+            replay.take(&entry.event);
+        }
+        replay.started = match entries.first().map(|entry| &entry.event) {
+            Some(Event::RunStarted { run, playbook_sha256, .. }) => Some((run, *playbook_sha256)),
+            _ => None,
+        };
+        replay.done = match entries.last().map(|entry| &entry.event) {
+            Some(Event::RunDone { verdict, findings, .. }) => Some((*verdict, *findings)),
+            _ => None,
+        };
+        replay
+    }
+
+    fn take(&mut self, event: &'a Event) {
+        match event {
+            Event::RunStarted { binary_sha256, .. } => {
+                self.binaries.insert(*binary_sha256);
+            }
+            Event::RunResumed { binary_sha256, .. } => {
+                self.binaries.insert(*binary_sha256);
+                self.resumed += 1;
+                self.found_of_run.clear();
+            }
+            Event::Found { finding } => self.take_finding(finding),
+            _ => self.take_asset_event(event),
+        }
+    }
+
+    fn take_finding(&mut self, finding: &'a Finding) {
+        self.found.insert(finding);
+        match &finding.asset {
+            Some(asset) => self.assets.entry(asset).or_default().found.insert(finding),
+            None => self.found_of_run.insert(finding),
+        };
+    }
+
+    fn take_asset_event(&mut self, event: &'a Event) {
+        match event {
+            Event::AssetStarted { asset, kind } => self.assets.entry(asset).or_default().start(*kind),
+            Event::UnitDone { asset, unit, items, bytes, .. } => {
+                self.assets.entry(asset).or_default().units.insert(unit, (*items, *bytes));
+            }
+            Event::ControlRan { asset, damage, found } => {
+                self.assets.entry(asset).or_default().controls.insert((damage, *found));
+            }
+            Event::AssetDone { asset, verdict, .. } => {
+                self.assets.entry(asset).or_default().done = Some(*verdict);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl AssetReplay<'_> {
+    /// Objects that were carried stay carried; a database starts again from nothing, with a snapshot of its own.
+    fn start(&mut self, kind: AssetKind) {
+        self.kind = Some(kind);
+        self.found.clear();
+        self.done = None;
+        if kind == AssetKind::Postgres {
+            self.units.clear();
+        }
+    }
+
+    /// Items and bytes of all units.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        let add = |sum: (u64, u64), unit: &(u64, u64)| (sum.0.saturating_add(unit.0), sum.1.saturating_add(unit.1));
+        self.units.values().fold((0, 0), add)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn totals_after_a_restart(kind: AssetKind) -> (u64, u64) {
+        let unit = |unit: &str, items| Event::UnitDone {
+            asset: "a".into(),
+            unit: unit.into(),
+            items,
+            bytes: 10 * items,
+            receipt_sha256: Sha256Digest([0; 32]),
+        };
+        let start = Event::AssetStarted { asset: "a".into(), kind };
+        let events = [start.clone(), unit("1", 1), unit("2", 2), start, unit("2", 2), unit("3", 4)];
+        let mut replay = Replay::default();
+        events.iter().for_each(|event| replay.take(event));
+        replay.assets["a"].totals()
+    }
+
+    #[test]
+    fn units_of_objects_add_up_over_restarts_and_those_of_tables_do_not() {
+        assert_eq!(totals_after_a_restart(AssetKind::S3), (7, 70));
+        assert_eq!(totals_after_a_restart(AssetKind::Postgres), (6, 60));
+    }
+}

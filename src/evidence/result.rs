@@ -1,0 +1,259 @@
+//! `result.json`: the machine-readable result of one run, with a JSON Schema made from the same types.
+
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    digest::{RowKey, Sha256Digest},
+    event::AssetKind,
+    finding::{Finding, Verdict},
+};
+
+/// The format that this version writes; a reader refuses others.
+pub const RESULT_VERSION: u32 = 1;
+
+/// The whole result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunResult {
+    /// Version of this format.
+    pub result_version: u32,
+    /// The run's id; also the name of its directory.
+    pub run: String,
+    /// The playbook's id and title.
+    pub playbook: PlaybookRef,
+    /// What ran.
+    pub tool: Tool,
+    /// The machine that the data was restored to.
+    pub host: String,
+    /// UTC, RFC 3339, from the machine's own clock.
+    pub started: String,
+    /// UTC, RFC 3339, from the machine's own clock.
+    pub ended: String,
+    /// Milliseconds of work, breaks between interruption and resumption not counted.
+    pub duration_ms: u64,
+    /// How often the run was interrupted and went on.
+    pub resumed: u32,
+    /// Who asked the provider, where it could be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Caller>,
+    /// The directory that holds the restored data, absolute.
+    pub restored_to: String,
+    /// The judgement of the run.
+    pub verdict: Verdict,
+    /// One entry for each asset of the playbook, in its order.
+    pub assets: Vec<AssetResult>,
+    /// What the playbook leaves out, and why.
+    pub exclusions: Vec<ExclusionResult>,
+    /// Findings about the run as a whole; those of an asset stand with it.
+    pub findings: Vec<Finding>,
+    /// Each threshold with what was measured.
+    pub thresholds: Vec<ThresholdResult>,
+    /// What this version does not carry or prove, in plain words.
+    pub not_proven: Vec<String>,
+    /// The journal's length and head.
+    pub journal: JournalHead,
+}
+
+/// Which playbook was run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlaybookRef {
+    /// The playbook's id.
+    pub id: String,
+    /// Its title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// SHA-256 of the file as read.
+    pub sha256: Sha256Digest,
+}
+
+/// Which program ran.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// Always `walkaway`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of the executable.
+    pub binary_sha256: Sha256Digest,
+}
+
+/// The identity at the provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Caller {
+    /// Twelve digits.
+    pub account: String,
+    /// The caller's ARN.
+    pub arn: String,
+}
+
+/// One asset's part of the result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AssetResult {
+    /// The asset's id.
+    pub id: String,
+    /// Bucket or database.
+    pub kind: AssetKind,
+    /// The bucket (with prefix), or the database's name.
+    pub source: String,
+    /// The judgement of this asset.
+    pub verdict: Verdict,
+    /// Its directory below `restored_to`.
+    pub directory: String,
+    /// Objects, or rows.
+    pub items: u64,
+    /// Bytes that crossed.
+    pub bytes: u64,
+    /// SHA-256 over what crossed, in an order of its own: equal for equal content, however the run went.
+    pub content_sha256: Sha256Digest,
+    /// What was compared, one row per method.
+    pub checks: Vec<Check>,
+    /// Damage that was planted to prove the verifier.
+    pub controls: Vec<Control>,
+    /// Milliseconds of the phases.
+    pub timings: Timings,
+    /// Discrepancies of this asset.
+    pub findings: Vec<Finding>,
+    /// Only for databases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseResult>,
+    /// Only for buckets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objects: Option<ObjectsResult>,
+}
+
+/// What one method of comparison covered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// `objects`, `rows`, `digest`, `sequences`, `catalog`, `spool`.
+    pub name: String,
+    /// How many things of the source there were to compare.
+    pub expected: u64,
+    /// How many were compared.
+    pub compared: u64,
+    /// How many of those agree.
+    pub equal: u64,
+}
+
+/// One planted damage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// `byte changed`, `row dropped`, `row doubled`, `NULL turned into ''`, …
+    pub damage: String,
+    /// Whether the verifier found it.
+    pub found: bool,
+}
+
+/// Milliseconds of an asset's phases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Timings {
+    /// Provider to restored copy.
+    pub transfer_ms: u64,
+    /// Indexes, constraints, sequences after the data.
+    pub rebuild_ms: u64,
+    /// Reading back and comparing.
+    pub verify_ms: u64,
+}
+
+/// What is particular to a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ObjectsResult {
+    /// Objects listed at the provider.
+    pub listed: u64,
+    /// Objects whose bytes a checksum of the provider confirmed.
+    pub provider_confirmed: u64,
+    /// Objects for which the provider keeps no checksum that could be computed.
+    pub provider_unconfirmed: u64,
+    /// Objects whose key a tree of files can't hold, restored under a mapped name.
+    pub mapped: u64,
+}
+
+/// What is particular to a database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseResult {
+    /// Version of the server that was read, as it reports it.
+    pub source_version: String,
+    /// Version of the server that was restored into.
+    pub target_version: String,
+    /// The database's name on the target.
+    pub target_database: String,
+    /// The exported snapshot that everything was read from.
+    pub snapshot: String,
+    /// K of the row digests, 64 hexadecimal digits.
+    pub row_key: RowKey,
+    /// Tables that were carried.
+    pub tables: u64,
+    /// Tables that the playbook leaves out.
+    pub excluded_tables: Vec<ExcludedTable>,
+}
+
+/// A table that the playbook leaves out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExcludedTable {
+    /// `schema.table`.
+    pub table: String,
+    /// The playbook's reason.
+    pub reason: String,
+}
+
+/// An exclusion of the playbook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExclusionResult {
+    /// The pattern.
+    pub pattern: String,
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// The date it ends, ISO 8601.
+    pub until: String,
+    /// Whether that date was past on the day of the run.
+    pub expired: bool,
+}
+
+/// A threshold and what was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ThresholdResult {
+    /// The key in the playbook.
+    pub name: String,
+    /// The limit as the playbook writes it.
+    pub limit: String,
+    /// What was measured, in words.
+    pub measured: String,
+    /// Whether the limit held.
+    pub met: bool,
+}
+
+/// The journal's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JournalHead {
+    /// Lines.
+    pub lines: u64,
+    /// SHA-256 of the last line, its line end not counted.
+    pub head: Sha256Digest,
+}
+
+impl RunResult {
+    /// All findings: the run's own, then each asset's.
+    pub fn all_findings(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().chain(self.assets.iter().flat_map(|asset| &asset.findings))
+    }
+}
+
+/// The JSON Schema (draft 2020-12) of `result.json`.
+pub fn result_schema() -> Schema {
+    schema_for!(RunResult)
+}

@@ -1,0 +1,220 @@
+//! Writes `VERIFY.md`: how to check this very bundle, and the restored data, without walkaway.
+//!
+//! Every command names the paths of this run. It is written before the bag is sealed and knows nothing of the bag's
+//! digest.
+
+use std::fmt::Write as _;
+
+use super::{
+    objects::{OBJECTS_NDJSON, OBJECTS_SHA256},
+    result::{AssetResult, RunResult},
+    tables::{EXPORTS_SHA256, TABLES_CSV},
+};
+use crate::{event::AssetKind, finding::printable};
+
+/// The Python program that recomputes row digests. It is printed in `VERIFY.md` and belongs into the bag as
+/// `data/table_digest.py`.
+pub const TABLE_DIGEST_PY: &str = include_str!("table_digest.py");
+
+/// How a restored database is reached by hand.
+#[derive(Clone, Debug, Default)]
+pub struct DatabaseAccess {
+    /// The asset's id.
+    pub asset: String,
+    /// A command line that starts the server again, if walkaway had started it.
+    pub start: Option<String>,
+    /// A command line that stops it.
+    pub stop: Option<String>,
+    /// Arguments for `psql` that name host, port and user, unquoted; never a password.
+    pub psql: Vec<String>,
+    /// The value of `PGOPTIONS` that pins the session settings.
+    pub pgoptions: String,
+}
+
+/// The document. `objects_below` is the directory, relative to a bucket asset's own, that holds nothing but restored
+/// objects; `.` if that is the asset's directory itself.
+pub fn verify_md(result: &RunResult, databases: &[DatabaseAccess], objects_below: &str) -> String {
+    let mut doc = intro(result);
+    doc.push_str(BAG);
+    doc.push_str(JOURNAL);
+    let of_kind = |kind: AssetKind| result.assets.iter().filter(move |asset| asset.kind == kind);
+    of_kind(AssetKind::S3).for_each(|asset| doc.push_str(&objects(result, asset, objects_below)));
+    for asset in of_kind(AssetKind::Postgres) {
+        let access = databases.iter().find(|access| access.asset == asset.id);
+        doc.push_str(&tables(asset, access));
+        doc.push_str(&exports(result, asset, access));
+    }
+    if of_kind(AssetKind::Postgres).next().is_some() {
+        let _ = write!(doc, "\n## table_digest.py\n\n```python\n{TABLE_DIGEST_PY}```\n");
+    }
+    doc.push_str(&not_proven(result));
+    doc
+}
+
+fn intro(result: &RunResult) -> String {
+    format!(
+        "# How to check this bundle without walkaway\n\n\
+         Run {}, playbook {}, ended {}, verdict {}.\n\n\
+         Needed: a POSIX shell, coreutils, python3 (standard library only); `jq`, `bagit.py` and `psql` where named.\n\
+         Every block begins in the directory of this file:\n\n```sh\nBUNDLE=$(pwd)\n```\n",
+        printable(&result.run),
+        printable(&result.playbook.id),
+        printable(&result.ended),
+        result.verdict
+    )
+}
+
+const BAG: &str = r#"
+## The bundle is unchanged
+
+```sh
+sha256sum --strict -c tagmanifest-sha256.txt
+sha256sum --strict -c manifest-sha256.txt
+bagit.py --validate .
+```
+
+The digest of the whole bundle is `sha256sum tagmanifest-sha256.txt`. Nothing in the bundle protects that number: keep
+it, or a signature over that file, somewhere else.
+"#;
+
+const JOURNAL: &str = r#"
+## The journal is unbroken
+
+Each line of the journal names the SHA-256 of the line before.
+
+```sh
+python3 - <<'END'
+import hashlib, json
+number, prev = 0, "0" * 64
+for number, line in enumerate(open("data/journal.ndjson", "rb"), 1):
+    assert json.loads(line)["prev"] == prev, f"line {number} does not continue the one before"
+    prev = hashlib.sha256(line.rstrip(b"\n")).hexdigest()
+print(number, prev)
+END
+jq -r '"\(.journal.lines) \(.journal.head)"' data/result.json
+```
+
+Both print the same number of lines and the same head.
+"#;
+
+/// Recomputes a bucket's content digest; the argument is `objects.ndjson`.
+const CONTENT_PY: &str = r#"import hashlib, json, sys
+digest = hashlib.sha256()
+for line in open(sys.argv[1], "rb"):
+    r = json.loads(line)
+    key = json.dumps(r["key"], ensure_ascii=False)
+    digest.update(f'{r["sha256"]} {r["size"]} {key}\n'.encode())
+print(digest.hexdigest())
+"#;
+
+fn objects(result: &RunResult, asset: &AssetResult, below: &str) -> String {
+    let title = format!("\n## Objects of {}\n\n", printable(&asset.id));
+    if asset.items == 0 {
+        return title + "None were carried.\n";
+    }
+    let (id, directory, below) = (quote(&asset.id), directory(result, asset), quote(below));
+    format!(
+        "{title}{} objects, {} bytes. The digests were taken while the bytes came from the provider; this compares\n\
+         them with what lies on the disk now:\n\n\
+         ```sh\ncd {directory} && sha256sum --quiet --strict -c \"$BUNDLE\"/data/assets/{id}/{OBJECTS_SHA256} && echo ok\n```\n\n\
+         Files that no line names (prints nothing if there are none; needs bash):\n\n\
+         ```bash\ncd {directory} && LC_ALL=C comm -13 \\\n\
+         \x20 <(cut -c67- \"$BUNDLE\"/data/assets/{id}/{OBJECTS_SHA256} | sed 's|^\\./||' | LC_ALL=C sort) \\\n\
+         \x20 <(find {below} ! -type d | sed 's|^\\./||' | LC_ALL=C sort)\n```\n\n\
+         The content digest, which result.json has as {}:\n\n\
+         ```sh\npython3 - \"$BUNDLE\"/data/assets/{id}/{OBJECTS_NDJSON} <<'END'\n{CONTENT_PY}END\n```\n",
+        asset.items, asset.bytes, asset.content_sha256
+    )
+}
+
+fn tables(asset: &AssetResult, access: Option<&DatabaseAccess>) -> String {
+    let title = format!("\n## Tables of {}\n\n", printable(&asset.id));
+    let (Some(access), Some(database)) = (access, &asset.database) else {
+        return title + "The restored database can't be reached any more.\n";
+    };
+    let id = quote(&asset.id);
+    let psql = psql(access, &database.target_database);
+    let key = database.row_key.0;
+    let mut text = title + "Recomputes the digest of every restored table from `psql`'s output";
+    text.push_str(" and compares it with what left the source:\n\n```sh\n");
+    access.start.iter().for_each(|start| text.push_str(&format!("{start}\n")));
+    text.push_str(&environment(access));
+    text.push_str(&format!("python3 data/table_digest.py data/assets/{id}/{TABLES_CSV} -- {psql}\n```\n\n"));
+    text.push_str("One table by itself; STATEMENT is its `copy_sql` in tables.csv, to the letter:\n\n");
+    text.push_str(&format!("```sh\n{psql} -c 'STATEMENT' | python3 data/table_digest.py {key} 'STATEMENT'\n"));
+    text.push_str("```\n");
+    if let Some(stop) = &access.stop {
+        text.push_str(&format!("\nStop the server afterwards:\n\n```sh\n{stop}\n```\n"));
+    }
+    text
+}
+
+fn exports(result: &RunResult, asset: &AssetResult, access: Option<&DatabaseAccess>) -> String {
+    let title = format!("\n## Exports of {}\n\n", printable(&asset.id));
+    if asset.database.as_ref().is_none_or(|database| database.tables == 0) {
+        return title + "None were carried.\n";
+    }
+    let (id, directory) = (quote(&asset.id), directory(result, asset));
+    let settings = access.map(environment).unwrap_or_default();
+    format!(
+        "{title}```sh\ncd {directory} && sha256sum --quiet --strict -c \"$BUNDLE\"/data/assets/{id}/{EXPORTS_SHA256} && echo ok\n```\n\n\
+         Each export is the text that COPY writes. Any PostgreSQL loads it with the `copy_sql` of tables.csv in which\n\
+         `TO STDOUT` is turned into `FROM STDIN`:\n\n\
+         ```sh\ncd {directory}\n{settings}psql -Xq -d DATABASE -c 'COPY … FROM STDIN' < EXPORT\n```\n"
+    )
+}
+
+fn environment(access: &DatabaseAccess) -> String {
+    format!("export PGCLIENTENCODING=UTF8 PGOPTIONS={}\n", quote(&access.pgoptions))
+}
+
+fn psql(access: &DatabaseAccess, database: &str) -> String {
+    let arguments: Vec<_> = access.psql.iter().map(|argument| quote(argument)).collect();
+    ["psql -XAtq".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" ") + " -d " + &quote(database)
+}
+
+fn not_proven(result: &RunResult) -> String {
+    let mut text = "\n## What is not proven\n\n".to_owned();
+    for item in &result.not_proven {
+        let _ = writeln!(text, "- {}", printable(item));
+    }
+    text.push_str("- Who wrote this bundle, and when: without a signature anybody could have.\n");
+    text
+}
+
+fn directory(result: &RunResult, asset: &AssetResult) -> String {
+    quote(&format!("{}/{}", result.restored_to, asset.directory))
+}
+
+/// A word that a POSIX shell takes literally.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@,+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_reach_the_shell_literally() {
+        assert_eq!(quote("/srv/exit"), "/srv/exit");
+        assert_eq!(quote("it's $(here)"), r"'it'\''s $(here)'");
+        assert_eq!(quote(""), "''");
+    }
+
+    #[test]
+    fn a_database_argument_is_quoted() {
+        let access = DatabaseAccess { psql: vec!["-h".into(), "/a b".into()], ..DatabaseAccess::default() };
+        assert_eq!(psql(&access, "x"), "psql -XAtq -h '/a b' -d x");
+    }
+
+    #[test]
+    fn the_program_is_short_enough_to_read() {
+        assert!(TABLE_DIGEST_PY.lines().count() <= 50);
+        assert!(!TABLE_DIGEST_PY.contains("```"));
+    }
+}

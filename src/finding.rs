@@ -1,0 +1,215 @@
+//! Discrepancies as values, and the verdict that follows from them.
+//!
+//! A mismatch is a finding, never an error: errors end a piece of work, findings are its result.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How much a finding weighs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth reading; contradicts nothing.
+    Note,
+    /// Something could not be compared.
+    NotRun,
+    /// Something was compared and differs.
+    Fail,
+}
+
+macro_rules! finding_kinds {
+    ($($(#[$doc:meta])* $kind:ident $severity:ident $title:literal;)*) => {
+        /// What kind of discrepancy; the severity follows from it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum FindingKind { $($(#[$doc])* $kind,)* }
+
+        impl FindingKind {
+            /// Every kind, for the tests and the documentation.
+            pub const ALL: &'static [FindingKind] = &[$(FindingKind::$kind,)*];
+
+            /// The weight of this kind.
+            pub fn severity(self) -> Severity {
+                match self { $(FindingKind::$kind => Severity::$severity,)* }
+            }
+
+            /// The kind in plain words.
+            pub fn title(self) -> &'static str {
+                match self { $(FindingKind::$kind => $title,)* }
+            }
+        }
+    };
+}
+
+finding_kinds! {
+    /// A restored object is not on the disk.
+    ObjectMissing Fail "object missing from the restored copy";
+    /// A file lies among the restored objects that no receipt names.
+    ObjectUnexpected Fail "file that belongs to no object";
+    /// Length on disk differs from the receipt.
+    ObjectSize Fail "object differs in size";
+    /// SHA-256 on disk differs from the stream's.
+    ObjectDigest Fail "object differs in content";
+    /// The provider's own checksum contradicts the bytes it sent.
+    ProviderChecksum Fail "provider's checksum contradicts its bytes";
+    /// The object could not be read at the provider.
+    ObjectUnreadable NotRun "object could not be read";
+    /// The object changed or vanished between listing and reading.
+    ObjectChanged NotRun "object changed during the run";
+    /// A restored file exists but could not be read back.
+    CopyUnreadable NotRun "restored copy could not be read back";
+    /// An asset selected nothing.
+    NothingMatched Fail "nothing matched";
+    /// A table of the source is not in the restored database.
+    TableMissing Fail "table missing from the restored database";
+    /// The restored database holds a table that the source does not.
+    TableUnexpected Fail "table that the source does not have";
+    /// Row counts differ.
+    TableRows Fail "table differs in its number of rows";
+    /// Row counts agree, the keyed digest of the rows does not.
+    TableDigest Fail "table differs in content";
+    /// The table could not be copied or read back.
+    TableUnreadable NotRun "table could not be compared";
+    /// A spooled export differs from its receipt.
+    SpoolDigest Fail "spooled export differs from its receipt";
+    /// A sequence stands elsewhere than at the source.
+    SequenceValue Fail "sequence differs";
+    /// A catalog object of the source is not in the restored database.
+    CatalogMissing Fail "schema object missing from the restored database";
+    /// The restored database holds a catalog object that the source does not.
+    CatalogUnexpected Fail "schema object that the source does not have";
+    /// A catalog object is defined otherwise than at the source.
+    CatalogDiffers Fail "schema object differs";
+    /// A statement of the schema failed on the target.
+    SchemaStatement Fail "schema statement failed on the target";
+    /// Something the source holds is of a class that is not carried.
+    NotCarried NotRun "not carried";
+    /// The run differs from the source's setup in a way that compared data does not show.
+    Deviation Note "deviation";
+    /// An exclusion is past its date.
+    ExclusionExpired Fail "exclusion past its date";
+    /// A threshold of the playbook was missed.
+    ThresholdMissed Fail "threshold missed";
+    /// The verifier did not notice damage that was planted.
+    VerifierBlind Fail "verifier missed planted damage";
+    /// An asset's work ended with an error.
+    AssetStopped NotRun "stopped before it could be compared";
+    /// A file of the bundle differs from its manifest.
+    BundleFileDiffers Fail "file of the bundle was changed";
+    /// A file of the manifest is not in the bundle.
+    BundleFileMissing Fail "file of the bundle is missing";
+    /// The bundle holds a file that no manifest names.
+    BundleFileUnexpected Fail "file that the manifest does not name";
+    /// The bag's own files are malformed.
+    BundleMalformed Fail "bundle is malformed";
+    /// The journal's chain is broken.
+    JournalBroken Fail "journal chain is broken";
+    /// The bundle contradicts itself.
+    BundleInconsistent Fail "bundle contradicts itself";
+}
+
+/// One typed discrepancy. Names things, never values of rows or secrets.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub struct Finding {
+    /// The asset's id, or none for the run as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asset: Option<String>,
+    /// What kind of discrepancy.
+    pub kind: FindingKind,
+    /// Fail, not_run or note; follows from the kind.
+    pub severity: Severity,
+    /// The object key, table, sequence, file … it is about.
+    pub subject: String,
+    /// What was expected and what was found, in words.
+    pub detail: String,
+}
+
+impl Finding {
+    /// A finding about a part of an asset.
+    pub fn of(asset: &str, kind: FindingKind, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        Finding { asset: Some(asset.to_owned()), ..Self::of_run(kind, subject, detail) }
+    }
+
+    /// A finding about the run or the bundle as a whole.
+    pub fn of_run(kind: FindingKind, subject: impl Into<String>, detail: impl Into<String>) -> Self {
+        let severity = kind.severity();
+        Finding { asset: None, kind, severity, subject: subject.into(), detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(asset) = &self.asset {
+            write!(f, "{asset}: ")?;
+        }
+        write!(f, "{}: {}", self.kind.title(), printable(&self.subject))?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", printable(&self.detail))?;
+        }
+        Ok(())
+    }
+}
+
+/// Names come from outside: control characters are escaped before they reach a terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// The judgement of an asset or of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Verdict {
+    /// Compared independently, and equal.
+    #[serde(rename = "PASS")]
+    Pass,
+    /// Compared, and different somewhere.
+    #[serde(rename = "FAIL")]
+    Fail,
+    /// Not compared, in whole or in part.
+    #[serde(rename = "NOT RUN")]
+    NotRun,
+}
+
+impl Verdict {
+    /// The verdict that a list of findings leaves: the heaviest decides.
+    pub fn from_findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
+        match findings.into_iter().map(|finding| finding.kind.severity()).max() {
+            Some(Severity::Fail) => Verdict::Fail,
+            Some(Severity::NotRun) => Verdict::NotRun,
+            Some(Severity::Note) | None => Verdict::Pass,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Pass => "PASS",
+            Verdict::Fail => "FAIL",
+            Verdict::NotRun => "NOT RUN",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heaviest_finding_decides() {
+        let note = Finding::of("a", FindingKind::Deviation, "x", "");
+        let not_run = Finding::of("a", FindingKind::ObjectUnreadable, "x", "");
+        let fail = Finding::of("a", FindingKind::ObjectDigest, "x", "");
+        assert_eq!(Verdict::from_findings([]), Verdict::Pass);
+        assert_eq!(Verdict::from_findings([&note]), Verdict::Pass);
+        assert_eq!(Verdict::from_findings([&note, &not_run]), Verdict::NotRun);
+        assert_eq!(Verdict::from_findings([&fail, &not_run]), Verdict::Fail);
+    }
+
+    #[test]
+    fn a_control_character_in_a_name_does_not_reach_the_terminal() {
+        let finding = Finding::of("a", FindingKind::ObjectDigest, "x\u{1b}[2Jy", "");
+        assert_eq!(finding.to_string(), "a: object differs in content: x\\u{1b}[2Jy");
+    }
+}

@@ -1,0 +1,68 @@
+//! walkaway proves that you can leave your cloud provider.
+//!
+//! A playbook names buckets and databases. A run streams them to this machine, restores them, compares what was
+//! restored with what the provider held, and leaves a bundle of evidence that stock tools verify.
+//!
+//! # The way of the data
+//!
+//! ```text
+//!  playbook.yaml ─▶ Playbook ─▶ Plan (assets, units) ─▶ engine: runs each unit
+//!                                                         │
+//!    provider ─▶ source ─▶ transfer: digest, count, meter ─▶ restore: local tree, local PostgreSQL
+//!                                                         │
+//!                                receipts ─▶ verify: read back what was restored, compare ─▶ findings
+//!                                                                                              │
+//!                            evidence: journal, result, manifests, the sealed bundle ◀── outcome ─┘
+//! ```
+//!
+//! The bytes cross once: hashed, spooled and restored in the same pass. Reading back is a second phase, timed apart.
+//!
+//! # Reading order
+//!
+//! | module | one sentence |
+//! |---|---|
+//! | [`playbook`] | turns the YAML into a [`playbook::Playbook`], a type that can only be valid, or reports every problem at once |
+//! | [`engine`] | plans a run, looks before it leaps, runs each asset, decides the verdict, seals the bundle |
+//! | [`source`] | reads from the provider: lists and opens objects, exports a snapshot and copies tables out |
+//! | [`transfer`] | moves a unit from a source to a sink while observers hash and count it, and writes the receipt |
+//! | [`restore`] | the sinks: a tree of files, a PostgreSQL database, a disposable cluster made for the purpose |
+//! | [`verify`] | reads back what was restored, compares it with the receipts, and proves that it would notice damage |
+//! | [`evidence`] | the hash-chained journal, the result, the BagIt bag, and the offline check of all three |
+//! | [`pg`] | what the PostgreSQL side of source, restore and verify share: connecting, session settings, names, tools |
+//! | [`event`] | what happens during a run, and the [`event::Monitor`] that hears of it |
+//! | [`finding`] | discrepancies as values, and the verdict that follows from them |
+//! | [`digest`] | SHA-256 values and the keyed digest of a table's rows |
+//! | [`exit_code`], [`clock`], [`interrupt`] | the exit codes; the only reader of time; the wish to stop |
+//! | [`cli`] | the arguments, one short function per command, the terminal |
+//!
+//! # Invariants
+//!
+//! `tests/architecture.rs` holds the ones that can be read off the imports.
+//!
+//! 1. `cli` → `engine` → {`source`, `transfer`, `restore`, `verify`, `evidence`}; `playbook` is used by `cli`, `engine`
+//!    and by whoever turns its values into clients, and uses none of these; nothing imports `cli`.
+//! 2. `source` and `restore` never import each other; `transfer` knows traits only.
+//! 3. `verify` reads receipts and the restored copy. It never takes the transfer's word for what was stored.
+//! 4. The terminal and the journal are both consumers of [`event`]. Nothing below `cli` prints.
+//! 5. The AWS SDK is used in `source` only; PostgreSQL clients in `pg`, `source`, `restore` and `verify` only.
+//! 6. Sources have no method that writes or deletes, so harming the provider's data cannot be expressed.
+//! 7. There is no dry-run flag below the engine: `plan` prints the plan, `run` consumes it.
+//! 8. Evidence that cannot be written fails the run.
+//! 9. A file appears under its final name only after its digest was taken and its bytes were synced; the journal
+//!    records a unit only after that.
+
+pub mod cli;
+pub mod clock;
+pub mod digest;
+pub mod engine;
+pub mod event;
+pub mod evidence;
+pub mod exit_code;
+pub mod finding;
+pub mod interrupt;
+pub mod pg;
+pub mod playbook;
+pub mod restore;
+pub mod source;
+pub mod transfer;
+pub mod verify;

@@ -1,0 +1,16 @@
+//! What the PostgreSQL side of `source`, `restore` and `verify` share: addresses and connecting, pinned session
+//! settings, names, the catalog's description of a database, COPY streams, and the programs that come with PostgreSQL.
+//!
+//! Decides nothing about what is read or written; each of the three does that for itself.
+
+pub mod address;
+pub mod catalog;
+pub mod copy;
+pub mod error;
+pub mod name;
+pub mod session;
+pub mod tls;
+pub mod tools;
+
+pub use address::Address;
+pub use error::PgError;

@@ -1,0 +1,32 @@
+//! The session settings that make COPY text deterministic, on both sides and for whoever repeats the digest with psql.
+
+/// Name and value of each pinned setting.
+///
+/// `row_security = off` turns silently filtered rows into an error; `synchronize_seqscans = off` makes every scan begin
+/// at the first page. Source: PostgreSQL documentation, "Client Connection Defaults" and "COPY".
+pub const PINNED: &[(&str, &str)] = &[
+    ("client_encoding", "UTF8"),
+    ("datestyle", "ISO"),
+    ("intervalstyle", "postgres"),
+    ("timezone", "UTC"),
+    ("extra_float_digits", "3"),
+    ("bytea_output", "hex"),
+    ("xmlbinary", "base64"),
+    ("lc_monetary", "C"),
+    ("search_path", ""),
+    ("row_security", "off"),
+    ("statement_timeout", "0"),
+    ("lock_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+    ("synchronize_seqscans", "off"),
+];
+
+/// The statements that pin a session.
+pub fn statements() -> String {
+    PINNED.iter().map(|(name, value)| format!("SET {name} = '{value}';")).collect()
+}
+
+/// The same as a value of `PGOPTIONS`, for psql.
+pub fn pgoptions() -> String {
+    PINNED.iter().map(|(name, value)| format!("-c {name}={value}")).collect::<Vec<_>>().join(" ")
+}

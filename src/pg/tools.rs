@@ -1,0 +1,86 @@
+//! The programs that come with PostgreSQL: found on the PATH, else in the distribution's directories, newest first.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::{Address, PgError};
+
+/// Where Debian and Ubuntu put each version's programs.
+const VERSIONED: &str = "/usr/lib/postgresql";
+
+/// One installation: a directory with initdb, pg_ctl, pg_dump, pg_restore, and its major version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tools {
+    directory: PathBuf,
+    major: u32,
+}
+
+impl Tools {
+    /// The newest installation that has both pg_dump and pg_restore.
+    pub fn client() -> Result<Self, PgError> {
+        Self::find(&["pg_dump", "pg_restore"])
+    }
+
+    /// The newest installation that can also make a cluster.
+    pub fn server() -> Result<Self, PgError> {
+        Self::find(&["initdb", "pg_ctl", "postgres", "pg_dump", "pg_restore"])
+    }
+
+    fn find(programs: &'static [&'static str]) -> Result<Self, PgError> {
+        let complete = |directory: &PathBuf| programs.iter().all(|program| directory.join(program).is_file());
+        candidates()
+            .into_iter()
+            .filter(complete)
+            .filter_map(|directory| major_of(&directory).map(|major| Tools { directory, major }))
+            .reduce(|best, next| if next.major > best.major { next } else { best })
+            .ok_or(PgError::NoProgram { program: programs[0] })
+    }
+
+    /// The major version, 15 for 15.18.
+    pub fn major(&self) -> u32 {
+        self.major
+    }
+
+    /// The directory of the programs.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A program of this installation, with no environment but the PATH and the way to the server.
+    pub fn command(&self, program: &'static str, address: Option<&Address>) -> Command {
+        let mut command = Command::new(self.directory.join(program));
+        command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C");
+        command.envs(address.map(Address::environment).unwrap_or_default());
+        command.stdin(Stdio::null());
+        command
+    }
+}
+
+/// Directories on the PATH, then the distribution's.
+fn candidates() -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let versioned = fs::read_dir(VERSIONED).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    env::split_paths(&path).chain(versioned).collect()
+}
+
+/// Asks `pg_dump --version`: "pg_dump (PostgreSQL) 15.18 (Debian …)".
+fn major_of(directory: &Path) -> Option<u32> {
+    let output = Command::new(directory.join("pg_dump")).arg("--version").stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let version = text.split(' ').nth(2)?;
+    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Runs a program to its end; its error output is the reason if it fails.
+pub fn run(program: &'static str, mut command: Command) -> Result<(), PgError> {
+    let output = command.output().map_err(|error| PgError::Program { program, reason: error.to_string() })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let reason = errors.lines().filter(|line| !line.trim().is_empty()).take(6).collect::<Vec<_>>().join("; ");
+    Err(PgError::Program { program, reason: if reason.is_empty() { output.status.to_string() } else { reason } })
+}

@@ -1,0 +1,243 @@
+//! The playbook as it is understood: types that can only be valid, with every default filled in.
+//!
+//! The parts are plain data made of checked names; a whole [`Playbook`] comes from `Playbook::parse` alone, because
+//! only there are the parts checked against each other. Serialized it is the resolved playbook, without secrets.
+//! Leaves out what a run makes of it.
+
+use std::path::{Path, PathBuf};
+
+use jiff::civil::Date;
+use serde::{Serialize, Serializer};
+
+use super::document::{DatabaseCheck, Layout, Versions};
+use super::names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, Region, TableName};
+use super::quantity::Ceiling;
+use super::reference::Reference;
+use super::selector::Selector;
+
+/// A valid playbook.
+#[derive(Debug, Clone, Serialize)]
+pub struct Playbook {
+    pub(super) version: u64,
+    pub(super) id: PlaybookId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) title: Option<Line>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) provider: Option<Provider>,
+    pub(super) target: TargetSpec,
+    pub(super) assets: Vec<Asset>,
+    pub(super) exclude: Vec<Exclusion>,
+    pub(super) thresholds: Thresholds,
+    pub(super) evidence: EvidenceSpec,
+}
+
+impl Playbook {
+    /// Names the playbook across its runs.
+    #[must_use]
+    pub fn id(&self) -> &PlaybookId {
+        &self.id
+    }
+
+    /// The title for people, if there is one.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        self.title.as_ref().map(Line::as_str)
+    }
+
+    /// The provider; always there when an asset is a bucket.
+    #[must_use]
+    pub fn provider(&self) -> Option<&AwsSpec> {
+        self.provider.as_ref().map(|provider| &provider.aws)
+    }
+
+    /// Where the data goes.
+    #[must_use]
+    pub fn target(&self) -> &TargetSpec {
+        &self.target
+    }
+
+    /// The assets in the order of the file: at least one, each with an id of its own.
+    #[must_use]
+    pub fn assets(&self) -> &[Asset] {
+        &self.assets
+    }
+
+    /// What is left out on purpose, also where the exclusion has expired.
+    #[must_use]
+    pub fn exclusions(&self) -> &[Exclusion] {
+        &self.exclude
+    }
+
+    /// The bounds that a run must keep.
+    #[must_use]
+    pub fn thresholds(&self) -> &Thresholds {
+        &self.thresholds
+    }
+
+    /// The folder in which each run's bundle is made.
+    #[must_use]
+    pub fn evidence_path(&self) -> &Path {
+        &self.evidence.path
+    }
+}
+
+/// The provider, in the shape in which the file has it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Provider {
+    pub(super) aws: AwsSpec,
+}
+
+/// How to reach AWS or a server that speaks its protocols.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct AwsSpec {
+    /// The account that the caller must turn out to be in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<AccountId>,
+    /// The profile of the AWS configuration files; `None` leaves the choice to the SDK.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Line>,
+    /// The regions in scope, the client's first; empty leaves the choice to the SDK.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
+    /// Addresses that replace the provider's own.
+    pub endpoints: Endpoints,
+}
+
+/// Addresses that replace the provider's own.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Endpoints {
+    /// Address for S3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3: Option<Endpoint>,
+    /// Address for STS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sts: Option<Endpoint>,
+}
+
+/// The local side.
+#[derive(Debug, Clone, Serialize)]
+pub struct TargetSpec {
+    /// The folder that receives the data, with the playbook's folder.
+    #[serde(serialize_with = "path_text")]
+    pub path: PathBuf,
+    /// The PostgreSQL that is restored into; always there when an asset is a database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresTarget>,
+}
+
+/// The PostgreSQL that databases are restored into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PostgresTarget {
+    /// A disposable cluster, started from the programs on this machine.
+    Managed,
+    /// A server of the user's; the reference leads to its connection string.
+    Url(Reference),
+}
+
+impl Serialize for PostgresTarget {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Managed => serializer.collect_map([("managed", true)]),
+            Self::Url(reference) => serializer.collect_map([("url", reference)]),
+        }
+    }
+}
+
+/// What is carried out and gets a verdict.
+#[derive(Debug, Clone, Serialize)]
+pub struct Asset {
+    /// Unique within the playbook.
+    pub id: AssetId,
+    /// What it is.
+    #[serde(flatten)]
+    pub kind: AssetKind,
+}
+
+/// What an asset is. Serialized under the key that the file has for it.
+#[derive(Debug, Clone, Serialize)]
+pub enum AssetKind {
+    /// A bucket, or the part of one below a prefix.
+    #[serde(rename = "s3")]
+    Objects(BucketSpec),
+    /// A PostgreSQL database.
+    #[serde(rename = "postgres")]
+    Database(DatabaseSpec),
+}
+
+/// A bucket and how it is carried.
+#[derive(Debug, Clone, Serialize)]
+pub struct BucketSpec {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// Only keys that begin with this; never empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// How the objects are laid out at the target.
+    pub layout: Layout,
+    /// Which versions are carried.
+    pub versions: Versions,
+}
+
+/// A database and how it is carried.
+#[derive(Debug, Clone, Serialize)]
+pub struct DatabaseSpec {
+    /// Leads to the connection string.
+    pub url: Reference,
+    /// Tables that are left out, each once.
+    pub exclude_tables: Vec<ExcludedTable>,
+    /// What is compared; rows and digest are always among it.
+    pub verify: Vec<DatabaseCheck>,
+    /// How many connections copy at the same time: 1 to 16.
+    pub parallel: usize,
+}
+
+/// A table that is left out.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExcludedTable {
+    /// The table.
+    pub name: TableName,
+    /// Why the exit can do without it.
+    pub reason: Line,
+}
+
+/// Something at the provider that is left out on purpose.
+#[derive(Debug, Clone, Serialize)]
+pub struct Exclusion {
+    /// What is left out.
+    #[serde(rename = "match")]
+    pub selector: Selector,
+    /// Why the exit can do without it.
+    pub reason: Line,
+    /// Who answers for it.
+    pub owner: Line,
+    /// The last day on which it holds.
+    pub until: Date,
+}
+
+impl Exclusion {
+    /// Whether the exclusion has ended before `today`.
+    #[must_use]
+    pub fn expired(&self, today: Date) -> bool {
+        today > self.until
+    }
+}
+
+/// The bounds that a run must keep.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Thresholds {
+    /// How long the run may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_time: Option<Ceiling>,
+}
+
+/// Where the evidence goes, in the shape in which the file has it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct EvidenceSpec {
+    #[serde(serialize_with = "path_text")]
+    pub(super) path: PathBuf,
+}
+
+/// A path as text, also where the folder's name is not UTF-8: a folder's name must not stop the evidence.
+fn path_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}

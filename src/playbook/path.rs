@@ -1,0 +1,33 @@
+//! Paths as a playbook writes them: relative ones start at the playbook's folder.
+//!
+//! Leaves out whether anything is there, and every shell convention: `~` is refused, not expanded.
+
+use std::path::{Path, PathBuf};
+
+use super::problem::Wrong;
+
+/// The path that `text` means in a playbook that lies in `folder`.
+pub(super) fn path_in(folder: &Path, text: &str) -> Result<PathBuf, Wrong> {
+    if text.trim().is_empty() || text.contains('\0') {
+        return Err(Wrong::new("is not a path").hint("write a path; a relative one starts at the playbook's folder"));
+    }
+    if text.starts_with('~') {
+        return Err(Wrong::new("begins with `~`, which nothing here expands").hint("write the whole path"));
+    }
+    Ok(folder.join(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn relative_paths_start_at_the_folder() {
+        let folder = Path::new("/books");
+        assert_eq!(path_in(folder, "exit/a").unwrap(), Path::new("/books/exit/a"));
+        assert_eq!(path_in(folder, "/srv").unwrap(), Path::new("/srv"));
+        for text in ["", " ", "~/exit", "a\0b"] {
+            assert!(path_in(folder, text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Quantities with units: a [`Period`] such as `4h`, and a [`Ceiling`] such as `<= 4h`.
+//!
+//! Leaves out calendar arithmetic: a day is 24 hours, a week is 7 days. There are no compound forms (`1h30m` is `90m`),
+//! so that one quantity has one spelling per unit.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use super::problem::{Wrong, shown};
+
+/// The units and their length in seconds, largest first.
+const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+/// A length of time in whole seconds, more than zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Period {
+    seconds: u64,
+}
+
+impl Period {
+    /// The period as a standard duration.
+    #[must_use]
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+impl FromStr for Period {
+    type Err = Wrong;
+
+    /// Reads a whole number and one of the units `s`, `m`, `h`, `d`, `w`.
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let number = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit = text[number.len()..].trim_start();
+        let count: u64 = number.parse().map_err(|_| not_a_period(text))?;
+        let unit_seconds = unit_seconds(unit).ok_or_else(|| wrong_unit(text, number, unit))?;
+        match count.checked_mul(unit_seconds) {
+            Some(0) => Err(Wrong::new("is no time at all").hint("write a period longer than zero")),
+            Some(seconds) => Ok(Self { seconds }),
+            None => Err(Wrong::new(format!("`{}` is too long", shown(text)))),
+        }
+    }
+}
+
+fn unit_seconds(unit: &str) -> Option<u64> {
+    let mut letters = unit.chars();
+    let letter = letters.next()?;
+    let known = UNITS.iter().find(|(name, _)| *name == letter)?;
+    letters.next().is_none().then_some(known.1)
+}
+
+fn not_a_period(text: &str) -> Wrong {
+    Wrong::new(format!("`{}` is not a period", shown(text)))
+        .hint("write a whole number and one unit, such as 90s, 30m, 4h, 3d or 2w")
+}
+
+fn wrong_unit(text: &str, number: &str, unit: &str) -> Wrong {
+    if !unit.is_empty() {
+        return not_a_period(text);
+    }
+    Wrong::new(format!("`{}` has no unit", shown(text)))
+        .hint(format!("say {number}s, {number}m, {number}h, {number}d or {number}w"))
+}
+
+impl fmt::Display for Period {
+    /// Writes the period in the largest unit that divides it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fitting = UNITS.iter().find(|(_, length)| self.seconds.is_multiple_of(*length));
+        let (name, length) = fitting.unwrap_or(&('s', 1));
+        write!(f, "{}{name}", self.seconds / length)
+    }
+}
+
+impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// An upper bound on a period: `<= 4h` or `< 4h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ceiling {
+    inclusive: bool,
+    period: Period,
+}
+
+impl Ceiling {
+    /// Whether `elapsed` keeps within the bound.
+    #[must_use]
+    pub fn allows(&self, elapsed: Duration) -> bool {
+        let bound = self.period.duration();
+        elapsed < bound || (self.inclusive && elapsed == bound)
+    }
+
+    /// The period that the bound names.
+    #[must_use]
+    pub fn period(&self) -> Period {
+        self.period
+    }
+}
+
+impl FromStr for Ceiling {
+    type Err = Wrong;
+
+    /// Reads `<=` or `<` and a [`Period`].
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let text = text.trim();
+        let (inclusive, rest) = match (text.strip_prefix("<="), text.strip_prefix('<')) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(no_comparison(text)),
+        };
+        let period = rest.trim_start().parse()?;
+        Ok(Self { inclusive, period })
+    }
+}
+
+fn no_comparison(text: &str) -> Wrong {
+    let example = text.parse::<Period>().map_or("4h".to_owned(), |period| period.to_string());
+    Wrong::new(format!("`{}` is not an upper bound", shown(text)))
+        .hint(format!("write `<=` or `<` and a period with a unit, such as `<= {example}`"))
+}
+
+impl fmt::Display for Ceiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.inclusive { "<=" } else { "<" };
+        write!(f, "{sign} {}", self.period)
+    }
+}
+
+impl Serialize for Ceiling {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_are_read_and_written() {
+        for (text, seconds, written) in [
+            ("90s", 90, "90s"),
+            ("30m", 1_800, "30m"),
+            ("4 h", 14_400, "4h"),
+            ("3d", 259_200, "3d"),
+            ("14d", 1_209_600, "2w"),
+        ] {
+            let period: Period = text.parse().unwrap();
+            assert_eq!(period.duration().as_secs(), seconds);
+            assert_eq!(period.to_string(), written);
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_period_says_what_to_write() {
+        let hint = |text: &str| text.parse::<Period>().unwrap_err().hint.unwrap_or_default();
+        assert_eq!(hint("4"), "say 4s, 4m, 4h, 4d or 4w");
+        for text in ["", "h", "1.5h", "1h30m", "-4h", "4y", "4é", "²h"] {
+            assert!(hint(text).starts_with("write a whole number"), "{text}");
+        }
+        assert!("0s".parse::<Period>().is_err());
+        assert!("99999999999999999w".parse::<Period>().is_err());
+    }
+
+    #[test]
+    fn ceilings_differ_at_the_bound() {
+        let at: Ceiling = "<= 4h".parse().unwrap();
+        let below: Ceiling = "<4h".parse().unwrap();
+        let bound = Duration::from_secs(14_400);
+        assert!(at.allows(bound) && !below.allows(bound));
+        assert!(below.allows(bound - Duration::from_nanos(1)));
+        assert!(!at.allows(bound + Duration::from_nanos(1)));
+        assert_eq!(below.to_string(), "< 4h");
+        assert!("4h".parse::<Ceiling>().unwrap_err().hint.unwrap().ends_with("`<= 4h`"));
+    }
+}

@@ -1,0 +1,183 @@
+//! From the document to a [`Playbook`]: every rule that goes beyond keys and types.
+//!
+//! Nothing stops at the first mistake: each part yields what it can, records what it cannot, and the caller decides by
+//! the recorded problems. So a default that stands in for a bad value never reaches anyone.
+//! Leaves out the clock (an exclusion may be in the past) and the provider (a bucket may not exist).
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::str::FromStr;
+
+use jiff::civil::Date;
+
+use super::checked::Checked;
+use super::document::{Asset, Document, Exclusion as ExclusionEntry, Written};
+use super::model::{EvidenceSpec, Exclusion, Playbook, Thresholds};
+use super::path::path_in;
+use super::problem::{Located, Place, Problem, Problems, Wrong, shown};
+use super::reference::{Environment, Reference};
+
+mod assets;
+mod places;
+
+/// The version of the format that this reads.
+const VERSION: u64 = 1;
+/// Where the evidence goes when the playbook does not say.
+const EVIDENCE_DEFAULT: &str = "evidence/";
+
+/// What validation needs beside the document.
+pub(super) struct Validator<'a> {
+    /// The folder that relative paths start at.
+    pub folder: &'a Path,
+    /// Where references lead.
+    pub environment: &'a dyn Environment,
+    pub problems: &'a Problems,
+}
+
+impl Validator<'_> {
+    /// The playbook, to be used only if no problem was recorded.
+    pub(super) fn playbook(&self, document: &Located<Document>) -> Option<Playbook> {
+        let Located { value: file, place } = document;
+        let version = self.version(file, place);
+        let id = self.required_text(&file.id, "id", place);
+        let title = self.optional_text(&file.title);
+        let provider = self.provider(&file.provider);
+        let target = self.target(&file.target, place);
+        let assets = self.assets(file, place);
+        let exclude = self.exclusions(file);
+        let thresholds = self.thresholds(file);
+        let evidence = self.evidence(file);
+        self.needs(file, place);
+        Some(Playbook {
+            version: version?,
+            id: id?,
+            title,
+            provider,
+            target: target?,
+            assets,
+            exclude,
+            thresholds,
+            evidence: evidence?,
+        })
+    }
+
+    fn version(&self, file: &Document, place: &Place) -> Option<u64> {
+        let version = file.version.required("version", place, self.problems)?;
+        if version.value != VERSION {
+            let message = format!("version {} of the format is not known", version.value);
+            let problem = Problem::at(&version.place, message);
+            self.problems.add(problem.hint("this walkaway reads `version: 1`"));
+        }
+        Some(version.value)
+    }
+
+    /// What the assets need elsewhere in the playbook; asked of every asset, whatever else is wrong with it.
+    fn needs(&self, file: &Document, place: &Place) {
+        let path_of = |wanted: fn(&Asset) -> bool| {
+            let asset = self.items(&file.assets).find(|asset| wanted(&asset.value))?;
+            Some(asset.place.path.clone())
+        };
+        if let Some(bucket) = path_of(|asset| !asset.s3.is_missing()).filter(|_| file.provider.is_missing()) {
+            let hint = "say where it is, as in provider: {aws: {profile: exit-drill}}";
+            self.needed("provider", &format!("`{bucket}` is a bucket"), place, hint);
+        }
+        let target = file.target.optional();
+        if let Some(target) = target.filter(|target| target.value.postgres.is_missing())
+            && let Some(database) = path_of(|asset| !asset.postgres.is_missing())
+        {
+            let hint = "write postgres: {managed: true}, or {url: \"env:NAME\"} for a server of yours";
+            self.needed("postgres", &format!("`{database}` is a database"), &target.place, hint);
+        }
+    }
+
+    fn needed(&self, key: &str, because: &str, parent: &Place, hint: &str) {
+        let message = format!("the key `{key}` is missing; {because}");
+        self.problems.add(Problem::at(parent, message).hint(hint));
+    }
+
+    fn exclusions(&self, file: &Document) -> Vec<Exclusion> {
+        self.items(&file.exclude).filter_map(|entry| self.exclusion(entry)).collect()
+    }
+
+    fn exclusion(&self, entry: &Located<ExclusionEntry>) -> Option<Exclusion> {
+        let Located { value, place } = entry;
+        let selector = self.required_text(&value.selector, "match", place);
+        let reason = self.required_text(&value.reason, "reason", place);
+        let owner = self.required_text(&value.owner, "owner", place);
+        let until = value.until.required("until", place, self.problems);
+        let until = until.and_then(|written| self.accept(&written.place, date(&written.value.0)));
+        Some(Exclusion { selector: selector?, reason: reason?, owner: owner?, until: until? })
+    }
+
+    fn thresholds(&self, file: &Document) -> Thresholds {
+        let run_time = file.thresholds.optional().and_then(|thresholds| {
+            let Located { value: Written(text), place } = thresholds.value.run_time.optional()?;
+            self.accept(place, text.parse())
+        });
+        Thresholds { run_time }
+    }
+
+    fn evidence(&self, file: &Document) -> Option<EvidenceSpec> {
+        let Some(evidence) = file.evidence.optional() else {
+            let path = self.folder.join(EVIDENCE_DEFAULT);
+            return Some(EvidenceSpec { path });
+        };
+        let path = evidence.value.path.required("path", &evidence.place, self.problems)?;
+        let path = self.accept(&path.place, path_in(self.folder, &path.value))?;
+        Some(EvidenceSpec { path })
+    }
+
+    // What the parts have in common.
+
+    /// The good items of a list.
+    fn items<'d, T>(&self, list: &'d Checked<Vec<Checked<T>>>) -> impl Iterator<Item = &'d Located<T>> + use<'d, T> {
+        let items = list.optional().map_or(&[][..], |list| &list.value[..]);
+        items.iter().filter_map(Checked::optional)
+    }
+
+    /// A value, or a problem at `place`.
+    fn accept<T>(&self, place: &Place, result: Result<T, Wrong>) -> Option<T> {
+        result.map_err(|wrong| self.problems.add(wrong.at(place))).ok()
+    }
+
+    fn required_text<T: FromStr<Err = Wrong>>(&self, field: &Checked<String>, name: &str, parent: &Place) -> Option<T> {
+        let text = field.required(name, parent, self.problems)?;
+        self.accept(&text.place, text.value.parse())
+    }
+
+    fn optional_text<T: FromStr<Err = Wrong>>(&self, field: &Checked<String>) -> Option<T> {
+        let text = field.optional()?;
+        self.accept(&text.place, text.value.parse())
+    }
+
+    /// A reference that leads somewhere now. Its value is looked at and dropped.
+    fn reference(&self, text: &Located<String>) -> Option<Reference> {
+        let reference = self.accept(&text.place, Reference::parse(&text.value, self.folder))?;
+        if let Err(unresolved) = reference.resolve(self.environment) {
+            let problem = Problem::at(&text.place, unresolved.to_string());
+            self.problems.add(problem.hint(unresolved.hint()));
+        }
+        Some(reference)
+    }
+
+    /// Records every text that was there before.
+    fn unique<'d>(&self, texts: impl Iterator<Item = &'d Located<String>>, what: &str) {
+        let mut first_lines: HashMap<&str, usize> = HashMap::new();
+        for text in texts {
+            let Some(first) = first_lines.get(text.value.as_str()) else {
+                first_lines.insert(&text.value, text.place.line);
+                continue;
+            };
+            let message = format!("{what} `{}` was already given on line {first}", shown(&text.value));
+            self.problems.add(Problem::at(&text.place, message));
+        }
+    }
+}
+
+fn date(text: &str) -> Result<Date, Wrong> {
+    let shaped = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let read = text.parse().ok().filter(|_| shaped);
+    read.ok_or_else(|| {
+        Wrong::new(format!("`{}` is not a date", shown(text))).hint("write year-month-day, as in 2027-03-31")
+    })
+}

@@ -1,0 +1,177 @@
+//! Assets and their defaults.
+//!
+//! Leaves out whether buckets, databases and tables exist: that is found when they are listed.
+
+use super::Validator;
+use crate::playbook::document::{
+    Asset as AssetEntry, DatabaseCheck, DatabaseDefaults, Document, ExcludedTable as ExcludedTableEntry, Layout,
+    Postgres, S3, S3Defaults, Versions,
+};
+use crate::playbook::model::{Asset, AssetKind, BucketSpec, DatabaseSpec, ExcludedTable};
+use crate::playbook::names::Line;
+use crate::playbook::problem::{Located, Place, Problem};
+
+/// How many connections copy a database when the playbook does not say.
+const PARALLEL_DEFAULT: u64 = 2;
+const PARALLEL_MAX: u64 = 16;
+
+const ALL_CHECKS: [DatabaseCheck; 4] =
+    [DatabaseCheck::Catalog, DatabaseCheck::Rows, DatabaseCheck::Digest, DatabaseCheck::Sequences];
+
+/// The defaults, with what they leave out filled in.
+struct Defaults {
+    layout: Layout,
+    versions: Versions,
+    verify: Vec<DatabaseCheck>,
+    parallel: usize,
+}
+
+impl Validator<'_> {
+    /// The good assets.
+    pub(super) fn assets(&self, file: &Document, place: &Place) -> Vec<Asset> {
+        let defaults = self.defaults(file);
+        if let Some(list) = file.assets.required("assets", place, self.problems)
+            && list.value.is_empty()
+        {
+            let problem = Problem::at(&list.place, "there is no asset, so nothing would be tested");
+            self.problems.add(problem.hint("name at least one bucket or database"));
+        }
+        let ids = self.items(&file.assets).filter_map(|asset| asset.value.id.optional());
+        self.unique(ids, "the id");
+        self.items(&file.assets).filter_map(|asset| self.asset(asset, &defaults)).collect()
+    }
+
+    fn asset(&self, entry: &Located<AssetEntry>, defaults: &Defaults) -> Option<Asset> {
+        let id = self.required_text(&entry.value.id, "id", &entry.place);
+        let kind = self.asset_kind(entry, defaults);
+        Some(Asset { id: id?, kind: kind? })
+    }
+
+    /// Looks at everything the asset has, also when it has too much.
+    fn asset_kind(&self, entry: &Located<AssetEntry>, defaults: &Defaults) -> Option<AssetKind> {
+        let Located { value: asset, place } = entry;
+        let tables = self.excluded_tables(asset);
+        let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, defaults));
+        let database = asset.postgres.optional();
+        let database = database.and_then(|postgres| self.database(postgres, tables, defaults));
+        match (asset.s3.is_missing(), asset.postgres.is_missing()) {
+            (true, true) => self.not_one(place, "is neither a bucket nor a database"),
+            (false, false) => self.not_one(place, "is a bucket and a database at once"),
+            (false, true) => self.no_tables(asset),
+            (true, false) => {}
+        }
+        bucket.map(AssetKind::Objects).or(database.map(AssetKind::Database))
+    }
+
+    fn not_one(&self, place: &Place, message: &str) {
+        self.problems.add(Problem::at(place, message).hint("write exactly one of `s3` and `postgres`"));
+    }
+
+    fn no_tables(&self, asset: &AssetEntry) {
+        if let Some(tables) = asset.exclude_tables.optional() {
+            let problem = Problem::at(&tables.place, "a bucket has no tables to leave out");
+            self.problems.add(problem.hint("remove the key; `exclude_tables` goes with `postgres`"));
+        }
+    }
+
+    fn bucket(&self, entry: &Located<S3>, defaults: &Defaults) -> Option<BucketSpec> {
+        let Located { value: s3, place } = entry;
+        let bucket = self.required_text(&s3.bucket, "bucket", place);
+        let prefix = s3.prefix.optional().and_then(|prefix| self.prefix(prefix));
+        Some(BucketSpec {
+            bucket: bucket?,
+            prefix,
+            layout: s3.layout.optional().map_or(defaults.layout, |layout| layout.value),
+            versions: s3.versions.optional().map_or(defaults.versions, |versions| versions.value),
+        })
+    }
+
+    fn prefix(&self, prefix: &Located<String>) -> Option<String> {
+        if prefix.value.is_empty() {
+            let problem = Problem::at(&prefix.place, "is empty");
+            self.problems.add(problem.hint("remove the key to carry the whole bucket"));
+            return None;
+        }
+        Some(prefix.value.clone())
+    }
+
+    fn database(
+        &self,
+        entry: &Located<Postgres>,
+        exclude_tables: Vec<ExcludedTable>,
+        defaults: &Defaults,
+    ) -> Option<DatabaseSpec> {
+        let url = entry.value.url.required("url", &entry.place, self.problems)?;
+        Some(DatabaseSpec {
+            url: self.reference(url)?,
+            exclude_tables,
+            verify: defaults.verify.clone(),
+            parallel: defaults.parallel,
+        })
+    }
+
+    fn excluded_tables(&self, asset: &AssetEntry) -> Vec<ExcludedTable> {
+        let names = self.items(&asset.exclude_tables).filter_map(|table| table.value.name.optional());
+        self.unique(names, "the table");
+        self.items(&asset.exclude_tables).filter_map(|table| self.excluded_table(table)).collect()
+    }
+
+    fn excluded_table(&self, entry: &Located<ExcludedTableEntry>) -> Option<ExcludedTable> {
+        let Located { value: table, place } = entry;
+        let name = self.required_text(&table.name, "name", place);
+        let reason: Option<Line> = self.required_text(&table.reason, "reason", place);
+        Some(ExcludedTable { name: name?, reason: reason? })
+    }
+
+    fn defaults(&self, file: &Document) -> Defaults {
+        let defaults = file.defaults.optional().map(|defaults| &defaults.value);
+        let s3 = defaults.and_then(|defaults| defaults.s3.optional());
+        let database = defaults.and_then(|defaults| defaults.database.optional());
+        let (layout, versions) = bucket_defaults(s3);
+        Defaults {
+            layout,
+            versions,
+            verify: database.map_or(ALL_CHECKS.to_vec(), |database| self.verify(&database.value)),
+            parallel: self.parallel(database.map(|database| &database.value)),
+        }
+    }
+
+    fn verify(&self, database: &DatabaseDefaults) -> Vec<DatabaseCheck> {
+        let Some(list) = database.verify.optional() else {
+            return ALL_CHECKS.to_vec();
+        };
+        let mut checks = Vec::new();
+        for check in self.items(&database.verify) {
+            if checks.contains(&check.value) {
+                self.problems.add(Problem::at(&check.place, "is given twice").hint("keep one of the two"));
+            }
+            checks.push(check.value);
+        }
+        let proven = checks.contains(&DatabaseCheck::Rows) && checks.contains(&DatabaseCheck::Digest);
+        // A word that could not be read may have been one of the two: it is reported already.
+        if !proven && checks.len() == list.value.len() {
+            let problem = Problem::at(&list.place, "leaves out `rows` or `digest`, without which nothing is proven");
+            self.problems.add(problem.hint("name both, or remove the key to verify everything"));
+        }
+        checks
+    }
+
+    fn parallel(&self, database: Option<&DatabaseDefaults>) -> usize {
+        let given = database.and_then(|database| database.parallel.optional());
+        let count = given.map_or(PARALLEL_DEFAULT, |parallel| parallel.value);
+        if let Some(parallel) = given.filter(|_| !(1..=PARALLEL_MAX).contains(&count)) {
+            let problem = Problem::at(&parallel.place, format!("{count} connections are not possible"));
+            self.problems.add(problem.hint(format!("write a number from 1 to {PARALLEL_MAX}")));
+        }
+        count.clamp(1, PARALLEL_MAX) as usize
+    }
+}
+
+fn bucket_defaults(s3: Option<&Located<S3Defaults>>) -> (Layout, Versions) {
+    let layout = s3.and_then(|s3| s3.value.layout.optional());
+    let versions = s3.and_then(|s3| s3.value.versions.optional());
+    (
+        layout.map_or_else(Layout::default, |layout| layout.value),
+        versions.map_or_else(Versions::default, |versions| versions.value),
+    )
+}

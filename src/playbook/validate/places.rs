@@ -1,0 +1,83 @@
+//! The two ends of the way: the provider and the target.
+//!
+//! Leaves out whether anyone answers there.
+
+use super::Validator;
+use crate::playbook::checked::Checked;
+use crate::playbook::document::{Aws, Endpoints as EndpointsEntry, Provider as ProviderEntry, Target, TargetPostgres};
+use crate::playbook::model::{AwsSpec, Endpoints, PostgresTarget, Provider, TargetSpec};
+use crate::playbook::names::{Endpoint, Region};
+use crate::playbook::path::path_in;
+use crate::playbook::problem::{Located, Place, Problem};
+
+impl Validator<'_> {
+    pub(super) fn provider(&self, field: &Checked<ProviderEntry>) -> Option<Provider> {
+        let provider = field.optional()?;
+        let aws = provider.value.aws.required("aws", &provider.place, self.problems)?;
+        Some(Provider { aws: self.aws(&aws.value) })
+    }
+
+    fn aws(&self, aws: &Aws) -> AwsSpec {
+        let endpoints = aws.endpoints.optional();
+        AwsSpec {
+            account: self.optional_text(&aws.account),
+            profile: self.optional_text(&aws.profile),
+            regions: self.regions(aws),
+            endpoints: endpoints.map_or_else(Endpoints::default, |entry| self.endpoints(&entry.value)),
+        }
+    }
+
+    fn regions(&self, aws: &Aws) -> Vec<Region> {
+        if let Some(list) = aws.regions.optional().filter(|list| list.value.is_empty()) {
+            let problem = Problem::at(&list.place, "names no region");
+            self.problems
+                .add(problem.hint("name at least one, or remove the key to leave it to the AWS configuration"));
+        }
+        self.unique(self.items(&aws.regions), "the region");
+        self.items(&aws.regions).filter_map(|region| self.accept(&region.place, region.value.parse())).collect()
+    }
+
+    fn endpoints(&self, entry: &EndpointsEntry) -> Endpoints {
+        Endpoints { s3: self.endpoint(&entry.s3), sts: self.endpoint(&entry.sts) }
+    }
+
+    /// An address as written, or the one that a reference leads to. It is no secret, so the resolved playbook shows it.
+    fn endpoint(&self, field: &Checked<String>) -> Option<Endpoint> {
+        let text = field.optional()?;
+        if !text.value.starts_with("env:") && !text.value.starts_with("file:") {
+            return self.accept(&text.place, text.value.parse());
+        }
+        let address = self.reference(text)?.resolve(self.environment).ok()?;
+        self.accept(&text.place, address.expose().parse())
+    }
+
+    pub(super) fn target(&self, field: &Checked<Target>, parent: &Place) -> Option<TargetSpec> {
+        let Located { value: target, place } = field.required("target", parent, self.problems)?;
+        let postgres = target.postgres.optional().and_then(|postgres| self.target_postgres(postgres));
+        let path = target.path.required("path", place, self.problems)?;
+        Some(TargetSpec { path: self.accept(&path.place, path_in(self.folder, &path.value))?, postgres })
+    }
+
+    fn target_postgres(&self, entry: &Located<TargetPostgres>) -> Option<PostgresTarget> {
+        let Located { value: postgres, place } = entry;
+        if postgres.managed.is_missing() == postgres.url.is_missing() {
+            let problem = Problem::at(place, "needs exactly one of `managed` and `url`");
+            self.problems.add(problem.hint("write {managed: true}, or {url: \"env:NAME\"} for a server of yours"));
+            return None;
+        }
+        if let Some(managed) = postgres.managed.optional() {
+            return self.managed(managed);
+        }
+        let url = postgres.url.optional()?;
+        self.reference(url).map(PostgresTarget::Url)
+    }
+
+    fn managed(&self, managed: &Located<bool>) -> Option<PostgresTarget> {
+        if managed.value {
+            return Some(PostgresTarget::Managed);
+        }
+        let problem = Problem::at(&managed.place, "`managed: false` names no server");
+        self.problems.add(problem.hint("write {managed: true}, or {url: \"env:NAME\"} for a server of yours"));
+        None
+    }
+}

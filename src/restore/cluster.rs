@@ -1,0 +1,291 @@
+//! A disposable PostgreSQL cluster that walkaway makes, starts and stops: on a local socket only, never as root.
+//!
+//! It stays on disk after the run, stopped, and can be started again to look at what was restored.
+
+use std::{
+    fs, io,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::pg::{
+    Address, PgError,
+    tools::{self, Tools},
+};
+
+/// The cluster's superuser.
+pub const ADMIN_ROLE: &str = "walkaway";
+/// Owns what is restored: no superuser, but allowed to read past row level security, as a comparison must.
+pub const OWNER_ROLE: &str = "walkaway_restore";
+/// Names the socket; nothing listens on TCP.
+const PORT: u16 = 5432;
+const START_SECONDS_MAX: u32 = 120;
+/// Chosen when walkaway runs as root, because PostgreSQL won't.
+const SERVER_USERS: [&str; 2] = ["postgres", "nobody"];
+
+/// What went wrong with the managed cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// A directory of the cluster could not be made or read.
+    #[error("preparing {path} for the managed PostgreSQL: {source}")]
+    Directory { path: String, source: io::Error },
+    /// The user that runs the server can't get to its directory.
+    #[error("the user {user}, who runs the managed PostgreSQL, cannot enter {path}")]
+    Unreachable { user: String, path: String },
+    /// Root has no lesser user to run the server as.
+    #[error("the managed PostgreSQL cannot run as root, and there is no user postgres or nobody")]
+    NoServerUser,
+    /// One of PostgreSQL's programs failed, or is missing.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+}
+
+impl ClusterError {
+    /// What to do next, where something can be said.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            ClusterError::Unreachable { path, .. } => {
+                Some(format!("chmod o+x {path}, choose another target.path, or run walkaway as an ordinary user"))
+            }
+            ClusterError::NoServerUser => Some("run walkaway as an ordinary user".to_owned()),
+            ClusterError::Directory { .. } => Some("check target.path: space, rights, file system".to_owned()),
+            ClusterError::Pg(error) => error.hint(),
+        }
+    }
+}
+
+/// Which user runs the server: oneself, or for root a lesser one.
+#[derive(Clone, Debug)]
+struct ServerUser {
+    name: String,
+    ids: Option<(u32, u32)>,
+}
+
+/// A running cluster; stopped when dropped.
+pub struct Cluster {
+    tools: Tools,
+    data: PathBuf,
+    socket: PathBuf,
+    user: ServerUser,
+}
+
+impl Cluster {
+    /// Starts the cluster below `directory`; makes it first if it isn't there. One that a killed run left running is
+    /// stopped before.
+    pub fn start(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
+        let user = server_user()?;
+        let data = directory.join("data");
+        check_reachable(directory, &user)?;
+        make_directory(directory, &user)?;
+        if !data.join("PG_VERSION").is_file() {
+            initialise(&tools, &data, &user)?;
+        }
+        let socket = socket_directory(&user)?;
+        let cluster = Cluster { tools, data, socket, user };
+        cluster.stop_stale()?;
+        cluster.launch()?;
+        cluster.make_owner()?;
+        Ok(cluster)
+    }
+
+    /// Whether a cluster could be made below `directory`, as far as that can be told without making one.
+    pub fn possible(directory: &Path) -> Result<(), ClusterError> {
+        check_reachable(directory, &server_user()?)
+    }
+
+    /// The superuser's address of the maintenance database.
+    pub fn address(&self) -> Address {
+        Address::socket(&self.socket, PORT, ADMIN_ROLE, "postgres")
+    }
+
+    /// Stops the server, waits for it, and removes the socket.
+    pub fn stop(self) -> Result<(), ClusterError> {
+        self.stop_now()
+    }
+
+    /// The commands that start and stop the cluster by hand, with its socket in `/tmp`.
+    pub fn by_hand(tools: &Tools, directory: &Path) -> Result<(String, String), ClusterError> {
+        let user = server_user()?;
+        let become_user = if user.ids.is_some() { format!("runuser -u {} -- ", user.name) } else { String::new() };
+        let (bin, data) = (tools.directory().display(), directory.join("data"));
+        let pg_ctl = format!("{become_user}{bin}/pg_ctl -s -w -D '{}'", data.display());
+        Ok((format!("{pg_ctl} -l /dev/null -o '-k /tmp' start"), format!("{pg_ctl} stop")))
+    }
+
+    fn pg_ctl(&self, arguments: &[&str]) -> Result<(), ClusterError> {
+        let mut command = as_user(&self.tools, "pg_ctl", &self.user);
+        command.arg("-D").arg(&self.data).args(arguments);
+        Ok(tools::run("pg_ctl", command)?)
+    }
+
+    fn launch(&self) -> Result<(), ClusterError> {
+        let log = self.data.join("server.log");
+        let options = format!("-k '{}' -p {PORT}", self.socket.display());
+        let seconds = START_SECONDS_MAX.to_string();
+        let log_path = log.display().to_string();
+        let started = self.pg_ctl(&["-w", "-t", &seconds, "-s", "-l", &log_path, "-o", &options, "start"]);
+        started.map_err(|error| with_log(error, &log))
+    }
+
+    /// A postmaster that a killed run left behind still owns the data directory.
+    fn stop_stale(&self) -> Result<(), ClusterError> {
+        let Ok(pid_file) = fs::read_to_string(self.data.join("postmaster.pid")) else { return Ok(()) };
+        if self.pg_ctl(&["-s", "status"]).is_ok() {
+            self.pg_ctl(&["-w", "-s", "-m", "fast", "stop"])?;
+        }
+        if let Some(old) = pid_file.lines().nth(4).filter(|line| line.contains("walkaway-pg-")) {
+            let _ = fs::remove_dir_all(old);
+        }
+        Ok(())
+    }
+
+    fn stop_now(&self) -> Result<(), ClusterError> {
+        let stopped = match self.data.join("postmaster.pid").is_file() {
+            true => self.pg_ctl(&["-w", "-s", "-m", "fast", "stop"]),
+            false => Ok(()),
+        };
+        let _ = fs::remove_dir_all(&self.socket);
+        stopped
+    }
+
+    fn make_owner(&self) -> Result<(), ClusterError> {
+        let mut client = self.address().connect()?;
+        let failed = |error| PgError::statement("making the owner of restored objects", &error);
+        let known = client.query_opt("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1::text::name", &[&OWNER_ROLE]);
+        if known.map_err(failed)?.is_none() {
+            client.batch_execute(&format!("CREATE ROLE {OWNER_ROLE} LOGIN BYPASSRLS")).map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop_now() {
+            tracing::warn!(%error, "the managed PostgreSQL could not be stopped");
+        }
+    }
+}
+
+fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), ClusterError> {
+    let mut command = as_user(tools, "initdb", user);
+    command.args(["--auth=peer", "--encoding=UTF8", "--locale=C", "--no-sync", "--username", ADMIN_ROLE, "--pgdata"]);
+    tools::run("initdb", {
+        command.arg(data);
+        command
+    })?;
+    let caller = caller_name();
+    let mut idents = String::new();
+    for system in [caller.as_str(), user.name.as_str()] {
+        for role in [ADMIN_ROLE, OWNER_ROLE] {
+            idents.push_str(&format!("walkaway \"{system}\" {role}\n"));
+        }
+    }
+    let settings = "listen_addresses = ''\nunix_socket_permissions = 0700\nmax_connections = 40\n\
+                    wal_level = minimal\nmax_wal_senders = 0\nmax_wal_size = 4GB\nshared_buffers = 256MB\n\
+                    maintenance_work_mem = 256MB\nautovacuum = off\nlogging_collector = off\n";
+    for (file, text) in [
+        ("pg_hba.conf", "local all all peer map=walkaway\n"),
+        ("pg_ident.conf", idents.as_str()),
+        ("postgresql.auto.conf", settings),
+    ] {
+        let path = data.join(file);
+        fs::write(&path, text).map_err(|source| directory_error(&path, source))?;
+    }
+    Ok(())
+}
+
+/// A program of PostgreSQL, run as the server's user, from a directory that every user can enter.
+fn as_user(tools: &Tools, program: &'static str, user: &ServerUser) -> Command {
+    let mut command = tools.command(program, None);
+    command.current_dir("/");
+    if let Some((uid, gid)) = user.ids {
+        command.uid(uid).gid(gid);
+    }
+    command
+}
+
+fn server_user() -> Result<ServerUser, ClusterError> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(ServerUser { name: caller_name(), ids: None });
+    }
+    let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let find =
+        |name: &&str| passwd_ids(&known, name).map(|ids| ServerUser { name: (*name).to_owned(), ids: Some(ids) });
+    SERVER_USERS.iter().find_map(find).ok_or(ClusterError::NoServerUser)
+}
+
+/// The name by which the operating system knows this process's user; peer authentication compares it.
+fn caller_name() -> String {
+    let own = rustix::process::geteuid().as_raw();
+    let known = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let fields = known.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let named = fields.filter(|fields| fields.get(2).is_some_and(|uid| uid.parse() == Ok(own)));
+    named.filter_map(|fields| fields.first().map(|name| (*name).to_owned())).next().unwrap_or_else(|| own.to_string())
+}
+
+/// User and group number of a name in /etc/passwd (passwd(5)).
+fn passwd_ids(passwd: &str, name: &str) -> Option<(u32, u32)> {
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+    let mut fields = line.split(':').skip(2);
+    Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+}
+
+fn make_directory(directory: &Path, user: &ServerUser) -> Result<(), ClusterError> {
+    let failed = |source| directory_error(directory, source);
+    fs::create_dir_all(directory).map_err(failed)?;
+    give(directory, user).map_err(failed)
+}
+
+fn give(directory: &Path, user: &ServerUser) -> io::Result<()> {
+    if let Some((uid, gid)) = user.ids {
+        std::os::unix::fs::chown(directory, Some(uid), Some(gid))?;
+    }
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
+}
+
+/// Every directory above must let the server's user through; root itself would not notice.
+fn check_reachable(directory: &Path, user: &ServerUser) -> Result<(), ClusterError> {
+    let Some((uid, gid)) = user.ids else { return Ok(()) };
+    for ancestor in directory.ancestors().skip(1).filter(|path| path.is_dir()) {
+        let metadata = fs::metadata(ancestor).map_err(|source| directory_error(ancestor, source))?;
+        if !may_enter(&metadata, uid, gid) {
+            return Err(ClusterError::Unreachable { user: user.name.clone(), path: ancestor.display().to_string() });
+        }
+    }
+    Ok(())
+}
+
+fn may_enter(metadata: &fs::Metadata, uid: u32, gid: u32) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let bit = match (metadata.uid() == uid, metadata.gid() == gid) {
+        (true, _) => 0o100,
+        (false, true) => 0o010,
+        (false, false) => 0o001,
+    };
+    metadata.mode() & bit != 0
+}
+
+/// A short path of its own: a socket's name has at most 107 bytes (unix(7)), a target's path may have more.
+fn socket_directory(user: &ServerUser) -> Result<PathBuf, ClusterError> {
+    let made = tempfile::Builder::new().prefix("walkaway-pg-").tempdir_in("/tmp");
+    let path = made.map_err(|source| directory_error(Path::new("/tmp"), source))?.keep();
+    give(&path, user).map_err(|source| directory_error(&path, source))?;
+    Ok(path)
+}
+
+fn directory_error(path: &Path, source: io::Error) -> ClusterError {
+    ClusterError::Directory { path: path.display().to_string(), source }
+}
+
+/// pg_ctl only says that the server didn't start; the server's log says why.
+fn with_log(error: ClusterError, log: &Path) -> ClusterError {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    match (error, text.lines().rfind(|line| line.contains("FATAL") || line.contains("PANIC"))) {
+        (ClusterError::Pg(PgError::Program { program, .. }), Some(line)) => {
+            ClusterError::Pg(PgError::Program { program, reason: line.to_owned() })
+        }
+        (error, _) => error,
+    }
+}

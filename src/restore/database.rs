@@ -1,0 +1,350 @@
+//! A PostgreSQL database as the sink of schema, rows and sequences.
+//!
+//! The database is made by walkaway and marked as its own; only a database with this run's mark is ever dropped.
+//! Restored DDL is untrusted code: it runs as the database's owner, which on a managed cluster is no superuser.
+
+use std::path::Path;
+
+use postgres::{Client, CopyInWriter};
+
+use crate::{
+    pg::{
+        Address, PgError,
+        catalog::{DatabaseFacts, SequenceState},
+        name::{Table, quoted},
+        tools::Tools,
+    },
+    transfer::{
+        error::{SinkError, TransferError},
+        table::RowSink,
+    },
+};
+
+/// A server that databases are restored into.
+#[derive(Clone, Debug)]
+pub struct TargetServer {
+    /// Makes and drops databases.
+    admin: Address,
+    /// Owns what is restored.
+    owner: Address,
+    /// Nobody but this run uses the server.
+    exclusive: bool,
+}
+
+/// Why a database can't be taken as a target.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// A database by that name is there and isn't this run's.
+    #[error("the target {server} already has a database {database}")]
+    Occupied { server: String, database: String },
+    /// The server refused.
+    #[error(transparent)]
+    Pg(#[from] PgError),
+}
+
+/// A section of a schema archive (PostgreSQL documentation, pg_dump, `--section`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Everything that rows need.
+    PreData,
+    /// Indexes, constraints, triggers, rules, materialized views.
+    PostData,
+}
+
+/// A statement of the schema that the target refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedStatement {
+    /// The object, as the archive names it.
+    pub object: String,
+    /// The server's words.
+    pub reason: String,
+}
+
+impl TargetServer {
+    /// A server with one login that both makes databases and owns them.
+    pub fn named(address: Address) -> Self {
+        TargetServer { admin: address.clone(), owner: address, exclusive: false }
+    }
+
+    /// A server whose owner of restored objects is another, lesser role.
+    pub fn managed(admin: Address, owner_role: &str) -> Self {
+        let owner = admin.user(owner_role);
+        TargetServer { admin, owner, exclusive: true }
+    }
+
+    /// Connects; says the version (number and text) and whether databases can be made.
+    pub fn probe(&self) -> Result<TargetFacts, PgError> {
+        let failed = |error| PgError::statement("asking the target for its version", &error);
+        let sql = "SELECT current_setting('server_version_num')::int8, current_setting('server_version'), \
+                   rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user";
+        let row = self.admin.connect()?.query_one(sql, &[]).map_err(failed)?;
+        let number: i64 = row.try_get(0).map_err(failed)?;
+        Ok(TargetFacts {
+            major: u32::try_from(number / 10_000).unwrap_or_default(),
+            version: row.try_get(1).map_err(failed)?,
+            can_create: row.try_get(2).map_err(failed)?,
+        })
+    }
+
+    /// Whether a database by this name could be made: there is none, or one that this run made before.
+    pub fn check_free(&self, database: &str, run: &str) -> Result<(), TargetError> {
+        match mark_of(&mut self.admin.connect()?, database)? {
+            Some(found) if found != mark(run) => Err(self.occupied(database)),
+            _ => Ok(()),
+        }
+    }
+
+    fn occupied(&self, database: &str) -> TargetError {
+        TargetError::Occupied { server: self.admin.to_string(), database: database.to_owned() }
+    }
+
+    /// Makes a database like the source's and marks it with the run. One that this run made before is dropped first.
+    /// Returns it with the locale, if the source's isn't on this machine and `C` had to serve.
+    pub fn create(
+        &self,
+        database: &str,
+        like: &DatabaseFacts,
+        run: &str,
+    ) -> Result<(TargetDatabase, Locale), TargetError> {
+        let mut client = self.admin.connect()?;
+        self.drop_own(&mut client, database, run)?;
+        let made = execute(&mut client, &create_sql(database, like, &like.collate, &like.ctype));
+        let locale = match made {
+            Ok(()) => Locale::AsSource,
+            Err(PgError::Statement { reason, .. }) if reason.contains("locale") => {
+                execute(&mut client, &create_sql(database, like, "C", "C"))?;
+                Locale::Plain
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (name, owner) = (quoted(database), quoted(self.owner.user_name()));
+        execute(&mut client, &format!("COMMENT ON DATABASE {name} IS '{}'", mark(run)))?;
+        execute(&mut client, &format!("ALTER DATABASE {name} OWNER TO {owner}"))?;
+        Ok((self.existing(database), locale))
+    }
+
+    /// A database that was made before.
+    pub fn existing(&self, database: &str) -> TargetDatabase {
+        TargetDatabase { owner: self.owner.database(database) }
+    }
+
+    fn drop_own(&self, client: &mut Client, database: &str, run: &str) -> Result<(), TargetError> {
+        match mark_of(client, database)? {
+            None => Ok(()),
+            Some(found) if self.exclusive || found == mark(run) => {
+                Ok(execute(client, &format!("DROP DATABASE {} WITH (FORCE)", quoted(database)))?)
+            }
+            Some(_) => Err(self.occupied(database)),
+        }
+    }
+}
+
+/// What a target server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetFacts {
+    /// Major version.
+    pub major: u32,
+    /// Version text.
+    pub version: String,
+    /// Whether the login may make databases.
+    pub can_create: bool,
+}
+
+/// Which locale a restored database got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Locale {
+    /// The source's.
+    AsSource,
+    /// `C`, because this machine lacks the source's.
+    Plain,
+}
+
+/// One database that is being restored.
+#[derive(Clone, Debug)]
+pub struct TargetDatabase {
+    owner: Address,
+}
+
+impl TargetDatabase {
+    /// Its address, as the owner of what is restored.
+    pub fn address(&self) -> &Address {
+        &self.owner
+    }
+
+    /// Runs one section of a schema archive; goes on after a refused statement and returns all of them.
+    pub fn restore_schema(
+        &self,
+        tools: &Tools,
+        archive: &Path,
+        section: Section,
+    ) -> Result<Vec<RefusedStatement>, PgError> {
+        let failed = |reason: String| PgError::Program { program: "pg_restore", reason };
+        let mut command = tools.command("pg_restore", Some(&self.owner));
+        let section = match section {
+            Section::PreData => "pre-data",
+            Section::PostData => "post-data",
+        };
+        command.args(["--no-owner", "--no-privileges", "--no-tablespaces", "--section", section, "--dbname"]);
+        command.arg(self.owner.database_name()).arg(archive);
+        let output = command.output().map_err(|error| failed(error.to_string()))?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let refused = refused_statements(&errors);
+        if output.status.success() || !refused.is_empty() {
+            Ok(refused)
+        } else {
+            Err(failed(errors.lines().take(4).collect::<Vec<_>>().join("; ")))
+        }
+    }
+
+    /// A connection for one worker that loads tables.
+    pub fn loader(&self) -> Result<Loader, PgError> {
+        Ok(Loader { client: self.owner.connect()? })
+    }
+
+    /// Sets the sequences to where the source's stood.
+    pub fn set_sequences(&self, sequences: &[SequenceState]) -> Result<Vec<RefusedStatement>, PgError> {
+        let mut client = self.owner.connect()?;
+        let mut refused = Vec::new();
+        for state in sequences {
+            let sql = "SELECT pg_catalog.setval($1::text::pg_catalog.regclass, $2, $3)";
+            match client.execute(sql, &[&state.name.to_sql(), &state.last_value, &state.is_called]) {
+                Ok(_) => {}
+                Err(error) if error.is_closed() => return Err(PgError::statement("setting the sequences", &error)),
+                Err(error) => {
+                    let object = format!("sequence {}", state.name);
+                    refused.push(RefusedStatement { object, reason: crate::pg::error::reason(&error) });
+                }
+            }
+        }
+        Ok(refused)
+    }
+}
+
+/// Loads tables, one after the other.
+pub struct Loader {
+    client: Client,
+}
+
+impl Loader {
+    /// Lets `relay` copy rows into an empty table and commits them if it succeeds. Truncating in the same transaction
+    /// spares the write-ahead log where the server allows it (PostgreSQL documentation, "Populating a Database").
+    pub fn load<T>(
+        &mut self,
+        table: &Table,
+        relay: impl FnOnce(&mut dyn RowSink) -> Result<T, TransferError>,
+    ) -> Result<T, TransferError> {
+        let name = table.name.to_string();
+        let failed = |error: postgres::Error| TransferError::from(refused(&name, &error));
+        let mut transaction = self.client.transaction().map_err(failed)?;
+        transaction.batch_execute(&format!("TRUNCATE ONLY {}", table.name.to_sql())).map_err(failed)?;
+        let writer = transaction.copy_in(&table.copy_in_sql()).map_err(failed)?;
+        let mut copy = CopyIn { table: name.clone(), writer: Some(writer) };
+        let relayed = relay(&mut copy)?;
+        drop(copy);
+        transaction.commit().map_err(failed)?;
+        Ok(relayed)
+    }
+}
+
+/// Rows on their way into a table. Dropped unfinished, the server keeps none of them.
+pub struct CopyIn<'a> {
+    table: String,
+    writer: Option<CopyInWriter<'a>>,
+}
+
+fn refused(table: &str, error: &postgres::Error) -> SinkError {
+    let (reason, server_failed) = (crate::pg::error::reason(error), crate::pg::error::connection_lost(error));
+    SinkError::Database { what: table.to_owned(), reason, server_failed }
+}
+
+fn ended(table: &str) -> SinkError {
+    SinkError::Database { what: table.to_owned(), reason: "the copy has ended".to_owned(), server_failed: false }
+}
+
+impl RowSink for CopyIn<'_> {
+    fn write(&mut self, rows: &[u8]) -> Result<(), SinkError> {
+        use std::io::Write as _;
+        let Some(writer) = &mut self.writer else { return Err(ended(&self.table)) };
+        writer.write_all(rows).map_err(|error| {
+            match error.get_ref().and_then(|inner| inner.downcast_ref::<postgres::Error>()) {
+                Some(inner) => refused(&self.table, inner),
+                None => {
+                    SinkError::Database { what: self.table.clone(), reason: error.to_string(), server_failed: true }
+                }
+            }
+        })
+    }
+
+    fn finish(&mut self) -> Result<Option<u64>, SinkError> {
+        let Some(writer) = self.writer.take() else { return Err(ended(&self.table)) };
+        writer.finish().map(Some).map_err(|error| refused(&self.table, &error))
+    }
+}
+
+fn mark(run: &str) -> String {
+    format!("walkaway run {run}")
+}
+
+/// The comment of a database; empty if it has none, none if the database isn't there.
+fn mark_of(client: &mut Client, database: &str) -> Result<Option<String>, PgError> {
+    let sql = "SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'), '') \
+               FROM pg_catalog.pg_database WHERE datname = $1::text::name";
+    let failed = |error| PgError::statement("looking for the target database", &error);
+    client.query_opt(sql, &[&database]).map_err(failed)?.map(|row| row.try_get(0).map_err(failed)).transpose()
+}
+
+fn create_sql(database: &str, like: &DatabaseFacts, collate: &str, ctype: &str) -> String {
+    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    format!(
+        "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+        quoted(database),
+        literal(&like.encoding),
+        literal(collate),
+        literal(ctype)
+    )
+}
+
+fn execute(client: &mut Client, sql: &str) -> Result<(), PgError> {
+    let what = sql.split(' ').take(3).collect::<Vec<_>>().join(" ");
+    client.batch_execute(sql).map_err(|error| PgError::statement(what, &error))
+}
+
+/// Reads pg_restore's complaints: a line that names the archive's entry, then one with the server's words.
+fn refused_statements(errors: &str) -> Vec<RefusedStatement> {
+    let mut entry = "";
+    let mut refused = Vec::new();
+    for line in errors.lines().filter_map(|line| line.strip_prefix("pg_restore: ")) {
+        if let Some(found) = line.strip_prefix("from TOC entry ") {
+            entry = found.split_once("; ").map_or(found, |(_, name)| name);
+        } else if let Some(reason) = line.strip_prefix("error: ") {
+            // A complaint before the first entry is about the connection or the archive, not about a statement.
+            if !entry.is_empty() {
+                refused.push(RefusedStatement { object: without_numbers(entry).to_owned(), reason: reason.to_owned() });
+            }
+        }
+    }
+    refused
+}
+
+/// `1259 16393 TABLE public t owner` without the catalog's numbers.
+fn without_numbers(entry: &str) -> &str {
+    entry.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_of_pg_restore_name_object_and_reason() {
+        let errors = "pg_restore: while PROCESSING TOC:\n\
+                      pg_restore: from TOC entry 3456; 1259 16393 TABLE orders shop\n\
+                      pg_restore: error: could not execute query: ERROR:  type \"vector\" does not exist\n\
+                      Command was: CREATE TABLE …\n\
+                      pg_restore: warning: errors ignored on restore: 1\n";
+        let refused = refused_statements(errors);
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0].object, "TABLE orders shop");
+        assert!(refused[0].reason.contains("vector"));
+    }
+}

@@ -1,0 +1,150 @@
+//! Where a key lies in a tree of files.
+//!
+//! Keys that any file system can hold lie under `tree/` by their own name. The others lie under `mapped/`, by the
+//! SHA-256 of the key: what a path can't say (`..`, `//`, a leading or trailing slash, control characters, a component
+//! over 255 bytes), and what would collide with a key that came before (`a` beside `a/b`, names that differ only in case
+//! or in Unicode normal form, so that the tree can be copied to any file system). No two keys get one place.
+
+use std::collections::HashMap;
+
+use sha2::{Digest as _, Sha256};
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::digest::Sha256Digest;
+
+const COMPONENT_BYTES_MAX: usize = 255;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    File,
+    Directory,
+}
+
+/// Gives every key its place, in the order of the listing; memory is some 40 bytes for each file and directory.
+#[derive(Default)]
+pub struct Places {
+    /// By [`Sha256Digest::short`] of the folded path.
+    taken: HashMap<u128, Taken>,
+}
+
+impl Places {
+    /// The place of the next key, relative to the asset's directory.
+    pub fn place(&mut self, key: &str) -> String {
+        if is_plain(key) && self.is_free(key) {
+            self.take(key);
+            format!("tree/{key}")
+        } else {
+            mapped(key)
+        }
+    }
+
+    /// Remembers a place that was given before.
+    pub fn occupy(&mut self, place: &str) {
+        if let Some(key) = place.strip_prefix("tree/") {
+            self.take(key);
+        }
+    }
+
+    fn is_free(&self, key: &str) -> bool {
+        !self.taken.contains_key(&folded(key))
+            && ancestors(key).all(|directory| self.taken.get(&folded(directory)) != Some(&Taken::File))
+            && ancestors(key).all(|directory| self.spelled_alike(directory))
+    }
+
+    /// A directory that is already there must be there under exactly this spelling.
+    fn spelled_alike(&self, directory: &str) -> bool {
+        !self.taken.contains_key(&folded(directory)) || self.taken.contains_key(&exact(directory))
+    }
+
+    fn take(&mut self, key: &str) {
+        self.taken.insert(folded(key), Taken::File);
+        for directory in ancestors(key) {
+            self.taken.insert(folded(directory), Taken::Directory);
+            self.taken.insert(exact(directory), Taken::Directory);
+        }
+    }
+}
+
+/// `mapped/<64 hexadecimal digits>`.
+fn mapped(key: &str) -> String {
+    format!("mapped/{}", Sha256Digest::of(key))
+}
+
+/// `a/b/c` has the ancestors `a` and `a/b`.
+fn ancestors(key: &str) -> impl Iterator<Item = &str> {
+    key.match_indices('/').map(|(at, _)| &key[..at])
+}
+
+/// Whether a path by this name stays below its root on any file system and means the same file on all of them.
+fn is_plain(key: &str) -> bool {
+    !key.is_empty() && key.split('/').all(is_plain_component) && !key.chars().any(|c| c.is_control() || c == '\\')
+}
+
+fn is_plain_component(component: &str) -> bool {
+    !matches!(component, "" | "." | "..") && component.len() <= COMPONENT_BYTES_MAX
+}
+
+fn folded(path: &str) -> u128 {
+    hash("folded", &path.nfc().flat_map(char::to_lowercase).collect::<String>())
+}
+
+fn exact(path: &str) -> u128 {
+    hash("exact", path)
+}
+
+fn hash(domain: &str, text: &str) -> u128 {
+    Sha256Digest::from(Sha256::new().chain_update(domain).chain_update([0]).chain_update(text)).short()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::{collections::HashSet, path::Component, path::Path};
+
+    fn places(keys: &[&str]) -> Vec<bool> {
+        let mut places = Places::default();
+        keys.iter().map(|key| places.place(key).starts_with("tree/")).collect()
+    }
+
+    #[test]
+    fn ordinary_keys_keep_their_names() {
+        assert_eq!(places(&["a", "b/c", "b/d", "b/e f/g+h%2F", "é/ü"]), [true; 5]);
+    }
+
+    #[test]
+    fn what_a_path_cannot_say_is_mapped() {
+        let long = "x".repeat(256);
+        let awkward = ["", "a//b", "/a", "a/", "../a", "a/./b", "a\nb", "a\\b", "\u{7f}", &long];
+        assert_eq!(places(&awkward), [false; 10]);
+    }
+
+    #[test]
+    fn collisions_are_mapped_whatever_came_first() {
+        assert_eq!(places(&["a", "a/b"]), [true, false]);
+        assert_eq!(places(&["a/b", "a"]), [true, false]);
+        assert_eq!(places(&["Readme", "README"]), [true, false]);
+        assert_eq!(places(&["d/x", "D/y", "d/z"]), [true, false, true]);
+        assert_eq!(places(&["\u{e9}", "e\u{301}"]), [true, false]);
+    }
+
+    #[test]
+    fn occupied_places_are_not_given_again() {
+        let mut places = Places::default();
+        places.occupy("tree/a/b");
+        assert_eq!(places.place("a"), mapped("a"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_keys_share_a_place_and_none_leaves_the_root(keys in prop::collection::hash_set("[aAbé./\\\\\n]{1,6}", 1..40)) {
+            let mut places = Places::default();
+            let mut seen = HashSet::new();
+            for key in keys {
+                let place = places.place(&key);
+                prop_assert!(Path::new(&place).components().all(|part| matches!(part, Component::Normal(_))));
+                prop_assert!(seen.insert(place.to_lowercase()));
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A PostgreSQL database read from one exported snapshot: its schema by pg_dump, its rows by COPY.
+//!
+//! Every transaction is read only, so the server itself refuses a write.
+
+use std::path::Path;
+
+use ::postgres::Client;
+
+use crate::pg::{
+    Address, PgError,
+    catalog::{self, Catalog, DatabaseFacts, SequenceState},
+    copy::CopyOut,
+    name::{RelationName, Table},
+    tools::{self, Tools},
+};
+
+/// Isolation and access mode of every transaction at the source.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// A database at the provider.
+#[derive(Clone, Debug)]
+pub struct PostgresSource {
+    address: Address,
+}
+
+impl PostgresSource {
+    /// A source at this address. Connects to nothing yet.
+    pub fn new(address: Address) -> Self {
+        PostgresSource { address }
+    }
+
+    /// Where it is, without the login.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What the database is, and which relations this login couldn't read whole.
+    pub fn probe(&self) -> Result<(DatabaseFacts, Vec<RelationName>), PgError> {
+        let mut client = self.address.connect()?;
+        begin(&mut client)?;
+        Ok((catalog::facts(&mut client)?, catalog::unreadable(&mut client)?))
+    }
+
+    /// The tables with their estimated sizes, for a plan.
+    pub fn tables(&self) -> Result<Vec<Table>, PgError> {
+        let mut client = self.address.connect()?;
+        begin(&mut client)?;
+        catalog::tables(&mut client)
+    }
+
+    /// Exports a snapshot and holds it until the value is dropped.
+    pub fn snapshot(&self) -> Result<Snapshot, PgError> {
+        let mut holder = self.address.connect()?;
+        begin(&mut holder)?;
+        let exported = holder.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]);
+        let exported = exported.and_then(|row| row.try_get(0));
+        let id = exported.map_err(|error| PgError::statement("exporting a snapshot", &error))?;
+        Ok(Snapshot { address: self.address.clone(), holder, id })
+    }
+}
+
+/// An exported snapshot: schema, counts and rows that are read through it belong to one moment.
+pub struct Snapshot {
+    address: Address,
+    holder: Client,
+    id: String,
+}
+
+impl Snapshot {
+    /// The server's name for it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Version, encoding and locale.
+    pub fn facts(&mut self) -> Result<DatabaseFacts, PgError> {
+        catalog::facts(&mut self.holder)
+    }
+
+    /// The tables that hold rows, largest first.
+    pub fn tables(&mut self) -> Result<Vec<Table>, PgError> {
+        catalog::tables(&mut self.holder)
+    }
+
+    /// Where the sequences stand; at or after the snapshot, see [`catalog::sequences`].
+    pub fn sequences(&mut self) -> Result<Vec<SequenceState>, PgError> {
+        catalog::sequences(&mut self.holder)
+    }
+
+    /// Every object of the compared classes with its definition.
+    pub fn definitions(&mut self) -> Result<Catalog, PgError> {
+        catalog::definitions(&mut self.holder)
+    }
+
+    /// Writes the schema, without rows, as a pg_dump archive. Owners, grants, tablespaces and subscriptions stay out.
+    pub fn dump_schema(&self, tools: &Tools, archive: &Path) -> Result<(), PgError> {
+        let mut command = tools.command("pg_dump", Some(&self.address));
+        command.args(["--format=custom", "--section=pre-data", "--section=post-data", "--no-blobs"]);
+        command.args(["--no-owner", "--no-privileges", "--no-tablespaces", "--no-subscriptions"]);
+        command.arg("--snapshot").arg(&self.id).arg("--file").arg(archive);
+        tools::run("pg_dump", command)
+    }
+
+    /// What another thread needs to read from this snapshot while it is held.
+    pub fn ticket(&self) -> SnapshotTicket {
+        SnapshotTicket { address: self.address.clone(), id: self.id.clone() }
+    }
+}
+
+/// The right to read from a snapshot that somebody else holds.
+#[derive(Clone, Debug)]
+pub struct SnapshotTicket {
+    address: Address,
+    id: String,
+}
+
+impl SnapshotTicket {
+    /// A connection of its own that sees the snapshot.
+    pub fn reader(&self) -> Result<SnapshotReader, PgError> {
+        let mut client = self.address.connect()?;
+        begin(&mut client)?;
+        let adopted = client.batch_execute(&format!("SET TRANSACTION SNAPSHOT '{}'", self.id.replace('\'', "''")));
+        adopted.map_err(|error| PgError::statement("adopting the snapshot", &error))?;
+        Ok(SnapshotReader { client })
+    }
+}
+
+/// Reads tables from a snapshot, one after the other.
+pub struct SnapshotReader {
+    client: Client,
+}
+
+impl SnapshotReader {
+    /// The server's own count of a table's rows, children excluded.
+    pub fn count(&mut self, table: &Table) -> Result<u64, PgError> {
+        let sql = format!("SELECT count(*) FROM ONLY {}", table.name.to_sql());
+        let counted = self.client.query_one(&sql, &[]).and_then(|row| row.try_get::<_, i64>(0));
+        let counted = counted.map_err(|error| PgError::statement(format!("counting {}", table.name), &error))?;
+        Ok(counted.unsigned_abs())
+    }
+
+    /// Starts to copy a table out.
+    pub fn copy_out(&mut self, table: &Table) -> Result<CopyOut<'_>, PgError> {
+        CopyOut::start(&mut self.client, &table.copy_out_sql(), &table.name.to_string())
+    }
+}
+
+fn begin(client: &mut Client) -> Result<(), PgError> {
+    client.batch_execute(BEGIN).map_err(|error| PgError::statement("beginning a read-only transaction", &error))
+}

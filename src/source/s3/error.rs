@@ -1,0 +1,70 @@
+//! Sorts the SDK's errors by what can be done about them.
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::transfer::{error::SourceError, object::ObjectEntry};
+
+type Answer = aws_sdk_s3::config::http::HttpResponse;
+
+/// An error about a bucket or an account.
+pub fn of<E>(what: &str, error: SdkError<E, Answer>) -> SourceError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let what = what.to_owned();
+    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    match &error {
+        SdkError::ServiceError(refused) => sort(what, status, refused.err()),
+        SdkError::ConstructionFailure(_) => SourceError::Permanent { what, reason: chain(&error) },
+        _ => SourceError::Transient { what, reason: chain(&error) },
+    }
+}
+
+/// An error about one object; its storage class is known from the listing.
+pub fn of_object<E>(entry: &ObjectEntry, error: SdkError<E, Answer>) -> SourceError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match of(&entry.key, error) {
+        SourceError::Archived { what, .. } => {
+            SourceError::Archived { what, class: entry.storage_class.clone().unwrap_or_else(|| "unknown class".into()) }
+        }
+        // It was listed a moment ago.
+        SourceError::NotFound { what } => SourceError::Changed { what },
+        other => other,
+    }
+}
+
+fn sort(what: String, status: Option<u16>, error: &impl ProvideErrorMetadata) -> SourceError {
+    let code = error.code().unwrap_or_default();
+    let reason = match (code, error.message()) {
+        ("", None) => format!("HTTP status {}", status.unwrap_or_default()),
+        (code, None) => code.to_owned(),
+        (code, Some(message)) => format!("{code}: {message}"),
+    };
+    match (code, status) {
+        ("InvalidObjectState", _) => SourceError::Archived { what, class: String::new() },
+        ("SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable", _) => {
+            SourceError::Transient { what, reason }
+        }
+        (_, Some(404)) => SourceError::NotFound { what },
+        (_, Some(401 | 403)) => SourceError::Denied { what, reason },
+        (_, Some(412)) => SourceError::Changed { what },
+        (_, Some(429 | 500..)) => SourceError::Transient { what, reason },
+        _ => SourceError::Permanent { what, reason },
+    }
+}
+
+/// An error and its causes in one line.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut parts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !parts.contains(&text) {
+            parts.push(text);
+        }
+        cause = inner.source();
+    }
+    parts.join(": ")
+}

@@ -1,0 +1,95 @@
+//! What can go wrong on either end of a transfer, sorted by what can be done about it.
+
+use std::io;
+
+use super::receipt::ChecksumKind;
+
+/// A failure to read at the provider.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The object or bucket is not there (any more).
+    #[error("{what} not found")]
+    NotFound { what: String },
+    /// The provider refuses to show it.
+    #[error("access to {what} denied: {reason}")]
+    Denied { what: String, reason: String },
+    /// It is not what was listed: replaced or deleted since.
+    #[error("{what} changed since it was listed")]
+    Changed { what: String },
+    /// It lies in an archive tier and would have to be restored first.
+    #[error("{what} is archived ({class})")]
+    Archived { what: String, class: String },
+    /// The bytes contradict the provider's own checksum; another attempt may bring the right ones.
+    #[error("{what} contradicts the provider's own {kind:?} checksum")]
+    Corrupt { what: String, kind: ChecksumKind },
+    /// The provider is busy, the network failed, or the body ended early: worth another attempt.
+    #[error("reading {what}: {reason}")]
+    Transient { what: String, reason: String },
+    /// The provider answered something that another attempt won't change.
+    #[error("reading {what}: {reason}")]
+    Permanent { what: String, reason: String },
+}
+
+impl SourceError {
+    /// Whether another attempt may succeed.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, SourceError::Transient { .. } | SourceError::Corrupt { .. })
+    }
+}
+
+/// A failure to write on this machine or to the target.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// A file of the restored copy could not be written.
+    #[error("writing {path}: {source}")]
+    Write { path: String, source: io::Error },
+    /// The target database refused these rows, or failed as a whole.
+    #[error("restoring into {what}: {reason}")]
+    Database { what: String, reason: String, server_failed: bool },
+}
+
+impl SinkError {
+    /// Wraps an I/O error with the path it happened to.
+    pub fn write(path: impl AsRef<std::path::Path>, source: io::Error) -> Self {
+        SinkError::Write { path: path.as_ref().display().to_string(), source }
+    }
+
+    /// What to do next, where something can be said.
+    pub fn hint(&self) -> Option<String> {
+        let full = match self {
+            SinkError::Write { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            SinkError::Database { reason, .. } => reason.contains("No space left on device"),
+        };
+        full.then(|| "make room on the target's file system; what is finished is kept".to_owned())
+    }
+}
+
+/// Why a unit could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// The source failed in a way that concerns more than one object.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The sink failed; everything after would fail too.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// Somebody asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// A part of walkaway died.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl TransferError {
+    /// Whether another attempt may succeed: only the source's failures are tried again.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, TransferError::Source(error) if error.is_transient())
+    }
+}
+
+impl From<tokio::task::JoinError> for TransferError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        if error.is_cancelled() { TransferError::Interrupted } else { TransferError::Internal(error.to_string()) }
+    }
+}

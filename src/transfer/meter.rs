@@ -1,0 +1,58 @@
+//! Counts what has crossed, for the progress; shared by all workers of an asset, cheap to add to.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Running totals of one phase of one asset.
+#[derive(Debug, Default)]
+pub struct Meter {
+    items: AtomicU64,
+    items_total: AtomicU64,
+    bytes: AtomicU64,
+    bytes_total: AtomicU64,
+}
+
+/// One reading of a [`Meter`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Objects or rows finished.
+    pub items: u64,
+    /// Objects or rows known of.
+    pub items_total: u64,
+    /// Bytes finished.
+    pub bytes: u64,
+    /// Bytes known of.
+    pub bytes_total: u64,
+}
+
+impl Meter {
+    /// Something more is known to come.
+    pub fn expect(&self, items: u64, bytes: u64) {
+        self.items_total.fetch_add(items, Relaxed);
+        self.bytes_total.fetch_add(bytes, Relaxed);
+    }
+
+    /// Items crossed.
+    pub fn add_items(&self, items: u64) {
+        self.items.fetch_add(items, Relaxed);
+    }
+
+    /// Bytes crossed.
+    pub fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Bytes of an attempt that failed do not count.
+    pub fn take_back_bytes(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    /// The totals now.
+    pub fn read(&self) -> Reading {
+        Reading {
+            items: self.items.load(Relaxed),
+            items_total: self.items_total.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            bytes_total: self.bytes_total.load(Relaxed),
+        }
+    }
+}

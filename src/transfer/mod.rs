@@ -1,0 +1,15 @@
+//! Moves units from a source to a sink while observers hash and count them, and writes the receipts.
+//!
+//! Knows traits only: [`object::ObjectSource`], [`object::ObjectSink`] and [`table::RowSink`] are implemented by `source`
+//! and `restore`. Decides nothing about verdicts; what it can't move it returns as a [`object::Refusal`].
+
+pub mod checksum;
+pub mod error;
+pub mod meter;
+pub mod object;
+pub mod objects;
+pub mod receipt;
+pub mod retry;
+pub mod table;
+pub mod unit;
+pub mod window;

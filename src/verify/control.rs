@@ -1,0 +1,113 @@
+//! The verifier's own negative control: in a scratch copy damage is planted, and the same comparison that judges the run
+//! must find it. Nothing restored is touched.
+
+use std::{fs, io, path::Path};
+
+use postgres::{Client, Transaction};
+
+use super::{objects::check_object, tables::content_differs};
+use crate::{
+    digest::{RowKey, RowTotals},
+    evidence::result::Control,
+    pg::{
+        Address, PgError, copy,
+        name::{RelationName, Table, quoted},
+    },
+    transfer::receipt::ObjectReceipt,
+};
+
+const SCRATCH_TABLE: &str = "walkaway_control";
+const SCRATCH_ROWS_MAX: u32 = 1_000;
+/// Objects above this size aren't copied for a control.
+pub const SCRATCH_BYTES_MAX: u64 = 64 << 20;
+
+fn control(damage: &str, found: bool) -> Control {
+    Control { damage: damage.to_owned(), found }
+}
+
+/// Plants damage in a copy of one restored object; the copy lives in `scratch`, which the caller removes.
+pub fn of_object(asset: &str, root: &Path, receipt: &ObjectReceipt, scratch: &Path) -> io::Result<Vec<Control>> {
+    let copy = ObjectReceipt { path: "copy".to_owned(), ..receipt.clone() };
+    let path = scratch.join(&copy.path);
+    let original = fs::read(root.join(&receipt.path))?;
+    let found = |content: &[u8]| -> io::Result<bool> {
+        fs::write(&path, content)?;
+        Ok(check_object(asset, scratch, &copy).is_some())
+    };
+    let mut controls = vec![control("none (an intact copy is accepted)", !found(&original)?)];
+    let mut damaged = original.clone();
+    if let Some(byte) = damaged.get_mut(original.len() / 2) {
+        *byte ^= 1;
+        controls.push(control("one byte changed", found(&damaged)?));
+    }
+    damaged.push(0);
+    controls.push(control("one byte added", found(&damaged)?));
+    fs::remove_file(&path)?;
+    controls.push(control("file removed", check_object(asset, scratch, &copy).is_some()));
+    Ok(controls)
+}
+
+/// What is planted in a scratch table: a name and the statement that does it.
+const ROW_DAMAGE: [(&str, &str); 4] = [
+    (
+        "one byte changed",
+        "UPDATE walkaway_control SET walkaway_byte = 'b' WHERE ctid = (SELECT ctid FROM walkaway_control LIMIT 1)",
+    ),
+    ("one row dropped", "DELETE FROM walkaway_control WHERE ctid = (SELECT ctid FROM walkaway_control LIMIT 1)"),
+    ("one row doubled", "INSERT INTO walkaway_control SELECT * FROM walkaway_control LIMIT 1"),
+    (
+        "NULL turned into ''",
+        "UPDATE walkaway_control SET walkaway_null = '' WHERE ctid = (SELECT ctid FROM walkaway_control LIMIT 1)",
+    ),
+];
+
+/// Plants damage in a temporary copy of up to a thousand rows of a restored table, or of made-up rows if the database
+/// has none. The copy ends with the session.
+pub fn of_table(asset: &str, target: &Address, table: Option<&Table>, key: RowKey) -> Result<Vec<Control>, PgError> {
+    let mut client = target.connect()?;
+    let scratch = make_scratch(&mut client, table)?;
+    let failed = |error| PgError::statement("planting damage in the scratch table", &error);
+    let mut transaction = client.transaction().map_err(failed)?;
+    let intact = totals(&mut transaction, &scratch, key)?;
+    let again = totals(&mut transaction, &scratch, key)?;
+    let differs = |found: &RowTotals| content_differs(asset, SCRATCH_TABLE, &intact, found).is_some();
+    let mut controls = vec![control("none (an intact copy is accepted)", !differs(&again))];
+    for (damage, sql) in ROW_DAMAGE {
+        let mut savepoint = transaction.transaction().map_err(failed)?;
+        savepoint.batch_execute(sql).map_err(failed)?;
+        let damaged = totals(&mut savepoint, &scratch, key)?;
+        savepoint.rollback().map_err(failed)?;
+        controls.push(control(damage, differs(&damaged)));
+    }
+    Ok(controls)
+}
+
+fn make_scratch(client: &mut Client, table: Option<&Table>) -> Result<Table, PgError> {
+    let failed = |error| PgError::statement("making the scratch table", &error);
+    let rows = match table {
+        Some(table) => {
+            let columns = table.columns.iter().map(|column| format!("t.{}, ", quoted(column))).collect::<String>();
+            format!(
+                "SELECT {columns}'a'::text AS walkaway_byte, NULL::text AS walkaway_null FROM ONLY {} t",
+                table.name.to_sql()
+            )
+        }
+        None => "SELECT 'a'::text AS walkaway_byte, NULL::text AS walkaway_null FROM pg_catalog.generate_series(1, 10)"
+            .to_owned(),
+    };
+    client
+        .batch_execute(&format!("CREATE TEMPORARY TABLE {SCRATCH_TABLE} AS {rows} LIMIT {SCRATCH_ROWS_MAX}"))
+        .map_err(failed)?;
+    let mut columns = table.map(|table| table.columns.clone()).unwrap_or_default();
+    columns.extend(["walkaway_byte".to_owned(), "walkaway_null".to_owned()]);
+    let name = RelationName { schema: "pg_temp".to_owned(), name: SCRATCH_TABLE.to_owned() };
+    Ok(Table { name, columns, rows_estimate: None, bytes_on_disk: 0 })
+}
+
+fn totals(transaction: &mut Transaction<'_>, scratch: &Table, key: RowKey) -> Result<RowTotals, PgError> {
+    copy::totals(transaction, scratch, key, |_, _| {}).map_err(|error| PgError::Statement {
+        what: "reading the scratch table".into(),
+        reason: error.to_string(),
+        connection_lost: false,
+    })
+}

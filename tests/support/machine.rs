@@ -1,0 +1,86 @@
+//! Places, ports and processes of the machine that the tests run on.
+
+use std::{
+    env,
+    fs::{self, Permissions},
+    hash::{BuildHasher, RandomState},
+    net::{Ipv4Addr, TcpListener},
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    process::Child,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How long a server may take to answer for the first time.
+pub(super) const START_MAX: Duration = Duration::from_secs(60);
+/// How often a server is started again because a port was taken between choosing and using it.
+pub(super) const ATTEMPTS_MAX: usize = 5;
+const POLL: Duration = Duration::from_millis(20);
+
+/// A temporary directory that every user may enter: as root, PostgreSQL runs as another user.
+pub struct TempDir(tempfile::TempDir);
+
+impl TempDir {
+    /// An empty directory, removed with all that is in it when the value is dropped.
+    pub fn new() -> Self {
+        let directory = tempfile::Builder::new().prefix("walkaway-test-").tempdir_in(open_parent()).unwrap();
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+        TempDir(directory)
+    }
+
+    /// Where it is; absolute.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// A path below it, that need not exist.
+    pub fn join(&self, below: impl AsRef<Path>) -> PathBuf {
+        self.path().join(below)
+    }
+}
+
+fn open_parent() -> PathBuf {
+    let asked = env::temp_dir();
+    let open = asked.ancestors().all(|each| fs::metadata(each).is_ok_and(|found| found.mode() & 0o001 != 0));
+    if open { asked } else { PathBuf::from("/tmp") }
+}
+
+/// A different random port at each call, free together with the one `also` above it. Below 32768, where the ports of
+/// outgoing connections begin.
+pub(super) fn free_port(also: u16) -> u16 {
+    loop {
+        let random = RandomState::new().hash_one(0);
+        let port = 12_000 + u16::try_from(random % 10_000).unwrap();
+        if is_free(port) && is_free(port + also) {
+            return port;
+        }
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// Waits until `ready`, the end of the process, or the end of patience; tells whether it was the first.
+pub(super) fn wait_until(process: &mut Child, mut ready: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while started.elapsed() < START_MAX && process.try_wait().unwrap().is_none() {
+        if ready() {
+            return true;
+        }
+        thread::sleep(POLL);
+    }
+    false
+}
+
+/// Uid and gid of `name` in /etc/passwd.
+pub(super) fn user_ids(name: &str) -> Option<(u32, u32)> {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let found = fields.next() == Some(name);
+        let (uid, gid) = (fields.nth(1)?.parse().ok()?, fields.next()?.parse().ok()?);
+        found.then_some((uid, gid))
+    })
+}
