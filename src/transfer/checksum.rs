@@ -14,7 +14,7 @@ use crate::digest::Sha256Digest;
 
 /// A second hash over the same bytes, as the provider computed it.
 enum Second {
-    Crc(crc_fast::Digest, usize),
+    Crc(Box<crc_fast::Digest>, usize),
     Md5(Box<Md5>),
     Sha1(Box<Sha1>),
     /// The record's own SHA-256 serves.
@@ -25,9 +25,9 @@ impl Second {
     fn new(kind: ChecksumKind) -> Self {
         use crc_fast::{CrcAlgorithm as Algorithm, Digest};
         match kind {
-            ChecksumKind::Crc64nvme => Second::Crc(Digest::new(Algorithm::Crc64Nvme), 8),
-            ChecksumKind::Crc32c => Second::Crc(Digest::new(Algorithm::Crc32Iscsi), 4),
-            ChecksumKind::Crc32 => Second::Crc(Digest::new(Algorithm::Crc32IsoHdlc), 4),
+            ChecksumKind::Crc64nvme => Second::Crc(Box::new(Digest::new(Algorithm::Crc64Nvme)), 8),
+            ChecksumKind::Crc32c => Second::Crc(Box::new(Digest::new(Algorithm::Crc32Iscsi)), 4),
+            ChecksumKind::Crc32 => Second::Crc(Box::new(Digest::new(Algorithm::Crc32IsoHdlc)), 4),
             ChecksumKind::Sha1 => Second::Sha1(Box::default()),
             ChecksumKind::Sha256 => Second::Sha256,
             ChecksumKind::Md5Etag => Second::Md5(Box::default()),

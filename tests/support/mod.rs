@@ -19,6 +19,7 @@
 #![allow(dead_code, unused_imports, reason = "every test file includes this module and uses a part of it")]
 
 mod bucket;
+pub mod disturb;
 mod machine;
 mod postgres;
 mod servers;
