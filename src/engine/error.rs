@@ -1,6 +1,6 @@
 //! Why the engine could not do what it was asked for. Discrepancies of data are findings, not errors.
 
-use std::{io, path::PathBuf};
+use std::{error::Error as _, io, path::PathBuf};
 
 use crate::{
     evidence::{EvidenceError, JournalError},
@@ -38,12 +38,25 @@ pub enum EngineError {
     /// The journal could not be written or read; the run can't go on.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What was written is no longer what it was when it was written.
+    #[error("{path} was changed while the run was under way: {reason}")]
+    Changed { path: PathBuf, reason: String },
     /// A part of walkaway died.
     #[error("internal error: {0}")]
     Internal(String),
 }
 
 impl EngineError {
+    /// The message and its cause, where the message doesn't say it already.
+    pub(crate) fn in_full(&self) -> String {
+        let cause = match self {
+            EngineError::Evidence(error) => error.source(),
+            EngineError::Journal(error) => error.source(),
+            _ => None,
+        };
+        cause.map_or_else(|| self.to_string(), |cause| format!("{self}: {cause}"))
+    }
+
     /// What to do next, where something can be said. Obstacles carry hints of their own.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -52,6 +65,9 @@ impl EngineError {
             EngineError::Directory { .. } => Some("check that it exists, and its rights and free space".to_owned()),
             EngineError::Evidence(error) => error.hint(),
             EngineError::Journal(error) => error.hint(),
+            EngineError::Changed { .. } => {
+                Some("a run whose record was damaged can't be sealed; start a new run".to_owned())
+            }
             EngineError::Internal(_) => Some("run again with RUST_LOG=debug and report what it prints".to_owned()),
         }
     }

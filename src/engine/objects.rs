@@ -49,6 +49,8 @@ struct Carried {
     listed: u64,
     files: Vec<PathBuf>,
     refused: Vec<Finding>,
+    /// An object was refused that another attempt may bring.
+    may_come: bool,
     duration_ms: u64,
 }
 
@@ -114,6 +116,10 @@ impl BucketWork {
         let copier =
             ObjectCopier::new(Arc::clone(&self.source), sink.clone(), Arc::clone(&meter), self.work.interrupt.clone());
         self.copy_listing(&copier, &sink, &meter, &mut known, &mut carried).await?;
+        if carried.may_come {
+            // If the provider is gone, that is no verdict about its last objects.
+            self.list(None).await?;
+        }
         self.name_vanished(&known, &mut carried)?;
         sink.close()?;
         drop(ticker);
@@ -232,6 +238,7 @@ impl BucketWork {
     /// Puts a finished unit on record: first its receipts, then the journal's line.
     fn file(&self, finished: Finished, carried: &mut Carried) -> Result<(), Stop> {
         let Finished { id, receipts, refusals } = finished;
+        carried.may_come |= refusals.iter().any(|refusal| matches!(refusal.error, SourceError::Transient { .. }));
         carried.refused.extend(refusals.into_iter().map(|refusal| self.refusal(refusal)));
         let asset = self.work.asset.clone();
         let (path, receipt_sha256) = ledger::write_object_receipts(&self.work.layout, &asset, &id, &receipts)?;

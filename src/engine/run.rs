@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     database::DatabaseWork,
-    error::EngineError,
+    error::{EngineError, Obstacle},
     layout::{Layout, run_id},
     ledger::Ledger,
     objects::BucketWork,
@@ -29,6 +29,7 @@ use crate::{
     evidence::{self, Entry, EvidenceError, Journal, result::AssetResult, write_new, write_replacing},
     interrupt::Interrupt,
     playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, Loaded, Origin, Playbook, ProcessEnvironment},
+    restore::cluster::{Cluster, ClusterError},
     source::postgres::PostgresSource,
     transfer::error::TransferError,
 };
@@ -73,6 +74,9 @@ pub async fn resume(
         return Err(not_a_run(run_dir, "data/playbook.yaml is not the playbook that the journal names"));
     }
     let layout = Layout::at(run_dir, &playbook, &id);
+    write_json(&layout.resolved(), &playbook)?;
+    let cluster = layout.cluster();
+    spawn_blocking(move || Cluster::stop_left_behind(&cluster)).await.map_err(internal)?.map_err(left_running)?;
     let ended = matches!(entries.last().map(|entry| &entry.event), Some(Event::RunDone { .. }));
     let ready = match ended || seal_as_is {
         true => None,
@@ -132,7 +136,7 @@ impl Run {
                 self.recorder.fact(&Event::Interrupted)?;
                 Ok(self.outcome(RunEnd::Interrupted))
             }
-            (Err(Stop::Run(error)), _) => Ok(self.stopped(error.to_string(), error.hint())),
+            (Err(Stop::Run(error)), _) => Ok(self.stopped(error.in_full(), error.hint())),
             (Err(Stop::Asset { reason, hint }), _) => Ok(self.stopped(reason, hint)),
             (Ok(_), Err(error)) => Ok(self.stopped(error, None)),
             (Ok(ends), Ok(())) => self.end(ends).await,
@@ -267,7 +271,7 @@ impl Run {
         };
         let end = match spawn_blocking(move || sealing.seal()).await.map_err(internal)? {
             Ok((result, bundle_digest)) => RunEnd::Sealed { result: Box::new(result), bundle_digest },
-            Err(error) => RunEnd::Stopped { assets: vec![StoppedAsset::of_run(error.to_string(), error.hint())] },
+            Err(error) => RunEnd::Stopped { assets: vec![StoppedAsset::of_run(error.in_full(), error.hint())] },
         };
         Ok(RunOutcome { bundle, end })
     }
@@ -280,6 +284,11 @@ impl Run {
 fn stop_target(target: Arc<Target>) -> Result<(), String> {
     // No worker is left that could hold another reference.
     Arc::into_inner(target).map_or(Ok(()), Target::stop).map_err(|error| error.to_string())
+}
+
+fn left_running(error: ClusterError) -> EngineError {
+    let what = format!("stopping the managed PostgreSQL that the run left behind: {error}");
+    EngineError::NotReady(vec![Obstacle { what, hint: error.hint() }])
 }
 
 fn stop_error(stop: Stop) -> EngineError {
@@ -342,7 +351,9 @@ fn not_a_run(path: &Path, reason: &str) -> EngineError {
 fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
     let read = |path: PathBuf| {
         fs::read_to_string(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => not_a_run(run_dir, &format!("{} is not there", path.display())),
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                not_a_run(run_dir, &format!("{} is not there", path.display()))
+            }
             _ => EngineError::Directory { path, source: error },
         })
     };

@@ -124,8 +124,21 @@ impl Sealing {
         let result = self.result(story, verdict, findings, thresholds, exclusions);
         self.write_documents(&result)?;
         let bundle_digest = evidence::seal(&self.layout.bundle, &self.bag_info(&result))?;
+        self.check_own_bundle()?;
         remove_directory(&self.layout.state())?;
         Ok((result, bundle_digest))
+    }
+
+    /// What contradicts itself is not left sealed: evidence may have been changed before a run was resumed.
+    fn check_own_bundle(&self) -> Result<(), EngineError> {
+        let findings = evidence::check_bundle(&self.layout.bundle)?.findings;
+        let Some(finding) = findings.iter().find(|finding| !Path::new(&finding.subject).starts_with("state")) else {
+            return Ok(());
+        };
+        let path = self.layout.bundle.clone();
+        fs::remove_file(path.join("tagmanifest-sha256.txt"))
+            .map_err(|source| EngineError::Directory { path: path.clone(), source })?;
+        Err(EngineError::Changed { path, reason: finding.to_string() })
     }
 
     fn record_end(&self, findings: &[Finding], verdict: Verdict, duration_ms: u64) -> Result<(), EngineError> {

@@ -41,6 +41,15 @@ impl PgError {
             PgError::NoProgram { .. } => Some(
                 "install PostgreSQL (Debian, Ubuntu: apt-get install postgresql), or put its bin on the PATH".into(),
             ),
+            PgError::Program { reason, .. } if reason.contains("No space left on device") => {
+                Some("make room on the file system of the target; what is finished is kept".to_owned())
+            }
+            PgError::Program { reason, .. }
+                if ["server closed", "connection to"].iter().any(|w| reason.contains(w)) =>
+            {
+                Some(connect_hint(reason))
+            }
+            PgError::Statement { connection_lost: true, reason, .. } => Some(connect_hint(reason)),
             PgError::Statement { .. } | PgError::Program { .. } => None,
         }
     }

@@ -3,7 +3,8 @@
 /// Name and value of each pinned setting.
 ///
 /// `row_security = off` turns silently filtered rows into an error; `synchronize_seqscans = off` makes every scan begin
-/// at the first page. Source: PostgreSQL documentation, "Client Connection Defaults" and "COPY".
+/// at the first page; `array_nulls` and `xmloption` decide how rows are read in, `quote_all_identifiers` how definitions
+/// are spelled. Source: PostgreSQL documentation, "Client Connection Defaults" and "COPY".
 pub const PINNED: &[(&str, &str)] = &[
     ("client_encoding", "UTF8"),
     ("datestyle", "ISO"),
@@ -13,6 +14,9 @@ pub const PINNED: &[(&str, &str)] = &[
     ("bytea_output", "hex"),
     ("xmlbinary", "base64"),
     ("lc_monetary", "C"),
+    ("array_nulls", "on"),
+    ("xmloption", "content"),
+    ("quote_all_identifiers", "off"),
     ("search_path", ""),
     ("row_security", "off"),
     ("statement_timeout", "0"),

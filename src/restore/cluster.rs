@@ -21,6 +21,8 @@ pub const OWNER_ROLE: &str = "walkaway_restore";
 /// Names the socket; nothing listens on TCP.
 const PORT: u16 = 5432;
 const START_SECONDS_MAX: u32 = 120;
+/// A data directory that is being made; the number of the process follows.
+const HALF_MADE: &str = "making-";
 /// Chosen when walkaway runs as root, because PostgreSQL won't.
 const SERVER_USERS: [&str; 2] = ["postgres", "nobody"];
 
@@ -79,7 +81,7 @@ impl Cluster {
         check_reachable(directory, &user)?;
         make_directory(directory, &user)?;
         if !data.join("PG_VERSION").is_file() {
-            initialise(&tools, &data, &user)?;
+            make_data(&tools, directory, &data, &user)?;
         }
         let socket = socket_directory(&user)?;
         let cluster = Cluster { tools, data, socket, user };
@@ -87,6 +89,17 @@ impl Cluster {
         cluster.launch()?;
         cluster.make_owner()?;
         Ok(cluster)
+    }
+
+    /// Stops the server that a killed run left running below `directory`, if there is one.
+    pub fn stop_left_behind(directory: &Path) -> Result<(), ClusterError> {
+        let data = directory.join("data");
+        if !data.join("postmaster.pid").is_file() {
+            return Ok(());
+        }
+        // It has no socket directory of its own; dropping it finds nothing to do.
+        let cluster = Cluster { tools: Tools::server()?, data, socket: PathBuf::new(), user: server_user()? };
+        cluster.stop_stale()
     }
 
     /// Whether a cluster could be made below `directory`, as far as that can be told without making one.
@@ -131,8 +144,10 @@ impl Cluster {
     /// A postmaster that a killed run left behind still owns the data directory.
     fn stop_stale(&self) -> Result<(), ClusterError> {
         let Ok(pid_file) = fs::read_to_string(self.data.join("postmaster.pid")) else { return Ok(()) };
-        if self.pg_ctl(&["-s", "status"]).is_ok() {
-            self.pg_ctl(&["-w", "-s", "-m", "fast", "stop"])?;
+        match self.pg_ctl(&["-s", "status"]) {
+            Ok(()) => self.pg_ctl(&["-w", "-s", "-m", "fast", "stop"])?,
+            // The machine went down with it.
+            Err(_) => drop(fs::remove_file(self.data.join("postmaster.pid"))),
         }
         if let Some(old) = pid_file.lines().nth(4).filter(|line| line.contains("walkaway-pg-")) {
             let _ = fs::remove_dir_all(old);
@@ -166,6 +181,20 @@ impl Drop for Cluster {
             tracing::warn!(%error, "the managed PostgreSQL could not be stopped");
         }
     }
+}
+
+/// Makes the data directory under another name first: half of one is never taken for a whole, and the initdb of a run
+/// that was killed may still be writing into its own.
+fn make_data(tools: &Tools, directory: &Path, data: &Path, user: &ServerUser) -> Result<(), ClusterError> {
+    let failed = |source| directory_error(directory, source);
+    for entry in fs::read_dir(directory).map_err(failed)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(HALF_MADE) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let half_made = directory.join(format!("{HALF_MADE}{}", std::process::id()));
+    initialise(tools, &half_made, user)?;
+    fs::rename(&half_made, data).map_err(failed)
 }
 
 fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), ClusterError> {

@@ -184,7 +184,9 @@ impl TargetDatabase {
             Section::PreData => "pre-data",
             Section::PostData => "post-data",
         };
-        command.args(["--no-owner", "--no-privileges", "--no-tablespaces", "--section", section, "--dbname"]);
+        // Only when verbose does it name the entry that a complaint is about.
+        command.args(["--verbose", "--no-owner", "--no-privileges", "--no-tablespaces"]);
+        command.args(["--section", section, "--dbname"]);
         command.arg(self.owner.database_name()).arg(archive);
         let output = command.output().map_err(|error| failed(error.to_string()))?;
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -192,7 +194,8 @@ impl TargetDatabase {
         if output.status.success() || !refused.is_empty() {
             Ok(refused)
         } else {
-            Err(failed(errors.lines().take(4).collect::<Vec<_>>().join("; ")))
+            let complaints = errors.lines().filter(|line| line.contains("error: "));
+            Err(failed(complaints.take(4).collect::<Vec<_>>().join("; ")))
         }
     }
 
@@ -319,11 +322,20 @@ fn refused_statements(errors: &str) -> Vec<RefusedStatement> {
         } else if let Some(reason) = line.strip_prefix("error: ") {
             // A complaint before the first entry is about the connection or the archive, not about a statement.
             if !entry.is_empty() {
-                refused.push(RefusedStatement { object: without_numbers(entry).to_owned(), reason: reason.to_owned() });
+                refused.push(RefusedStatement {
+                    object: without_numbers(entry).to_owned(),
+                    reason: without_value(reason),
+                });
             }
         }
     }
     refused
+}
+
+/// The server quotes a value that it can't take at the end, as in `invalid input syntax for type integer: "a row"`.
+fn without_value(reason: &str) -> String {
+    let quoted = [": \"", "value \""].iter().filter_map(|before| Some(reason.find(before)? + before.len()));
+    quoted.min().map_or_else(|| reason.to_owned(), |at| format!("{}…\"", &reason[..at]))
 }
 
 /// `1259 16393 TABLE public t owner` without the catalog's numbers.
@@ -346,5 +358,15 @@ mod tests {
         assert_eq!(refused.len(), 1);
         assert_eq!(refused[0].object, "TABLE orders shop");
         assert!(refused[0].reason.contains("vector"));
+    }
+
+    #[test]
+    fn a_value_that_the_server_quotes_is_left_out() {
+        assert_eq!(
+            without_value("invalid input syntax for type integer: \"x\""),
+            "invalid input syntax for type integer: \"…\""
+        );
+        assert_eq!(without_value("value \"9\" is out of range for type smallint"), "value \"…\"");
+        assert_eq!(without_value("extension \"ghost\" is not available"), "extension \"ghost\" is not available");
     }
 }

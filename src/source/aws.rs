@@ -8,6 +8,8 @@ use aws_sdk_s3::config::ResponseChecksumValidation;
 use crate::transfer::error::SourceError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the first byte of an answer. The SDK watches the bytes that follow by itself.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const REQUEST_ATTEMPTS_MAX: u32 = 3;
 /// S3-compatible servers accept any region; the SDK wants one.
 const REGION_OF_NO_MEANING: &str = "us-east-1";
@@ -44,7 +46,7 @@ pub struct Aws {
 impl Aws {
     /// Loads credentials providers and region by the SDK's default chain. Asks no server yet.
     pub async fn load(settings: AwsSettings) -> Self {
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build();
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(ANSWER_TIMEOUT).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::standard().with_max_attempts(REQUEST_ATTEMPTS_MAX))
             .timeout_config(timeouts);

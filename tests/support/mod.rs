@@ -20,6 +20,7 @@
 
 mod bucket;
 pub mod disturb;
+pub mod drill;
 mod machine;
 mod postgres;
 mod servers;

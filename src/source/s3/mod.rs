@@ -24,6 +24,9 @@ use crate::transfer::{
     object::{ByteRange, ListPage, ObjectBody, ObjectEntry, ObjectSource, ProviderWord},
 };
 
+/// How long a server may take to answer the first question of all.
+const PROBE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// One bucket, or the keys of it that begin with a prefix.
 pub struct S3Source {
     client: Client,
@@ -47,7 +50,13 @@ impl S3Source {
     pub async fn probe(&self) -> Result<(), SourceError> {
         let request = self.client.list_objects_v2().bucket(&self.bucket).set_prefix(self.prefix.clone()).max_keys(1);
         let what = format!("bucket {} at {}", self.bucket, self.endpoint);
-        request.send().await.map(drop).map_err(|error| error::of(&what, error))
+        match tokio::time::timeout(PROBE_TIMEOUT, request.send()).await {
+            Ok(answer) => answer.map(drop).map_err(|error| error::of(&what, error)),
+            Err(_) => {
+                let reason = format!("no answer within {} s", PROBE_TIMEOUT.as_secs());
+                Err(SourceError::Transient { what, reason })
+            }
+        }
     }
 
     async fn list_page(&self, from: Option<&str>) -> Result<ListPage, SourceError> {

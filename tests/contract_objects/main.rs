@@ -1,0 +1,14 @@
+//! What every source and every sink of objects has to do, asked of each implementation.
+//!
+//! Sources: memory, and `S3Source` on three servers: a lean one in this process, which keeps any key as it is;
+//! SeaweedFS; moto. Sinks: memory, and `Tree`. Leaves out the copier between them: that is `object_faults.rs`.
+
+mod keys;
+#[path = "../../benches/lean/mod.rs"]
+mod lean;
+#[path = "../support/memory.rs"]
+mod memory;
+mod sinks;
+mod sources;
+#[path = "../support/mod.rs"]
+mod support;

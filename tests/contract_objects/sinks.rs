@@ -1,0 +1,266 @@
+//! The contract of `ObjectSink`.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Component, Path, PathBuf},
+    thread,
+};
+
+use walkaway::{
+    restore::tree::Tree,
+    transfer::{
+        object::{ObjectSink, UnitSink},
+        unit::UnitId,
+    },
+};
+
+use crate::{keys::nasty_keys, memory::MemorySink, support::TempDir};
+
+/// A target that the cases fill.
+trait Target: Sync {
+    fn sink(&self) -> &dyn ObjectSink;
+
+    /// Everything that lies under a final name.
+    fn published(&self) -> BTreeMap<String, Vec<u8>>;
+
+    /// What lies under temporary names.
+    fn staged(&self) -> Vec<PathBuf>;
+}
+
+macro_rules! sink_contract {
+    ($implementation:ident, $new:expr, $($case:ident),+ $(,)?) => {
+        mod $implementation {
+            use super::*;
+
+            $(
+                #[test]
+                fn $case() {
+                    super::$case(&$new);
+                }
+            )+
+        }
+    };
+    ($implementation:ident, $new:expr) => {
+        sink_contract!(
+            $implementation,
+            $new,
+            nothing_is_visible_before_the_commit,
+            dropped_without_commit_nothing_is_left,
+            a_second_create_discards_the_first,
+            a_second_create_discards_even_a_first_that_goes_on,
+            only_what_is_named_appears,
+            what_was_never_staged_is_an_error,
+            a_unit_can_begin_again,
+            commits_go_into_existing_directories,
+            units_in_parallel_do_not_meet,
+            places_never_collide_and_never_leave_the_root,
+            occupied_places_are_not_given_again,
+        );
+    };
+}
+
+sink_contract!(memory_sink, MemorySink::default());
+sink_contract!(tree, TreeTarget::new());
+
+fn nothing_is_visible_before_the_commit(target: &dyn Target) {
+    let unit = begin(target, 1);
+    stage(unit.as_ref(), 0, b"some bytes");
+    stage(unit.as_ref(), 1, b"");
+    assert!(target.published().is_empty());
+    let places = ["x/y", "z"].map(|key| target.sink().place(key));
+    unit.commit(&[(0, Path::new(&places[0])), (1, Path::new(&places[1]))]).unwrap();
+    let expected = [(places[0].clone(), b"some bytes".to_vec()), (places[1].clone(), Vec::new())];
+    assert_eq!(target.published(), BTreeMap::from(expected));
+    drop(unit);
+    assert_eq!(target.published().len(), 2);
+    assert_eq!(target.staged(), Vec::<PathBuf>::new());
+}
+
+fn dropped_without_commit_nothing_is_left(target: &dyn Target) {
+    let unit = begin(target, 1);
+    stage(unit.as_ref(), 0, b"finished");
+    let mut unfinished = unit.create(1).unwrap();
+    unfinished.write(b"unfinished").unwrap();
+    drop(unfinished);
+    drop(unit);
+    assert!(target.published().is_empty());
+    assert_eq!(target.staged(), Vec::<PathBuf>::new());
+}
+
+fn a_second_create_discards_the_first(target: &dyn Target) {
+    let unit = begin(target, 1);
+    stage(unit.as_ref(), 0, b"a first attempt that is longer");
+    stage(unit.as_ref(), 0, b"the second");
+    assert_eq!(committed(target, unit.as_ref(), "k"), b"the second");
+}
+
+/// The copier drops the body of an attempt that failed, but the thread that writes it may have pieces left.
+fn a_second_create_discards_even_a_first_that_goes_on(target: &dyn Target) {
+    let unit = begin(target, 1);
+    let mut first = unit.create(0).unwrap();
+    first.write(b"first ").unwrap();
+    let mut second = unit.create(0).unwrap();
+    second.write(b"second").unwrap();
+    first.write(b"goes on and on").unwrap();
+    second.finish().unwrap();
+    first.finish().unwrap();
+    assert_eq!(String::from_utf8_lossy(&committed(target, unit.as_ref(), "k")), "second");
+}
+
+fn only_what_is_named_appears(target: &dyn Target) {
+    let unit = begin(target, 1);
+    (0..4).for_each(|index| stage(unit.as_ref(), index, &[index as u8]));
+    let places = ["b", "d"].map(|key| target.sink().place(key));
+    unit.commit(&[(3, Path::new(&places[1])), (1, Path::new(&places[0]))]).unwrap();
+    let expected = [(places[0].clone(), vec![1]), (places[1].clone(), vec![3])];
+    assert_eq!(target.published(), BTreeMap::from(expected));
+    drop(unit);
+    assert_eq!(target.staged(), Vec::<PathBuf>::new());
+}
+
+fn what_was_never_staged_is_an_error(target: &dyn Target) {
+    let place = target.sink().place("k");
+    assert!(begin(target, 1).commit(&[(7, Path::new(&place))]).is_err());
+    assert!(target.published().is_empty());
+}
+
+fn a_unit_can_begin_again(target: &dyn Target) {
+    let unit = begin(target, 1);
+    stage(unit.as_ref(), 0, b"dropped");
+    drop(unit);
+    let unit = begin(target, 1);
+    stage(unit.as_ref(), 0, b"kept");
+    assert_eq!(committed(target, unit.as_ref(), "k"), b"kept");
+}
+
+fn commits_go_into_existing_directories(target: &dyn Target) {
+    for number in 0..3 {
+        let unit = begin(target, number);
+        stage(unit.as_ref(), 0, b"1");
+        committed(target, unit.as_ref(), &format!("a/b/c/{number}"));
+    }
+    assert_eq!(target.published().len(), 3);
+}
+
+fn units_in_parallel_do_not_meet(target: &dyn Target) {
+    let fill = |number: u64| {
+        let unit = begin(target, number);
+        let keys: Vec<_> = (0..50).map(|index| format!("shared/{}/{number}-{index}", index % 5)).collect();
+        let places: Vec<_> = keys.iter().map(|key| target.sink().place(key)).collect();
+        keys.iter().enumerate().for_each(|(index, key)| stage(unit.as_ref(), index, key.as_bytes()));
+        let published: Vec<_> = places.iter().map(Path::new).enumerate().collect();
+        unit.commit(&published).unwrap();
+        places.into_iter().zip(keys.into_iter().map(String::into_bytes)).collect::<Vec<_>>()
+    };
+    let expected = thread::scope(|scope| {
+        let units: Vec<_> = (0..4).map(|number| scope.spawn(move || fill(number))).collect();
+        units.into_iter().flat_map(|unit| unit.join().unwrap()).collect::<BTreeMap<_, _>>()
+    });
+    assert_eq!(target.published(), expected);
+}
+
+fn places_never_collide_and_never_leave_the_root(target: &dyn Target) {
+    let keys = nasty_keys();
+    let unit = begin(target, 1);
+    let places: Vec<_> = keys.iter().map(|key| target.sink().place(key)).collect();
+    for (key, place) in keys.iter().zip(&places) {
+        let inside = Path::new(place).components().all(|part| matches!(part, Component::Normal(_)));
+        assert!(inside && !place.is_empty(), "{key:?} lies at {place:?}");
+    }
+    keys.iter().enumerate().for_each(|(index, key)| stage(unit.as_ref(), index, key.as_bytes()));
+    unit.commit(&places.iter().map(Path::new).enumerate().collect::<Vec<_>>()).unwrap();
+    let expected: BTreeMap<_, _> = places.into_iter().zip(keys.into_iter().map(String::into_bytes)).collect();
+    assert_eq!(target.published(), expected);
+}
+
+/// A resumed run names what it carried before; a key that it meets again lies where it lay.
+fn occupied_places_are_not_given_again(target: &dyn Target) {
+    let before = target.sink().place("a/b");
+    target.sink().occupy("a/b", &before);
+    for key in ["a", "a/b/c", "A/B"] {
+        let place = target.sink().place(key);
+        assert!(place != before && !place.starts_with(&format!("{before}/")), "{key:?} lies at {place:?}");
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Each implementation, and tools
+
+impl Target for MemorySink {
+    fn sink(&self) -> &dyn ObjectSink {
+        self
+    }
+
+    fn published(&self) -> BTreeMap<String, Vec<u8>> {
+        MemorySink::published(self)
+    }
+
+    fn staged(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+struct TreeTarget {
+    directory: TempDir,
+    tree: Tree,
+}
+
+impl TreeTarget {
+    fn new() -> Self {
+        let directory = TempDir::new();
+        let tree = Tree::open(directory.join("asset")).unwrap();
+        TreeTarget { directory, tree }
+    }
+
+    /// Every file of the asset's directory, relative to it.
+    fn files(&self) -> Vec<PathBuf> {
+        let root = self.directory.join("asset");
+        let (mut files, mut directories) = (Vec::new(), vec![root.clone()]);
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    directories.push(path)
+                } else {
+                    files.push(path.strip_prefix(&root).unwrap().to_owned())
+                }
+            }
+        }
+        files
+    }
+}
+
+impl Target for TreeTarget {
+    fn sink(&self) -> &dyn ObjectSink {
+        &self.tree
+    }
+
+    fn published(&self) -> BTreeMap<String, Vec<u8>> {
+        let final_names = self.files().into_iter().filter(|path| !path.starts_with(".staging"));
+        final_names
+            .map(|path| (path.to_str().unwrap().to_owned(), fs::read(self.directory.join("asset").join(path)).unwrap()))
+            .collect()
+    }
+
+    fn staged(&self) -> Vec<PathBuf> {
+        self.files().into_iter().filter(|path| path.starts_with(".staging")).collect()
+    }
+}
+
+fn begin(target: &dyn Target, number: u64) -> Box<dyn UnitSink> {
+    target.sink().begin(&UnitId::numbered(number)).unwrap()
+}
+
+fn stage(unit: &dyn UnitSink, index: usize, bytes: &[u8]) {
+    let mut pending = unit.create(index).unwrap();
+    bytes.chunks(4).for_each(|piece| pending.write(piece).unwrap());
+    pending.finish().unwrap();
+}
+
+/// Publishes the unit's first object under a key and reads it back.
+fn committed(target: &dyn Target, unit: &dyn UnitSink, key: &str) -> Vec<u8> {
+    let place = target.sink().place(key);
+    unit.commit(&[(0, Path::new(&place))]).unwrap();
+    target.published().remove(&place).unwrap()
+}
