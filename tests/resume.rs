@@ -131,7 +131,8 @@ impl World {
 }
 
 fn objects() -> Vec<(String, Vec<u8>)> {
-    let small = |n: usize| (format!("{}/{n:03}", if n % 2 == 0 { "even" } else { "odd" }), bytes(n as u64, 10 * n));
+    let small =
+        |n: usize| (format!("{}/{n:03}", if n.is_multiple_of(2) { "even" } else { "odd" }), bytes(n as u64, 10 * n));
     let mut objects: Vec<_> = (0..SMALL_OBJECTS).map(small).collect();
     objects.push(("large".to_owned(), bytes(1001, LARGE_BYTES)));
     objects.push(("medium".to_owned(), bytes(1002, 16 << 20)));
@@ -222,10 +223,13 @@ fn assert_no_server(drill: &Drill, left_behind: Option<Postmaster>, when: &str) 
 #[track_caller]
 fn resume_after_kill(world: &World, drill: &Drill, undisturbed: &Content, when: &str) {
     let (before, postmaster) = (whole_lines(&drill.bundle()), drill.postmaster());
+    // Made before the server knows of it.
+    let socket = fs::read_to_string(drill.restored().join(".postgres/socket")).unwrap_or_default();
     let ended = drill.resume();
     assert_eq!(ended.code, Some(0), "{when}: {}", ended.stderr);
     assert_eq!(ended.path(), drill.bundle(), "{when}");
     assert_no_server(drill, postmaster, when);
+    assert!(socket.is_empty() || !Path::new(&socket).exists(), "{when}: {socket} was left behind");
     assert_as_undisturbed(world, drill, &before, undisturbed, when);
 }
 
@@ -295,6 +299,7 @@ fn a_run_killed_at_any_moment_of_a_database_ends_like_an_undisturbed_one() {
     let moments = [
         Moment::Restored(".postgres"),
         Moment::Restored(".postgres/data"),
+        Moment::Restored(".postgres/socket"),
         Moment::Restored(".postgres/data/postmaster.pid"),
         Moment::Event("asset_started", 2),
         Moment::Event("snapshot_taken", 1),

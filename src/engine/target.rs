@@ -69,13 +69,10 @@ pub(crate) fn access(asset: &str, target: &PostgresTarget, layout: &Layout) -> D
         DatabaseAccess { asset: asset.to_owned(), pgoptions: session::pgoptions(), ..DatabaseAccess::default() };
     match target {
         PostgresTarget::Managed => {
-            if let Ok((start, stop)) = Tools::server()
-                .map_err(ClusterError::from)
-                .and_then(|tools| Cluster::by_hand(&tools, &layout.cluster()))
-            {
-                (access.start, access.stop) = (Some(start), Some(stop));
+            let tools = Tools::server().map_err(ClusterError::from);
+            if let Ok(by_hand) = tools.and_then(|tools| Cluster::by_hand(&tools, &layout.cluster())) {
+                (access.start, access.psql, access.stop) = (Some(by_hand.start), by_hand.psql, Some(by_hand.stop));
             }
-            access.psql = ["-h", "/tmp", "-U", OWNER_ROLE].map(str::to_owned).to_vec();
         }
         PostgresTarget::Url(reference) => {
             if let Ok(address) = address(reference) {

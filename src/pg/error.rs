@@ -68,10 +68,15 @@ fn connect_hint(reason: &str) -> String {
     advice.to_owned()
 }
 
-/// The server's own words, or the chain of causes. Never the server's DETAIL, which may show a row.
+/// The server's own words, or the chain of causes. Never the server's DETAIL, which may show a row, and never the words
+/// of a data exception (class 22) or of a function that raises one (P0001), which may quote a value.
 pub fn reason(error: &postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
-        return format!("{}: {}", db.severity(), db.message());
+        let code = db.code().code();
+        return match code.starts_with("22") || code == "P0001" {
+            true => format!("{}: a value was refused (SQLSTATE {code})", db.severity()),
+            false => format!("{}: {}", db.severity(), db.message()),
+        };
     }
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -25,9 +25,14 @@ pub const PINNED: &[(&str, &str)] = &[
     ("synchronize_seqscans", "off"),
 ];
 
+/// Time-outs that only newer servers know (14 and 17); an older one refuses to SET what it doesn't know.
+const NEWER_TIMEOUTS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings \
+                              WHERE name IN ('idle_session_timeout', 'transaction_timeout');";
+
 /// The statements that pin a session.
 pub fn statements() -> String {
-    PINNED.iter().map(|(name, value)| format!("SET {name} = '{value}';")).collect()
+    let pinned: String = PINNED.iter().map(|(name, value)| format!("SET {name} = '{value}';")).collect();
+    pinned + NEWER_TIMEOUTS
 }
 
 /// The same as a value of `PGOPTIONS`, for psql.

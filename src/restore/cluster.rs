@@ -9,9 +9,12 @@ use std::{
     process::Command,
 };
 
-use crate::pg::{
-    Address, PgError,
-    tools::{self, Tools},
+use crate::{
+    digest::Sha256Digest,
+    pg::{
+        Address, PgError,
+        tools::{self, Tools},
+    },
 };
 
 /// The cluster's superuser.
@@ -23,6 +26,10 @@ const PORT: u16 = 5432;
 const START_SECONDS_MAX: u32 = 120;
 /// A data directory that is being made; the number of the process follows.
 const HALF_MADE: &str = "making-";
+/// The socket's directory is named so, in `/tmp` …
+const SOCKET_PREFIX: &str = "walkaway-pg-";
+/// … and noted in this file beside the data, so that what a killed run left can be removed.
+const SOCKET_NOTE: &str = "socket";
 /// Chosen when walkaway runs as root, because PostgreSQL won't.
 const SERVER_USERS: [&str; 2] = ["postgres", "nobody"];
 
@@ -57,6 +64,17 @@ impl ClusterError {
     }
 }
 
+/// What a person types to look at a stopped cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByHand {
+    /// A command line that starts it.
+    pub start: String,
+    /// Arguments that lead psql to it.
+    pub psql: Vec<String>,
+    /// A command line that stops it.
+    pub stop: String,
+}
+
 /// Which user runs the server: oneself, or for root a lesser one.
 #[derive(Clone, Debug)]
 struct ServerUser {
@@ -80,26 +98,32 @@ impl Cluster {
         let data = directory.join("data");
         check_reachable(directory, &user)?;
         make_directory(directory, &user)?;
+        Self::stop_left_behind(directory)?;
         if !data.join("PG_VERSION").is_file() {
             make_data(&tools, directory, &data, &user)?;
         }
         let socket = socket_directory(&user)?;
         let cluster = Cluster { tools, data, socket, user };
-        cluster.stop_stale()?;
+        let note = directory.join(SOCKET_NOTE);
+        fs::write(&note, cluster.socket.as_os_str().as_encoded_bytes())
+            .map_err(|error| directory_error(&note, error))?;
         cluster.launch()?;
         cluster.make_owner()?;
         Ok(cluster)
     }
 
-    /// Stops the server that a killed run left running below `directory`, if there is one.
+    /// Stops the server that a killed run left running below `directory`, if there is one, and removes its socket.
     pub fn stop_left_behind(directory: &Path) -> Result<(), ClusterError> {
         let data = directory.join("data");
-        if !data.join("postmaster.pid").is_file() {
-            return Ok(());
+        if data.join("postmaster.pid").is_file() {
+            let cluster = Cluster { tools: Tools::server()?, data, socket: PathBuf::new(), user: server_user()? };
+            cluster.stop_stale()?;
         }
-        // It has no socket directory of its own; dropping it finds nothing to do.
-        let cluster = Cluster { tools: Tools::server()?, data, socket: PathBuf::new(), user: server_user()? };
-        cluster.stop_stale()
+        let socket = fs::read_to_string(directory.join(SOCKET_NOTE)).unwrap_or_default();
+        if socket.strip_prefix("/tmp/").is_some_and(|name| name.starts_with(SOCKET_PREFIX) && !name.contains('/')) {
+            let _ = fs::remove_dir_all(socket);
+        }
+        Ok(())
     }
 
     /// Whether a cluster could be made below `directory`, as far as that can be told without making one.
@@ -117,13 +141,19 @@ impl Cluster {
         self.stop_now()
     }
 
-    /// The commands that start and stop the cluster by hand, with its socket in `/tmp`.
-    pub fn by_hand(tools: &Tools, directory: &Path) -> Result<(String, String), ClusterError> {
+    /// How to start, reach and stop the cluster by hand, with its socket in `/tmp`. The port only names the socket; it
+    /// is taken from the directory, so that several clusters can be up at once.
+    pub fn by_hand(tools: &Tools, directory: &Path) -> Result<ByHand, ClusterError> {
         let user = server_user()?;
         let become_user = if user.ids.is_some() { format!("runuser -u {} -- ", user.name) } else { String::new() };
         let (bin, data) = (tools.directory().display(), directory.join("data"));
         let pg_ctl = format!("{become_user}{bin}/pg_ctl -s -w -D '{}'", data.display());
-        Ok((format!("{pg_ctl} -l /dev/null -o '-k /tmp' start"), format!("{pg_ctl} stop")))
+        let port = 20_000 + (Sha256Digest::of(data.display().to_string()).short() % 40_000) as u16;
+        Ok(ByHand {
+            start: format!("{pg_ctl} -l /dev/null -o '-k /tmp -p {port}' start"),
+            psql: ["-h", "/tmp", "-p", &port.to_string(), "-U", OWNER_ROLE].map(str::to_owned).to_vec(),
+            stop: format!("{pg_ctl} stop"),
+        })
     }
 
     fn pg_ctl(&self, arguments: &[&str]) -> Result<(), ClusterError> {
@@ -143,16 +173,14 @@ impl Cluster {
 
     /// A postmaster that a killed run left behind still owns the data directory.
     fn stop_stale(&self) -> Result<(), ClusterError> {
-        let Ok(pid_file) = fs::read_to_string(self.data.join("postmaster.pid")) else { return Ok(()) };
         match self.pg_ctl(&["-s", "status"]) {
-            Ok(()) => self.pg_ctl(&["-w", "-s", "-m", "fast", "stop"])?,
+            Ok(()) => self.pg_ctl(&["-w", "-s", "-m", "fast", "stop"]),
             // The machine went down with it.
-            Err(_) => drop(fs::remove_file(self.data.join("postmaster.pid"))),
+            Err(_) => {
+                let _ = fs::remove_file(self.data.join("postmaster.pid"));
+                Ok(())
+            }
         }
-        if let Some(old) = pid_file.lines().nth(4).filter(|line| line.contains("walkaway-pg-")) {
-            let _ = fs::remove_dir_all(old);
-        }
-        Ok(())
     }
 
     fn stop_now(&self) -> Result<(), ClusterError> {
@@ -298,7 +326,7 @@ fn may_enter(metadata: &fs::Metadata, uid: u32, gid: u32) -> bool {
 
 /// A short path of its own: a socket's name has at most 107 bytes (unix(7)), a target's path may have more.
 fn socket_directory(user: &ServerUser) -> Result<PathBuf, ClusterError> {
-    let made = tempfile::Builder::new().prefix("walkaway-pg-").tempdir_in("/tmp");
+    let made = tempfile::Builder::new().prefix(SOCKET_PREFIX).tempdir_in("/tmp");
     let path = made.map_err(|source| directory_error(Path::new("/tmp"), source))?.keep();
     give(&path, user).map_err(|source| directory_error(&path, source))?;
     Ok(path)

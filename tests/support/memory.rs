@@ -2,6 +2,7 @@
 //!
 //! What they do is what the contract suites ask of every implementation, and tests of the copier use them where servers
 //! and disks would only be in the way. Limits: nothing is synced, and a listing is not a snapshot.
+#![allow(dead_code, reason = "every test file that includes this module uses a part of it")]
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,0 +1,596 @@
+//! The copier between a provider that misbehaves and a tree of files: what is tried again, what is refused, what is
+//! given up, and that nothing wrong is ever published.
+//!
+//! Faults are added by wrapping the source: a script says for each opening what becomes of the body. No servers; the
+//! pauses between attempts are the real ones, so some of these tests take a few seconds.
+
+#[path = "support/memory.rs"]
+mod memory;
+mod support;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    future::pending,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::SeqCst},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use tokio::runtime::Runtime;
+use walkaway::{
+    digest::Sha256Digest,
+    interrupt::Interrupt,
+    restore::tree::Tree,
+    transfer::{
+        error::{SinkError, SourceError, TransferError},
+        meter::Meter,
+        object::{
+            ByteRange, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, PendingObject, ProviderWord,
+            UnitOutcome, UnitSink,
+        },
+        objects::{OBJECTS_IN_FLIGHT, ObjectCopier},
+        receipt::{ChecksumKind, Confirmation},
+        retry::ATTEMPTS_MAX,
+        unit::{ObjectUnit, PlacedObject, UnitId},
+    },
+};
+
+use memory::{MemorySink, MemorySource};
+use support::{TempDir, block_on};
+
+/// Collected, and written by one thread at the end.
+const SMALL: usize = 30_000;
+/// Streamed to a writing thread.
+const MEDIUM: usize = 3 << 20;
+/// Read in ranges; the last one is a short one.
+const LARGE: usize = (40 << 20) + 12_345;
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is tried again
+
+#[test]
+fn a_transient_failure_is_tried_again() {
+    let drill = Drill::new(&[("large", LARGE), ("medium", MEDIUM), ("small", SMALL)], |open| match open.attempt {
+        1 => Fault::Refused(transient()),
+        _ => Fault::None,
+    });
+    drill.everything_arrives();
+}
+
+#[test]
+fn a_body_that_ends_early_is_tried_again() {
+    let drill = Drill::new(&[("large", LARGE), ("medium", MEDIUM), ("small", SMALL)], |open| match open.attempt {
+        1 => Fault::Ends { after: 12_345 },
+        _ => Fault::None,
+    });
+    drill.everything_arrives();
+}
+
+#[test]
+fn a_body_that_breaks_off_is_tried_again() {
+    let drill = Drill::new(&[("large", LARGE), ("medium", MEDIUM), ("small", SMALL)], |open| match open.attempt {
+        1 => Fault::Breaks { after: 12_345 },
+        _ => Fault::None,
+    });
+    drill.everything_arrives();
+}
+
+#[test]
+fn wrong_bytes_are_read_again() {
+    let drill = Drill::new(&[("medium", MEDIUM), ("small", SMALL)], |open| match open.attempt {
+        1 => Fault::Flips { at: 29_999 },
+        _ => Fault::None,
+    });
+    drill.everything_arrives();
+}
+
+#[test]
+fn ranges_that_fail_at_random_make_a_whole_object() {
+    let drill = Drill::new(&[("large", LARGE)], |open| match (open.dice % 10, open.attempt) {
+        (_, ATTEMPTS_MAX..) => Fault::None,
+        (0, _) => Fault::Refused(transient()),
+        (1, _) => Fault::Ends { after: open.dice as usize % (4 << 20) },
+        (2, _) => Fault::Breaks { after: open.dice as usize % (4 << 20) },
+        _ => Fault::None,
+    });
+    drill.everything_arrives();
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is refused
+
+#[test]
+fn wrong_bytes_of_the_right_length_are_refused() {
+    let objects = [("medium", MEDIUM), ("ok", SMALL), ("small", SMALL)];
+    let drill = Drill::new(&objects, |open| if open.key == "ok" { Fault::None } else { Fault::Flips { at: 777 } });
+    let outcome = drill.copy().unwrap();
+    for key in ["medium", "small"] {
+        let refusal = outcome.refusals.iter().find(|refusal| refusal.key == key).unwrap();
+        let kind = ChecksumKind::Md5Etag;
+        assert!(matches!(&refusal.error, SourceError::Corrupt { kind: found, .. } if *found == kind), "{refusal:?}");
+        assert_eq!(drill.source.opened(key), u64::from(ATTEMPTS_MAX));
+    }
+    drill.published_are(&["ok"]);
+    assert_eq!(drill.meter.read().bytes, SMALL as u64);
+}
+
+#[test]
+fn what_always_fails_is_refused_and_the_others_are_published() {
+    let keys: Vec<_> = (0..20).map(|number| format!("k{number:02}")).collect();
+    let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), SMALL)).collect();
+    let drill = Drill::new(&objects, |open| match open.key {
+        "k03" => Fault::Refused(SourceError::Denied { what: "k03".to_owned(), reason: "policy".to_owned() }),
+        "k07" => Fault::Refused(transient()),
+        "k11" => Fault::Breaks { after: 1 },
+        _ => Fault::None,
+    });
+    let outcome = drill.copy().unwrap();
+    let mut refused: Vec<_> = outcome.refusals.iter().map(|refusal| refusal.key.as_str()).collect();
+    refused.sort_unstable();
+    assert_eq!(refused, ["k03", "k07", "k11"]);
+    assert_eq!(["k03", "k07", "k11"].map(|key| drill.source.opened(key)), [1, 5, 5]);
+    let others: Vec<_> = keys.iter().map(String::as_str).filter(|key| !refused.contains(key)).collect();
+    drill.published_are(&others);
+}
+
+#[test]
+fn a_body_without_a_checksum_counts_by_its_length() {
+    let drill = Drill::new(&[("k", SMALL)], |_| Fault::Wordless);
+    let outcome = drill.copy().unwrap();
+    assert!(matches!(outcome.receipts[0].provider_checksum, Confirmation::Unavailable(_)));
+    drill.published_are(&["k"]);
+}
+
+/// A provider that never ends a body must not fill the disk.
+#[test]
+fn a_body_that_is_longer_than_listed_is_not_read_to_its_end() {
+    for size in [SMALL, MEDIUM, LARGE] {
+        let drill = Drill::new(&[("k", size)], |_| Fault::Longer { by: 64 << 20 });
+        let outcome = drill.copy().unwrap();
+        assert_eq!(outcome.refusals.len(), 1);
+        let read = drill.source.longest_read.load(SeqCst);
+        assert!(read < size as u64 + (16 << 20), "{read} bytes of {size} were read in one attempt");
+        drill.published_are(&[]);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is given up
+
+#[test]
+fn a_provider_that_is_gone_ends_the_unit() {
+    let keys: Vec<_> = (0..300).map(|number| format!("k{number:03}")).collect();
+    let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), SMALL)).collect();
+    let drill = Drill::new(&objects, |open| match open.key {
+        "k000" | "k001" => Fault::None,
+        _ => Fault::Refused(transient()),
+    });
+    let error = drill.copy().unwrap_err();
+    assert!(matches!(error, TransferError::Source(SourceError::Transient { .. })), "{error:?}");
+    let opened: u64 = keys.iter().map(|key| drill.source.opened(key)).sum();
+    let bound = (2 * OBJECTS_IN_FLIGHT as u64 + 8) * u64::from(ATTEMPTS_MAX);
+    assert!(opened <= bound, "{opened} attempts before giving up, more than {bound}");
+    drill.published_are(&[]);
+    drill.nothing_is_staged();
+}
+
+#[test]
+fn a_sink_that_fails_ends_the_unit() {
+    for at in [At::Begin, At::Create, At::Write, At::Finish, At::Commit] {
+        let drill = Drill::new(&[("a", SMALL), ("b", MEDIUM), ("c", LARGE)], |_| Fault::None);
+        let sink = FailingSink { inner: MemorySink::default(), at };
+        let published = sink.inner.clone();
+        let error = run(&drill.copier(Arc::new(sink), &Interrupt::default()), drill.unit()).unwrap_err();
+        let full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
+        assert!(matches!(&error, TransferError::Sink(SinkError::Write { source, .. }) if full(source)), "{error:?}");
+        assert!(published.published().is_empty());
+        if at != At::Commit {
+            assert_eq!((at, drill.meter.read().bytes), (at, 0));
+        }
+    }
+}
+
+#[test]
+fn an_interrupt_ends_the_unit_and_leaves_no_staging() {
+    for hanging in ["large", "medium", "small"] {
+        let drill = Drill::new(&[("large", LARGE), ("medium", MEDIUM), ("small", SMALL)], move |open| {
+            if open.key == hanging { Fault::Hangs { after: 20_000 } } else { Fault::None }
+        });
+        let interrupt = Interrupt::default();
+        let (copier, unit) = (drill.copier(drill.tree.clone(), &interrupt), drill.unit());
+        let copying = thread::spawn(move || run(&copier, unit));
+        drill.source.wait_until_hung();
+        interrupt.ask();
+        let error = copying.join().unwrap().unwrap_err();
+        assert!(matches!(error, TransferError::Interrupted), "{error:?}");
+        drill.published_are(&[]);
+        drop(Tree::open(drill.root()).unwrap());
+        drill.nothing_is_staged();
+        assert_eq!(drill.meter.read().bytes, 0);
+    }
+}
+
+/// An error of the copier means that nothing of the unit is published: a journal that is closed by then would not know
+/// of it.
+#[test]
+fn an_interrupt_during_the_commit_publishes_nothing_behind_the_callers_back() {
+    let drill = Drill::new(&[("k", SMALL)], |_| Fault::None);
+    let (begun, begins) = mpsc::channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let sink = SlowCommit { inner: MemorySink::default(), begun, goes_on: Arc::new(Mutex::new(goes_on)) };
+    let target = sink.inner.clone();
+    let interrupt = Interrupt::default();
+    let (copier, unit) = (drill.copier(Arc::new(sink), &interrupt), drill.unit());
+    let copying = thread::spawn(move || block_on(copier.copy(unit)));
+    begins.recv().unwrap();
+    interrupt.ask();
+    // It may wait for the commit, or give the unit up; but then the commit has to come to nothing.
+    thread::sleep(Duration::from_millis(300));
+    go_on.send(()).unwrap();
+    let result = copying.join().unwrap();
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(result.is_ok(), !target.published().is_empty(), "{result:?}, published {:?}", target.published().keys());
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The drill
+
+/// Objects in memory, a provider that misbehaves as scripted, and a tree to restore into.
+struct Drill {
+    directory: TempDir,
+    bodies: BTreeMap<String, Bytes>,
+    source: Arc<Faulty>,
+    tree: Arc<Tree>,
+    meter: Arc<Meter>,
+}
+
+impl Drill {
+    fn new(objects: &[(&str, usize)], script: impl Fn(&Opening<'_>) -> Fault + Send + Sync + 'static) -> Self {
+        let directory = TempDir::new();
+        let tree = Arc::new(Tree::open(directory.join("asset")).unwrap());
+        let bodies: BTreeMap<_, _> =
+            objects.iter().map(|(key, size)| ((*key).to_owned(), sample(key, *size))).collect();
+        let inner = MemorySource::new(1_000);
+        bodies.iter().for_each(|(key, bytes)| inner.put(key, bytes.clone()));
+        Drill { directory, bodies, source: Arc::new(Faulty::new(inner, script)), tree, meter: Arc::default() }
+    }
+
+    fn root(&self) -> PathBuf {
+        self.directory.join("asset")
+    }
+
+    fn unit(&self) -> ObjectUnit {
+        let entries = block_on(self.source.list(None)).unwrap().entries;
+        let placed = entries.into_iter().map(|entry| PlacedObject { place: self.tree.place(&entry.key), entry });
+        ObjectUnit { id: UnitId::numbered(1), objects: placed.collect() }
+    }
+
+    fn copier(&self, sink: Arc<dyn ObjectSink>, interrupt: &Interrupt) -> ObjectCopier {
+        ObjectCopier::new(self.source.clone(), sink, Arc::clone(&self.meter), interrupt.clone())
+    }
+
+    /// Copies everything into the tree.
+    fn copy(&self) -> Result<UnitOutcome, TransferError> {
+        run(&self.copier(self.tree.clone(), &Interrupt::default()), self.unit())
+    }
+
+    fn everything_arrives(&self) {
+        let outcome = self.copy().unwrap();
+        assert!(outcome.refusals.is_empty(), "{:?}", outcome.refusals);
+        assert_eq!(outcome.receipts.len(), self.bodies.len());
+        for receipt in &outcome.receipts {
+            let body = &self.bodies[&receipt.key];
+            assert_eq!((receipt.size, receipt.sha256), (body.len() as u64, Sha256Digest::of(body)));
+            assert_eq!(receipt.provider_checksum, Confirmation::Confirmed(ChecksumKind::Md5Etag));
+        }
+        self.published_are(&self.bodies.keys().map(String::as_str).collect::<Vec<_>>());
+        self.nothing_is_staged();
+        let read = self.meter.read();
+        let bytes = self.bodies.values().map(Bytes::len).sum::<usize>() as u64;
+        assert_eq!((read.items, read.bytes), (self.bodies.len() as u64, bytes));
+    }
+
+    /// Under their final names lie these objects with their bytes, and nothing else.
+    fn published_are(&self, keys: &[&str]) {
+        let mut found: Vec<_> = names(&self.root().join("tree"));
+        found.sort();
+        let mut expected: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
+        expected.sort();
+        assert_eq!(found, expected);
+        for key in keys {
+            let bytes = fs::read(self.root().join("tree").join(key)).unwrap();
+            assert!(bytes == self.bodies[*key], "the restored bytes of {key} are wrong");
+        }
+    }
+
+    fn nothing_is_staged(&self) {
+        assert_eq!(names(&self.root().join(".staging")), Vec::<String>::new());
+    }
+}
+
+/// Runs the copier as a process would: when this returns, every thread of it has ended.
+fn run(copier: &ObjectCopier, unit: ObjectUnit) -> Result<UnitOutcome, TransferError> {
+    Runtime::new().unwrap().block_on(copier.copy(unit))
+}
+
+/// The names in a directory; none if it isn't there.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).into_iter().flatten();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Bytes that differ from key to key and from place to place.
+fn sample(key: &str, size: usize) -> Bytes {
+    let seed = key.bytes().map(usize::from).sum::<usize>();
+    (0..size).map(|at| (at * at / 251 + at + seed) as u8).collect::<Vec<_>>().into()
+}
+
+fn transient() -> SourceError {
+    SourceError::Transient { what: "scripted".to_owned(), reason: "503".to_owned() }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// A provider that misbehaves
+
+/// What becomes of one opening.
+enum Fault {
+    None,
+    /// There is no body, but this error.
+    Refused(SourceError),
+    /// The body ends early, and nothing says so.
+    Ends {
+        after: usize,
+    },
+    /// The body ends early with an error.
+    Breaks {
+        after: usize,
+    },
+    /// One byte is wrong.
+    Flips {
+        at: usize,
+    },
+    /// More bytes than were listed.
+    Longer {
+        by: usize,
+    },
+    /// Nothing comes any more.
+    Hangs {
+        after: usize,
+    },
+    /// The provider has no checksum.
+    Wordless,
+}
+
+/// One opening of an object or a range.
+struct Opening<'a> {
+    key: &'a str,
+    /// How often this object or range has been opened, this time included.
+    attempt: u32,
+    /// A number that looks random and is the same in every run.
+    dice: u64,
+}
+
+struct Faulty {
+    inner: MemorySource,
+    script: Box<dyn Fn(&Opening<'_>) -> Fault + Send + Sync>,
+    opened: Mutex<HashMap<(String, u64), u32>>,
+    longest_read: Arc<AtomicU64>,
+    hung: (mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>),
+}
+
+impl Faulty {
+    fn new(inner: MemorySource, script: impl Fn(&Opening<'_>) -> Fault + Send + Sync + 'static) -> Self {
+        let (hangs, hung) = mpsc::channel();
+        let hung = (hangs, Mutex::new(hung));
+        Faulty { inner, script: Box::new(script), opened: Mutex::default(), longest_read: Arc::default(), hung }
+    }
+
+    /// How often an object was opened, all its ranges taken together.
+    fn opened(&self, key: &str) -> u64 {
+        let opened = self.opened.lock().unwrap();
+        opened.iter().filter(|((opened, _), _)| opened == key).map(|(_, times)| u64::from(*times)).sum()
+    }
+
+    fn wait_until_hung(&self) {
+        self.hung.1.lock().unwrap().recv().unwrap();
+    }
+
+    fn fault(&self, key: &str, first: u64) -> Fault {
+        let attempt = {
+            let mut opened = self.opened.lock().unwrap();
+            let times = opened.entry((key.to_owned(), first)).or_default();
+            *times += 1;
+            *times
+        };
+        let mut hasher = DefaultHasher::new();
+        (key, first, attempt).hash(&mut hasher);
+        (self.script)(&Opening { key, attempt, dice: hasher.finish() })
+    }
+
+    async fn damaged(&self, mut body: ObjectBody, fault: Fault) -> Result<ObjectBody, SourceError> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.pieces.next().await {
+            bytes.extend_from_slice(&piece?);
+        }
+        let mut end = None;
+        match fault {
+            Fault::None => {}
+            Fault::Refused(error) => return Err(error),
+            Fault::Ends { after } => bytes.truncate(after.min(bytes.len() - 1)),
+            Fault::Breaks { after } => {
+                bytes.truncate(after.min(bytes.len() - 1));
+                end = Some(stream::once(async { Err(transient()) }).boxed());
+            }
+            Fault::Flips { at } => bytes[at] ^= 1,
+            Fault::Longer { by } => bytes.resize(bytes.len() + by, 0),
+            Fault::Hangs { after } => {
+                bytes.truncate(after);
+                let hangs = self.hung.0.clone();
+                end = Some(stream::once(async move { hang(&hangs).await }).boxed());
+            }
+            Fault::Wordless => body.word = Err("scripted".to_owned()),
+        }
+        let pieces = memory::pieces(bytes.into()).chain(end.unwrap_or_else(|| stream::empty().boxed()));
+        Ok(ObjectBody { pieces: self.watched(pieces.boxed()), ..body })
+    }
+
+    /// Notes how many bytes are taken from a body.
+    fn watched(&self, pieces: Pieces) -> Pieces {
+        let (longest, mut read) = (Arc::clone(&self.longest_read), 0);
+        let watched = pieces.inspect(move |piece| {
+            read += piece.as_ref().map_or(0, Bytes::len) as u64;
+            longest.fetch_max(read, SeqCst);
+        });
+        watched.boxed()
+    }
+}
+
+type Pieces = BoxStream<'static, Result<Bytes, SourceError>>;
+
+async fn hang(hangs: &mpsc::Sender<()>) -> Result<Bytes, SourceError> {
+    let _ = hangs.send(());
+    pending().await
+}
+
+impl ObjectSource for Faulty {
+    fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
+        self.inner.list(from)
+    }
+
+    fn open<'a>(
+        &'a self,
+        entry: &'a ObjectEntry,
+        range: Option<ByteRange>,
+    ) -> BoxFuture<'a, Result<ObjectBody, SourceError>> {
+        async move {
+            let fault = self.fault(&entry.key, range.map_or(0, |range| range.first));
+            let body = self.inner.open(entry, range).await?;
+            self.damaged(body, fault).await
+        }
+        .boxed()
+    }
+
+    fn word<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<ProviderWord, SourceError>> {
+        self.inner.word(entry)
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Targets that misbehave
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Begin,
+    Create,
+    Write,
+    Finish,
+    Commit,
+}
+
+/// A target whose disk is full at one point.
+struct FailingSink {
+    inner: MemorySink,
+    at: At,
+}
+
+struct Failing<T: ?Sized> {
+    at: At,
+    inner: Box<T>,
+}
+
+fn full_if(at: At, here: At) -> Result<(), SinkError> {
+    if at == here { Err(SinkError::write("scripted", io::ErrorKind::StorageFull.into())) } else { Ok(()) }
+}
+
+impl ObjectSink for FailingSink {
+    fn place(&self, key: &str) -> String {
+        self.inner.place(key)
+    }
+
+    fn occupy(&self, key: &str, place: &str) {
+        self.inner.occupy(key, place);
+    }
+
+    fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
+        full_if(self.at, At::Begin)?;
+        Ok(Box::new(Failing { at: self.at, inner: self.inner.begin(unit)? }))
+    }
+}
+
+impl UnitSink for Failing<dyn UnitSink> {
+    fn create(&self, index: usize) -> Result<Box<dyn PendingObject>, SinkError> {
+        full_if(self.at, At::Create)?;
+        Ok(Box::new(Failing { at: self.at, inner: self.inner.create(index)? }))
+    }
+
+    fn commit(&self, published: &[(usize, &Path)]) -> Result<(), SinkError> {
+        full_if(self.at, At::Commit)?;
+        self.inner.commit(published)
+    }
+}
+
+impl PendingObject for Failing<dyn PendingObject> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
+        full_if(self.at, At::Write)?;
+        self.inner.write(bytes)
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), SinkError> {
+        full_if(self.at, At::Finish)?;
+        self.inner.finish()
+    }
+}
+
+/// A target whose commit says that it has begun, and waits until it is let go on.
+struct SlowCommit {
+    inner: MemorySink,
+    begun: mpsc::Sender<()>,
+    goes_on: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+struct SlowUnit {
+    inner: Box<dyn UnitSink>,
+    begun: mpsc::Sender<()>,
+    goes_on: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl ObjectSink for SlowCommit {
+    fn place(&self, key: &str) -> String {
+        self.inner.place(key)
+    }
+
+    fn occupy(&self, key: &str, place: &str) {
+        self.inner.occupy(key, place);
+    }
+
+    fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
+        let inner = self.inner.begin(unit)?;
+        Ok(Box::new(SlowUnit { inner, begun: self.begun.clone(), goes_on: Arc::clone(&self.goes_on) }))
+    }
+}
+
+impl UnitSink for SlowUnit {
+    fn create(&self, index: usize) -> Result<Box<dyn PendingObject>, SinkError> {
+        self.inner.create(index)
+    }
+
+    fn commit(&self, published: &[(usize, &Path)]) -> Result<(), SinkError> {
+        self.begun.send(()).unwrap();
+        self.goes_on.lock().unwrap().recv().unwrap();
+        self.inner.commit(published)
+    }
+}
