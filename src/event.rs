@@ -41,6 +41,8 @@ pub enum Event {
     AssetVerified { asset: String, items: u64, bytes: u64, duration_ms: u64 },
     /// Damage was planted in a scratch copy, and the verifier found it or did not.
     ControlRan { asset: String, damage: String, found: bool },
+    /// The run is alive; said once a minute, so that a kill loses no more of the measured time.
+    StillAtWork,
     /// A discrepancy.
     Found { finding: Finding },
     /// The asset has its verdict; nothing of it is done again.

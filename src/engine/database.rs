@@ -73,17 +73,19 @@ impl DatabaseWork {
         self.work.transferred(rows, bytes, transfer_ms)?;
 
         let watch = Stopwatch::start();
+        let (sequences, catalog, snapshot_id) =
+            (snapshot.sequences()?, snapshot.definitions()?, snapshot.id().to_owned());
+        // Indexes can take hours; the provider need not keep old rows for them.
+        drop(snapshot);
         findings.extend(self.restore_schema(&database, Section::PostData)?);
-        let sequences = snapshot.sequences()?;
         findings.extend(self.refused(database.set_sequences(&sequences)?));
         let rebuild_ms = watch.elapsed_ms();
         self.work.go_on()?;
-        let catalog = snapshot.definitions()?;
         let restored = Restored {
             work: &self.work,
             spec: &self.spec,
             source_name: self.source.address().to_string(),
-            snapshot: snapshot.id().to_owned(),
+            snapshot: snapshot_id,
             facts,
             target_version: self.target.server.probe()?.version,
             database,
@@ -93,7 +95,6 @@ impl DatabaseWork {
             catalog,
             excluded: self.excluded(),
         };
-        drop(snapshot);
         restored.prove(findings, transfer_ms, rebuild_ms)
     }
 
@@ -123,6 +124,10 @@ impl DatabaseWork {
         let event = Event::DatabaseCreated { asset: name.clone(), database: name.clone() };
         self.work.recorder.fact(&event)?;
         let mut findings = self.not_carried(facts);
+        if self.target.server.probe()?.superuser && !self.target.is_managed() {
+            let detail = "the source's DDL ran with its rights; name a login that has CREATEDB and no more";
+            findings.push(self.work.finding(FindingKind::Deviation, "the target's login is a superuser", detail));
+        }
         if locale == Locale::Plain {
             let detail = format!("the source's {} is not on this machine, C serves instead", facts.collate);
             findings.push(self.work.finding(FindingKind::Deviation, "locale", detail));

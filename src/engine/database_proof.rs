@@ -48,11 +48,13 @@ impl Restored<'_> {
     /// Compares everything and writes the asset's evidence; `findings` are those of the transfer.
     pub fn prove(self, mut findings: Vec<Finding>, transfer_ms: u64, rebuild_ms: u64) -> Result<AssetResult, Stop> {
         let watch = Stopwatch::start();
-        let comparisons = self.compare()?;
+        let unread: Vec<_> = findings.iter().filter(|finding| is_unread_table(finding)).collect();
+        let unread_tables: Vec<_> = unread.iter().map(|finding| finding.subject.clone()).collect();
+        let unread = unread.len() as u64;
+        let comparisons = self.compare(unread_tables)?;
         self.work.go_on()?;
         let controls = self.plant_damage()?;
         let verify_ms = watch.elapsed_ms();
-        let unread: u64 = findings.iter().filter(|finding| is_unread_table(finding)).count() as u64;
         let mut checks = Vec::new();
         for mut comparison in comparisons {
             if matches!(comparison.check.name.as_str(), "rows" | "digest") {
@@ -81,10 +83,10 @@ impl Restored<'_> {
         })
     }
 
-    fn compare(&self) -> Result<Vec<Comparison>, Stop> {
+    fn compare(&self, unread: Vec<String>) -> Result<Vec<Comparison>, Stop> {
         let asset = &self.work.asset;
         let target = self.database.address();
-        let mut comparisons = self.read_back()?;
+        let mut comparisons = self.read_back(unread)?;
         comparisons.push(compare_spools(asset, &self.work.root(), &self.receipts));
         if self.spec.verify.contains(&DatabaseCheck::Sequences) {
             comparisons.push(compare_sequences(asset, &self.sequences, target)?);
@@ -96,7 +98,8 @@ impl Restored<'_> {
         Ok(comparisons)
     }
 
-    fn read_back(&self) -> Result<Vec<Comparison>, Stop> {
+    /// Tables that did not come, excluded or `unread`, are no strangers on the target.
+    fn read_back(&self, unread: Vec<String>) -> Result<Vec<Comparison>, Stop> {
         let meter = Arc::new(Meter::default());
         let lines = |receipt: &TableReceipt| receipt.stream.bytes + receipt.stream.rows;
         self.receipts.iter().for_each(|receipt| meter.expect(receipt.stream.rows, lines(receipt)));
@@ -110,8 +113,9 @@ impl Restored<'_> {
             meter: &meter,
             interrupt: &self.work.interrupt,
         };
-        let excluded: Vec<_> = self.excluded.iter().map(|table| table.table.clone()).collect();
-        let compared = reader.compare(&self.receipts, &excluded)?;
+        let mut known = unread;
+        known.extend(self.excluded.iter().map(|table| table.table.clone()));
+        let compared = reader.compare(&self.receipts, &known)?;
         drop(ticker);
         self.work.go_on()?;
         let read = meter.read();

@@ -39,7 +39,7 @@ pub enum EngineError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// What was written is no longer what it was when it was written.
-    #[error("{path} was changed while the run was under way: {reason}")]
+    #[error("{path} contradicts itself, so it was not left sealed: {reason}")]
     Changed { path: PathBuf, reason: String },
     /// A part of walkaway died.
     #[error("internal error: {0}")]

@@ -49,8 +49,9 @@ struct Carried {
     listed: u64,
     files: Vec<PathBuf>,
     refused: Vec<Finding>,
-    /// An object was refused that another attempt may bring.
-    may_come: bool,
+    /// Objects that were refused although another attempt may bring them, and the first one's error.
+    may_come: u64,
+    first_to_come: String,
     duration_ms: u64,
 }
 
@@ -116,9 +117,11 @@ impl BucketWork {
         let copier =
             ObjectCopier::new(Arc::clone(&self.source), sink.clone(), Arc::clone(&meter), self.work.interrupt.clone());
         self.copy_listing(&copier, &sink, &meter, &mut known, &mut carried).await?;
-        if carried.may_come {
-            // If the provider is gone, that is no verdict about its last objects.
-            self.list(None).await?;
+        if carried.may_come > 0 {
+            // A busy or broken way to the provider is no verdict about the objects behind it.
+            let hint = "resume the run when the provider is well again, or seal it as it stands with --seal";
+            let reason = format!("{} objects did not come, the first: {}", carried.may_come, carried.first_to_come);
+            return Err(Stop::Asset { reason, hint: Some(hint.to_owned()) });
         }
         self.name_vanished(&known, &mut carried)?;
         sink.close()?;
@@ -238,8 +241,13 @@ impl BucketWork {
     /// Puts a finished unit on record: first its receipts, then the journal's line.
     fn file(&self, finished: Finished, carried: &mut Carried) -> Result<(), Stop> {
         let Finished { id, receipts, refusals } = finished;
-        carried.may_come |= refusals.iter().any(|refusal| matches!(refusal.error, SourceError::Transient { .. }));
-        carried.refused.extend(refusals.into_iter().map(|refusal| self.refusal(refusal)));
+        for refusal in refusals {
+            if matches!(refusal.error, SourceError::Transient { .. }) {
+                carried.may_come += 1;
+                carried.first_to_come = refusal.error.to_string();
+            }
+            carried.refused.push(self.refusal(refusal));
+        }
         let asset = self.work.asset.clone();
         let (path, receipt_sha256) = ledger::write_object_receipts(&self.work.layout, &asset, &id, &receipts)?;
         let (items, bytes) = (receipts.len() as u64, receipts.iter().map(|receipt| receipt.size).sum());
@@ -300,14 +308,14 @@ impl BucketWork {
         Ok(comparison)
     }
 
-    /// The smallest object that has content serves; an empty one if there is no other.
+    /// The smallest object that has content serves; an empty one, or made-up content, if there is no other.
     fn plant_damage(&self, files: &[PathBuf]) -> Result<Vec<Control>, Stop> {
         let receipts = evidence::merge(files.to_vec()).flatten();
         let fit = receipts.filter(|receipt| receipt.size <= control::SCRATCH_BYTES_MAX);
-        let Some(sample) = fit.min_by_key(|receipt| (receipt.size == 0, receipt.size)) else { return Ok(Vec::new()) };
+        let sample = fit.min_by_key(|receipt| (receipt.size == 0, receipt.size));
         let scratch = tempfile::Builder::new().prefix(".control-").tempdir_in(&self.work.layout.restored);
         let scratch = scratch.map_err(|source| unreadable(self.work.layout.restored.clone(), source))?;
-        let controls = control::of_object(&self.work.asset, &self.work.root(), &sample, scratch.path());
+        let controls = control::of_object(&self.work.asset, &self.work.root(), sample.as_ref(), scratch.path());
         match controls {
             Ok(controls) => Ok(controls),
             // The read-back has named the sample already.

@@ -100,12 +100,16 @@ async fn look_at_caller(spec: &AwsSpec, aws: &Aws, obstacles: &mut Vec<Obstacle>
 fn bucket_obstacle(asset: &Asset, error: &SourceError) -> Obstacle {
     let hint = match error {
         SourceError::NotFound { .. } => "check the bucket's name and region",
+        SourceError::Credentials { .. } => "check the credentials (profile, environment) and this machine's clock",
         SourceError::Denied { .. } => "check the credentials; walkaway needs s3:ListBucket and s3:GetObject",
         SourceError::Transient { .. } => "check endpoints.s3 and that the server is up and reachable from here",
         _ => "check credentials (profile, environment), region and endpoint",
     };
     Obstacle { what: format!("asset {}: {error}", asset.id), hint: Some(hint.to_owned()) }
 }
+
+/// Databases that every server has (PostgreSQL documentation, "Template Databases").
+const SYSTEM_DATABASES: [&str; 3] = ["postgres", "template0", "template1"];
 
 type Local = (Option<Tools>, Option<Address>, Vec<Obstacle>);
 
@@ -123,6 +127,10 @@ fn look_at_databases(playbook: &Playbook, layout: &Layout, run: &str) -> Local {
     let tools = tools.map_err(|error| obstacles.push(pg_obstacle("target.postgres", &error))).ok();
     let (named, target_major) = look_at_target(target, tools.as_ref(), layout, &mut obstacles);
     for (asset, spec) in &databases {
+        if SYSTEM_DATABASES.contains(&asset.id.as_str()) {
+            let what = format!("asset {}: its database would be named like one of the server's own", asset.id);
+            obstacles.push(Obstacle { what, hint: Some("choose another id for the asset".to_owned()) });
+        }
         let limits = Limits { tools: tools.as_ref().map(Tools::major), target: target_major };
         obstacles.extend(look_at_source(asset, spec, limits));
         if let Some(named) = &named {

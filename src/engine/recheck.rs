@@ -34,6 +34,9 @@ use crate::{
     },
 };
 
+/// A server has few connections to spare, however many cores this machine has.
+const CONNECTIONS_MAX: usize = 8;
+
 /// What was compared again, and what differs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recheck {
@@ -177,7 +180,7 @@ impl Rechecking {
             asset: &asset.id,
             target: address,
             key: database.row_key,
-            parallel: std::thread::available_parallelism().map_or(2, usize::from),
+            parallel: std::thread::available_parallelism().map_or(2, usize::from).min(CONNECTIONS_MAX),
             meter: &meter,
             interrupt: &self.interrupt,
         };

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::task::spawn_blocking;
@@ -33,6 +34,9 @@ use crate::{
     source::postgres::PostgresSource,
     transfer::error::TransferError,
 };
+
+/// How often a run says that it is alive.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 
 /// Runs a playbook from the beginning, in a run directory of its own.
 ///
@@ -128,7 +132,10 @@ impl Run {
             self.recorder.fact(&Event::CallerIdentified { account, arn })?;
         }
         let mut target = None;
-        let ends = self.work_off(&ready, &mut target).await;
+        let ends = tokio::select! {
+            ends = self.work_off(&ready, &mut target) => ends,
+            broken = self.tell_the_time() => Err(Stop::Run(broken)),
+        };
         // The target goes down whatever happened; a bundle must not promise a server that is still writing.
         let stopped = spawn_blocking(move || target.map_or(Ok(()), stop_target)).await.map_err(internal)?;
         match (ends, stopped) {
@@ -146,6 +153,16 @@ impl Run {
     /// The run as a whole can't go on now, but it has a directory and can be resumed.
     fn stopped(&self, reason: String, hint: Option<String>) -> RunOutcome {
         self.outcome(RunEnd::Stopped { assets: vec![StoppedAsset::of_run(reason, hint)] })
+    }
+
+    /// Puts a sign of life on record every minute; ends only when it can't.
+    async fn tell_the_time(&self) -> EngineError {
+        loop {
+            tokio::time::sleep(SIGN_OF_LIFE).await;
+            if let Err(error) = self.recorder.fact(&Event::StillAtWork) {
+                return error.into();
+            }
+        }
     }
 
     /// Every asset in the playbook's order; one that stops doesn't stop the others.
@@ -320,6 +337,8 @@ fn make_run_directory(
     origin: &Origin,
 ) -> Result<Journal, EngineError> {
     make_directory(&layout.bundle)?;
+    // Nobody else's data may lie where this run restores, and later clears what it doesn't know.
+    make_directory(&layout.restored)?;
     make_directory(&layout.data())?;
     make_directory(&layout.state())?;
     write_new(&layout.playbook(), text.as_bytes())?;

@@ -57,6 +57,11 @@ impl Target {
         Target { server: TargetServer::named(address), tools, cluster: None }
     }
 
+    /// Whether walkaway made the server itself.
+    pub fn is_managed(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     /// Stops a managed cluster and says if that failed.
     pub fn stop(self) -> Result<(), ClusterError> {
         self.cluster.map_or(Ok(()), Cluster::stop)

@@ -6,13 +6,16 @@
 use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
 
 use postgres::{
-    Client, Config,
+    CancelToken, Client, Config,
     config::{Host, SslMode},
 };
 
 use super::{error::PgError, session, tls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_PROBES: u32 = 6;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// Debian's and Ubuntu's bundle, for libpq before version 16, which can't use the system's roots by itself.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -57,6 +60,7 @@ impl Address {
         let mode = if self.encrypted { SslMode::Require } else { SslMode::Disable };
         self.config.ssl_mode(mode).application_name("walkaway").connect_timeout(CONNECT_TIMEOUT);
         self.config.keepalives(true).keepalives_idle(KEEPALIVE_IDLE);
+        self.config.keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(KEEPALIVE_PROBES);
         self
     }
 
@@ -87,16 +91,38 @@ impl Address {
     /// Connects and pins the session's settings.
     pub fn connect(&self) -> Result<Client, PgError> {
         let failed = |reason| PgError::Connect { server: self.to_string(), reason };
-        let connected = if self.encrypted {
-            let tls = tls::verified(self.root_cert.as_deref()).map_err(failed)?;
-            self.config.connect(tls)
-        } else {
-            self.config.connect(postgres::NoTls)
-        };
+        let connected = self.connect_in_time().map_err(failed)?;
         let mut client = connected.map_err(|error| failed(super::error::reason(&error)))?;
         let pinned = client.batch_execute(&session::statements());
         pinned.map_err(|error| PgError::statement("pinning the session's settings", &error))?;
         Ok(client)
+    }
+
+    /// A server may take the connection and then say nothing; the client's own time-out covers only the taking. The
+    /// thread of such an attempt is left to end with the process.
+    fn connect_in_time(&self) -> Result<Result<Client, postgres::Error>, String> {
+        let tls = self.encrypted.then(|| tls::verified(self.root_cert.as_deref())).transpose()?;
+        let (config, (sender, receiver)) = (self.config.clone(), std::sync::mpsc::channel());
+        std::thread::spawn(move || {
+            let connected = match tls {
+                Some(tls) => config.connect(tls),
+                None => config.connect(postgres::NoTls),
+            };
+            let _ = sender.send(connected);
+        });
+        let limit = CONNECT_TIMEOUT + ANSWER_TIMEOUT;
+        receiver.recv_timeout(limit).map_err(|_| format!("no answer within {} s", limit.as_secs()))
+    }
+
+    /// Asks the server to cancel what a connection is doing.
+    pub fn cancel(&self, token: &CancelToken) -> Result<(), PgError> {
+        let failed = |reason| PgError::Connect { server: self.to_string(), reason };
+        let cancelled = if self.encrypted {
+            token.cancel_query(tls::verified(self.root_cert.as_deref()).map_err(failed)?)
+        } else {
+            token.cancel_query(postgres::NoTls)
+        };
+        cancelled.map_err(|error| failed(super::error::reason(&error)))
     }
 
     /// The environment that leads libpq programs to the same place (PostgreSQL documentation, "Environment Variables").

@@ -76,7 +76,9 @@ pub fn facts(client: &mut impl GenericClient) -> Result<DatabaseFacts, PgError> 
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'f' AND {USERS} ORDER BY 1"
     );
     let foreign = client.query(&sql, &[]).map_err(failed)?;
-    let not_carried = foreign.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(failed)?;
+    let mut not_carried: Vec<String> =
+        foreign.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(failed)?;
+    not_carried.extend(extension_rows(client).map_err(failed)?);
     let number: i64 = row.try_get(1).map_err(failed)?;
     let large_objects: i64 = row.try_get(5).map_err(failed)?;
     Ok(DatabaseFacts {
@@ -88,6 +90,26 @@ pub fn facts(client: &mut impl GenericClient) -> Result<DatabaseFacts, PgError> 
         large_objects: large_objects.unsigned_abs(),
         not_carried,
     })
+}
+
+/// Tables in which extensions keep what users configured, where that is anything (PostgreSQL documentation,
+/// "Extension Configuration Tables").
+fn extension_rows(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
+    let sql = "SELECT x.extname::text, n.nspname::text, c.relname::text, f.condition \
+               FROM pg_catalog.pg_extension x, unnest(x.extconfig, x.extcondition) f (relation, condition) \
+               JOIN pg_catalog.pg_class c ON c.oid = f.relation AND c.relkind = 'r' \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY 1, 2, 3";
+    let mut found = Vec::new();
+    for row in client.query(sql, &[])? {
+        let name = RelationName { schema: row.try_get(1)?, name: row.try_get(2)? };
+        let condition: Option<String> = row.try_get(3)?;
+        let sql = format!("SELECT EXISTS (SELECT FROM {} {})", name.to_sql(), condition.unwrap_or_default());
+        if client.query_one(&sql, &[])?.try_get(0)? {
+            let extension: String = row.try_get(0)?;
+            found.push(format!("rows of {name}, the configuration of extension {extension}"));
+        }
+    }
+    Ok(found)
 }
 
 /// Every table that holds rows of its own: plain tables, partitions, children; not partitioned parents.

@@ -2,9 +2,9 @@
 
 use std::io::BufRead as _;
 
-use postgres::{CopyOutReader, GenericClient};
+use postgres::{CancelToken, CopyOutReader, GenericClient};
 
-use super::{error::PgError, name::Table};
+use super::{Address, error::PgError, name::Table};
 use crate::{
     digest::{RowDigest, RowKey, RowTotals},
     transfer::{
@@ -19,6 +19,8 @@ pub struct CopyOut<'a> {
     reader: CopyOutReader<'a>,
     /// The reader must not be asked again after its end.
     ended: bool,
+    /// Tells the server to stop, should the copy be given up: dropping the reader alone would read all the rest.
+    cancel: Option<(CancelToken, Address)>,
 }
 
 impl<'a> CopyOut<'a> {
@@ -26,7 +28,26 @@ impl<'a> CopyOut<'a> {
     pub fn start(client: &'a mut impl GenericClient, sql: &str, table: &str) -> Result<Self, PgError> {
         let reader =
             client.copy_out(sql).map_err(|error| PgError::statement(format!("copying {table} out"), &error))?;
-        Ok(CopyOut { table: table.to_owned(), reader, ended: false })
+        Ok(CopyOut { table: table.to_owned(), reader, ended: false, cancel: None })
+    }
+}
+
+impl<'a> CopyOut<'a> {
+    /// Names the way to stop the server.
+    pub fn cancelled_by(self, cancel: (CancelToken, Address)) -> Self {
+        let mut copy = self;
+        copy.cancel = Some(cancel);
+        copy
+    }
+}
+
+impl Drop for CopyOut<'_> {
+    fn drop(&mut self) {
+        if let Some((token, address)) = self.cancel.take().filter(|_| !self.ended)
+            && let Err(error) = address.cancel(&token)
+        {
+            tracing::debug!(table = self.table, %error, "the copy could not be cancelled");
+        }
     }
 }
 

@@ -25,7 +25,9 @@ impl RelationName {
 
 impl fmt::Display for RelationName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.schema, self.name)
+        // A dot or a quote inside a part would let two names look alike.
+        let part = |part: &str| if part.contains(['.', '"']) { quoted(part) } else { part.to_owned() };
+        write!(f, "{}.{}", part(&self.schema), part(&self.name))
     }
 }
 

@@ -30,6 +30,21 @@ const HALF_MADE: &str = "making-";
 const SOCKET_PREFIX: &str = "walkaway-pg-";
 /// … and noted in this file beside the data, so that what a killed run left can be removed.
 const SOCKET_NOTE: &str = "socket";
+/// Settings that outrank whatever stands in the data directory: what lies there may come from elsewhere, and must not
+/// name programs, libraries or addresses.
+const HARMLESS: [&str; 9] = [
+    "listen_addresses=",
+    "archive_mode=off",
+    "restore_command=",
+    "archive_cleanup_command=",
+    "recovery_end_command=",
+    "shared_preload_libraries=",
+    "session_preload_libraries=",
+    "local_preload_libraries=",
+    "ssl=off",
+];
+/// Files that make a server recover from an archive, which no cluster of walkaway's does.
+const RECOVERY_SIGNALS: [&str; 2] = ["recovery.signal", "standby.signal"];
 /// Chosen when walkaway runs as root, because PostgreSQL won't.
 const SERVER_USERS: [&str; 2] = ["postgres", "nobody"];
 
@@ -102,6 +117,10 @@ impl Cluster {
         if !data.join("PG_VERSION").is_file() {
             make_data(&tools, directory, &data, &user)?;
         }
+        if let Some(signal) = RECOVERY_SIGNALS.iter().find(|signal| data.join(signal).exists()) {
+            let source = io::Error::other(format!("{signal} lies there: this is not walkaway's cluster"));
+            return Err(directory_error(&data, source));
+        }
         let socket = socket_directory(&user)?;
         let cluster = Cluster { tools, data, socket, user };
         let note = directory.join(SOCKET_NOTE);
@@ -164,7 +183,8 @@ impl Cluster {
 
     fn launch(&self) -> Result<(), ClusterError> {
         let log = self.data.join("server.log");
-        let options = format!("-k '{}' -p {PORT}", self.socket.display());
+        let harmless: String = HARMLESS.iter().map(|setting| format!(" -c {setting}")).collect();
+        let options = format!("-k '{}' -p {PORT}{harmless}", self.socket.display());
         let seconds = START_SECONDS_MAX.to_string();
         let log_path = log.display().to_string();
         let started = self.pg_ctl(&["-w", "-t", &seconds, "-s", "-l", &log_path, "-o", &options, "start"]);

@@ -76,13 +76,14 @@ impl TargetServer {
     pub fn probe(&self) -> Result<TargetFacts, PgError> {
         let failed = |error| PgError::statement("asking the target for its version", &error);
         let sql = "SELECT current_setting('server_version_num')::int8, current_setting('server_version'), \
-                   rolcreatedb OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user";
+                   rolcreatedb OR rolsuper, rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user";
         let row = self.admin.connect()?.query_one(sql, &[]).map_err(failed)?;
         let number: i64 = row.try_get(0).map_err(failed)?;
         Ok(TargetFacts {
             major: u32::try_from(number / 10_000).unwrap_or_default(),
             version: row.try_get(1).map_err(failed)?,
             can_create: row.try_get(2).map_err(failed)?,
+            superuser: row.try_get(3).map_err(failed)?,
         })
     }
 
@@ -148,6 +149,8 @@ pub struct TargetFacts {
     pub version: String,
     /// Whether the login may make databases.
     pub can_create: bool,
+    /// Whether the login may do everything.
+    pub superuser: bool,
 }
 
 /// Which locale a restored database got.

@@ -2,7 +2,7 @@
 //!
 //! Every transaction is read only, so the server itself refuses a write.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use ::postgres::Client;
 
@@ -16,6 +16,10 @@ use crate::pg::{
 
 /// Isolation and access mode of every transaction at the source.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// How long a table's lock is waited for; it conflicts only with TRUNCATE, DROP, rewriting ALTERs and their like.
+const LOCK_SECONDS_MAX: u32 = 60;
+/// How often the tables are listed and locked anew because some came or went in between.
+const LOCK_ATTEMPTS_MAX: u32 = 5;
 
 /// A database at the provider.
 #[derive(Clone, Debug)]
@@ -48,10 +52,28 @@ impl PostgresSource {
         catalog::tables(&mut client)
     }
 
-    /// Exports a snapshot and holds it until the value is dropped.
+    /// Locks every table against being emptied or rewritten, exports a snapshot, and holds both until the value is
+    /// dropped. Without the locks a TRUNCATE or a rewriting ALTER would make a table look empty in the snapshot
+    /// (PostgreSQL documentation, "Caveats" of "Concurrency Control").
     pub fn snapshot(&self) -> Result<Snapshot, PgError> {
-        let mut holder = self.address.connect()?;
-        begin(&mut holder)?;
+        let mut tried = 1;
+        loop {
+            let tables = self.tables()?;
+            let mut holder = self.address.connect()?;
+            begin(&mut holder)?;
+            match lock(&mut holder, &tables) {
+                Ok(()) if all_locked(&mut holder, &tables)? => return self.export(holder),
+                Err(error) if error.connection_lost() || tried == LOCK_ATTEMPTS_MAX => return Err(error),
+                Ok(()) if tried == LOCK_ATTEMPTS_MAX => {
+                    let reason = "tables came while the others were being locked, again and again".to_owned();
+                    return Err(PgError::Statement { what: LOCKING.into(), reason, connection_lost: false });
+                }
+                _ => tried += 1,
+            }
+        }
+    }
+
+    fn export(&self, mut holder: Client) -> Result<Snapshot, PgError> {
         let exported = holder.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]);
         let exported = exported.and_then(|row| row.try_get(0));
         let id = exported.map_err(|error| PgError::statement("exporting a snapshot", &error))?;
@@ -97,6 +119,7 @@ impl Snapshot {
         let mut command = tools.command("pg_dump", Some(&self.address));
         command.args(["--format=custom", "--section=pre-data", "--section=post-data", "--no-blobs"]);
         command.args(["--no-owner", "--no-privileges", "--no-tablespaces", "--no-subscriptions"]);
+        command.arg(format!("--lock-wait-timeout={}s", LOCK_SECONDS_MAX));
         command.arg("--snapshot").arg(&self.id).arg("--file").arg(archive);
         tools::run("pg_dump", command)
     }
@@ -121,13 +144,14 @@ impl SnapshotTicket {
         begin(&mut client)?;
         let adopted = client.batch_execute(&format!("SET TRANSACTION SNAPSHOT '{}'", self.id.replace('\'', "''")));
         adopted.map_err(|error| PgError::statement("adopting the snapshot", &error))?;
-        Ok(SnapshotReader { client })
+        Ok(SnapshotReader { client, address: self.address.clone() })
     }
 }
 
 /// Reads tables from a snapshot, one after the other.
 pub struct SnapshotReader {
     client: Client,
+    address: Address,
 }
 
 impl SnapshotReader {
@@ -139,12 +163,34 @@ impl SnapshotReader {
         Ok(counted.unsigned_abs())
     }
 
-    /// Starts to copy a table out.
+    /// Starts to copy a table out. Given up before its end, the server is told to stop sending.
     pub fn copy_out(&mut self, table: &Table) -> Result<CopyOut<'_>, PgError> {
-        CopyOut::start(&mut self.client, &table.copy_out_sql(), &table.name.to_string())
+        let cancel = (self.client.cancel_token(), self.address.clone());
+        Ok(CopyOut::start(&mut self.client, &table.copy_out_sql(), &table.name.to_string())?.cancelled_by(cancel))
     }
 }
 
 fn begin(client: &mut Client) -> Result<(), PgError> {
     client.batch_execute(BEGIN).map_err(|error| PgError::statement("beginning a read-only transaction", &error))
+}
+
+const LOCKING: &str = "locking the tables against TRUNCATE and ALTER";
+
+/// Locks before the transaction's first query, so that its snapshot is taken under the locks.
+fn lock(client: &mut Client, tables: &[Table]) -> Result<(), PgError> {
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = tables.iter().map(|table| format!("ONLY {}", table.name.to_sql())).collect();
+    let sql = format!(
+        "SET LOCAL lock_timeout = '{LOCK_SECONDS_MAX}s'; LOCK TABLE {} IN ACCESS SHARE MODE; SET LOCAL lock_timeout = 0",
+        names.join(", ")
+    );
+    client.batch_execute(&sql).map_err(|error| PgError::statement(LOCKING, &error))
+}
+
+/// Whether the snapshot holds no table that was not locked.
+fn all_locked(client: &mut Client, locked: &[Table]) -> Result<bool, PgError> {
+    let names: BTreeSet<_> = locked.iter().map(|table| &table.name).collect();
+    Ok(catalog::tables(client)?.iter().all(|table| names.contains(&table.name)))
 }

@@ -13,6 +13,9 @@ pub enum SourceError {
     /// The provider refuses to show it.
     #[error("access to {what} denied: {reason}")]
     Denied { what: String, reason: String },
+    /// The provider no longer believes the credentials: nothing else can be read either.
+    #[error("reading {what}: the credentials are refused: {reason}")]
+    Credentials { what: String, reason: String },
     /// It is not what was listed: replaced or deleted since.
     #[error("{what} changed since it was listed")]
     Changed { what: String },

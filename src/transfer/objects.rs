@@ -124,8 +124,9 @@ impl ObjectCopier {
     }
 
     fn provider_is_gone(&self, error: &SourceError) -> bool {
-        matches!(error, SourceError::Transient { .. })
-            && self.failures_in_a_row.fetch_add(1, Relaxed) + 1 >= FAILURES_IN_A_ROW_MAX
+        matches!(error, SourceError::Credentials { .. })
+            || matches!(error, SourceError::Transient { .. })
+                && self.failures_in_a_row.fetch_add(1, Relaxed) + 1 >= FAILURES_IN_A_ROW_MAX
     }
 
     async fn stage(

@@ -7,15 +7,17 @@ use postgres::{Client, Transaction};
 
 use super::{objects::check_object, tables::content_differs};
 use crate::{
-    digest::{RowKey, RowTotals},
+    digest::{RowKey, RowTotals, Sha256Digest},
     evidence::result::Control,
     pg::{
         Address, PgError, copy,
         name::{RelationName, Table, quoted},
     },
-    transfer::receipt::ObjectReceipt,
+    transfer::receipt::{Confirmation, ObjectReceipt},
 };
 
+/// Content for a control where no restored object is small enough to be copied.
+const MADE_UP: &[u8] = b"content that was made up to be damaged";
 const SCRATCH_TABLE: &str = "walkaway_control";
 const SCRATCH_ROWS_MAX: u32 = 1_000;
 /// Objects above this size aren't copied for a control.
@@ -25,11 +27,23 @@ fn control(damage: &str, found: bool) -> Control {
     Control { damage: damage.to_owned(), found }
 }
 
-/// Plants damage in a copy of one restored object; the copy lives in `scratch`, which the caller removes.
-pub fn of_object(asset: &str, root: &Path, receipt: &ObjectReceipt, scratch: &Path) -> io::Result<Vec<Control>> {
-    let copy = ObjectReceipt { path: "copy".to_owned(), ..receipt.clone() };
+/// Plants damage in a copy of one restored object, or of made-up content if there is none that is small enough; the copy
+/// lives in `scratch`, which the caller removes.
+pub fn of_object(asset: &str, root: &Path, sample: Option<&ObjectReceipt>, scratch: &Path) -> io::Result<Vec<Control>> {
+    let original = sample.map_or_else(|| Ok(MADE_UP.to_vec()), |receipt| fs::read(root.join(&receipt.path)))?;
+    let made_up = || ObjectReceipt {
+        key: "made up".to_owned(),
+        path: String::new(),
+        size: original.len() as u64,
+        sha256: Sha256Digest::of(&original),
+        etag: None,
+        version_id: None,
+        last_modified: None,
+        storage_class: None,
+        provider_checksum: Confirmation::Unavailable("made up".to_owned()),
+    };
+    let copy = ObjectReceipt { path: "copy".to_owned(), ..sample.cloned().unwrap_or_else(made_up) };
     let path = scratch.join(&copy.path);
-    let original = fs::read(root.join(&receipt.path))?;
     let found = |content: &[u8]| -> io::Result<bool> {
         fs::write(&path, content)?;
         Ok(check_object(asset, scratch, &copy).is_some())

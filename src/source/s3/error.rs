@@ -47,8 +47,18 @@ fn sort(what: String, status: Option<u16>, error: &impl ProvideErrorMetadata) ->
         ("SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable", _) => {
             SourceError::Transient { what, reason }
         }
+        (
+            "ExpiredToken"
+            | "InvalidToken"
+            | "TokenRefreshRequired"
+            | "RequestTimeTooSkewed"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch",
+            _,
+        ) => SourceError::Credentials { what, reason },
         (_, Some(404)) => SourceError::NotFound { what },
-        (_, Some(401 | 403)) => SourceError::Denied { what, reason },
+        (_, Some(401)) => SourceError::Credentials { what, reason },
+        (_, Some(403)) => SourceError::Denied { what, reason },
         (_, Some(412)) => SourceError::Changed { what },
         (_, Some(429 | 500..)) => SourceError::Transient { what, reason },
         _ => SourceError::Permanent { what, reason },

@@ -87,6 +87,7 @@ impl S3Source {
             }
         });
         let answer = request.send().await.map_err(|error| error::of_object(entry, error))?;
+        check_answer(entry, range, answer.e_tag(), answer.content_range())?;
         Ok(ObjectBody {
             word: checksum::of_get(&answer),
             length: answer.content_length().and_then(|length| u64::try_from(length).ok()),
@@ -123,6 +124,26 @@ impl ObjectSource for S3Source {
 
 fn pinned(entry: &ObjectEntry) -> Option<String> {
     entry.etag.as_ref().map(|etag| format!("\"{etag}\""))
+}
+
+/// Not every server honours `If-Match` and `Range`; an answer about something else must not be taken for this.
+fn check_answer(
+    entry: &ObjectEntry,
+    range: Option<ByteRange>,
+    etag: Option<&str>,
+    content_range: Option<&str>,
+) -> Result<(), SourceError> {
+    if let (Some(listed), Some(answered)) = (&entry.etag, etag)
+        && listed != answered.trim_matches('"')
+    {
+        return Err(SourceError::Changed { what: entry.key.clone() });
+    }
+    let expected = range.map(|range| format!("bytes {}-{}/{}", range.first, range.last, entry.size));
+    if expected.is_some() && expected.as_deref() != content_range {
+        let reason = format!("asked for {expected:?}, the answer holds {content_range:?}");
+        return Err(SourceError::Transient { what: entry.key.clone(), reason });
+    }
+    Ok(())
 }
 
 fn pieces(body: ByteStream, key: String) -> BoxStream<'static, Result<bytes::Bytes, SourceError>> {
