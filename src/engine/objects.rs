@@ -119,7 +119,8 @@ impl BucketWork {
         self.copy_listing(&copier, &sink, &meter, &mut known, &mut carried).await?;
         if carried.may_come > 0 {
             // A busy or broken way to the provider is no verdict about the objects behind it.
-            let hint = "resume the run when the provider is well again, or seal it as it stands with --seal";
+            let hint =
+                "see whether the provider can be reached, then resume the run, or seal it as it stands with --seal";
             let reason = format!("{} objects did not come, the first: {}", carried.may_come, carried.first_to_come);
             return Err(Stop::Asset { reason, hint: Some(hint.to_owned()) });
         }

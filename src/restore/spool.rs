@@ -57,6 +57,15 @@ impl RowSink for Spool {
     }
 }
 
+/// An export that was given up is removed; a removal that fails leaves a file that no receipt names.
+impl Drop for Spool {
+    fn drop(&mut self) {
+        if self.digest.is_none() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::file_name;

@@ -122,7 +122,13 @@ impl TreeUnit {
 impl UnitSink for TreeUnit {
     fn create(&self, index: usize) -> Result<Box<dyn PendingObject>, SinkError> {
         let path = self.staged(index);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path);
+        // A file of its own: the thread of an attempt that was given up may still write into the one before.
+        let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(&path).and_then(|()| OpenOptions::new().write(true).create_new(true).open(&path))
+            }
+            opened => opened,
+        };
         let file = file.map_err(|error| SinkError::write(&path, error))?;
         Ok(Box::new(PendingFile { path, file }))
     }

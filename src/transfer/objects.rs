@@ -71,17 +71,14 @@ impl ObjectCopier {
     /// Copies a unit and publishes what arrived whole. Objects that can't be read become refusals; an error means that
     /// nothing of the unit was published.
     pub async fn copy(&self, unit: ObjectUnit) -> Result<UnitOutcome, TransferError> {
-        tokio::select! {
-            biased;
-            () = self.interrupt.wait() => Err(TransferError::Interrupted),
-            outcome = self.copy_undisturbed(unit) => outcome,
-        }
-    }
-
-    async fn copy_undisturbed(&self, unit: ObjectUnit) -> Result<UnitOutcome, TransferError> {
         let (sink, id) = (Arc::clone(&self.sink), unit.id.clone());
         let staging: Arc<dyn UnitSink> = spawn_blocking(move || sink.begin(&id)).await??.into();
-        let arrived = self.stage_all(unit, &staging).await?;
+        let arrived = tokio::select! {
+            biased;
+            () = self.interrupt.wait() => return Err(TransferError::Interrupted),
+            arrived = self.stage_all(unit, &staging) => arrived?,
+        };
+        // Not to be interrupted: what is published must come to be recorded.
         publish(staging, arrived).await
     }
 
@@ -159,9 +156,13 @@ impl ObjectCopier {
             return write_collected(Arc::clone(staging), index, pieces, body.word).await;
         }
         let mut writer = Writer::start(Arc::clone(staging), index, body.word);
-        let mut pieces = body.pieces;
+        let (mut pieces, mut bytes) = (body.pieces, 0);
         while let Some(piece) = pieces.next().await {
             let piece = piece?;
+            bytes += piece.len() as u64;
+            if bytes > entry.size {
+                return Err(wrong_length(entry, bytes).into());
+            }
             counted.add(piece.len() as u64);
             writer.send(piece).await?;
         }

@@ -474,7 +474,9 @@ impl Managed {
         let socket = TempDir::new();
         fs::set_permissions(socket.path(), Permissions::from_mode(0o777)).unwrap();
         let (start, stop) = start_and_stop(ran);
-        let start = start.replace("-k /tmp", &format!("-k {}", socket.path().display()));
+        let (before, after) = start.split_once("-k /tmp -p ").expect("a socket and a port");
+        let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
+        let start = format!("{before}-k {}{after}", socket.path().display());
         assert!(start.contains(socket.path().to_str().unwrap()), "{start}");
         stock(Command::new("bash").args(["-c", &start]).current_dir("/"));
         Managed { stop, socket }
