@@ -20,7 +20,7 @@ use support::{
     PgCluster, SECRET_KEY,
     drill::{
         DATABASE, Drill, FILES, LEDGER, Managed, OBJECT_CANARY, ODD_DATABASE, PLAIN_DATABASE, READER, READER_PASSWORD,
-        ROW_CANARY, Ran, dump, odd_objects, python, socket_in_tmp, start_and_stop, stock, wait_until,
+        ROW_CANARY, Ran, dump, odd_objects, python, start_and_stop, stock, wait_until,
     },
     standin,
 };
@@ -206,10 +206,8 @@ fn run_the_commands_of_verify_md(drill: Drill, user: Option<(u32, u32)>) {
     let ran = drill.run();
     ran.assert_ended(0, "PASS");
     let blocks = blocks(&ran.read("VERIFY.md"));
-    let held = socket_in_tmp();
     let said = run_blocks(&drill, &ran, &blocks, user);
     let _ = Command::new("bash").args(["-c", &start_and_stop(&ran).1]).current_dir("/").output();
-    drop(held);
 
     let of = |part: &str| {
         blocks

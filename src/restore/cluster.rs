@@ -160,18 +160,22 @@ impl Cluster {
         self.stop_now()
     }
 
-    /// How to start, reach and stop the cluster by hand, with its socket in `/tmp`. The port only names the socket; it
-    /// is taken from the directory, so that several clusters can be up at once.
+    /// How to start, reach and stop the cluster by hand. Its socket lies in a directory that only the server's user
+    /// (and root) can enter, named after the cluster's, so that several clusters can be up at once.
     pub fn by_hand(tools: &Tools, directory: &Path) -> Result<ByHand, ClusterError> {
         let user = server_user()?;
-        let become_user = if user.ids.is_some() { format!("runuser -u {} -- ", user.name) } else { String::new() };
+        let (become_user, owner) = match user.ids {
+            Some(_) => (format!("runuser -u {} -- ", user.name), format!(" -o {}", user.name)),
+            None => Default::default(),
+        };
         let (bin, data) = (tools.directory().display(), directory.join("data"));
         let pg_ctl = format!("{become_user}{bin}/pg_ctl -s -w -D '{}'", data.display());
-        let port = 20_000 + (Sha256Digest::of(data.display().to_string()).short() % 40_000) as u16;
+        let socket = format!("/tmp/walkaway-look-{:032x}", Sha256Digest::of(data.display().to_string()).short());
+        let make_socket = format!("install -d -m 700{owner} {socket}");
         Ok(ByHand {
-            start: format!("{pg_ctl} -l /dev/null -o '-k /tmp -p {port}' start"),
-            psql: ["-h", "/tmp", "-p", &port.to_string(), "-U", OWNER_ROLE].map(str::to_owned).to_vec(),
-            stop: format!("{pg_ctl} stop"),
+            start: format!("{make_socket} && {pg_ctl} -l /dev/null -o '-k {socket} -p {PORT}' start"),
+            psql: ["-h", &socket, "-p", &PORT.to_string(), "-U", OWNER_ROLE].map(str::to_owned).to_vec(),
+            stop: format!("{pg_ctl} stop && rmdir {socket}"),
         })
     }
 
@@ -241,6 +245,7 @@ fn make_data(tools: &Tools, directory: &Path, data: &Path, user: &ServerUser) ->
         }
     }
     let half_made = directory.join(format!("{HALF_MADE}{}", std::process::id()));
+    fs::create_dir(&half_made).and_then(|()| give(&half_made, user)).map_err(failed)?;
     initialise(tools, &half_made, user)?;
     fs::rename(&half_made, data).map_err(failed)
 }
@@ -309,10 +314,12 @@ fn passwd_ids(passwd: &str, name: &str) -> Option<(u32, u32)> {
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
+/// The directory around the data stays walkaway's own: what it notes there as root, the server's user can't bend.
 fn make_directory(directory: &Path, user: &ServerUser) -> Result<(), ClusterError> {
     let failed = |source| directory_error(directory, source);
+    let mode = if user.ids.is_some() { 0o711 } else { 0o700 };
     fs::create_dir_all(directory).map_err(failed)?;
-    give(directory, user).map_err(failed)
+    fs::set_permissions(directory, fs::Permissions::from_mode(mode)).map_err(failed)
 }
 
 fn give(directory: &Path, user: &ServerUser) -> io::Result<()> {

@@ -18,7 +18,6 @@ use std::{
 };
 
 use postgres::{Client, NoTls};
-use rustix::fs::{FlockOperation, flock};
 use serde_json::Value;
 
 use super::{
@@ -465,33 +464,28 @@ fn is_about_the_dump(line: &str) -> bool {
 /// The managed cluster of a finished run, started again by hand.
 pub struct Managed {
     stop: String,
-    socket: TempDir,
+    socket: PathBuf,
 }
 
 impl Managed {
-    /// Starts it with the command of `VERIFY.md`, but with its socket in a directory of its own.
+    /// Starts it with the command of `VERIFY.md`.
     pub fn start(ran: &Ran) -> Self {
-        let socket = TempDir::new();
-        fs::set_permissions(socket.path(), Permissions::from_mode(0o777)).unwrap();
         let (start, stop) = start_and_stop(ran);
-        let (before, after) = start.split_once("-k /tmp -p ").expect("a socket and a port");
-        let after = after.trim_start_matches(|c: char| c.is_ascii_digit());
-        let start = format!("{before}-k {}{after}", socket.path().display());
-        assert!(start.contains(socket.path().to_str().unwrap()), "{start}");
+        let socket = start.split_once("-o '-k ").and_then(|(_, rest)| rest.split_once(' ')).expect("a socket").0;
         stock(Command::new("bash").args(["-c", &start]).current_dir("/"));
-        Managed { stop, socket }
+        Managed { stop, socket: socket.into() }
     }
 
     /// A connection to the restored database.
     pub fn client(&self) -> Client {
         let mut config = postgres::Config::new();
-        config.host_path(self.socket.path()).user("walkaway_restore").dbname(LEDGER).connect(NoTls).unwrap()
+        config.host_path(&self.socket).user("walkaway_restore").dbname(LEDGER).connect(NoTls).unwrap()
     }
 
     /// The normalised dump of the restored database.
     pub fn dump(&self) -> String {
         dump(
-            Command::new("pg_dump").arg("--host").arg(self.socket.path()).args(["--username=walkaway_restore", LEDGER]),
+            Command::new("pg_dump").arg("--host").arg(&self.socket).args(["--username=walkaway_restore", LEDGER]),
         )
     }
 }
@@ -506,16 +500,8 @@ impl Drop for Managed {
 pub fn start_and_stop(ran: &Ran) -> (String, String) {
     let document = ran.read("VERIFY.md");
     let command = |end: &str| {
-        let mut lines = document.lines().filter(|line| line.contains("pg_ctl") && line.ends_with(end));
-        lines.next().unwrap_or_else(|| panic!("VERIFY.md has no command that ends in{end}")).to_owned()
+        let mut lines = document.lines().filter(|line| line.contains("pg_ctl") && line.contains(end));
+        lines.next().unwrap_or_else(|| panic!("VERIFY.md has no command that has{end}")).to_owned()
     };
-    (command(" start"), command(" stop"))
-}
-
-/// Held while a test runs `VERIFY.md` to the letter: there the managed cluster's socket is in `/tmp`, which is one for all.
-pub fn socket_in_tmp() -> File {
-    let name = format!("walkaway-test-socket-{}.lock", rustix::process::geteuid().as_raw());
-    let file = File::options().create(true).append(true).open(env::temp_dir().join(name)).unwrap();
-    flock(&file, FlockOperation::LockExclusive).unwrap();
-    file
+    (command("' start"), command(" stop && rmdir "))
 }

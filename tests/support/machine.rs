@@ -2,14 +2,20 @@
 
 use std::{
     env,
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
     hash::{BuildHasher, RandomState},
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Child,
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
+};
+
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::geteuid,
 };
 
 /// How long a server may take to answer for the first time.
@@ -47,15 +53,29 @@ fn open_parent() -> PathBuf {
 }
 
 /// A different random port at each call, free together with the one `also` above it. Below 32768, where the ports of
-/// outgoing connections begin.
+/// outgoing connections begin. It stays this process's own until that ends: no other test takes it between the choice
+/// and its use, nor after the server is stopped to be started again.
 pub(super) fn free_port(also: u16) -> u16 {
+    static RESERVED: Mutex<Vec<File>> = Mutex::new(Vec::new());
     loop {
         let random = RandomState::new().hash_one(0);
         let port = 12_000 + u16::try_from(random % 10_000).unwrap();
-        if is_free(port) && is_free(port + also) {
+        if let Some(reservation) = reserve(port)
+            && is_free(port)
+            && is_free(port + also)
+        {
+            RESERVED.lock().unwrap().push(reservation);
             return port;
         }
     }
+}
+
+/// A lock on the port's name among all tests of this machine; nothing when another process, or this one, has it.
+fn reserve(port: u16) -> Option<File> {
+    let directory = env::temp_dir().join(format!("walkaway-test-ports-{}", geteuid().as_raw()));
+    fs::create_dir_all(&directory).unwrap();
+    let file = File::options().create(true).append(true).open(directory.join(port.to_string())).unwrap();
+    flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(file)
 }
 
 fn is_free(port: u16) -> bool {
