@@ -484,9 +484,7 @@ impl Managed {
 
     /// The normalised dump of the restored database.
     pub fn dump(&self) -> String {
-        dump(
-            Command::new("pg_dump").arg("--host").arg(&self.socket).args(["--username=walkaway_restore", LEDGER]),
-        )
+        dump(Command::new("pg_dump").arg("--host").arg(&self.socket).args(["--username=walkaway_restore", LEDGER]))
     }
 }
 
