@@ -43,6 +43,12 @@ pub enum Event {
     ControlRan { asset: String, damage: String, found: bool },
     /// The run is alive; said once a minute, so that a kill loses no more of the measured time.
     StillAtWork,
+    /// Something temporary is about to be made at the provider.
+    CloudMaking { asset: String, resource: String },
+    /// What was made at the provider was removed there.
+    CloudRemoved { asset: String, resource: String },
+    /// What was made at the provider, or may have been, could not be removed.
+    CloudLeftBehind { asset: String, resource: String, reason: String },
     /// A discrepancy.
     Found { finding: Finding },
     /// The asset has its verdict; nothing of it is done again.

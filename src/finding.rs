@@ -88,6 +88,12 @@ finding_kinds! {
     NotCarried NotRun "not carried";
     /// The run differs from the source's setup in a way that compared data does not show.
     Deviation Note "deviation";
+    /// Something that belongs to the provider's service or is a secret, and exists nowhere else.
+    NotPortable Note "not portable";
+    /// A question to the restored database was not answered as expected.
+    CheckFailed Fail "check failed";
+    /// What walkaway made at the provider for a while is still there.
+    LeftBehind Note "left behind at the provider";
     /// An exclusion is past its date.
     ExclusionExpired Fail "exclusion past its date";
     /// A threshold of the playbook was missed.

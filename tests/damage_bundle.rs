@@ -253,6 +253,7 @@ fn database(evidence: walkaway::evidence::TablesEvidence) -> AssetResult {
             row_key: KEY,
             tables: 1,
             excluded_tables: vec![],
+            rds: None,
         }),
         ..asset("ledger", AssetKind::Postgres, Verdict::Pass)
     }

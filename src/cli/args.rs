@@ -10,8 +10,8 @@ use crate::exit_code::ExitCode;
 /// Proves that you can leave your cloud provider.
 ///
 /// A playbook names buckets and databases. A run streams them to this machine, restores them, compares what was
-/// restored with what the provider holds, and leaves a bundle of evidence that stock tools verify. Nothing at the
-/// provider is written or deleted.
+/// restored with what the provider holds, and leaves a bundle of evidence that stock tools verify. Nothing of yours at
+/// the provider is written or deleted.
 #[derive(Debug, Parser)]
 #[command(name = "walkaway", version, max_term_width = 100, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = exit_codes())]
@@ -71,6 +71,11 @@ pub(super) enum Command {
     ///
     /// What is finished is not done again. A database whose snapshot was lost starts again.
     Resume(ResumeArgs),
+    /// Remove what a run left at the provider
+    ///
+    /// Looks for everything that carries the run's tag, and removes it: temporary RDS instances and snapshots of them.
+    /// Nothing else is touched. A run does this by itself; this is for one that was killed.
+    Clean(CleanArgs),
     /// Check a bundle, offline
     ///
     /// Checks every file against the manifests, the journal's chain, and whether result, journal and evidence tell
@@ -110,11 +115,28 @@ pub(super) struct PlanArgs {
     pub json: JsonArg,
 }
 
+/// Agreement to what costs money.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfirmArg {
+    /// The account in which temporary instances may be made; needed where a playbook restores RDS snapshots
+    #[arg(long, value_name = "ACCOUNT")]
+    pub confirm: Option<String>,
+}
+
+/// `clean`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CleanArgs {
+    /// The run's directory, as `walkaway run` printed it
+    pub run: PathBuf,
+}
+
 /// `run`.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub playbook: PlaybookArg,
+    #[command(flatten)]
+    pub confirm: ConfirmArg,
     #[command(flatten)]
     pub json: JsonArg,
 }
@@ -127,6 +149,8 @@ pub(super) struct ResumeArgs {
     /// Do no more work: seal the run as it stands; what was not done is NOT RUN
     #[arg(long)]
     pub seal: bool,
+    #[command(flatten)]
+    pub confirm: ConfirmArg,
     #[command(flatten)]
     pub json: JsonArg,
 }

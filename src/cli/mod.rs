@@ -6,7 +6,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `args`, `options` | the arguments as written; what they come to with terminal and environment |
-//! | `check`, `explain`, `plan`, `run`, `verify`, `schema`, `doctor`, `completions` | a command each |
+//! | `check`, `explain`, `plan`, `run`, `clean`, `verify`, `schema`, `doctor`, `completions` | a command each |
 //! | `console` | stdout and stderr, and the bars' place between the lines |
 //! | `terminal`, `bars`, `plain`, `ndjson` | the monitors |
 //! | `story`, `pace` | facts as lines; how fast and how often |
@@ -23,6 +23,7 @@ use crate::{engine::EngineError, exit_code::ExitCode};
 mod args;
 mod bars;
 mod check;
+mod clean;
 mod compared;
 mod completions;
 mod console;
@@ -76,6 +77,7 @@ fn dispatch(console: &Console, command: &Command) -> Result<ExitCode, EngineErro
         Command::Plan(args) => plan::plan(console, args),
         Command::Run(args) => run::run(console, args),
         Command::Resume(args) => run::resume(console, args),
+        Command::Clean(args) => clean::clean(console, args),
         Command::Verify(args) => verify::verify(console, args),
         Command::Schema(args) => schema::schema(console, args),
         Command::Doctor(args) => doctor::doctor(console, args),

@@ -10,7 +10,7 @@ use super::{
     summary, terminal, work,
 };
 use crate::{
-    engine::{self, EngineError, RunEnd, RunOutcome},
+    engine::{self, Consent, EngineError, RunEnd, RunOutcome},
     event::Monitor,
     exit_code::ExitCode,
     interrupt::Interrupt,
@@ -20,12 +20,16 @@ use crate::{
 /// Runs a playbook.
 pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
-    watched(console, args.json.json, |monitor, interrupt| engine::run(loaded, monitor, interrupt))
+    let consent = Consent::Given(args.confirm.confirm.clone());
+    watched(console, args.json.json, |monitor, interrupt| engine::run(loaded, consent, monitor, interrupt))
 }
 
 /// Goes on with a run.
 pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, EngineError> {
-    watched(console, args.json.json, |monitor, interrupt| engine::resume(&args.run, args.seal, monitor, interrupt))
+    let consent = Consent::Given(args.confirm.confirm.clone());
+    watched(console, args.json.json, |monitor, interrupt| {
+        engine::resume(&args.run, args.seal, consent, monitor, interrupt)
+    })
 }
 
 fn watched<W>(
@@ -81,7 +85,8 @@ mod tests {
     fn the_last_line_tells_programs_how_it_ended() {
         let line = result_line(&sample::sealed(sample::result()));
         assert_eq!((&line["end"], &line["exit_code"], &line["verdict"]), (&json!("sealed"), &json!(0), &json!("PASS")));
-        let open = result_line(&RunOutcome { bundle: "evidence/a".into(), end: RunEnd::Interrupted });
+        let open =
+            result_line(&RunOutcome { bundle: "evidence/a".into(), end: RunEnd::Interrupted, left_behind: vec![] });
         assert_eq!(
             (&open["end"], &open["exit_code"], &open["verdict"]),
             (&json!("interrupted"), &json!(5), &json!(null))

@@ -15,7 +15,7 @@ const DIGEST: Sha256Digest = Sha256Digest([7; 32]);
 
 pub(super) fn sealed(result: RunResult) -> RunOutcome {
     let end = RunEnd::Sealed { result: Box::new(result), bundle_digest: DIGEST };
-    RunOutcome { bundle: format!("evidence/{RUN}").into(), end }
+    RunOutcome { bundle: format!("evidence/{RUN}").into(), end, left_behind: vec![] }
 }
 
 pub(super) fn check(name: &str, [expected, compared, equal]: [u64; 3]) -> Check {
@@ -66,6 +66,7 @@ fn shop() -> AssetResult {
         row_key: RowKey(DIGEST),
         tables: 11,
         excluded_tables: vec![],
+        rds: None,
     };
     AssetResult {
         id: "shop".into(),

@@ -43,6 +43,10 @@ impl Story {
             Event::RunDone { .. } => self.untold(None).into_iter().collect(),
             Event::AssetStopped { asset, reason } => vec![self.stopped(asset, reason)],
             Event::ControlRan { asset, damage, found: false } => vec![self.blind(asset, damage)],
+            Event::CloudLeftBehind { asset, resource, reason } => {
+                let left = format!("{} is still at the provider: {}", printable(resource), printable(reason));
+                vec![format!("{}  {}: {left}", self.style.paint(Paint::Bad, "left   "), printable(asset))]
+            }
             _ => Vec::new(),
         }
     }
@@ -75,6 +79,8 @@ impl Story {
                 Some(self.measured("verified", asset, [*items, *bytes, *duration_ms]))
             }
             Event::AssetDone { asset, verdict, .. } => Some(self.done(at, asset, *verdict)),
+            Event::CloudMaking { resource, .. } => Some(format!("making {} at the provider", printable(resource))),
+            Event::CloudRemoved { resource, .. } => Some(format!("removed {}", printable(resource))),
             _ => None,
         }
     }
@@ -175,6 +181,8 @@ fn asset_of(event: &Event) -> Option<&str> {
         | Event::DatabaseCreated { asset, .. }
         | Event::AssetTransferred { asset, .. }
         | Event::AssetVerified { asset, .. }
+        | Event::CloudMaking { asset, .. }
+        | Event::CloudRemoved { asset, .. }
         | Event::AssetDone { asset, .. } => Some(asset),
         _ => None,
     }

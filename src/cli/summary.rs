@@ -196,7 +196,11 @@ PASS  demo-20261123T223000Z  in 41 s
     fn a_stopped_run_says_why_and_how_to_go_on() {
         let shop =
             StoppedAsset { asset: "shop".into(), reason: "cannot connect".into(), hint: Some("start it".into()) };
-        let outcome = RunOutcome { bundle: "evidence/demo-1".into(), end: RunEnd::Stopped { assets: vec![shop] } };
+        let outcome = RunOutcome {
+            bundle: "evidence/demo-1".into(),
+            end: RunEnd::Stopped { assets: vec![shop] },
+            left_behind: vec![],
+        };
         let expected = "\
 NOT RUN  demo-1  stopped
 
@@ -209,7 +213,7 @@ NOT RUN  demo-1  stopped
 
     #[test]
     fn an_interrupted_run_says_how_to_go_on() {
-        let outcome = RunOutcome { bundle: "evidence/demo-1".into(), end: RunEnd::Interrupted };
+        let outcome = RunOutcome { bundle: "evidence/demo-1".into(), end: RunEnd::Interrupted, left_behind: vec![] };
         assert_eq!(text(&outcome), "interrupted; go on with: walkaway resume evidence/demo-1");
     }
 }

@@ -17,13 +17,14 @@ use crate::{
         catalog::{self, Catalog, DatabaseFacts, SequenceState},
         name::Table,
     },
-    playbook::{DatabaseCheck, DatabaseSpec},
+    playbook::{DatabaseCheck, DatabaseSpec, SqlCheckSpec},
     restore::database::TargetDatabase,
     transfer::{meter::Meter, receipt::TableReceipt},
     verify::{
         Comparison,
         catalog::compare_catalogs,
         control,
+        questions::{self, Question},
         tables::{ReadBack, compare_sequences, compare_spools},
     },
 };
@@ -95,7 +96,23 @@ impl Restored<'_> {
             let restored = catalog::definitions(&mut target.connect()?)?;
             comparisons.push(compare_catalogs(asset, &self.catalog, &restored));
         }
+        comparisons.extend(self.ask()?);
         Ok(comparisons)
+    }
+
+    /// The playbook's questions, if it has any.
+    fn ask(&self) -> Result<Option<Comparison>, Stop> {
+        if self.spec.checks.is_empty() {
+            return Ok(None);
+        }
+        let question = |check: &SqlCheckSpec| {
+            let expect = check.expect.clone();
+            let expected = expect.to_string();
+            let accepts = Box::new(move |answer: &str| expect.accepts(answer));
+            Question { id: check.id.to_string(), sql: check.sql.clone(), expected, accepts }
+        };
+        let questions: Vec<_> = self.spec.checks.iter().map(question).collect();
+        Ok(Some(questions::ask(&self.work.asset, &questions, self.database.address())?))
     }
 
     /// Tables that did not come, excluded or `unread`, are no strangers on the target.
@@ -153,6 +170,7 @@ impl Restored<'_> {
             row_key: self.key,
             tables,
             excluded_tables: self.excluded.clone(),
+            rds: None,
         }
     }
 }

@@ -4,7 +4,11 @@ use std::{fs::File, io::Write as _, path::Path};
 
 use tokio::task::spawn_blocking;
 
-use super::{error::EngineError, layout::Layout, preflight};
+use super::{
+    error::EngineError,
+    layout::Layout,
+    preflight::{self, Consent},
+};
 use crate::{
     clock::{self, Stopwatch},
     digest::Sha256Digest,
@@ -56,7 +60,7 @@ pub async fn examine(playbook: Option<&Playbook>) -> Vec<Examined> {
 
 async fn reachability(playbook: &Playbook) -> Vec<Examined> {
     let layout = Layout::of(playbook, "doctor");
-    match preflight::look(playbook, &layout, "doctor").await {
+    match preflight::look(playbook, &layout, "doctor", &Consent::NotNeeded).await {
         Ok(ready) => {
             let caller = ready.caller.map_or_else(String::new, |caller| format!(" as {}", caller.arn));
             vec![examined("playbook", State::Good, format!("everything it names can be reached{caller}"))]

@@ -9,19 +9,23 @@
 //! | `preflight` | every obstacle, before anything moves |
 //! | `objects` | one bucket, from listing to verdict |
 //! | `database`, `database_proof` | one database, from snapshot to verdict |
+//! | `rds`, `guard` | a database on RDS: where it is, a temporary instance of it, and what removes that again |
 //! | `ledger`, `layout`, `recorder` | what is finished, where it lies, who hears of it |
 //! | `seal` | result, documents, and the bag around them |
-//! | `survey`, `recheck`, `doctor` | `plan`, `verify --restored`, `doctor` |
+//! | `survey`, `recheck`, `doctor`, `clean` | `plan`, `verify --restored`, `doctor`, `clean` |
 
+mod clean;
 mod database;
 mod database_proof;
 mod doctor;
 pub mod error;
+mod guard;
 mod layout;
 mod ledger;
 mod objects;
 pub mod outcome;
 mod preflight;
+mod rds;
 mod recheck;
 mod recorder;
 mod run;
@@ -32,9 +36,11 @@ mod target;
 mod ticker;
 mod work;
 
+pub use clean::{Cleaned, clean};
 pub use doctor::{Examined, State, examine};
 pub use error::{EngineError, Obstacle};
 pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
+pub use preflight::Consent;
 pub use recheck::{Recheck, recheck};
 pub use run::{resume, run};
 pub use survey::{Survey, SurveyedAsset, survey};

@@ -16,6 +16,8 @@ pub struct RunOutcome {
     pub bundle: PathBuf,
     /// How it ended.
     pub end: RunEnd,
+    /// What walkaway made at the provider and could not remove.
+    pub left_behind: Vec<String>,
 }
 
 /// How a run ended.
@@ -58,6 +60,9 @@ impl StoppedAsset {
 impl RunOutcome {
     /// The exit code of this end.
     pub fn exit_code(&self) -> ExitCode {
+        if !self.left_behind.is_empty() {
+            return ExitCode::LeftBehind;
+        }
         match &self.end {
             RunEnd::Sealed { result, .. } => of_verdict(result.verdict),
             RunEnd::Stopped { .. } => ExitCode::NotVerified,

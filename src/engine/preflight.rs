@@ -7,11 +7,16 @@ use tokio::task::spawn_blocking;
 use super::{
     error::{EngineError, Obstacle},
     layout::Layout,
+    rds,
+    stop::Stop,
     target::{AddressError, address},
 };
 use crate::{
     pg::{Address, PgError, name::RelationName, tools::Tools},
-    playbook::{Asset, AssetKind, AwsSpec, DatabaseSpec, Playbook, PostgresTarget},
+    playbook::{
+        Asset, AssetKind, AwsSpec, DatabaseSpec, Playbook, PostgresTarget, RdsMethodSpec, RdsSpec, Server,
+        SnapshotChoice,
+    },
     restore::{
         cluster::{Cluster, ClusterError},
         database::{TargetError, TargetServer},
@@ -19,6 +24,7 @@ use crate::{
     source::{
         aws::{Aws, AwsSettings, CallerIdentity},
         postgres::PostgresSource,
+        rds::Rds,
         s3::S3Source,
     },
     transfer::error::SourceError,
@@ -32,12 +38,27 @@ pub(crate) struct Ready {
     pub named_target: Option<Address>,
 }
 
+/// Whether somebody agreed to what costs money at the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// A run needs it, and this account was named.
+    Given(Option<String>),
+    /// Nothing is going to be made.
+    NotNeeded,
+}
+
 /// Tries everything that a run will need.
-pub(crate) async fn look(playbook: &Playbook, layout: &Layout, run: &str) -> Result<Ready, EngineError> {
+pub(crate) async fn look(
+    playbook: &Playbook,
+    layout: &Layout,
+    run: &str,
+    consent: &Consent,
+) -> Result<Ready, EngineError> {
     let mut obstacles = Vec::new();
-    let (aws, caller) = look_at_provider(playbook, &mut obstacles).await;
+    let (aws, caller) = look_at_provider(playbook, consent, &mut obstacles).await;
+    let sources = find_databases(playbook, aws.as_ref(), &mut obstacles).await;
     let (book, layout, run) = (playbook.clone(), layout.clone(), run.to_owned());
-    let local = spawn_blocking(move || look_at_databases(&book, &layout, &run));
+    let local = spawn_blocking(move || look_at_databases(&book, &sources, &layout, &run));
     let (tools, named_target, more) = local.await.map_err(|error| EngineError::Internal(error.to_string()))?;
     obstacles.extend(more);
     for (key, path) in [("target.path", &playbook.target().path), ("evidence.path", &playbook.evidence_path().into())] {
@@ -56,15 +77,24 @@ pub(crate) async fn aws(spec: &AwsSpec) -> Aws {
         profile: spec.profile.as_ref().map(ToString::to_string),
         region: spec.regions.first().map(ToString::to_string),
         s3_endpoint: spec.endpoints.s3.as_ref().map(ToString::to_string),
+        rds_endpoint: spec.endpoints.rds.as_ref().map(ToString::to_string),
         sts_endpoint: spec.endpoints.sts.as_ref().map(ToString::to_string),
     };
     Aws::load(settings).await
 }
 
-async fn look_at_provider(playbook: &Playbook, obstacles: &mut Vec<Obstacle>) -> (Option<Aws>, Option<CallerIdentity>) {
+async fn look_at_provider(
+    playbook: &Playbook,
+    consent: &Consent,
+    obstacles: &mut Vec<Obstacle>,
+) -> (Option<Aws>, Option<CallerIdentity>) {
     let Some(spec) = playbook.provider() else { return (None, None) };
     let aws = aws(spec).await;
-    let caller = look_at_caller(spec, &aws, obstacles).await;
+    let made = rds_assets(playbook).find(|(_, rds)| rds.makes_resources());
+    let caller = look_at_caller(spec, made.is_some(), &aws, obstacles).await;
+    if let (Some((asset, rds)), Consent::Given(account)) = (made, consent) {
+        obstacles.extend(unconfirmed(asset, rds, account.as_deref(), caller.as_ref()));
+    }
     for asset in playbook.assets() {
         if let AssetKind::Objects(bucket) = &asset.kind {
             let source = S3Source::new(&aws, bucket.bucket.as_str(), bucket.prefix.as_deref());
@@ -76,10 +106,110 @@ async fn look_at_provider(playbook: &Playbook, obstacles: &mut Vec<Obstacle>) ->
     (Some(aws), caller)
 }
 
-/// Asks who the caller is where the playbook names an account, or where AWS itself is asked. Other servers rarely know.
-async fn look_at_caller(spec: &AwsSpec, aws: &Aws, obstacles: &mut Vec<Obstacle>) -> Option<CallerIdentity> {
-    let is_aws = spec.endpoints.s3.is_none();
-    if spec.account.is_none() && spec.endpoints.sts.is_none() && !is_aws {
+fn rds_assets(playbook: &Playbook) -> impl Iterator<Item = (&Asset, &RdsSpec)> {
+    let databases = playbook.assets().iter().filter_map(database);
+    databases.filter_map(|(asset, spec)| spec.server.rds().map(|rds| (asset, rds)))
+}
+
+/// What costs money is made only in the account that a person named on the command line.
+fn unconfirmed(
+    asset: &Asset,
+    rds: &RdsSpec,
+    confirmed: Option<&str>,
+    caller: Option<&CallerIdentity>,
+) -> Option<Obstacle> {
+    let caller = caller?;
+    let what = match confirmed {
+        Some(account) if account == caller.account => return None,
+        Some(account) => format!("--confirm names account {account}, the caller belongs to {}", caller.account),
+        None => {
+            let method = rds.method_word();
+            format!("asset {}: `method: {method}` makes a temporary instance, which costs money", asset.id)
+        }
+    };
+    Some(Obstacle { what, hint: Some(format!("say --confirm {} if that is meant", caller.account)) })
+}
+
+/// Where each database is, which for those on RDS the provider is asked. The address of a database whose server is not
+/// there yet is not known; its version is.
+async fn find_databases(playbook: &Playbook, aws: Option<&Aws>, obstacles: &mut Vec<Obstacle>) -> Vec<Found> {
+    let mut found = Vec::new();
+    for (asset, spec) in playbook.assets().iter().filter_map(database) {
+        let result = match (&spec.server, aws) {
+            (Server::Url { url }, _) => match address(url) {
+                Ok(address) => Ok(Found { address: Some(address), major: None }),
+                Err(error) => Err(address_obstacle(&format!("asset {}", asset.id), &error)),
+            },
+            (Server::Rds(rds), Some(aws)) => find_on_rds(asset, rds, aws).await,
+            (Server::Rds(_), None) => Ok(Found::default()),
+        };
+        found.push(result.unwrap_or_else(|obstacle| {
+            obstacles.push(obstacle);
+            Found::default()
+        }));
+    }
+    found
+}
+
+/// Where a source is, and its major version if only the provider can tell.
+#[derive(Clone, Default)]
+struct Found {
+    address: Option<Address>,
+    major: Option<u32>,
+}
+
+async fn find_on_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws) -> Result<Found, Obstacle> {
+    let client = Rds::new(aws);
+    let facts = client.describe(&rds::place(spec)).await.map_err(|error| rds_obstacle(asset, &error))?;
+    let stopped = |stop: Stop| match stop {
+        Stop::Asset { reason, hint } => Obstacle { what: format!("asset {}: {reason}", asset.id), hint },
+        _ => Obstacle { what: format!("asset {}: was interrupted", asset.id), hint: None },
+    };
+    let login = rds::login(spec).map_err(stopped)?;
+    if login.password.is_none() && !facts.iam {
+        let what = format!("asset {}: {} does not let IAM log in", asset.id, facts.id);
+        let hint = "turn IAM database authentication on for it, or write a `password`";
+        return Err(Obstacle { what, hint: Some(hint.to_owned()) });
+    }
+    match &spec.method {
+        RdsMethodSpec::Live { replica } => {
+            let replica = replica.as_ref().map(ToString::to_string);
+            let endpoint = rds::live_endpoint(&client, &facts, replica.as_deref()).await.map_err(stopped)?;
+            let address = client.address(&endpoint, &login).map_err(|error| pg_obstacle(asset.id.as_str(), &error))?;
+            Ok(Found { address: Some(address), major: None })
+        }
+        RdsMethodSpec::Snapshot(snapshot) => {
+            if snapshot.take == SnapshotChoice::Newest {
+                rds::newest(&facts).map_err(stopped)?;
+            }
+            let major = facts.engine_version.split('.').next().and_then(|major| major.parse().ok());
+            Ok(Found { address: None, major })
+        }
+    }
+}
+
+fn rds_obstacle(asset: &Asset, error: &SourceError) -> Obstacle {
+    let hint = match error {
+        SourceError::NotFound { .. } => "check the identifier and provider.aws.regions",
+        SourceError::Denied { .. } => {
+            "check the credentials; walkaway needs rds:DescribeDBInstances, DescribeDBClusters and DescribeDBSnapshots"
+        }
+        SourceError::Transient { .. } => "check endpoints.rds and that RDS can be reached from here",
+        _ => "check credentials (profile, environment), region and endpoint",
+    };
+    Obstacle { what: format!("asset {}: {error}", asset.id), hint: Some(hint.to_owned()) }
+}
+
+/// Asks who the caller is where the playbook names an account, where something is made, or where AWS itself is asked.
+/// Other servers rarely know.
+async fn look_at_caller(
+    spec: &AwsSpec,
+    is_needed: bool,
+    aws: &Aws,
+    obstacles: &mut Vec<Obstacle>,
+) -> Option<CallerIdentity> {
+    let is_aws = spec.endpoints.s3.is_none() && spec.endpoints.rds.is_none();
+    if !is_needed && spec.account.is_none() && spec.endpoints.sts.is_none() && !is_aws {
         return None;
     }
     let obstacle = |what: String, hint: &str| Obstacle { what, hint: Some(hint.to_owned()) };
@@ -114,7 +244,7 @@ const SYSTEM_DATABASES: [&str; 3] = ["postgres", "template0", "template1"];
 type Local = (Option<Tools>, Option<Address>, Vec<Obstacle>);
 
 /// Everything about databases: programs, target, sources, rights, versions.
-fn look_at_databases(playbook: &Playbook, layout: &Layout, run: &str) -> Local {
+fn look_at_databases(playbook: &Playbook, sources: &[Found], layout: &Layout, run: &str) -> Local {
     let mut obstacles = Vec::new();
     let databases: Vec<_> = playbook.assets().iter().filter_map(database).collect();
     let Some(target) = playbook.target().postgres.as_ref().filter(|_| !databases.is_empty()) else {
@@ -126,13 +256,17 @@ fn look_at_databases(playbook: &Playbook, layout: &Layout, run: &str) -> Local {
     };
     let tools = tools.map_err(|error| obstacles.push(pg_obstacle("target.postgres", &error))).ok();
     let (named, target_major) = look_at_target(target, tools.as_ref(), layout, &mut obstacles);
-    for (asset, spec) in &databases {
+    for ((asset, _), found) in databases.iter().zip(sources) {
         if SYSTEM_DATABASES.contains(&asset.id.as_str()) {
             let what = format!("asset {}: its database would be named like one of the server's own", asset.id);
             obstacles.push(Obstacle { what, hint: Some("choose another id for the asset".to_owned()) });
         }
         let limits = Limits { tools: tools.as_ref().map(Tools::major), target: target_major };
-        obstacles.extend(look_at_source(asset, spec, limits));
+        let subject = format!("asset {}", asset.id);
+        match &found.address {
+            Some(address) => obstacles.extend(look_at_source(&subject, address, limits)),
+            None => obstacles.extend(found.major.and_then(|major| version_obstacle(&subject, major, limits))),
+        }
         if let Some(named) = &named {
             obstacles.extend(look_for_room(named, asset.id.as_str(), run));
         }
@@ -188,19 +322,14 @@ struct Limits {
     target: Option<u32>,
 }
 
-fn look_at_source(asset: &Asset, spec: &DatabaseSpec, limits: Limits) -> Vec<Obstacle> {
-    let subject = format!("asset {}", asset.id);
-    let address = match address(&spec.url) {
-        Ok(address) => address,
-        Err(error) => return vec![address_obstacle(&subject, &error)],
-    };
+fn look_at_source(subject: &str, address: &Address, limits: Limits) -> Vec<Obstacle> {
     let user = address.user_name().to_owned();
-    match PostgresSource::new(address).probe() {
-        Err(error) => vec![pg_obstacle(&subject, &error)],
+    match PostgresSource::new(address.clone()).probe() {
+        Err(error) => vec![pg_obstacle(subject, &error)],
         Ok((facts, unreadable)) => {
             let mut obstacles = Vec::new();
-            obstacles.extend(rights_obstacle(&subject, &user, &unreadable));
-            obstacles.extend(version_obstacle(&subject, facts.major, limits));
+            obstacles.extend(rights_obstacle(subject, &user, &unreadable));
+            obstacles.extend(version_obstacle(subject, facts.major, limits));
             obstacles
         }
     }

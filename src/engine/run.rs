@@ -12,11 +12,13 @@ use tokio::task::spawn_blocking;
 use super::{
     database::DatabaseWork,
     error::{EngineError, Obstacle},
+    guard::Guards,
     layout::{Layout, run_id},
     ledger::Ledger,
     objects::BucketWork,
     outcome::{RunEnd, RunOutcome, StoppedAsset},
-    preflight::{self, Ready},
+    preflight::{self, Consent, Ready},
+    rds::RdsWork,
     recorder::Recorder,
     seal,
     stop::Stop,
@@ -29,7 +31,8 @@ use crate::{
     event::{Event, Monitor},
     evidence::{self, Entry, EvidenceError, Journal, result::AssetResult, write_new, write_replacing},
     interrupt::Interrupt,
-    playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, Loaded, Origin, Playbook, ProcessEnvironment},
+    pg::Address,
+    playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, Loaded, Origin, Playbook, ProcessEnvironment, Server},
     restore::cluster::{Cluster, ClusterError},
     source::postgres::PostgresSource,
     transfer::error::TransferError,
@@ -43,11 +46,16 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 /// # Errors
 /// Obstacles that were found before anything moved, and failures to write evidence. What goes wrong with an asset is
 /// part of the outcome.
-pub async fn run(loaded: Loaded, monitor: Arc<dyn Monitor>, interrupt: Interrupt) -> Result<RunOutcome, EngineError> {
+pub async fn run(
+    loaded: Loaded,
+    consent: Consent,
+    monitor: Arc<dyn Monitor>,
+    interrupt: Interrupt,
+) -> Result<RunOutcome, EngineError> {
     let Loaded { playbook, text, origin } = loaded;
     let id = run_id(&playbook, clock::now());
     let layout = Layout::of(&playbook, &id);
-    let ready = preflight::look(&playbook, &layout, &id).await?;
+    let ready = preflight::look(&playbook, &layout, &id, &consent).await?;
     let journal = make_run_directory(&layout, &playbook, &text, &origin)?;
     let ledger = Ledger::from_journal(&layout, &[]);
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), interrupt);
@@ -65,6 +73,7 @@ pub async fn run(loaded: Loaded, monitor: Arc<dyn Monitor>, interrupt: Interrupt
 pub async fn resume(
     run_dir: &Path,
     seal_as_is: bool,
+    consent: Consent,
     monitor: Arc<dyn Monitor>,
     interrupt: Interrupt,
 ) -> Result<RunOutcome, EngineError> {
@@ -84,7 +93,7 @@ pub async fn resume(
     let ended = matches!(entries.last().map(|entry| &entry.event), Some(Event::RunDone { .. }));
     let ready = match ended || seal_as_is {
         true => None,
-        false => Some(preflight::look(&playbook, &layout, &id).await?),
+        false => Some(preflight::look(&playbook, &layout, &id, &consent).await?),
     };
     let ledger = Ledger::from_journal(&layout, &entries);
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), interrupt);
@@ -106,6 +115,7 @@ struct Run {
     ledger: Arc<Ledger>,
     recorder: Arc<Recorder>,
     interrupt: Interrupt,
+    guards: Guards,
 }
 
 /// What became of one asset.
@@ -123,7 +133,8 @@ impl Run {
         recorder: Recorder,
         interrupt: Interrupt,
     ) -> Self {
-        Run { id, playbook, layout, ledger: Arc::new(ledger), recorder: Arc::new(recorder), interrupt }
+        let (ledger, recorder, guards) = (Arc::new(ledger), Arc::new(recorder), Guards::default());
+        Run { id, playbook, layout, ledger, recorder, interrupt, guards }
     }
 
     async fn go(self, ready: Ready) -> Result<RunOutcome, EngineError> {
@@ -138,6 +149,17 @@ impl Run {
         };
         // The target goes down whatever happened; a bundle must not promise a server that is still writing.
         let stopped = spawn_blocking(move || target.map_or(Ok(()), stop_target)).await.map_err(internal)?;
+        // Nothing of walkaway's stays at the provider, whatever happened.
+        let left_behind = self.guards.finish().await;
+        let outcome = self.ended(ends, stopped).await?;
+        Ok(RunOutcome { left_behind: merged(outcome.left_behind, left_behind), ..outcome })
+    }
+
+    async fn ended(
+        self,
+        ends: Result<Vec<AssetEnd>, Stop>,
+        stopped: Result<(), String>,
+    ) -> Result<RunOutcome, EngineError> {
         match (ends, stopped) {
             (Err(Stop::Interrupted), _) => {
                 self.recorder.fact(&Event::Interrupted)?;
@@ -212,8 +234,21 @@ impl Run {
             AssetKind::Objects(bucket) => self.bucket(asset, bucket, ready)?.carry().await,
             AssetKind::Database(spec) => {
                 let target = self.target(ready, target).await?;
-                let work = self.database(asset, spec, target)?;
-                spawn_blocking(move || work.carry()).await.map_err(TransferError::from)?
+                match &spec.server {
+                    Server::Url { url } => {
+                        let address = target::address(url);
+                        let address =
+                            address.map_err(|error| Stop::Asset { hint: error.hint(), reason: error.to_string() })?;
+                        let work = self.database(asset, spec, address, target);
+                        spawn_blocking(move || work.carry()).await.map_err(TransferError::from)?
+                    }
+                    Server::Rds(rds) => {
+                        let aws = ready.aws.as_ref().ok_or_else(|| lacking("provider.aws"))?;
+                        let (playbook, guards) = (self.playbook.id().to_string(), &self.guards);
+                        let work = RdsWork::new(self.work(asset), rds, aws, playbook, guards);
+                        work.carry(|address| self.database(asset, spec, address, target)).await
+                    }
+                }
             }
         }
     }
@@ -224,11 +259,8 @@ impl Run {
         Ok(BucketWork { work: self.work(asset), source_name: bucket_name(bucket), source })
     }
 
-    fn database(&self, asset: &Asset, spec: &DatabaseSpec, target: Arc<Target>) -> Result<DatabaseWork, Stop> {
-        let address = target::address(&spec.url);
-        let address = address.map_err(|error| Stop::Asset { hint: error.hint(), reason: error.to_string() })?;
-        let source = PostgresSource::new(address);
-        Ok(DatabaseWork { work: self.work(asset), spec: spec.clone(), source, target })
+    fn database(&self, asset: &Asset, spec: &DatabaseSpec, address: Address, target: Arc<Target>) -> DatabaseWork {
+        DatabaseWork { work: self.work(asset), spec: spec.clone(), source: PostgresSource::new(address), target }
     }
 
     /// The target server, brought up for the first database that needs it.
@@ -290,12 +322,23 @@ impl Run {
             Ok((result, bundle_digest)) => RunEnd::Sealed { result: Box::new(result), bundle_digest },
             Err(error) => RunEnd::Stopped { assets: vec![StoppedAsset::of_run(error.in_full(), error.hint())] },
         };
-        Ok(RunOutcome { bundle, end })
+        let left_behind = match &end {
+            RunEnd::Sealed { result, .. } => seal::left_behind(result),
+            _ => Vec::new(),
+        };
+        Ok(RunOutcome { bundle, end, left_behind })
     }
 
     fn outcome(&self, end: RunEnd) -> RunOutcome {
-        RunOutcome { bundle: self.layout.bundle.clone(), end }
+        RunOutcome { bundle: self.layout.bundle.clone(), end, left_behind: Vec::new() }
     }
+}
+
+fn merged(mut some: Vec<String>, others: Vec<String>) -> Vec<String> {
+    some.extend(others);
+    some.sort();
+    some.dedup();
+    some
 }
 
 fn stop_target(target: Arc<Target>) -> Result<(), String> {
@@ -381,6 +424,18 @@ fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), EngineError>
         serde_json::from_str(&origin).map_err(|error| not_a_run(run_dir, &format!("state/origin.json: {error}")))?;
     let text = read(run_dir.join("data").join("playbook.yaml"))?;
     Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, text))
+}
+
+/// The playbook and the id of the run in a directory, sealed or not; nothing there is changed.
+pub(crate) fn recorded_run(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
+    let entries = evidence::journal::read(&run_dir.join("data").join("journal.ndjson"))
+        .map_err(|error| not_a_run(run_dir, &error.to_string()))?;
+    let (id, _) = first_line(run_dir, &entries)?;
+    let text = fs::read_to_string(run_dir.join("data").join("playbook.yaml"))
+        .map_err(|error| not_a_run(run_dir, &format!("data/playbook.yaml: {error}")))?;
+    // Relative paths only matter for what a run does on this machine.
+    let origin = Origin { name: "playbook.yaml".to_owned(), folder: run_dir.to_owned() };
+    Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, id))
 }
 
 fn reopen(run_dir: &Path) -> Result<(Journal, Vec<Entry>, u64), EngineError> {

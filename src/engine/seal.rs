@@ -258,6 +258,12 @@ fn remove_directory(path: &Path) -> Result<(), EngineError> {
     }
 }
 
+/// What a result says is still at the provider.
+pub(crate) fn left_behind(result: &RunResult) -> Vec<String> {
+    let left = result.all_findings().filter(|finding| finding.kind == FindingKind::LeftBehind);
+    left.map(|finding| finding.subject.clone()).collect()
+}
+
 /// The run's state lies beside the seal for a moment.
 fn is_about_state(finding: &Finding) -> bool {
     finding.kind == FindingKind::BundleFileUnexpected && finding.subject.starts_with("state")
@@ -272,8 +278,9 @@ pub(crate) fn sealed_before(bundle: &Path) -> Result<RunOutcome, EngineError> {
     }
     let result = check.result.ok_or_else(|| damaged("the sealed bundle has no result".to_owned()))?;
     remove_directory(&bundle.join("state"))?;
+    let left_behind = left_behind(&result);
     let end = RunEnd::Sealed { result: Box::new(result), bundle_digest: check.bundle_digest };
-    Ok(RunOutcome { bundle: bundle.to_owned(), end })
+    Ok(RunOutcome { bundle: bundle.to_owned(), end, left_behind })
 }
 
 /// The entry of an asset whose work never came to its end: what was carried stands in it, and it is NOT RUN.
@@ -300,7 +307,7 @@ pub(crate) fn unfinished(work: &Work, asset: &Asset) -> Result<AssetResult, Stop
         AssetKind::Database(spec) => {
             // What a kill left between writing the files and finishing the asset is no evidence of anything.
             remove_directory(&work.layout.asset_evidence(&work.asset))?;
-            result.source = spec.url.to_string();
+            result.source = spec.server.to_string();
         }
         AssetKind::Objects(bucket) => {
             let files = work.ledger.receipt_files(&work.asset)?;

@@ -7,14 +7,16 @@ use tokio::task::spawn_blocking;
 
 use super::{
     error::{EngineError, Obstacle},
-    preflight,
+    preflight, rds,
     run::bucket_name,
+    stop::Stop,
     target::address,
 };
 use crate::{
     event::AssetKind as Kind,
-    playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, Playbook},
-    source::{aws::Aws, postgres::PostgresSource},
+    pg::Address,
+    playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, Playbook, RdsMethodSpec, RdsSpec, Server, SnapshotChoice},
+    source::{aws::Aws, postgres::PostgresSource, rds::Rds},
     transfer::{
         object::{ObjectEntry, ObjectSource as _},
         retry::with_retries,
@@ -66,11 +68,7 @@ pub async fn survey(playbook: &Playbook) -> Result<Survey, EngineError> {
         let measured = match (&asset.kind, &aws) {
             (AssetKind::Objects(bucket), Some(aws)) => survey_bucket(asset, bucket, aws).await,
             (AssetKind::Objects(_), None) => Err(obstacle(asset, "the playbook names no provider", None)),
-            (AssetKind::Database(spec), _) => {
-                let (asset, spec) = (asset.clone(), spec.clone());
-                let measured = spawn_blocking(move || survey_database(&asset, &spec)).await;
-                measured.map_err(|error| EngineError::Internal(error.to_string()))?
-            }
+            (AssetKind::Database(spec), aws) => survey_any_database(asset, spec, aws.as_ref()).await?,
         };
         match measured {
             Ok(measured) => assets.push(measured),
@@ -126,8 +124,72 @@ fn count(surveyed: &mut SurveyedAsset, cutter: &mut UnitCutter, entry: ObjectEnt
     surveyed.units += u64::from(cutter.push(placed).is_some());
 }
 
-fn survey_database(asset: &Asset, spec: &DatabaseSpec) -> Result<SurveyedAsset, Obstacle> {
-    let address = address(&spec.url).map_err(|error| obstacle(asset, &error, error.hint()))?;
+/// The outer error ends the survey.
+async fn survey_any_database(
+    asset: &Asset,
+    spec: &DatabaseSpec,
+    aws: Option<&Aws>,
+) -> Result<Result<SurveyedAsset, Obstacle>, EngineError> {
+    let (address, remarks) = match (&spec.server, aws) {
+        (Server::Url { url }, _) => match address(url) {
+            Ok(address) => (address, Vec::new()),
+            Err(error) => return Ok(Err(obstacle(asset, &error, error.hint()))),
+        },
+        (Server::Rds(rds), Some(aws)) => match survey_rds(asset, rds, aws).await {
+            Ok(OnRds::Running(address, remarks)) => (*address, remarks),
+            Ok(OnRds::Snapshot(surveyed)) => return Ok(Ok(surveyed)),
+            Err(obstacle) => return Ok(Err(obstacle)),
+        },
+        (Server::Rds(_), None) => return Ok(Err(obstacle(asset, "the playbook names no provider", None))),
+    };
+    let (asset, spec) = (asset.clone(), spec.clone());
+    let measured = spawn_blocking(move || survey_database(&asset, &spec, address)).await;
+    let measured = measured.map_err(|error| EngineError::Internal(error.to_string()))?;
+    Ok(measured.map(|measured| SurveyedAsset { remarks: [remarks, measured.remarks].concat(), ..measured }))
+}
+
+/// What can be told of a database on RDS without making anything.
+enum OnRds {
+    /// It runs, and can be asked.
+    Running(Box<Address>, Vec<String>),
+    /// It would be restored from a snapshot first.
+    Snapshot(SurveyedAsset),
+}
+
+async fn survey_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws) -> Result<OnRds, Obstacle> {
+    let client = Rds::new(aws);
+    let stopped = |stop: Stop| match stop {
+        Stop::Asset { reason, hint } => obstacle(asset, reason, hint),
+        _ => obstacle(asset, "was interrupted", None),
+    };
+    let facts = client.describe(&rds::place(spec)).await.map_err(|error| obstacle(asset, error, None))?;
+    let mut remarks = vec![format!("{} {} on RDS, {}", facts.engine, facts.engine_version, facts.class)];
+    match &spec.method {
+        RdsMethodSpec::Live { replica } => {
+            let replica = replica.as_ref().map(ToString::to_string);
+            let endpoint = rds::live_endpoint(&client, &facts, replica.as_deref()).await.map_err(stopped)?;
+            let login = rds::login(spec).map_err(stopped)?;
+            let address = client.address(&endpoint, &login).map_err(|error| obstacle(asset, &error, error.hint()))?;
+            Ok(OnRds::Running(Box::new(address), remarks))
+        }
+        RdsMethodSpec::Snapshot(snapshot) => {
+            remarks.push(match snapshot.take {
+                SnapshotChoice::New => "a snapshot would be taken and removed again".to_owned(),
+                SnapshotChoice::Newest => {
+                    let (id, taken) = rds::newest(&facts).map_err(stopped)?;
+                    format!("the snapshot {id} of {taken} would be restored")
+                }
+            });
+            let (class, hour, ceiling) = (&snapshot.class, &snapshot.per_hour, &snapshot.cost_ceiling);
+            remarks.push(format!("a temporary {class} at {hour} an hour, at most {ceiling}; a run needs --confirm"));
+            let bytes = facts.storage_gib << 30;
+            let (id, source) = (asset.id.to_string(), spec.to_string());
+            Ok(OnRds::Snapshot(SurveyedAsset { id, kind: Kind::Postgres, source, items: 0, bytes, units: 0, remarks }))
+        }
+    }
+}
+
+fn survey_database(asset: &Asset, spec: &DatabaseSpec, address: Address) -> Result<SurveyedAsset, Obstacle> {
     let source = PostgresSource::new(address);
     let failed = |error: crate::pg::PgError| obstacle(asset, &error, error.hint());
     let (facts, unreadable) = source.probe().map_err(failed)?;

@@ -194,6 +194,83 @@ pub struct DatabaseResult {
     pub tables: u64,
     /// Tables that the playbook leaves out.
     pub excluded_tables: Vec<ExcludedTable>,
+    /// Only for databases on RDS and Aurora.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rds: Option<RdsResult>,
+}
+
+/// An RDS instance or Aurora cluster as the provider described it when it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RdsResult {
+    /// `live`, `snapshot` or `export`.
+    pub method: String,
+    /// The identifier.
+    pub id: String,
+    /// The ARN.
+    pub arn: String,
+    /// `postgres` or `aurora-postgresql`.
+    pub engine: String,
+    /// The engine's version.
+    pub engine_version: String,
+    /// The instance's class; empty for a cluster.
+    pub class: String,
+    /// Gibibytes allotted; 0 for Aurora.
+    pub storage_gib: u64,
+    /// Whether the storage is encrypted.
+    pub encrypted: bool,
+    /// The key that encrypts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+    /// The CA that signed the server's certificate, as the provider names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// The parameter groups.
+    pub parameter_groups: Vec<String>,
+    /// Days that automated backups are kept.
+    pub retention_days: u64,
+    /// Whether IAM may log in.
+    pub iam: bool,
+    /// Whether it has a stand-by in another zone.
+    pub multi_az: bool,
+    /// Whether it has an address of the internet.
+    pub public: bool,
+    /// Snapshots that are available.
+    pub snapshots: u64,
+    /// When the newest of them was taken, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_snapshot: Option<String>,
+    /// Its age when it was looked at, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_snapshot_age_s: Option<u64>,
+    /// The replica that was read in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<String>,
+    /// Only for `snapshot`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temporary: Option<TemporaryResult>,
+}
+
+/// The temporary instance that a snapshot was restored to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TemporaryResult {
+    /// The snapshot.
+    pub snapshot: String,
+    /// When it was taken, RFC 3339; empty for one that was made for the run.
+    pub snapshot_taken: String,
+    /// The instance.
+    pub instance: String,
+    /// Milliseconds from asking for it until it was available.
+    pub waited_ms: u64,
+    /// Milliseconds that it was read.
+    pub read_ms: u64,
+    /// What it cost at the price that the playbook names.
+    pub cost: String,
+    /// What it was allowed to cost.
+    pub cost_ceiling: String,
+    /// Whether everything that was made for it was removed.
+    pub removed: bool,
 }
 
 /// A table that the playbook leaves out.

@@ -2,15 +2,26 @@
 //!
 //! The password goes to programs by their environment, never by an argument. TLS is verified whenever it is used:
 //! `sslmode=require` means `verify-full` here. Without an `sslmode`, remote servers get TLS; sockets and loopback don't.
+//! Through a tunnel the name that the certificate must have is still the server's.
 
-use std::{fmt, net::IpAddr, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, ToSocketAddrs as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use postgres::{
     CancelToken, Client, Config,
     config::{Host, SslMode},
 };
 
-use super::{error::PgError, session, tls};
+use super::{
+    error::PgError,
+    session,
+    tls::{self, Roots},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -24,8 +35,51 @@ const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 #[derive(Clone)]
 pub struct Address {
     config: Config,
-    root_cert: Option<PathBuf>,
+    roots: Roots,
     encrypted: bool,
+    via: Option<Via>,
+    passwords: Option<Arc<dyn Passwords>>,
+}
+
+/// Where to connect instead of the server itself, such as the near end of a tunnel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// A host name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// Makes a password for each connection, such as a token that soon ends.
+pub trait Passwords: Send + Sync {
+    /// The next password. May block; is never called on an asynchronous task's thread.
+    fn next(&self) -> Result<String, PgError>;
+}
+
+/// How a login proves who it is.
+pub enum Proof {
+    /// By one password.
+    Password(String),
+    /// By a password for each connection.
+    Made(Arc<dyn Passwords>),
+}
+
+/// A server that is always reached by TLS.
+pub struct Remote {
+    /// The name that the server's certificate must have.
+    pub host: String,
+    /// The server's own port.
+    pub port: u16,
+    /// The database.
+    pub database: String,
+    /// The login.
+    pub user: String,
+    /// How it proves who it is.
+    pub proof: Proof,
+    /// Who may vouch for the server.
+    pub roots: Roots,
+    /// Where to connect instead.
+    pub via: Option<Via>,
 }
 
 impl Address {
@@ -46,22 +100,43 @@ impl Address {
                 return Err(PgError::Url { reason: "sslmode is disable, require or verify-full here".to_owned() });
             }
         };
-        Ok(Address { config, root_cert: options.root_cert, encrypted }.prepared())
+        let roots = options.root_cert.map_or(Roots::System, Roots::File);
+        Ok(Address { config, roots, encrypted, via: None, passwords: None }.prepared())
+    }
+
+    /// A server that is always reached by TLS, also where it is reached through a tunnel on this machine.
+    pub fn remote(remote: Remote) -> Self {
+        let mut config = Config::new();
+        config.host(&remote.host).port(remote.port).user(&remote.user).dbname(&remote.database);
+        let passwords = match remote.proof {
+            Proof::Password(password) => {
+                config.password(password);
+                None
+            }
+            Proof::Made(passwords) => Some(passwords),
+        };
+        Address { config, roots: remote.roots, encrypted: true, via: remote.via, passwords }.prepared()
     }
 
     /// A server on a local socket.
     pub fn socket(directory: &std::path::Path, port: u16, user: &str, database: &str) -> Self {
         let mut config = Config::new();
         config.host_path(directory).port(port).user(user).dbname(database);
-        Address { config, root_cert: None, encrypted: false }.prepared()
+        Address { config, roots: Roots::System, encrypted: false, via: None, passwords: None }.prepared()
     }
 
     fn prepared(mut self) -> Self {
-        let mode = if self.encrypted { SslMode::Require } else { SslMode::Disable };
-        self.config.ssl_mode(mode).application_name("walkaway").connect_timeout(CONNECT_TIMEOUT);
-        self.config.keepalives(true).keepalives_idle(KEEPALIVE_IDLE);
-        self.config.keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(KEEPALIVE_PROBES);
+        let mut config = self.config.clone();
+        self.settle(&mut config);
+        self.config = config;
         self
+    }
+
+    fn settle(&self, config: &mut Config) {
+        let mode = if self.encrypted { SslMode::Require } else { SslMode::Disable };
+        config.ssl_mode(mode).application_name("walkaway").connect_timeout(CONNECT_TIMEOUT);
+        config.keepalives(true).keepalives_idle(KEEPALIVE_IDLE);
+        config.keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(KEEPALIVE_PROBES);
     }
 
     /// Another database of the same server.
@@ -101,8 +176,8 @@ impl Address {
     /// A server may take the connection and then say nothing; the client's own time-out covers only the taking. The
     /// thread of such an attempt is left to end with the process.
     fn connect_in_time(&self) -> Result<Result<Client, postgres::Error>, String> {
-        let tls = self.encrypted.then(|| tls::verified(self.root_cert.as_deref())).transpose()?;
-        let (config, (sender, receiver)) = (self.config.clone(), std::sync::mpsc::channel());
+        let tls = self.encrypted.then(|| tls::verified(&self.roots)).transpose()?;
+        let (config, (sender, receiver)) = (self.config_now()?, std::sync::mpsc::channel());
         std::thread::spawn(move || {
             let connected = match tls {
                 Some(tls) => config.connect(tls),
@@ -114,11 +189,30 @@ impl Address {
         receiver.recv_timeout(limit).map_err(|_| format!("no answer within {} s", limit.as_secs()))
     }
 
+    /// The configuration of one connection: with a fresh password, and the way through the tunnel.
+    fn config_now(&self) -> Result<Config, String> {
+        let mut config = match &self.via {
+            None => self.config.clone(),
+            Some(via) => {
+                let mut config = Config::new();
+                config.host(&self.hosts().join(",")).hostaddr(resolve(via)?).port(via.port);
+                config.user(self.user_name()).dbname(self.database_name());
+                self.config.get_password().map(|password| config.password(password));
+                self.settle(&mut config);
+                config
+            }
+        };
+        if let Some(passwords) = &self.passwords {
+            config.password(passwords.next().map_err(|error| error.to_string())?);
+        }
+        Ok(config)
+    }
+
     /// Asks the server to cancel what a connection is doing.
     pub fn cancel(&self, token: &CancelToken) -> Result<(), PgError> {
         let failed = |reason| PgError::Connect { server: self.to_string(), reason };
         let cancelled = if self.encrypted {
-            token.cancel_query(tls::verified(self.root_cert.as_deref()).map_err(failed)?)
+            token.cancel_query(tls::verified(&self.roots).map_err(failed)?)
         } else {
             token.cancel_query(postgres::NoTls)
         };
@@ -126,25 +220,34 @@ impl Address {
     }
 
     /// The environment that leads libpq programs to the same place (PostgreSQL documentation, "Environment Variables").
-    pub fn environment(&self) -> Vec<(&'static str, String)> {
+    ///
+    /// # Errors
+    /// No password could be made, or the tunnel's host has no address.
+    pub fn environment(&self) -> Result<Vec<(&'static str, String)>, PgError> {
+        let port = self.via.as_ref().map_or_else(|| self.port(), |via| via.port);
         let mut variables = vec![
             ("PGHOST", self.hosts().join(",")),
-            ("PGPORT", self.port().to_string()),
+            ("PGPORT", port.to_string()),
             ("PGUSER", self.user_name().to_owned()),
             ("PGDATABASE", self.database_name().to_owned()),
             ("PGSSLMODE", if self.encrypted { "verify-full" } else { "disable" }.to_owned()),
             ("PGAPPNAME", "walkaway".to_owned()),
             ("PGCONNECT_TIMEOUT", CONNECT_TIMEOUT.as_secs().to_string()),
         ];
-        if let Some(password) = self.config.get_password() {
+        if let Some(via) = &self.via {
+            let failed = |reason| PgError::Connect { server: self.to_string(), reason };
+            variables.push(("PGHOSTADDR", resolve(via).map_err(failed)?.to_string()));
+        }
+        if let Some(passwords) = &self.passwords {
+            variables.push(("PGPASSWORD", passwords.next()?));
+        } else if let Some(password) = self.config.get_password() {
             variables.push(("PGPASSWORD", String::from_utf8_lossy(password).into_owned()));
         }
         if self.encrypted {
-            let roots =
-                self.root_cert.as_ref().map_or_else(|| SYSTEM_ROOTS.to_owned(), |path| path.display().to_string());
+            let roots = self.roots.path().map_or_else(|| SYSTEM_ROOTS.to_owned(), |path| path.display().to_string());
             variables.push(("PGSSLROOTCERT", roots));
         }
-        variables
+        Ok(variables)
     }
 
     /// Host, port and user as arguments of psql; never the password.
@@ -169,7 +272,11 @@ impl Address {
 /// `host:port/database`, for messages; no login.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}/{}", self.hosts().join(","), self.port(), self.database_name())
+        write!(f, "{}:{}/{}", self.hosts().join(","), self.port(), self.database_name())?;
+        match &self.via {
+            Some(via) => write!(f, " via {}:{}", via.host, via.port),
+            None => Ok(()),
+        }
     }
 }
 
@@ -177,6 +284,13 @@ impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Address({self})")
     }
+}
+
+/// The first address of a tunnel's near end.
+fn resolve(via: &Via) -> Result<IpAddr, String> {
+    let named = |reason: String| format!("{}:{}: {reason}", via.host, via.port);
+    let mut addresses = (via.host.as_str(), via.port).to_socket_addrs().map_err(|error| named(error.to_string()))?;
+    addresses.next().map(|address| address.ip()).ok_or_else(|| named("has no address".to_owned()))
 }
 
 fn is_local(host: &Host) -> bool {
@@ -222,7 +336,7 @@ mod tests {
     }
 
     fn variable(address: &Address, name: &str) -> Option<String> {
-        address.environment().into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+        address.environment().expect("an environment").into_iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     #[test]
@@ -232,6 +346,27 @@ mod tests {
         assert_eq!(variable(&remote, "PGSSLROOTCERT").as_deref(), Some("/ca.pem"));
         let local = parse("postgres://u:p@127.0.0.1:5433/shop").expect("valid");
         assert_eq!(variable(&local, "PGSSLMODE").as_deref(), Some("disable"));
+    }
+
+    #[test]
+    fn a_tunnel_leads_elsewhere_and_the_name_stays() {
+        let address = Address::remote(Remote {
+            host: "shop.abc.rds.example".into(),
+            port: 5432,
+            database: "shop".into(),
+            user: "reader".into(),
+            proof: Proof::Password("hunter2".into()),
+            roots: Roots::File("/ca.pem".into()),
+            via: Some(Via { host: "127.0.0.1".into(), port: 15432 }),
+        });
+        let config = address.config_now().expect("an address");
+        assert_eq!(config.get_hosts(), [Host::Tcp("shop.abc.rds.example".into())]);
+        assert_eq!((config.get_hostaddrs().len(), config.get_ports()), (1, &[15432][..]));
+        assert_eq!(config.get_ssl_mode(), SslMode::Require);
+        let expected = ["shop.abc.rds.example", "127.0.0.1", "15432", "verify-full", "/ca.pem"];
+        let names = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGSSLMODE", "PGSSLROOTCERT"];
+        assert_eq!(names.map(|name| variable(&address, name).unwrap_or_default()), expected);
+        assert!(!format!("{address:?} {address}").contains("hunter2"));
     }
 
     #[test]

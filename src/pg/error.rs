@@ -56,12 +56,14 @@ impl PgError {
 }
 
 fn connect_hint(reason: &str) -> String {
-    let advice = if reason.contains("password") {
+    let advice = if reason.contains("authentication failed") && !reason.contains("password") {
+        "a token of IAM was refused: check rds-db:connect in the policy, the role rds_iam, and this machine's clock"
+    } else if reason.contains("password") {
         "check user and password behind the URL's reference"
     } else if reason.contains("does not exist") {
         "check the database's name behind the URL's reference"
     } else if reason.contains("certificate") || reason.contains("TLS") {
-        "name the server's CA file with ?sslrootcert=… in the URL, or sslmode=disable where the way is safe without TLS"
+        "name the server's CA file with ?sslrootcert=… in the URL (`ca` for RDS), or sslmode=disable where the way is safe without TLS"
     } else {
         "check host and port behind the URL's reference, and that the server is up and reachable from here"
     };

@@ -1,17 +1,53 @@
-//! TLS for PostgreSQL connections: always verified, against the system's roots or a named CA file.
+//! TLS for PostgreSQL connections: always verified, against the system's roots, a named CA file, or certificates that
+//! walkaway brings along.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs::default_provider,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
+use tempfile::NamedTempFile;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+/// Who may vouch for a server.
+#[derive(Clone, Debug)]
+pub enum Roots {
+    /// Whom the machine trusts.
+    System,
+    /// The certificates of a file.
+    File(PathBuf),
+    /// Certificates that were brought along; in a file while somebody needs them, because libpq reads only files.
+    Brought(Arc<NamedTempFile>),
+}
+
+impl Roots {
+    /// Certificates as PEM text.
+    pub fn brought(pem: &[u8]) -> std::io::Result<Self> {
+        let mut file = tempfile::Builder::new().prefix("walkaway-ca-").suffix(".pem").tempfile()?;
+        file.write_all(pem)?;
+        file.flush()?;
+        Ok(Roots::Brought(Arc::new(file)))
+    }
+
+    /// The file, unless it is the system's.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Roots::System => None,
+            Roots::File(path) => Some(path),
+            Roots::Brought(file) => Some(file.path()),
+        }
+    }
+}
+
 /// A connector that accepts a server only if its certificate chains to the roots and names the host.
-pub fn verified(root_cert: Option<&Path>) -> Result<MakeRustlsConnect, String> {
-    let roots = root_cert.map_or_else(system_roots, roots_of)?;
+pub fn verified(roots: &Roots) -> Result<MakeRustlsConnect, String> {
+    let roots = roots.path().map_or_else(system_roots, roots_of)?;
     let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS: {error}"))?

@@ -50,12 +50,12 @@ impl Tools {
     }
 
     /// A program of this installation, with no environment but the PATH and the way to the server.
-    pub fn command(&self, program: &'static str, address: Option<&Address>) -> Command {
+    pub fn command(&self, program: &'static str, address: Option<&Address>) -> Result<Command, PgError> {
         let mut command = Command::new(self.directory.join(program));
         command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C");
-        command.envs(address.map(Address::environment).unwrap_or_default());
+        command.envs(address.map(Address::environment).transpose()?.unwrap_or_default());
         command.stdin(Stdio::null());
-        command
+        Ok(command)
     }
 }
 

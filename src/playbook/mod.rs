@@ -18,6 +18,7 @@ mod access;
 mod checked;
 mod decode;
 mod document;
+mod expect;
 #[cfg(test)]
 mod fake;
 mod model;
@@ -25,6 +26,7 @@ mod names;
 mod path;
 mod problem;
 mod quantity;
+mod rds;
 mod reference;
 mod scalar;
 mod schema;
@@ -37,14 +39,16 @@ mod tree;
 mod validate;
 mod yaml;
 
-pub use document::{DatabaseCheck, Layout, Versions};
+pub use document::{DatabaseCheck, Layout, SnapshotChoice, Versions};
+pub use expect::Expectation;
 pub use model::{
     Asset, AssetKind, AwsSpec, BucketSpec, DatabaseSpec, Endpoints, ExcludedTable, Exclusion, Playbook, PostgresTarget,
-    TargetSpec, Thresholds,
+    RolesSpec, Server, SqlCheckSpec, TargetSpec, Thresholds,
 };
-pub use names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, Region, TableName};
+pub use names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, RdsId, Region, TableName};
 pub use problem::{Invalid, Problem, Wrong};
-pub use quantity::{Ceiling, Period};
+pub use quantity::{Ceiling, Money, Period};
+pub use rds::{RdsLogin, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec, ViaSpec};
 pub use reference::{Environment, ProcessEnvironment, Reference, Secret, Unresolved};
 pub use schema::schema;
 pub use selector::{Selector, SelectorKind};

@@ -4,14 +4,18 @@
 //! only there are the parts checked against each other. Serialized it is the resolved playbook, without secrets.
 //! Leaves out what a run makes of it.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
 use super::document::{DatabaseCheck, Layout, Versions};
+use super::expect::Expectation;
 use super::names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, Region, TableName};
 use super::quantity::Ceiling;
+use super::rds::RdsSpec;
 use super::reference::Reference;
 use super::selector::Selector;
 
@@ -109,6 +113,9 @@ pub struct Endpoints {
     /// Address for S3.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3: Option<Endpoint>,
+    /// Address for RDS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rds: Option<Endpoint>,
     /// Address for STS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sts: Option<Endpoint>,
@@ -154,14 +161,24 @@ pub struct Asset {
 }
 
 /// What an asset is. Serialized under the key that the file has for it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub enum AssetKind {
     /// A bucket, or the part of one below a prefix.
-    #[serde(rename = "s3")]
     Objects(BucketSpec),
     /// A PostgreSQL database.
-    #[serde(rename = "postgres")]
     Database(DatabaseSpec),
+}
+
+impl Serialize for AssetKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Objects(bucket) => serializer.collect_map([("s3", bucket)]),
+            Self::Database(database) => {
+                let key = if database.server.rds().is_some() { "rds" } else { "postgres" };
+                serializer.collect_map([(key, database)])
+            }
+        }
+    }
 }
 
 /// A bucket and how it is carried.
@@ -181,14 +198,77 @@ pub struct BucketSpec {
 /// A database and how it is carried.
 #[derive(Debug, Clone, Serialize)]
 pub struct DatabaseSpec {
-    /// Leads to the connection string.
-    pub url: Reference,
+    /// Where it is.
+    #[serde(flatten)]
+    pub server: Server,
     /// Tables that are left out, each once.
     pub exclude_tables: Vec<ExcludedTable>,
     /// What is compared; rows and digest are always among it.
     pub verify: Vec<DatabaseCheck>,
     /// How many connections copy at the same time: 1 to 16.
     pub parallel: usize,
+    /// What becomes of roles, owners and grants; `None` leaves it to the kind of target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<RolesSpec>,
+    /// Questions to the restored database, each id once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<SqlCheckSpec>,
+}
+
+/// Where a database is.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Server {
+    /// Any PostgreSQL; the reference leads to its connection string.
+    Url {
+        /// The reference.
+        url: Reference,
+    },
+    /// Amazon RDS or Aurora.
+    Rds(Box<RdsSpec>),
+}
+
+impl Server {
+    /// What it is on RDS, if it is there.
+    #[must_use]
+    pub fn rds(&self) -> Option<&RdsSpec> {
+        match self {
+            Self::Rds(rds) => Some(rds),
+            Self::Url { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url { url } => url.fmt(f),
+            Self::Rds(rds) => rds.fmt(f),
+        }
+    }
+}
+
+/// What becomes of roles, owners and grants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolesSpec {
+    /// They are as at the source.
+    Carry,
+    /// Roles of the target stand for those of the source.
+    Map(BTreeMap<String, String>),
+    /// Everything belongs to the login that restores.
+    Skip,
+}
+
+/// A question to the restored database.
+#[derive(Debug, Clone, Serialize)]
+pub struct SqlCheckSpec {
+    /// Unique within the asset.
+    pub id: AssetId,
+    /// One query that yields one value.
+    pub sql: String,
+    /// What the value must be.
+    pub expect: Expectation,
 }
 
 /// A table that is left out.

@@ -72,6 +72,11 @@ checked_text!(
     check_bucket
 );
 checked_text!(
+    /// The identifier of an RDS instance or cluster, in lower case: letters, digits and `-`, at most 63.
+    RdsId,
+    check_rds_id
+);
+checked_text!(
     /// The number of an AWS account: twelve digits, of which the first may be zero.
     AccountId,
     check_account
@@ -170,6 +175,17 @@ fn check_bucket(text: &str) -> Result<(), Wrong> {
     )
 }
 
+/// After "Naming constraints in Amazon RDS" of its user guide; the service itself turns capitals into small letters.
+fn check_rds_id(text: &str) -> Result<(), Wrong> {
+    let letters = text.chars().all(|c| is_lower_or_digit(c) || c == '-');
+    let fits = text.starts_with(|c: char| c.is_ascii_lowercase()) && letters && text.len() <= 63;
+    require(
+        fits && !text.contains("--") && !text.ends_with('-'),
+        || format!("`{}` is not the identifier of an instance or cluster", shown(text)),
+        "up to 63 lower-case letters, digits and `-`, beginning with a letter, without its domain",
+    )
+}
+
 fn check_account(text: &str) -> Result<(), Wrong> {
     let fits = text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
     require(
@@ -248,6 +264,7 @@ mod tests {
             &["abc", "a.b-c", "123"],
             &["ab", "Abc", "-abc", "abc.", "a..b", "10.0.0.1", "a_b", "s3://abc", &"a".repeat(64)],
         );
+        accepts::<RdsId>(&["ledger-prod", "a1"], &["", "1a", "a_b", "A", "a--b", "a-", "a.b", &"a".repeat(64)]);
         accepts::<AccountId>(&["012345678901"], &["12345", "1234567890123", "12345678901a"]);
         accepts::<Region>(&["eu-central-1", "garage"], &["", "EU", "eu central"]);
         accepts::<Endpoint>(

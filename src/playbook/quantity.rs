@@ -1,4 +1,4 @@
-//! Quantities with units: a [`Period`] such as `4h`, and a [`Ceiling`] such as `<= 4h`.
+//! Quantities with units: a [`Period`] such as `4h`, a [`Ceiling`] such as `<= 4h`, [`Money`] such as `0.35 USD`.
 //!
 //! Leaves out calendar arithmetic: a day is 24 hours, a week is 7 days. There are no compound forms (`1h30m` is `90m`),
 //! so that one quantity has one spelling per unit.
@@ -80,6 +80,74 @@ impl Serialize for Period {
     }
 }
 
+/// An amount of money: `0.35 USD`. Kept in millionths, so that sums stay exact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Money {
+    millionths: u64,
+    currency: String,
+}
+
+impl Money {
+    /// The three letters of the currency.
+    #[must_use]
+    pub fn currency(&self) -> &str {
+        &self.currency
+    }
+
+    /// How long something that costs `per_hour` may run for this amount, in seconds.
+    #[must_use]
+    pub fn seconds_at(&self, per_hour: &Money) -> u64 {
+        let seconds = u128::from(self.millionths) * 3_600 / u128::from(per_hour.millionths.max(1));
+        u64::try_from(seconds).unwrap_or(u64::MAX)
+    }
+
+    /// What this many seconds cost at this amount an hour.
+    #[must_use]
+    pub fn for_seconds(&self, seconds: u64) -> Money {
+        let millionths = u128::from(self.millionths) * u128::from(seconds) / 3_600;
+        Money { millionths: u64::try_from(millionths).unwrap_or(u64::MAX), currency: self.currency.clone() }
+    }
+}
+
+impl FromStr for Money {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let not_money = || {
+            Wrong::new(format!("`{}` is not an amount of money", shown(text)))
+                .hint("write a number above zero and a currency, as in 0.35 USD")
+        };
+        let (number, currency) = text.trim().split_once(' ').ok_or_else(not_money)?;
+        let currency = currency.trim();
+        let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let spelled = currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase());
+        if !spelled || !digits(whole) || !digits(part) || part.len() > 6 {
+            return Err(not_money());
+        }
+        let whole: Option<u64> = whole.parse::<u64>().ok().and_then(|whole| whole.checked_mul(1_000_000));
+        let part: u64 = format!("{part:0<6}").parse().map_err(|_| not_money())?;
+        match whole.and_then(|whole| whole.checked_add(part)) {
+            Some(millionths) if millionths > 0 => Ok(Money { millionths, currency: currency.to_owned() }),
+            _ => Err(not_money()),
+        }
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = format!("{:06}", self.millionths % 1_000_000);
+        let part = part.trim_end_matches('0');
+        write!(f, "{}.{part:0<2} {}", self.millionths / 1_000_000, self.currency)
+    }
+}
+
+impl Serialize for Money {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// An upper bound on a period: `<= 4h` or `< 4h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ceiling {
@@ -140,6 +208,15 @@ impl Serialize for Ceiling {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn money_buys_time() {
+        let (hour, ceiling): (Money, Money) = ("0.35 USD".parse().unwrap(), "7 USD".parse().unwrap());
+        assert_eq!((ceiling.seconds_at(&hour), hour.for_seconds(7_200).to_string()), (72_000, "0.70 USD".to_owned()));
+        for text in ["", "5", "5USD", "-1 USD", "1.2.3 USD", "0 USD", "1 usd", "1. USD", "99999999999999999999 USD"] {
+            assert!(text.parse::<Money>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn periods_are_read_and_written() {

@@ -18,7 +18,9 @@ use super::problem::{Located, Place, Problem, Problems, Wrong, shown};
 use super::reference::{Environment, Reference};
 
 mod assets;
+mod databases;
 mod places;
+mod rds;
 
 /// The version of the format that this reads.
 const VERSION: u64 = 1;
@@ -77,13 +79,17 @@ impl Validator<'_> {
             let asset = self.items(&file.assets).find(|asset| wanted(&asset.value))?;
             Some(asset.place.path.clone())
         };
-        if let Some(bucket) = path_of(|asset| !asset.s3.is_missing()).filter(|_| file.provider.is_missing()) {
+        if file.provider.is_missing() {
             let hint = "say where it is, as in provider: {aws: {profile: exit-drill}}";
-            self.needed("provider", &format!("`{bucket}` is a bucket"), place, hint);
+            let bucket = path_of(|asset| !asset.s3.is_missing()).map(|path| format!("`{path}` is a bucket"));
+            let on_rds = path_of(|asset| !asset.rds.is_missing()).map(|path| format!("`{path}` is on RDS"));
+            if let Some(because) = bucket.or(on_rds) {
+                self.needed("provider", &because, place, hint);
+            }
         }
         let target = file.target.optional();
         if let Some(target) = target.filter(|target| target.value.postgres.is_missing())
-            && let Some(database) = path_of(|asset| !asset.postgres.is_missing())
+            && let Some(database) = path_of(|asset| !asset.postgres.is_missing() || !asset.rds.is_missing())
         {
             let hint = "write postgres: {managed: true}, or {url: \"env:NAME\"} for a server of yours";
             self.needed("postgres", &format!("`{database}` is a database"), &target.place, hint);

@@ -180,7 +180,7 @@ impl Cluster {
     }
 
     fn pg_ctl(&self, arguments: &[&str]) -> Result<(), ClusterError> {
-        let mut command = as_user(&self.tools, "pg_ctl", &self.user);
+        let mut command = as_user(&self.tools, "pg_ctl", &self.user)?;
         command.arg("-D").arg(&self.data).args(arguments);
         Ok(tools::run("pg_ctl", command)?)
     }
@@ -251,7 +251,7 @@ fn make_data(tools: &Tools, directory: &Path, data: &Path, user: &ServerUser) ->
 }
 
 fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), ClusterError> {
-    let mut command = as_user(tools, "initdb", user);
+    let mut command = as_user(tools, "initdb", user)?;
     command.args(["--auth=peer", "--encoding=UTF8", "--locale=C", "--no-sync", "--username", ADMIN_ROLE, "--pgdata"]);
     tools::run("initdb", {
         command.arg(data);
@@ -279,13 +279,13 @@ fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), Clust
 }
 
 /// A program of PostgreSQL, run as the server's user, from a directory that every user can enter.
-fn as_user(tools: &Tools, program: &'static str, user: &ServerUser) -> Command {
-    let mut command = tools.command(program, None);
+fn as_user(tools: &Tools, program: &'static str, user: &ServerUser) -> Result<Command, PgError> {
+    let mut command = tools.command(program, None)?;
     command.current_dir("/");
     if let Some((uid, gid)) = user.ids {
         command.uid(uid).gid(gid);
     }
-    command
+    Ok(command)
 }
 
 fn server_user() -> Result<ServerUser, ClusterError> {

@@ -182,7 +182,7 @@ impl TargetDatabase {
         section: Section,
     ) -> Result<Vec<RefusedStatement>, PgError> {
         let failed = |reason: String| PgError::Program { program: "pg_restore", reason };
-        let mut command = tools.command("pg_restore", Some(&self.owner));
+        let mut command = tools.command("pg_restore", Some(&self.owner))?;
         let section = match section {
             Section::PreData => "pre-data",
             Section::PostData => "post-data",

@@ -23,6 +23,8 @@ pub struct AwsSettings {
     pub region: Option<String>,
     /// Endpoint of an S3-compatible server or of a VPC.
     pub s3_endpoint: Option<String>,
+    /// Endpoint of the relational database service.
+    pub rds_endpoint: Option<String>,
     /// Endpoint of the security token service.
     pub sts_endpoint: Option<String>,
 }
@@ -71,6 +73,20 @@ impl Aws {
             config = config.endpoint_url(endpoint).force_path_style(true);
         }
         aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    /// A client for RDS.
+    pub(super) fn rds(&self) -> aws_sdk_rds::Client {
+        let mut config = aws_sdk_rds::config::Builder::from(&self.shared);
+        if let Some(endpoint) = &self.settings.rds_endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        aws_sdk_rds::Client::from_conf(config.build())
+    }
+
+    /// What the SDK found: credentials, region, the clock.
+    pub(super) fn shared(&self) -> &SdkConfig {
+        &self.shared
     }
 
     /// The endpoint in words, for messages.

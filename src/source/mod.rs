@@ -1,7 +1,9 @@
-//! Reads from the provider: objects out of S3, tables out of PostgreSQL. Nothing in here can write or delete.
+//! Reads from the provider: objects out of S3, tables out of PostgreSQL. Nothing in here can write or delete, but for the
+//! temporary instances of `rds::temporary`, which are walkaway's own.
 //!
 //! Knows nothing of where the data goes.
 
 pub mod aws;
 pub mod postgres;
+pub mod rds;
 pub mod s3;

@@ -116,7 +116,7 @@ impl Snapshot {
 
     /// Writes the schema, without rows, as a pg_dump archive. Owners, grants, tablespaces and subscriptions stay out.
     pub fn dump_schema(&self, tools: &Tools, archive: &Path) -> Result<(), PgError> {
-        let mut command = tools.command("pg_dump", Some(&self.address));
+        let mut command = tools.command("pg_dump", Some(&self.address))?;
         command.args(["--format=custom", "--section=pre-data", "--section=post-data", "--no-blobs"]);
         command.args(["--no-owner", "--no-privileges", "--no-tablespaces", "--no-subscriptions"]);
         command.arg(format!("--lock-wait-timeout={}s", LOCK_SECONDS_MAX));

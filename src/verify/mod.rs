@@ -6,6 +6,7 @@
 pub mod catalog;
 pub mod control;
 pub mod objects;
+pub mod questions;
 pub mod tables;
 
 use std::sync::{Mutex, PoisonError};

@@ -4,7 +4,10 @@ use std::{
     cell::RefCell,
     env,
     fs::{self, File},
-    os::unix::{fs::chown, process::CommandExt},
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -53,6 +56,73 @@ impl PgCluster {
     /// A libpq URL of `database` for another role.
     pub fn url_as(&self, user: &str, password: &str, database: &str) -> String {
         format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The port on the loopback address.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Turns TLS on, with a certificate for this name; returns the file of the CA that signed it.
+    pub fn certified(&self, name: &str) -> PathBuf {
+        let path = |file: &str| self.home.join(file);
+        let openssl = |arguments: &[&str]| {
+            let output = Command::new("openssl").args(arguments).current_dir(self.home.path()).output().unwrap();
+            assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        fs::write(path("names"), format!("subjectAltName=DNS:{name}")).unwrap();
+        openssl(&[
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=a CA of the test",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.pem",
+        ]);
+        openssl(&["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=server", "-keyout", "key", "-out", "request"]);
+        openssl(&[
+            "x509",
+            "-req",
+            "-in",
+            "request",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            "names",
+            "-out",
+            "certificate",
+        ]);
+        for (from, to) in [("key", "server.key"), ("certificate", "server.crt")] {
+            let to = path("data").join(to);
+            fs::copy(path(from), &to).unwrap();
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).unwrap();
+            if let Some((uid, gid)) = server_user() {
+                chown(&to, Some(uid), Some(gid)).unwrap();
+            }
+        }
+        self.execute("postgres", "alter system set ssl = on");
+        self.execute("postgres", "select pg_reload_conf()");
+        path("ca.pem")
+    }
+
+    /// Puts a rule before the others of `pg_hba.conf`.
+    pub fn let_in(&self, rule: &str) {
+        let path = self.home.join("data").join("pg_hba.conf");
+        let rules = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{rule}\n{rules}")).unwrap();
+        self.execute("postgres", "select pg_reload_conf()");
     }
 
     /// A superuser's connection to `database`.

@@ -7,7 +7,7 @@ use crate::playbook::document::{
     Asset as AssetEntry, DatabaseCheck, DatabaseDefaults, Document, ExcludedTable as ExcludedTableEntry, Layout,
     Postgres, S3, S3Defaults, Versions,
 };
-use crate::playbook::model::{Asset, AssetKind, BucketSpec, DatabaseSpec, ExcludedTable};
+use crate::playbook::model::{Asset, AssetKind, BucketSpec, DatabaseSpec, ExcludedTable, Server};
 use crate::playbook::names::Line;
 use crate::playbook::problem::{Located, Place, Problem};
 
@@ -52,26 +52,43 @@ impl Validator<'_> {
         let Located { value: asset, place } = entry;
         let tables = self.excluded_tables(asset);
         let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, defaults));
-        let database = asset.postgres.optional();
-        let database = database.and_then(|postgres| self.database(postgres, tables, defaults));
-        match (asset.s3.is_missing(), asset.postgres.is_missing()) {
-            (true, true) => self.not_one(place, "is neither a bucket nor a database"),
-            (false, false) => self.not_one(place, "is a bucket and a database at once"),
-            (false, true) => self.no_tables(asset),
-            (true, false) => {}
+        let (roles, checks) = (self.roles(entry), self.checks(asset));
+        let url = asset.postgres.optional().and_then(|postgres| self.postgres(postgres));
+        let rds = asset.rds.optional().and_then(|rds| self.rds(rds)).map(|rds| Server::Rds(Box::new(rds)));
+        let server = url.or(rds);
+        match (asset.s3.is_missing(), asset.postgres.is_missing(), asset.rds.is_missing()) {
+            (true, true, true) => self.not_one(place, "is neither a bucket nor a database"),
+            (true, false, false) => self.not_one(place, "is two databases at once"),
+            (false, true, true) => self.no_tables(asset),
+            (false, ..) => self.not_one(place, "is a bucket and a database at once"),
+            (true, ..) => {}
         }
+        let database = server.map(|server| DatabaseSpec {
+            server,
+            exclude_tables: tables,
+            verify: defaults.verify.clone(),
+            parallel: defaults.parallel,
+            roles,
+            checks,
+        });
         bucket.map(AssetKind::Objects).or(database.map(AssetKind::Database))
     }
 
     fn not_one(&self, place: &Place, message: &str) {
-        self.problems.add(Problem::at(place, message).hint("write exactly one of `s3` and `postgres`"));
+        self.problems.add(Problem::at(place, message).hint("write exactly one of `s3`, `postgres` and `rds`"));
     }
 
     fn no_tables(&self, asset: &AssetEntry) {
-        if let Some(tables) = asset.exclude_tables.optional() {
-            let problem = Problem::at(&tables.place, "a bucket has no tables to leave out");
-            self.problems.add(problem.hint("remove the key; `exclude_tables` goes with `postgres`"));
-        }
+        let only = |place: Option<&Place>, message: &str, key: &str| {
+            if let Some(place) = place {
+                let hint = format!("remove the key; `{key}` goes with `postgres` and `rds`");
+                self.problems.add(Problem::at(place, message).hint(hint));
+            }
+        };
+        let tables = asset.exclude_tables.optional().map(|list| &list.place);
+        only(tables, "a bucket has no tables to leave out", "exclude_tables");
+        only(asset.roles.optional().map(|roles| &roles.place), "a bucket has no roles", "roles");
+        only(asset.checks.optional().map(|list| &list.place), "a bucket can't be asked questions", "checks");
     }
 
     fn bucket(&self, entry: &Located<S3>, defaults: &Defaults) -> Option<BucketSpec> {
@@ -95,19 +112,9 @@ impl Validator<'_> {
         Some(prefix.value.clone())
     }
 
-    fn database(
-        &self,
-        entry: &Located<Postgres>,
-        exclude_tables: Vec<ExcludedTable>,
-        defaults: &Defaults,
-    ) -> Option<DatabaseSpec> {
+    fn postgres(&self, entry: &Located<Postgres>) -> Option<Server> {
         let url = entry.value.url.required("url", &entry.place, self.problems)?;
-        Some(DatabaseSpec {
-            url: self.reference(url)?,
-            exclude_tables,
-            verify: defaults.verify.clone(),
-            parallel: defaults.parallel,
-        })
+        Some(Server::Url { url: self.reference(url)? })
     }
 
     fn excluded_tables(&self, asset: &AssetEntry) -> Vec<ExcludedTable> {

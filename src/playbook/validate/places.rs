@@ -38,7 +38,7 @@ impl Validator<'_> {
     }
 
     fn endpoints(&self, entry: &EndpointsEntry) -> Endpoints {
-        Endpoints { s3: self.endpoint(&entry.s3), sts: self.endpoint(&entry.sts) }
+        Endpoints { s3: self.endpoint(&entry.s3), rds: self.endpoint(&entry.rds), sts: self.endpoint(&entry.sts) }
     }
 
     /// An address as written, or the one that a reference leads to. It is no secret, so the resolved playbook shows it.

@@ -44,9 +44,16 @@ fn sort(what: String, status: Option<u16>, error: &impl ProvideErrorMetadata) ->
     };
     match (code, status) {
         ("InvalidObjectState", _) => SourceError::Archived { what, class: String::new() },
-        ("SlowDown" | "RequestTimeout" | "InternalError" | "ServiceUnavailable", _) => {
-            SourceError::Transient { what, reason }
-        }
+        (
+            "SlowDown"
+            | "RequestTimeout"
+            | "InternalError"
+            | "ServiceUnavailable"
+            | "Throttling"
+            | "ThrottlingException"
+            | "RequestLimitExceeded",
+            _,
+        ) => SourceError::Transient { what, reason },
         (
             "ExpiredToken"
             | "InvalidToken"

@@ -1,0 +1,23 @@
+//! `walkaway clean`: removes what a run left at the provider.
+
+use super::{args::CleanArgs, console::Console, work};
+use crate::{
+    engine::{self, EngineError},
+    exit_code::ExitCode,
+    finding::printable,
+};
+
+/// Prints a line for everything that was removed.
+pub(super) fn clean(console: &Console, args: &CleanArgs) -> Result<ExitCode, EngineError> {
+    let cleaned = work::block_on(engine::clean(&args.run))??;
+    for resource in &cleaned.removed {
+        console.out.line(&format!("removed {}", printable(resource)));
+    }
+    for (resource, reason) in &cleaned.left {
+        console.screen.line(&format!("{} is still there: {}", printable(resource), printable(reason)));
+    }
+    if cleaned.removed.is_empty() && cleaned.left.is_empty() {
+        console.screen.line("the run left nothing at the provider");
+    }
+    Ok(if cleaned.left.is_empty() { ExitCode::Verified } else { ExitCode::LeftBehind })
+}

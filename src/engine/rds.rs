@@ -1,0 +1,263 @@
+//! A database on RDS or Aurora: the provider is asked what it is and where, then it is carried like any other.
+//!
+//! With a snapshot, the database is first restored to a temporary instance, which a guard removes again.
+
+use std::{future::pending, time::Duration};
+
+use tokio::task::spawn_blocking;
+
+use super::{
+    database::DatabaseWork,
+    guard::{Guard, Guards},
+    stop::Stop,
+    work::Work,
+};
+use crate::{
+    clock::{self, Stopwatch},
+    evidence::result::{AssetResult, RdsResult, TemporaryResult},
+    finding::{Finding, FindingKind},
+    interrupt::Interrupt,
+    pg::{Address, address::Via},
+    playbook::{ProcessEnvironment, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotChoice, SnapshotSpec},
+    source::{
+        aws::Aws,
+        rds::{
+            Endpoint, Login, Password, Place, Rds, RdsFacts,
+            temporary::{self, Owner, Shape, Temporary},
+        },
+    },
+    transfer::error::TransferError,
+};
+
+/// One database on RDS.
+pub(crate) struct RdsWork<'a> {
+    work: Work,
+    spec: &'a RdsSpec,
+    rds: Rds,
+    playbook: String,
+    guards: &'a Guards,
+}
+
+impl<'a> RdsWork<'a> {
+    pub fn new(work: Work, spec: &'a RdsSpec, aws: &Aws, playbook: String, guards: &'a Guards) -> Self {
+        RdsWork { work, spec, rds: Rds::new(aws), playbook, guards }
+    }
+
+    /// Carries the database; `database` makes the work on it at an address.
+    pub async fn carry(self, database: impl FnOnce(Address) -> DatabaseWork) -> Result<AssetResult, Stop> {
+        let facts = self.rds.describe(&place(self.spec)).await?;
+        let record = record(self.spec, &facts);
+        let (mut result, record) = match &self.spec.method {
+            RdsMethodSpec::Live { replica } => {
+                let replica = replica.as_ref().map(ToString::to_string);
+                let endpoint = live_endpoint(&self.rds, &facts, replica.as_deref()).await?;
+                let work = database(self.address(&endpoint)?);
+                let result = spawn_blocking(move || work.carry()).await.map_err(TransferError::from)??;
+                (result, RdsResult { replica, ..record })
+            }
+            RdsMethodSpec::Snapshot(snapshot) => {
+                let (result, temporary) = self.from_snapshot(&facts, snapshot, database).await?;
+                (result, RdsResult { temporary: Some(temporary), ..record })
+            }
+        };
+        if let Some(database) = &mut result.database {
+            database.rds = Some(record);
+        }
+        Ok(result)
+    }
+
+    fn address(&self, endpoint: &Endpoint) -> Result<Address, Stop> {
+        Ok(self.rds.address(endpoint, &login(self.spec)?)?)
+    }
+
+    async fn from_snapshot(
+        &self,
+        facts: &RdsFacts,
+        spec: &SnapshotSpec,
+        database: impl FnOnce(Address) -> DatabaseWork,
+    ) -> Result<(AssetResult, TemporaryResult), Stop> {
+        self.remove_orphans().await?;
+        let (run, asset) = (self.work.run.clone(), self.work.asset.clone());
+        let owner = Owner { run, playbook: self.playbook.clone(), asset };
+        let temporary = Temporary::new(&self.rds, owner);
+        let mut resources = vec![temporary.instance()];
+        if spec.take == SnapshotChoice::New {
+            resources.push(temporary.snapshot());
+        }
+        let instance = temporary.instance().to_string();
+        let guard =
+            Guard::set(self.guards, &self.work.recorder, &self.work.asset, &self.work.run, &temporary, resources)?;
+        let watch = Stopwatch::start();
+        let done = self.read_temporary(&temporary, facts, spec, database).await;
+        let left = guard.release().await;
+        let (mut result, snapshot, waited_ms, read_ms) = done?;
+        let cost = spec.per_hour.for_seconds(watch.elapsed().as_secs());
+        let removed = left.is_empty();
+        result.findings.extend(left.into_iter().map(|(resource, reason)| self.left_behind(resource, reason)));
+        let temporary = TemporaryResult {
+            snapshot: snapshot.0,
+            snapshot_taken: snapshot.1,
+            instance,
+            waited_ms,
+            read_ms,
+            cost: cost.to_string(),
+            cost_ceiling: spec.cost_ceiling.to_string(),
+            removed,
+        };
+        Ok((result, temporary))
+    }
+
+    fn left_behind(&self, resource: impl std::fmt::Display, reason: String) -> Finding {
+        self.work.finding(FindingKind::LeftBehind, resource.to_string(), reason)
+    }
+
+    /// What earlier runs of this playbook left; what belongs to other playbooks may still be in use.
+    async fn remove_orphans(&self) -> Result<(), Stop> {
+        for found in temporary::tagged(&self.rds).await? {
+            if found.playbook != self.playbook {
+                continue;
+            }
+            let (run, asset) = (found.run.clone(), self.work.asset.clone());
+            let owner = Owner { run, playbook: found.playbook.clone(), asset: asset.clone() };
+            let temporary = Temporary::new(&self.rds, owner);
+            temporary.remove(&found.resource, &found.run).await?;
+            let resource = format!("{}, which run {} left", found.resource, found.run);
+            self.work.recorder.fact(&crate::event::Event::CloudRemoved { asset, resource })?;
+        }
+        Ok(())
+    }
+
+    /// The result, the snapshot with its time, and milliseconds of waiting and of reading.
+    async fn read_temporary(
+        &self,
+        temporary: &Temporary,
+        facts: &RdsFacts,
+        spec: &SnapshotSpec,
+        database: impl FnOnce(Address) -> DatabaseWork,
+    ) -> Result<(AssetResult, (String, String), u64, u64), Stop> {
+        let life = Duration::from_secs(spec.cost_ceiling.seconds_at(&spec.per_hour));
+        let watch = Stopwatch::start();
+        let within = spec.available_within.duration().min(life);
+        let snapshot = match spec.take {
+            SnapshotChoice::Newest => newest(facts)?,
+            SnapshotChoice::New => {
+                let taken = temporary.take_snapshot(&facts.id, within, &self.work.interrupt).await;
+                (self.or_interrupted(taken)?, String::new())
+            }
+        };
+        let endpoint = temporary.restore(&snapshot.0, &shape(spec, within), &self.work.interrupt).await;
+        let endpoint = self.or_interrupted(endpoint)?;
+        let waited_ms = watch.elapsed_ms();
+        let mut work = database(self.address(&endpoint)?);
+        let own = Interrupt::default();
+        work.work.interrupt = own.clone();
+        let reading = Stopwatch::start();
+        let ended = self.while_affordable(life.saturating_sub(watch.elapsed()), own, work).await;
+        let result = ended.map_err(|stop| match stop {
+            Stop::Interrupted if !self.work.interrupt.asked() => Stop::Asset {
+                reason: format!("the temporary instance would have cost more than {}", spec.cost_ceiling),
+                hint: Some("raise `cost_ceiling`, or choose a class that reads faster".to_owned()),
+            },
+            stop => stop,
+        })?;
+        Ok((result, snapshot, waited_ms, reading.elapsed_ms()))
+    }
+
+    /// A wait that ended because somebody asked to stop is no failure of the asset.
+    fn or_interrupted<T>(&self, result: Result<T, crate::transfer::error::SourceError>) -> Result<T, Stop> {
+        result.map_err(|error| if self.work.interrupt.asked() { Stop::Interrupted } else { error.into() })
+    }
+
+    /// Runs the work; asks it to stop when somebody asks the run to, or when the money is used up.
+    async fn while_affordable(&self, left: Duration, own: Interrupt, work: DatabaseWork) -> Result<AssetResult, Stop> {
+        let mut working = spawn_blocking(move || work.carry());
+        loop {
+            let asked = own.asked();
+            tokio::select! {
+                done = &mut working => return done.map_err(TransferError::from)?,
+                () = async { if asked { pending().await } else { tokio::time::sleep(left).await } } => own.ask(),
+                () = async { if asked { pending().await } else { self.work.interrupt.wait().await } } => own.ask(),
+            }
+        }
+    }
+}
+
+/// The place in the source's words.
+pub(crate) fn place(spec: &RdsSpec) -> Place {
+    match &spec.place {
+        RdsPlace::Instance(id) => Place::Instance(id.to_string()),
+        RdsPlace::Cluster(id) => Place::Cluster(id.to_string()),
+    }
+}
+
+/// Where a running instance is read: at its own endpoint or at its replica's.
+pub(crate) async fn live_endpoint(rds: &Rds, facts: &RdsFacts, replica: Option<&str>) -> Result<Endpoint, Stop> {
+    Ok(match replica {
+        Some(replica) => rds.replica(facts, replica).await?,
+        None => facts.reached_at()?,
+    })
+}
+
+/// The login in the source's words; the password is looked up now.
+pub(crate) fn login(spec: &RdsSpec) -> Result<Login, Stop> {
+    let stop = |reason: String, hint: Option<String>| Stop::Asset { reason, hint };
+    let login = &spec.login;
+    let password = login.password.as_ref().map(|reference| reference.resolve(&ProcessEnvironment));
+    let password = password.transpose().map_err(|error| stop(error.to_string(), Some(error.hint().to_owned())))?;
+    Ok(Login {
+        database: spec.database.to_string(),
+        user: login.user.to_string(),
+        password: password.map(|secret| Password(secret.expose().to_owned())),
+        ca: spec.ca.clone(),
+        via: spec.via.as_ref().map(|via| Via { host: via.host.to_string(), port: via.port }),
+    })
+}
+
+/// The newest automated snapshot, with its time.
+pub(crate) fn newest(facts: &RdsFacts) -> Result<(String, String), Stop> {
+    let newest = facts.newest_automated().map(|snapshot| (snapshot.id.clone(), snapshot.created.clone()));
+    newest.ok_or_else(|| Stop::Asset {
+        reason: format!("RDS has no automated snapshot of {}", facts.id),
+        hint: Some("write `take: new`, or turn automated backups on".to_owned()),
+    })
+}
+
+fn shape(spec: &SnapshotSpec, available_within: Duration) -> Shape {
+    Shape {
+        class: spec.class.to_string(),
+        subnet_group: spec.subnet_group.to_string(),
+        security_groups: spec.security_groups.iter().map(ToString::to_string).collect(),
+        parameter_group: spec.parameter_group.to_string(),
+        tags: spec.tags.clone(),
+        available_within,
+    }
+}
+
+/// What the provider said, for the result.
+fn record(spec: &RdsSpec, facts: &RdsFacts) -> RdsResult {
+    let newest = facts.snapshots.first().map(|snapshot| snapshot.created.clone());
+    let age = newest.as_ref().and_then(|created| created.parse::<jiff::Timestamp>().ok());
+    let age = age.map(|created| clock::now().as_second() - created.as_second());
+    RdsResult {
+        method: spec.method_word().to_owned(),
+        id: facts.id.clone(),
+        arn: facts.arn.clone(),
+        engine: facts.engine.clone(),
+        engine_version: facts.engine_version.clone(),
+        class: facts.class.clone(),
+        storage_gib: facts.storage_gib,
+        encrypted: facts.encrypted,
+        kms_key: facts.kms_key.clone(),
+        ca: facts.ca.clone(),
+        parameter_groups: facts.parameter_groups.clone(),
+        retention_days: facts.retention_days,
+        iam: facts.iam,
+        multi_az: facts.multi_az,
+        public: facts.public,
+        snapshots: facts.snapshots.len() as u64,
+        newest_snapshot: newest,
+        newest_snapshot_age_s: age.and_then(|seconds| u64::try_from(seconds).ok()),
+        replica: None,
+        temporary: None,
+    }
+}

@@ -1,0 +1,80 @@
+//! A database's catalog in a form that two servers can be compared by: every object of a class, with its definition.
+//!
+//! | file | what it reads |
+//! |---|---|
+//! | `facts` | version, encoding, locale, and what is not carried |
+//! | `tables` | the tables that hold rows, the sequences, and what this login can't read |
+//! | `relations`, `routines`, `types`, `extras` | the definitions, one query per class |
+//! | `rights` | roles, owners, grants and settings, which are compared only where they are carried |
+//!
+//! Left out: objects of the system, of extensions, and temporary ones.
+
+use std::collections::BTreeMap;
+
+use postgres::GenericClient;
+
+use super::error::PgError;
+
+mod extras;
+mod facts;
+mod relations;
+pub mod rights;
+mod routines;
+mod tables;
+mod types;
+
+pub use facts::{DatabaseFacts, facts};
+pub use tables::{SequenceState, sequences, tables, unreadable};
+
+/// Class and identity of a catalog object, and how it is defined.
+pub type Catalog = BTreeMap<CatalogKey, String>;
+
+/// What identifies an object: `("index", "public.orders_pkey")`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CatalogKey {
+    /// The class, in words.
+    pub class: String,
+    /// The object, qualified.
+    pub name: String,
+}
+
+/// One class of objects: its name in words, and a query that returns a qualified name and a definition, both text.
+type Class = (&'static str, String);
+
+/// Namespaces that belong to users: neither the system's nor temporary.
+const USERS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
+/// Where the numbers of users' objects begin (PostgreSQL sources, `FirstNormalObjectId`).
+const FIRST_OWN: u32 = 16_384;
+
+fn not_of_extension(catalog: &str, oid: &str) -> String {
+    format!(
+        "NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass \
+         AND e.objid = {oid} AND e.deptype = 'e')"
+    )
+}
+
+/// The schema `n` of an object `o` of this catalog, neither the system's nor an extension's.
+fn own(catalog: &str, namespace: &str) -> String {
+    let free = not_of_extension(catalog, "o.oid");
+    format!("JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace} AND {USERS} AND {free}")
+}
+
+/// Objects `o` without a schema: users', and no extension's.
+fn without_schema(catalog: &str) -> String {
+    format!("o.oid >= {FIRST_OWN} AND {}", not_of_extension(catalog, "o.oid"))
+}
+
+/// Every object of the compared classes with its definition, as the server spells it with an empty search_path.
+pub fn definitions(client: &mut impl GenericClient) -> Result<Catalog, PgError> {
+    let mut catalog = Catalog::new();
+    let classes = [relations::classes(), routines::classes(), types::classes(), extras::classes()];
+    for (class, sql) in classes.into_iter().flatten() {
+        let failed = |error| PgError::statement(format!("reading the catalog ({class})"), &error);
+        for row in client.query(&sql, &[]).map_err(failed)? {
+            let name: String = row.try_get(0).map_err(failed)?;
+            let definition: Option<String> = row.try_get(1).map_err(failed)?;
+            catalog.insert(CatalogKey { class: class.to_owned(), name }, definition.unwrap_or_default());
+        }
+    }
+    Ok(catalog)
+}

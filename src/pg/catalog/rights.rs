@@ -1,0 +1,428 @@
+//! Roles, memberships, owners, grants and default privileges: who may do what in a database.
+//!
+//! Grants are read as they work: where an object has no list of its own, the server's default stands for it. Roles that
+//! the server brings along (`pg_…`) are taken for granted. Passwords can't be read by anybody but a superuser, and
+//! nothing here tries to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postgres::{GenericClient, Row};
+
+use super::{Catalog, CatalogKey, FIRST_OWN, USERS, not_of_extension};
+use crate::pg::error::PgError;
+
+/// Everything about rights in one database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights {
+    /// Roles that this database has to do with, and those that they belong to or that belong to them.
+    pub roles: BTreeMap<String, Role>,
+    /// Who belongs to which role.
+    pub memberships: BTreeSet<Membership>,
+    /// Owners and grants of every object.
+    pub objects: BTreeMap<Object, Held>,
+    /// What future objects get.
+    pub defaults: BTreeMap<Defaults, BTreeSet<Grant>>,
+}
+
+/// What a role may do by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Gets the rights of the roles that it belongs to without asking.
+    pub inherits: bool,
+    /// May log in.
+    pub logs_in: bool,
+    /// May make databases.
+    pub makes_databases: bool,
+    /// May make roles.
+    pub makes_roles: bool,
+    /// Reads past row level security.
+    pub bypasses_rls: bool,
+    /// May do everything; not carried.
+    pub superuser: bool,
+    /// May replicate; not carried.
+    pub replicates: bool,
+    /// Connections at once; −1 is any number.
+    pub connections_max: i32,
+    /// When its password ends.
+    pub valid_until: Option<String>,
+}
+
+/// One role's place in another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Membership {
+    /// The role that is belonged to.
+    pub role: String,
+    /// Who belongs to it.
+    pub member: String,
+    /// Whether the member may let others in.
+    pub admin: bool,
+}
+
+/// An object as `pg_identify_object` names it: `("table", "public.orders")`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Object {
+    /// The kind, in the server's words.
+    pub kind: String,
+    /// The name, quoted where needed.
+    pub identity: String,
+}
+
+/// Whose an object is and who else may use it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// The owner.
+    pub owner: String,
+    /// Whether the owner follows from another object's, as that of a serial column's sequence does.
+    pub follows: bool,
+    /// What is granted, the owner's own rights included.
+    pub grants: BTreeSet<Grant>,
+}
+
+/// One right that somebody gave to somebody.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Grant {
+    /// Whether the grantee may pass it on; those who may come first, so that what hangs on them can follow.
+    pub fixed: bool,
+    /// Who gave it.
+    pub grantor: String,
+    /// Who has it; none is everybody.
+    pub grantee: Option<String>,
+    /// `SELECT`, `USAGE`, …
+    pub privilege: String,
+    /// Only this column.
+    pub column: Option<String>,
+}
+
+/// Whose future objects, of which kind, in which schema.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Defaults {
+    /// Who makes the objects.
+    pub role: String,
+    /// The schema; none is every schema.
+    pub schema: Option<String>,
+    /// `r`, `S`, `f`, `T` or `n` (PostgreSQL documentation, `pg_default_acl`).
+    pub kind: String,
+}
+
+/// Roles that a provider brings along and that exist nowhere else.
+const PROVIDERS: [&str; 4] = ["rds", "azure", "cloudsql", "alloydb"];
+
+/// Whether a role belongs to the server itself.
+pub fn is_predefined(role: &str) -> bool {
+    role.starts_with("pg_")
+}
+
+/// Whether a role belongs to the provider's service and can't be carried elsewhere.
+pub fn is_providers(role: &str) -> bool {
+    let named = |prefix: &&str| role.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
+    role == "rdsadmin" || role == "rdsrepladmin" || role == "rdstopmgr" || PROVIDERS.iter().any(|prefix| named(&prefix))
+}
+
+/// Owners of every catalog, and where they stand in it: catalog, owner, list of rights, kind for `acldefault`, condition.
+const OWNED: [(&str, &str, &str, &str, &str); 7] = [
+    ("pg_proc", "proowner", "proacl", "'f'", "pronamespace"),
+    ("pg_type", "typowner", "typacl", "'T'", "typnamespace"),
+    ("pg_namespace", "nspowner", "nspacl", "'n'", ""),
+    ("pg_language", "lanowner", "lanacl", "'l'", ""),
+    ("pg_foreign_data_wrapper", "fdwowner", "fdwacl", "'F'", ""),
+    ("pg_foreign_server", "srvowner", "srvacl", "'S'", ""),
+    ("pg_largeobject_metadata", "lomowner", "lomacl", "'L'", ""),
+];
+/// Objects that have an owner and no list of rights.
+const ONLY_OWNED: [(&str, &str, &str); 9] = [
+    ("pg_operator", "oprowner", "oprnamespace"),
+    ("pg_opclass", "opcowner", "opcnamespace"),
+    ("pg_opfamily", "opfowner", "opfnamespace"),
+    ("pg_collation", "collowner", "collnamespace"),
+    ("pg_conversion", "conowner", "connamespace"),
+    ("pg_ts_dict", "dictowner", "dictnamespace"),
+    ("pg_ts_config", "cfgowner", "cfgnamespace"),
+    ("pg_statistic_ext", "stxowner", "stxnamespace"),
+    ("pg_publication", "pubowner", ""),
+];
+
+/// `objects (classid, objid, owner, acl, follows)`.
+fn objects_sql() -> String {
+    let regclass = |catalog: &str| format!("'pg_catalog.{catalog}'::pg_catalog.regclass");
+    let relation = format!(
+        "SELECT {class}::oid AS classid, o.oid AS objid, o.relowner AS owner, coalesce(o.relacl, pg_catalog.acldefault(\
+         CASE WHEN o.relkind = 'S' THEN 's' ELSE 'r' END::\"char\", o.relowner)) AS acl, \
+         EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = {class} AND d.objid = o.oid \
+         AND d.refclassid = {class} AND d.deptype IN ('a', 'i') AND o.relkind = 'S') AS follows \
+         FROM pg_catalog.pg_class o JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace \
+         WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND o.relpersistence <> 't' AND {USERS} AND {free}",
+        class = regclass("pg_class"),
+        free = not_of_extension("pg_class", "o.oid")
+    );
+    let with_rights = OWNED.iter().map(|(catalog, owner, acl, kind, namespace)| {
+        let acl = format!("coalesce(o.{acl}, pg_catalog.acldefault({kind}, o.{owner}))");
+        part(catalog, owner, &acl, namespace)
+    });
+    let only_owned =
+        ONLY_OWNED.iter().map(|(catalog, owner, namespace)| part(catalog, owner, "NULL::aclitem[]", namespace));
+    std::iter::once(relation).chain(with_rights).chain(only_owned).collect::<Vec<_>>().join(" UNION ALL ")
+}
+
+fn part(catalog: &str, owner: &str, acl: &str, namespace: &str) -> String {
+    let is_own = match (catalog, namespace) {
+        ("pg_namespace", _) => USERS.replace("n.nspname", "o.nspname"),
+        ("pg_type", _) => format!(
+            "{USERS} AND o.typtype IN ('b', 'c', 'd', 'e', 'r') AND NOT EXISTS (SELECT FROM pg_catalog.pg_class r \
+             WHERE r.oid = o.typrelid AND r.relkind <> 'c') AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e \
+             WHERE e.typarray = o.oid)"
+        ),
+        (_, "") => format!("o.oid >= {FIRST_OWN}"),
+        _ => USERS.to_owned(),
+    };
+    let join = match namespace {
+        "" => String::new(),
+        namespace => format!("JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace}"),
+    };
+    let free = not_of_extension(if catalog == "pg_largeobject_metadata" { "pg_largeobject" } else { catalog }, "o.oid");
+    let class = if catalog == "pg_largeobject_metadata" { "pg_largeobject" } else { catalog };
+    format!(
+        "SELECT 'pg_catalog.{class}'::pg_catalog.regclass::oid, o.oid, o.{owner}, {acl}, false \
+         FROM pg_catalog.{catalog} o {join} WHERE {is_own} AND {free}"
+    )
+}
+
+/// Reads all of it. Everything here is open to every role.
+pub fn rights(client: &mut impl GenericClient) -> Result<Rights, PgError> {
+    let failed = |error| PgError::statement("reading roles, owners and grants", &error);
+    let mut rights = Rights { objects: held(client).map_err(failed)?, ..Rights::default() };
+    rights.defaults = defaults(client).map_err(failed)?;
+    let all = roles(client).map_err(failed)?;
+    let belongs = memberships(client).map_err(failed)?;
+    let involved = involved(&rights, &belongs, named(client).map_err(failed)?);
+    rights.roles = all.into_iter().filter(|(name, _)| involved.contains(name)).collect();
+    rights.memberships = belongs.into_iter().filter(|one| involved.contains(&one.member)).collect();
+    Ok(rights)
+}
+
+fn held(client: &mut impl GenericClient) -> Result<BTreeMap<Object, Held>, postgres::Error> {
+    let objects = objects_sql();
+    let sql = format!(
+        "SELECT i.type, i.identity, pg_catalog.pg_get_userbyid(o.owner)::text, o.follows FROM ({objects}) o, \
+         LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i WHERE i.identity IS NOT NULL"
+    );
+    let mut held = BTreeMap::new();
+    for row in client.query(&sql, &[])? {
+        let grants = BTreeSet::new();
+        held.insert(object(&row)?, Held { owner: row.try_get(2)?, follows: row.try_get(3)?, grants });
+    }
+    let of_columns = format!(
+        "SELECT i.type, i.identity, a.attname::text, {GRANT} FROM ({objects}) o \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = o.objid \
+         AND o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND a.attacl IS NOT NULL AND NOT a.attisdropped, \
+         LATERAL pg_catalog.aclexplode(a.attacl) g, \
+         LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i"
+    );
+    let whole = format!(
+        "SELECT i.type, i.identity, NULL::text, {GRANT} FROM ({objects}) o, \
+         LATERAL pg_catalog.aclexplode(o.acl) g, LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i"
+    );
+    for sql in [whole, of_columns] {
+        for row in client.query(&sql, &[])? {
+            let grant = grant(&row, row.try_get(2)?)?;
+            // Owners have it by themselves from version 17 on, and nobody knows of it before.
+            let by_itself = |held: &Held| grant.privilege == "MAINTAIN" && grant.grantee.as_ref() == Some(&held.owner);
+            match held.get_mut(&object(&row)?) {
+                Some(held) if !by_itself(held) => drop(held.grants.insert(grant)),
+                _ => {}
+            }
+        }
+    }
+    let database = database(client)?;
+    held.insert(Object { kind: "database".to_owned(), identity: String::new() }, database);
+    Ok(held)
+}
+
+/// Grantor, grantee, privilege, grantable, of an exploded list `g`, from the fourth column on.
+const GRANT: &str = "pg_catalog.pg_get_userbyid(g.grantor)::text, \
+                     CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee)::text END, \
+                     g.privilege_type, g.is_grantable";
+
+fn object(row: &Row) -> Result<Object, postgres::Error> {
+    Ok(Object { kind: row.try_get(0)?, identity: row.try_get(1)? })
+}
+
+fn grant(row: &Row, column: Option<String>) -> Result<Grant, postgres::Error> {
+    let passes_on: bool = row.try_get(6)?;
+    Ok(Grant {
+        fixed: !passes_on,
+        grantor: row.try_get(3)?,
+        grantee: row.try_get(4)?,
+        privilege: row.try_get(5)?,
+        column,
+    })
+}
+
+fn database(client: &mut impl GenericClient) -> Result<Held, postgres::Error> {
+    let owner = "SELECT pg_catalog.pg_get_userbyid(datdba)::text FROM pg_catalog.pg_database \
+                 WHERE datname = current_database()";
+    let mut held = Held { owner: client.query_one(owner, &[])?.try_get(0)?, ..Held::default() };
+    let sql = format!(
+        "SELECT NULL::text, NULL::text, NULL::text, {GRANT} FROM pg_catalog.pg_database d, LATERAL \
+         pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba))) g \
+         WHERE d.datname = current_database()"
+    );
+    for row in client.query(&sql, &[])? {
+        held.grants.insert(grant(&row, None)?);
+    }
+    Ok(held)
+}
+
+fn defaults(client: &mut impl GenericClient) -> Result<BTreeMap<Defaults, BTreeSet<Grant>>, postgres::Error> {
+    let sql = format!(
+        "SELECT pg_catalog.pg_get_userbyid(d.defaclrole)::text, n.nspname::text, d.defaclobjtype::text, {GRANT} \
+         FROM pg_catalog.pg_default_acl d LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace \
+         LEFT JOIN LATERAL pg_catalog.aclexplode(d.defaclacl) g ON true"
+    );
+    let mut defaults: BTreeMap<Defaults, BTreeSet<Grant>> = BTreeMap::new();
+    for row in client.query(&sql, &[])? {
+        let key = Defaults { role: row.try_get(0)?, schema: row.try_get(1)?, kind: row.try_get(2)? };
+        let grants = defaults.entry(key).or_default();
+        if row.try_get::<_, Option<String>>(5)?.is_some() {
+            grants.insert(grant(&row, None)?);
+        }
+    }
+    Ok(defaults)
+}
+
+fn roles(client: &mut impl GenericClient) -> Result<BTreeMap<String, Role>, postgres::Error> {
+    let sql = "SELECT rolname::text, rolinherit, rolcanlogin, rolcreatedb, rolcreaterole, rolbypassrls, rolsuper, \
+               rolreplication, rolconnlimit, rolvaliduntil::text FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'";
+    let role = |row: &Row| -> Result<(String, Role), postgres::Error> {
+        let role = Role {
+            inherits: row.try_get(1)?,
+            logs_in: row.try_get(2)?,
+            makes_databases: row.try_get(3)?,
+            makes_roles: row.try_get(4)?,
+            bypasses_rls: row.try_get(5)?,
+            superuser: row.try_get(6)?,
+            replicates: row.try_get(7)?,
+            connections_max: row.try_get(8)?,
+            valid_until: row.try_get(9)?,
+        };
+        Ok((row.try_get(0)?, role))
+    };
+    client.query(sql, &[])?.iter().map(role).collect()
+}
+
+fn memberships(client: &mut impl GenericClient) -> Result<Vec<Membership>, postgres::Error> {
+    let sql = "SELECT pg_catalog.pg_get_userbyid(roleid)::text, pg_catalog.pg_get_userbyid(member)::text, \
+               bool_or(admin_option) FROM pg_catalog.pg_auth_members GROUP BY 1, 2";
+    let membership =
+        |row: &Row| Ok(Membership { role: row.try_get(0)?, member: row.try_get(1)?, admin: row.try_get(2)? });
+    client.query(sql, &[])?.iter().map(membership).collect()
+}
+
+/// Roles that this database mentions elsewhere: in policies and in settings of its own.
+fn named(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
+    let sql = "SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE EXISTS (SELECT FROM pg_catalog.pg_policy p \
+               WHERE r.oid = ANY (p.polroles)) OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s \
+               WHERE s.setrole = r.oid AND s.setdatabase = \
+               (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()))";
+    client.query(sql, &[])?.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Whoever owns or is granted something, and everybody tied to them by membership.
+fn involved(rights: &Rights, memberships: &[Membership], named: Vec<String>) -> BTreeSet<String> {
+    let grants = rights.objects.values().flat_map(|held| &held.grants).chain(rights.defaults.values().flatten());
+    let mut involved: BTreeSet<String> = named.into_iter().collect();
+    involved.extend(grants.flat_map(|grant| [Some(grant.grantor.clone()), grant.grantee.clone()]).flatten());
+    involved.extend(rights.objects.values().map(|held| held.owner.clone()));
+    involved.extend(rights.defaults.keys().map(|defaults| defaults.role.clone()));
+    loop {
+        let tied = memberships.iter().filter(|one| involved.contains(&one.role) != involved.contains(&one.member));
+        // A role of the server's own ties everybody to everybody; who is in it matters, who else is in it doesn't.
+        let servers = |role: &str| is_predefined(role) || is_providers(role);
+        let tied = tied.filter(|one| involved.contains(&one.member) || !servers(&one.role));
+        let more: BTreeSet<_> = tied.flat_map(|one| [one.role.clone(), one.member.clone()]).collect();
+        let before = involved.len();
+        involved.extend(more);
+        if involved.len() == before {
+            return involved;
+        }
+    }
+}
+
+impl Rights {
+    /// The rights as catalog objects, with every role under the name that it has on the target. What belongs to a role
+    /// that isn't there is left out.
+    pub fn as_catalog(&self, name: &dyn Fn(&str) -> Option<String>) -> Catalog {
+        let mut catalog = Catalog::new();
+        let mut put = |class: &str, name: String, definition: String| {
+            catalog.insert(CatalogKey { class: class.to_owned(), name }, definition);
+        };
+        for (role, attributes) in &self.roles {
+            if let Some(role) = name(role) {
+                put("role", role, attributes.carried());
+            }
+        }
+        for Membership { role, member, admin } in &self.memberships {
+            if let (Some(role), Some(member)) = (name(role), name(member)) {
+                put("membership", format!("{member} in {role}"), if *admin { "admin" } else { "" }.to_owned());
+            }
+        }
+        for (object, held) in &self.objects {
+            let title = object.to_string();
+            if object.kind != "database"
+                && let Some(owner) = name(&held.owner)
+            {
+                put("owner", title.clone(), owner);
+            }
+            for grant in &held.grants {
+                if let Some((title, grantor)) = grant.under(&title, name) {
+                    put("grant", title, grantor);
+                }
+            }
+        }
+        for (defaults, grants) in &self.defaults {
+            let Some(role) = name(&defaults.role) else { continue };
+            let place = defaults.schema.as_deref().unwrap_or("every schema");
+            for grant in grants {
+                let title = format!("{role} in {place}, {}", defaults.kind);
+                if let Some((title, grantor)) = grant.under(&title, name) {
+                    put("default privilege", title, grantor);
+                }
+            }
+        }
+        catalog
+    }
+}
+
+impl std::fmt::Display for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.identity)
+    }
+}
+
+impl Role {
+    /// The attributes that are carried, as one text.
+    fn carried(&self) -> String {
+        let valid_until = self.valid_until.as_deref().unwrap_or("ever");
+        format!(
+            "inherits {} logs in {} makes databases {} makes roles {} bypasses rls {} connections {} until {valid_until}",
+            self.inherits,
+            self.logs_in,
+            self.makes_databases,
+            self.makes_roles,
+            self.bypasses_rls,
+            self.connections_max
+        )
+    }
+}
+
+impl Grant {
+    fn under(&self, title: &str, name: &dyn Fn(&str) -> Option<String>) -> Option<(String, String)> {
+        let grantee = match &self.grantee {
+            None => "everybody".to_owned(),
+            Some(grantee) => format!("role {}", name(grantee)?),
+        };
+        let grantor = name(&self.grantor)?;
+        let column = self.column.as_ref().map(|column| format!(" ({column})")).unwrap_or_default();
+        let passes_on = if self.fixed { "" } else { " with grant option" };
+        Some((format!("{} on {title}{column} to {grantee} by {grantor}", self.privilege), passes_on.to_owned()))
+    }
+}

@@ -1,0 +1,89 @@
+//! The tables that hold rows, the sequences and where they stand, and what this login can't read whole.
+
+use postgres::GenericClient;
+
+use super::{USERS, not_of_extension};
+use crate::pg::{
+    error::PgError,
+    name::{RelationName, Table},
+};
+
+/// A sequence and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SequenceState {
+    /// Its name.
+    pub name: RelationName,
+    /// The last value handed out, or the one to be handed out first.
+    pub last_value: i64,
+    /// Whether `last_value` was handed out.
+    pub is_called: bool,
+}
+
+/// Every table that holds rows of its own: plain tables, partitions, children; not partitioned parents.
+pub fn tables(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {
+    let failed = |error| PgError::statement("listing the tables", &error);
+    let sql = format!(
+        "SELECT n.nspname::text, c.relname::text, c.reltuples::float8, pg_catalog.pg_table_size(c.oid), \
+         coalesce(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attnum > 0), '{{}}') \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         LEFT JOIN pg_catalog.pg_attribute a \
+         ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
+         WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {USERS} AND {} \
+         GROUP BY c.oid, n.nspname, c.relname, c.reltuples ORDER BY 4 DESC, 1, 2",
+        not_of_extension("pg_class", "c.oid")
+    );
+    let rows = client.query(&sql, &[]).map_err(failed)?;
+    rows.iter().map(|row| table(row).map_err(failed)).collect()
+}
+
+fn table(row: &postgres::Row) -> Result<Table, postgres::Error> {
+    let estimate: f64 = row.try_get(2)?;
+    let bytes: i64 = row.try_get(3)?;
+    Ok(Table {
+        name: RelationName { schema: row.try_get(0)?, name: row.try_get(1)? },
+        columns: row.try_get(4)?,
+        rows_estimate: (estimate >= 0.0).then_some(estimate as u64),
+        bytes_on_disk: bytes.unsigned_abs(),
+    })
+}
+
+/// Tables that this login can't read whole: no SELECT, or row level security would hide rows.
+pub fn unreadable(client: &mut impl GenericClient) -> Result<Vec<RelationName>, PgError> {
+    let failed = |error| PgError::statement("asking for the rights on the tables", &error);
+    let sql = format!(
+        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p', 'm', 'S') AND c.relpersistence <> 't' AND {USERS} \
+         AND (NOT (has_schema_privilege(n.oid, 'USAGE') AND CASE c.relkind WHEN 'S' \
+         THEN has_sequence_privilege(c.oid, 'SELECT') ELSE has_table_privilege(c.oid, 'SELECT') END) \
+         OR (c.relrowsecurity AND NOT (SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles \
+         WHERE rolname = current_user) AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE')))) \
+         ORDER BY 1, 2"
+    );
+    let rows = client.query(&sql, &[]).map_err(failed)?;
+    rows.iter().map(|row| relation(row).map_err(failed)).collect()
+}
+
+fn relation(row: &postgres::Row) -> Result<RelationName, postgres::Error> {
+    Ok(RelationName { schema: row.try_get(0)?, name: row.try_get(1)? })
+}
+
+/// Every sequence and where it stands. Sequences don't obey snapshots (PostgreSQL documentation, "Sequence
+/// Manipulation Functions"): what is read is at or after the snapshot.
+pub fn sequences(client: &mut impl GenericClient) -> Result<Vec<SequenceState>, PgError> {
+    let failed = |error| PgError::statement("reading the sequences", &error);
+    let sql = format!(
+        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND {USERS} AND {} ORDER BY 1, 2",
+        not_of_extension("pg_class", "c.oid")
+    );
+    let rows = client.query(&sql, &[]).map_err(failed)?;
+    let names: Vec<_> = rows.iter().map(relation).collect::<Result<_, _>>().map_err(failed)?;
+    names.into_iter().map(|name| state(client, name).map_err(failed)).collect()
+}
+
+fn state(client: &mut impl GenericClient, name: RelationName) -> Result<SequenceState, postgres::Error> {
+    let row = client.query_one(&format!("SELECT last_value, is_called FROM {}", name.to_sql()), &[])?;
+    Ok(SequenceState { name, last_value: row.try_get(0)?, is_called: row.try_get(1)? })
+}

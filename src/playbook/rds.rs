@@ -1,0 +1,139 @@
+//! A database on RDS or Aurora as the playbook has it: where it is, how it is reached, and what a temporary instance of
+//! it is like.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
+
+use super::document::SnapshotChoice;
+use super::names::{Line, RdsId};
+use super::quantity::{Money, Period};
+use super::reference::Reference;
+
+/// A database on RDS or Aurora.
+#[derive(Debug, Clone, Serialize)]
+pub struct RdsSpec {
+    /// The instance or cluster.
+    #[serde(flatten)]
+    pub place: RdsPlace,
+    /// The database on it.
+    pub database: Line,
+    /// Who logs in.
+    pub login: RdsLogin,
+    /// CA certificates that replace those that walkaway brings along.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "path_text")]
+    pub ca: Option<PathBuf>,
+    /// Where to connect instead of the endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<ViaSpec>,
+    /// How the data is reached.
+    pub method: RdsMethodSpec,
+}
+
+/// An instance or a cluster, by its identifier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RdsPlace {
+    /// An instance.
+    Instance(RdsId),
+    /// An Aurora cluster.
+    Cluster(RdsId),
+}
+
+/// Who logs in, and by what.
+#[derive(Debug, Clone, Serialize)]
+pub struct RdsLogin {
+    /// The role.
+    pub user: Line,
+    /// Leads to its password; none means tokens of IAM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<Reference>,
+}
+
+/// Where a tunnel begins.
+#[derive(Debug, Clone, Serialize)]
+pub struct ViaSpec {
+    /// A host name or an address.
+    pub host: Line,
+    /// The port.
+    pub port: u16,
+}
+
+/// How the data is reached.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RdsMethodSpec {
+    /// From the running instance, or from this replica of it.
+    Live {
+        /// The replica.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        replica: Option<RdsId>,
+    },
+    /// From a temporary instance.
+    Snapshot(SnapshotSpec),
+}
+
+/// A snapshot and the temporary instance that it is restored to.
+#[derive(Debug, Clone, Serialize)]
+pub struct SnapshotSpec {
+    /// Which snapshot.
+    pub take: SnapshotChoice,
+    /// The instance's class.
+    pub class: Line,
+    /// Its subnet group.
+    pub subnet_group: Line,
+    /// Its security groups; at least one.
+    pub security_groups: Vec<Line>,
+    /// Its parameter group.
+    pub parameter_group: Line,
+    /// Tags beside walkaway's own.
+    pub tags: Vec<(String, String)>,
+    /// What an hour costs.
+    pub per_hour: Money,
+    /// What all of it may cost, in the same currency.
+    pub cost_ceiling: Money,
+    /// How long it may take to become available.
+    pub available_within: Period,
+}
+
+impl RdsSpec {
+    /// Whether carrying this database makes something at the provider, which has to be confirmed.
+    #[must_use]
+    pub fn makes_resources(&self) -> bool {
+        matches!(self.method, RdsMethodSpec::Snapshot(_))
+    }
+
+    /// The word of the method.
+    #[must_use]
+    pub fn method_word(&self) -> &'static str {
+        match self.method {
+            RdsMethodSpec::Live { .. } => "live",
+            RdsMethodSpec::Snapshot(_) => "snapshot",
+        }
+    }
+}
+
+impl RdsPlace {
+    /// The identifier.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Instance(id) | Self::Cluster(id) => id.as_str(),
+        }
+    }
+}
+
+/// `rds:ledger-prod/ledger`.
+impl fmt::Display for RdsSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rds:{}/{}", self.place.id(), self.database)
+    }
+}
+
+fn path_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => serializer.serialize_str(&path.to_string_lossy()),
+        None => serializer.serialize_none(),
+    }
+}

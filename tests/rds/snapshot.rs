@@ -1,0 +1,100 @@
+//! Restoring a snapshot to a temporary instance, and removing that again.
+
+use std::{process::Stdio, time::Duration};
+
+use crate::account::{ACCOUNT, Account, INSTANCE};
+use crate::support::drill::wait_until;
+
+fn keys(account: &Account, more: &str) -> String {
+    format!(
+        "password: \"env:LEDGER_PASSWORD\", ca: \"{}\", {}, method: snapshot, snapshot: {{class: db.t3.small, \
+         subnet_group: exit, security_groups: [sg-0123456789abcdef0], parameter_group: default.postgres15, \
+         per_hour: 0.10 USD, {more}}}",
+        account.ca.display(),
+        account.via()
+    )
+}
+
+fn account() -> Account {
+    let account = Account::new();
+    account.make_network();
+    account
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_snapshot_is_restored_read_and_removed() {
+    let account = account();
+    account.make_tagged("bystander", &[("walkaway:run", "another"), ("walkaway:playbook", "ledger-drill")]);
+    account.make_tagged("walkaway-of-another", &[("walkaway:run", "x"), ("walkaway:playbook", "another-drill")]);
+    account.make_tagged("walkaway-orphan", &[("walkaway:run", "y"), ("walkaway:playbook", "ledger-drill")]);
+    let playbook = account.playbook(&keys(&account, "cost_ceiling: 5 USD"), "");
+
+    account.run(&playbook, &[]).assert_code(2).assert_says(&["costs money", &format!("--confirm {ACCOUNT}")]);
+    account.run(&playbook, &["--confirm", "000000000000"]).assert_code(2).assert_says(&["000000000000"]);
+
+    let ran = account.run(&playbook, &["--confirm", ACCOUNT]);
+    ran.assert_code(0).assert_says(&["making RDS instance walkaway-", "removed RDS instance walkaway-"]);
+    ran.assert_says(&["walkaway-orphan, which run y left"]);
+    let temporary = &ran.database()["rds"]["temporary"];
+    assert_eq!((&temporary["removed"], &temporary["cost_ceiling"]), (&true.into(), &"5.00 USD".into()));
+    assert!(temporary["snapshot"].as_str().unwrap().starts_with(&format!("rds:{INSTANCE}")), "{temporary}");
+    // By its name or by its tag, none of these is this playbook's.
+    assert_eq!(account.instances(), ["bystander", INSTANCE, "walkaway-of-another"]);
+    assert!(account.own_snapshots().is_empty());
+
+    let ran =
+        account.run(&account.playbook(&keys(&account, "take: new, cost_ceiling: 5 USD"), ""), &["--confirm", ACCOUNT]);
+    ran.assert_code(0).assert_says(&["removed RDS snapshot walkaway-"]);
+    assert!(account.own_snapshots().is_empty());
+    assert_eq!(account.instances().len(), 3);
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn an_error_an_interruption_and_an_empty_purse_leave_nothing() {
+    let account = account();
+    let playbook = account.playbook(&keys(&account, "cost_ceiling: 5 USD"), "");
+    // The provider's endpoint leads to a server that does not know the password.
+    account.server.execute("postgres", "alter role reader password 'another'");
+    let ran = account.run(&playbook, &["--confirm", ACCOUNT]);
+    ran.assert_code(2).assert_says(&["password authentication failed", "removed RDS instance"]);
+    assert_eq!(account.instances(), [INSTANCE]);
+    account.server.execute("postgres", &format!("alter role reader password '{}'", crate::account::PASSWORD));
+
+    // While a table is locked the run waits; the money is used up before the lock is given back.
+    let mut client = account.server.client("ledger");
+    let mut lock = client.transaction().unwrap();
+    lock.batch_execute("lock table entries in access exclusive mode").unwrap();
+    let poor = account.playbook(&keys(&account, "cost_ceiling: 0.000100 USD"), "");
+    let ran = account.run(&poor, &["--confirm", ACCOUNT]);
+    lock.rollback().unwrap();
+    ran.assert_code(2).assert_says(&["removed RDS instance", "cost"]);
+    assert_eq!(account.instances(), [INSTANCE]);
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn what_a_killed_run_left_is_cleaned_and_nothing_else() {
+    let account = account();
+    account.make_tagged("walkaway-of-another", &[("walkaway:run", "x"), ("walkaway:playbook", "another-drill")]);
+    account.write(&account.playbook(&keys(&account, "take: new, cost_ceiling: 5 USD"), ""));
+    let mut client = account.server.client("ledger");
+    let mut lock = client.transaction().unwrap();
+    lock.batch_execute("lock table entries in access exclusive mode").unwrap();
+    let mut command = account.command(&["run", "drill.yaml", "--confirm", ACCOUNT]);
+    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until(|| account.instances().len() == 3);
+    std::thread::sleep(Duration::from_millis(300));
+    running.kill().unwrap();
+    running.wait().unwrap();
+    lock.rollback().unwrap();
+    assert_eq!((account.instances().len(), account.own_snapshots().len()), (3, 1));
+    let bundle = std::fs::read_dir(account.home.join("evidence")).unwrap().next().unwrap().unwrap().path();
+    let cleaned = account.walkaway(&["clean", bundle.to_str().unwrap()]);
+    cleaned.assert_code(0);
+    assert_eq!(cleaned.stdout.lines().count(), 2, "{}", cleaned.stdout);
+    assert_eq!(account.instances(), [INSTANCE, "walkaway-of-another"]);
+    assert!(account.own_snapshots().is_empty());
+    account.walkaway(&["clean", bundle.to_str().unwrap()]).assert_code(0).assert_says(&["left nothing"]);
+}
