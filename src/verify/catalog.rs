@@ -11,9 +11,15 @@ use crate::{
 pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog) -> Comparison {
     let mut comparison = Comparison::new("catalog");
     for (object, definition) in source {
-        comparison.compared(difference(asset, object, definition, target.get(object)));
+        match target.get(object) {
+            found if is_of_the_machine(object) => {
+                comparison.findings.extend(found.and_then(|found| deviation(asset, object, definition, found)));
+            }
+            found => comparison.compared(difference(asset, object, definition, found)),
+        }
     }
-    for object in target.keys().filter(|object| !source.contains_key(object) && !is_given(object)) {
+    let new = |object: &&CatalogKey| !source.contains_key(object) && !is_given(object) && !is_of_the_machine(object);
+    for object in target.keys().filter(new) {
         let kind = FindingKind::CatalogUnexpected;
         comparison.findings.push(Finding::of(asset, kind, title(object), "the source has no such object"));
     }
@@ -23,6 +29,16 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog) -> Comp
 /// Every new database has a schema `public`; a source that dropped it loses nothing by it.
 fn is_given(object: &CatalogKey) -> bool {
     object.class == "schema" && object.name == "public"
+}
+
+/// Versions of what the machine brings along: they may differ between two machines that hold the same data.
+fn is_of_the_machine(object: &CatalogKey) -> bool {
+    ["extension version", "collation version"].contains(&object.class.as_str())
+}
+
+fn deviation(asset: &str, object: &CatalogKey, source: &str, target: &str) -> Option<Finding> {
+    let detail = || format!("{source} at the source, {target} here");
+    (source != target).then(|| Finding::of(asset, FindingKind::Deviation, title(object), detail()))
 }
 
 fn difference(asset: &str, object: &CatalogKey, source: &str, target: Option<&String>) -> Option<Finding> {
@@ -151,6 +167,17 @@ mod tests {
         assert_eq!(kinds(&[], &[("a", "x")]), [FindingKind::CatalogUnexpected]);
         assert_eq!(kinds(&[("a", "x")], &[("a", "y")]), [FindingKind::CatalogDiffers]);
         assert!(kinds(&[("a", "x")], &[("a", "x")]).is_empty());
+    }
+
+    #[test]
+    fn another_version_of_an_extension_is_said_and_no_failure() {
+        let catalog = |version: &str| {
+            let key = CatalogKey { class: "extension version".into(), name: "hstore".into() };
+            Catalog::from([(key, version.to_owned())])
+        };
+        let comparison = compare_catalogs("a", &catalog("1.7"), &catalog("1.8"));
+        assert_eq!(comparison.findings[0].kind, FindingKind::Deviation);
+        assert_eq!((comparison.check.expected, comparison.check.equal), (0, 0));
     }
 
     #[test]

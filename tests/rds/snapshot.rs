@@ -2,8 +2,10 @@
 
 use std::{process::Stdio, time::Duration};
 
-use crate::account::{ACCOUNT, Account, INSTANCE};
-use crate::support::drill::wait_until;
+use crate::{
+    account::{ACCOUNT, Account, INSTANCE, Ran},
+    support::drill::wait_until,
+};
 
 fn keys(account: &Account, more: &str) -> String {
     format!(
@@ -66,9 +68,13 @@ fn an_error_an_interruption_and_an_empty_purse_leave_nothing() {
     let mut client = account.server.client("ledger");
     let mut lock = client.transaction().unwrap();
     lock.batch_execute("lock table entries in access exclusive mode").unwrap();
-    let poor = account.playbook(&keys(&account, "cost_ceiling: 0.000100 USD"), "");
-    let ran = account.run(&poor, &["--confirm", ACCOUNT]);
+    account.write(&account.playbook(&keys(&account, "cost_ceiling: 0.000100 USD"), ""));
+    let mut command = account.command(&["run", "drill.yaml", "--confirm", ACCOUNT]);
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| account.instances().len() == 2);
+    std::thread::sleep(Duration::from_secs(5));
     lock.rollback().unwrap();
+    let ran = Ran::of(&running.wait_with_output().unwrap());
     ran.assert_code(2).assert_says(&["removed RDS instance", "cost"]);
     assert_eq!(account.instances(), [INSTANCE]);
 }
