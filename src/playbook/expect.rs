@@ -62,7 +62,8 @@ impl FromStr for Expectation {
 
     fn from_str(text: &str) -> Result<Self, Wrong> {
         let found = COMPARISONS.iter().find_map(|(sign, kind)| Some((*kind, text.trim().strip_prefix(sign)?.trim())));
-        let Some((comparison, bound)) = found.filter(|(_, bound)| !bound.is_empty()) else {
+        let begins = |bound: &str| bound.starts_with(['<', '>', '=', '!']);
+        let Some((comparison, bound)) = found.filter(|(_, bound)| !bound.is_empty() && !begins(bound)) else {
             return Err(Wrong::new(format!("`{}` expects nothing", shown(text)))
                 .hint("write a comparison and a value, as in > 0, >= 100, = t or != 0"));
         };

@@ -15,6 +15,11 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog) -> Comp
             found if is_of_the_machine(object) => {
                 comparison.findings.extend(found.and_then(|found| deviation(asset, object, definition, found)));
             }
+            None if is_invalid_index(object, definition) => {
+                let detail = "it is invalid at the source, so pg_dump leaves it out";
+                comparison.findings.push(Finding::of(asset, FindingKind::Deviation, title(object), detail));
+                comparison.compared(None);
+            }
             found => comparison.compared(difference(asset, object, definition, found)),
         }
     }
@@ -29,6 +34,11 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog) -> Comp
 /// Every new database has a schema `public`; a source that dropped it loses nothing by it.
 fn is_given(object: &CatalogKey) -> bool {
     object.class == "schema" && object.name == "public"
+}
+
+/// An index that no query uses, such as the rest of a `CREATE INDEX CONCURRENTLY` that failed.
+fn is_invalid_index(object: &CatalogKey, definition: &str) -> bool {
+    object.class == "index" && format!("{definition} ").contains(" valid f ")
 }
 
 /// Versions of what the machine brings along: they may differ between two machines that hold the same data.

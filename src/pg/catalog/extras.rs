@@ -51,7 +51,8 @@ fn foreign() -> Vec<Class> {
             format!(
                 "SELECT o.fdwname::text, concat_ws(' ', \
                  CASE WHEN o.fdwhandler <> 0 THEN o.fdwhandler::pg_catalog.regproc::text END, \
-                 CASE WHEN o.fdwvalidator <> 0 THEN o.fdwvalidator::pg_catalog.regproc::text END, o.fdwoptions::text) \
+                 CASE WHEN o.fdwvalidator <> 0 THEN o.fdwvalidator::pg_catalog.regproc::text END, \
+                 (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(o.fdwoptions) x (option))) \
                  FROM pg_catalog.pg_foreign_data_wrapper o WHERE {}",
                 without_schema("pg_foreign_data_wrapper")
             ),
@@ -59,7 +60,8 @@ fn foreign() -> Vec<Class> {
         (
             "foreign server",
             format!(
-                "SELECT o.srvname::text, concat_ws(' ', w.fdwname, o.srvtype, o.srvversion, o.srvoptions::text) \
+                "SELECT o.srvname::text, concat_ws(' ', w.fdwname, o.srvtype, o.srvversion, \
+                 (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(o.srvoptions) x (option))) \
                  FROM pg_catalog.pg_foreign_server o \
                  JOIN pg_catalog.pg_foreign_data_wrapper w ON w.oid = o.srvfdw WHERE {}",
                 without_schema("pg_foreign_server")

@@ -110,7 +110,9 @@ fn column_storage(on_relation: &str) -> String {
     format!(
         "SELECT {NAME} || '.' || a.attname, concat_ws(' ', a.attstorage, \
          pg_catalog.to_jsonb(a) ->> 'attcompression', \
-         nullif(pg_catalog.to_jsonb(a) ->> 'attstattarget', '-1'), a.attoptions::text, a.attfdwoptions::text) \
+         nullif(pg_catalog.to_jsonb(a) ->> 'attstattarget', '-1'), \
+         (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(a.attoptions) x (option)), \
+         (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(a.attfdwoptions) x (option))) \
          FROM pg_catalog.pg_attribute a {on_relation} \
          AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm', 'f')"
     )
@@ -149,7 +151,7 @@ fn sequence(on_relation: &str) -> String {
     format!(
         "SELECT {NAME}, concat_ws(' ', pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, \
          s.seqmin, s.seqmax, s.seqcache, s.seqcycle, \
-         (SELECT k.deptype || ' ' || k.refobjid::pg_catalog.regclass::text || '.' || a.attname \
+         (SELECT k.deptype::text || ' ' || k.refobjid::pg_catalog.regclass::text || '.' || a.attname \
          FROM pg_catalog.pg_depend k \
          JOIN pg_catalog.pg_attribute a ON a.attrelid = k.refobjid AND a.attnum = k.refobjsubid \
          WHERE k.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND k.objid = c.oid \
@@ -160,7 +162,8 @@ fn sequence(on_relation: &str) -> String {
 
 fn foreign_table(on_relation: &str) -> String {
     format!(
-        "SELECT {NAME}, concat_ws(' ', v.srvname, f.ftoptions::text) FROM pg_catalog.pg_foreign_table f \
+        "SELECT {NAME}, concat_ws(' ', v.srvname, \
+         (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(f.ftoptions) x (option))) FROM pg_catalog.pg_foreign_table f \
          JOIN pg_catalog.pg_foreign_server v ON v.oid = f.ftserver {on_relation}"
     )
 }

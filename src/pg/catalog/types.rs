@@ -51,7 +51,7 @@ fn base() -> String {
 /// The version of a collation belongs to the machine's library, so it stands apart from the definition.
 fn collations() -> Vec<Class> {
     let own_collations = own("pg_collation", "collnamespace");
-    let definition = "concat_ws(' ', o.collprovider, o.collencoding, \
+    let definition = "concat_ws(' ', o.collprovider, \
          pg_catalog.to_jsonb(o) ->> 'collisdeterministic', o.collcollate, o.collctype, \
          coalesce(pg_catalog.to_jsonb(o) ->> 'colllocale', pg_catalog.to_jsonb(o) ->> 'colliculocale'), \
          pg_catalog.to_jsonb(o) ->> 'collicurules')";
