@@ -56,7 +56,7 @@ impl<'a> RdsWork<'a> {
                 (result, RdsResult { replica, ..record })
             }
             RdsMethodSpec::Snapshot(snapshot) => {
-                let (result, temporary) = self.from_snapshot(&facts, snapshot, database).await?;
+                let (result, temporary) = self.restored_and_read(&facts, snapshot, database).await?;
                 (result, RdsResult { temporary: Some(temporary), ..record })
             }
         };
@@ -70,7 +70,7 @@ impl<'a> RdsWork<'a> {
         Ok(self.rds.address(endpoint, &login(self.spec)?)?)
     }
 
-    async fn from_snapshot(
+    async fn restored_and_read(
         &self,
         facts: &RdsFacts,
         spec: &SnapshotSpec,

@@ -115,7 +115,7 @@ pub fn is_predefined(role: &str) -> bool {
 /// Whether a role belongs to the provider's service and can't be carried elsewhere.
 pub fn is_providers(role: &str) -> bool {
     let named = |prefix: &&str| role.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
-    role == "rdsadmin" || role == "rdsrepladmin" || role == "rdstopmgr" || PROVIDERS.iter().any(|prefix| named(&prefix))
+    role == "rdsadmin" || role == "rdsrepladmin" || role == "rdstopmgr" || PROVIDERS.iter().any(named)
 }
 
 /// Owners of every catalog, and where they stand in it: catalog, owner, list of rights, kind for `acldefault`, condition.
