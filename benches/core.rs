@@ -18,7 +18,7 @@ use walkaway::{
     restore::place::Places,
     transfer::{
         checksum::StreamDigest,
-        object::{ObjectEntry, ProviderChecksum, ProviderWord},
+        object::{ObjectEntry, Parts, ProviderChecksum, ProviderWord},
         receipt::ChecksumKind,
         unit::{PlacedObject, UnitCutter},
         window::OrderedWindow,
@@ -64,7 +64,7 @@ fn stream_digest(criterion: &mut Criterion) {
 }
 
 fn word(kind: ChecksumKind) -> ProviderWord {
-    Ok(ProviderChecksum { kind, value: vec![0; 8] })
+    Ok(ProviderChecksum { kind, value: vec![0; 8], parts: Parts::None })
 }
 
 /// The same rows in pieces of different sizes: what it costs to find the rows when pieces end inside them.
@@ -134,9 +134,9 @@ fn placed(key: String) -> PlacedObject {
         key,
         size,
         etag: Some("25f9e794323b453885f5181f1b624d0b".to_owned()),
-        version_id: None,
         last_modified: Some("2026-10-01T00:00:00Z".to_owned()),
         storage_class: Some("STANDARD".to_owned()),
+        ..ObjectEntry::default()
     };
     PlacedObject { entry, place }
 }

@@ -56,6 +56,8 @@ finding_kinds! {
     ProviderChecksum Fail "provider's checksum contradicts its bytes";
     /// The object could not be read at the provider.
     ObjectUnreadable NotRun "object could not be read";
+    /// The object lies in an archive tier and would have to be restored there first.
+    ObjectArchived NotRun "object is archived";
     /// The object changed or vanished between listing and reading.
     ObjectChanged NotRun "object changed during the run";
     /// A restored file exists but could not be read back.
@@ -94,6 +96,10 @@ finding_kinds! {
     CheckFailed Fail "check failed";
     /// What walkaway made at the provider for a while is still there.
     LeftBehind Note "left behind at the provider";
+    /// Something beside the bytes could not be read at the provider.
+    PropertyUnreadable Note "could not be read at the provider";
+    /// Objects came, changed or went at the provider while the run went on.
+    SourceMoved Note "changed at the provider during the run";
     /// An exclusion is past its date.
     ExclusionExpired Fail "exclusion past its date";
     /// A threshold of the playbook was missed.

@@ -44,7 +44,8 @@
 //! 2. `source` and `restore` never import each other; `transfer` knows traits only.
 //! 3. `verify` reads receipts and the restored copy. It never takes the transfer's word for what was stored.
 //! 4. The terminal and the journal are both consumers of [`event`]. Nothing below `cli` prints.
-//! 5. The AWS SDK is used in `source` only; PostgreSQL clients in `pg`, `source`, `restore` and `verify` only.
+//! 5. The AWS SDK is used in `source` and in the S3 sink of `restore` only; PostgreSQL clients in `pg`, `source`,
+//!    `restore` and `verify` only.
 //! 6. Sources have no method that writes or deletes, so harming the provider's data cannot be expressed.
 //! 7. There is no dry-run flag below the engine: `plan` prints the plan, `run` consumes it.
 //! 8. Evidence that cannot be written fails the run.

@@ -14,11 +14,14 @@ use walkaway::{
     digest::{RowDigest, RowKey, RowTotals, Sha256Digest},
     event::{AssetKind, Event},
     evidence::{
-        BagInfo, DatabaseAccess, EvidenceError, Journal, TABLE_DIGEST_PY, check_bundle, merge, result::*, seal,
-        verify_md, write_new, write_objects, write_tables,
+        BagInfo, DatabaseAccess, EvidenceError, Journal, TABLE_DIGEST_PY, changes::ChangesFile, check_bundle, merge,
+        result::*, seal, verify_md, write_new, write_objects, write_tables,
     },
     finding::{Finding, FindingKind, Verdict},
-    transfer::receipt::{ChecksumKind, Confirmation, ObjectReceipt, TableReceipt},
+    transfer::{
+        object::ObjectEntry,
+        receipt::{ChecksumKind, Confirmation, ObjectReceipt, TableReceipt},
+    },
 };
 
 const PLAYBOOK: &str = "id: drill\n";
@@ -73,6 +76,8 @@ impl Bundle {
         for (unit, receipt) in units.iter().zip(&receipts) {
             fs::write(unit, serde_json::to_string(receipt).expect("json") + "\n").expect("receipts");
         }
+        write_new(&dir.join("bucket.json"), br#"{"bucket": "files", "items": []}"#).expect("written");
+        ChangesFile::create(dir).and_then(ChangesFile::finish).expect("written");
         write_objects(merge(units.to_vec()), dir).expect("written")
     }
 
@@ -133,17 +138,9 @@ fn totals() -> RowTotals {
 }
 
 fn object(key: &str, path: &str, content: &str) -> ObjectReceipt {
-    ObjectReceipt {
-        key: key.into(),
-        path: path.into(),
-        size: content.len() as u64,
-        sha256: Sha256Digest::of(content),
-        etag: None,
-        version_id: None,
-        last_modified: None,
-        storage_class: None,
-        provider_checksum: Confirmation::Confirmed(ChecksumKind::Crc64nvme),
-    }
+    let entry = ObjectEntry { key: key.into(), ..ObjectEntry::default() };
+    let word = Confirmation::Confirmed(ChecksumKind::Crc64nvme);
+    ObjectReceipt::new(entry, path.into(), content.len() as u64, Sha256Digest::of(content), word)
 }
 
 fn write_journal(path: &Path, finding: &Finding, verdict: Verdict) -> JournalHead {
@@ -203,6 +200,7 @@ fn result(dir: &Path, verdict: Verdict, journal: JournalHead) -> RunResult {
         caller: None,
         restored_to: dir.join("restored").display().to_string(),
         verdict,
+        tier: Tier::Full,
         assets: vec![],
         exclusions: vec![],
         findings: vec![],
@@ -218,6 +216,7 @@ fn asset(id: &str, kind: AssetKind, verdict: Verdict) -> AssetResult {
         kind,
         source: id.into(),
         verdict,
+        tier: Tier::Full,
         directory: id.into(),
         items: 2,
         bytes: 0,

@@ -9,7 +9,7 @@ mod memory;
 mod support;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     fs,
     future::pending,
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -39,11 +39,11 @@ use walkaway::{
         error::{SinkError, SourceError, TransferError},
         meter::Meter,
         object::{
-            ByteRange, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, PendingObject, ProviderWord,
+            Arriving, ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, PendingObject,
             UnitOutcome, UnitSink,
         },
         objects::{OBJECTS_IN_FLIGHT, ObjectCopier},
-        receipt::{ChecksumKind, Confirmation},
+        receipt::{ChecksumKind, Confirmation, ObjectReceipt},
         retry::ATTEMPTS_MAX,
         unit::{ObjectUnit, PlacedObject, UnitId},
     },
@@ -119,7 +119,7 @@ fn wrong_bytes_of_the_right_length_are_refused() {
     let drill = Drill::new(&objects, |open| if open.key == "ok" { Fault::None } else { Fault::Flips { at: 777 } });
     let outcome = drill.copy().unwrap();
     for key in ["medium", "small"] {
-        let refusal = outcome.refusals.iter().find(|refusal| refusal.key == key).unwrap();
+        let refusal = outcome.refusals.iter().find(|refusal| refusal.object.entry.key == key).unwrap();
         let kind = ChecksumKind::Md5Etag;
         assert!(matches!(&refusal.error, SourceError::Corrupt { kind: found, .. } if *found == kind), "{refusal:?}");
         assert_eq!(drill.source.opened(key), u64::from(ATTEMPTS_MAX));
@@ -139,7 +139,7 @@ fn what_always_fails_is_refused_and_the_others_are_published() {
         _ => Fault::None,
     });
     let outcome = drill.copy().unwrap();
-    let mut refused: Vec<_> = outcome.refusals.iter().map(|refusal| refusal.key.as_str()).collect();
+    let mut refused: Vec<_> = outcome.refusals.iter().map(|refusal| refusal.object.entry.key.as_str()).collect();
     refused.sort_unstable();
     assert_eq!(refused, ["k03", "k07", "k11"]);
     assert_eq!(["k03", "k07", "k11"].map(|key| drill.source.opened(key)), [1, 5, 5]);
@@ -275,7 +275,7 @@ impl Drill {
 
     fn unit(&self) -> ObjectUnit {
         let entries = block_on(self.source.list(None)).unwrap().entries;
-        let placed = entries.into_iter().map(|entry| PlacedObject { place: self.tree.place(&entry.key), entry });
+        let placed = entries.into_iter().map(|entry| PlacedObject { place: self.tree.place(&entry), entry });
         ObjectUnit { id: UnitId::numbered(1), objects: placed.collect() }
     }
 
@@ -484,8 +484,12 @@ impl ObjectSource for Faulty {
         .boxed()
     }
 
-    fn word<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<ProviderWord, SourceError>> {
-        self.inner.word(entry)
+    fn find<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Option<ObjectEntry>, SourceError>> {
+        self.inner.find(entry)
+    }
+
+    fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
+        self.inner.describe(entry)
     }
 }
 
@@ -517,12 +521,20 @@ fn full_if(at: At, here: At) -> Result<(), SinkError> {
 }
 
 impl ObjectSink for FailingSink {
-    fn place(&self, key: &str) -> String {
-        self.inner.place(key)
+    fn place(&self, entry: &ObjectEntry) -> String {
+        self.inner.place(entry)
     }
 
     fn occupy(&self, key: &str, place: &str) {
         self.inner.occupy(key, place);
+    }
+
+    fn discard_unrecorded(&self, recorded: &HashSet<u128>) -> Result<(), SinkError> {
+        self.inner.discard_unrecorded(recorded)
+    }
+
+    fn close(&self) -> Result<(), SinkError> {
+        self.inner.close()
     }
 
     fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
@@ -532,12 +544,12 @@ impl ObjectSink for FailingSink {
 }
 
 impl UnitSink for Failing<dyn UnitSink> {
-    fn create(&self, index: usize) -> Result<Box<dyn PendingObject>, SinkError> {
+    fn create(&self, index: usize, arriving: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError> {
         full_if(self.at, At::Create)?;
-        Ok(Box::new(Failing { at: self.at, inner: self.inner.create(index)? }))
+        Ok(Box::new(Failing { at: self.at, inner: self.inner.create(index, arriving)? }))
     }
 
-    fn commit(&self, published: &[(usize, &Path)]) -> Result<(), SinkError> {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
         full_if(self.at, At::Commit)?;
         self.inner.commit(published)
     }
@@ -569,12 +581,20 @@ struct SlowUnit {
 }
 
 impl ObjectSink for SlowCommit {
-    fn place(&self, key: &str) -> String {
-        self.inner.place(key)
+    fn place(&self, entry: &ObjectEntry) -> String {
+        self.inner.place(entry)
     }
 
     fn occupy(&self, key: &str, place: &str) {
         self.inner.occupy(key, place);
+    }
+
+    fn discard_unrecorded(&self, recorded: &HashSet<u128>) -> Result<(), SinkError> {
+        self.inner.discard_unrecorded(recorded)
+    }
+
+    fn close(&self) -> Result<(), SinkError> {
+        self.inner.close()
     }
 
     fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
@@ -584,11 +604,11 @@ impl ObjectSink for SlowCommit {
 }
 
 impl UnitSink for SlowUnit {
-    fn create(&self, index: usize) -> Result<Box<dyn PendingObject>, SinkError> {
-        self.inner.create(index)
+    fn create(&self, index: usize, arriving: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError> {
+        self.inner.create(index, arriving)
     }
 
-    fn commit(&self, published: &[(usize, &Path)]) -> Result<(), SinkError> {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
         self.begun.send(()).unwrap();
         self.goes_on.lock().unwrap().recv().unwrap();
         self.inner.commit(published)

@@ -6,7 +6,7 @@ use super::{
     args::PlanArgs,
     console::Console,
     story::kind_word,
-    style::{count, near, shell_word, size, thousands},
+    style::{Style, count, duration, near, shell_word, size, thousands},
     table::{self, Cell, heading},
     work,
 };
@@ -27,6 +27,7 @@ pub(super) fn plan(console: &Console, args: &PlanArgs) -> Result<ExitCode, Engin
         json_lines(console, &survey);
     } else {
         console.out.lines(&table::lines(console.options.stdout, &rows(&survey)));
+        survey.assets.iter().for_each(|asset| console.out.lines(&objects(console.options.stdout, asset)));
         console.out.lines(&remarks(&survey));
         console.remark(&format!("\nnothing was moved; run it with: walkaway run {}", shell_word(path)));
     }
@@ -58,6 +59,25 @@ fn row(asset: &SurveyedAsset) -> Vec<Cell> {
     ]
 }
 
+/// Sizes, requests, time and cost of a bucket.
+fn objects(style: Style, asset: &SurveyedAsset) -> Vec<String> {
+    let Some(objects) = &asset.objects else { return Vec::new() };
+    let mut rows = vec![heading(["objects of at least", "objects", "bytes"])];
+    rows.extend(objects.sizes.iter().map(|class| {
+        vec![size(class.bytes_from).into(), Cell::right(thousands(class.objects)), Cell::right(size(class.bytes))]
+    }));
+    let mut lines = vec![String::new(), format!("{}:", printable(&asset.id))];
+    lines.extend(table::lines(style, &rows).into_iter().map(|line| format!("  {line}")));
+    let (lists, gets) = (thousands(objects.list_requests), thousands(objects.get_requests));
+    let (seconds, basis) = (duration(objects.expected_s.saturating_mul(1000)), &objects.expected_basis);
+    let (egress, requests) = (objects.egress_usd, objects.requests_usd);
+    lines.push(format!("  requests  {lists} that list or describe, {gets} that read"));
+    lines.push(format!("  time      about {seconds}: {}", printable(basis)));
+    lines.push(format!("  cost      {egress:.2} USD for the bytes, {requests:.2} USD for the requests"));
+    lines.push(format!("            {}, as of {}", objects.prices_source, objects.prices_as_of));
+    lines
+}
+
 fn remarks(survey: &Survey) -> Vec<String> {
     let remark = |asset: &SurveyedAsset, text: &String| format!("{}: {}", printable(&asset.id), printable(text));
     let remarks = survey.assets.iter().flat_map(|asset| asset.remarks.iter().map(move |text| remark(asset, text)));
@@ -84,7 +104,6 @@ fn json_lines(console: &Console, survey: &Survey) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::style::Style;
 
     #[test]
     fn a_database_is_an_estimate() {
@@ -96,6 +115,7 @@ mod tests {
             bytes: 2 << 20,
             units: 4,
             remarks: vec![],
+            objects: None,
         };
         let assets = vec![asset("files", AssetKind::S3, 1), asset("shop", AssetKind::Postgres, 1200)];
         let survey = Survey { assets, restored_to: "/srv".into(), evidence: "evidence".into() };

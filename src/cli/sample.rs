@@ -5,7 +5,7 @@ use crate::{
     engine::{RunEnd, RunOutcome},
     event::AssetKind,
     evidence::result::{
-        AssetResult, Check, DatabaseResult, JournalHead, ObjectsResult, PlaybookRef, RunResult, Timings, Tool,
+        AssetResult, Check, DatabaseResult, JournalHead, ObjectsResult, PlaybookRef, RunResult, Tier, Timings, Tool,
     },
     finding::Verdict,
 };
@@ -36,6 +36,7 @@ pub(super) fn result() -> RunResult {
         caller: None,
         restored_to: "/srv/exit".into(),
         verdict: Verdict::Pass,
+        tier: Tier::Full,
         assets: vec![files(), shop()],
         exclusions: vec![],
         findings: vec![],
@@ -46,7 +47,9 @@ pub(super) fn result() -> RunResult {
 }
 
 fn files() -> AssetResult {
-    let objects = ObjectsResult { listed: 3012, provider_confirmed: 3000, provider_unconfirmed: 12, mapped: 0 };
+    let numbers = [3012, 3000, 12];
+    let [listed, provider_confirmed, provider_unconfirmed] = numbers;
+    let objects = ObjectsResult { listed, provider_confirmed, provider_unconfirmed, ..ObjectsResult::default() };
     AssetResult {
         id: "files".into(),
         items: 3012,
@@ -84,6 +87,7 @@ fn bare(kind: AssetKind) -> AssetResult {
         kind,
         source: "acme".into(),
         verdict: Verdict::Pass,
+        tier: Tier::Full,
         directory: "acme".into(),
         items: 0,
         bytes: 0,

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     digest::Sha256Digest,
     engine::{RunEnd, RunOutcome, StoppedAsset},
-    evidence::result::{AssetResult, ObjectsResult, RunResult},
+    evidence::result::{AssetResult, ClassCount, ObjectsResult, RunResult, SampleResult, Tier},
     finding::{Finding, Verdict, printable},
 };
 
@@ -30,9 +30,25 @@ pub(super) fn lines(style: Style, outcome: &RunOutcome) -> Vec<String> {
 
 fn sealed(style: Style, bundle: &Path, result: &RunResult, digest: Sha256Digest) -> Vec<String> {
     let verdict = style.verdict(result.verdict);
-    let first = format!("{verdict}  {}  in {}", printable(&result.run), duration(result.duration_ms));
+    let tier = if result.tier == Tier::Sample { format!(" ({})", sample_tier(result)) } else { String::new() };
+    let first = format!("{verdict}{tier}  {}  in {}", printable(&result.run), duration(result.duration_ms));
     let parts = [vec![first], assets(style, result), findings(style, result), facts(style, bundle, result, digest)];
     paragraphs(parts)
+}
+
+/// What a sampled run must never be without: how much of the sampled buckets it speaks of.
+fn sample_tier(result: &RunResult) -> String {
+    let samples = result.assets.iter().filter_map(|asset| asset.objects.as_ref()?.sample.as_ref());
+    let sums = samples.map(SampleResult::totals).fold([(0, 0); 2], |sums: [(u64, u64); 2], totals| {
+        [0, 1].map(|at| (sums[at].0.saturating_add(totals[at].0), sums[at].1.saturating_add(totals[at].1)))
+    });
+    let percent = |part: u64, whole: u64| 100.0 * part as f64 / (whole.max(1)) as f64;
+    let [(objects, bytes), (taken_objects, taken_bytes)] = sums;
+    format!(
+        "SAMPLE TIER: {:.1} % of the objects, {:.1} % of the bytes of the sampled buckets",
+        percent(taken_objects, objects),
+        percent(taken_bytes, bytes)
+    )
 }
 
 /// Parts with an empty line between; empty parts leave none.
@@ -79,6 +95,8 @@ fn facts(style: Style, bundle: &Path, result: &RunResult, digest: Sha256Digest) 
     let facts = [
         ("provider", provider_confirmed(result)),
         ("mapped", mapped(result)),
+        ("kept", kept(result)),
+        ("moved", moved(result)),
         ("left out", left_out(result)),
         ("not proven", not_proven(result)),
         ("bundle", Some(path)),
@@ -105,6 +123,29 @@ fn mapped(result: &RunResult) -> Option<String> {
     let mapped = objects(result, |objects| objects.mapped);
     let text = count(mapped, "object", "objects");
     (mapped > 0).then(|| format!("{text} restored under another name, see the manifest"))
+}
+
+/// What became of everything beside the bytes, once something could not be kept.
+fn kept(result: &RunResult) -> Option<String> {
+    let sum = |number: fn(&ClassCount) -> u64| {
+        objects(result, |objects| number(&objects.classes).saturating_add(number(&objects.bucket_classes)))
+    };
+    let [carried, recorded] = [sum(|classes| classes.carried), sum(|classes| classes.recorded)].map(thousands);
+    let [lost, unreadable] = [sum(|classes| classes.lost), sum(|classes| classes.unreadable)];
+    (lost + unreadable > 0).then(|| {
+        let (lost, unreadable) = (thousands(lost), thousands(unreadable));
+        format!("of objects and buckets {carried} properties carried, {recorded} recorded, {lost} lost, {unreadable} unreadable")
+    })
+}
+
+fn moved(result: &RunResult) -> Option<String> {
+    let [came, changed, went] = [
+        objects(result, |objects| objects.changes.came),
+        objects(result, |objects| objects.changes.changed),
+        objects(result, |objects| objects.changes.went),
+    ];
+    (came + changed + went > 0)
+        .then(|| format!("{came} objects came, {changed} changed, {went} went at the provider during the run"))
 }
 
 fn left_out(result: &RunResult) -> Option<String> {
@@ -143,7 +184,11 @@ fn go_on(bundle: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::sample, evidence::result::ExclusionResult, finding::FindingKind};
+    use crate::{
+        cli::sample,
+        evidence::result::{ExclusionResult, Stratum},
+        finding::FindingKind,
+    };
 
     fn text(outcome: &RunOutcome) -> String {
         lines(Style::default(), outcome).join("\n")
@@ -176,6 +221,19 @@ PASS  demo-20261123T223000Z  in 41 s
         let shown = findings(Style::default(), &result);
         assert_eq!(shown[0], "  FAIL     files: object differs in content: key 0");
         assert_eq!((shown.len(), shown[10].as_str()), (11, "  … and 3 more, see result.json"));
+    }
+
+    #[test]
+    fn a_sample_never_looks_like_a_whole() {
+        let mut result = sample::result();
+        (result.tier, result.assets[0].tier) = (Tier::Sample, Tier::Sample);
+        let stratum =
+            Stratum { bytes_from: 4096, objects: 1000, bytes: 5_000_000, taken_objects: 20, taken_bytes: 110_000 };
+        let drawn = SampleResult { share: "2%".into(), seed: 1, strata: vec![stratum] };
+        result.assets[0].objects = Some(ObjectsResult { sample: Some(drawn), ..ObjectsResult::default() });
+        let first = text(&sample::sealed(result)).lines().next().map(str::to_owned).unwrap_or_default();
+        let tier = "PASS (SAMPLE TIER: 2.0 % of the objects, 2.2 % of the bytes of the sampled buckets)  demo-";
+        assert!(first.starts_with(tier), "{first}");
     }
 
     #[test]

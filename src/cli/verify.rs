@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     engine::{self, EngineError, Recheck, outcome::of_findings},
-    evidence::{BundleCheck, check_bundle, result::RunResult},
+    evidence::{
+        BundleCheck, check_bundle,
+        result::{RunResult, Tier},
+    },
     exit_code::ExitCode,
     finding::{Finding, Verdict, printable},
     interrupt::Interrupt,
@@ -113,7 +116,8 @@ fn conclusion(style: Style, bundle: &BundleCheck) -> String {
     let found = count(bundle.findings.len() as u64, "finding", "findings");
     match (&bundle.result, intact(bundle)) {
         (Some(result), true) => {
-            let verdict = style.verdict(result.verdict);
+            let tier = if result.tier == Tier::Sample { " (SAMPLE TIER)" } else { "" };
+            let verdict = format!("{}{tier}", style.verdict(result.verdict));
             format!("{}; the run it records ended {verdict}", style.paint(Paint::Good, "the bundle is intact"))
         }
         _ => format!("{}: {found}", style.paint(Paint::Bad, "the bundle is not intact")),

@@ -10,7 +10,7 @@ use crate::{
     event::{AssetKind, Phase},
     evidence::{
         self, EvidenceError,
-        result::{AssetResult, Control, DatabaseResult, ExcludedTable, Timings},
+        result::{AssetResult, Control, DatabaseResult, ExcludedTable, Tier, Timings},
     },
     finding::{Finding, Verdict},
     pg::{
@@ -71,6 +71,7 @@ impl Restored<'_> {
             kind: AssetKind::Postgres,
             source: self.source_name.clone(),
             verdict: Verdict::from_findings(&findings),
+            tier: Tier::Full,
             directory: self.work.asset.clone(),
             items: evidence.rows,
             bytes: evidence.bytes,

@@ -12,7 +12,7 @@
 //! | `rds`, `guard` | a database on RDS: where it is, a temporary instance of it, and what removes that again |
 //! | `ledger`, `layout`, `recorder` | what is finished, where it lies, who hears of it |
 //! | `seal` | result, documents, and the bag around them |
-//! | `survey`, `recheck`, `doctor`, `clean` | `plan`, `verify --restored`, `doctor`, `clean` |
+//! | `survey`, `survey_objects`, `prices`, `recheck`, `doctor`, `clean` | `plan`, `verify --restored`, `doctor`, `clean` |
 
 mod clean;
 mod database;
@@ -25,6 +25,7 @@ mod ledger;
 mod objects;
 pub mod outcome;
 mod preflight;
+mod prices;
 mod rds;
 mod recheck;
 mod recorder;
@@ -32,6 +33,7 @@ mod run;
 mod seal;
 mod stop;
 mod survey;
+mod survey_objects;
 mod target;
 mod ticker;
 mod work;
@@ -44,3 +46,4 @@ pub use preflight::Consent;
 pub use recheck::{Recheck, recheck};
 pub use run::{resume, run};
 pub use survey::{Survey, SurveyedAsset, survey};
+pub use survey_objects::{ObjectsSurvey, SizeClass};

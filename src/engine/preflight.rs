@@ -14,12 +14,13 @@ use super::{
 use crate::{
     pg::{Address, PgError, name::RelationName, tools::Tools},
     playbook::{
-        Asset, AssetKind, AwsSpec, DatabaseSpec, Playbook, PostgresTarget, RdsMethodSpec, RdsSpec, Server,
-        SnapshotChoice,
+        Asset, AssetKind, AwsSpec, DatabaseSpec, Layout as ObjectLayout, Playbook, PostgresTarget, RdsMethodSpec,
+        RdsSpec, S3TargetSpec, Server, SnapshotChoice, Versions,
     },
     restore::{
         cluster::{Cluster, ClusterError},
         database::{TargetError, TargetServer},
+        s3::S3Target,
     },
     source::{
         aws::{Aws, AwsSettings, CallerIdentity},
@@ -34,6 +35,8 @@ use crate::{
 pub(crate) struct Ready {
     pub aws: Option<Aws>,
     pub caller: Option<CallerIdentity>,
+    /// The S3 server that buckets are restored into.
+    pub s3_target: Option<Aws>,
     pub tools: Option<Tools>,
     pub named_target: Option<Address>,
 }
@@ -57,6 +60,8 @@ pub(crate) async fn look(
     let mut obstacles = Vec::new();
     let (aws, caller) = look_at_provider(playbook, consent, &mut obstacles).await;
     let sources = find_databases(playbook, aws.as_ref(), &mut obstacles).await;
+    let (s3_target, s3_obstacle) = look_at_s3_target(playbook).await;
+    obstacles.extend(s3_obstacle);
     let (book, layout, run) = (playbook.clone(), layout.clone(), run.to_owned());
     let local = spawn_blocking(move || look_at_databases(&book, &sources, &layout, &run));
     let (tools, named_target, more) = local.await.map_err(|error| EngineError::Internal(error.to_string()))?;
@@ -65,10 +70,35 @@ pub(crate) async fn look(
         obstacles.extend(unwritable(key, path));
     }
     if obstacles.is_empty() {
-        Ok(Ready { aws, caller, tools, named_target })
+        Ok(Ready { aws, caller, s3_target, tools, named_target })
     } else {
         Err(EngineError::NotReady(obstacles))
     }
+}
+
+/// A client configuration for the S3 server that buckets are restored into.
+pub(crate) async fn target_aws(spec: &S3TargetSpec) -> Aws {
+    let settings = AwsSettings {
+        profile: spec.profile.as_ref().map(ToString::to_string),
+        region: spec.region.as_ref().map(ToString::to_string),
+        s3_endpoint: Some(spec.endpoint.to_string()),
+        ..AwsSettings::default()
+    };
+    Aws::load(settings).await
+}
+
+/// Whether the S3 server of the target can be asked for its buckets.
+async fn look_at_s3_target(playbook: &Playbook) -> (Option<Aws>, Option<Obstacle>) {
+    let into_s3 =
+        |asset: &Asset| matches!(&asset.kind, AssetKind::Objects(bucket) if bucket.layout == ObjectLayout::S3);
+    let wanted = playbook.assets().iter().any(into_s3);
+    let Some(spec) = playbook.target().s3.as_ref().filter(|_| wanted) else { return (None, None) };
+    let aws = target_aws(spec).await;
+    let obstacle = S3Target::probe(&aws.s3()).await.err().map(|error| Obstacle {
+        what: format!("target.s3: {error}"),
+        hint: Some("check target.s3: its endpoint, the profile's credentials, and that the server is up".to_owned()),
+    });
+    (Some(aws), obstacle)
 }
 
 /// A client configuration out of the playbook's words.
@@ -401,5 +431,6 @@ fn cluster_obstacle(error: &ClusterError) -> Obstacle {
 
 /// Sources for the assets of a playbook that is ready.
 pub(crate) fn bucket_source(aws: &Aws, bucket: &crate::playbook::BucketSpec) -> Arc<S3Source> {
-    Arc::new(S3Source::new(aws, bucket.bucket.as_str(), bucket.prefix.as_deref()))
+    let source = S3Source::new(aws, bucket.bucket.as_str(), bucket.prefix.as_deref());
+    Arc::new(source.with_versions(bucket.versions == Versions::All).with_acls(bucket.acls))
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use tokio::task::spawn_blocking;
+use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::{
     error::EngineError,
@@ -27,7 +27,9 @@ use crate::{
     interrupt::Interrupt,
     pg::{Address, tools::Tools},
     playbook::Reference,
-    transfer::meter::Meter,
+    restore::s3::S3Copy,
+    source::aws::{Aws, AwsSettings},
+    transfer::{meter::Meter, object::RestoredBucket},
     verify::{
         Comparison, objects,
         tables::{self, compare_spools},
@@ -55,6 +57,14 @@ struct Resolved {
 #[derive(Deserialize)]
 struct ResolvedTarget {
     postgres: Option<ResolvedPostgres>,
+    s3: Option<ResolvedS3>,
+}
+
+#[derive(Deserialize)]
+struct ResolvedS3 {
+    endpoint: String,
+    profile: Option<String>,
+    region: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -77,12 +87,16 @@ struct Rechecking {
     result: RunResult,
     monitor: Arc<dyn Monitor>,
     interrupt: Interrupt,
+    /// Reads what was restored into an S3 server, if the playbook names one.
+    buckets: Option<Box<dyn RestoredBucket>>,
 }
 
 impl Rechecking {
     fn open(bundle: PathBuf, monitor: Arc<dyn Monitor>, interrupt: Interrupt) -> Result<Self, EngineError> {
         let result = read_json(&bundle.join("data").join("result.json"))?;
-        Ok(Rechecking { bundle, result, monitor, interrupt })
+        let resolved: Resolved = read_json(&bundle.join("data").join("playbook.resolved.json"))?;
+        let buckets = resolved.target.s3.map(reader_of);
+        Ok(Rechecking { bundle, result, monitor, interrupt, buckets })
     }
 
     fn run(&self) -> Result<Recheck, EngineError> {
@@ -110,7 +124,8 @@ impl Rechecking {
         let (root, meter) = (self.root(asset), Arc::new(Meter::default()));
         meter.expect(asset.items, asset.bytes);
         let _ticker = Ticker::start(&self.monitor, &asset.id, Phase::Verify, &meter);
-        let reader = objects::ReadBack { asset: &asset.id, root: &root, meter: &meter, interrupt: &self.interrupt };
+        let (asset_id, interrupt, buckets) = (asset.id.as_str(), &self.interrupt, self.buckets.as_deref());
+        let reader = objects::ReadBack { asset: asset_id, root: &root, meter: &meter, interrupt, buckets };
         let receipts = evidence::merge(vec![self.evidence(asset).join("objects.ndjson")]);
         let compared = reader.compare(receipts);
         let compared = compared.map_err(|error| unread(asset, FindingKind::CopyUnreadable, &root, &error))?;
@@ -187,6 +202,14 @@ impl Rechecking {
         let excluded: Vec<_> = database.excluded_tables.iter().map(|table| table.table.clone()).collect();
         reader.compare(receipts, &excluded)
     }
+}
+
+/// On a blocking thread of the runtime.
+fn reader_of(s3: ResolvedS3) -> Box<dyn RestoredBucket> {
+    let ResolvedS3 { endpoint, profile, region } = s3;
+    let settings = AwsSettings { profile, region, s3_endpoint: Some(endpoint), ..AwsSettings::default() };
+    let aws = Handle::current().block_on(Aws::load(settings));
+    Box::new(S3Copy::new(aws.s3()))
 }
 
 impl Recheck {

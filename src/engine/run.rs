@@ -15,7 +15,7 @@ use super::{
     guard::Guards,
     layout::{Layout, run_id},
     ledger::Ledger,
-    objects::BucketWork,
+    objects::{self, BucketWork, sink::Destination},
     outcome::{RunEnd, RunOutcome, StoppedAsset},
     preflight::{self, Consent, Ready},
     rds::RdsWork,
@@ -32,7 +32,10 @@ use crate::{
     evidence::{self, Entry, EvidenceError, Journal, result::AssetResult, write_new, write_replacing},
     interrupt::Interrupt,
     pg::Address,
-    playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, Loaded, Origin, Playbook, ProcessEnvironment, Server},
+    playbook::{
+        Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, Loaded, Origin, Playbook,
+        ProcessEnvironment, Server,
+    },
     restore::cluster::{Cluster, ClusterError},
     source::postgres::PostgresSource,
     transfer::error::TransferError,
@@ -256,7 +259,27 @@ impl Run {
     fn bucket(&self, asset: &Asset, bucket: &BucketSpec, ready: &Ready) -> Result<BucketWork, Stop> {
         let aws = ready.aws.as_ref().ok_or_else(|| lacking("provider.aws"))?;
         let source = preflight::bucket_source(aws, bucket);
-        Ok(BucketWork { work: self.work(asset), source_name: bucket_name(bucket), source })
+        Ok(BucketWork {
+            work: self.work(asset),
+            source_name: bucket_name(bucket),
+            source: source.clone(),
+            bucket: source,
+            into: self.sink_of(asset, bucket, ready)?,
+            sample: bucket.sample,
+        })
+    }
+
+    /// Where a bucket's objects go.
+    fn sink_of(&self, asset: &Asset, bucket: &BucketSpec, ready: &Ready) -> Result<Destination, Stop> {
+        match bucket.layout {
+            ObjectLayout::Tree => Ok(Destination::Tree),
+            ObjectLayout::Tar => Ok(Destination::Archives),
+            ObjectLayout::S3 => {
+                let target = ready.s3_target.as_ref().ok_or_else(|| lacking("target.s3"))?;
+                let name = objects::sink::bucket_name(asset.id.as_str(), &self.id);
+                Ok(Destination::Bucket { client: target.s3(), name })
+            }
+        }
     }
 
     fn database(&self, asset: &Asset, spec: &DatabaseSpec, address: Address, target: Arc<Target>) -> DatabaseWork {

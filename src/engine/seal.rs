@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     error::EngineError,
-    layout::Layout,
+    layout::Layout as RunLayout,
     outcome::{RunEnd, RunOutcome},
     recorder::Recorder,
     run::{bucket_name, version, write_json},
@@ -23,20 +23,21 @@ use crate::{
     evidence::{
         self, BagInfo, DatabaseAccess, Entry, TABLE_DIGEST_PY, journal,
         result::{
-            AssetResult, Caller, ExclusionResult, JournalHead, ObjectsResult, PlaybookRef, RESULT_VERSION, RunResult,
-            ThresholdResult, Timings, Tool, result_schema,
+            AssetResult, Caller, ExclusionResult, JournalHead, ObjectLayout, ObjectsResult, PlaybookRef,
+            RESULT_VERSION, RunResult, ThresholdResult, Tier, Timings, Tool, result_schema,
         },
         write_replacing,
     },
     finding::{Finding, FindingKind, Verdict},
-    playbook::{Asset, AssetKind, Playbook},
+    playbook::{Asset, AssetKind, BucketSpec, Layout, Playbook},
 };
 
 /// What this version doesn't carry or prove; stands in every result and in `VERIFY.md`.
 const NOT_PROVEN: &[&str] = &[
-    "objects: earlier versions, delete markers, tags, metadata, content headers, ACLs, locks and the bucket's configuration are not carried",
-    "objects: what was added or changed at the provider after it was listed is not looked for",
-    "objects: multipart entity tags and composite checksums are not recomputed; such objects rest on TLS and on SHA-256 from the stream to the disk",
+    "objects: storage class, encryption, locks, replication, access control lists and the bucket's configuration are recorded, not restored; `classes` in each bucket's numbers counts what is carried, recorded, lost and unreadable",
+    "objects: earlier versions and delete markers are carried only where the playbook says `versions: all`; what changed at the provider after the opening listing is named in changes.ndjson, not carried",
+    "objects: those that no checksum of the provider confirmed rest on TLS and on SHA-256 from the stream to the restored copy",
+    "objects: of a sample, nothing is proven about the objects that it does not take",
     "databases: owners, grants, roles, tablespaces, subscriptions and settings of the database itself are not carried",
     "databases: large objects, rows of foreign tables and configuration rows of extensions are not carried; where there are any, the asset cannot pass",
     "databases: generated columns' values are computed again on the target, not compared; versions of extensions and collations may differ, and are named where they do",
@@ -51,7 +52,7 @@ const NOT_PROVEN: &[&str] = &[
 pub(crate) struct Sealing {
     pub run: String,
     pub playbook: Playbook,
-    pub layout: Layout,
+    pub layout: RunLayout,
     pub recorder: Arc<Recorder>,
     pub results: Vec<AssetResult>,
     pub tool: Tool,
@@ -203,6 +204,7 @@ impl Sealing {
             caller: story.caller,
             restored_to: self.layout.restored.display().to_string(),
             verdict,
+            tier: self.tier(),
             assets: self.results.clone(),
             exclusions,
             findings,
@@ -210,6 +212,12 @@ impl Sealing {
             not_proven: NOT_PROVEN.iter().map(|text| (*text).to_owned()).collect(),
             journal: JournalHead { lines, head },
         }
+    }
+
+    /// A sample anywhere makes the run one.
+    fn tier(&self) -> Tier {
+        let sampled = self.results.iter().any(|result| result.tier == Tier::Sample);
+        if sampled { Tier::Sample } else { Tier::Full }
     }
 
     fn write_documents(&self, result: &RunResult) -> Result<(), EngineError> {
@@ -283,6 +291,14 @@ pub(crate) fn sealed_before(bundle: &Path) -> Result<RunOutcome, EngineError> {
     Ok(RunOutcome { bundle: bundle.to_owned(), end, left_behind })
 }
 
+fn layout_of(bucket: &BucketSpec) -> ObjectLayout {
+    match bucket.layout {
+        Layout::Tree => ObjectLayout::Tree,
+        Layout::Tar => ObjectLayout::Tar,
+        Layout::S3 => ObjectLayout::S3,
+    }
+}
+
 /// The entry of an asset whose work never came to its end: what was carried stands in it, and it is NOT RUN.
 pub(crate) fn unfinished(work: &Work, asset: &Asset) -> Result<AssetResult, Stop> {
     let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), "sealed before its work was finished");
@@ -292,6 +308,7 @@ pub(crate) fn unfinished(work: &Work, asset: &Asset) -> Result<AssetResult, Stop
         kind: Kind::Postgres,
         source: String::new(),
         verdict: Verdict::NotRun,
+        tier: Tier::Full,
         directory: asset.id.to_string(),
         items: 0,
         bytes: 0,
@@ -311,15 +328,12 @@ pub(crate) fn unfinished(work: &Work, asset: &Asset) -> Result<AssetResult, Stop
         }
         AssetKind::Objects(bucket) => {
             let files = work.ledger.receipt_files(&work.asset)?;
-            let (evidence, mapped) = super::objects::write_evidence(work, &files)?;
-            let (confirmed, unconfirmed) = (evidence.provider_confirmed, evidence.provider_unconfirmed);
+            let written = super::objects::write_evidence(work, &files)?;
+            let evidence = written.evidence;
             (result.kind, result.source) = (Kind::S3, bucket_name(bucket));
             (result.items, result.bytes, result.content_sha256) =
                 (evidence.objects, evidence.bytes, evidence.content_sha256);
-            let listed = evidence.objects;
-            let provider_unconfirmed = unconfirmed;
-            result.objects =
-                Some(ObjectsResult { listed, provider_confirmed: confirmed, provider_unconfirmed, mapped });
+            result.objects = Some(ObjectsResult { layout: layout_of(bucket), ..written.numbers() });
         }
     }
     Ok(result)

@@ -8,24 +8,19 @@ use tokio::task::spawn_blocking;
 use super::{
     error::{EngineError, Obstacle},
     preflight, rds,
-    run::bucket_name,
     stop::Stop,
+    survey_objects::{self, ObjectsSurvey},
     target::address,
 };
 use crate::{
     event::AssetKind as Kind,
     pg::Address,
-    playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, Playbook, RdsMethodSpec, RdsSpec, Server, SnapshotChoice},
+    playbook::{Asset, AssetKind, DatabaseSpec, Playbook, RdsMethodSpec, RdsSpec, Server, SnapshotChoice},
     source::{aws::Aws, postgres::PostgresSource, rds::Rds},
-    transfer::{
-        object::{ObjectEntry, ObjectSource as _},
-        retry::with_retries,
-        unit::{PlacedObject, UnitCutter},
-    },
 };
 
 /// A plan with its measurements.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Survey {
     /// The assets in the playbook's order.
     pub assets: Vec<SurveyedAsset>,
@@ -36,7 +31,7 @@ pub struct Survey {
 }
 
 /// One asset as it would be carried now.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct SurveyedAsset {
     /// The asset's id.
     pub id: String,
@@ -52,6 +47,9 @@ pub struct SurveyedAsset {
     pub units: u64,
     /// What a reader should know.
     pub remarks: Vec<String>,
+    /// Only for buckets: sizes, requests, time and cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objects: Option<ObjectsSurvey>,
 }
 
 /// Measures every asset of a playbook.
@@ -66,7 +64,7 @@ pub async fn survey(playbook: &Playbook) -> Result<Survey, EngineError> {
     let (mut assets, mut obstacles) = (Vec::new(), Vec::new());
     for asset in playbook.assets() {
         let measured = match (&asset.kind, &aws) {
-            (AssetKind::Objects(bucket), Some(aws)) => survey_bucket(asset, bucket, aws).await,
+            (AssetKind::Objects(bucket), Some(aws)) => survey_objects::of(asset, bucket, aws, playbook).await,
             (AssetKind::Objects(_), None) => Err(obstacle(asset, "the playbook names no provider", None)),
             (AssetKind::Database(spec), aws) => survey_any_database(asset, spec, aws.as_ref()).await?,
         };
@@ -83,45 +81,8 @@ pub async fn survey(playbook: &Playbook) -> Result<Survey, EngineError> {
     }
 }
 
-fn obstacle(asset: &Asset, what: impl std::fmt::Display, hint: Option<String>) -> Obstacle {
+pub(super) fn obstacle(asset: &Asset, what: impl std::fmt::Display, hint: Option<String>) -> Obstacle {
     Obstacle { what: format!("asset {}: {what}", asset.id), hint }
-}
-
-async fn survey_bucket(asset: &Asset, bucket: &BucketSpec, aws: &Aws) -> Result<SurveyedAsset, Obstacle> {
-    let source = preflight::bucket_source(aws, bucket);
-    let mut surveyed = SurveyedAsset {
-        id: asset.id.to_string(),
-        kind: Kind::S3,
-        source: bucket_name(bucket),
-        items: 0,
-        bytes: 0,
-        units: 0,
-        remarks: Vec::new(),
-    };
-    let (mut cutter, mut from) = (UnitCutter::starting_at(1), None::<String>);
-    loop {
-        let page = with_retries(|| async { Ok(source.list(from.as_deref()).await?) }).await;
-        let page = page.map_err(|error| obstacle(asset, error, None))?;
-        for entry in page.entries {
-            count(&mut surveyed, &mut cutter, entry);
-        }
-        from = page.next;
-        if from.is_none() {
-            break;
-        }
-    }
-    surveyed.units += u64::from(cutter.flush().is_some());
-    if surveyed.items == 0 {
-        surveyed.remarks.push("matches nothing: a run would FAIL".to_owned());
-    }
-    Ok(surveyed)
-}
-
-fn count(surveyed: &mut SurveyedAsset, cutter: &mut UnitCutter, entry: ObjectEntry) {
-    surveyed.items += 1;
-    surveyed.bytes += entry.size;
-    let placed = PlacedObject { entry, place: String::new() };
-    surveyed.units += u64::from(cutter.push(placed).is_some());
 }
 
 /// The outer error ends the survey.
@@ -184,7 +145,16 @@ async fn survey_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws) -> Result<OnRds, O
             remarks.push(format!("a temporary {class} at {hour} an hour, at most {ceiling}; a run needs --confirm"));
             let bytes = facts.storage_gib << 30;
             let (id, source) = (asset.id.to_string(), spec.to_string());
-            Ok(OnRds::Snapshot(SurveyedAsset { id, kind: Kind::Postgres, source, items: 0, bytes, units: 0, remarks }))
+            Ok(OnRds::Snapshot(SurveyedAsset {
+                id,
+                kind: Kind::Postgres,
+                source,
+                items: 0,
+                bytes,
+                units: 0,
+                remarks,
+                objects: None,
+            }))
         }
     }
 }
@@ -212,5 +182,6 @@ fn survey_database(asset: &Asset, spec: &DatabaseSpec, address: Address) -> Resu
         bytes: tables.iter().map(|table| table.bytes_on_disk).sum(),
         units: tables.len() as u64,
         remarks,
+        objects: None,
     })
 }

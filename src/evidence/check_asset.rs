@@ -8,18 +8,20 @@ use std::{
 use super::{
     bag_check::Bag,
     chain::LINE_BYTES_MAX,
+    changes::{self, CHANGES_NDJSON},
     check::{ASSETS, JOURNAL, RESULT, inconsistent},
     files::{LineEnd, read_line, sha256sum_line},
     merge::read_receipt,
-    objects::{OBJECTS_NDJSON, OBJECTS_SHA256, ObjectsEvidence, ObjectsTally},
+    objects::{BUCKET_JSON, OBJECTS_NDJSON, OBJECTS_SHA256, ObjectsEvidence, ObjectsTally},
     replay::{AssetReplay, Replay},
-    result::AssetResult,
+    result::{AssetResult, ObjectsResult, Tier},
     tables::{EXPORTS_SHA256, TABLES_CSV, TableLine, exports_sha256, parse_tables, tally},
 };
 use crate::{
     digest::Sha256Digest,
     event::AssetKind,
     finding::{Finding, FindingKind, Verdict},
+    transfer::bucket::BucketConfiguration,
 };
 
 /// The comparison of one asset's entry with everything else.
@@ -172,11 +174,53 @@ impl AssetCheck<'_> {
         if confirmed != (summary.provider_confirmed, summary.provider_unconfirmed) {
             findings.push(inconsistent(&name, format!("differs from {RESULT} in what the provider confirmed")));
         }
+        findings.extend(self.compare_numbers(&name, &evidence, summary));
         if self.passed() && summary.listed != self.asset.items {
             let detail = format!("verdict is PASS, {} listed and {} carried", summary.listed, self.asset.items);
             findings.push(inconsistent(RESULT, detail));
         }
         findings
+    }
+
+    /// What the summary says of properties, configuration, changes and sample follows from the files.
+    fn compare_numbers(&self, name: &str, evidence: &ObjectsEvidence, summary: &ObjectsResult) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        if (evidence.classes, evidence.delete_markers) != (summary.classes, summary.delete_markers) {
+            findings.push(inconsistent(name, format!("differs from {RESULT} in classes or delete markers")));
+        }
+        if !self.has(FindingKind::AssetStopped) {
+            findings.extend(self.compare_bucket(summary));
+            findings.extend(self.compare_changes(summary));
+        }
+        let sampled = summary.sample.as_ref().map(|sample| sample.totals()[1]);
+        if sampled.is_some_and(|taken| taken.0 != summary.listed) {
+            findings.push(inconsistent(RESULT, "the sample's strata and the number of objects disagree"));
+        }
+        let tier = if sampled.is_some() { Tier::Sample } else { Tier::Full };
+        if tier != self.asset.tier {
+            findings.push(inconsistent(RESULT, "the asset's tier contradicts its sample"));
+        }
+        findings
+    }
+
+    fn compare_bucket(&self, summary: &ObjectsResult) -> Option<Finding> {
+        let name = self.file(BUCKET_JSON);
+        let read = self.bag.read(&name).and_then(|bytes| Ok(serde_json::from_slice::<BucketConfiguration>(&bytes)?));
+        match read {
+            Ok(configuration) if configuration.classes() == summary.bucket_classes => None,
+            Ok(_) => Some(inconsistent(name, format!("differs from {RESULT} in classes"))),
+            Err(error) => Some(unreadable(&name, &error)),
+        }
+    }
+
+    fn compare_changes(&self, summary: &ObjectsResult) -> Option<Finding> {
+        let name = self.file(CHANGES_NDJSON);
+        let read = self.bag.open(&name).and_then(|file| changes::count(&mut BufReader::new(file)));
+        match read {
+            Ok(count) if count == summary.changes => None,
+            Ok(_) => Some(inconsistent(name, format!("differs from {RESULT} in number"))),
+            Err(error) => Some(unreadable(&name, &error)),
+        }
     }
 
     /// Adds the receipts up while it compares each with its line of `objects.sha256`.
@@ -191,6 +235,9 @@ impl AssetCheck<'_> {
             read_receipt(&mut receipts, Path::new(&ndjson)).map_err(|error| unfit(&ndjson, number, &error))?
         {
             tally.add(&receipt).map_err(|error| unfit(&ndjson, number, &error))?;
+            if receipt.is_marker() {
+                continue;
+            }
             let expected =
                 sha256sum_line(receipt.sha256, &receipt.path).map_err(|error| unfit(&ndjson, number, &error))?;
             let end =

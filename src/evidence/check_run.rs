@@ -6,7 +6,7 @@ use super::{
     bag_check::Bag,
     check::{JOURNAL, PLAYBOOK, RESULT, inconsistent},
     replay::Replay,
-    result::RunResult,
+    result::{RunResult, Tier},
 };
 use crate::{
     digest::Sha256Digest,
@@ -17,6 +17,7 @@ use crate::{
 pub(crate) fn check_run(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(check_verdict(result));
+    findings.extend(check_tier(result));
     findings.extend(check_thresholds(result));
     findings.extend(check_identity(bag, result));
     findings.extend(check_start(result, replay));
@@ -41,6 +42,13 @@ fn check_verdict(result: &RunResult) -> Vec<Finding> {
         findings.push(inconsistent(RESULT, format!("finding of an asset stands with the run: {finding}")));
     }
     findings
+}
+
+/// A run is a sample if one of its assets is.
+fn check_tier(result: &RunResult) -> Option<Finding> {
+    let sampled = result.assets.iter().any(|asset| asset.tier == Tier::Sample);
+    let differs = sampled != (result.tier == Tier::Sample);
+    differs.then(|| inconsistent(RESULT, "the run's tier does not follow from its assets"))
 }
 
 fn check_thresholds(result: &RunResult) -> Vec<Finding> {

@@ -17,11 +17,11 @@ use super::{
 };
 use crate::transfer::receipt::ObjectReceipt;
 
-/// Yields the receipts of all files in ascending order of their keys' bytes. Each file holds one JSON object per line,
-/// in that same order. Two receipts for one key, disorder in a file, and lines that are no receipt are errors, after
+/// Yields the receipts of all files in ascending order of their ranks: the keys' bytes, then the versions. Each file holds one JSON object per line,
+/// in that same order. Two receipts of one rank, disorder in a file, and lines that are no receipt are errors, after
 /// which nothing more comes.
 pub fn merge(files: Vec<PathBuf>) -> impl Iterator<Item = io::Result<ObjectReceipt>> {
-    let mut merge = Merge { unopened: files, heads: BinaryHeap::new(), last_key: None, ended: false };
+    let mut merge = Merge { unopened: files, heads: BinaryHeap::new(), last: None, ended: false };
     std::iter::from_fn(move || {
         let next = if merge.ended { None } else { merge.next().transpose() };
         merge.ended = !matches!(next, Some(Ok(_)));
@@ -32,7 +32,7 @@ pub fn merge(files: Vec<PathBuf>) -> impl Iterator<Item = io::Result<ObjectRecei
 struct Merge {
     unopened: Vec<PathBuf>,
     heads: BinaryHeap<Reverse<Head>>,
-    last_key: Option<String>,
+    last: Option<(String, u64, String)>,
     ended: bool,
 }
 
@@ -43,11 +43,12 @@ impl Merge {
         }
         let Some(Reverse(head)) = self.heads.pop() else { return Ok(None) };
         let Head { receipt, rest } = head;
-        if self.last_key.as_deref().is_some_and(|last| last >= receipt.key.as_str()) {
+        let rank = receipt.rank();
+        if self.last.as_ref().is_some_and(|(key, order, id)| (key.as_str(), *order, id.as_str()) >= rank) {
             return Err(invalid(&rest.path, format!("a second receipt, or one out of order, for {:?}", receipt.key)));
         }
         self.heads.extend(rest.next()?.map(Reverse));
-        self.last_key = Some(receipt.key.clone());
+        self.last = Some((rank.0.to_owned(), rank.1, rank.2.to_owned()));
         Ok(Some(receipt))
     }
 }
@@ -108,7 +109,7 @@ fn invalid(path: &Path, reason: impl std::fmt::Display) -> io::Error {
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> Ordering {
         // A text compares by its UTF-8 bytes, which is the order of the keys' bytes.
-        self.receipt.key.cmp(&other.receipt.key).then_with(|| self.rest.path.cmp(&other.rest.path))
+        self.receipt.rank().cmp(&other.receipt.rank()).then_with(|| self.rest.path.cmp(&other.rest.path))
     }
 }
 

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `journal`, `chain` | the append-only record of a run, and the pass that reads it |
 //! | `result` | `result.json` and its schema |
-//! | `objects`, `merge`, `tables`, `csv` | the evidence of a bucket and of a database |
+//! | `objects`, `changes`, `merge`, `tables`, `csv` | the evidence of a bucket and of a database |
 //! | `verify_md`, `table_digest.py` | how to check a bundle without walkaway |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
 //! | `check`, `check_run`, `check_asset`, `replay` | whether result, journal and files tell the same story |
@@ -17,6 +17,7 @@
 pub mod bag;
 pub mod bag_check;
 mod chain;
+pub mod changes;
 pub mod check;
 mod check_asset;
 mod check_run;
@@ -36,6 +37,6 @@ pub use check::{BundleCheck, check_bundle};
 pub use files::{EvidenceError, write_new, write_replacing};
 pub use journal::{Entry, Journal, JournalError};
 pub use merge::merge;
-pub use objects::{ObjectsEvidence, write_objects};
+pub use objects::{BUCKET_JSON, ObjectsEvidence, write_objects};
 pub use tables::{TablesEvidence, write_tables};
 pub use verify_md::{DatabaseAccess, TABLE_DIGEST_PY, verify_md};

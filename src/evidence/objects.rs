@@ -1,7 +1,7 @@
 //! Evidence of a bucket: `objects.ndjson` with every receipt, and `objects.sha256` for `sha256sum -c`.
 //!
-//! Everything streams: memory stays flat whatever the number of objects. The receipts must come in ascending order of
-//! their keys' bytes, as [`super::merge::merge`] yields them.
+//! Everything streams: memory stays flat whatever the number of objects. The receipts must come in the ascending order
+//! of their ranks, as [`super::merge::merge`] yields them. Delete markers have a receipt and no line for `sha256sum`.
 
 use std::{io, path::Path};
 
@@ -10,47 +10,72 @@ use sha2::{Digest as _, Sha256};
 use super::files::{EvidenceError, IoContext, PartFile, sha256sum_line};
 use crate::{
     digest::Sha256Digest,
-    transfer::receipt::{Confirmation, ObjectReceipt},
+    transfer::{
+        properties::ClassCount,
+        receipt::{Confirmation, ObjectReceipt},
+    },
 };
 
 /// Receipts, one JSON object per line.
 pub const OBJECTS_NDJSON: &str = "objects.ndjson";
+/// Everything that the provider says about the bucket itself.
+pub const BUCKET_JSON: &str = "bucket.json";
 /// Digests and paths, for `sha256sum -c` in the asset's directory.
 pub const OBJECTS_SHA256: &str = "objects.sha256";
 
 /// What a bucket's receipts amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectsEvidence {
-    /// Number of objects.
+    /// Number of objects and versions that have bytes.
     pub objects: u64,
+    /// Number of delete markers.
+    pub delete_markers: u64,
     /// Their bytes.
     pub bytes: u64,
     /// SHA-256 over one line `<sha256> <size> <key as a JSON string>` per object, in ascending order of the keys' bytes.
+    /// Where all versions were carried, the version's id follows as a JSON string, and a delete marker has `-` in place
+    /// of the digest.
     pub content_sha256: Sha256Digest,
     /// Objects whose bytes a checksum of the provider confirmed.
     pub provider_confirmed: u64,
     /// Objects for which there was no checksum that could be computed.
     pub provider_unconfirmed: u64,
+    /// How many properties of all objects are in each class.
+    pub classes: ClassCount,
 }
 
 /// Adds receipts up.
 #[derive(Clone, Default)]
 pub(crate) struct ObjectsTally {
     content: Sha256,
-    last_key: Option<String>,
+    last: Option<(String, u64, String)>,
     objects: u64,
+    delete_markers: u64,
     bytes: u64,
     confirmed: u64,
     unconfirmed: u64,
+    classes: ClassCount,
 }
 
 impl ObjectsTally {
-    /// Takes the next receipt; keys must ascend.
+    /// Takes the next receipt; ranks must ascend.
     pub(crate) fn add(&mut self, receipt: &ObjectReceipt) -> Result<(), EvidenceError> {
-        if self.last_key.as_ref().is_some_and(|last| last.as_bytes() >= receipt.key.as_bytes()) {
+        let rank = receipt.rank();
+        if self.last.as_ref().is_some_and(|(key, order, id)| (key.as_str(), *order, id.as_str()) >= rank) {
             return Err(EvidenceError::ReceiptOrder { name: receipt.key.clone() });
         }
-        self.content.update(format!("{} {} {}\n", receipt.sha256, receipt.size, json_string(&receipt.key)));
+        self.content.update(content_line(receipt));
+        if receipt.is_marker() {
+            self.delete_markers += 1;
+        } else {
+            self.add_bytes(receipt);
+        }
+        self.classes.add(receipt.classes.count());
+        self.last = Some((rank.0.to_owned(), rank.1, rank.2.to_owned()));
+        Ok(())
+    }
+
+    fn add_bytes(&mut self, receipt: &ObjectReceipt) {
         self.objects += 1;
         self.bytes = self.bytes.saturating_add(receipt.size);
         match receipt.provider_checksum {
@@ -58,19 +83,31 @@ impl ObjectsTally {
             Confirmation::Unavailable(_) => self.unconfirmed += 1,
             Confirmation::Contradicted(_) => {}
         }
-        self.last_key = Some(receipt.key.clone());
-        Ok(())
     }
 
     /// The sums.
     pub(crate) fn finish(self) -> ObjectsEvidence {
         ObjectsEvidence {
             objects: self.objects,
+            delete_markers: self.delete_markers,
             bytes: self.bytes,
             content_sha256: self.content.into(),
             provider_confirmed: self.confirmed,
             provider_unconfirmed: self.unconfirmed,
+            classes: self.classes,
         }
+    }
+}
+
+fn content_line(receipt: &ObjectReceipt) -> String {
+    let key = json_string(&receipt.key);
+    let digest = if receipt.is_marker() { "-".to_owned() } else { receipt.sha256.to_string() };
+    match (&receipt.version, &receipt.version_id) {
+        (Some(_), version) => {
+            let version = json_string(version.as_deref().unwrap_or_default());
+            format!("{digest} {} {key} {version}\n", receipt.size)
+        }
+        (None, _) => format!("{digest} {} {key}\n", receipt.size),
     }
 }
 
@@ -93,7 +130,9 @@ pub fn write_objects(
         let mut line = serde_json::to_vec(&receipt).map_err(io::Error::from).when("write", &ndjson_path)?;
         line.push(b'\n');
         ndjson.write(&line)?;
-        sums.write(sha256sum_line(receipt.sha256, &receipt.path)?.as_bytes())?;
+        if !receipt.is_marker() {
+            sums.write(sha256sum_line(receipt.sha256, &receipt.path)?.as_bytes())?;
+        }
     }
     ndjson.finish()?;
     sums.finish()?;
@@ -103,20 +142,36 @@ pub fn write_objects(
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::transfer::receipt::ChecksumKind;
+    use crate::transfer::{
+        object::ObjectEntry,
+        receipt::{ChecksumKind, VersionMark},
+    };
 
     pub(crate) fn receipt(key: &str, content: &str) -> ObjectReceipt {
-        ObjectReceipt {
-            key: key.into(),
-            path: format!("tree/{key}"),
-            size: content.len() as u64,
-            sha256: Sha256Digest::of(content),
-            etag: None,
-            version_id: None,
-            last_modified: None,
-            storage_class: None,
-            provider_checksum: Confirmation::Confirmed(ChecksumKind::Md5Etag),
-        }
+        let entry = ObjectEntry { key: key.into(), ..ObjectEntry::default() };
+        let word = Confirmation::Confirmed(ChecksumKind::Md5Etag);
+        ObjectReceipt::new(entry, format!("tree/{key}"), content.len() as u64, Sha256Digest::of(content), word)
+    }
+
+    #[test]
+    fn versions_follow_each_other_and_a_delete_marker_has_no_bytes() {
+        let dir = tempfile::tempdir().expect("directory");
+        let version = |order, id: &str, delete_marker| ObjectEntry {
+            key: "a".into(),
+            version_id: Some(id.into()),
+            version: Some(VersionMark { order, is_latest: order == 0, delete_marker }),
+            ..ObjectEntry::default()
+        };
+        let word = Confirmation::Confirmed(ChecksumKind::Md5Etag);
+        let old = ObjectReceipt::new(version(1, "v1", false), "versions/x".into(), 1, Sha256Digest::of("1"), word);
+        let marker = ObjectReceipt::of_marker(version(0, "v2", true));
+        let evidence = write_objects([marker, old].map(Ok).into_iter(), dir.path()).expect("written");
+        assert_eq!((evidence.objects, evidence.delete_markers, evidence.bytes), (1, 1, 1));
+        let one = Sha256Digest::of("1");
+        let sums = std::fs::read_to_string(dir.path().join(OBJECTS_SHA256)).expect("text");
+        assert_eq!(sums, format!("{one}  versions/x\n"));
+        let content = format!("- 0 \"a\" \"v2\"\n{one} 1 \"a\" \"v1\"\n");
+        assert_eq!(evidence.content_sha256, Sha256Digest::of(content));
     }
 
     #[test]

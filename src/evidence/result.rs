@@ -3,6 +3,8 @@
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
+use super::changes::ChangesCount;
+pub use crate::transfer::properties::ClassCount;
 use crate::{
     digest::{RowKey, Sha256Digest},
     event::AssetKind,
@@ -41,6 +43,9 @@ pub struct RunResult {
     pub restored_to: String,
     /// The judgement of the run.
     pub verdict: Verdict,
+    /// Whether everything in scope was carried, or a sample of it.
+    #[serde(default)]
+    pub tier: Tier,
     /// One entry for each asset of the playbook, in its order.
     pub assets: Vec<AssetResult>,
     /// What the playbook leaves out, and why.
@@ -102,6 +107,9 @@ pub struct AssetResult {
     pub source: String,
     /// The judgement of this asset.
     pub verdict: Verdict,
+    /// Whether everything of it was carried, or a sample.
+    #[serde(default)]
+    pub tier: Tier,
     /// Its directory below `restored_to`.
     pub directory: String,
     /// Objects, or rows.
@@ -162,18 +170,99 @@ pub struct Timings {
     pub verify_ms: u64,
 }
 
+/// How much of what is in scope was carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// All of it.
+    #[default]
+    Full,
+    /// A part that was drawn at random; a verdict speaks of that part only.
+    Sample,
+}
+
+/// A sample of a bucket's objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SampleResult {
+    /// The share that the playbook asks for.
+    pub share: String,
+    /// With the keys it decides what is taken.
+    pub seed: u64,
+    /// The size classes that there are objects of, the smallest first.
+    pub strata: Vec<Stratum>,
+}
+
+impl SampleResult {
+    /// Objects and bytes that there are, then those that were taken.
+    pub fn totals(&self) -> [(u64, u64); 2] {
+        let sum = |part: fn(&Stratum) -> (u64, u64)| {
+            let parts = self.strata.iter().map(part);
+            parts.fold((0u64, 0u64), |sum, part| (sum.0.saturating_add(part.0), sum.1.saturating_add(part.1)))
+        };
+        [sum(|stratum| (stratum.objects, stratum.bytes)), sum(|stratum| (stratum.taken_objects, stratum.taken_bytes))]
+    }
+}
+
+/// One size class of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stratum {
+    /// Its objects have at least so many bytes, and less than four times as many.
+    pub bytes_from: u64,
+    /// Objects that there are.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects that were taken.
+    pub taken_objects: u64,
+    /// Their bytes.
+    pub taken_bytes: u64,
+}
+
+/// How a bucket's objects lie at the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectLayout {
+    /// Files.
+    #[default]
+    Tree,
+    /// Members of archives.
+    Tar,
+    /// Objects of another server.
+    S3,
+}
+
 /// What is particular to a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectsResult {
-    /// Objects listed at the provider.
+    /// How they lie at the target.
+    #[serde(default)]
+    pub layout: ObjectLayout,
+    /// Objects listed at the provider; of a sample, those that it takes.
     pub listed: u64,
+    /// Delete markers, recorded in their order, where all versions are carried.
+    #[serde(default)]
+    pub delete_markers: u64,
     /// Objects whose bytes a checksum of the provider confirmed.
     pub provider_confirmed: u64,
     /// Objects for which the provider keeps no checksum that could be computed.
     pub provider_unconfirmed: u64,
     /// Objects whose key a tree of files can't hold, restored under a mapped name.
     pub mapped: u64,
+    /// What became of everything that belongs to the objects.
+    #[serde(default)]
+    pub classes: ClassCount,
+    /// What became of the bucket's configuration.
+    #[serde(default)]
+    pub bucket_classes: ClassCount,
+    /// What changed at the provider between the opening and the closing listing.
+    #[serde(default)]
+    pub changes: ChangesCount,
+    /// The sample, if not everything was carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<SampleResult>,
 }
 
 /// What is particular to a database.

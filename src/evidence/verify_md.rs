@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::{
     objects::{OBJECTS_NDJSON, OBJECTS_SHA256},
-    result::{AssetResult, RunResult},
+    result::{AssetResult, ObjectLayout, RunResult},
     tables::{EXPORTS_SHA256, TABLES_CSV},
 };
 use crate::{event::AssetKind, finding::printable};
@@ -103,7 +103,10 @@ digest = hashlib.sha256()
 for line in open(sys.argv[1], "rb"):
     r = json.loads(line)
     key = json.dumps(r["key"], ensure_ascii=False)
-    digest.update(f'{r["sha256"]} {r["size"]} {key}\n'.encode())
+    v = r.get("version")
+    sha256 = "-" if v and v.get("delete_marker") else r["sha256"]
+    version = " " + json.dumps(r.get("version_id", ""), ensure_ascii=False) if v else ""
+    digest.update(f'{sha256} {r["size"]} {key}{version}\n'.encode())
 print(digest.hexdigest())
 "#;
 
@@ -113,17 +116,48 @@ fn objects(result: &RunResult, asset: &AssetResult, below: &str) -> String {
         return title + "None were carried.\n";
     }
     let (id, directory, below) = (quote(&asset.id), directory(result, asset), quote(below));
+    let compared = match asset.objects.as_ref().map(|objects| objects.layout).unwrap_or_default() {
+        ObjectLayout::Tree => files(&id, &directory, &below),
+        ObjectLayout::Tar => archives(&id, &directory),
+        ObjectLayout::S3 => bucket(&id),
+    };
     format!(
         "{title}{} objects, {} bytes. The digests were taken while the bytes came from the provider; this compares\n\
-         them with what lies on the disk now:\n\n\
-         ```sh\ncd {directory} && sha256sum --quiet --strict -c \"$BUNDLE\"/data/assets/{id}/{OBJECTS_SHA256} && echo ok\n```\n\n\
-         Files that no line names (prints nothing if there are none; needs bash):\n\n\
-         ```bash\ncd {directory} && LC_ALL=C comm -13 \\\n\
-         \x20 <(cut -c67- \"$BUNDLE\"/data/assets/{id}/{OBJECTS_SHA256} | sed 's|^\\./||' | LC_ALL=C sort) \\\n\
-         \x20 <(find {below} ! -type d | sed 's|^\\./||' | LC_ALL=C sort)\n```\n\n\
+         them with what was restored, as it is now:\n\n{compared}\n\
          The content digest, which result.json has as {}:\n\n\
          ```sh\npython3 - \"$BUNDLE\"/data/assets/{id}/{OBJECTS_NDJSON} <<'END'\n{CONTENT_PY}END\n```\n",
         asset.items, asset.bytes, asset.content_sha256
+    )
+}
+
+/// Objects that lie in files.
+fn files(id: &str, directory: &str, below: &str) -> String {
+    format!(
+        "```sh\ncd {directory} && sha256sum --quiet --strict -c \"$BUNDLE\"/data/assets/{id}/{OBJECTS_SHA256} && echo ok\n```\n\n\
+         Files that no line names (prints nothing if there are none; needs bash):\n\n\
+         ```bash\ncd {directory} && LC_ALL=C comm -13 \\\n\
+         \x20 <(cut -c67- \"$BUNDLE\"/data/assets/{id}/{OBJECTS_SHA256} | sed 's|^\\./||' | LC_ALL=C sort) \\\n\
+         \x20 <(find {below} ! -type d | sed 's|^\\./||' | LC_ALL=C sort)\n```\n"
+    )
+}
+
+/// Objects that lie in archives; extracted, they lie in files.
+fn archives(id: &str, directory: &str) -> String {
+    format!(
+        "```sh\nEXTRACTED=$(mktemp -d)\nfor archive in {directory}/*.tar; do tar -xf \"$archive\" -C \"$EXTRACTED\"; done\n\
+         cd \"$EXTRACTED\" && sha256sum --quiet --strict -c \"$BUNDLE\"/data/assets/{id}/{OBJECTS_SHA256} && echo ok\n\
+         rm -r \"$EXTRACTED\"\n```\n\n\
+         The pax records of each member hold key, version, headers, metadata and tags; GNU tar restores them as extended\n\
+         attributes with `--xattrs --xattrs-include='user.*'`.\n"
+    )
+}
+
+/// Objects that lie in another server; `aws` and `jq` are needed, and `--endpoint-url` of the playbook's `target.s3`.
+fn bucket(id: &str) -> String {
+    format!(
+        "```sh\njq -r '.within.bucket | select(.) | [.name, .key] | @tsv' \"$BUNDLE\"/data/assets/{id}/{OBJECTS_NDJSON} | head\n```\n\n\
+         names the bucket and the keys there. For each line, `aws --endpoint-url ENDPOINT s3 cp s3://BUCKET/KEY - | sha256sum`\n\
+         prints the line's `sha256`.\n"
     )
 }
 

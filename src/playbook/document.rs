@@ -105,6 +105,24 @@ pub(super) struct Target {
     /// The PostgreSQL that databases are restored into. Required when an asset is a database.
     #[serde(default)]
     pub postgres: Checked<TargetPostgres>,
+    /// The S3 server that buckets are restored into. Required when the layout of one is `s3`.
+    #[serde(default)]
+    pub s3: Checked<TargetS3>,
+}
+
+/// A local S3-compatible server. Credentials come from the SDK's own chain, never from here.
+#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TargetS3 {
+    /// Its address.
+    #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
+    pub endpoint: Checked<String>,
+    /// The profile of the AWS configuration files that holds its credentials.
+    #[serde(default)]
+    pub profile: Checked<String>,
+    /// Its region, where it insists on one.
+    #[serde(default)]
+    pub region: Checked<String>,
 }
 
 /// A disposable cluster or a server of yours: exactly one of the two keys.
@@ -168,6 +186,10 @@ pub enum Layout {
     /// Files named by key.
     #[default]
     Tree,
+    /// One tar archive for each unit of work, for any key; metadata and tags stand in its headers.
+    Tar,
+    /// Objects of the S3 server that `target.s3` names, in a bucket that is made for the run.
+    S3,
 }
 
 /// Which versions of an object are carried.
@@ -178,6 +200,8 @@ pub enum Versions {
     /// The current version only.
     #[default]
     Latest,
+    /// Every version, and the delete markers in their order.
+    All,
 }
 
 /// One comparison of a restored database with its source.
@@ -212,6 +236,9 @@ pub(super) struct Asset {
     /// The asset is a PostgreSQL database on Amazon RDS or Aurora.
     #[serde(default)]
     pub rds: Checked<Rds>,
+    /// Carry a random part of the bucket's objects only; the result says so.
+    #[serde(default)]
+    pub sample: Checked<Sample>,
     /// Tables of the database that are left out.
     #[serde(default)]
     pub exclude_tables: List<ExcludedTable>,
@@ -244,6 +271,21 @@ pub(super) struct S3 {
     /// Which versions of an object are carried.
     #[serde(default)]
     pub versions: Checked<Versions>,
+    /// Whether each object's access control list is recorded, at one request more for each. Not by default: new
+    /// buckets have none.
+    #[serde(default)]
+    pub acls: Checked<bool>,
+}
+
+/// A part of a bucket's objects, drawn at random and evenly from all sizes.
+#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sample {
+    /// How many of the objects, such as 2%.
+    #[schemars(extend("pattern" = "^[0-9]+(\\.[0-9]{1,4})?\\s*%$"))]
+    pub share: Checked<Written>,
+    /// Any number. The same seed draws the same objects again.
+    pub seed: Checked<u64>,
 }
 
 /// A PostgreSQL database.

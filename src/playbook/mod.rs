@@ -43,11 +43,11 @@ pub use document::{DatabaseCheck, Layout, SnapshotChoice, Versions};
 pub use expect::Expectation;
 pub use model::{
     Asset, AssetKind, AwsSpec, BucketSpec, DatabaseSpec, Endpoints, ExcludedTable, Exclusion, Playbook, PostgresTarget,
-    RolesSpec, Server, SqlCheckSpec, TargetSpec, Thresholds,
+    RolesSpec, S3TargetSpec, SampleSpec, Server, SqlCheckSpec, TargetSpec, Thresholds,
 };
 pub use names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, RdsId, Region, TableName};
 pub use problem::{Invalid, Problem, Wrong};
-pub use quantity::{Ceiling, Money, Period};
+pub use quantity::{Ceiling, Money, Period, Share};
 pub use rds::{RdsLogin, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec, ViaSpec};
 pub use reference::{Environment, ProcessEnvironment, Reference, Secret, Unresolved};
 pub use schema::schema;

@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer};
 use super::document::{DatabaseCheck, Layout, Versions};
 use super::expect::Expectation;
 use super::names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, Region, TableName};
-use super::quantity::Ceiling;
+use super::quantity::{Ceiling, Share};
 use super::rds::RdsSpec;
 use super::reference::Reference;
 use super::selector::Selector;
@@ -130,6 +130,22 @@ pub struct TargetSpec {
     /// The PostgreSQL that is restored into; always there when an asset is a database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postgres: Option<PostgresTarget>,
+    /// The S3 server that buckets are restored into; always there when the layout of one is `s3`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3: Option<S3TargetSpec>,
+}
+
+/// The S3 server that buckets are restored into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct S3TargetSpec {
+    /// Its address.
+    pub endpoint: Endpoint,
+    /// The profile that holds its credentials; `None` leaves the choice to the SDK.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Line>,
+    /// Its region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
 }
 
 /// The PostgreSQL that databases are restored into.
@@ -193,6 +209,20 @@ pub struct BucketSpec {
     pub layout: Layout,
     /// Which versions are carried.
     pub versions: Versions,
+    /// Whether each object's access control list is recorded.
+    pub acls: bool,
+    /// Only a part of the objects is carried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample: Option<SampleSpec>,
+}
+
+/// A part of a bucket's objects, drawn by a keyed hash of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SampleSpec {
+    /// How many of the objects.
+    pub share: Share,
+    /// The key of the hash.
+    pub seed: u64,
 }
 
 /// A database and how it is carried.

@@ -205,6 +205,56 @@ impl Serialize for Ceiling {
     }
 }
 
+/// A part of a whole, more than nothing and at most all: `2%`, `0.05%`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    per_million: u32,
+}
+
+impl Share {
+    /// The share in millionths.
+    #[must_use]
+    pub fn per_million(self) -> u32 {
+        self.per_million
+    }
+}
+
+impl FromStr for Share {
+    type Err = Wrong;
+
+    /// Reads a percentage with up to four decimals.
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let hint = "write a percentage with its sign, such as 2% or 0.05%";
+        let wrong = || Wrong::new(format!("`{}` is not a share", shown(text))).hint(hint);
+        let number = text.trim().strip_suffix('%').ok_or_else(wrong)?.trim_end();
+        let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(decimals) || decimals.len() > 4 {
+            return Err(wrong());
+        }
+        let millionths: Option<u32> = format!("{whole}{decimals:0<4}").parse().ok();
+        match millionths.filter(|part| (1..=1_000_000).contains(part)) {
+            Some(per_million) => Ok(Self { per_million }),
+            None => Err(Wrong::new(format!("`{}` is not a part of a whole", shown(text))).hint(hint)),
+        }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = format!("{:04}", self.per_million % 10_000);
+        let decimals = decimals.trim_end_matches('0');
+        let point = if decimals.is_empty() { "" } else { "." };
+        write!(f, "{}{point}{decimals}%", self.per_million / 10_000)
+    }
+}
+
+impl Serialize for Share {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +265,19 @@ mod tests {
         assert_eq!((ceiling.seconds_at(&hour), hour.for_seconds(7_200).to_string()), (72_000, "0.70 USD".to_owned()));
         for text in ["", "5", "5USD", "-1 USD", "1.2.3 USD", "0 USD", "1 usd", "1. USD", "99999999999999999999 USD"] {
             assert!(text.parse::<Money>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shares_are_percentages() {
+        for (text, per_million, written) in
+            [("2%", 20_000, "2%"), ("0.05 %", 500, "0.05%"), ("100%", 1_000_000, "100%"), ("0.0001%", 1, "0.0001%")]
+        {
+            let share: Share = text.parse().unwrap();
+            assert_eq!((share.per_million(), share.to_string().as_str()), (per_million, written));
+        }
+        for text in ["", "2", "0%", "101%", "-2%", "2.%", "0.00001%", "1e1%", "99999999999%"] {
+            assert!(text.parse::<Share>().is_err(), "{text}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use jiff::civil::Date;
 
 use super::checked::Checked;
-use super::document::{Asset, Document, Exclusion as ExclusionEntry, Written};
+use super::document::{Asset, Document, Exclusion as ExclusionEntry, Layout, S3, Written};
 use super::model::{EvidenceSpec, Exclusion, Playbook, Thresholds};
 use super::path::path_in;
 use super::problem::{Located, Place, Problem, Problems, Wrong, shown};
@@ -88,12 +88,27 @@ impl Validator<'_> {
             }
         }
         let target = file.target.optional();
+        if let Some(target) = target.filter(|target| target.value.s3.is_missing())
+            && let Some(bucket) = self.bucket_into_s3(file)
+        {
+            let hint = "say where it is, as in s3: {endpoint: \"http://127.0.0.1:9000\"}";
+            self.needed("s3", &format!("`{bucket}` has the layout s3"), &target.place, hint);
+        }
         if let Some(target) = target.filter(|target| target.value.postgres.is_missing())
             && let Some(database) = path_of(|asset| !asset.postgres.is_missing() || !asset.rds.is_missing())
         {
             let hint = "write postgres: {managed: true}, or {url: \"env:NAME\"} for a server of yours";
             self.needed("postgres", &format!("`{database}` is a database"), &target.place, hint);
         }
+    }
+
+    /// The path of a bucket that is restored into an S3 server, by its own layout or by the default.
+    fn bucket_into_s3(&self, file: &Document) -> Option<String> {
+        let defaults = file.defaults.optional().and_then(|defaults| defaults.value.s3.optional());
+        let default = defaults.and_then(|s3| s3.value.layout.optional()).map(|layout| layout.value);
+        let into_s3 = |s3: &S3| s3.layout.optional().map(|layout| layout.value).or(default) == Some(Layout::S3);
+        let mut buckets = self.items(&file.assets).filter_map(|asset| asset.value.s3.optional());
+        buckets.find(|bucket| into_s3(&bucket.value)).map(|bucket| bucket.place.path.clone())
     }
 
     fn needed(&self, key: &str, because: &str, parent: &Place, hint: &str) {

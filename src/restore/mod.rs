@@ -1,9 +1,12 @@
-//! The sinks: a tree of files for objects, a PostgreSQL database for tables, a disposable cluster made for the purpose.
+//! The sinks: a tree of files, tar archives or another S3 server for objects, a PostgreSQL database for tables, a disposable cluster made for the purpose.
 //!
 //! Knows nothing of where the data comes from, and never writes outside the directory or database it was given.
 
 pub mod cluster;
 pub mod database;
+mod member;
 pub mod place;
+pub mod s3;
 pub mod spool;
+pub mod tar;
 pub mod tree;

@@ -3,14 +3,15 @@
 //! Keys that any file system can hold lie under `tree/` by their own name. The others lie under `mapped/`, by the
 //! SHA-256 of the key: what a path can't say (`..`, `//`, a leading or trailing slash, control characters, a component
 //! over 255 bytes), and what would collide with a key that came before (`a` beside `a/b`, names that differ only in case
-//! or in Unicode normal form, so that the tree can be copied to any file system). No two keys get one place.
+//! or in Unicode normal form, so that the tree can be copied to any file system). Versions that others have replaced lie
+//! under `versions/`, by the SHA-256 of key and version. No two objects or versions get one place.
 
 use std::collections::HashMap;
 
 use sha2::{Digest as _, Sha256};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::digest::Sha256Digest;
+use crate::{digest::Sha256Digest, transfer::object::ObjectEntry};
 
 const COMPONENT_BYTES_MAX: usize = 255;
 
@@ -28,7 +29,16 @@ pub struct Places {
 }
 
 impl Places {
-    /// The place of the next key, relative to the asset's directory.
+    /// The place of the next object or version, relative to the asset's directory.
+    pub fn place_entry(&mut self, entry: &ObjectEntry) -> String {
+        if entry.is_superseded() {
+            superseded(&entry.key, entry.version_id.as_deref().unwrap_or_default())
+        } else {
+            self.place(&entry.key)
+        }
+    }
+
+    /// The place of the next key.
     pub fn place(&mut self, key: &str) -> String {
         if is_plain(key) && self.is_free(key) {
             self.take(key);
@@ -63,6 +73,11 @@ impl Places {
             self.taken.insert(exact(directory), Taken::Directory);
         }
     }
+}
+
+/// `versions/<64 hexadecimal digits>`; the key's length keeps key and version apart.
+fn superseded(key: &str, version: &str) -> String {
+    format!("versions/{}", Sha256Digest::of(format!("{} {key}{version}", key.len())))
 }
 
 /// `mapped/<64 hexadecimal digits>`.

@@ -16,7 +16,8 @@ use crate::{
     digest::Sha256Digest,
     transfer::{
         error::SinkError,
-        object::{ObjectSink, PendingObject, UnitSink},
+        object::{Arriving, ObjectEntry, ObjectSink, PendingObject, UnitSink},
+        receipt::ObjectReceipt,
         unit::UnitId,
     },
 };
@@ -39,9 +40,26 @@ impl Tree {
         Ok(Tree { root, places: Mutex::default() })
     }
 
-    /// Removes files that an interrupted unit published without being recorded; `recorded` holds
-    /// [`Sha256Digest::short`] of every place that has a receipt. They are fetched again.
-    pub fn discard_unrecorded(&self, recorded: &HashSet<u128>) -> Result<(), SinkError> {
+    fn place_id(&self, path: &Path) -> u128 {
+        let relative = path.strip_prefix(&self.root).unwrap_or(path);
+        Sha256Digest::of(relative.to_string_lossy().as_bytes()).short()
+    }
+
+    fn places(&self) -> std::sync::MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl ObjectSink for Tree {
+    fn place(&self, entry: &ObjectEntry) -> String {
+        self.places().place_entry(entry)
+    }
+
+    fn occupy(&self, _key: &str, place: &str) {
+        self.places().occupy(place);
+    }
+
+    fn discard_unrecorded(&self, recorded: &HashSet<u128>) -> Result<(), SinkError> {
         let mut directories = vec![self.root.clone()];
         while let Some(directory) = directories.pop() {
             let failed = |error| SinkError::write(&directory, error);
@@ -57,34 +75,14 @@ impl Tree {
         Ok(())
     }
 
-    fn place_id(&self, path: &Path) -> u128 {
-        let relative = path.strip_prefix(&self.root).unwrap_or(path);
-        Sha256Digest::of(relative.to_string_lossy().as_bytes()).short()
-    }
-
-    /// Removes the staging area at the end of the transfer.
-    pub fn close(&self) -> Result<(), SinkError> {
-        remove_tree(&self.root.join(STAGING))
-    }
-
-    fn places(&self) -> std::sync::MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-impl ObjectSink for Tree {
-    fn place(&self, key: &str) -> String {
-        self.places().place(key)
-    }
-
-    fn occupy(&self, _key: &str, place: &str) {
-        self.places().occupy(place);
-    }
-
     fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
         let staging = self.root.join(STAGING).join(unit.as_str());
         fs::create_dir(&staging).map_err(|error| SinkError::write(&staging, error))?;
         Ok(Box::new(TreeUnit { root: self.root.clone(), staging }))
+    }
+
+    fn close(&self) -> Result<(), SinkError> {
+        remove_tree(&self.root.join(STAGING))
     }
 }
 
@@ -120,22 +118,13 @@ impl TreeUnit {
 }
 
 impl UnitSink for TreeUnit {
-    fn create(&self, index: usize) -> Result<Box<dyn PendingObject>, SinkError> {
-        let path = self.staged(index);
-        // A file of its own: the thread of an attempt that was given up may still write into the one before.
-        let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_file(&path).and_then(|()| OpenOptions::new().write(true).create_new(true).open(&path))
-            }
-            opened => opened,
-        };
-        let file = file.map_err(|error| SinkError::write(&path, error))?;
-        Ok(Box::new(PendingFile { path, file }))
+    fn create(&self, index: usize, _: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError> {
+        pending_file(self.staged(index))
     }
 
-    fn commit(&self, published: &[(usize, &Path)]) -> Result<(), SinkError> {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
         self.sync()?;
-        published.iter().try_for_each(|(index, place)| self.publish(*index, place))?;
+        published.iter().try_for_each(|(index, receipt)| self.publish(*index, Path::new(&receipt.path)))?;
         remove_tree(&self.staging)?;
         self.sync()
     }
@@ -146,6 +135,19 @@ impl Drop for TreeUnit {
         // After a commit there is nothing left; after a failure what remains is cleared again at the next start.
         let _ = fs::remove_dir_all(&self.staging);
     }
+}
+
+/// Opens a temporary file. It is a file of its own: the thread of an attempt that was given up may still write into the
+/// one before.
+pub(super) fn pending_file(path: PathBuf) -> Result<Box<dyn PendingObject>, SinkError> {
+    let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&path).and_then(|()| OpenOptions::new().write(true).create_new(true).open(&path))
+        }
+        opened => opened,
+    };
+    let file = file.map_err(|error| SinkError::write(&path, error))?;
+    Ok(Box::new(PendingFile { path, file }))
 }
 
 struct PendingFile {
@@ -165,7 +167,7 @@ impl PendingObject for PendingFile {
     }
 }
 
-fn remove_tree(path: &Path) -> Result<(), SinkError> {
+pub(super) fn remove_tree(path: &Path) -> Result<(), SinkError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SinkError::write(path, error)),
         _ => Ok(()),

@@ -66,7 +66,7 @@ impl Aws {
     }
 
     /// A client for S3, path-style where an endpoint is named.
-    pub(super) fn s3(&self) -> aws_sdk_s3::Client {
+    pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         if let Some(endpoint) = &self.settings.s3_endpoint {

@@ -1,54 +1,146 @@
 //! Hashes a stream once for the record (SHA-256) and once for whatever checksum the provider keeps, and compares.
 //!
-//! Composite checksums and multipart entity tags need the part list and are left unconfirmed here.
+//! A checksum over parts (composite checksums, multipart entity tags) is made of the checksums of the parts, in the
+//! sizes that the provider lists. Where sizes are a guess, agreement is a proof and a difference says nothing.
 
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    object::ProviderWord,
+    object::{Parts, ProviderChecksum, ProviderWord},
     receipt::{ChecksumKind, Confirmation},
 };
 use crate::digest::Sha256Digest;
 
-/// A second hash over the same bytes, as the provider computed it.
-enum Second {
+/// A second hash over bytes, as the provider computed it.
+enum Hash {
     Crc(Box<crc_fast::Digest>, usize),
     Md5(Box<Md5>),
     Sha1(Box<Sha1>),
+    Sha256(Box<Sha256>),
+}
+
+impl Hash {
+    fn new(kind: ChecksumKind) -> Self {
+        use ChecksumKind as Kind;
+        use crc_fast::{CrcAlgorithm as Algorithm, Digest};
+        match kind {
+            Kind::Crc64nvme => Hash::Crc(Box::new(Digest::new(Algorithm::Crc64Nvme)), 8),
+            Kind::Crc32c | Kind::CompositeCrc32c => Hash::Crc(Box::new(Digest::new(Algorithm::Crc32Iscsi)), 4),
+            Kind::Crc32 | Kind::CompositeCrc32 => Hash::Crc(Box::new(Digest::new(Algorithm::Crc32IsoHdlc)), 4),
+            Kind::Sha1 | Kind::CompositeSha1 => Hash::Sha1(Box::default()),
+            Kind::Sha256 | Kind::CompositeSha256 => Hash::Sha256(Box::default()),
+            Kind::Md5Etag | Kind::MultipartEtag => Hash::Md5(Box::default()),
+        }
+    }
+
+    fn of(kind: ChecksumKind, bytes: &[u8]) -> Vec<u8> {
+        let mut hash = Hash::new(kind);
+        hash.update(bytes);
+        hash.finish()
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Hash::Crc(crc, _) => crc.update(bytes),
+            Hash::Md5(md5) => md5.update(bytes),
+            Hash::Sha1(sha1) => sha1.update(bytes),
+            Hash::Sha256(sha256) => sha256.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        match self {
+            Hash::Crc(crc, width) => crc.finalize().to_be_bytes()[8 - width..].to_vec(),
+            Hash::Md5(md5) => md5.finalize().to_vec(),
+            Hash::Sha1(sha1) => sha1.finalize().to_vec(),
+            Hash::Sha256(sha256) => sha256.finalize().to_vec(),
+        }
+    }
+}
+
+/// The checksum of parts that follow each other.
+struct PartsHash {
+    kind: ChecksumKind,
+    parts: Parts,
+    finished: usize,
+    part: Hash,
+    part_bytes: u64,
+    checksums: Vec<u8>,
+}
+
+impl PartsHash {
+    fn new(kind: ChecksumKind, parts: Parts) -> Self {
+        PartsHash { kind, parts, finished: 0, part: Hash::new(kind), part_bytes: 0, checksums: Vec::new() }
+    }
+
+    /// Bytes of the part at hand; none when the list is at its end.
+    fn size(&self) -> Option<u64> {
+        match &self.parts {
+            Parts::None => None,
+            Parts::Listed(sizes) => sizes.get(self.finished).copied(),
+            Parts::Guessed(step) => Some(*step),
+        }
+    }
+
+    fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let left = self.size().map_or(u64::MAX, |size| size.saturating_sub(self.part_bytes));
+            let (now, later) = bytes.split_at(usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len()));
+            self.part.update(now);
+            self.part_bytes += now.len() as u64;
+            if !later.is_empty() || now.len() as u64 == left {
+                self.end_part();
+            }
+            bytes = later;
+        }
+    }
+
+    fn end_part(&mut self) {
+        let part = std::mem::replace(&mut self.part, Hash::new(self.kind));
+        self.checksums.extend(part.finish());
+        (self.finished, self.part_bytes) = (self.finished + 1, 0);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.part_bytes > 0 || self.finished == 0 {
+            self.end_part();
+        }
+        Hash::of(self.kind, &self.checksums)
+    }
+}
+
+/// The hash that the provider's word asks for.
+enum Second {
     /// The record's own SHA-256 serves.
-    Sha256,
+    Record,
+    Whole(Hash),
+    Parts(PartsHash),
 }
 
 impl Second {
-    fn new(kind: ChecksumKind) -> Self {
-        use crc_fast::{CrcAlgorithm as Algorithm, Digest};
-        match kind {
-            ChecksumKind::Crc64nvme => Second::Crc(Box::new(Digest::new(Algorithm::Crc64Nvme)), 8),
-            ChecksumKind::Crc32c => Second::Crc(Box::new(Digest::new(Algorithm::Crc32Iscsi)), 4),
-            ChecksumKind::Crc32 => Second::Crc(Box::new(Digest::new(Algorithm::Crc32IsoHdlc)), 4),
-            ChecksumKind::Sha1 => Second::Sha1(Box::default()),
-            ChecksumKind::Sha256 => Second::Sha256,
-            ChecksumKind::Md5Etag => Second::Md5(Box::default()),
+    fn new(checksum: &ProviderChecksum) -> Self {
+        match (&checksum.parts, checksum.kind) {
+            (Parts::None, ChecksumKind::Sha256) => Second::Record,
+            (Parts::None, kind) => Second::Whole(Hash::new(kind)),
+            (parts, kind) => Second::Parts(PartsHash::new(kind, parts.clone())),
         }
     }
 
     fn update(&mut self, bytes: &[u8]) {
         match self {
-            Second::Crc(crc, _) => crc.update(bytes),
-            Second::Md5(md5) => md5.update(bytes),
-            Second::Sha1(sha1) => sha1.update(bytes),
-            Second::Sha256 => {}
+            Second::Record => {}
+            Second::Whole(hash) => hash.update(bytes),
+            Second::Parts(hash) => hash.update(bytes),
         }
     }
 
     fn finish(self, sha256: &Sha256Digest) -> Vec<u8> {
         match self {
-            Second::Crc(crc, width) => crc.finalize().to_be_bytes()[8 - width..].to_vec(),
-            Second::Md5(md5) => md5.finalize().to_vec(),
-            Second::Sha1(sha1) => sha1.finalize().to_vec(),
-            Second::Sha256 => sha256.0.to_vec(),
+            Second::Record => sha256.0.to_vec(),
+            Second::Whole(hash) => hash.finish(),
+            Second::Parts(hash) => hash.finish(),
         }
     }
 }
@@ -75,7 +167,7 @@ pub struct StreamDigest {
 impl StreamDigest {
     /// Begins; `word` says which checksum of the provider is to be confirmed.
     pub fn new(word: ProviderWord) -> Self {
-        let second = word.as_ref().ok().map(|checksum| Second::new(checksum.kind));
+        let second = word.as_ref().ok().map(Second::new);
         StreamDigest { sha256: Sha256::new(), size: 0, second, word }
     }
 
@@ -97,27 +189,33 @@ impl StreamDigest {
     pub fn finish(self) -> Observed {
         let sha256 = Sha256Digest::from(self.sha256);
         let confirmation = match (self.word, self.second) {
-            (Ok(checksum), Some(second)) => confirm(checksum.kind, second.finish(&sha256) == checksum.value),
-            (Ok(checksum), None) => confirm(checksum.kind, false),
+            (Ok(checksum), Some(second)) => confirm(&checksum, second.finish(&sha256) == checksum.value),
+            (Ok(checksum), None) => confirm(&checksum, false),
             (Err(reason), _) => Confirmation::Unavailable(reason),
         };
         Observed { size: self.size, sha256, confirmation }
     }
 }
 
-fn confirm(kind: ChecksumKind, agrees: bool) -> Confirmation {
-    if agrees { Confirmation::Confirmed(kind) } else { Confirmation::Contradicted(kind) }
+fn confirm(checksum: &ProviderChecksum, agrees: bool) -> Confirmation {
+    match (agrees, &checksum.parts) {
+        (true, _) => Confirmation::Confirmed(checksum.kind),
+        (false, Parts::Guessed(_)) => {
+            Confirmation::Unavailable("made of parts, and the provider does not list their sizes".to_owned())
+        }
+        (false, _) => Confirmation::Contradicted(checksum.kind),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::object::ProviderChecksum;
     use base64::{Engine as _, prelude::BASE64_STANDARD};
+    use proptest::prelude::*;
 
     fn observe(kind: ChecksumKind, value: &str) -> Confirmation {
         let value = BASE64_STANDARD.decode(value).expect("base64");
-        let mut digest = StreamDigest::new(Ok(ProviderChecksum { kind, value }));
+        let mut digest = StreamDigest::new(Ok(ProviderChecksum { kind, value, parts: Parts::None }));
         b"123456789".chunks(2).for_each(|piece| digest.update(piece));
         digest.finish().confirmation
     }
@@ -140,5 +238,65 @@ mod tests {
     #[test]
     fn a_wrong_value_is_contradicted() {
         assert_eq!(observe(ChecksumKind::Crc32, "AAAAAA=="), Confirmation::Contradicted(ChecksumKind::Crc32));
+    }
+
+    fn parts_checksum(kind: ChecksumKind, parts: &[&[u8]]) -> Vec<u8> {
+        Hash::of(kind, &parts.iter().flat_map(|part| Hash::of(kind, part)).collect::<Vec<_>>())
+    }
+
+    fn confirmed(checksum: ProviderChecksum, bytes: &[u8], piece: usize) -> Confirmation {
+        let mut digest = StreamDigest::new(Ok(checksum));
+        bytes.chunks(piece.max(1)).for_each(|piece| digest.update(piece));
+        digest.finish().confirmation
+    }
+
+    const OF_PARTS: [ChecksumKind; 5] = [
+        ChecksumKind::MultipartEtag,
+        ChecksumKind::CompositeCrc32,
+        ChecksumKind::CompositeCrc32c,
+        ChecksumKind::CompositeSha1,
+        ChecksumKind::CompositeSha256,
+    ];
+
+    /// The entity tag that `md5sum` of the parts' MD5s gives, by hand: parts "12345" and "6789".
+    #[test]
+    fn a_multipart_entity_tag_is_the_md5_of_the_parts_md5s() {
+        let value =
+            u128::from_str_radix("324730582f20c3f18cbb66d63a6137d2", 16).expect("hexadecimal").to_be_bytes().to_vec();
+        let checksum = ProviderChecksum { kind: ChecksumKind::MultipartEtag, value, parts: Parts::Listed(vec![5, 4]) };
+        assert_eq!(confirmed(checksum, b"123456789", 2), Confirmation::Confirmed(ChecksumKind::MultipartEtag));
+    }
+
+    proptest! {
+        #[test]
+        fn uneven_parts_are_confirmed_however_the_stream_is_cut(
+            bytes in prop::collection::vec(any::<u8>(), 1..200), cuts in prop::collection::vec(1usize..50, 0..6), piece in 1usize..70,
+        ) {
+            let (mut parts, mut rest) = (Vec::new(), &bytes[..]);
+            for cut in cuts {
+                let (part, after) = rest.split_at(cut.min(rest.len()));
+                if !part.is_empty() { parts.push(part); }
+                rest = after;
+            }
+            if !rest.is_empty() { parts.push(rest); }
+            let sizes: Vec<_> = parts.iter().map(|part| part.len() as u64).collect();
+            for kind in OF_PARTS {
+                let value = parts_checksum(kind, &parts);
+                let checksum = ProviderChecksum { kind, value, parts: Parts::Listed(sizes.clone()) };
+                prop_assert_eq!(confirmed(checksum.clone(), &bytes, piece), Confirmation::Confirmed(kind));
+                let mut damaged = bytes.clone();
+                damaged[bytes.len() / 2] ^= 1;
+                prop_assert_eq!(confirmed(checksum, &damaged, piece), Confirmation::Contradicted(kind));
+            }
+        }
+    }
+
+    #[test]
+    fn a_guess_can_prove_and_cannot_contradict() {
+        let kind = ChecksumKind::MultipartEtag;
+        let value = parts_checksum(kind, &[b"1234", b"5678", b"9"]);
+        let guess = |step| ProviderChecksum { kind, value: value.clone(), parts: Parts::Guessed(step) };
+        assert_eq!(confirmed(guess(4), b"123456789", 3), Confirmation::Confirmed(kind));
+        assert!(matches!(confirmed(guess(5), b"123456789", 3), Confirmation::Unavailable(_)));
     }
 }

@@ -46,6 +46,9 @@ pub enum SinkError {
     /// A file of the restored copy could not be written.
     #[error("writing {path}: {source}")]
     Write { path: String, source: io::Error },
+    /// The target's S3 server refused an object, or could not be reached.
+    #[error("restoring into {what}: {reason}")]
+    Server { what: String, reason: String },
     /// The target database refused these rows, or failed as a whole.
     #[error("restoring into {what}: {reason}")]
     Database { what: String, reason: String, server_failed: bool },
@@ -61,7 +64,9 @@ impl SinkError {
     pub fn hint(&self) -> Option<String> {
         let full = match self {
             SinkError::Write { source, .. } => source.kind() == io::ErrorKind::StorageFull,
-            SinkError::Database { reason, .. } => reason.contains("No space left on device"),
+            SinkError::Server { reason, .. } | SinkError::Database { reason, .. } => {
+                reason.contains("No space left on device")
+            }
         };
         full.then(|| "make room on the target's file system; what is finished is kept".to_owned())
     }

@@ -3,11 +3,13 @@
 //! Knows traits only: [`object::ObjectSource`], [`object::ObjectSink`] and [`table::RowSink`] are implemented by `source`
 //! and `restore`. Decides nothing about verdicts; what it can't move it returns as a [`object::Refusal`].
 
+pub mod bucket;
 pub mod checksum;
 pub mod error;
 pub mod meter;
 pub mod object;
 pub mod objects;
+pub mod properties;
 pub mod receipt;
 pub mod retry;
 pub mod table;

@@ -3,19 +3,21 @@
 //! A source can list and open; it has no method that writes. A sink stages objects of a unit under temporary names and
 //! publishes them together, after one sync.
 
-use std::path::Path;
+use std::{collections::HashSet, io};
 
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 
 use super::{
     error::{SinkError, SourceError},
-    receipt::{ChecksumKind, ObjectReceipt},
-    unit::UnitId,
+    properties::{Item, Properties},
+    receipt::{ChecksumKind, ObjectReceipt, VersionMark},
+    unit::{PlacedObject, UnitId},
 };
+use crate::digest::Sha256Digest;
 
-/// One object as a listing shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One object, or one version of an object, as a listing shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectEntry {
     /// The key, as UTF-8 text.
     pub key: String,
@@ -25,10 +27,24 @@ pub struct ObjectEntry {
     pub etag: Option<String>,
     /// Version to read, where the listing names one.
     pub version_id: Option<String>,
+    /// Where it stands among the versions of its key, in a listing of all versions.
+    pub version: Option<VersionMark>,
     /// RFC 3339.
     pub last_modified: Option<String>,
     /// Storage class.
     pub storage_class: Option<String>,
+}
+
+impl ObjectEntry {
+    /// Whether this is a delete marker, which has no bytes.
+    pub fn is_delete_marker(&self) -> bool {
+        self.version.is_some_and(|mark| mark.delete_marker)
+    }
+
+    /// Whether this is a version that another one has replaced.
+    pub fn is_superseded(&self) -> bool {
+        self.version.is_some_and(|mark| !mark.is_latest)
+    }
 }
 
 /// One page of a listing.
@@ -56,13 +72,27 @@ impl ByteRange {
     }
 }
 
-/// A checksum that the provider keeps over the whole object.
+/// A checksum that the provider keeps over the whole object, or over the checksums of its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderChecksum {
     /// Which one.
     pub kind: ChecksumKind,
     /// The raw bytes, decoded from base64 or hexadecimal.
     pub value: Vec<u8>,
+    /// For a checksum over the checksums of parts, how the object was cut into them.
+    pub parts: Parts,
+}
+
+/// How an object was cut into the parts that its provider's checksum is made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Parts {
+    /// The checksum is over the whole object.
+    #[default]
+    None,
+    /// The bytes of each part, as the provider lists them.
+    Listed(Vec<u64>),
+    /// The bytes of each part but the last, guessed: agreement is a proof, a difference is none.
+    Guessed(u64),
 }
 
 /// The provider's word about an object's content: a checksum to confirm, or why there is none.
@@ -72,10 +102,20 @@ pub type ProviderWord = Result<ProviderChecksum, String>;
 pub struct ObjectBody {
     /// The checksum of the whole object, if this read was of the whole object.
     pub word: ProviderWord,
+    /// What the provider keeps beside the bytes, as far as this answer tells.
+    pub properties: Properties,
     /// Bytes that the provider announced.
     pub length: Option<u64>,
     /// The pieces of the body; an error ends it.
     pub pieces: BoxStream<'static, Result<Bytes, SourceError>>,
+}
+
+/// What is known of an object without its bytes.
+pub struct Described {
+    /// The provider's checksum, or why there is none.
+    pub word: ProviderWord,
+    /// What the provider keeps beside the bytes.
+    pub properties: Properties,
 }
 
 /// Reads objects at the provider.
@@ -90,31 +130,67 @@ pub trait ObjectSource: Send + Sync {
         range: Option<ByteRange>,
     ) -> BoxFuture<'a, Result<ObjectBody, SourceError>>;
 
-    /// The checksum the provider keeps over the whole object, for objects that are read in ranges.
-    fn word<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<ProviderWord, SourceError>>;
+    /// What stands under an entry's key now, as a listing would show it; none if it is gone.
+    fn find<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Option<ObjectEntry>, SourceError>>;
+
+    /// Checksum and properties of an object that is read in ranges.
+    fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>>;
 }
 
 /// Takes objects in.
 pub trait ObjectSink: Send + Sync {
-    /// Chooses where a key will lie, relative to the asset's directory. Called in the order of the listing; no two keys
-    /// get the same place, and every place is inside the asset's directory.
-    fn place(&self, key: &str) -> String;
+    /// Chooses where an object will lie, relative to the asset's directory. Called in the order of the listing; no two
+    /// objects or versions get the same place, and every place is inside the asset's directory.
+    fn place(&self, entry: &ObjectEntry) -> String;
+
+    /// What this sink restores of an object beside its bytes; the rest is kept in the record only.
+    fn carries(&self) -> &'static [Item] {
+        &[]
+    }
 
     /// Remembers the place that an earlier part of the run gave to a key.
     fn occupy(&self, key: &str, place: &str);
 
+    /// Removes what an interrupted unit published without being recorded: it is fetched again. `recorded` holds
+    /// [`crate::digest::Sha256Digest::short`] of every [`ObjectReceipt::file`] that has a receipt.
+    fn discard_unrecorded(&self, recorded: &HashSet<u128>) -> Result<(), SinkError>;
+
     /// Opens a unit: a private area for its temporary names, empty.
     fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError>;
+
+    /// Removes what only a transfer needs, after the last unit.
+    fn close(&self) -> Result<(), SinkError>;
+}
+
+/// Reads back what lies in a bucket of the target. Blocking, and never called on a runtime's own thread.
+pub trait RestoredBucket: Send + Sync {
+    /// Size and SHA-256 of an object.
+    fn read_back(&self, bucket: &str, key: &str) -> io::Result<(u64, Sha256Digest)>;
+
+    /// An object's bytes.
+    fn content(&self, bucket: &str, key: &str) -> io::Result<Vec<u8>>;
+
+    /// Every key of the bucket.
+    fn keys(&self, bucket: &str) -> io::Result<Vec<String>>;
+}
+
+/// What a sink is told about an object before its bytes come.
+#[derive(Clone, Copy)]
+pub struct Arriving<'a> {
+    /// As listed.
+    pub object: &'a PlacedObject,
+    /// What the provider keeps beside the bytes.
+    pub properties: &'a Properties,
 }
 
 /// The temporary area of one unit. Dropped without [`UnitSink::commit`], it leaves nothing.
 pub trait UnitSink: Send + Sync {
     /// Opens a temporary name for the object with this index in the unit; an earlier attempt's bytes are discarded.
-    fn create(&self, index: usize) -> Result<Box<dyn PendingObject>, SinkError>;
+    fn create(&self, index: usize, arriving: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError>;
 
-    /// Syncs every staged object, gives each its final name, syncs the names. Only receipts that are passed here are
-    /// published.
-    fn commit(&self, published: &[(usize, &Path)]) -> Result<(), SinkError>;
+    /// Syncs every staged object, gives each its final name, syncs the names. Only what has a receipt here is
+    /// published; the sink adds to the receipt where the object lies, if its path doesn't say so.
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError>;
 }
 
 /// One object that is being written under its temporary name.
@@ -129,8 +205,8 @@ pub trait PendingObject: Send {
 /// An object that could not be moved, although the unit went on.
 #[derive(Debug)]
 pub struct Refusal {
-    /// Its key.
-    pub key: String,
+    /// Which one, and the place that was meant for it.
+    pub object: PlacedObject,
     /// Why.
     pub error: SourceError,
 }
@@ -138,7 +214,7 @@ pub struct Refusal {
 /// What became of one unit.
 #[derive(Debug, Default)]
 pub struct UnitOutcome {
-    /// One receipt for each object that was restored, sorted by the key's bytes.
+    /// One receipt for each object that was restored, in ascending order.
     pub receipts: Vec<ObjectReceipt>,
     /// Objects that could not be read.
     pub refusals: Vec<Refusal>,

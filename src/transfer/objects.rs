@@ -3,12 +3,9 @@
 //! Small objects are one GET, collected and handed to a blocking thread; larger ones stream through a bounded channel;
 //! the largest are read as ranges in parallel and hashed in order. Nothing here knows S3 or a file system.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 use bytes::Bytes;
@@ -22,7 +19,10 @@ use super::{
     checksum::{Observed, StreamDigest},
     error::{SourceError, TransferError},
     meter::Meter,
-    object::{ByteRange, ObjectEntry, ObjectSink, ObjectSource, ProviderWord, Refusal, UnitOutcome, UnitSink},
+    object::{
+        Arriving, ByteRange, ObjectEntry, ObjectSink, ObjectSource, ProviderWord, Refusal, UnitOutcome, UnitSink,
+    },
+    properties::Properties,
     receipt::{Confirmation, ObjectReceipt},
     retry::with_retries,
     unit::{LARGE_OBJECT_BYTES, ObjectUnit, PlacedObject},
@@ -107,13 +107,14 @@ impl ObjectCopier {
     fn sort(&self, done: Staged, arrived: &mut Arrivals) -> Result<(), TransferError> {
         let (index, object, result) = done;
         match result {
-            Ok(observed) => {
+            Ok((observed, properties)) => {
                 self.failures_in_a_row.store(0, Relaxed);
                 self.meter.add_items(1);
-                arrived.receipts.push((index, receipt(object, observed)));
+                let receipt = receipt(object, observed).with_properties(properties, self.sink.carries());
+                arrived.receipts.push((index, receipt));
             }
             Err(TransferError::Source(error)) if !self.provider_is_gone(&error) => {
-                arrived.refusals.push(Refusal { key: object.entry.key, error });
+                arrived.refusals.push(Refusal { object, error });
             }
             Err(fatal) => return Err(fatal),
         }
@@ -131,11 +132,12 @@ impl ObjectCopier {
         staging: &Arc<dyn UnitSink>,
         index: usize,
         object: &PlacedObject,
-    ) -> Result<Observed, TransferError> {
+    ) -> Result<Copied, TransferError> {
         with_retries(|| async {
             let counted = Counted::new(&self.meter);
-            let observed = self.attempt(staging, index, &object.entry, &counted).await?;
-            accept(&object.entry, observed).inspect(|_| counted.keep())
+            let (observed, properties) = self.attempt(staging, index, object, &counted).await?;
+            let observed = accept(&object.entry, observed).inspect(|_| counted.keep())?;
+            Ok((observed, properties))
         })
         .await
     }
@@ -144,18 +146,20 @@ impl ObjectCopier {
         &self,
         staging: &Arc<dyn UnitSink>,
         index: usize,
-        entry: &ObjectEntry,
+        object: &PlacedObject,
         counted: &Counted<'_>,
-    ) -> Result<Observed, TransferError> {
+    ) -> Result<Copied, TransferError> {
+        let entry = &object.entry;
         if entry.size >= LARGE_OBJECT_BYTES {
-            return self.attempt_ranges(staging, index, entry, counted).await;
+            return self.attempt_ranges(staging, index, object, counted).await;
         }
         let body = self.source.open(entry, None).await?;
+        let incoming = Incoming { staging: Arc::clone(staging), index, object: object.clone(), word: body.word };
         if entry.size <= COLLECTED_BYTES_MAX {
             let pieces = collect(body.pieces, entry, counted).await?;
-            return write_collected(Arc::clone(staging), index, pieces, body.word).await;
+            return write_collected(incoming, body.properties, pieces).await;
         }
-        let mut writer = Writer::start(Arc::clone(staging), index, body.word);
+        let mut writer = Writer::start(incoming, body.properties);
         let (mut pieces, mut bytes) = (body.pieces, 0);
         while let Some(piece) = pieces.next().await {
             let piece = piece?;
@@ -174,11 +178,13 @@ impl ObjectCopier {
         &self,
         staging: &Arc<dyn UnitSink>,
         index: usize,
-        entry: &ObjectEntry,
+        object: &PlacedObject,
         counted: &Counted<'_>,
-    ) -> Result<Observed, TransferError> {
-        let word = self.source.word(entry).await?;
-        let mut writer = Writer::start(Arc::clone(staging), index, word);
+    ) -> Result<Copied, TransferError> {
+        let entry = &object.entry;
+        let described = self.source.describe(entry).await?;
+        let incoming = Incoming { staging: Arc::clone(staging), index, object: object.clone(), word: described.word };
+        let mut writer = Writer::start(incoming, described.properties);
         let reads = ranges(entry.size, RANGE_BYTES).map(|range| {
             let (source, entry) = (Arc::clone(&self.source), entry.clone());
             async move { with_retries(|| read_range(source.as_ref(), &entry, range)).await }
@@ -194,7 +200,10 @@ impl ObjectCopier {
     }
 }
 
-type Staged = (usize, PlacedObject, Result<Observed, TransferError>);
+/// What crossed of an object, and what the provider keeps beside it.
+type Copied = (Observed, Properties);
+
+type Staged = (usize, PlacedObject, Result<Copied, TransferError>);
 
 #[derive(Default)]
 struct Arrivals {
@@ -229,25 +238,43 @@ impl Drop for Counted<'_> {
     }
 }
 
+/// An object on its way into a staging area.
+struct Incoming {
+    staging: Arc<dyn UnitSink>,
+    index: usize,
+    object: PlacedObject,
+    word: ProviderWord,
+}
+
+impl Incoming {
+    /// Hashes and writes all pieces.
+    fn write<P: AsRef<[u8]>>(
+        self,
+        properties: Properties,
+        pieces: impl Iterator<Item = P>,
+    ) -> Result<Copied, TransferError> {
+        let arriving = Arriving { object: &self.object, properties: &properties };
+        let mut pending = self.staging.create(self.index, arriving)?;
+        let mut digest = StreamDigest::new(self.word);
+        for piece in pieces {
+            digest.update(piece.as_ref());
+            pending.write(piece.as_ref())?;
+        }
+        pending.finish()?;
+        Ok((digest.finish(), properties))
+    }
+}
+
 /// The thread that hashes and writes one object while the network brings it.
 struct Writer {
     pieces: mpsc::Sender<Bytes>,
-    thread: tokio::task::JoinHandle<Result<Observed, TransferError>>,
+    thread: tokio::task::JoinHandle<Result<Copied, TransferError>>,
 }
 
 impl Writer {
-    fn start(staging: Arc<dyn UnitSink>, index: usize, word: ProviderWord) -> Self {
+    fn start(object: Incoming, properties: Properties) -> Self {
         let (pieces, mut incoming) = mpsc::channel::<Bytes>(PIECES_IN_FLIGHT);
-        let thread = spawn_blocking(move || {
-            let mut pending = staging.create(index)?;
-            let mut digest = StreamDigest::new(word);
-            while let Some(piece) = incoming.blocking_recv() {
-                digest.update(&piece);
-                pending.write(&piece)?;
-            }
-            pending.finish()?;
-            Ok(digest.finish())
-        });
+        let thread = spawn_blocking(move || object.write(properties, std::iter::from_fn(|| incoming.blocking_recv())));
         Writer { pieces, thread }
     }
 
@@ -260,7 +287,7 @@ impl Writer {
         Err(TransferError::Internal("the writing thread ended before its object did".to_owned()))
     }
 
-    async fn finish(self) -> Result<Observed, TransferError> {
+    async fn finish(self) -> Result<Copied, TransferError> {
         drop(self.pieces);
         self.thread.await?
     }
@@ -282,22 +309,11 @@ async fn collect(mut body: Pieces, entry: &ObjectEntry, counted: &Counted<'_>) -
 }
 
 async fn write_collected(
-    staging: Arc<dyn UnitSink>,
-    index: usize,
+    object: Incoming,
+    properties: Properties,
     pieces: Vec<Bytes>,
-    word: ProviderWord,
-) -> Result<Observed, TransferError> {
-    spawn_blocking(move || {
-        let mut pending = staging.create(index)?;
-        let mut digest = StreamDigest::new(word);
-        for piece in &pieces {
-            digest.update(piece);
-            pending.write(piece)?;
-        }
-        pending.finish()?;
-        Ok(digest.finish())
-    })
-    .await?
+) -> Result<Copied, TransferError> {
+    spawn_blocking(move || object.write(properties, pieces.into_iter())).await?
 }
 
 async fn read_range(
@@ -345,25 +361,14 @@ fn wrong_length(entry: &ObjectEntry, got: u64) -> SourceError {
 
 fn receipt(object: PlacedObject, observed: Observed) -> ObjectReceipt {
     let PlacedObject { entry, place } = object;
-    ObjectReceipt {
-        key: entry.key,
-        path: place,
-        size: observed.size,
-        sha256: observed.sha256,
-        etag: entry.etag,
-        version_id: entry.version_id,
-        last_modified: entry.last_modified,
-        storage_class: entry.storage_class,
-        provider_checksum: observed.confirmation,
-    }
+    ObjectReceipt::new(entry, place, observed.size, observed.sha256, observed.confirmation)
 }
 
 async fn publish(staging: Arc<dyn UnitSink>, arrived: Arrivals) -> Result<UnitOutcome, TransferError> {
     let Arrivals { mut receipts, refusals } = arrived;
     spawn_blocking(move || {
-        let published: Vec<_> = receipts.iter().map(|(index, receipt)| (*index, Path::new(&receipt.path))).collect();
-        staging.commit(&published)?;
-        receipts.sort_unstable_by(|a, b| a.1.key.as_bytes().cmp(b.1.key.as_bytes()));
+        staging.commit(&mut receipts)?;
+        receipts.sort_unstable_by(|a, b| a.1.rank().cmp(&b.1.rank()));
         Ok(UnitOutcome { receipts: receipts.into_iter().map(|(_, receipt)| receipt).collect(), refusals })
     })
     .await?

@@ -3,14 +3,18 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{
+    object::ObjectEntry,
+    properties::{Classes, Item, Properties},
+};
 use crate::digest::{RowTotals, Sha256Digest};
 
-/// One object as it crossed.
+/// One object, or one version of an object, as it crossed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectReceipt {
     /// The key at the provider.
     pub key: String,
-    /// Where it was restored, relative to the asset's directory.
+    /// Where it was restored, relative to the asset's directory; empty for a delete marker.
     pub path: String,
     /// Bytes that crossed.
     pub size: u64,
@@ -22,6 +26,9 @@ pub struct ObjectReceipt {
     /// The version that was read, where the bucket has versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
+    /// Where it stands among the versions of its key, where all versions are carried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<VersionMark>,
     /// RFC 3339, as the provider lists it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
@@ -30,6 +37,104 @@ pub struct ObjectReceipt {
     pub storage_class: Option<String>,
     /// Whether a checksum of the provider's own confirmed the bytes.
     pub provider_checksum: Confirmation,
+    /// Where in an archive or a bucket it lies, if it is no file of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Within>,
+    /// What the provider keeps beside the bytes.
+    #[serde(default, skip_serializing_if = "Properties::is_empty")]
+    pub properties: Properties,
+    /// What became of each of them.
+    #[serde(default, skip_serializing_if = "Classes::is_empty")]
+    pub classes: Classes,
+}
+
+impl ObjectReceipt {
+    /// The receipt of an object whose bytes crossed, without properties.
+    pub fn new(entry: ObjectEntry, path: String, size: u64, sha256: Sha256Digest, word: Confirmation) -> Self {
+        ObjectReceipt {
+            key: entry.key,
+            path,
+            size,
+            sha256,
+            etag: entry.etag,
+            version_id: entry.version_id,
+            version: entry.version,
+            last_modified: entry.last_modified,
+            storage_class: entry.storage_class,
+            provider_checksum: word,
+            within: None,
+            properties: Properties::default(),
+            classes: Classes::default(),
+        }
+    }
+
+    /// The record of a delete marker: a place in the order, and no bytes.
+    pub fn of_marker(entry: ObjectEntry) -> Self {
+        let word = Confirmation::Unavailable("a delete marker has no bytes".to_owned());
+        let mut receipt = Self::new(entry, String::new(), 0, Sha256Digest::of(""), word);
+        receipt.classes.recorded.push(Item::DeleteMarker);
+        receipt
+    }
+
+    /// Adds what the provider keeps beside the bytes, classified by what the sink restores of it.
+    #[must_use]
+    pub fn with_properties(mut self, properties: Properties, carried: &[Item]) -> Self {
+        self.classes = Classes::of(&self, &properties, carried);
+        self.properties = properties;
+        self
+    }
+
+    /// Whether this is the record of a delete marker, which has no bytes.
+    pub fn is_marker(&self) -> bool {
+        self.version.is_some_and(|mark| mark.delete_marker)
+    }
+
+    /// The file or the key at the target that holds it.
+    pub fn file(&self) -> &str {
+        match &self.within {
+            None => &self.path,
+            Some(Within::Archive { name, .. }) => name,
+            Some(Within::Bucket { key, .. }) => key,
+        }
+    }
+
+    /// What receipts are sorted by: the key's bytes, then the newest version first.
+    pub fn rank(&self) -> (&str, u64, &str) {
+        let order = self.version.map_or(0, |mark| mark.order);
+        (&self.key, order, self.version_id.as_deref().unwrap_or_default())
+    }
+}
+
+/// Where a version stands among those of its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VersionMark {
+    /// 0 for the newest, as listed when it was carried.
+    pub order: u64,
+    /// Whether a plain GET answers with this one.
+    pub is_latest: bool,
+    /// Whether it is a delete marker.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub delete_marker: bool,
+}
+
+/// Where a restored object lies that is no file of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Within {
+    /// A member of a tar archive in the asset's directory.
+    Archive {
+        /// The archive's file name.
+        name: String,
+        /// Where the member's first header begins, in bytes.
+        offset: u64,
+    },
+    /// An object of the target's bucket.
+    Bucket {
+        /// The bucket.
+        name: String,
+        /// The key there.
+        key: String,
+    },
 }
 
 /// What the provider's own checksum said about the bytes.
@@ -61,6 +166,16 @@ pub enum ChecksumKind {
     Sha256,
     /// The entity tag of an object put in one part without KMS or customer keys, hexadecimal.
     Md5Etag,
+    /// The entity tag of a multipart upload: the MD5 of the parts' MD5s, then `-` and their number.
+    MultipartEtag,
+    /// The CRC-32 of the parts' CRC-32s.
+    CompositeCrc32,
+    /// The CRC-32C of the parts' CRC-32Cs.
+    CompositeCrc32c,
+    /// The SHA-1 of the parts' SHA-1s.
+    CompositeSha1,
+    /// The SHA-256 of the parts' SHA-256s.
+    CompositeSha256,
 }
 
 /// One table as it crossed.

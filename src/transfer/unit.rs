@@ -94,10 +94,14 @@ impl UnitCutter {
         (!batch.is_empty()).then(|| self.unit(batch))
     }
 
-    fn unit(&mut self, objects: Vec<PlacedObject>) -> ObjectUnit {
-        let id = UnitId::numbered(self.next_number);
+    /// The name of a unit that is cut elsewhere.
+    pub fn next_id(&mut self) -> UnitId {
         self.next_number += 1;
-        ObjectUnit { id, objects }
+        UnitId::numbered(self.next_number - 1)
+    }
+
+    fn unit(&mut self, objects: Vec<PlacedObject>) -> ObjectUnit {
+        ObjectUnit { id: self.next_id(), objects }
     }
 }
 
@@ -106,14 +110,7 @@ mod tests {
     use super::*;
 
     fn object(size: u64) -> PlacedObject {
-        let entry = ObjectEntry {
-            key: "k".into(),
-            size,
-            etag: None,
-            version_id: None,
-            last_modified: None,
-            storage_class: None,
-        };
+        let entry = ObjectEntry { key: "k".into(), size, ..ObjectEntry::default() };
         PlacedObject { entry, place: "tree/k".into() }
     }
 

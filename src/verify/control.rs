@@ -1,11 +1,15 @@
 //! The verifier's own negative control: in a scratch copy damage is planted, and the same comparison that judges the run
 //! must find it. Nothing restored is touched.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
 
 use postgres::{Client, Transaction};
 
-use super::{objects::check_object, tables::content_differs};
+use super::{archive::Archives, objects::check_object, tables::content_differs};
 use crate::{
     digest::{RowKey, RowTotals, Sha256Digest},
     evidence::result::Control,
@@ -13,7 +17,10 @@ use crate::{
         Address, PgError, copy,
         name::{RelationName, Table, quoted},
     },
-    transfer::receipt::{Confirmation, ObjectReceipt},
+    transfer::{
+        object::{ObjectEntry, RestoredBucket},
+        receipt::{Confirmation, ObjectReceipt, Within},
+    },
 };
 
 /// Content for a control where no restored object is small enough to be copied.
@@ -29,24 +36,34 @@ fn control(damage: &str, found: bool) -> Control {
 
 /// Plants damage in a copy of one restored object, or of made-up content if there is none that is small enough; the copy
 /// lives in `scratch`, which the caller removes.
-pub fn of_object(asset: &str, root: &Path, sample: Option<&ObjectReceipt>, scratch: &Path) -> io::Result<Vec<Control>> {
-    let original = sample.map_or_else(|| Ok(MADE_UP.to_vec()), |receipt| fs::read(root.join(&receipt.path)))?;
-    let made_up = || ObjectReceipt {
-        key: "made up".to_owned(),
-        path: String::new(),
-        size: original.len() as u64,
-        sha256: Sha256Digest::of(&original),
-        etag: None,
-        version_id: None,
-        last_modified: None,
-        storage_class: None,
-        provider_checksum: Confirmation::Unavailable("made up".to_owned()),
+/// Of an object in a bucket the damaged bytes are handed to the comparison in place of the server's answer: nothing but
+/// the sink writes there.
+pub fn of_object(
+    asset: &str,
+    root: &Path,
+    buckets: Option<&dyn RestoredBucket>,
+    sample: Option<&ObjectReceipt>,
+    scratch: &Path,
+) -> io::Result<Vec<Control>> {
+    let original = sample.map_or_else(|| Ok(MADE_UP.to_vec()), |receipt| content(root, buckets, receipt))?;
+    let made_up = || {
+        let entry = ObjectEntry { key: "made up".to_owned(), ..ObjectEntry::default() };
+        let word = Confirmation::Unavailable("made up".to_owned());
+        ObjectReceipt::new(entry, String::new(), original.len() as u64, Sha256Digest::of(&original), word)
     };
-    let copy = ObjectReceipt { path: "copy".to_owned(), ..sample.cloned().unwrap_or_else(made_up) };
-    let path = scratch.join(&copy.path);
+    let mut copy = ObjectReceipt { path: "copy".to_owned(), ..sample.cloned().unwrap_or_else(made_up) };
+    if matches!(copy.within, Some(Within::Archive { .. })) {
+        copy.within = Some(Within::Archive { name: "copy.tar".to_owned(), offset: 0 });
+    }
+    let answer = ScratchAnswer::default();
+    let path = scratch.join(copy.file());
     let found = |content: &[u8]| -> io::Result<bool> {
-        fs::write(&path, content)?;
-        Ok(check_object(asset, scratch, &copy).is_some())
+        match copy.within {
+            None => fs::write(&path, content)?,
+            Some(Within::Archive { .. }) => write_archive(&path, content)?,
+            Some(Within::Bucket { .. }) => answer.set(Some(content)),
+        }
+        Ok(check_object(asset, scratch, Some(&answer), &copy).is_some())
     };
     let mut controls = vec![control("none (an intact copy is accepted)", !found(&original)?)];
     let mut damaged = original.clone();
@@ -56,9 +73,54 @@ pub fn of_object(asset: &str, root: &Path, sample: Option<&ObjectReceipt>, scrat
     }
     damaged.push(0);
     controls.push(control("one byte added", found(&damaged)?));
-    fs::remove_file(&path)?;
-    controls.push(control("file removed", check_object(asset, scratch, &copy).is_some()));
+    match copy.within {
+        Some(Within::Bucket { .. }) => answer.set(None),
+        _ => fs::remove_file(&path)?,
+    }
+    controls.push(control("file removed", check_object(asset, scratch, Some(&answer), &copy).is_some()));
     Ok(controls)
+}
+
+/// Stands for a target's bucket with one object.
+#[derive(Default)]
+struct ScratchAnswer(Mutex<Option<Vec<u8>>>);
+
+impl ScratchAnswer {
+    fn set(&self, content: Option<&[u8]>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = content.map(<[u8]>::to_vec);
+    }
+}
+
+impl RestoredBucket for ScratchAnswer {
+    fn read_back(&self, bucket: &str, key: &str) -> io::Result<(u64, Sha256Digest)> {
+        let content = self.content(bucket, key)?;
+        Ok((content.len() as u64, Sha256Digest::of(content)))
+    }
+
+    fn content(&self, _: &str, _: &str) -> io::Result<Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn keys(&self, _: &str) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+fn content(root: &Path, buckets: Option<&dyn RestoredBucket>, receipt: &ObjectReceipt) -> io::Result<Vec<u8>> {
+    match (&receipt.within, buckets) {
+        (Some(Within::Bucket { name, key }), Some(buckets)) => buckets.content(name, key),
+        (Some(Within::Archive { name, offset }), _) => Archives::below(root).content(name, *offset),
+        _ => fs::read(root.join(&receipt.path)),
+    }
+}
+
+/// An archive whose one member is the copy.
+fn write_archive(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut header = tar::Header::new_ustar();
+    header.set_size(content.len() as u64);
+    let mut archive = tar::Builder::new(fs::File::create(path)?);
+    archive.append_data(&mut header, "copy", content)?;
+    archive.into_inner().map(drop)
 }
 
 /// What is planted in a scratch table: a name and the statement that does it.

@@ -3,6 +3,7 @@
 //! Takes nobody's word for what was stored: every byte and row comes from the disk or the target server again. What
 //! differs is returned as findings.
 
+mod archive;
 pub mod catalog;
 pub mod control;
 pub mod objects;

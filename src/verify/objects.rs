@@ -1,21 +1,26 @@
-//! Reads restored objects back from the disk, not from the page cache, and looks for files that nobody restored.
+//! Reads restored objects back from the disk, not from the page cache, and looks for files and members of archives that
+//! nobody restored.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs::{self, File},
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
 
 use rustix::fs::{Advice, Mode, OFlags, ResolveFlags};
 use sha2::{Digest as _, Sha256};
 
-use super::{Comparison, in_parallel};
+use super::{Comparison, archive::Archives, in_parallel};
 use crate::{
     digest::Sha256Digest,
     finding::{Finding, FindingKind},
     interrupt::Interrupt,
-    transfer::{meter::Meter, receipt::ObjectReceipt},
+    transfer::{
+        meter::Meter,
+        object::RestoredBucket,
+        receipt::{ObjectReceipt, Within},
+    },
 };
 
 const READ_BYTES: usize = 1 << 20;
@@ -33,17 +38,21 @@ pub struct ReadBack<'a> {
     pub meter: &'a Meter,
     /// Ends the reading early; what was not read is not compared.
     pub interrupt: &'a Interrupt,
+    /// Reads what was restored into buckets of the target.
+    pub buckets: Option<&'a dyn RestoredBucket>,
 }
 
 impl ReadBack<'_> {
     /// Compares every receipt with the disk, then the disk with the receipts. An error means that the receipts
     /// themselves or the directory could not be read.
     pub fn compare(&self, receipts: impl Iterator<Item = ReadReceipt> + Send) -> io::Result<Comparison> {
+        let copies = Copies { root: self.root, archives: Archives::below(self.root), buckets: self.buckets };
         let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        let mut known = HashSet::new();
+        let mut known = Named::default();
         let receipts = receipts.take_while(|_| !self.interrupt.asked());
-        let receipts = receipts.inspect(|receipt| known.extend(receipt.iter().map(|receipt| path_id(&receipt.path))));
-        let results = in_parallel(receipts, workers, |receipt| receipt.map(|receipt| self.one(&receipt)));
+        let receipts = receipts.filter(|receipt| !receipt.as_ref().is_ok_and(ObjectReceipt::is_marker));
+        let receipts = receipts.inspect(|receipt| receipt.iter().for_each(|receipt| known.take(receipt)));
+        let results = in_parallel(receipts, workers, |receipt| receipt.map(|receipt| self.one(&copies, &receipt)));
         let mut comparison = Comparison::new("objects");
         for result in results {
             match result? {
@@ -52,21 +61,39 @@ impl ReadBack<'_> {
             }
         }
         if !self.interrupt.asked() {
-            self.find_strangers(&known, &mut comparison.findings)?;
+            self.find_strangers(&known, &copies, &mut comparison.findings)?;
         }
         comparison.findings.sort();
         Ok(comparison)
     }
 
-    fn one(&self, receipt: &ObjectReceipt) -> Option<Finding> {
-        let difference = check_object(self.asset, self.root, receipt);
+    fn one(&self, copies: &Copies<'_>, receipt: &ObjectReceipt) -> Option<Finding> {
+        let difference = check_in(self.asset, copies, receipt);
         self.meter.add_items(1);
         self.meter.add_bytes(receipt.size);
         difference
     }
 
-    /// Files among the restored objects that no receipt names; symbolic links are never followed.
-    fn find_strangers(&self, known: &HashSet<u128>, findings: &mut Vec<Finding>) -> io::Result<()> {
+    /// Files among the restored objects that no receipt names; symbolic links are never followed. Then members of
+    /// archives.
+    fn find_strangers(&self, known: &Named, copies: &Copies<'_>, findings: &mut Vec<Finding>) -> io::Result<()> {
+        let mut strange = |what: String, detail: &str| {
+            findings.push(Finding::of(self.asset, FindingKind::ObjectUnexpected, what, detail));
+        };
+        for archive in &known.archives {
+            match copies.archives.strangers(archive, &known.paths) {
+                Ok(members) => members.into_iter().for_each(|member| strange(member, "no receipt names this member")),
+                // That its members are missing has been found already.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => strange(archive.clone(), &format!("cannot be read to its end as an archive: {error}")),
+            }
+        }
+        for (bucket, keys) in &known.keys {
+            let Some(reader) = copies.buckets else { continue };
+            for key in reader.keys(bucket)?.into_iter().filter(|key| !keys.contains(&path_id(key))) {
+                strange(key, "no receipt names this object of the target's bucket");
+            }
+        }
         let mut directories = vec![self.root.to_path_buf()];
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(&directory)? {
@@ -76,9 +103,8 @@ impl ReadBack<'_> {
                     continue;
                 }
                 let relative = relative(self.root, &entry.path());
-                if !known.contains(&path_id(&relative)) {
-                    let kind = FindingKind::ObjectUnexpected;
-                    findings.push(Finding::of(self.asset, kind, relative, "no receipt names this file"));
+                if !known.files.contains(&path_id(&relative)) && !known.archives.contains(&relative) {
+                    strange(relative, "no receipt names this file");
                 }
             }
         }
@@ -86,10 +112,61 @@ impl ReadBack<'_> {
     }
 }
 
+/// What the receipts name: files, archives, and members of archives.
+#[derive(Default)]
+struct Named {
+    files: HashSet<u128>,
+    archives: BTreeSet<String>,
+    paths: HashSet<u128>,
+    /// By the bucket.
+    keys: BTreeMap<String, HashSet<u128>>,
+}
+
+/// Where restored objects can lie.
+struct Copies<'a> {
+    root: &'a Path,
+    archives: Archives,
+    buckets: Option<&'a dyn RestoredBucket>,
+}
+
+impl Named {
+    fn take(&mut self, receipt: &ObjectReceipt) {
+        match &receipt.within {
+            None => drop(self.files.insert(path_id(&receipt.path))),
+            Some(Within::Archive { name, .. }) => {
+                if !self.archives.contains(name) {
+                    self.archives.insert(name.clone());
+                }
+                self.paths.insert(path_id(&receipt.path));
+            }
+            Some(Within::Bucket { name, key }) => {
+                self.keys.entry(name.clone()).or_default().insert(path_id(key));
+            }
+        }
+    }
+}
+
 /// Reads one object back and says how it differs from its receipt.
-pub fn check_object(asset: &str, root: &Path, receipt: &ObjectReceipt) -> Option<Finding> {
+pub fn check_object(
+    asset: &str,
+    root: &Path,
+    buckets: Option<&dyn RestoredBucket>,
+    receipt: &ObjectReceipt,
+) -> Option<Finding> {
+    check_in(asset, &Copies { root, archives: Archives::below(root), buckets }, receipt)
+}
+
+fn check_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> Option<Finding> {
     let finding = |kind, detail: String| Some(Finding::of(asset, kind, &receipt.key, detail));
-    match read_back(root, &receipt.path) {
+    let found = match &receipt.within {
+        None => read_back(copies.root, &receipt.path),
+        Some(Within::Archive { name, offset }) => copies.archives.read_back(name, *offset, &receipt.path),
+        Some(Within::Bucket { name, key }) => match copies.buckets {
+            Some(buckets) => buckets.read_back(name, key),
+            None => Err(io::Error::other(format!("lies in the bucket {name}, which can't be reached"))),
+        },
+    };
+    match found {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             finding(FindingKind::ObjectMissing, format!("{} is not there", receipt.path))
         }
@@ -121,11 +198,16 @@ pub(super) fn read_back(root: &Path, path: &str) -> io::Result<(u64, Sha256Diges
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)?;
+    hash_all(&mut file)
+}
+
+/// Size and SHA-256 of all that a reader has.
+pub(super) fn hash_all(reader: &mut impl io::Read) -> io::Result<(u64, Sha256Digest)> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; READ_BYTES];
     let mut size = 0;
     loop {
-        let length = match file.read(&mut buffer) {
+        let length = match reader.read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             length => length?,
         };
@@ -138,7 +220,7 @@ pub(super) fn read_back(root: &Path, path: &str) -> io::Result<(u64, Sha256Diges
 }
 
 /// Opens a path that came from a receipt: never outside the root, never through a symbolic link (openat2(2)).
-fn open_beneath(root: &Path, path: &str) -> io::Result<File> {
+pub(super) fn open_beneath(root: &Path, path: &str) -> io::Result<File> {
     let root = File::open(root)?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -153,32 +235,24 @@ fn relative(root: &Path, path: &Path) -> String {
         .into_owned()
 }
 
-fn path_id(path: &str) -> u128 {
+pub(super) fn path_id(path: &str) -> u128 {
     Sha256Digest::of(path).short()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::receipt::Confirmation;
+    use crate::transfer::{object::ObjectEntry, receipt::Confirmation};
 
     fn receipt(path: &str, content: &[u8]) -> ObjectReceipt {
-        ObjectReceipt {
-            key: path.into(),
-            path: path.into(),
-            size: content.len() as u64,
-            sha256: Sha256Digest::of(content),
-            etag: None,
-            version_id: None,
-            last_modified: None,
-            storage_class: None,
-            provider_checksum: Confirmation::Unavailable("test".into()),
-        }
+        let entry = ObjectEntry { key: path.into(), ..ObjectEntry::default() };
+        let word = Confirmation::Unavailable("test".into());
+        ObjectReceipt::new(entry, path.into(), content.len() as u64, Sha256Digest::of(content), word)
     }
 
     fn kinds(root: &Path, receipts: Vec<ObjectReceipt>) -> Vec<FindingKind> {
         let (meter, interrupt) = (Meter::default(), Interrupt::default());
-        let read_back = ReadBack { asset: "a", root, meter: &meter, interrupt: &interrupt };
+        let read_back = ReadBack { asset: "a", root, meter: &meter, interrupt: &interrupt, buckets: None };
         let comparison = read_back.compare(receipts.into_iter().map(Ok)).expect("readable");
         comparison.findings.iter().map(|finding| finding.kind).collect()
     }

@@ -3,15 +3,20 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Read as _,
     path::{Component, Path, PathBuf},
     thread,
 };
 
 use walkaway::{
-    restore::tree::Tree,
+    digest::Sha256Digest,
+    restore::{tar::TarArchives, tree::Tree},
     transfer::{
-        object::{ObjectSink, UnitSink},
-        unit::UnitId,
+        error::SinkError,
+        object::{Arriving, ObjectEntry, ObjectSink, PendingObject, UnitSink},
+        properties::Properties,
+        receipt::{Confirmation, ObjectReceipt},
+        unit::{PlacedObject, UnitId},
     },
 };
 
@@ -62,14 +67,15 @@ macro_rules! sink_contract {
 
 sink_contract!(memory_sink, MemorySink::default());
 sink_contract!(tree, TreeTarget::new());
+sink_contract!(tar_archives, TarTarget::new());
 
 fn nothing_is_visible_before_the_commit(target: &dyn Target) {
     let unit = begin(target, 1);
     stage(unit.as_ref(), 0, b"some bytes");
     stage(unit.as_ref(), 1, b"");
     assert!(target.published().is_empty());
-    let places = ["x/y", "z"].map(|key| target.sink().place(key));
-    unit.commit(&[(0, Path::new(&places[0])), (1, Path::new(&places[1]))]).unwrap();
+    let places = ["x/y", "z"].map(|key| place(target, key));
+    publish(unit.as_ref(), &[(0, &places[0]), (1, &places[1])]).unwrap();
     let expected = [(places[0].clone(), b"some bytes".to_vec()), (places[1].clone(), Vec::new())];
     assert_eq!(target.published(), BTreeMap::from(expected));
     drop(unit);
@@ -80,7 +86,7 @@ fn nothing_is_visible_before_the_commit(target: &dyn Target) {
 fn dropped_without_commit_nothing_is_left(target: &dyn Target) {
     let unit = begin(target, 1);
     stage(unit.as_ref(), 0, b"finished");
-    let mut unfinished = unit.create(1).unwrap();
+    let mut unfinished = create(unit.as_ref(), 1, 20);
     unfinished.write(b"unfinished").unwrap();
     drop(unfinished);
     drop(unit);
@@ -98,9 +104,9 @@ fn a_second_create_discards_the_first(target: &dyn Target) {
 /// The copier drops the body of an attempt that failed, but the thread that writes it may have pieces left.
 fn a_second_create_discards_even_a_first_that_goes_on(target: &dyn Target) {
     let unit = begin(target, 1);
-    let mut first = unit.create(0).unwrap();
+    let mut first = create(unit.as_ref(), 0, 20);
     first.write(b"first ").unwrap();
-    let mut second = unit.create(0).unwrap();
+    let mut second = create(unit.as_ref(), 0, 6);
     second.write(b"second").unwrap();
     first.write(b"goes on and on").unwrap();
     second.finish().unwrap();
@@ -111,8 +117,8 @@ fn a_second_create_discards_even_a_first_that_goes_on(target: &dyn Target) {
 fn only_what_is_named_appears(target: &dyn Target) {
     let unit = begin(target, 1);
     (0..4).for_each(|index| stage(unit.as_ref(), index, &[index as u8]));
-    let places = ["b", "d"].map(|key| target.sink().place(key));
-    unit.commit(&[(3, Path::new(&places[1])), (1, Path::new(&places[0]))]).unwrap();
+    let places = ["b", "d"].map(|key| place(target, key));
+    publish(unit.as_ref(), &[(3, &places[1]), (1, &places[0])]).unwrap();
     let expected = [(places[0].clone(), vec![1]), (places[1].clone(), vec![3])];
     assert_eq!(target.published(), BTreeMap::from(expected));
     drop(unit);
@@ -120,8 +126,8 @@ fn only_what_is_named_appears(target: &dyn Target) {
 }
 
 fn what_was_never_staged_is_an_error(target: &dyn Target) {
-    let place = target.sink().place("k");
-    assert!(begin(target, 1).commit(&[(7, Path::new(&place))]).is_err());
+    let place = place(target, "k");
+    assert!(publish(begin(target, 1).as_ref(), &[(7, &place)]).is_err());
     assert!(target.published().is_empty());
 }
 
@@ -147,10 +153,10 @@ fn units_in_parallel_do_not_meet(target: &dyn Target) {
     let fill = |number: u64| {
         let unit = begin(target, number);
         let keys: Vec<_> = (0..50).map(|index| format!("shared/{}/{number}-{index}", index % 5)).collect();
-        let places: Vec<_> = keys.iter().map(|key| target.sink().place(key)).collect();
+        let places: Vec<_> = keys.iter().map(|key| place(target, key)).collect();
         keys.iter().enumerate().for_each(|(index, key)| stage(unit.as_ref(), index, key.as_bytes()));
-        let published: Vec<_> = places.iter().map(Path::new).enumerate().collect();
-        unit.commit(&published).unwrap();
+        let published: Vec<_> = places.iter().map(String::as_str).enumerate().collect();
+        publish(unit.as_ref(), &published).unwrap();
         places.into_iter().zip(keys.into_iter().map(String::into_bytes)).collect::<Vec<_>>()
     };
     let expected = thread::scope(|scope| {
@@ -163,23 +169,23 @@ fn units_in_parallel_do_not_meet(target: &dyn Target) {
 fn places_never_collide_and_never_leave_the_root(target: &dyn Target) {
     let keys = nasty_keys();
     let unit = begin(target, 1);
-    let places: Vec<_> = keys.iter().map(|key| target.sink().place(key)).collect();
+    let places: Vec<_> = keys.iter().map(|key| place(target, key)).collect();
     for (key, place) in keys.iter().zip(&places) {
         let inside = Path::new(place).components().all(|part| matches!(part, Component::Normal(_)));
         assert!(inside && !place.is_empty(), "{key:?} lies at {place:?}");
     }
     keys.iter().enumerate().for_each(|(index, key)| stage(unit.as_ref(), index, key.as_bytes()));
-    unit.commit(&places.iter().map(Path::new).enumerate().collect::<Vec<_>>()).unwrap();
+    publish(unit.as_ref(), &places.iter().map(String::as_str).enumerate().collect::<Vec<_>>()).unwrap();
     let expected: BTreeMap<_, _> = places.into_iter().zip(keys.into_iter().map(String::into_bytes)).collect();
     assert_eq!(target.published(), expected);
 }
 
 /// A resumed run names what it carried before; a key that it meets again lies where it lay.
 fn occupied_places_are_not_given_again(target: &dyn Target) {
-    let before = target.sink().place("a/b");
+    let before = place(target, "a/b");
     target.sink().occupy("a/b", &before);
     for key in ["a", "a/b/c", "A/B"] {
-        let place = target.sink().place(key);
+        let place = place(target, key);
         assert!(place != before && !place.starts_with(&format!("{before}/")), "{key:?} lies at {place:?}");
     }
 }
@@ -248,19 +254,82 @@ impl Target for TreeTarget {
     }
 }
 
+/// What the `tar` crate reads from all archives, each from its beginning to its end.
+struct TarTarget {
+    directory: TempDir,
+    archives: TarArchives,
+}
+
+impl TarTarget {
+    fn new() -> Self {
+        let directory = TempDir::new();
+        let archives = TarArchives::open(directory.join("asset")).unwrap();
+        TarTarget { directory, archives }
+    }
+
+    fn files(&self, below: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.directory.join("asset").join(below)).unwrap();
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect()
+    }
+}
+
+impl Target for TarTarget {
+    fn sink(&self) -> &dyn ObjectSink {
+        &self.archives
+    }
+
+    fn published(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut members = BTreeMap::new();
+        for archive in self.files(".") {
+            for member in tar::Archive::new(fs::File::open(archive).unwrap()).entries().unwrap() {
+                let mut member = member.unwrap();
+                let mut bytes = Vec::new();
+                member.read_to_end(&mut bytes).unwrap();
+                let path = String::from_utf8(member.path_bytes().into_owned()).unwrap();
+                assert!(members.insert(path, bytes).is_none(), "a member comes twice");
+            }
+        }
+        members
+    }
+
+    fn staged(&self) -> Vec<PathBuf> {
+        self.files(".staging")
+    }
+}
+
 fn begin(target: &dyn Target, number: u64) -> Box<dyn UnitSink> {
     target.sink().begin(&UnitId::numbered(number)).unwrap()
 }
 
+fn place(target: &dyn Target, key: &str) -> String {
+    target.sink().place(&ObjectEntry { key: key.to_owned(), ..ObjectEntry::default() })
+}
+
+/// Opens a temporary name for an object of a known size.
+fn create(unit: &dyn UnitSink, index: usize, size: usize) -> Box<dyn PendingObject> {
+    let entry = ObjectEntry { key: "k".to_owned(), size: size as u64, ..ObjectEntry::default() };
+    let object = PlacedObject { entry, place: format!("by-index/{index}") };
+    unit.create(index, Arriving { object: &object, properties: &Properties::default() }).unwrap()
+}
+
+fn publish(unit: &dyn UnitSink, published: &[(usize, &str)]) -> Result<(), SinkError> {
+    let receipt = |place: &str| {
+        let word = Confirmation::Unavailable("test".to_owned());
+        ObjectReceipt::new(ObjectEntry::default(), place.to_owned(), 0, Sha256Digest::of(""), word)
+    };
+    let mut receipts: Vec<_> = published.iter().map(|(index, place)| (*index, receipt(place))).collect();
+    unit.commit(&mut receipts)
+}
+
 fn stage(unit: &dyn UnitSink, index: usize, bytes: &[u8]) {
-    let mut pending = unit.create(index).unwrap();
+    let mut pending = create(unit, index, bytes.len());
     bytes.chunks(4).for_each(|piece| pending.write(piece).unwrap());
     pending.finish().unwrap();
 }
 
 /// Publishes the unit's first object under a key and reads it back.
 fn committed(target: &dyn Target, unit: &dyn UnitSink, key: &str) -> Vec<u8> {
-    let place = target.sink().place(key);
-    unit.commit(&[(0, Path::new(&place))]).unwrap();
+    let place = place(target, key);
+    publish(unit, &[(0, &place)]).unwrap();
     target.published().remove(&place).unwrap()
 }

@@ -366,7 +366,7 @@ fn errors(source: &dyn ObjectSource, entry: &ObjectEntry) -> [SourceError; 3] {
     [
         read(source, entry, None).unwrap_err(),
         read(source, entry, Some(ByteRange { first: 0, last: 1 })).unwrap_err(),
-        block_on(source.word(entry)).unwrap_err(),
+        block_on(source.describe(entry)).err().unwrap(),
     ]
 }
 
@@ -383,7 +383,7 @@ fn check_ranges(source: &dyn ObjectSource, body: &[u8]) {
 
 fn check_words(source: &dyn ObjectSource, entry: &ObjectEntry, expected: bool) {
     let bytes = read(source, entry, None).unwrap();
-    for word in [block_on(source.word(entry)).unwrap(), block_on(source.open(entry, None)).unwrap().word] {
+    for word in [block_on(source.describe(entry)).unwrap().word, block_on(source.open(entry, None)).unwrap().word] {
         let Ok(checksum) = word else {
             assert!(!expected, "{}: {word:?}", entry.key);
             continue;

@@ -61,7 +61,12 @@ pub struct Drill {
     home: TempDir,
     weed: Option<WeedServer>,
     source: Option<PgCluster>,
+    /// Whether the bucket is on a server that the test started itself.
+    elsewhere: bool,
     prefix: Option<String>,
+    s3: String,
+    asset: String,
+    target_keys: String,
     exclude_tables: String,
     target: String,
     settings: String,
@@ -76,7 +81,11 @@ impl Drill {
             home: TempDir::new(),
             weed: None,
             source: None,
+            elsewhere: false,
             prefix: None,
+            s3: String::new(),
+            asset: String::new(),
+            target_keys: String::new(),
             exclude_tables: "[]".to_owned(),
             target: "{managed: true}".to_owned(),
             settings: String::new(),
@@ -91,6 +100,37 @@ impl Drill {
         fill_bucket(server.endpoint(), BUCKET, objects);
         self.environment.push(("DRILL_S3".to_owned(), server.endpoint().to_owned()));
         self.weed = Some(server);
+        self
+    }
+
+    /// The bucket [`BUCKET`] on a server that the test keeps.
+    pub fn bucket_at(mut self, endpoint: &str) -> Self {
+        self.environment.push(("DRILL_S3".to_owned(), endpoint.to_owned()));
+        self.elsewhere = true;
+        self
+    }
+
+    /// More keys of the bucket, such as `versions: all`.
+    pub fn s3(mut self, keys: &str) -> Self {
+        self.s3.push_str(&format!(", {keys}"));
+        self
+    }
+
+    /// More keys of the asset that is a bucket, such as `sample: {…}`.
+    pub fn asset(mut self, keys: &str) -> Self {
+        self.asset.push_str(&format!(", {keys}"));
+        self
+    }
+
+    /// One more key of the target.
+    pub fn target_key(mut self, key: &str) -> Self {
+        self.target_keys.push_str(&format!("  {key}\n"));
+        self
+    }
+
+    /// One more variable of walkaway's environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -226,19 +266,24 @@ impl Drill {
             .collect()
     }
 
+    fn has_bucket(&self) -> bool {
+        self.weed.is_some() || self.elsewhere
+    }
+
     fn playbook(&self) -> String {
         let mut text = "version: 1\nid: drill\n".to_owned();
-        if self.weed.is_some() {
+        if self.has_bucket() {
             text += "provider: {aws: {regions: [us-east-1], endpoints: {s3: \"env:DRILL_S3\"}}}\n";
         }
-        text += "target:\n  path: restored/\n";
+        text += &format!("target:\n  path: restored/\n{}", self.target_keys);
         if self.source.is_some() {
             text += &format!("  postgres: {}\n", self.target);
         }
         text += "evidence: {path: evidence/}\nassets:\n";
-        if self.weed.is_some() {
+        if self.has_bucket() {
             let prefix = self.prefix.iter().map(|prefix| format!(", prefix: {prefix}")).collect::<String>();
-            text += &format!("  - {{id: {FILES}, s3: {{bucket: {BUCKET}{prefix}}}}}\n");
+            let (s3, asset) = (&self.s3, &self.asset);
+            text += &format!("  - {{id: {FILES}, s3: {{bucket: {BUCKET}{prefix}{s3}}}{asset}}}\n");
         }
         if self.source.is_some() {
             let excluded = &self.exclude_tables;
@@ -340,7 +385,7 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn of(output: &Output) -> Self {
+    pub fn of(output: &Output) -> Self {
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         let last = stdout.lines().last().unwrap_or_default();
         let bundle =
@@ -396,6 +441,19 @@ impl Ran {
     /// A file of the bundle.
     pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.bundle.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The bucket's lines of `objects.ndjson`.
+    pub fn receipts(&self) -> Vec<Value> {
+        let lines = self.read(&format!("data/assets/{FILES}/objects.ndjson"));
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The line about one key.
+    #[track_caller]
+    pub fn receipt(&self, key: &str) -> Value {
+        let found = self.receipts().into_iter().find(|receipt| receipt["key"] == key);
+        found.unwrap_or_else(|| panic!("no receipt of {key:?}"))
     }
 
     /// The bucket's receipts: where the manifest says that each key lies.

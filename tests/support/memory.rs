@@ -5,10 +5,9 @@
 #![allow(dead_code, reason = "every test file that includes this module uses a part of it")]
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     ops::Bound::{Excluded, Unbounded},
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,10 +17,11 @@ use md5::{Digest as _, Md5};
 use walkaway::transfer::{
     error::{SinkError, SourceError},
     object::{
-        ByteRange, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, PendingObject, ProviderChecksum,
-        ProviderWord, UnitSink,
+        Arriving, ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, Parts,
+        PendingObject, ProviderChecksum, ProviderWord, UnitSink,
     },
-    receipt::ChecksumKind,
+    properties::Properties,
+    receipt::{ChecksumKind, ObjectReceipt},
     unit::UnitId,
 };
 
@@ -53,9 +53,8 @@ impl Object {
             key: key.to_owned(),
             size: self.bytes.len() as u64,
             etag: Some(self.etag()),
-            version_id: None,
             last_modified: Some("2026-10-01T00:00:00Z".to_owned()),
-            storage_class: None,
+            ..ObjectEntry::default()
         }
     }
 
@@ -64,7 +63,7 @@ impl Object {
     }
 
     fn word(&self) -> ProviderWord {
-        Ok(ProviderChecksum { kind: ChecksumKind::Md5Etag, value: self.md5.clone() })
+        Ok(ProviderChecksum { kind: ChecksumKind::Md5Etag, value: self.md5.clone(), parts: Parts::None })
     }
 
     fn slice(&self, range: ByteRange) -> Bytes {
@@ -123,13 +122,23 @@ impl ObjectSource for MemorySource {
                 Some(range) => (object.slice(range), Err("a range".to_owned())),
                 None => (object.bytes.clone(), object.word()),
             };
-            Ok(ObjectBody { word, length: Some(bytes.len() as u64), pieces: pieces(bytes) })
+            Ok(ObjectBody {
+                word,
+                properties: Properties::default(),
+                length: Some(bytes.len() as u64),
+                pieces: pieces(bytes),
+            })
         }
         .boxed()
     }
 
-    fn word<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<ProviderWord, SourceError>> {
-        async move { self.find(entry).map(|object| object.word()) }.boxed()
+    fn find<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Option<ObjectEntry>, SourceError>> {
+        async move { Ok(locked(&self.objects).get(&entry.key).map(|object| object.entry(&entry.key))) }.boxed()
+    }
+
+    fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
+        let described = |object: Object| Described { word: object.word(), properties: Properties::default() };
+        async move { self.find(entry).map(described) }.boxed()
     }
 }
 
@@ -160,12 +169,21 @@ impl MemorySink {
 }
 
 impl ObjectSink for MemorySink {
-    /// The key in hexadecimal digits, which no two keys share.
-    fn place(&self, key: &str) -> String {
-        format!("by-key/{}", hex(key.as_bytes()))
+    /// The key in hexadecimal digits, which no two keys share, and the version where another one replaced it.
+    fn place(&self, entry: &ObjectEntry) -> String {
+        let version = entry.version_id.as_deref().filter(|_| entry.is_superseded()).unwrap_or_default();
+        format!("by-key/{}-{}", hex(entry.key.as_bytes()), hex(version.as_bytes()))
     }
 
     fn occupy(&self, _key: &str, _place: &str) {}
+
+    fn discard_unrecorded(&self, _recorded: &HashSet<u128>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn close(&self) -> Result<(), SinkError> {
+        Ok(())
+    }
 
     fn begin(&self, _unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
         Ok(Box::new(MemoryUnit { published: Arc::clone(&self.published), staged: Mutex::default() }))
@@ -181,17 +199,17 @@ struct MemoryUnit {
 
 impl UnitSink for MemoryUnit {
     /// A pending object that was opened before goes on writing where nobody looks.
-    fn create(&self, index: usize) -> Result<Box<dyn PendingObject>, SinkError> {
+    fn create(&self, index: usize, _: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError> {
         let staged = Staged::default();
         locked(&self.staged).insert(index, Arc::clone(&staged));
         Ok(Box::new(MemoryObject(staged)))
     }
 
-    fn commit(&self, published: &[(usize, &Path)]) -> Result<(), SinkError> {
-        for (index, place) in published {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
+        for (index, ObjectReceipt { path, .. }) in published {
             let staged = locked(&self.staged).remove(index);
-            let staged = staged.ok_or_else(|| SinkError::write(place, io::ErrorKind::NotFound.into()))?;
-            locked(&self.published).insert(place.display().to_string(), locked(&staged).clone());
+            let staged = staged.ok_or_else(|| SinkError::write(&*path, io::ErrorKind::NotFound.into()))?;
+            locked(&self.published).insert(path.clone(), locked(&staged).clone());
         }
         Ok(())
     }

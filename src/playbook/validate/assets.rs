@@ -5,9 +5,9 @@
 use super::Validator;
 use crate::playbook::document::{
     Asset as AssetEntry, DatabaseCheck, DatabaseDefaults, Document, ExcludedTable as ExcludedTableEntry, Layout,
-    Postgres, S3, S3Defaults, Versions,
+    Postgres, S3, S3Defaults, Sample, Versions,
 };
-use crate::playbook::model::{Asset, AssetKind, BucketSpec, DatabaseSpec, ExcludedTable, Server};
+use crate::playbook::model::{Asset, AssetKind, BucketSpec, DatabaseSpec, ExcludedTable, SampleSpec, Server};
 use crate::playbook::names::Line;
 use crate::playbook::problem::{Located, Place, Problem};
 
@@ -51,7 +51,8 @@ impl Validator<'_> {
     fn asset_kind(&self, entry: &Located<AssetEntry>, defaults: &Defaults) -> Option<AssetKind> {
         let Located { value: asset, place } = entry;
         let tables = self.excluded_tables(asset);
-        let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, defaults));
+        let sample = asset.sample.optional().and_then(|sample| self.sample(sample));
+        let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, sample, defaults));
         let (roles, checks) = (self.roles(entry), self.checks(asset));
         let url = asset.postgres.optional().and_then(|postgres| self.postgres(postgres));
         let rds = asset.rds.optional().and_then(|rds| self.rds(rds)).map(|rds| Server::Rds(Box::new(rds)));
@@ -61,7 +62,7 @@ impl Validator<'_> {
             (true, false, false) => self.not_one(place, "is two databases at once"),
             (false, true, true) => self.no_tables(asset),
             (false, ..) => self.not_one(place, "is a bucket and a database at once"),
-            (true, ..) => {}
+            (true, ..) => self.no_sample(asset),
         }
         let database = server.map(|server| DatabaseSpec {
             server,
@@ -91,7 +92,22 @@ impl Validator<'_> {
         only(asset.checks.optional().map(|list| &list.place), "a bucket can't be asked questions", "checks");
     }
 
-    fn bucket(&self, entry: &Located<S3>, defaults: &Defaults) -> Option<BucketSpec> {
+    fn no_sample(&self, asset: &AssetEntry) {
+        if let Some(sample) = asset.sample.optional() {
+            let problem = Problem::at(&sample.place, "a database is carried whole");
+            self.problems.add(problem.hint("remove the key; `sample` goes with `s3`"));
+        }
+    }
+
+    fn sample(&self, entry: &Located<Sample>) -> Option<SampleSpec> {
+        let Located { value: sample, place } = entry;
+        let share = sample.share.required("share", place, self.problems);
+        let share = share.and_then(|written| self.accept(&written.place, written.value.0.parse()));
+        let seed = sample.seed.required("seed", place, self.problems);
+        Some(SampleSpec { share: share?, seed: seed?.value })
+    }
+
+    fn bucket(&self, entry: &Located<S3>, sample: Option<SampleSpec>, defaults: &Defaults) -> Option<BucketSpec> {
         let Located { value: s3, place } = entry;
         let bucket = self.required_text(&s3.bucket, "bucket", place);
         let prefix = s3.prefix.optional().and_then(|prefix| self.prefix(prefix));
@@ -100,6 +116,8 @@ impl Validator<'_> {
             prefix,
             layout: s3.layout.optional().map_or(defaults.layout, |layout| layout.value),
             versions: s3.versions.optional().map_or(defaults.versions, |versions| versions.value),
+            acls: s3.acls.optional().is_some_and(|acls| acls.value),
+            sample,
         })
     }
 

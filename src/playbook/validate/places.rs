@@ -4,8 +4,10 @@
 
 use super::Validator;
 use crate::playbook::checked::Checked;
-use crate::playbook::document::{Aws, Endpoints as EndpointsEntry, Provider as ProviderEntry, Target, TargetPostgres};
-use crate::playbook::model::{AwsSpec, Endpoints, PostgresTarget, Provider, TargetSpec};
+use crate::playbook::document::{
+    Aws, Endpoints as EndpointsEntry, Provider as ProviderEntry, Target, TargetPostgres, TargetS3,
+};
+use crate::playbook::model::{AwsSpec, Endpoints, PostgresTarget, Provider, S3TargetSpec, TargetSpec};
 use crate::playbook::names::{Endpoint, Region};
 use crate::playbook::path::path_in;
 use crate::playbook::problem::{Located, Place, Problem};
@@ -43,7 +45,10 @@ impl Validator<'_> {
 
     /// An address as written, or the one that a reference leads to. It is no secret, so the resolved playbook shows it.
     fn endpoint(&self, field: &Checked<String>) -> Option<Endpoint> {
-        let text = field.optional()?;
+        self.address(field.optional()?)
+    }
+
+    fn address(&self, text: &Located<String>) -> Option<Endpoint> {
         if !text.value.starts_with("env:") && !text.value.starts_with("file:") {
             return self.accept(&text.place, text.value.parse());
         }
@@ -54,8 +59,16 @@ impl Validator<'_> {
     pub(super) fn target(&self, field: &Checked<Target>, parent: &Place) -> Option<TargetSpec> {
         let Located { value: target, place } = field.required("target", parent, self.problems)?;
         let postgres = target.postgres.optional().and_then(|postgres| self.target_postgres(postgres));
+        let s3 = target.s3.optional().and_then(|s3| self.target_s3(s3));
         let path = target.path.required("path", place, self.problems)?;
-        Some(TargetSpec { path: self.accept(&path.place, path_in(self.folder, &path.value))?, postgres })
+        Some(TargetSpec { path: self.accept(&path.place, path_in(self.folder, &path.value))?, postgres, s3 })
+    }
+
+    fn target_s3(&self, entry: &Located<TargetS3>) -> Option<S3TargetSpec> {
+        let Located { value: s3, place } = entry;
+        let endpoint = s3.endpoint.required("endpoint", place, self.problems).and_then(|text| self.address(text));
+        let (profile, region) = (self.optional_text(&s3.profile), self.optional_text(&s3.region));
+        Some(S3TargetSpec { endpoint: endpoint?, profile, region })
     }
 
     fn target_postgres(&self, entry: &Located<TargetPostgres>) -> Option<PostgresTarget> {

@@ -4,7 +4,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::transfer::{error::SourceError, object::ObjectEntry};
 
-type Answer = aws_sdk_s3::config::http::HttpResponse;
+/// What the SDK keeps of an answer.
+pub type Answer = aws_sdk_s3::config::http::HttpResponse;
 
 /// An error about a bucket or an account.
 pub fn of<E>(what: &str, error: SdkError<E, Answer>) -> SourceError

@@ -4,13 +4,18 @@
 //! mixed from two versions.
 
 mod checksum;
+mod configuration;
 pub(super) mod error;
 mod keys;
+mod parts;
+mod properties;
+mod raw;
+mod versions;
 
 use aws_sdk_s3::{
     Client,
     primitives::{ByteStream, DateTimeFormat},
-    types::{ChecksumMode, EncodingType, Object},
+    types::{ChecksumMode, EncodingType, Grant, Object},
 };
 use futures_util::{
     FutureExt as _, StreamExt as _,
@@ -18,10 +23,13 @@ use futures_util::{
     stream::{BoxStream, try_unfold},
 };
 
+use self::{checksum::Offer, raw::RawAnswer};
 use super::aws::Aws;
 use crate::transfer::{
+    bucket::BucketConfiguration,
     error::SourceError,
-    object::{ByteRange, ListPage, ObjectBody, ObjectEntry, ObjectSource, ProviderWord},
+    object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSource, ProviderChecksum},
+    properties::{Item, Properties},
 };
 
 /// How long a server may take to answer the first question of all.
@@ -33,6 +41,8 @@ pub struct S3Source {
     bucket: String,
     prefix: Option<String>,
     endpoint: String,
+    all_versions: bool,
+    acls: bool,
 }
 
 impl S3Source {
@@ -43,7 +53,26 @@ impl S3Source {
             bucket: bucket.to_owned(),
             prefix: prefix.map(str::to_owned),
             endpoint: aws.s3_endpoint().to_owned(),
+            all_versions: false,
+            acls: false,
         }
+    }
+
+    /// Lists all versions and delete markers rather than the current objects.
+    #[must_use]
+    pub fn with_versions(self, all_versions: bool) -> Self {
+        S3Source { all_versions, ..self }
+    }
+
+    /// Reads the access control list of each object too, one request more for each.
+    #[must_use]
+    pub fn with_acls(self, acls: bool) -> Self {
+        S3Source { acls, ..self }
+    }
+
+    /// Everything that the provider says about the bucket itself.
+    pub async fn configuration(&self) -> BucketConfiguration {
+        configuration::of(&self.client, &self.bucket).await
     }
 
     /// Asks whether the bucket is there and can be listed, with one small request.
@@ -81,32 +110,113 @@ impl S3Source {
         let whole = range.is_none();
         let request = request.set_range(range.map(|range| format!("bytes={}-{}", range.first, range.last)));
         // Asked for by its header: through the SDK's own setting, the SDK would hash every body a second time.
-        let request = request.customize().mutate_request(move |request| {
+        let raw = RawAnswer::default();
+        let request = request.customize().interceptor(raw.clone()).mutate_request(move |request| {
             if whole {
                 request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
             }
         });
         let answer = request.send().await.map_err(|error| error::of_object(entry, error))?;
         check_answer(entry, range, answer.e_tag(), answer.content_range())?;
+        let Described { word, properties } = match whole {
+            true => self.described(entry, &raw.headers()).await,
+            false => Described { word: Err("a range".to_owned()), properties: Properties::default() },
+        };
         Ok(ObjectBody {
-            word: checksum::of_get(&answer),
+            word,
+            properties,
             length: answer.content_length().and_then(|length| u64::try_from(length).ok()),
             pieces: pieces(answer.body, entry.key.clone()),
         })
     }
 
-    async fn head(&self, entry: &ObjectEntry) -> Result<ProviderWord, SourceError> {
+    /// Checksum and properties out of the headers of an answer; asks for more only where they say that there is more.
+    async fn described(&self, entry: &ObjectEntry, headers: &[(String, String)]) -> Described {
+        let text = |name: &str| headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
+        let word = match checksum::of_headers(text) {
+            Offer::Whole(checksum) => Ok(checksum),
+            Offer::Nothing(reason) => Err(reason.to_owned()),
+            Offer::OfParts { kind, value, count } => {
+                let parts = parts::of(&self.client, &self.bucket, entry, count).await;
+                parts.map(|parts| ProviderChecksum { kind, value, parts })
+            }
+        };
+        let (mut properties, tags) =
+            properties::of_headers(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        if tags > 0 {
+            self.read_tags(entry, &mut properties).await;
+        }
+        if self.acls {
+            self.read_acl(entry, &mut properties).await;
+        }
+        Described { word, properties }
+    }
+
+    async fn read_tags(&self, entry: &ObjectEntry, properties: &mut Properties) {
+        let request = self.client.get_object_tagging().bucket(&self.bucket).key(&entry.key);
+        match request.set_version_id(entry.version_id.clone()).send().await {
+            Ok(answer) => {
+                let tags = answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned()));
+                properties.tags.extend(tags);
+            }
+            Err(error) => drop(properties.unreadable.insert(Item::Tags, error::of("tags", error).to_string())),
+        }
+    }
+
+    async fn read_acl(&self, entry: &ObjectEntry, properties: &mut Properties) {
+        let request = self.client.get_object_acl().bucket(&self.bucket).key(&entry.key);
+        match request.set_version_id(entry.version_id.clone()).send().await {
+            Ok(answer) => properties.acl.extend(answer.grants().iter().map(grant)),
+            Err(error) => {
+                drop(properties.unreadable.insert(Item::Acl, error::of("access control list", error).to_string()))
+            }
+        }
+    }
+
+    /// The object as it is now; a version never changes, it can only go.
+    async fn find_again(&self, entry: &ObjectEntry) -> Result<Option<ObjectEntry>, SourceError> {
+        let request = self.client.head_object().bucket(&self.bucket).key(&entry.key);
+        let answer = match request.set_version_id(entry.version_id.clone()).send().await {
+            Ok(answer) => answer,
+            Err(error) => match error::of(&entry.key, error) {
+                SourceError::NotFound { .. } => return Ok(None),
+                other => return Err(other),
+            },
+        };
+        let size = answer.content_length().and_then(|size| u64::try_from(size).ok());
+        Ok(size.map(|size| ObjectEntry {
+            size,
+            etag: answer.e_tag().map(|etag| etag.trim_matches('"').to_owned()),
+            last_modified: answer.last_modified().and_then(|time| time.fmt(DateTimeFormat::DateTime).ok()),
+            storage_class: answer.storage_class().map(|class| class.as_str().to_owned()),
+            ..entry.clone()
+        }))
+    }
+
+    async fn head(&self, entry: &ObjectEntry) -> Result<Described, SourceError> {
         let request = self.client.head_object().bucket(&self.bucket).key(&entry.key);
         let request = request.set_version_id(entry.version_id.clone()).set_if_match(pinned(entry));
-        let answer = request.checksum_mode(ChecksumMode::Enabled).send().await;
-        let answer = answer.map_err(|error| error::of_object(entry, error))?;
-        Ok(checksum::of_head(&answer))
+        let raw = RawAnswer::default();
+        let request = request.checksum_mode(ChecksumMode::Enabled).customize().interceptor(raw.clone());
+        request.send().await.map_err(|error| error::of_object(entry, error))?;
+        Ok(self.described(entry, &raw.headers()).await)
     }
+}
+
+/// Who may do what, in one line.
+fn grant(grant: &Grant) -> String {
+    let permission = grant.permission().map_or("", |permission| permission.as_str());
+    let grantee = grant.grantee();
+    let whom = grantee.and_then(|whom| whom.uri().or(whom.id()).or(whom.email_address()));
+    format!("{permission} {}", whom.unwrap_or_default())
 }
 
 impl ObjectSource for S3Source {
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
-        self.list_page(from).boxed()
+        match self.all_versions {
+            true => versions::page(&self.client, &self.bucket, self.prefix.clone(), from).boxed(),
+            false => self.list_page(from).boxed(),
+        }
     }
 
     fn open<'a>(
@@ -117,7 +227,11 @@ impl ObjectSource for S3Source {
         self.get(entry, range).boxed()
     }
 
-    fn word<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<ProviderWord, SourceError>> {
+    fn find<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Option<ObjectEntry>, SourceError>> {
+        self.find_again(entry).boxed()
+    }
+
+    fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
         self.head(entry).boxed()
     }
 }
@@ -166,6 +280,7 @@ fn entry(object: &Object, encoded: bool) -> Result<ObjectEntry, String> {
         key,
         etag: object.e_tag().map(|etag| etag.trim_matches('"').to_owned()),
         version_id: None,
+        version: None,
         last_modified: object.last_modified().and_then(|time| time.fmt(DateTimeFormat::DateTime).ok()),
         storage_class: object.storage_class().map(|class| class.as_str().to_owned()),
     })

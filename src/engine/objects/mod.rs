@@ -1,0 +1,194 @@
+//! One bucket from listing to verdict: list, cut into units, copy, read back, compare, write the evidence.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `mod` | the order of things, and the result |
+//! | `transfer` | lists and copies at the same time, and fetches anew what changed meanwhile |
+//! | `listing` | the pages of the listing, and the memory of what was listed and carried |
+//! | `sample` | which objects a sample takes |
+//! | `sink` | where the objects go |
+//! | `changes` | the closing listing |
+//! | `evidence` | the files in the bundle |
+
+mod changes;
+mod evidence;
+mod listing;
+pub(crate) mod sample;
+pub(crate) mod sink;
+mod transfer;
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+pub(crate) use self::evidence::write_evidence;
+use self::{sink::Destination, transfer::Carried};
+use super::{stop::Stop, work::Work};
+use crate::{
+    clock::Stopwatch,
+    event::{AssetKind, Phase},
+    evidence::{
+        changes::ChangesCount,
+        merge,
+        result::{AssetResult, Control, SampleResult, Tier, Timings},
+    },
+    finding::{FindingKind, Verdict},
+    playbook::SampleSpec,
+    source::s3::S3Source,
+    transfer::{
+        bucket::BucketConfiguration,
+        error::TransferError,
+        meter::Meter,
+        object::{ObjectSource, RestoredBucket},
+    },
+    verify::{Comparison, control, objects::ReadBack},
+};
+
+/// Carries one bucket out and proves it.
+pub(crate) struct BucketWork {
+    pub work: Work,
+    /// The bucket and prefix in words.
+    pub source_name: String,
+    pub source: Arc<dyn ObjectSource>,
+    /// The same source, for what is asked of the bucket itself.
+    pub bucket: Arc<S3Source>,
+    /// What is made of the objects.
+    pub into: Destination,
+    /// Only a part of the objects is carried.
+    pub sample: Option<SampleSpec>,
+}
+
+/// What the proof of a copy came to.
+struct Proof {
+    comparison: Comparison,
+    controls: Vec<Control>,
+    verify_ms: u64,
+}
+
+impl BucketWork {
+    /// Everything from the listing to the asset's result.
+    pub async fn carry(self) -> Result<AssetResult, Stop> {
+        self.work.started(AssetKind::S3)?;
+        let configuration = self.ask_for_configuration();
+        let (mut carried, known) = self.transfer().await?;
+        let configuration = configuration.await.map_err(TransferError::from)?;
+        self.work.go_on()?;
+        let sample = carried.sampler.take().map(|sampler| sampler.result());
+        let buckets = self.into.reader();
+        let (work, carried) = (Arc::new(self), Arc::new(carried));
+        let proving = {
+            let (work, carried) = (Arc::clone(&work), Arc::clone(&carried));
+            spawn_blocking(move || work.prove(&carried, buckets.as_deref()))
+        };
+        // The provider is asked while the disk is read.
+        let changes = work.reconcile(known, carried.files.clone()).await;
+        let proof = proving.await.map_err(TransferError::from)??;
+        let all = Everything { carried, configuration, proof, changes: changes?, sample };
+        spawn_blocking(move || work.result(all)).await.map_err(TransferError::from)?
+    }
+
+    fn ask_for_configuration(&self) -> JoinHandle<BucketConfiguration> {
+        let bucket = Arc::clone(&self.bucket);
+        tokio::spawn(async move { bucket.configuration().await })
+    }
+
+    /// Reads everything back, and plants damage.
+    fn prove(&self, carried: &Carried, buckets: Option<&dyn RestoredBucket>) -> Result<Proof, Stop> {
+        let watch = Stopwatch::start();
+        let comparison = self.read_back(carried, buckets)?;
+        self.work.go_on()?;
+        let controls = self.plant_damage(&carried.files, buckets)?;
+        Ok(Proof { comparison, controls, verify_ms: watch.elapsed_ms() })
+    }
+
+    fn read_back(&self, carried: &Carried, buckets: Option<&dyn RestoredBucket>) -> Result<Comparison, Stop> {
+        let (root, meter) = (self.work.root(), Arc::new(Meter::default()));
+        let receipts = || merge(carried.files.clone());
+        let with_bytes = receipts().flatten().filter(|receipt| !receipt.is_marker());
+        with_bytes.for_each(|receipt| meter.expect(1, receipt.size));
+        let ticker = self.work.ticker(Phase::Verify, &meter);
+        let (asset, interrupt) = (&self.work.asset, &self.work.interrupt);
+        let reader = ReadBack { asset, root: &root, meter: &meter, interrupt, buckets };
+        let watch = Stopwatch::start();
+        let mut comparison = reader.compare(receipts()).map_err(|source| unreadable(root.clone(), source))?;
+        drop(ticker);
+        self.work.go_on()?;
+        let read = meter.read();
+        self.work.verified(read.items, read.bytes, watch.elapsed_ms())?;
+        for finding in &carried.refused {
+            comparison.not_compared(finding.clone());
+        }
+        Ok(comparison)
+    }
+
+    /// The smallest object that has content serves; an empty one, or made-up content, if there is no other.
+    fn plant_damage(&self, files: &[PathBuf], buckets: Option<&dyn RestoredBucket>) -> Result<Vec<Control>, Stop> {
+        let receipts = merge(files.to_vec()).flatten().filter(|receipt| !receipt.is_marker());
+        let fit = receipts.filter(|receipt| receipt.size <= control::SCRATCH_BYTES_MAX);
+        let sample = fit.min_by_key(|receipt| (receipt.size == 0, receipt.size));
+        let scratch = tempfile::Builder::new().prefix(".control-").tempdir_in(&self.work.layout.restored);
+        let scratch = scratch.map_err(|source| unreadable(self.work.layout.restored.clone(), source))?;
+        let (asset, root) = (&self.work.asset, self.work.root());
+        let controls = control::of_object(asset, &root, buckets, sample.as_ref(), scratch.path());
+        match controls {
+            Ok(controls) => Ok(controls),
+            // The read-back has named the sample already.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(source) => Err(unreadable(scratch.path().to_owned(), source)),
+        }
+    }
+
+    fn result(&self, all: Everything) -> Result<AssetResult, Stop> {
+        let Everything { carried, configuration, proof, changes, sample } = all;
+        let Proof { comparison, controls, verify_ms } = proof;
+        let written = write_evidence(&self.work, &carried.files)?;
+        evidence::write_bucket(&self.evidence_directory()?, &configuration)?;
+        let mut findings = comparison.findings;
+        findings.extend(self.work.controls(&controls)?);
+        if carried.listed == 0 && carried.files.is_empty() {
+            findings.push(self.work.finding(FindingKind::NothingMatched, &self.source_name, "no object is there"));
+        }
+        findings.extend(self.configuration_finding(&configuration));
+        findings.extend(written.findings(&self.work));
+        findings.extend(self.changes_finding(changes));
+        let mut objects = written.numbers();
+        (objects.listed, objects.bucket_classes, objects.changes) = (carried.listed, configuration.classes(), changes);
+        let tier = if sample.is_some() { Tier::Sample } else { Tier::Full };
+        (objects.layout, objects.sample) = (self.into.layout(), sample);
+        let evidence = written.evidence;
+        Ok(AssetResult {
+            id: self.work.asset.clone(),
+            kind: AssetKind::S3,
+            source: self.source_name.clone(),
+            verdict: Verdict::from_findings(&findings),
+            tier,
+            directory: self.work.asset.clone(),
+            items: evidence.objects,
+            bytes: evidence.bytes,
+            content_sha256: evidence.content_sha256,
+            checks: vec![comparison.check],
+            controls,
+            timings: Timings { transfer_ms: carried.duration_ms, rebuild_ms: 0, verify_ms },
+            findings,
+            database: None,
+            objects: Some(objects),
+        })
+    }
+
+    fn unreadable_receipts(&self, source: std::io::Error) -> Stop {
+        unreadable(self.work.layout.receipts(&self.work.asset), source)
+    }
+}
+
+/// All that the result is made of.
+struct Everything {
+    carried: Arc<Carried>,
+    configuration: BucketConfiguration,
+    proof: Proof,
+    changes: ChangesCount,
+    sample: Option<SampleResult>,
+}
+
+fn unreadable(path: PathBuf, source: std::io::Error) -> Stop {
+    Stop::Asset { reason: format!("reading {}: {source}", path.display()), hint: None }
+}

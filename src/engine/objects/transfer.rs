@@ -1,0 +1,312 @@
+//! Lists and copies at the same time, takes up what an interrupted run left, and fetches anew what changed meanwhile.
+
+use std::{collections::HashSet, path::PathBuf, sync::Arc};
+
+use tokio::task::JoinSet;
+
+use super::{
+    BucketWork,
+    listing::{Known, Lister, Novelty},
+    sample::Sampler,
+};
+use crate::{
+    clock::Stopwatch,
+    digest::Sha256Digest,
+    engine::{ledger, stop::Stop},
+    event::{Event, Phase},
+    evidence::merge,
+    finding::{Finding, FindingKind},
+    transfer::{
+        error::{SourceError, TransferError},
+        meter::Meter,
+        object::{ObjectEntry, ObjectSink, Refusal},
+        objects::ObjectCopier,
+        receipt::ObjectReceipt,
+        retry::with_retries,
+        unit::{ObjectUnit, PlacedObject, UNIT_OBJECTS_MAX, UnitCutter, UnitId},
+    },
+};
+
+/// Units that are copied at once, so that the end of one doesn't leave the network idle.
+const UNITS_IN_FLIGHT: usize = 3;
+/// So many objects that changed between listing and reading are remembered to be fetched anew.
+const CHANGED_MAX: usize = 10_000;
+
+/// What the transfer left for the verification.
+#[derive(Default)]
+pub(super) struct Carried {
+    /// Objects with bytes that were listed and are in the sample, if there is one.
+    pub listed: u64,
+    /// The receipts of all units.
+    pub files: Vec<PathBuf>,
+    /// What could not be carried.
+    pub refused: Vec<Finding>,
+    /// What the sample decided, if there is one.
+    pub sampler: Option<Sampler>,
+    pub duration_ms: u64,
+    /// Objects that were refused although another attempt may bring them, and the first one's error.
+    may_come: u64,
+    first_to_come: String,
+    /// Objects that are no longer what was listed.
+    changed: Vec<Refusal>,
+}
+
+/// A transfer at work.
+struct Transfer<'a> {
+    of: &'a BucketWork,
+    sink: Arc<dyn ObjectSink>,
+    meter: Arc<Meter>,
+    copier: ObjectCopier,
+    cutter: UnitCutter,
+    units: JoinSet<Result<Finished, TransferError>>,
+    known: Known,
+    carried: Carried,
+    /// Delete markers that have no record yet.
+    markers: Vec<ObjectReceipt>,
+}
+
+struct Finished {
+    id: UnitId,
+    receipts: Vec<ObjectReceipt>,
+    refusals: Vec<Refusal>,
+}
+
+impl BucketWork {
+    pub(super) async fn transfer(&self) -> Result<(Carried, Known), Stop> {
+        let watch = Stopwatch::start();
+        let meter = Arc::new(Meter::default());
+        let ticker = self.work.ticker(Phase::Transfer, &meter);
+        let files = self.work.ledger.receipt_files(&self.work.asset)?;
+        let sink = self.into.open(self.work.root(), self.begins_anew()).await?;
+        let known = self.remember(sink.as_ref(), &files, &meter)?;
+        let interrupt = self.work.interrupt.clone();
+        let copier = ObjectCopier::new(Arc::clone(&self.source), Arc::clone(&sink), Arc::clone(&meter), interrupt);
+        let mut transfer = Transfer {
+            of: self,
+            sink,
+            meter,
+            copier,
+            cutter: UnitCutter::starting_at(self.work.ledger.next_unit(&self.work.asset)),
+            units: JoinSet::new(),
+            known,
+            carried: Carried { files, sampler: self.sample.map(Sampler::new), ..Carried::default() },
+            markers: Vec::new(),
+        };
+        transfer.copy_listing().await?;
+        transfer.fetch_changed().await?;
+        transfer.end()?;
+        drop(ticker);
+        let Transfer { mut carried, known, meter, .. } = transfer;
+        carried.duration_ms = watch.elapsed_ms();
+        let total = meter.read();
+        self.work.transferred(total.items, total.bytes, carried.duration_ms)?;
+        Ok((carried, known))
+    }
+
+    /// Whether no unit of the asset was ever begun: then nothing can lie at the target yet.
+    fn begins_anew(&self) -> bool {
+        !self.work.root().exists()
+    }
+
+    /// Takes up what an interrupted part of the run finished, and discards what it did not.
+    fn remember(&self, sink: &dyn ObjectSink, files: &[PathBuf], meter: &Meter) -> Result<Known, Stop> {
+        let (mut known, mut places) = (Known::default(), HashSet::new());
+        for receipt in merge(files.to_vec()) {
+            let receipt = receipt.map_err(|source| self.unreadable_receipts(source))?;
+            known.carried(&receipt);
+            if receipt.is_marker() {
+                continue;
+            }
+            sink.occupy(&receipt.key, &receipt.path);
+            places.insert(Sha256Digest::of(receipt.file()).short());
+            meter.expect(1, receipt.size);
+            meter.add_items(1);
+            meter.add_bytes(receipt.size);
+        }
+        sink.discard_unrecorded(&places)?;
+        Ok(known)
+    }
+}
+
+impl Transfer<'_> {
+    /// At most [`UNITS_IN_FLIGHT`] units and one batch of the listing are in memory.
+    async fn copy_listing(&mut self) -> Result<(), Stop> {
+        let mut lister = Lister::new(&self.of.source, &self.of.work.interrupt);
+        while let Some(entries) = lister.next().await? {
+            for entry in entries {
+                self.admit(entry).await?;
+            }
+        }
+        let reserves = self.carried.sampler.as_mut().map(Sampler::reserves).unwrap_or_default();
+        for entry in reserves {
+            let novelty = self.known.carried_before(&entry);
+            self.take(entry, novelty).await?;
+        }
+        self.flush().await
+    }
+
+    /// Decides what becomes of a listed object.
+    async fn admit(&mut self, entry: ObjectEntry) -> Result<(), Stop> {
+        let novelty = self.known.meet(&entry);
+        if novelty == Novelty::Twice {
+            return Ok(());
+        }
+        if entry.is_delete_marker() {
+            return self.mark(entry, novelty);
+        }
+        let taken = self.carried.sampler.as_mut().is_none_or(|sampler| sampler.takes(&entry));
+        if taken { self.take(entry, novelty).await } else { Ok(()) }
+    }
+
+    /// Counts an object and gives it a place, unless it was carried before.
+    async fn take(&mut self, entry: ObjectEntry, novelty: Novelty) -> Result<(), Stop> {
+        self.carried.listed += 1;
+        match novelty {
+            Novelty::Carried | Novelty::Twice => Ok(()),
+            Novelty::Replaced => {
+                let detail = "replaced at the provider after it was carried; the run was interrupted in between";
+                self.carried.refused.push(self.of.work.finding(FindingKind::ObjectChanged, &entry.key, detail));
+                Ok(())
+            }
+            Novelty::New => {
+                self.meter.expect(1, entry.size);
+                let place = self.sink.place(&entry);
+                match self.cutter.push(PlacedObject { entry, place }) {
+                    Some(unit) => self.start(unit).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Records a delete marker; there is nothing to copy.
+    fn mark(&mut self, entry: ObjectEntry, novelty: Novelty) -> Result<(), Stop> {
+        if novelty == Novelty::New {
+            self.markers.push(ObjectReceipt::of_marker(entry));
+        }
+        if self.markers.len() >= UNIT_OBJECTS_MAX { self.file_markers() } else { Ok(()) }
+    }
+
+    fn file_markers(&mut self) -> Result<(), Stop> {
+        let mut receipts = std::mem::take(&mut self.markers);
+        if receipts.is_empty() {
+            return Ok(());
+        }
+        receipts.sort_unstable_by(|a, b| a.rank().cmp(&b.rank()));
+        let id = self.cutter.next_id();
+        self.file(Finished { id, receipts, refusals: Vec::new() })
+    }
+
+    /// Copies what is left, and waits for all units.
+    async fn flush(&mut self) -> Result<(), Stop> {
+        if let Some(unit) = self.cutter.flush() {
+            self.start(unit).await?;
+        }
+        while let Some(done) = self.units.join_next().await {
+            self.file(done.map_err(TransferError::from)??)?;
+        }
+        self.file_markers()
+    }
+
+    async fn start(&mut self, unit: ObjectUnit) -> Result<(), Stop> {
+        while self.units.len() >= UNITS_IN_FLIGHT {
+            let Some(done) = self.units.join_next().await else { break };
+            self.file(done.map_err(TransferError::from)??)?;
+        }
+        let copier = self.copier.clone();
+        self.units.spawn(async move {
+            let id = unit.id.clone();
+            let outcome = copier.copy(unit).await?;
+            Ok(Finished { id, receipts: outcome.receipts, refusals: outcome.refusals })
+        });
+        Ok(())
+    }
+
+    /// Puts a finished unit on record: first its receipts, then the journal's line.
+    fn file(&mut self, finished: Finished) -> Result<(), Stop> {
+        let Finished { id, receipts, refusals } = finished;
+        for refusal in refusals {
+            self.refuse(refusal);
+        }
+        let work = &self.of.work;
+        let (path, receipt_sha256) = ledger::write_object_receipts(&work.layout, &work.asset, &id, &receipts)?;
+        let with_bytes = receipts.iter().filter(|receipt| !receipt.is_marker());
+        let (items, bytes) = with_bytes.fold((0, 0), |(items, bytes), receipt| (items + 1, bytes + receipt.size));
+        let (asset, unit) = (work.asset.clone(), id.to_string());
+        work.recorder.fact(&Event::UnitDone { asset, unit, items, bytes, receipt_sha256 })?;
+        self.carried.files.push(path);
+        Ok(())
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        if matches!(refusal.error, SourceError::Changed { .. }) && self.carried.changed.len() < CHANGED_MAX {
+            self.carried.changed.push(refusal);
+            return;
+        }
+        if matches!(refusal.error, SourceError::Transient { .. }) {
+            self.carried.may_come += 1;
+            self.carried.first_to_come = refusal.error.to_string();
+        }
+        self.carried.refused.push(self.finding(refusal));
+    }
+
+    fn finding(&self, refusal: Refusal) -> Finding {
+        let kind = match refusal.error {
+            SourceError::Corrupt { .. } => FindingKind::ProviderChecksum,
+            SourceError::Changed { .. } => FindingKind::ObjectChanged,
+            SourceError::Archived { .. } => FindingKind::ObjectArchived,
+            _ => FindingKind::ObjectUnreadable,
+        };
+        self.of.work.finding(kind, refusal.object.entry.key, refusal.error.to_string())
+    }
+
+    /// Objects that changed between listing and reading are listed anew and fetched once more, each to its old place.
+    async fn fetch_changed(&mut self) -> Result<(), Stop> {
+        for refusal in std::mem::take(&mut self.carried.changed) {
+            let found = with_retries(|| async { Ok(self.of.source.find(&refusal.object.entry).await?) }).await?;
+            let Some(entry) = found else {
+                self.carried.refused.push(self.finding(refusal));
+                continue;
+            };
+            self.known.renew(&entry);
+            let place = refusal.object.place;
+            if let Some(unit) = self.cutter.push(PlacedObject { entry, place }) {
+                self.start(unit).await?;
+            }
+        }
+        self.flush().await?;
+        for refusal in std::mem::take(&mut self.carried.changed) {
+            self.carried.refused.push(self.finding(refusal));
+        }
+        Ok(())
+    }
+
+    /// The transfer counts only if nothing that may still come is missing.
+    fn end(&mut self) -> Result<(), Stop> {
+        if self.carried.may_come > 0 {
+            // A busy or broken way to the provider is no verdict about the objects behind it.
+            let hint =
+                "see whether the provider can be reached, then resume the run, or seal it as it stands with --seal";
+            let (number, first) = (self.carried.may_come, &self.carried.first_to_come);
+            let reason = format!("{number} objects did not come, the first: {first}");
+            return Err(Stop::Asset { reason, hint: Some(hint.to_owned()) });
+        }
+        self.name_vanished()?;
+        Ok(self.sink.close()?)
+    }
+
+    /// Objects that were carried before an interruption and are no longer listed.
+    fn name_vanished(&mut self) -> Result<(), Stop> {
+        if self.known.begins_anew() {
+            return Ok(());
+        }
+        for receipt in merge(self.carried.files.clone()) {
+            let receipt = receipt.map_err(|source| self.of.unreadable_receipts(source))?;
+            if self.known.vanished(&receipt) {
+                let detail = "no longer listed after the run was interrupted";
+                self.carried.refused.push(self.of.work.finding(FindingKind::ObjectChanged, receipt.key, detail));
+            }
+        }
+        Ok(())
+    }
+}

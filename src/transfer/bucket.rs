@@ -1,0 +1,50 @@
+//! The configuration of a bucket, as far as the provider tells it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::properties::{Class, ClassCount};
+
+/// Everything that was asked about a bucket itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BucketConfiguration {
+    /// The bucket's name.
+    pub bucket: String,
+    /// One entry for each question, in a fixed order.
+    pub items: Vec<BucketItem>,
+}
+
+/// The answer to one question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BucketItem {
+    /// `policy`, `lifecycle`, `cors`, …
+    pub name: String,
+    /// What became of it; none if the bucket has no such configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
+    /// Why it is absent, lost or unreadable, in the provider's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The answer as it came: XML, or JSON for a policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<String>,
+}
+
+impl BucketConfiguration {
+    /// How many items are in each class.
+    pub fn classes(&self) -> ClassCount {
+        let mut count = ClassCount::default();
+        self.items.iter().filter_map(|item| item.class).for_each(|class| count.add_one(class));
+        count
+    }
+
+    /// The names of the items of one class.
+    pub fn of_class(&self, class: Class) -> Vec<&str> {
+        self.items.iter().filter(|item| item.class == Some(class)).map(|item| item.name.as_str()).collect()
+    }
+
+    /// The answer to a question, if there was one.
+    pub fn answer(&self, name: &str) -> Option<&str> {
+        self.items.iter().find(|item| item.name == name)?.answer.as_deref()
+    }
+}
