@@ -4,7 +4,7 @@
 //! servers and disks are `scripts/bench`'s.
 
 use std::{
-    future::{Ready, ready},
+    future::ready,
     hint::black_box,
     time::Duration,
 };
@@ -104,17 +104,21 @@ fn ordered_window(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().build().expect("a runtime");
     for width in [1, 6, 32] {
         group.bench_function(BenchmarkId::new("width", width), |bencher| {
-            bencher.iter(|| runtime.block_on(drain(OrderedWindow::new((0..PIECES).map(ready), width))));
+            bencher.iter(|| runtime.block_on(drain(PIECES, width)));
         });
     }
 }
 
-async fn drain(mut window: OrderedWindow<impl Iterator<Item = Ready<u64>>, u64>) -> u64 {
-    let mut sum = 0;
-    while let Some(number) = window.next().await {
+async fn drain(pieces: u64, width: usize) -> u64 {
+    let (mut window, mut waiting, mut sum) = (OrderedWindow::new(), (0..pieces).map(ready), 0);
+    loop {
+        while window.len() < width {
+            let Some(work) = waiting.next() else { break };
+            window.push(work);
+        }
+        let Some(number) = window.next().await else { return sum };
         sum += number.expect("no panic");
     }
-    sum
 }
 
 /// A listing cut into units.

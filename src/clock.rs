@@ -2,7 +2,7 @@
 //!
 //! The wall clock is the machine's own; nothing here says how well it is set.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
@@ -10,6 +10,11 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 pub fn now() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+/// A time stamp as the standard library has it, to the second, for libraries that want it so; none lies before 1970.
+pub fn system(stamp: Timestamp) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(u64::try_from(stamp.as_second()).unwrap_or(0))
 }
 
 /// Today's date in UTC, for exclusions that end.

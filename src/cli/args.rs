@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use super::size;
 use crate::exit_code::ExitCode;
 
 /// Proves that you can leave your cloud provider.
@@ -115,6 +116,14 @@ pub(super) struct PlanArgs {
     pub json: JsonArg,
 }
 
+/// What a run may use of this machine.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct MeansArgs {
+    /// Bytes of objects that may be in memory at once
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size::memory)]
+    pub memory: u64,
+}
+
 /// Agreement to what costs money.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfirmArg {
@@ -138,6 +147,8 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub confirm: ConfirmArg,
     #[command(flatten)]
+    pub means: MeansArgs,
+    #[command(flatten)]
     pub json: JsonArg,
 }
 
@@ -151,6 +162,8 @@ pub(super) struct ResumeArgs {
     pub seal: bool,
     #[command(flatten)]
     pub confirm: ConfirmArg,
+    #[command(flatten)]
+    pub means: MeansArgs,
     #[command(flatten)]
     pub json: JsonArg,
 }

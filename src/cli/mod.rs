@@ -40,6 +40,7 @@ mod run;
 #[cfg(test)]
 mod sample;
 mod schema;
+mod size;
 mod story;
 mod style;
 mod summary;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    args::{ResumeArgs, RunArgs},
+    args::{MeansArgs, ResumeArgs, RunArgs},
     console::Console,
     summary, terminal, work,
 };
 use crate::{
-    engine::{self, Consent, EngineError, RunEnd, RunOutcome},
+    engine::{self, Consent, EngineError, Means, RunEnd, RunOutcome},
     event::Monitor,
     exit_code::ExitCode,
     interrupt::Interrupt,
@@ -20,16 +20,20 @@ use crate::{
 /// Runs a playbook.
 pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
-    let consent = Consent::Given(args.confirm.confirm.clone());
-    watched(console, args.json.json, |monitor, interrupt| engine::run(loaded, consent, monitor, interrupt))
+    let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
+    watched(console, args.json.json, |monitor, interrupt| engine::run(loaded, consent, means, monitor, interrupt))
 }
 
 /// Goes on with a run.
 pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, EngineError> {
-    let consent = Consent::Given(args.confirm.confirm.clone());
+    let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
     watched(console, args.json.json, |monitor, interrupt| {
-        engine::resume(&args.run, args.seal, consent, monitor, interrupt)
+        engine::resume(&args.run, args.seal, consent, means, monitor, interrupt)
     })
+}
+
+fn means(args: MeansArgs) -> Means {
+    Means { memory_bytes: args.memory }
 }
 
 fn watched<W>(

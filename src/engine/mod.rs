@@ -44,6 +44,6 @@ pub use error::{EngineError, Obstacle};
 pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
 pub use preflight::Consent;
 pub use recheck::{Recheck, recheck};
-pub use run::{resume, run};
+pub use run::{Means, resume, run};
 pub use survey::{Survey, SurveyedAsset, survey};
 pub use survey_objects::{ObjectsSurvey, SizeClass};

@@ -262,7 +262,9 @@ fn bucket_obstacle(asset: &Asset, error: &SourceError) -> Obstacle {
         SourceError::NotFound { .. } => "check the bucket's name and region",
         SourceError::Credentials { .. } => "check the credentials (profile, environment) and this machine's clock",
         SourceError::Denied { .. } => "check the credentials; walkaway needs s3:ListBucket and s3:GetObject",
-        SourceError::Transient { .. } => "check endpoints.s3 and that the server is up and reachable from here",
+        SourceError::Transient { .. } | SourceError::Throttled { .. } => {
+            "check endpoints.s3 and that the server is up and reachable from here"
+        }
         _ => "check credentials (profile, environment), region and endpoint",
     };
     Obstacle { what: format!("asset {}: {error}", asset.id), hint: Some(hint.to_owned()) }

@@ -38,11 +38,18 @@ use crate::{
     },
     restore::cluster::{Cluster, ClusterError},
     source::postgres::PostgresSource,
-    transfer::error::TransferError,
+    transfer::{error::TransferError, objects::Budget},
 };
 
 /// How often a run says that it is alive.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+
+/// What a run may use of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Means {
+    /// Bytes of objects in memory at once.
+    pub memory_bytes: u64,
+}
 
 /// Runs a playbook from the beginning, in a run directory of its own.
 ///
@@ -52,6 +59,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 pub async fn run(
     loaded: Loaded,
     consent: Consent,
+    means: Means,
     monitor: Arc<dyn Monitor>,
     interrupt: Interrupt,
 ) -> Result<RunOutcome, EngineError> {
@@ -61,7 +69,7 @@ pub async fn run(
     let ready = preflight::look(&playbook, &layout, &id, &consent).await?;
     let journal = make_run_directory(&layout, &playbook, &text, &origin)?;
     let ledger = Ledger::from_journal(&layout, &[]);
-    let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), interrupt);
+    let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
     let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
     let (run_name, playbook_sha256) = (run.id.clone(), Sha256Digest::of(&text));
     run.recorder.fact(&Event::RunStarted { run: run_name, playbook_sha256, walkaway, binary_sha256, host })?;
@@ -77,6 +85,7 @@ pub async fn resume(
     run_dir: &Path,
     seal_as_is: bool,
     consent: Consent,
+    means: Means,
     monitor: Arc<dyn Monitor>,
     interrupt: Interrupt,
 ) -> Result<RunOutcome, EngineError> {
@@ -99,7 +108,7 @@ pub async fn resume(
         false => Some(preflight::look(&playbook, &layout, &id, &consent).await?),
     };
     let ledger = Ledger::from_journal(&layout, &entries);
-    let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), interrupt);
+    let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
     if !ended {
         let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
         run.recorder.fact(&Event::RunResumed { walkaway, binary_sha256, host, torn_bytes })?;
@@ -117,6 +126,7 @@ struct Run {
     layout: Layout,
     ledger: Arc<Ledger>,
     recorder: Arc<Recorder>,
+    budget: Budget,
     interrupt: Interrupt,
     guards: Guards,
 }
@@ -134,10 +144,12 @@ impl Run {
         layout: Layout,
         ledger: Ledger,
         recorder: Recorder,
+        means: Means,
         interrupt: Interrupt,
     ) -> Self {
         let (ledger, recorder, guards) = (Arc::new(ledger), Arc::new(recorder), Guards::default());
-        Run { id, playbook, layout, ledger, recorder, interrupt, guards }
+        let budget = Budget::new(means.memory_bytes);
+        Run { id, playbook, layout, ledger, recorder, budget, interrupt, guards }
     }
 
     async fn go(self, ready: Ready) -> Result<RunOutcome, EngineError> {
@@ -228,6 +240,7 @@ impl Run {
             layout: self.layout.clone(),
             ledger: Arc::clone(&self.ledger),
             recorder: Arc::clone(&self.recorder),
+            budget: self.budget.clone(),
             interrupt: self.interrupt.clone(),
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     evidence::result::{AssetResult, Control},
     finding::{Finding, FindingKind},
     interrupt::Interrupt,
-    transfer::meter::Meter,
+    transfer::{meter::Meter, objects::Budget},
 };
 
 /// One asset of one run: where it lies and whom to tell.
@@ -19,6 +19,8 @@ pub(crate) struct Work {
     pub layout: Layout,
     pub ledger: Arc<Ledger>,
     pub recorder: Arc<Recorder>,
+    /// Bytes of objects in memory at once, over all assets.
+    pub budget: Budget,
     pub interrupt: Interrupt,
 }
 

@@ -4,7 +4,9 @@
 
 pub mod cluster;
 pub mod database;
+mod file;
 mod member;
+mod merge;
 pub mod place;
 pub mod s3;
 pub mod spool;

@@ -4,31 +4,38 @@
 //! from `syncfs` since 5.8 (man-pages, syncfs(2)).
 
 use std::{
-    collections::HashSet,
-    fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    collections::{HashMap, HashSet},
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
 };
 
-use super::place::Places;
+use super::{
+    file::{Buffers, PendingFile},
+    merge::{discard, move_into, move_to},
+    place::Places,
+};
 use crate::{
     digest::Sha256Digest,
     transfer::{
         error::SinkError,
         object::{Arriving, ObjectEntry, ObjectSink, PendingObject, UnitSink},
         receipt::ObjectReceipt,
-        unit::UnitId,
+        unit::{PlacedObject, UnitId},
     },
 };
 
 /// Temporary names live here, inside the asset's directory and so on its file system.
 const STAGING: &str = ".staging";
+/// Within a unit's staging area, where objects lie that are not at their place yet.
+const UNPLACED: &str = ".unplaced";
 
 /// The directory of one asset.
 pub struct Tree {
     root: PathBuf,
     places: Mutex<Places>,
+    buffers: Buffers,
 }
 
 impl Tree {
@@ -37,7 +44,7 @@ impl Tree {
         let staging = root.join(STAGING);
         remove_tree(&staging)?;
         fs::create_dir_all(&staging).map_err(|error| SinkError::write(&staging, error))?;
-        Ok(Tree { root, places: Mutex::default() })
+        Ok(Tree { root, places: Mutex::default(), buffers: Buffers::default() })
     }
 
     fn place_id(&self, path: &Path) -> u128 {
@@ -46,7 +53,7 @@ impl Tree {
     }
 
     fn places(&self) -> std::sync::MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,7 +85,8 @@ impl ObjectSink for Tree {
     fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
         let staging = self.root.join(STAGING).join(unit.as_str());
         fs::create_dir(&staging).map_err(|error| SinkError::write(&staging, error))?;
-        Ok(Box::new(TreeUnit { root: self.root.clone(), staging }))
+        let (root, buffers) = (self.root.clone(), self.buffers.clone());
+        Ok(Box::new(TreeUnit { root, staging, buffers, staged: Mutex::default() }))
     }
 
     fn close(&self) -> Result<(), SinkError> {
@@ -86,28 +94,56 @@ impl ObjectSink for Tree {
     }
 }
 
+/// Objects lie in the staging area as they will lie in the asset's directory, so that whole directories can be moved.
 struct TreeUnit {
     root: PathBuf,
     staging: PathBuf,
+    buffers: Buffers,
+    /// The places that are taken in the staging area, and by which index.
+    staged: Mutex<HashMap<String, usize>>,
 }
 
 impl TreeUnit {
-    fn staged(&self, index: usize) -> PathBuf {
-        self.staging.join(index.to_string())
+    /// Where the object with this index is written: at its place, unless another one of the unit lies there.
+    fn path_for(&self, index: usize, place: &str) -> PathBuf {
+        let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
+        match staged.get(place) {
+            Some(holder) if *holder != index => self.unplaced(index),
+            Some(_) => self.staging.join(place),
+            None => {
+                staged.insert(place.to_owned(), index);
+                self.staging.join(place)
+            }
+        }
     }
 
-    fn publish(&self, index: usize, place: &Path) -> Result<(), SinkError> {
-        let target = self.root.join(place);
-        let failed = |error| SinkError::write(&target, error);
-        if let Err(error) = fs::rename(self.staged(index), &target) {
-            if error.kind() != io::ErrorKind::NotFound {
-                return Err(failed(error));
-            }
-            let directory = target.parent().unwrap_or(&self.root);
-            fs::create_dir_all(directory).map_err(|error| SinkError::write(directory, error))?;
-            fs::rename(self.staged(index), &target).map_err(failed)?;
+    fn unplaced(&self, index: usize) -> PathBuf {
+        self.staging.join(UNPLACED).join(index.to_string())
+    }
+
+    /// Moves everything that has a receipt to its final name, and discards the rest.
+    fn publish(&self, published: &[(usize, ObjectReceipt)]) -> Result<(), SinkError> {
+        let mut staged = std::mem::take(&mut *self.staged.lock().unwrap_or_else(PoisonError::into_inner));
+        let (in_place, elsewhere): (Vec<_>, Vec<_>) =
+            published.iter().partition(|(index, receipt)| staged.get(&receipt.path) == Some(index));
+        let places: HashMap<_, _> = match elsewhere.is_empty() {
+            true => HashMap::new(),
+            false => staged.iter().map(|(place, index)| (*index, self.staging.join(place))).collect(),
+        };
+        let path_of = |index: &usize| places.get(index).cloned().unwrap_or_else(|| self.unplaced(*index));
+        for (index, receipt) in &elsewhere {
+            let path = path_of(index);
+            fs::symlink_metadata(&path).map_err(|error| SinkError::write(&receipt.path, error))?;
         }
-        Ok(())
+        for (index, receipt) in &elsewhere {
+            move_to(&path_of(index), &self.root.join(&receipt.path))?;
+        }
+        for (_, receipt) in in_place {
+            staged.remove(&receipt.path);
+        }
+        staged.keys().try_for_each(|place| discard(&self.staging.join(place), &self.staging))?;
+        remove_tree(&self.staging.join(UNPLACED))?;
+        move_into(&self.staging, &self.root)
     }
 
     fn sync(&self) -> Result<(), SinkError> {
@@ -118,13 +154,14 @@ impl TreeUnit {
 }
 
 impl UnitSink for TreeUnit {
-    fn create(&self, index: usize, _: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError> {
-        pending_file(self.staged(index))
+    fn create(&self, index: usize, arriving: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError> {
+        let PlacedObject { entry, place } = arriving.object;
+        Ok(Box::new(PendingFile::create(self.path_for(index, place), entry.size, &self.buffers)?))
     }
 
     fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
         self.sync()?;
-        published.iter().try_for_each(|(index, receipt)| self.publish(*index, Path::new(&receipt.path)))?;
+        self.publish(published)?;
         remove_tree(&self.staging)?;
         self.sync()
     }
@@ -134,36 +171,6 @@ impl Drop for TreeUnit {
     fn drop(&mut self) {
         // After a commit there is nothing left; after a failure what remains is cleared again at the next start.
         let _ = fs::remove_dir_all(&self.staging);
-    }
-}
-
-/// Opens a temporary file. It is a file of its own: the thread of an attempt that was given up may still write into the
-/// one before.
-pub(super) fn pending_file(path: PathBuf) -> Result<Box<dyn PendingObject>, SinkError> {
-    let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(&path).and_then(|()| OpenOptions::new().write(true).create_new(true).open(&path))
-        }
-        opened => opened,
-    };
-    let file = file.map_err(|error| SinkError::write(&path, error))?;
-    Ok(Box::new(PendingFile { path, file }))
-}
-
-struct PendingFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl PendingObject for PendingFile {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
-        self.file.write_all(bytes).map_err(|error| SinkError::write(&self.path, error))
-    }
-
-    /// Errors that the kernel keeps for the close or later come out of the unit's `syncfs`.
-    fn finish(self: Box<Self>) -> Result<(), SinkError> {
-        drop(self.file);
-        Ok(())
     }
 }
 

@@ -1,9 +1,19 @@
 //! The AWS side of the provider: configuration by the SDK's own chain, and who the caller is.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_s3::config::ResponseChecksumValidation;
+use aws_smithy_http_client::{
+    Connector,
+    proxy::ProxyConfig,
+    tls::{Provider, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 use crate::transfer::error::SourceError;
 
@@ -43,6 +53,7 @@ pub struct CallerIdentity {
 pub struct Aws {
     shared: SdkConfig,
     settings: AwsSettings,
+    connector: Arc<OnceLock<Arc<Connector>>>,
 }
 
 impl Aws {
@@ -62,7 +73,7 @@ impl Aws {
         if shared.region().is_none() {
             shared = shared.into_builder().region(Region::new(REGION_OF_NO_MEANING)).build();
         }
-        Aws { shared, settings }
+        Aws { shared, settings, connector: Arc::default() }
     }
 
     /// A client for S3, path-style where an endpoint is named.
@@ -87,6 +98,22 @@ impl Aws {
     /// What the SDK found: credentials, region, the clock.
     pub(super) fn shared(&self) -> &SdkConfig {
         &self.shared
+    }
+
+    /// The connections of the requests that go past the SDK's clients: the SDK's own HTTP and TLS, one pool for all.
+    pub(super) fn connector(&self) -> Arc<Connector> {
+        let made = self.connector.get_or_init(|| {
+            let timeouts =
+                HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(ANSWER_TIMEOUT).build();
+            let builder = Connector::builder().connector_settings(timeouts).proxy_config(ProxyConfig::from_env());
+            Arc::new(builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build())
+        });
+        Arc::clone(made)
+    }
+
+    /// Where the credentials come from; none when the chain found nothing to ask.
+    pub(super) fn credentials(&self) -> Option<SharedCredentialsProvider> {
+        self.shared.credentials_provider()
     }
 
     /// The endpoint in words, for messages.

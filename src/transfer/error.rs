@@ -25,7 +25,10 @@ pub enum SourceError {
     /// The bytes contradict the provider's own checksum; another attempt may bring the right ones.
     #[error("{what} contradicts the provider's own {kind:?} checksum")]
     Corrupt { what: String, kind: ChecksumKind },
-    /// The provider is busy, the network failed, or the body ended early: worth another attempt.
+    /// The provider asks for fewer requests: worth another attempt, later, and with fewer at once.
+    #[error("reading {what}: {reason}")]
+    Throttled { what: String, reason: String },
+    /// The network failed, the provider failed, or the body ended early: worth another attempt.
     #[error("reading {what}: {reason}")]
     Transient { what: String, reason: String },
     /// The provider answered something that another attempt won't change.
@@ -36,7 +39,12 @@ pub enum SourceError {
 impl SourceError {
     /// Whether another attempt may succeed.
     pub fn is_transient(&self) -> bool {
-        matches!(self, SourceError::Transient { .. } | SourceError::Corrupt { .. })
+        self.is_passing() || matches!(self, SourceError::Corrupt { .. })
+    }
+
+    /// Whether it says something about the way to the provider, and nothing about the object.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, SourceError::Transient { .. } | SourceError::Throttled { .. })
     }
 }
 

@@ -3,28 +3,52 @@
 
 use std::time::Duration;
 
-use super::error::TransferError;
+use super::error::{SourceError, TransferError};
 
 /// How often a read is attempted in all.
 pub const ATTEMPTS_MAX: u32 = 5;
+/// How often, if the provider keeps saying that it is busy: bursts of that take longer than a broken connection.
+pub const THROTTLED_ATTEMPTS_MAX: u32 = 10;
 const DELAY_BASE_MS: u64 = 100;
 const DELAY_MAX_MS: u64 = 10_000;
 
-/// Runs `attempt` until it succeeds, fails for good, or has been tried [`ATTEMPTS_MAX`] times.
+/// Runs `attempt` until it succeeds, fails for good, or has been tried often enough.
 pub async fn with_retries<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, TransferError>
 where
     F: Future<Output = Result<T, TransferError>>,
 {
-    let mut tried = 1;
+    let mut attempts = Attempts::default();
     loop {
         match attempt().await {
-            Err(error) if error.is_transient() && tried < ATTEMPTS_MAX => {
-                tracing::debug!(tried, %error, "trying again");
-                tokio::time::sleep(delay(tried)).await;
-                tried += 1;
-            }
+            Err(error) => attempts.pause_after(error).await?,
             done => return done,
         }
+    }
+}
+
+/// The attempts that one read has had.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    failed: u32,
+    throttled: u32,
+}
+
+impl Attempts {
+    /// Waits before the next attempt, or gives the error back if there is to be none.
+    pub async fn pause_after(&mut self, error: TransferError) -> Result<(), TransferError> {
+        let Some(delay) = self.delay_after(&error) else { return Err(error) };
+        tracing::debug!(?delay, %error, "trying again");
+        tokio::time::sleep(delay).await;
+        Ok(())
+    }
+
+    fn delay_after(&mut self, error: &TransferError) -> Option<Duration> {
+        let (tried, limit) = match error {
+            TransferError::Source(SourceError::Throttled { .. }) => (&mut self.throttled, THROTTLED_ATTEMPTS_MAX),
+            _ => (&mut self.failed, ATTEMPTS_MAX),
+        };
+        *tried += 1;
+        (error.is_transient() && *tried < limit).then(|| delay(*tried))
     }
 }
 
@@ -55,6 +79,15 @@ mod tests {
         .await;
         assert!(result.is_err());
         assert_eq!(tries.get(), ATTEMPTS_MAX);
+    }
+
+    #[test]
+    fn a_busy_provider_gets_more_attempts() {
+        let mut attempts = Attempts::default();
+        let busy = SourceError::Throttled { what: "k".into(), reason: "SlowDown".into() }.into();
+        let pauses = std::iter::from_fn(|| attempts.delay_after(&busy)).count();
+        assert_eq!(pauses as u32, THROTTLED_ATTEMPTS_MAX - 1);
+        assert!(attempts.delay_after(&transient()).is_some(), "a broken connection is counted apart");
     }
 
     #[tokio::test]

@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::object::ObjectEntry;
 
-/// Objects of at least this many bytes are a unit of their own, read in ranges.
-pub const LARGE_OBJECT_BYTES: u64 = 16 << 20;
+/// Objects of at least this many bytes are a unit of their own.
+pub const LARGE_OBJECT_BYTES: u64 = 128 << 20;
 /// A batch of smaller objects ends at this many bytes …
 pub const UNIT_BYTES_MAX: u64 = 1 << 30;
 /// … or at this many objects.

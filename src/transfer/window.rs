@@ -1,6 +1,7 @@
-//! An ordered window: pieces of work run ahead in parallel, their results come out in order, at most `width` at a time.
+//! An ordered window: pieces of work run ahead in parallel, their results come out in the order of their beginning.
 //!
 //! Used for the ranges of a large object: they arrive as the network likes and are hashed as they stand in the object.
+//! How many run at once is decided by whoever pushes.
 
 use std::{collections::VecDeque, future::Future};
 
@@ -18,66 +19,77 @@ impl<T> Drop for Running<T> {
     }
 }
 
-/// Runs the futures of an iterator ahead of the consumer.
-pub struct OrderedWindow<I, T> {
-    waiting: I,
+/// Work that runs ahead of its consumer.
+pub struct OrderedWindow<T> {
     running: VecDeque<Running<T>>,
-    width: usize,
 }
 
-impl<I, F, T> OrderedWindow<I, T>
-where
-    I: Iterator<Item = F>,
-    F: Future<Output = T> + Send + 'static,
-    T: Send + 'static,
-{
-    /// A window over `work` that keeps up to `width` futures running (at least one).
-    pub fn new(work: I, width: usize) -> Self {
-        OrderedWindow { waiting: work, running: VecDeque::new(), width: width.max(1) }
+impl<T: Send + 'static> OrderedWindow<T> {
+    /// An empty window.
+    pub fn new() -> Self {
+        OrderedWindow { running: VecDeque::new() }
+    }
+
+    /// Pieces of work whose results have not been taken out.
+    pub fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Whether every result has been taken out.
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Begins with a piece of work.
+    pub fn push(&mut self, work: impl Future<Output = T> + Send + 'static) {
+        let handle = tokio::spawn(work);
+        self.running.push_back(Running { abort: handle.abort_handle(), handle });
     }
 
     /// The next result in order, or none after the last; an error only if the work itself panicked.
     pub async fn next(&mut self) -> Option<Result<T, JoinError>> {
-        while self.running.len() < self.width {
-            let Some(future) = self.waiting.next() else { break };
-            let handle = tokio::spawn(future);
-            self.running.push_back(Running { abort: handle.abort_handle(), handle });
-        }
         let mut first = self.running.pop_front()?;
         Some((&mut first.handle).await)
+    }
+}
+
+impl<T: Send + 'static> Default for OrderedWindow<T> {
+    fn default() -> Self {
+        OrderedWindow::new()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{
-        sync::{
-            Arc,
-            atomic::{AtomicUsize, Ordering::SeqCst},
-        },
-        time::Duration,
-    };
+    use std::time::Duration;
 
     #[tokio::test]
-    async fn results_come_in_order_and_the_window_is_bounded() {
-        let running = Arc::new(AtomicUsize::new(0));
-        let work = (0..20u64).map(|number| {
-            let running = Arc::clone(&running);
-            async move {
-                let now = running.fetch_add(1, SeqCst) + 1;
+    async fn results_come_in_order() {
+        let mut window = OrderedWindow::new();
+        for number in 0..20u64 {
+            window.push(async move {
                 tokio::time::sleep(Duration::from_millis(20 - number)).await;
-                running.fetch_sub(1, SeqCst);
-                (number, now)
-            }
-        });
-        let mut window = OrderedWindow::new(work, 4);
+                number
+            });
+        }
+        assert_eq!(window.len(), 20);
         let mut seen = Vec::new();
         while let Some(result) = window.next().await {
-            let (number, at_once) = result.expect("no panic");
-            assert!(at_once <= 4);
-            seen.push(number);
+            seen.push(result.expect("no panic"));
         }
         assert_eq!(seen, (0..20).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn work_that_nobody_waits_for_is_ended() {
+        let (held, mut ended) = tokio::sync::mpsc::channel::<()>(1);
+        let mut window = OrderedWindow::new();
+        window.push(async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        drop(window);
+        assert_eq!(ended.recv().await, None);
     }
 }

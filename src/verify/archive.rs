@@ -12,7 +12,10 @@ use std::{
 
 use rustix::fs::Advice;
 
-use super::objects::{hash_all, open_beneath, path_id};
+use super::{
+    disk::{hash_all, open_beneath},
+    objects::path_id,
+};
 use crate::digest::Sha256Digest;
 
 /// The archives of one asset, each opened once.

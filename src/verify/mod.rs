@@ -6,6 +6,7 @@
 mod archive;
 pub mod catalog;
 pub mod control;
+mod disk;
 pub mod objects;
 pub mod questions;
 pub mod tables;

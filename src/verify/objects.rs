@@ -3,15 +3,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    fs::{self, File},
-    io,
+    fs, io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
-use rustix::fs::{Advice, Mode, OFlags, ResolveFlags};
-use sha2::{Digest as _, Sha256};
-
-use super::{Comparison, archive::Archives, in_parallel};
+use super::{Comparison, archive::Archives, disk::read_back, in_parallel};
 use crate::{
     digest::Sha256Digest,
     finding::{Finding, FindingKind},
@@ -23,7 +20,8 @@ use crate::{
     },
 };
 
-const READ_BYTES: usize = 1 << 20;
+/// Readers wait for the disk more than they hash, so there are more of them than cores.
+const READERS_PER_CORE: usize = 4;
 
 /// A receipt as it comes from disk.
 pub type ReadReceipt = io::Result<ObjectReceipt>;
@@ -47,19 +45,27 @@ impl ReadBack<'_> {
     /// themselves or the directory could not be read.
     pub fn compare(&self, receipts: impl Iterator<Item = ReadReceipt> + Send) -> io::Result<Comparison> {
         let copies = Copies { root: self.root, archives: Archives::below(self.root), buckets: self.buckets };
-        let workers = std::thread::available_parallelism().map_or(2, usize::from);
+        let workers = std::thread::available_parallelism().map_or(2, usize::from) * READERS_PER_CORE;
         let mut known = Named::default();
         let receipts = receipts.take_while(|_| !self.interrupt.asked());
         let receipts = receipts.filter(|receipt| !receipt.as_ref().is_ok_and(ObjectReceipt::is_marker));
         let receipts = receipts.inspect(|receipt| receipt.iter().for_each(|receipt| known.take(receipt)));
-        let results = in_parallel(receipts, workers, |receipt| receipt.map(|receipt| self.one(&copies, &receipt)));
-        let mut comparison = Comparison::new("objects");
-        for result in results {
-            match result? {
-                Some(unread) if unread.kind == FindingKind::CopyUnreadable => comparison.not_compared(unread),
-                difference => comparison.compared(difference),
+        let (comparison, broken) = (Mutex::new(Comparison::new("objects")), Mutex::new(None));
+        in_parallel(receipts, workers, |receipt| match receipt {
+            Ok(receipt) => {
+                let difference = self.one(&copies, &receipt);
+                let mut comparison = comparison.lock().unwrap_or_else(PoisonError::into_inner);
+                match difference {
+                    Some(unread) if unread.kind == FindingKind::CopyUnreadable => comparison.not_compared(unread),
+                    difference => comparison.compared(difference),
+                }
             }
+            Err(error) => *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+        });
+        if let Some(error) = broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
         }
+        let mut comparison = comparison.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !self.interrupt.asked() {
             self.find_strangers(&known, &copies, &mut comparison.findings)?;
         }
@@ -189,42 +195,6 @@ fn check_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> Option
 fn is_no_file(error: &io::Error) -> bool {
     let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::NotADirectory];
     kinds.contains(&error.kind()) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
-}
-
-/// Size and SHA-256 of a file below `root`, read from the disk where the kernel agrees to drop its cached pages.
-pub(super) fn read_back(root: &Path, path: &str) -> io::Result<(u64, Sha256Digest)> {
-    let mut file = open_beneath(root, path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    rustix::fs::fadvise(&file, 0, None, Advice::DontNeed)?;
-    hash_all(&mut file)
-}
-
-/// Size and SHA-256 of all that a reader has.
-pub(super) fn hash_all(reader: &mut impl io::Read) -> io::Result<(u64, Sha256Digest)> {
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; READ_BYTES];
-    let mut size = 0;
-    loop {
-        let length = match reader.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            length => length?,
-        };
-        if length == 0 {
-            return Ok((size, hasher.into()));
-        }
-        hasher.update(&buffer[..length]);
-        size += length as u64;
-    }
-}
-
-/// Opens a path that came from a receipt: never outside the root, never through a symbolic link (openat2(2)).
-pub(super) fn open_beneath(root: &Path, path: &str) -> io::Result<File> {
-    let root = File::open(root)?;
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    Ok(rustix::fs::openat2(&root, path, flags, Mode::empty(), resolve)?.into())
 }
 
 fn relative(root: &Path, path: &Path) -> String {

@@ -152,7 +152,7 @@ pub fn compare_sequences(asset: &str, expected: &[SequenceState], target: &Addre
 pub fn compare_spools(asset: &str, root: &Path, receipts: &[TableReceipt]) -> Comparison {
     let mut comparison = Comparison::new("spool");
     for receipt in receipts {
-        match super::objects::read_back(root, &receipt.spool).map(|(_, digest)| digest) {
+        match super::disk::read_back(root, &receipt.spool).map(|(_, digest)| digest) {
             Ok(digest) if digest == receipt.spool_sha256 => comparison.compared(None),
             Ok(digest) => {
                 let detail = format!("SHA-256 {} was written, {digest} is there", receipt.spool_sha256);

@@ -20,7 +20,7 @@ use crate::{
         error::{SourceError, TransferError},
         meter::Meter,
         object::{ObjectEntry, ObjectSink, Refusal},
-        objects::ObjectCopier,
+        objects::{Ends, ObjectCopier, Patience},
         receipt::ObjectReceipt,
         retry::with_retries,
         unit::{ObjectUnit, PlacedObject, UNIT_OBJECTS_MAX, UnitCutter, UnitId},
@@ -80,7 +80,9 @@ impl BucketWork {
         let sink = self.into.open(self.work.root(), self.begins_anew()).await?;
         let known = self.remember(sink.as_ref(), &files, &meter)?;
         let interrupt = self.work.interrupt.clone();
-        let copier = ObjectCopier::new(Arc::clone(&self.source), Arc::clone(&sink), Arc::clone(&meter), interrupt);
+        let (budget, patience) = (self.work.budget.clone(), Patience::default());
+        let ends = Ends { source: Arc::clone(&self.source), sink: Arc::clone(&sink), budget, patience };
+        let copier = ObjectCopier::between(ends, Arc::clone(&meter), interrupt);
         let mut transfer = Transfer {
             of: self,
             sink,
@@ -243,7 +245,7 @@ impl Transfer<'_> {
             self.carried.changed.push(refusal);
             return;
         }
-        if matches!(refusal.error, SourceError::Transient { .. }) {
+        if refusal.error.is_passing() {
             self.carried.may_come += 1;
             self.carried.first_to_come = refusal.error.to_string();
         }

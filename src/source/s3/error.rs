@@ -15,18 +15,18 @@ where
     let what = what.to_owned();
     let status = error.raw_response().map(|answer| answer.status().as_u16());
     match &error {
-        SdkError::ServiceError(refused) => sort(what, status, refused.err()),
+        SdkError::ServiceError(refused) => {
+            let said = refused.err();
+            sort(what, status, said.code().unwrap_or_default(), said.message())
+        }
         SdkError::ConstructionFailure(_) => SourceError::Permanent { what, reason: chain(&error) },
         _ => SourceError::Transient { what, reason: chain(&error) },
     }
 }
 
-/// An error about one object; its storage class is known from the listing.
-pub fn of_object<E>(entry: &ObjectEntry, error: SdkError<E, Answer>) -> SourceError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    match of(&entry.key, error) {
+/// The same error about an object that was listed: its storage class is known, and that it was there.
+pub fn of_object(entry: &ObjectEntry, error: SourceError) -> SourceError {
+    match error {
         SourceError::Archived { what, .. } => {
             SourceError::Archived { what, class: entry.storage_class.clone().unwrap_or_else(|| "unknown class".into()) }
         }
@@ -36,25 +36,19 @@ where
     }
 }
 
-fn sort(what: String, status: Option<u16>, error: &impl ProvideErrorMetadata) -> SourceError {
-    let code = error.code().unwrap_or_default();
-    let reason = match (code, error.message()) {
+/// Sorts what a server said: its status, and code and message of its error document.
+pub fn sort(what: String, status: Option<u16>, code: &str, message: Option<&str>) -> SourceError {
+    let reason = match (code, message) {
         ("", None) => format!("HTTP status {}", status.unwrap_or_default()),
         (code, None) => code.to_owned(),
         (code, Some(message)) => format!("{code}: {message}"),
     };
     match (code, status) {
         ("InvalidObjectState", _) => SourceError::Archived { what, class: String::new() },
-        (
-            "SlowDown"
-            | "RequestTimeout"
-            | "InternalError"
-            | "ServiceUnavailable"
-            | "Throttling"
-            | "ThrottlingException"
-            | "RequestLimitExceeded",
-            _,
-        ) => SourceError::Transient { what, reason },
+        ("SlowDown" | "ServiceUnavailable" | "RequestLimitExceeded" | "ThrottlingException" | "Throttling", _) => {
+            SourceError::Throttled { what, reason }
+        }
+        ("RequestTimeout" | "InternalError", _) => SourceError::Transient { what, reason },
         (
             "ExpiredToken"
             | "InvalidToken"
@@ -68,7 +62,8 @@ fn sort(what: String, status: Option<u16>, error: &impl ProvideErrorMetadata) ->
         (_, Some(401)) => SourceError::Credentials { what, reason },
         (_, Some(403)) => SourceError::Denied { what, reason },
         (_, Some(412)) => SourceError::Changed { what },
-        (_, Some(429 | 500..)) => SourceError::Transient { what, reason },
+        (_, Some(429 | 503)) => SourceError::Throttled { what, reason },
+        (_, Some(500..)) => SourceError::Transient { what, reason },
         _ => SourceError::Permanent { what, reason },
     }
 }

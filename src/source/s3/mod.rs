@@ -1,4 +1,4 @@
-//! Objects of a bucket, or of a prefix of one, through the AWS SDK.
+//! Objects of a bucket, or of a prefix of one: listed through the AWS SDK, read through [`transport`].
 //!
 //! Every read is pinned to the entity tag that was listed, so an object that was replaced since is noticed and never
 //! mixed from two versions.
@@ -10,20 +10,28 @@ mod keys;
 mod parts;
 mod properties;
 mod raw;
+mod transport;
 mod versions;
 
 use aws_sdk_s3::{
     Client,
     primitives::{ByteStream, DateTimeFormat},
-    types::{ChecksumMode, EncodingType, Grant, Object},
+    types::{EncodingType, Grant, Object},
 };
 use futures_util::{
     FutureExt as _, StreamExt as _,
     future::BoxFuture,
     stream::{BoxStream, try_unfold},
 };
+use http::{
+    HeaderMap, HeaderName,
+    header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG},
+};
 
-use self::{checksum::Offer, raw::RawAnswer};
+use self::{
+    checksum::Offer,
+    transport::{Ask, Method, Transport},
+};
 use super::aws::Aws;
 use crate::transfer::{
     bucket::BucketConfiguration,
@@ -38,6 +46,7 @@ const PROBE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 /// One bucket, or the keys of it that begin with a prefix.
 pub struct S3Source {
     client: Client,
+    transport: Transport,
     bucket: String,
     prefix: Option<String>,
     endpoint: String,
@@ -48,8 +57,10 @@ pub struct S3Source {
 impl S3Source {
     /// A source on this bucket. Asks nothing yet.
     pub fn new(aws: &Aws, bucket: &str, prefix: Option<&str>) -> Self {
+        let client = aws.s3();
         S3Source {
-            client: aws.s3(),
+            transport: Transport::new(aws, &client, bucket),
+            client,
             bucket: bucket.to_owned(),
             prefix: prefix.map(str::to_owned),
             endpoint: aws.s3_endpoint().to_owned(),
@@ -105,35 +116,28 @@ impl S3Source {
     }
 
     async fn get(&self, entry: &ObjectEntry, range: Option<ByteRange>) -> Result<ObjectBody, SourceError> {
-        let request = self.client.get_object().bucket(&self.bucket).key(&entry.key);
-        let request = request.set_version_id(entry.version_id.clone()).set_if_match(pinned(entry));
-        let whole = range.is_none();
-        let request = request.set_range(range.map(|range| format!("bytes={}-{}", range.first, range.last)));
-        // Asked for by its header: through the SDK's own setting, the SDK would hash every body a second time.
-        let raw = RawAnswer::default();
-        let request = request.customize().interceptor(raw.clone()).mutate_request(move |request| {
-            if whole {
-                request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
-            }
-        });
-        let answer = request.send().await.map_err(|error| error::of_object(entry, error))?;
-        check_answer(entry, range, answer.e_tag(), answer.content_range())?;
-        let Described { word, properties } = match whole {
-            true => self.described(entry, &raw.headers()).await,
-            false => Described { word: Err("a range".to_owned()), properties: Properties::default() },
+        let mut ask = asked(Method::Get, entry);
+        match range {
+            Some(range) => ask.headers.push(("range", format!("bytes={}-{}", range.first, range.last))),
+            None => ask.headers.push(checksums_wanted()),
+        }
+        let answer = self.transport.send(&ask).await.map_err(|error| error::of_object(entry, error))?;
+        check_answer(entry, range, &answer.headers)?;
+        let Described { word, properties } = match range {
+            None => self.described(entry, &answer.headers).await,
+            Some(_) => Described { word: Err("a range".to_owned()), properties: Properties::default() },
         };
         Ok(ObjectBody {
             word,
             properties,
-            length: answer.content_length().and_then(|length| u64::try_from(length).ok()),
-            pieces: pieces(answer.body, entry.key.clone()),
+            length: text(&answer.headers, CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+            pieces: pieces(ByteStream::new(answer.body), entry.key.clone()),
         })
     }
 
     /// Checksum and properties out of the headers of an answer; asks for more only where they say that there is more.
-    async fn described(&self, entry: &ObjectEntry, headers: &[(String, String)]) -> Described {
-        let text = |name: &str| headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
-        let word = match checksum::of_headers(text) {
+    async fn described(&self, entry: &ObjectEntry, headers: &HeaderMap) -> Described {
+        let word = match checksum::of_headers(|name| headers.get(name).and_then(|value| value.to_str().ok())) {
             Offer::Whole(checksum) => Ok(checksum),
             Offer::Nothing(reason) => Err(reason.to_owned()),
             Offer::OfParts { kind, value, count } => {
@@ -141,8 +145,8 @@ impl S3Source {
                 parts.map(|parts| ProviderChecksum { kind, value, parts })
             }
         };
-        let (mut properties, tags) =
-            properties::of_headers(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let texts = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let (mut properties, tags) = properties::of_headers(texts);
         if tags > 0 {
             self.read_tags(entry, &mut properties).await;
         }
@@ -194,12 +198,11 @@ impl S3Source {
     }
 
     async fn head(&self, entry: &ObjectEntry) -> Result<Described, SourceError> {
-        let request = self.client.head_object().bucket(&self.bucket).key(&entry.key);
-        let request = request.set_version_id(entry.version_id.clone()).set_if_match(pinned(entry));
-        let raw = RawAnswer::default();
-        let request = request.checksum_mode(ChecksumMode::Enabled).customize().interceptor(raw.clone());
-        request.send().await.map_err(|error| error::of_object(entry, error))?;
-        Ok(self.described(entry, &raw.headers()).await)
+        let mut ask = asked(Method::Head, entry);
+        ask.headers.push(checksums_wanted());
+        let answer = self.transport.send(&ask).await.map_err(|error| error::of_object(entry, error))?;
+        check_answer(entry, None, &answer.headers)?;
+        Ok(self.described(entry, &answer.headers).await)
     }
 }
 
@@ -236,26 +239,39 @@ impl ObjectSource for S3Source {
     }
 }
 
-fn pinned(entry: &ObjectEntry) -> Option<String> {
-    entry.etag.as_ref().map(|etag| format!("\"{etag}\""))
+/// A request about the object that was listed, and about no other one under its key.
+fn asked(method: Method, entry: &ObjectEntry) -> Ask<'_> {
+    let pinned = entry.etag.as_ref().map(|etag| ("if-match", format!("\"{etag}\"")));
+    Ask { method, key: &entry.key, version_id: entry.version_id.as_deref(), headers: pinned.into_iter().collect() }
 }
 
-/// Not every server honours `If-Match` and `Range`; an answer about something else must not be taken for this.
-fn check_answer(
-    entry: &ObjectEntry,
-    range: Option<ByteRange>,
-    etag: Option<&str>,
-    content_range: Option<&str>,
-) -> Result<(), SourceError> {
-    if let (Some(listed), Some(answered)) = (&entry.etag, etag)
-        && listed != answered.trim_matches('"')
-    {
-        return Err(SourceError::Changed { what: entry.key.clone() });
+fn checksums_wanted() -> (&'static str, String) {
+    ("x-amz-checksum-mode", "ENABLED".to_owned())
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// Not every server honours `If-Match` and `Range`; an answer about something else must not be taken for this. Neither
+/// must an error that comes with the status of a success: it has no entity tag.
+fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, headers: &HeaderMap) -> Result<(), SourceError> {
+    let what = || entry.key.clone();
+    match (&entry.etag, text(headers, ETAG)) {
+        (Some(listed), Some(answered)) if listed != answered.trim_matches('"') => {
+            return Err(SourceError::Changed { what: what() });
+        }
+        (Some(_), None) => {
+            let reason = "the answer names no entity tag, the listing does".to_owned();
+            return Err(SourceError::Transient { what: what(), reason });
+        }
+        _ => {}
     }
+    let content_range = text(headers, CONTENT_RANGE);
     let expected = range.map(|range| format!("bytes {}-{}/{}", range.first, range.last, entry.size));
     if expected.is_some() && expected.as_deref() != content_range {
         let reason = format!("asked for {expected:?}, the answer holds {content_range:?}");
-        return Err(SourceError::Transient { what: entry.key.clone(), reason });
+        return Err(SourceError::Transient { what: what(), reason });
     }
     Ok(())
 }

@@ -1,15 +1,21 @@
 //! The copier between a provider that misbehaves and a tree of files: what is tried again, what is refused, what is
 //! given up, and that nothing wrong is ever published.
 //!
-//! Faults are added by wrapping the source: a script says for each opening what becomes of the body. No servers; the
-//! pauses between attempts are the real ones, so some of these tests take a few seconds.
+//! Faults are added by wrapping the source: a script says for each opening what becomes of the body. [`wire`] has the
+//! same on the wire, for the real binary. The pauses between attempts are the real ones, so some of these tests take a
+//! few seconds.
 
-#[path = "support/memory.rs"]
+#[path = "../support/memory.rs"]
 mod memory;
+mod patience;
+mod provider;
+#[path = "../support/mod.rs"]
 mod support;
+mod targets;
+mod wire;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fs,
     future::pending,
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -38,12 +44,9 @@ use walkaway::{
     transfer::{
         error::{SinkError, SourceError, TransferError},
         meter::Meter,
-        object::{
-            Arriving, ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, PendingObject,
-            UnitOutcome, UnitSink,
-        },
-        objects::{OBJECTS_IN_FLIGHT, ObjectCopier},
-        receipt::{ChecksumKind, Confirmation, ObjectReceipt},
+        object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, UnitOutcome},
+        objects::{Budget, Ends, OBJECTS_IN_FLIGHT, ObjectCopier, Patience, RANGE_BYTES},
+        receipt::{ChecksumKind, Confirmation},
         retry::ATTEMPTS_MAX,
         unit::{ObjectUnit, PlacedObject, UnitId},
     },
@@ -51,10 +54,14 @@ use walkaway::{
 
 use memory::{MemorySink, MemorySource};
 use support::{TempDir, block_on};
+use targets::{At, FailingSink, SlowCommit};
 
+/// errno(3): ENOSPC and EIO.
+const NO_SPACE: i32 = 28;
+const IO_ERROR: i32 = 5;
 /// Collected, and written by one thread at the end.
 const SMALL: usize = 30_000;
-/// Streamed to a writing thread.
+/// The same, in many pieces.
 const MEDIUM: usize = 3 << 20;
 /// Read in ranges; the last one is a short one.
 const LARGE: usize = (40 << 20) + 12_345;
@@ -190,13 +197,17 @@ fn a_provider_that_is_gone_ends_the_unit() {
 
 #[test]
 fn a_sink_that_fails_ends_the_unit() {
-    for at in [At::Begin, At::Create, At::Write, At::Finish, At::Commit] {
+    let places = [At::Begin, At::Create, At::Write, At::Finish, At::Commit];
+    for (at, errno) in places.into_iter().flat_map(|at| [(at, NO_SPACE), (at, IO_ERROR)]) {
         let drill = Drill::new(&[("a", SMALL), ("b", MEDIUM), ("c", LARGE)], |_| Fault::None);
-        let sink = FailingSink { inner: MemorySink::default(), at };
+        let sink = FailingSink { inner: MemorySink::default(), at, errno };
         let published = sink.inner.clone();
         let error = run(&drill.copier(Arc::new(sink), &Interrupt::default()), drill.unit()).unwrap_err();
-        let full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
-        assert!(matches!(&error, TransferError::Sink(SinkError::Write { source, .. }) if full(source)), "{error:?}");
+        let expected = |error: &io::Error| error.raw_os_error() == Some(errno);
+        assert!(
+            matches!(&error, TransferError::Sink(SinkError::Write { source, .. }) if expected(source)),
+            "{error:?}"
+        );
         assert!(published.published().is_empty());
         if at != At::Commit {
             assert_eq!((at, drill.meter.read().bytes), (at, 0));
@@ -256,6 +267,8 @@ struct Drill {
     source: Arc<Faulty>,
     tree: Arc<Tree>,
     meter: Arc<Meter>,
+    budget: Budget,
+    patience: Patience,
 }
 
 impl Drill {
@@ -266,7 +279,9 @@ impl Drill {
             objects.iter().map(|(key, size)| ((*key).to_owned(), sample(key, *size))).collect();
         let inner = MemorySource::new(1_000);
         bodies.iter().for_each(|(key, bytes)| inner.put(key, bytes.clone()));
-        Drill { directory, bodies, source: Arc::new(Faulty::new(inner, script)), tree, meter: Arc::default() }
+        let (budget, patience) = (Budget::default(), Patience::default());
+        let source = Arc::new(Faulty::new(inner, script));
+        Drill { directory, bodies, source, tree, meter: Arc::default(), budget, patience }
     }
 
     fn root(&self) -> PathBuf {
@@ -280,7 +295,8 @@ impl Drill {
     }
 
     fn copier(&self, sink: Arc<dyn ObjectSink>, interrupt: &Interrupt) -> ObjectCopier {
-        ObjectCopier::new(self.source.clone(), sink, Arc::clone(&self.meter), interrupt.clone())
+        let (source, budget, patience) = (self.source.clone(), self.budget.clone(), self.patience);
+        ObjectCopier::between(Ends { source, sink, budget, patience }, Arc::clone(&self.meter), interrupt.clone())
     }
 
     /// Copies everything into the tree.
@@ -371,6 +387,8 @@ enum Fault {
     Hangs {
         after: usize,
     },
+    /// Byte by byte, with pauses.
+    Trickles,
     /// The provider has no checksum.
     Wordless,
 }
@@ -378,7 +396,7 @@ enum Fault {
 /// One opening of an object or a range.
 struct Opening<'a> {
     key: &'a str,
-    /// How often this object or range has been opened, this time included.
+    /// How often this object, or its range in which the opening begins, has been opened, this time included.
     attempt: u32,
     /// A number that looks random and is the same in every run.
     dice: u64,
@@ -409,15 +427,15 @@ impl Faulty {
         self.hung.1.lock().unwrap().recv().unwrap();
     }
 
-    fn fault(&self, key: &str, first: u64) -> Fault {
+    fn fault(&self, key: &str, number: u64) -> Fault {
         let attempt = {
             let mut opened = self.opened.lock().unwrap();
-            let times = opened.entry((key.to_owned(), first)).or_default();
+            let times = opened.entry((key.to_owned(), number)).or_default();
             *times += 1;
             *times
         };
         let mut hasher = DefaultHasher::new();
-        (key, first, attempt).hash(&mut hasher);
+        (key, number, attempt).hash(&mut hasher);
         (self.script)(&Opening { key, attempt, dice: hasher.finish() })
     }
 
@@ -442,6 +460,10 @@ impl Faulty {
                 let hangs = self.hung.0.clone();
                 end = Some(stream::once(async move { hang(&hangs).await }).boxed());
             }
+            Fault::Trickles => {
+                let bytes = bytes.split_off(bytes.len() - 1_000);
+                end = Some(stream::iter(bytes).then(trickle).boxed());
+            }
             Fault::Wordless => body.word = Err("scripted".to_owned()),
         }
         let pieces = memory::pieces(bytes.into()).chain(end.unwrap_or_else(|| stream::empty().boxed()));
@@ -461,6 +483,11 @@ impl Faulty {
 
 type Pieces = BoxStream<'static, Result<Bytes, SourceError>>;
 
+async fn trickle(byte: u8) -> Result<Bytes, SourceError> {
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    Ok(Bytes::from(vec![byte]))
+}
+
 async fn hang(hangs: &mpsc::Sender<()>) -> Result<Bytes, SourceError> {
     let _ = hangs.send(());
     pending().await
@@ -477,7 +504,7 @@ impl ObjectSource for Faulty {
         range: Option<ByteRange>,
     ) -> BoxFuture<'a, Result<ObjectBody, SourceError>> {
         async move {
-            let fault = self.fault(&entry.key, range.map_or(0, |range| range.first));
+            let fault = self.fault(&entry.key, range.map_or(0, |range| range.first / RANGE_BYTES));
             let body = self.inner.open(entry, range).await?;
             self.damaged(body, fault).await
         }
@@ -490,127 +517,5 @@ impl ObjectSource for Faulty {
 
     fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
         self.inner.describe(entry)
-    }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Targets that misbehave
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    Begin,
-    Create,
-    Write,
-    Finish,
-    Commit,
-}
-
-/// A target whose disk is full at one point.
-struct FailingSink {
-    inner: MemorySink,
-    at: At,
-}
-
-struct Failing<T: ?Sized> {
-    at: At,
-    inner: Box<T>,
-}
-
-fn full_if(at: At, here: At) -> Result<(), SinkError> {
-    if at == here { Err(SinkError::write("scripted", io::ErrorKind::StorageFull.into())) } else { Ok(()) }
-}
-
-impl ObjectSink for FailingSink {
-    fn place(&self, entry: &ObjectEntry) -> String {
-        self.inner.place(entry)
-    }
-
-    fn occupy(&self, key: &str, place: &str) {
-        self.inner.occupy(key, place);
-    }
-
-    fn discard_unrecorded(&self, recorded: &HashSet<u128>) -> Result<(), SinkError> {
-        self.inner.discard_unrecorded(recorded)
-    }
-
-    fn close(&self) -> Result<(), SinkError> {
-        self.inner.close()
-    }
-
-    fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
-        full_if(self.at, At::Begin)?;
-        Ok(Box::new(Failing { at: self.at, inner: self.inner.begin(unit)? }))
-    }
-}
-
-impl UnitSink for Failing<dyn UnitSink> {
-    fn create(&self, index: usize, arriving: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError> {
-        full_if(self.at, At::Create)?;
-        Ok(Box::new(Failing { at: self.at, inner: self.inner.create(index, arriving)? }))
-    }
-
-    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
-        full_if(self.at, At::Commit)?;
-        self.inner.commit(published)
-    }
-}
-
-impl PendingObject for Failing<dyn PendingObject> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
-        full_if(self.at, At::Write)?;
-        self.inner.write(bytes)
-    }
-
-    fn finish(self: Box<Self>) -> Result<(), SinkError> {
-        full_if(self.at, At::Finish)?;
-        self.inner.finish()
-    }
-}
-
-/// A target whose commit says that it has begun, and waits until it is let go on.
-struct SlowCommit {
-    inner: MemorySink,
-    begun: mpsc::Sender<()>,
-    goes_on: Arc<Mutex<mpsc::Receiver<()>>>,
-}
-
-struct SlowUnit {
-    inner: Box<dyn UnitSink>,
-    begun: mpsc::Sender<()>,
-    goes_on: Arc<Mutex<mpsc::Receiver<()>>>,
-}
-
-impl ObjectSink for SlowCommit {
-    fn place(&self, entry: &ObjectEntry) -> String {
-        self.inner.place(entry)
-    }
-
-    fn occupy(&self, key: &str, place: &str) {
-        self.inner.occupy(key, place);
-    }
-
-    fn discard_unrecorded(&self, recorded: &HashSet<u128>) -> Result<(), SinkError> {
-        self.inner.discard_unrecorded(recorded)
-    }
-
-    fn close(&self) -> Result<(), SinkError> {
-        self.inner.close()
-    }
-
-    fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
-        let inner = self.inner.begin(unit)?;
-        Ok(Box::new(SlowUnit { inner, begun: self.begun.clone(), goes_on: Arc::clone(&self.goes_on) }))
-    }
-}
-
-impl UnitSink for SlowUnit {
-    fn create(&self, index: usize, arriving: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError> {
-        self.inner.create(index, arriving)
-    }
-
-    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
-        self.begun.send(()).unwrap();
-        self.goes_on.lock().unwrap().recv().unwrap();
-        self.inner.commit(published)
     }
 }

@@ -1,0 +1,77 @@
+//! Answers that are no success: the code and message of S3's error document, where there is one.
+//!
+//! Source: Amazon S3 API reference, "Error responses". A HEAD has no body, so its refusals say only their status.
+
+use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+
+use super::{super::error, Answer, Reply};
+use crate::transfer::error::SourceError;
+
+/// Error documents are small; of anything longer only the beginning is read.
+const DOCUMENT_BYTES_MAX: usize = 64 << 10;
+
+/// What a server said instead of yes.
+pub(super) struct Refused {
+    status: u16,
+    code: String,
+    message: Option<String>,
+}
+
+/// The answer, or what was said in its place.
+pub(super) async fn of(reply: Reply) -> Result<Answer, Refused> {
+    let (parts, body) = reply.into_parts();
+    if parts.status.is_success() {
+        return Ok(Answer { headers: parts.headers, body });
+    }
+    let document = beginning(body).await;
+    let document = String::from_utf8_lossy(&document);
+    let code = element(&document, "Code").unwrap_or_default();
+    Err(Refused { status: parts.status.as_u16(), code, message: element(&document, "Message") })
+}
+
+impl Refused {
+    /// Whether other credentials might be believed.
+    pub fn credentials_ran_out(&self) -> bool {
+        matches!(self.code.as_str(), "ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException")
+    }
+
+    /// As an error about the object with this key.
+    pub fn sorted(self, key: &str) -> SourceError {
+        error::sort(key.to_owned(), Some(self.status), &self.code, self.message.as_deref())
+    }
+}
+
+/// A broken error document says less, and is no other error.
+async fn beginning(body: SdkBody) -> Vec<u8> {
+    let (mut body, mut bytes) = (ByteStream::new(body), Vec::new());
+    while let Some(Ok(piece)) = body.next().await {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > DOCUMENT_BYTES_MAX {
+            bytes.truncate(DOCUMENT_BYTES_MAX);
+            break;
+        }
+    }
+    bytes
+}
+
+/// The text of the first element by this name.
+fn element(document: &str, name: &str) -> Option<String> {
+    let after = document.split_once(&format!("<{name}>"))?.1;
+    let text = after.split_once(&format!("</{name}>"))?.0;
+    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
+    Some(entities.iter().fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_and_message_are_found() {
+        let document =
+            "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>a &amp; &lt;b&gt;</Message></Error>";
+        assert_eq!(element(document, "Code").as_deref(), Some("SlowDown"));
+        assert_eq!(element(document, "Message").as_deref(), Some("a & <b>"));
+        assert_eq!(element("<Code>cut", "Code"), None);
+    }
+}

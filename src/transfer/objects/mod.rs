@@ -1,0 +1,379 @@
+//! Copies one unit of objects: reads each, hashes it in the same pass, stages it, and publishes the unit after one sync.
+//!
+//! Nothing here knows S3 or a file system. What happens where:
+//!
+//! | module | does |
+//! |---|---|
+//! | `fetch` | brings a stretch of an object into memory, with retries from where the body broke |
+//! | `lanes` | how many requests are under way at once |
+//! | `budget` | how many bytes are in memory at once |
+//! | `crew` | threads that hash and write small objects |
+//! | `stream` | hashes and writes a large object while its ranges arrive |
+//!
+//! An object up to [`PLAIN_BYTES_MAX`] is one request, and is hashed before a byte of it is written; a larger one is
+//! read as ranges in parallel, which are hashed and written in order.
+
+mod budget;
+mod crew;
+mod fetch;
+mod lanes;
+mod stream;
+
+use std::{
+    convert::Infallible,
+    num::NonZero,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    thread::available_parallelism,
+};
+
+use tokio::{
+    sync::mpsc,
+    task::{JoinSet, spawn_blocking},
+};
+
+pub use self::{budget::Budget, fetch::Patience};
+use self::{
+    crew::Crew,
+    fetch::{Counted, Fetcher, Stretch, wrong_length},
+    lanes::{Lane, Lanes},
+    stream::{Chunk, Stream},
+};
+use super::{
+    checksum::{Observed, StreamDigest},
+    error::{SourceError, TransferError},
+    meter::Meter,
+    object::{
+        Arriving, ByteRange, Described, ObjectEntry, ObjectSink, ObjectSource, PendingObject, Refusal, UnitOutcome,
+        UnitSink,
+    },
+    properties::Properties,
+    receipt::{Confirmation, ObjectReceipt},
+    retry::{Attempts, with_retries},
+    unit::{ObjectUnit, PlacedObject},
+    window::OrderedWindow,
+};
+use crate::interrupt::Interrupt;
+
+/// Objects in flight at once to begin with, over all units of an asset.
+pub const OBJECTS_IN_FLIGHT: usize = 32;
+/// Objects up to this size are read by one request.
+pub const PLAIN_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of one range of a larger object.
+pub const RANGE_BYTES: u64 = 8 << 20;
+/// So many objects in a row that fail after every attempt mean that the provider is gone, not the objects.
+const FAILURES_IN_A_ROW_MAX: u32 = 8;
+/// Threads that hash and write wait for the disk half of their time, so there are more of them than cores.
+const THREADS_PER_CORE: usize = 2;
+
+/// Copies units from one source to one sink; clones share their limits.
+#[derive(Clone)]
+pub struct ObjectCopier(Arc<Shared>);
+
+struct Shared {
+    source: Arc<dyn ObjectSource>,
+    sink: Arc<dyn ObjectSink>,
+    lanes: Arc<Lanes>,
+    budget: Budget,
+    patience: Patience,
+    crew: Crew,
+    failures_in_a_row: AtomicU32,
+    meter: Arc<Meter>,
+    interrupt: Interrupt,
+}
+
+/// The two ends of a copier, and what it may use.
+pub struct Ends {
+    /// Where objects come from.
+    pub source: Arc<dyn ObjectSource>,
+    /// Where they go.
+    pub sink: Arc<dyn ObjectSink>,
+    /// Bytes in memory at once.
+    pub budget: Budget,
+    /// How long the provider may take.
+    pub patience: Patience,
+}
+
+impl ObjectCopier {
+    /// A copier between these two ends, with the limits that are right for a real provider.
+    pub fn new(
+        source: Arc<dyn ObjectSource>,
+        sink: Arc<dyn ObjectSink>,
+        meter: Arc<Meter>,
+        interrupt: Interrupt,
+    ) -> Self {
+        let (budget, patience) = (Budget::default(), Patience::default());
+        ObjectCopier::between(Ends { source, sink, budget, patience }, meter, interrupt)
+    }
+
+    /// A copier with limits of its own.
+    pub fn between(ends: Ends, meter: Arc<Meter>, interrupt: Interrupt) -> Self {
+        let cores = available_parallelism().map_or(2, NonZero::get);
+        ObjectCopier(Arc::new(Shared {
+            source: ends.source,
+            sink: ends.sink,
+            lanes: Lanes::new(OBJECTS_IN_FLIGHT),
+            budget: ends.budget,
+            patience: ends.patience,
+            crew: Crew::start(cores * THREADS_PER_CORE),
+            failures_in_a_row: AtomicU32::new(0),
+            meter,
+            interrupt,
+        }))
+    }
+
+    /// Copies a unit and publishes what arrived whole. Objects that can't be read become refusals; an error means that
+    /// nothing of the unit was published, and that nothing writes into its staging any more.
+    pub async fn copy(&self, unit: ObjectUnit) -> Result<UnitOutcome, TransferError> {
+        let (shared, id) = (Arc::clone(&self.0), unit.id.clone());
+        let sink: Arc<dyn UnitSink> = spawn_blocking(move || shared.sink.begin(&id)).await??.into();
+        let (alive, mut ended) = mpsc::channel::<Infallible>(1);
+        let mut tasks = JoinSet::new();
+        let staging = Staging { sink: Arc::clone(&sink), _alive: alive };
+        let arrived = tokio::select! {
+            biased;
+            () = self.0.interrupt.wait() => Err(TransferError::Interrupted),
+            arrived = self.stage_all(unit, staging, &mut tasks) => arrived,
+        };
+        tasks.shutdown().await;
+        // The threads that still hold a part of the staging let go of it.
+        ended.recv().await;
+        // Not to be interrupted: what is published must come to be recorded.
+        publish(sink, arrived?).await
+    }
+
+    async fn stage_all(
+        &self,
+        unit: ObjectUnit,
+        staging: Staging,
+        tasks: &mut JoinSet<Staged>,
+    ) -> Result<Arrivals, TransferError> {
+        let mut arrived = Arrivals::default();
+        for (index, object) in largest_first(unit.objects) {
+            // Always in this order, so that nobody who waits for bytes holds up those who have some.
+            let share = match object.entry.size {
+                plain @ ..=PLAIN_BYTES_MAX => Some(self.0.budget.take(plain).await),
+                _ => None,
+            };
+            let lane = self.0.lanes.enter().await;
+            let (shared, staging) = (Arc::clone(&self.0), staging.clone());
+            tasks.spawn(async move {
+                let job = Incoming { staging, index, object };
+                let result = shared.stage(&job, lane).await;
+                drop(share);
+                (index, job.object, result)
+            });
+            while let Some(done) = tasks.try_join_next() {
+                self.0.sort(done?, &mut arrived)?;
+            }
+        }
+        while let Some(done) = tasks.join_next().await {
+            self.0.sort(done?, &mut arrived)?;
+        }
+        Ok(arrived)
+    }
+}
+
+impl Shared {
+    /// Files the result of one object: restored, refused, or the end of the unit.
+    fn sort(&self, done: Staged, arrived: &mut Arrivals) -> Result<(), TransferError> {
+        let (index, object, result) = done;
+        match result {
+            Ok((observed, properties)) => {
+                self.failures_in_a_row.store(0, Relaxed);
+                self.meter.add_items(1);
+                let receipt = receipt(object, observed).with_properties(properties, self.sink.carries());
+                arrived.receipts.push((index, receipt));
+            }
+            Err(TransferError::Source(error)) if !self.provider_is_gone(&error) => {
+                arrived.refusals.push(Refusal { object, error });
+            }
+            Err(fatal) => return Err(fatal),
+        }
+        Ok(())
+    }
+
+    fn provider_is_gone(&self, error: &SourceError) -> bool {
+        matches!(error, SourceError::Credentials { .. })
+            || error.is_passing() && self.failures_in_a_row.fetch_add(1, Relaxed) + 1 >= FAILURES_IN_A_ROW_MAX
+    }
+
+    /// Copies one object into the staging; bytes that contradict the provider's checksum are read again.
+    async fn stage(self: &Arc<Self>, job: &Incoming, lane: Lane) -> Result<Copied, TransferError> {
+        let (mut attempts, mut lane) = (Attempts::default(), Some(lane));
+        loop {
+            let lane = match lane.take() {
+                Some(lane) => lane,
+                None => self.lanes.enter().await,
+            };
+            let counted = Arc::new(Counted::new(&self.meter));
+            let staged = if job.object.entry.size <= PLAIN_BYTES_MAX {
+                self.stage_whole(job, lane, &counted, &mut attempts).await
+            } else {
+                self.stage_ranges(job, lane, &counted).await
+            };
+            match staged {
+                Err(error @ TransferError::Source(SourceError::Corrupt { .. })) => attempts.pause_after(error).await?,
+                done => return done.inspect(|_| counted.keep()),
+            }
+        }
+    }
+
+    async fn stage_whole(
+        &self,
+        job: &Incoming,
+        lane: Lane,
+        counted: &Counted,
+        attempts: &mut Attempts,
+    ) -> Result<Copied, TransferError> {
+        let fetched = self.fetcher(&job.object.entry, counted).fetch(Stretch::Whole, attempts).await?;
+        drop(lane);
+        let job = job.clone();
+        self.crew
+            .run(move || {
+                let mut digest = StreamDigest::new(fetched.word);
+                fetched.pieces.iter().for_each(|piece| digest.update(piece));
+                let observed = accept(&job.object.entry, digest.finish())?;
+                let mut pending = job.create(&fetched.properties)?;
+                fetched.pieces.iter().try_for_each(|piece| pending.write(piece))?;
+                pending.finish()?;
+                Ok((observed, fetched.properties))
+            })
+            .await?
+    }
+
+    /// Reads ranges in parallel, each with attempts of its own, and passes them on in order.
+    async fn stage_ranges(
+        self: &Arc<Self>,
+        job: &Incoming,
+        lane: Lane,
+        counted: &Arc<Counted>,
+    ) -> Result<Copied, TransferError> {
+        let entry = &job.object.entry;
+        let described = with_retries(|| async { Ok(self.source.describe(entry).await?) }).await?;
+        drop(lane);
+        let Described { word, properties } = described;
+        let mut stream = Stream::start(job.clone(), properties.clone(), word);
+        let (mut waiting, mut window) = (ranges(entry.size, RANGE_BYTES), OrderedWindow::new());
+        loop {
+            while window.len() < self.lanes.limit() {
+                // Nobody waits for a share who could give some back.
+                let share = match self.budget.try_take(RANGE_BYTES) {
+                    Some(share) => share,
+                    None if window.is_empty() => self.budget.take(RANGE_BYTES).await,
+                    None => break,
+                };
+                let Some(range) = waiting.next() else { break };
+                let (shared, entry, counted) = (Arc::clone(self), entry.clone(), Arc::clone(counted));
+                window.push(async move {
+                    let _lane = shared.lanes.enter().await;
+                    let fetcher = shared.fetcher(&entry, &counted);
+                    let fetched = fetcher.fetch(Stretch::Range(range), &mut Attempts::default()).await?;
+                    Ok::<_, TransferError>(Chunk { pieces: fetched.pieces, _share: share })
+                });
+            }
+            let Some(chunk) = window.next().await else { break };
+            stream.push(chunk??).await?;
+        }
+        Ok((accept(entry, stream.finish().await?)?, properties))
+    }
+
+    fn fetcher<'a>(&'a self, entry: &'a ObjectEntry, counted: &'a Counted) -> Fetcher<'a> {
+        let (source, lanes, patience) = (self.source.as_ref(), self.lanes.as_ref(), &self.patience);
+        Fetcher { source, entry, lanes, patience, counted }
+    }
+}
+
+/// What crossed of an object, and what the provider keeps beside it.
+type Copied = (Observed, Properties);
+
+type Staged = (usize, PlacedObject, Result<Copied, TransferError>);
+
+#[derive(Default)]
+struct Arrivals {
+    receipts: Vec<(usize, ObjectReceipt)>,
+    refusals: Vec<Refusal>,
+}
+
+/// The staging area, as long as somebody may write into it.
+#[derive(Clone)]
+struct Staging {
+    sink: Arc<dyn UnitSink>,
+    _alive: mpsc::Sender<Infallible>,
+}
+
+/// An object on its way into a staging area.
+#[derive(Clone)]
+struct Incoming {
+    staging: Staging,
+    index: usize,
+    object: PlacedObject,
+}
+
+impl Incoming {
+    fn create(&self, properties: &Properties) -> Result<Box<dyn PendingObject>, TransferError> {
+        Ok(self.staging.sink.create(self.index, Arriving { object: &self.object, properties })?)
+    }
+}
+
+/// Objects that are read in ranges come first, so that none of them begins when all else is done.
+fn largest_first(objects: Vec<PlacedObject>) -> impl Iterator<Item = (usize, PlacedObject)> {
+    let is_large = |object: &PlacedObject| object.entry.size > PLAIN_BYTES_MAX;
+    let (large, small): (Vec<_>, Vec<_>) = objects.into_iter().enumerate().partition(|(_, object)| is_large(object));
+    large.into_iter().chain(small)
+}
+
+/// The ranges of an object of `size` bytes, in order, none of them empty.
+pub fn ranges(size: u64, step: u64) -> impl Iterator<Item = ByteRange> + Send {
+    (0..size.div_ceil(step)).map(move |number| {
+        let first = number * step;
+        ByteRange { first, last: (first + step).min(size) - 1 }
+    })
+}
+
+/// An object counts only if its length is the listed one and no checksum of the provider contradicts it.
+fn accept(entry: &ObjectEntry, observed: Observed) -> Result<Observed, TransferError> {
+    if observed.size != entry.size {
+        return Err(wrong_length(entry, observed.size, entry.size).into());
+    }
+    match observed.confirmation {
+        Confirmation::Contradicted(kind) => Err(SourceError::Corrupt { what: entry.key.clone(), kind }.into()),
+        _ => Ok(observed),
+    }
+}
+
+fn receipt(object: PlacedObject, observed: Observed) -> ObjectReceipt {
+    let PlacedObject { entry, place } = object;
+    ObjectReceipt::new(entry, place, observed.size, observed.sha256, observed.confirmation)
+}
+
+async fn publish(staging: Arc<dyn UnitSink>, arrived: Arrivals) -> Result<UnitOutcome, TransferError> {
+    let Arrivals { mut receipts, refusals } = arrived;
+    spawn_blocking(move || {
+        staging.commit(&mut receipts)?;
+        receipts.sort_unstable_by(|a, b| a.1.rank().cmp(&b.1.rank()));
+        Ok(UnitOutcome { receipts: receipts.into_iter().map(|(_, receipt)| receipt).collect(), refusals })
+    })
+    .await?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn ranges_cover_every_byte_once(size in 0u64..10_000, step in 1u64..1_000) {
+            let mut next = 0;
+            for range in ranges(size, step) {
+                prop_assert_eq!(range.first, next);
+                prop_assert!(range.length() <= step);
+                next = range.last + 1;
+            }
+            prop_assert_eq!(next, size);
+        }
+    }
+}

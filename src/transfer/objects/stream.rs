@@ -1,0 +1,95 @@
+//! Takes the ranges of a large object in order and hashes them on one thread while another writes them.
+//!
+//! Both threads see every range; its memory is given back when the slower one is done with it. Few ranges wait, so a
+//! slow disk slows the reading down and fills no memory.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
+
+use super::{Incoming, budget::Share};
+use crate::transfer::{
+    checksum::{Observed, StreamDigest},
+    error::TransferError,
+    object::ProviderWord,
+    properties::Properties,
+};
+
+/// Ranges that wait for each of the threads.
+const RANGES_WAITING: usize = 2;
+
+/// A range in memory.
+pub(super) struct Chunk {
+    pub pieces: Vec<Bytes>,
+    pub _share: Share,
+}
+
+/// What the threads hear; a channel that closes without an end means that the object was given up.
+#[derive(Clone)]
+enum Word {
+    Next(Arc<Chunk>),
+    End,
+}
+
+/// The two threads of one object.
+pub(super) struct Stream {
+    to_hash: mpsc::Sender<Word>,
+    to_write: mpsc::Sender<Word>,
+    hashing: JoinHandle<Observed>,
+    writing: JoinHandle<Result<(), TransferError>>,
+}
+
+impl Stream {
+    /// Starts both threads; the object is created by the writing one.
+    pub fn start(incoming: Incoming, properties: Properties, word: ProviderWord) -> Self {
+        let (to_hash, hashable) = mpsc::channel(RANGES_WAITING);
+        let (to_write, writable) = mpsc::channel(RANGES_WAITING);
+        let hashing = spawn_blocking(move || hash(hashable, word));
+        let writing = spawn_blocking(move || write(writable, &incoming, &properties));
+        Stream { to_hash, to_write, hashing, writing }
+    }
+
+    /// Passes the next range on; if the writing has ended early, its error is the result.
+    pub async fn push(&mut self, chunk: Chunk) -> Result<(), TransferError> {
+        self.say(Word::Next(Arc::new(chunk))).await
+    }
+
+    /// Waits for both threads.
+    pub async fn finish(mut self) -> Result<Observed, TransferError> {
+        self.say(Word::End).await?;
+        self.writing.await??;
+        Ok(self.hashing.await?)
+    }
+
+    async fn say(&mut self, word: Word) -> Result<(), TransferError> {
+        let heard = self.to_hash.send(word.clone()).await.is_ok();
+        if heard && self.to_write.send(word).await.is_ok() {
+            return Ok(());
+        }
+        (&mut self.writing).await??;
+        Err(TransferError::Internal("a thread of a large object ended before its object did".to_owned()))
+    }
+}
+
+fn hash(mut chunks: mpsc::Receiver<Word>, word: ProviderWord) -> Observed {
+    let mut digest = StreamDigest::new(word);
+    while let Some(Word::Next(chunk)) = chunks.blocking_recv() {
+        chunk.pieces.iter().for_each(|piece| digest.update(piece));
+    }
+    digest.finish()
+}
+
+fn write(mut chunks: mpsc::Receiver<Word>, incoming: &Incoming, properties: &Properties) -> Result<(), TransferError> {
+    let mut pending = incoming.create(properties)?;
+    loop {
+        match chunks.blocking_recv() {
+            Some(Word::Next(chunk)) => chunk.pieces.iter().try_for_each(|piece| pending.write(piece))?,
+            Some(Word::End) => return Ok(pending.finish()?),
+            None => return Err(TransferError::Interrupted),
+        }
+    }
+}
