@@ -1,6 +1,6 @@
 //! A lean S3 server, for measuring clients: it holds one read-only bucket in memory and costs little CPU itself.
 //!
-//! `lean_s3 --port 0 --set L|M|S|none` says `listening on http://127.0.0.1:PORT` and serves the bucket `bench` until it is
+//! `lean_s3 --port 0 --set L|M|S|none [--count N] [--size BYTES]` says `listening on http://127.0.0.1:PORT` and serves the bucket `bench` until it is
 //! killed. The sets are those of `scripts/standins/fill_bucket.py`: the same keys and sizes, other bytes. Requests must
 //! be signed with any access key and the secret `walkaway-test-secret`. Nothing can be written.
 
@@ -25,6 +25,12 @@ struct Arguments {
     /// What the bucket holds.
     #[arg(long, value_enum, default_value_t = Set::None, ignore_case = true)]
     set: Set,
+    /// Another number of objects than the set has.
+    #[arg(long)]
+    count: Option<u64>,
+    /// Other bytes of each object than the set has.
+    #[arg(long)]
+    size: Option<u64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -55,7 +61,8 @@ impl Set {
 async fn main() -> std::io::Result<()> {
     let arguments = Arguments::parse();
     let (count, size) = arguments.set.shape();
-    let bucket = Bucket::new(BUCKET, sets::objects(count, size));
+    let objects = sets::objects(arguments.count.unwrap_or(count), arguments.size.unwrap_or(size));
+    let bucket = Bucket::new(BUCKET, objects);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, arguments.port)).await?;
     let address = listener.local_addr()?;
     let mut stdout = std::io::stdout();
