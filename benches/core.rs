@@ -3,11 +3,7 @@
 //! `cargo bench --bench core` takes under a minute; `-- --test` runs each case once. Leaves out everything that waits:
 //! servers and disks are `scripts/bench`'s.
 
-use std::{
-    future::ready,
-    hint::black_box,
-    time::Duration,
-};
+use std::{future::ready, hint::black_box, time::Duration};
 
 use criterion::{
     BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,

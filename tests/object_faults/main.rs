@@ -197,9 +197,9 @@ fn a_provider_that_is_gone_ends_the_unit() {
 
 #[test]
 fn a_sink_that_fails_ends_the_unit() {
+    let drill = Drill::new(&[("a", SMALL), ("b", MEDIUM), ("c", LARGE)], |_| Fault::None);
     let places = [At::Begin, At::Create, At::Write, At::Finish, At::Commit];
     for (at, errno) in places.into_iter().flat_map(|at| [(at, NO_SPACE), (at, IO_ERROR)]) {
-        let drill = Drill::new(&[("a", SMALL), ("b", MEDIUM), ("c", LARGE)], |_| Fault::None);
         let sink = FailingSink { inner: MemorySink::default(), at, errno };
         let published = sink.inner.clone();
         let error = run(&drill.copier(Arc::new(sink), &Interrupt::default()), drill.unit()).unwrap_err();

@@ -88,7 +88,7 @@ impl Provider {
         let serving = Arc::clone(&shared);
         thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(serving.serve(TcpListener::from_std(listener).unwrap()));
+            runtime.block_on(async { serving.serve(TcpListener::from_std(listener).unwrap()).await });
         });
         Provider { endpoint, shared }
     }

@@ -52,7 +52,10 @@ impl World {
         let result = self.drill.result();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let findings = result["assets"][0]["findings"].as_array().unwrap();
-        findings.iter().map(|finding| (text(&finding["kind"]), text(&finding["subject"]))).collect()
+        let mut found: Vec<_> =
+            findings.iter().map(|finding| (text(&finding["kind"]), text(&finding["subject"]))).collect();
+        found.sort();
+        found
     }
 }
 
