@@ -37,7 +37,8 @@ fn a_multipart_entity_tag_without_a_list_of_parts_is_confirmed_by_asking_for_eac
     let uneven = [content("a", 6 << 20), content("b", (5 << 20) + 1), content("c", 9)];
     support::put_in_parts(server.endpoint(), BUCKET, "even", &even);
     support::put_in_parts(server.endpoint(), BUCKET, "uneven", &uneven);
-    let ran = Drill::new().bucket_at(server.endpoint()).run();
+    let drill = Drill::new().bucket_at(server.endpoint());
+    let ran = drill.run();
     ran.assert_ended(0, "PASS");
     for key in ["even", "uneven"] {
         assert_eq!(ran.receipt(key)["provider_checksum"], json!({"confirmed": "multipart_etag"}), "{key}");
@@ -52,7 +53,8 @@ fn an_entity_tag_under_kms_is_not_taken_for_an_md5() {
     let request = provider.client.put_object().bucket(BUCKET).key("sealed").body(b"under kms".to_vec().into());
     let request = request.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms);
     support::block_on(request.send()).unwrap();
-    let ran = provider.drill().run();
+    let drill = provider.drill();
+    let ran = drill.run();
     ran.assert_ended(0, "PASS");
     let receipt = ran.receipt("sealed");
     assert_ne!(receipt["provider_checksum"], json!({"confirmed": "md5_etag"}), "{receipt:#}");

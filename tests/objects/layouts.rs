@@ -115,7 +115,8 @@ fn an_object_that_is_stored_as_gzip_stays_gzip() {
     let stored = b"\x1f\x8b\x08\x00 not to be unpacked";
     let request = provider.client.put_object().bucket(BUCKET).key("page.html").body(stored.to_vec().into());
     block_on(request.content_encoding("gzip").send()).unwrap();
-    let ran = provider.drill().run();
+    let drill = provider.drill();
+    let ran = drill.run();
     ran.assert_ended(0, "PASS");
     assert_eq!(by_key(&ran, &ran.restored(FILES))["page.html"], stored);
     assert_eq!(ran.receipt("page.html")["properties"]["headers"]["content_encoding"], "gzip");

@@ -104,7 +104,8 @@ fn a_bucket_goes_into_archives_and_from_there_into_a_server_and_a_second_client_
     let source = support::moto();
     let provider = Provider::at(source.endpoint());
     fill(&provider);
-    let ran = provider.drill().s3("layout: tar").run();
+    let drill = provider.drill().s3("layout: tar");
+    let ran = drill.run();
     ran.assert_ended(0, "PASS");
     let archives = archives(&ran);
     let mut arguments: Vec<_> = [source.endpoint(), "from-archives", ACCESS_KEY, SECRET_KEY].map(Path::new).to_vec();

@@ -62,7 +62,7 @@ fn a_plan_says_sizes_requests_time_and_cost() {
     ran.assert_ended(0, "PASS");
     let json = plan(&["--json"]);
     let asset: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
-    let survey = &asset["asset"]["objects"];
+    let survey = &asset["objects"];
     let sizes = survey["sizes"].as_array().unwrap();
     assert_eq!(sizes.iter().map(|class| class["objects"].as_u64().unwrap()).sum::<u64>(), 400);
     assert_eq!(survey["get_requests"], 400);

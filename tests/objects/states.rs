@@ -34,7 +34,8 @@ fn told(ran: &support::drill::Ran, directory: &std::path::Path) -> Vec<(String, 
     ran.receipts().into_iter().map(line).collect()
 }
 
-fn versions_are_carried_in_order(provider: &Provider) {
+/// moto lists all versions before all delete markers and knows seconds only, so it can't show the order between them.
+fn versions_are_carried(provider: &Provider, in_order: bool) {
     set_versioning(provider, BucketVersioningStatus::Enabled);
     provider.put("deleted", b"d1");
     delete(provider, "deleted");
@@ -59,34 +60,40 @@ fn versions_are_carried_in_order(provider: &Provider) {
         ran.assert_ended(0, "PASS");
         let extracted = (layout == "tar").then(|| extract("tar", &ran));
         let directory = extracted.as_ref().map_or_else(|| ran.restored(FILES), |extracted| extracted.path().to_owned());
-        assert_eq!(told(&ran, &directory), expected, "{layout}");
+        let (mut told, mut expected) = (told(&ran, &directory), expected.clone());
+        if !in_order {
+            told.sort();
+            expected.sort();
+        }
+        assert_eq!(told, expected, "{layout}");
         let objects = &ran.asset(FILES)["objects"];
         assert_eq!((&objects["listed"], &objects["delete_markers"]), (&json!(6), &json!(2)));
         verifies(&drill, &ran);
     }
-    let latest = provider.drill().run();
+    let drill = provider.drill();
+    let latest = drill.run();
     latest.assert_ended(0, "PASS");
     assert_eq!(latest.places().keys().collect::<Vec<_>>(), ["deleted/once", "kept"]);
 }
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
-fn versions_and_delete_markers_of_moto_are_carried_in_order() {
+fn versions_and_delete_markers_of_moto_are_carried() {
     let server = support::moto();
-    versions_are_carried_in_order(&Provider::at(server.endpoint()));
+    versions_are_carried(&Provider::at(server.endpoint()), false);
 }
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn versions_and_delete_markers_of_seaweedfs_are_carried_in_order() {
     let server = support::weed();
-    versions_are_carried_in_order(&Provider::at(server.endpoint()));
+    versions_are_carried(&Provider::at(server.endpoint()), true);
 }
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn suspended_versioning_leaves_a_null_version_that_is_carried() {
-    let server = support::moto();
+    let server = support::weed();
     let provider = Provider::at(server.endpoint());
     set_versioning(&provider, BucketVersioningStatus::Enabled);
     provider.put("k", b"before");
@@ -110,7 +117,8 @@ fn an_archived_object_is_a_finding_by_name_and_the_rest_is_carried() {
         let request = provider.client.put_object().bucket(BUCKET).key(key).body(b"there".to_vec().into());
         block_on(request.storage_class(class).send()).unwrap();
     }
-    let ran = provider.drill().run();
+    let drill = provider.drill();
+    let ran = drill.run();
     ran.assert_ended(2, "NOT RUN").assert_found("object_archived", "cold").assert_found("object_archived", "colder");
     assert_eq!(ran.places().keys().collect::<Vec<_>>(), ["warm"]);
 }
@@ -125,7 +133,8 @@ fn an_object_under_a_customer_s_key_is_a_finding_by_name() {
     let request = provider.client.put_object().bucket(BUCKET).key("locked").body(b"hidden".to_vec().into());
     let request = request.sse_customer_algorithm("AES256").sse_customer_key(key).sse_customer_key_md5(md5);
     block_on(request.send()).unwrap();
-    let ran = provider.drill().run();
+    let drill = provider.drill();
+    let ran = drill.run();
     ran.assert_ended(2, "NOT RUN").assert_found("object_unreadable", "locked");
     assert_eq!(ran.places().keys().collect::<Vec<_>>(), ["plain"]);
 }
@@ -142,7 +151,8 @@ fn the_bucket_s_configuration_is_recorded_and_what_is_absent_is_not_called_unrea
     let policy = r#"{"Version":"2012-10-17","Statement":[]}"#;
     block_on(provider.client.put_bucket_policy().bucket(BUCKET).policy(policy).send()).unwrap();
     block_on(provider.client.create_multipart_upload().bucket(BUCKET).key("unfinished").send()).unwrap();
-    let ran = provider.drill().run();
+    let drill = provider.drill();
+    let ran = drill.run();
     ran.assert_ended(0, "PASS");
     let bucket: Value = serde_json::from_str(&ran.read(&format!("data/assets/{FILES}/bucket.json"))).unwrap();
     let item = |name: &str| {
