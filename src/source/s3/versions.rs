@@ -3,7 +3,7 @@
 //! An answer has versions and delete markers in one order; the SDK keeps them in two lists. How they were interleaved
 //! is read off the answer itself.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use aws_sdk_s3::{
     Client,
@@ -73,15 +73,21 @@ fn interleaved(answer: &ListObjectVersionsOutput, raw: &str) -> Result<Vec<Objec
     }
 }
 
-/// A server that lists all versions before all delete markers says their order by time only.
+/// A server that lists all versions before all delete markers, or the latest one behind others, says the order by time
+/// only. Keys stay in the order in which they first come.
 fn grouped(mut entries: Vec<ObjectEntry>) -> Vec<ObjectEntry> {
-    let keys = entries.iter().map(|entry| entry.key.as_str());
-    let runs = keys.clone().zip(keys.clone().skip(1)).filter(|(one, next)| one != next).count() + 1;
-    if runs > keys.collect::<HashSet<_>>().len() {
-        let is_latest = |entry: &ObjectEntry| entry.version.is_some_and(|mark| mark.is_latest);
+    let is_latest = |entry: &ObjectEntry| entry.version.is_some_and(|mark| mark.is_latest);
+    let mut first = HashMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        first.entry(entry.key.clone()).or_insert(at);
+    }
+    let pairs = || entries.windows(2).map(|pair| (&pair[0], &pair[1]));
+    let runs = pairs().filter(|(one, next)| one.key != next.key).count() + 1;
+    let late = pairs().any(|(one, next)| one.key == next.key && is_latest(next));
+    if runs > first.len().max(1) || late {
         entries.sort_by(|a, b| {
             let newest_first = || is_latest(b).cmp(&is_latest(a)).then_with(|| b.last_modified.cmp(&a.last_modified));
-            a.key.cmp(&b.key).then_with(newest_first)
+            first[&a.key].cmp(&first[&b.key]).then_with(newest_first)
         });
     }
     entries
