@@ -84,6 +84,8 @@ finding_kinds! {
     CatalogUnexpected Fail "schema object that the source does not have";
     /// A catalog object is defined otherwise than at the source.
     CatalogDiffers Fail "schema object differs";
+    /// A large object is missing, or its content differs.
+    LargeObject Fail "large object differs";
     /// A statement of the schema failed on the target.
     SchemaStatement Fail "schema statement failed on the target";
     /// Something the source holds is of a class that is not carried.

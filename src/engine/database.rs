@@ -11,7 +11,14 @@ use std::{
     },
 };
 
-use super::{database_proof::Restored, ledger, stop::Stop, target::Target, work::Work};
+use super::{
+    belongings::{self, Belongings},
+    database_proof::Restored,
+    ledger,
+    stop::Stop,
+    target::Target,
+    work::Work,
+};
 use crate::{
     clock::Stopwatch,
     digest::{RowDigest, RowKey},
@@ -63,8 +70,12 @@ impl DatabaseWork {
         // Drawn after the snapshot fixed the rows, so that no row can have been chosen to fit the key.
         let key = RowKey::draw().map_err(|error| self.failed(&self.work.root(), &error))?;
         let (database, mut findings) = self.create_database(&facts)?;
+        let mut belongings = Belongings::read(&self.work, &self.target, self.spec.roles.as_ref(), &mut snapshot)?;
+        findings.extend(belongings.prepare(&database)?);
         snapshot.dump_schema(&self.target.tools, &self.schema())?;
-        findings.extend(self.restore_schema(&database, Section::PreData)?);
+        findings.extend(self.restore_schema(&database, Section::PreData, &belongings)?);
+        let (large_objects, lost) = belongings::carry_large_objects(&self.work, &mut snapshot, &database)?;
+        findings.extend(lost);
         let tables = self.carry_tables(&mut snapshot, &database, key)?;
         findings.extend(tables.findings);
         let transfer_ms = watch.elapsed_ms();
@@ -77,8 +88,9 @@ impl DatabaseWork {
             (snapshot.sequences()?, snapshot.definitions()?, snapshot.id().to_owned());
         // Indexes can take hours; the provider need not keep old rows for them.
         drop(snapshot);
-        findings.extend(self.restore_schema(&database, Section::PostData)?);
+        findings.extend(self.restore_schema(&database, Section::PostData, &belongings)?);
         findings.extend(self.refused(database.set_sequences(&sequences)?));
+        findings.extend(belongings.finish(&database)?);
         let rebuild_ms = watch.elapsed_ms();
         self.work.go_on()?;
         let restored = Restored {
@@ -93,6 +105,8 @@ impl DatabaseWork {
             receipts: tables.receipts,
             sequences,
             catalog,
+            large_objects,
+            belongings,
             excluded: self.excluded(),
         };
         restored.prove(findings, transfer_ms, rebuild_ms)
@@ -137,19 +151,20 @@ impl DatabaseWork {
 
     fn not_carried(&self, facts: &DatabaseFacts) -> Vec<Finding> {
         let finding = |subject: String| self.work.finding(FindingKind::NotCarried, subject, "");
-        let mut findings: Vec<_> = facts.not_carried.iter().cloned().map(finding).collect();
-        if facts.large_objects > 0 {
-            findings.push(finding(format!("{} large objects", facts.large_objects)));
-        }
-        findings
+        facts.not_carried.iter().cloned().map(finding).collect()
     }
 
-    fn restore_schema(&self, database: &TargetDatabase, section: Section) -> Result<Vec<Finding>, Stop> {
+    fn restore_schema(
+        &self,
+        database: &TargetDatabase,
+        section: Section,
+        belongings: &Belongings<'_>,
+    ) -> Result<Vec<Finding>, Stop> {
         self.work.go_on()?;
         let meter = Arc::new(Meter::default());
         let _ticker = (section == Section::PostData).then(|| self.work.ticker(Phase::Rebuild, &meter));
         let refused = database.restore_schema(&self.target.tools, &self.schema(), section)?;
-        Ok(self.refused(refused))
+        Ok(self.refused(belongings.mend(database, refused)?))
     }
 
     fn refused(&self, statements: Vec<RefusedStatement>) -> Vec<Finding> {

@@ -3,7 +3,11 @@
 
 use std::{fs, sync::Arc};
 
-use super::{stop::Stop, work::Work};
+use super::{
+    belongings::{self, Belongings},
+    stop::Stop,
+    work::Work,
+};
 use crate::{
     clock::Stopwatch,
     digest::RowKey,
@@ -15,6 +19,7 @@ use crate::{
     finding::{Finding, Verdict},
     pg::{
         catalog::{self, Catalog, DatabaseFacts, SequenceState},
+        large::LargeObject,
         name::Table,
     },
     playbook::{DatabaseCheck, DatabaseSpec, SqlCheckSpec},
@@ -22,7 +27,7 @@ use crate::{
     transfer::{meter::Meter, receipt::TableReceipt},
     verify::{
         Comparison,
-        catalog::compare_catalogs,
+        catalog::{compare_catalogs, respelled},
         control,
         questions::{self, Question},
         tables::{ReadBack, compare_sequences, compare_spools},
@@ -42,6 +47,8 @@ pub(crate) struct Restored<'a> {
     pub receipts: Vec<TableReceipt>,
     pub sequences: Vec<SequenceState>,
     pub catalog: Catalog,
+    pub large_objects: Vec<LargeObject>,
+    pub belongings: Belongings<'a>,
     pub excluded: Vec<ExcludedTable>,
 }
 
@@ -94,9 +101,14 @@ impl Restored<'_> {
             comparisons.push(compare_sequences(asset, &self.sequences, target)?);
         }
         if self.spec.verify.contains(&DatabaseCheck::Catalog) {
-            let restored = catalog::definitions(&mut target.connect()?)?;
-            comparisons.push(compare_catalogs(asset, &self.catalog, &restored));
+            let mut expected = self.catalog.clone();
+            expected.extend(self.belongings.expected());
+            let mut client = target.connect()?;
+            let mut restored = catalog::definitions(&mut client)?;
+            restored.extend(self.belongings.restored(&self.database)?);
+            comparisons.push(compare_catalogs(asset, &expected, &restored, |view| respelled(&mut client, view)));
         }
+        comparisons.push(belongings::compare_large_objects(self.work, &self.large_objects, &self.database)?);
         comparisons.extend(self.ask()?);
         Ok(comparisons)
     }

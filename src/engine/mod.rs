@@ -9,11 +9,13 @@
 //! | `preflight` | every obstacle, before anything moves |
 //! | `objects` | one bucket, from listing to verdict |
 //! | `database`, `database_proof` | one database, from snapshot to verdict |
+//! | `belongings` | roles, owners, grants, settings, large objects of a database |
 //! | `rds`, `guard` | a database on RDS: where it is, a temporary instance of it, and what removes that again |
 //! | `ledger`, `layout`, `recorder` | what is finished, where it lies, who hears of it |
 //! | `seal` | result, documents, and the bag around them |
 //! | `survey`, `survey_objects`, `prices`, `recheck`, `doctor`, `clean` | `plan`, `verify --restored`, `doctor`, `clean` |
 
+mod belongings;
 mod clean;
 mod database;
 mod database_proof;

@@ -172,7 +172,7 @@ fn survey_database(asset: &Asset, spec: &DatabaseSpec, address: Address) -> Resu
     remarks.extend(unreadable.iter().map(|name| format!("cannot be read whole: {name}")));
     remarks.extend(facts.not_carried.iter().map(|what| format!("not carried: {what}")));
     if facts.large_objects > 0 {
-        remarks.push(format!("not carried: {} large objects", facts.large_objects));
+        remarks.push(format!("{} large objects", facts.large_objects));
     }
     Ok(SurveyedAsset {
         id: asset.id.to_string(),

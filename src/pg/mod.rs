@@ -7,6 +7,7 @@ pub mod address;
 pub mod catalog;
 pub mod copy;
 pub mod error;
+pub mod large;
 pub mod name;
 pub mod session;
 pub mod tls;

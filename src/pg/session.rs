@@ -22,6 +22,7 @@ pub const PINNED: &[(&str, &str)] = &[
     ("statement_timeout", "0"),
     ("lock_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
+    ("default_transaction_read_only", "off"),
     ("synchronize_seqscans", "off"),
 ];
 

@@ -221,7 +221,10 @@ impl Cluster {
         let failed = |error| PgError::statement("making the owner of restored objects", &error);
         let known = client.query_opt("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1::text::name", &[&OWNER_ROLE]);
         if known.map_err(failed)?.is_none() {
-            client.batch_execute(&format!("CREATE ROLE {OWNER_ROLE} LOGIN BYPASSRLS")).map_err(failed)?;
+            let make = format!(
+                "CREATE ROLE {OWNER_ROLE} LOGIN BYPASSRLS; ALTER ROLE {OWNER_ROLE} SET lo_compat_privileges = on"
+            );
+            client.batch_execute(&make).map_err(failed)?;
         }
         Ok(())
     }

@@ -124,6 +124,11 @@ impl TargetServer {
         Ok((self.existing(database), locale))
     }
 
+    /// The same database as whoever makes databases, who on a managed cluster may do everything.
+    pub fn admin_of(&self, database: &TargetDatabase) -> Address {
+        self.admin.database(database.owner.database_name())
+    }
+
     /// A database that was made before.
     pub fn existing(&self, database: &str) -> TargetDatabase {
         TargetDatabase { owner: self.owner.database(database) }

@@ -4,10 +4,12 @@
 
 pub mod cluster;
 pub mod database;
+pub mod elevated;
 mod file;
 mod member;
 mod merge;
 pub mod place;
+pub mod rights;
 pub mod s3;
 pub mod spool;
 pub mod tar;

@@ -63,6 +63,10 @@ impl RightsTarget {
                 work.run(&format!("membership of {} in {}", one.member, one.role), &sql)?;
             }
         }
+        // Whoever restores reads back, and is looked at by hand, as any of them.
+        for (name, _) in carried {
+            work.run(&format!("role {name}"), &format!("GRANT {} TO {}", quoted(name), quoted(&self.restorer)))?;
+        }
         Ok(work.refused)
     }
 
@@ -225,12 +229,7 @@ impl Work {
         Ok(())
     }
 
-    fn default_privileges(
-        &mut self,
-        defaults: &Defaults,
-        role: &str,
-        grants: &BTreeSet<Grant>,
-    ) -> Result<(), PgError> {
+    fn default_privileges(&mut self, defaults: &Defaults, role: &str, grants: &BTreeSet<Grant>) -> Result<(), PgError> {
         let kind = match defaults.kind.as_str() {
             "r" => "TABLES",
             "S" => "SEQUENCES",

@@ -8,8 +8,9 @@ use ::postgres::Client;
 
 use crate::pg::{
     Address, PgError,
-    catalog::{self, Catalog, DatabaseFacts, SequenceState},
+    catalog::{self, Catalog, DatabaseFacts, SequenceState, rights::Rights, special::Special},
     copy::CopyOut,
+    large::{self, LargeObject},
     name::{RelationName, Table},
     tools::{self, Tools},
 };
@@ -124,6 +125,21 @@ impl Snapshot {
         tools::run("pg_dump", command)
     }
 
+    /// Roles, owners and grants.
+    pub fn rights(&mut self) -> Result<Rights, PgError> {
+        catalog::rights::rights(&mut self.holder)
+    }
+
+    /// What only a superuser can make.
+    pub fn special(&mut self) -> Result<Special, PgError> {
+        catalog::special::special(&mut self.holder)
+    }
+
+    /// The numbers of the large objects.
+    pub fn large_objects(&mut self) -> Result<Vec<u32>, PgError> {
+        large::list(&mut self.holder)
+    }
+
     /// What another thread needs to read from this snapshot while it is held.
     pub fn ticket(&self) -> SnapshotTicket {
         SnapshotTicket { address: self.address.clone(), id: self.id.clone() }
@@ -161,6 +177,15 @@ impl SnapshotReader {
         let counted = self.client.query_one(&sql, &[]).and_then(|row| row.try_get::<_, i64>(0));
         let counted = counted.map_err(|error| PgError::statement(format!("counting {}", table.name), &error))?;
         Ok(counted.unsigned_abs())
+    }
+
+    /// Reads a large object in pieces.
+    pub fn large_object(
+        &mut self,
+        oid: u32,
+        take: impl FnMut(i64, &[u8]) -> Result<(), PgError>,
+    ) -> Result<LargeObject, PgError> {
+        large::read(&mut self.client, oid, take)
     }
 
     /// Starts to copy a table out. Given up before its end, the server is told to stop sending.

@@ -1,5 +1,7 @@
 //! Compares two catalogs both ways.
 
+use postgres::Client;
+
 use super::Comparison;
 use crate::{
     digest::Sha256Digest,
@@ -8,7 +10,13 @@ use crate::{
 };
 
 /// Every object of the source must be on the target with the same definition, and the other way round.
-pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog) -> Comparison {
+/// Servers of two versions spell a view in two ways; `respelled` is how the target spells the source's.
+pub fn compare_catalogs(
+    asset: &str,
+    source: &Catalog,
+    target: &Catalog,
+    mut respelled: impl FnMut(&str) -> Option<String>,
+) -> Comparison {
     let mut comparison = Comparison::new("catalog");
     for (object, definition) in source {
         match target.get(object) {
@@ -19,6 +27,10 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog) -> Comp
                 let detail = "it is invalid at the source, so pg_dump leaves it out";
                 comparison.findings.push(Finding::of(asset, FindingKind::Deviation, title(object), detail));
                 comparison.compared(None);
+            }
+            Some(found) if object.class == "view" && found != definition => {
+                let definition = respelled(definition).unwrap_or_else(|| definition.clone());
+                comparison.compared(difference(asset, object, &definition, Some(found)));
             }
             found => comparison.compared(difference(asset, object, definition, found)),
         }
@@ -34,6 +46,16 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog) -> Comp
 /// Every new database has a schema `public`; a source that dropped it loses nothing by it.
 fn is_given(object: &CatalogKey) -> bool {
     object.class == "schema" && object.name == "public"
+}
+
+/// How this server spells a view's definition: it is made for a moment, by whoever owns what was restored, and dropped.
+pub fn respelled(client: &mut Client, definition: &str) -> Option<String> {
+    let mut transaction = client.transaction().ok()?;
+    transaction.batch_execute(&format!("CREATE TEMPORARY VIEW walkaway_spelling AS {definition}")).ok()?;
+    let sql = "SELECT pg_catalog.pg_get_viewdef('pg_temp.walkaway_spelling'::pg_catalog.regclass)";
+    let spelled = transaction.query_one(sql, &[]).ok()?.try_get(0).ok();
+    transaction.rollback().ok()?;
+    spelled
 }
 
 /// An index that no query uses, such as the rest of a `CREATE INDEX CONCURRENTLY` that failed.
@@ -167,7 +189,7 @@ mod tests {
             let key = |name: &str| CatalogKey { class: "constraint".into(), name: name.into() };
             objects.iter().map(|(name, definition)| (key(name), (*definition).to_owned())).collect()
         };
-        let comparison = compare_catalogs("a", &catalog(source), &catalog(target));
+        let comparison = compare_catalogs("a", &catalog(source), &catalog(target), |_| None);
         comparison.findings.iter().map(|finding| finding.kind).collect()
     }
 
@@ -185,7 +207,7 @@ mod tests {
             let key = CatalogKey { class: "extension version".into(), name: "hstore".into() };
             Catalog::from([(key, version.to_owned())])
         };
-        let comparison = compare_catalogs("a", &catalog("1.7"), &catalog("1.8"));
+        let comparison = compare_catalogs("a", &catalog("1.7"), &catalog("1.8"), |_| None);
         assert_eq!(comparison.findings[0].kind, FindingKind::Deviation);
         assert_eq!((comparison.check.expected, comparison.check.equal), (0, 0));
     }

@@ -70,6 +70,7 @@ pub struct Drill {
     exclude_tables: String,
     target: String,
     settings: String,
+    asset_settings: String,
     environment: Vec<(String, String)>,
     user: Option<(u32, u32)>,
 }
@@ -89,6 +90,7 @@ impl Drill {
             exclude_tables: "[]".to_owned(),
             target: "{managed: true}".to_owned(),
             settings: String::new(),
+            asset_settings: String::new(),
             environment: Vec::new(),
             user: None,
         }
@@ -170,6 +172,12 @@ impl Drill {
     pub fn into_server(mut self, url: &str) -> Self {
         self.environment.push(("DRILL_TARGET".to_owned(), url.to_owned()));
         self.target = "{url: \"env:DRILL_TARGET\"}".to_owned();
+        self
+    }
+
+    /// More keys of the database's asset.
+    pub fn asset_settings(mut self, yaml: &str) -> Self {
+        self.asset_settings = format!(", {yaml}");
         self
     }
 
@@ -287,7 +295,10 @@ impl Drill {
         }
         if self.source.is_some() {
             let excluded = &self.exclude_tables;
-            text += &format!("  - {{id: {LEDGER}, postgres: {{url: \"env:DRILL_PG\"}}, exclude_tables: {excluded}}}\n");
+            text += &format!(
+                "  - {{id: {LEDGER}, postgres: {{url: \"env:DRILL_PG\"}}, exclude_tables: {excluded}{}}}\n",
+                self.asset_settings
+            );
         }
         text + &self.settings
     }
@@ -491,7 +502,11 @@ pub fn python(program: &str, arguments: &[&Path]) -> String {
 /// A dump of schema and data without what differs between any two dumps: comments, settings, and the order of the rows.
 #[track_caller]
 pub fn dump(pg_dump: &mut Command) -> String {
-    let dumped = stock(pg_dump.args(["--format=plain", "--no-owner", "--no-privileges"]));
+    normalised(&stock(pg_dump.args(["--format=plain", "--no-owner", "--no-privileges"])))
+}
+
+/// A plain dump without what differs between any two dumps.
+pub fn normalised(dumped: &str) -> String {
     let (mut kept, mut rows, mut in_copy) = (Vec::new(), Vec::new(), false);
     for line in dumped.lines() {
         match (in_copy, line) {

@@ -5,7 +5,8 @@
 //! | `facts` | version, encoding, locale, and what is not carried |
 //! | `tables` | the tables that hold rows, the sequences, and what this login can't read |
 //! | `relations`, `routines`, `types`, `extras` | the definitions, one query per class |
-//! | `rights` | roles, owners, grants and settings, which are compared only where they are carried |
+//! | `rights` | roles, owners and grants, which are compared only where they are carried |
+//! | `special` | what only a superuser can make, in parts |
 //!
 //! Left out: objects of the system, of extensions, and temporary ones.
 
@@ -20,6 +21,7 @@ mod facts;
 mod relations;
 pub mod rights;
 mod routines;
+pub mod special;
 mod tables;
 mod types;
 

@@ -171,6 +171,10 @@ fn part(catalog: &str, owner: &str, acl: &str, namespace: &str) -> String {
              WHERE r.oid = o.typrelid AND r.relkind <> 'c') AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e \
              WHERE e.typarray = o.oid)"
         ),
+        // Their numbers are anybody's choice.
+        ("pg_largeobject_metadata", _) => "true".to_owned(),
+        // A publication of every table belongs to a superuser, and so does it on the target.
+        ("pg_publication", _) => "NOT o.puballtables".to_owned(),
         (_, "") => format!("o.oid >= {FIRST_OWN}"),
         _ => USERS.to_owned(),
     };
@@ -178,8 +182,8 @@ fn part(catalog: &str, owner: &str, acl: &str, namespace: &str) -> String {
         "" => String::new(),
         namespace => format!("JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace}"),
     };
-    let free = not_of_extension(if catalog == "pg_largeobject_metadata" { "pg_largeobject" } else { catalog }, "o.oid");
     let class = if catalog == "pg_largeobject_metadata" { "pg_largeobject" } else { catalog };
+    let free = not_of_extension(class, "o.oid");
     format!(
         "SELECT 'pg_catalog.{class}'::pg_catalog.regclass::oid, o.oid, o.{owner}, {acl}, false \
          FROM pg_catalog.{catalog} o {join} WHERE {is_own} AND {free}"
@@ -367,6 +371,9 @@ impl Rights {
         }
         for (object, held) in &self.objects {
             let title = object.to_string();
+            // A restored database belongs to whoever restores it, so its owner goes by no name.
+            let owners = |role: &str| object.kind == "database" && role == held.owner;
+            let name = &|role: &str| if owners(role) { Some("its owner".to_owned()) } else { name(role) };
             if object.kind != "database"
                 && let Some(owner) = name(&held.owner)
             {

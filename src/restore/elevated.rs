@@ -1,0 +1,225 @@
+//! What only a superuser of the managed cluster can make: extensions, event triggers, publications of all tables, and
+//! settings of the database.
+//!
+//! Nothing of the source's text is run with these rights: every statement is put together here, from names that are
+//! quoted and words that are on a list. What the source doesn't have is not made, nor what is not on the list.
+
+use std::collections::BTreeSet;
+
+use postgres::Client;
+
+use super::database::RefusedStatement;
+use crate::pg::{
+    Address, PgError,
+    catalog::special::{EventTrigger, Extension, Publication, Setting, Special},
+    name::quoted,
+};
+
+/// Extensions that need a superuser and give none of that away: they neither read the machine's files nor run programs.
+/// Trusted ones need no list; the restricted owner makes them itself.
+const EXTENSIONS: [&str; 17] = [
+    "amcheck",
+    "autoinc",
+    "bloom",
+    "earthdistance",
+    "insert_username",
+    "intagg",
+    "moddatetime",
+    "pg_buffercache",
+    "pg_stat_statements",
+    "pg_visibility",
+    "pgrowlocks",
+    "pgstattuple",
+    "postgres_fdw",
+    "refint",
+    "sslinfo",
+    "xml2",
+    "vector",
+];
+/// Events that an event trigger may wait for. A trigger on `login` would run at the next login of a superuser.
+const EVENTS: [&str; 4] = ["ddl_command_start", "ddl_command_end", "table_rewrite", "sql_drop"];
+
+/// The restored database, as the cluster's superuser.
+pub struct Elevated {
+    client: Client,
+    owner: String,
+}
+
+impl Elevated {
+    /// `admin` leads to the restored database; `owner` owns what is restored.
+    pub fn connect(admin: &Address, owner: &str) -> Result<Self, PgError> {
+        Ok(Elevated { client: admin.connect()?, owner: owner.to_owned() })
+    }
+
+    /// Makes the listed extensions that the source has and the machine knows. Returns their names.
+    pub fn extensions(&mut self, special: &Special) -> Result<BTreeSet<String>, PgError> {
+        let mut made = BTreeSet::new();
+        for Extension { name, schema } in
+            special.extensions.iter().filter(|one| EXTENSIONS.contains(&one.name.as_str()))
+        {
+            let schema_sql =
+                format!("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", quoted(schema), quoted(&self.owner));
+            let needs_schema = schema != "pg_catalog" && schema != "public";
+            if needs_schema && !self.run(&schema_sql)? {
+                continue;
+            }
+            if self.run(&format!("CREATE EXTENSION {} SCHEMA {} CASCADE", quoted(name), quoted(schema)))? {
+                made.insert(name.clone());
+                if name == "postgres_fdw" {
+                    self.run(&format!("GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO {}", quoted(&self.owner)))?;
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// Takes up what the restricted owner was refused; returns what is refused for good.
+    pub fn mend(
+        &mut self,
+        refused: Vec<RefusedStatement>,
+        special: &Special,
+        made: &BTreeSet<String>,
+    ) -> Result<Vec<RefusedStatement>, PgError> {
+        let mut left = Vec::new();
+        for statement in refused {
+            let words: Vec<_> = statement.object.split(' ').collect();
+            let mended = match words[..] {
+                ["EXTENSION", "-", name, ..] | ["COMMENT", "-", "EXTENSION", name, ..] => made.contains(name),
+                // They come last, see `event_triggers`.
+                ["EVENT", "TRIGGER", "-", ..] => true,
+                ["PUBLICATION", "-", ..] => self.publication(&special.publications, &statement.object)?,
+                _ => false,
+            };
+            if !mended {
+                left.push(statement);
+            }
+        }
+        Ok(left)
+    }
+
+    /// Makes the publication that the archive's entry is about, if it is one that needs a superuser.
+    fn publication(&mut self, all: &[Publication], entry: &str) -> Result<bool, PgError> {
+        let rest = entry.split_once(" - ").map_or("", |(_, rest)| rest);
+        let about = all.iter().find(|one| rest.strip_prefix(&one.name).is_some_and(|rest| rest.starts_with(' ')));
+        match about.and_then(publication) {
+            Some(sql) => self.run(&sql),
+            None => Ok(false),
+        }
+    }
+
+    /// Makes the event triggers; returns those that can't be. Nothing may be defined in the database with a superuser's
+    /// rights after this: their functions are the source's code, and run for whoever defines something.
+    pub fn event_triggers(mut self, special: &Special) -> Result<Vec<RefusedStatement>, PgError> {
+        let mut refused = Vec::new();
+        for trigger in &special.event_triggers {
+            let made = match event_trigger(trigger) {
+                Some(sql) => self.run(&sql)?,
+                None => false,
+            };
+            if !made {
+                let object = format!("event trigger {}", trigger.name);
+                let reason = format!("it waits for {}, or its function is not there", trigger.event);
+                refused.push(RefusedStatement { object, reason });
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Takes back what the owner needed only while it restored.
+    pub fn withdraw(&mut self, made: &BTreeSet<String>) -> Result<(), PgError> {
+        if made.contains("postgres_fdw") {
+            self.run(&format!("REVOKE USAGE ON FOREIGN DATA WRAPPER postgres_fdw FROM {}", quoted(&self.owner)))?;
+        }
+        Ok(())
+    }
+
+    /// Whether a statement was taken; only a lost server is an error.
+    fn run(&mut self, sql: &str) -> Result<bool, PgError> {
+        match self.client.batch_execute(sql) {
+            Ok(()) => Ok(true),
+            Err(error) if crate::pg::error::connection_lost(&error) => {
+                Err(PgError::statement("making what needs a superuser", &error))
+            }
+            Err(error) => {
+                tracing::warn!(reason = crate::pg::error::reason(&error), "a superuser's statement was refused");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Sets what the source's database sets for its sessions; returns what is not carried.
+    ///
+    /// The value is set in this session and taken from there, so that it is never part of a statement.
+    pub fn settings(
+        &mut self,
+        special: &Special,
+        on_target: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Vec<Setting>, PgError> {
+        let database = self.database()?;
+        let mut left = Vec::new();
+        for setting in &special.settings {
+            let place = match &setting.role {
+                None => Some(format!("DATABASE {}", quoted(&database))),
+                Some(role) => {
+                    on_target(role).map(|role| format!("ROLE {} IN DATABASE {}", quoted(&role), quoted(&database)))
+                }
+            };
+            let set = match place.filter(|_| setting.harmless) {
+                Some(place) => self.set(&place, setting)?,
+                None => false,
+            };
+            if !set {
+                left.push(setting.clone());
+            }
+        }
+        Ok(left)
+    }
+
+    fn set(&mut self, place: &str, setting: &Setting) -> Result<bool, PgError> {
+        let taken =
+            self.client.execute("SELECT pg_catalog.set_config($1, $2, false)", &[&setting.name, &setting.value]);
+        if taken.is_err() {
+            return Ok(false);
+        }
+        let name = setting.name.split('.').map(quoted).collect::<Vec<_>>().join(".");
+        let set = self.run(&format!("ALTER {place} SET {name} FROM CURRENT"))?;
+        self.client
+            .batch_execute(&crate::pg::session::statements())
+            .map_err(|error| PgError::statement("pinning the session's settings", &error))?;
+        Ok(set)
+    }
+
+    fn database(&mut self) -> Result<String, PgError> {
+        let failed = |error| PgError::statement("asking for the database's name", &error);
+        self.client.query_one("SELECT current_database()::text", &[]).map_err(failed)?.try_get(0).map_err(failed)
+    }
+}
+
+fn event_trigger(trigger: &EventTrigger) -> Option<String> {
+    let event = EVENTS.iter().find(|event| **event == trigger.event)?;
+    let tags: Vec<_> = trigger.tags.iter().map(|tag| format!("'{}'", tag.replace('\'', "''"))).collect();
+    let when = if tags.is_empty() { String::new() } else { format!(" WHEN TAG IN ({})", tags.join(", ")) };
+    let name = quoted(&trigger.name);
+    let state = match trigger.enabled.as_str() {
+        "D" => format!("; ALTER EVENT TRIGGER {name} DISABLE"),
+        "R" => format!("; ALTER EVENT TRIGGER {name} ENABLE REPLICA"),
+        "A" => format!("; ALTER EVENT TRIGGER {name} ENABLE ALWAYS"),
+        _ => String::new(),
+    };
+    let function = format!("{}.{}", quoted(&trigger.function_schema), quoted(&trigger.function));
+    Some(format!("CREATE EVENT TRIGGER {name} ON {event}{when} EXECUTE FUNCTION {function}(){state}"))
+}
+
+fn publication(publication: &Publication) -> Option<String> {
+    if !publication.all_tables {
+        return None;
+    }
+    let actions: Vec<_> = publication.actions.iter().map(String::as_str).collect();
+    let actions =
+        actions.iter().all(|action| ["insert", "update", "delete", "truncate"].contains(action)).then_some(actions)?;
+    let (name, root) = (quoted(&publication.name), publication.via_root);
+    Some(format!(
+        "CREATE PUBLICATION {name} FOR ALL TABLES WITH (publish = '{}', publish_via_partition_root = {root})",
+        actions.join(", ")
+    ))
+}
