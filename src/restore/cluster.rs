@@ -225,6 +225,10 @@ impl Cluster {
                 "CREATE ROLE {OWNER_ROLE} LOGIN BYPASSRLS; ALTER ROLE {OWNER_ROLE} SET lo_compat_privileges = on"
             );
             client.batch_execute(&make).map_err(failed)?;
+            // What is restored may be given to others, and has to be read back.
+            if self.tools.major() >= 14 {
+                client.batch_execute(&format!("GRANT pg_read_all_data TO {OWNER_ROLE}")).map_err(failed)?;
+            }
         }
         Ok(())
     }

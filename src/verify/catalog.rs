@@ -51,7 +51,8 @@ fn is_given(object: &CatalogKey) -> bool {
 /// How this server spells a view's definition: it is made for a moment, by whoever owns what was restored, and dropped.
 pub fn respelled(client: &mut Client, definition: &str) -> Option<String> {
     let mut transaction = client.transaction().ok()?;
-    transaction.batch_execute(&format!("CREATE TEMPORARY VIEW walkaway_spelling AS {definition}")).ok()?;
+    // One statement and no more: the text comes from the source.
+    transaction.execute(&format!("CREATE TEMPORARY VIEW walkaway_spelling AS {definition}"), &[]).ok()?;
     let sql = "SELECT pg_catalog.pg_get_viewdef('pg_temp.walkaway_spelling'::pg_catalog.regclass)";
     let spelled = transaction.query_one(sql, &[]).ok()?.try_get(0).ok();
     transaction.rollback().ok()?;
