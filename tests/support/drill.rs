@@ -148,8 +148,12 @@ impl Drill {
     }
 
     /// The same, with the options of `CREATE DATABASE`.
-    pub fn database_like(mut self, options: &str, sql: &str) -> Self {
-        let source = PgCluster::start();
+    pub fn database_like(self, options: &str, sql: &str) -> Self {
+        self.database_on(PgCluster::start(), options, sql)
+    }
+
+    /// The same, on this server.
+    pub fn database_on(mut self, source: PgCluster, options: &str, sql: &str) -> Self {
         source.execute("postgres", "alter system set autovacuum = off");
         source.execute("postgres", "select pg_reload_conf()");
         source.execute("postgres", &format!("create role {READER} login bypassrls password '{READER_PASSWORD}'"));
@@ -178,6 +182,13 @@ impl Drill {
     /// More keys of the database's asset.
     pub fn asset_settings(mut self, yaml: &str) -> Self {
         self.asset_settings = format!(", {yaml}");
+        self
+    }
+
+    /// Lets walkaway find PostgreSQL's programs in this directory first.
+    pub fn programs(mut self, directory: &Path) -> Self {
+        let path = env::var("PATH").unwrap_or_default();
+        self.environment.push(("PATH".to_owned(), format!("{}:{path}", directory.display())));
         self
     }
 

@@ -29,6 +29,7 @@ const SETTINGS: [&str; 5] = [
 /// A running cluster, reached by TCP and password; its superuser is `postgres`.
 pub struct PgCluster {
     home: TempDir,
+    programs: PathBuf,
     port: u16,
     // The process while it runs: a test may stop the cluster and start it again.
     process: RefCell<Option<Child>>,
@@ -37,12 +38,17 @@ pub struct PgCluster {
 impl PgCluster {
     /// Makes an empty cluster and starts it.
     pub fn start() -> Self {
+        Self::start_from(server_programs())
+    }
+
+    /// The same, with the programs of this directory.
+    pub fn start_from(programs: PathBuf) -> Self {
         let home = TempDir::new();
-        initialise(home.path());
+        initialise(home.path(), &programs);
         for _ in 0..ATTEMPTS_MAX {
             let port = free_port(0);
-            if let Some(process) = run(home.path(), port) {
-                return PgCluster { home, port, process: RefCell::new(Some(process)) };
+            if let Some(process) = run(home.path(), port, &programs) {
+                return PgCluster { home, programs, port, process: RefCell::new(Some(process)) };
             }
         }
         panic!("PostgreSQL did not start: {}", fs::read_to_string(home.join("log")).unwrap_or_default());
@@ -147,7 +153,7 @@ impl PgCluster {
     /// Starts it again on the same port, after [`PgCluster::stop`].
     pub fn restart(&self) {
         self.stop();
-        let process = run(self.home.path(), self.port).expect("PostgreSQL did not start again");
+        let process = run(self.home.path(), self.port, &self.programs).expect("PostgreSQL did not start again");
         self.process.replace(Some(process));
     }
 }
@@ -158,7 +164,7 @@ impl Drop for PgCluster {
     }
 }
 
-fn initialise(home: &Path) {
+fn initialise(home: &Path, programs: &Path) {
     let password = home.join("password");
     fs::write(&password, PASSWORD).unwrap();
     let data = home.join("data");
@@ -166,7 +172,7 @@ fn initialise(home: &Path) {
     if let Some((uid, gid)) = server_user() {
         chown(&data, Some(uid), Some(gid)).unwrap();
     }
-    let output = program("initdb")
+    let output = program(programs, "initdb")
         .args(["--username=postgres", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"])
         .arg("--pgdata")
         .arg(&data)
@@ -179,9 +185,9 @@ fn initialise(home: &Path) {
 }
 
 /// The server, once it answers; nothing when it ended, for example because the port was taken meanwhile.
-fn run(home: &Path, port: u16) -> Option<Child> {
+fn run(home: &Path, port: u16, programs: &Path) -> Option<Child> {
     let log = File::create(home.join("log")).unwrap();
-    let mut command = program("postgres");
+    let mut command = program(programs, "postgres");
     command.arg("-D").arg(home.join("data")).args(["-p", &port.to_string()]);
     command.args(SETTINGS.iter().flat_map(|setting| ["-c", setting]));
     command.current_dir(home).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
@@ -196,8 +202,8 @@ fn run(home: &Path, port: u16) -> Option<Child> {
 }
 
 /// A program of PostgreSQL, to be run as a user that PostgreSQL accepts.
-fn program(name: &str) -> Command {
-    let mut command = Command::new(server_programs().join(name));
+fn program(programs: &Path, name: &str) -> Command {
+    let mut command = Command::new(programs.join(name));
     command.env_clear().env("LC_ALL", "C");
     if let Some((uid, gid)) = server_user() {
         command.uid(uid).gid(gid);
