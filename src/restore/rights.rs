@@ -87,7 +87,7 @@ impl RightsTarget {
         for (object, held) in &source.objects {
             if let Some(there) = restored.objects.get(object) {
                 let wanted = self.translated(object, held, names);
-                work.grant(&self.place(object), &object.to_string(), &wanted, &there.grants)?;
+                work.grant(&self.place(object), &object.to_string(), &wanted, there)?;
             }
         }
         for (defaults, grants) in &source.defaults {
@@ -194,30 +194,25 @@ impl Work {
     }
 
     /// Makes the grants on one object what they should be. Each is given by the one who gave it at the source.
-    fn grant(
-        &mut self,
-        place: &str,
-        title: &str,
-        wanted: &BTreeSet<Grant>,
-        there: &BTreeSet<Grant>,
-    ) -> Result<(), PgError> {
+    fn grant(&mut self, place: &str, title: &str, wanted: &BTreeSet<Grant>, there: &Held) -> Result<(), PgError> {
+        let Held { owner, grants: there, .. } = there;
         for grant in there.difference(wanted) {
             let sql = format!("REVOKE {} ON {place} FROM {} CASCADE", right(grant), receiver(grant));
-            self.as_grantor(grant, title, &sql)?;
+            self.as_grantor(grant, owner, title, &sql)?;
         }
         // What was revoked may have taken others with it.
         let intact = there.is_subset(wanted);
         for grant in wanted.iter().filter(|grant| !(intact && there.contains(grant))) {
             let option = if grant.fixed { "" } else { " WITH GRANT OPTION" };
             let sql = format!("GRANT {} ON {place} TO {}{option}", right(grant), receiver(grant));
-            self.as_grantor(grant, title, &sql)?;
+            self.as_grantor(grant, owner, title, &sql)?;
         }
         Ok(())
     }
 
-    fn as_grantor(&mut self, grant: &Grant, title: &str, sql: &str) -> Result<(), PgError> {
-        // `pg_database_owner` and its like can't be set; a superuser's grant is the owner's then.
-        let sql = match is_predefined(&grant.grantor) {
+    fn as_grantor(&mut self, grant: &Grant, owner: &str, title: &str, sql: &str) -> Result<(), PgError> {
+        // A superuser's grant is the owner's, who may not even see the object's schema by themselves.
+        let sql = match is_predefined(&grant.grantor) || grant.grantor == owner {
             true => sql.to_owned(),
             false => format!("SET ROLE {}; {sql}; RESET ROLE", quoted(&grant.grantor)),
         };

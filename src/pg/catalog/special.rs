@@ -105,7 +105,7 @@ fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
                FROM pg_catalog.pg_publication ORDER BY 1";
     for row in client.query(sql, &[])? {
         let mut actions = Vec::new();
-        for (at, action) in (2..).zip(["insert", "update", "delete", "truncate"]) {
+        for (at, action) in (2_usize..).zip(["insert", "update", "delete", "truncate"]) {
             if row.try_get(at)? {
                 actions.push(action.to_owned());
             }
