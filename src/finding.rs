@@ -92,8 +92,6 @@ finding_kinds! {
     NotCarried NotRun "not carried";
     /// The run differs from the source's setup in a way that compared data does not show.
     Deviation Note "deviation";
-    /// Something that belongs to the provider's service or is a secret, and exists nowhere else.
-    NotPortable Note "not portable";
     /// A question to the restored database was not answered as expected.
     CheckFailed Fail "check failed";
     /// What walkaway made at the provider for a while is still there.

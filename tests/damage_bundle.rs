@@ -252,6 +252,7 @@ fn database(evidence: walkaway::evidence::TablesEvidence) -> AssetResult {
             row_key: KEY,
             tables: 1,
             excluded_tables: vec![],
+            not_portable: vec![],
             rds: None,
         }),
         ..asset("ledger", AssetKind::Postgres, Verdict::Pass)

@@ -461,11 +461,13 @@ fn a_run_that_takes_longer_than_its_threshold_fails() {
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
-fn large_objects_are_not_carried_and_that_is_no_pass() {
+fn large_objects_that_may_not_be_read_are_not_carried_and_that_is_no_pass() {
     let drill = Drill::new().database(&format!("{PLAIN_DATABASE} select lo_from_bytea(0, 'x'), lo_from_bytea(0, 'y')"));
     let ran = drill.run();
-    ran.assert_ended(2, "NOT RUN").assert_found("not_carried", "2 large objects");
-    assert_eq!(ran.findings().as_array().unwrap().len(), 1, "everything else agrees");
+    ran.assert_ended(2, "NOT RUN").assert_found("not_carried", "large object");
+    let findings = ran.findings();
+    let others = findings.as_array().unwrap().iter().filter(|finding| finding["kind"] != "not_carried");
+    assert_eq!((findings.as_array().unwrap().len(), others.count()), (2, 0), "everything else agrees: {findings:#}");
 }
 
 #[test]
@@ -482,12 +484,15 @@ fn an_extension_that_the_target_lacks_is_a_finding_and_the_rest_is_compared() {
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
-fn an_event_trigger_is_not_restored_with_more_rights_than_the_owner_has() {
+fn an_event_trigger_is_made_last_and_its_function_belongs_to_no_superuser() {
     let trigger = "create function heard() returns event_trigger language plpgsql as 'begin end';
         create event trigger ears on ddl_command_start execute function heard()";
     let drill = Drill::new().database(&format!("{PLAIN_DATABASE} {trigger}"));
     let ran = drill.run();
-    ran.assert_ended(1, "FAIL").assert_found("schema_statement", "ears").assert_found("catalog_missing", "ears");
+    ran.assert_ended(0, "PASS");
+    let owner = "select r.rolsuper from pg_event_trigger t join pg_proc p on p.oid = t.evtfoid
+                 join pg_roles r on r.oid = p.proowner where t.evtname = 'ears'";
+    assert!(!Managed::start(&ran).client().query_one(owner, &[]).unwrap().get::<_, bool>(0));
 }
 
 #[test]

@@ -69,6 +69,7 @@ fn shop() -> AssetResult {
         row_key: RowKey(DIGEST),
         tables: 11,
         excluded_tables: vec![],
+        not_portable: vec![],
         rds: None,
     };
     AssetResult {

@@ -98,6 +98,7 @@ fn facts(style: Style, bundle: &Path, result: &RunResult, digest: Sha256Digest) 
         ("kept", kept(result)),
         ("moved", moved(result)),
         ("left out", left_out(result)),
+        ("not portable", not_portable(result)),
         ("not proven", not_proven(result)),
         ("bundle", Some(path)),
         ("digest", Some(digest.to_string())),
@@ -157,6 +158,13 @@ fn left_out(result: &RunResult) -> Option<String> {
         parts.iter().filter(|(number, ..)| *number > 0).map(|(number, one, many)| count(*number as u64, one, many));
     let told: Vec<String> = told.collect();
     (!told.is_empty()).then(|| format!("{} by the playbook, see result.json", told.join(" and ")))
+}
+
+fn not_portable(result: &RunResult) -> Option<String> {
+    let databases = result.assets.iter().filter_map(|asset| asset.database.as_ref());
+    let number: usize = databases.map(|database| database.not_portable.len()).sum();
+    let text = count(number as u64, "thing exists", "things exist");
+    (number > 0).then(|| format!("{text} nowhere but at the provider, see result.json"))
 }
 
 fn not_proven(result: &RunResult) -> Option<String> {

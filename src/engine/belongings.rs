@@ -35,6 +35,7 @@ pub(crate) struct Belongings<'a> {
     /// Under which names roles are carried; none if they are not.
     names: Option<RoleNames>,
     extensions: BTreeSet<String>,
+    not_portable: Vec<String>,
 }
 
 impl<'a> Belongings<'a> {
@@ -52,12 +53,13 @@ impl<'a> Belongings<'a> {
             Some(RolesSpec::Skip) => None,
             None => target.is_managed().then_some(RoleNames::Same),
         };
-        Ok(Belongings { work, target, rights, special, names, extensions: BTreeSet::new() })
+        Ok(Belongings { work, target, rights, special, names, extensions: BTreeSet::new(), not_portable: Vec::new() })
     }
 
     /// Before the schema: roles that it mentions, extensions that it needs.
     pub fn prepare(&mut self, database: &TargetDatabase) -> Result<Vec<Finding>, Stop> {
-        let mut findings = self.not_portable();
+        self.not_portable = self.lost();
+        let mut findings = Vec::new();
         if self.names == Some(RoleNames::Same) {
             findings.extend(self.refused(self.rights_target(database).make_roles(&self.rights)?));
         }
@@ -80,7 +82,7 @@ impl<'a> Belongings<'a> {
     }
 
     /// At the end: owners, grants and settings.
-    pub fn finish(&self, database: &TargetDatabase) -> Result<Vec<Finding>, Stop> {
+    pub fn finish(&mut self, database: &TargetDatabase) -> Result<Vec<Finding>, Stop> {
         let mut findings = Vec::new();
         if let Some(names) = &self.names {
             findings.extend(self.refused(self.rights_target(database).apply(&self.rights, names)?));
@@ -96,9 +98,9 @@ impl<'a> Belongings<'a> {
             }
             false => self.special.settings.clone(),
         };
-        findings.extend(left.into_iter().map(|setting| {
+        self.not_portable.extend(left.into_iter().map(|setting| {
             let whose = setting.role.map_or_else(|| "the database".to_owned(), |role| format!("role {role}"));
-            self.work.finding(FindingKind::NotPortable, format!("setting {} of {whose}", setting.name), "")
+            format!("setting {} of {whose}", setting.name)
         }));
         Ok(findings)
     }
@@ -134,37 +136,34 @@ impl<'a> Belongings<'a> {
         statements.into_iter().map(finding).collect()
     }
 
-    /// Passwords, superusers' rights, the provider's own roles, other servers' secrets: each by its name.
-    fn not_portable(&self) -> Vec<Finding> {
-        let finding = |subject: String, detail: &str| self.work.finding(FindingKind::NotPortable, subject, detail);
-        let mut findings: Vec<_> =
-            self.special.secrets.iter().map(|secret| finding(secret.clone(), "a secret of another server")).collect();
+    /// What exists nowhere else, each by its name.
+    pub fn not_portable(&self) -> &[String] {
+        &self.not_portable
+    }
+
+    /// Passwords, superusers' rights, the provider's own roles, other servers' secrets.
+    fn lost(&self) -> Vec<String> {
+        let mut lost = self.special.secrets.clone();
         let Some(names) = &self.names else {
-            findings.push(self.work.finding(
-                FindingKind::Deviation,
-                "roles, owners and grants",
-                "not carried: skipped",
-            ));
-            return findings;
+            lost.push("roles, owners and grants, which are skipped".to_owned());
+            return lost;
         };
         for (name, role) in &self.rights.roles {
             match names.on_target(name) {
-                None if is_providers(name) => findings.push(finding(format!("role {name}"), "the provider's own")),
-                None => findings.push(finding(format!("role {name}"), "the playbook maps it to nothing")),
-                Some(_) => {
-                    let lost =
+                None if is_providers(name) => lost.push(format!("role {name}, the provider's own")),
+                None => lost.push(format!("role {name}, which is mapped to nothing")),
+                Some(_) if *names == RoleNames::Same => {
+                    let parts =
                         [("password", role.logs_in), ("superuser", role.superuser), ("replication", role.replicates)];
-                    let lost: Vec<_> = lost.iter().filter(|(_, has)| *has).map(|(what, _)| *what).collect();
-                    if !lost.is_empty() && *names == RoleNames::Same {
-                        findings.push(finding(
-                            format!("{} of role {name}", lost.join(", ")),
-                            "set it anew where it is needed",
-                        ));
+                    let parts: Vec<_> = parts.iter().filter(|(_, has)| *has).map(|(what, _)| *what).collect();
+                    if !parts.is_empty() {
+                        lost.push(format!("{} of role {name}", parts.join(", ")));
                     }
                 }
+                Some(_) => {}
             }
         }
-        findings
+        lost
     }
 }
 

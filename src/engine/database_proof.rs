@@ -183,6 +183,7 @@ impl Restored<'_> {
             row_key: self.key,
             tables,
             excluded_tables: self.excluded.clone(),
+            not_portable: self.belongings.not_portable().to_vec(),
             rds: None,
         }
     }

@@ -283,6 +283,9 @@ pub struct DatabaseResult {
     pub tables: u64,
     /// Tables that the playbook leaves out.
     pub excluded_tables: Vec<ExcludedTable>,
+    /// What exists nowhere else, each by its name: passwords, the provider's own roles, secrets of other servers.
+    #[serde(default)]
+    pub not_portable: Vec<String>,
     /// Only for databases on RDS and Aurora.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rds: Option<RdsResult>,
