@@ -11,7 +11,7 @@ use crate::{
         catalog::{
             Catalog,
             rights::{self, Rights, is_providers},
-            special::{self, Special},
+            special::Special,
         },
         large::{self, LargeObject},
     },
