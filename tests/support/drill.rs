@@ -568,7 +568,14 @@ impl Managed {
 
     /// The normalised dump of the restored database.
     pub fn dump(&self) -> String {
-        dump(Command::new("pg_dump").arg("--host").arg(&self.socket).args(["--username=walkaway_restore", LEDGER]))
+        dump(&mut self.pg_dump())
+    }
+
+    /// `pg_dump` of the restored database.
+    pub fn pg_dump(&self) -> Command {
+        let mut command = Command::new("pg_dump");
+        command.arg("--host").arg(&self.socket).args(["--username=walkaway_restore", LEDGER]);
+        command
     }
 }
 
