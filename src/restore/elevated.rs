@@ -84,10 +84,10 @@ impl Elevated {
         for statement in refused {
             let words: Vec<_> = statement.object.split(' ').collect();
             let mended = match words[..] {
-                ["EXTENSION", "-", name, ..] | ["COMMENT", "-", "EXTENSION", name, ..] => made.contains(name),
+                ["EXTENSION", name, ..] | ["COMMENT", "EXTENSION", name, ..] => made.contains(name),
                 // They come last, see `event_triggers`.
-                ["EVENT", "TRIGGER", "-", ..] => true,
-                ["PUBLICATION", "-", ..] => self.publication(&special.publications, &statement.object)?,
+                ["EVENT", "TRIGGER", ..] => true,
+                ["PUBLICATION", ..] => self.publication(&special.publications, &statement.object)?,
                 _ => false,
             };
             if !mended {
@@ -99,7 +99,7 @@ impl Elevated {
 
     /// Makes the publication that the archive's entry is about, if it is one that needs a superuser.
     fn publication(&mut self, all: &[Publication], entry: &str) -> Result<bool, PgError> {
-        let rest = entry.split_once(" - ").map_or("", |(_, rest)| rest);
+        let rest = entry.strip_prefix("PUBLICATION ").unwrap_or_default();
         let about = all.iter().find(|one| rest.strip_prefix(&one.name).is_some_and(|rest| rest.starts_with(' ')));
         match about.and_then(publication) {
             Some(sql) => self.run(&sql),
