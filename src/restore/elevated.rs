@@ -175,18 +175,23 @@ impl Elevated {
         Ok(left)
     }
 
+    /// In one transaction: what is set must not bear on how it is put down, as `default_transaction_read_only` would.
     fn set(&mut self, place: &str, setting: &Setting) -> Result<bool, PgError> {
-        let taken =
-            self.client.execute("SELECT pg_catalog.set_config($1, $2, false)", &[&setting.name, &setting.value]);
-        if taken.is_err() {
-            return Ok(false);
-        }
         let name = setting.name.split('.').map(quoted).collect::<Vec<_>>().join(".");
-        let set = self.run(&format!("ALTER {place} SET {name} FROM CURRENT"))?;
-        self.client
-            .batch_execute(&crate::pg::session::statements())
-            .map_err(|error| PgError::statement("pinning the session's settings", &error))?;
-        Ok(set)
+        let set = self.client.transaction().and_then(|mut transaction| {
+            let sql = "SELECT pg_catalog.set_config($1, $2, false)";
+            transaction.execute(sql, &[&setting.name, &setting.value])?;
+            transaction.batch_execute(&format!("ALTER {place} SET {name} FROM CURRENT"))?;
+            transaction.commit()
+        });
+        let pinned = self.client.batch_execute(&crate::pg::session::statements());
+        pinned.map_err(|error| PgError::statement("pinning the session's settings", &error))?;
+        match set {
+            Err(error) if crate::pg::error::connection_lost(&error) => {
+                Err(PgError::statement("setting what the database sets", &error))
+            }
+            set => Ok(set.is_ok()),
+        }
     }
 
     fn database(&mut self) -> Result<String, PgError> {
