@@ -124,10 +124,10 @@ fn settings(client: &mut impl GenericClient) -> Result<Vec<Setting>, postgres::E
                AND g.name !~ '_libraries$' AND g.name NOT IN ('role', 'session_authorization'), \
                strpos(split_part(c.setting, '=', 1), '.') > 0) \
                FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, \
-               LATERAL unnest(s.setconfig) c (setting) \
+               LATERAL unnest(s.setconfig) WITH ORDINALITY c (setting, at) \
                LEFT JOIN pg_catalog.pg_settings g ON g.name = split_part(c.setting, '=', 1) \
                WHERE s.setdatabase = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
-               ORDER BY 1, 2";
+               ORDER BY 1, c.at";
     let setting = |row: &postgres::Row| {
         Ok(Setting { role: row.try_get(0)?, name: row.try_get(1)?, value: row.try_get(2)?, harmless: row.try_get(3)? })
     };
