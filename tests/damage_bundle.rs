@@ -14,8 +14,11 @@ use walkaway::{
     digest::{RowDigest, RowKey, RowTotals, Sha256Digest},
     event::{AssetKind, Event},
     evidence::{
-        BagInfo, DatabaseAccess, EvidenceError, Journal, TABLE_DIGEST_PY, changes::ChangesFile, check_bundle, merge,
-        result::*, seal, verify_md, write_new, write_objects, write_tables,
+        BagInfo, DatabaseAccess, EvidenceError, Journal, TABLE_DIGEST_PY,
+        changes::{Change, ChangesCount, ChangesFile, Movement},
+        check_bundle, merge,
+        result::*,
+        seal, verify_md, write_new, write_objects, write_tables,
     },
     finding::{Finding, FindingKind, Verdict},
     transfer::{
@@ -77,7 +80,9 @@ impl Bundle {
             fs::write(unit, serde_json::to_string(receipt).expect("json") + "\n").expect("receipts");
         }
         write_new(&dir.join("bucket.json"), br#"{"bucket": "files", "items": []}"#).expect("written");
-        ChangesFile::create(dir).and_then(ChangesFile::finish).expect("written");
+        let mut changes = ChangesFile::create(dir).expect("created");
+        changes.add(&Change { movement: Movement::Came, key: "late".into(), version_id: None }).expect("added");
+        changes.finish().expect("written");
         write_objects(merge(units.to_vec()), dir).expect("written")
     }
 
@@ -235,7 +240,13 @@ fn bucket(evidence: walkaway::evidence::ObjectsEvidence, finding: Finding, verdi
         bytes: evidence.bytes,
         content_sha256: evidence.content_sha256,
         findings: vec![finding],
-        objects: Some(ObjectsResult { listed: 2, provider_confirmed: 2, ..ObjectsResult::default() }),
+        objects: Some(ObjectsResult {
+            listed: 2,
+            provider_confirmed: 2,
+            classes: evidence.classes,
+            changes: ChangesCount { came: 1, ..ChangesCount::default() },
+            ..ObjectsResult::default()
+        }),
         ..asset("files", AssetKind::S3, verdict)
     }
 }
@@ -259,7 +270,7 @@ fn database(evidence: walkaway::evidence::TablesEvidence) -> AssetResult {
     }
 }
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 13] = [
     "VERIFY.md",
     "bag-info.txt",
     "bagit.txt",
@@ -267,6 +278,8 @@ const FILES: [&str; 11] = [
     "data/result.json",
     "data/journal.ndjson",
     "data/playbook.yaml",
+    "data/assets/files/bucket.json",
+    "data/assets/files/changes.ndjson",
     "data/assets/files/objects.ndjson",
     "data/assets/files/objects.sha256",
     "data/assets/ledger/tables.csv",
@@ -357,7 +370,7 @@ fn line(text: &str, number: usize) -> String {
 #[test]
 fn a_damaged_manifest_is_found() {
     for (name, first) in
-        [("manifest-sha256.txt", "data/assets/files/objects.ndjson"), ("tagmanifest-sha256.txt", "VERIFY.md")]
+        [("manifest-sha256.txt", "data/assets/files/bucket.json"), ("tagmanifest-sha256.txt", "VERIFY.md")]
     {
         let damaged = |change: fn(String) -> String| {
             let bundle = Bundle::sealed(FindingKind::Deviation);

@@ -132,10 +132,11 @@ fn example() -> Value {
         "version": 1,
         "id": "all",
         "provider": {"aws": {}},
-        "target": {"path": "exit", "postgres": {"managed": true}},
+        "target": {"path": "exit", "postgres": {"managed": true}, "s3": {"endpoint": "http://h"}},
         "assets": [{
             "id": "one",
             "s3": {"bucket": "abc"},
+            "sample": {"share": "2%", "seed": 1},
             "postgres": {"url": "env:CRM_URL"},
             "rds": {
                 "instance": "abc",
