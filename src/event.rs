@@ -27,6 +27,8 @@ pub enum Event {
     RunResumed { walkaway: String, binary_sha256: Sha256Digest, host: String, torn_bytes: u64 },
     /// Who walkaway is at the provider.
     CallerIdentified { account: String, arn: String },
+    /// The account was looked at; `inventory.json` or `after.json` has what was found.
+    AccountRead { look: String, sha256: Sha256Digest, things: u64, unreadable: u64 },
     /// Work on an asset began, or began again.
     AssetStarted { asset: String, kind: AssetKind },
     /// A database snapshot was exported; everything of the asset is read from it.

@@ -7,6 +7,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::glob;
+
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -108,6 +110,54 @@ finding_kinds! {
     VerifierBlind Fail "verifier missed planted damage";
     /// An asset's work ended with an error.
     AssetStopped NotRun "stopped before it could be compared";
+    /// Something in the account could not be looked at that the playbook asks about.
+    AccountUnreadable NotRun "could not be looked at";
+    /// Something lies in a region that the playbook does not allow.
+    RegionNotAllowed Fail "lies outside the allowed regions";
+    /// Something is not encrypted at rest.
+    NotEncrypted Fail "not encrypted at rest";
+    /// Something can be read by everybody.
+    PubliclyReachable Fail "open to everybody";
+    /// A snapshot is shared with another account.
+    SnapshotShared Note "shared with another account";
+    /// A snapshot's source is gone.
+    SnapshotOrphaned Fail "snapshot whose source is gone";
+    /// A user may sign in with a password alone.
+    UserWithoutMfa Fail "signs in without a second factor";
+    /// An access key is older than it should get.
+    KeyTooOld Fail "access key is too old";
+    /// An access key is not used.
+    KeyUnused Fail "access key is not used";
+    /// The root user has an access key.
+    RootKey Fail "the root user has an access key";
+    /// A precondition does not hold, and somebody answers for that.
+    PreconditionUnmet Fail "precondition does not hold";
+    /// The target is a machine in a cloud.
+    TargetInCloud Fail "the target is a machine in a cloud";
+    /// Nobody can tell whether the target is a machine in a cloud.
+    TargetUnknown NotRun "whether the target is in a cloud could not be told";
+    /// A setting or a thing at the provider is another than before the run.
+    SourceChanged Fail "changed at the provider during the run";
+    /// A setting could not be read before or after the run.
+    SourceNotCompared NotRun "could not be compared with the time before the run";
+    /// A document is not there.
+    DocumentMissing Fail "document is missing";
+    /// A document is older than it may be.
+    DocumentStale Fail "document is too old";
+    /// A document has no date that its age could be told by.
+    DocumentUndated NotRun "document has no date";
+    /// Nobody wrote down having read a document.
+    ReviewNoteMissing Fail "document has no review notes";
+    /// A service of the account has no row, or an empty one, in the responsibility matrix.
+    ResponsibilityMissing Fail "responsibility is not assigned";
+    /// The run took longer than a term of the contract.
+    ContractExceeded Fail "longer than the contract allows";
+    /// What a threshold bounds could not be measured.
+    ThresholdUnknown NotRun "threshold could not be measured";
+    /// A waiver is past its date, and waives nothing.
+    WaiverExpired Fail "waiver past its date";
+    /// A waiver fits no finding.
+    WaiverUnused Note "waiver that fits no finding";
     /// A file of the bundle differs from its manifest.
     BundleFileDiffers Fail "file of the bundle was changed";
     /// A file of the manifest is not in the bundle.
@@ -169,6 +219,47 @@ pub fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
+/// A waiver, as far as verdicts care.
+pub trait Waives {
+    /// How a waived finding begins; `*` stands for any characters.
+    fn pattern(&self) -> &str;
+
+    /// Whether its last day is past.
+    fn expired(&self) -> bool;
+
+    /// Whether somebody answers for this finding. Nobody can for the verifier's blindness or a bundle that contradicts
+    /// itself: without them no finding means anything.
+    fn waives(&self, finding: &Finding) -> bool {
+        !self.expired() && finding.kind.can_be_waived() && self.fits(finding)
+    }
+
+    /// Whether the pattern fits the finding as reports print it.
+    fn fits(&self, finding: &Finding) -> bool {
+        glob::matches(&format!("{}*", self.pattern()), &finding.to_string())
+    }
+}
+
+impl FindingKind {
+    /// Whether a waiver may answer for a finding of this kind.
+    pub fn can_be_waived(self) -> bool {
+        use FindingKind::{
+            BundleFileDiffers, BundleFileMissing, BundleFileUnexpected, BundleInconsistent, BundleMalformed,
+            JournalBroken, VerifierBlind, WaiverExpired,
+        };
+        !matches!(
+            self,
+            VerifierBlind
+                | BundleFileDiffers
+                | BundleFileMissing
+                | BundleFileUnexpected
+                | BundleMalformed
+                | JournalBroken
+                | BundleInconsistent
+                | WaiverExpired
+        )
+    }
+}
+
 /// The judgement of an asset or of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Verdict {
@@ -181,6 +272,9 @@ pub enum Verdict {
     /// Not compared, in whole or in part.
     #[serde(rename = "NOT RUN")]
     NotRun,
+    /// Somebody answers, until a date, for everything that would have made it another verdict than PASS.
+    #[serde(rename = "WAIVED")]
+    Waived,
 }
 
 impl Verdict {
@@ -194,12 +288,25 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// The verdict that findings leave when some of them are waived: never PASS if a waiver was needed for it.
+    pub fn with_waivers<'a>(findings: impl IntoIterator<Item = &'a Finding>, waivers: &[impl Waives]) -> Self {
+        let waived = |finding: &&Finding| waivers.iter().any(|waiver| waiver.waives(finding));
+        let (waived, open): (Vec<_>, Vec<_>) = findings.into_iter().partition(waived);
+        match (Verdict::from_findings(open), Verdict::from_findings(waived)) {
+            (Verdict::Pass, Verdict::Fail | Verdict::NotRun) => Verdict::Waived,
+            (open, _) => open,
+        }
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Verdict::Pass => "PASS",
             Verdict::Fail => "FAIL",
             Verdict::NotRun => "NOT RUN",
+            Verdict::Waived => "WAIVED",
         })
     }
 }
@@ -217,6 +324,31 @@ mod tests {
         assert_eq!(Verdict::from_findings([&note]), Verdict::Pass);
         assert_eq!(Verdict::from_findings([&note, &not_run]), Verdict::NotRun);
         assert_eq!(Verdict::from_findings([&fail, &not_run]), Verdict::Fail);
+    }
+
+    struct Waiver(&'static str, bool);
+
+    impl Waives for Waiver {
+        fn pattern(&self) -> &str {
+            self.0
+        }
+
+        fn expired(&self) -> bool {
+            self.1
+        }
+    }
+
+    #[test]
+    fn a_waiver_never_makes_a_pass() {
+        let fail = Finding::of("a", FindingKind::ObjectDigest, "x", "");
+        let of = |waivers: &[Waiver]| Verdict::with_waivers([&fail], waivers);
+        assert_eq!(of(&[Waiver("a: object differs", false)]), Verdict::Waived);
+        assert_eq!(of(&[Waiver("*differs in content: x", false)]), Verdict::Waived);
+        assert_eq!(of(&[Waiver("a: object differs", true)]), Verdict::Fail);
+        assert_eq!(of(&[Waiver("differs", false)]), Verdict::Fail);
+        assert_eq!(Verdict::with_waivers([], &[Waiver("a", false)]), Verdict::Pass);
+        let blind = Finding::of("a", FindingKind::VerifierBlind, "x", "");
+        assert_eq!(Verdict::with_waivers([&blind], &[Waiver("a: ", false)]), Verdict::Fail);
     }
 
     #[test]

@@ -28,11 +28,13 @@
 //! | [`restore`] | the sinks: a tree of files, a PostgreSQL database, a disposable cluster made for the purpose |
 //! | [`verify`] | reads back what was restored, compares it with the receipts, and proves that it would notice damage |
 //! | [`evidence`] | the hash-chained journal, the result, the BagIt bag, and the offline check of all three |
+//! | [`account`] | judges the account around the drill: what is there, what was tested of it, in what state it lies |
 //! | [`pg`] | what the PostgreSQL side of source, restore and verify share: connecting, session settings, names, tools |
 //! | [`event`] | what happens during a run, and the [`event::Monitor`] that hears of it |
 //! | [`finding`] | discrepancies as values, and the verdict that follows from them |
 //! | [`digest`] | SHA-256 values and the keyed digest of a table's rows |
 //! | [`exit_code`], [`clock`], [`interrupt`] | the exit codes; the only reader of time; the wish to stop |
+//! | [`glob`], [`csv`] | names by pattern; comma-separated values |
 //! | [`cli`] | the arguments, one short function per command, the terminal |
 //!
 //! # Invariants
@@ -49,17 +51,21 @@
 //! 6. Sources have no method that writes or deletes, so harming the provider's data cannot be expressed.
 //! 7. There is no dry-run flag below the engine: `plan` prints the plan, `run` consumes it.
 //! 8. Evidence that cannot be written fails the run.
+//! 10. `account` judges values and does nothing else: it reads no file, asks no server, and knows no time.
 //! 9. A file appears under its final name only after its digest was taken and its bytes were synced; the journal
 //!    records a unit only after that.
 
+pub mod account;
 pub mod cli;
 pub mod clock;
+pub mod csv;
 pub mod digest;
 pub mod engine;
 pub mod event;
 pub mod evidence;
 pub mod exit_code;
 pub mod finding;
+pub mod glob;
 pub mod interrupt;
 pub mod pg;
 pub mod playbook;

@@ -16,26 +16,29 @@ use walkaway::exit_code::ExitCode;
 const LINES_MAX: usize = 600;
 
 /// Used by anybody, and using nothing but each other.
-const COMMON: &[&str] = &["clock", "digest", "event", "exit_code", "finding", "interrupt"];
+const COMMON: &[&str] = &["clock", "csv", "digest", "event", "exit_code", "finding", "glob", "interrupt"];
 
 /// What a module may import besides itself and [`COMMON`]; `a::b` allows only that part of `a`.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
-    ("cli", &["engine", "evidence", "playbook"]),
-    ("engine", &["evidence", "pg", "playbook", "restore", "source", "transfer", "verify"]),
-    ("evidence", &["transfer"]),
+    ("account", &[]),
+    ("cli", &["account", "engine", "evidence", "playbook"]),
+    ("engine", &["account", "evidence", "pg", "playbook", "restore", "source", "transfer", "verify"]),
+    ("evidence", &["account", "transfer"]),
     ("pg", &["transfer"]),
     ("playbook", &[]),
     ("restore", &["pg", "transfer"]),
-    ("source", &["pg", "transfer"]),
+    ("source", &["account", "pg", "transfer"]),
     ("transfer", &[]),
     ("verify", &["evidence::result", "pg", "transfer"]),
     ("clock", &[]),
+    ("csv", &[]),
     ("digest", &[]),
     ("event", &[]),
     ("exit_code", &[]),
     ("finding", &[]),
+    ("glob", &[]),
     ("interrupt", &[]),
 ];
 

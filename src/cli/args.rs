@@ -59,9 +59,14 @@ pub(super) enum Command {
     ///
     /// Every default is filled in. References such as env:NAME stay references: no secret is printed.
     Explain(PlaybookArg),
+    /// Write a first playbook from what is in the account
+    ///
+    /// Looks at buckets and databases, and prints a playbook that covers all of them and excludes nothing.
+    Init(InitArgs),
     /// Show what a run would carry out; moves nothing
     ///
-    /// Lists buckets and databases at the provider and counts them. Nothing is written there or here.
+    /// Lists buckets and databases at the provider and counts them, and shows what a run would cover of the account, in
+    /// what state the account lies, and which rights are missing. Nothing is written there or here.
     Plan(PlanArgs),
     /// Carry out, restore, compare, and leave a bundle of evidence
     ///
@@ -107,11 +112,31 @@ pub(super) struct JsonArg {
     pub json: bool,
 }
 
+/// `init`.
+#[derive(Debug, clap::Args)]
+pub(super) struct InitArgs {
+    /// The profile of the AWS configuration files
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// A region in which data may lie; can be given several times
+    #[arg(long = "region", value_name = "REGION")]
+    pub regions: Vec<String>,
+    /// The folder that is to receive the data
+    #[arg(long, value_name = "FOLDER", default_value = "restored/")]
+    pub target: String,
+    /// Write the playbook to this file, which must not exist
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// `plan`.
 #[derive(Debug, clap::Args)]
 pub(super) struct PlanArgs {
     #[command(flatten)]
     pub playbook: PlaybookArg,
+    /// Print the least IAM policy that the playbook needs, and nothing else; asks nobody
+    #[arg(long)]
+    pub iam_policy: bool,
     #[command(flatten)]
     pub json: JsonArg,
 }

@@ -6,7 +6,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | `args`, `options` | the arguments as written; what they come to with terminal and environment |
-//! | `check`, `explain`, `plan`, `run`, `clean`, `verify`, `schema`, `doctor`, `completions` | a command each |
+//! | `account` | coverage in words |
+//! | `check`, `explain`, `init`, `plan`, `run`, `clean`, `verify`, `schema`, `doctor`, `completions` | a command each |
 //! | `console` | stdout and stderr, and the bars' place between the lines |
 //! | `terminal`, `bars`, `plain`, `ndjson` | the monitors |
 //! | `story`, `pace` | facts as lines; how fast and how often |
@@ -20,6 +21,7 @@ use clap::Parser;
 
 use crate::{engine::EngineError, exit_code::ExitCode};
 
+mod account;
 mod args;
 mod bars;
 mod check;
@@ -30,6 +32,7 @@ mod console;
 mod doctor;
 mod explain;
 mod failure;
+mod init;
 mod logging;
 mod ndjson;
 mod options;
@@ -75,6 +78,7 @@ fn dispatch(console: &Console, command: &Command) -> Result<ExitCode, EngineErro
     match command {
         Command::Check(args) => check::check(console, args),
         Command::Explain(args) => explain::explain(console, args),
+        Command::Init(args) => init::init(console, args),
         Command::Plan(args) => plan::plan(console, args),
         Command::Run(args) => run::run(console, args),
         Command::Resume(args) => run::resume(console, args),

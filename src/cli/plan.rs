@@ -3,8 +3,10 @@
 use serde_json::json;
 
 use super::{
+    account,
     args::PlanArgs,
     console::Console,
+    explain::pretty,
     story::kind_word,
     style::{Style, count, duration, near, shell_word, size, thousands},
     table::{self, Cell, heading},
@@ -21,17 +23,59 @@ use crate::{
 /// Plans.
 pub(super) fn plan(console: &Console, args: &PlanArgs) -> Result<ExitCode, EngineError> {
     let path = &args.playbook.playbook;
-    let playbook = Playbook::read(path)?.playbook;
-    let survey = work::block_on(engine::survey(&playbook))??;
+    let loaded = Playbook::read(path)?;
+    if args.iam_policy {
+        return pretty(console, &engine::iam_policy(&loaded.playbook));
+    }
+    let survey = work::block_on(engine::survey(loaded.playbook, &loaded.origin.folder))??;
     if args.json.json {
         json_lines(console, &survey);
     } else {
         console.out.lines(&table::lines(console.options.stdout, &rows(&survey)));
         survey.assets.iter().for_each(|asset| console.out.lines(&objects(console.options.stdout, asset)));
         console.out.lines(&remarks(&survey));
+        console.out.lines(&around(console.options.stdout, &survey));
         console.remark(&format!("\nnothing was moved; run it with: walkaway run {}", shell_word(path)));
     }
-    Ok(ExitCode::Verified)
+    Ok(exit_code(&survey))
+}
+
+/// A run that would not begin is no success.
+fn exit_code(survey: &Survey) -> ExitCode {
+    if survey.obstacles.is_empty() { ExitCode::Verified } else { ExitCode::NotVerified }
+}
+
+/// How many untested things, findings and calls are shown each.
+const SHOWN_MAX: usize = 20;
+
+/// The account around the assets, and what stands in the way.
+fn around(style: Style, survey: &Survey) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(found) = &survey.account {
+        lines.push(String::new());
+        lines.extend(account::coverage(style, &found.coverage, &found.regions, "a run would test"));
+        lines.extend(some("not tested", found.not_tested.iter().map(|text| printable(text))));
+        lines.extend(some("found", found.findings.iter().map(|finding| style.finding(finding))));
+        lines.extend(some("unreadable", found.unreadable.iter().map(|text| printable(text))));
+        lines.extend(some("missing rights", found.missing_rights.iter().cloned()));
+    }
+    let obstacle = |obstacle: &engine::Obstacle| printable(&obstacle.what);
+    lines.extend(some("a run would not begin", survey.obstacles.iter().map(obstacle)));
+    lines
+}
+
+/// A heading with the first of its lines.
+fn some(heading: &str, lines: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    let count = lines.len();
+    if count == 0 {
+        return Vec::new();
+    }
+    let mut told = vec![String::new(), format!("{heading}:")];
+    told.extend(lines.take(SHOWN_MAX).map(|line| format!("  {line}")));
+    if count > SHOWN_MAX {
+        told.push(format!("  … and {} more, see --json", thousands((count - SHOWN_MAX) as u64)));
+    }
+    told
 }
 
 fn rows(survey: &Survey) -> Vec<Vec<Cell>> {
@@ -92,11 +136,17 @@ fn json_lines(console: &Console, survey: &Survey) {
     for asset in &survey.assets {
         console.out.typed("asset", asset);
     }
+    if let Some(account) = &survey.account {
+        console.out.typed("account", account);
+    }
+    for obstacle in &survey.obstacles {
+        console.out.typed("obstacle", &json!({"what": obstacle.what, "hint": obstacle.hint}));
+    }
     console.out.typed(
         "result",
         &json!({"restored_to": survey.restored_to.to_string_lossy(),
             "evidence": survey.evidence.to_string_lossy(),
-            "exit_code": ExitCode::Verified.number(),
+            "exit_code": exit_code(survey).number(),
         }),
     );
 }
@@ -118,7 +168,13 @@ mod tests {
             objects: None,
         };
         let assets = vec![asset("files", AssetKind::S3, 1), asset("shop", AssetKind::Postgres, 1200)];
-        let survey = Survey { assets, restored_to: "/srv".into(), evidence: "evidence".into() };
+        let survey = Survey {
+            assets,
+            account: None,
+            obstacles: vec![],
+            restored_to: "/srv".into(),
+            evidence: "evidence".into(),
+        };
         let lines = table::lines(Style::default(), &rows(&survey));
         assert_eq!(lines[1], "files  bucket    acme    1 object          2.0 MiB            4");
         assert_eq!(lines[2], "shop   database  acme    about 1,200 rows  about 2.0 MiB      4");

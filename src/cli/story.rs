@@ -57,6 +57,7 @@ impl Story {
             Event::RunStarted { run, .. } => Some(format!("run {} started", printable(run))),
             Event::RunResumed { .. } => Some("run goes on".to_owned()),
             Event::CallerIdentified { arn, .. } => Some(format!("reading as {}", printable(arn))),
+            Event::AccountRead { things, unreadable, .. } => Some(account_read(*things, *unreadable)),
             Event::Interrupted => Some("interrupted".to_owned()),
             Event::RunDone { verdict, duration_ms, .. } => {
                 Some(format!("run ended {} in {}", self.style.verdict(*verdict), duration(*duration_ms)))
@@ -136,6 +137,15 @@ impl Story {
     pub(super) fn items_extent(&self, progress: &Progress) -> String {
         let total = self.items(&progress.asset, progress.items_total.max(progress.items));
         format!("{} / {total}", thousands(progress.items))
+    }
+}
+
+/// `account: 12 things found, 2 calls refused or failed`.
+fn account_read(things: u64, unreadable: u64) -> String {
+    let found = count(things, "thing", "things");
+    match unreadable {
+        0 => format!("account: {found} found"),
+        calls => format!("account: {found} found, {} without an answer", count(calls, "call", "calls")),
     }
 }
 

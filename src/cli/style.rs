@@ -42,7 +42,7 @@ impl Paint {
         match verdict {
             Verdict::Pass => Paint::Good,
             Verdict::Fail => Paint::Bad,
-            Verdict::NotRun => Paint::Warn,
+            Verdict::NotRun | Verdict::Waived => Paint::Warn,
         }
     }
 

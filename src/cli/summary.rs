@@ -4,7 +4,7 @@
 use std::{cmp::Reverse, path::Path};
 
 use super::{
-    compared,
+    account, compared,
     failure::hint,
     style::{Paint, Style, count, duration, near, of, rate, shell_word, size, thousands},
     table::{self, Cell, heading},
@@ -32,7 +32,13 @@ fn sealed(style: Style, bundle: &Path, result: &RunResult, digest: Sha256Digest)
     let verdict = style.verdict(result.verdict);
     let tier = if result.tier == Tier::Sample { format!(" ({})", sample_tier(result)) } else { String::new() };
     let first = format!("{verdict}{tier}  {}  in {}", printable(&result.run), duration(result.duration_ms));
-    let parts = [vec![first], assets(style, result), findings(style, result), facts(style, bundle, result, digest)];
+    let parts = [
+        vec![first],
+        covered(style, result),
+        assets(style, result),
+        findings(style, result),
+        facts(style, bundle, result, digest),
+    ];
     paragraphs(parts)
 }
 
@@ -59,6 +65,12 @@ fn paragraphs<const N: usize>(parts: [Vec<String>; N]) -> Vec<String> {
 
 fn indented(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().map(|line| format!("  {line}")).collect()
+}
+
+/// How much of the account was tested comes before what was.
+fn covered(style: Style, result: &RunResult) -> Vec<String> {
+    let Some(coverage) = &result.coverage else { return Vec::new() };
+    indented(account::coverage(style, &coverage.totals, &coverage.regions, "tested"))
 }
 
 fn assets(style: Style, result: &RunResult) -> Vec<String> {
@@ -99,6 +111,7 @@ fn facts(style: Style, bundle: &Path, result: &RunResult, digest: Sha256Digest) 
         ("moved", moved(result)),
         ("left out", left_out(result)),
         ("not portable", not_portable(result)),
+        ("waived", waived(result)),
         ("not proven", not_proven(result)),
         ("bundle", Some(path)),
         ("digest", Some(digest.to_string())),
@@ -165,6 +178,16 @@ fn not_portable(result: &RunResult) -> Option<String> {
     let number: usize = databases.map(|database| database.not_portable.len()).sum();
     let text = count(number as u64, "thing exists", "things exist");
     (number > 0).then(|| format!("{text} nowhere but at the provider, see result.json"))
+}
+
+fn waived(result: &RunResult) -> Option<String> {
+    let holding = result.waivers.iter().filter(|waiver| waiver.waives > 0);
+    let told = holding.map(|waiver| {
+        let (findings, owner) = (count(waiver.waives, "finding", "findings"), printable(&waiver.owner));
+        format!("{findings} until {} by {owner}: {}", waiver.until, printable(&waiver.reason))
+    });
+    let told: Vec<String> = told.collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 fn not_proven(result: &RunResult) -> Option<String> {
@@ -253,6 +276,7 @@ PASS  demo-20261123T223000Z  in 41 s
             owner: "sre".into(),
             until: "2027-03-31".into(),
             expired: false,
+            tags: std::collections::BTreeMap::new(),
         };
         result.exclusions = vec![exclusion.clone(), exclusion];
         assert_eq!(left_out(&result).as_deref(), Some("2 exclusions by the playbook, see result.json"));

@@ -161,7 +161,7 @@ fn restored_conclusion(style: Style, findings: &[Finding]) -> String {
     let text = match verdict {
         Verdict::Pass => "the restored data agrees with the bundle",
         Verdict::Fail => "the restored data differs from the bundle",
-        Verdict::NotRun => "the restored data could not be compared in full",
+        Verdict::NotRun | Verdict::Waived => "the restored data could not be compared in full",
     };
     style.paint(Paint::of_verdict(verdict), text)
 }

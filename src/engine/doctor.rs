@@ -60,7 +60,7 @@ pub async fn examine(playbook: Option<&Playbook>) -> Vec<Examined> {
 
 async fn reachability(playbook: &Playbook) -> Vec<Examined> {
     let layout = Layout::of(playbook, "doctor");
-    match preflight::look(playbook, &layout, "doctor", &Consent::NotNeeded).await {
+    match preflight::look(playbook, &layout, "doctor", &Consent::NotNeeded, Vec::new()).await {
         Ok(ready) => {
             let caller = ready.caller.map_or_else(String::new, |caller| format!(" as {}", caller.arn));
             vec![examined("playbook", State::Good, format!("everything it names can be reached{caller}"))]

@@ -51,6 +51,41 @@ impl Layout {
         self.data().join("result.json")
     }
 
+    /// What was found in the account.
+    pub fn inventory(&self) -> PathBuf {
+        self.data().join("inventory.json")
+    }
+
+    /// The same after the run, where it must be unchanged.
+    pub fn inventory_after(&self) -> PathBuf {
+        self.data().join("after.json")
+    }
+
+    /// What the run did with each thing of the account.
+    pub fn coverage(&self) -> PathBuf {
+        self.data().join("coverage.csv")
+    }
+
+    /// Buckets that patterns chose.
+    pub fn selected(&self) -> PathBuf {
+        self.data().join("selected.json")
+    }
+
+    /// One check of the account, of this machine, or of documents.
+    pub fn check(&self, name: &str) -> PathBuf {
+        self.data().join("checks").join(format!("{name}.json"))
+    }
+
+    /// Documents that people answer for.
+    pub fn documents(&self) -> PathBuf {
+        self.check("documents")
+    }
+
+    /// Which file supports which control.
+    pub fn controls(&self) -> PathBuf {
+        self.data().join("controls.json")
+    }
+
     pub fn asset_evidence(&self, asset: &str) -> PathBuf {
         self.data().join("assets").join(asset)
     }

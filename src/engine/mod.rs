@@ -12,9 +12,11 @@
 //! | `belongings` | roles, owners, grants, settings, large objects of a database |
 //! | `rds`, `guard` | a database on RDS: where it is, a temporary instance of it, and what removes that again |
 //! | `ledger`, `layout`, `recorder` | what is finished, where it lies, who hears of it |
+//! | `account` | the account around the assets: before, after, and what it comes to |
 //! | `seal` | result, documents, and the bag around them |
 //! | `survey`, `survey_objects`, `prices`, `recheck`, `doctor`, `clean` | `plan`, `verify --restored`, `doctor`, `clean` |
 
+mod account;
 mod belongings;
 mod clean;
 mod database;
@@ -40,6 +42,7 @@ mod target;
 mod ticker;
 mod work;
 
+pub use account::{Init, InitOptions, init};
 pub use clean::{Cleaned, clean};
 pub use doctor::{Examined, State, examine};
 pub use error::{EngineError, Obstacle};
@@ -47,5 +50,5 @@ pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
 pub use preflight::Consent;
 pub use recheck::{Recheck, recheck};
 pub use run::{Means, resume, run};
-pub use survey::{Survey, SurveyedAsset, survey};
+pub use survey::{Survey, SurveyedAccount, SurveyedAsset, iam_policy, survey};
 pub use survey_objects::{ObjectsSurvey, SizeClass};

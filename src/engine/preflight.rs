@@ -50,14 +50,14 @@ pub enum Consent {
     NotNeeded,
 }
 
-/// Tries everything that a run will need.
+/// Tries everything that a run will need. `obstacles` are those that were found already.
 pub(crate) async fn look(
     playbook: &Playbook,
     layout: &Layout,
     run: &str,
     consent: &Consent,
+    mut obstacles: Vec<Obstacle>,
 ) -> Result<Ready, EngineError> {
-    let mut obstacles = Vec::new();
     let (aws, caller) = look_at_provider(playbook, consent, &mut obstacles).await;
     let sources = find_databases(playbook, aws.as_ref(), &mut obstacles).await;
     let (s3_target, s3_obstacle) = look_at_s3_target(playbook).await;
@@ -109,6 +109,9 @@ pub(crate) async fn aws(spec: &AwsSpec) -> Aws {
         s3_endpoint: spec.endpoints.s3.as_ref().map(ToString::to_string),
         rds_endpoint: spec.endpoints.rds.as_ref().map(ToString::to_string),
         sts_endpoint: spec.endpoints.sts.as_ref().map(ToString::to_string),
+        iam_endpoint: spec.endpoints.iam.as_ref().map(ToString::to_string),
+        cloudwatch_endpoint: spec.endpoints.cloudwatch.as_ref().map(ToString::to_string),
+        s3control_endpoint: spec.endpoints.s3control.as_ref().map(ToString::to_string),
     };
     Aws::load(settings).await
 }

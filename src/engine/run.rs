@@ -10,6 +10,7 @@ use std::{
 use tokio::task::spawn_blocking;
 
 use super::{
+    account,
     database::DatabaseWork,
     error::{EngineError, Obstacle},
     guard::Guards,
@@ -64,15 +65,20 @@ pub async fn run(
     interrupt: Interrupt,
 ) -> Result<RunOutcome, EngineError> {
     let Loaded { playbook, text, origin } = loaded;
+    let (playbook, before) = account::prepare(playbook, &origin.folder).await?;
     let id = run_id(&playbook, clock::now());
     let layout = Layout::of(&playbook, &id);
-    let ready = preflight::look(&playbook, &layout, &id, &consent).await?;
+    let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
     let journal = make_run_directory(&layout, &playbook, &text, &origin)?;
+    let read = before.write(&layout)?;
     let ledger = Ledger::from_journal(&layout, &[]);
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
     let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
     let (run_name, playbook_sha256) = (run.id.clone(), Sha256Digest::of(&text));
     run.recorder.fact(&Event::RunStarted { run: run_name, playbook_sha256, walkaway, binary_sha256, host })?;
+    if let Some(read) = &read {
+        run.recorder.fact(read)?;
+    }
     run.go(ready).await
 }
 
@@ -99,13 +105,14 @@ pub async fn resume(
         return Err(not_a_run(run_dir, "data/playbook.yaml is not the playbook that the journal names"));
     }
     let layout = Layout::at(run_dir, &playbook, &id);
+    let playbook = playbook.with_selected(&account::selected_before(&layout)?);
     write_json(&layout.resolved(), &playbook)?;
     let cluster = layout.cluster();
     spawn_blocking(move || Cluster::stop_left_behind(&cluster)).await.map_err(internal)?.map_err(left_running)?;
     let ended = matches!(entries.last().map(|entry| &entry.event), Some(Event::RunDone { .. }));
     let ready = match ended || seal_as_is {
         true => None,
-        false => Some(preflight::look(&playbook, &layout, &id, &consent).await?),
+        false => Some(preflight::look(&playbook, &layout, &id, &consent, Vec::new()).await?),
     };
     let ledger = Ledger::from_journal(&layout, &entries);
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
@@ -115,7 +122,7 @@ pub async fn resume(
     }
     match ready {
         Some(ready) => run.go(ready).await,
-        None => run.seal_as_is().await,
+        None => run.seal_as_is(ended).await,
     }
 }
 
@@ -324,6 +331,7 @@ impl Run {
             }
         }
         if stopped.is_empty() {
+            account::finish(&self.playbook, &self.layout, &self.recorder, false).await?;
             self.seal(results).await
         } else {
             Ok(self.outcome(RunEnd::Stopped { assets: stopped }))
@@ -331,7 +339,10 @@ impl Run {
     }
 
     /// Seals what is there; assets without an outcome are put down as NOT RUN.
-    async fn seal_as_is(self) -> Result<RunOutcome, EngineError> {
+    async fn seal_as_is(self, ended: bool) -> Result<RunOutcome, EngineError> {
+        if !ended {
+            account::finish(&self.playbook, &self.layout, &self.recorder, true).await?;
+        }
         let mut results = Vec::new();
         for asset in self.playbook.assets() {
             let outcome = self.ledger.outcome(asset.id.as_str())?;

@@ -4,9 +4,10 @@
 
 use std::{fs, io, path::Path, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 
 use super::{
+    account::{self, Facts, Judged},
     error::EngineError,
     layout::Layout as RunLayout,
     outcome::{RunEnd, RunOutcome},
@@ -24,7 +25,7 @@ use crate::{
         self, BagInfo, DatabaseAccess, Entry, TABLE_DIGEST_PY, journal,
         result::{
             AssetResult, Caller, ExclusionResult, JournalHead, ObjectLayout, ObjectsResult, PlaybookRef,
-            RESULT_VERSION, RunResult, ThresholdResult, Tier, Timings, Tool, result_schema,
+            RESULT_VERSION, RunResult, ThresholdResult, Tier, Timings, Tool, carried, result_schema,
         },
         write_replacing,
     },
@@ -44,7 +45,6 @@ const NOT_PROVEN: &[&str] = &[
     "databases: generated columns' values are computed again on the target, not compared; versions of extensions and collations may differ, and are named where they do",
     "databases: an ICU or built-in locale provider of the source is not carried over",
     "databases: rows of materialized views are computed again on the target, not compared",
-    "coverage: only the assets of the playbook were looked at, not the account around them",
     "time: stamps come from this machine's own clock",
     "authenticity: the bundle is not signed; keep its digest elsewhere",
 ];
@@ -117,20 +117,42 @@ impl Sealing {
     pub fn seal(self) -> Result<(RunResult, Sha256Digest), EngineError> {
         let entries = journal::read(&self.layout.journal())?;
         let story = Story::of(&entries);
-        let thresholds = self.thresholds(&story);
-        let exclusions = self.exclusions(&story);
-        let findings = run_findings(&thresholds, &exclusions);
-        let verdict =
-            Verdict::from_findings(findings.iter().chain(self.results.iter().flat_map(|result| &result.findings)));
+        let today = account::today_of(story.started);
+        let exclusions = exclusions(&self.playbook, today);
+        let judged = self.judge(&story, &exclusions)?;
+        let coverage = judged.coverage.as_ref().map(|(_, coverage)| coverage);
+        let mut thresholds = self.thresholds(&story);
+        thresholds.extend(account::thresholds(&self.playbook, coverage));
+        let mut findings = run_findings(&thresholds, &exclusions);
+        findings.extend(judged.findings.iter().cloned());
+        findings.sort();
+        findings.dedup();
+        let of_assets: Vec<&Finding> = self.results.iter().flat_map(|result| &result.findings).collect();
+        let all: Vec<&Finding> = findings.iter().chain(of_assets.iter().copied()).collect();
+        let (waivers, wrong) = account::waivers(&self.playbook, today, &all);
+        findings.extend(wrong);
+        let verdict = Verdict::with_waivers(findings.iter().chain(of_assets), &waivers);
         if story.ended.is_none() {
             self.record_end(&findings, verdict, story.worked_ms)?;
         }
-        let result = self.result(story, verdict, findings, thresholds, exclusions);
-        self.write_documents(&result)?;
+        let result = RunResult { waivers, ..self.result(story, verdict, findings, thresholds, exclusions, &judged) };
+        self.write_documents(&result, &judged)?;
         let bundle_digest = evidence::seal(&self.layout.bundle, &self.bag_info(&result))?;
         self.check_own_bundle()?;
         remove_directory(&self.layout.state())?;
         Ok((result, bundle_digest))
+    }
+
+    fn judge(&self, story: &Story, exclusions: &[ExclusionResult]) -> Result<Judged, EngineError> {
+        let facts = Facts::read(&self.layout)?;
+        let outcome = account::Outcome {
+            carried: &carried(&self.results),
+            exclusions,
+            today: account::today_of(story.started),
+            worked_ms: story.worked_ms,
+            host: &self.host,
+        };
+        account::judge(&self.playbook, &facts, outcome)
     }
 
     /// What contradicts itself is not left sealed: evidence may have been changed before a run was resumed.
@@ -163,22 +185,9 @@ impl Sealing {
                 limit: limit.to_string(),
                 measured: format!("{:.1}s", measured.as_secs_f64()),
                 met: limit.allows(measured),
+                unknown: false,
             })
             .into_iter()
-            .collect()
-    }
-
-    fn exclusions(&self, story: &Story) -> Vec<ExclusionResult> {
-        let today = jiff::tz::TimeZone::UTC.to_datetime(story.started).date();
-        let exclusions = self.playbook.exclusions().iter();
-        exclusions
-            .map(|exclusion| ExclusionResult {
-                pattern: exclusion.selector.to_string(),
-                reason: exclusion.reason.to_string(),
-                owner: exclusion.owner.to_string(),
-                until: exclusion.until.to_string(),
-                expired: exclusion.expired(today),
-            })
             .collect()
     }
 
@@ -189,6 +198,7 @@ impl Sealing {
         findings: Vec<Finding>,
         thresholds: Vec<ThresholdResult>,
         exclusions: Vec<ExclusionResult>,
+        judged: &Judged,
     ) -> RunResult {
         let title = self.playbook.title().map(str::to_owned);
         let JournalHead { lines, head } = self.recorder.head();
@@ -203,14 +213,19 @@ impl Sealing {
             duration_ms: story.worked_ms,
             resumed: story.resumed,
             caller: story.caller,
+            session: judged.session.clone(),
+            change: self.playbook.account().change.as_ref().map(ToString::to_string),
+            target: judged.target.clone(),
+            coverage: judged.coverage.as_ref().map(|(result, _)| result.clone()),
             restored_to: self.layout.restored.display().to_string(),
             verdict,
             tier: self.tier(),
             assets: self.results.clone(),
             exclusions,
+            waivers: Vec::new(),
             findings,
             thresholds,
-            not_proven: NOT_PROVEN.iter().map(|text| (*text).to_owned()).collect(),
+            not_proven: not_proven(judged),
             journal: JournalHead { lines, head },
         }
     }
@@ -221,12 +236,21 @@ impl Sealing {
         if sampled { Tier::Sample } else { Tier::Full }
     }
 
-    fn write_documents(&self, result: &RunResult) -> Result<(), EngineError> {
+    fn write_documents(&self, result: &RunResult, judged: &Judged) -> Result<(), EngineError> {
         let data = self.layout.data();
+        for (name, check) in &judged.checks {
+            let path = self.layout.check(name);
+            make_parent(&path)?;
+            write_json(&path, check)?;
+        }
+        if let Some((_, coverage)) = &judged.coverage {
+            write_replacing(&self.layout.coverage(), evidence::coverage_csv(coverage).as_bytes())?;
+        }
         write_json(&self.layout.result(), result)?;
         write_json(&data.join("result.schema.json"), &result_schema())?;
         write_replacing(&data.join("table_digest.py"), TABLE_DIGEST_PY.as_bytes())?;
         let document = evidence::verify_md(result, &self.databases(), ".");
+        write_json(&self.layout.controls(), &account::controls(&self.layout.bundle)?)?;
         Ok(write_replacing(&self.layout.bundle.join("VERIFY.md"), document.as_bytes())?)
     }
 
@@ -246,10 +270,43 @@ impl Sealing {
     }
 }
 
-fn run_findings(thresholds: &[ThresholdResult], exclusions: &[ExclusionResult]) -> Vec<Finding> {
+/// The exclusions as they stand today.
+pub(crate) fn exclusions(playbook: &Playbook, today: Date) -> Vec<ExclusionResult> {
+    let exclusions = playbook.exclusions().iter();
+    exclusions
+        .map(|exclusion| ExclusionResult {
+            pattern: exclusion.selector.to_string(),
+            tags: exclusion.tags.clone(),
+            reason: exclusion.reason.to_string(),
+            owner: exclusion.owner.to_string(),
+            until: exclusion.until.to_string(),
+            expired: exclusion.expired(today),
+        })
+        .collect()
+}
+
+/// What this version doesn't carry or prove, with what the look at the account left out.
+fn not_proven(judged: &Judged) -> Vec<String> {
+    let mut texts: Vec<String> = NOT_PROVEN.iter().map(|text| (*text).to_owned()).collect();
+    texts.push(match &judged.coverage {
+        None => "coverage: only the assets of the playbook were looked at, not the account around them".to_owned(),
+        Some(_) => "coverage: buckets, RDS databases and RDS snapshots were looked for, these two in the playbook's \
+                    regions only; no other service of the account was looked at"
+            .to_owned(),
+    });
+    texts
+}
+
+fn make_parent(path: &Path) -> Result<(), EngineError> {
+    let parent = path.parent().unwrap_or(path);
+    fs::create_dir_all(parent).map_err(|source| EngineError::Directory { path: parent.to_owned(), source })
+}
+
+pub(crate) fn run_findings(thresholds: &[ThresholdResult], exclusions: &[ExclusionResult]) -> Vec<Finding> {
     let missed = thresholds.iter().filter(|threshold| !threshold.met).map(|threshold| {
         let detail = format!("limit {}, measured {}", threshold.limit, threshold.measured);
-        Finding::of_run(FindingKind::ThresholdMissed, &threshold.name, detail)
+        let kind = if threshold.unknown { FindingKind::ThresholdUnknown } else { FindingKind::ThresholdMissed };
+        Finding::of_run(kind, &threshold.name, detail)
     });
     let expired = exclusions.iter().filter(|exclusion| exclusion.expired).map(|exclusion| {
         let detail = format!("ended {}, owner {}", exclusion.until, exclusion.owner);

@@ -1,19 +1,28 @@
 //! What `walkaway plan` shows: every asset with its size and units, measured at the provider. Writes nothing, neither
 //! there nor here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::task::spawn_blocking;
 
 use super::{
+    account::{self, Facts},
     error::{EngineError, Obstacle},
-    preflight, rds,
+    preflight, rds, seal,
     stop::Stop,
     survey_objects::{self, ObjectsSurvey},
     target::address,
 };
 use crate::{
+    account::{
+        coverage::{Carried, CarriedFrom, Coverage, RegionTotals, Status, Totals},
+        inventory::{Inventory, Unreadable},
+        rights::policy,
+    },
+    clock,
+    digest::Sha256Digest,
     event::AssetKind as Kind,
+    finding::{Finding, FindingKind},
     pg::Address,
     playbook::{Asset, AssetKind, DatabaseSpec, Playbook, RdsMethodSpec, RdsSpec, Server, SnapshotChoice},
     source::{aws::Aws, postgres::PostgresSource, rds::Rds},
@@ -24,6 +33,10 @@ use crate::{
 pub struct Survey {
     /// The assets in the playbook's order.
     pub assets: Vec<SurveyedAsset>,
+    /// The account around them; none where the playbook names no provider.
+    pub account: Option<SurveyedAccount>,
+    /// What stands in the way of a run.
+    pub obstacles: Vec<Obstacle>,
     /// The directory below which each run restores.
     pub restored_to: PathBuf,
     /// The directory below which each run leaves its bundle.
@@ -52,11 +65,135 @@ pub struct SurveyedAsset {
     pub objects: Option<ObjectsSurvey>,
 }
 
-/// Measures every asset of a playbook.
+/// The account as a run would judge it now.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct SurveyedAccount {
+    /// What a run of these assets would cover.
+    pub coverage: Totals,
+    /// The same by region.
+    pub regions: Vec<RegionTotals>,
+    /// Things that a run would not test, each with the reason.
+    pub not_tested: Vec<String>,
+    /// What is wrong in the account, on this machine, and with the documents.
+    pub findings: Vec<Finding>,
+    /// Calls that were refused or failed.
+    pub unreadable: Vec<String>,
+    /// Rights that were missing.
+    pub missing_rights: Vec<String>,
+}
+
+/// The least IAM policy for a playbook; asks nobody.
+#[must_use]
+pub fn iam_policy(playbook: &Playbook) -> serde_json::Value {
+    policy(&account::needs(playbook))
+}
+
+/// Measures every asset of a playbook, and looks at the account around them.
 ///
 /// # Errors
 /// Every asset that could not be measured, as obstacles.
-pub async fn survey(playbook: &Playbook) -> Result<Survey, EngineError> {
+pub async fn survey(playbook: Playbook, folder: &Path) -> Result<Survey, EngineError> {
+    let (playbook, before) = account::prepare(playbook, folder).await?;
+    let mut survey = survey_assets(&playbook).await?;
+    survey.account =
+        survey_account(&playbook, before.inventory, before.identity, before.selected, &survey.assets).await?;
+    survey.obstacles = before.obstacles;
+    Ok(survey)
+}
+
+/// Judges as the end of a run would, as if every asset had been compared.
+async fn survey_account(
+    playbook: &Playbook,
+    inventory: Option<Inventory>,
+    identity: Option<account::IdentityCheck>,
+    selected: Vec<account::Selected>,
+    assets: &[SurveyedAsset],
+) -> Result<Option<SurveyedAccount>, EngineError> {
+    if playbook.provider().is_none() {
+        return Ok(None);
+    }
+    let inventory = match inventory {
+        Some(inventory) => inventory,
+        None => account::look(playbook, false).await,
+    };
+    let (spec, today) = (playbook.account().clone(), clock::today());
+    let local = spawn_blocking(move || {
+        let machine = spec.non_cloud.is_some().then(|| account::machine_here(spec.ask_metadata_service));
+        (machine, account::attested(&spec, today))
+    });
+    let (machine, documents) = local.await.map_err(|error| EngineError::Internal(error.to_string()))?;
+    let carried = assets.iter().map(|asset| Carried {
+        id: asset.id.clone(),
+        from: from(playbook, asset),
+        bytes: asset.bytes,
+        compared: true,
+    });
+    let carried: Vec<_> = carried.collect();
+    let facts = Facts {
+        inventory: Some((inventory, Sha256Digest::of(""))),
+        after: None,
+        identity,
+        selected,
+        machine,
+        documents: Some(documents),
+    };
+    let outcome = account::Outcome {
+        carried: &carried,
+        exclusions: &seal::exclusions(playbook, today),
+        today,
+        worked_ms: 0,
+        host: "this machine",
+    };
+    let judged = account::judge(playbook, &facts, outcome)?;
+    let Some((_, coverage)) = judged.coverage else { return Ok(None) };
+    let thresholds = account::thresholds(playbook, Some(&coverage));
+    let mut findings = seal::run_findings(&thresholds, outcome.exclusions);
+    // There was no second look yet.
+    let judged = judged.findings.into_iter().filter(|finding| finding.kind != FindingKind::SourceNotCompared);
+    findings.extend(judged);
+    findings.sort();
+    findings.dedup();
+    let unreadable = facts.inventory.iter().flat_map(|(inventory, _)| &inventory.unreadable);
+    let mut missing_rights: Vec<_> =
+        unreadable.clone().filter(|missing| missing.denied).filter_map(|missing| missing.right.clone()).collect();
+    missing_rights.sort();
+    missing_rights.dedup();
+    Ok(Some(SurveyedAccount {
+        not_tested: not_tested(&coverage),
+        unreadable: unreadable.map(told).collect(),
+        coverage: coverage.totals,
+        regions: coverage.regions,
+        findings,
+        missing_rights,
+    }))
+}
+
+fn from(playbook: &Playbook, surveyed: &SurveyedAsset) -> CarriedFrom {
+    let asset = playbook.assets().iter().find(|asset| asset.id.as_str() == surveyed.id);
+    match asset.map(|asset| &asset.kind) {
+        Some(AssetKind::Database(DatabaseSpec { server: Server::Rds(rds), .. })) => {
+            CarriedFrom::Instance { name: rds.place.id().to_string() }
+        }
+        Some(AssetKind::Objects(bucket)) => CarriedFrom::Bucket {
+            name: bucket.bucket.to_string(),
+            whole: bucket.prefix.is_none() && bucket.sample.is_none(),
+        },
+        _ => CarriedFrom::of_source(surveyed.kind == Kind::S3, &surveyed.source),
+    }
+}
+
+fn not_tested(coverage: &Coverage) -> Vec<String> {
+    let open = coverage.rows.iter().filter(|row| row.status != Status::Tested);
+    open.map(|row| format!("{} {} {}: {}", row.status.word(), row.kind, row.name, row.why)).collect()
+}
+
+fn told(missing: &Unreadable) -> String {
+    let place = missing.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
+    let subject = missing.subject.as_ref().map(|subject| format!(" of {subject}")).unwrap_or_default();
+    format!("{}{place}{subject}: {}", missing.call, missing.reason)
+}
+
+async fn survey_assets(playbook: &Playbook) -> Result<Survey, EngineError> {
     let aws = match playbook.provider() {
         Some(spec) => Some(preflight::aws(spec).await),
         None => None,
@@ -75,7 +212,7 @@ pub async fn survey(playbook: &Playbook) -> Result<Survey, EngineError> {
     }
     let (restored_to, evidence) = (playbook.target().path.clone(), playbook.evidence_path().to_owned());
     if obstacles.is_empty() {
-        Ok(Survey { assets, restored_to, evidence })
+        Ok(Survey { assets, account: None, obstacles, restored_to, evidence })
     } else {
         Err(EngineError::NotReady(obstacles))
     }

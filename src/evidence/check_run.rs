@@ -5,6 +5,7 @@ use super::{
     bag::BAG_INFO,
     bag_check::Bag,
     check::{JOURNAL, PLAYBOOK, RESULT, inconsistent},
+    check_account::check_account,
     replay::Replay,
     result::{RunResult, Tier},
 };
@@ -20,6 +21,7 @@ pub(crate) fn check_run(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> V
     findings.extend(check_tier(result));
     findings.extend(check_thresholds(result));
     findings.extend(check_identity(bag, result));
+    findings.extend(check_account(bag, result, replay));
     findings.extend(check_start(result, replay));
     findings.extend(check_end(result, replay));
     findings.extend(check_found(result, replay));
@@ -28,9 +30,12 @@ pub(crate) fn check_run(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> V
 
 fn check_verdict(result: &RunResult) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let verdict = Verdict::from_findings(result.all_findings());
+    let verdict = Verdict::with_waivers(result.all_findings(), &result.waivers);
     if verdict != result.verdict {
-        findings.push(inconsistent(RESULT, format!("verdict is {}, its findings leave {verdict}", result.verdict)));
+        findings.push(inconsistent(
+            RESULT,
+            format!("verdict is {}, its findings and waivers leave {verdict}", result.verdict),
+        ));
     }
     if result.verdict == Verdict::Pass && result.assets.is_empty() {
         findings.push(inconsistent(RESULT, "verdict is PASS, and there is no asset"));
@@ -54,7 +59,8 @@ fn check_tier(result: &RunResult) -> Option<Finding> {
 fn check_thresholds(result: &RunResult) -> Vec<Finding> {
     let has = |kind: FindingKind| result.all_findings().any(|finding| finding.kind == kind);
     let mut findings = Vec::new();
-    if result.thresholds.iter().any(|threshold| !threshold.met) != has(FindingKind::ThresholdMissed) {
+    let missed = |unknown: bool| result.thresholds.iter().any(|limit| !limit.met && limit.unknown == unknown);
+    if missed(false) != has(FindingKind::ThresholdMissed) || missed(true) != has(FindingKind::ThresholdUnknown) {
         findings.push(inconsistent(RESULT, "thresholds and findings disagree on whether one was missed"));
     }
     if result.exclusions.iter().any(|exclusion| exclusion.expired) != has(FindingKind::ExclusionExpired) {

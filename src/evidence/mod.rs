@@ -8,10 +8,11 @@
 //! |---|---|
 //! | `journal`, `chain` | the append-only record of a run, and the pass that reads it |
 //! | `result` | `result.json` and its schema |
-//! | `objects`, `changes`, `merge`, `tables`, `csv` | the evidence of a bucket and of a database |
+//! | `objects`, `changes`, `merge`, `tables` | the evidence of a bucket and of a database |
 //! | `verify_md`, `table_digest.py` | how to check a bundle without walkaway |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
-//! | `check`, `check_run`, `check_asset`, `replay` | whether result, journal and files tell the same story |
+//! | `coverage` | what the run did with each thing of the account |
+//! | `check`, `check_run`, `check_asset`, `check_account`, `replay` | whether result, journal and files tell the same story |
 //! | `files` | writing synced, reading without following links, the errors |
 
 pub mod bag;
@@ -19,9 +20,10 @@ pub mod bag_check;
 mod chain;
 pub mod changes;
 pub mod check;
+mod check_account;
 mod check_asset;
 mod check_run;
-mod csv;
+mod coverage;
 pub mod files;
 pub mod journal;
 pub mod merge;
@@ -34,6 +36,7 @@ pub mod verify_md;
 
 pub use bag::{BagInfo, is_sealed, seal};
 pub use check::{BundleCheck, check_bundle};
+pub use coverage::coverage_csv;
 pub use files::{EvidenceError, write_new, write_replacing};
 pub use journal::{Entry, Journal, JournalError};
 pub use merge::merge;

@@ -24,6 +24,8 @@ pub(crate) struct Replay<'a> {
     pub found: BTreeSet<&'a Finding>,
     /// Findings about the run as a whole since it was last started or resumed.
     pub found_of_run: BTreeSet<&'a Finding>,
+    /// Digests of the looks at the account.
+    pub looks: BTreeSet<Sha256Digest>,
     /// What it says about each asset.
     pub assets: BTreeMap<&'a str, AssetReplay<'a>>,
 }
@@ -70,6 +72,9 @@ impl<'a> Replay<'a> {
                 self.binaries.insert(*binary_sha256);
                 self.resumed += 1;
                 self.found_of_run.clear();
+            }
+            Event::AccountRead { sha256, .. } => {
+                self.looks.insert(*sha256);
             }
             Event::Found { finding } => self.take_finding(finding),
             _ => self.take_asset_event(event),

@@ -1,5 +1,7 @@
 //! `result.json`: the machine-readable result of one run, with a JSON Schema made from the same types.
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +12,10 @@ use crate::{
     event::AssetKind,
     finding::{Finding, Verdict},
 };
+
+mod account;
+
+pub use account::{CoverageResult, SessionResult, TargetResult, WaiverResult, carried, excluding};
 
 /// The format that this version writes; a reader refuses others.
 pub const RESULT_VERSION: u32 = 1;
@@ -39,6 +45,18 @@ pub struct RunResult {
     /// Who asked the provider, where it could be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<Caller>,
+    /// What kind of session asked, where preconditions had it looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionResult>,
+    /// The change record that the run belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+    /// What the target looks like, where the playbook asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetResult>,
+    /// How much of the account was covered; none where there is no account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<CoverageResult>,
     /// The directory that holds the restored data, absolute.
     pub restored_to: String,
     /// The judgement of the run.
@@ -50,6 +68,9 @@ pub struct RunResult {
     pub assets: Vec<AssetResult>,
     /// What the playbook leaves out, and why.
     pub exclusions: Vec<ExclusionResult>,
+    /// Findings that somebody answers for.
+    #[serde(default)]
+    pub waivers: Vec<WaiverResult>,
     /// Findings about the run as a whole; those of an asset stand with it.
     pub findings: Vec<Finding>,
     /// Each threshold with what was measured.
@@ -381,6 +402,9 @@ pub struct ExcludedTable {
 pub struct ExclusionResult {
     /// The pattern.
     pub pattern: String,
+    /// Tags that the thing must have besides.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// Why.
     pub reason: String,
     /// Who answers for it.
@@ -403,6 +427,9 @@ pub struct ThresholdResult {
     pub measured: String,
     /// Whether the limit held.
     pub met: bool,
+    /// Whether it could not be measured; then it is not met either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
 }
 
 /// The journal's end.

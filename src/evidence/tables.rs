@@ -6,11 +6,11 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    csv,
     files::{EvidenceError, IoContext as _, sha256sum_line, write_replacing},
     objects::json_string,
 };
 use crate::{
+    csv,
     digest::{RowKey, RowTotals, Sha256Digest},
     transfer::receipt::TableReceipt,
 };

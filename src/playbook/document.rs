@@ -11,6 +11,13 @@ use serde::{Deserialize as DeriveDeserialize, Serialize};
 
 use super::checked::Checked;
 
+mod account;
+
+pub(super) use account::{
+    AttestEntry, ContractEntry, Exclusion, InventoryEntry, Tags, Thresholds, WaiverEntry, Waivers,
+};
+pub use account::{DocumentKind, NonCloud, Postcondition, Posture, Precondition, ReviewNote, Sizes};
+
 type List<T> = Checked<Vec<Checked<T>>>;
 
 /// A dry-run exit from a cloud provider: what is carried out, where it goes, and what must hold.
@@ -27,9 +34,19 @@ pub(super) struct Document {
     /// A title for people, shown in reports.
     #[serde(default)]
     pub title: Checked<String>,
+    /// The change record that the run belongs to.
+    #[serde(default)]
+    #[schemars(extend("minLength" = 1))]
+    pub change: Checked<String>,
+    /// The terms of the contract that the exit is held against.
+    #[serde(default)]
+    pub contract: Checked<ContractEntry>,
     /// Where the data comes from. Required when an asset is a bucket.
     #[serde(default)]
     pub provider: Checked<Provider>,
+    /// How the account's inventory is taken.
+    #[serde(default)]
+    pub inventory: Checked<InventoryEntry>,
     /// Where the data goes.
     pub target: Checked<Target>,
     /// Settings for all assets.
@@ -41,6 +58,24 @@ pub(super) struct Document {
     /// What is left out on purpose, for how long, and who says so.
     #[serde(default)]
     pub exclude: List<Exclusion>,
+    /// What must hold before anything moves.
+    #[serde(default)]
+    #[schemars(extend("uniqueItems" = true))]
+    pub preconditions: List<Precondition>,
+    /// What is looked at in the account.
+    #[serde(default)]
+    #[schemars(extend("uniqueItems" = true))]
+    pub posture: List<Posture>,
+    /// Documents that the evidence refers to.
+    #[serde(default)]
+    pub attest: List<AttestEntry>,
+    /// Findings that somebody answers for, until a day.
+    #[serde(default)]
+    pub waivers: Waivers,
+    /// What must hold after the run.
+    #[serde(default)]
+    #[schemars(extend("uniqueItems" = true))]
+    pub postconditions: List<Postcondition>,
     /// Bounds that the run must keep to pass.
     #[serde(default)]
     pub thresholds: Checked<Thresholds>,
@@ -72,6 +107,9 @@ pub(super) struct Aws {
     #[serde(default)]
     #[schemars(extend("minItems" = 1))]
     pub regions: List<String>,
+    /// Regions in which nothing may be, and in which databases and snapshots are looked for as well.
+    #[serde(default)]
+    pub also_look_in: List<String>,
     /// Addresses of S3-compatible servers or VPC endpoints.
     #[serde(default)]
     pub endpoints: Checked<Endpoints>,
@@ -93,6 +131,18 @@ pub(super) struct Endpoints {
     #[serde(default)]
     #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
     pub sts: Checked<String>,
+    /// Address for IAM, which knows users and keys.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
+    pub iam: Checked<String>,
+    /// Address for CloudWatch, which knows the sizes of buckets.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
+    pub cloudwatch: Checked<String>,
+    /// Address for S3 Control, which knows the account's own block of public access.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
+    pub s3control: Checked<String>,
 }
 
 /// The local, non-cloud side.
@@ -105,6 +155,12 @@ pub(super) struct Target {
     /// The PostgreSQL that databases are restored into. Required when an asset is a database.
     #[serde(default)]
     pub postgres: Checked<TargetPostgres>,
+    /// Whether this machine may be one in a cloud; without it, nobody looks.
+    #[serde(default)]
+    pub non_cloud: Checked<NonCloud>,
+    /// Also ask the metadata service that cloud machines have on their link-local address.
+    #[serde(default)]
+    pub ask_metadata_service: Checked<bool>,
     /// The S3 server that buckets are restored into. Required when the layout of one is `s3`.
     #[serde(default)]
     pub s3: Checked<TargetS3>,
@@ -219,17 +275,26 @@ pub enum DatabaseCheck {
     Sequences,
 }
 
-/// One bucket or one database: exactly one of `s3`, `postgres` and `rds`.
+/// One bucket, one database, or the buckets of a pattern: exactly one of `s3` with a bucket, `postgres`, `rds`, `match`.
 #[derive(Debug, DeriveDeserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{"required": ["s3"]}, {"required": ["postgres"]}, {"required": ["rds"]}]))]
+#[schemars(extend("anyOf" = [
+    {"required": ["s3"]}, {"required": ["postgres"]}, {"required": ["rds"]}, {"required": ["match"]}
+]))]
 pub(super) struct Asset {
     /// Names the asset within the playbook.
     #[schemars(extend("pattern" = "^[a-z0-9][a-z0-9_-]{0,62}$"))]
     pub id: Checked<String>,
-    /// The asset is a bucket, or the part of one below a prefix.
+    /// The asset is a bucket, or the part of one below a prefix. With `match`, how each bucket is carried.
     #[serde(default)]
     pub s3: Checked<S3>,
+    /// Every bucket of the account whose name fits becomes an asset, such as s3:acme-*.
+    #[serde(default, rename = "match")]
+    #[schemars(extend("pattern" = "^s3:.+$"))]
+    pub selector: Checked<String>,
+    /// Tags that each bucket must have besides; goes with `match`.
+    #[serde(default)]
+    pub tags: Tags,
     /// The asset is a PostgreSQL database.
     #[serde(default)]
     pub postgres: Checked<Postgres>,
@@ -258,7 +323,8 @@ pub(super) struct Asset {
 #[derive(Debug, DeriveDeserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct S3 {
-    /// The bucket's name.
+    /// The bucket's name. Required, but with `match`.
+    #[serde(default)]
     #[schemars(extend("pattern" = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"))]
     pub bucket: Checked<String>,
     /// Only keys that begin with this.
@@ -473,35 +539,6 @@ pub(super) struct ExcludedTable {
     /// Why the exit can do without it.
     #[schemars(extend("minLength" = 1))]
     pub reason: Checked<String>,
-}
-
-/// Something in the account that is left out, why, who says so, and until when.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Exclusion {
-    /// What is left out, as kind:glob, such as s3:acme-logs-*.
-    #[serde(rename = "match")]
-    #[schemars(extend("pattern" = "^(s3|postgres|rds):.+$"))]
-    pub selector: Checked<String>,
-    /// Why the exit can do without it.
-    #[schemars(extend("minLength" = 1))]
-    pub reason: Checked<String>,
-    /// Who answers for it.
-    #[schemars(extend("minLength" = 1))]
-    pub owner: Checked<String>,
-    /// The last day on which it holds.
-    #[schemars(extend("format" = "date"))]
-    pub until: Checked<Written>,
-}
-
-/// Bounds that the run must keep.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Thresholds {
-    /// How long the run may take, such as `<= 4h`.
-    #[serde(default)]
-    #[schemars(extend("pattern" = "^<=?\\s*[0-9]+\\s*[smhdw]$"))]
-    pub run_time: Checked<Written>,
 }
 
 /// Where the evidence goes.

@@ -39,18 +39,23 @@ mod tree;
 mod validate;
 mod yaml;
 
-pub use document::{DatabaseCheck, Layout, SnapshotChoice, Versions};
+pub use document::{
+    DatabaseCheck, DocumentKind, Layout, NonCloud, Postcondition, Posture, Precondition, ReviewNote, Sizes,
+    SnapshotChoice, Versions,
+};
 pub use expect::Expectation;
 pub use model::{
-    Asset, AssetKind, AwsSpec, BucketSpec, DatabaseSpec, Endpoints, ExcludedTable, Exclusion, Playbook, PostgresTarget,
-    RolesSpec, S3TargetSpec, SampleSpec, Server, SqlCheckSpec, TargetSpec, Thresholds,
+    AccountSpec, Asset, AssetKind, Attest, AwsSpec, BucketSpec, Contract, DatabaseSpec, DocumentPlace, Endpoints,
+    ExcludedTable, Exclusion, Playbook, PostgresTarget, RolesSpec, S3TargetSpec, SampleSpec, Selection, Server,
+    SqlCheckSpec, TargetSpec, Thresholds, Waiver,
 };
 pub use names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, RdsId, Region, TableName};
 pub use problem::{Invalid, Problem, Wrong};
-pub use quantity::{Ceiling, Money, Period, Share};
+pub use quantity::{Age, Ceiling, Floor, Money, Period, Share};
 pub use rds::{RdsLogin, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec, ViaSpec};
 pub use reference::{Environment, ProcessEnvironment, Reference, Secret, Unresolved};
 pub use schema::schema;
+pub use screen::secret_in;
 pub use selector::{Selector, SelectorKind};
 
 use checked::Checked;

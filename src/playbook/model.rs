@@ -14,10 +14,14 @@ use serde::{Serialize, Serializer};
 use super::document::{DatabaseCheck, Layout, Versions};
 use super::expect::Expectation;
 use super::names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, Region, TableName};
-use super::quantity::{Ceiling, Share};
+use super::quantity::{Ceiling, Floor, Share};
 use super::rds::RdsSpec;
 use super::reference::Reference;
 use super::selector::Selector;
+
+mod account;
+
+pub use account::{AccountSpec, Attest, BucketLike, Contract, DocumentPlace, Selection, Waiver};
 
 /// A valid playbook.
 #[derive(Debug, Clone, Serialize)]
@@ -30,12 +34,53 @@ pub struct Playbook {
     pub(super) provider: Option<Provider>,
     pub(super) target: TargetSpec,
     pub(super) assets: Vec<Asset>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) selections: Vec<Selection>,
     pub(super) exclude: Vec<Exclusion>,
     pub(super) thresholds: Thresholds,
     pub(super) evidence: EvidenceSpec,
+    pub(super) account: AccountSpec,
 }
 
 impl Playbook {
+    /// What it says about the account, documents and waivers.
+    #[must_use]
+    pub fn account(&self) -> &AccountSpec {
+        &self.account
+    }
+
+    /// Assets that are chosen when the run begins.
+    #[must_use]
+    pub fn selections(&self) -> &[Selection] {
+        &self.selections
+    }
+
+    /// The playbook with its selections made: the chosen buckets follow the assets that have names. A bucket that is an
+    /// asset already is not carried twice.
+    #[must_use]
+    pub fn with_selected(mut self, chosen: &[(AssetId, Vec<BucketName>)]) -> Self {
+        for (id, buckets) in chosen {
+            let Some(selection) = self.selections.iter().find(|selection| selection.id == *id) else { continue };
+            let like = selection.like.0.clone();
+            for bucket in buckets {
+                if self.names_whole(bucket) {
+                    continue;
+                }
+                let id = selected_id(id, bucket, &self.assets);
+                let kind = AssetKind::Objects(BucketSpec { bucket: bucket.clone(), ..like.clone() });
+                self.assets.extend(id.map(|id| Asset { id, kind }));
+            }
+        }
+        self
+    }
+
+    fn names_whole(&self, bucket: &BucketName) -> bool {
+        self.assets.iter().any(|asset| match &asset.kind {
+            AssetKind::Objects(spec) => spec.bucket == *bucket && spec.prefix.is_none(),
+            AssetKind::Database(_) => false,
+        })
+    }
+
     /// Names the playbook across its runs.
     #[must_use]
     pub fn id(&self) -> &PlaybookId {
@@ -60,7 +105,7 @@ impl Playbook {
         &self.target
     }
 
-    /// The assets in the order of the file: at least one, each with an id of its own.
+    /// The assets in the order of the file, each with an id of its own: at least one, but where buckets are selected.
     #[must_use]
     pub fn assets(&self) -> &[Asset] {
         &self.assets
@@ -103,6 +148,9 @@ pub struct AwsSpec {
     /// The regions in scope, the client's first; empty leaves the choice to the SDK.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<Region>,
+    /// Regions in which nothing may be, and in which databases and snapshots are looked for as well.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_look_in: Vec<Region>,
     /// Addresses that replace the provider's own.
     pub endpoints: Endpoints,
 }
@@ -119,6 +167,15 @@ pub struct Endpoints {
     /// Address for STS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sts: Option<Endpoint>,
+    /// Address for IAM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iam: Option<Endpoint>,
+    /// Address for CloudWatch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloudwatch: Option<Endpoint>,
+    /// Address for S3 Control.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub s3control: Option<Endpoint>,
 }
 
 /// The local side.
@@ -316,6 +373,9 @@ pub struct Exclusion {
     /// What is left out.
     #[serde(rename = "match")]
     pub selector: Selector,
+    /// Tags that the thing must have besides.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// Why the exit can do without it.
     pub reason: Line,
     /// Who answers for it.
@@ -338,7 +398,28 @@ pub struct Thresholds {
     /// How long the run may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_time: Option<Ceiling>,
+    /// How many of the account's things are tested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage_assets: Option<Floor>,
+    /// How many of their bytes are tested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage_bytes: Option<Floor>,
 }
+
+/// An id for a bucket that was selected: the selection's and the bucket's, cut where that is too long, and numbered
+/// where it is taken.
+fn selected_id(selection: &AssetId, bucket: &BucketName, taken: &[Asset]) -> Option<AssetId> {
+    let whole = format!("{selection}-{}", bucket.as_str().replace('.', "_"));
+    let numbered = |number: usize| {
+        let ending = if number == 1 { String::new() } else { format!("-{number}") };
+        let room = ID_CHARS_MAX - ending.len();
+        format!("{}{ending}", whole.get(..room).unwrap_or(&whole))
+    };
+    let free = |id: &AssetId| !taken.iter().any(|asset| asset.id == *id);
+    (1..=taken.len() + 1).filter_map(|number| numbered(number).parse().ok()).find(free)
+}
+
+const ID_CHARS_MAX: usize = 63;
 
 /// Where the evidence goes, in the shape in which the file has it.
 #[derive(Debug, Clone, Serialize)]

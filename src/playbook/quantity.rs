@@ -1,4 +1,5 @@
-//! Quantities with units: a [`Period`] such as `4h`, a [`Ceiling`] such as `<= 4h`, [`Money`] such as `0.35 USD`.
+//! Quantities with units: a [`Period`] such as `4h`, a [`Ceiling`] such as `<= 4h`, [`Money`] such as `0.35 USD`, a
+//! [`Share`] such as `2%`, a [`Floor`] such as `>= 60%`, an [`Age`] such as `12mo`.
 //!
 //! Leaves out calendar arithmetic: a day is 24 hours, a week is 7 days. There are no compound forms (`1h30m` is `90m`),
 //! so that one quantity has one spelling per unit.
@@ -7,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
 use super::problem::{Wrong, shown};
@@ -255,9 +257,143 @@ impl Serialize for Share {
     }
 }
 
+/// A lower bound on a share: `>= 60%` or `> 60%`, to a hundredth of a percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Floor {
+    inclusive: bool,
+    /// Hundredths of a percent, at most 10,000.
+    hundredths: u32,
+}
+
+impl Floor {
+    /// Whether `part` of `whole` reaches the bound; nothing of nothing is all of it.
+    #[must_use]
+    pub fn allows(&self, part: u64, whole: u64) -> bool {
+        if whole == 0 {
+            return true;
+        }
+        let (share, bound) = (u128::from(part) * 10_000, u128::from(whole) * u128::from(self.hundredths));
+        share > bound || (self.inclusive && share == bound)
+    }
+}
+
+impl FromStr for Floor {
+    type Err = Wrong;
+
+    /// Reads `>=` or `>` and a percentage.
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let wrong = || {
+            Wrong::new(format!("`{}` is not a lower bound on a share", shown(text)))
+                .hint("write `>=` or `>` and a percentage up to 100, such as `>= 60%`")
+        };
+        let trimmed = text.trim();
+        let (inclusive, rest) = match (trimmed.strip_prefix(">="), trimmed.strip_prefix('>')) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(wrong()),
+        };
+        let number = rest.trim().strip_suffix('%').ok_or_else(wrong)?.trim_end();
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits(whole) || !digits(fraction) || fraction.len() > 2 || whole.len() > 3 {
+            return Err(wrong());
+        }
+        let hundredths = whole.parse::<u32>().unwrap_or(u32::MAX).saturating_mul(100)
+            + format!("{fraction:0<2}").parse::<u32>().unwrap_or_default();
+        if hundredths > 10_000 { Err(wrong()) } else { Ok(Self { inclusive, hundredths }) }
+    }
+}
+
+impl fmt::Display for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.inclusive { ">=" } else { ">" };
+        match (self.hundredths / 100, self.hundredths % 100) {
+            (whole, 0) => write!(f, "{sign} {whole}%"),
+            (whole, part) => write!(f, "{sign} {whole}.{part:02}%"),
+        }
+    }
+}
+
+impl Serialize for Floor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// How old a document may be, in days and calendar months: `90d`, `2w`, `12mo`, `1y`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age {
+    months: i32,
+    days: i32,
+}
+
+impl Age {
+    /// The oldest date that is young enough.
+    #[must_use]
+    pub fn earliest(&self, today: Date) -> Date {
+        let span = jiff::Span::new().try_months(self.months).and_then(|span| span.try_days(self.days));
+        span.and_then(|span| today.checked_sub(span)).unwrap_or(Date::MIN)
+    }
+}
+
+impl FromStr for Age {
+    type Err = Wrong;
+
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let number = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let wrong = || {
+            Wrong::new(format!("`{}` is not an age", shown(text)))
+                .hint("write a whole number and one unit, such as 90d, 2w, 12mo or 1y")
+        };
+        let count = number.parse::<i32>().ok().filter(|count| (1..=9_999).contains(count)).ok_or_else(wrong)?;
+        match text[number.len()..].trim() {
+            "d" => Ok(Age { months: 0, days: count }),
+            "w" => Ok(Age { months: 0, days: count * 7 }),
+            "mo" => Ok(Age { months: count, days: 0 }),
+            "y" => Ok(Age { months: count * 12, days: 0 }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.months > 0 { write!(f, "{}mo", self.months) } else { write!(f, "{}d", self.days) }
+    }
+}
+
+impl Serialize for Age {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn floors_differ_at_the_bound() {
+        let at: Floor = ">= 60%".parse().unwrap();
+        let above: Floor = ">60.00 %".parse().unwrap();
+        assert!(at.allows(60, 100) && !above.allows(60, 100) && above.allows(61, 100));
+        assert!(!at.allows(599_999, 1_000_000) && at.allows(0, 0));
+        assert_eq!(">= 99.5%".parse::<Floor>().unwrap().to_string(), ">= 99.50%");
+        for text in ["60%", ">= 60", ">= 101%", "<= 60%", ">= 1.234%", ">= %", ">= 6x%"] {
+            assert!(text.parse::<Floor>().unwrap_err().hint.is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ages_go_by_the_calendar() {
+        let today = jiff::civil::date(2026, 3, 31);
+        assert_eq!("1mo".parse::<Age>().unwrap().earliest(today), jiff::civil::date(2026, 2, 28));
+        assert_eq!("1y".parse::<Age>().unwrap().earliest(today), jiff::civil::date(2025, 3, 31));
+        assert_eq!("2w".parse::<Age>().unwrap().earliest(today), jiff::civil::date(2026, 3, 17));
+        for text in ["12", "mo", "0d", "12m", "1.5y"] {
+            assert!(text.parse::<Age>().unwrap_err().hint.is_some(), "{text}");
+        }
+    }
 
     #[test]
     fn money_buys_time() {

@@ -19,7 +19,8 @@ pub(super) fn screen(root: &mut Node, text: &str, problems: &Problems) {
 }
 
 /// Names the kind of secret that `text` contains, if any.
-pub(super) fn secret_in(text: &str) -> Option<&'static str> {
+#[must_use]
+pub fn secret_in(text: &str) -> Option<&'static str> {
     if has_access_key_id(text) {
         return Some("an AWS access key id");
     }

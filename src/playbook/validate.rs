@@ -11,12 +11,13 @@ use std::str::FromStr;
 use jiff::civil::Date;
 
 use super::checked::Checked;
-use super::document::{Asset, Document, Exclusion as ExclusionEntry, Layout, S3, Written};
+use super::document::{Asset, Document, Exclusion as ExclusionEntry, Layout, Precondition, S3, Written};
 use super::model::{EvidenceSpec, Exclusion, Playbook, Thresholds};
 use super::path::path_in;
 use super::problem::{Located, Place, Problem, Problems, Wrong, shown};
 use super::reference::{Environment, Reference};
 
+mod account;
 mod assets;
 mod databases;
 mod places;
@@ -45,7 +46,8 @@ impl Validator<'_> {
         let title = self.optional_text(&file.title);
         let provider = self.provider(&file.provider);
         let target = self.target(&file.target, place);
-        let assets = self.assets(file, place);
+        let (assets, selections) = self.assets(file, place);
+        let account = self.account(file);
         let exclude = self.exclusions(file);
         let thresholds = self.thresholds(file);
         let evidence = self.evidence(file);
@@ -57,6 +59,8 @@ impl Validator<'_> {
             provider,
             target: target?,
             assets,
+            selections,
+            account,
             exclude,
             thresholds,
             evidence: evidence?,
@@ -81,12 +85,14 @@ impl Validator<'_> {
         };
         if file.provider.is_missing() {
             let hint = "say where it is, as in provider: {aws: {profile: exit-drill}}";
-            let bucket = path_of(|asset| !asset.s3.is_missing()).map(|path| format!("`{path}` is a bucket"));
+            let bucket = path_of(|asset| !asset.s3.is_missing() || !asset.selector.is_missing())
+                .map(|path| format!("`{path}` is a bucket"));
             let on_rds = path_of(|asset| !asset.rds.is_missing()).map(|path| format!("`{path}` is on RDS"));
             if let Some(because) = bucket.or(on_rds) {
                 self.needed("provider", &because, place, hint);
             }
         }
+        self.account_needs(file, place);
         let target = file.target.optional();
         if let Some(target) = target.filter(|target| target.value.s3.is_missing())
             && let Some(bucket) = self.bucket_into_s3(file)
@@ -111,6 +117,24 @@ impl Validator<'_> {
         buckets.find(|bucket| into_s3(&bucket.value)).map(|bucket| bucket.place.path.clone())
     }
 
+    /// What is asked about the account needs an account.
+    fn account_needs(&self, file: &Document, place: &Place) {
+        let about_identity = self.items(&file.preconditions).any(|one| one.value != Precondition::LocalNoSecrets);
+        let first = [
+            Some("preconditions").filter(|_| about_identity),
+            file.posture.optional().filter(|list| !list.value.is_empty()).map(|_| "posture"),
+            file.postconditions.optional().filter(|list| !list.value.is_empty()).map(|_| "postconditions"),
+            file.thresholds
+                .optional()
+                .filter(|t| !t.value.coverage_assets.is_missing() || !t.value.coverage_bytes.is_missing())
+                .map(|_| "thresholds"),
+        ];
+        if let Some(key) = first.into_iter().flatten().next().filter(|_| file.provider.is_missing()) {
+            let hint = "say which account, as in provider: {aws: {profile: exit-drill, regions: [eu-central-1]}}";
+            self.needed("provider", &format!("`{key}` asks about an account"), place, hint);
+        }
+    }
+
     fn needed(&self, key: &str, because: &str, parent: &Place, hint: &str) {
         let message = format!("the key `{key}` is missing; {because}");
         self.problems.add(Problem::at(parent, message).hint(hint));
@@ -123,19 +147,27 @@ impl Validator<'_> {
     fn exclusion(&self, entry: &Located<ExclusionEntry>) -> Option<Exclusion> {
         let Located { value, place } = entry;
         let selector = self.required_text(&value.selector, "match", place);
+        let tags = self.tags(&value.tags);
         let reason = self.required_text(&value.reason, "reason", place);
         let owner = self.required_text(&value.owner, "owner", place);
         let until = value.until.required("until", place, self.problems);
         let until = until.and_then(|written| self.accept(&written.place, date(&written.value.0)));
-        Some(Exclusion { selector: selector?, reason: reason?, owner: owner?, until: until? })
+        Some(Exclusion { selector: selector?, tags, reason: reason?, owner: owner?, until: until? })
     }
 
     fn thresholds(&self, file: &Document) -> Thresholds {
-        let run_time = file.thresholds.optional().and_then(|thresholds| {
-            let Located { value: Written(text), place } = thresholds.value.run_time.optional()?;
-            self.accept(place, text.parse())
-        });
-        Thresholds { run_time }
+        let Some(thresholds) = file.thresholds.optional() else { return Thresholds::default() };
+        let Located { value: thresholds, .. } = thresholds;
+        Thresholds {
+            run_time: self.optional_written(&thresholds.run_time),
+            coverage_assets: self.optional_written(&thresholds.coverage_assets),
+            coverage_bytes: self.optional_written(&thresholds.coverage_bytes),
+        }
+    }
+
+    fn optional_written<T: FromStr<Err = Wrong>>(&self, field: &Checked<Written>) -> Option<T> {
+        let Located { value: Written(text), place } = field.optional()?;
+        self.accept(place, text.parse())
     }
 
     fn evidence(&self, file: &Document) -> Option<EvidenceSpec> {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_smithy_http_client::{
     Connector,
@@ -16,6 +16,9 @@ use aws_smithy_http_client::{
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 use crate::transfer::error::SourceError;
+
+/// Attempts of a call about the account that somebody waits for: throttled calls come in bursts.
+const PATIENT_ATTEMPTS_MAX: u32 = 10;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the first byte of an answer. The SDK watches the bytes that follow by itself.
@@ -37,6 +40,65 @@ pub struct AwsSettings {
     pub rds_endpoint: Option<String>,
     /// Endpoint of the security token service.
     pub sts_endpoint: Option<String>,
+    /// Endpoint of IAM.
+    pub iam_endpoint: Option<String>,
+    /// Endpoint of CloudWatch.
+    pub cloudwatch_endpoint: Option<String>,
+    /// Endpoint of S3 Control, which knows the account's own block of public access.
+    pub s3control_endpoint: Option<String>,
+}
+
+/// A service of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Buckets and objects.
+    S3,
+    /// Databases.
+    Rds,
+    /// Users and roles.
+    Iam,
+    /// Metrics.
+    CloudWatch,
+    /// The account's settings for S3.
+    S3Control,
+}
+
+impl Service {
+    /// The key of the playbook's `endpoints`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Service::S3 => "s3",
+            Service::Rds => "rds",
+            Service::Iam => "iam",
+            Service::CloudWatch => "cloudwatch",
+            Service::S3Control => "s3control",
+        }
+    }
+
+    /// The SDK's variable for an address of this service (AWS SDKs Reference Guide, "Service-specific endpoints").
+    fn variable(self) -> &'static str {
+        match self {
+            Service::S3 => "AWS_ENDPOINT_URL_S3",
+            Service::Rds => "AWS_ENDPOINT_URL_RDS",
+            Service::Iam => "AWS_ENDPOINT_URL_IAM",
+            Service::CloudWatch => "AWS_ENDPOINT_URL_CLOUDWATCH",
+            Service::S3Control => "AWS_ENDPOINT_URL_S3_CONTROL",
+        }
+    }
+
+    /// The provider's own address in a region (AWS General Reference, "Service endpoints").
+    fn address(self, region: &str) -> String {
+        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        match self {
+            Service::S3 => format!("https://s3.{region}.{suffix}"),
+            Service::Rds => format!("https://rds.{region}.{suffix}"),
+            Service::CloudWatch => format!("https://monitoring.{region}.{suffix}"),
+            Service::S3Control => format!("https://{{account}}.s3-control.{region}.{suffix}"),
+            Service::Iam if region.starts_with("cn-") => "https://iam.cn-north-1.amazonaws.com.cn".to_owned(),
+            Service::Iam if region.starts_with("us-gov-") => "https://iam.us-gov.amazonaws.com".to_owned(),
+            Service::Iam => "https://iam.amazonaws.com".to_owned(),
+        }
+    }
 }
 
 /// Who asks.
@@ -46,6 +108,20 @@ pub struct CallerIdentity {
     pub account: String,
     /// The ARN of the user or role session.
     pub arn: String,
+}
+
+/// What credentials tell about themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionKeys {
+    /// They go with a session token, so they end by themselves.
+    pub temporary: bool,
+    /// When they end, if that is known.
+    pub expires: Option<String>,
+}
+
+fn retries(patient: bool) -> RetryConfig {
+    let attempts = if patient { PATIENT_ATTEMPTS_MAX } else { 2 };
+    RetryConfig::standard().with_max_attempts(attempts)
 }
 
 /// Loaded configuration; clients are made from it.
@@ -95,6 +171,31 @@ impl Aws {
         aws_sdk_rds::Client::from_conf(config.build())
     }
 
+    /// A client for the buckets of a region; of the client's own where none is named.
+    pub(super) fn s3_for_account(&self, region: Option<&str>, patient: bool) -> aws_sdk_s3::Client {
+        let mut config = aws_sdk_s3::config::Builder::from(&self.shared).retry_config(retries(patient));
+        if let Some(endpoint) = &self.settings.s3_endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        if self.own_endpoint(Service::S3).is_some() {
+            config = config.force_path_style(true);
+        } else if let Some(region) = region {
+            config = config.region(Region::new(region.to_owned()));
+        }
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
+    /// A client for the databases of a region.
+    pub(super) fn rds_in(&self, region: &str, patient: bool) -> aws_sdk_rds::Client {
+        let mut config = aws_sdk_rds::config::Builder::from(&self.shared)
+            .retry_config(retries(patient))
+            .region(Region::new(region.to_owned()));
+        if let Some(endpoint) = &self.settings.rds_endpoint {
+            config = config.endpoint_url(endpoint);
+        }
+        aws_sdk_rds::Client::from_conf(config.build())
+    }
+
     /// What the SDK found: credentials, region, the clock.
     pub(super) fn shared(&self) -> &SdkConfig {
         &self.shared
@@ -114,6 +215,54 @@ impl Aws {
     /// Where the credentials come from; none when the chain found nothing to ask.
     pub(super) fn credentials(&self) -> Option<SharedCredentialsProvider> {
         self.shared.credentials_provider()
+    }
+
+    /// The client's own region.
+    pub fn region(&self) -> String {
+        self.shared.region().map_or(REGION_OF_NO_MEANING, |region| region.as_ref()).to_owned()
+    }
+
+    /// An address that replaces the provider's own: the playbook's, or one of the SDK's settings.
+    fn own_endpoint(&self, service: Service) -> Option<String> {
+        let settings = &self.settings;
+        let named = match service {
+            Service::S3 => &settings.s3_endpoint,
+            Service::Rds => &settings.rds_endpoint,
+            Service::Iam => &settings.iam_endpoint,
+            Service::CloudWatch => &settings.cloudwatch_endpoint,
+            Service::S3Control => &settings.s3control_endpoint,
+        };
+        let variable = || std::env::var(service.variable()).ok().filter(|address| !address.is_empty());
+        named.clone().or_else(variable).or_else(|| self.shared.endpoint_url().map(str::to_owned))
+    }
+
+    /// Where a service is asked; for S3 Control, `{account}` stands for the account's number.
+    pub(super) fn address(&self, service: Service, region: &str) -> String {
+        let own = self.own_endpoint(service).map(|address| address.trim_end_matches('/').to_owned());
+        own.unwrap_or_else(|| service.address(region))
+    }
+
+    /// Whether a service can be asked. Where S3 is another server than AWS, AWS is not asked about the rest.
+    ///
+    /// # Errors
+    /// The reason, in words.
+    pub fn reaches(&self, service: Service) -> Result<(), String> {
+        if self.own_endpoint(service).is_some() || self.own_endpoint(Service::S3).is_none() {
+            return Ok(());
+        }
+        let word = service.word();
+        Err(format!("S3 is asked at an endpoint of its own, and no endpoint is named for {word}"))
+    }
+
+    /// What the credentials are, as far as they tell themselves.
+    ///
+    /// # Errors
+    /// Why there are none.
+    pub async fn session(&self) -> Result<SessionKeys, String> {
+        let provider = self.credentials().ok_or("there are no credentials")?;
+        let credentials = provider.provide_credentials().await.map_err(|error| error.to_string())?;
+        let expires = credentials.expiry().and_then(|at| jiff::Timestamp::try_from(at).ok());
+        Ok(SessionKeys { temporary: credentials.session_token().is_some(), expires: expires.map(|at| at.to_string()) })
     }
 
     /// The endpoint in words, for messages.

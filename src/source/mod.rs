@@ -1,8 +1,9 @@
-//! Reads from the provider: objects out of S3, tables out of PostgreSQL. Nothing in here can write or delete, but for the
-//! temporary instances of `rds::temporary`, which are walkaway's own.
+//! Reads from the provider: objects out of S3, tables out of PostgreSQL, the account around them. Nothing in here can
+//! write or delete, but for the temporary instances of `rds::temporary`, which are walkaway's own.
 //!
 //! Knows nothing of where the data goes.
 
+pub mod account;
 pub mod aws;
 pub mod postgres;
 pub mod rds;

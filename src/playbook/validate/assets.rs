@@ -7,9 +7,12 @@ use crate::playbook::document::{
     Asset as AssetEntry, DatabaseCheck, DatabaseDefaults, Document, ExcludedTable as ExcludedTableEntry, Layout,
     Postgres, S3, S3Defaults, Sample, Versions,
 };
-use crate::playbook::model::{Asset, AssetKind, BucketSpec, DatabaseSpec, ExcludedTable, SampleSpec, Server};
+use crate::playbook::model::{
+    Asset, AssetKind, BucketLike, BucketSpec, DatabaseSpec, ExcludedTable, SampleSpec, Selection, Server,
+};
 use crate::playbook::names::Line;
 use crate::playbook::problem::{Located, Place, Problem};
+use crate::playbook::selector::{Selector, SelectorKind};
 
 /// How many connections copy a database when the playbook does not say.
 const PARALLEL_DEFAULT: u64 = 2;
@@ -27,8 +30,8 @@ struct Defaults {
 }
 
 impl Validator<'_> {
-    /// The good assets.
-    pub(super) fn assets(&self, file: &Document, place: &Place) -> Vec<Asset> {
+    /// The good assets, and the good patterns that become assets when the run begins.
+    pub(super) fn assets(&self, file: &Document, place: &Place) -> (Vec<Asset>, Vec<Selection>) {
         let defaults = self.defaults(file);
         if let Some(list) = file.assets.required("assets", place, self.problems)
             && list.value.is_empty()
@@ -38,7 +41,52 @@ impl Validator<'_> {
         }
         let ids = self.items(&file.assets).filter_map(|asset| asset.value.id.optional());
         self.unique(ids, "the id");
-        self.items(&file.assets).filter_map(|asset| self.asset(asset, &defaults)).collect()
+        let (selecting, named): (Vec<_>, Vec<_>) =
+            self.items(&file.assets).partition(|asset| !asset.value.selector.is_missing());
+        let named = named.into_iter().filter_map(|asset| self.asset(asset, &defaults)).collect();
+        (named, selecting.into_iter().filter_map(|asset| self.selection(asset, &defaults)).collect())
+    }
+
+    /// Buckets that are found by a pattern, all carried in the same way.
+    fn selection(&self, entry: &Located<AssetEntry>, defaults: &Defaults) -> Option<Selection> {
+        let Located { value: asset, place } = entry;
+        let id = self.required_text(&asset.id, "id", place);
+        let selector = self.optional_text::<Selector>(&asset.selector);
+        let tags = self.tags(&asset.tags);
+        let others = [
+            ("postgres", asset.postgres.is_missing()),
+            ("rds", asset.rds.is_missing()),
+            ("exclude_tables", asset.exclude_tables.is_missing()),
+            ("checks", asset.checks.is_missing()),
+        ];
+        for (name, other) in others {
+            if !other {
+                let problem = Problem::at(place, format!("`{name}` does not go with `match`"));
+                self.problems.add(problem.hint("`match` chooses buckets; give a database an entry of its own"));
+            }
+        }
+        let s3 = asset.s3.optional();
+        if let Some(bucket) = s3.and_then(|s3| s3.value.bucket.optional()) {
+            let problem = Problem::at(&bucket.place, "`bucket` does not go with `match`, which chooses the buckets");
+            self.problems.add(problem.hint("remove one of the two"));
+        }
+        if let (Some(selector), Some(text)) = (&selector, asset.selector.optional())
+            && selector.kind() != SelectorKind::S3
+        {
+            let problem = Problem::at(&text.place, "chooses databases, which need a connection string each");
+            self.problems.add(problem.hint("write s3:NAME; give each database an entry of its own"));
+        }
+        // The name is replaced by that of each bucket.
+        let bucket = "selected-below".parse().ok()?;
+        let like = BucketSpec {
+            bucket,
+            prefix: s3.and_then(|s3| s3.value.prefix.optional()).and_then(|prefix| self.prefix(prefix)),
+            layout: s3.and_then(|s3| s3.value.layout.optional()).map_or(defaults.layout, |layout| layout.value),
+            versions: s3.and_then(|s3| s3.value.versions.optional()).map_or(defaults.versions, |v| v.value),
+            acls: s3.and_then(|s3| s3.value.acls.optional()).is_some_and(|acls| acls.value),
+            sample: asset.sample.optional().and_then(|sample| self.sample(sample)),
+        };
+        Some(Selection { id: id?, selector: selector?, tags, like: BucketLike(like) })
     }
 
     fn asset(&self, entry: &Located<AssetEntry>, defaults: &Defaults) -> Option<Asset> {
@@ -50,6 +98,10 @@ impl Validator<'_> {
     /// Looks at everything the asset has, also when it has too much.
     fn asset_kind(&self, entry: &Located<AssetEntry>, defaults: &Defaults) -> Option<AssetKind> {
         let Located { value: asset, place } = entry;
+        if let Some(tags) = asset.tags.optional() {
+            let problem = Problem::at(&tags.place, "`tags` goes with `match`");
+            self.problems.add(problem.hint("write match: \"s3:*\" beside it, or remove the key"));
+        }
         let tables = self.excluded_tables(asset);
         let sample = asset.sample.optional().and_then(|sample| self.sample(sample));
         let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, sample, defaults));

@@ -25,6 +25,10 @@ impl Validator<'_> {
             account: self.optional_text(&aws.account),
             profile: self.optional_text(&aws.profile),
             regions: self.regions(aws),
+            also_look_in: self
+                .items(&aws.also_look_in)
+                .filter_map(|region| self.accept(&region.place, region.value.parse()))
+                .collect(),
             endpoints: endpoints.map_or_else(Endpoints::default, |entry| self.endpoints(&entry.value)),
         }
     }
@@ -40,7 +44,14 @@ impl Validator<'_> {
     }
 
     fn endpoints(&self, entry: &EndpointsEntry) -> Endpoints {
-        Endpoints { s3: self.endpoint(&entry.s3), rds: self.endpoint(&entry.rds), sts: self.endpoint(&entry.sts) }
+        Endpoints {
+            s3: self.endpoint(&entry.s3),
+            sts: self.endpoint(&entry.sts),
+            rds: self.endpoint(&entry.rds),
+            iam: self.endpoint(&entry.iam),
+            cloudwatch: self.endpoint(&entry.cloudwatch),
+            s3control: self.endpoint(&entry.s3control),
+        }
     }
 
     /// An address as written, or the one that a reference leads to. It is no secret, so the resolved playbook shows it.

@@ -1,7 +1,7 @@
 //! Comma-separated values as RFC 4180 quotes them, with `\n` as the line end; read and written.
 
 /// One record with its line end. A field is quoted only if it must be.
-pub(crate) fn record<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
+pub fn record<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<_> = fields.into_iter().map(quote).collect();
     quoted.join(",") + "\n"
 }
@@ -14,7 +14,7 @@ fn quote(field: &str) -> String {
 }
 
 /// Every record of a text; none if a quote is left open or stands where none may.
-pub(crate) fn parse(text: &str) -> Option<Vec<Vec<String>>> {
+pub fn parse(text: &str) -> Option<Vec<Vec<String>>> {
     let (mut records, mut record, mut rest) = (Vec::new(), Vec::new(), text);
     while !rest.is_empty() {
         let (field, tail) = next_field(rest)?;
@@ -28,6 +28,15 @@ pub(crate) fn parse(text: &str) -> Option<Vec<Vec<String>>> {
         }
     }
     record.is_empty().then_some(records)
+}
+
+/// The records of a file that somebody else wrote: with `\r\n`, a byte order mark, or no last line end. Empty lines
+/// don't count.
+pub fn parse_foreign(text: &str) -> Option<Vec<Vec<String>>> {
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    let text = if text.ends_with('\n') || text.is_empty() { text } else { text + "\n" };
+    let records = parse(&text)?;
+    Some(records.into_iter().filter(|record| record.iter().any(|field| !field.trim().is_empty())).collect())
 }
 
 /// The field at the start of a text, and what follows it: a comma or a line end.

@@ -1,0 +1,25 @@
+//! The account around the drill: what is there, how much of it was tested, in what state it lies. Judgement only:
+//! values come in, findings and numbers come out; nothing here reads a file, asks a server or knows the time.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `inventory` | buckets, databases, snapshots, users, and what could not be read |
+//! | `coverage` | tested, excluded, untested, unreadable, by things and by bytes |
+//! | `posture`, `credentials` | settings held against rules; IAM's credential report |
+//! | `identity`, `rights` | who asks, and the rights that a playbook needs |
+//! | `change` | before and after |
+//! | `documents`, `machine` | what people answer for; whether the target is in a cloud |
+//! | `controls` | which file supports which row of the checklist |
+//! | `starter` | a first playbook |
+
+pub mod change;
+pub mod controls;
+pub mod coverage;
+pub mod credentials;
+pub mod documents;
+pub mod identity;
+pub mod inventory;
+pub mod machine;
+pub mod posture;
+pub mod rights;
+pub mod starter;

@@ -1,0 +1,202 @@
+//! The least IAM policy that a playbook needs. Every action in it reads, but for those that make and remove the temporary
+//! instance of a database that is read from a snapshot: these are bound to the tag that walkaway's own things carry.
+
+use serde_json::{Value, json};
+
+use super::change::OWN_TAG;
+
+/// What a playbook asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Buckets that are carried, each with its prefix.
+    pub buckets: Vec<(String, Option<String>)>,
+    /// Patterns of buckets that are chosen when the run begins.
+    pub patterns: Vec<String>,
+    /// Earlier versions are carried.
+    pub versions: bool,
+    /// Tags of buckets.
+    pub tags: bool,
+    /// Encryption of buckets.
+    pub encryption: bool,
+    /// Block, policy and access list of buckets; sharing of snapshots.
+    pub public_access: bool,
+    /// Versioning and object lock of buckets.
+    pub protection: bool,
+    /// Every object of every bucket is listed.
+    pub sizes_by_listing: bool,
+    /// Users and keys.
+    pub users: bool,
+    /// A database is read from a snapshot, which is restored to a temporary instance.
+    pub restores: bool,
+    /// The role's own trust policy.
+    pub own_role: bool,
+    /// Regions that are looked at.
+    pub regions: Vec<String>,
+}
+
+/// Listing a bucket and reading its whole configuration.
+const CARRIED_BUCKETS: [&str; 11] = [
+    "s3:GetAccelerateConfiguration",
+    "s3:GetAnalyticsConfiguration",
+    "s3:GetBucket*",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetIntelligentTieringConfiguration",
+    "s3:GetInventoryConfiguration",
+    "s3:GetLifecycleConfiguration",
+    "s3:GetMetricsConfiguration",
+    "s3:GetReplicationConfiguration",
+    "s3:ListBucket",
+    "s3:ListBucketMultipartUploads",
+];
+/// An object with everything that is carried or recorded of it.
+const CARRIED_OBJECTS: [&str; 7] = [
+    "s3:GetObject",
+    "s3:GetObjectAcl",
+    "s3:GetObjectAttributes",
+    "s3:GetObjectLegalHold",
+    "s3:GetObjectRetention",
+    "s3:GetObjectTagging",
+    "s3:ListMultipartUploadParts",
+];
+/// The same for earlier versions.
+const CARRIED_VERSIONS: [&str; 4] =
+    ["s3:GetObjectVersion", "s3:GetObjectVersionAcl", "s3:GetObjectVersionAttributes", "s3:GetObjectVersionTagging"];
+
+/// The policy document (IAM JSON policy reference).
+pub fn policy(needs: &Needs) -> Value {
+    let mut statements = vec![statement("Inventory", inventory(needs), vec!["*".to_owned()])];
+    let buckets: Vec<_> =
+        needs.buckets.iter().map(|(bucket, _)| bucket.clone()).chain(needs.patterns.clone()).collect();
+    if !buckets.is_empty() {
+        let mut list = CARRIED_BUCKETS.to_vec();
+        let mut read = CARRIED_OBJECTS.to_vec();
+        if needs.versions {
+            list.push("s3:ListBucketVersions");
+            read.extend(CARRIED_VERSIONS);
+        }
+        let arn = |bucket: &String| format!("arn:aws:s3:::{bucket}");
+        statements.push(statement("ListCarriedBuckets", list, buckets.iter().map(arn).collect()));
+        let objects = needs
+            .buckets
+            .iter()
+            .map(|(bucket, prefix)| format!("arn:aws:s3:::{bucket}/{}*", prefix.as_deref().unwrap_or_default()));
+        let objects = objects.chain(needs.patterns.iter().map(|pattern| format!("arn:aws:s3:::{pattern}/*")));
+        statements.push(statement("ReadCarriedObjects", read, objects.collect()));
+    }
+    let settings = bucket_settings(needs);
+    if !settings.is_empty() {
+        statements.push(statement("ReadBucketSettings", settings, vec!["arn:aws:s3:::*".to_owned()]));
+    }
+    if needs.restores {
+        statements.extend(temporary());
+    }
+    if needs.own_role {
+        statements.push(statement("ReadOwnTrustPolicy", vec!["iam:GetRole"], vec!["arn:aws:iam::*:role/*".to_owned()]));
+    }
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// Makes only what carries walkaway's tag, and removes only that (Amazon RDS, "Using IAM tags").
+fn temporary() -> [Value; 2] {
+    let make = json!({"Sid": "MakeTemporary", "Effect": "Allow",
+        "Action": ["rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:RestoreDBInstanceFromDBSnapshot"],
+        "Resource": ["*"], "Condition": {"StringLike": {format!("aws:RequestTag/{OWN_TAG}"): "*"}}});
+    let remove = json!({"Sid": "RemoveTemporary", "Effect": "Allow",
+        "Action": ["rds:DeleteDBInstance", "rds:DeleteDBSnapshot"],
+        "Resource": ["*"], "Condition": {"StringLike": {format!("aws:ResourceTag/{OWN_TAG}"): "*"}}});
+    [make, remove]
+}
+
+fn inventory(needs: &Needs) -> Vec<&'static str> {
+    let mut actions = vec![
+        "cloudwatch:GetMetricData",
+        "cloudwatch:ListMetrics",
+        "rds:DescribeDBClusterSnapshots",
+        "rds:DescribeDBClusters",
+        "rds:DescribeDBInstances",
+        "rds:DescribeDBSnapshots",
+        "rds:DescribeExportTasks",
+        "s3:ListAllMyBuckets",
+        "sts:GetCallerIdentity",
+    ];
+    if needs.public_access {
+        actions.extend([
+            "rds:DescribeDBClusterSnapshotAttributes",
+            "rds:DescribeDBSnapshotAttributes",
+            "s3:GetAccountPublicAccessBlock",
+        ]);
+    }
+    if needs.users {
+        actions.extend(["iam:GenerateCredentialReport", "iam:GetCredentialReport"]);
+    }
+    actions.sort_unstable();
+    actions
+}
+
+fn bucket_settings(needs: &Needs) -> Vec<&'static str> {
+    let groups: [(bool, &[&str]); 5] = [
+        (needs.tags, &["s3:GetBucketTagging"]),
+        (needs.encryption, &["s3:GetEncryptionConfiguration"]),
+        (needs.public_access, &["s3:GetBucketAcl", "s3:GetBucketPolicyStatus", "s3:GetBucketPublicAccessBlock"]),
+        (needs.protection, &["s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning"]),
+        (needs.sizes_by_listing, &["s3:ListBucket"]),
+    ];
+    let mut actions: Vec<_> =
+        groups.iter().filter(|(wanted, _)| *wanted).flat_map(|(_, actions)| actions.iter().copied()).collect();
+    if !actions.is_empty() {
+        actions.push("s3:GetBucketLocation");
+    }
+    actions.sort_unstable();
+    actions
+}
+
+fn statement(id: &str, actions: Vec<&str>, resources: Vec<String>) -> Value {
+    json!({"Sid": id, "Effect": "Allow", "Action": actions, "Resource": resources})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn actions(policy: &Value) -> Vec<String> {
+        let statements = policy["Statement"].as_array().unwrap();
+        let actions = statements.iter().flat_map(|statement| statement["Action"].as_array().unwrap());
+        actions.map(|action| action.as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_action_reads_and_objects_are_named() {
+        let needs = Needs {
+            buckets: vec![("acme-invoices".into(), Some("2026/".into()))],
+            encryption: true,
+            public_access: true,
+            protection: true,
+            users: true,
+            tags: true,
+            own_role: true,
+            ..Needs::default()
+        };
+        let policy = policy(&needs);
+        for action in actions(&policy) {
+            let verb = action.split_once(':').unwrap().1;
+            let reads =
+                ["Get", "List", "Describe", "GenerateCredentialReport"].iter().any(|word| verb.starts_with(word));
+            assert!(reads, "{action}");
+        }
+        assert_eq!(policy["Statement"][2]["Resource"][0], "arn:aws:s3:::acme-invoices/2026/*");
+    }
+
+    #[test]
+    fn what_writes_is_bound_to_the_tag_and_only_there_for_snapshots() {
+        let policy = policy(&Needs { restores: true, ..Needs::default() });
+        let writing = policy["Statement"].as_array().unwrap().iter().filter(|one| one["Condition"].is_object());
+        assert_eq!(writing.count(), 2);
+        assert!(policy.to_string().contains("aws:ResourceTag/walkaway:run"));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_needs_no_right() {
+        let few = actions(&policy(&Needs::default()));
+        assert!(!few.iter().any(|action| action.starts_with("iam:") || action == "s3:GetObject"));
+    }
+}

@@ -1,0 +1,293 @@
+//! What the looks come to: coverage, one file for each check, findings. Made from values alone, so that a run that is
+//! sealed again comes to the same.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use jiff::civil::Date;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    before::unmet,
+    facts::{Facts, Selected},
+    question::allowed_regions,
+};
+use crate::{
+    account::{
+        change::compare,
+        controls,
+        coverage::{Carried, Coverage, Status},
+        posture::{self, Rules},
+    },
+    digest::Sha256Digest,
+    engine::error::EngineError,
+    evidence::{
+        files::digest_file,
+        result::{
+            CoverageResult, ExclusionResult, SessionResult, TargetResult, ThresholdResult, WaiverResult, excluding,
+        },
+    },
+    finding::{Finding, FindingKind, Waives},
+    playbook::{Contract, Floor, NonCloud, Playbook, Postcondition, Posture},
+};
+
+/// Everything that sealing needs to know of the account.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    pub coverage: Option<(CoverageResult, Coverage)>,
+    pub session: Option<SessionResult>,
+    pub target: Option<TargetResult>,
+    /// Name and content of each file below `checks`.
+    pub checks: Vec<(String, Value)>,
+    pub findings: Vec<Finding>,
+}
+
+/// What a run came to so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome<'a> {
+    pub carried: &'a [Carried],
+    pub exclusions: &'a [ExclusionResult],
+    pub today: Date,
+    pub worked_ms: u64,
+    pub host: &'a str,
+}
+
+/// Judges the facts.
+pub(crate) fn judge(playbook: &Playbook, facts: &Facts, outcome: Outcome<'_>) -> Result<Judged, EngineError> {
+    let mut judged = Judged::default();
+    judged.findings.extend(facts.selected.iter().flat_map(selection_findings));
+    judged.findings.extend(facts.identity.iter().flat_map(|check| &check.preconditions).filter_map(unmet));
+    judged.session = facts.identity.as_ref().and_then(|check| check.identity.as_ref()).map(|identity| SessionResult {
+        session: identity.session,
+        short_lived: identity.short_lived,
+        mfa: identity.mfa.holds,
+    });
+    judged.cover(facts, outcome);
+    judged.posture(playbook, facts, outcome)?;
+    judged.unchanged(playbook, facts)?;
+    judged.target(playbook, facts, outcome.host);
+    judged.documents(playbook, facts, outcome);
+    Ok(judged)
+}
+
+fn selection_findings(selected: &Selected) -> Vec<Finding> {
+    let of = |kind, detail: String| Finding::of_run(kind, format!("{} {}", selected.id, selected.pattern), detail);
+    if selected.buckets.is_empty() && selected.tags_unreadable.is_empty() {
+        return vec![of(FindingKind::NothingMatched, "no bucket of the account fits".to_owned())];
+    }
+    let unreadable = selected.tags_unreadable.iter();
+    unreadable.map(|bucket| of(FindingKind::AccountUnreadable, format!("the tags of bucket {bucket}"))).collect()
+}
+
+impl Judged {
+    fn cover(&mut self, facts: &Facts, outcome: Outcome<'_>) {
+        let Some((inventory, inventory_sha256)) = &facts.inventory else { return };
+        let coverage = Coverage::of(inventory, outcome.carried, &excluding(outcome.exclusions));
+        let result = CoverageResult {
+            inventory_sha256: *inventory_sha256,
+            taken: inventory.taken.clone(),
+            totals: coverage.totals.clone(),
+            regions: coverage.regions.clone(),
+        };
+        self.coverage = Some((result, coverage));
+    }
+
+    fn posture(&mut self, playbook: &Playbook, facts: &Facts, outcome: Outcome<'_>) -> Result<(), EngineError> {
+        let rules = Rules { regions: allowed_regions(playbook), today: outcome.today };
+        for posture in &playbook.account().posture {
+            let word = posture_word(*posture);
+            let Some((inventory, _)) = &facts.inventory else {
+                let detail = "the account was not looked at";
+                self.findings.push(Finding::of_run(FindingKind::AccountUnreadable, word, detail));
+                continue;
+            };
+            let check = posture::judge(word, inventory, &rules);
+            self.findings.extend(check.findings.iter().cloned());
+            self.checks.push((word.to_owned(), value(&check)?));
+        }
+        Ok(())
+    }
+
+    fn unchanged(&mut self, playbook: &Playbook, facts: &Facts) -> Result<(), EngineError> {
+        if !playbook.account().postconditions.contains(&Postcondition::SourceUnchanged) {
+            return Ok(());
+        }
+        let (Some((before, _)), Some(after)) = (&facts.inventory, &facts.after) else {
+            let detail = "the account was not looked at twice";
+            self.findings.push(Finding::of_run(FindingKind::SourceNotCompared, "source_unchanged", detail));
+            return Ok(());
+        };
+        let comparison = compare(before, after);
+        self.findings.extend(comparison.findings());
+        self.checks.push(("source_unchanged".to_owned(), value(&comparison)?));
+        Ok(())
+    }
+
+    fn target(&mut self, playbook: &Playbook, facts: &Facts, host: &str) {
+        let Some(machine) = &facts.machine else { return };
+        if playbook.account().non_cloud == Some(NonCloud::Required) {
+            self.findings.extend(machine.findings(host));
+        }
+        self.target = Some(machine.conclusion().into());
+    }
+
+    fn documents(&mut self, playbook: &Playbook, facts: &Facts, outcome: Outcome<'_>) {
+        let Some(documents) = &facts.documents else { return };
+        let inventory = facts.inventory.as_ref().map(|(inventory, _)| inventory);
+        self.findings.extend(documents.iter().flat_map(|entry| entry.findings(inventory)));
+        let Some(contract) = &playbook.account().contract else { return };
+        let terms = Terms { contract, worked_ms: outcome.worked_ms };
+        self.findings.extend(terms.findings());
+        let file = documents.iter().find(|entry| entry.id == "contract").and_then(|entry| entry.documents.first());
+        self.checks.push(("contract".to_owned(), terms.told(file.map(|file| (file.name.as_str(), file.sha256)))));
+    }
+}
+
+/// The contract's terms and the time that the run took.
+struct Terms<'a> {
+    contract: &'a Contract,
+    worked_ms: u64,
+}
+
+impl Terms<'_> {
+    fn limits(&self) -> [(&'static str, u64); 2] {
+        let ms = |period: crate::playbook::Period| u64::try_from(period.duration().as_millis()).unwrap_or(u64::MAX);
+        [("transition", ms(self.contract.transition)), ("retrieval", ms(self.contract.retrieval))]
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let over = self.limits().into_iter().filter(|(_, limit)| self.worked_ms > *limit);
+        let finding = |(term, limit): (&str, u64)| {
+            let detail = format!("the run took {} s, the contract allows {} s", self.worked_ms / 1_000, limit / 1_000);
+            Finding::of_run(FindingKind::ContractExceeded, term, detail)
+        };
+        over.map(finding).collect()
+    }
+
+    fn told(&self, file: Option<(&str, Sha256Digest)>) -> Value {
+        json!({
+            "check": "contract",
+            "file": file.map(|(name, _)| name),
+            "sha256": file.map(|(_, sha256)| sha256),
+            "notice": self.contract.notice.to_string(),
+            "transition": self.contract.transition.to_string(),
+            "retrieval": self.contract.retrieval.to_string(),
+            "measured_run_ms": self.worked_ms,
+            "within_transition": self.worked_ms <= self.limits()[0].1,
+            "within_retrieval": self.worked_ms <= self.limits()[1].1,
+            "remark": "the time of this drill, over what was tested; a whole exit takes longer where less than all was tested",
+        })
+    }
+}
+
+fn value(check: &impl Serialize) -> Result<Value, EngineError> {
+    serde_json::to_value(check).map_err(|error| EngineError::Internal(error.to_string()))
+}
+
+fn posture_word(posture: Posture) -> &'static str {
+    match posture {
+        Posture::Residency => "residency",
+        Posture::Encryption => "encryption",
+        Posture::PublicAccess => "public_access",
+        Posture::OrphanSnapshots => "orphan_snapshots",
+        Posture::Credentials => "credentials",
+        Posture::Protection => "protection",
+    }
+}
+
+/// The thresholds on coverage. What could not be measured is not met.
+pub(crate) fn thresholds(playbook: &Playbook, coverage: Option<&Coverage>) -> Vec<ThresholdResult> {
+    let limits = playbook.thresholds();
+    let assets = limits.coverage_assets.map(|floor| {
+        measured("coverage_assets", floor, coverage, |coverage| {
+            let unlisted =
+                coverage.rows.iter().filter(|row| row.name == "*" && row.status == Status::Unreadable).count();
+            let (part, whole) = (coverage.totals.tested.assets, coverage.totals.assets_in_scope());
+            (part, whole, unlisted as u64, "assets")
+        })
+    });
+    let bytes = limits.coverage_bytes.map(|floor| {
+        measured("coverage_bytes", floor, coverage, |coverage| {
+            let totals = &coverage.totals;
+            (totals.bytes_tested(), totals.bytes_in_scope(), totals.of_unknown_size, "bytes")
+        })
+    });
+    assets.into_iter().chain(bytes).collect()
+}
+
+fn measured(
+    name: &str,
+    floor: Floor,
+    coverage: Option<&Coverage>,
+    numbers: impl Fn(&Coverage) -> (u64, u64, u64, &'static str),
+) -> ThresholdResult {
+    let (name, limit) = (name.to_owned(), floor.to_string());
+    let Some((part, whole, unknown, noun)) = coverage.map(numbers) else {
+        let measured = "the account was not looked at".to_owned();
+        return ThresholdResult { name, limit, measured, met: false, unknown: true };
+    };
+    if unknown > 0 {
+        let measured = format!("{part} of {whole} {noun}, and {unknown} things of unknown size or number");
+        return ThresholdResult { name, limit, measured, met: false, unknown: true };
+    }
+    let hundredths = (u128::from(part) * 10_000).checked_div(u128::from(whole)).unwrap_or(10_000);
+    let measured = format!("{part} of {whole} {noun}, {}.{:02}%", hundredths / 100, hundredths % 100);
+    ThresholdResult { name, limit, measured, met: floor.allows(part, whole), unknown: false }
+}
+
+/// The waivers with what they waive, and what is wrong with them.
+pub(crate) fn waivers(playbook: &Playbook, today: Date, findings: &[&Finding]) -> (Vec<WaiverResult>, Vec<Finding>) {
+    let told = playbook.account().waivers.iter().map(|waiver| {
+        let mut result = WaiverResult {
+            finding: waiver.finding.to_string(),
+            reason: waiver.reason.to_string(),
+            owner: waiver.owner.to_string(),
+            until: waiver.until.to_string(),
+            expired: today > waiver.until,
+            waives: 0,
+        };
+        result.waives = findings.iter().filter(|finding| result.waives(finding)).count() as u64;
+        result
+    });
+    let told: Vec<WaiverResult> = told.collect();
+    let wrong = told.iter().filter_map(|waiver| {
+        let detail = format!("{}, owner {}", waiver.until, waiver.owner);
+        if waiver.expired {
+            return Some(Finding::of_run(FindingKind::WaiverExpired, &waiver.finding, format!("ended {detail}")));
+        }
+        (waiver.waives == 0)
+            .then(|| Finding::of_run(FindingKind::WaiverUnused, &waiver.finding, format!("until {detail}")))
+    });
+    let wrong = wrong.collect();
+    (told, wrong)
+}
+
+/// The checklist with the files of a bundle that support it.
+pub(crate) fn controls(bundle: &Path) -> Result<Value, EngineError> {
+    let mut files = BTreeMap::new();
+    gather(bundle, &bundle.join("data"), &mut files)?;
+    files.remove("data/controls.json");
+    value(&json!({
+        "list": "ISO/IEC 27001:2022 Annex A 5.23, cloud services",
+        "meaning": "a file supports a control; whether it is met, a person decides",
+        "controls": controls::controls(&files),
+    }))
+}
+
+fn gather(bundle: &Path, directory: &Path, files: &mut BTreeMap<String, Sha256Digest>) -> Result<(), EngineError> {
+    let failed = |source| EngineError::Directory { path: directory.to_owned(), source };
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            gather(bundle, &path, files)?;
+        } else if let (Ok(name), Some(ending)) = (path.strip_prefix(bundle), path.extension()) {
+            // The receipts of the data are named by their manifests.
+            if ["json", "ndjson", "csv", "yaml", "sha256"].iter().any(|known| ending == *known) {
+                let file = fs::File::open(&path).map_err(failed)?;
+                let (digest, _) = digest_file(&file).map_err(failed)?;
+                files.insert(name.to_string_lossy().into_owned(), digest);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! The account around the drill: what a playbook asks about it, before anything moves, after everything has, and what it
+//! comes to. What is found is written down at once; the judgement is made from the files, so that a run that is resumed
+//! comes to the same.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `question` | what a playbook asks for |
+//! | `before`, `after` | the looks before anything moves, and before the run is sealed |
+//! | `facts` | the files in which the looks lie |
+//! | `judgement` | coverage, checks and findings, from those files |
+//! | `secrets`, `machine`, `documents` | what this machine's disk says |
+//! | `init` | a first playbook |
+
+mod after;
+mod before;
+mod documents;
+mod facts;
+mod init;
+mod judgement;
+mod machine;
+mod question;
+mod secrets;
+
+pub(crate) use after::{finish, look};
+pub(crate) use before::prepare;
+pub(crate) use documents::attested;
+pub(crate) use facts::{Facts, IdentityCheck, Selected, selected_before};
+pub use init::{Init, InitOptions, init};
+pub(crate) use judgement::{Judged, Outcome, controls, judge, thresholds, waivers};
+pub(crate) use machine::machine_here;
+pub(crate) use question::{needs, today_of};

@@ -1,0 +1,131 @@
+//! Whether what the result says about the account follows from the inventory, the assets and the exclusions; whether the
+//! journal knew the inventory; and whether the controls name the files that are there.
+
+use serde::Deserialize;
+
+use super::{
+    bag_check::Bag,
+    check::{JOURNAL, RESULT, inconsistent},
+    coverage::coverage_csv,
+    replay::Replay,
+    result::{CoverageResult, RunResult, carried, excluding},
+};
+use crate::{
+    account::{
+        controls::Control,
+        coverage::Coverage,
+        inventory::{INVENTORY_VERSION, Inventory},
+    },
+    digest::Sha256Digest,
+    finding::{Finding, FindingKind, Waives as _},
+};
+
+/// What was found in the account.
+const INVENTORY: &str = "data/inventory.json";
+/// The same after the run.
+const AFTER: &str = "data/after.json";
+/// What the run did with each thing.
+const COVERAGE: &str = "data/coverage.csv";
+/// Which file supports which control.
+const CONTROLS: &str = "data/controls.json";
+
+/// Everything about the account that is told more than once.
+pub(crate) fn check_account(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(check_looks(bag, replay));
+    match &result.coverage {
+        Some(told) => findings.extend(check_coverage(bag, result, told)),
+        None => {
+            let strays = [INVENTORY, COVERAGE].into_iter().filter(|name| bag.files.contains_key(*name));
+            findings.extend(strays.map(|name| inconsistent(name, format!("{RESULT} says nothing of coverage"))));
+        }
+    }
+    findings.extend(check_controls(bag));
+    findings.extend(check_waivers(result));
+    findings
+}
+
+/// The inventories are those that the journal knew.
+fn check_looks(bag: &Bag, replay: &Replay<'_>) -> Vec<Finding> {
+    let unknown = [INVENTORY, AFTER].into_iter().filter(|name| bag.files.contains_key(*name)).filter_map(|name| {
+        let bytes = bag.read(name).ok()?;
+        (!replay.looks.contains(&Sha256Digest::of(bytes)))
+            .then(|| inconsistent(name, format!("{JOURNAL} knows another")))
+    });
+    unknown.collect()
+}
+
+fn check_coverage(bag: &Bag, result: &RunResult, told: &CoverageResult) -> Vec<Finding> {
+    let bytes = match bag.read(INVENTORY) {
+        Ok(bytes) => bytes,
+        Err(error) => return vec![Finding::of_run(FindingKind::BundleFileMissing, INVENTORY, error.to_string())],
+    };
+    let inventory = match serde_json::from_slice::<Inventory>(&bytes) {
+        Ok(inventory) if inventory.inventory_version == INVENTORY_VERSION => inventory,
+        Ok(other) => {
+            let detail = format!("version {}, this walkaway reads {INVENTORY_VERSION}", other.inventory_version);
+            return vec![Finding::of_run(FindingKind::BundleMalformed, INVENTORY, detail)];
+        }
+        Err(error) => return vec![Finding::of_run(FindingKind::BundleMalformed, INVENTORY, error.to_string())],
+    };
+    let mut findings = Vec::new();
+    if Sha256Digest::of(&bytes) != told.inventory_sha256 {
+        findings.push(inconsistent(INVENTORY, format!("{RESULT} was made from another")));
+    }
+    let coverage = Coverage::of(&inventory, &carried(&result.assets), &excluding(&result.exclusions));
+    if coverage.totals != told.totals || coverage.regions != told.regions {
+        let detail = "coverage does not follow from inventory, assets and exclusions";
+        findings.push(inconsistent(RESULT, detail));
+    }
+    match bag.read(COVERAGE) {
+        Ok(rows) if rows == coverage_csv(&coverage).as_bytes() => {}
+        Ok(_) => findings.push(inconsistent(COVERAGE, "does not follow from inventory, assets and exclusions")),
+        Err(error) => findings.push(Finding::of_run(FindingKind::BundleFileMissing, COVERAGE, error.to_string())),
+    }
+    findings
+}
+
+#[derive(Deserialize)]
+struct Controls {
+    controls: Vec<Control>,
+}
+
+fn check_controls(bag: &Bag) -> Vec<Finding> {
+    // Bundles of the first version have none.
+    if !bag.files.contains_key(CONTROLS) {
+        return Vec::new();
+    }
+    let read = bag.read(CONTROLS).map_err(|error| error.to_string());
+    let controls = read.and_then(|bytes| serde_json::from_slice::<Controls>(&bytes).map_err(|error| error.to_string()));
+    let controls = match controls {
+        Ok(controls) => controls.controls,
+        Err(error) => return vec![Finding::of_run(FindingKind::BundleMalformed, CONTROLS, error)],
+    };
+    let mut findings = Vec::new();
+    for (file, digest) in controls.iter().flat_map(|control| &control.supported_by) {
+        match bag.read(file).map(Sha256Digest::of) {
+            Ok(found) if found == *digest => {}
+            _ => findings.push(inconsistent(CONTROLS, format!("names {file} with a digest that it does not have"))),
+        }
+    }
+    findings
+}
+
+/// Every waiver waives as many findings as it says.
+fn check_waivers(result: &RunResult) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for waiver in &result.waivers {
+        let waives = result.all_findings().filter(|finding| waiver.waives(finding)).count() as u64;
+        if waives != waiver.waives {
+            findings.push(inconsistent(
+                RESULT,
+                format!("waiver {:?} waives {waives} findings, not {}", waiver.finding, waiver.waives),
+            ));
+        }
+    }
+    let expired = result.waivers.iter().any(|waiver| waiver.expired);
+    if expired != result.all_findings().any(|finding| finding.kind == FindingKind::WaiverExpired) {
+        findings.push(inconsistent(RESULT, "waivers and findings disagree on whether one is past its date"));
+    }
+    findings
+}

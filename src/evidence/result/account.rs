@@ -1,0 +1,127 @@
+//! What the result says about the account around the drill, and about waivers.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{AssetResult, ExclusionResult, Tier};
+use crate::{
+    account::{
+        coverage::{Carried, CarriedFrom, Excluding, RegionTotals, Totals},
+        identity::Session,
+        machine::Conclusion,
+    },
+    digest::Sha256Digest,
+    event::AssetKind,
+    finding::{Severity, Verdict, Waives},
+};
+
+/// How much of the account was covered; every row of it is in `coverage.csv`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CoverageResult {
+    /// SHA-256 of `inventory.json`, which it was made from.
+    pub inventory_sha256: Sha256Digest,
+    /// When the inventory was taken.
+    pub taken: String,
+    /// Tested, excluded, untested, unreadable; by things and by bytes.
+    pub totals: Totals,
+    /// The same by region.
+    pub regions: Vec<RegionTotals>,
+}
+
+/// A waiver of the playbook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaiverResult {
+    /// How the findings that it waives begin.
+    pub finding: String,
+    /// Why they are accepted.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// The date it ends, ISO 8601.
+    pub until: String,
+    /// Whether that date was past on the day of the run.
+    pub expired: bool,
+    /// How many findings it waives.
+    pub waives: u64,
+}
+
+impl Waives for WaiverResult {
+    fn pattern(&self) -> &str {
+        &self.finding
+    }
+
+    fn expired(&self) -> bool {
+        self.expired
+    }
+}
+
+/// Who asked, as far as preconditions had it looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionResult {
+    /// What kind of session it was.
+    pub session: Session,
+    /// Whether the credentials end by themselves.
+    pub short_lived: bool,
+    /// Whether a second factor opened the session; none where nobody can tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mfa: Option<bool>,
+}
+
+/// What the target looks like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetResult {
+    /// Whether it is a machine in a cloud; none where nothing tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_cloud: Option<bool>,
+    /// What that rests on.
+    pub signs: Vec<String>,
+}
+
+impl From<Conclusion> for TargetResult {
+    fn from(conclusion: Conclusion) -> Self {
+        TargetResult { in_cloud: conclusion.in_cloud, signs: conclusion.signs }
+    }
+}
+
+/// The assets as coverage sees them. One is compared when nothing of it was left uncompared, whatever was found.
+pub fn carried(assets: &[AssetResult]) -> Vec<Carried> {
+    let whole = |asset: &AssetResult| {
+        asset.verdict != Verdict::NotRun && asset.findings.iter().all(|finding| finding.severity != Severity::NotRun)
+    };
+    let carried = |asset: &AssetResult| Carried {
+        id: asset.id.clone(),
+        from: from(asset),
+        bytes: asset.bytes,
+        compared: whole(asset),
+    };
+    assets.iter().map(carried).collect()
+}
+
+/// A database on RDS was taken from the instance that it names, whatever the address that it was read at.
+fn from(asset: &AssetResult) -> CarriedFrom {
+    match asset.database.as_ref().and_then(|database| database.rds.as_ref()) {
+        Some(rds) => CarriedFrom::Instance { name: rds.id.clone() },
+        None => match CarriedFrom::of_source(asset.kind == AssetKind::S3, &asset.source) {
+            // A sample is a part, however it was drawn.
+            CarriedFrom::Bucket { name, .. } if asset.tier == Tier::Sample => {
+                CarriedFrom::Bucket { name, whole: false }
+            }
+            from => from,
+        },
+    }
+}
+
+/// The exclusions as coverage sees them.
+pub fn excluding(exclusions: &[ExclusionResult]) -> Vec<Excluding> {
+    let excluding = |exclusion: &ExclusionResult| Excluding {
+        pattern: exclusion.pattern.clone(),
+        tags: exclusion.tags.clone(),
+        because: format!("{}; {}, until {}", exclusion.reason, exclusion.owner, exclusion.until),
+        expired: exclusion.expired,
+    };
+    exclusions.iter().map(excluding).collect()
+}

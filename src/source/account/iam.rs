@@ -1,0 +1,127 @@
+//! Users and their keys, from IAM's credential report; the trust policy of a role.
+
+use std::time::Duration;
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use super::{
+    Look,
+    failure::Failure,
+    wire::{Call, Raw, Wire, element},
+};
+use crate::{
+    account::{credentials, inventory::User},
+    source::aws::{Aws, Service},
+};
+
+/// How often a report that is being made is asked for, and how long between.
+const REPORT_ATTEMPTS_MAX: u32 = 15;
+const REPORT_PAUSE: Duration = Duration::from_secs(2);
+
+impl Look<'_> {
+    /// The credential report of the account.
+    pub(super) async fn users(&mut self, wire: &Wire) {
+        match report(self.aws, wire).await {
+            Ok((users, digest)) => {
+                self.answered("iam GetCredentialReport", None, 1, Some(digest));
+                self.inventory.users = Some(users);
+            }
+            Err((call, failure)) => {
+                let (call, right) = (format!("iam {call}"), format!("iam:{call}"));
+                self.refused(&call, None, None, &failure, &right, &[]);
+            }
+        }
+    }
+}
+
+type Report = (Vec<User>, crate::digest::Sha256Digest);
+
+async fn report(aws: &Aws, wire: &Wire) -> Result<Report, (&'static str, Failure)> {
+    for attempt in 1..=REPORT_ATTEMPTS_MAX {
+        let state = iam(aws, wire, "Action=GenerateCredentialReport").await;
+        let (state, _) = state.map_err(|failure| ("GenerateCredentialReport", failure))?;
+        if element(&String::from_utf8_lossy(&state), "State").as_deref() == Some("COMPLETE") {
+            break;
+        }
+        // A report that was only just begun is mostly there at the second question.
+        tokio::time::sleep(if attempt == 1 { REPORT_PAUSE / 10 } else { REPORT_PAUSE }).await;
+    }
+    let get = |failure| ("GetCredentialReport", failure);
+    let (answer, digest) = iam(aws, wire, "Action=GetCredentialReport").await.map_err(get)?;
+    let not_understood = |what: &str| get(Failure::not_asked(format!("not understood: {what}")));
+    let content = element(&String::from_utf8_lossy(&answer), "Content").ok_or_else(|| not_understood("no Content"))?;
+    let content: String = content.split_whitespace().collect();
+    let csv = BASE64_STANDARD.decode(content).map_err(|error| not_understood(&error.to_string()))?;
+    let users = credentials::users(&String::from_utf8_lossy(&csv)).map_err(|error| not_understood(&error))?;
+    Ok((users, digest))
+}
+
+/// The trust policy of a role, as JSON.
+pub(super) async fn trust_policy(aws: &Aws, wire: &Wire, role: &str) -> Result<String, Failure> {
+    let action = format!("Action=GetRole&RoleName={}", escaped(role));
+    let (answer, _) = iam(aws, wire, &action).await?;
+    let document = element(&String::from_utf8_lossy(&answer), "AssumeRolePolicyDocument");
+    let document = document.ok_or_else(|| Failure::not_asked("the answer holds no trust policy"))?;
+    unescaped(&document).ok_or_else(|| Failure::not_asked("the trust policy is not URL-encoded UTF-8"))
+}
+
+async fn iam(aws: &Aws, wire: &Wire, action: &str) -> Result<Raw, Failure> {
+    let home = aws.region();
+    let call = Call {
+        service: "iam",
+        region: iam_region(&home),
+        method: "POST",
+        url: format!("{}/", aws.address(Service::Iam, &home)),
+        headers: vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())],
+        body: format!("{action}&Version=2010-05-08"),
+    };
+    wire.send(&call).await
+}
+
+/// Where a partition keeps IAM (AWS General Reference, "AWS Identity and Access Management endpoints").
+fn iam_region(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("cn-") => "cn-north-1",
+        region if region.starts_with("us-gov-") => "us-gov-west-1",
+        _ => "us-east-1",
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}
+
+fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        match (first, tail) {
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |digit: &u8| char::from(*digit).to_digit(16);
+                bytes.push(u8::try_from(digit(high)? << 4 | digit(low)?).ok()?);
+                rest = after;
+            }
+            (other, after) => {
+                bytes.push(*other);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_documents_survive_their_encoding() {
+        assert_eq!(escaped("exit drill+"), "exit%20drill%2B");
+        assert_eq!(unescaped("%7B%22a%22%3A1%7D").as_deref(), Some("{\"a\":1}"));
+        assert_eq!(unescaped("%zz"), None);
+    }
+}

@@ -1,0 +1,272 @@
+//! Databases, clusters, snapshots and exports of one region.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_rds::{
+    Client,
+    types::{DbCluster, DbClusterSnapshot, DbInstance, DbSnapshot, ExportTask, Tag},
+};
+use futures_util::{StreamExt as _, stream};
+
+use super::{Look, tap::ask};
+use crate::account::inventory::{Fact, Item, ItemKind, fact};
+
+/// The most that a page holds (Amazon RDS API reference).
+const PAGE_RECORDS: i32 = 100;
+const CONCURRENCY: usize = 8;
+const GIB: u64 = 1 << 30;
+
+/// Lists page after page; what was listed before a refusal stays.
+macro_rules! every_page {
+    ($look:expr, $client:expr, $region:expr, $operation:ident, $call:literal, $list:ident, $kinds:expr, $item:expr) => {{
+        let (mut marker, mut page) = (None::<String>, 1);
+        loop {
+            let request = $client.$operation().max_records(PAGE_RECORDS).set_marker(marker.take());
+            match ask!(request) {
+                Ok((answer, digest)) => {
+                    $look.answered(concat!("rds ", $call), Some($region), page, digest);
+                    let items = answer.$list().iter().filter_map(|one| $item(one, $region));
+                    $look.inventory.items.extend(items);
+                    marker = answer.marker().filter(|marker| !marker.is_empty()).map(str::to_owned);
+                }
+                Err(failure) => {
+                    let right = concat!("rds:", $call);
+                    $look.refused(concat!("rds ", $call), Some($region), None, &failure, right, $kinds);
+                    break;
+                }
+            }
+            page += 1;
+            if marker.is_none() {
+                break;
+            }
+        }
+    }};
+}
+
+impl Look<'_> {
+    /// Everything that RDS holds in a region. One list that is refused does not stop the others.
+    pub(super) async fn databases(&mut self, region: &str) {
+        let client = self.aws.rds_in(region, self.wanted.patient);
+        every_page!(
+            self,
+            client,
+            region,
+            describe_db_instances,
+            "DescribeDBInstances",
+            db_instances,
+            &["rds"],
+            instance_item
+        );
+        every_page!(
+            self,
+            client,
+            region,
+            describe_db_clusters,
+            "DescribeDBClusters",
+            db_clusters,
+            &["rds"],
+            cluster_item
+        );
+        let before = self.inventory.items.len();
+        every_page!(
+            self,
+            client,
+            region,
+            describe_db_snapshots,
+            "DescribeDBSnapshots",
+            db_snapshots,
+            &["snapshot"],
+            snapshot_item
+        );
+        every_page!(
+            self,
+            client,
+            region,
+            describe_db_cluster_snapshots,
+            "DescribeDBClusterSnapshots",
+            db_cluster_snapshots,
+            &["snapshot"],
+            cluster_snapshot_item
+        );
+        if self.wanted.public_access {
+            self.shared_snapshots(&client, before).await;
+        }
+        every_page!(
+            self,
+            client,
+            region,
+            describe_export_tasks,
+            "DescribeExportTasks",
+            export_tasks,
+            &["export"],
+            export_item
+        );
+    }
+
+    /// Whom each manual snapshot is shared with; automated ones cannot be shared.
+    async fn shared_snapshots(&mut self, client: &Client, from: usize) {
+        let snapshots: Vec<(usize, ItemKind, String)> = (from..self.inventory.items.len())
+            .filter_map(|at| {
+                let item = &self.inventory.items[at];
+                let manual = item.known(fact::SNAPSHOT_TYPE).is_none_or(|kind| kind != "automated");
+                manual.then(|| (at, item.kind, item.name.clone()))
+            })
+            .collect();
+        let facts: Vec<(usize, Fact)> = stream::iter(snapshots)
+            .map(|(at, kind, name)| async move { (at, shared_with(client, kind, &name).await) })
+            .buffer_unordered(CONCURRENCY)
+            .collect()
+            .await;
+        for (at, shared) in facts {
+            if let (Some(operation), Some(reason)) = (&shared.operation, &shared.unreadable) {
+                let item = &self.inventory.items[at];
+                let failure = super::failure::Failure {
+                    denied: reason.contains("AccessDenied"),
+                    ..super::failure::Failure::not_asked(reason.clone())
+                };
+                let (region, name) = (item.region.clone(), item.name.clone());
+                let right = format!("rds:{operation}");
+                let call = format!("rds {operation}");
+                self.refused(&call, region.as_deref(), Some(&name), &failure, &right, &[]);
+            }
+            self.inventory.items[at].facts.insert(fact::SHARED_WITH.into(), shared);
+        }
+    }
+}
+
+async fn shared_with(client: &Client, kind: ItemKind, name: &str) -> Fact {
+    let (operation, answer) = if kind == ItemKind::Snapshot {
+        let request = client.describe_db_snapshot_attributes().db_snapshot_identifier(name);
+        let answer = ask!(request).map(|(answer, digest)| {
+            let attributes = answer.db_snapshot_attributes_result().map(|r| r.db_snapshot_attributes());
+            let restore = attributes.unwrap_or_default().iter().find(|a| a.attribute_name() == Some("restore"));
+            (restore.map(|attribute| attribute.attribute_values().to_vec()).unwrap_or_default(), digest)
+        });
+        ("DescribeDBSnapshotAttributes", answer)
+    } else {
+        let request = client.describe_db_cluster_snapshot_attributes().db_cluster_snapshot_identifier(name);
+        let answer = ask!(request).map(|(answer, digest)| {
+            let attributes = answer.db_cluster_snapshot_attributes_result().map(|r| r.db_cluster_snapshot_attributes());
+            let restore = attributes.unwrap_or_default().iter().find(|a| a.attribute_name() == Some("restore"));
+            (restore.map(|attribute| attribute.attribute_values().to_vec()).unwrap_or_default(), digest)
+        });
+        ("DescribeDBClusterSnapshotAttributes", answer)
+    };
+    match answer {
+        Ok((accounts, digest)) if accounts.is_empty() => Fact::answered(operation, "none", digest),
+        Ok((mut accounts, digest)) => {
+            accounts.sort();
+            Fact::answered(operation, accounts.join(" "), digest)
+        }
+        Err(failure) => Fact::unreadable(operation, failure.reason),
+    }
+}
+
+/// Collects facts that a listing has.
+struct Facts(BTreeMap<String, Fact>);
+
+impl Facts {
+    fn new() -> Self {
+        Facts(BTreeMap::new())
+    }
+
+    fn put(&mut self, name: &str, value: Option<impl ToString>) {
+        if let Some(value) = value {
+            self.0.insert(name.to_owned(), Fact::listed(value.to_string()));
+        }
+    }
+
+    fn flag(&mut self, name: &str, value: Option<bool>) {
+        self.put(name, value.map(|value| if value { "yes" } else { "no" }));
+    }
+
+    fn encryption(&mut self, on: Option<bool>, key: Option<&str>) {
+        let value = on.map(|on| match (on, key) {
+            (false, _) => "none".to_owned(),
+            (true, None) => "yes".to_owned(),
+            (true, Some(key)) => format!("yes {key}"),
+        });
+        self.put(fact::ENCRYPTION, value);
+    }
+
+    fn engine(&mut self, name: Option<&str>, version: Option<&str>) {
+        self.put(fact::ENGINE, name.map(|name| format!("{name} {}", version.unwrap_or_default()).trim().to_owned()));
+    }
+}
+
+fn tags(list: &[Tag]) -> Option<BTreeMap<String, String>> {
+    let tag = |tag: &Tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()));
+    Some(list.iter().filter_map(tag).collect())
+}
+
+fn item(kind: ItemKind, name: &str, region: &str, gib: Option<i32>, facts: Facts) -> Item {
+    let bytes = gib.and_then(|gib| u64::try_from(gib).ok()).map(|gib| gib * GIB);
+    Item {
+        bytes,
+        bytes_from: bytes.map(|_| "allocated".to_owned()),
+        facts: facts.0,
+        ..Item::named(kind, name, Some(region.to_owned()))
+    }
+}
+
+fn instance_item(one: &DbInstance, region: &str) -> Option<Item> {
+    let mut facts = Facts::new();
+    facts.engine(one.engine(), one.engine_version());
+    facts.encryption(one.storage_encrypted(), one.kms_key_id());
+    facts.flag(fact::PUBLIC, one.publicly_accessible());
+    facts.flag(fact::DELETION_PROTECTION, one.deletion_protection());
+    facts.put(fact::BACKUP_DAYS, one.backup_retention_period());
+    facts.put(fact::CLUSTER, one.db_cluster_identifier().filter(|cluster| !cluster.is_empty()));
+    facts.put(fact::CREATED, one.instance_create_time());
+    let endpoint = one.endpoint().and_then(|e| Some(format!("{}:{}", e.address()?, e.port()?)));
+    facts.put(fact::ENDPOINT, endpoint);
+    let item = item(ItemKind::Instance, one.db_instance_identifier()?, region, one.allocated_storage(), facts);
+    Some(Item { tags: tags(one.tag_list()), ..item })
+}
+
+fn cluster_item(one: &DbCluster, region: &str) -> Option<Item> {
+    let mut facts = Facts::new();
+    facts.engine(one.engine(), one.engine_version());
+    facts.encryption(one.storage_encrypted(), one.kms_key_id());
+    facts.flag(fact::PUBLIC, one.publicly_accessible());
+    facts.flag(fact::DELETION_PROTECTION, one.deletion_protection());
+    facts.put(fact::BACKUP_DAYS, one.backup_retention_period());
+    facts.put(fact::CREATED, one.cluster_create_time());
+    facts.put(fact::ENDPOINT, one.endpoint().and_then(|host| Some(format!("{host}:{}", one.port()?))));
+    // Aurora's storage grows by itself and is reported as 1 GiB: that is no size.
+    let aurora = one.engine().is_some_and(|engine| engine.starts_with("aurora"));
+    let gib = one.allocated_storage().filter(|gib| !aurora && *gib > 1);
+    let item = item(ItemKind::Cluster, one.db_cluster_identifier()?, region, gib, facts);
+    Some(Item { tags: tags(one.tag_list()), ..item })
+}
+
+fn snapshot_item(one: &DbSnapshot, region: &str) -> Option<Item> {
+    let mut facts = Facts::new();
+    facts.engine(one.engine(), one.engine_version());
+    facts.encryption(one.encrypted(), one.kms_key_id());
+    facts.put(fact::SNAPSHOT_TYPE, one.snapshot_type());
+    facts.put(fact::SOURCE, one.db_instance_identifier());
+    facts.put(fact::CREATED, one.snapshot_create_time());
+    let item = item(ItemKind::Snapshot, one.db_snapshot_identifier()?, region, one.allocated_storage(), facts);
+    Some(Item { tags: tags(one.tag_list()), ..item })
+}
+
+fn cluster_snapshot_item(one: &DbClusterSnapshot, region: &str) -> Option<Item> {
+    let mut facts = Facts::new();
+    facts.engine(one.engine(), one.engine_version());
+    facts.encryption(one.storage_encrypted(), one.kms_key_id());
+    facts.put(fact::SNAPSHOT_TYPE, one.snapshot_type());
+    facts.put(fact::SOURCE, one.db_cluster_identifier());
+    facts.put(fact::CREATED, one.snapshot_create_time());
+    let gib = one.allocated_storage().filter(|gib| *gib > 1);
+    let item = item(ItemKind::ClusterSnapshot, one.db_cluster_snapshot_identifier()?, region, gib, facts);
+    Some(Item { tags: tags(one.tag_list()), ..item })
+}
+
+fn export_item(one: &ExportTask, region: &str) -> Option<Item> {
+    let mut facts = Facts::new();
+    facts.put(fact::STATUS, one.status());
+    facts.put(fact::SOURCE, one.source_arn());
+    facts.put(fact::CREATED, one.task_start_time());
+    Some(item(ItemKind::Export, one.export_task_identifier()?, region, None, facts))
+}
