@@ -189,6 +189,9 @@ pub(crate) fn carry_large_objects(
             Err(error) if error.connection_lost() => return Err(error.into()),
             Err(error) => {
                 findings.push(work.finding(FindingKind::NotCarried, format!("large object {oid}"), error.to_string()));
+                if large::list(&mut target)?.contains(&oid) {
+                    large::remove(&mut target, oid)?;
+                }
                 // A transaction that failed reads nothing more.
                 reader = snapshot.ticket().reader()?;
             }

@@ -57,6 +57,12 @@ pub fn create(client: &mut impl GenericClient, oid: u32) -> Result<(), PgError> 
     client.execute("SELECT pg_catalog.lo_create($1)", &[&oid]).map(drop).map_err(failed)
 }
 
+/// Removes one that could not be filled.
+pub fn remove(client: &mut impl GenericClient, oid: u32) -> Result<(), PgError> {
+    let failed = |error| PgError::statement(format!("removing large object {oid}"), &error);
+    client.execute("SELECT pg_catalog.lo_unlink($1)", &[&oid]).map(drop).map_err(failed)
+}
+
 /// Writes a piece of one.
 pub fn write(client: &mut impl GenericClient, oid: u32, offset: i64, piece: &[u8]) -> Result<(), PgError> {
     let failed = |error| PgError::statement(format!("writing large object {oid}"), &error);
