@@ -71,10 +71,10 @@ sink_contract!(tar_archives, TarTarget::new());
 
 fn nothing_is_visible_before_the_commit(target: &dyn Target) {
     let unit = begin(target, 1);
-    stage(unit.as_ref(), 0, b"some bytes");
-    stage(unit.as_ref(), 1, b"");
-    assert!(target.published().is_empty());
     let places = ["x/y", "z"].map(|key| place(target, key));
+    stage(unit.as_ref(), 0, &places[0], b"some bytes");
+    stage(unit.as_ref(), 1, &places[1], b"");
+    assert!(target.published().is_empty());
     publish(unit.as_ref(), &[(0, &places[0]), (1, &places[1])]).unwrap();
     let expected = [(places[0].clone(), b"some bytes".to_vec()), (places[1].clone(), Vec::new())];
     assert_eq!(target.published(), BTreeMap::from(expected));
@@ -85,8 +85,8 @@ fn nothing_is_visible_before_the_commit(target: &dyn Target) {
 
 fn dropped_without_commit_nothing_is_left(target: &dyn Target) {
     let unit = begin(target, 1);
-    stage(unit.as_ref(), 0, b"finished");
-    let mut unfinished = create(unit.as_ref(), 1, 20);
+    stage(unit.as_ref(), 0, &place(target, "a"), b"finished");
+    let mut unfinished = create(unit.as_ref(), 1, &place(target, "b"), 20);
     unfinished.write(b"unfinished").unwrap();
     drop(unfinished);
     drop(unit);
@@ -96,30 +96,32 @@ fn dropped_without_commit_nothing_is_left(target: &dyn Target) {
 
 fn a_second_create_discards_the_first(target: &dyn Target) {
     let unit = begin(target, 1);
-    stage(unit.as_ref(), 0, b"a first attempt that is longer");
-    stage(unit.as_ref(), 0, b"the second");
-    assert_eq!(committed(target, unit.as_ref(), "k"), b"the second");
+    let place = place(target, "k");
+    stage(unit.as_ref(), 0, &place, b"a first attempt that is longer");
+    stage(unit.as_ref(), 0, &place, b"the second");
+    assert_eq!(committed(target, unit.as_ref(), &place), b"the second");
 }
 
 /// The copier drops the body of an attempt that failed, but the thread that writes it may have pieces left.
 fn a_second_create_discards_even_a_first_that_goes_on(target: &dyn Target) {
     let unit = begin(target, 1);
-    let mut first = create(unit.as_ref(), 0, 20);
+    let place = place(target, "k");
+    let mut first = create(unit.as_ref(), 0, &place, 20);
     first.write(b"first ").unwrap();
-    let mut second = create(unit.as_ref(), 0, 6);
+    let mut second = create(unit.as_ref(), 0, &place, 6);
     second.write(b"second").unwrap();
     first.write(b"goes on and on").unwrap();
     second.finish().unwrap();
     first.finish().unwrap();
-    assert_eq!(String::from_utf8_lossy(&committed(target, unit.as_ref(), "k")), "second");
+    assert_eq!(String::from_utf8_lossy(&committed(target, unit.as_ref(), &place)), "second");
 }
 
 fn only_what_is_named_appears(target: &dyn Target) {
     let unit = begin(target, 1);
-    (0..4).for_each(|index| stage(unit.as_ref(), index, &[index as u8]));
-    let places = ["b", "d"].map(|key| place(target, key));
-    publish(unit.as_ref(), &[(3, &places[1]), (1, &places[0])]).unwrap();
-    let expected = [(places[0].clone(), vec![1]), (places[1].clone(), vec![3])];
+    let places = ["a", "b", "c", "d"].map(|key| place(target, key));
+    (0..4).for_each(|index| stage(unit.as_ref(), index, &places[index], &[index as u8]));
+    publish(unit.as_ref(), &[(3, &places[3]), (1, &places[1])]).unwrap();
+    let expected = [(places[1].clone(), vec![1]), (places[3].clone(), vec![3])];
     assert_eq!(target.published(), BTreeMap::from(expected));
     drop(unit);
     assert_eq!(target.staged(), Vec::<PathBuf>::new());
@@ -133,18 +135,20 @@ fn what_was_never_staged_is_an_error(target: &dyn Target) {
 
 fn a_unit_can_begin_again(target: &dyn Target) {
     let unit = begin(target, 1);
-    stage(unit.as_ref(), 0, b"dropped");
+    let place = place(target, "k");
+    stage(unit.as_ref(), 0, &place, b"dropped");
     drop(unit);
     let unit = begin(target, 1);
-    stage(unit.as_ref(), 0, b"kept");
-    assert_eq!(committed(target, unit.as_ref(), "k"), b"kept");
+    stage(unit.as_ref(), 0, &place, b"kept");
+    assert_eq!(committed(target, unit.as_ref(), &place), b"kept");
 }
 
 fn commits_go_into_existing_directories(target: &dyn Target) {
     for number in 0..3 {
         let unit = begin(target, number);
-        stage(unit.as_ref(), 0, b"1");
-        committed(target, unit.as_ref(), &format!("a/b/c/{number}"));
+        let place = place(target, &format!("a/b/c/{number}"));
+        stage(unit.as_ref(), 0, &place, b"1");
+        committed(target, unit.as_ref(), &place);
     }
     assert_eq!(target.published().len(), 3);
 }
@@ -154,7 +158,7 @@ fn units_in_parallel_do_not_meet(target: &dyn Target) {
         let unit = begin(target, number);
         let keys: Vec<_> = (0..50).map(|index| format!("shared/{}/{number}-{index}", index % 5)).collect();
         let places: Vec<_> = keys.iter().map(|key| place(target, key)).collect();
-        keys.iter().enumerate().for_each(|(index, key)| stage(unit.as_ref(), index, key.as_bytes()));
+        keys.iter().enumerate().for_each(|(index, key)| stage(unit.as_ref(), index, &places[index], key.as_bytes()));
         let published: Vec<_> = places.iter().map(String::as_str).enumerate().collect();
         publish(unit.as_ref(), &published).unwrap();
         places.into_iter().zip(keys.into_iter().map(String::into_bytes)).collect::<Vec<_>>()
@@ -174,7 +178,7 @@ fn places_never_collide_and_never_leave_the_root(target: &dyn Target) {
         let inside = Path::new(place).components().all(|part| matches!(part, Component::Normal(_)));
         assert!(inside && !place.is_empty(), "{key:?} lies at {place:?}");
     }
-    keys.iter().enumerate().for_each(|(index, key)| stage(unit.as_ref(), index, key.as_bytes()));
+    keys.iter().enumerate().for_each(|(index, key)| stage(unit.as_ref(), index, &places[index], key.as_bytes()));
     publish(unit.as_ref(), &places.iter().map(String::as_str).enumerate().collect::<Vec<_>>()).unwrap();
     let expected: BTreeMap<_, _> = places.into_iter().zip(keys.into_iter().map(String::into_bytes)).collect();
     assert_eq!(target.published(), expected);
@@ -306,9 +310,9 @@ fn place(target: &dyn Target, key: &str) -> String {
 }
 
 /// Opens a temporary name for an object of a known size.
-fn create(unit: &dyn UnitSink, index: usize, size: usize) -> Box<dyn PendingObject> {
+fn create(unit: &dyn UnitSink, index: usize, place: &str, size: usize) -> Box<dyn PendingObject> {
     let entry = ObjectEntry { key: "k".to_owned(), size: size as u64, ..ObjectEntry::default() };
-    let object = PlacedObject { entry, place: format!("by-index/{index}") };
+    let object = PlacedObject { entry, place: place.to_owned() };
     unit.create(index, Arriving { object: &object, properties: &Properties::default() }).unwrap()
 }
 
@@ -321,15 +325,14 @@ fn publish(unit: &dyn UnitSink, published: &[(usize, &str)]) -> Result<(), SinkE
     unit.commit(&mut receipts)
 }
 
-fn stage(unit: &dyn UnitSink, index: usize, bytes: &[u8]) {
-    let mut pending = create(unit, index, bytes.len());
+fn stage(unit: &dyn UnitSink, index: usize, place: &str, bytes: &[u8]) {
+    let mut pending = create(unit, index, place, bytes.len());
     bytes.chunks(4).for_each(|piece| pending.write(piece).unwrap());
     pending.finish().unwrap();
 }
 
-/// Publishes the unit's first object under a key and reads it back.
-fn committed(target: &dyn Target, unit: &dyn UnitSink, key: &str) -> Vec<u8> {
-    let place = place(target, key);
-    publish(unit, &[(0, &place)]).unwrap();
-    target.published().remove(&place).unwrap()
+/// Publishes the unit's first object at its place and reads it back.
+fn committed(target: &dyn Target, unit: &dyn UnitSink, place: &str) -> Vec<u8> {
+    publish(unit, &[(0, place)]).unwrap();
+    target.published().remove(place).unwrap()
 }
