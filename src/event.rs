@@ -25,6 +25,8 @@ pub enum Event {
     },
     /// The run went on after it had been interrupted; `torn_bytes` of an unfinished last line were cut off.
     RunResumed { walkaway: String, binary_sha256: Sha256Digest, host: String, torn_bytes: u64 },
+    /// The run continues the chain of another; stands at the beginning of the journal.
+    Continues { previous: String, bundle_digest: Sha256Digest, journal_head: Sha256Digest },
     /// Who walkaway is at the provider.
     CallerIdentified { account: String, arn: String },
     /// The account was looked at; `inventory.json` or `after.json` has what was found.

@@ -168,6 +168,24 @@ finding_kinds! {
     BundleMalformed Fail "bundle is malformed";
     /// The journal's chain is broken.
     JournalBroken Fail "journal chain is broken";
+    /// A signature does not hold.
+    SignatureInvalid Fail "signature does not hold";
+    /// A signature was made in a way that can't be checked here.
+    SignatureUnchecked NotRun "signature could not be checked";
+    /// A signature that has to be there is not.
+    SignatureMissing Fail "signature is missing";
+    /// A signature holds, and its maker is not among those who may sign.
+    SignerNotAllowed Fail "signer is not allowed";
+    /// The review was signed by who ran the drill.
+    ReviewNotIndependent Fail "review is not independent";
+    /// A time-stamp is not about the signature, or nobody trusted made it.
+    TimestampInvalid Fail "time-stamp does not hold";
+    /// A signature without a time-stamp, where time-stamps are asked for.
+    TimestampMissing NotRun "time-stamp is missing";
+    /// The bundle of the run before is not the one that this run continues.
+    PredecessorDiffers Fail "run before is another than the one named";
+    /// The bundle of the run before is not at hand.
+    PredecessorUnseen Note "run before was not looked at";
     /// The bundle contradicts itself.
     BundleInconsistent Fail "bundle contradicts itself";
 }

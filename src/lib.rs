@@ -33,7 +33,8 @@
 //! | [`event`] | what happens during a run, and the [`event::Monitor`] that hears of it |
 //! | [`finding`] | discrepancies as values, and the verdict that follows from them |
 //! | [`digest`] | SHA-256 values and the keyed digest of a table's rows |
-//! | [`exit_code`], [`clock`], [`interrupt`] | the exit codes; the only reader of time; the wish to stop |
+//! | [`exit_code`], [`clock`], [`interrupt`], [`tls`], [`words`] | the exit codes; the only reader of time; the wish to stop; verified TLS; numbers as people read them |
+//! | [`report`] | what people and machines read of a result: HTML, JUnit, OSCAL, the plan as a document |
 //! | [`glob`], [`csv`] | names by pattern; comma-separated values |
 //! | [`cli`] | the arguments, one short function per command, the terminal |
 //!
@@ -41,7 +42,7 @@
 //!
 //! `tests/architecture.rs` holds the ones that can be read off the imports.
 //!
-//! 1. `cli` → `engine` → {`source`, `transfer`, `restore`, `verify`, `evidence`}; `playbook` is used by `cli`, `engine`
+//! 1. `cli` → `engine` → {`source`, `transfer`, `restore`, `verify`, `evidence`, `report`}; `playbook` is used by `cli`, `engine`
 //!    and by whoever turns its values into clients, and uses none of these; nothing imports `cli`.
 //! 2. `source` and `restore` never import each other; `transfer` knows traits only.
 //! 3. `verify` reads receipts and the restored copy. It never takes the transfer's word for what was stored.
@@ -51,9 +52,11 @@
 //! 6. Sources have no method that writes or deletes, so harming the provider's data cannot be expressed.
 //! 7. There is no dry-run flag below the engine: `plan` prints the plan, `run` consumes it.
 //! 8. Evidence that cannot be written fails the run.
-//! 10. `account` judges values and does nothing else: it reads no file, asks no server, and knows no time.
-//! 9. A file appears under its final name only after its digest was taken and its bytes were synced; the journal
-//!    records a unit only after that.
+//! 9. `report` sees the values of a result and of a playbook, and does no input or output: whoever has `result.json` can
+//!    make every report again and compare.
+//! 10. A file appears under its final name only after its digest was taken and its bytes were synced; the journal
+//!     records a unit only after that.
+//! 11. `account` judges values and does nothing else: it reads no file, asks no server, and knows no time.
 
 pub mod account;
 pub mod cli;
@@ -69,7 +72,10 @@ pub mod glob;
 pub mod interrupt;
 pub mod pg;
 pub mod playbook;
+pub mod report;
 pub mod restore;
 pub mod source;
+pub mod tls;
 pub mod transfer;
 pub mod verify;
+pub mod words;

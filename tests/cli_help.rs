@@ -8,8 +8,23 @@ use std::{
 
 use walkaway::exit_code::ExitCode;
 
-const COMMANDS: [&str; 10] =
-    ["check", "explain", "init", "plan", "run", "resume", "verify", "schema", "doctor", "completions"];
+const COMMANDS: [&str; 15] = [
+    "check",
+    "explain",
+    "init",
+    "plan",
+    "run",
+    "resume",
+    "verify",
+    "approve",
+    "report",
+    "manual",
+    "compare",
+    "due",
+    "schema",
+    "doctor",
+    "completions",
+];
 
 fn walkaway(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_walkaway"));

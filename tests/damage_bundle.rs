@@ -217,6 +217,11 @@ fn result(dir: &Path, verdict: Verdict, journal: JournalHead) -> RunResult {
         thresholds: vec![],
         not_proven: vec!["roles".into()],
         journal,
+        chain: Default::default(),
+        plan: Default::default(),
+        exit_time: None,
+        cost: None,
+        pace: Vec::new(),
     }
 }
 
@@ -306,7 +311,9 @@ fn an_undamaged_bundle_is_clean() {
     assert_eq!(failed.findings(), [], "findings of the run are no findings about the bundle");
     fs::create_dir(bundle.root().join("sig")).expect("directory");
     fs::write(bundle.root().join("sig/operator.sig"), "x").expect("written");
-    assert_eq!(bundle.findings(), [], "signatures are no part of the bag");
+    bundle.assert_found("a signature that is none", FindingKind::SignatureInvalid, "sig/operator.sig");
+    fs::rename(bundle.root().join("sig/operator.sig"), bundle.root().join("sig/notes")).expect("renamed");
+    bundle.assert_found("a stranger among the signatures", FindingKind::BundleFileUnexpected, "sig/notes");
 }
 
 #[test]

@@ -87,6 +87,26 @@ pub(super) enum Command {
     /// Checks every file against the manifests, the journal's chain, and whether result, journal and evidence tell
     /// the same story. An intact bundle gives exit code 0 whatever the verdict of the run that it records.
     Verify(VerifyArgs),
+    /// Sign a bundle as its reviewer
+    ///
+    /// Checks the bundle first: one that is not intact is not signed. Read the report before you sign; the signature says
+    /// that you did. The key must not be the operator's.
+    Approve(ApproveArgs),
+    /// Make the reports of a bundle again, from its result alone
+    Report(ReportArgs),
+    /// Print the exit plan of a playbook as a document
+    ///
+    /// What an auditor asks of an exit plan, and the steps by hand with stock commands, made from the playbook that the
+    /// drills run. Times and sizes come from the last run.
+    Manual(ManualArgs),
+    /// Put runs of one playbook side by side
+    ///
+    /// Refuses bundles whose scope differs; exit code 1 when coverage fell or a run got worse.
+    Compare(CompareArgs),
+    /// Say whether a playbook has to be run again
+    ///
+    /// Exit code 1 when the last passed run is older than the plan allows, or the plan's own review is past.
+    Due(DueArgs),
     /// Print the JSON Schema of the playbook or of the result
     Schema(SchemaArgs),
     /// Look whether this machine is ready for a run
@@ -198,11 +218,77 @@ pub(super) struct ResumeArgs {
 pub(super) struct VerifyArgs {
     /// The bundle's directory
     pub bundle: PathBuf,
+    /// Who may sign: an allowed_signers file as ssh-keygen reads it, from outside the bundle. The operator's signature
+    /// is then demanded
+    #[arg(long, value_name = "FILE")]
+    pub allowed_signers: Option<PathBuf>,
+    /// Certificates of trusted time-stamp authorities in PEM, from outside the bundle. Time-stamps are then demanded
+    #[arg(long, value_name = "FILE")]
+    pub tsa_ca: Option<PathBuf>,
+    /// The bundle of the run before, if it does not lie beside this one
+    #[arg(long, value_name = "BUNDLE")]
+    pub previous: Option<PathBuf>,
     /// Also read the restored data again, on disk and in the target database, and compare it with the bundle
     #[arg(long)]
     pub restored: bool,
     #[command(flatten)]
     pub json: JsonArg,
+}
+
+/// `approve`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ApproveArgs {
+    /// The bundle's directory
+    pub bundle: PathBuf,
+    /// Your OpenSSH key; a public or encrypted one is used through ssh-agent
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Address of a time-stamp authority; by default the one that the playbook names
+    #[arg(long, value_name = "URL")]
+    pub timestamp: Option<String>,
+}
+
+/// `report`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReportArgs {
+    /// The bundle's directory
+    pub bundle: PathBuf,
+    /// Where the reports go; by default a new directory here
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// `manual`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ManualArgs {
+    #[command(flatten)]
+    pub playbook: PlaybookArg,
+    /// The bundle whose times and sizes are told; by default the latest of this playbook
+    #[arg(long, value_name = "BUNDLE")]
+    pub bundle: Option<PathBuf>,
+    /// Write Markdown to a file
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// `compare`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CompareArgs {
+    /// The bundles' directories
+    #[arg(required = true, num_args = 2..)]
+    pub bundles: Vec<PathBuf>,
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// `due`.
+#[derive(Debug, clap::Args)]
+pub(super) struct DueArgs {
+    #[command(flatten)]
+    pub playbook: PlaybookArg,
+    /// Print a systemd service and timer that run the drill when it is due
+    #[arg(long)]
+    pub timer: bool,
 }
 
 /// `schema`.

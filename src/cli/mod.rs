@@ -7,11 +7,11 @@
 //! |---|---|
 //! | `args`, `options` | the arguments as written; what they come to with terminal and environment |
 //! | `account` | coverage in words |
-//! | `check`, `explain`, `init`, `plan`, `run`, `clean`, `verify`, `schema`, `doctor`, `completions` | a command each |
+//! | `check`, `explain`, `init`, `plan`, `run`, `clean`, `verify`, `approve`, `report` (with `manual`), `history` (`compare`, `due`), `schema`, `doctor`, `completions` | a command each |
 //! | `console` | stdout and stderr, and the bars' place between the lines |
 //! | `terminal`, `bars`, `plain`, `ndjson` | the monitors |
 //! | `story`, `pace` | facts as lines; how fast and how often |
-//! | `summary`, `compared`, `failure` | how a run ended; what was compared; errors and hints |
+//! | `summary`, `compared`, `endorse`, `failure` | how a run ended; what was compared; who signed; errors and hints |
 //! | `style`, `table` | colors, numbers, columns |
 //! | `work`, `logging` | the runtime and the signals; the log |
 
@@ -22,6 +22,7 @@ use clap::Parser;
 use crate::{engine::EngineError, exit_code::ExitCode};
 
 mod account;
+mod approve;
 mod args;
 mod bars;
 mod check;
@@ -30,8 +31,10 @@ mod compared;
 mod completions;
 mod console;
 mod doctor;
+mod endorse;
 mod explain;
 mod failure;
+mod history;
 mod init;
 mod logging;
 mod ndjson;
@@ -39,6 +42,7 @@ mod options;
 mod pace;
 mod plain;
 mod plan;
+mod report;
 mod run;
 #[cfg(test)]
 mod sample;
@@ -84,6 +88,11 @@ fn dispatch(console: &Console, command: &Command) -> Result<ExitCode, EngineErro
         Command::Resume(args) => run::resume(console, args),
         Command::Clean(args) => clean::clean(console, args),
         Command::Verify(args) => verify::verify(console, args),
+        Command::Approve(args) => approve::approve(console, args),
+        Command::Report(args) => report::report(console, args),
+        Command::Manual(args) => report::manual(console, args),
+        Command::Compare(args) => history::compare(console, args),
+        Command::Due(args) => history::due(console, args),
         Command::Schema(args) => schema::schema(console, args),
         Command::Doctor(args) => doctor::doctor(console, args),
         Command::Completions(args) => completions::completions(console, args),

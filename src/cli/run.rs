@@ -67,7 +67,7 @@ fn report(console: &Console, json: bool, outcome: &RunOutcome) {
 /// The last line of `--json`.
 fn result_line(outcome: &RunOutcome) -> Value {
     let (end, verdict, digest) = match &outcome.end {
-        RunEnd::Sealed { result, bundle_digest } => ("sealed", Some(result.verdict), Some(*bundle_digest)),
+        RunEnd::Sealed { result, bundle_digest, .. } => ("sealed", Some(result.verdict), Some(*bundle_digest)),
         RunEnd::Stopped { .. } => ("stopped", None, None),
         RunEnd::Interrupted => ("interrupted", None, None),
     };

@@ -5,7 +5,8 @@ use crate::{
     engine::{RunEnd, RunOutcome},
     event::AssetKind,
     evidence::result::{
-        AssetResult, Check, DatabaseResult, JournalHead, ObjectsResult, PlaybookRef, RunResult, Tier, Timings, Tool,
+        AssetResult, Check, DatabaseResult, JournalHead, ObjectsResult, PlaybookRef, RESULT_VERSION, RunResult, Tier,
+        Timings, Tool,
     },
     finding::Verdict,
 };
@@ -14,7 +15,7 @@ const RUN: &str = "demo-20261123T223000Z";
 const DIGEST: Sha256Digest = Sha256Digest([7; 32]);
 
 pub(super) fn sealed(result: RunResult) -> RunOutcome {
-    let end = RunEnd::Sealed { result: Box::new(result), bundle_digest: DIGEST };
+    let end = RunEnd::Sealed { result: Box::new(result), bundle_digest: DIGEST, signed: None };
     RunOutcome { bundle: format!("evidence/{RUN}").into(), end, left_behind: vec![] }
 }
 
@@ -24,7 +25,7 @@ pub(super) fn check(name: &str, [expected, compared, equal]: [u64; 3]) -> Check 
 
 pub(super) fn result() -> RunResult {
     RunResult {
-        result_version: 1,
+        result_version: RESULT_VERSION,
         run: RUN.into(),
         playbook: PlaybookRef { id: "demo".into(), title: None, sha256: DIGEST },
         tool: Tool { name: "walkaway".into(), version: "0.1.0".into(), binary_sha256: DIGEST },
@@ -48,6 +49,11 @@ pub(super) fn result() -> RunResult {
         thresholds: vec![],
         not_proven: vec!["tags of objects".into()],
         journal: JournalHead { lines: 153, head: DIGEST },
+        chain: Default::default(),
+        plan: Default::default(),
+        exit_time: None,
+        cost: None,
+        pace: Vec::new(),
     }
 }
 

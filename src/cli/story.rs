@@ -58,6 +58,7 @@ impl Story {
             Event::RunResumed { .. } => Some("run goes on".to_owned()),
             Event::CallerIdentified { arn, .. } => Some(format!("reading as {}", printable(arn))),
             Event::AccountRead { things, unreadable, .. } => Some(account_read(*things, *unreadable)),
+            Event::Continues { previous, .. } => Some(format!("the run before was {}", printable(previous))),
             Event::Interrupted => Some("interrupted".to_owned()),
             Event::RunDone { verdict, duration_ms, .. } => {
                 Some(format!("run ended {} in {}", self.style.verdict(*verdict), duration(*duration_ms)))

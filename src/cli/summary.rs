@@ -4,7 +4,7 @@
 use std::{cmp::Reverse, path::Path};
 
 use super::{
-    account, compared,
+    account, compared, endorse,
     failure::hint,
     style::{Paint, Style, count, duration, near, of, rate, shell_word, size, thousands},
     table::{self, Cell, heading},
@@ -22,7 +22,11 @@ const FINDINGS_SHOWN_MAX: usize = 10;
 /// The lines of the summary.
 pub(super) fn lines(style: Style, outcome: &RunOutcome) -> Vec<String> {
     match &outcome.end {
-        RunEnd::Sealed { result, bundle_digest } => sealed(style, &outcome.bundle, result, *bundle_digest),
+        RunEnd::Sealed { result, bundle_digest, signed } => {
+            let mut lines = sealed(style, &outcome.bundle, result, *bundle_digest);
+            lines.extend(signed.iter().flat_map(|signed| indented(endorse::lines(style, signed))));
+            lines
+        }
         RunEnd::Stopped { assets } => stopped(style, &outcome.bundle, assets),
         RunEnd::Interrupted => vec![format!("interrupted; {}", go_on(&outcome.bundle))],
     }

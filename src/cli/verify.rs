@@ -1,6 +1,8 @@
 //! `walkaway verify`: checks a bundle offline and, if asked, the restored data against it. An intact bundle is
 //! exit code 0 whatever the run that it records came to: the question is whether the record can be trusted.
 
+use std::{fs, path::Path};
+
 use serde_json::{Value, json};
 
 use super::{
@@ -11,10 +13,13 @@ use super::{
     terminal, work,
 };
 use crate::{
+    clock,
     engine::{self, EngineError, Recheck, outcome::of_findings},
     evidence::{
-        BundleCheck, check_bundle,
+        BundleCheck, SignatureSeen, Trust, check_bundle_against,
         result::{RunResult, Tier},
+        signing::AllowedSigners,
+        timestamp::Authorities,
     },
     exit_code::ExitCode,
     finding::{Finding, Verdict, printable},
@@ -33,7 +38,8 @@ enum Restored {
 
 /// Verifies.
 pub(super) fn verify(console: &Console, args: &VerifyArgs) -> Result<ExitCode, EngineError> {
-    let bundle = check_bundle(&args.bundle)?;
+    let mut bundle = check_bundle_against(&args.bundle, &trust(args)?)?;
+    bundle.findings.extend(engine::reports::check(&args.bundle));
     if !args.json.json {
         console.out.lines(&bundle_lines(console, args, &bundle));
     }
@@ -47,6 +53,33 @@ pub(super) fn verify(console: &Console, args: &VerifyArgs) -> Result<ExitCode, E
         console.out.lines(&restored_lines(console, &restored));
     }
     Ok(code)
+}
+
+/// Who is trusted, read from outside the bundle.
+fn trust(args: &VerifyArgs) -> Result<Trust, EngineError> {
+    let unfit = |path: &Path, reason: String| EngineError::Trust { path: path.to_owned(), reason };
+    let read = |path: &Path| {
+        let inside =
+            path.canonicalize().is_ok_and(|path| args.bundle.canonicalize().is_ok_and(|b| path.starts_with(b)));
+        if inside {
+            return Err(unfit(path, "lies inside the bundle, which can't vouch for itself".to_owned()));
+        }
+        fs::read_to_string(path).map_err(|error| unfit(path, error.to_string()))
+    };
+    let signers = args
+        .allowed_signers
+        .as_ref()
+        .map(|path| AllowedSigners::parse(&read(path)?).map_err(|reason| unfit(path, reason)));
+    let authorities = args
+        .tsa_ca
+        .as_ref()
+        .map(|path| Authorities::parse(read(path)?.as_bytes()).map_err(|reason| unfit(path, reason)));
+    Ok(Trust {
+        allowed_signers: signers.transpose()?,
+        authorities: authorities.transpose()?,
+        previous: args.previous.clone(),
+        now: clock::now(),
+    })
 }
 
 fn intact(bundle: &BundleCheck) -> bool {
@@ -87,6 +120,7 @@ fn bundle_lines(console: &Console, args: &VerifyArgs, bundle: &BundleCheck) -> V
         return findings.collect();
     }
     let mut lines = checked(style, &near(&args.bundle), bundle);
+    lines.extend(signatures(style, bundle));
     lines.push(String::new());
     lines.extend(findings);
     lines.push(conclusion(style, bundle));
@@ -109,6 +143,30 @@ fn checked(style: Style, path: &str, bundle: &BundleCheck) -> Vec<String> {
     ];
     let told = facts.into_iter().filter_map(|(word, text)| Some((word, text?)));
     let rows: Vec<Vec<Cell>> = told.map(|(word, text)| vec![Cell::painted(word, Paint::Faint), text.into()]).collect();
+    table::lines(style, &rows)
+}
+
+fn signatures(style: Style, bundle: &BundleCheck) -> Vec<String> {
+    let row = |seen: &SignatureSeen| {
+        let who = match (&seen.fingerprint, &seen.principals) {
+            (None, _) => "does not hold".to_owned(),
+            (Some(key), None) => format!("{key}, whose key that is was not asked"),
+            (Some(key), Some(principals)) => format!("{principals}, {key}"),
+        };
+        let when = match (&seen.stamped, seen.stamp_trusted) {
+            (None, _) => "no time-stamp: the time is the signing machine's own".to_owned(),
+            (Some(at), true) => format!("stamped {at}"),
+            (Some(at), false) => format!("stamped {at}, by whom was not asked or is not trusted"),
+        };
+        vec![Cell::painted(seen.role, Paint::Faint), printable(&format!("{who}; {when}")).into()]
+    };
+    let previous = bundle.result.as_ref().and_then(|result| result.chain.previous.as_ref());
+    let before = previous.map(|before| vec![Cell::painted("before", Paint::Faint), printable(&before.run).into()]);
+    let mut rows: Vec<Vec<Cell>> = bundle.signatures.iter().map(row).collect();
+    if rows.is_empty() {
+        rows.push(vec![Cell::painted("signed", Paint::Faint), "by nobody".into()]);
+    }
+    rows.extend(before);
     table::lines(style, &rows)
 }
 
@@ -175,6 +233,8 @@ fn json_lines(bundle: &BundleCheck, restored: &Restored, code: ExitCode) -> Vec<
         "bundle_digest": bundle.bundle_digest,
         "intact": intact(bundle),
         "verdict": bundle.result.as_ref().map(|result| result.verdict),
+        "signatures": bundle.signatures,
+        "previous": bundle.result.as_ref().and_then(|result| Some(&result.chain.previous.as_ref()?.run)),
     });
     let finding = |of: &str, finding: &Finding| ("finding", json!({"of": of, "finding": finding}));
     let mut lines = vec![("bundle", whole)];
@@ -192,7 +252,8 @@ mod tests {
 
     fn bundle(verdict: Verdict, findings: Vec<Finding>) -> BundleCheck {
         let result = RunResult { verdict, ..sample::result() };
-        BundleCheck { result: Some(result), findings, files: 27, bytes: 1 << 20, bundle_digest: Sha256Digest([7; 32]) }
+        let (bundle_digest, signatures) = (Sha256Digest([7; 32]), Vec::new());
+        BundleCheck { result: Some(result), findings, files: 27, bytes: 1 << 20, bundle_digest, signatures }
     }
 
     fn changed() -> Finding {

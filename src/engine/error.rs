@@ -3,7 +3,7 @@
 use std::{error::Error as _, io, path::PathBuf};
 
 use crate::{
-    evidence::{EvidenceError, JournalError},
+    evidence::{EvidenceError, JournalError, signing::SignError},
     exit_code::ExitCode,
     playbook::Invalid,
 };
@@ -41,6 +41,18 @@ pub enum EngineError {
     /// What was written is no longer what it was when it was written.
     #[error("{path} contradicts itself, so it was not left sealed: {reason}")]
     Changed { path: PathBuf, reason: String },
+    /// Nobody's signature was put under a bundle.
+    #[error("{path} was not signed: {reason}")]
+    NotApproved { path: PathBuf, reason: String },
+    /// What a reader trusts can't be read.
+    #[error("{path}: {reason}")]
+    Trust { path: PathBuf, reason: String },
+    /// Bundles that don't speak of the same thing.
+    #[error("{path} cannot be compared: {reason}")]
+    NotComparable { path: PathBuf, reason: String },
+    /// The key can't sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// A part of walkaway died.
     #[error("internal error: {0}")]
     Internal(String),
@@ -68,6 +80,14 @@ impl EngineError {
             EngineError::Changed { .. } => {
                 Some("a run whose record was damaged can't be sealed; start a new run".to_owned())
             }
+            EngineError::NotApproved { .. } => Some("walkaway verify says what is wrong with it".to_owned()),
+            EngineError::NotComparable { .. } => {
+                Some("compare intact bundles of one playbook with the same assets and exclusions".to_owned())
+            }
+            EngineError::Trust { .. } => {
+                Some("allowed_signers is described in ssh-keygen(1); authorities' certificates are PEM".to_owned())
+            }
+            EngineError::Sign(error) => Some(error.hint()),
             EngineError::Internal(_) => Some("run again with RUST_LOG=debug and report what it prints".to_owned()),
         }
     }
@@ -75,7 +95,10 @@ impl EngineError {
     /// The exit code of this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            EngineError::Invalid(_) | EngineError::NotARun { .. } => ExitCode::Invalid,
+            EngineError::Invalid(_)
+            | EngineError::NotARun { .. }
+            | EngineError::NotComparable { .. }
+            | EngineError::Trust { .. } => ExitCode::Invalid,
             _ => ExitCode::NotVerified,
         }
     }

@@ -14,6 +14,9 @@
 //! | `ledger`, `layout`, `recorder` | what is finished, where it lies, who hears of it |
 //! | `account` | the account around the assets: before, after, and what it comes to |
 //! | `seal` | result, documents, and the bag around them |
+//! | `projection` | the plan, the time to exit, its thresholds and its cost |
+//! | `endorse` | signatures over the sealed bag, and their time-stamps |
+//! | `reports`, `history` | reports made again and compared; runs side by side, and when the next is due |
 //! | `survey`, `survey_objects`, `prices`, `recheck`, `doctor`, `clean` | `plan`, `verify --restored`, `doctor`, `clean` |
 
 mod account;
@@ -22,17 +25,21 @@ mod clean;
 mod database;
 mod database_proof;
 mod doctor;
+mod endorse;
 pub mod error;
 mod guard;
+pub mod history;
 mod layout;
 mod ledger;
 mod objects;
 pub mod outcome;
 mod preflight;
 mod prices;
+mod projection;
 mod rds;
 mod recheck;
 mod recorder;
+pub mod reports;
 mod run;
 mod seal;
 mod stop;
@@ -45,6 +52,7 @@ mod work;
 pub use account::{Init, InitOptions, init};
 pub use clean::{Cleaned, clean};
 pub use doctor::{Examined, State, examine};
+pub use endorse::{Endorsement, Stamped, approve};
 pub use error::{EngineError, Obstacle};
 pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
 pub use preflight::Consent;

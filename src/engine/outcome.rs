@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::endorse::Endorsement;
 use crate::{
     digest::Sha256Digest,
     evidence::result::RunResult,
@@ -29,6 +30,8 @@ pub enum RunEnd {
         result: Box<RunResult>,
         /// SHA-256 of `tagmanifest-sha256.txt`: the one number that stands for the bundle.
         bundle_digest: Sha256Digest,
+        /// The operator's signature, if the playbook asks for one.
+        signed: Option<Endorsement>,
     },
     /// Errors ended the work on some assets; the run is open and can be resumed.
     Stopped {

@@ -66,6 +66,9 @@ pub(crate) async fn look(
     let local = spawn_blocking(move || look_at_databases(&book, &sources, &layout, &run));
     let (tools, named_target, more) = local.await.map_err(|error| EngineError::Internal(error.to_string()))?;
     obstacles.extend(more);
+    if let Some(Err(error)) = playbook.signing_key().map(super::endorse::signer) {
+        obstacles.push(Obstacle { what: format!("evidence.sign: {error}"), hint: error.hint() });
+    }
     for (key, path) in [("target.path", &playbook.target().path), ("evidence.path", &playbook.evidence_path().into())] {
         obstacles.extend(unwritable(key, path));
     }

@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use super::{
     account,
     database::DatabaseWork,
+    endorse,
     error::{EngineError, Obstacle},
     guard::Guards,
     layout::{Layout, run_id},
@@ -30,11 +31,13 @@ use crate::{
     clock,
     digest::Sha256Digest,
     event::{Event, Monitor},
-    evidence::{self, Entry, EvidenceError, Journal, result::AssetResult, write_new, write_replacing},
+    evidence::{
+        self, Entry, EvidenceError, Journal, facts::PreviousRun, result::AssetResult, write_new, write_replacing,
+    },
     interrupt::Interrupt,
     pg::Address,
     playbook::{
-        Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, Loaded, Origin, Playbook,
+        Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, Loaded, Origin, Playbook, Previous,
         ProcessEnvironment, Server,
     },
     restore::cluster::{Cluster, ClusterError},
@@ -76,6 +79,7 @@ pub async fn run(
     let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
     let (run_name, playbook_sha256) = (run.id.clone(), Sha256Digest::of(&text));
     run.recorder.fact(&Event::RunStarted { run: run_name, playbook_sha256, walkaway, binary_sha256, host })?;
+    run.name_predecessor()?;
     if let Some(read) = &read {
         run.recorder.fact(read)?;
     }
@@ -96,7 +100,7 @@ pub async fn resume(
     interrupt: Interrupt,
 ) -> Result<RunOutcome, EngineError> {
     if evidence::is_sealed(run_dir) {
-        return seal::sealed_before(run_dir);
+        return signed_outcome(run_dir, seal::sealed_before(run_dir)?).await;
     }
     let (playbook, text) = read_back_playbook(run_dir)?;
     let (journal, entries, torn_bytes) = reopen(run_dir)?;
@@ -157,6 +161,17 @@ impl Run {
         let (ledger, recorder, guards) = (Arc::new(ledger), Arc::new(recorder), Guards::default());
         let budget = Budget::new(means.memory_bytes);
         Run { id, playbook, layout, ledger, recorder, budget, interrupt, guards }
+    }
+
+    /// The run before is named while nothing is known of this one yet.
+    fn name_predecessor(&self) -> Result<(), EngineError> {
+        if self.playbook.previous() == Previous::None {
+            return Ok(());
+        }
+        let chain = evidence::predecessor::latest(self.playbook.evidence_path(), self.playbook.id().as_str())?;
+        let Some(before) = chain.and_then(|chain| chain.previous) else { return Ok(()) };
+        let PreviousRun { run, bundle_digest, journal_head, .. } = before;
+        Ok(self.recorder.fact(&Event::Continues { previous: run, bundle_digest, journal_head })?)
     }
 
     async fn go(self, ready: Ready) -> Result<RunOutcome, EngineError> {
@@ -366,14 +381,14 @@ impl Run {
             host: host_name(),
         };
         let end = match spawn_blocking(move || sealing.seal()).await.map_err(internal)? {
-            Ok((result, bundle_digest)) => RunEnd::Sealed { result: Box::new(result), bundle_digest },
+            Ok((result, bundle_digest)) => RunEnd::Sealed { result: Box::new(result), bundle_digest, signed: None },
             Err(error) => RunEnd::Stopped { assets: vec![StoppedAsset::of_run(error.in_full(), error.hint())] },
         };
         let left_behind = match &end {
             RunEnd::Sealed { result, .. } => seal::left_behind(result),
             _ => Vec::new(),
         };
-        Ok(RunOutcome { bundle, end, left_behind })
+        signed_outcome(&bundle, RunOutcome { bundle: bundle.clone(), end, left_behind }).await
     }
 
     fn outcome(&self, end: RunEnd) -> RunOutcome {
@@ -386,6 +401,21 @@ fn merged(mut some: Vec<String>, others: Vec<String>) -> Vec<String> {
     some.sort();
     some.dedup();
     some
+}
+
+/// The outcome of a sealed run, once it is signed; a run whose playbook asks for a signature is not finished without.
+async fn signed_outcome(bundle: &Path, mut outcome: RunOutcome) -> Result<RunOutcome, EngineError> {
+    if let RunEnd::Sealed { signed, .. } = &mut outcome.end {
+        match endorse::sign_as_operator(bundle).await {
+            Ok(endorsement) => *signed = endorsement,
+            Err(error) => {
+                let reason = format!("sealed, and not signed: {}", error.in_full());
+                let hint = error.hint().map(|hint| format!("{hint}; resuming the run signs it"));
+                outcome.end = RunEnd::Stopped { assets: vec![StoppedAsset::of_run(reason, hint)] };
+            }
+        }
+    }
+    Ok(outcome)
 }
 
 fn stop_target(target: Arc<Target>) -> Result<(), String> {
@@ -502,7 +532,7 @@ pub(crate) fn version() -> String {
 }
 
 /// SHA-256 of this program's file.
-fn binary_digest() -> Result<Sha256Digest, EngineError> {
+pub(crate) fn binary_digest() -> Result<Sha256Digest, EngineError> {
     let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
     let read = fs::read(&path).or_else(|_| fs::read("/proc/self/exe"));
     let bytes = read.map_err(|source| EvidenceError::Io { action: "read", path, source })?;

@@ -11,8 +11,9 @@ use super::{
     error::EngineError,
     layout::Layout as RunLayout,
     outcome::{RunEnd, RunOutcome},
+    projection,
     recorder::Recorder,
-    run::{bucket_name, version, write_json},
+    run::{bucket_name, pretty, version, write_json},
     stop::Stop,
     target::access,
     work::Work,
@@ -22,7 +23,9 @@ use crate::{
     digest::Sha256Digest,
     event::{AssetKind as Kind, Event},
     evidence::{
-        self, BagInfo, DatabaseAccess, Entry, TABLE_DIGEST_PY, journal,
+        self, BagInfo, DatabaseAccess, Entry, TABLE_DIGEST_PY,
+        facts::{Chain, PreviousRun},
+        journal,
         result::{
             AssetResult, Caller, ExclusionResult, JournalHead, ObjectLayout, ObjectsResult, PlaybookRef,
             RESULT_VERSION, RunResult, ThresholdResult, Tier, Timings, Tool, carried, result_schema,
@@ -31,6 +34,7 @@ use crate::{
     },
     finding::{Finding, FindingKind, Verdict},
     playbook::{Asset, AssetKind, BucketSpec, Layout, Playbook},
+    report,
 };
 
 /// What this version doesn't carry or prove; stands in every result and in `VERIFY.md`.
@@ -45,8 +49,8 @@ const NOT_PROVEN: &[&str] = &[
     "databases: generated columns' values are computed again on the target, not compared; versions of extensions and collations may differ, and are named where they do",
     "databases: an ICU or built-in locale provider of the source is not carried over",
     "databases: rows of materialized views are computed again on the target, not compared",
-    "time: stamps come from this machine's own clock",
-    "authenticity: the bundle is not signed; keep its digest elsewhere",
+    "time: stamps come from this machine's own clock; what a time-stamp authority says about a signature lies beside it in sig/",
+    "authenticity: who signed says an allowed_signers file from outside the bundle; without a signature in sig/, keep its digest elsewhere",
 ];
 
 /// Everything that sealing needs.
@@ -73,6 +77,7 @@ struct Story {
     caller: Option<Caller>,
     ended: Option<Timestamp>,
     playbook_sha256: Sha256Digest,
+    continues: Option<(String, Sha256Digest, Sha256Digest)>,
 }
 
 impl Story {
@@ -85,6 +90,7 @@ impl Story {
             caller: None,
             ended: None,
             playbook_sha256: Sha256Digest::of(""),
+            continues: None,
         };
         let (mut since, mut last) = (started, started);
         for entry in entries {
@@ -94,6 +100,9 @@ impl Story {
                     story.worked_ms += between_ms(since, last);
                     story.resumed += 1;
                     since = entry.at;
+                }
+                Event::Continues { previous, bundle_digest, journal_head } => {
+                    story.continues = Some((previous.clone(), *bundle_digest, *journal_head));
                 }
                 Event::CallerIdentified { account, arn } => {
                     story.caller = Some(Caller { account: account.clone(), arn: arn.clone() });
@@ -121,7 +130,9 @@ impl Sealing {
         let exclusions = exclusions(&self.playbook, today);
         let judged = self.judge(&story, &exclusions)?;
         let coverage = judged.coverage.as_ref().map(|(_, coverage)| coverage);
+        let exit_time = projection::exit_time(&self.playbook, &entries, &self.run, &self.results);
         let mut thresholds = self.thresholds(&story);
+        thresholds.extend(projection::thresholds(&self.playbook, &exit_time));
         thresholds.extend(account::thresholds(&self.playbook, coverage));
         let mut findings = run_findings(&thresholds, &exclusions);
         findings.extend(judged.findings.iter().cloned());
@@ -135,7 +146,11 @@ impl Sealing {
         if story.ended.is_none() {
             self.record_end(&findings, verdict, story.worked_ms)?;
         }
-        let result = RunResult { waivers, ..self.result(story, verdict, findings, thresholds, exclusions, &judged) };
+        let mut result =
+            RunResult { waivers, ..self.result(story, verdict, findings, thresholds, exclusions, &judged) };
+        result.cost = projection::cost(&self.playbook, &self.results, &exit_time);
+        result.exit_time = Some(exit_time);
+        result.pace = evidence::exit_time::pace(&entries);
         self.write_documents(&result, &judged)?;
         let bundle_digest = evidence::seal(&self.layout.bundle, &self.bag_info(&result))?;
         self.check_own_bundle()?;
@@ -201,6 +216,7 @@ impl Sealing {
         judged: &Judged,
     ) -> RunResult {
         let title = self.playbook.title().map(str::to_owned);
+        let chain = self.chain(&story);
         let JournalHead { lines, head } = self.recorder.head();
         RunResult {
             result_version: RESULT_VERSION,
@@ -227,6 +243,11 @@ impl Sealing {
             thresholds,
             not_proven: not_proven(judged),
             journal: JournalHead { lines, head },
+            chain,
+            plan: projection::plan(&self.playbook, story.started, verdict),
+            exit_time: None,
+            cost: None,
+            pace: Vec::new(),
         }
     }
 
@@ -234,6 +255,19 @@ impl Sealing {
     fn tier(&self) -> Tier {
         let sampled = self.results.iter().any(|result| result.tier == Tier::Sample);
         if sampled { Tier::Sample } else { Tier::Full }
+    }
+
+    /// What the run before left to this one. If its bundle is no longer what it was when this run began, its name and
+    /// digest are all that is told.
+    fn chain(&self, story: &Story) -> Chain {
+        let Some((run, bundle_digest, journal_head)) = &story.continues else { return Chain::default() };
+        let told = evidence::predecessor::of_bundle(&self.playbook.evidence_path().join(run));
+        let same = |chain: &Chain| chain.previous.as_ref().is_some_and(|before| before.bundle_digest == *bundle_digest);
+        told.filter(same).unwrap_or_else(|| {
+            let (run, bundle_digest, journal_head) = (run.clone(), *bundle_digest, *journal_head);
+            let previous = PreviousRun { run, bundle_digest, journal_head, verdict: Verdict::NotRun, findings: vec![] };
+            Chain { previous: Some(previous), history: Vec::new() }
+        })
     }
 
     fn write_documents(&self, result: &RunResult, judged: &Judged) -> Result<(), EngineError> {
@@ -249,6 +283,10 @@ impl Sealing {
         write_json(&self.layout.result(), result)?;
         write_json(&data.join("result.schema.json"), &result_schema())?;
         write_replacing(&data.join("table_digest.py"), TABLE_DIGEST_PY.as_bytes())?;
+        let json = pretty(result)?;
+        for (name, bytes) in report::all(result, &json) {
+            write_replacing(&data.join(name), &bytes)?;
+        }
         let document = evidence::verify_md(result, &self.databases(), ".");
         write_json(&self.layout.controls(), &account::controls(&self.layout.bundle)?)?;
         Ok(write_replacing(&self.layout.bundle.join("VERIFY.md"), document.as_bytes())?)
@@ -345,7 +383,7 @@ pub(crate) fn sealed_before(bundle: &Path) -> Result<RunOutcome, EngineError> {
     let result = check.result.ok_or_else(|| damaged("the sealed bundle has no result".to_owned()))?;
     remove_directory(&bundle.join("state"))?;
     let left_behind = left_behind(&result);
-    let end = RunEnd::Sealed { result: Box::new(result), bundle_digest: check.bundle_digest };
+    let end = RunEnd::Sealed { result: Box::new(result), bundle_digest: check.bundle_digest, signed: None };
     Ok(RunOutcome { bundle: bundle.to_owned(), end, left_behind })
 }
 

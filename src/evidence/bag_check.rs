@@ -29,8 +29,10 @@ pub fn check(root: &Path) -> Vec<Finding> {
 #[derive(Debug)]
 pub(crate) struct Bag {
     root: PathBuf,
-    /// Regular files and their lengths; the only ones that are ever opened.
+    /// Regular files and their lengths; with the signatures the only ones that are ever opened.
     pub files: BTreeMap<String, u64>,
+    /// Files in `sig/` by their names there; no manifest can name them.
+    pub signatures: BTreeMap<String, u64>,
     /// What contradicts the manifests.
     pub findings: Vec<Finding>,
     /// SHA-256 of the tag manifest.
@@ -40,7 +42,8 @@ pub(crate) struct Bag {
 impl Bag {
     /// Lists and compares.
     pub(crate) fn inspect(root: &Path) -> Self {
-        let mut bag = Bag { root: root.to_owned(), files: BTreeMap::new(), findings: vec![], digest: None };
+        let (files, signatures) = (BTreeMap::new(), BTreeMap::new());
+        let mut bag = Bag { root: root.to_owned(), files, signatures, findings: vec![], digest: None };
         // The bag itself may be named through a link; what it holds may not.
         match root.canonicalize().and_then(|root| Tree::walk(&root)) {
             Ok(tree) => bag.take(tree),
@@ -57,15 +60,19 @@ impl Bag {
     }
 
     fn take(&mut self, tree: Tree) {
-        let signature = |name: &str| name.split('/').next() == Some(SIGNATURES);
-        for name in tree.strange.iter().filter(|name| !signature(name) || !name.contains('/')) {
+        for name in &tree.strange {
             self.find(FindingKind::BundleFileUnexpected, name, "not a regular file");
         }
         let top = |name: &&String| !name.contains('/') && !["data", SIGNATURES].contains(&name.as_str());
         for name in tree.directories.iter().filter(top) {
             self.find(FindingKind::BundleFileUnexpected, name, "directory that no bundle has");
         }
-        self.files = tree.files.into_iter().filter(|(name, _)| !signature(name) || !name.contains('/')).collect();
+        for (name, bytes) in tree.files {
+            match name.strip_prefix(SIGNATURES).and_then(|rest| rest.strip_prefix('/')) {
+                Some(inside) => self.signatures.insert(inside.to_owned(), bytes),
+                None => self.files.insert(name, bytes),
+            };
+        }
     }
 
     fn find(&mut self, kind: FindingKind, subject: &str, detail: impl Into<String>) {
@@ -74,7 +81,8 @@ impl Bag {
 
     /// Opens a file of the bag. Only names that the listing showed are opened, so no link is passed on the way.
     pub(crate) fn open(&self, name: &str) -> io::Result<std::fs::File> {
-        match self.files.contains_key(name) {
+        let signature = || name.strip_prefix(SIGNATURES).and_then(|rest| rest.strip_prefix('/'));
+        match self.files.contains_key(name) || signature().is_some_and(|name| self.signatures.contains_key(name)) {
             true => open_regular(&self.root.join(name)),
             false => Err(io::Error::from(io::ErrorKind::NotFound)),
         }

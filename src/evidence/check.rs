@@ -1,8 +1,8 @@
 //! The offline check of a bundle: its files against the manifests, the journal against its head, and everything that
 //! is told twice against itself.
 //!
-//! It opens nothing outside the bundle. Somebody who rewrites every file consistently is not found out here: that
-//! takes a digest or a signature that is kept elsewhere.
+//! It opens nothing outside the bundle but the predecessor's. Somebody who rewrites every file consistently is found
+//! out by the signatures, if the reader brings along who may sign.
 
 use std::{
     collections::BTreeSet,
@@ -18,9 +18,11 @@ use super::{
     chain::Reading,
     check_asset::AssetCheck,
     check_run::check_run,
+    check_signatures::{SignatureSeen, Trust, check_signatures},
     files::{EvidenceError, IoContext},
+    predecessor,
     replay::Replay,
-    result::{RESULT_VERSION, RunResult},
+    result::{RESULT_VERSION, RESULT_VERSION_OLDEST, RunResult},
 };
 use crate::{
     digest::Sha256Digest,
@@ -33,6 +35,8 @@ pub const RESULT: &str = "data/result.json";
 pub const JOURNAL: &str = "data/journal.ndjson";
 /// The playbook as read, in the bag.
 pub const PLAYBOOK: &str = "data/playbook.yaml";
+/// The playbook as understood, in the bag.
+pub const RESOLVED: &str = "data/playbook.resolved.json";
 /// The directory of each asset's evidence, in the bag.
 pub const ASSETS: &str = "data/assets";
 
@@ -50,11 +54,23 @@ pub struct BundleCheck {
     pub bytes: u64,
     /// SHA-256 of `tagmanifest-sha256.txt`.
     pub bundle_digest: Sha256Digest,
+    /// The signatures over it.
+    pub signatures: Vec<SignatureSeen>,
 }
 
 /// Checks a bundle. A directory that isn't a sealed bundle is an error; whatever is wrong inside one is a finding whose
-/// subject names the file, and the line where there is one.
+/// subject names the file, and the line where there is one. Signatures that are there must hold; none is demanded.
 pub fn check_bundle(root: &Path) -> Result<BundleCheck, EvidenceError> {
+    examine(root, None)
+}
+
+/// As [`check_bundle`], for a reader who brings along whom to trust: signatures that the playbook or the reader asks for
+/// must be there, and the run before must be the one that is named.
+pub fn check_bundle_against(root: &Path, trust: &Trust) -> Result<BundleCheck, EvidenceError> {
+    examine(root, Some(trust))
+}
+
+fn examine(root: &Path, trust: Option<&Trust>) -> Result<BundleCheck, EvidenceError> {
     root.metadata().when("read", root)?;
     if !is_sealed(root) {
         return Err(EvidenceError::NotSealed { root: root.to_owned() });
@@ -66,8 +82,14 @@ pub fn check_bundle(root: &Path) -> Result<BundleCheck, EvidenceError> {
         Some(result) => findings.extend(check_story(&bag, result)),
         None => findings.extend(check_journal_alone(&bag)),
     }
+    let (signatures, more) = check_signatures(&bag, trust);
+    findings.extend(more);
+    if let (Some(result), Some(trust)) = (&result, trust) {
+        findings.extend(check_predecessor(root, result, trust));
+    }
     Ok(BundleCheck {
         result,
+        signatures,
         findings,
         files: bag.files.len() as u64,
         bytes: bag.files.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)),
@@ -78,6 +100,16 @@ pub fn check_bundle(root: &Path) -> Result<BundleCheck, EvidenceError> {
 /// A finding that the bundle contradicts itself.
 pub(crate) fn inconsistent(subject: impl Into<String>, detail: impl Into<String>) -> Finding {
     Finding::of_run(FindingKind::BundleInconsistent, subject, detail)
+}
+
+/// The bundle that the reader names, or the one beside this.
+fn check_predecessor(root: &Path, result: &RunResult, trust: &Trust) -> Option<Finding> {
+    let previous = result.chain.previous.as_ref()?;
+    let beside = || Some(root.canonicalize().ok()?.parent()?.join(&previous.run)).filter(|path| is_sealed(path));
+    match trust.previous.clone().or_else(beside) {
+        Some(bundle) => predecessor::check(result, &bundle),
+        None => Some(Finding::of_run(FindingKind::PredecessorUnseen, &previous.run, "its bundle is not here")),
+    }
 }
 
 #[derive(Deserialize)]
@@ -91,12 +123,17 @@ fn read_result(bag: &Bag) -> Result<RunResult, Finding> {
         io::ErrorKind::NotFound => Finding::of_run(FindingKind::BundleFileMissing, RESULT, "every bundle has one"),
         _ => malformed(format!("unreadable: {error}")),
     })?;
-    let versioned: Versioned = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-    if versioned.result_version != RESULT_VERSION {
-        let detail = format!("version {}, this walkaway reads {RESULT_VERSION}", versioned.result_version);
-        return Err(malformed(detail));
+    parse_result(&bytes).map_err(malformed)
+}
+
+/// Reads a result of any version that this walkaway knows.
+pub fn parse_result(bytes: &[u8]) -> Result<RunResult, String> {
+    let versioned: Versioned = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if !(RESULT_VERSION_OLDEST..=RESULT_VERSION).contains(&versioned.result_version) {
+        let version = versioned.result_version;
+        return Err(format!("version {version}, this walkaway reads {RESULT_VERSION_OLDEST} to {RESULT_VERSION}"));
     }
-    serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
 fn read_journal(bag: &Bag) -> Result<Reading, Finding> {
@@ -114,8 +151,9 @@ fn check_story(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     let mut findings = Vec::new();
     let journal = read_journal(bag).map_err(|finding| findings.push(finding)).ok();
     findings.extend(journal.iter().flat_map(|journal| journal.findings(JOURNAL, result.journal)));
-    let replay = Replay::of(journal.as_ref().map_or(&[], |journal| &journal.entries));
-    findings.extend(check_run(bag, result, &replay));
+    let entries: &[_] = journal.as_ref().map_or(&[], |journal| &journal.entries);
+    let replay = Replay::of(entries);
+    findings.extend(check_run(bag, result, entries, &replay));
     for asset in &result.assets {
         findings.extend(AssetCheck { bag, asset, replay: &replay }.run());
     }

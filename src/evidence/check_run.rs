@@ -4,8 +4,11 @@
 use super::{
     bag::BAG_INFO,
     bag_check::Bag,
+    chain::Entry,
     check::{JOURNAL, PLAYBOOK, RESULT, inconsistent},
     check_account::check_account,
+    exit_time::{self, Term},
+    facts::Window,
     replay::Replay,
     result::{RunResult, Tier},
 };
@@ -15,7 +18,7 @@ use crate::{
 };
 
 /// Everything that is told about the run more than once.
-pub(crate) fn check_run(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
+pub(crate) fn check_run(bag: &Bag, result: &RunResult, entries: &[Entry], replay: &Replay<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(check_verdict(result));
     findings.extend(check_tier(result));
@@ -23,6 +26,8 @@ pub(crate) fn check_run(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> V
     findings.extend(check_identity(bag, result));
     findings.extend(check_account(bag, result, replay));
     findings.extend(check_start(result, replay));
+    findings.extend(check_chain(result, replay));
+    findings.extend(check_projection(result, entries));
     findings.extend(check_end(result, replay));
     findings.extend(check_found(result, replay));
     findings
@@ -102,6 +107,28 @@ fn check_start(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
         findings.push(inconsistent(JOURNAL, detail));
     }
     findings
+}
+
+/// Pace and projection follow from the journal and the totals; terms are taken as told.
+fn check_projection(result: &RunResult, entries: &[Entry]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let Some(told) = &result.exit_time else { return findings };
+    if exit_time::pace(entries) != result.pace {
+        findings.push(inconsistent(RESULT, "its pace does not follow from the journal"));
+    }
+    let term = |window: &Window| Term { name: window.name.clone(), limit_ms: window.limit_ms };
+    let terms: Vec<_> = told.windows.iter().map(term).collect();
+    if exit_time::of_run(entries, &result.run, &result.assets, &told.scope, &terms) != *told {
+        findings.push(inconsistent(RESULT, "its time to exit does not follow from the journal"));
+    }
+    findings
+}
+
+/// The run before is named at the beginning of the journal, before anything is known of this one.
+fn check_chain(result: &RunResult, replay: &Replay<'_>) -> Option<Finding> {
+    let previous = result.chain.previous.as_ref();
+    let named = previous.map(|previous| (previous.run.as_str(), previous.bundle_digest, previous.journal_head));
+    (named != replay.continues).then(|| inconsistent(JOURNAL, "continues another run than the result's"))
 }
 
 fn check_end(result: &RunResult, replay: &Replay<'_>) -> Option<Finding> {

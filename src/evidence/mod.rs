@@ -2,17 +2,20 @@
 //! check of it all.
 //!
 //! Nothing here reads a provider, a restored copy, or the clock: what happened comes in as events and receipts, dates
-//! come in as values. Signatures, time-stamps and rendered reports aren't here yet.
+//! come in as values. The one network is the way to a time-stamp authority. Reports are `report`'s.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `journal`, `chain` | the append-only record of a run, and the pass that reads it |
-//! | `result` | `result.json` and its schema |
+//! | `result`, `facts` | `result.json` and its schema |
 //! | `objects`, `changes`, `merge`, `tables` | the evidence of a bucket and of a database |
 //! | `verify_md`, `table_digest.py` | how to check a bundle without walkaway |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
 //! | `coverage` | what the run did with each thing of the account |
 //! | `check`, `check_run`, `check_asset`, `check_account`, `replay` | whether result, journal and files tell the same story |
+//! | `signing`, `timestamp`, `check_signatures` | SSH signatures over the bag, RFC 3161 time-stamps over those, and their check |
+//! | `exit_time` | how long the real exit would take, and what it would cost |
+//! | `predecessor` | the run before, which each run names |
 //! | `files` | writing synced, reading without following links, the errors |
 
 pub mod bag;
@@ -23,19 +26,26 @@ pub mod check;
 mod check_account;
 mod check_asset;
 mod check_run;
+mod check_signatures;
 mod coverage;
+pub mod exit_time;
+pub mod facts;
 pub mod files;
 pub mod journal;
 pub mod merge;
 pub mod objects;
+pub mod predecessor;
 mod replay;
 pub mod result;
+pub mod signing;
 pub mod tables;
+pub mod timestamp;
 mod tree;
 pub mod verify_md;
 
 pub use bag::{BagInfo, is_sealed, seal};
-pub use check::{BundleCheck, check_bundle};
+pub use check::{BundleCheck, RESOLVED, RESULT, check_bundle, check_bundle_against, parse_result};
+pub use check_signatures::{STAMP_SUFFIX, SignatureSeen, TIME_SUFFIX, Trust};
 pub use coverage::coverage_csv;
 pub use files::{EvidenceError, write_new, write_replacing};
 pub use journal::{Entry, Journal, JournalError};

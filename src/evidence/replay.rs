@@ -14,6 +14,8 @@ use crate::{
 pub(crate) struct Replay<'a> {
     /// Run id and digest of the playbook, if the first line is `run_started`.
     pub started: Option<(&'a str, Sha256Digest)>,
+    /// The run before, its bundle's digest and its journal's head, if it was named.
+    pub continues: Option<(&'a str, Sha256Digest, Sha256Digest)>,
     /// Executables that worked on the run.
     pub binaries: BTreeSet<Sha256Digest>,
     /// Number of `run_resumed`.
@@ -75,6 +77,9 @@ impl<'a> Replay<'a> {
             }
             Event::AccountRead { sha256, .. } => {
                 self.looks.insert(*sha256);
+            }
+            Event::Continues { previous, bundle_digest, journal_head } => {
+                self.continues = Some((previous, *bundle_digest, *journal_head));
             }
             Event::Found { finding } => self.take_finding(finding),
             _ => self.take_asset_event(event),

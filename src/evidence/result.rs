@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::{Deserialize, Serialize};
 
 use super::changes::ChangesCount;
+use super::facts::{Chain, Cost, ExitTime, PacePoint, PlanFacts};
 pub use crate::transfer::properties::ClassCount;
 use crate::{
     digest::{RowKey, Sha256Digest},
@@ -17,8 +18,10 @@ mod account;
 
 pub use account::{CoverageResult, SessionResult, TargetResult, WaiverResult, carried, excluding};
 
-/// The format that this version writes; a reader refuses others.
-pub const RESULT_VERSION: u32 = 1;
+/// The format that this version writes.
+pub const RESULT_VERSION: u32 = 2;
+/// The oldest format that is read; what it lacks is empty.
+pub const RESULT_VERSION_OLDEST: u32 = 1;
 
 /// The whole result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -79,6 +82,21 @@ pub struct RunResult {
     pub not_proven: Vec<String>,
     /// The journal's length and head.
     pub journal: JournalHead,
+    /// The runs before this one.
+    #[serde(default, skip_serializing_if = "Chain::is_empty")]
+    pub chain: Chain,
+    /// What the playbook says beside what is to be carried.
+    #[serde(default, skip_serializing_if = "PlanFacts::is_empty")]
+    pub plan: PlanFacts,
+    /// How long the exit would take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_time: Option<ExitTime>,
+    /// What the traffic costs; none where no provider is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+    /// How far the run was, over its time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pace: Vec<PacePoint>,
 }
 
 /// Which playbook was run.

@@ -36,7 +36,9 @@ pub struct DatabaseAccess {
 pub fn verify_md(result: &RunResult, databases: &[DatabaseAccess], objects_below: &str) -> String {
     let mut doc = intro(result);
     doc.push_str(BAG);
+    doc.push_str(SIGNATURES);
     doc.push_str(JOURNAL);
+    doc.push_str(&chain(result));
     let of_kind = |kind: AssetKind| result.assets.iter().filter(move |asset| asset.kind == kind);
     of_kind(AssetKind::S3).for_each(|asset| doc.push_str(&objects(result, asset, objects_below)));
     for asset in of_kind(AssetKind::Postgres) {
@@ -55,7 +57,8 @@ fn intro(result: &RunResult) -> String {
     format!(
         "# How to check this bundle without walkaway\n\n\
          Run {}, playbook {}, ended {}, verdict {}.\n\n\
-         Needed: a POSIX shell, coreutils, python3 (standard library only); `jq`, `bagit.py` and `psql` where named.\n\
+         Needed: a POSIX shell, coreutils, python3 (standard library only); `jq`, `bagit.py`, `ssh-keygen`, `openssl` and\n\
+         `psql` where named.\n\
          Every block begins in the directory of this file:\n\n```sh\nBUNDLE=$(pwd)\n```\n",
         printable(&result.run),
         printable(&result.playbook.id),
@@ -73,8 +76,40 @@ sha256sum --strict -c manifest-sha256.txt
 bagit.py --validate .
 ```
 
-The digest of the whole bundle is `sha256sum tagmanifest-sha256.txt`. Nothing in the bundle protects that number: keep
-it, or a signature over that file, somewhere else.
+The digest of the whole bundle is `sha256sum tagmanifest-sha256.txt`. Nothing in the bag protects that number: the
+signatures over that file do, or a copy that is kept elsewhere.
+"#;
+
+const SIGNATURES: &str = r#"
+## Who signed, and when
+
+Signatures lie in `sig/`, outside of the bag, because they are made over its tag manifest. This prints the key of each, and
+nothing if the bundle is not signed:
+
+```sh
+for signature in sig/operator.sig sig/reviewer*.sig; do
+  test -e "$signature" || continue
+  role=$(basename "$signature" .sig)
+  ssh-keygen -Y check-novalidate -n "walkaway-${role%%-*}" -s "$signature" < tagmanifest-sha256.txt
+done
+```
+
+Whose key that is, a file says that comes from somewhere else: `ALLOWED_SIGNERS`, in the form that ssh-keygen(1) describes;
+`WHO` is the name that it gives to the signer. Who reviewed must not be who ran the drill.
+
+```sh
+test -z "${ALLOWED_SIGNERS:-}" || ssh-keygen -Y verify -f "$ALLOWED_SIGNERS" -I "$WHO" \
+  -n walkaway-operator -s sig/operator.sig < tagmanifest-sha256.txt
+```
+
+Beside a signature lies the word of a time-stamp authority (`.tsr`), or the reason why there is none (`.time.txt`): then the
+time is the signing machine's own. `TSA_CA` holds the authority's certificate, from somewhere else:
+
+```sh
+test -z "${TSA_CA:-}" || for stamp in sig/*.tsr; do
+  openssl ts -verify -data "${stamp%.tsr}" -in "$stamp" -CAfile "$TSA_CA"
+done
+```
 "#;
 
 const JOURNAL: &str = r#"
@@ -96,6 +131,18 @@ jq -r '"\(.journal.lines) \(.journal.head)"' data/result.json
 
 Both print the same number of lines and the same head.
 "#;
+
+fn chain(result: &RunResult) -> String {
+    let Some(before) = &result.chain.previous else {
+        return "\n## The run before\n\nThis bundle names none.\n".to_owned();
+    };
+    let (run, path) = (printable(&before.run), quote(&format!("../{}", before.run)));
+    format!(
+        "\n## The run before\n\nThis run continues {run}. If its bundle lies beside this one, this compares its digest:\n\n\
+         ```sh\ntest ! -d {path} || echo {}\\ \\ {path}/tagmanifest-sha256.txt | sha256sum -c\n```\n",
+        before.bundle_digest
+    )
+}
 
 /// Recomputes a bucket's content digest; the argument is `objects.ndjson`.
 const CONTENT_PY: &str = r#"import hashlib, json, sys
@@ -212,7 +259,6 @@ fn not_proven(result: &RunResult) -> String {
     for item in &result.not_proven {
         let _ = writeln!(text, "- {}", printable(item));
     }
-    text.push_str("- Who wrote this bundle, and when: without a signature anybody could have.\n");
     text
 }
 

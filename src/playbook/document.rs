@@ -17,6 +17,10 @@ pub(super) use account::{
     AttestEntry, ContractEntry, Exclusion, InventoryEntry, Tags, Thresholds, WaiverEntry, Waivers,
 };
 pub use account::{DocumentKind, NonCloud, Postcondition, Posture, Precondition, ReviewNote, Sizes};
+mod plan;
+
+pub use plan::Scenario;
+pub(super) use plan::{AlternativeEntry, ObjectivesEntry, PlanEntry, RolesEntry, ServiceEntry};
 
 type List<T> = Checked<Vec<Checked<T>>>;
 
@@ -41,6 +45,21 @@ pub(super) struct Document {
     /// The terms of the contract that the exit is held against.
     #[serde(default)]
     pub contract: Checked<ContractEntry>,
+    /// What kind of end of the contract the drill stands for.
+    #[serde(default)]
+    pub scenario: Checked<Scenario>,
+    /// What the plan document and the report need beside the measurements.
+    #[serde(default)]
+    pub plan: Checked<PlanEntry>,
+    /// Who answers for what.
+    #[serde(default)]
+    pub roles: Checked<RolesEntry>,
+    /// The controls that the evidence is meant for, such as ISO27001:A.5.23.
+    #[serde(default)]
+    pub controls: List<String>,
+    /// What the recovery must achieve.
+    #[serde(default)]
+    pub objectives: Checked<ObjectivesEntry>,
     /// Where the data comes from. Required when an asset is a bucket.
     #[serde(default)]
     pub provider: Checked<Provider>,
@@ -82,6 +101,13 @@ pub(super) struct Document {
     /// Where the evidence of each run is written.
     #[serde(default)]
     pub evidence: Checked<Evidence>,
+}
+
+impl Document {
+    /// Whether there are terms of a contract that something could be held against.
+    pub(super) fn has_contract(&self) -> bool {
+        !self.contract.is_missing()
+    }
 }
 
 /// The provider that is left.
@@ -548,6 +574,30 @@ pub(super) struct Evidence {
     /// The folder for the bundles; a relative path starts at the playbook's folder.
     #[schemars(extend("minLength" = 1))]
     pub path: Checked<String>,
+    /// The operator's OpenSSH key, private or public; a public or encrypted one is used through ssh-agent. `~/` is the
+    /// home folder.
+    #[serde(default)]
+    #[schemars(extend("minLength" = 1))]
+    pub sign: Checked<String>,
+    /// Address of an RFC 3161 time-stamp authority that stamps the signatures.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
+    pub timestamp: Checked<String>,
+    /// Whether each run names the digest of the run before.
+    #[serde(default)]
+    pub previous: Checked<Previous>,
+}
+
+/// Whether runs form a chain.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum Previous {
+    /// The latest sealed run of this playbook in the evidence folder.
+    #[default]
+    Auto,
+    /// None: every run stands for itself.
+    None,
 }
 
 /// A scalar as it is written, also when YAML takes it for a number.

@@ -40,14 +40,15 @@ mod validate;
 mod yaml;
 
 pub use document::{
-    DatabaseCheck, DocumentKind, Layout, NonCloud, Postcondition, Posture, Precondition, ReviewNote, Sizes,
-    SnapshotChoice, Versions,
+    DatabaseCheck, DocumentKind, Layout, NonCloud, Postcondition, Posture, Precondition, Previous, ReviewNote,
+    Scenario, Sizes, SnapshotChoice, Versions,
 };
 pub use expect::Expectation;
 pub use model::{
-    AccountSpec, Asset, AssetKind, Attest, AwsSpec, BucketSpec, Contract, DatabaseSpec, DocumentPlace, Endpoints,
-    ExcludedTable, Exclusion, Playbook, PostgresTarget, RolesSpec, S3TargetSpec, SampleSpec, Selection, Server,
-    SqlCheckSpec, TargetSpec, Thresholds, Waiver,
+    AccountSpec, Alternative, Asset, AssetKind, Attest, AwsSpec, BucketSpec, Contract, DatabaseSpec, DocumentPlace,
+    EVERY_DEFAULT, Endpoints, ExcludedTable, Exclusion, ExitLimit, ExitPlan, Objectives, Playbook, PostgresTarget,
+    Roles, RolesSpec, S3TargetSpec, SampleSpec, Selection, Server, Service, SqlCheckSpec, TargetSpec, Thresholds,
+    Waiver,
 };
 pub use names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, RdsId, Region, TableName};
 pub use problem::{Invalid, Problem, Wrong};

@@ -11,7 +11,11 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 use serde::{Serialize, Serializer};
 
-use super::document::{DatabaseCheck, Layout, Versions};
+mod plan;
+
+pub use plan::{Alternative, EVERY_DEFAULT, ExitLimit, ExitPlan, Objectives, Roles, Service};
+
+use super::document::{DatabaseCheck, Layout, Previous, Versions};
 use super::expect::Expectation;
 use super::names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, Region, TableName};
 use super::quantity::{Ceiling, Floor, Share};
@@ -40,6 +44,7 @@ pub struct Playbook {
     pub(super) thresholds: Thresholds,
     pub(super) evidence: EvidenceSpec,
     pub(super) account: AccountSpec,
+    pub(super) plan: ExitPlan,
 }
 
 impl Playbook {
@@ -123,10 +128,34 @@ impl Playbook {
         &self.thresholds
     }
 
+    /// The plan that the drill tests.
+    #[must_use]
+    pub fn plan(&self) -> &ExitPlan {
+        &self.plan
+    }
+
     /// The folder in which each run's bundle is made.
     #[must_use]
     pub fn evidence_path(&self) -> &Path {
         &self.evidence.path
+    }
+
+    /// The operator's key.
+    #[must_use]
+    pub fn signing_key(&self) -> Option<&Path> {
+        self.evidence.sign.as_deref()
+    }
+
+    /// The address of the time-stamp authority.
+    #[must_use]
+    pub fn timestamp_authority(&self) -> Option<&str> {
+        self.evidence.timestamp.as_ref().map(Endpoint::as_str)
+    }
+
+    /// Whether each run names the run before.
+    #[must_use]
+    pub fn previous(&self) -> Previous {
+        self.evidence.previous
     }
 }
 
@@ -404,6 +433,12 @@ pub struct Thresholds {
     /// How many of their bytes are tested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage_bytes: Option<Floor>,
+    /// How long the exit may take by the median of the projection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_exit_p50: Option<ExitLimit>,
+    /// The same by the 90th percentile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_to_exit_p90: Option<ExitLimit>,
 }
 
 /// An id for a bucket that was selected: the selection's and the bucket's, cut where that is too long, and numbered
@@ -426,9 +461,21 @@ const ID_CHARS_MAX: usize = 63;
 pub(super) struct EvidenceSpec {
     #[serde(serialize_with = "path_text")]
     pub(super) path: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_path_text")]
+    pub(super) sign: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) timestamp: Option<Endpoint>,
+    pub(super) previous: Previous,
 }
 
 /// A path as text, also where the folder's name is not UTF-8: a folder's name must not stop the evidence.
 fn path_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
+}
+
+fn optional_path_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    match path {
+        None => serializer.serialize_none(),
+        Some(path) => path_text(path, serializer),
+    }
 }

@@ -5,13 +5,13 @@
 //! Leaves out the clock (an exclusion may be in the past) and the provider (a bucket may not exist).
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use jiff::civil::Date;
 
 use super::checked::Checked;
-use super::document::{Asset, Document, Exclusion as ExclusionEntry, Layout, Precondition, S3, Written};
+use super::document::{Asset, Document, Exclusion as ExclusionEntry, Layout, Precondition, Previous, S3};
 use super::model::{EvidenceSpec, Exclusion, Playbook, Thresholds};
 use super::path::path_in;
 use super::problem::{Located, Place, Problem, Problems, Wrong, shown};
@@ -21,6 +21,7 @@ mod account;
 mod assets;
 mod databases;
 mod places;
+mod plan;
 mod rds;
 
 /// The version of the format that this reads.
@@ -51,6 +52,7 @@ impl Validator<'_> {
         let exclude = self.exclusions(file);
         let thresholds = self.thresholds(file);
         let evidence = self.evidence(file);
+        let plan = self.exit_plan(file, &assets);
         self.needs(file, place);
         Some(Playbook {
             version: version?,
@@ -64,6 +66,7 @@ impl Validator<'_> {
             exclude,
             thresholds,
             evidence: evidence?,
+            plan,
         })
     }
 
@@ -156,28 +159,40 @@ impl Validator<'_> {
     }
 
     fn thresholds(&self, file: &Document) -> Thresholds {
-        let Some(thresholds) = file.thresholds.optional() else { return Thresholds::default() };
-        let Located { value: thresholds, .. } = thresholds;
+        let Some(Located { value, .. }) = file.thresholds.optional() else { return Thresholds::default() };
         Thresholds {
-            run_time: self.optional_written(&thresholds.run_time),
-            coverage_assets: self.optional_written(&thresholds.coverage_assets),
-            coverage_bytes: self.optional_written(&thresholds.coverage_bytes),
+            coverage_assets: self.written(&value.coverage_assets),
+            coverage_bytes: self.written(&value.coverage_bytes),
+            run_time: self.written(&value.run_time),
+            time_to_exit_p50: self.exit_limit(&value.time_to_exit_p50, file),
+            time_to_exit_p90: self.exit_limit(&value.time_to_exit_p90, file),
         }
-    }
-
-    fn optional_written<T: FromStr<Err = Wrong>>(&self, field: &Checked<Written>) -> Option<T> {
-        let Located { value: Written(text), place } = field.optional()?;
-        self.accept(place, text.parse())
     }
 
     fn evidence(&self, file: &Document) -> Option<EvidenceSpec> {
         let Some(evidence) = file.evidence.optional() else {
             let path = self.folder.join(EVIDENCE_DEFAULT);
-            return Some(EvidenceSpec { path });
+            return Some(EvidenceSpec { path, sign: None, timestamp: None, previous: Previous::default() });
         };
         let path = evidence.value.path.required("path", &evidence.place, self.problems)?;
         let path = self.accept(&path.place, path_in(self.folder, &path.value))?;
-        Some(EvidenceSpec { path })
+        let sign = evidence.value.sign.optional().and_then(|key| self.key_path(key));
+        let timestamp = self.endpoint(&evidence.value.timestamp);
+        let previous = evidence.value.previous.optional().map(|previous| previous.value).unwrap_or_default();
+        if let Some(stamp) = evidence.value.timestamp.optional().filter(|_| evidence.value.sign.is_missing()) {
+            let problem = Problem::at(&stamp.place, "stamps signatures, and the key `sign` is missing");
+            self.problems.add(problem.hint("name the operator's key, as in sign: ~/.ssh/id_ed25519"));
+        }
+        Some(EvidenceSpec { path, sign, timestamp, previous })
+    }
+
+    /// The one path in which `~/` is known: where a key lies differs from person to person.
+    fn key_path(&self, key: &Located<String>) -> Option<PathBuf> {
+        let home = self.environment.variable("HOME").map(PathBuf::from);
+        match (key.value.strip_prefix("~/"), home) {
+            (Some(inside), Some(home)) => self.accept(&key.place, path_in(&home, inside)),
+            _ => self.accept(&key.place, path_in(self.folder, &key.value)),
+        }
     }
 
     // What the parts have in common.

@@ -21,8 +21,8 @@ use postgres::{Client, NoTls};
 use serde_json::Value;
 
 use super::{
-    ACCESS_KEY, PgCluster, REGION, SECRET_KEY, TempDir, WeedServer, fill_bucket, machine::user_ids, standin, walkaway,
-    weed,
+    ACCESS_KEY, PgCluster, REGION, SECRET_KEY, TempDir, WeedServer, block_on, client, fill_bucket, machine::user_ids,
+    standin, walkaway, weed,
 };
 
 /// The asset that is a bucket.
@@ -71,6 +71,7 @@ pub struct Drill {
     target: String,
     settings: String,
     asset_settings: String,
+    evidence: String,
     environment: Vec<(String, String)>,
     user: Option<(u32, u32)>,
 }
@@ -91,6 +92,7 @@ impl Drill {
             target: "{managed: true}".to_owned(),
             settings: String::new(),
             asset_settings: String::new(),
+            evidence: String::new(),
             environment: Vec::new(),
             user: None,
         }
@@ -134,6 +136,12 @@ impl Drill {
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Removes an object at the provider.
+    pub fn delete_object(&self, key: &str) {
+        let client = client(self.weed.as_ref().expect("a drill with a bucket").endpoint());
+        block_on(async { client.delete_object().bucket(BUCKET).key(key).send().await }).unwrap();
     }
 
     /// Only the keys that begin with this.
@@ -196,6 +204,12 @@ impl Drill {
     pub fn settings(mut self, yaml: &str) -> Self {
         self.settings.push_str(yaml);
         self.settings.push('\n');
+        self
+    }
+
+    /// More keys of the playbook's `evidence`, between commas.
+    pub fn evidence(mut self, yaml: &str) -> Self {
+        self.evidence = format!(", {yaml}");
         self
     }
 
@@ -289,7 +303,8 @@ impl Drill {
         self.weed.is_some() || self.elsewhere
     }
 
-    fn playbook(&self) -> String {
+    /// The playbook's text.
+    pub fn playbook(&self) -> String {
         let mut text = "version: 1\nid: drill\n".to_owned();
         if self.has_bucket() {
             text += "provider: {aws: {regions: [us-east-1], endpoints: {s3: \"env:DRILL_S3\"}}}\n";
@@ -298,7 +313,7 @@ impl Drill {
         if self.source.is_some() {
             text += &format!("  postgres: {}\n", self.target);
         }
-        text += "evidence: {path: evidence/}\nassets:\n";
+        text += &format!("evidence: {{path: evidence/{}}}\nassets:\n", self.evidence);
         if self.has_bucket() {
             let prefix = self.prefix.iter().map(|prefix| format!(", prefix: {prefix}")).collect::<String>();
             let (s3, asset) = (&self.s3, &self.asset);
@@ -407,6 +422,7 @@ pub struct Ran {
 }
 
 impl Ran {
+    /// What the output of a run tells.
     pub fn of(output: &Output) -> Self {
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         let last = stdout.lines().last().unwrap_or_default();

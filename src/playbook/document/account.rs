@@ -49,6 +49,14 @@ pub(in crate::playbook) struct Thresholds {
     #[serde(default)]
     #[schemars(extend("pattern" = "^>=?\\s*[0-9]+(\\.[0-9]{1,2})?\\s*%$"))]
     pub coverage_bytes: Checked<Written>,
+    /// How long the exit may take by the median of the projection, such as `<= 48h` or `<= objectives.rto`.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^<=?\\s*([0-9]+\\s*[smhdw]|objectives\\.rto|contract\\.(transition|retrieval))$"))]
+    pub time_to_exit_p50: Checked<Written>,
+    /// The same by the 90th percentile.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^<=?\\s*([0-9]+\\s*[smhdw]|objectives\\.rto|contract\\.(transition|retrieval))$"))]
+    pub time_to_exit_p90: Checked<Written>,
 }
 
 /// How the account's inventory is taken.

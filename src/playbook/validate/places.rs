@@ -55,7 +55,7 @@ impl Validator<'_> {
     }
 
     /// An address as written, or the one that a reference leads to. It is no secret, so the resolved playbook shows it.
-    fn endpoint(&self, field: &Checked<String>) -> Option<Endpoint> {
+    pub(super) fn endpoint(&self, field: &Checked<String>) -> Option<Endpoint> {
         self.address(field.optional()?)
     }
 

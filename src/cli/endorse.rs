@@ -1,0 +1,24 @@
+//! How a signature that was made reads.
+
+use super::{
+    style::{Paint, Style, near, stamp},
+    table::{self, Cell},
+};
+use crate::{
+    engine::{Endorsement, Stamped},
+    finding::printable,
+};
+
+/// Who signed, and who says when.
+pub(super) fn lines(style: Style, endorsement: &Endorsement) -> Vec<String> {
+    let time = match &endorsement.stamped {
+        Stamped::At(at) => format!("stamped {}", stamp(*at)),
+        Stamped::NotAsked => "this machine's own: no time-stamp authority was named".to_owned(),
+        Stamped::Failed(reason) => format!("this machine's own: no time-stamp, {reason}"),
+    };
+    let rows = [("signed", endorsement.fingerprint.clone()), ("in", near(&endorsement.file)), ("time", time)];
+    let row = |(word, text): &(&str, String)| {
+        vec![Cell::painted(format!("{word:<10}"), Paint::Faint), printable(text).into()]
+    };
+    table::lines(style, &rows.iter().map(row).collect::<Vec<_>>())
+}

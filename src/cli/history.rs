@@ -1,0 +1,107 @@
+//! `walkaway compare` and `walkaway due`: the runs of a playbook over time.
+
+use serde_json::json;
+
+use super::{
+    args::{CompareArgs, DueArgs},
+    console::Console,
+    style::{Paint, Style, duration, of, shell_word, size, stamp},
+    table::{self, Cell, heading},
+};
+use crate::{
+    engine::{
+        self, EngineError,
+        history::{Comparison, Due},
+    },
+    evidence::facts::PastRun,
+    exit_code::ExitCode,
+    finding::printable,
+    playbook::Playbook,
+};
+
+/// Compares bundles.
+pub(super) fn compare(console: &Console, args: &CompareArgs) -> Result<ExitCode, EngineError> {
+    let comparison = engine::history::compare(&args.bundles)?;
+    let code = if comparison.worse.is_empty() { ExitCode::Verified } else { ExitCode::Finding };
+    if args.json.json {
+        comparison.runs.iter().for_each(|run| console.out.typed("run", &json!({"run": run})));
+        comparison.worse.iter().for_each(|words| console.out.typed("worse", &json!({"detail": words})));
+        console.out.typed("result", &json!({"exit_code": code.number()}));
+    } else {
+        console.out.lines(&compared(console.options.stdout, &comparison));
+    }
+    Ok(code)
+}
+
+fn compared(style: Style, comparison: &Comparison) -> Vec<String> {
+    let mut rows = vec![heading(["run", "verdict", "assets", "bytes", "work", "exit P50", "exit P90"])];
+    rows.extend(comparison.runs.iter().map(row));
+    let mut lines = table::lines(style, &rows);
+    lines.push(String::new());
+    lines.extend(comparison.worse.iter().map(|words| style.paint(Paint::Bad, &printable(words))));
+    if comparison.worse.is_empty() {
+        lines.push("nothing got worse".to_owned());
+    }
+    lines
+}
+
+fn row(run: &PastRun) -> Vec<Cell> {
+    let time = |ms: Option<u64>| ms.map_or_else(|| "refused".to_owned(), duration);
+    vec![
+        printable(&run.run).into(),
+        Cell::painted(run.verdict.to_string(), Paint::of_verdict(run.verdict)),
+        of(run.passed, run.assets).into(),
+        size(run.bytes).into(),
+        duration(run.duration_ms).into(),
+        time(run.exit_p50_ms).into(),
+        time(run.exit_p90_ms).into(),
+    ]
+}
+
+/// Says whether a playbook has to be run.
+pub(super) fn due(console: &Console, args: &DueArgs) -> Result<ExitCode, EngineError> {
+    let loaded = Playbook::read(&args.playbook.playbook)?;
+    let due = engine::history::due(&loaded.playbook)?;
+    if args.timer {
+        console.out.lines(&timer(&loaded.playbook, &shell_word(&absolute(&args.playbook.playbook)?)));
+    } else {
+        console.out.lines(&told(&due));
+    }
+    Ok(if due.reasons.is_empty() || args.timer { ExitCode::Verified } else { ExitCode::Finding })
+}
+
+fn absolute(path: &std::path::Path) -> Result<std::path::PathBuf, EngineError> {
+    std::path::absolute(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })
+}
+
+fn told(due: &Due) -> Vec<String> {
+    let days = due.every.as_secs() / 86_400;
+    let last = due.last.as_ref().map_or_else(
+        || "last passed run: none".to_owned(),
+        |last| format!("last passed run: {}, started {}", printable(&last.run), stamp(last.started)),
+    );
+    let mut lines = vec![last, format!("a run counts for {days} days")];
+    match due.reasons.as_slice() {
+        [] => lines.push("not due".to_owned()),
+        reasons => lines.extend(reasons.iter().map(|reason| format!("DUE: {}", printable(reason)))),
+    }
+    lines
+}
+
+/// Two units of systemd: every day it is looked whether a run is due, and if so it is run.
+fn timer(playbook: &Playbook, path: &str) -> Vec<String> {
+    let id = playbook.id().as_str();
+    let program = std::env::current_exe().map_or_else(|_| "walkaway".to_owned(), |path| shell_word(&path));
+    // A percent sign is systemd's own.
+    let command = format!("{program} due {path} || {program} run {path}").replace('%', "%%").replace('"', "\\\"");
+    format!(
+        "# /etc/systemd/system/walkaway-{id}.service\n[Unit]\nDescription=Exit drill {id}, when it is due\n\
+         Wants=network-online.target\nAfter=network-online.target\n\n[Service]\nType=oneshot\n\
+         ExecStart=/bin/sh -c \"{command}\"\n\n\
+         # /etc/systemd/system/walkaway-{id}.timer\n[Unit]\nDescription=Looks daily whether the exit drill {id} is due\n\n\
+         [Timer]\nOnCalendar=daily\nRandomizedDelaySec=1h\nPersistent=true\n\n[Install]\nWantedBy=timers.target"
+    )
+    .lines()
+    .map(str::to_owned)
+    .collect()
+}

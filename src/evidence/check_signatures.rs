@@ -1,0 +1,212 @@
+//! What lies in `sig/`: whether each signature holds, who made it, when, and whether those that have to be there are.
+//!
+//! A signature that is there is always checked against the key that it names. Whose key that is, and which time-stamp
+//! authority counts, comes from outside the bundle in [`Trust`].
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    bag::{SIGNATURES, TAG_MANIFEST},
+    bag_check::Bag,
+    check::RESOLVED,
+    signing::{AllowedSigners, Role, Seal, SealError},
+    timestamp::{Authorities, Stamp},
+};
+use crate::finding::{Finding, FindingKind};
+
+/// What the reader of a bundle brings along.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// Who may sign. Without it, signatures are checked against the keys that they name.
+    pub allowed_signers: Option<AllowedSigners>,
+    /// Whose time-stamps count. Without it, time-stamps are read and not believed.
+    pub authorities: Option<Authorities>,
+    /// Where the bundle of the run before lies; without it, it is looked for beside this one.
+    pub previous: Option<PathBuf>,
+    /// The time at which keys must be valid where no trusted time-stamp says another.
+    pub now: Timestamp,
+}
+
+/// A signature and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SignatureSeen {
+    /// Its path in the bundle.
+    pub file: String,
+    /// `operator` or `reviewer`.
+    pub role: &'static str,
+    /// The key, if the signature holds.
+    pub fingerprint: Option<String>,
+    /// Whom the allowed signers name for that key.
+    pub principals: Option<String>,
+    /// The time of the stamp over it, if there is one.
+    pub stamped: Option<String>,
+    /// Whether a trusted authority stands behind that time.
+    pub stamp_trusted: bool,
+}
+
+#[derive(Deserialize)]
+struct Resolved {
+    evidence: Wanted,
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    sign: Option<String>,
+}
+
+/// Everything in `sig/`. Without `trust` nothing is demanded, and what is there is checked all the same.
+pub(crate) fn check_signatures(bag: &Bag, trust: Option<&Trust>) -> (Vec<SignatureSeen>, Vec<Finding>) {
+    let mut check = Check { bag, trust, seen: Vec::new(), seals: Vec::new(), findings: Vec::new() };
+    check.unknown_files();
+    for name in bag.signatures.keys() {
+        if let Some((role, _)) = Role::of_file(name) {
+            check.signature(name, role);
+        }
+    }
+    check.independence();
+    if trust.is_some() {
+        check.demands();
+    }
+    (check.seen, check.findings)
+}
+
+struct Check<'a> {
+    bag: &'a Bag,
+    trust: Option<&'a Trust>,
+    seen: Vec<SignatureSeen>,
+    seals: Vec<(String, Seal, Option<String>)>,
+    findings: Vec<Finding>,
+}
+
+fn path(name: &str) -> String {
+    format!("{SIGNATURES}/{name}")
+}
+
+impl Check<'_> {
+    fn find(&mut self, kind: FindingKind, name: &str, detail: impl Into<String>) {
+        self.findings.push(Finding::of_run(kind, path(name), detail));
+    }
+
+    fn unknown_files(&mut self) {
+        let signatures = &self.bag.signatures;
+        let known = |name: &str| {
+            let of_signature = |stem: &str| Role::of_file(stem).is_some() && signatures.contains_key(stem);
+            Role::of_file(name).is_some()
+                || name.strip_suffix(STAMP_SUFFIX).is_some_and(of_signature)
+                || name.strip_suffix(TIME_SUFFIX).is_some_and(of_signature)
+        };
+        let unknown: Vec<_> = signatures.keys().filter(|name| !known(name)).cloned().collect();
+        for name in unknown {
+            self.find(FindingKind::BundleFileUnexpected, &name, "belongs to no signature");
+        }
+    }
+
+    fn signature(&mut self, name: &str, role: Role) {
+        let (stamped, stamp_trusted) = self.stamp(name);
+        let mut seen = SignatureSeen {
+            file: path(name),
+            role: role.name(),
+            fingerprint: None,
+            principals: None,
+            stamped: stamped.map(|at| at.to_string()),
+            stamp_trusted,
+        };
+        if let Some(seal) = self.seal(name, role) {
+            let at = stamped.filter(|_| stamp_trusted).or(self.trust.map(|trust| trust.now));
+            seen.fingerprint = Some(seal.fingerprint());
+            seen.principals = self.principals(name, &seal, at);
+            self.seals.push((name.to_owned(), seal, seen.principals.clone()));
+        }
+        self.seen.push(seen);
+    }
+
+    fn seal(&mut self, name: &str, role: Role) -> Option<Seal> {
+        let read = |name: &str| self.bag.read(name).map_err(|error| SealError::Malformed(error.to_string()));
+        let sealed = read(&path(name))
+            .and_then(|armored| read(TAG_MANIFEST).and_then(|message| Seal::check(&armored, role, &message)));
+        match sealed {
+            Ok(seal) => return Some(seal),
+            Err(error @ SealError::Unsupported(_)) => {
+                self.find(FindingKind::SignatureUnchecked, name, error.to_string());
+            }
+            Err(error) => self.find(FindingKind::SignatureInvalid, name, error.to_string()),
+        }
+        None
+    }
+
+    fn principals(&mut self, name: &str, seal: &Seal, at: Option<Timestamp>) -> Option<String> {
+        let allowed = self.trust.and_then(|trust| trust.allowed_signers.as_ref())?;
+        match allowed.principals(seal, at?) {
+            Ok(principals) => Some(principals),
+            Err(error) => {
+                self.find(FindingKind::SignerNotAllowed, name, format!("{}: {error}", seal.fingerprint()));
+                None
+            }
+        }
+    }
+
+    /// The time of the stamp over a signature, and whether it is to be believed.
+    fn stamp(&mut self, name: &str) -> (Option<Timestamp>, bool) {
+        let stamp_name = format!("{name}{STAMP_SUFFIX}");
+        let authorities = self.trust.and_then(|trust| trust.authorities.as_ref());
+        if !self.bag.signatures.contains_key(&stamp_name) {
+            if authorities.is_some() {
+                let detail = "no authority stamped it: its time is the signing machine's own";
+                self.find(FindingKind::TimestampMissing, name, detail);
+            }
+            return (None, false);
+        }
+        let read = |name: &str| self.bag.read(&path(name)).unwrap_or_default();
+        match Stamp::read(&read(&stamp_name), &read(name)) {
+            Err(error) => {
+                self.find(FindingKind::TimestampInvalid, &stamp_name, error.to_string());
+                (None, false)
+            }
+            Ok(stamp) => match authorities.map(|authorities| authorities.vouch(&stamp)) {
+                None => (Some(stamp.at), false),
+                Some(Ok(())) => (Some(stamp.at), true),
+                Some(Err(error)) => {
+                    self.find(FindingKind::TimestampInvalid, &stamp_name, error.to_string());
+                    (Some(stamp.at), false)
+                }
+            },
+        }
+    }
+
+    /// A review is somebody else's.
+    fn independence(&mut self) {
+        let of = |role: Role| self.seals.iter().filter(move |(_, seal, _)| seal.role == role);
+        let same = |reviewer: &(String, Seal, Option<String>)| {
+            of(Role::Operator).any(|operator| {
+                operator.1.key.key_data() == reviewer.1.key.key_data()
+                    || (operator.2.is_some() && operator.2 == reviewer.2)
+            })
+        };
+        let own: Vec<_> = of(Role::Reviewer).filter(|seal| same(seal)).map(|(name, ..)| name.clone()).collect();
+        for name in own {
+            self.find(FindingKind::ReviewNotIndependent, &name, "the operator's own");
+        }
+    }
+
+    fn demands(&mut self) {
+        let name = Role::Operator.file(1);
+        if self.bag.signatures.contains_key(&name) {
+            return;
+        }
+        let allowed = self.trust.is_some_and(|trust| trust.allowed_signers.is_some());
+        let wanted = self.bag.read(RESOLVED).ok().and_then(|bytes| serde_json::from_slice::<Resolved>(&bytes).ok());
+        if wanted.is_some_and(|resolved| resolved.evidence.sign.is_some()) {
+            self.find(FindingKind::SignatureMissing, &name, "the playbook asks for it");
+        } else if allowed {
+            self.find(FindingKind::SignatureMissing, &name, "nobody among the allowed signers stands for this bundle");
+        }
+    }
+}
+
+/// A time-stamp of the signature before the suffix.
+pub const STAMP_SUFFIX: &str = ".tsr";
+/// Says in words why there is no time-stamp.
+pub const TIME_SUFFIX: &str = ".time.txt";

@@ -1,0 +1,111 @@
+//! Reads a signature and checks that the key it names made it over this message, in this role.
+
+use aws_lc_rs::{
+    rsa::PublicKeyComponents,
+    signature::{
+        ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
+        RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
+    },
+};
+use ssh_key::{
+    Algorithm, EcdsaCurve, HashAlg, PublicKey, SshSig,
+    public::{EcdsaPublicKey, KeyData, RsaPublicKey},
+};
+
+use super::{Role, agent::take_string, key::fingerprint};
+
+/// A signature that holds: the key it names made it. Whose key that is, is another question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seal {
+    /// In which role.
+    pub role: Role,
+    /// By which key.
+    pub key: PublicKey,
+}
+
+/// Why a signature does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// Not an armored SSH signature.
+    #[error("is no SSH signature: {0}")]
+    Malformed(String),
+    /// Made for another purpose.
+    #[error("was made for {found:?}, not for {expected:?}")]
+    Namespace {
+        /// What the role asks for.
+        expected: &'static str,
+        /// What it has.
+        found: String,
+    },
+    /// Made by a kind of key that walkaway can't check.
+    #[error("was made by a {0} key, which walkaway can't check; ssh-keygen -Y verify can")]
+    Unsupported(String),
+    /// The mathematics says no.
+    #[error("was not made over this bundle by the key that it names")]
+    Wrong,
+}
+
+impl Seal {
+    /// Checks a signature.
+    pub fn check(armored: &[u8], role: Role, message: &[u8]) -> Result<Self, SealError> {
+        let malformed = |error: ssh_key::Error| SealError::Malformed(error.to_string());
+        let seal = SshSig::from_pem(armored).map_err(malformed)?;
+        if seal.namespace() != role.namespace() {
+            let found = seal.namespace().to_owned();
+            return Err(SealError::Namespace { expected: role.namespace(), found });
+        }
+        let data = SshSig::signed_data(seal.namespace(), seal.hash_alg(), message).map_err(malformed)?;
+        let algorithm = seal.algorithm();
+        let holds = match (seal.public_key(), &algorithm) {
+            (KeyData::Ed25519(key), Algorithm::Ed25519) => holds(&ED25519, &key.0, &data, seal.signature_bytes()),
+            (KeyData::Ecdsa(key), Algorithm::Ecdsa { curve }) if key.curve() == *curve => {
+                ecdsa(key, &data, seal.signature_bytes())
+            }
+            (KeyData::Rsa(key), Algorithm::Rsa { hash: Some(hash) }) => rsa(key, *hash, &data, seal.signature_bytes()),
+            _ => return Err(SealError::Unsupported(algorithm.to_string())),
+        };
+        let key = PublicKey::from(seal.public_key().clone());
+        if holds { Ok(Seal { role, key }) } else { Err(SealError::Wrong) }
+    }
+
+    /// `SHA256:…`, as `ssh-keygen -l` prints it.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.key)
+    }
+}
+
+fn holds(algorithm: &'static dyn VerificationAlgorithm, key: &[u8], data: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(algorithm, key).verify(data, signature).is_ok()
+}
+
+fn ecdsa(key: &EcdsaPublicKey, data: &[u8], signature: &[u8]) -> bool {
+    let (algorithm, width): (&'static dyn VerificationAlgorithm, _) = match key.curve() {
+        EcdsaCurve::NistP256 => (&ECDSA_P256_SHA256_FIXED, 32),
+        EcdsaCurve::NistP384 => (&ECDSA_P384_SHA384_FIXED, 48),
+        EcdsaCurve::NistP521 => (&ECDSA_P521_SHA512_FIXED, 66),
+    };
+    fixed(signature, width).is_some_and(|signature| holds(algorithm, key.as_sec1_bytes(), data, &signature))
+}
+
+/// r and s in equal width, out of SSH's two numbers.
+fn fixed(mut signature: &[u8], width: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    for _ in 0..2 {
+        let number = take_string(&mut signature)?;
+        let start = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
+        let digits = &number[start..];
+        out.extend(std::iter::repeat_n(0, width.checked_sub(digits.len())?));
+        out.extend(digits);
+    }
+    signature.is_empty().then_some(out)
+}
+
+fn rsa(key: &RsaPublicKey, hash: HashAlg, data: &[u8], signature: &[u8]) -> bool {
+    let (Some(n), Some(e)) = (key.n.as_positive_bytes(), key.e.as_positive_bytes()) else { return false };
+    let parameters = match hash {
+        HashAlg::Sha256 => &RSA_PKCS1_2048_8192_SHA256,
+        HashAlg::Sha512 => &RSA_PKCS1_2048_8192_SHA512,
+        _ => return false,
+    };
+    PublicKeyComponents { n, e }.verify(parameters, data, signature).is_ok()
+}

@@ -1,0 +1,14 @@
+//! Time-stamps (RFC 3161): an authority's signed word that a signature existed at a time.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `der` | the little of DER (ITU-T X.690) that requests and answers need |
+//! | `token` | reads an answer, and checks it against the authority's certificate |
+//! | `fetch` | asks an authority over HTTP |
+
+mod der;
+mod fetch;
+mod token;
+
+pub use fetch::{TimestampError, fetch};
+pub use token::{Authorities, Stamp, TokenError};

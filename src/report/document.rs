@@ -1,0 +1,111 @@
+//! A document as a list of blocks, and Markdown of them.
+
+use std::fmt::Write as _;
+
+use crate::finding::printable;
+
+/// One piece of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// A heading of level 1 to 3.
+    Heading { level: u8, text: String },
+    /// A paragraph.
+    Text { text: String },
+    /// Names and values.
+    Facts { rows: Vec<(String, String)> },
+    /// Items.
+    List { items: Vec<String> },
+    /// Steps in their order.
+    Steps { items: Vec<String> },
+    /// A table.
+    Table { headings: Vec<String>, rows: Vec<Vec<String>> },
+    /// Commands, literally.
+    Code { language: String, text: String },
+}
+
+impl Block {
+    pub(super) fn heading(level: u8, text: impl Into<String>) -> Self {
+        Block::Heading { level, text: text.into() }
+    }
+
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Block::Text { text: text.into() }
+    }
+
+    pub(super) fn facts<T: AsRef<str>>(rows: &[(T, String)]) -> Self {
+        Block::Facts { rows: rows.iter().map(|(name, value)| (name.as_ref().to_owned(), printable(value))).collect() }
+    }
+
+    pub(super) fn sh(text: impl Into<String>) -> Self {
+        Block::Code { language: "sh".to_owned(), text: text.into() }
+    }
+
+    /// A table.
+    pub(super) fn plain_table(headings: &[&str], rows: Vec<Vec<String>>) -> Self {
+        Block::Table { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), rows }
+    }
+}
+
+/// The document as Markdown (CommonMark, with tables).
+pub fn markdown(blocks: &[Block]) -> String {
+    let mut out = String::new();
+    for block in blocks {
+        write_block(&mut out, block);
+    }
+    out
+}
+
+fn write_block(out: &mut String, block: &Block) {
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    let _ = match block {
+        Block::Heading { level, text } => writeln!(out, "{} {}", "#".repeat(usize::from(*level)), plain(text)),
+        Block::Text { text } => writeln!(out, "{}", plain(text)),
+        Block::Facts { rows } => {
+            rows.iter().try_for_each(|(name, value)| writeln!(out, "* **{}:** {}", plain(name), plain(value)))
+        }
+        Block::List { items } => items.iter().try_for_each(|item| writeln!(out, "* {}", plain(item))),
+        Block::Steps { items } => {
+            (1..).zip(items).try_for_each(|(number, item)| writeln!(out, "{number}. {}", plain(item)))
+        }
+        Block::Table { headings, rows } => write_table(out, headings, rows),
+        Block::Code { language, text } => writeln!(out, "```{language}\n{}\n```", text.trim_end()),
+    };
+}
+
+fn write_table(out: &mut String, headings: &[String], rows: &[Vec<String>]) -> std::fmt::Result {
+    let cell = |text: &String| plain(text).replace('|', "\\|");
+    let line = |cells: &[String]| format!("| {} |", cells.iter().map(cell).collect::<Vec<_>>().join(" | "));
+    writeln!(out, "{}\n|{}", line(headings), "---|".repeat(headings.len()))?;
+    rows.iter().try_for_each(|row| writeln!(out, "{}", line(row)))
+}
+
+/// Text that Markdown takes as text.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in printable(text).chars() {
+        if matches!(c, '\\' | '`' | '*' | '_' | '<' | '[' | ']' | '#') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_become_markdown() {
+        let blocks = [
+            Block::heading(2, "A_b"),
+            Block::text("x *y*"),
+            Block::plain_table(&["h"], vec![vec!["a|b".to_owned()]]),
+            Block::sh("echo 1 *"),
+        ];
+        let expected = "## A\\_b\n\nx \\*y\\*\n\n| h |\n|---|\n| a\\|b |\n\n```sh\necho 1 *\n```\n";
+        assert_eq!(markdown(&blocks), expected);
+    }
+}

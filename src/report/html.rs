@@ -1,0 +1,235 @@
+//! `report.html`: one self-contained file. No network, no fonts, no images; it reads without scripts, and those it has
+//! only sort and filter tables.
+
+use std::fmt::Write as _;
+
+use super::{
+    svg,
+    view::{Cell, Table, View, class},
+    xml::escape,
+};
+
+const CSS: &str = include_str!("html/style.css");
+const JS: &str = include_str!("html/script.js");
+
+/// Titles and anchors of the ten parts, in their order.
+const PARTS: [(&str, &str); 10] = [
+    ("verdict", "Verdict"),
+    ("coverage", "Coverage"),
+    ("assets", "Assets"),
+    ("exit", "Time to exit"),
+    ("cost", "Cost"),
+    ("findings", "Deviations, waivers, findings"),
+    ("custody", "Chain of custody"),
+    ("alternatives", "Alternatives"),
+    ("trend", "Trend"),
+    ("controls", "Controls and evidence"),
+];
+
+/// The page.
+pub fn html(view: &View) -> String {
+    let (verdict, run) = (view.verdict_words(), escape(&view.result.run));
+    let class = class(&view.result.verdict.to_string());
+    let margin = format!(
+        "@page{{@top-left{{content:\"{verdict}\"}}@top-right{{content:\"{run}\"}}\
+         @bottom-left{{content:\"result.json {}\"}}}}",
+        view.result_sha256
+    );
+    let bodies = [
+        first(view),
+        coverage(view),
+        assets(view),
+        exit(view),
+        cost(view),
+        findings(view),
+        custody(view),
+        alternatives(view),
+        trend(view),
+        controls(view),
+    ];
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\" class=\"{class}\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
+         script-src 'unsafe-inline'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
+         <title>{verdict}: {run}</title>\n<style>{CSS}{margin}</style>\n</head>\n<body>\n\
+         <a class=\"skip\" href=\"#verdict\">To the verdict</a>\n\
+         <header><p class=\"mark\"><b>{verdict}</b> {run}</p></header>\n<nav aria-label=\"Parts of the report\"><ol>"
+    );
+    for (anchor, title) in PARTS {
+        let _ = write!(page, "<li><a href=\"#{anchor}\">{title}</a></li>");
+    }
+    page.push_str("</ol></nav>\n<main>\n");
+    for ((number, (anchor, title)), body) in (1..).zip(PARTS).zip(bodies) {
+        let _ = write!(
+            page,
+            "<section id=\"{anchor}\" aria-labelledby=\"h-{anchor}\"><h2 id=\"h-{anchor}\"><span>{number}</span> {title}</h2>\n{body}</section>\n"
+        );
+    }
+    let _ = write!(
+        page,
+        "</main>\n<footer><p>Made by walkaway {} from result.json alone; <code>walkaway report</code> makes it again. It supports \
+         an audit. It certifies nothing.</p></footer>\n<script>{JS}</script>\n</body>\n</html>\n",
+        escape(&view.result.tool.version)
+    );
+    page
+}
+
+fn paragraph(text: &str) -> String {
+    format!("<p>{}</p>\n", escape(text))
+}
+
+fn figure(svg: &str) -> String {
+    if svg.is_empty() { String::new() } else { format!("<figure>{svg}</figure>\n") }
+}
+
+fn list<T: AsRef<str>>(facts: &[(T, String)]) -> String {
+    let mut out = "<dl>".to_owned();
+    for (name, value) in facts {
+        let _ = write!(out, "<dt>{}</dt><dd>{}</dd>", escape(name.as_ref()), escape(value));
+    }
+    out + "</dl>\n"
+}
+
+fn bullets(items: &[String]) -> String {
+    let items: String = items.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
+    format!("<ul>{items}</ul>\n")
+}
+
+fn table(caption: &str, table: &Table) -> String {
+    if table.rows.is_empty() {
+        return paragraph(&format!("{caption}: none."));
+    }
+    let mut out = format!(
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table><caption>{0}</caption><thead><tr>",
+        escape(caption)
+    );
+    for heading in &table.headings {
+        let _ = write!(out, "<th scope=\"col\">{}</th>", escape(heading));
+    }
+    out.push_str("</tr></thead><tbody>");
+    for row in &table.rows {
+        out.push_str("<tr>");
+        for (index, (cell, heading)) in row.iter().zip(&table.headings).enumerate() {
+            out.push_str(&cell_of(index, cell, heading));
+        }
+        out.push_str("</tr>");
+    }
+    out + "</tbody></table></div>\n"
+}
+
+/// On a phone each cell carries its heading with it.
+fn cell_of(index: usize, cell: &Cell, heading: &str) -> String {
+    let sort = cell.key.map(|key| format!(" data-sort=\"{key}\"")).unwrap_or_default();
+    let (tag, scope) = if index == 0 { ("th", " scope=\"row\"") } else { ("td", "") };
+    let text = escape(&cell.text);
+    let text = if cell.verdict { format!("<b class=\"tag v-{}\">{text}</b>", class(&cell.text)) } else { text };
+    format!("<{tag}{scope}{sort} data-label=\"{}\">{text}</{tag}>", escape(heading))
+}
+
+fn first(view: &View) -> String {
+    let (verdict, words) = (view.result.verdict.to_string(), view.verdict_words());
+    format!(
+        "<div class=\"banner v-{}\"><p class=\"verdict\">{words}</p><p class=\"headline\">{}</p><p>{}</p></div>\n{}{}<h3>What this does not prove</h3>\n{}",
+        class(&verdict),
+        escape(&view.headline()),
+        escape(view.meaning()),
+        paragraph(&view.limits()),
+        list(&view.first_page()),
+        bullets(&view.result.not_proven),
+    )
+}
+
+fn coverage(view: &View) -> String {
+    figure(&svg::coverage(view)) + &table("What was tested, left out, and not looked at", &view.coverage_table())
+}
+
+fn assets(view: &View) -> String {
+    let excluded: Vec<String> = view
+        .result
+        .assets
+        .iter()
+        .flat_map(|asset| {
+            asset.database.iter().flat_map(move |database| database.excluded_tables.iter().map(move |t| (asset, t)))
+        })
+        .map(|(asset, table)| {
+            format!("{}: table {} was left out by the playbook: {}", asset.id, table.table, table.reason)
+        })
+        .collect();
+    let left_out = if excluded.is_empty() {
+        String::new()
+    } else {
+        format!("<h3>Left out inside assets</h3>{}", bullets(&excluded))
+    };
+    table("Assets", &view.asset_table()) + &left_out
+}
+
+fn exit(view: &View) -> String {
+    let method = "Fitted from the units in the journal, per class: T = setup + max(bytes ÷ rate, items × time per item) + rebuild + \
+                  verify; spread by a moving-block bootstrap (Künsch 1989) of 2,000 repetitions, seeded by the run's id.";
+    let refused = view.result.exit_time.as_ref().is_some_and(|time| !time.refused.is_empty());
+    let sentence = if refused {
+        format!("<p class=\"refused\">{}</p>\n", escape(&view.exit_sentence()))
+    } else {
+        paragraph(&view.exit_sentence())
+    };
+    let none = "The playbook names no objective and no term of a contract to hold it against.";
+    let windows =
+        if view.windows().is_empty() { paragraph(none) } else { table("Against the terms", &view.window_table()) };
+    let pace = figure(&svg::pace(view));
+    sentence
+        + &figure(&svg::exit_time(view))
+        + &windows
+        + &table("What it rests on", &view.class_table())
+        + &pace
+        + &paragraph(method)
+}
+
+fn cost(view: &View) -> String {
+    list(&view.cost_rows()) + &bullets(view.cost_remarks())
+}
+
+fn findings(view: &View) -> String {
+    let mut out = table("Findings of this run", &view.finding_table())
+        + &table("Waivers", &view.waiver_table())
+        + &table("Thresholds", &view.threshold_table());
+    out += &match view.followed_up() {
+        Some(followed) => table("Findings of the run before", &followed),
+        None => paragraph("No run before is named, so nothing can be followed up."),
+    };
+    out
+}
+
+fn custody(view: &View) -> String {
+    list(&view.custody())
+        + "<p>Checked with stock tools alone by the commands of <code>VERIFY.md</code> in the bundle: <code>sha256sum</code>, \
+           <code>bagit.py</code>, <code>ssh-keygen</code>, <code>openssl</code>, <code>jq</code>, <code>psql</code>, <code>python3</code>.</p>\n"
+}
+
+fn alternatives(view: &View) -> String {
+    let plan = &view.result.plan;
+    let services: Vec<String> = plan
+        .services
+        .iter()
+        .map(|service| format!("{} ({}): {}", service.name, service.criticality, service.data.join(", ")))
+        .collect();
+    let triggers =
+        if plan.triggers.is_empty() { String::new() } else { format!("<h3>Triggers</h3>{}", bullets(&plan.triggers)) };
+    let services = if services.is_empty() { String::new() } else { format!("<h3>Services</h3>{}", bullets(&services)) };
+    table("Alternative providers", &view.alternative_table()) + &services + &triggers
+}
+
+fn trend(view: &View) -> String {
+    figure(&svg::trend(view)) + &table("The last runs of this playbook, as each told the next", &view.trend_table())
+}
+
+fn controls(view: &View) -> String {
+    let note = "The evidence supports these controls; whether it is enough is the auditor's judgement.";
+    if view.result.plan.controls.is_empty() {
+        let rows = view.evidence().into_iter().map(|(what, file)| vec![what.into(), file.into()]).collect();
+        let evidence = Table { headings: vec!["What", "Evidence and its SHA-256"], rows };
+        return paragraph("The playbook names no controls.") + &table("Evidence", &evidence);
+    }
+    paragraph(note) + &table("Controls", &view.control_table())
+}

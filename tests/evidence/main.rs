@@ -1,0 +1,9 @@
+//! The evidence of a run as others see it: signatures, time-stamps, the chain of runs, reports, and the stock tools
+//! that check them.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod authority;
+mod reports;
+mod signatures;
