@@ -12,19 +12,20 @@ use std::{
     fs,
     io::Read as _,
     path::PathBuf,
+    process::Command,
     sync::{Arc, Mutex},
 };
 
-use postgres::Client;
 use walkaway::{
     digest::Sha256Digest,
     pg::{
         Address,
         copy::CopyOut,
         name::{RelationName, Table},
+        wire::{Patience, Wire},
     },
     restore::{
-        database::{Loader, TargetServer},
+        database::{Filling, Loader, TargetServer},
         spool::Spool,
     },
     transfer::{
@@ -101,7 +102,7 @@ fn copy_out_yields_the_bytes_of_copy() {
           create table huge (t text);
           insert into huge select repeat('x', 5000000) from generate_series(1, 2)",
     );
-    let mut client = address(&cluster).connect().unwrap();
+    let mut client = address(&cluster).wire().unwrap();
     let plain = "1\ttab\\tnewline\\nbackslash\\\\\n2\t\\N\n3\t\n4\tü🚀\n5\t\\\\N\n";
     for (table, expected) in [
         (table("plain", &["a", "b"]), plain.to_owned()),
@@ -123,11 +124,11 @@ fn copy_out_yields_the_bytes_of_copy() {
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn copy_out_that_fails_never_looks_like_an_end() {
     let cluster = PgCluster::start();
-    let mut client = address(&cluster).connect().unwrap();
+    let mut client = address(&cluster).wire().unwrap();
     let error = copied_out(&mut client, "COPY (SELECT 1 / (90000 - n) FROM generate_series(1, 100000) n) TO STDOUT");
     assert!(matches!(&error, Err(SourceError::Permanent { reason, .. }) if reason.contains("22012")), "{error:?}");
 
-    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let pid = client.query("SELECT pg_backend_pid()").unwrap()[0][0].clone().unwrap();
     let sql = "COPY (SELECT repeat('x', 1000) FROM generate_series(1, 10000000)) TO STDOUT";
     let mut source = CopyOut::start(&mut client, sql, "t").unwrap();
     source.fill(&mut Vec::new()).unwrap();
@@ -136,7 +137,7 @@ fn copy_out_that_fails_never_looks_like_an_end() {
     assert!(matches!(error, Err(SourceError::Transient { .. })), "{error:?}");
 }
 
-fn copied_out(client: &mut Client, sql: &str) -> Result<Vec<u8>, SourceError> {
+fn copied_out(client: &mut Wire, sql: &str) -> Result<Vec<u8>, SourceError> {
     read_all(&mut CopyOut::start(client, sql, "t").unwrap())
 }
 
@@ -247,8 +248,10 @@ fn spool_has_the_digest_of_its_file() {
     write(&mut spool, &many_rows()).unwrap();
     assert_eq!(spool.digest(), None);
     spool.finish().unwrap();
-    assert_eq!(spool.digest(), Some(Sha256Digest::of(many_rows())));
-    assert_eq!(Sha256Digest::of(fs::read(target.file()).unwrap()), Sha256Digest::of(many_rows()));
+    let written = fs::read(target.file()).unwrap();
+    assert_eq!(spool.digest(), Some(Sha256Digest::of(&written)));
+    assert!(written.len() < many_rows().len() / 2, "nothing is compressed");
+    assert!(target.kept() == many_rows().as_bytes());
 }
 
 #[test]
@@ -358,7 +361,7 @@ impl SpoolTarget {
     }
 
     fn file(&self) -> PathBuf {
-        self.0.join("00001-t.copy")
+        self.0.join("00001-t.copy.zst")
     }
 }
 
@@ -368,7 +371,10 @@ impl Target for SpoolTarget {
     }
 
     fn kept(&self) -> Vec<u8> {
-        fs::read(self.file()).unwrap_or_default()
+        // By the program that people have.
+        let unpacked = Command::new("zstd").args(["-dcq"]).arg(self.file()).output().unwrap();
+        assert!(unpacked.status.success() || !self.file().exists(), "{unpacked:?}");
+        unpacked.stdout
     }
 
     fn counts(&self) -> bool {
@@ -390,13 +396,13 @@ impl<'a> TableTarget<'a> {
 
     fn of(cluster: &'a PgCluster, table: Table) -> Self {
         let database = TargetServer::named(address(cluster)).existing("postgres");
-        TableTarget { cluster, loader: RefCell::new(database.loader().unwrap()), table }
+        TableTarget { cluster, loader: RefCell::new(database.loader(Patience::default())), table }
     }
 }
 
 impl Target for TableTarget<'_> {
     fn attempt(&self, fill: Fill<'_>) -> Result<(), TransferError> {
-        self.loader.borrow_mut().load(&self.table, |sink| fill(sink))
+        self.loader.borrow_mut().load(&self.table, Filling::Alone, |loading| fill(&mut loading.copy_in()?))
     }
 
     fn kept(&self) -> Vec<u8> {

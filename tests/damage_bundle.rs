@@ -23,7 +23,7 @@ use walkaway::{
     finding::{Finding, FindingKind, Verdict},
     transfer::{
         object::ObjectEntry,
-        receipt::{ChecksumKind, Confirmation, ObjectReceipt, TableReceipt},
+        receipt::{ChecksumKind, Confirmation, ExportReceipt, ObjectReceipt, TableReceipt},
     },
 };
 
@@ -93,9 +93,15 @@ impl Bundle {
             copy_sql: COPY.into(),
             stream: totals(),
             source_count: 2,
+            sent_rows: 2,
             accepted_rows: 2,
-            spool: "exports/t.copy".into(),
-            spool_sha256: Sha256Digest::of(ROWS),
+            exports: vec![ExportReceipt {
+                path: "exports/t.copy".into(),
+                sha256: Sha256Digest::of(ROWS),
+                totals: totals(),
+                from_block: None,
+                to_block: None,
+            }],
             duration_ms: 1,
         };
         write_tables(&[receipt], KEY, dir).expect("written")
@@ -275,12 +281,13 @@ fn database(evidence: walkaway::evidence::TablesEvidence) -> AssetResult {
             excluded_tables: vec![],
             not_portable: vec![],
             rds: None,
+            source_load: None,
         }),
         ..asset("ledger", AssetKind::Postgres, Verdict::Pass)
     }
 }
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "VERIFY.md",
     "bag-info.txt",
     "bagit.txt",
@@ -293,6 +300,7 @@ const FILES: [&str; 13] = [
     "data/assets/files/objects.ndjson",
     "data/assets/files/objects.sha256",
     "data/assets/ledger/tables.csv",
+    "data/assets/ledger/exports.csv",
     "data/assets/ledger/exports.sha256",
 ];
 
@@ -459,7 +467,7 @@ fn a_forged_result_contradicts_its_parts() {
         ("finding removed", |r| r.assets[0].findings.clear(), RESULT),
         ("items", |r| r.assets[0].items = 3, "data/assets/files/objects.ndjson"),
         ("bytes", |r| r.assets[1].bytes += 1, "data/assets/ledger/tables.csv"),
-        ("content", |r| r.assets[1].content_sha256 = Sha256Digest([1; 32]), "data/assets/ledger/tables.csv"),
+        ("content", |r| r.assets[1].content_sha256 = Sha256Digest([1; 32]), "data/assets/ledger/exports.csv"),
         ("row key", |r| set_key(r, RowKey(Sha256Digest([1; 32]))), "data/assets/ledger/tables.csv"),
         ("check left out", |r| r.assets[1].checks.clear(), RESULT),
         ("check in part", |r| r.assets[1].checks[0].compared = 1, RESULT),
@@ -490,7 +498,7 @@ fn set_key(result: &mut RunResult, key: RowKey) {
 #[test]
 fn forged_evidence_of_an_asset_is_found() {
     type Forgery = (&'static str, fn(String) -> String, FindingKind, &'static str);
-    let forgeries: [Forgery; 7] = [
+    let forgeries: [Forgery; 10] = [
         (
             "data/assets/files/objects.ndjson",
             |text| text.replace("\"size\":3", "\"size\":4"),
@@ -520,6 +528,24 @@ fn forged_evidence_of_an_asset_is_found() {
             |text| text.replace("t.copy", "u.copy"),
             FindingKind::BundleInconsistent,
             "data/assets/ledger/exports.sha256",
+        ),
+        (
+            "data/assets/ledger/exports.csv",
+            |text| text.replace(",1,exports/", ",2,exports/"),
+            FindingKind::BundleInconsistent,
+            "data/assets/ledger/exports.csv",
+        ),
+        (
+            "data/assets/ledger/exports.csv",
+            |text| line(&text, 1),
+            FindingKind::BundleInconsistent,
+            "data/assets/ledger/exports.csv",
+        ),
+        (
+            "data/assets/ledger/exports.csv",
+            |text| text.replace("table,part", "part,table"),
+            FindingKind::BundleMalformed,
+            "data/assets/ledger/exports.csv",
         ),
         (
             "data/assets/ledger/tables.csv",
@@ -593,7 +619,8 @@ fn the_commands_of_the_document_run_with_stock_tools() {
     let texts: Vec<_> = outputs.iter().map(|(_, text)| text.as_str()).collect();
     let content = format!("{}\n", check.assets[0].content_sha256);
     let journal = format!("{} {}\n", check.journal.lines, check.journal.head);
-    assert_eq!(texts[2..], [&*journal, "ok\n", "", &content, "ok\n"], "{commands:#?}");
+    let root = format!("{}\n", check.assets[1].content_sha256);
+    assert_eq!(texts[2..], [&*journal, "ok\n", "", &content, "ok\n", &root], "{commands:#?}");
     fs::write(bundle.dir.path().join("restored/files/tree/stray"), "x").expect("written");
     assert_eq!(run(&commands[4]).1, "tree/stray\n");
     fs::write(bundle.dir.path().join("restored/files/tree/c"), "THREE").expect("written");

@@ -223,6 +223,7 @@ fn run_the_commands_of_verify_md(drill: Drill, user: Option<(u32, u32)>) {
     assert_eq!(of("comm -13"), "", "a file that no line names");
     assert_eq!(of("objects.ndjson").trim(), ran.asset(FILES)["content_sha256"]);
     assert_eq!(of("exports.sha256 && echo ok"), "ok\n");
+    assert_eq!(of("exports.csv <<").trim(), ran.asset(LEDGER)["content_sha256"]);
     let tables = ran.asset(LEDGER)["database"]["tables"].as_u64().unwrap();
     let equal = of("table_digest.py data/assets").lines().filter(|line| line.starts_with("ok ")).count();
     assert_eq!(equal as u64, tables, "{}", of("table_digest.py data/assets"));
@@ -291,6 +292,15 @@ print(json.dumps(next(line for line in csv.DictReader(open(sys.argv[1], newline=
     serde_json::from_str(&python(program, &[&ran.bundle.join("data/assets").join(LEDGER).join("tables.csv")])).unwrap()
 }
 
+/// The path of the table's only export.
+fn export_of_one_table(ran: &Ran) -> String {
+    let program = "
+import csv, sys
+print(next(line['path'] for line in csv.DictReader(open(sys.argv[1], newline='')) if line['table'] == 'shop.texts'))
+";
+    python(program, &[&ran.bundle.join("data/assets").join(LEDGER).join("exports.csv")]).trim().to_owned()
+}
+
 fn numbers_of_one_table(ran: &Ran) -> String {
     let line = one_table(ran);
     ["rows", "bytes", "row_digest"].map(|name| line[name].as_str().unwrap().to_owned()).join(" ")
@@ -309,7 +319,7 @@ fn an_export_loads_into_any_database() {
     let load = blocks(&ran.read("VERIFY.md")).into_iter().find(|block| block.contains("EXPORT")).unwrap();
     let statement = line["copy_sql"].as_str().unwrap().replace("TO STDOUT", "FROM STDIN");
     let load = load.replace("-d DATABASE", "-d \"$LOADED\"").replace("COPY … FROM STDIN", &statement);
-    let load = load.replace("EXPORT", line["spool"].as_str().unwrap());
+    let load = load.replace("EXPORT", &export_of_one_table(&ran));
     stock(Command::new("bash").args(["-ec", &load]).env("LOADED", source.url("loaded")));
     let loaded = dump(Command::new("pg_dump").args(["--dbname", &source.url("loaded")]));
     assert_same_text(&drill.source_dump(), &loaded);

@@ -107,7 +107,7 @@ impl World {
     fn stalled_in_the_database(&self, drill: &Drill) -> Running {
         self.pg.slow_down(1 << 20);
         let mut running = drill.start();
-        assert!(running.wait_for(Moment::Restored("shop/exports/00001-public.orders.copy")), "{:?}", running.end());
+        assert!(running.wait_for(Moment::Restored("shop/exports/00001-public.orders.copy.zst")), "{:?}", running.end());
         self.pg.stall_after(200 << 10);
         self.pg.wait_for_stall();
         running

@@ -82,6 +82,7 @@ fn shop() -> AssetResult {
         excluded_tables: vec![],
         not_portable: vec![],
         rds: None,
+        source_load: None,
     };
     AssetResult {
         id: "shop".into(),

@@ -179,11 +179,11 @@ pub(crate) fn carry_large_objects(
         return Ok((carried, findings));
     }
     let mut target = database.address().connect()?;
-    let mut reader = snapshot.ticket().reader()?;
+    let mut reader = snapshot.large_object_reader()?;
     for oid in oids {
         work.go_on()?;
         let copied = large::create(&mut target, oid)
-            .and_then(|()| reader.large_object(oid, |at, piece| large::write(&mut target, oid, at, piece)));
+            .and_then(|()| reader.read(oid, |at, piece| large::write(&mut target, oid, at, piece)));
         match copied {
             Ok(read) => carried.push(read),
             Err(error) if error.connection_lost() => return Err(error.into()),
@@ -193,7 +193,7 @@ pub(crate) fn carry_large_objects(
                     large::remove(&mut target, oid)?;
                 }
                 // A transaction that failed reads nothing more.
-                reader = snapshot.ticket().reader()?;
+                reader = snapshot.large_object_reader()?;
             }
         }
     }

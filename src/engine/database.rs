@@ -1,50 +1,46 @@
 //! One database from snapshot to verdict: schema, rows, indexes, sequences; then everything read back and compared.
 //!
-//! A snapshot can't outlive its connection, so a database that was interrupted starts again from nothing.
+//! A snapshot can't outlive its connection, so a database that was interrupted starts again from nothing, and so does
+//! one whose snapshot was lost on the way: what belongs to two moments is never mixed.
 
-use std::{
-    fs, io,
-    path::PathBuf,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-};
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
     belongings::{self, Belongings},
-    database_proof::Restored,
-    ledger,
+    database_proof::{Phases, Restored},
+    relays::{EXPORTS, RelayEnd, Relays},
+    shares::{self, Sized},
     stop::Stop,
+    tally::Tables,
     target::Target,
     work::Work,
 };
 use crate::{
     clock::Stopwatch,
-    digest::{RowDigest, RowKey},
+    digest::RowKey,
     event::{AssetKind, Event, Phase},
-    evidence::result::{AssetResult, ExcludedTable},
+    evidence::result::{AssetResult, ExcludedTable, SourceLoad},
     finding::{Finding, FindingKind},
-    pg::{catalog::DatabaseFacts, name::Table},
+    pg::{
+        PgError,
+        catalog::{Catalog, DatabaseFacts, SequenceState},
+        large::LargeObject,
+        name::Table,
+    },
     playbook::DatabaseSpec,
-    restore::{
-        database::{Loader, Locale, RefusedStatement, Section, TargetDatabase},
-        spool::{self, Spool},
-    },
-    source::postgres::{PostgresSource, Snapshot, SnapshotReader, SnapshotTicket},
-    transfer::{
-        error::{SinkError, SourceError, TransferError},
-        meter::Meter,
-        receipt::TableReceipt,
-        table::relay,
-        unit::UnitId,
-    },
+    restore::database::{Locale, RefusedStatement, TargetDatabase},
+    source::postgres::{PostgresSource, Snapshot},
+    transfer::{error::SinkError, meter::Meter, pace::Pace},
 };
 
-/// Where the exports lie below the asset's directory.
-const EXPORTS: &str = "exports";
 /// The schema as a pg_dump archive, below the asset's directory.
 const SCHEMA: &str = "schema.dump";
+/// How many snapshots may be lost before the asset is given up.
+const SNAPSHOTS_MAX: u32 = 3;
+/// How long a copy may stand still if the playbook doesn't say.
+const STALL: Duration = Duration::from_secs(300);
+/// The snapshot's holder and the one that counts.
+const CONNECTIONS_BESIDE_WORKERS: usize = 2;
 
 /// Carries one database out and proves it. Everything here blocks.
 pub(crate) struct DatabaseWork {
@@ -54,62 +50,131 @@ pub(crate) struct DatabaseWork {
     pub target: Arc<Target>,
 }
 
+/// What has come over when the snapshot is let go.
+struct Carried<'a> {
+    facts: DatabaseFacts,
+    key: RowKey,
+    database: TargetDatabase,
+    snapshot: String,
+    sequences: Vec<SequenceState>,
+    catalog: Catalog,
+    large_objects: Vec<LargeObject>,
+    belongings: Belongings<'a>,
+    tables: Tables,
+    load: SourceLoad,
+    findings: Vec<Finding>,
+}
+
 impl DatabaseWork {
     /// Everything from the snapshot to the asset's result.
     pub fn carry(&self) -> Result<AssetResult, Stop> {
-        self.work.started(AssetKind::Postgres)?;
-        self.clear()?;
         let watch = Stopwatch::start();
-        let mut snapshot = self.source.snapshot()?;
-        let facts = snapshot.facts()?;
-        self.work.recorder.fact(&Event::SnapshotTaken {
-            asset: self.work.asset.clone(),
-            snapshot: snapshot.id().to_owned(),
-            server_version: facts.version.clone(),
-        })?;
-        // Drawn after the snapshot fixed the rows, so that no row can have been chosen to fit the key.
-        let key = RowKey::draw().map_err(|error| self.failed(&self.work.root(), &error))?;
-        let (database, mut findings) = self.create_database(&facts)?;
-        let mut belongings = Belongings::read(&self.work, &self.target, self.spec.roles.as_ref(), &mut snapshot)?;
-        findings.extend(belongings.prepare(&database)?);
-        snapshot.dump_schema(&self.target.tools, &self.schema())?;
-        findings.extend(self.restore_schema(&database, Section::PreData, &belongings)?);
-        let (large_objects, lost) = belongings::carry_large_objects(&self.work, &mut snapshot, &database)?;
-        findings.extend(lost);
-        let tables = self.carry_tables(&mut snapshot, &database, key)?;
-        findings.extend(tables.findings);
+        let carried = self.carry_rows()?;
         let transfer_ms = watch.elapsed_ms();
-        let rows = tables.receipts.iter().map(|receipt| receipt.stream.rows).sum();
-        let bytes = tables.receipts.iter().map(|receipt| receipt.stream.bytes).sum();
+        let receipts = &carried.tables.receipts;
+        let rows = receipts.iter().map(|receipt| receipt.stream.rows).sum();
+        let bytes = receipts.iter().map(|receipt| receipt.stream.bytes).sum();
         self.work.transferred(rows, bytes, transfer_ms)?;
 
         let watch = Stopwatch::start();
-        let (sequences, catalog, snapshot_id) =
-            (snapshot.sequences()?, snapshot.definitions()?, snapshot.id().to_owned());
-        // Indexes can take hours; the provider need not keep old rows for them.
-        drop(snapshot);
-        findings.extend(self.restore_schema(&database, Section::PostData, &belongings)?);
-        findings.extend(self.refused(database.set_sequences(&sequences)?));
+        let (database, mut findings, mut belongings) = (carried.database, carried.findings, carried.belongings);
+        findings.extend(carried.tables.findings);
+        findings.extend(self.restore_post_data(&database, &belongings)?);
+        findings.extend(self.refused(database.set_sequences(&carried.sequences)?));
         findings.extend(belongings.finish(&database)?);
+        self.work.go_on()?;
+        self.target.settle()?;
         let rebuild_ms = watch.elapsed_ms();
         self.work.go_on()?;
         let restored = Restored {
             work: &self.work,
             spec: &self.spec,
             source_name: self.source.address().to_string(),
-            snapshot: snapshot_id,
-            facts,
+            snapshot: carried.snapshot,
+            facts: carried.facts,
+            load: carried.load,
             target_version: self.target.server.probe()?.version,
             database,
+            key: carried.key,
+            receipts: carried.tables.receipts,
+            sequences: carried.sequences,
+            catalog: carried.catalog,
+            large_objects: carried.large_objects,
+            belongings,
+            excluded: self.excluded(),
+        };
+        restored.prove(findings, Phases { transfer_ms, rebuild_ms })
+    }
+
+    /// Schema and rows, all of one snapshot: if it is lost, of a new one.
+    fn carry_rows(&self) -> Result<Carried<'_>, Stop> {
+        let mut lost = Vec::new();
+        loop {
+            match self.carry_snapshot() {
+                Ok(mut carried) => {
+                    carried.findings.append(&mut lost);
+                    return Ok(carried);
+                }
+                Err(RelayEnd::Stop(stop)) => return Err(stop),
+                Err(RelayEnd::SnapshotLost(reason)) if lost.len() as u32 + 1 == SNAPSHOTS_MAX => {
+                    return Err(Stop::Asset {
+                        reason: format!("the snapshot was lost again and again: {reason}"),
+                        hint: None,
+                    });
+                }
+                Err(RelayEnd::SnapshotLost(reason)) => {
+                    tracing::warn!(reason, "the snapshot was lost; the database starts again");
+                    lost.push(self.work.finding(FindingKind::Deviation, "the snapshot was lost", reason));
+                }
+            }
+            self.work.go_on()?;
+        }
+    }
+
+    fn carry_snapshot(&self) -> Result<Carried<'_>, RelayEnd> {
+        self.work.started(AssetKind::Postgres)?;
+        self.clear()?;
+        self.target.unsettle()?;
+        let mut snapshot = self.source.snapshot()?;
+        let facts = snapshot.facts().map_err(of_snapshot)?;
+        self.work
+            .recorder
+            .fact(&Event::SnapshotTaken {
+                asset: self.work.asset.clone(),
+                snapshot: snapshot.id().to_owned(),
+                server_version: facts.version.clone(),
+            })
+            .map_err(Stop::from)?;
+        // Drawn after the snapshot fixed the rows, so that no row can have been chosen to fit the key.
+        let key = RowKey::draw().map_err(|error| self.failed(&self.work.root(), &error))?;
+        let (database, mut findings) = self.create_database(&facts)?;
+        let mut belongings = Belongings::read(&self.work, &self.target, self.spec.roles.as_ref(), &mut snapshot)?;
+        findings.extend(belongings.prepare(&database)?);
+        snapshot.dump_schema(&self.target.tools, &self.schema())?;
+        self.work.go_on()?;
+        let refused = database.restore_pre_data(&self.target.tools, &self.schema())?;
+        findings.extend(self.refused(belongings.mend(&database, refused)?));
+        let (large_objects, lost) = belongings::carry_large_objects(&self.work, &mut snapshot, &database)?;
+        findings.extend(lost);
+        let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key)?;
+        let sequences = snapshot.sequences().map_err(of_snapshot)?;
+        let catalog = snapshot.definitions().map_err(of_snapshot)?;
+        load.snapshot_held_ms = ms(snapshot.held());
+        // The snapshot ends here: indexes can take hours, and the provider need not keep old rows for them.
+        let snapshot = snapshot.id().to_owned();
+        Ok(Carried {
+            facts,
             key,
-            receipts: tables.receipts,
+            database,
+            snapshot,
             sequences,
             catalog,
             large_objects,
             belongings,
-            excluded: self.excluded(),
-        };
-        restored.prove(findings, transfer_ms, rebuild_ms)
+            tables,
+            load,
+            findings,
+        })
     }
 
     fn schema(&self) -> PathBuf {
@@ -154,16 +219,11 @@ impl DatabaseWork {
         facts.not_carried.iter().cloned().map(finding).collect()
     }
 
-    fn restore_schema(
-        &self,
-        database: &TargetDatabase,
-        section: Section,
-        belongings: &Belongings<'_>,
-    ) -> Result<Vec<Finding>, Stop> {
+    fn restore_post_data(&self, database: &TargetDatabase, belongings: &Belongings<'_>) -> Result<Vec<Finding>, Stop> {
         self.work.go_on()?;
         let meter = Arc::new(Meter::default());
-        let _ticker = (section == Section::PostData).then(|| self.work.ticker(Phase::Rebuild, &meter));
-        let refused = database.restore_schema(&self.target.tools, &self.schema(), section)?;
+        let _ticker = self.work.ticker(Phase::Rebuild, &meter);
+        let refused = database.restore_post_data(&self.target.tools, &self.schema(), self.spec.parallel)?;
         Ok(self.refused(belongings.mend(database, refused)?))
     }
 
@@ -183,170 +243,66 @@ impl DatabaseWork {
             .collect()
     }
 
-    fn carry_tables(&self, snapshot: &mut Snapshot, database: &TargetDatabase, key: RowKey) -> Result<Tables, Stop> {
+    fn carry_tables(
+        &self,
+        snapshot: &mut Snapshot,
+        facts: &DatabaseFacts,
+        database: &TargetDatabase,
+        key: RowKey,
+    ) -> Result<(Tables, SourceLoad), RelayEnd> {
         let excluded = self.excluded();
         let is_in = |table: &Table| !excluded.iter().any(|other| other.table == table.name.to_string());
-        let tables: Vec<_> = snapshot.tables()?.into_iter().filter(is_in).collect();
+        let tables: Vec<_> = snapshot.tables().map_err(of_snapshot)?.into_iter().filter(is_in).collect();
         if tables.is_empty() {
             let nothing =
                 self.work.finding(FindingKind::NothingMatched, database.address().database_name(), "no table is there");
-            return Ok(Tables { receipts: Vec::new(), findings: vec![nothing] });
+            return Ok((Tables { receipts: Vec::new(), findings: vec![nothing] }, SourceLoad::default()));
         }
         let meter = Arc::new(Meter::default());
         tables.iter().for_each(|table| meter.expect(table.rows_estimate.unwrap_or_default(), table.bytes_on_disk));
         let _ticker = self.work.ticker(Phase::Transfer, &meter);
-        let relays = Relays { work: &self.work, ticket: snapshot.ticket(), database, key, meter: &meter };
-        relays.run(&tables, self.spec.parallel)
-    }
-}
-
-/// The receipts of all tables, and the findings about those that could not be carried.
-struct Tables {
-    receipts: Vec<TableReceipt>,
-    findings: Vec<Finding>,
-}
-
-/// The workers that relay tables, largest first, each with a pair of connections of its own.
-struct Relays<'a> {
-    work: &'a Work,
-    ticket: SnapshotTicket,
-    database: &'a TargetDatabase,
-    key: RowKey,
-    meter: &'a Meter,
-}
-
-struct Connections {
-    reader: SnapshotReader,
-    loader: Loader,
-}
-
-impl Relays<'_> {
-    fn run(&self, tables: &[Table], workers: usize) -> Result<Tables, Stop> {
-        let queue = Mutex::new(tables.iter().enumerate());
-        let done = Mutex::new(Tables { receipts: Vec::new(), findings: Vec::new() });
-        let stopping = AtomicBool::new(false);
-        let results: Vec<_> = std::thread::scope(|scope| {
-            let worker = || {
-                let result = self.work_off(&queue, &done, &stopping);
-                stopping.fetch_or(result.is_err(), Relaxed);
-                result
-            };
-            let threads: Vec<_> = (0..workers.clamp(1, tables.len())).map(|_| scope.spawn(worker)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked()))).collect()
-        });
-        results.into_iter().collect::<Result<(), Stop>>()?;
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.receipts.sort_by(|one, other| one.table.cmp(&other.table));
-        Ok(done)
-    }
-
-    fn work_off<'t>(
-        &self,
-        queue: &Mutex<impl Iterator<Item = (usize, &'t Table)>>,
-        done: &Mutex<Tables>,
-        stopping: &AtomicBool,
-    ) -> Result<(), Stop> {
-        let mut connections = None;
-        loop {
-            self.work.go_on()?;
-            if stopping.load(Relaxed) {
-                return Ok(());
-            }
-            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-            let Some((index, table)) = next else { return Ok(()) };
-            let carried = self.carry(index, table, &mut connections);
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-            match carried {
-                Ok(receipt) => done.receipts.push(receipt),
-                Err(TableError::Refused(reason)) => {
-                    // What failed inside a transaction leaves it unusable.
-                    connections = None;
-                    let kind = FindingKind::TableUnreadable;
-                    done.findings.push(self.work.finding(kind, table.name.to_string(), reason));
-                }
-                Err(TableError::Stop(stop)) => return Err(stop),
-            }
-        }
-    }
-
-    fn carry(
-        &self,
-        index: usize,
-        table: &Table,
-        connections: &mut Option<Connections>,
-    ) -> Result<TableReceipt, TableError> {
-        let connections = match connections {
-            Some(connections) => connections,
-            None => connections.insert(self.connect()?),
+        let sized = tables.into_iter().map(|table| Ok(Sized { blocks: blocks(snapshot, &table)?, table }));
+        let sized = sized.collect::<Result<Vec<_>, RelayEnd>>()?;
+        let workers = self.workers();
+        let shares = shares::cut(&sized, workers, facts.major);
+        let limits = &self.spec.limits;
+        let relays = Relays {
+            work: &self.work,
+            database,
+            key,
+            meter: &meter,
+            pace: limits.bytes_per_s.map(|rate| Pace::new(rate.bytes())),
+            stall: limits.stall.map_or(STALL, |stall| stall.duration()),
+            workers,
         };
-        let receipt = self.relay(index, table, connections)?;
-        let unit = UnitId::numbered(index as u64 + 1);
-        let receipt_sha256 =
-            ledger::write_table_receipt(&self.work.layout, &self.work.asset, &unit, &receipt).map_err(Stop::from)?;
-        let (items, bytes) = (receipt.stream.rows, receipt.stream.bytes);
-        let asset = self.work.asset.clone();
-        let event = Event::UnitDone { asset, unit: unit.to_string(), items, bytes, receipt_sha256 };
-        self.work.recorder.fact(&event).map_err(Stop::from)?;
-        Ok(receipt)
+        let (tables, lag_max) = relays.run(snapshot, &sized, &shares)?;
+        let connections_max = (workers.min(shares.len()) + CONNECTIONS_BESIDE_WORKERS) as u64;
+        Ok((tables, SourceLoad { snapshot_held_ms: 0, replication_lag_ms_max: lag_max.map(ms), connections_max }))
     }
 
-    fn connect(&self) -> Result<Connections, Stop> {
-        Ok(Connections { reader: self.ticket.reader()?, loader: self.database.loader()? })
-    }
-
-    fn relay(&self, index: usize, table: &Table, at: &mut Connections) -> Result<TableReceipt, TableError> {
-        let (name, copy_sql) = (table.name.to_string(), table.copy_out_sql());
-        let source_count = at.reader.count(table).map_err(table_error)?;
-        let watch = Stopwatch::start();
-        let path = format!("{EXPORTS}/{}", spool::file_name(index + 1, &name));
-        let mut export = Spool::create(&self.work.root().join(&path)).map_err(Stop::from)?;
-        let mut rows = at.reader.copy_out(table).map_err(table_error)?;
-        let digest = RowDigest::new(self.key, &copy_sql);
-        let relayed = at
-            .loader
-            .load(table, |target| relay(&mut rows, digest, &mut export, target, self.meter, &self.work.interrupt))?;
-        let spool_sha256 = export.digest().ok_or_else(panicked)?;
-        Ok(TableReceipt {
-            table: name,
-            copy_sql,
-            stream: relayed.stream,
-            source_count,
-            accepted_rows: relayed.accepted_rows,
-            spool: path,
-            spool_sha256,
-            duration_ms: watch.elapsed_ms(),
-        })
+    /// The source's connections set a limit to the workers.
+    fn workers(&self) -> usize {
+        let allowed = self.spec.limits.connections.map_or(usize::MAX, |connections| connections as usize);
+        self.spec.parallel.min(allowed.saturating_sub(CONNECTIONS_BESIDE_WORKERS)).max(1)
     }
 }
 
-/// Why one table didn't make it: its own fault, or everybody's.
-enum TableError {
-    Refused(String),
-    Stop(Stop),
-}
-
-impl From<Stop> for TableError {
-    fn from(stop: Stop) -> Self {
-        TableError::Stop(stop)
+/// Only a table that is worth it is asked for its blocks.
+fn blocks(snapshot: &mut Snapshot, table: &Table) -> Result<u64, RelayEnd> {
+    match table.bytes_on_disk < shares::WHOLE_BYTES_MAX {
+        true => Ok(0),
+        false => snapshot.blocks(table).map_err(of_snapshot),
     }
 }
 
-impl From<TransferError> for TableError {
-    fn from(error: TransferError) -> Self {
-        match error {
-            TransferError::Source(SourceError::Permanent { reason, .. }) => TableError::Refused(reason),
-            TransferError::Sink(SinkError::Database { reason, server_failed: false, .. }) => {
-                TableError::Refused(reason)
-            }
-            other => TableError::Stop(other.into()),
-        }
+/// The snapshot is lost with the connection that holds it.
+fn of_snapshot(error: PgError) -> RelayEnd {
+    match error.connection_lost() {
+        true => RelayEnd::SnapshotLost(error.to_string()),
+        false => error.into(),
     }
 }
 
-fn table_error(error: crate::pg::PgError) -> TableError {
-    if error.connection_lost() { TableError::Stop(error.into()) } else { TableError::Refused(error.to_string()) }
-}
-
-fn panicked() -> Stop {
-    TransferError::Internal("a worker died".to_owned()).into()
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

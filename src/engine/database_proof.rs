@@ -14,7 +14,7 @@ use crate::{
     event::{AssetKind, Phase},
     evidence::{
         self, EvidenceError,
-        result::{AssetResult, Control, DatabaseResult, ExcludedTable, Tier, Timings},
+        result::{AssetResult, Control, DatabaseResult, ExcludedTable, SourceLoad, Tier, Timings},
     },
     finding::{Finding, Verdict},
     pg::{
@@ -41,6 +41,7 @@ pub(crate) struct Restored<'a> {
     pub source_name: String,
     pub snapshot: String,
     pub facts: DatabaseFacts,
+    pub load: SourceLoad,
     pub target_version: String,
     pub database: TargetDatabase,
     pub key: RowKey,
@@ -52,9 +53,16 @@ pub(crate) struct Restored<'a> {
     pub excluded: Vec<ExcludedTable>,
 }
 
+/// Milliseconds of what came before.
+pub(crate) struct Phases {
+    pub transfer_ms: u64,
+    pub rebuild_ms: u64,
+}
+
 impl Restored<'_> {
     /// Compares everything and writes the asset's evidence; `findings` are those of the transfer.
-    pub fn prove(self, mut findings: Vec<Finding>, transfer_ms: u64, rebuild_ms: u64) -> Result<AssetResult, Stop> {
+    pub fn prove(self, mut findings: Vec<Finding>, before: Phases) -> Result<AssetResult, Stop> {
+        let Phases { transfer_ms, rebuild_ms } = before;
         let watch = Stopwatch::start();
         let unread: Vec<_> = findings.iter().filter(|finding| is_unread_table(finding)).collect();
         let unread_tables: Vec<_> = unread.iter().map(|finding| finding.subject.clone()).collect();
@@ -138,6 +146,7 @@ impl Restored<'_> {
         let reader = ReadBack {
             asset: &self.work.asset,
             target: self.database.address(),
+            root: &self.work.root(),
             key: self.key,
             parallel: self.spec.parallel,
             meter: &meter,
@@ -185,6 +194,7 @@ impl Restored<'_> {
             excluded_tables: self.excluded.clone(),
             not_portable: self.belongings.not_portable().to_vec(),
             rds: None,
+            source_load: Some(self.load),
         }
     }
 }

@@ -11,6 +11,7 @@
 //! | `database`, `database_proof` | one database, from snapshot to verdict |
 //! | `belongings` | roles, owners, grants, settings, large objects of a database |
 //! | `rds`, `guard` | a database on RDS: where it is, a temporary instance of it, and what removes that again |
+//! | `shares`, `relays`, `tally` | its tables cut into work, carried side by side, put on record |
 //! | `ledger`, `layout`, `recorder` | what is finished, where it lies, who hears of it |
 //! | `account` | the account around the assets: before, after, and what it comes to |
 //! | `seal` | result, documents, and the bag around them |
@@ -39,12 +40,15 @@ mod projection;
 mod rds;
 mod recheck;
 mod recorder;
+mod relays;
 pub mod reports;
 mod run;
 mod seal;
+mod shares;
 mod stop;
 mod survey;
 mod survey_objects;
+mod tally;
 mod target;
 mod ticker;
 mod work;

@@ -194,6 +194,7 @@ impl Rechecking {
         let reader = tables::ReadBack {
             asset: &asset.id,
             target: address,
+            root: &self.root(asset),
             key: database.row_key,
             parallel: std::thread::available_parallelism().map_or(2, usize::from).min(CONNECTIONS_MAX),
             meter: &meter,

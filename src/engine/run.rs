@@ -318,7 +318,12 @@ impl Run {
     }
 
     fn database(&self, asset: &Asset, spec: &DatabaseSpec, address: Address, target: Arc<Target>) -> DatabaseWork {
-        DatabaseWork { work: self.work(asset), spec: spec.clone(), source: PostgresSource::new(address), target }
+        let source = PostgresSource::new(address);
+        let source = match spec.limits.lock_timeout {
+            Some(timeout) => source.lock_timeout(timeout.duration()),
+            None => source,
+        };
+        DatabaseWork { work: self.work(asset), spec: spec.clone(), source, target }
     }
 
     /// The target server, brought up for the first database that needs it.

@@ -62,6 +62,16 @@ impl Target {
         self.cluster.is_some()
     }
 
+    /// Rows are about to be loaded: a managed cluster need not make each step durable.
+    pub fn unsettle(&self) -> Result<(), ClusterError> {
+        self.cluster.as_ref().map_or(Ok(()), Cluster::unsettle)
+    }
+
+    /// What was loaded is on the disk when this returns; so it is on any server but a managed one anyway.
+    pub fn settle(&self) -> Result<(), ClusterError> {
+        self.cluster.as_ref().map_or(Ok(()), Cluster::settle)
+    }
+
     /// Stops a managed cluster and says if that failed.
     pub fn stop(self) -> Result<(), ClusterError> {
         self.cluster.map_or(Ok(()), Cluster::stop)

@@ -1,6 +1,7 @@
 //! Whether the result's word about one asset follows from its findings, its checks, its files and the journal.
 
 use std::{
+    collections::BTreeMap,
     io::{self, BufReader},
     path::Path,
 };
@@ -10,15 +11,16 @@ use super::{
     chain::LINE_BYTES_MAX,
     changes::{self, CHANGES_NDJSON},
     check::{ASSETS, JOURNAL, RESULT, inconsistent},
+    exports::{EXPORTS_CSV, ExportLine, parse_exports},
     files::{LineEnd, read_line, sha256sum_line},
     merge::read_receipt,
     objects::{BUCKET_JSON, OBJECTS_NDJSON, OBJECTS_SHA256, ObjectsEvidence, ObjectsTally},
     replay::{AssetReplay, Replay},
     result::{AssetResult, ObjectsResult, Tier},
-    tables::{EXPORTS_SHA256, TABLES_CSV, TableLine, exports_sha256, parse_tables, tally},
+    tables::{EXPORTS_SHA256, Lists, TABLES_CSV, exports_sha256, parse_tables, tally},
 };
 use crate::{
-    digest::Sha256Digest,
+    digest::{RowTotals, Sha256Digest},
     event::AssetKind,
     finding::{Finding, FindingKind, Verdict},
     transfer::bucket::BucketConfiguration,
@@ -149,7 +151,7 @@ impl AssetCheck<'_> {
     /// An asset that stopped early may lack its files; no other may.
     fn excused(&self) -> bool {
         self.has(FindingKind::AssetStopped)
-            && [OBJECTS_NDJSON, OBJECTS_SHA256, TABLES_CSV, EXPORTS_SHA256]
+            && [OBJECTS_NDJSON, OBJECTS_SHA256, TABLES_CSV, EXPORTS_CSV, EXPORTS_SHA256]
                 .iter()
                 .all(|name| !self.bag.files.contains_key(&self.file(name)))
     }
@@ -257,52 +259,90 @@ impl AssetCheck<'_> {
         if self.excused() {
             return vec![];
         }
-        let lines = match self.read_tables() {
-            Ok(lines) => lines,
+        let lists = match self.read_lists() {
+            Ok(lists) => lists,
             Err(finding) => return vec![finding],
         };
-        let (name, evidence) = (self.file(TABLES_CSV), tally(&lines));
+        let (name, evidence) = (self.file(TABLES_CSV), tally(&lists));
         let mut findings = Vec::new();
         findings.extend(self.compare_totals(&name, (evidence.rows, evidence.bytes)));
-        findings.extend(self.compare_content(&name, evidence.content_sha256));
-        findings.extend(self.compare_exports(&lines));
+        findings.extend(self.compare_content(&self.file(EXPORTS_CSV), evidence.content_sha256));
+        findings.extend(self.compare_sums(&lists.exports));
+        findings.extend(self.compare_parts(&lists));
         match &self.asset.database {
             Some(database) if database.tables != evidence.tables => {
                 let detail = format!("{} tables, {RESULT} has {}", evidence.tables, database.tables);
                 findings.push(inconsistent(&name, detail));
             }
-            Some(database) if lines.iter().any(|line| line.row_key != database.row_key.0) => {
+            Some(database) if lists.tables.iter().any(|line| line.row_key != database.row_key.0) => {
                 findings.push(inconsistent(&name, format!("another row key than in {RESULT}")));
             }
             Some(_) => {}
             None => findings.push(inconsistent(RESULT, "a database without its numbers")),
         }
-        for line in lines.iter().filter(|line| self.passed() && line.rows != line.source_count) {
+        for line in lists.tables.iter().filter(|line| self.passed() && line.rows != line.source_count) {
             let detail = format!("verdict is PASS, {} has {} rows of {}", line.table, line.rows, line.source_count);
             findings.push(inconsistent(&name, detail));
         }
         findings
     }
 
-    fn read_tables(&self) -> Result<Vec<TableLine>, Finding> {
-        let name = self.file(TABLES_CSV);
-        let bytes = self.bag.read(&name).map_err(|error| unreadable(&name, &error))?;
-        let lines = String::from_utf8(bytes).ok().and_then(|text| parse_tables(&text));
-        lines.ok_or_else(|| Finding::of_run(FindingKind::BundleMalformed, name, "is no list of tables"))
+    fn read_lists(&self) -> Result<Lists, Finding> {
+        let tables = self.read_list(TABLES_CSV, parse_tables)?;
+        let exports = self.read_list(EXPORTS_CSV, parse_exports)?;
+        Ok(Lists { tables, exports })
     }
 
-    fn compare_exports(&self, lines: &[TableLine]) -> Option<Finding> {
+    fn read_list<T>(&self, file: &str, parse: fn(&str) -> Option<T>) -> Result<T, Finding> {
+        let name = self.file(file);
+        let bytes = self.bag.read(&name).map_err(|error| unreadable(&name, &error))?;
+        let list = String::from_utf8(bytes).ok().and_then(|text| parse(&text));
+        list.ok_or_else(|| Finding::of_run(FindingKind::BundleMalformed, name, "is no list of tables"))
+    }
+
+    /// The ranges of a table follow each other, and what they amount to is what the table amounts to.
+    fn compare_parts(&self, lists: &Lists) -> Vec<Finding> {
+        let name = self.file(EXPORTS_CSV);
+        let mut by_table: BTreeMap<&str, Vec<&ExportLine>> = BTreeMap::new();
+        for export in &lists.exports {
+            by_table.entry(&export.table).or_default().push(export);
+        }
+        let mut findings = Vec::new();
+        for line in &lists.tables {
+            let parts = by_table.remove(line.table.as_str()).unwrap_or_default();
+            let sum = parts.iter().fold(RowTotals::NONE, |sum, part| sum.and(part.receipt.totals));
+            if parts.len() as u64 != line.exports || !are_whole(&parts) || sum != line.totals() {
+                let detail = format!("the parts of {} are not what {TABLES_CSV} has", line.table);
+                findings.push(inconsistent(&name, detail));
+            }
+        }
+        if let Some(stray) = by_table.keys().next() {
+            findings.push(inconsistent(&name, format!("{stray} stands in no line of {TABLES_CSV}")));
+        }
+        findings
+    }
+
+    fn compare_sums(&self, exports: &[ExportLine]) -> Option<Finding> {
         let name = self.file(EXPORTS_SHA256);
-        let expected = match exports_sha256(lines) {
+        let expected = match exports_sha256(exports) {
             Ok(expected) => expected,
-            Err(error) => return Some(inconsistent(self.file(TABLES_CSV), error.to_string())),
+            Err(error) => return Some(inconsistent(self.file(EXPORTS_CSV), error.to_string())),
         };
         match self.bag.read(&name) {
             Ok(found) if found == expected.as_bytes() => None,
-            Ok(_) => Some(inconsistent(name, format!("differs from {}", self.file(TABLES_CSV)))),
+            Ok(_) => Some(inconsistent(name, format!("differs from {}", self.file(EXPORTS_CSV)))),
             Err(error) => Some(unreadable(&name, &error)),
         }
     }
+}
+
+/// Numbered from one, each range beginning where the one before ends, open at both ends of the table.
+fn are_whole(parts: &[&ExportLine]) -> bool {
+    let meet = |pair: &[&ExportLine]| pair[0].receipt.to_block == pair[1].receipt.from_block;
+    (1..).zip(parts).all(|(number, part)| part.part == number)
+        && parts.windows(2).all(|pair| meet(pair) && pair[0].receipt.to_block.is_some())
+        && parts.first().is_some_and(|part| part.receipt.from_block.is_none())
+        && parts.last().is_some_and(|part| part.receipt.to_block.is_none())
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Finding {

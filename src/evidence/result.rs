@@ -328,6 +328,9 @@ pub struct DatabaseResult {
     /// Only for databases on RDS and Aurora.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rds: Option<RdsResult>,
+    /// What reading meant for the source; none in results of versions that did not measure it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_load: Option<SourceLoad>,
 }
 
 /// An RDS instance or Aurora cluster as the provider described it when it was read.
@@ -402,6 +405,20 @@ pub struct TemporaryResult {
     pub cost_ceiling: String,
     /// Whether everything that was made for it was removed.
     pub removed: bool,
+}
+
+/// What reading a database meant for its server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceLoad {
+    /// How long the snapshot was held: so long the server kept rows that were deleted meanwhile.
+    pub snapshot_held_ms: u64,
+    /// The longest lag of replication seen meanwhile, every ten seconds; none where the server has no replica, is none,
+    /// or does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication_lag_ms_max: Option<u64>,
+    /// The most connections that were open at once.
+    pub connections_max: u64,
 }
 
 /// A table that the playbook leaves out.

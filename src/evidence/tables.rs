@@ -1,17 +1,16 @@
-//! Evidence of a database: `tables.csv` with what is needed to repeat every row digest, and `exports.sha256` for
-//! `sha256sum -c` over the spooled exports.
+//! Evidence of a database: `tables.csv` with what is needed to repeat every row digest, `exports.csv` with every spooled
+//! range, and `exports.sha256` for `sha256sum -c` over those.
 
-use std::path::Path;
-
-use sha2::{Digest as _, Sha256};
+use std::{collections::BTreeMap, path::Path};
 
 use super::{
+    exports::{EXPORTS_CSV, ExportLine, exports_csv, parse_exports},
     files::{EvidenceError, IoContext as _, sha256sum_line, write_replacing},
     objects::json_string,
 };
 use crate::{
     csv,
-    digest::{RowKey, RowTotals, Sha256Digest},
+    digest::{MerkleTree, RowKey, RowTotals, Sha256Digest},
     transfer::receipt::TableReceipt,
 };
 
@@ -20,8 +19,7 @@ pub const TABLES_CSV: &str = "tables.csv";
 /// Digests of the spooled exports, for `sha256sum -c` in the asset's directory.
 pub const EXPORTS_SHA256: &str = "exports.sha256";
 /// The columns of `tables.csv`.
-const HEADER: [&str; 9] =
-    ["table", "rows", "bytes", "row_digest", "row_key", "spool", "spool_sha256", "source_count", "copy_sql"];
+const HEADER: [&str; 8] = ["table", "rows", "bytes", "row_digest", "row_key", "exports", "source_count", "copy_sql"];
 
 /// What a database's receipts amount to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,31 +30,53 @@ pub struct TablesEvidence {
     pub rows: u64,
     /// Bytes of those rows in COPY text, line ends not counted.
     pub bytes: u64,
-    /// SHA-256 over one line `<spool_sha256> <rows> <table as a JSON string>` per table, in ascending order of the names.
+    /// Merkle tree hash (RFC 9162, 2.1.1) over one leaf `<sha256> <rows> <part> <table as a JSON string>\n` per export, in
+    /// ascending order of tables and parts.
     pub content_sha256: Sha256Digest,
 }
 
-/// Writes both files into an existing directory. What an interrupted attempt left there is replaced.
-pub fn write_tables(receipts: &[TableReceipt], key: RowKey, dir: &Path) -> Result<TablesEvidence, EvidenceError> {
-    let mut lines: Vec<_> = receipts.iter().map(|receipt| TableLine::of(receipt, key)).collect();
-    lines.sort_by(|one, other| one.table.cmp(&other.table));
-    if let Some(pair) = lines.windows(2).find(|pair| pair[0].table == pair[1].table) {
-        return Err(EvidenceError::ReceiptOrder { name: pair[0].table.clone() });
-    }
-    write_replacing(&dir.join(EXPORTS_SHA256), exports_sha256(&lines)?.as_bytes())?;
-    let records: String = lines.iter().map(TableLine::to_record).collect();
-    write_replacing(&dir.join(TABLES_CSV), (csv::record(HEADER) + &records).as_bytes())?;
-    Ok(tally(&lines))
+/// Both lists of a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lists {
+    pub tables: Vec<TableLine>,
+    pub exports: Vec<ExportLine>,
 }
 
-/// Reads `tables.csv` of an asset back into receipts. What isn't in it is filled in: the target's acceptance with the
+/// Writes the files into an existing directory. What an interrupted attempt left there is replaced.
+pub fn write_tables(receipts: &[TableReceipt], key: RowKey, dir: &Path) -> Result<TablesEvidence, EvidenceError> {
+    let mut sorted: Vec<_> = receipts.iter().collect();
+    sorted.sort_by(|one, other| one.table.cmp(&other.table));
+    if let Some(pair) = sorted.windows(2).find(|pair| pair[0].table == pair[1].table) {
+        return Err(EvidenceError::ReceiptOrder { name: pair[0].table.clone() });
+    }
+    let tables: Vec<_> = sorted.iter().map(|receipt| TableLine::of(receipt, key)).collect();
+    let exports: Vec<_> = sorted.iter().flat_map(|receipt| ExportLine::of(receipt)).collect();
+    let lists = Lists { tables, exports };
+    write_replacing(&dir.join(EXPORTS_SHA256), exports_sha256(&lists.exports)?.as_bytes())?;
+    write_replacing(&dir.join(EXPORTS_CSV), exports_csv(&lists.exports).as_bytes())?;
+    let records: String = lists.tables.iter().map(TableLine::to_record).collect();
+    write_replacing(&dir.join(TABLES_CSV), (csv::record(HEADER) + &records).as_bytes())?;
+    Ok(tally(&lists))
+}
+
+/// Reads the lists of an asset back into receipts. What isn't in them is filled in: what source and target said with the
 /// rows, the duration with zero.
 pub fn read_tables(dir: &Path) -> Result<Vec<TableReceipt>, EvidenceError> {
+    let malformed = || std::io::Error::new(std::io::ErrorKind::InvalidData, "is no list of tables");
+    let path = dir.join(EXPORTS_CSV);
+    let text = std::fs::read_to_string(&path).when("read", &path)?;
+    let mut exports: BTreeMap<String, Vec<ExportLine>> = BTreeMap::new();
+    for export in parse_exports(&text).ok_or_else(malformed).when("read", &path)? {
+        exports.entry(export.table.clone()).or_default().push(export);
+    }
     let path = dir.join(TABLES_CSV);
     let text = std::fs::read_to_string(&path).when("read", &path)?;
-    let malformed = || std::io::Error::new(std::io::ErrorKind::InvalidData, "is no list of tables");
-    let lines = parse_tables(&text).ok_or_else(malformed).when("read", &path)?;
-    Ok(lines.into_iter().map(TableLine::into_receipt).collect())
+    let tables = parse_tables(&text).ok_or_else(malformed).when("read", &path)?;
+    let receipts = tables.into_iter().map(|line| {
+        let own = exports.remove(&line.table).unwrap_or_default();
+        line.into_receipt(own)
+    });
+    Ok(receipts.collect())
 }
 
 /// One line of `tables.csv`.
@@ -67,23 +87,22 @@ pub(crate) struct TableLine {
     pub bytes: u64,
     pub row_digest: Sha256Digest,
     pub row_key: Sha256Digest,
-    pub spool: String,
-    pub spool_sha256: Sha256Digest,
+    pub exports: u64,
     pub source_count: u64,
     pub copy_sql: String,
 }
 
 impl TableLine {
-    fn into_receipt(self) -> TableReceipt {
+    fn into_receipt(self, exports: Vec<ExportLine>) -> TableReceipt {
         TableReceipt {
-            stream: RowTotals { rows: self.rows, bytes: self.bytes, digest: self.row_digest },
+            stream: self.totals(),
+            sent_rows: self.rows,
             accepted_rows: self.rows,
             duration_ms: 0,
             table: self.table,
             copy_sql: self.copy_sql,
             source_count: self.source_count,
-            spool: self.spool,
-            spool_sha256: self.spool_sha256,
+            exports: exports.into_iter().map(|export| export.receipt).collect(),
         }
     }
 
@@ -94,42 +113,33 @@ impl TableLine {
             bytes: receipt.stream.bytes,
             row_digest: receipt.stream.digest,
             row_key: key.0,
-            spool: receipt.spool.clone(),
-            spool_sha256: receipt.spool_sha256,
+            exports: receipt.exports.len() as u64,
             source_count: receipt.source_count,
             copy_sql: receipt.copy_sql.clone(),
         }
     }
 
+    pub fn totals(&self) -> RowTotals {
+        RowTotals { rows: self.rows, bytes: self.bytes, digest: self.row_digest }
+    }
+
     fn to_record(&self) -> String {
-        let numbers = [self.rows, self.bytes, self.source_count].map(|number| number.to_string());
-        let digests = [self.row_digest, self.row_key, self.spool_sha256].map(|digest| digest.to_string());
-        let [rows, bytes, source_count] = &numbers;
-        let [row_digest, row_key, spool_sha256] = &digests;
-        csv::record([
-            &*self.table,
-            rows,
-            bytes,
-            row_digest,
-            row_key,
-            &self.spool,
-            spool_sha256,
-            source_count,
-            &self.copy_sql,
-        ])
+        let [rows, bytes, exports, source_count] =
+            [self.rows, self.bytes, self.exports, self.source_count].map(|number| number.to_string());
+        let (row_digest, row_key) = (self.row_digest.to_string(), self.row_key.to_string());
+        csv::record([&*self.table, &rows, &bytes, &row_digest, &row_key, &exports, &source_count, &self.copy_sql])
     }
 
     fn from_record(record: Vec<String>) -> Option<Self> {
-        let [table, rows, bytes, row_digest, row_key, spool, spool_sha256, source_count, copy_sql] =
-            <[String; 9]>::try_from(record).ok()?;
+        let [table, rows, bytes, row_digest, row_key, exports, source_count, copy_sql] =
+            <[String; 8]>::try_from(record).ok()?;
         Some(TableLine {
             table,
             rows: rows.parse().ok()?,
             bytes: bytes.parse().ok()?,
             row_digest: row_digest.parse().ok()?,
             row_key: row_key.parse().ok()?,
-            spool,
-            spool_sha256: spool_sha256.parse().ok()?,
+            exports: exports.parse().ok()?,
             source_count: source_count.parse().ok()?,
             copy_sql,
         })
@@ -145,40 +155,47 @@ pub(crate) fn parse_tables(text: &str) -> Option<Vec<TableLine>> {
     (header == HEADER && ascend).then_some(lines)
 }
 
-/// What the lines, in order, amount to.
-pub(crate) fn tally(lines: &[TableLine]) -> TablesEvidence {
-    let mut content = Sha256::new();
-    for line in lines {
-        content.update(format!("{} {} {}\n", line.spool_sha256, line.rows, json_string(&line.table)));
+/// What the lists, in their order, amount to.
+pub(crate) fn tally(lists: &Lists) -> TablesEvidence {
+    let mut content = MerkleTree::default();
+    for ExportLine { table, part, receipt } in &lists.exports {
+        content.push(format!("{} {} {part} {}\n", receipt.sha256, receipt.totals.rows, json_string(table)));
     }
-    let sum = |number: fn(&TableLine) -> u64| lines.iter().map(number).fold(0, u64::saturating_add);
+    let sum = |number: fn(&TableLine) -> u64| lists.tables.iter().map(number).fold(0, u64::saturating_add);
     TablesEvidence {
-        tables: lines.len() as u64,
+        tables: lists.tables.len() as u64,
         rows: sum(|line| line.rows),
         bytes: sum(|line| line.bytes),
-        content_sha256: content.into(),
+        content_sha256: content.root(),
     }
 }
 
 /// The text of `exports.sha256` that belongs to these lines.
-pub(crate) fn exports_sha256(lines: &[TableLine]) -> Result<String, EvidenceError> {
-    lines.iter().map(|line| sha256sum_line(line.spool_sha256, &line.spool)).collect()
+pub(crate) fn exports_sha256(lines: &[ExportLine]) -> Result<String, EvidenceError> {
+    lines.iter().map(|line| sha256sum_line(line.receipt.sha256, &line.receipt.path)).collect()
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::digest::RowTotals;
+    use crate::{digest::RowTotals, transfer::receipt::ExportReceipt};
 
     pub(crate) fn receipt(table: &str, rows: u64) -> TableReceipt {
+        let totals = RowTotals { rows, bytes: 2 * rows, digest: Sha256Digest::of("rows") };
         TableReceipt {
             table: table.into(),
             copy_sql: format!("COPY {table} (\"a\", b) TO STDOUT"),
-            stream: RowTotals { rows, bytes: 2 * rows, digest: Sha256Digest::of("rows") },
+            stream: totals,
             source_count: rows,
+            sent_rows: rows,
             accepted_rows: rows,
-            spool: format!("exports/{}.copy", table.replace(['"', ','], "_")),
-            spool_sha256: Sha256Digest::of(table),
+            exports: vec![ExportReceipt {
+                path: format!("exports/{}.copy.zst", table.replace(['"', ','], "_")),
+                sha256: Sha256Digest::of(table),
+                totals,
+                from_block: None,
+                to_block: None,
+            }],
             duration_ms: 1,
         }
     }
@@ -186,17 +203,29 @@ pub(crate) mod tests {
     #[test]
     fn tables_are_written_sorted_and_read_back() {
         let dir = tempfile::tempdir().expect("directory");
-        let receipts = [receipt("public.b", 3), receipt("public.\"a,\"", 4)];
+        let mut split = receipt("public.b", 3);
+        split.exports[0].to_block = Some(7);
+        let second =
+            ExportReceipt { path: "exports/2.copy.zst".into(), totals: RowTotals::NONE, ..split.exports[0].clone() };
+        split.exports.push(ExportReceipt { from_block: Some(7), to_block: None, ..second });
+        let receipts = [split, receipt("public.\"a,\"", 4)];
         let evidence = write_tables(&receipts, RowKey(Sha256Digest([7; 32])), dir.path()).expect("written");
         assert_eq!((evidence.tables, evidence.rows, evidence.bytes), (2, 7, 14));
         let text = std::fs::read_to_string(dir.path().join(TABLES_CSV)).expect("text");
-        assert!(text.starts_with("table,rows,bytes,row_digest,row_key,spool,spool_sha256,source_count,copy_sql\n"));
-        let lines = parse_tables(&text).expect("tables");
-        assert_eq!(lines[1].copy_sql, "COPY public.b (\"a\", b) TO STDOUT");
-        assert_eq!(tally(&lines), evidence);
-        let content = |table: &str, rows: u64| format!("{} {rows} {}\n", Sha256Digest::of(table), json_string(table));
-        let content = content("public.\"a,\"", 4) + &content("public.b", 3);
-        assert_eq!(evidence.content_sha256, Sha256Digest::of(content));
+        assert!(text.starts_with("table,rows,bytes,row_digest,row_key,exports,source_count,copy_sql\n"));
+        let back = read_tables(dir.path()).expect("read");
+        assert_eq!(back[1].exports, receipts[0].exports);
+        assert_eq!(back[0].copy_sql, receipts[1].copy_sql);
+        let sums = std::fs::read_to_string(dir.path().join(EXPORTS_SHA256)).expect("text");
+        assert_eq!(sums.lines().count(), 3);
+        let mut content = MerkleTree::default();
+        let leaf = |table: &str, rows: u64, part: u64| {
+            format!("{} {rows} {part} {}\n", Sha256Digest::of(table), json_string(table))
+        };
+        content.push(leaf("public.\"a,\"", 4, 1));
+        content.push(leaf("public.b", 3, 1));
+        content.push(leaf("public.b", 0, 2));
+        assert_eq!(evidence.content_sha256, content.root());
     }
 
     #[test]

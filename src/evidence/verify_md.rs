@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use super::{
+    exports::EXPORTS_CSV,
     objects::{OBJECTS_NDJSON, OBJECTS_SHA256},
     result::{AssetResult, ObjectLayout, RunResult},
     tables::{EXPORTS_SHA256, TABLES_CSV},
@@ -157,6 +158,21 @@ for line in open(sys.argv[1], "rb"):
 print(digest.hexdigest())
 "#;
 
+/// Recomputes a database's content digest; the argument is `exports.csv`.
+const ROOT_PY: &str = r#"import csv, hashlib, json, sys
+csv.field_size_limit(2**30)
+def sha256(data): return hashlib.sha256(data).digest()
+def root(leaves):
+    if len(leaves) < 2: return leaves[0] if leaves else sha256(b"")
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return sha256(b"\x01" + root(leaves[:split]) + root(leaves[split:]))
+leaves = []
+for r in csv.DictReader(open(sys.argv[1], newline="", encoding="utf-8")):
+    table = json.dumps(r["table"], ensure_ascii=False)
+    leaves.append(sha256(b"\x00" + f'{r["sha256"]} {r["rows"]} {r["part"]} {table}\n'.encode()))
+print(root(leaves).hex())
+"#;
+
 fn objects(result: &RunResult, asset: &AssetResult, below: &str) -> String {
     let title = format!("\n## Objects of {}\n\n", printable(&asset.id));
     if asset.items == 0 {
@@ -239,9 +255,13 @@ fn exports(result: &RunResult, asset: &AssetResult, access: Option<&DatabaseAcce
     let settings = access.map(environment).unwrap_or_default();
     format!(
         "{title}```sh\ncd {directory} && sha256sum --quiet --strict -c \"$BUNDLE\"/data/assets/{id}/{EXPORTS_SHA256} && echo ok\n```\n\n\
-         Each export is the text that COPY writes. Any PostgreSQL loads it with the `copy_sql` of tables.csv in which\n\
-         `TO STDOUT` is turned into `FROM STDIN`:\n\n\
-         ```sh\ncd {directory}\n{settings}psql -Xq -d DATABASE -c 'COPY … FROM STDIN' < EXPORT\n```\n"
+         Each export is the text that COPY writes, compressed by zstd; {EXPORTS_CSV} says which part of which table it\n\
+         is. Any PostgreSQL loads it with the table's `copy_sql` of tables.csv in which `TO STDOUT` is turned into\n\
+         `FROM STDIN`:\n\n\
+         ```sh\ncd {directory}\n{settings}zstd -dcq EXPORT | psql -Xq -d DATABASE -c 'COPY … FROM STDIN'\n```\n\n\
+         The content digest, a Merkle tree hash (RFC 9162) over the exports, which result.json has as\n{}:\n\n\
+         ```sh\npython3 - \"$BUNDLE\"/data/assets/{id}/{EXPORTS_CSV} <<'END'\n{ROOT_PY}END\n```\n",
+        asset.content_sha256
     )
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use postgres::{
-    CancelToken, Client, Config,
+    Client, Config,
     config::{Host, SslMode},
 };
 
@@ -21,6 +21,7 @@ use super::{
     error::PgError,
     session,
     tls::{self, Roots},
+    wire::{Login, Wire},
 };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -208,15 +209,13 @@ impl Address {
         Ok(config)
     }
 
-    /// Asks the server to cancel what a connection is doing.
-    pub fn cancel(&self, token: &CancelToken) -> Result<(), PgError> {
+    /// Connects for bulk rows, with the same pinned settings.
+    pub fn wire(&self) -> Result<Wire, PgError> {
         let failed = |reason| PgError::Connect { server: self.to_string(), reason };
-        let cancelled = if self.encrypted {
-            token.cancel_query(tls::verified(&self.roots).map_err(failed)?)
-        } else {
-            token.cancel_query(postgres::NoTls)
-        };
-        cancelled.map_err(|error| failed(super::error::reason(&error)))
+        let tls = self.encrypted.then(|| tls::config(&self.roots)).transpose().map_err(failed)?;
+        let config = self.config_now().map_err(failed)?;
+        let login = Login { config: &config, tls: tls.map(Arc::new) };
+        Wire::connect(&login).map_err(|error| failed(error.to_string()))
     }
 
     /// The environment that leads libpq programs to the same place (PostgreSQL documentation, "Environment Variables").

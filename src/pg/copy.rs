@@ -1,92 +1,138 @@
-//! A table's rows as a COPY stream out of a server, batched for the relay; read by `source` and, for the proof, `verify`.
+//! A table's rows as COPY streams out of a server and into one, batched for the relay; used by `source` and `restore`,
+//! and by `verify` for the proof.
 
-use std::io::BufRead as _;
-
-use postgres::{CancelToken, CopyOutReader, GenericClient};
-
-use super::{Address, error::PgError, name::Table};
+use super::{
+    error::PgError,
+    name::Table,
+    wire::{Wire, WireError},
+};
 use crate::{
     digest::{RowDigest, RowKey, RowTotals},
     transfer::{
-        error::SourceError,
-        table::{BATCH_BYTES, RowSource},
+        error::{SinkError, SourceError},
+        table::{BATCH_BYTES, RowSink, RowSource},
     },
 };
+
+/// Bytes of rows in one message to a server.
+const MESSAGE_BYTES: usize = 2 * BATCH_BYTES;
 
 /// A COPY … TO STDOUT that is being read.
 pub struct CopyOut<'a> {
     table: String,
-    reader: CopyOutReader<'a>,
-    /// The reader must not be asked again after its end.
+    wire: &'a mut Wire,
+    /// Messages that each held a row.
+    frames: u64,
+    /// Rows that the server says it sent.
+    sent: Option<u64>,
     ended: bool,
-    /// Tells the server to stop, should the copy be given up: dropping the reader alone would read all the rest.
-    cancel: Option<(CancelToken, Address)>,
 }
 
 impl<'a> CopyOut<'a> {
-    /// Starts the copy on a connection whose settings are pinned.
-    pub fn start(client: &'a mut impl GenericClient, sql: &str, table: &str) -> Result<Self, PgError> {
-        let reader =
-            client.copy_out(sql).map_err(|error| PgError::statement(format!("copying {table} out"), &error))?;
-        Ok(CopyOut { table: table.to_owned(), reader, ended: false, cancel: None })
+    /// Starts the copy. Given up before its end, the connection can't be used again: closing it stops the server.
+    pub fn start(wire: &'a mut Wire, sql: &str, table: &str) -> Result<Self, PgError> {
+        wire.start_copy(sql, b'H').map_err(|error| error.during(format!("copying {table} out")))?;
+        Ok(CopyOut { table: table.to_owned(), wire, frames: 0, sent: None, ended: false })
     }
-}
 
-impl<'a> CopyOut<'a> {
-    /// Names the way to stop the server.
-    pub fn cancelled_by(self, cancel: (CancelToken, Address)) -> Self {
-        let mut copy = self;
-        copy.cancel = Some(cancel);
-        copy
-    }
-}
-
-impl Drop for CopyOut<'_> {
-    fn drop(&mut self) {
-        if let Some((token, address)) = self.cancel.take().filter(|_| !self.ended)
-            && let Err(error) = address.cancel(&token)
-        {
-            tracing::debug!(table = self.table, %error, "the copy could not be cancelled");
+    fn message(&mut self, batch: &mut Vec<u8>) -> Result<(), WireError> {
+        let header = self.wire.header()?;
+        match header.tag {
+            b'd' => {
+                self.frames += 1;
+                return self.wire.take(header.length, batch);
+            }
+            b'C' => {
+                let body = self.wire.body(header)?;
+                self.sent = super::wire::command_rows(&body);
+                return Ok(());
+            }
+            b'E' => return Err(self.wire.refusal(header)),
+            b'Z' => {
+                self.ended = true;
+                self.wire.copy_ended();
+            }
+            _ => {}
         }
+        self.wire.skip(header)
     }
 }
 
 impl RowSource for CopyOut<'_> {
     fn fill(&mut self, batch: &mut Vec<u8>) -> Result<(), SourceError> {
         while batch.len() < BATCH_BYTES && !self.ended {
-            let piece = self.reader.fill_buf().map_err(|error| read_error(&self.table, &error))?;
-            let length = piece.len();
-            self.ended = length == 0;
-            batch.extend_from_slice(piece);
-            self.reader.consume(length);
+            self.message(batch).map_err(|error| {
+                self.ended = true;
+                read_error(&self.table, error)
+            })?;
         }
         Ok(())
     }
-}
 
-fn read_error(table: &str, error: &std::io::Error) -> SourceError {
-    let what = table.to_owned();
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<postgres::Error>()) {
-        Some(inner) if !super::error::connection_lost(inner) => {
-            SourceError::Permanent { what, reason: super::error::reason(inner) }
-        }
-        Some(inner) => SourceError::Transient { what, reason: super::error::reason(inner) },
-        None => SourceError::Transient { what, reason: error.to_string() },
+    /// The messages that came, if the server says that it sent as many rows.
+    fn sent(&self) -> Option<u64> {
+        self.sent.filter(|sent| *sent == self.frames)
     }
 }
 
-/// Reads a table through COPY and digests its rows; keeps nothing of them.
+fn read_error(table: &str, error: WireError) -> SourceError {
+    let (what, reason) = (table.to_owned(), error.to_string());
+    match error.connection_lost() {
+        true => SourceError::Transient { what, reason },
+        false => SourceError::Permanent { what, reason },
+    }
+}
+
+/// A COPY … FROM STDIN that is being fed. Dropped unfinished, the server keeps none of the rows: the connection, which
+/// can't be used again, has to be closed for that.
+pub struct CopyIn<'a> {
+    table: String,
+    wire: &'a mut Wire,
+}
+
+impl<'a> CopyIn<'a> {
+    /// Starts the copy.
+    pub fn start(wire: &'a mut Wire, sql: &str, table: &str) -> Result<Self, SinkError> {
+        wire.start_copy(sql, b'G').map_err(|error| write_error(table, &error))?;
+        Ok(CopyIn { table: table.to_owned(), wire })
+    }
+}
+
+/// What a target that refused rows, or failed, means for the relay.
+pub fn write_error(table: &str, error: &WireError) -> SinkError {
+    SinkError::Database { what: table.to_owned(), reason: error.to_string(), server_failed: error.connection_lost() }
+}
+
+impl RowSink for CopyIn<'_> {
+    fn write(&mut self, rows: &[u8]) -> Result<(), SinkError> {
+        // A message may end anywhere in a row, and a row may be longer than the server takes a message to be.
+        for piece in rows.chunks(MESSAGE_BYTES) {
+            let written = self.wire.refused_early().and_then(|()| self.wire.send(b'd', &[piece]));
+            let written = written.map_err(|error| self.wire.last_words(error));
+            written.map_err(|error| write_error(&self.table, &error))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Option<u64>, SinkError> {
+        self.wire.finish_copy_in().map(Some).map_err(|error| write_error(&self.table, &error))
+    }
+}
+
+/// Reads rows of a table through COPY and digests them; keeps nothing of them. `sql` may copy a part of the table, the
+/// digest's context is the whole table's statement.
 pub fn totals(
-    client: &mut impl GenericClient,
+    wire: &mut Wire,
     table: &Table,
+    sql: &str,
     key: RowKey,
     mut heard: impl FnMut(u64, u64),
 ) -> Result<RowTotals, SourceError> {
     let name = table.name.to_string();
-    let failed = |error: PgError| SourceError::Permanent { what: name.clone(), reason: error.to_string() };
+    let failed = |reason: String| SourceError::Permanent { what: name.clone(), reason };
     let mut digest = RowDigest::new(key, &table.copy_out_sql());
-    let mut rows = CopyOut::start(client, &table.copy_out_sql(), &name).map_err(failed)?;
-    let mut batch = Vec::with_capacity(BATCH_BYTES);
+    let mut rows = CopyOut::start(wire, sql, &name).map_err(|error| failed(error.to_string()))?;
+    let mut batch = Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 8);
     loop {
         rows.fill(&mut batch)?;
         if batch.is_empty() {
@@ -97,6 +143,10 @@ pub fn totals(
         heard(digest.rows() - before, batch.len() as u64);
         batch.clear();
     }
-    let unfinished = || SourceError::Permanent { what: name.clone(), reason: "the last row has no end".to_owned() };
-    digest.finish().ok_or_else(unfinished)
+    let sent = rows.sent();
+    let totals = digest.finish().ok_or_else(|| failed("the last row has no end".to_owned()))?;
+    if sent != Some(totals.rows) {
+        return Err(failed(format!("{} rows came, and the server did not send as many", totals.rows)));
+    }
+    Ok(totals)
 }

@@ -74,11 +74,7 @@ fn connect_hint(reason: &str) -> String {
 /// of a data exception (class 22) or of a function that raises one (P0001), which may quote a value.
 pub fn reason(error: &postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
-        let code = db.code().code();
-        return match code.starts_with("22") || code == "P0001" {
-            true => format!("{}: a value was refused (SQLSTATE {code})", db.severity()),
-            false => format!("{}: {}", db.severity(), db.message()),
-        };
+        return told(db.severity(), db.code().code(), db.message());
     }
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -89,12 +85,25 @@ pub fn reason(error: &postgres::Error) -> String {
     text
 }
 
+/// The server's words, as far as they can't show a row.
+pub(super) fn told(severity: &str, code: &str, message: &str) -> String {
+    match code.starts_with("22") || code == "P0001" {
+        true => format!("{severity}: a value was refused (SQLSTATE {code})"),
+        false => format!("{severity}: {message}"),
+    }
+}
+
 /// Whether the server as a whole failed, or the way to it, rather than one statement: no connection, no resources
 /// (class 53, which a full disk belongs to), an operator or crash (57P), a system error (58).
 /// Source: PostgreSQL documentation, "PostgreSQL Error Codes".
 pub fn connection_lost(error: &postgres::Error) -> bool {
     error.code().map_or_else(
         || error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()),
-        |code| ["53", "57P", "58", "08"].iter().any(|class| code.code().starts_with(class)),
+        |code| code_ends_all(code.code()),
     )
+}
+
+/// Whether an SQLSTATE says that the server as a whole failed.
+pub(super) fn code_ends_all(code: &str) -> bool {
+    ["53", "57P", "58", "08"].iter().any(|class| code.starts_with(class))
 }

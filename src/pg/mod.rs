@@ -9,9 +9,11 @@ pub mod copy;
 pub mod error;
 pub mod large;
 pub mod name;
+pub mod range;
 pub mod session;
 pub mod tls;
 pub mod tools;
+pub mod wire;
 
 pub use address::Address;
 pub use error::PgError;

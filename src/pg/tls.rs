@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use rustls::ClientConfig;
 use tempfile::NamedTempFile;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -42,5 +43,10 @@ impl Roots {
 
 /// A connector that accepts a server only if its certificate chains to the roots and names the host.
 pub fn verified(roots: &Roots) -> Result<MakeRustlsConnect, String> {
-    crate::tls::verified(roots.path()).map(MakeRustlsConnect::new)
+    config(roots).map(MakeRustlsConnect::new)
+}
+
+/// The same as a configuration.
+pub(super) fn config(roots: &Roots) -> Result<ClientConfig, String> {
+    crate::tls::verified(roots.path())
 }

@@ -258,6 +258,31 @@ pub(super) struct DatabaseDefaults {
     #[serde(default)]
     #[schemars(extend("minimum" = 1, "maximum" = 16))]
     pub parallel: Checked<u64>,
+    /// How much a database may be asked for at once.
+    #[serde(default)]
+    pub limits: Checked<Limits>,
+}
+
+/// How much a database may be asked for at once.
+#[derive(Debug, Default, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    /// Connections in all: one holds the snapshot, one counts, the others copy.
+    #[serde(default)]
+    #[schemars(extend("minimum" = 3, "maximum" = 64))]
+    pub connections: Checked<u64>,
+    /// Bytes a second, all connections together, such as `20MiB`.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[0-9]+\\s*(B|kB|MB|GB|KiB|MiB|GiB)$"))]
+    pub bytes_per_s: Checked<Written>,
+    /// How long a table's lock is waited for, such as `30s`.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
+    pub lock_timeout: Checked<Written>,
+    /// How long a copy may stand still before it is begun again, such as `5m`.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
+    pub stall: Checked<Written>,
 }
 
 /// How objects are laid out at the target.
@@ -343,6 +368,9 @@ pub(super) struct Asset {
     /// Questions to the restored database whose answers must hold.
     #[serde(default)]
     pub checks: List<SqlCheck>,
+    /// How much the database may be asked for at once; a key that is not here is taken from the defaults.
+    #[serde(default)]
+    pub limits: Checked<Limits>,
 }
 
 /// A bucket.

@@ -18,7 +18,7 @@ pub use plan::{Alternative, EVERY_DEFAULT, ExitLimit, ExitPlan, Objectives, Role
 use super::document::{DatabaseCheck, Layout, Previous, Versions};
 use super::expect::Expectation;
 use super::names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, Region, TableName};
-use super::quantity::{Ceiling, Floor, Share};
+use super::quantity::{Ceiling, Floor, Period, Share, Size};
 use super::rds::RdsSpec;
 use super::reference::Reference;
 use super::selector::Selector;
@@ -329,6 +329,9 @@ pub struct DatabaseSpec {
     /// Questions to the restored database, each id once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<SqlCheckSpec>,
+    /// How much it may be asked for at once.
+    #[serde(skip_serializing_if = "Limits::are_none")]
+    pub limits: Limits,
 }
 
 /// Where a database is.
@@ -385,6 +388,29 @@ pub struct SqlCheckSpec {
     pub sql: String,
     /// What the value must be.
     pub expect: Expectation,
+}
+
+/// How much a database may be asked for at once. What is not given is left to the run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Connections in all, at least three: one holds the snapshot, one counts, the others copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u64>,
+    /// Bytes a second, all connections together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_s: Option<Size>,
+    /// How long a table's lock is waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_timeout: Option<Period>,
+    /// How long a copy may stand still before it is begun again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stall: Option<Period>,
+}
+
+impl Limits {
+    fn are_none(&self) -> bool {
+        *self == Limits::default()
+    }
 }
 
 /// A table that is left out.

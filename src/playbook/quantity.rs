@@ -1,5 +1,5 @@
 //! Quantities with units: a [`Period`] such as `4h`, a [`Ceiling`] such as `<= 4h`, [`Money`] such as `0.35 USD`, a
-//! [`Share`] such as `2%`, a [`Floor`] such as `>= 60%`, an [`Age`] such as `12mo`.
+//! [`Share`] such as `2%`, a [`Floor`] such as `>= 60%`, an [`Age`] such as `12mo`, a [`Size`] such as `20MiB`.
 //!
 //! Leaves out calendar arithmetic: a day is 24 hours, a week is 7 days. There are no compound forms (`1h30m` is `90m`),
 //! so that one quantity has one spelling per unit.
@@ -77,6 +77,67 @@ impl fmt::Display for Period {
 }
 
 impl Serialize for Period {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The units of a size and their bytes, largest first.
+const SIZE_UNITS: [(&str, u64); 7] = [
+    ("GiB", 1 << 30),
+    ("GB", 1_000_000_000),
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+    ("kB", 1_000),
+    ("B", 1),
+];
+
+/// A number of bytes, more than zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size {
+    bytes: u64,
+}
+
+impl Size {
+    /// The size in bytes.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        self.bytes
+    }
+}
+
+impl FromStr for Size {
+    type Err = Wrong;
+
+    /// Reads a whole number and one of the units `B`, `kB`, `MB`, `GB`, `KiB`, `MiB`, `GiB`.
+    fn from_str(text: &str) -> Result<Self, Wrong> {
+        let number = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let unit = text[number.len()..].trim_start();
+        let not_a_size = || {
+            Wrong::new(format!("`{}` is not a size", shown(text)))
+                .hint("write a whole number and one unit, such as 500kB, 20MiB or 1GB")
+        };
+        let count: u64 = number.parse().map_err(|_| not_a_size())?;
+        let known = SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(not_a_size)?;
+        match count.checked_mul(known.1) {
+            Some(0) => Err(Wrong::new("is nothing at all").hint("write a size larger than zero")),
+            Some(bytes) => Ok(Self { bytes }),
+            None => Err(Wrong::new(format!("`{}` is too large", shown(text)))),
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    /// Writes the size in the largest unit that divides it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fitting = SIZE_UNITS.iter().find(|(_, length)| self.bytes.is_multiple_of(*length));
+        let (name, length) = fitting.unwrap_or(&("B", 1));
+        write!(f, "{}{name}", self.bytes / length)
+    }
+}
+
+impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }

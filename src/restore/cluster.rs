@@ -9,6 +9,7 @@ use std::{
     process::Command,
 };
 
+use super::settle;
 use crate::{
     digest::Sha256Digest,
     pg::{
@@ -57,6 +58,9 @@ pub enum ClusterError {
     /// The user that runs the server can't get to its directory.
     #[error("the user {user}, who runs the managed PostgreSQL, cannot enter {path}")]
     Unreachable { user: String, path: String },
+    /// The machine went down while the cluster was being filled.
+    #[error("the machine went down while {path} was being filled: what lies there can't be trusted")]
+    WentDown { path: String },
     /// Root has no lesser user to run the server as.
     #[error("the managed PostgreSQL cannot run as root, and there is no user postgres or nobody")]
     NoServerUser,
@@ -72,6 +76,7 @@ impl ClusterError {
             ClusterError::Unreachable { path, .. } => {
                 Some(format!("chmod o+x {path}, choose another target.path, or run walkaway as an ordinary user"))
             }
+            ClusterError::WentDown { .. } => Some("start a new run".to_owned()),
             ClusterError::NoServerUser => Some("run walkaway as an ordinary user".to_owned()),
             ClusterError::Directory { .. } => Some("check target.path: space, rights, file system".to_owned()),
             ClusterError::Pg(error) => error.hint(),
@@ -113,6 +118,9 @@ impl Cluster {
         let data = directory.join("data");
         check_reachable(directory, &user)?;
         make_directory(directory, &user)?;
+        if settle::went_down(directory) {
+            return Err(ClusterError::WentDown { path: data.display().to_string() });
+        }
         Self::stop_left_behind(directory)?;
         if !data.join("PG_VERSION").is_file() {
             make_data(&tools, directory, &data, &user)?;
@@ -153,6 +161,20 @@ impl Cluster {
     /// The superuser's address of the maintenance database.
     pub fn address(&self) -> Address {
         Address::socket(&self.socket, PORT, ADMIN_ROLE, "postgres")
+    }
+
+    /// Rows are about to be loaded: each step need not be durable. [`Cluster::settle`] makes up for it.
+    pub fn unsettle(&self) -> Result<(), ClusterError> {
+        settle::unsettle(self.directory(), &self.address())
+    }
+
+    /// Makes everything durable that was done since [`Cluster::unsettle`].
+    pub fn settle(&self) -> Result<(), ClusterError> {
+        settle::settle(self.directory(), &self.data, &self.address())
+    }
+
+    fn directory(&self) -> &Path {
+        self.data.parent().unwrap_or(&self.data)
     }
 
     /// Stops the server, waits for it, and removes the socket.
@@ -271,18 +293,29 @@ fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), Clust
             idents.push_str(&format!("walkaway \"{system}\" {role}\n"));
         }
     }
-    let settings = "listen_addresses = ''\nunix_socket_permissions = 0700\nmax_connections = 40\n\
-                    wal_level = minimal\nmax_wal_senders = 0\nmax_wal_size = 4GB\nshared_buffers = 256MB\n\
-                    maintenance_work_mem = 256MB\nautovacuum = off\nlogging_collector = off\n";
+    let settings = format!(
+        "listen_addresses = ''\nunix_socket_permissions = 0700\nmax_connections = 40\n\
+         wal_level = minimal\nmax_wal_senders = 0\nmax_wal_size = 4GB\nshared_buffers = 256MB\n\
+         maintenance_work_mem = {}MB\nautovacuum = off\nlogging_collector = off\n",
+        maintenance_megabytes()
+    );
     for (file, text) in [
         ("pg_hba.conf", "local all all peer map=walkaway\n"),
         ("pg_ident.conf", idents.as_str()),
-        ("postgresql.auto.conf", settings),
+        ("postgresql.auto.conf", settings.as_str()),
     ] {
         let path = data.join(file);
         fs::write(&path, text).map_err(|source| directory_error(&path, source))?;
     }
     Ok(())
+}
+
+/// Memory for building one index: enough that most are sorted in memory, and a small part of the machine's.
+fn maintenance_megabytes() -> u64 {
+    let known = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = known.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+    let megabytes = total.and_then(|kib| kib.trim().parse::<u64>().ok()).unwrap_or_default() / 1024;
+    (megabytes / 32).clamp(64, 1024)
 }
 
 /// A program of PostgreSQL, run as the server's user, from a directory that every user can enter.
@@ -366,7 +399,7 @@ fn socket_directory(user: &ServerUser) -> Result<PathBuf, ClusterError> {
     Ok(path)
 }
 
-fn directory_error(path: &Path, source: io::Error) -> ClusterError {
+pub(super) fn directory_error(path: &Path, source: io::Error) -> ClusterError {
     ClusterError::Directory { path: path.display().to_string(), source }
 }
 

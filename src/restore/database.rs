@@ -5,19 +5,18 @@
 
 use std::path::Path;
 
-use postgres::{Client, CopyInWriter};
+use postgres::Client;
 
 use crate::{
     pg::{
         Address, PgError,
         catalog::{DatabaseFacts, SequenceState},
+        copy::{self, CopyIn},
         name::{Table, quoted},
         tools::Tools,
+        wire::{Patience, Wire, WireError},
     },
-    transfer::{
-        error::{SinkError, TransferError},
-        table::RowSink,
-    },
+    transfer::error::{SinkError, TransferError},
 };
 
 /// A server that databases are restored into.
@@ -44,7 +43,7 @@ pub enum TargetError {
 
 /// A section of a schema archive (PostgreSQL documentation, pg_dump, `--section`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Section {
+enum Section {
     /// Everything that rows need.
     PreData,
     /// Indexes, constraints, triggers, rules, materialized views.
@@ -179,12 +178,28 @@ impl TargetDatabase {
         &self.owner
     }
 
-    /// Runs one section of a schema archive; goes on after a refused statement and returns all of them.
-    pub fn restore_schema(
+    /// Runs what follows the rows: indexes and constraints by so many workers, then the rest in its order.
+    pub fn restore_post_data(
+        &self,
+        tools: &Tools,
+        archive: &Path,
+        workers: usize,
+    ) -> Result<Vec<RefusedStatement>, PgError> {
+        let left = super::rebuild::go_ahead(tools, archive, &self.owner, workers)?;
+        self.run_archive(tools, archive, Section::PostData, Some(left.path()))
+    }
+
+    /// Runs what must be there before the rows; goes on after a refused statement and returns all of them.
+    pub fn restore_pre_data(&self, tools: &Tools, archive: &Path) -> Result<Vec<RefusedStatement>, PgError> {
+        self.run_archive(tools, archive, Section::PreData, None)
+    }
+
+    fn run_archive(
         &self,
         tools: &Tools,
         archive: &Path,
         section: Section,
+        list: Option<&Path>,
     ) -> Result<Vec<RefusedStatement>, PgError> {
         let failed = |reason: String| PgError::Program { program: "pg_restore", reason };
         let mut command = tools.command("pg_restore", Some(&self.owner))?;
@@ -194,6 +209,9 @@ impl TargetDatabase {
         };
         // Only when verbose does it name the entry that a complaint is about.
         command.args(["--verbose", "--no-owner", "--no-privileges", "--no-tablespaces"]);
+        if let Some(list) = list {
+            command.arg("--use-list").arg(list);
+        }
         command.args(["--section", section, "--dbname"]);
         command.arg(self.owner.database_name()).arg(archive);
         let output = command.output().map_err(|error| failed(error.to_string()))?;
@@ -208,8 +226,8 @@ impl TargetDatabase {
     }
 
     /// A connection for one worker that loads tables.
-    pub fn loader(&self) -> Result<Loader, PgError> {
-        Ok(Loader { client: self.owner.connect()? })
+    pub fn loader(&self, patience: Patience) -> Loader {
+        Loader { address: self.owner.clone(), patience, wire: None }
     }
 
     /// Sets the sequences to where the source's stood.
@@ -231,64 +249,75 @@ impl TargetDatabase {
     }
 }
 
+/// How a table is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filling {
+    /// By one loader alone, which empties it first in the same transaction: that spares the write-ahead log where the
+    /// server allows it, and the rows arrive frozen, so that no later reader has to write to their pages
+    /// (PostgreSQL documentation, "Populating a Database" and COPY, `FREEZE`).
+    Alone,
+    /// By several loaders at once, each in a transaction of its own.
+    Shared,
+}
+
 /// Loads tables, one after the other.
 pub struct Loader {
-    client: Client,
+    address: Address,
+    patience: Patience,
+    wire: Option<Wire>,
 }
 
 impl Loader {
-    /// Lets `relay` copy rows into an empty table and commits them if it succeeds. Truncating in the same transaction
-    /// spares the write-ahead log where the server allows it (PostgreSQL documentation, "Populating a Database").
+    /// Lets `fill` copy rows into a table, in as many copies as it likes, and commits them all if it succeeds. A failed
+    /// attempt leaves nothing, and the next one may follow at once.
     pub fn load<T>(
         &mut self,
         table: &Table,
-        relay: impl FnOnce(&mut dyn RowSink) -> Result<T, TransferError>,
+        filling: Filling,
+        fill: impl FnOnce(&mut Loading<'_>) -> Result<T, TransferError>,
     ) -> Result<T, TransferError> {
+        let mut wire = self.ready().map_err(|error| self.failed(table, error.to_string()))?;
         let name = table.name.to_string();
-        let failed = |error: postgres::Error| TransferError::from(refused(&name, &error));
-        let mut transaction = self.client.transaction().map_err(failed)?;
-        transaction.batch_execute(&format!("TRUNCATE ONLY {}", table.name.to_sql())).map_err(failed)?;
-        let writer = transaction.copy_in(&table.copy_in_sql()).map_err(failed)?;
-        let mut copy = CopyIn { table: name.clone(), writer: Some(writer) };
-        let relayed = relay(&mut copy)?;
-        drop(copy);
-        transaction.commit().map_err(failed)?;
-        Ok(relayed)
+        let refused = |error: &WireError| TransferError::from(copy::write_error(&name, error));
+        let begin = match filling {
+            Filling::Alone => format!("BEGIN; TRUNCATE ONLY {}", table.name.to_sql()),
+            Filling::Shared => "BEGIN".to_owned(),
+        };
+        wire.execute(&begin).map_err(|error| refused(&error))?;
+        let freeze = if filling == Filling::Alone { " WITH (FREEZE)" } else { "" };
+        let sql = table.copy_in_sql() + freeze;
+        let filled = fill(&mut Loading { wire: &mut wire, sql: &sql, table: &name })?;
+        wire.query("COMMIT").map_err(|error| refused(&error))?;
+        // Only a connection that came through in order is used again: to close one is to roll back.
+        self.wire = Some(wire);
+        Ok(filled)
+    }
+
+    fn ready(&mut self) -> Result<Wire, PgError> {
+        if let Some(wire) = self.wire.take().filter(|wire| !wire.is_broken()) {
+            return Ok(wire);
+        }
+        let mut wire = self.address.wire()?;
+        wire.set_patience(self.patience.clone());
+        Ok(wire)
+    }
+
+    fn failed(&self, table: &Table, reason: String) -> TransferError {
+        SinkError::Database { what: table.name.to_string(), reason, server_failed: true }.into()
     }
 }
 
-/// Rows on their way into a table. Dropped unfinished, the server keeps none of them.
-pub struct CopyIn<'a> {
-    table: String,
-    writer: Option<CopyInWriter<'a>>,
+/// A transaction that fills a table.
+pub struct Loading<'a> {
+    wire: &'a mut Wire,
+    sql: &'a str,
+    table: &'a str,
 }
 
-fn refused(table: &str, error: &postgres::Error) -> SinkError {
-    let (reason, server_failed) = (crate::pg::error::reason(error), crate::pg::error::connection_lost(error));
-    SinkError::Database { what: table.to_owned(), reason, server_failed }
-}
-
-fn ended(table: &str) -> SinkError {
-    SinkError::Database { what: table.to_owned(), reason: "the copy has ended".to_owned(), server_failed: false }
-}
-
-impl RowSink for CopyIn<'_> {
-    fn write(&mut self, rows: &[u8]) -> Result<(), SinkError> {
-        use std::io::Write as _;
-        let Some(writer) = &mut self.writer else { return Err(ended(&self.table)) };
-        writer.write_all(rows).map_err(|error| {
-            match error.get_ref().and_then(|inner| inner.downcast_ref::<postgres::Error>()) {
-                Some(inner) => refused(&self.table, inner),
-                None => {
-                    SinkError::Database { what: self.table.clone(), reason: error.to_string(), server_failed: true }
-                }
-            }
-        })
-    }
-
-    fn finish(&mut self) -> Result<Option<u64>, SinkError> {
-        let Some(writer) = self.writer.take() else { return Err(ended(&self.table)) };
-        writer.finish().map(Some).map_err(|error| refused(&self.table, &error))
+impl Loading<'_> {
+    /// Starts the next copy into the table.
+    pub fn copy_in(&mut self) -> Result<CopyIn<'_>, SinkError> {
+        CopyIn::start(self.wire, self.sql, self.table)
     }
 }
 

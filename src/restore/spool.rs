@@ -1,12 +1,13 @@
-//! A table's rows as a file that psql loads: COPY text, hashed in the order in which it is written.
+//! Rows as a file that psql loads: COPY text, compressed by zstd, hashed as it lies on the disk.
 
 use std::{
     fs::{File, OpenOptions},
-    io::Write as _,
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use sha2::{Digest as _, Sha256};
+use zstd::stream::write::Encoder;
 
 use crate::{
     digest::Sha256Digest,
@@ -14,45 +15,82 @@ use crate::{
 };
 
 const NAME_CHARS_MAX: usize = 80;
+/// One of zstd's fast levels: the spool must not be what the copy waits for.
+const LEVEL: i32 = -1;
 
-/// The file name of a table's export: a number that makes it unique, and as much of the table's name as is safe.
-pub fn file_name(number: usize, table: &str) -> String {
+/// The file name of an export: the table's number, as much of its name as is safe, and the part's number if the table
+/// has several.
+pub fn file_name(number: usize, table: &str, part: usize, parts: usize) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
     let name: String = table.chars().take(NAME_CHARS_MAX).map(safe).collect();
-    format!("{number:05}-{name}.copy")
+    match parts {
+        1 => format!("{number:05}-{name}.copy.zst"),
+        _ => format!("{number:05}-{name}.{part:05}.copy.zst"),
+    }
 }
 
 /// An export that is being written.
 pub struct Spool {
     path: PathBuf,
+    encoder: Option<Encoder<'static, HashedFile>>,
+    digest: Option<Sha256Digest>,
+}
+
+/// Hashes what it writes.
+struct HashedFile {
     file: File,
     sha256: Sha256,
-    digest: Option<Sha256Digest>,
+}
+
+impl Write for HashedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.sha256.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 impl Spool {
     /// Makes the file; one of that name from an earlier attempt is replaced.
     pub fn create(path: &Path) -> Result<Self, SinkError> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path);
-        let file = file.map_err(|error| SinkError::write(path, error))?;
-        Ok(Spool { path: path.to_owned(), file, sha256: Sha256::new(), digest: None })
+        let failed = |error| SinkError::write(path, error);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path).map_err(failed)?;
+        let mut encoder = Encoder::new(HashedFile { file, sha256: Sha256::new() }, LEVEL).map_err(failed)?;
+        encoder.include_checksum(true).map_err(failed)?;
+        Ok(Spool { path: path.to_owned(), encoder: Some(encoder), digest: None })
     }
 
-    /// SHA-256 of the whole file, once it is finished.
+    /// SHA-256 of the file, once it is finished.
     pub fn digest(&self) -> Option<Sha256Digest> {
         self.digest
+    }
+
+    fn close(encoder: Encoder<'static, HashedFile>) -> io::Result<Sha256Digest> {
+        let file = encoder.finish()?;
+        file.file.sync_all()?;
+        Ok(file.sha256.into())
     }
 }
 
 impl RowSink for Spool {
     fn write(&mut self, rows: &[u8]) -> Result<(), SinkError> {
-        self.sha256.update(rows);
-        self.file.write_all(rows).map_err(|error| SinkError::write(&self.path, error))
+        let written = match &mut self.encoder {
+            Some(encoder) => encoder.write_all(rows),
+            None => Err(io::Error::other("the export has ended")),
+        };
+        written.map_err(|error| SinkError::write(&self.path, error))
     }
 
     fn finish(&mut self) -> Result<Option<u64>, SinkError> {
-        self.file.sync_all().map_err(|error| SinkError::write(&self.path, error))?;
-        self.digest = Some(std::mem::take(&mut self.sha256).into());
+        let closed = match self.encoder.take() {
+            Some(encoder) => Self::close(encoder),
+            None => Err(io::Error::other("the export has ended")),
+        };
+        self.digest = Some(closed.map_err(|error| SinkError::write(&self.path, error))?);
         Ok(None)
     }
 }
@@ -72,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_hostile_table_name_makes_a_harmless_file_name() {
-        assert_eq!(file_name(3, "public./../../x\ny"), "00003-public._.._.._x_y.copy");
-        assert!(file_name(1, &"ü".repeat(200)).len() < 100);
+        assert_eq!(file_name(3, "public./../../x\ny", 1, 1), "00003-public._.._.._x_y.copy.zst");
+        assert_eq!(file_name(3, "public.t", 2, 40), "00003-public.t.00002.copy.zst");
+        assert!(file_name(1, &"ü".repeat(200), 1, 1).len() < 100);
     }
 }

@@ -2,23 +2,29 @@
 //!
 //! Every transaction is read only, so the server itself refuses a write.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use ::postgres::Client;
 
-use crate::pg::{
-    Address, PgError,
-    catalog::{self, Catalog, DatabaseFacts, SequenceState, rights::Rights, special::Special},
-    copy::CopyOut,
-    large::{self, LargeObject},
-    name::{RelationName, Table},
-    tools::{self, Tools},
+use crate::{
+    clock::Stopwatch,
+    pg::{
+        Address, PgError,
+        catalog::{self, Catalog, DatabaseFacts, SequenceState, rights::Rights, special::Special},
+        copy::CopyOut,
+        large::{self, LargeObject},
+        name::{RelationName, Table},
+        range::BlockRange,
+        tools::{self, Tools},
+        wire::{Patience, Wire},
+    },
 };
 
 /// Isolation and access mode of every transaction at the source.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-/// How long a table's lock is waited for; it conflicts only with TRUNCATE, DROP, rewriting ALTERs and their like.
-const LOCK_SECONDS_MAX: u32 = 60;
+/// How long a table's lock is waited for if nobody says; it conflicts only with TRUNCATE, DROP, rewriting ALTERs and
+/// their like.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the tables are listed and locked anew because some came or went in between.
 const LOCK_ATTEMPTS_MAX: u32 = 5;
 
@@ -26,12 +32,20 @@ const LOCK_ATTEMPTS_MAX: u32 = 5;
 #[derive(Clone, Debug)]
 pub struct PostgresSource {
     address: Address,
+    lock_timeout: Duration,
 }
 
 impl PostgresSource {
     /// A source at this address. Connects to nothing yet.
     pub fn new(address: Address) -> Self {
-        PostgresSource { address }
+        PostgresSource { address, lock_timeout: LOCK_TIMEOUT }
+    }
+
+    /// The same, waiting so long for a table's lock.
+    #[must_use]
+    pub fn lock_timeout(mut self, lock_timeout: Duration) -> Self {
+        self.lock_timeout = lock_timeout;
+        self
     }
 
     /// Where it is, without the login.
@@ -50,6 +64,9 @@ impl PostgresSource {
     pub fn tables(&self) -> Result<Vec<Table>, PgError> {
         let mut client = self.address.connect()?;
         begin(&mut client)?;
+        // Measuring a table takes a lock on it, too.
+        let timeout = format!("SET LOCAL lock_timeout = {}", self.lock_timeout.as_millis());
+        client.batch_execute(&timeout).map_err(|error| PgError::statement(LOCKING, &error))?;
         catalog::tables(&mut client)
     }
 
@@ -62,7 +79,7 @@ impl PostgresSource {
             let tables = self.tables()?;
             let mut holder = self.address.connect()?;
             begin(&mut holder)?;
-            match lock(&mut holder, &tables) {
+            match lock(&mut holder, &tables, self.lock_timeout) {
                 Ok(()) if all_locked(&mut holder, &tables)? => return self.export(holder),
                 Err(error) if error.connection_lost() || tried == LOCK_ATTEMPTS_MAX => return Err(error),
                 Ok(()) if tried == LOCK_ATTEMPTS_MAX => {
@@ -78,15 +95,18 @@ impl PostgresSource {
         let exported = holder.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]);
         let exported = exported.and_then(|row| row.try_get(0));
         let id = exported.map_err(|error| PgError::statement("exporting a snapshot", &error))?;
-        Ok(Snapshot { address: self.address.clone(), holder, id })
+        let (address, lock_timeout) = (self.address.clone(), self.lock_timeout);
+        Ok(Snapshot { address, lock_timeout, holder, id, held: Stopwatch::start() })
     }
 }
 
 /// An exported snapshot: schema, counts and rows that are read through it belong to one moment.
 pub struct Snapshot {
     address: Address,
+    lock_timeout: Duration,
     holder: Client,
     id: String,
+    held: Stopwatch,
 }
 
 impl Snapshot {
@@ -120,7 +140,7 @@ impl Snapshot {
         let mut command = tools.command("pg_dump", Some(&self.address))?;
         command.args(["--format=custom", "--section=pre-data", "--section=post-data", "--no-blobs"]);
         command.args(["--no-owner", "--no-privileges", "--no-tablespaces", "--no-subscriptions"]);
-        command.arg(format!("--lock-wait-timeout={}s", LOCK_SECONDS_MAX));
+        command.arg(format!("--lock-wait-timeout={}", self.lock_timeout.as_millis()));
         command.arg("--snapshot").arg(&self.id).arg("--file").arg(archive);
         tools::run("pg_dump", command)
     }
@@ -140,58 +160,117 @@ impl Snapshot {
         large::list(&mut self.holder)
     }
 
+    /// Another connection that sees the snapshot, for large objects.
+    pub fn large_object_reader(&self) -> Result<LargeObjectReader, PgError> {
+        let mut client = self.address.connect()?;
+        let adopt = adopting(&self.id);
+        client.batch_execute(&adopt).map_err(|error| PgError::statement("adopting the snapshot", &error))?;
+        Ok(LargeObjectReader { client })
+    }
+
     /// What another thread needs to read from this snapshot while it is held.
-    pub fn ticket(&self) -> SnapshotTicket {
-        SnapshotTicket { address: self.address.clone(), id: self.id.clone() }
+    pub fn ticket(&self, patience: Patience) -> SnapshotTicket {
+        SnapshotTicket { address: self.address.clone(), id: self.id.clone(), patience }
+    }
+
+    /// Blocks of a table's own file now; it may grow, which a last range without an end covers.
+    pub fn blocks(&mut self, table: &Table) -> Result<u64, PgError> {
+        let sql = "SELECT pg_catalog.pg_relation_size($1::text::pg_catalog.regclass) \
+                   / pg_catalog.current_setting('block_size')::int8";
+        let counted = self.holder.query_one(sql, &[&table.name.to_sql()]).and_then(|row| row.try_get::<_, i64>(0));
+        let counted = counted.map_err(|error| PgError::statement(format!("measuring {}", table.name), &error))?;
+        Ok(counted.unsigned_abs())
+    }
+
+    /// How long the snapshot has been held; so long the server keeps rows that were deleted meanwhile.
+    pub fn held(&self) -> Duration {
+        self.held.elapsed()
+    }
+
+    /// Makes sure that the snapshot is still there, which also keeps the connection from looking idle to whatever lies
+    /// between. Returns how far replication lags, where this server knows.
+    pub fn keep(&mut self) -> Result<Option<Duration>, PgError> {
+        let failed = |error| PgError::statement(HOLDING, &error);
+        // Should the probe fail, the transaction must go on: the snapshot ends with it.
+        self.holder.batch_execute("SAVEPOINT walkaway_probe").map_err(failed)?;
+        let lag = self.holder.query_one(REPLICATION_LAG, &[]).and_then(|row| row.try_get::<_, Option<f64>>(0));
+        self.holder
+            .batch_execute("ROLLBACK TO SAVEPOINT walkaway_probe; RELEASE SAVEPOINT walkaway_probe")
+            .map_err(failed)?;
+        // Not every server that speaks PostgreSQL's protocol has these functions.
+        Ok(lag.ok().flatten().and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
     }
 }
+
+const HOLDING: &str = "holding the snapshot";
+/// On a replica how far it is behind, on a primary how far the farthest of its replicas is.
+/// Source: PostgreSQL documentation, "Recovery Information Functions" and "pg_stat_replication".
+const REPLICATION_LAG: &str = "SELECT extract(epoch FROM CASE WHEN pg_catalog.pg_is_in_recovery() \
+    THEN CASE WHEN pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn() THEN interval '0' \
+    ELSE pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp() END \
+    ELSE (SELECT max(replay_lag) FROM pg_catalog.pg_stat_replication) END)::float8";
 
 /// The right to read from a snapshot that somebody else holds.
 #[derive(Clone, Debug)]
 pub struct SnapshotTicket {
     address: Address,
     id: String,
+    patience: Patience,
 }
 
 impl SnapshotTicket {
     /// A connection of its own that sees the snapshot.
     pub fn reader(&self) -> Result<SnapshotReader, PgError> {
-        let mut client = self.address.connect()?;
-        begin(&mut client)?;
-        let adopted = client.batch_execute(&format!("SET TRANSACTION SNAPSHOT '{}'", self.id.replace('\'', "''")));
-        adopted.map_err(|error| PgError::statement("adopting the snapshot", &error))?;
-        Ok(SnapshotReader { client, address: self.address.clone() })
+        let mut wire = self.address.wire()?;
+        wire.execute(&adopting(&self.id)).map_err(|error| error.during("adopting the snapshot"))?;
+        wire.set_patience(self.patience.clone());
+        Ok(SnapshotReader { wire })
     }
 }
 
-/// Reads tables from a snapshot, one after the other.
-pub struct SnapshotReader {
+fn adopting(snapshot: &str) -> String {
+    format!("{BEGIN}; SET TRANSACTION SNAPSHOT '{}'", snapshot.replace('\'', "''"))
+}
+
+/// Reads large objects from a snapshot.
+pub struct LargeObjectReader {
     client: Client,
-    address: Address,
 }
 
-impl SnapshotReader {
-    /// The server's own count of a table's rows, children excluded.
-    pub fn count(&mut self, table: &Table) -> Result<u64, PgError> {
-        let sql = format!("SELECT count(*) FROM ONLY {}", table.name.to_sql());
-        let counted = self.client.query_one(&sql, &[]).and_then(|row| row.try_get::<_, i64>(0));
-        let counted = counted.map_err(|error| PgError::statement(format!("counting {}", table.name), &error))?;
-        Ok(counted.unsigned_abs())
-    }
-
-    /// Reads a large object in pieces.
-    pub fn large_object(
+impl LargeObjectReader {
+    /// Reads one in pieces.
+    pub fn read(
         &mut self,
         oid: u32,
         take: impl FnMut(i64, &[u8]) -> Result<(), PgError>,
     ) -> Result<LargeObject, PgError> {
         large::read(&mut self.client, oid, take)
     }
+}
 
-    /// Starts to copy a table out. Given up before its end, the server is told to stop sending.
-    pub fn copy_out(&mut self, table: &Table) -> Result<CopyOut<'_>, PgError> {
-        let cancel = (self.client.cancel_token(), self.address.clone());
-        Ok(CopyOut::start(&mut self.client, &table.copy_out_sql(), &table.name.to_string())?.cancelled_by(cancel))
+/// Reads tables from a snapshot, one after the other.
+pub struct SnapshotReader {
+    wire: Wire,
+}
+
+impl SnapshotReader {
+    /// The server's own count of a table's rows, children excluded. It spares the source further processes.
+    pub fn count(&mut self, table: &Table) -> Result<u64, PgError> {
+        let what = || format!("counting {}", table.name);
+        let sql =
+            format!("SET LOCAL max_parallel_workers_per_gather = 0; SELECT count(*) FROM ONLY {}", table.name.to_sql());
+        let rows = self.wire.query(&sql).map_err(|error| error.during(what()))?;
+        let counted = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
+        counted.ok_or_else(|| PgError::Statement {
+            what: what(),
+            reason: "the server's answer is no number".to_owned(),
+            connection_lost: false,
+        })
+    }
+
+    /// Starts to copy a part of a table out. Given up before its end, the reader can't be used again.
+    pub fn copy_out(&mut self, table: &Table, range: &BlockRange) -> Result<CopyOut<'_>, PgError> {
+        CopyOut::start(&mut self.wire, &range.copy_out_sql(table), &table.name.to_string())
     }
 }
 
@@ -202,13 +281,14 @@ fn begin(client: &mut Client) -> Result<(), PgError> {
 const LOCKING: &str = "locking the tables against TRUNCATE and ALTER";
 
 /// Locks before the transaction's first query, so that its snapshot is taken under the locks.
-fn lock(client: &mut Client, tables: &[Table]) -> Result<(), PgError> {
+fn lock(client: &mut Client, tables: &[Table], timeout: Duration) -> Result<(), PgError> {
     if tables.is_empty() {
         return Ok(());
     }
     let names: Vec<_> = tables.iter().map(|table| format!("ONLY {}", table.name.to_sql())).collect();
     let sql = format!(
-        "SET LOCAL lock_timeout = '{LOCK_SECONDS_MAX}s'; LOCK TABLE {} IN ACCESS SHARE MODE; SET LOCAL lock_timeout = 0",
+        "SET LOCAL lock_timeout = {}; LOCK TABLE {} IN ACCESS SHARE MODE; SET LOCAL lock_timeout = 0",
+        timeout.as_millis(),
         names.join(", ")
     );
     client.batch_execute(&sql).map_err(|error| PgError::statement(LOCKING, &error))

@@ -46,6 +46,11 @@ impl Meter {
         self.bytes.fetch_sub(bytes, Relaxed);
     }
 
+    /// Items of an attempt that failed do not count.
+    pub fn take_back_items(&self, items: u64) {
+        self.items.fetch_sub(items, Relaxed);
+    }
+
     /// The totals now.
     pub fn read(&self) -> Reading {
         Reading {

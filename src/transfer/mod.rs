@@ -9,6 +9,7 @@ pub mod error;
 pub mod meter;
 pub mod object;
 pub mod objects;
+pub mod pace;
 pub mod properties;
 pub mod receipt;
 pub mod retry;

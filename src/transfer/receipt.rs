@@ -189,12 +189,29 @@ pub struct TableReceipt {
     pub stream: RowTotals,
     /// `count(*)` at the source in the same snapshot, counted by the server.
     pub source_count: u64,
+    /// Rows that the source said it sent, each in a message of its own.
+    pub sent_rows: u64,
     /// Rows that the target said it accepted.
     pub accepted_rows: u64,
-    /// The spooled export, relative to the asset's directory.
-    pub spool: String,
-    /// SHA-256 of the spooled export, in the order in which the rows left the source.
-    pub spool_sha256: Sha256Digest,
+    /// The spooled exports, in the order of the ranges.
+    pub exports: Vec<ExportReceipt>,
     /// Milliseconds from the first byte to the target's acceptance.
     pub duration_ms: u64,
+}
+
+/// One range of a table as it was spooled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExportReceipt {
+    /// The file, relative to the asset's directory.
+    pub path: String,
+    /// SHA-256 of the file, which holds the rows in the order in which they left the source.
+    pub sha256: Sha256Digest,
+    /// Rows, bytes and keyed digest of the range.
+    pub totals: RowTotals,
+    /// The range's first block at the source; none if it begins with the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_block: Option<u64>,
+    /// The block after the range's last; none if it ends with the table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_block: Option<u64>,
 }

@@ -28,6 +28,11 @@ const BATCHES_IN_FLIGHT: usize = 8;
 pub trait RowSource {
     /// Appends whole rows to an empty batch until it holds about [`BATCH_BYTES`]; an empty batch means the end.
     fn fill(&mut self, batch: &mut Vec<u8>) -> Result<(), SourceError>;
+
+    /// After the end: how many rows the source itself says it sent; none if it doesn't count.
+    fn sent(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Takes rows in COPY text format.
@@ -45,6 +50,8 @@ pub trait RowSink: Send {
 pub struct Relayed {
     /// Rows, bytes and digest of the stream.
     pub stream: RowTotals,
+    /// Rows that the source said it sent.
+    pub sent_rows: Option<u64>,
     /// Rows that the target said it took.
     pub accepted_rows: u64,
 }
@@ -54,7 +61,7 @@ enum Message {
     End,
 }
 
-/// Relays every row of `source` to both sinks. On any error neither sink is finished.
+/// Relays every row of `source` to both sinks. On any error neither sink is finished, and the meter has not heard of it.
 pub fn relay(
     source: &mut dyn RowSource,
     digest: RowDigest,
@@ -63,10 +70,28 @@ pub fn relay(
     meter: &Meter,
     interrupt: &Interrupt,
 ) -> Result<Relayed, TransferError> {
+    let heard = Meter::default();
+    let relayed = pass_on(source, digest, spool, target, [meter, &heard], interrupt);
+    if relayed.is_err() {
+        let heard = heard.read();
+        meter.take_back_bytes(heard.bytes);
+        meter.take_back_items(heard.items);
+    }
+    relayed
+}
+
+fn pass_on(
+    source: &mut dyn RowSource,
+    digest: RowDigest,
+    spool: &mut dyn RowSink,
+    target: &mut dyn RowSink,
+    meters: [&Meter; 2],
+    interrupt: &Interrupt,
+) -> Result<Relayed, TransferError> {
     scope(|scope| {
         let (to_spool, spooling) = sync_channel(BATCHES_IN_FLIGHT);
         let (to_target, restoring) = sync_channel(BATCHES_IN_FLIGHT);
-        let spooler = scope.spawn(move || spool_rows(&spooling, spool, digest, meter));
+        let spooler = scope.spawn(move || spool_rows(&spooling, spool, digest, meters));
         let restorer = scope.spawn(move || restore_rows(&restoring, target));
         let read = read_rows(source, [&to_spool, &to_target], interrupt);
         drop((to_spool, to_target));
@@ -75,7 +100,7 @@ pub fn relay(
         let stream = spooled?;
         read?;
         match (stream, accepted_rows) {
-            (Some(stream), Some(accepted_rows)) => Ok(Relayed { stream, accepted_rows }),
+            (Some(stream), Some(accepted_rows)) => Ok(Relayed { stream, sent_rows: source.sent(), accepted_rows }),
             _ => Err(TransferError::Internal("the stream of rows ended early".to_owned())),
         }
     })
@@ -115,7 +140,7 @@ fn spool_rows(
     batches: &Receiver<Message>,
     spool: &mut dyn RowSink,
     mut digest: RowDigest,
-    meter: &Meter,
+    meters: [&Meter; 2],
 ) -> Result<Option<RowTotals>, TransferError> {
     while let Ok(message) = batches.recv() {
         let Message::Rows(rows) = message else {
@@ -125,8 +150,10 @@ fn spool_rows(
         let before = digest.rows();
         digest.update(&rows);
         spool.write(&rows)?;
-        meter.add_bytes(rows.len() as u64);
-        meter.add_items(digest.rows() - before);
+        for meter in meters {
+            meter.add_bytes(rows.len() as u64);
+            meter.add_items(digest.rows() - before);
+        }
     }
     Ok(None)
 }

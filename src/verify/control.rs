@@ -7,8 +7,6 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use postgres::{Client, Transaction};
-
 use super::{archive::Archives, objects::check_object, tables::content_differs};
 use crate::{
     digest::{RowKey, RowTotals, Sha256Digest},
@@ -16,6 +14,7 @@ use crate::{
     pg::{
         Address, PgError, copy,
         name::{RelationName, Table, quoted},
+        wire::Wire,
     },
     transfer::{
         object::{ObjectEntry, RestoredBucket},
@@ -140,26 +139,27 @@ const ROW_DAMAGE: [(&str, &str); 4] = [
 /// Plants damage in a temporary copy of up to a thousand rows of a restored table, or of made-up rows if the database
 /// has none. The copy ends with the session.
 pub fn of_table(asset: &str, target: &Address, table: Option<&Table>, key: RowKey) -> Result<Vec<Control>, PgError> {
-    let mut client = target.connect()?;
-    let scratch = make_scratch(&mut client, table)?;
-    let failed = |error| PgError::statement("planting damage in the scratch table", &error);
-    let mut transaction = client.transaction().map_err(failed)?;
-    let intact = totals(&mut transaction, &scratch, key)?;
-    let again = totals(&mut transaction, &scratch, key)?;
+    let mut wire = target.wire()?;
+    let scratch = make_scratch(&mut wire, table)?;
+    execute(&mut wire, "BEGIN")?;
+    let intact = totals(&mut wire, &scratch, key)?;
+    let again = totals(&mut wire, &scratch, key)?;
     let differs = |found: &RowTotals| content_differs(asset, SCRATCH_TABLE, &intact, found).is_some();
     let mut controls = vec![control("none (an intact copy is accepted)", !differs(&again))];
     for (damage, sql) in ROW_DAMAGE {
-        let mut savepoint = transaction.transaction().map_err(failed)?;
-        savepoint.batch_execute(sql).map_err(failed)?;
-        let damaged = totals(&mut savepoint, &scratch, key)?;
-        savepoint.rollback().map_err(failed)?;
+        execute(&mut wire, &format!("SAVEPOINT walkaway; {sql}"))?;
+        let damaged = totals(&mut wire, &scratch, key)?;
+        execute(&mut wire, "ROLLBACK TO SAVEPOINT walkaway")?;
         controls.push(control(damage, differs(&damaged)));
     }
     Ok(controls)
 }
 
-fn make_scratch(client: &mut Client, table: Option<&Table>) -> Result<Table, PgError> {
-    let failed = |error| PgError::statement("making the scratch table", &error);
+fn execute(wire: &mut Wire, sql: &str) -> Result<(), PgError> {
+    wire.execute(sql).map_err(|error| error.during("planting damage in the scratch table"))
+}
+
+fn make_scratch(wire: &mut Wire, table: Option<&Table>) -> Result<Table, PgError> {
     let rows = match table {
         Some(table) => {
             let columns = table.columns.iter().map(|column| format!("t.{}, ", quoted(column))).collect::<String>();
@@ -171,17 +171,16 @@ fn make_scratch(client: &mut Client, table: Option<&Table>) -> Result<Table, PgE
         None => "SELECT 'a'::text AS walkaway_byte, NULL::text AS walkaway_null FROM pg_catalog.generate_series(1, 10)"
             .to_owned(),
     };
-    client
-        .batch_execute(&format!("CREATE TEMPORARY TABLE {SCRATCH_TABLE} AS {rows} LIMIT {SCRATCH_ROWS_MAX}"))
-        .map_err(failed)?;
+    wire.execute(&format!("CREATE TEMPORARY TABLE {SCRATCH_TABLE} AS {rows} LIMIT {SCRATCH_ROWS_MAX}"))
+        .map_err(|error| error.during("making the scratch table"))?;
     let mut columns = table.map(|table| table.columns.clone()).unwrap_or_default();
     columns.extend(["walkaway_byte".to_owned(), "walkaway_null".to_owned()]);
     let name = RelationName { schema: "pg_temp".to_owned(), name: SCRATCH_TABLE.to_owned() };
     Ok(Table { name, columns, rows_estimate: None, bytes_on_disk: 0 })
 }
 
-fn totals(transaction: &mut Transaction<'_>, scratch: &Table, key: RowKey) -> Result<RowTotals, PgError> {
-    copy::totals(transaction, scratch, key, |_, _| {}).map_err(|error| PgError::Statement {
+fn totals(wire: &mut Wire, scratch: &Table, key: RowKey) -> Result<RowTotals, PgError> {
+    copy::totals(wire, scratch, &scratch.copy_out_sql(), key, |_, _| {}).map_err(|error| PgError::Statement {
         what: "reading the scratch table".into(),
         reason: error.to_string(),
         connection_lost: false,

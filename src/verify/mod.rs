@@ -7,6 +7,7 @@ mod archive;
 pub mod catalog;
 pub mod control;
 mod disk;
+mod narrow;
 pub mod objects;
 pub mod questions;
 pub mod tables;

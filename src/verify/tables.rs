@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use super::{Comparison, in_parallel};
+use postgres::Client;
+
+use super::{Comparison, in_parallel, narrow::Narrowing};
 use crate::{
     digest::{RowKey, RowTotals},
     finding::{Finding, FindingKind},
@@ -12,6 +14,7 @@ use crate::{
         catalog::{self, SequenceState},
         copy,
         name::Table,
+        range::{self, BlockRange},
     },
     transfer::{error::SourceError, meter::Meter, receipt::TableReceipt},
 };
@@ -22,6 +25,8 @@ pub struct ReadBack<'a> {
     pub asset: &'a str,
     /// The restored database.
     pub target: &'a Address,
+    /// The asset's directory, which holds the exports.
+    pub root: &'a Path,
     /// The key that the stream was digested under.
     pub key: RowKey,
     /// Tables read at once.
@@ -40,18 +45,41 @@ pub struct TablesCompared {
     pub digest: Comparison,
 }
 
+/// Restored tables above this size are read in parts, so that all readers are busy to the end.
+const PART_BYTES_MIN: u64 = 64 << 20;
+const PARTS_PER_READER: u64 = 4;
+/// So many tables that differ are looked at more closely; each is read twice more for that.
+const NARROWED_MAX: usize = 16;
+
+/// A part of a restored table that one reader reads.
+struct Part<'a> {
+    /// The number of the receipt.
+    number: usize,
+    table: &'a Table,
+    range: BlockRange,
+}
+
 impl ReadBack<'_> {
     /// Compares every receipt with its table, and looks for tables that no receipt and no exclusion names.
     pub fn compare(&self, receipts: &[TableReceipt], excluded: &[String]) -> Result<TablesCompared, PgError> {
-        let restored = catalog::tables(&mut self.target.connect()?)?;
+        let mut client = self.target.connect()?;
+        let restored = catalog::tables(&mut client)?;
         let by_name: BTreeMap<String, Table> =
             restored.into_iter().map(|table| (table.name.to_string(), table)).collect();
-        let queue = receipts.iter().take_while(|_| !self.interrupt.asked());
-        let results = in_parallel(queue, self.parallel, |receipt| {
-            (receipt, by_name.get(&receipt.table).map(|table| self.read(receipt, table)))
-        });
+        let parts = self.parts(&mut client, receipts, &by_name)?;
+        let mut read: Vec<_> = receipts.iter().map(|_| None).collect();
+        let queue = parts.iter().take_while(|_| !self.interrupt.asked());
+        for (number, totals) in
+            in_parallel(queue, self.parallel, |part| (part.number, self.read(&receipts[part.number], part)))
+        {
+            read[number] = Some(match (read[number].take(), totals) {
+                (None, totals) => totals,
+                (Some(Ok(sum)), Ok(totals)) => Ok(RowTotals::and(sum, totals)),
+                (Some(Err(error)), _) | (Some(Ok(_)), Err(error)) => Err(error),
+            });
+        }
         let mut compared = TablesCompared { rows: Comparison::new("rows"), digest: Comparison::new("digest") };
-        for (receipt, result) in results {
+        for (receipt, result) in receipts.iter().zip(read) {
             self.judge(receipt, result, &mut compared);
         }
         let known = |name: &String| receipts.iter().any(|receipt| receipt.table == *name) || excluded.contains(name);
@@ -59,19 +87,59 @@ impl ReadBack<'_> {
             let kind = FindingKind::TableUnexpected;
             compared.rows.findings.push(Finding::of(self.asset, kind, stranger, "no receipt names this table"));
         }
+        self.narrow(receipts, &by_name, &mut compared.digest.findings);
         compared.rows.findings.sort();
         compared.digest.findings.sort();
         Ok(compared)
     }
 
-    fn read(&self, receipt: &TableReceipt, table: &Table) -> Result<RowTotals, SourceError> {
-        if table.copy_out_sql() != receipt.copy_sql {
+    /// Says of tables whose content differs where it does.
+    fn narrow(&self, receipts: &[TableReceipt], by_name: &BTreeMap<String, Table>, findings: &mut [Finding]) {
+        for finding in findings.iter_mut().filter(|finding| finding.kind == FindingKind::TableDigest).take(NARROWED_MAX)
+        {
+            let receipt = receipts.iter().find(|receipt| receipt.table == finding.subject);
+            let Some((receipt, table)) = receipt.zip(by_name.get(&finding.subject)) else { continue };
+            if table.copy_out_sql() != receipt.copy_sql {
+                continue;
+            }
+            let Self { root, target, key, interrupt, .. } = *self;
+            let narrowed = Narrowing { root, target, key, receipt, table, interrupt }.describe();
+            finding.detail = format!("{}; {narrowed}", finding.detail);
+        }
+    }
+
+    /// Largest tables first, the large ones cut. A receipt without a table has no part.
+    fn parts<'t>(
+        &self,
+        client: &mut Client,
+        receipts: &[TableReceipt],
+        by_name: &'t BTreeMap<String, Table>,
+    ) -> Result<Vec<Part<'t>>, PgError> {
+        let found =
+            receipts.iter().enumerate().filter_map(|(number, receipt)| Some((number, by_name.get(&receipt.table)?)));
+        let mut tables: Vec<_> = found.collect();
+        tables.sort_by_key(|(_, table)| std::cmp::Reverse(table.bytes_on_disk));
+        let all: u64 = tables.iter().map(|(_, table)| table.bytes_on_disk).fold(0, u64::saturating_add);
+        let part_bytes = (all / (self.parallel as u64 * PARTS_PER_READER).max(1)).max(PART_BYTES_MIN);
+        let mut parts = Vec::new();
+        for (number, table) in tables {
+            let ranges = match table.bytes_on_disk > part_bytes {
+                true => range::split(client, table, table.bytes_on_disk.div_ceil(part_bytes))?,
+                false => vec![BlockRange::WHOLE],
+            };
+            parts.extend(ranges.into_iter().map(|range| Part { number, table, range }));
+        }
+        Ok(parts)
+    }
+
+    fn read(&self, receipt: &TableReceipt, part: &Part<'_>) -> Result<RowTotals, SourceError> {
+        if part.table.copy_out_sql() != receipt.copy_sql {
             let reason = "its columns are not those that were carried".to_owned();
             return Err(SourceError::Changed { what: reason });
         }
         let failed = |error: PgError| SourceError::Permanent { what: receipt.table.clone(), reason: error.to_string() };
-        let mut client = self.target.connect().map_err(failed)?;
-        copy::totals(&mut client, table, self.key, |rows, bytes| {
+        let mut wire = self.target.wire().map_err(failed)?;
+        copy::totals(&mut wire, part.table, &part.range.copy_out_sql(part.table), self.key, |rows, bytes| {
             self.meter.add_items(rows);
             self.meter.add_bytes(bytes);
         })
@@ -105,11 +173,13 @@ impl ReadBack<'_> {
     }
 }
 
-/// The four counts of one table: they must be one number.
+/// The five counts of one table: they must be one number.
 fn counts_differ(asset: &str, receipt: &TableReceipt, found: &RowTotals) -> Option<Finding> {
-    let counts = [receipt.source_count, receipt.stream.rows, receipt.accepted_rows, found.rows];
-    let [source, stream, accepted, restored] = counts;
-    let detail = format!("source counted {source}, stream {stream}, target accepted {accepted}, restored {restored}");
+    let counts = [receipt.source_count, receipt.sent_rows, receipt.stream.rows, receipt.accepted_rows, found.rows];
+    let [source, sent, stream, accepted, restored] = counts;
+    let detail = format!(
+        "source counted {source} and sent {sent}, stream {stream}, target accepted {accepted}, restored {restored}"
+    );
     let differ = counts.iter().any(|count| *count != source);
     differ.then(|| Finding::of(asset, FindingKind::TableRows, &receipt.table, detail))
 }
@@ -151,18 +221,13 @@ pub fn compare_sequences(asset: &str, expected: &[SequenceState], target: &Addre
 /// Reads the spooled exports back and compares them with their receipts.
 pub fn compare_spools(asset: &str, root: &Path, receipts: &[TableReceipt]) -> Comparison {
     let mut comparison = Comparison::new("spool");
-    for receipt in receipts {
-        match super::disk::read_back(root, &receipt.spool).map(|(_, digest)| digest) {
-            Ok(digest) if digest == receipt.spool_sha256 => comparison.compared(None),
-            Ok(digest) => {
-                let detail = format!("SHA-256 {} was written, {digest} is there", receipt.spool_sha256);
-                comparison.compared(Some(Finding::of(asset, FindingKind::SpoolDigest, &receipt.spool, detail)));
-            }
-            Err(error) => {
-                let finding = Finding::of(asset, FindingKind::SpoolDigest, &receipt.spool, error.to_string());
-                comparison.compared(Some(finding));
-            }
-        }
+    for export in receipts.iter().flat_map(|receipt| &receipt.exports) {
+        let differs = |detail: String| Some(Finding::of(asset, FindingKind::SpoolDigest, &export.path, detail));
+        comparison.compared(match super::disk::read_back(root, &export.path).map(|(_, digest)| digest) {
+            Ok(digest) if digest == export.sha256 => None,
+            Ok(digest) => differs(format!("SHA-256 {} was written, {digest} is there", export.sha256)),
+            Err(error) => differs(error.to_string()),
+        });
     }
     comparison
 }

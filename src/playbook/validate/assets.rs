@@ -2,21 +2,26 @@
 //!
 //! Leaves out whether buckets, databases and tables exist: that is found when they are listed.
 
+use std::str::FromStr;
+
 use super::Validator;
+use crate::playbook::checked::Checked;
 use crate::playbook::document::{
     Asset as AssetEntry, DatabaseCheck, DatabaseDefaults, Document, ExcludedTable as ExcludedTableEntry, Layout,
-    Postgres, S3, S3Defaults, Sample, Versions,
+    Limits as LimitsEntry, Postgres, S3, S3Defaults, Sample, Versions, Written,
 };
 use crate::playbook::model::{
-    Asset, AssetKind, BucketLike, BucketSpec, DatabaseSpec, ExcludedTable, SampleSpec, Selection, Server,
+    Asset, AssetKind, BucketLike, BucketSpec, DatabaseSpec, ExcludedTable, Limits, SampleSpec, Selection, Server,
 };
 use crate::playbook::names::Line;
-use crate::playbook::problem::{Located, Place, Problem};
+use crate::playbook::problem::{Located, Place, Problem, Wrong};
 use crate::playbook::selector::{Selector, SelectorKind};
 
 /// How many connections copy a database when the playbook does not say.
 const PARALLEL_DEFAULT: u64 = 2;
 const PARALLEL_MAX: u64 = 16;
+/// The fewest connections that a database can be carried with, and the most that make sense.
+const CONNECTIONS: std::ops::RangeInclusive<u64> = 3..=64;
 
 const ALL_CHECKS: [DatabaseCheck; 4] =
     [DatabaseCheck::Catalog, DatabaseCheck::Rows, DatabaseCheck::Digest, DatabaseCheck::Sequences];
@@ -27,6 +32,7 @@ struct Defaults {
     versions: Versions,
     verify: Vec<DatabaseCheck>,
     parallel: usize,
+    limits: Limits,
 }
 
 impl Validator<'_> {
@@ -106,6 +112,7 @@ impl Validator<'_> {
         let sample = asset.sample.optional().and_then(|sample| self.sample(sample));
         let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, sample, defaults));
         let (roles, checks) = (self.roles(entry), self.checks(asset));
+        let limits = self.limits(&asset.limits, defaults.limits);
         let url = asset.postgres.optional().and_then(|postgres| self.postgres(postgres));
         let rds = asset.rds.optional().and_then(|rds| self.rds(rds)).map(|rds| Server::Rds(Box::new(rds)));
         let server = url.or(rds);
@@ -123,6 +130,7 @@ impl Validator<'_> {
             parallel: defaults.parallel,
             roles,
             checks,
+            limits,
         });
         bucket.map(AssetKind::Objects).or(database.map(AssetKind::Database))
     }
@@ -142,6 +150,7 @@ impl Validator<'_> {
         only(tables, "a bucket has no tables to leave out", "exclude_tables");
         only(asset.roles.optional().map(|roles| &roles.place), "a bucket has no roles", "roles");
         only(asset.checks.optional().map(|list| &list.place), "a bucket can't be asked questions", "checks");
+        only(asset.limits.optional().map(|limits| &limits.place), "a bucket has no such limits", "limits");
     }
 
     fn no_sample(&self, asset: &AssetEntry) {
@@ -210,7 +219,35 @@ impl Validator<'_> {
             versions,
             verify: database.map_or(ALL_CHECKS.to_vec(), |database| self.verify(&database.value)),
             parallel: self.parallel(database.map(|database| &database.value)),
+            limits: database
+                .map_or_else(Limits::default, |database| self.limits(&database.value.limits, Limits::default())),
         }
+    }
+
+    /// The limits that are given, and for the others what is given instead.
+    fn limits(&self, entry: &Checked<LimitsEntry>, otherwise: Limits) -> Limits {
+        let Some(Located { value: limits, .. }) = entry.optional() else { return otherwise };
+        Limits {
+            connections: self.connections(limits).or(otherwise.connections),
+            bytes_per_s: self.quantity(&limits.bytes_per_s).or(otherwise.bytes_per_s),
+            lock_timeout: self.quantity(&limits.lock_timeout).or(otherwise.lock_timeout),
+            stall: self.quantity(&limits.stall).or(otherwise.stall),
+        }
+    }
+
+    fn connections(&self, limits: &LimitsEntry) -> Option<u64> {
+        let given = limits.connections.optional()?;
+        if !CONNECTIONS.contains(&given.value) {
+            let (least, most) = (CONNECTIONS.start(), CONNECTIONS.end());
+            let problem = Problem::at(&given.place, format!("{} connections are not possible", given.value));
+            self.problems.add(problem.hint(format!("write a number from {least} to {most}")));
+        }
+        Some(given.value)
+    }
+
+    fn quantity<T: FromStr<Err = Wrong>>(&self, entry: &Checked<Written>) -> Option<T> {
+        let Located { value: Written(text), place } = entry.optional()?;
+        self.accept(place, text.parse())
     }
 
     fn verify(&self, database: &DatabaseDefaults) -> Vec<DatabaseCheck> {

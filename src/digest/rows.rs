@@ -1,4 +1,4 @@
-//! SHA-256 values, and the keyed digest of a table's rows.
+//! The keyed digest of a table's rows.
 //!
 //! The row digest is a multiset hash: one keyed SHA-256 per row, summed modulo 2^256. It adds up in any order, so
 //! ranges that are read in parallel merge, and two tables agree only if they hold the same rows equally often.
@@ -6,93 +6,11 @@
 //! (Clarke et al., "Incremental Multiset Hash Functions and Their Application to Memory Integrity Checking", 2003:
 //! MSet-Add-Hash).
 
-use std::{fmt, str::FromStr};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::block_api::compress256;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use sha2::{Digest as _, Sha256};
-
-/// 32 bytes, written as 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sha256Digest(pub [u8; 32]);
-
-impl Sha256Digest {
-    /// The SHA-256 (FIPS 180-4) of a byte string.
-    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
-        Sha256Digest(Sha256::digest(bytes).into())
-    }
-
-    /// The first 128 bits, for sets of names in memory: a collision is less likely than a broken disk.
-    pub fn short(&self) -> u128 {
-        self.0[..16].iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
-    }
-}
-
-impl From<Sha256> for Sha256Digest {
-    fn from(hasher: Sha256) -> Self {
-        Sha256Digest(hasher.finalize().into())
-    }
-}
-
-impl fmt::Display for Sha256Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Sha256Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Text that isn't 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected 64 lower-case hexadecimal digits")]
-pub struct NotADigest;
-
-impl FromStr for Sha256Digest {
-    type Err = NotADigest;
-
-    fn from_str(text: &str) -> Result<Self, NotADigest> {
-        let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| NotADigest)?;
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-        }
-        Ok(Sha256Digest(bytes))
-    }
-}
-
-fn nibble(digit: u8) -> Result<u8, NotADigest> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(NotADigest),
-    }
-}
-
-impl Serialize for Sha256Digest {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Sha256Digest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
-impl JsonSchema for Sha256Digest {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Sha256".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
-    }
-}
+use super::Sha256Digest;
 
 /// The key K of one run's row digests: 256 random bits, drawn after the snapshot was taken and published with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -114,12 +32,10 @@ impl RowKey {
 pub struct RowSum([u64; 4]);
 
 impl RowSum {
-    fn add(&mut self, term: [u8; 32]) {
-        let mut limbs = [0; 4];
-        for (limb, bytes) in limbs.iter_mut().rev().zip(term.chunks_exact(8)) {
-            *limb = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
-        }
-        self.merge(RowSum(limbs));
+    /// Adds the term of one row: SHA-256's state words, most significant first.
+    pub fn add(&mut self, term: [u32; 8]) {
+        let limb = |at: usize| u64::from(term[at]) << 32 | u64::from(term[at + 1]);
+        self.merge(RowSum([limb(6), limb(4), limb(2), limb(0)]));
     }
 
     /// Adds the digest of other rows of the same table under the same key.
@@ -131,6 +47,15 @@ impl RowSum {
             *own = sum;
             carry = first || second;
         }
+    }
+
+    /// The sum that [`RowSum::to_digest`] wrote.
+    pub fn from_digest(digest: Sha256Digest) -> Self {
+        let mut limbs = [0; 4];
+        for (limb, bytes) in limbs.iter_mut().rev().zip(digest.0.chunks_exact(8)) {
+            *limb = bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        }
+        RowSum(limbs)
     }
 
     /// The sum as 32 bytes, big-endian.
@@ -154,21 +79,47 @@ pub struct RowTotals {
     pub digest: Sha256Digest,
 }
 
+impl RowTotals {
+    /// What no rows amount to.
+    pub const NONE: RowTotals = RowTotals { rows: 0, bytes: 0, digest: Sha256Digest([0; 32]) };
+
+    /// These rows and others of the same table, under the same key.
+    #[must_use]
+    pub fn and(self, other: RowTotals) -> Self {
+        let mut sum = RowSum::from_digest(self.digest);
+        sum.merge(RowSum::from_digest(other.digest));
+        let (rows, bytes) = (self.rows.wrapping_add(other.rows), self.bytes.wrapping_add(other.bytes));
+        RowTotals { rows, bytes, digest: sum.to_digest() }
+    }
+}
+
 /// Computes [`RowTotals`] from COPY text, in whatever pieces it arrives.
 #[derive(Clone)]
 pub struct RowDigest {
-    /// SHA-256 after K ‖ SHA-256(context): exactly one block, so each row starts from here at no cost.
-    start: Sha256,
+    /// SHA-256's state after K ‖ SHA-256(context): exactly one block, so each row starts from here at no cost.
+    start: [u32; 8],
     rows: u64,
     bytes: u64,
     sum: RowSum,
     unfinished: Vec<u8>,
 }
 
+/// Initial state of SHA-256 (FIPS 180-4, 5.3.3).
+const SHA256_START: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+/// A row's length stands before it.
+const LENGTH_BYTES: usize = 8;
+/// Rows up to this length are laid out with their padding on the stack and hashed in one go.
+const SHORT_ROW_MAX: usize = 4 * 64 - LENGTH_BYTES - 1 - 8;
+
 impl RowDigest {
     /// A digest for the rows that the statement `context` copies out; both sides must name the same statement.
     pub fn new(key: RowKey, context: &str) -> Self {
-        let start = Sha256::new().chain_update(key.0.0).chain_update(Sha256Digest::of(context).0);
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(&key.0.0);
+        block[32..].copy_from_slice(&Sha256Digest::of(context).0);
+        let mut start = SHA256_START;
+        compress256(&mut start, &[block]);
         RowDigest { start, rows: 0, bytes: 0, sum: RowSum::default(), unfinished: Vec::new() }
     }
 
@@ -176,32 +127,47 @@ impl RowDigest {
     /// (PostgreSQL documentation, COPY, "Text Format"), so a raw newline is always a row's end.
     pub fn update(&mut self, piece: &[u8]) {
         let mut rest = piece;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let (row, tail) = (&rest[..end], &rest[end + 1..]);
-            self.end_row(row);
-            rest = tail;
-        }
-        self.unfinished.extend_from_slice(rest);
-    }
-
-    fn end_row(&mut self, last_piece: &[u8]) {
-        if self.unfinished.is_empty() {
-            self.add_row(last_piece);
-        } else {
+        if !self.unfinished.is_empty()
+            && let Some(end) = memchr::memchr(b'\n', rest)
+        {
             let mut row = std::mem::take(&mut self.unfinished);
-            row.extend_from_slice(last_piece);
+            row.extend_from_slice(&rest[..end]);
             self.add_row(&row);
             row.clear();
             self.unfinished = row;
+            rest = &rest[end + 1..];
         }
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'\n', rest) {
+            self.add_row(&rest[begin..end]);
+            begin = end + 1;
+        }
+        self.unfinished.extend_from_slice(&rest[begin..]);
     }
 
     fn add_row(&mut self, row: &[u8]) {
-        let length = row.len() as u64;
-        let term = self.start.clone().chain_update(length.to_be_bytes()).chain_update(row);
-        self.sum.add(term.finalize().into());
+        self.sum.add(self.term(row));
         self.rows += 1;
-        self.bytes += length;
+        self.bytes += row.len() as u64;
+    }
+
+    /// The row's term t: what one row adds to the sum.
+    pub fn term(&self, row: &[u8]) -> [u32; 8] {
+        let mut state = self.start;
+        let length = (row.len() as u64).to_be_bytes();
+        if row.len() <= SHORT_ROW_MAX {
+            finish(&mut state, &length, row, row.len());
+            return state;
+        }
+        let (first, rest) = row.split_at(64 - LENGTH_BYTES);
+        let mut block = [0; 64];
+        block[..LENGTH_BYTES].copy_from_slice(&length);
+        block[LENGTH_BYTES..].copy_from_slice(first);
+        compress256(&mut state, &[block]);
+        let (blocks, tail) = rest.as_chunks::<64>();
+        compress256(&mut state, blocks);
+        finish(&mut state, &[], tail, row.len());
+        state
     }
 
     /// Rows so far.
@@ -214,6 +180,20 @@ impl RowDigest {
         let complete = self.unfinished.is_empty();
         complete.then(|| RowTotals { rows: self.rows, bytes: self.bytes, digest: self.sum.to_digest() })
     }
+}
+
+/// Hashes what is left of a row of `row_bytes` and SHA-256's padding: a one bit, zeros, the length in bits.
+fn finish(state: &mut [u32; 8], head: &[u8], tail: &[u8], row_bytes: usize) {
+    let mut blocks = [[0; 64]; 4];
+    let flat = blocks.as_flattened_mut();
+    let end = head.len() + tail.len();
+    flat[..head.len()].copy_from_slice(head);
+    flat[head.len()..end].copy_from_slice(tail);
+    flat[end] = 0x80;
+    let count = (end + 1 + 8).div_ceil(64);
+    let bits = (64 + LENGTH_BYTES + row_bytes) as u64 * 8;
+    flat[count * 64 - 8..count * 64].copy_from_slice(&bits.to_be_bytes());
+    compress256(state, &blocks[..count]);
 }
 
 #[cfg(test)]
@@ -230,19 +210,18 @@ mod tests {
     }
 
     #[test]
-    fn hex_goes_there_and_back() {
-        let digest = Sha256Digest::of("walkaway");
-        assert_eq!(digest.to_string().parse(), Ok(digest));
-        assert_eq!("ABC".parse::<Sha256Digest>(), Err(NotADigest));
-    }
-
-    #[test]
     fn the_sum_follows_its_definition() {
         let term = |row: &[u8]| {
             let context = Sha256Digest::of("copy t to stdout").0;
             Sha256Digest::of([&[7; 32], &context[..], &(row.len() as u64).to_be_bytes(), row].concat())
         };
         assert_eq!(totals(&[b"one\n"]).expect("complete").digest, term(b"one"));
+        // Every way in which a row can meet SHA-256's blocks and padding.
+        for length in (0..300).chain([1_000, 4_095, 4_096, 70_000]) {
+            let row = vec![b'r'; length];
+            let found = totals(&[&row, b"\n"]).expect("complete").digest;
+            assert_eq!(found, term(&row), "{length} bytes");
+        }
     }
 
     #[test]
@@ -266,6 +245,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn totals_of_parts_add_up(rows in prop::collection::vec("[a-z]{0,9}", 0..20), cut in 0usize..20) {
+            let text = |rows: &[String]| rows.iter().map(|row| format!("{row}\n")).collect::<String>();
+            let of = |rows: &[String]| totals(&[text(rows).as_bytes()]).expect("complete");
+            let (one, other) = rows.split_at(cut.min(rows.len()));
+            prop_assert_eq!(of(&rows), of(one).and(of(other)));
+            prop_assert_eq!(of(&rows), RowTotals::NONE.and(of(&rows)));
+        }
+
         #[test]
         fn pieces_and_order_never_matter(mut rows in prop::collection::vec("[a-z\\\\]{0,9}", 0..20), cut in 0usize..200) {
             let stream: String = rows.iter().map(|row| format!("{row}\n")).collect();

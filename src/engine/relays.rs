@@ -1,0 +1,384 @@
+//! The workers that carry tables from the snapshot to the target, each with a pair of connections of its own, and the
+//! counting beside them.
+//!
+//! A reader that loses its connection is replaced as long as the snapshot is held; what it had carried of its share is
+//! rolled back at the target and begun again.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    time::Duration,
+};
+
+use super::{
+    shares::{Share, Sized},
+    stop::Stop,
+    tally::{Part, Tables, Tally},
+    work::Work,
+};
+use crate::{
+    clock::Stopwatch,
+    digest::{RowDigest, RowKey, RowTotals},
+    interrupt::Interrupt,
+    pg::{PgError, range::BlockRange, wire::Patience},
+    restore::{
+        database::{Loader, Loading, TargetDatabase},
+        spool::{self, Spool},
+    },
+    source::postgres::{Snapshot, SnapshotReader, SnapshotTicket},
+    transfer::{
+        error::{SinkError, SourceError, TransferError},
+        meter::Meter,
+        pace::{Pace, Paced},
+        receipt::ExportReceipt,
+        table::relay,
+    },
+};
+
+/// Where the exports lie below the asset's directory.
+pub(crate) const EXPORTS: &str = "exports";
+/// How often a share, or a table's count, is begun.
+const ATTEMPTS_MAX: u32 = 4;
+/// Before the second attempt, and twice as long before each one after.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// How often the snapshot is looked after.
+const KEEP_EVERY: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(200);
+
+/// What all workers share.
+pub(crate) struct Relays<'a> {
+    pub work: &'a Work,
+    pub database: &'a TargetDatabase,
+    pub key: RowKey,
+    pub meter: &'a Meter,
+    pub pace: Option<Pace>,
+    pub stall: Duration,
+    pub workers: usize,
+}
+
+/// What the workers tell.
+pub(super) enum News {
+    Part { number: usize, part: usize, done: Part },
+    Counted { number: usize, rows: u64 },
+    Refused { number: usize, reason: String },
+}
+
+/// Why the relays ended early.
+pub(crate) enum RelayEnd {
+    /// Nothing more can be read from this snapshot; a new one may serve.
+    SnapshotLost(String),
+    Stop(Stop),
+}
+
+impl<S: Into<Stop>> From<S> for RelayEnd {
+    fn from(stop: S) -> Self {
+        RelayEnd::Stop(stop.into())
+    }
+}
+
+struct Connections {
+    reader: Option<SnapshotReader>,
+    loader: Loader,
+}
+
+/// What a worker needs besides [`Relays`].
+struct Crew {
+    ticket: SnapshotTicket,
+    /// Ends all workers: because somebody asked, or because one of them can't go on.
+    halt: Interrupt,
+    stall: Duration,
+}
+
+impl Relays<'_> {
+    /// Carries all shares and counts all tables. Also returns the longest lag of replication that was seen.
+    pub fn run(
+        &self,
+        snapshot: &mut Snapshot,
+        tables: &[Sized],
+        shares: &[Share<'_>],
+    ) -> Result<(Tables, Option<Duration>), RelayEnd> {
+        let halt = Interrupt::default();
+        let patience = Patience { stall: Some(self.stall), interrupt: halt.clone() };
+        let crew = Crew { ticket: snapshot.ticket(patience), halt, stall: self.stall };
+        let queue = Mutex::new(shares.iter());
+        let mut watch = Watch { snapshot, lag_max: None, lost: None };
+        let (told, ends) = std::thread::scope(|scope| {
+            let (news, heard) = channel();
+            let (done, over) = channel();
+            let (watch, halt) = (&mut watch, &crew.halt);
+            let keeper = scope.spawn(move || watch.keep_until(&over, halt));
+            let mut threads = Vec::new();
+            for _ in 0..self.workers.clamp(1, shares.len().max(1)) {
+                let news = news.clone();
+                threads.push(scope.spawn(|| crew.ended(self.work_off(&queue, &crew, news))));
+            }
+            threads.push(scope.spawn(|| crew.ended(self.count(tables, &crew, news))));
+            let told = self.listen(tables, shares, &heard, &crew.halt);
+            if told.is_err() {
+                crew.halt.ask();
+            }
+            let ends: Vec<Result<(), RelayEnd>> =
+                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked().into()))).collect();
+            drop(done);
+            (told, keeper.join().map_err(|_| panicked()).map(|()| ends))
+        });
+        let ends = ends?;
+        if let Some(reason) = watch.lost {
+            return Err(RelayEnd::SnapshotLost(reason));
+        }
+        let lag_max = watch.lag_max;
+        first_reason(ends)?;
+        Ok((told?.finish()?, lag_max))
+    }
+
+    /// Takes down what the workers tell, until they are gone.
+    fn listen(
+        &self,
+        tables: &[Sized],
+        shares: &[Share<'_>],
+        heard: &Receiver<News>,
+        halt: &Interrupt,
+    ) -> Result<Tally<'_>, Stop> {
+        let mut tally = Tally::new(self.work, tables.iter().map(|sized| sized.table.clone()), shares);
+        loop {
+            match heard.recv_timeout(TICK) {
+                Ok(news) => tally.take(news)?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(tally),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.work.interrupt.asked() {
+                halt.ask();
+            }
+        }
+    }
+
+    fn work_off<'s>(
+        &self,
+        queue: &Mutex<impl Iterator<Item = &'s Share<'s>>>,
+        crew: &Crew,
+        news: Sender<News>,
+    ) -> Result<(), RelayEnd> {
+        let patience = Patience { stall: Some(crew.stall), interrupt: crew.halt.clone() };
+        let mut connections = Connections { reader: None, loader: self.database.loader(patience) };
+        loop {
+            crew.go_on()?;
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(share) = next else { return Ok(()) };
+            match self.carry(share, crew, &mut connections) {
+                Ok(parts) => {
+                    for (part, done) in parts {
+                        let _ = news.send(News::Part { number: share.number, part, done });
+                    }
+                }
+                Err(Trouble::Refused(reason)) => {
+                    let _ = news.send(News::Refused { number: share.number, reason });
+                }
+                Err(Trouble::End(end)) => return Err(end),
+                Err(Trouble::Lost(reason)) => return Err(lost_source(share, reason).into()),
+            }
+        }
+    }
+
+    fn carry(
+        &self,
+        share: &Share<'_>,
+        crew: &Crew,
+        connections: &mut Connections,
+    ) -> Result<Vec<(usize, Part)>, Trouble> {
+        crew.again_and_again(|| {
+            let reader = reader_of(&mut connections.reader, crew)?;
+            let mut finished = RowTotals::NONE;
+            let loaded = connections.loader.load(share.table, share.filling, |loading| {
+                let parts = share.parts.iter().map(|(part, range)| {
+                    let done = self.relay(share, *part, range, reader, loading, &crew.halt)?;
+                    finished = finished.and(done.export.totals);
+                    Ok((*part, done))
+                });
+                parts.collect::<Result<Vec<_>, TransferError>>()
+            });
+            loaded.map_err(|error| {
+                // Whatever happened, the reader's transaction or its stream is not what it was.
+                connections.reader = None;
+                self.meter.take_back_items(finished.rows);
+                self.meter.take_back_bytes(finished.bytes + finished.rows);
+                trouble(error)
+            })
+        })
+    }
+
+    fn relay(
+        &self,
+        share: &Share<'_>,
+        part: usize,
+        range: &BlockRange,
+        reader: &mut SnapshotReader,
+        loading: &mut Loading<'_>,
+        halt: &Interrupt,
+    ) -> Result<Part, TransferError> {
+        let (watch, table) = (Stopwatch::start(), share.table);
+        let file = spool::file_name(share.number + 1, &table.name.to_string(), part + 1, share.of);
+        let path = format!("{EXPORTS}/{file}");
+        let mut export = Spool::create(&self.work.root().join(&path))?;
+        let mut rows =
+            Paced::new(reader.copy_out(table, range).map_err(|error| source_error(table, error))?, self.pace.as_ref());
+        let mut target = loading.copy_in()?;
+        let digest = RowDigest::new(self.key, &table.copy_out_sql());
+        let relayed = relay(&mut rows, digest, &mut export, &mut target, self.meter, halt)?;
+        let internal = |what: &str| TransferError::Internal(what.to_owned());
+        let sha256 = export.digest().ok_or_else(|| internal("an export has no digest"))?;
+        let (from_block, to_block) = (range.from, range.to);
+        Ok(Part {
+            export: ExportReceipt { path, sha256, totals: relayed.stream, from_block, to_block },
+            sent_rows: relayed.sent_rows.ok_or_else(|| internal("the source does not say what it sent"))?,
+            accepted_rows: relayed.accepted_rows,
+            duration_ms: watch.elapsed_ms(),
+        })
+    }
+
+    /// Counts at the source, on a connection of its own, while the rows are on their way.
+    fn count(&self, tables: &[Sized], crew: &Crew, news: Sender<News>) -> Result<(), RelayEnd> {
+        let mut reader = None;
+        for (number, Sized { table, .. }) in tables.iter().enumerate() {
+            crew.go_on()?;
+            let counted = crew.again_and_again(|| {
+                let counted = reader_of(&mut reader, crew)?.count(table);
+                counted.map_err(|error| {
+                    reader = None;
+                    trouble(source_error(table, error))
+                })
+            });
+            let told = match counted {
+                Ok(rows) => News::Counted { number, rows },
+                Err(Trouble::Refused(reason)) => News::Refused { number, reason },
+                Err(Trouble::Lost(reason)) => return Err(Stop::Asset { reason, hint: None }.into()),
+                Err(Trouble::End(end)) => return Err(end),
+            };
+            let _ = news.send(told);
+        }
+        Ok(())
+    }
+}
+
+/// The reader that is there, or a new one.
+fn reader_of<'r>(reader: &'r mut Option<SnapshotReader>, crew: &Crew) -> Result<&'r mut SnapshotReader, Trouble> {
+    match reader {
+        Some(reader) => Ok(reader),
+        none => Ok(none.insert(crew.reader()?)),
+    }
+}
+
+/// What stands between a worker and the end of its share.
+enum Trouble {
+    /// The table's own fault; the others can go on.
+    Refused(String),
+    /// The way to the source broke; another attempt may succeed.
+    Lost(String),
+    /// Everybody's end.
+    End(RelayEnd),
+}
+
+fn trouble(error: TransferError) -> Trouble {
+    match error {
+        TransferError::Source(SourceError::Permanent { reason, .. }) => Trouble::Refused(reason),
+        TransferError::Sink(SinkError::Database { reason, server_failed: false, .. }) => Trouble::Refused(reason),
+        TransferError::Source(SourceError::Transient { reason, .. }) => Trouble::Lost(reason),
+        other => Trouble::End(RelayEnd::from(other)),
+    }
+}
+
+fn source_error(table: &crate::pg::name::Table, error: PgError) -> TransferError {
+    let (what, reason) = (table.name.to_string(), error.to_string());
+    match error.connection_lost() {
+        true => SourceError::Transient { what, reason }.into(),
+        false => SourceError::Permanent { what, reason }.into(),
+    }
+}
+
+fn lost_source(share: &Share<'_>, reason: String) -> Stop {
+    let what = share.table.name.to_string();
+    SourceError::Transient { what, reason: format!("{reason}, {ATTEMPTS_MAX} times") }.into()
+}
+
+impl Crew {
+    fn go_on(&self) -> Result<(), Stop> {
+        if self.halt.asked() { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    fn ended(&self, end: Result<(), RelayEnd>) -> Result<(), RelayEnd> {
+        if end.is_err() {
+            self.halt.ask();
+        }
+        end
+    }
+
+    fn reader(&self) -> Result<SnapshotReader, Trouble> {
+        self.ticket.reader().map_err(|error| match error {
+            PgError::Statement { reason, connection_lost: false, .. } => Trouble::End(RelayEnd::SnapshotLost(reason)),
+            other => Trouble::Lost(other.to_string()),
+        })
+    }
+
+    fn again_and_again<T>(&self, mut attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
+        let mut pause = RETRY_AFTER;
+        for _ in 1..ATTEMPTS_MAX {
+            match attempt() {
+                Err(Trouble::Lost(reason)) => tracing::warn!(reason, "the source was lost; trying again"),
+                end => return end,
+            }
+            self.wait(pause)?;
+            pause *= 2;
+        }
+        attempt()
+    }
+
+    fn wait(&self, pause: Duration) -> Result<(), Trouble> {
+        let waiting = Stopwatch::start();
+        while waiting.elapsed() < pause {
+            self.go_on().map_err(|stop| Trouble::End(stop.into()))?;
+            std::thread::sleep(TICK.min(pause));
+        }
+        Ok(())
+    }
+}
+
+/// Looks after the snapshot.
+struct Watch<'a> {
+    snapshot: &'a mut Snapshot,
+    lag_max: Option<Duration>,
+    lost: Option<String>,
+}
+
+impl Watch<'_> {
+    fn keep_until(&mut self, over: &Receiver<()>, halt: &Interrupt) {
+        while self.lost.is_none() {
+            match self.snapshot.keep() {
+                Ok(lag) => self.lag_max = self.lag_max.max(lag),
+                Err(error) => {
+                    self.lost = Some(error.to_string());
+                    halt.ask();
+                }
+            }
+            if over.recv_timeout(KEEP_EVERY) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+    }
+}
+
+/// A worker that was halted only follows the one that could not go on.
+fn first_reason(ends: Vec<Result<(), RelayEnd>>) -> Result<(), RelayEnd> {
+    let mut halted = Ok(());
+    for end in ends {
+        match end {
+            Err(RelayEnd::Stop(Stop::Interrupted)) => halted = Err(RelayEnd::Stop(Stop::Interrupted)),
+            other => other?,
+        }
+    }
+    halted
+}
+
+pub(super) fn panicked() -> Stop {
+    TransferError::Internal("a worker died".to_owned()).into()
+}

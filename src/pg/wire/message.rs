@@ -1,0 +1,122 @@
+//! The few messages of the server that are looked into, and its errors.
+
+use std::{fmt, time::Duration};
+
+use crate::pg::{PgError, error};
+
+/// What went wrong on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WireError {
+    /// The server refused.
+    Server {
+        /// `ERROR` or `FATAL`, not translated.
+        severity: String,
+        /// SQLSTATE.
+        code: String,
+        /// The primary message; never the detail, which may show a row.
+        message: String,
+    },
+    /// The connection broke or never came about.
+    Lost(String),
+    /// Nothing moved for so long.
+    Stalled(Duration),
+}
+
+impl WireError {
+    /// Whether the server or the way to it failed, rather than one statement.
+    pub fn connection_lost(&self) -> bool {
+        match self {
+            WireError::Server { code, .. } => error::code_ends_all(code),
+            WireError::Lost(_) | WireError::Stalled(_) => true,
+        }
+    }
+
+    /// Whether the server ended the session with it.
+    pub(super) fn is_fatal(&self) -> bool {
+        !matches!(self, WireError::Server { severity, .. } if severity == "ERROR")
+    }
+
+    /// The same, with what it was for.
+    pub fn during(self, what: impl Into<String>) -> PgError {
+        PgError::Statement { what: what.into(), reason: self.to_string(), connection_lost: self.connection_lost() }
+    }
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WireError::Server { severity, code, message } => f.write_str(&error::told(severity, code, message)),
+            WireError::Lost(reason) => f.write_str(reason),
+            WireError::Stalled(stall) => write!(f, "nothing moved for {} s", stall.as_secs()),
+        }
+    }
+}
+
+/// Reads an ErrorResponse.
+pub(super) fn server_error(body: &[u8]) -> WireError {
+    let field = |wanted: u8| {
+        let mut fields = body.split(|byte| *byte == 0);
+        let found = fields.find(|field| field.first() == Some(&wanted));
+        String::from_utf8_lossy(found.and_then(|field| field.get(1..)).unwrap_or_default()).into_owned()
+    };
+    // V is the severity without translation; servers before 9.6 don't send it.
+    let severity = [b'V', b'S'].map(field).into_iter().find(|text| !text.is_empty()).unwrap_or_default();
+    WireError::Server { severity, code: field(b'C'), message: field(b'M') }
+}
+
+/// The number at the end of a CommandComplete such as `COPY 42`.
+pub(in crate::pg) fn command_rows(body: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(body).ok()?.trim_end_matches('\0');
+    text.strip_prefix("COPY ")?.parse().ok()
+}
+
+/// The values of a DataRow.
+pub(super) struct Fields<'a>(pub &'a [u8]);
+
+impl Fields<'_> {
+    pub fn row(self) -> Result<Vec<Option<String>>, WireError> {
+        self.values().ok_or_else(|| WireError::Lost("a row of the server makes no sense".to_owned()))
+    }
+
+    fn values(mut self) -> Option<Vec<Option<String>>> {
+        let count = u16::from_be_bytes(self.next::<2>()?);
+        (0..count).map(|_| self.value()).collect()
+    }
+
+    fn value(&mut self) -> Option<Option<String>> {
+        let length = i32::from_be_bytes(self.next::<4>()?);
+        let Ok(length) = usize::try_from(length) else { return Some(None) };
+        let (value, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(Some(String::from_utf8_lossy(value).into_owned()))
+    }
+
+    fn next<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_code_and_message_and_drops_the_detail() {
+        let error = server_error(b"SFEHLER\0VERROR\0C53100\0Mdisk full\0Dthe row\0\0");
+        assert_eq!(error.to_string(), "ERROR: disk full");
+        assert!(error.connection_lost() && !error.is_fatal());
+        let quoted = server_error(b"VERROR\0C22P02\0Minvalid input: \"secret\"\0\0");
+        assert!(!quoted.to_string().contains("secret") && !quoted.connection_lost());
+    }
+
+    #[test]
+    fn rows_and_tags_are_read_and_torn_ones_are_not() {
+        let row = b"\0\x02\0\0\0\x02ab\xff\xff\xff\xff";
+        assert_eq!(Fields(row).row(), Ok(vec![Some("ab".to_owned()), None]));
+        assert!(Fields(&row[..6]).row().is_err());
+        assert_eq!(command_rows(b"COPY 42\0"), Some(42));
+        assert_eq!(command_rows(b"SELECT 42\0"), None);
+    }
+}

@@ -1,0 +1,379 @@
+//! A blocking connection for bulk rows: PostgreSQL's protocol 3.0 as far as COPY and plain statements need it.
+//!
+//! The general client hands every row of a COPY through queues and futures; where millions of rows pass, that costs more
+//! than hashing them. Here rows are taken out of the socket's buffer in place, and a silent server is noticed, because
+//! every read and write of a COPY has a limit (PostgreSQL documentation, "Frontend/Backend Protocol").
+
+mod auth;
+mod message;
+mod socket;
+
+use std::time::Duration;
+
+pub use message::WireError;
+
+pub(super) use self::{auth::Login, message::command_rows};
+use self::{message::Fields, socket::Socket};
+use super::session;
+use crate::{clock::Stopwatch, interrupt::Interrupt};
+
+/// Bytes asked from the socket at once.
+const INPUT_BYTES: usize = 256 << 10;
+/// A message other than a row is never longer; a stream that claims otherwise is broken.
+const MESSAGE_BYTES_MAX: usize = 16 << 20;
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Tag and length.
+const HEADER_BYTES: usize = 5;
+
+/// What ends the waiting for a server.
+#[derive(Clone, Debug, Default)]
+pub struct Patience {
+    /// How long a COPY may stand still; none waits for ever.
+    pub stall: Option<Duration>,
+    /// Ends the waiting at once.
+    pub interrupt: Interrupt,
+}
+
+/// A connection whose session is pinned.
+pub struct Wire {
+    socket: Socket,
+    input: Vec<u8>,
+    start: usize,
+    end: usize,
+    patience: Patience,
+    /// A copy was given up in the middle: what the stream holds now belongs to nobody.
+    broken: bool,
+}
+
+/// A message's tag, and how many bytes of it are still to be read.
+#[derive(Clone, Copy)]
+pub(super) struct Header {
+    pub tag: u8,
+    pub length: usize,
+}
+
+impl Wire {
+    /// Connects, authenticates and pins the session's settings. Nothing here waits longer than the login may take.
+    pub(super) fn connect(login: &Login<'_>) -> Result<Self, WireError> {
+        let socket = Socket::connect(login)?;
+        let patience = Patience { stall: Some(auth::ANSWER_TIMEOUT), interrupt: Interrupt::default() };
+        let mut wire = Wire { socket, input: vec![0; INPUT_BYTES], start: 0, end: 0, patience, broken: false };
+        auth::log_in(&mut wire, login)?;
+        wire.execute(&session::statements())?;
+        wire.patience.stall = None;
+        Ok(wire)
+    }
+
+    /// From now on, waits no longer than that.
+    pub fn set_patience(&mut self, patience: Patience) {
+        self.patience = patience;
+    }
+
+    /// Whether a copy was given up in the middle, so that nothing more can be asked.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Runs statements and returns the rows of the last that had any, as text. However long it takes: a server that
+    /// counts or commits is silent for good reasons.
+    pub fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
+        let patience = std::mem::take(&mut self.patience.stall);
+        let answer = self.ask(sql);
+        self.patience.stall = patience;
+        answer
+    }
+
+    /// Runs statements whose rows are of no interest.
+    pub fn execute(&mut self, sql: &str) -> Result<(), WireError> {
+        self.ask(sql).map(drop)
+    }
+
+    fn ask(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
+        self.send(b'Q', &[sql.as_bytes(), &[0]])?;
+        let (mut rows, mut refused) = (Vec::new(), None);
+        loop {
+            let header = self.header()?;
+            match header.tag {
+                b'T' => rows.clear(),
+                b'D' => {
+                    let body = self.body(header)?;
+                    rows.push(Fields(&body).row()?);
+                    continue;
+                }
+                b'E' => {
+                    let body = self.body(header)?;
+                    refused.get_or_insert(message::server_error(&body));
+                    continue;
+                }
+                b'Z' => {
+                    self.skip(header)?;
+                    return refused.map_or(Ok(rows), Err);
+                }
+                _ => {}
+            }
+            self.skip(header)?;
+        }
+    }
+
+    /// Starts a COPY and waits until rows may flow; `expected` is the answer that says so.
+    pub(super) fn start_copy(&mut self, sql: &str, expected: u8) -> Result<(), WireError> {
+        self.send(b'Q', &[sql.as_bytes(), &[0]])?;
+        loop {
+            let header = self.header()?;
+            match header.tag {
+                tag if tag == expected => {
+                    self.broken = true;
+                    return self.skip(header);
+                }
+                b'E' => return Err(self.refusal(header)),
+                b'Z' => return Err(WireError::Lost("the server did not start the copy".to_owned())),
+                _ => self.skip(header)?,
+            }
+        }
+    }
+
+    /// The server's words about a failure, and then everything up to its readiness for the next statement.
+    pub(super) fn refusal(&mut self, header: Header) -> WireError {
+        let body = match self.body(header) {
+            Ok(body) => message::server_error(&body),
+            Err(lost) => return lost,
+        };
+        // A server that ends the session says so and closes: then there is no readiness to wait for.
+        self.broken = self.finish_statement(body.is_fatal()).is_err();
+        body
+    }
+
+    fn finish_statement(&mut self, fatal: bool) -> Result<(), WireError> {
+        if fatal {
+            return Err(WireError::Lost("the session was ended".to_owned()));
+        }
+        loop {
+            let header = self.header()?;
+            self.skip(header)?;
+            if header.tag == b'Z' {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Ends a copy into the server. Returns how many rows it says it took.
+    pub(super) fn finish_copy_in(&mut self) -> Result<u64, WireError> {
+        self.send(b'c', &[])?;
+        let stall = std::mem::take(&mut self.patience.stall);
+        let finished = self.copy_result();
+        self.patience.stall = stall;
+        finished
+    }
+
+    fn copy_result(&mut self) -> Result<u64, WireError> {
+        let mut rows = None;
+        loop {
+            let header = self.header()?;
+            match header.tag {
+                b'C' => rows = command_rows(&self.body(header)?),
+                b'E' => return Err(self.refusal(header)),
+                b'Z' => {
+                    self.skip(header)?;
+                    self.broken = false;
+                    return rows.ok_or_else(|| WireError::Lost("the server did not say what it took".to_owned()));
+                }
+                _ => self.skip(header)?,
+            }
+        }
+    }
+
+    /// The copy came to its end in order: the connection can be used again.
+    pub(super) fn copy_ended(&mut self) {
+        self.broken = false;
+    }
+
+    /// Whether the server has said something while rows were being sent to it: then it has refused them.
+    pub(super) fn refused_early(&mut self) -> Result<(), WireError> {
+        if self.start == self.end && !self.peek()? {
+            return Ok(());
+        }
+        loop {
+            let header = self.header()?;
+            match header.tag {
+                b'E' => return Err(self.refusal_of_rows(header)),
+                _ => self.skip(header)?,
+            }
+            if self.start == self.end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// A server that ends a session says why before it closes; that is better to know than that it closed.
+    pub(super) fn last_words(&mut self, error: WireError) -> WireError {
+        if !matches!(error, WireError::Lost(_)) || self.patience.interrupt.asked() {
+            return error;
+        }
+        self.patience.stall = Some(GOODBYE);
+        loop {
+            match self.header() {
+                Ok(header) if header.tag == b'E' => return self.refusal_of_rows(header),
+                Ok(header) => match self.skip(header) {
+                    Ok(()) => {}
+                    Err(_) => return error,
+                },
+                Err(_) => return error,
+            }
+        }
+    }
+
+    /// Readiness follows only after the end of the rows, which is never sent: the connection is given up.
+    fn refusal_of_rows(&mut self, header: Header) -> WireError {
+        match self.body(header) {
+            Ok(body) => message::server_error(&body),
+            Err(lost) => lost,
+        }
+    }
+
+    /// Sends one message.
+    pub(super) fn send(&mut self, tag: u8, parts: &[&[u8]]) -> Result<(), WireError> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let length = u32::try_from(length + 4).map_err(|_| WireError::Lost("a message is too long".to_owned()))?;
+        let mut head = [tag, 0, 0, 0, 0];
+        head[1..].copy_from_slice(&length.to_be_bytes());
+        self.write(&head, parts)
+    }
+
+    /// Writes everything, in as few calls as the parts allow.
+    pub(super) fn write(&mut self, head: &[u8], parts: &[&[u8]]) -> Result<(), WireError> {
+        let mut small = Vec::with_capacity(64);
+        small.extend_from_slice(head);
+        for part in parts {
+            match part.len() > socket::VECTORED_BYTES_MIN {
+                true => {
+                    self.write_pair(&small, part)?;
+                    small.clear();
+                }
+                false => small.extend_from_slice(part),
+            }
+        }
+        self.write_pair(&small, &[])
+    }
+
+    fn write_pair(&mut self, one: &[u8], other: &[u8]) -> Result<(), WireError> {
+        let mut written = 0;
+        let mut waiting = Stopwatch::start();
+        while written < one.len() + other.len() {
+            let rest = (&one[written.min(one.len())..], &other[written.saturating_sub(one.len())..]);
+            match self.socket.write_some(rest.0, rest.1) {
+                Ok(0) => return Err(WireError::Lost("the connection takes no more".to_owned())),
+                Ok(some) => {
+                    written += some;
+                    waiting = Stopwatch::start();
+                }
+                Err(error) => self.still_waiting(&error, &waiting)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The next message's tag and length.
+    pub(super) fn header(&mut self) -> Result<Header, WireError> {
+        while self.end - self.start < HEADER_BYTES {
+            self.read_more()?;
+        }
+        let head = &self.input[self.start..self.start + HEADER_BYTES];
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
+        let tag = head[0];
+        let length = length.checked_sub(4).ok_or_else(|| WireError::Lost("the stream makes no sense".to_owned()))?;
+        if tag != b'd' && length > MESSAGE_BYTES_MAX {
+            return Err(WireError::Lost("the stream makes no sense".to_owned()));
+        }
+        self.start += HEADER_BYTES;
+        Ok(Header { tag, length })
+    }
+
+    /// The rest of a message.
+    pub(super) fn body(&mut self, header: Header) -> Result<Vec<u8>, WireError> {
+        let mut body = Vec::with_capacity(header.length.min(INPUT_BYTES));
+        self.take(header.length, &mut body)?;
+        Ok(body)
+    }
+
+    pub(super) fn skip(&mut self, header: Header) -> Result<(), WireError> {
+        self.body(header).map(drop)
+    }
+
+    /// Appends the next `length` bytes of the stream.
+    pub(super) fn take(&mut self, length: usize, into: &mut Vec<u8>) -> Result<(), WireError> {
+        let mut rest = length;
+        while rest > 0 {
+            if self.start == self.end {
+                self.read_more()?;
+            }
+            let some = rest.min(self.end - self.start);
+            into.extend_from_slice(&self.input[self.start..self.start + some]);
+            self.start += some;
+            rest -= some;
+        }
+        Ok(())
+    }
+
+    fn read_more(&mut self) -> Result<(), WireError> {
+        self.make_room();
+        let waiting = Stopwatch::start();
+        loop {
+            match self.socket.read_some(&mut self.input[self.end..]) {
+                Ok(0) => return Err(WireError::Lost("the server closed the connection".to_owned())),
+                Ok(some) => {
+                    self.end += some;
+                    return Ok(());
+                }
+                Err(error) => self.still_waiting(&error, &waiting)?,
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.input.len() {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+    }
+
+    /// Reads what is there already; false if nothing is.
+    fn peek(&mut self) -> Result<bool, WireError> {
+        self.make_room();
+        match self.socket.read_if_ready(&mut self.input[self.end..]) {
+            Ok(0) => Err(WireError::Lost("the server closed the connection".to_owned())),
+            Ok(some) => {
+                self.end += some;
+                Ok(true)
+            }
+            Err(error) if socket::is_time_out(&error) => Ok(false),
+            Err(error) => Err(WireError::Lost(error.to_string())),
+        }
+    }
+
+    /// A time-out of the socket is only a moment to look up: whether to stop, or whether it is too long by now.
+    fn still_waiting(&self, error: &std::io::Error, waiting: &Stopwatch) -> Result<(), WireError> {
+        if !socket::is_time_out(error) {
+            return Err(WireError::Lost(error.to_string()));
+        }
+        if self.patience.interrupt.asked() {
+            return Err(WireError::Lost("interrupted".to_owned()));
+        }
+        match self.patience.stall {
+            Some(stall) if waiting.elapsed() >= stall => Err(WireError::Stalled(stall)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Says goodbye where that can be said, so that the server's log has no complaint.
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if !self.broken {
+            self.patience = Patience { stall: Some(GOODBYE), ..Patience::default() };
+            let _ = self.send(b'X', &[]);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a managed cluster may leave undone while rows are loaded, and how that is made good before anything is proven.
+//!
+//! A disposable cluster that goes down with its machine while it is being filled is given up, so its steps need not be
+//! durable one by one. Before the proof they are: the settings go back, everything is written out, and every file is
+//! synced (PostgreSQL documentation, "Write Ahead Log", `fsync`). A note beside the data says that the cluster is in
+//! between. It names the machine's boot, because a process that dies loses nothing of what the kernel has.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::Path,
+};
+
+use super::cluster::{ClusterError, directory_error};
+use crate::pg::{Address, PgError};
+
+const NOTE: &str = "loading";
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// What holds during the load, and goes back to the server's defaults afterwards.
+const LOADING: [(&str, &str); 4] =
+    [("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"), ("checkpoint_timeout", "1h")];
+
+/// Lets the server be careless, and notes it before.
+pub(super) fn unsettle(directory: &Path, address: &Address) -> Result<(), ClusterError> {
+    let path = directory.join(NOTE);
+    let failed = |error| directory_error(&path, error);
+    let mut note = File::create(&path).map_err(failed)?;
+    note.write_all(boot_id().as_bytes()).and_then(|()| note.sync_all()).map_err(failed)?;
+    File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    let set: Vec<_> = LOADING.iter().map(|(name, value)| format!("ALTER SYSTEM SET {name} = '{value}'")).collect();
+    configure(address, &set)
+}
+
+/// Makes everything durable and takes the note away.
+pub(super) fn settle(directory: &Path, data: &Path, address: &Address) -> Result<(), ClusterError> {
+    let note = directory.join(NOTE);
+    if !note.exists() {
+        return Ok(());
+    }
+    let reset: Vec<_> = LOADING.iter().map(|(name, _)| format!("ALTER SYSTEM RESET {name}")).collect();
+    configure(address, &reset)?;
+    // The checkpoint writes out what the server still holds; what it wrote before was never synced.
+    execute(address, "CHECKPOINT")?;
+    sync_all(data).map_err(|error| directory_error(data, error))?;
+    fs::remove_file(&note).map_err(|error| directory_error(&note, error))
+}
+
+/// Whether the machine went down while the server was careless: then nobody knows what is left.
+pub(super) fn went_down(directory: &Path) -> bool {
+    fs::read_to_string(directory.join(NOTE)).is_ok_and(|boot| boot != boot_id())
+}
+
+fn boot_id() -> String {
+    fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned()
+}
+
+fn configure(address: &Address, statements: &[String]) -> Result<(), ClusterError> {
+    for statement in statements {
+        execute(address, statement)?;
+    }
+    execute(address, "SELECT pg_catalog.pg_reload_conf()")
+}
+
+fn execute(address: &Address, sql: &str) -> Result<(), ClusterError> {
+    let failed = |error| PgError::statement("setting the managed PostgreSQL", &error);
+    Ok(address.connect()?.batch_execute(sql).map_err(failed)?)
+}
+
+/// Syncs every file and directory below.
+fn sync_all(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let synced = match (kind.is_dir(), kind.is_file()) {
+            (true, _) => sync_all(&entry.path()),
+            (_, true) => File::open(entry.path()).and_then(|file| file.sync_all()),
+            // A socket or a link has nothing of its own to lose.
+            _ => Ok(()),
+        };
+        match synced {
+            // The server is up and removes files of its own.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,83 @@
+//! Holds a source back to so many bytes a second, all its readers together.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{error::SourceError, table::RowSource};
+use crate::clock::Stopwatch;
+
+/// Unused allowance is kept no longer than this, so that a pause is not followed by a flood.
+const BURST: Duration = Duration::from_millis(250);
+
+/// A rate that several readers share.
+#[derive(Debug)]
+pub struct Pace {
+    bytes_per_s: u64,
+    clock: Stopwatch,
+    /// When, on the clock, everything taken so far is paid for.
+    paid_until: Mutex<Duration>,
+}
+
+impl Pace {
+    /// So many bytes a second.
+    pub fn new(bytes_per_s: u64) -> Self {
+        Pace { bytes_per_s: bytes_per_s.max(1), clock: Stopwatch::start(), paid_until: Mutex::default() }
+    }
+
+    /// Takes bytes, and waits until they are paid for.
+    pub fn take(&self, bytes: u64) {
+        std::thread::sleep(self.due(bytes, self.clock.elapsed()));
+    }
+
+    fn due(&self, bytes: u64, now: Duration) -> Duration {
+        let price = Duration::from_secs_f64(bytes as f64 / self.bytes_per_s as f64);
+        let mut paid_until = self.paid_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *paid_until = (*paid_until).max(now.saturating_sub(BURST)) + price;
+        paid_until.saturating_sub(now)
+    }
+}
+
+/// A source that keeps the pace.
+pub struct Paced<'a, S> {
+    source: S,
+    pace: Option<&'a Pace>,
+}
+
+impl<'a, S: RowSource> Paced<'a, S> {
+    /// Without a pace, as fast as it comes.
+    pub fn new(source: S, pace: Option<&'a Pace>) -> Self {
+        Paced { source, pace }
+    }
+}
+
+impl<S: RowSource> RowSource for Paced<'_, S> {
+    fn fill(&mut self, batch: &mut Vec<u8>) -> Result<(), SourceError> {
+        self.source.fill(batch)?;
+        if let Some(pace) = self.pace {
+            pace.take(batch.len() as u64);
+        }
+        Ok(())
+    }
+
+    fn sent(&self) -> Option<u64> {
+        self.source.sent()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_paid_for_in_time() {
+        let pace = Pace::new(1_000);
+        let second = Duration::from_secs(1);
+        assert_eq!(pace.due(1_000, Duration::ZERO), second);
+        assert_eq!(pace.due(1_000, Duration::ZERO), 2 * second);
+        assert_eq!(pace.due(1_000, second), 2 * second);
+        // After a long pause no more than the burst comes at once.
+        assert_eq!(pace.due(1_000, 60 * second), second - BURST);
+    }
+}

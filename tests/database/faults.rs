@@ -1,0 +1,160 @@
+//! Servers, connections and snapshots that are lost in the middle.
+
+use serde_json::Value;
+
+use super::support::{
+    PgCluster,
+    disturb::{Drill, Gate, Moment, Running, count, wait_for},
+};
+
+const PLAYBOOK: &str = r#"version: 1
+id: drill
+target: {path: restored/, postgres: {managed: true}}
+defaults: {database: {parallel: 1, limits: {stall: 2s}}}
+evidence: {path: evidence/}
+assets:
+  - {id: shop, postgres: {url: "env:SOURCE"}}
+"#;
+/// Rows that don't shrink on the way, enough that the copy can be met in its middle.
+const ORDERS: &str = "create table orders (id integer primary key, body text);
+    insert into orders select n, md5(n::text) || md5((n + 1)::text) from generate_series(1, 200000) as n;";
+
+/// A source behind a gate, and a run that is in the middle of its table.
+struct World {
+    source: PgCluster,
+    gate: Gate,
+    drill: Drill,
+}
+
+impl World {
+    fn new(playbook: &str) -> Self {
+        let source = PgCluster::start();
+        source.execute("postgres", "create database shop");
+        source.execute("shop", ORDERS);
+        let gate = Gate::before(&source.url("shop"));
+        let drill = Drill::new(playbook).with("SOURCE", gate.through(&source.url("shop"))).with("RUST_LOG", "warn");
+        World { source, gate, drill }
+    }
+
+    /// Runs until rows are on their way, slowly.
+    fn in_the_middle(&self) -> Running {
+        self.gate.slow_down(512 << 10);
+        let mut running = self.drill.start();
+        assert!(running.wait_for(Moment::Restored("shop/exports/00001-public.orders.copy.zst")), "{:?}", running.end());
+        running
+    }
+
+    /// Ends the sessions whose last statement begins so; there must be some.
+    fn end_sessions(&self, statement: &str) {
+        let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
+                   where application_name = 'walkaway' and query like $1";
+        let pattern = format!("{statement}%");
+        wait_for("a session", || {
+            let ended: i64 = self.source.client("postgres").query_one(sql, &[&pattern]).unwrap().get(0);
+            (ended > 0).then_some(())
+        });
+    }
+
+    fn assert_proven(&self, running: Running, snapshots: usize) -> Value {
+        self.gate.open();
+        running.end().expect(0);
+        let result = self.drill.result();
+        assert_eq!(result["verdict"], "PASS");
+        assert_eq!(result["assets"][0]["items"], 200_000);
+        assert_eq!(count(&self.drill.journal(), "snapshot_taken"), snapshots);
+        self.drill.verify().expect(0);
+        result
+    }
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_reader_that_loses_its_connection_is_replaced_under_the_same_snapshot() {
+    let world = World::new(PLAYBOOK);
+    let running = world.in_the_middle();
+    world.end_sessions("COPY");
+    let result = world.assert_proven(running, 1);
+    assert_eq!(result["assets"][0]["findings"], serde_json::json!([]));
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_copy_that_stands_still_is_begun_again() {
+    let world = World::new(PLAYBOOK);
+    let running = world.in_the_middle();
+    world.gate.stall_after(0);
+    world.gate.wait_for_stall();
+    // What was said to the log is the only sign from outside that it was noticed.
+    wait_for("the watchdog", || {
+        let said = std::fs::read_to_string(world.drill.join("stderr")).unwrap();
+        said.contains("nothing moved for 2 s").then_some(())
+    });
+    world.assert_proven(running, 1);
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_database_whose_snapshot_is_lost_starts_again_from_a_new_one() {
+    let world = World::new(PLAYBOOK);
+    let running = world.in_the_middle();
+    // The holder first: a reader that comes back finds no snapshot.
+    world.end_sessions("ROLLBACK TO SAVEPOINT");
+    world.end_sessions("COPY");
+    let result = world.assert_proven(running, 2);
+    let findings = result["assets"][0]["findings"].as_array().unwrap().clone();
+    assert!(findings.iter().any(|finding| finding["subject"] == "the snapshot was lost"), "{findings:#?}");
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_source_that_dies_in_the_middle_of_a_row_stops_the_asset_and_the_run_can_be_resumed() {
+    let world = World::new(PLAYBOOK);
+    let running = world.in_the_middle();
+    world.source.stop();
+    let ended = running.end().expect(2);
+    assert!(ended.stderr.contains("shop"), "{}", ended.stderr);
+    world.source.restart();
+    world.gate.open();
+    world.drill.resume().expect(0);
+    assert_eq!(world.drill.result()["verdict"], "PASS");
+    world.drill.verify().expect(0);
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_target_that_dies_in_the_middle_of_a_row_stops_the_asset_and_the_run_can_be_resumed() {
+    let target = PgCluster::start();
+    let playbook = PLAYBOOK.replace("{managed: true}", "{url: \"env:TARGET\"}");
+    let mut world = World::new(&playbook);
+    world.drill = Drill::new(&playbook)
+        .with("SOURCE", world.gate.through(&world.source.url("shop")))
+        .with("TARGET", target.url("postgres"));
+    let running = world.in_the_middle();
+    target.stop();
+    world.gate.open();
+    let ended = running.end().expect(2);
+    assert!(ended.stderr.contains("public.orders"), "{}", ended.stderr);
+    target.restart();
+    world.drill.resume().expect(0);
+    assert_eq!(world.drill.result()["verdict"], "PASS");
+    world.drill.verify().expect(0);
+}
+
+/// The server refuses in the middle; its words, not a broken pipe, are what one reads.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_target_that_ends_the_session_is_quoted() {
+    let target = PgCluster::start();
+    let playbook = PLAYBOOK.replace("{managed: true}", "{url: \"env:TARGET\"}");
+    let mut world = World::new(&playbook);
+    world.drill = Drill::new(&playbook)
+        .with("SOURCE", world.gate.through(&world.source.url("shop")))
+        .with("TARGET", target.url("postgres"));
+    let running = world.in_the_middle();
+    let sql = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'COPY%' and datname = 'shop'";
+    wait_for("the loader", || target.client("postgres").query_opt(sql, &[]).unwrap());
+    world.gate.open();
+    let ended = running.end().expect(2);
+    assert!(ended.stderr.contains("terminating connection"), "{}", ended.stderr);
+    world.drill.resume().expect(0);
+}

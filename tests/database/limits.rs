@@ -1,0 +1,16 @@
+//! What the source must not be asked for.
+
+use super::support::drill::{Drill, LEDGER, PLAIN_DATABASE, READER};
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn no_more_connections_are_opened_than_allowed() {
+    let drill = Drill::new().database(PLAIN_DATABASE);
+    // The server itself refuses a fourth.
+    drill.source().execute("postgres", &format!("alter role {READER} connection limit 3"));
+    let settings = "defaults: {database: {parallel: 8, limits: {connections: 3, bytes_per_s: 1MiB}}}";
+    let drill = drill.settings(settings);
+    let ran = drill.run();
+    ran.assert_ended(0, "PASS");
+    assert_eq!(ran.asset(LEDGER)["database"]["source_load"]["connections_max"], 3);
+}

@@ -1,0 +1,10 @@
+//! Databases under way: large tables in parts, limits of the source, what happens when a server, a connection or the
+//! snapshot is lost in the middle, and how closely a difference is named.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod faults;
+mod limits;
+mod proof;
+mod relay;

@@ -1,0 +1,80 @@
+//! A difference is named by table and place, never by a value.
+
+use std::{fs, process::Command};
+
+use super::support::{
+    PgCluster,
+    disturb::{Drill, Moment},
+};
+
+/// The index takes a while to build: time to change what was restored.
+const SLOW_TO_BUILD: &str = "create table ledger (id integer, body text);
+    insert into ledger select n, 'secret ' || n from generate_series(1, 5000) as n;
+    create table slow (id integer);
+    insert into slow select * from generate_series(1, 60);
+    create function slowly(integer) returns integer language plpgsql immutable as
+        'begin perform pg_catalog.pg_sleep(0.05); return $1; end';
+    create index slow_index on slow (slowly(id));";
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_target_that_changes_before_the_proof_fails_and_the_rows_are_found() {
+    let (source, target) = (PgCluster::start(), PgCluster::start());
+    source.execute("postgres", "create database shop");
+    source.execute("shop", SLOW_TO_BUILD);
+    let drill = Drill::new(PLAYBOOK).with("SOURCE", source.url("shop")).with("TARGET", target.url("postgres"));
+    let mut running = drill.start();
+    assert!(running.wait_for(Moment::Event("asset_transferred", 1)));
+    target.execute(
+        "shop",
+        "update ledger set body = 'changed' where id = 4321; delete from ledger where id = 7; \
+         insert into ledger select * from ledger where id = 9",
+    );
+    running.end().expect(1);
+    let findings = drill.result()["assets"][0]["findings"].clone();
+    let of = |kind: &str| {
+        let found = findings.as_array().unwrap().iter().find(|finding| finding["kind"] == kind);
+        found.unwrap_or_else(|| panic!("no {kind} in {findings:#}"))["detail"].as_str().unwrap().to_owned()
+    };
+    let detail = of("table_digest");
+    assert!(detail.contains("2 rows of exports/"), "{detail}");
+    assert!(detail.contains("(lines 7 to 4321)"), "{detail}");
+    assert!(detail.contains("2 rows restored that did not come so"), "{detail}");
+    assert!(!detail.contains("secret") && !detail.contains("changed"), "{detail}");
+
+    // A person who asks as the finding says sees exactly what is wrong.
+    let sql = detail.split_once("so: ").unwrap().1;
+    let strangers: Vec<(i32, String)> =
+        target.client("shop").query(sql, &[]).unwrap().iter().map(|row| (row.get("id"), row.get("body"))).collect();
+    assert!(strangers.contains(&(4321, "changed".to_owned())) && strangers.contains(&(9, "secret 9".to_owned())));
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn an_export_that_was_tampered_with_is_not_used_to_narrow_a_difference_down() {
+    let (source, target) = (PgCluster::start(), PgCluster::start());
+    source.execute("postgres", "create database shop");
+    source.execute("shop", "create table ledger (id integer); insert into ledger values (1), (2), (3)");
+    let drill = Drill::new(PLAYBOOK).with("SOURCE", source.url("shop")).with("TARGET", target.url("postgres"));
+    drill.run().expect(0);
+    target.execute("shop", "delete from ledger where id = 2");
+    let export = fs::read_dir(drill.restored().join("shop/exports")).unwrap().next().unwrap().unwrap().path();
+    let packed = Command::new("bash")
+        .args(["-c", "printf '1\\n3\\n' | zstd -qf -o \"$1\"", "bash"])
+        .arg(&export)
+        .status()
+        .unwrap();
+    assert!(packed.success());
+    let said = drill.verify().expect(1);
+    let text = said.stdout + &said.stderr;
+    assert!(text.contains("is not what was written"), "{text}");
+    assert!(text.contains("00001-public.ledger.copy.zst"), "{text}");
+}
+
+const PLAYBOOK: &str = r#"version: 1
+id: drill
+target: {path: restored/, postgres: {url: "env:TARGET"}}
+evidence: {path: evidence/}
+assets:
+  - {id: shop, postgres: {url: "env:SOURCE"}}
+"#;
