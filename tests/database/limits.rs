@@ -1,6 +1,6 @@
 //! What the source must not be asked for.
 
-use super::support::drill::{Drill, LEDGER, PLAIN_DATABASE, READER};
+use super::support::drill::{DATABASE, Drill, LEDGER, PLAIN_DATABASE, READER};
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
@@ -13,4 +13,18 @@ fn no_more_connections_are_opened_than_allowed() {
     let ran = drill.run();
     ran.assert_ended(0, "PASS");
     assert_eq!(ran.asset(LEDGER)["database"]["source_load"]["connections_max"], 3);
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_lock_is_waited_for_no_longer_than_allowed() {
+    let settings = "defaults: {database: {limits: {lock_timeout: 1s}}}";
+    let drill = Drill::new().database(PLAIN_DATABASE).settings(settings);
+    let mut client = drill.source().client(DATABASE);
+    let mut lock = client.transaction().unwrap();
+    lock.batch_execute("lock table notes in access exclusive mode").unwrap();
+    let output = drill.prepared(&[]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("lock timeout"), "{said}");
 }
