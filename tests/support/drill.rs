@@ -529,7 +529,7 @@ pub fn python(program: &str, arguments: &[&Path]) -> String {
 /// A dump of schema and data without what differs between any two dumps: comments, settings, and the order of the rows.
 #[track_caller]
 pub fn dump(pg_dump: &mut Command) -> String {
-    normalised(&stock(pg_dump.args(["--format=plain", "--no-owner", "--no-privileges"])))
+    normalised(&stock(pg_dump.args(["--format=plain", "--encoding=UTF8", "--no-owner", "--no-privileges"])))
 }
 
 /// A plain dump without what differs between any two dumps.
