@@ -474,11 +474,15 @@ fn a_run_that_takes_longer_than_its_threshold_fails() {
 fn large_objects_that_may_not_be_read_are_not_carried_and_that_is_no_pass() {
     let drill = Drill::new().database(&format!("{PLAIN_DATABASE} select lo_from_bytea(0, 'x'), lo_from_bytea(0, 'y')"));
     let ran = drill.run();
-    ran.assert_ended(1, "FAIL").assert_found("not_carried", "large object").assert_found("catalog_missing", "large object");
+    ran.assert_ended(1, "FAIL")
+        .assert_found("not_carried", "large object")
+        .assert_found("catalog_missing", "large object");
     let findings = ran.findings();
-    let others = findings.as_array().unwrap().iter().filter(|finding| {
-        !finding["subject"].as_str().unwrap().contains("large object")
-    });
+    let others = findings
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| !finding["subject"].as_str().unwrap().contains("large object"));
     assert_eq!(others.count(), 0, "everything else agrees: {findings:#}");
 }
 

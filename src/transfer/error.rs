@@ -68,12 +68,13 @@ impl SinkError {
         SinkError::Write { path: path.as_ref().display().to_string(), source }
     }
 
-    /// What to do next, where something can be said.
+    /// What to do next, where something can be said. A write that a full disk cuts short, PostgreSQL reports without the
+    /// system's words, as a file that it could not extend.
     pub fn hint(&self) -> Option<String> {
         let full = match self {
             SinkError::Write { source, .. } => source.kind() == io::ErrorKind::StorageFull,
             SinkError::Server { reason, .. } | SinkError::Database { reason, .. } => {
-                reason.contains("No space left on device")
+                ["No space left on device", "could not extend file"].iter().any(|words| reason.contains(words))
             }
         };
         full.then(|| "make room on the target's file system; what is finished is kept".to_owned())
