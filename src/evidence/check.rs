@@ -155,7 +155,7 @@ fn check_story(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     let replay = Replay::of(entries);
     findings.extend(check_run(bag, result, entries, &replay));
     for asset in &result.assets {
-        findings.extend(AssetCheck { bag, asset, replay: &replay }.run());
+        findings.extend(AssetCheck { bag, asset, version: result.result_version, replay: &replay }.run());
     }
     findings.extend(check_asset_names(bag, result, &replay));
     findings

@@ -32,6 +32,8 @@ pub(crate) struct AssetCheck<'a> {
     pub bag: &'a Bag,
     /// The entry.
     pub asset: &'a AssetResult,
+    /// The version of the result that it stands in.
+    pub version: u32,
     /// The journal's story.
     pub replay: &'a Replay<'a>,
 }
@@ -205,7 +207,11 @@ impl AssetCheck<'_> {
         findings
     }
 
+    /// Results of version 1 carried no configuration.
     fn compare_bucket(&self, summary: &ObjectsResult) -> Option<Finding> {
+        if self.version == 1 {
+            return None;
+        }
         let name = self.file(BUCKET_JSON);
         let read = self.bag.read(&name).and_then(|bytes| Ok(serde_json::from_slice::<BucketConfiguration>(&bytes)?));
         match read {
@@ -215,7 +221,11 @@ impl AssetCheck<'_> {
         }
     }
 
+    /// Results of version 1 listed once.
     fn compare_changes(&self, summary: &ObjectsResult) -> Option<Finding> {
+        if self.version == 1 {
+            return None;
+        }
         let name = self.file(CHANGES_NDJSON);
         let read = self.bag.open(&name).and_then(|file| changes::count(&mut BufReader::new(file)));
         match read {

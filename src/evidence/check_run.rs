@@ -113,6 +113,9 @@ fn check_start(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
 fn check_projection(result: &RunResult, entries: &[Entry]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let Some(told) = &result.exit_time else { return findings };
+    if result.result_version == 1 {
+        findings.push(inconsistent(RESULT, "is called version 1, and holds what only later versions hold"));
+    }
     if exit_time::pace(entries) != result.pace {
         findings.push(inconsistent(RESULT, "its pace does not follow from the journal"));
     }

@@ -17,8 +17,11 @@ pub(super) use account::{
     AttestEntry, ContractEntry, Exclusion, InventoryEntry, Tags, Thresholds, WaiverEntry, Waivers,
 };
 pub use account::{DocumentKind, NonCloud, Postcondition, Posture, Precondition, ReviewNote, Sizes};
+mod evidence;
 mod plan;
 
+pub(super) use evidence::Evidence;
+pub use evidence::Previous;
 pub use plan::Scenario;
 pub(super) use plan::{AlternativeEntry, ObjectivesEntry, PlanEntry, RolesEntry, ServiceEntry};
 
@@ -593,39 +596,6 @@ pub(super) struct ExcludedTable {
     /// Why the exit can do without it.
     #[schemars(extend("minLength" = 1))]
     pub reason: Checked<String>,
-}
-
-/// Where the evidence goes.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Evidence {
-    /// The folder for the bundles; a relative path starts at the playbook's folder.
-    #[schemars(extend("minLength" = 1))]
-    pub path: Checked<String>,
-    /// The operator's OpenSSH key, private or public; a public or encrypted one is used through ssh-agent. `~/` is the
-    /// home folder.
-    #[serde(default)]
-    #[schemars(extend("minLength" = 1))]
-    pub sign: Checked<String>,
-    /// Address of an RFC 3161 time-stamp authority that stamps the signatures.
-    #[serde(default)]
-    #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
-    pub timestamp: Checked<String>,
-    /// Whether each run names the digest of the run before.
-    #[serde(default)]
-    pub previous: Checked<Previous>,
-}
-
-/// Whether runs form a chain.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(inline)]
-pub enum Previous {
-    /// The latest sealed run of this playbook in the evidence folder.
-    #[default]
-    Auto,
-    /// None: every run stands for itself.
-    None,
 }
 
 /// A scalar as it is written, also when YAML takes it for a number.

@@ -162,6 +162,13 @@ fn example() -> Value {
         }],
         "exclude": [{"match": "s3:x", "reason": "r", "owner": "o", "until": "2027-01-01"}],
         "evidence": {"path": "evidence"},
+        "attest": [{"id": "a", "file": "f"}],
+        "contract": {"file": "f", "notice": "60d", "transition": "30d", "retrieval": "30d"},
+        "waivers": [{"finding": "f", "reason": "r", "owner": "o", "until": "2027-01-01"}],
+        "plan": {
+            "services": [{"name": "s", "criticality": "c"}],
+            "alternatives": [{"name": "n", "country": "FR", "gap": "g", "assessed": "2026-01-01"}],
+        },
     })
 }
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use super::{
     svg,
-    view::{Cell, Table, View, class},
+    table::{Cell, Table, class},
+    view::View,
     xml::escape,
 };
 

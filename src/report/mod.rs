@@ -3,7 +3,7 @@
 //!
 //! | file | what it makes |
 //! |---|---|
-//! | `view` | the story in words and rows, the same for every form |
+//! | `view`, `table` | the story in words and rows, the same for every form |
 //! | `html`, `svg` | `report.html`: one self-contained file |
 //! | `junit`, `xml` | `junit.xml` for build servers |
 //! | `oscal` | OSCAL assessment results |
@@ -16,6 +16,7 @@ mod junit;
 mod manual;
 mod oscal;
 mod svg;
+mod table;
 mod view;
 mod xml;
 

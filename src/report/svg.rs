@@ -3,10 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    view::{View, class},
-    xml::escape,
-};
+use super::{table::class, view::View, xml::escape};
 use crate::words::{duration, size};
 
 const WIDTH: f64 = 720.0;

@@ -1,5 +1,6 @@
 //! The story of a run in words and rows: what every form of the report says, said once.
 
+use super::table::{Cell, Table, class, judgement, number};
 use crate::{
     account::coverage::{Amount, Totals},
     digest::Sha256Digest,
@@ -18,39 +19,6 @@ pub struct View<'a> {
     pub result: &'a RunResult,
     /// SHA-256 of `result.json`.
     pub result_sha256: Sha256Digest,
-}
-
-/// A table: headings and rows.
-pub(super) struct Table {
-    pub headings: Vec<&'static str>,
-    pub rows: Vec<Vec<Cell>>,
-}
-
-/// A cell: what is read, and what it is sorted by.
-#[derive(Clone)]
-pub(super) struct Cell {
-    pub text: String,
-    pub key: Option<u64>,
-    pub verdict: bool,
-}
-
-impl<T: Into<String>> From<T> for Cell {
-    fn from(text: T) -> Self {
-        Cell { text: text.into(), key: None, verdict: false }
-    }
-}
-
-fn number(text: impl Into<String>, key: u64) -> Cell {
-    Cell { text: text.into(), key: Some(key), verdict: false }
-}
-
-fn judgement(verdict: Verdict) -> Cell {
-    Cell { text: verdict.to_string(), key: None, verdict: true }
-}
-
-/// How one verdict is told from another without its color: `pass`, `fail`, `not-run`, …
-pub(super) fn class(verdict: &str) -> String {
-    verdict.to_lowercase().replace(' ', "-")
 }
 
 impl<'a> View<'a> {

@@ -355,7 +355,7 @@ mod tests {
             let fits = found.refused.iter().any(|reason| reason.contains(words));
             assert!(fits || words.is_empty(), "{words}: {:?}", found.refused);
         }
-        let scattered = refused(class(9, |at| if at == 4 { 1_000_000 } else { 0 }));
+        let scattered = refused(class(9, |at| if at == 0 { 1_000_000 } else { 0 }));
         assert!(scattered.refused[0].contains("scatter"), "{:?}", scattered.refused);
         assert_eq!(
             (scattered.p50_ms, scattered.windows[0].p90_fits, scattered.windows[0].bytes_max),

@@ -1,0 +1,36 @@
+//! Tables as values: what is read, what it is sorted by, and whether it is a verdict.
+
+use crate::finding::Verdict;
+
+/// A table: headings and rows.
+pub(super) struct Table {
+    pub headings: Vec<&'static str>,
+    pub rows: Vec<Vec<Cell>>,
+}
+
+/// A cell: what is read, and what it is sorted by.
+#[derive(Clone)]
+pub(super) struct Cell {
+    pub text: String,
+    pub key: Option<u64>,
+    pub verdict: bool,
+}
+
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Cell { text: text.into(), key: None, verdict: false }
+    }
+}
+
+pub(super) fn number(text: impl Into<String>, key: u64) -> Cell {
+    Cell { text: text.into(), key: Some(key), verdict: false }
+}
+
+pub(super) fn judgement(verdict: Verdict) -> Cell {
+    Cell { text: verdict.to_string(), key: None, verdict: true }
+}
+
+/// How one verdict is told from another without its color: `pass`, `fail`, `not-run`, …
+pub(super) fn class(verdict: &str) -> String {
+    verdict.to_lowercase().replace(' ', "-")
+}
