@@ -1,5 +1,7 @@
 //! Whether the result's word about one asset follows from its findings, its checks, its files and the journal.
 
+mod tables_v1;
+
 use std::{
     collections::BTreeMap,
     io::{self, BufReader},
@@ -268,6 +270,9 @@ impl AssetCheck<'_> {
     fn tables(&self) -> Vec<Finding> {
         if self.excused() {
             return vec![];
+        }
+        if self.version == 1 {
+            return self.tables_v1();
         }
         let lists = match self.read_lists() {
             Ok(lists) => lists,

@@ -1,0 +1,133 @@
+//! A database on Amazon RDS, as it is written.
+
+use schemars::JsonSchema;
+use serde::{Deserialize as DeriveDeserialize, Serialize};
+
+use super::{List, Written};
+use crate::playbook::checked::Checked;
+
+/// A PostgreSQL database on Amazon RDS or Aurora.
+#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{"required": ["instance"]}, {"required": ["cluster"]}]))]
+pub(in crate::playbook) struct Rds {
+    /// The instance's identifier.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[A-Za-z][A-Za-z0-9-]{0,62}$"))]
+    pub instance: Checked<String>,
+    /// The Aurora cluster's identifier.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[A-Za-z][A-Za-z0-9-]{0,62}$"))]
+    pub cluster: Checked<String>,
+    /// The database on it.
+    #[schemars(extend("minLength" = 1))]
+    pub database: Checked<String>,
+    /// How the data is reached.
+    #[serde(default)]
+    pub method: Checked<RdsMethod>,
+    /// The login.
+    #[schemars(extend("minLength" = 1))]
+    pub user: Checked<String>,
+    /// A reference to the login's password: env:NAME or file:path.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^(env|file):.+$"))]
+    pub password: Checked<String>,
+    /// Log in with tokens of IAM instead of a password.
+    #[serde(default)]
+    pub iam: Checked<bool>,
+    /// A file of CA certificates that replaces the one of Amazon RDS that walkaway brings along.
+    #[serde(default)]
+    #[schemars(extend("minLength" = 1))]
+    pub ca: Checked<String>,
+    /// Connect here instead, as through a tunnel. The certificate is still checked against the endpoint's name.
+    #[serde(default)]
+    pub via: Checked<Via>,
+    /// Read from this read replica.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[A-Za-z][A-Za-z0-9-]{0,62}$"))]
+    pub replica: Checked<String>,
+    /// With `method: snapshot`, which one, and what the temporary instance is like.
+    #[serde(default)]
+    pub snapshot: Checked<RdsSnapshot>,
+}
+
+/// How the data of an RDS database is reached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum RdsMethod {
+    /// From the running instance, or a replica of it.
+    #[default]
+    Live,
+    /// From a temporary instance that a snapshot is restored to.
+    Snapshot,
+}
+
+/// Where a tunnel begins.
+#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::playbook) struct Via {
+    /// A host name or an address.
+    #[schemars(extend("minLength" = 1))]
+    pub host: Checked<String>,
+    /// The port.
+    #[schemars(extend("minimum" = 1, "maximum" = 65535))]
+    pub port: Checked<u64>,
+}
+
+/// The snapshot and the temporary instance.
+#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::playbook) struct RdsSnapshot {
+    /// The newest automated snapshot, or a new one.
+    #[serde(default)]
+    pub take: Checked<SnapshotChoice>,
+    /// The class of the temporary instance.
+    #[schemars(extend("pattern" = "^db\\..+$"))]
+    pub class: Checked<String>,
+    /// Its subnet group.
+    #[schemars(extend("minLength" = 1))]
+    pub subnet_group: Checked<String>,
+    /// Its security groups.
+    #[schemars(extend("minItems" = 1))]
+    pub security_groups: List<String>,
+    /// Its parameter group.
+    #[schemars(extend("minLength" = 1))]
+    pub parameter_group: Checked<String>,
+    /// Its tags, beside those of walkaway.
+    #[serde(default)]
+    pub tags: List<Tag>,
+    /// What an hour of this class costs, with the currency, such as `0.35 USD`.
+    #[schemars(extend("pattern" = "^[0-9]+(\\.[0-9]+)? [A-Z]{3}$"))]
+    pub per_hour: Checked<Written>,
+    /// What the temporary instance may cost; it is removed before it costs more.
+    #[schemars(extend("pattern" = "^[0-9]+(\\.[0-9]+)? [A-Z]{3}$"))]
+    pub cost_ceiling: Checked<Written>,
+    /// How long it may take to become available. Left out: 2h.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
+    pub available_within: Checked<Written>,
+}
+
+/// Which snapshot is restored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum SnapshotChoice {
+    /// The newest automated one.
+    #[default]
+    Newest,
+    /// One that is made for the run and removed after it.
+    New,
+}
+
+/// A tag of a resource.
+#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::playbook) struct Tag {
+    /// Its key.
+    #[schemars(extend("minLength" = 1))]
+    pub key: Checked<String>,
+    /// Its value.
+    pub value: Checked<String>,
+}
