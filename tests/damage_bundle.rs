@@ -555,7 +555,7 @@ fn forged_evidence_of_an_asset_is_found() {
         ),
         (
             "data/result.json",
-            |text| text.replace("\"result_version\": 1", "\"result_version\": 2"),
+            |text| text.replace("\"result_version\": 2", "\"result_version\": 99"),
             FindingKind::BundleMalformed,
             "data/result.json",
         ),
@@ -620,9 +620,10 @@ fn the_commands_of_the_document_run_with_stock_tools() {
     let content = format!("{}\n", check.assets[0].content_sha256);
     let journal = format!("{} {}\n", check.journal.lines, check.journal.head);
     let root = format!("{}\n", check.assets[1].content_sha256);
-    assert_eq!(texts[2..], [&*journal, "ok\n", "", &content, "ok\n", &root], "{commands:#?}");
+    assert_eq!(texts[2..5], ["", "", ""], "nobody signed");
+    assert_eq!(texts[5..], [&*journal, "ok\n", "", &content, "ok\n", &root], "{commands:#?}");
     fs::write(bundle.dir.path().join("restored/files/tree/stray"), "x").expect("written");
-    assert_eq!(run(&commands[4]).1, "tree/stray\n");
+    assert_eq!(run(&commands[7]).1, "tree/stray\n");
     fs::write(bundle.dir.path().join("restored/files/tree/c"), "THREE").expect("written");
-    assert!(!run(&commands[3]).0);
+    assert!(!run(&commands[6]).0);
 }
