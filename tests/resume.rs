@@ -135,7 +135,7 @@ fn objects() -> Vec<(String, Vec<u8>)> {
         |n: usize| (format!("{}/{n:03}", if n.is_multiple_of(2) { "even" } else { "odd" }), bytes(n as u64, 10 * n));
     let mut objects: Vec<_> = (0..SMALL_OBJECTS).map(small).collect();
     objects.push(("large".to_owned(), bytes(1001, LARGE_BYTES)));
-    objects.push(("medium".to_owned(), bytes(1002, 16 << 20)));
+    objects.push(("medium".to_owned(), bytes(1002, 32 << 20)));
     objects
 }
 

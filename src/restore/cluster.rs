@@ -268,15 +268,22 @@ impl Drop for Cluster {
 /// that was killed may still be writing into its own.
 fn make_data(tools: &Tools, directory: &Path, data: &Path, user: &ServerUser) -> Result<(), ClusterError> {
     let failed = |source| directory_error(directory, source);
-    for entry in fs::read_dir(directory).map_err(failed)?.flatten() {
+    clear_half_made(directory).map_err(failed)?;
+    let half_made = directory.join(format!("{HALF_MADE}{}", std::process::id()));
+    fs::create_dir(&half_made).and_then(|()| give(&half_made, user)).map_err(failed)?;
+    initialise(tools, &half_made, user)?;
+    fs::rename(&half_made, data).map_err(failed)?;
+    // An initdb that was still writing when its directory was cleared has stumbled over that by now.
+    clear_half_made(directory).map_err(failed)
+}
+
+fn clear_half_made(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)?.flatten() {
         if entry.file_name().to_string_lossy().starts_with(HALF_MADE) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-    let half_made = directory.join(format!("{HALF_MADE}{}", std::process::id()));
-    fs::create_dir(&half_made).and_then(|()| give(&half_made, user)).map_err(failed)?;
-    initialise(tools, &half_made, user)?;
-    fs::rename(&half_made, data).map_err(failed)
+    Ok(())
 }
 
 fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), ClusterError> {

@@ -5,7 +5,7 @@ use std::fmt;
 use super::object::ObjectEntry;
 
 /// Objects of at least this many bytes are a unit of their own.
-pub const LARGE_OBJECT_BYTES: u64 = 128 << 20;
+pub const LARGE_OBJECT_BYTES: u64 = 32 << 20;
 /// A batch of smaller objects ends at this many bytes …
 pub const UNIT_BYTES_MAX: u64 = 1 << 30;
 /// … or at this many objects.
