@@ -69,8 +69,7 @@ pub async fn run(
 ) -> Result<RunOutcome, EngineError> {
     let Loaded { playbook, text, origin } = loaded;
     let (playbook, before) = account::prepare(playbook, &origin.folder).await?;
-    let id = run_id(&playbook, clock::now());
-    let layout = Layout::of(&playbook, &id);
+    let (id, layout) = name_of_its_own(&playbook).await;
     let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
     let journal = make_run_directory(&layout, &playbook, &text, &origin)?;
     let read = before.write(&layout)?;
@@ -452,6 +451,18 @@ fn lacking(what: &str) -> Stop {
 /// `s3://bucket/prefix`.
 pub(crate) fn bucket_name(bucket: &BucketSpec) -> String {
     format!("s3://{}/{}", bucket.bucket, bucket.prefix.as_deref().unwrap_or_default())
+}
+
+/// Runs are named after the second in which they begin; one that begins in the same second as another waits for the next.
+async fn name_of_its_own(playbook: &Playbook) -> (String, Layout) {
+    loop {
+        let id = run_id(playbook, clock::now());
+        let layout = Layout::of(playbook, &id);
+        if !layout.bundle.exists() {
+            return (id, layout);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Makes the run's directory, which must not exist, and puts the playbook into it.

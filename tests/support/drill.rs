@@ -529,6 +529,8 @@ pub fn python(program: &str, arguments: &[&Path]) -> String {
 /// A dump of schema and data without what differs between any two dumps: comments, settings, and the order of the rows.
 #[track_caller]
 pub fn dump(pg_dump: &mut Command) -> String {
+    // The settings of the databases are carried as well, and would change how either is written down.
+    pg_dump.env("PGOPTIONS", "-c timezone=UTC -c bytea_output=hex -c xmlbinary=base64 -c quote_all_identifiers=off");
     normalised(&stock(pg_dump.args(["--format=plain", "--encoding=UTF8", "--no-owner", "--no-privileges"])))
 }
 
