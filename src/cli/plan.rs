@@ -119,6 +119,7 @@ fn objects(style: Style, asset: &SurveyedAsset) -> Vec<String> {
     lines.push(format!("  time      about {seconds}: {}", printable(basis)));
     lines.push(format!("  cost      {egress:.2} USD for the bytes, {requests:.2} USD for the requests"));
     lines.push(format!("            {}, as of {}", objects.prices_source, objects.prices_as_of));
+    lines.push("            (not compared with the provider's price list: check them)".to_owned());
     lines
 }
 

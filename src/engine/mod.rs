@@ -18,7 +18,7 @@
 //! | `projection` | the plan, the time to exit, its thresholds and its cost |
 //! | `endorse` | signatures over the sealed bag, and their time-stamps |
 //! | `reports`, `history` | reports made again and compared; runs side by side, and when the next is due |
-//! | `survey`, `survey_objects`, `prices`, `recheck`, `doctor`, `clean` | `plan`, `verify --restored`, `doctor`, `clean` |
+//! | `survey`, `survey_objects`, `recheck`, `doctor`, `clean` | `plan`, `verify --restored`, `doctor`, `clean` |
 
 mod account;
 mod belongings;
@@ -35,7 +35,6 @@ mod ledger;
 mod objects;
 pub mod outcome;
 mod preflight;
-mod prices;
 mod projection;
 mod rds;
 mod recheck;

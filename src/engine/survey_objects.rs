@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use super::{error::Obstacle, objects::sample::size_class, preflight, prices, run::bucket_name, survey::SurveyedAsset};
+use super::{error::Obstacle, objects::sample::size_class, preflight, run::bucket_name, survey::SurveyedAsset};
 use crate::{
     clock::Stopwatch,
     event::AssetKind as Kind,
-    evidence::result::RunResult,
+    evidence::{exit_time::cost, result::RunResult},
     playbook::{Asset, BucketSpec, Playbook},
     source::aws::Aws,
     transfer::{
@@ -43,7 +43,7 @@ pub struct ObjectsSurvey {
     pub egress_usd: f64,
     /// US dollars for the requests.
     pub requests_usd: f64,
-    /// The date of the prices.
+    /// The day of the prices, or that none was recorded.
     pub prices_as_of: &'static str,
     /// Where they come from.
     pub prices_source: &'static str,
@@ -140,10 +140,10 @@ fn surveyed(
         get_requests: gets,
         expected_s,
         expected_basis,
-        egress_usd: prices::egress_usd(bytes_carried),
-        requests_usd: prices::requests_usd(lists, gets),
-        prices_as_of: prices::AS_OF,
-        prices_source: prices::SOURCE,
+        egress_usd: usd(cost::egress(bytes_carried)),
+        requests_usd: usd(cost::requests(lists, gets)),
+        prices_as_of: cost::PRICES_AS_OF,
+        prices_source: cost::PRICES_SOURCE,
     };
     let mut remarks = Vec::new();
     if items == 0 {
@@ -192,6 +192,11 @@ fn rate_of(run: &Path, asset: &str, playbook: &str) -> Option<(String, u64)> {
     let asset = result.assets.iter().find(|carried| carried.id == asset && result.playbook.id == playbook)?;
     let rate = asset.bytes.checked_mul(1000)?.checked_div(asset.timings.transfer_ms)?;
     (result.resumed == 0 && rate > 0).then_some((result.run, rate))
+}
+
+/// Millionths of a dollar as dollars.
+fn usd(millionths: u64) -> f64 {
+    millionths as f64 / 1e6
 }
 
 #[cfg(test)]

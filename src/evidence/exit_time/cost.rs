@@ -1,14 +1,18 @@
 //! What leaving costs in traffic: the drill's own, and the exit's at list price and under a waiver.
 //!
-//! List prices change and contracts differ; the date of the table stands beside every amount. Amounts are millionths of
-//! a dollar.
+//! The one table of prices, for plans as well. List prices change and contracts differ; what is known of the table's age
+//! stands beside every amount. Amounts are millionths of a dollar.
 
 use crate::evidence::facts::Cost;
 
-/// The day on which the table below was taken down.
-pub const PRICES_AS_OF: &str = "2026-06-10";
-const SOURCE: &str = "AWS list prices: data transfer out of EC2, RDS and S3 to the internet; S3 GET requests";
+/// The day of the table below. Whoever compares it with the provider's price list puts that day here.
+pub const PRICES_AS_OF: &str = "an unrecorded day";
+/// Whose prices the table holds.
+pub const PRICES_SOURCE: &str = "AWS list prices: data transfer out of EC2, RDS and S3 to the internet; S3 requests";
+/// How far the table can be relied on.
+pub const PRICES_UNCHECKED: &str = "The prices were not compared with the provider's price list for this version: check them before relying on an amount.";
 const REMARKS: &[&str] = &[
+    PRICES_UNCHECKED,
     "The 100 GB that are free in each month are not counted: how much of them the account has used is not known.",
     "Waived: AWS gives credit for the traffic of customers who leave, on request; requests are charged all the same.",
     "In the EU, switching charges, egress included, end on 2027-01-12 (Regulation (EU) 2023/2854, Art. 29). A drill is not a switch.",
@@ -19,6 +23,8 @@ const GIB: u128 = 1 << 30;
 const EGRESS: [(u64, u64); 4] = [(10_240, 90_000), (51_200, 85_000), (153_600, 70_000), (u64::MAX, 50_000)];
 /// A thousand GET requests.
 const GETS: u64 = 430;
+/// A thousand LIST requests.
+const LISTS: u64 = 5_400;
 /// The regions for which the table holds.
 const REGIONS: [&str; 12] = [
     "ca-central-1",
@@ -38,20 +44,21 @@ const REGIONS: [&str; 12] = [
 /// The cost of carrying `drill` in the drill and `exit` in the exit: objects and bytes each.
 pub fn of(region: Option<&str>, drill: (u64, u64), exit: (u64, u64)) -> Cost {
     let known = region.filter(|region| REGIONS.contains(region));
-    let amount = |(objects, bytes): (u64, u64)| egress(bytes).saturating_add(requests(objects));
+    let amount = |(objects, bytes): (u64, u64)| egress(bytes).saturating_add(requests(0, objects));
     Cost {
         as_of: PRICES_AS_OF.to_owned(),
-        source: SOURCE.to_owned(),
+        source: PRICES_SOURCE.to_owned(),
         region: region.unwrap_or("not named").to_owned(),
         drill_usd_millionths: known.map(|_| amount(drill)),
         exit_usd_millionths: known.map(|_| amount(exit)),
-        exit_waived_usd_millionths: known.map(|_| requests(exit.0)),
+        exit_waived_usd_millionths: known.map(|_| requests(0, exit.0)),
         refused: known.is_none().then(|| "no prices are known for this region".to_owned()),
         remarks: REMARKS.iter().map(|text| (*text).to_owned()).collect(),
     }
 }
 
-fn egress(bytes: u64) -> u64 {
+/// A month's transfer of so many bytes to the internet, in millionths of a dollar.
+pub fn egress(bytes: u64) -> u64 {
     let (mut cost, mut from) = (0, 0u128);
     for (to_gib, price) in EGRESS {
         let to = u128::from(to_gib) * GIB;
@@ -62,8 +69,10 @@ fn egress(bytes: u64) -> u64 {
     u64::try_from(cost.div_ceil(GIB)).unwrap_or(u64::MAX)
 }
 
-fn requests(objects: u64) -> u64 {
-    u64::try_from((u128::from(objects) * u128::from(GETS)).div_ceil(1000)).unwrap_or(u64::MAX)
+/// Requests, in millionths of a dollar.
+pub fn requests(lists: u64, gets: u64) -> u64 {
+    let thousand = u128::from(lists) * u128::from(LISTS) + u128::from(gets) * u128::from(GETS);
+    u64::try_from(thousand.div_ceil(1000)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -77,7 +86,8 @@ mod tests {
         assert_eq!(egress(10_240 * gib), 921_600_000);
         assert_eq!(egress(51_200 * gib), 921_600_000 + 40_960 * 85_000);
         assert_eq!(egress(1), 1, "rounded up");
-        assert_eq!(requests(1_000_000), 430_000);
+        assert_eq!(requests(0, 1_000_000), 430_000);
+        assert_eq!(requests(1_000, 0), 5_400);
     }
 
     #[test]

@@ -45,15 +45,16 @@ impl Default for Patience {
     }
 }
 
-/// Counts an object's bytes while they come, and takes them back if the object comes to nothing.
+/// Counts what comes of an object or of a unit while it comes, and takes it back if the whole comes to nothing.
 pub(super) struct Counted {
     meter: Arc<Meter>,
+    items: AtomicU64,
     bytes: AtomicU64,
 }
 
 impl Counted {
     pub fn new(meter: &Arc<Meter>) -> Self {
-        Counted { meter: Arc::clone(meter), bytes: AtomicU64::new(0) }
+        Counted { meter: Arc::clone(meter), items: AtomicU64::new(0), bytes: AtomicU64::new(0) }
     }
 
     fn add(&self, bytes: u64) {
@@ -67,14 +68,23 @@ impl Counted {
         self.bytes.fetch_sub(bytes, Relaxed);
     }
 
-    /// All of them count for good.
+    /// An object arrived; what becomes of it and its bytes is decided here from now on.
+    pub fn take_over(&self, object: &Counted) {
+        self.meter.add_items(1);
+        self.items.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(object.bytes.swap(0, Relaxed), Relaxed);
+    }
+
+    /// All of it counts for good.
     pub fn keep(&self) {
+        self.items.store(0, Relaxed);
         self.bytes.store(0, Relaxed);
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
+        self.meter.take_back_items(self.items.load(Relaxed));
         self.meter.take_back_bytes(self.bytes.load(Relaxed));
     }
 }

@@ -141,7 +141,10 @@ impl ObjectCopier {
         // The threads that still hold a part of the staging let go of it.
         ended.recv().await;
         // Not to be interrupted: what is published must come to be recorded.
-        publish(sink, arrived?).await
+        let Arrivals { receipts, refusals, counted } = arrived?;
+        let outcome = publish(sink, receipts, refusals).await?;
+        counted.keep();
+        Ok(outcome)
     }
 
     async fn stage_all(
@@ -150,7 +153,7 @@ impl ObjectCopier {
         staging: Staging,
         tasks: &mut JoinSet<Staged>,
     ) -> Result<Arrivals, TransferError> {
-        let mut arrived = Arrivals::default();
+        let mut arrived = Arrivals::counted_by(&self.0.meter);
         for (index, object) in largest_first(unit.objects) {
             // Always in this order, so that nobody who waits for bytes holds up those who have some.
             let share = match object.entry.size {
@@ -181,9 +184,9 @@ impl Shared {
     fn sort(&self, done: Staged, arrived: &mut Arrivals) -> Result<(), TransferError> {
         let (index, object, result) = done;
         match result {
-            Ok((observed, properties)) => {
+            Ok(Copied { observed, properties, counted }) => {
                 self.failures_in_a_row.store(0, Relaxed);
-                self.meter.add_items(1);
+                arrived.counted.take_over(&counted);
                 let receipt = receipt(object, observed).with_properties(properties, self.sink.carries());
                 arrived.receipts.push((index, receipt));
             }
@@ -216,7 +219,7 @@ impl Shared {
             };
             match staged {
                 Err(error @ TransferError::Source(SourceError::Corrupt { .. })) => attempts.pause_after(error).await?,
-                done => return done.inspect(|_| counted.keep()),
+                done => return done.map(|(observed, properties)| Copied { observed, properties, counted }),
             }
         }
     }
@@ -227,7 +230,7 @@ impl Shared {
         lane: Lane,
         counted: &Counted,
         attempts: &mut Attempts,
-    ) -> Result<Copied, TransferError> {
+    ) -> Result<Crossed, TransferError> {
         let fetched = self.fetcher(&job.object.entry, counted).fetch(Stretch::Whole, attempts).await?;
         drop(lane);
         let job = job.clone();
@@ -250,7 +253,7 @@ impl Shared {
         job: &Incoming,
         lane: Lane,
         counted: &Arc<Counted>,
-    ) -> Result<Copied, TransferError> {
+    ) -> Result<Crossed, TransferError> {
         let entry = &job.object.entry;
         let described = with_retries(|| async { Ok(self.source.describe(entry).await?) }).await?;
         drop(lane);
@@ -287,14 +290,28 @@ impl Shared {
 }
 
 /// What crossed of an object, and what the provider keeps beside it.
-type Copied = (Observed, Properties);
+type Crossed = (Observed, Properties);
+
+/// An object in the staging area.
+struct Copied {
+    observed: Observed,
+    properties: Properties,
+    counted: Arc<Counted>,
+}
 
 type Staged = (usize, PlacedObject, Result<Copied, TransferError>);
 
-#[derive(Default)]
+/// What has come of a unit so far. It counts when the unit is published.
 struct Arrivals {
     receipts: Vec<(usize, ObjectReceipt)>,
     refusals: Vec<Refusal>,
+    counted: Counted,
+}
+
+impl Arrivals {
+    fn counted_by(meter: &Arc<Meter>) -> Self {
+        Arrivals { receipts: Vec::new(), refusals: Vec::new(), counted: Counted::new(meter) }
+    }
 }
 
 /// The staging area, as long as somebody may write into it.
@@ -349,8 +366,11 @@ fn receipt(object: PlacedObject, observed: Observed) -> ObjectReceipt {
     ObjectReceipt::new(entry, place, observed.size, observed.sha256, observed.confirmation)
 }
 
-async fn publish(staging: Arc<dyn UnitSink>, arrived: Arrivals) -> Result<UnitOutcome, TransferError> {
-    let Arrivals { mut receipts, refusals } = arrived;
+async fn publish(
+    staging: Arc<dyn UnitSink>,
+    mut receipts: Vec<(usize, ObjectReceipt)>,
+    refusals: Vec<Refusal>,
+) -> Result<UnitOutcome, TransferError> {
     spawn_blocking(move || {
         staging.commit(&mut receipts)?;
         receipts.sort_unstable_by(|a, b| a.1.rank().cmp(&b.1.rank()));
