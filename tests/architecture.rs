@@ -52,6 +52,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("aws_", &["restore", "source"]),
     ("postgres", &["pg", "restore", "source", "verify"]),
     ("tokio_postgres", &["pg"]),
+    ("typst", &["report"]),
 ];
 
 #[test]

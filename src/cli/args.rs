@@ -92,7 +92,9 @@ pub(super) enum Command {
     /// Checks the bundle first: one that is not intact is not signed. Read the report before you sign; the signature says
     /// that you did. The key must not be the operator's.
     Approve(ApproveArgs),
-    /// Make the reports of a bundle again, from its result alone
+    /// Make the reports of a bundle again, from its result and its playbook alone
+    ///
+    /// The same bundle gives the same bytes. On paper (PDF/A-3), every page tells the digest of a sealed bundle.
     Report(ReportArgs),
     /// Print the exit plan of a playbook as a document
     ///
@@ -269,6 +271,9 @@ pub(super) struct ManualArgs {
     /// Write Markdown to a file
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Write PDF/A-3 to a file, with the playbook and the Markdown attached
+    #[arg(long, value_name = "FILE")]
+    pub pdf: Option<PathBuf>,
 }
 
 /// `compare`.

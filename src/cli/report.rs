@@ -1,13 +1,16 @@
 //! `walkaway report` and `walkaway manual`: documents for people, made of a result or of a playbook.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::{
     args::{ManualArgs, ReportArgs},
     console::Console,
 };
 use crate::{
-    digest::Sha256Digest,
+    clock,
     engine::{self, EngineError},
     exit_code::ExitCode,
     playbook::Playbook,
@@ -26,19 +29,24 @@ pub(super) fn report(console: &Console, args: &ReportArgs) -> Result<ExitCode, E
     Ok(ExitCode::Verified)
 }
 
-/// Prints the exit plan.
+/// Prints the exit plan, or writes it.
 pub(super) fn manual(console: &Console, args: &ManualArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
     let last = engine::history::latest_result(&loaded.playbook, args.bundle.as_deref());
-    let digest = Sha256Digest::of(&loaded.text).to_string();
-    let blocks = report::manual(&loaded.playbook, &digest, last.as_ref());
-    let text = report::markdown(&blocks);
+    let plan = report::plan(&loaded.playbook, &loaded.text, last.as_ref());
+    if let Some(path) = &args.pdf {
+        write(console, path, &plan.pdf(clock::now())?)?;
+    }
     match &args.out {
-        None => console.out.lines(&text.lines().map(str::to_owned).collect::<Vec<_>>()),
-        Some(path) => {
-            fs::write(path, text).map_err(|source| EngineError::Directory { path: path.clone(), source })?;
-            console.out.path(path);
-        }
+        Some(path) => write(console, path, plan.markdown().as_bytes())?,
+        None if args.pdf.is_some() => {}
+        None => console.out.lines(&plan.markdown().lines().map(str::to_owned).collect::<Vec<_>>()),
     }
     Ok(ExitCode::Verified)
+}
+
+fn write(console: &Console, path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
+    fs::write(path, bytes).map_err(|source| EngineError::Directory { path: path.to_owned(), source })?;
+    console.out.path(path);
+    Ok(())
 }

@@ -6,6 +6,7 @@ use crate::{
     evidence::{EvidenceError, JournalError, signing::SignError},
     exit_code::ExitCode,
     playbook::Invalid,
+    report::PdfError,
 };
 
 /// One thing that stands in the way of a run, found before anything moves.
@@ -53,6 +54,9 @@ pub enum EngineError {
     /// The key can't sign.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// A document could not be made.
+    #[error(transparent)]
+    Pdf(#[from] PdfError),
     /// A part of walkaway died.
     #[error("internal error: {0}")]
     Internal(String),
@@ -88,7 +92,9 @@ impl EngineError {
                 Some("allowed_signers is described in ssh-keygen(1); authorities' certificates are PEM".to_owned())
             }
             EngineError::Sign(error) => Some(error.hint()),
-            EngineError::Internal(_) => Some("run again with RUST_LOG=debug and report what it prints".to_owned()),
+            EngineError::Pdf(_) | EngineError::Internal(_) => {
+                Some("run again with RUST_LOG=debug and report what it prints".to_owned())
+            }
         }
     }
 

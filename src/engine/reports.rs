@@ -1,56 +1,87 @@
-//! Reports of a bundle, made and compared: whoever has `result.json` can make them again.
+//! Reports of a bundle, made and compared: whoever has `result.json` and the playbook can make them again.
 
 use std::{fs, path::Path};
 
 use super::{error::EngineError, run::binary_digest};
 use crate::{
+    digest::Sha256Digest,
     evidence::{self, EvidenceError, result::RunResult, write_replacing},
     finding::{Finding, FindingKind},
     report,
 };
 
-/// Makes the reports of a bundle again, from its result alone, into a directory. Returns the names.
+/// What reports are made of.
+struct Material {
+    result: RunResult,
+    json: Vec<u8>,
+    playbook: Vec<u8>,
+}
+
+impl Material {
+    fn read(bundle: &Path) -> Result<Self, EngineError> {
+        let json = read(bundle, evidence::RESULT)?;
+        let wrong = |reason| EngineError::NotARun { path: bundle.join(evidence::RESULT), reason };
+        let result = evidence::parse_result(&json).map_err(wrong)?;
+        Ok(Material { result, json, playbook: read(bundle, evidence::PLAYBOOK)? })
+    }
+
+    /// One report; with the digest of the sealed bundle for a copy that lies outside of it.
+    fn report(&self, name: &str, sealed: Option<Sha256Digest>) -> Result<Vec<u8>, EngineError> {
+        let view = report::View { bundle_digest: sealed, ..report::View::new(&self.result, &self.json) };
+        Ok(report::make(name, &view, &self.json, &self.playbook)?)
+    }
+}
+
+fn read(bundle: &Path, name: &str) -> Result<Vec<u8>, EngineError> {
+    let path = bundle.join(name);
+    Ok(fs::read(&path).map_err(|source| EvidenceError::Io { action: "read", path, source })?)
+}
+
+/// Writes the reports into a bundle that is about to be sealed and has its result and its playbook.
+pub(crate) fn write(bundle: &Path) -> Result<(), EngineError> {
+    let material = Material::read(bundle)?;
+    for name in report::NAMES {
+        write_replacing(&bundle.join("data").join(name), &material.report(name, None)?)?;
+    }
+    Ok(())
+}
+
+/// Makes the reports of a bundle again, from its result and its playbook, into a directory. Returns the names. Of a sealed
+/// bundle every page on paper tells the digest.
 ///
 /// # Errors
 /// When the result can't be read or the directory not written.
 pub fn make(bundle: &Path, out: &Path) -> Result<Vec<&'static str>, EngineError> {
-    let (result, bytes) = read(bundle)?;
+    let sealed = read(bundle, evidence::TAG_MANIFEST).ok().map(Sha256Digest::of);
+    let material = Material::read(bundle)?;
     fs::create_dir_all(out).map_err(|source| EngineError::Directory { path: out.to_owned(), source })?;
-    let mut names = Vec::new();
-    for (name, bytes) in report::all(&result, &bytes) {
-        write_replacing(&out.join(name), &bytes)?;
-        names.push(name);
+    for name in report::NAMES {
+        write_replacing(&out.join(name), &material.report(name, sealed)?)?;
     }
-    Ok(names)
-}
-
-fn read(bundle: &Path) -> Result<(RunResult, Vec<u8>), EngineError> {
-    let path = bundle.join(evidence::RESULT);
-    let bytes = fs::read(&path).map_err(|source| EvidenceError::Io { action: "read", path: path.clone(), source })?;
-    let result = evidence::parse_result(&bytes).map_err(|reason| EngineError::NotARun { path, reason })?;
-    Ok((result, bytes))
+    Ok(report::NAMES.to_vec())
 }
 
 /// Whether the reports in a bundle are those that its result gives. Another build of walkaway may write them otherwise;
 /// then only the verdict and the run are compared, and the rest is a note.
 pub fn check(bundle: &Path) -> Vec<Finding> {
-    let Ok((result, bytes)) = read(bundle) else { return Vec::new() };
-    let same_build = binary_digest().is_ok_and(|digest| digest == result.tool.binary_sha256);
+    let Ok(material) = Material::read(bundle) else { return Vec::new() };
+    let same_build = binary_digest().is_ok_and(|digest| digest == material.result.tool.binary_sha256);
+    let title = report::View::new(&material.result, &material.json).title();
     let mut findings = Vec::new();
-    for (name, expected) in report::all(&result, &bytes) {
-        let (path, subject) = (bundle.join("data").join(name), format!("data/{name}"));
-        // Bundles of the first version have no reports, and what a manifest names is missed elsewhere.
-        let Ok(found) = fs::read(&path) else { continue };
-        let told = String::from_utf8_lossy(&found);
-        let title = format!("<title>{}: ", report::View::new(&result, &bytes).verdict_words());
-        let contradicts = name == "report.html" && !told.contains(&title);
-        if found != expected && (same_build || contradicts) {
-            let detail = "is not the report of this result; walkaway report makes that again";
-            findings.push(Finding::of_run(FindingKind::BundleInconsistent, subject, detail));
-        } else if found != expected {
-            let detail = "made by another build of walkaway; walkaway report makes it again with this one";
-            findings.push(Finding::of_run(FindingKind::Deviation, subject, detail));
+    for name in report::NAMES {
+        // Bundles of older versions lack some, and what a manifest names is missed elsewhere.
+        let Ok(found) = fs::read(bundle.join("data").join(name)) else { continue };
+        if material.report(name, None).is_ok_and(|expected| expected == found) {
+            continue;
         }
+        let tells_its_end = [report::HTML, report::PDF].contains(&name);
+        let contradicts = tells_its_end && memchr::memmem::find(&found, title.as_bytes()).is_none();
+        let (kind, detail) = if same_build || contradicts {
+            (FindingKind::BundleInconsistent, "is not the report of this result; walkaway report makes that again")
+        } else {
+            (FindingKind::Deviation, "made by another build of walkaway; walkaway report makes it again with this one")
+        };
+        findings.push(Finding::of_run(kind, format!("data/{name}"), detail));
     }
     findings
 }

@@ -13,7 +13,8 @@ use super::{
     outcome::{RunEnd, RunOutcome},
     projection,
     recorder::Recorder,
-    run::{bucket_name, pretty, version, write_json},
+    reports,
+    run::{bucket_name, version, write_json},
     stop::Stop,
     target::access,
     work::Work,
@@ -34,7 +35,6 @@ use crate::{
     },
     finding::{Finding, FindingKind, Verdict},
     playbook::{Asset, AssetKind, BucketSpec, Layout, Playbook},
-    report,
 };
 
 /// What this version doesn't carry or prove; stands in every result and in `VERIFY.md`.
@@ -283,10 +283,7 @@ impl Sealing {
         write_json(&self.layout.result(), result)?;
         write_json(&data.join("result.schema.json"), &result_schema())?;
         write_replacing(&data.join("table_digest.py"), TABLE_DIGEST_PY.as_bytes())?;
-        let json = pretty(result)?;
-        for (name, bytes) in report::all(result, &json) {
-            write_replacing(&data.join(name), &bytes)?;
-        }
+        reports::write(&self.layout.bundle)?;
         let document = evidence::verify_md(result, &self.databases(), ".");
         write_json(&self.layout.controls(), &account::controls(&self.layout.bundle)?)?;
         Ok(write_replacing(&self.layout.bundle.join("VERIFY.md"), document.as_bytes())?)

@@ -44,8 +44,9 @@ pub mod timestamp;
 mod tree;
 pub mod verify_md;
 
+pub(crate) use bag::TAG_MANIFEST;
 pub use bag::{BagInfo, is_sealed, seal};
-pub use check::{BundleCheck, RESOLVED, RESULT, check_bundle, check_bundle_against, parse_result};
+pub use check::{BundleCheck, PLAYBOOK, RESOLVED, RESULT, check_bundle, check_bundle_against, parse_result};
 pub use check_signatures::{STAMP_SUFFIX, SignatureSeen, TIME_SUFFIX, Trust};
 pub use coverage::coverage_csv;
 pub use files::{EvidenceError, write_new, write_replacing};

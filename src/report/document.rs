@@ -2,10 +2,14 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
+use super::table::{Table, class};
 use crate::finding::printable;
 
 /// One piece of a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "block", rename_all = "lowercase")]
 pub enum Block {
     /// A heading of level 1 to 3.
     Heading { level: u8, text: String },
@@ -17,8 +21,14 @@ pub enum Block {
     List { items: Vec<String> },
     /// Steps in their order.
     Steps { items: Vec<String> },
-    /// A table.
-    Table { headings: Vec<String>, rows: Vec<Vec<String>> },
+    /// A verdict that can't be overlooked: its class, its words, and what it means.
+    Banner { class: String, verdict: String, lines: Vec<String> },
+    /// A paragraph that stands out.
+    Warning { text: String },
+    /// A figure as SVG, whose numbers stand in a table beside it.
+    Figure { svg: String },
+    /// A table. A cell that is a verdict is marked with its class.
+    Table { headings: Vec<String>, rows: Vec<Vec<String>>, marks: Vec<Vec<Option<String>>> },
     /// Commands, literally.
     Code { language: String, text: String },
 }
@@ -40,9 +50,20 @@ impl Block {
         Block::Code { language: "sh".to_owned(), text: text.into() }
     }
 
-    /// A table.
+    /// A table without verdicts.
     pub(super) fn plain_table(headings: &[&str], rows: Vec<Vec<String>>) -> Self {
-        Block::Table { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), rows }
+        let marks = rows.iter().map(|row| vec![None; row.len()]).collect();
+        Block::Table { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), rows, marks }
+    }
+
+    /// The first rows of a table, at most so many.
+    pub(super) fn table(table: &Table, rows_max: usize) -> Self {
+        let rows = || table.rows.iter().take(rows_max);
+        Block::Table {
+            headings: table.headings.iter().map(|heading| (*heading).to_owned()).collect(),
+            rows: rows().map(|row| row.iter().map(|cell| printable(&cell.text)).collect()).collect(),
+            marks: rows().map(|row| row.iter().map(|cell| cell.verdict.then(|| class(&cell.text))).collect()).collect(),
+        }
     }
 }
 
@@ -62,6 +83,13 @@ fn write_block(out: &mut String, block: &Block) {
     let _ = match block {
         Block::Heading { level, text } => writeln!(out, "{} {}", "#".repeat(usize::from(*level)), plain(text)),
         Block::Text { text } => writeln!(out, "{}", plain(text)),
+        Block::Warning { text } => writeln!(out, "**{}**", plain(text)),
+        Block::Banner { verdict, lines, .. } => {
+            let lines = lines.iter().map(|line| format!("\n{}\n", plain(line))).collect::<String>();
+            write!(out, "**{}**\n{lines}", plain(verdict))
+        }
+        // Its numbers stand in a table.
+        Block::Figure { .. } => Ok(()),
         Block::Facts { rows } => {
             rows.iter().try_for_each(|(name, value)| writeln!(out, "* **{}:** {}", plain(name), plain(value)))
         }
@@ -69,7 +97,7 @@ fn write_block(out: &mut String, block: &Block) {
         Block::Steps { items } => {
             (1..).zip(items).try_for_each(|(number, item)| writeln!(out, "{number}. {}", plain(item)))
         }
-        Block::Table { headings, rows } => write_table(out, headings, rows),
+        Block::Table { headings, rows, .. } => write_table(out, headings, rows),
         Block::Code { language, text } => writeln!(out, "```{language}\n{}\n```", text.trim_end()),
     };
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{
     svg,
     table::{Cell, Table, class},
-    view::View,
+    view::{METHOD, NO_TERMS, SUPPORTS, View},
     xml::escape,
 };
 
@@ -147,17 +147,7 @@ fn coverage(view: &View) -> String {
 }
 
 fn assets(view: &View) -> String {
-    let excluded: Vec<String> = view
-        .result
-        .assets
-        .iter()
-        .flat_map(|asset| {
-            asset.database.iter().flat_map(move |database| database.excluded_tables.iter().map(move |t| (asset, t)))
-        })
-        .map(|(asset, table)| {
-            format!("{}: table {} was left out by the playbook: {}", asset.id, table.table, table.reason)
-        })
-        .collect();
+    let excluded = view.left_out();
     let left_out = if excluded.is_empty() {
         String::new()
     } else {
@@ -167,24 +157,21 @@ fn assets(view: &View) -> String {
 }
 
 fn exit(view: &View) -> String {
-    let method = "Fitted from the units in the journal, per class: T = setup + max(bytes ÷ rate, items × time per item) + rebuild + \
-                  verify; spread by a moving-block bootstrap (Künsch 1989) of 2,000 repetitions, seeded by the run's id.";
     let refused = view.result.exit_time.as_ref().is_some_and(|time| !time.refused.is_empty());
     let sentence = if refused {
         format!("<p class=\"refused\">{}</p>\n", escape(&view.exit_sentence()))
     } else {
         paragraph(&view.exit_sentence())
     };
-    let none = "The playbook names no objective and no term of a contract to hold it against.";
     let windows =
-        if view.windows().is_empty() { paragraph(none) } else { table("Against the terms", &view.window_table()) };
+        if view.windows().is_empty() { paragraph(NO_TERMS) } else { table("Against the terms", &view.window_table()) };
     let pace = figure(&svg::pace(view));
     sentence
         + &figure(&svg::exit_time(view))
         + &windows
         + &table("What it rests on", &view.class_table())
         + &pace
-        + &paragraph(method)
+        + &paragraph(METHOD)
 }
 
 fn cost(view: &View) -> String {
@@ -210,13 +197,9 @@ fn custody(view: &View) -> String {
 
 fn alternatives(view: &View) -> String {
     let plan = &view.result.plan;
-    let services: Vec<String> = plan
-        .services
-        .iter()
-        .map(|service| format!("{} ({}): {}", service.name, service.criticality, service.data.join(", ")))
-        .collect();
     let triggers =
         if plan.triggers.is_empty() { String::new() } else { format!("<h3>Triggers</h3>{}", bullets(&plan.triggers)) };
+    let services = view.services();
     let services = if services.is_empty() { String::new() } else { format!("<h3>Services</h3>{}", bullets(&services)) };
     table("Alternative providers", &view.alternative_table()) + &services + &triggers
 }
@@ -226,11 +209,8 @@ fn trend(view: &View) -> String {
 }
 
 fn controls(view: &View) -> String {
-    let note = "The evidence supports these controls; whether it is enough is the auditor's judgement.";
     if view.result.plan.controls.is_empty() {
-        let rows = view.evidence().into_iter().map(|(what, file)| vec![what.into(), file.into()]).collect();
-        let evidence = Table { headings: vec!["What", "Evidence and its SHA-256"], rows };
-        return paragraph("The playbook names no controls.") + &table("Evidence", &evidence);
+        return paragraph("The playbook names no controls.") + &table("Evidence", &view.evidence_table());
     }
-    paragraph(note) + &table("Controls", &view.control_table())
+    paragraph(SUPPORTS) + &table("Controls", &view.control_table())
 }

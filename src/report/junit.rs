@@ -4,10 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{
-    view::{View, kind},
-    xml::escape,
-};
+use super::{phrases::kind, view::View, xml::escape};
 use crate::{
     evidence::result::AssetResult,
     finding::{Finding, Severity},

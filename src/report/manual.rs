@@ -4,20 +4,69 @@
 //! The commands are run in the tests against the stand-ins. They are plainer than walkaway: they carry ordinary keys and
 //! ordinary tables, and each step says what it leaves out.
 
-use super::document::Block;
+use jiff::Timestamp;
+
+use super::{
+    document::{Block, markdown},
+    pdf::{Attached, Paper, PdfError, pdf},
+};
 use crate::{
+    digest::Sha256Digest,
     evidence::result::RunResult,
     playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, ExitPlan, Playbook, PostgresTarget, Server},
     words::{count, duration, size},
 };
 
-/// The plan. `last` is the last run's result, where there is one: its times and sizes stand beside the steps.
-pub fn manual(playbook: &Playbook, playbook_sha256: &str, last: Option<&RunResult>) -> Vec<Block> {
+/// The plan, ready to be written.
+pub struct Plan<'a> {
+    title: &'a str,
+    playbook: &'a str,
+    digest: Sha256Digest,
+    last: Option<&'a RunResult>,
+    blocks: Vec<Block>,
+}
+
+/// The plan of a playbook whose text is `text`. `last` is the last run's result, where there is one: its times and sizes
+/// stand beside the steps.
+pub fn plan<'a>(playbook: &'a Playbook, text: &'a str, last: Option<&'a RunResult>) -> Plan<'a> {
     let title = playbook.title().unwrap_or(playbook.id().as_str());
+    let digest = Sha256Digest::of(text);
+    Plan { title, playbook: text, digest, last, blocks: blocks(playbook, title, digest, last) }
+}
+
+impl Plan<'_> {
+    /// As Markdown.
+    pub fn markdown(&self) -> String {
+        markdown(&self.blocks)
+    }
+
+    /// As PDF/A-3b, with the playbook and the Markdown attached: from paper nobody copies commands. `made` is when.
+    ///
+    /// # Errors
+    /// When there are no pages.
+    pub fn pdf(&self, made: Timestamp) -> Result<Vec<u8>, PdfError> {
+        let tested = |run: &RunResult| format!("last run {}: {}", run.run, run.verdict);
+        let markdown = self.markdown();
+        let (yaml, text) = (self.playbook.as_bytes(), markdown.as_bytes());
+        let paper = Paper {
+            title: format!("Exit plan: {}", self.title),
+            header: [format!("Exit plan: {}", self.title), self.last.map_or_else(|| "never tested".to_owned(), tested)],
+            footer: vec![format!("playbook.yaml SHA-256 {}", self.digest)],
+            date: made,
+            attached: vec![
+                Attached::new("playbook.yaml", "application/yaml", "The playbook that this plan is made of", yaml),
+                Attached::new("exit-plan.md", "text/markdown", "This plan, with its commands to the letter", text),
+            ],
+        };
+        pdf(&self.blocks, &paper)
+    }
+}
+
+fn blocks(playbook: &Playbook, title: &str, digest: Sha256Digest, last: Option<&RunResult>) -> Vec<Block> {
     let mut blocks = vec![
         Block::heading(1, format!("Exit plan: {title}")),
         Block::facts(&[
-            ("Playbook", format!("{}, version of the file: SHA-256 {playbook_sha256}", playbook.id())),
+            ("Playbook", format!("{}, version of the file: SHA-256 {digest}", playbook.id())),
             ("Approval", "by signature over the bundle of a run of this playbook (walkaway approve)".to_owned()),
             ("Next review", or_missing(playbook.plan().next_review)),
         ]),

@@ -1,5 +1,6 @@
-//! What people and machines read of a result. Everything is made of a [`RunResult`] and the SHA-256 of its file alone, so
-//! that anybody who holds `result.json` can make the same report again; nothing here reads or writes a file.
+//! What people and machines read of a result. Everything is made of a [`RunResult`](crate::evidence::result::RunResult) and its file's bytes alone (the
+//! one on paper has the playbook attached), so that anybody who holds them can make the same report again; nothing here reads or
+//! writes a file.
 //!
 //! | file | what it makes |
 //! |---|---|
@@ -7,7 +8,10 @@
 //! | `html`, `svg` | `report.html`: one self-contained file |
 //! | `junit`, `xml` | `junit.xml` for build servers |
 //! | `oscal` | OSCAL assessment results |
+//! | `phrases` | what the story is put together from |
 //! | `document` | blocks of a document, and Markdown of them |
+//! | `pages` | the report as blocks |
+//! | `pdf` | PDF/A-3b of blocks |
 //! | `manual` | the exit plan as a document, with the commands that a person would type |
 
 mod document;
@@ -15,26 +19,50 @@ mod html;
 mod junit;
 mod manual;
 mod oscal;
+mod pages;
+mod pdf;
+mod phrases;
 mod svg;
 mod table;
 mod view;
 mod xml;
 
-pub use document::{Block, markdown};
+pub use document::Block;
 pub use html::html;
 pub use junit::junit;
-pub use manual::manual;
+pub use manual::{Plan, plan};
 pub use oscal::oscal;
+pub use pdf::{Attached, Paper, PdfError, pdf};
 pub use view::View;
 
-use crate::evidence::result::RunResult;
-
+/// The report for people.
+pub const HTML: &str = "report.html";
+/// The report on paper.
+pub const PDF: &str = "report.pdf";
+const JUNIT: &str = "junit.xml";
+const OSCAL: &str = "oscal-assessment-results.json";
 /// Every report by its file name below `data/`.
-pub fn all(result: &RunResult, result_json: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
-    let view = View::new(result, result_json);
-    vec![
-        ("report.html", html(&view).into_bytes()),
-        ("junit.xml", junit(&view).into_bytes()),
-        ("oscal-assessment-results.json", oscal(&view)),
-    ]
+pub const NAMES: [&str; 4] = [HTML, PDF, JUNIT, OSCAL];
+
+/// One report by its name. Only the one on paper tells the digest of the sealed bundle, where the view has it, and has the
+/// result and the playbook attached.
+///
+/// # Errors
+/// When there are no pages.
+pub fn make(name: &str, view: &View, result_json: &[u8], playbook: &[u8]) -> Result<Vec<u8>, PdfError> {
+    let inside = View { bundle_digest: None, ..*view };
+    match name {
+        PDF => paper(view, result_json, playbook),
+        JUNIT => Ok(junit(&inside).into_bytes()),
+        OSCAL => Ok(oscal(&inside)),
+        _ => Ok(html(&inside).into_bytes()),
+    }
+}
+
+fn paper(view: &View, result_json: &[u8], playbook: &[u8]) -> Result<Vec<u8>, PdfError> {
+    let attached = vec![
+        Attached::new("result.json", "application/json", "The result that this report is made of", result_json),
+        Attached::new("playbook.yaml", "application/yaml", "The playbook that was run", playbook),
+    ];
+    pdf(&pages::report(view), &pages::surroundings(view, attached))
 }

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::view::{View, kind};
+use super::{phrases::kind, view::View};
 use crate::{
     digest::Sha256Digest,
     evidence::result::{AssetResult, Tier},

@@ -1,8 +1,10 @@
 //! The story of a run in words and rows: what every form of the report says, said once.
 
-use super::table::{Cell, Table, class, judgement, number};
+use super::{
+    phrases::{account_rows, compared, controls, format_of, items, kind, named, times, times_of, weight},
+    table::{Cell, Table, class, judgement, number},
+};
 use crate::{
-    account::coverage::{Amount, Totals},
     digest::Sha256Digest,
     event::AssetKind,
     evidence::{
@@ -10,8 +12,18 @@ use crate::{
         result::{AssetResult, RunResult, Tier},
     },
     finding::{Finding, Severity, Verdict},
-    words::{count, dollars, duration, of, percent, rate, size, thousands},
+    words::{count, dollars, duration, of, percent, size, thousands},
 };
+
+/// How the time to exit is projected.
+pub(super) const METHOD: &str = "Fitted from the units in the journal, per class: T = setup + max(bytes ÷ rate, items × time per item) + \
+                                 rebuild + verify; spread by a moving-block bootstrap (Künsch 1989) of 2,000 repetitions, \
+                                 seeded by the run's id.";
+/// Where nothing bounds the exit.
+pub(super) const NO_TERMS: &str = "The playbook names no objective and no term of a contract to hold it against.";
+/// What evidence can do.
+pub(super) const SUPPORTS: &str =
+    "The evidence supports these controls; whether it is enough is the auditor's judgement.";
 
 /// A result and what follows from it.
 pub struct View<'a> {
@@ -19,12 +31,14 @@ pub struct View<'a> {
     pub result: &'a RunResult,
     /// SHA-256 of `result.json`.
     pub result_sha256: Sha256Digest,
+    /// The digest of the sealed bundle, for what lies outside of it.
+    pub bundle_digest: Option<Sha256Digest>,
 }
 
 impl<'a> View<'a> {
     /// The story of a result.
     pub fn new(result: &'a RunResult, result_json: &[u8]) -> Self {
-        View { result, result_sha256: Sha256Digest::of(result_json) }
+        View { result, result_sha256: Sha256Digest::of(result_json), bundle_digest: None }
     }
 
     fn assets(&self) -> &'a [AssetResult] {
@@ -45,6 +59,11 @@ impl<'a> View<'a> {
             Tier::Full => self.result.verdict.to_string(),
             Tier::Sample => format!("{} (SAMPLE TIER)", self.result.verdict),
         }
+    }
+
+    /// What the report is called: no two ends share a title.
+    pub fn title(&self) -> String {
+        format!("{}: {}", self.verdict_words(), self.result.run)
     }
 
     /// The verdict with what it covers, in one line.
@@ -202,6 +221,17 @@ impl<'a> View<'a> {
             ],
             rows: self.assets().iter().map(row).collect(),
         }
+    }
+
+    /// Tables that the playbook leaves out of assets that are carried.
+    pub(super) fn left_out(&self) -> Vec<String> {
+        let tables = |asset: &'a AssetResult| {
+            let tables = asset.database.iter().flat_map(|database| &database.excluded_tables);
+            tables.map(|table| {
+                format!("{}: table {} was left out by the playbook: {}", asset.id, table.table, table.reason)
+            })
+        };
+        self.assets().iter().flat_map(tables).collect()
     }
 
     /// The sentence above the time to exit.
@@ -389,7 +419,13 @@ impl<'a> View<'a> {
             ("result.json SHA-256", self.result_sha256.to_string()),
             (
                 "Bundle digest",
-                "SHA-256 of tagmanifest-sha256.txt; it covers this very file, so it cannot stand in it".to_owned(),
+                self.bundle_digest.map_or_else(
+                    || {
+                        "SHA-256 of tagmanifest-sha256.txt; it covers this very file, so it cannot stand in it"
+                            .to_owned()
+                    },
+                    |digest| digest.to_string(),
+                ),
             ),
             (
                 "The run before",
@@ -417,6 +453,14 @@ impl<'a> View<'a> {
             headings: vec!["Name", "Owner's country", "Services", "Gap", "Assessed"],
             rows: self.result.plan.alternatives.iter().map(row).collect(),
         }
+    }
+
+    /// What the business runs on it.
+    pub(super) fn services(&self) -> Vec<String> {
+        let services = self.result.plan.services.iter();
+        services
+            .map(|service| format!("{} ({}): {}", service.name, service.criticality, service.data.join(", ")))
+            .collect()
     }
 
     /// The runs before and this one, oldest first.
@@ -470,6 +514,12 @@ impl<'a> View<'a> {
         Table { headings: vec!["Control", "Supported by", "Evidence and its SHA-256"], rows }
     }
 
+    /// The same for a playbook that names no controls.
+    pub(super) fn evidence_table(&self) -> Table {
+        let rows = self.evidence().into_iter().map(|(what, file)| vec![what.into(), file.into()]).collect();
+        Table { headings: vec!["What", "Evidence and its SHA-256"], rows }
+    }
+
     /// What the bundle holds that a control can rest on.
     pub(super) fn evidence(&self) -> Vec<(String, String)> {
         let mut evidence = vec![
@@ -490,104 +540,4 @@ impl<'a> View<'a> {
         }
         evidence
     }
-}
-
-/// What was covered of the account, or of one region of it.
-fn account_rows(region: &str, totals: &Totals) -> Vec<Vec<Cell>> {
-    let place = if region.is_empty() { "the account".to_owned() } else { format!("region {region}") };
-    let row = |(what, amount): (&str, Amount)| {
-        vec![
-            format!("{what}, {place}").into(),
-            number(thousands(amount.assets), amount.assets),
-            number(size(amount.bytes), amount.bytes),
-            "–".into(),
-            "".into(),
-        ]
-    };
-    let mut rows: Vec<Vec<Cell>> = [
-        ("TESTED", totals.tested),
-        ("TESTED IN PART", totals.partly_tested),
-        ("EXCLUDED", totals.excluded),
-        ("UNTESTED", totals.untested),
-        ("UNREADABLE", totals.unreadable),
-    ]
-    .into_iter()
-    .map(row)
-    .collect();
-    if totals.of_unknown_size > 0 {
-        let unknown = number(thousands(totals.of_unknown_size), totals.of_unknown_size);
-        rows.push(vec![format!("OF UNKNOWN SIZE, {place}").into(), unknown, "unknown".into(), "–".into(), "".into()]);
-    }
-    rows
-}
-
-fn named(id: &str, title: Option<&str>) -> String {
-    title.map_or_else(|| id.to_owned(), |title| format!("{title} ({id})"))
-}
-
-fn times(number: u32) -> String {
-    count(u64::from(number), "time", "times")
-}
-
-/// A finding's weight as a word.
-pub(super) fn weight(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Note => "note",
-        Severity::NotRun => "NOT RUN",
-        Severity::Fail => "FAIL",
-    }
-}
-
-/// What an asset is.
-pub(super) fn kind(kind: AssetKind) -> &'static str {
-    match kind {
-        AssetKind::S3 => "bucket",
-        AssetKind::Postgres => "database",
-    }
-}
-
-fn items(asset: &AssetResult) -> String {
-    match asset.kind {
-        AssetKind::S3 => count(asset.items, "object", "objects"),
-        AssetKind::Postgres => count(asset.items, "row", "rows"),
-    }
-}
-
-fn format_of(asset: &AssetResult) -> String {
-    match &asset.database {
-        None => "files, as the objects' bytes were".to_owned(),
-        Some(database) => {
-            format!(
-                "PostgreSQL {} → {}, and COPY text for each table",
-                database.source_version, database.target_version
-            )
-        }
-    }
-}
-
-fn compared(asset: &AssetResult) -> String {
-    if asset.checks.is_empty() {
-        return "nothing".to_owned();
-    }
-    let check = |check: &crate::evidence::result::Check| {
-        let numbers = [check.equal, check.compared, check.expected].map(thousands).join(" / ");
-        format!("{} {numbers}", check.name)
-    };
-    asset.checks.iter().map(check).collect::<Vec<_>>().join("; ")
-}
-
-fn controls(asset: &AssetResult) -> String {
-    let found = asset.controls.iter().filter(|control| control.found).count() as u64;
-    of(found, asset.controls.len() as u64)
-}
-
-fn times_of(asset: &AssetResult) -> String {
-    let timings = asset.timings;
-    let speed = rate(asset.bytes, timings.transfer_ms).map(|rate| format!(" ({rate})")).unwrap_or_default();
-    format!(
-        "{}{speed}, {}, {}",
-        duration(timings.transfer_ms),
-        duration(timings.rebuild_ms),
-        duration(timings.verify_ms)
-    )
 }

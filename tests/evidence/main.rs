@@ -5,5 +5,6 @@
 mod support;
 
 mod authority;
+mod paper;
 mod reports;
 mod signatures;

@@ -42,7 +42,7 @@ fn frozen_bundles_of_every_version_still_verify() {
 }
 
 /// A result of the current version with another end.
-fn ended(verdict: &str, kind: &str, severity: &str) -> (Value, Vec<u8>) {
+pub fn ended(verdict: &str, kind: &str, severity: &str) -> (Value, Vec<u8>) {
     let bytes = fs::read(frozen(walkaway::evidence::result::RESULT_VERSION).join("data/result.json")).unwrap();
     let mut result: Value = serde_json::from_slice(&bytes).unwrap();
     result["verdict"] = json!(verdict);
@@ -61,6 +61,7 @@ fn reports_of_different_ends_can_not_be_mistaken() {
         ("PASS", "", "", "Everything in scope was restored"),
         ("FAIL", "object_digest", "fail", "This drill FAILED"),
         ("NOT RUN", "object_unreadable", "not_run", "NO proof of an exit"),
+        ("WAIVED", "object_digest", "fail", "This drill did NOT pass"),
     ];
     for (verdict, kind, severity, words) in ends {
         let (_, bytes) = ended(verdict, kind, severity);
@@ -159,7 +160,7 @@ roles: {accountable: cto@acme.example, operator: sre@acme.example, reviewer: cis
 controls: [\"ISO27001:A.5.23\", \"DORA:28.8\"]
 objectives: {rto: 72h, rpo: 24h}";
 
-fn rehash(bundle: &Path) {
+pub fn rehash(bundle: &Path) {
     let script = "rm tagmanifest-sha256.txt
         find data -type f | LC_ALL=C sort | xargs -d '\\n' sha256sum > manifest-sha256.txt
         sed -i \"s/^Payload-Oxum: .*/Payload-Oxum: $(find data -type f -printf '%s\\n' | awk '{n += 1; b += $1} END {print b \".\" n}')/\" bag-info.txt
