@@ -29,7 +29,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("evidence", &["account", "transfer"]),
     ("pg", &["transfer"]),
     ("playbook", &[]),
-    ("report", &["account::coverage", "evidence::facts", "evidence::result", "playbook"]),
+    ("report", &["account::controls", "account::coverage", "evidence::facts", "evidence::result", "playbook"]),
     ("restore", &["pg", "transfer"]),
     ("source", &["account", "pg", "transfer"]),
     ("transfer", &[]),

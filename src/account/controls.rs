@@ -35,6 +35,13 @@ pub struct Control {
     pub person_adds: String,
 }
 
+/// `data/controls.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Checklist {
+    /// Its rows.
+    pub controls: Vec<Control>,
+}
+
 /// Number, control, files by the beginning of their names, what a person adds.
 type Row = (u8, &'static str, &'static [&'static str], &'static str);
 

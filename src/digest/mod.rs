@@ -1,5 +1,7 @@
-//! SHA-256 values, the keyed digest of a table's rows, and the Merkle root over a database's exports.
+//! SHA-256 values, the keyed digest of a table's rows, the Merkle root over a database's exports, and the
+//! code of a message under a key.
 
+mod hmac;
 mod merkle;
 mod rows;
 
@@ -9,6 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest as _, Sha256};
 
+pub use hmac::hmac_sha256;
 pub use merkle::MerkleTree;
 pub use rows::{RowDigest, RowKey, RowSum, RowTotals};
 

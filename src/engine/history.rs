@@ -137,7 +137,7 @@ fn last_pass(playbook: &Playbook) -> Result<Option<LastRun>, EngineError> {
     let mut runs: Vec<_> = entries
         .flatten()
         .filter_map(|entry| {
-            let chain = evidence::predecessor::of_bundle(&entry.path())?;
+            let chain = evidence::predecessor::of_bundle(&entry.path(), None)?;
             let told = chain.history.last()?.clone();
             Some((told.started.parse::<Timestamp>().ok()?, told, entry.path()))
         })

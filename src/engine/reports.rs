@@ -1,20 +1,24 @@
-//! Reports of a bundle, made and compared: whoever has `result.json` and the playbook can make them again.
+//! Reports of a bundle, made and compared: whoever has `result.json`, `controls.json` and the playbook can make them again.
 
 use std::{fs, path::Path};
 
 use super::{error::EngineError, run::binary_digest};
 use crate::{
+    account::controls::Checklist,
     digest::Sha256Digest,
     evidence::{self, EvidenceError, result::RunResult, write_replacing},
     finding::{Finding, FindingKind},
     report,
 };
 
+const CONTROLS: &str = "data/controls.json";
+
 /// What reports are made of.
 struct Material {
     result: RunResult,
     json: Vec<u8>,
     playbook: Vec<u8>,
+    checklist: Checklist,
 }
 
 impl Material {
@@ -22,12 +26,17 @@ impl Material {
         let json = read(bundle, evidence::RESULT)?;
         let wrong = |reason| EngineError::NotARun { path: bundle.join(evidence::RESULT), reason };
         let result = evidence::parse_result(&json).map_err(wrong)?;
-        Ok(Material { result, json, playbook: read(bundle, evidence::PLAYBOOK)? })
+        // Bundles of the first version have no checklist.
+        let checklist = read(bundle, CONTROLS).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let playbook = read(bundle, evidence::PLAYBOOK)?;
+        Ok(Material { result, json, playbook, checklist: checklist.unwrap_or_default() })
     }
 
     /// One report; with the digest of the sealed bundle for a copy that lies outside of it.
     fn report(&self, name: &str, sealed: Option<Sha256Digest>) -> Result<Vec<u8>, EngineError> {
-        let view = report::View { bundle_digest: sealed, ..report::View::new(&self.result, &self.json) };
+        let bundle_digest = sealed.filter(|_| name == report::PDF);
+        let view = report::View::new(&self.result, &self.json);
+        let view = report::View { bundle_digest, checklist: &self.checklist.controls, ..view };
         Ok(report::make(name, &view, &self.json, &self.playbook)?)
     }
 }
@@ -37,7 +46,7 @@ fn read(bundle: &Path, name: &str) -> Result<Vec<u8>, EngineError> {
     Ok(fs::read(&path).map_err(|source| EvidenceError::Io { action: "read", path, source })?)
 }
 
-/// Writes the reports into a bundle that is about to be sealed and has its result and its playbook.
+/// Writes the reports into a bundle that is about to be sealed and has everything else.
 pub(crate) fn write(bundle: &Path) -> Result<(), EngineError> {
     let material = Material::read(bundle)?;
     for name in report::NAMES {
@@ -46,7 +55,7 @@ pub(crate) fn write(bundle: &Path) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Makes the reports of a bundle again, from its result and its playbook, into a directory. Returns the names. Of a sealed
+/// Makes the reports of a bundle again, from its result, its checklist and its playbook, into a directory. Returns the names. Of a sealed
 /// bundle every page on paper tells the digest.
 ///
 /// # Errors

@@ -42,7 +42,12 @@ use crate::{
     },
     restore::cluster::{Cluster, ClusterError},
     source::postgres::PostgresSource,
-    transfer::{error::TransferError, objects::Budget},
+    transfer::{
+        error::TransferError,
+        object::ObjectSource,
+        objects::Budget,
+        pseudonyms::{Pseudonymous, Pseudonyms},
+    },
 };
 
 /// How often a run says that it is alive.
@@ -292,12 +297,17 @@ impl Run {
 
     fn bucket(&self, asset: &Asset, bucket: &BucketSpec, ready: &Ready) -> Result<BucketWork, Stop> {
         let aws = ready.aws.as_ref().ok_or_else(|| lacking("provider.aws"))?;
-        let source = preflight::bucket_source(aws, bucket);
+        let bucket_source = preflight::bucket_source(aws, bucket);
+        let (names, mut source): (_, Arc<dyn ObjectSource>) = (pseudonyms(&self.playbook)?, bucket_source.clone());
+        if let Some(names) = &names {
+            source = Arc::new(Pseudonymous::new(source, names.clone()));
+        }
         Ok(BucketWork {
             work: self.work(asset),
             source_name: bucket_name(bucket),
-            source: source.clone(),
-            bucket: source,
+            source,
+            names,
+            bucket: bucket_source,
             into: self.sink_of(asset, bucket, ready)?,
             sample: bucket.sample,
         })
@@ -362,12 +372,13 @@ impl Run {
         if !ended {
             account::finish(&self.playbook, &self.layout, &self.recorder, true).await?;
         }
+        let names = pseudonyms(&self.playbook).map_err(stop_error)?;
         let mut results = Vec::new();
         for asset in self.playbook.assets() {
             let outcome = self.ledger.outcome(asset.id.as_str())?;
             results.push(match outcome {
                 Some(result) => result,
-                None => seal::unfinished(&self.work(asset), asset).map_err(stop_error)?,
+                None => seal::unfinished(&self.work(asset), asset, names.as_ref()).map_err(stop_error)?,
             });
         }
         self.seal(results).await
@@ -492,6 +503,16 @@ pub(crate) fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, EngineErr
     let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| EngineError::Internal(error.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)
+}
+
+/// What keys are called in the evidence, where they go by pseudonyms.
+pub(crate) fn pseudonyms(playbook: &Playbook) -> Result<Option<Pseudonyms>, Stop> {
+    let secret = playbook.pseudonyms().map(|reference| reference.resolve(&ProcessEnvironment)).transpose();
+    let missing = |error: crate::playbook::Unresolved| Stop::Asset {
+        reason: error.to_string(),
+        hint: Some(error.hint().to_owned()),
+    };
+    Ok(secret.map_err(missing)?.map(|secret| Pseudonyms::under(secret.expose())))
 }
 
 /// Replaces a JSON file of the bundle.

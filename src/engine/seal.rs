@@ -35,6 +35,7 @@ use crate::{
     },
     finding::{Finding, FindingKind, Verdict},
     playbook::{Asset, AssetKind, BucketSpec, Layout, Playbook},
+    transfer::pseudonyms::Pseudonyms,
 };
 
 /// What this version doesn't carry or prove; stands in every result and in `VERIFY.md`.
@@ -261,11 +262,19 @@ impl Sealing {
     /// digest are all that is told.
     fn chain(&self, story: &Story) -> Chain {
         let Some((run, bundle_digest, journal_head)) = &story.continues else { return Chain::default() };
-        let told = evidence::predecessor::of_bundle(&self.playbook.evidence_path().join(run));
+        let mark = evidence::result::pseudonyms_mark(&self.results);
+        let told = evidence::predecessor::of_bundle(&self.playbook.evidence_path().join(run), mark);
         let same = |chain: &Chain| chain.previous.as_ref().is_some_and(|before| before.bundle_digest == *bundle_digest);
         told.filter(same).unwrap_or_else(|| {
             let (run, bundle_digest, journal_head) = (run.clone(), *bundle_digest, *journal_head);
-            let previous = PreviousRun { run, bundle_digest, journal_head, verdict: Verdict::NotRun, findings: vec![] };
+            let previous = PreviousRun {
+                run,
+                bundle_digest,
+                journal_head,
+                verdict: Verdict::NotRun,
+                findings: vec![],
+                withheld: false,
+            };
             Chain { previous: Some(previous), history: Vec::new() }
         })
     }
@@ -283,9 +292,9 @@ impl Sealing {
         write_json(&self.layout.result(), result)?;
         write_json(&data.join("result.schema.json"), &result_schema())?;
         write_replacing(&data.join("table_digest.py"), TABLE_DIGEST_PY.as_bytes())?;
+        write_json(&self.layout.controls(), &account::controls(&self.layout.bundle)?)?;
         reports::write(&self.layout.bundle)?;
         let document = evidence::verify_md(result, &self.databases(), ".");
-        write_json(&self.layout.controls(), &account::controls(&self.layout.bundle)?)?;
         Ok(write_replacing(&self.layout.bundle.join("VERIFY.md"), document.as_bytes())?)
     }
 
@@ -393,7 +402,7 @@ fn layout_of(bucket: &BucketSpec) -> ObjectLayout {
 }
 
 /// The entry of an asset whose work never came to its end: what was carried stands in it, and it is NOT RUN.
-pub(crate) fn unfinished(work: &Work, asset: &Asset) -> Result<AssetResult, Stop> {
+pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>) -> Result<AssetResult, Stop> {
     let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), "sealed before its work was finished");
     work.recorder.fact(&Event::Found { finding: finding.clone() })?;
     let mut result = AssetResult {
@@ -426,7 +435,8 @@ pub(crate) fn unfinished(work: &Work, asset: &Asset) -> Result<AssetResult, Stop
             (result.kind, result.source) = (Kind::S3, bucket_name(bucket));
             (result.items, result.bytes, result.content_sha256) =
                 (evidence.objects, evidence.bytes, evidence.content_sha256);
-            result.objects = Some(ObjectsResult { layout: layout_of(bucket), ..written.numbers() });
+            let (layout, pseudonyms) = (layout_of(bucket), names.map(Pseudonyms::mark));
+            result.objects = Some(ObjectsResult { layout, pseudonyms, ..written.numbers() });
         }
     }
     Ok(result)

@@ -1,8 +1,6 @@
 //! Whether what the result says about the account follows from the inventory, the assets and the exclusions; whether the
 //! journal knew the inventory; and whether the controls name the files that are there.
 
-use serde::Deserialize;
-
 use super::{
     bag_check::Bag,
     check::{JOURNAL, RESULT, inconsistent},
@@ -12,7 +10,7 @@ use super::{
 };
 use crate::{
     account::{
-        controls::Control,
+        controls::Checklist,
         coverage::Coverage,
         inventory::{INVENTORY_VERSION, Inventory},
     },
@@ -85,18 +83,14 @@ fn check_coverage(bag: &Bag, result: &RunResult, told: &CoverageResult) -> Vec<F
     findings
 }
 
-#[derive(Deserialize)]
-struct Controls {
-    controls: Vec<Control>,
-}
-
 fn check_controls(bag: &Bag) -> Vec<Finding> {
     // Bundles of the first version have none.
     if !bag.files.contains_key(CONTROLS) {
         return Vec::new();
     }
     let read = bag.read(CONTROLS).map_err(|error| error.to_string());
-    let controls = read.and_then(|bytes| serde_json::from_slice::<Controls>(&bytes).map_err(|error| error.to_string()));
+    let controls =
+        read.and_then(|bytes| serde_json::from_slice::<Checklist>(&bytes).map_err(|error| error.to_string()));
     let controls = match controls {
         Ok(controls) => controls.controls,
         Err(error) => return vec![Finding::of_run(FindingKind::BundleMalformed, CONTROLS, error)],

@@ -249,6 +249,9 @@ impl AssetCheck<'_> {
             read_receipt(&mut receipts, Path::new(&ndjson)).map_err(|error| unfit(&ndjson, number, &error))?
         {
             tally.add(&receipt).map_err(|error| unfit(&ndjson, number, &error))?;
+            if self.asset.pseudonyms().is_some() && receipt.key.parse::<Sha256Digest>().is_err() {
+                return Err(at(&ndjson, number, "names a key, which should go by a pseudonym".to_owned()));
+            }
             if receipt.is_marker() {
                 continue;
             }

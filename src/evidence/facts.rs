@@ -46,6 +46,9 @@ pub struct PreviousRun {
     /// What it found that weighs; each is closed or still open in this run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// Whether findings are not told, because objects had other names in that run: keys, or pseudonyms under another secret.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
 }
 
 /// One run of the history, in numbers.

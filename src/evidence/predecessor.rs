@@ -7,10 +7,11 @@ use super::{
     check::{RESULT, inconsistent, parse_result},
     facts::{Chain, HISTORY_RUNS_MAX, PastRun, PreviousRun},
     files::{EvidenceError, IoContext, read_whole},
-    result::RunResult,
+    result::{AssetResult, RunResult, pseudonyms_mark},
 };
 use crate::{
     digest::Sha256Digest,
+    event::AssetKind,
     finding::{Finding, FindingKind, Severity},
 };
 
@@ -29,12 +30,12 @@ pub fn latest(evidence: &Path, playbook: &str) -> Result<Option<Chain>, Evidence
             latest = Some((result, digest));
         }
     }
-    Ok(latest.map(|(result, digest)| told_by(&result, digest)))
+    Ok(latest.map(|(result, digest)| told_by(&result, digest, None)))
 }
 
-/// What the bundle of one run leaves to the next.
-pub fn of_bundle(bundle: &Path) -> Option<Chain> {
-    read(bundle).map(|(result, digest)| told_by(&result, digest))
+/// What the bundle of one run leaves to the next, whose objects go by pseudonyms of this mark, or by their keys.
+pub fn of_bundle(bundle: &Path, mark: Option<&str>) -> Option<Chain> {
+    read(bundle).map(|(result, digest)| told_by(&result, digest, mark))
 }
 
 fn read(bundle: &Path) -> Option<(RunResult, Sha256Digest)> {
@@ -46,14 +47,19 @@ fn read(bundle: &Path) -> Option<(RunResult, Sha256Digest)> {
     Some((result, digest))
 }
 
-fn told_by(result: &RunResult, bundle_digest: Sha256Digest) -> Chain {
+fn told_by(result: &RunResult, bundle_digest: Sha256Digest, mark: Option<&str>) -> Chain {
     let weighs = |finding: &&Finding| finding.kind.severity() > Severity::Note;
+    let (told, withheld): (Vec<_>, Vec<_>) = result.all_findings().filter(weighs).partition(|finding| {
+        let of_it = |asset: &&AssetResult| finding.asset.as_ref() == Some(&asset.id) && asset.kind == AssetKind::S3;
+        result.assets.iter().find(of_it).is_none_or(|asset| asset.pseudonyms() == mark)
+    });
     let previous = PreviousRun {
         run: result.run.clone(),
         bundle_digest,
         journal_head: result.journal.head,
         verdict: result.verdict,
-        findings: result.all_findings().filter(weighs).cloned().collect(),
+        findings: told.into_iter().cloned().collect(),
+        withheld: !withheld.is_empty(),
     };
     let mut history = result.chain.history.clone();
     history.push(summary(result, bundle_digest));
@@ -87,6 +93,6 @@ pub(crate) fn check(result: &RunResult, bundle: &Path) -> Option<Finding> {
     if digest != previous.bundle_digest {
         return wrong(format!("its digest is {digest}, {RESULT} has {}", previous.bundle_digest));
     }
-    (told_by(&before, digest) != result.chain)
+    (told_by(&before, digest, pseudonyms_mark(&result.assets)) != result.chain)
         .then(|| inconsistent(RESULT, "tells of the run before otherwise than that run's own bundle"))
 }

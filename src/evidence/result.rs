@@ -302,6 +302,22 @@ pub struct ObjectsResult {
     /// The sample, if not everything was carried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleResult>,
+    /// If the keys are pseudonyms (HMAC-SHA-256 under a secret): that of the text `walkaway pseudonyms`, which tells one
+    /// secret from another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pseudonyms: Option<String>,
+}
+
+impl AssetResult {
+    /// The mark of the secret under which its objects got pseudonyms.
+    pub fn pseudonyms(&self) -> Option<&str> {
+        self.objects.as_ref()?.pseudonyms.as_deref()
+    }
+}
+
+/// The mark of the secret under which the objects of a run got pseudonyms: one for all of its assets.
+pub fn pseudonyms_mark(assets: &[AssetResult]) -> Option<&str> {
+    assets.iter().find_map(AssetResult::pseudonyms)
 }
 
 /// What is particular to a database.

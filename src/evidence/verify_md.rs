@@ -11,7 +11,7 @@ use super::{
     result::{AssetResult, ObjectLayout, RunResult},
     tables::{EXPORTS_SHA256, TABLES_CSV},
 };
-use crate::{event::AssetKind, finding::printable};
+use crate::{event::AssetKind, finding::printable, transfer::pseudonyms::MARK_OF};
 
 /// The Python program that recomputes row digests. It is printed in `VERIFY.md` and belongs into the bag as
 /// `data/table_digest.py`.
@@ -184,12 +184,25 @@ fn objects(result: &RunResult, asset: &AssetResult, below: &str) -> String {
         ObjectLayout::Tar => archives(&id, &directory),
         ObjectLayout::S3 => bucket(&id),
     };
+    let pseudonyms = asset.pseudonyms().map(pseudonyms).unwrap_or_default();
     format!(
-        "{title}{} objects, {} bytes. The digests were taken while the bytes came from the provider; this compares\n\
+        "{title}{pseudonyms}{} objects, {} bytes. The digests were taken while the bytes came from the provider; this compares\n\
          them with what was restored, as it is now:\n\n{compared}\n\
          The content digest, which result.json has as {}:\n\n\
          ```sh\npython3 - \"$BUNDLE\"/data/assets/{id}/{OBJECTS_NDJSON} <<'END'\n{CONTENT_PY}END\n```\n",
         asset.items, asset.bytes, asset.content_sha256
+    )
+}
+
+/// How whoever has the secret finds an object.
+fn pseudonyms(mark: &str) -> String {
+    format!(
+        "Keys go by pseudonyms, here and in the restored copy: HMAC-SHA-256 under a secret that is not in this bundle. With\n\
+         `SECRET` and `KEY` set this prints the pseudonym of a key, and of the text `{MARK_OF}` it prints\n\
+         {mark}, if the secret is the right one:\n\n\
+         ```sh\ntest -z \"${{SECRET:-}}\" || printf %s \"${{KEY:-}}\" | openssl dgst -sha256 -hmac \"$SECRET\" -r | cut -c-64\n```\n\n\
+         Beside the restored copy lies a file of keys and their pseudonyms (`.keys.ndjson`) for those who own the data. Sizes,\n\
+         digests, times, versions, tags and metadata of objects stand here as they are.\n\n"
     )
 }
 

@@ -152,6 +152,12 @@ impl Playbook {
         self.evidence.timestamp.as_ref().map(Endpoint::as_str)
     }
 
+    /// Where the secret of the pseudonyms stands, if keys get some.
+    #[must_use]
+    pub fn pseudonyms(&self) -> Option<&Reference> {
+        self.evidence.pseudonyms.as_ref()
+    }
+
     /// Whether each run names the run before.
     #[must_use]
     pub fn previous(&self) -> Previous {
@@ -491,6 +497,8 @@ pub(super) struct EvidenceSpec {
     pub(super) sign: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timestamp: Option<Endpoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pseudonyms: Option<Reference>,
     pub(super) previous: Previous,
 }
 

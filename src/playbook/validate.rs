@@ -28,6 +28,8 @@ mod rds;
 const VERSION: u64 = 1;
 /// Where the evidence goes when the playbook does not say.
 const EVIDENCE_DEFAULT: &str = "evidence/";
+/// A secret of pseudonyms is no shorter.
+const PSEUDONYM_SECRET_CHARS_MIN: usize = 32;
 
 /// What validation needs beside the document.
 pub(super) struct Validator<'a> {
@@ -172,18 +174,31 @@ impl Validator<'_> {
     fn evidence(&self, file: &Document) -> Option<EvidenceSpec> {
         let Some(evidence) = file.evidence.optional() else {
             let path = self.folder.join(EVIDENCE_DEFAULT);
-            return Some(EvidenceSpec { path, sign: None, timestamp: None, previous: Previous::default() });
+            let previous = Previous::default();
+            return Some(EvidenceSpec { path, sign: None, timestamp: None, pseudonyms: None, previous });
         };
         let path = evidence.value.path.required("path", &evidence.place, self.problems)?;
         let path = self.accept(&path.place, path_in(self.folder, &path.value))?;
         let sign = evidence.value.sign.optional().and_then(|key| self.key_path(key));
         let timestamp = self.endpoint(&evidence.value.timestamp);
+        let pseudonyms = evidence.value.pseudonyms.optional().and_then(|secret| self.pseudonyms(secret));
         let previous = evidence.value.previous.optional().map(|previous| previous.value).unwrap_or_default();
         if let Some(stamp) = evidence.value.timestamp.optional().filter(|_| evidence.value.sign.is_missing()) {
             let problem = Problem::at(&stamp.place, "stamps signatures, and the key `sign` is missing");
             self.problems.add(problem.hint("name the operator's key, as in sign: ~/.ssh/id_ed25519"));
         }
-        Some(EvidenceSpec { path, sign, timestamp, previous })
+        Some(EvidenceSpec { path, sign, timestamp, pseudonyms, previous })
+    }
+
+    /// Keys can be guessed, so a secret that can be guessed too hides nothing.
+    fn pseudonyms(&self, text: &Located<String>) -> Option<Reference> {
+        let reference = self.reference(text)?;
+        let secret = reference.resolve(self.environment).ok()?;
+        if secret.expose().chars().count() < PSEUDONYM_SECRET_CHARS_MIN {
+            let message = format!("leads to a secret of fewer than {PSEUDONYM_SECRET_CHARS_MIN} characters");
+            self.problems.add(Problem::at(&text.place, message).hint("make one with: openssl rand -hex 32"));
+        }
+        Some(reference)
     }
 
     /// The one path in which `~/` is known: where a key lies differs from person to person.

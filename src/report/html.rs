@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{
     svg,
     table::{Cell, Table, class},
-    view::{METHOD, NO_TERMS, SUPPORTS, View},
+    view::{CHECKLIST, METHOD, NO_TERMS, SUPPORTS, View},
     xml::escape,
 };
 
@@ -103,8 +103,10 @@ fn table(caption: &str, table: &Table) -> String {
         return paragraph(&format!("{caption}: none."));
     }
     let mut out = format!(
-        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table><caption>{0}</caption><thead><tr>",
-        escape(caption)
+        "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table{1}><caption>{0}</caption><thead><tr>",
+        escape(caption),
+        // On paper these read as records, as all do on a phone.
+        if table.is_wide() { " class=\"wide\"" } else { "" }
     );
     for heading in &table.headings {
         let _ = write!(out, "<th scope=\"col\">{}</th>", escape(heading));
@@ -209,8 +211,13 @@ fn trend(view: &View) -> String {
 }
 
 fn controls(view: &View) -> String {
+    let checklist = match view.checklist {
+        [] => String::new(),
+        _ => table(CHECKLIST, &view.checklist_table()),
+    };
     if view.result.plan.controls.is_empty() {
-        return paragraph("The playbook names no controls.") + &table("Evidence", &view.evidence_table());
+        let evidence = table("Evidence", &view.evidence_table());
+        return paragraph("The playbook names no controls.") + &evidence + &checklist;
     }
-    paragraph(SUPPORTS) + &table("Controls", &view.control_table())
+    paragraph(SUPPORTS) + &table("Controls", &view.control_table()) + &checklist
 }

@@ -44,18 +44,16 @@ const OSCAL: &str = "oscal-assessment-results.json";
 /// Every report by its file name below `data/`.
 pub const NAMES: [&str; 4] = [HTML, PDF, JUNIT, OSCAL];
 
-/// One report by its name. Only the one on paper tells the digest of the sealed bundle, where the view has it, and has the
-/// result and the playbook attached.
+/// One report by its name. The one on paper has the result and the playbook attached.
 ///
 /// # Errors
 /// When there are no pages.
 pub fn make(name: &str, view: &View, result_json: &[u8], playbook: &[u8]) -> Result<Vec<u8>, PdfError> {
-    let inside = View { bundle_digest: None, ..*view };
     match name {
         PDF => paper(view, result_json, playbook),
-        JUNIT => Ok(junit(&inside).into_bytes()),
-        OSCAL => Ok(oscal(&inside)),
-        _ => Ok(html(&inside).into_bytes()),
+        JUNIT => Ok(junit(view).into_bytes()),
+        OSCAL => Ok(oscal(view)),
+        _ => Ok(html(view).into_bytes()),
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     pdf::{Attached, Paper},
     svg,
     table::{Table, class},
-    view::{METHOD, NO_TERMS, SUPPORTS, View},
+    view::{CHECKLIST, METHOD, NO_TERMS, SUPPORTS, View},
 };
 
 /// Rows of a table that are printed; the rest stands in the result that is attached.
@@ -107,6 +107,9 @@ fn controls(view: &View) -> Vec<Block> {
     } else {
         blocks.push(Block::text(SUPPORTS));
         blocks.extend(table("Controls", &view.control_table()));
+    }
+    if !view.checklist.is_empty() {
+        blocks.extend(table(CHECKLIST, &view.checklist_table()));
     }
     blocks
 }

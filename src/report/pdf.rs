@@ -88,7 +88,7 @@ fn messages(errors: &[SourceDiagnostic]) -> PdfError {
 }
 
 fn datetime(at: Timestamp) -> Option<Datetime> {
-    let at = at.to_zoned(TimeZone::UTC);
+    let at = TimeZone::UTC.to_datetime(at);
     let small = |number: i8| u8::try_from(number).ok();
     let [month, day, hour, minute, second] = [at.month(), at.day(), at.hour(), at.minute(), at.second()].map(small);
     Datetime::from_ymd_hms(i32::from(at.year()), month?, day?, hour?, minute?, second?)

@@ -10,6 +10,7 @@ use crate::{
 };
 
 /// What was covered of the account, or of one region of it.
+/// Of a region, only what there is.
 pub(super) fn account_rows(region: &str, totals: &Totals) -> Vec<Vec<Cell>> {
     let place = if region.is_empty() { "the account".to_owned() } else { format!("region {region}") };
     let row = |(what, amount): (&str, Amount)| {
@@ -29,6 +30,7 @@ pub(super) fn account_rows(region: &str, totals: &Totals) -> Vec<Vec<Cell>> {
         ("UNREADABLE", totals.unreadable),
     ]
     .into_iter()
+    .filter(|(_, amount)| region.is_empty() || amount.assets > 0)
     .map(row)
     .collect();
     if totals.of_unknown_size > 0 {
@@ -72,6 +74,7 @@ pub(super) fn items(asset: &AssetResult) -> String {
 
 pub(super) fn format_of(asset: &AssetResult) -> String {
     match &asset.database {
+        None if asset.pseudonyms().is_some() => "files, as the objects' bytes were, named by pseudonyms".to_owned(),
         None => "files, as the objects' bytes were".to_owned(),
         Some(database) => {
             format!(

@@ -7,6 +7,10 @@ use super::{table::class, view::View, xml::escape};
 use crate::words::{duration, size};
 
 const WIDTH: f64 = 720.0;
+/// About the width of a letter.
+const LETTER: f64 = 8.0;
+/// Where bars and lines of time begin, right of their names.
+const BARS: f64 = 230.0;
 
 fn open(height: f64, label: &str) -> String {
     let label = escape(label);
@@ -25,17 +29,18 @@ pub(super) fn coverage(view: &View) -> String {
     let words: Vec<_> = parts.iter().map(|(label, _, bytes)| format!("{label} {}", size(*bytes))).collect();
     let mut out =
         open(84.0, &format!("Bytes carried: {}; what else lies in the account stands in the table", words.join(", ")));
-    let mut x = 0.0;
-    for (label, class, bytes) in &parts {
+    let (mut x, mut free) = (0.0, 0.0);
+    for ((_, class, bytes), words) in parts.iter().zip(&words) {
         let width = *bytes as f64 / total as f64 * room;
         let _ = write!(out, "<rect x=\"{x:.1}\" y=\"10\" width=\"{width:.1}\" height=\"34\" class=\"v-{class}\"/>");
-        if width > 70.0 {
-            text(&mut out, [x + 4.0, 62.0], "start", &format!("{label} {}", size(*bytes)));
-        }
-        x += width;
+        // A label that is wider than its bar moves on, or left where the room ends.
+        let wide = words.chars().count() as f64 * LETTER;
+        let at = f64::min(f64::max(x + 4.0, free), room - wide);
+        text(&mut out, [at, 62.0], "start", words);
+        (x, free) = (x + width, at + wide + 2.0 * LETTER);
     }
     let _ = write!(out, "<rect x=\"{:.1}\" y=\"10\" width=\"140\" height=\"34\" class=\"v-unknown\"/>", room + 10.0);
-    text(&mut out, [room + 14.0, 62.0], "start", "the account: see the table");
+    text(&mut out, [room + 14.0, 62.0], "start", "the rest: see below");
     out + "</svg>"
 }
 
@@ -44,22 +49,28 @@ pub(super) fn exit_time(view: &View) -> String {
     let Some(time) = &view.result.exit_time else { return String::new() };
     let (Some(p50), Some(p90)) = (time.p50_ms, time.p90_ms) else { return String::new() };
     let longest = time.windows.iter().map(|window| window.limit_ms).chain([p90]).max().unwrap_or(1).max(1);
-    let x = |ms: u64| 150.0 + ms as f64 / longest as f64 * (WIDTH - 270.0);
+    let x = |ms: u64| BARS + ms as f64 / longest as f64 * (WIDTH - BARS - 10.0);
     let height = 70.0 + 30.0 * time.windows.len() as f64;
     let mut out = open(height, &format!("Time to exit: P50 {}, P90 {}", duration(p50), duration(p90)));
+    // Lengths stand with the names: among the bars they would cross the lines of the terms.
+    let name = |out: &mut String, y: f64, name: &str, ms: u64| {
+        text(out, [BARS - 8.0, y + 15.0], "end", &format!("{name}, {}", duration(ms)));
+    };
     for (y, label, ms, class) in [(10.0, "exit, P50", p50, "bar"), (36.0, "exit, P90", p90, "bar faint")] {
-        let width = (x(ms) - 150.0).max(2.0);
-        text(&mut out, [142.0, y + 15.0], "end", label);
-        let _ = write!(out, "<rect x=\"150\" y=\"{y}\" width=\"{width:.1}\" height=\"20\" class=\"{class}\"/>");
-        text(&mut out, [158.0 + width, y + 15.0], "start", &duration(ms));
+        let width = (x(ms) - BARS).max(2.0);
+        name(&mut out, y, label, ms);
+        let _ = write!(out, "<rect x=\"{BARS}\" y=\"{y}\" width=\"{width:.1}\" height=\"20\" class=\"{class}\"/>");
     }
     for (index, window) in time.windows.iter().enumerate() {
         let (y, end) = (66.0 + 30.0 * index as f64, x(window.limit_ms));
         let class = if window.p90_fits == Some(true) { "limit" } else { "limit missed" };
-        text(&mut out, [142.0, y + 15.0], "end", &window.name);
-        let _ =
-            write!(out, "<path d=\"M150 {0:.1}H{end:.1}M{end:.1} 6V{1:.1}\" class=\"{class}\"/>", y + 10.0, y + 18.0);
-        text(&mut out, [end + 8.0, y + 15.0], "start", &duration(window.limit_ms));
+        name(&mut out, y, &window.name, window.limit_ms);
+        let _ = write!(
+            out,
+            "<path d=\"M{BARS} {0:.1}H{end:.1}M{end:.1} 6V{1:.1}\" class=\"{class}\"/>",
+            y + 10.0,
+            y + 18.0
+        );
     }
     out + "</svg>"
 }
@@ -89,14 +100,17 @@ pub(super) fn pace(view: &View) -> String {
 /// Work and verdict of the last runs.
 pub(super) fn trend(view: &View) -> String {
     let runs = view.trend();
-    let longest = runs.iter().map(|run| run.exit_p90_ms.unwrap_or(run.duration_ms)).max().unwrap_or(1).max(1);
+    let longest_work = runs.iter().map(|run| run.duration_ms).max().unwrap_or_default();
+    let longest_exit = runs.iter().filter_map(|run| run.exit_p90_ms).max().unwrap_or_default();
     let step = WIDTH / runs.len().max(1) as f64;
     let mut out =
         open(190.0, &format!("The last {} runs: verdict, work, and the exit's P90 where projected", runs.len()));
+    let legend = "left: the drill's work; right: the exit's P90, where projected; each to its own scale";
+    text(&mut out, [8.0, 14.0], "start", legend);
     for (index, run) in runs.iter().enumerate() {
         let x = step * index as f64;
-        let height = |ms: u64| (ms as f64 / longest as f64 * 110.0).max(2.0);
-        let (work, verdict) = (height(run.duration_ms), run.verdict.to_string());
+        let height = |ms: u64, longest: u64| (ms as f64 / longest.max(1) as f64 * 100.0).max(2.0);
+        let (work, verdict) = (height(run.duration_ms, longest_work), run.verdict.to_string());
         let wide = (step * 0.3).min(40.0);
         let _ = write!(
             out,
@@ -105,7 +119,7 @@ pub(super) fn trend(view: &View) -> String {
             130.0 - work,
             class(&verdict)
         );
-        if let Some(p90) = run.exit_p90_ms.map(height) {
+        if let Some(p90) = run.exit_p90_ms.map(|ms| height(ms, longest_exit)) {
             let (left, top) = (x + 12.0 + wide, 130.0 - p90);
             let _ = write!(
                 out,

@@ -8,6 +8,16 @@ pub(super) struct Table {
     pub rows: Vec<Vec<Cell>>,
 }
 
+/// Tables with more columns than this don't fit on paper.
+const COLUMNS_MAX: usize = 8;
+
+impl Table {
+    /// Whether it has more columns than paper has room for.
+    pub(super) fn is_wide(&self) -> bool {
+        self.headings.len() > COLUMNS_MAX
+    }
+}
+
 /// A cell: what is read, and what it is sorted by.
 #[derive(Clone)]
 pub(super) struct Cell {

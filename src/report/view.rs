@@ -5,6 +5,7 @@ use super::{
     table::{Cell, Table, class, judgement, number},
 };
 use crate::{
+    account::controls::Control,
     digest::Sha256Digest,
     event::AssetKind,
     evidence::{
@@ -21,6 +22,8 @@ pub(super) const METHOD: &str = "Fitted from the units in the journal, per class
                                  seeded by the run's id.";
 /// Where nothing bounds the exit.
 pub(super) const NO_TERMS: &str = "The playbook names no objective and no term of a contract to hold it against.";
+/// The list that the account is held against.
+pub(super) const CHECKLIST: &str = "The checklist for cloud services (ISO/IEC 27001:2022, A.5.23)";
 /// What evidence can do.
 pub(super) const SUPPORTS: &str =
     "The evidence supports these controls; whether it is enough is the auditor's judgement.";
@@ -33,12 +36,14 @@ pub struct View<'a> {
     pub result_sha256: Sha256Digest,
     /// The digest of the sealed bundle, for what lies outside of it.
     pub bundle_digest: Option<Sha256Digest>,
+    /// The checklist for cloud services, with the files that support each row.
+    pub checklist: &'a [Control],
 }
 
 impl<'a> View<'a> {
     /// The story of a result.
     pub fn new(result: &'a RunResult, result_json: &[u8]) -> Self {
-        View { result, result_sha256: Sha256Digest::of(result_json), bundle_digest: None }
+        View { result, result_sha256: Sha256Digest::of(result_json), bundle_digest: None, checklist: &[] }
     }
 
     fn assets(&self) -> &'a [AssetResult] {
@@ -369,10 +374,12 @@ impl<'a> View<'a> {
             let state = if self.result.all_findings().any(|now| same(&now)) { "OPEN" } else { "not found again" };
             vec![state.into(), weight(finding.severity).into(), finding.to_string().into()]
         };
-        Some(Table {
-            headings: vec!["Now", "Weight then", "Finding"],
-            rows: previous.findings.iter().map(row).collect(),
-        })
+        let mut rows: Vec<Vec<Cell>> = previous.findings.iter().map(row).collect();
+        if previous.withheld {
+            let why = "findings about objects that had other names in that run: see its own bundle";
+            rows.push(vec!["UNKNOWN".into(), "".into(), why.into()]);
+        }
+        Some(Table { headings: vec!["Now", "Weight then", "Finding"], rows })
     }
 
     /// Findings that somebody answers for.
@@ -512,6 +519,23 @@ impl<'a> View<'a> {
             }
         }
         Table { headings: vec!["Control", "Supported by", "Evidence and its SHA-256"], rows }
+    }
+
+    /// Row by row of the checklist, which files support it.
+    pub(super) fn checklist_table(&self) -> Table {
+        let mut rows: Vec<Vec<Cell>> = Vec::new();
+        for control in self.checklist {
+            let mut adds = control.person_adds.as_str();
+            let mut row = |file: &str, digest: String| {
+                let (number, words) = (number(control.row.to_string(), control.row.into()), control.control.clone());
+                rows.push(vec![number, words.into(), file.into(), digest.into(), std::mem::take(&mut adds).into()]);
+            };
+            if control.supported_by.is_empty() {
+                row("nothing in this bundle", String::new());
+            }
+            control.supported_by.iter().for_each(|(file, digest)| row(file, digest.to_string()));
+        }
+        Table { headings: vec!["Row", "Control", "Supported by", "SHA-256", "A person adds"], rows }
     }
 
     /// The same for a playbook that names no controls.

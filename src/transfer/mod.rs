@@ -11,6 +11,7 @@ pub mod object;
 pub mod objects;
 pub mod pace;
 pub mod properties;
+pub mod pseudonyms;
 pub mod receipt;
 pub mod retry;
 pub mod table;

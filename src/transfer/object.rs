@@ -19,8 +19,10 @@ use crate::digest::Sha256Digest;
 /// One object, or one version of an object, as a listing shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectEntry {
-    /// The key, as UTF-8 text.
+    /// The key, as UTF-8 text, or a pseudonym for it.
     pub key: String,
+    /// The key that the provider knows, where `key` is a pseudonym. It never gets into a record.
+    pub address: Option<String>,
     /// Bytes.
     pub size: u64,
     /// Entity tag without quotes.

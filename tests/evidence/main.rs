@@ -6,5 +6,6 @@ mod support;
 
 mod authority;
 mod paper;
+mod privacy;
 mod reports;
 mod signatures;

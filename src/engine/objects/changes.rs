@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::{
     BucketWork,
+    keybook::KeyBook,
     listing::{Known, Lister, Since},
 };
 use crate::{
@@ -20,6 +21,7 @@ impl BucketWork {
     /// Lists once more and compares with the opening listing.
     pub(super) async fn reconcile(&self, mut known: Known, files: Vec<PathBuf>) -> Result<ChangesCount, Stop> {
         let mut changes = ChangesFile::create(&self.evidence_directory()?)?;
+        let mut book = self.key_book()?;
         let mut lister = Lister::new(&self.source, &self.work.interrupt);
         while let Some(entries) = lister.next().await? {
             for entry in entries {
@@ -28,10 +30,14 @@ impl BucketWork {
                     Since::Came => Movement::Came,
                     Since::Changed => Movement::Changed,
                 };
+                if let (Movement::Came, Some(book)) = (movement, &mut book) {
+                    book.enter(&entry)?;
+                }
                 let version_id = entry.version.and(entry.version_id);
                 changes.add(&Change { movement, key: entry.key, version_id })?;
             }
         }
+        book.iter_mut().try_for_each(KeyBook::sync)?;
         for receipt in evidence::merge(files) {
             let receipt = receipt.map_err(|error| self.unreadable_receipts(error))?;
             if known.went(&receipt) {

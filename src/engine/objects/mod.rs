@@ -7,11 +7,13 @@
 //! | `listing` | the pages of the listing, and the memory of what was listed and carried |
 //! | `sample` | which objects a sample takes |
 //! | `sink` | where the objects go |
+//! | `keybook` | the names behind pseudonyms |
 //! | `changes` | the closing listing |
 //! | `evidence` | the files in the bundle |
 
 mod changes;
 mod evidence;
+mod keybook;
 mod listing;
 pub(crate) mod sample;
 pub(crate) mod sink;
@@ -22,7 +24,7 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 pub(crate) use self::evidence::write_evidence;
-use self::{sink::Destination, transfer::Carried};
+use self::{keybook::KeyBook, sink::Destination, transfer::Carried};
 use super::{stop::Stop, work::Work};
 use crate::{
     clock::Stopwatch,
@@ -40,6 +42,7 @@ use crate::{
         error::TransferError,
         meter::Meter,
         object::{ObjectSource, RestoredBucket},
+        pseudonyms::Pseudonyms,
     },
     verify::{Comparison, control, objects::ReadBack},
 };
@@ -50,6 +53,8 @@ pub(crate) struct BucketWork {
     /// The bucket and prefix in words.
     pub source_name: String,
     pub source: Arc<dyn ObjectSource>,
+    /// What its keys are called, where they go by pseudonyms.
+    pub names: Option<Pseudonyms>,
     /// The same source, for what is asked of the bucket itself.
     pub bucket: Arc<S3Source>,
     /// What is made of the objects.
@@ -155,6 +160,7 @@ impl BucketWork {
         (objects.listed, objects.bucket_classes, objects.changes) = (carried.listed, configuration.classes(), changes);
         let tier = if sample.is_some() { Tier::Sample } else { Tier::Full };
         (objects.layout, objects.sample) = (self.into.layout(), sample);
+        objects.pseudonyms = self.names.as_ref().map(Pseudonyms::mark);
         let evidence = written.evidence;
         Ok(AssetResult {
             id: self.work.asset.clone(),
@@ -173,6 +179,12 @@ impl BucketWork {
             database: None,
             objects: Some(objects),
         })
+    }
+
+    /// The book of the names behind pseudonyms, where there are any.
+    fn key_book(&self) -> Result<Option<KeyBook>, Stop> {
+        let path = self.work.layout.restored.join(format!("{}.keys.ndjson", self.work.asset));
+        self.names.as_ref().map(|names| KeyBook::open(path, names)).transpose()
     }
 
     fn unreadable_receipts(&self, source: std::io::Error) -> Stop {

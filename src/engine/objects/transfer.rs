@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use super::{
     BucketWork,
+    keybook::KeyBook,
     listing::{Known, Lister, Novelty},
     sample::Sampler,
 };
@@ -63,6 +64,8 @@ struct Transfer<'a> {
     carried: Carried,
     /// Delete markers that have no record yet.
     markers: Vec<ObjectReceipt>,
+    /// The names behind pseudonyms.
+    book: Option<KeyBook>,
 }
 
 struct Finished {
@@ -78,6 +81,7 @@ impl BucketWork {
         let ticker = self.work.ticker(Phase::Transfer, &meter);
         let files = self.work.ledger.receipt_files(&self.work.asset)?;
         let sink = self.into.open(self.work.root(), self.begins_anew()).await?;
+        let book = self.key_book()?;
         let known = self.remember(sink.as_ref(), &files, &meter)?;
         let interrupt = self.work.interrupt.clone();
         let (budget, patience) = (self.work.budget.clone(), Patience::default());
@@ -93,6 +97,7 @@ impl BucketWork {
             known,
             carried: Carried { files, sampler: self.sample.map(Sampler::new), ..Carried::default() },
             markers: Vec::new(),
+            book,
         };
         transfer.copy_listing().await?;
         transfer.fetch_changed().await?;
@@ -171,6 +176,7 @@ impl Transfer<'_> {
                 Ok(())
             }
             Novelty::New => {
+                self.enter(&entry)?;
                 self.meter.expect(1, entry.size);
                 let place = self.sink.place(&entry);
                 match self.cutter.push(PlacedObject { entry, place }) {
@@ -181,9 +187,14 @@ impl Transfer<'_> {
         }
     }
 
+    fn enter(&mut self, entry: &ObjectEntry) -> Result<(), Stop> {
+        self.book.as_mut().map_or(Ok(()), |book| book.enter(entry))
+    }
+
     /// Records a delete marker; there is nothing to copy.
     fn mark(&mut self, entry: ObjectEntry, novelty: Novelty) -> Result<(), Stop> {
         if novelty == Novelty::New {
+            self.enter(&entry)?;
             self.markers.push(ObjectReceipt::of_marker(entry));
         }
         if self.markers.len() >= UNIT_OBJECTS_MAX { self.file_markers() } else { Ok(()) }
@@ -227,6 +238,7 @@ impl Transfer<'_> {
     /// Puts a finished unit on record: first its receipts, then the journal's line.
     fn file(&mut self, finished: Finished) -> Result<(), Stop> {
         let Finished { id, receipts, refusals } = finished;
+        self.book.iter_mut().try_for_each(KeyBook::sync)?;
         for refusal in refusals {
             self.refuse(refusal);
         }

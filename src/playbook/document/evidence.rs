@@ -21,6 +21,11 @@ pub(in crate::playbook) struct Evidence {
     #[serde(default)]
     #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
     pub timestamp: Checked<String>,
+    /// Where the secret stands under which keys of objects get pseudonyms in the evidence, as env:NAME or file:path; 32
+    /// characters at least.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
+    pub pseudonyms: Checked<String>,
     /// Whether each run names the digest of the run before.
     #[serde(default)]
     pub previous: Checked<Previous>,

@@ -294,6 +294,7 @@ fn entry(object: &Object, encoded: bool) -> Result<ObjectEntry, String> {
     Ok(ObjectEntry {
         size: size.ok_or_else(|| format!("the entry {key:?} has no size"))?,
         key,
+        address: None,
         etag: object.e_tag().map(|etag| etag.trim_matches('"').to_owned()),
         version_id: None,
         version: None,

@@ -108,6 +108,7 @@ fn version(version: &ObjectVersion, encoded: bool) -> Result<ObjectEntry, String
     Ok(ObjectEntry {
         size: size.ok_or_else(|| format!("the version of {key:?} has no size"))?,
         key,
+        address: None,
         etag: version.e_tag().map(|etag| etag.trim_matches('"').to_owned()),
         version_id: version.version_id().map(str::to_owned),
         version: Some(VersionMark { order: 0, is_latest: version.is_latest() == Some(true), delete_marker: false }),

@@ -1,0 +1,166 @@
+//! Keys under pseudonyms: a source whose listing calls each object by the HMAC-SHA-256 of its key under a secret, in 64
+//! hexadecimal digits. Whatever comes after (sinks, receipts, findings, the journal) never learns the key.
+//!
+//! Errors of single objects lose the provider's words, which may hold the key.
+
+use std::{fmt, sync::Arc};
+
+use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
+
+use super::{
+    error::SourceError,
+    object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSource},
+};
+use crate::digest::hmac_sha256;
+
+/// What the mark of a secret is the code of.
+pub const MARK_OF: &str = "walkaway pseudonyms";
+const WITHHELD: &str = "the provider's words are left out, they may hold the key";
+
+/// The secret, and what follows from it.
+#[derive(Clone)]
+pub struct Pseudonyms {
+    secret: Arc<str>,
+}
+
+impl Pseudonyms {
+    /// Pseudonyms under a secret.
+    pub fn under(secret: &str) -> Self {
+        Pseudonyms { secret: secret.into() }
+    }
+
+    /// The pseudonym of a key.
+    pub fn of(&self, key: &str) -> String {
+        hmac_sha256(self.secret.as_bytes(), key.as_bytes()).to_string()
+    }
+
+    /// Tells one secret from another, and nothing about it.
+    pub fn mark(&self) -> String {
+        self.of(MARK_OF)
+    }
+
+    fn veil(&self, mut entry: ObjectEntry) -> ObjectEntry {
+        let pseudonym = self.of(&entry.key);
+        entry.address = Some(std::mem::replace(&mut entry.key, pseudonym));
+        entry
+    }
+}
+
+impl fmt::Debug for Pseudonyms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pseudonyms")
+    }
+}
+
+/// A source that calls its objects by pseudonyms.
+pub struct Pseudonymous {
+    source: Arc<dyn ObjectSource>,
+    names: Pseudonyms,
+}
+
+impl Pseudonymous {
+    /// Wraps a source.
+    pub fn new(source: Arc<dyn ObjectSource>, names: Pseudonyms) -> Self {
+        Pseudonymous { source, names }
+    }
+}
+
+/// The entry as the source listed it.
+fn unveiled(entry: &ObjectEntry) -> ObjectEntry {
+    let mut entry = entry.clone();
+    if let Some(key) = entry.address.take() {
+        entry.key = key;
+    }
+    entry
+}
+
+/// The error without a word from outside.
+fn silenced(error: SourceError, pseudonym: &str) -> SourceError {
+    let (what, reason) = (pseudonym.to_owned(), WITHHELD.to_owned());
+    match error {
+        SourceError::NotFound { .. } => SourceError::NotFound { what },
+        SourceError::Denied { .. } => SourceError::Denied { what, reason },
+        SourceError::Credentials { .. } => SourceError::Credentials { what, reason },
+        SourceError::Changed { .. } => SourceError::Changed { what },
+        SourceError::Archived { class, .. } => SourceError::Archived { what, class },
+        SourceError::Corrupt { kind, .. } => SourceError::Corrupt { what, kind },
+        SourceError::Throttled { .. } => SourceError::Throttled { what, reason },
+        SourceError::Transient { .. } => SourceError::Transient { what, reason },
+        SourceError::Permanent { .. } => SourceError::Permanent { what, reason },
+    }
+}
+
+/// A listing's own errors name the bucket; only an answer that makes no sense is told with the key it stumbled over.
+fn silenced_listing(error: SourceError) -> SourceError {
+    match error {
+        SourceError::Permanent { what, .. } => SourceError::Permanent { what, reason: WITHHELD.to_owned() },
+        error => error,
+    }
+}
+
+impl ObjectSource for Pseudonymous {
+    fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
+        async move {
+            let page = self.source.list(from).await.map_err(silenced_listing)?;
+            Ok(ListPage { entries: page.entries.into_iter().map(|entry| self.names.veil(entry)).collect(), ..page })
+        }
+        .boxed()
+    }
+
+    fn open<'a>(
+        &'a self,
+        entry: &'a ObjectEntry,
+        range: Option<ByteRange>,
+    ) -> BoxFuture<'a, Result<ObjectBody, SourceError>> {
+        async move {
+            let opened = self.source.open(&unveiled(entry), range).await;
+            let body = opened.map_err(|error| silenced(error, &entry.key))?;
+            let pseudonym = entry.key.clone();
+            let pieces = body.pieces.map(move |piece| piece.map_err(|error| silenced(error, &pseudonym)));
+            Ok(ObjectBody { pieces: pieces.boxed(), ..body })
+        }
+        .boxed()
+    }
+
+    fn find<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Option<ObjectEntry>, SourceError>> {
+        async move {
+            let found = self.source.find(&unveiled(entry)).await;
+            Ok(found.map_err(|error| silenced(error, &entry.key))?.map(|found| self.names.veil(found)))
+        }
+        .boxed()
+    }
+
+    fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
+        async move {
+            let described = self.source.describe(&unveiled(entry)).await;
+            described.map_err(|error| silenced(error, &entry.key))
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pseudonym_hides_the_key_and_leads_back_to_it() {
+        let names = Pseudonyms::under("a secret of this test");
+        let veiled = names.veil(ObjectEntry { key: "a/b".into(), size: 1, ..ObjectEntry::default() });
+        assert_eq!(veiled.key, names.of("a/b"));
+        assert_ne!(names.of("a/b"), Pseudonyms::under("another").of("a/b"));
+        assert_eq!(unveiled(&veiled).key, "a/b");
+        assert_eq!(format!("{names:?}"), "Pseudonyms");
+    }
+
+    #[test]
+    fn errors_say_what_happened_and_not_to_what() {
+        let told = |error| silenced(error, "0f").to_string();
+        let (what, reason) = ("a/b".to_owned(), "no right to a/b".to_owned());
+        assert_eq!(
+            told(SourceError::Denied { what: what.clone(), reason }),
+            format!("access to 0f denied: {WITHHELD}")
+        );
+        assert_eq!(told(SourceError::Changed { what }), "0f changed since it was listed");
+    }
+}
