@@ -5,6 +5,7 @@ use std::{fs, sync::Arc};
 
 use super::{
     belongings::{self, Belongings},
+    relays::panicked,
     stop::Stop,
     work::Work,
 };
@@ -103,8 +104,13 @@ impl Restored<'_> {
     fn compare(&self, unread: Vec<String>) -> Result<Vec<Comparison>, Stop> {
         let asset = &self.work.asset;
         let target = self.database.address();
-        let mut comparisons = self.read_back(unread)?;
-        comparisons.push(compare_spools(asset, &self.work.root(), &self.receipts));
+        // The exports are read while the database is.
+        let (read_back, spools) = std::thread::scope(|scope| {
+            let spools = scope.spawn(|| compare_spools(asset, &self.work.root(), &self.receipts));
+            (self.read_back(unread), spools.join())
+        });
+        let mut comparisons = read_back?;
+        comparisons.push(spools.map_err(|_| panicked())?);
         if self.spec.verify.contains(&DatabaseCheck::Sequences) {
             comparisons.push(compare_sequences(asset, &self.sequences, target)?);
         }

@@ -7,9 +7,10 @@ use std::{
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::settle;
+use super::settle::{self, Ahead};
 use crate::{
     digest::Sha256Digest,
     pg::{
@@ -108,6 +109,7 @@ pub struct Cluster {
     data: PathBuf,
     socket: PathBuf,
     user: ServerUser,
+    ahead: Mutex<Option<Ahead>>,
 }
 
 impl Cluster {
@@ -130,7 +132,7 @@ impl Cluster {
             return Err(directory_error(&data, source));
         }
         let socket = socket_directory(&user)?;
-        let cluster = Cluster { tools, data, socket, user };
+        let cluster = Cluster { tools, data, socket, user, ahead: Mutex::default() };
         let note = directory.join(SOCKET_NOTE);
         fs::write(&note, cluster.socket.as_os_str().as_encoded_bytes())
             .map_err(|error| directory_error(&note, error))?;
@@ -143,7 +145,8 @@ impl Cluster {
     pub fn stop_left_behind(directory: &Path) -> Result<(), ClusterError> {
         let data = directory.join("data");
         if data.join("postmaster.pid").is_file() {
-            let cluster = Cluster { tools: Tools::server()?, data, socket: PathBuf::new(), user: server_user()? };
+            let (tools, user) = (Tools::server()?, server_user()?);
+            let cluster = Cluster { tools, data, socket: PathBuf::new(), user, ahead: Mutex::default() };
             cluster.stop_stale()?;
         }
         let socket = fs::read_to_string(directory.join(SOCKET_NOTE)).unwrap_or_default();
@@ -165,12 +168,19 @@ impl Cluster {
 
     /// Rows are about to be loaded: each step need not be durable. [`Cluster::settle`] makes up for it.
     pub fn unsettle(&self) -> Result<(), ClusterError> {
-        settle::unsettle(self.directory(), &self.address())
+        settle::unsettle(self.directory(), &self.address())?;
+        self.ahead().get_or_insert_with(|| Ahead::start(self.data.clone()));
+        Ok(())
     }
 
     /// Makes everything durable that was done since [`Cluster::unsettle`].
     pub fn settle(&self) -> Result<(), ClusterError> {
-        settle::settle(self.directory(), &self.data, &self.address())
+        let ahead = self.ahead().take();
+        settle::settle(self.directory(), &self.data, &self.address(), ahead)
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, Option<Ahead>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn directory(&self) -> &Path {

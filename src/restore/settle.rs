@@ -8,13 +8,20 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread::JoinHandle,
+    time::Duration,
 };
 
 use super::cluster::{ClusterError, directory_error};
 use crate::pg::{Address, PgError};
 
 const NOTE: &str = "loading";
+/// How often the files that grow are synced while rows are loaded.
+const AHEAD_EVERY: Duration = Duration::from_millis(500);
+/// Smaller files are left for the end.
+const AHEAD_BYTES_MIN: u64 = 4 << 20;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// What holds during the load, and goes back to the server's defaults afterwards.
 const LOADING: [(&str, &str); 4] =
@@ -31,17 +38,51 @@ pub(super) fn unsettle(directory: &Path, address: &Address) -> Result<(), Cluste
     configure(address, &set)
 }
 
+/// Writes out what is loaded while more is being loaded, so that the disk has less left to do at the end.
+pub(super) struct Ahead {
+    over: Sender<()>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Ahead {
+    /// Begins with the files below `data`, and goes on until the end.
+    pub fn start(data: PathBuf) -> Self {
+        let (over, heard) = channel();
+        Ahead { over, thread: std::thread::spawn(move || sync_again_and_again(&data, &heard)) }
+    }
+
+    /// The kernel tells only one caller that a write failed, so what was heard here counts.
+    fn end(self) -> io::Result<()> {
+        drop(self.over);
+        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs died")))
+    }
+}
+
+fn sync_again_and_again(data: &Path, over: &Receiver<()>) -> io::Result<()> {
+    while over.recv_timeout(AHEAD_EVERY) == Err(RecvTimeoutError::Timeout) {
+        sync_all(data, AHEAD_BYTES_MIN)?;
+    }
+    Ok(())
+}
+
 /// Makes everything durable and takes the note away.
-pub(super) fn settle(directory: &Path, data: &Path, address: &Address) -> Result<(), ClusterError> {
+pub(super) fn settle(
+    directory: &Path,
+    data: &Path,
+    address: &Address,
+    ahead: Option<Ahead>,
+) -> Result<(), ClusterError> {
+    let unsynced = |error| directory_error(data, error);
+    ahead.map_or(Ok(()), Ahead::end).map_err(unsynced)?;
     let note = directory.join(NOTE);
     if !note.exists() {
         return Ok(());
     }
     let reset: Vec<_> = LOADING.iter().map(|(name, _)| format!("ALTER SYSTEM RESET {name}")).collect();
     configure(address, &reset)?;
-    // The checkpoint writes out what the server still holds; what it wrote before was never synced.
+    // The checkpoint writes out what the server still holds; what it wrote before was never synced by itself.
     execute(address, "CHECKPOINT")?;
-    sync_all(data).map_err(|error| directory_error(data, error))?;
+    sync_all(data, 0).map_err(unsynced)?;
     fs::remove_file(&note).map_err(|error| directory_error(&note, error))
 }
 
@@ -66,22 +107,24 @@ fn execute(address: &Address, sql: &str) -> Result<(), ClusterError> {
     Ok(address.connect()?.batch_execute(sql).map_err(failed)?)
 }
 
-/// Syncs every file and directory below.
-fn sync_all(path: &Path) -> io::Result<()> {
+/// Syncs the files of at least so many bytes, and the directories, at and below `path`.
+fn sync_all(path: &Path, bytes_min: u64) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let kind = entry.file_type()?;
-        let synced = match (kind.is_dir(), kind.is_file()) {
-            (true, _) => sync_all(&entry.path()),
-            (_, true) => File::open(entry.path()).and_then(|file| file.sync_all()),
-            // A socket or a link has nothing of its own to lose.
-            _ => Ok(()),
-        };
-        match synced {
+        match entry.and_then(|entry| sync_entry(&entry, bytes_min)) {
             // The server is up and removes files of its own.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other?,
         }
     }
     File::open(path)?.sync_all()
+}
+
+fn sync_entry(entry: &fs::DirEntry, bytes_min: u64) -> io::Result<()> {
+    let known = entry.metadata()?;
+    match (known.is_dir(), known.is_file()) {
+        (true, _) => sync_all(&entry.path(), bytes_min),
+        (_, true) if known.len() >= bytes_min => File::open(entry.path())?.sync_all(),
+        // A socket or a link has nothing of its own to lose.
+        _ => Ok(()),
+    }
 }

@@ -20,6 +20,7 @@ mod support;
 mod integrity;
 mod keys;
 mod layouts;
+mod proxy;
 mod round_trip;
 mod scope;
 mod states;

@@ -15,14 +15,10 @@ mod versions;
 
 use aws_sdk_s3::{
     Client,
-    primitives::{ByteStream, DateTimeFormat},
+    primitives::DateTimeFormat,
     types::{EncodingType, Grant, Object},
 };
-use futures_util::{
-    FutureExt as _, StreamExt as _,
-    future::BoxFuture,
-    stream::{BoxStream, try_unfold},
-};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream::BoxStream};
 use http::{
     HeaderMap, HeaderName,
     header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG},
@@ -30,7 +26,7 @@ use http::{
 
 use self::{
     checksum::Offer,
-    transport::{Ask, Method, Transport},
+    transport::{Ask, Body, Method, Transport},
 };
 use super::aws::Aws;
 use crate::transfer::{
@@ -131,7 +127,7 @@ impl S3Source {
             word,
             properties,
             length: text(&answer.headers, CONTENT_LENGTH).and_then(|length| length.parse().ok()),
-            pieces: pieces(ByteStream::new(answer.body), entry.key.clone()),
+            pieces: pieces(answer.body, entry.key.clone()),
         })
     }
 
@@ -276,15 +272,8 @@ fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, headers: &HeaderM
     Ok(())
 }
 
-fn pieces(body: ByteStream, key: String) -> BoxStream<'static, Result<bytes::Bytes, SourceError>> {
-    try_unfold((body, key), |(mut body, key)| async move {
-        match body.next().await {
-            None => Ok(None),
-            Some(Ok(piece)) => Ok(Some((piece, (body, key)))),
-            Some(Err(error)) => Err(SourceError::Transient { what: key, reason: error::chain(&error) }),
-        }
-    })
-    .boxed()
+fn pieces(body: Body, key: String) -> BoxStream<'static, Result<bytes::Bytes, SourceError>> {
+    body.map_err(move |reason| SourceError::Transient { what: key.clone(), reason }).boxed()
 }
 
 fn entry(object: &Object, encoded: bool) -> Result<ObjectEntry, String> {

@@ -2,9 +2,10 @@
 //!
 //! Source: Amazon S3 API reference, "Error responses". A HEAD has no body, so its refusals say only their status.
 
-use aws_sdk_s3::primitives::{ByteStream, SdkBody};
+use futures_util::StreamExt as _;
+use http::Response;
 
-use super::{super::error, Answer, Reply};
+use super::{super::error, Answer, Body};
 use crate::transfer::error::SourceError;
 
 /// Error documents are small; of anything longer only the beginning is read.
@@ -18,7 +19,7 @@ pub(super) struct Refused {
 }
 
 /// The answer, or what was said in its place.
-pub(super) async fn of(reply: Reply) -> Result<Answer, Refused> {
+pub(super) async fn of(reply: Response<Body>) -> Result<Answer, Refused> {
     let (parts, body) = reply.into_parts();
     if parts.status.is_success() {
         return Ok(Answer { headers: parts.headers, body });
@@ -42,8 +43,8 @@ impl Refused {
 }
 
 /// A broken error document says less, and is no other error.
-async fn beginning(body: SdkBody) -> Vec<u8> {
-    let (mut body, mut bytes) = (ByteStream::new(body), Vec::new());
+async fn beginning(mut body: Body) -> Vec<u8> {
+    let mut bytes = Vec::new();
     while let Some(Ok(piece)) = body.next().await {
         bytes.extend_from_slice(&piece);
         if bytes.len() > DOCUMENT_BYTES_MAX {
