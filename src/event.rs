@@ -55,14 +55,30 @@ pub enum Event {
     CloudLeftBehind { asset: String, resource: String, reason: String },
     /// A discrepancy.
     Found { finding: Finding },
+    /// The asset has more findings of some kinds than the journal holds; every one of these kinds stands in a file.
+    FindingsFiled { asset: String, file: String, sha256: Sha256Digest, beyond: u64 },
     /// The asset has its verdict; nothing of it is done again.
-    AssetDone { asset: String, verdict: Verdict, outcome_sha256: Sha256Digest },
+    AssetDone {
+        asset: String,
+        verdict: Verdict,
+        outcome_sha256: Sha256Digest,
+        /// Whether the verdict is about a sample only.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sampled: bool,
+    },
     /// An error ended the work on an asset; a resumed run takes it up again.
     AssetStopped { asset: String, reason: String },
     /// The run stopped in order because somebody asked.
     Interrupted,
     /// The last line of a finished journal.
-    RunDone { verdict: Verdict, findings: u64, duration_ms: u64 },
+    RunDone {
+        verdict: Verdict,
+        findings: u64,
+        duration_ms: u64,
+        /// Whether the verdict is about a sample of some asset only.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        sampled: bool,
+    },
 }
 
 /// What an asset is.

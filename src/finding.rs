@@ -150,8 +150,10 @@ finding_kinds! {
     ReviewNoteMissing Fail "document has no review notes";
     /// A service of the account has no row, or an empty one, in the responsibility matrix.
     ResponsibilityMissing Fail "responsibility is not assigned";
-    /// The run took longer than a term of the contract.
+    /// The exit would take longer than a term of the contract, or the run did.
     ContractExceeded Fail "longer than the contract allows";
+    /// There is no projection that a term of the contract could be held against.
+    ContractUnprojected Note "term of the contract was not held against an exit";
     /// What a threshold bounds could not be measured.
     ThresholdUnknown NotRun "threshold could not be measured";
     /// A waiver is past its date, and waives nothing.
@@ -216,6 +218,18 @@ impl Finding {
     pub fn of_run(kind: FindingKind, subject: impl Into<String>, detail: impl Into<String>) -> Self {
         let severity = kind.severity();
         Finding { asset: None, kind, severity, subject: subject.into(), detail: detail.into() }
+    }
+}
+
+/// Takes findings as they come.
+pub trait TakesFindings {
+    /// One more.
+    fn take(&mut self, finding: Finding);
+}
+
+impl TakesFindings for Vec<Finding> {
+    fn take(&mut self, finding: Finding) {
+        self.push(finding);
     }
 }
 
@@ -298,7 +312,20 @@ pub enum Verdict {
 impl Verdict {
     /// The verdict that a list of findings leaves: the heaviest decides.
     pub fn from_findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
-        match findings.into_iter().map(|finding| finding.kind.severity()).max() {
+        Verdict::of_severity(findings.into_iter().map(|finding| finding.kind.severity()).max())
+    }
+}
+
+impl Verdict {
+    /// The verdict that findings leave when some of them are waived: never PASS if a waiver was needed for it.
+    pub fn with_waivers<'a>(findings: impl IntoIterator<Item = &'a Finding>, waivers: &[impl Waives]) -> Self {
+        let mut weight = Weight::default();
+        findings.into_iter().for_each(|finding| weight.add(finding, waivers));
+        weight.verdict()
+    }
+
+    fn of_severity(heaviest: Option<Severity>) -> Self {
+        match heaviest {
             Some(Severity::Fail) => Verdict::Fail,
             Some(Severity::NotRun) => Verdict::NotRun,
             Some(Severity::Note) | None => Verdict::Pass,
@@ -306,12 +333,24 @@ impl Verdict {
     }
 }
 
-impl Verdict {
-    /// The verdict that findings leave when some of them are waived: never PASS if a waiver was needed for it.
-    pub fn with_waivers<'a>(findings: impl IntoIterator<Item = &'a Finding>, waivers: &[impl Waives]) -> Self {
-        let waived = |finding: &&Finding| waivers.iter().any(|waiver| waiver.waives(finding));
-        let (waived, open): (Vec<_>, Vec<_>) = findings.into_iter().partition(waived);
-        match (Verdict::from_findings(open), Verdict::from_findings(waived)) {
+/// The heaviest of the findings so far, those that somebody answers for apart.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weight {
+    open: Option<Severity>,
+    waived: Option<Severity>,
+}
+
+impl Weight {
+    /// Lays one more finding on the scales.
+    pub fn add(&mut self, finding: &Finding, waivers: &[impl Waives]) {
+        let waived = waivers.iter().any(|waiver| waiver.waives(finding));
+        let heaviest = if waived { &mut self.waived } else { &mut self.open };
+        *heaviest = (*heaviest).max(Some(finding.kind.severity()));
+    }
+
+    /// The verdict: never PASS if a waiver was needed for it.
+    pub fn verdict(self) -> Verdict {
+        match (Verdict::of_severity(self.open), Verdict::of_severity(self.waived)) {
             (Verdict::Pass, Verdict::Fail | Verdict::NotRun) => Verdict::Waived,
             (open, _) => open,
         }

@@ -165,7 +165,12 @@ fn write_journal(path: &Path, finding: &Finding, verdict: Verdict) -> JournalHea
         receipt_sha256: digest,
     };
     let control = |asset: &str| Event::ControlRan { asset: asset.into(), damage: "byte changed".into(), found: true };
-    let done = |asset: &str, verdict| Event::AssetDone { asset: asset.into(), verdict, outcome_sha256: digest };
+    let done = |asset: &str, verdict| Event::AssetDone {
+        asset: asset.into(),
+        verdict,
+        outcome_sha256: digest,
+        sampled: false,
+    };
     let events = [
         Event::RunStarted {
             run: "run-1".into(),
@@ -187,7 +192,7 @@ fn write_journal(path: &Path, finding: &Finding, verdict: Verdict) -> JournalHea
         unit("ledger", "public.t", 2, totals().bytes),
         control("ledger"),
         done("ledger", Verdict::Pass),
-        Event::RunDone { verdict, findings: 1, duration_ms: 1 },
+        Event::RunDone { verdict, findings: 1, duration_ms: 1, sampled: false },
     ];
     let mut journal = Journal::create(path).expect("created");
     for event in &events {
@@ -248,6 +253,7 @@ fn asset(id: &str, kind: AssetKind, verdict: Verdict) -> AssetResult {
         findings: vec![],
         database: None,
         objects: None,
+        filed: None,
     }
 }
 

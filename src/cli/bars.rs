@@ -63,8 +63,8 @@ impl Monitor for Bars {
             Event::AssetStarted { asset, .. } => {
                 drawn.line(self, asset);
             }
-            Event::AssetDone { asset, verdict, .. } => {
-                let done = drawn.story.done(at, asset, *verdict);
+            Event::AssetDone { asset, verdict, sampled, .. } => {
+                let done = drawn.story.done(at, asset, (*verdict, *sampled));
                 drawn.line(self, asset).finish(&done);
             }
             Event::AssetStopped { asset, .. } => {
@@ -160,7 +160,10 @@ mod tests {
         let message = || lock(&bars.drawn).lines[0].bar.message();
         assert_eq!(message(), "verify    50 %  1.0 KiB / 2.0 KiB                           1 / 2 objects");
         let outcome_sha256 = Sha256Digest([0; 32]);
-        bars.fact(epoch, &Event::AssetDone { asset: "files".into(), verdict: Verdict::Pass, outcome_sha256 });
+        bars.fact(
+            epoch,
+            &Event::AssetDone { asset: "files".into(), verdict: Verdict::Pass, outcome_sha256, sampled: false },
+        );
         assert_eq!(message(), "PASS in 0 ms");
     }
 }

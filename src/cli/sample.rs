@@ -111,5 +111,6 @@ fn bare(kind: AssetKind) -> AssetResult {
         findings: vec![],
         database: None,
         objects: None,
+        filed: None,
     }
 }

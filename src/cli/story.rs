@@ -39,6 +39,10 @@ impl Story {
     pub(super) fn alarms(&mut self, event: &Event) -> Vec<String> {
         match event {
             Event::Found { finding } => self.found(finding).into_iter().collect(),
+            Event::FindingsFiled { asset, beyond, .. } => {
+                *self.findings.entry(Some(asset.clone())).or_default() += beyond;
+                Vec::new()
+            }
             Event::AssetDone { asset, .. } => self.untold(Some(asset)).into_iter().collect(),
             Event::RunDone { .. } => self.untold(None).into_iter().collect(),
             Event::AssetStopped { asset, reason } => vec![self.stopped(asset, reason)],
@@ -60,8 +64,8 @@ impl Story {
             Event::AccountRead { things, unreadable, .. } => Some(account_read(*things, *unreadable)),
             Event::Continues { previous, .. } => Some(format!("the run before was {}", printable(previous))),
             Event::Interrupted => Some("interrupted".to_owned()),
-            Event::RunDone { verdict, duration_ms, .. } => {
-                Some(format!("run ended {} in {}", self.style.verdict(*verdict), duration(*duration_ms)))
+            Event::RunDone { verdict, duration_ms, sampled, .. } => {
+                Some(format!("run ended {} in {}", self.judged((*verdict, *sampled)), duration(*duration_ms)))
             }
             _ => asset_of(event).zip(self.asset_news(at, event)).map(|(id, text)| format!("{}: {text}", printable(id))),
         }
@@ -80,7 +84,7 @@ impl Story {
             Event::AssetVerified { asset, items, bytes, duration_ms } => {
                 Some(self.measured("verified", asset, [*items, *bytes, *duration_ms]))
             }
-            Event::AssetDone { asset, verdict, .. } => Some(self.done(at, asset, *verdict)),
+            Event::AssetDone { asset, verdict, sampled, .. } => Some(self.done(at, asset, (*verdict, *sampled))),
             Event::CloudMaking { resource, .. } => Some(format!("making {} at the provider", printable(resource))),
             Event::CloudRemoved { resource, .. } => Some(format!("removed {}", printable(resource))),
             _ => None,
@@ -92,11 +96,16 @@ impl Story {
         format!("{word} {}, {} in {}{speed}", self.items(asset, items), size(bytes), duration(duration_ms))
     }
 
+    /// A verdict, which is never without the word that it is about a sample, if it is.
+    fn judged(&self, (verdict, sampled): (Verdict, bool)) -> String {
+        format!("{}{}", self.style.verdict(verdict), if sampled { " (SAMPLE TIER)" } else { "" })
+    }
+
     /// `PASS in 4.1 s`.
-    pub(super) fn done(&self, at: Timestamp, asset: &str, verdict: Verdict) -> String {
+    pub(super) fn done(&self, at: Timestamp, asset: &str, judged: (Verdict, bool)) -> String {
         let since = self.assets.get(asset).map(|(_, started)| at.as_millisecond() - started.as_millisecond());
         let took = since.and_then(|ms| u64::try_from(ms).ok()).map(|ms| format!(" in {}", duration(ms)));
-        format!("{}{}", self.style.verdict(verdict), took.unwrap_or_default())
+        format!("{}{}", self.judged(judged), took.unwrap_or_default())
     }
 
     fn found(&mut self, finding: &Finding) -> Option<String> {
@@ -223,8 +232,17 @@ mod tests {
             Some("files: transferred 3,012 objects, 430 MiB in 2.0 s (215 MiB/s)")
         );
         let outcome_sha256 = Sha256Digest([0; 32]);
-        let done = Event::AssetDone { asset: "files".into(), verdict: Verdict::Pass, outcome_sha256 };
-        assert_eq!(story.news(at(4_100), &done).as_deref(), Some("files: PASS in 4.1 s"));
+        let done =
+            |sampled| Event::AssetDone { asset: "files".into(), verdict: Verdict::Pass, outcome_sha256, sampled };
+        assert_eq!(story.news(at(4_100), &done(false)).as_deref(), Some("files: PASS in 4.1 s"));
+        assert_eq!(story.news(at(4_100), &done(true)).as_deref(), Some("files: PASS (SAMPLE TIER) in 4.1 s"));
+    }
+
+    #[test]
+    fn a_sampled_run_does_not_end_as_a_whole_one() {
+        let done = |sampled| Event::RunDone { verdict: Verdict::Pass, findings: 0, duration_ms: 3_000, sampled };
+        assert_eq!(begun().news(at(0), &done(false)).as_deref(), Some("run ended PASS in 3.0 s"));
+        assert_eq!(begun().news(at(0), &done(true)).as_deref(), Some("run ended PASS (SAMPLE TIER) in 3.0 s"));
     }
 
     #[test]
@@ -240,10 +258,14 @@ mod tests {
         let found = Event::Found { finding: Finding::of("files", FindingKind::ObjectDigest, "k", "") };
         let told: usize = (0..25).map(|_| story.alarms(&found).len()).sum();
         let outcome_sha256 = Sha256Digest([0; 32]);
-        let done = Event::AssetDone { asset: "files".into(), verdict: Verdict::Fail, outcome_sha256 };
+        let done = Event::AssetDone { asset: "files".into(), verdict: Verdict::Fail, outcome_sha256, sampled: false };
         assert_eq!(told, 20);
         assert_eq!(story.alarms(&done), ["files: … and 5 more, see result.json"]);
         assert_eq!(story.alarms(&done), Vec::<String>::new());
+        let (asset, file) = ("files".to_owned(), "findings.ndjson".to_owned());
+        story.alarms(&found);
+        story.alarms(&Event::FindingsFiled { asset, file, sha256: outcome_sha256, beyond: 4_000 });
+        assert_eq!(story.alarms(&done), ["files: … and 3,981 more, see result.json"]);
     }
 
     #[test]

@@ -12,7 +12,10 @@ use super::{
 use crate::{
     digest::Sha256Digest,
     engine::{RunEnd, RunOutcome, StoppedAsset},
-    evidence::result::{AssetResult, ClassCount, ObjectsResult, RunResult, SampleResult, Tier},
+    evidence::{
+        findings::FINDINGS_NDJSON,
+        result::{AssetResult, ClassCount, ObjectsResult, RunResult, SampleResult, Tier},
+    },
     finding::{Finding, Verdict, printable},
 };
 
@@ -99,9 +102,12 @@ fn findings(style: Style, result: &RunResult) -> Vec<String> {
     findings.sort_by_key(|finding| Reverse(finding.kind.severity()));
     let shown = findings.iter().take(FINDINGS_SHOWN_MAX).map(|finding| style.finding(finding));
     let mut lines: Vec<String> = shown.collect();
-    let more = findings.len().saturating_sub(FINDINGS_SHOWN_MAX);
+    let more = result.findings_total().saturating_sub(lines.len() as u64);
     if more > 0 {
-        lines.push(format!("… and {} more, see result.json", thousands(more as u64)));
+        let filed = result.assets.iter().filter(|asset| asset.filed.is_some());
+        let files: String =
+            filed.map(|asset| format!(" and assets/{}/{FINDINGS_NDJSON}", printable(&asset.id))).collect();
+        lines.push(format!("… and {} more, see result.json{files}", thousands(more)));
     }
     indented(lines)
 }

@@ -98,6 +98,7 @@ impl Restored<'_> {
             findings,
             database: Some(self.summary(evidence.tables)),
             objects: None,
+            filed: None,
         })
     }
 

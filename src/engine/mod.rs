@@ -6,7 +6,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `run` | a run from preflight to outcome, and its resumption |
-//! | `preflight` | every obstacle, before anything moves |
+//! | `preflight`, `elsewhere`, `room` | every obstacle, before anything moves; a target that is the provider, or too small |
 //! | `objects` | one bucket, from listing to verdict |
 //! | `database`, `database_proof` | one database, from snapshot to verdict |
 //! | `belongings` | roles, owners, grants, settings, large objects of a database |
@@ -26,6 +26,7 @@ mod clean;
 mod database;
 mod database_proof;
 mod doctor;
+mod elsewhere;
 mod endorse;
 pub mod error;
 mod guard;
@@ -41,6 +42,7 @@ mod recheck;
 mod recorder;
 mod relays;
 pub mod reports;
+mod room;
 mod run;
 mod seal;
 mod shares;

@@ -5,6 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use tokio::task::spawn_blocking;
 
 use super::{
+    elsewhere,
     error::{EngineError, Obstacle},
     layout::Layout,
     rds,
@@ -60,7 +61,7 @@ pub(crate) async fn look(
 ) -> Result<Ready, EngineError> {
     let (aws, caller) = look_at_provider(playbook, consent, &mut obstacles).await;
     let sources = find_databases(playbook, aws.as_ref(), &mut obstacles).await;
-    let (s3_target, s3_obstacle) = look_at_s3_target(playbook).await;
+    let (s3_target, s3_obstacle) = look_at_s3_target(playbook, aws.as_ref()).await;
     obstacles.extend(s3_obstacle);
     let (book, layout, run) = (playbook.clone(), layout.clone(), run.to_owned());
     let local = spawn_blocking(move || look_at_databases(&book, &sources, &layout, &run));
@@ -90,17 +91,21 @@ pub(crate) async fn target_aws(spec: &S3TargetSpec) -> Aws {
     Aws::load(settings).await
 }
 
-/// Whether the S3 server of the target can be asked for its buckets.
-async fn look_at_s3_target(playbook: &Playbook) -> (Option<Aws>, Option<Obstacle>) {
+/// Whether the S3 server of the target can be asked for its buckets, and is not the provider itself.
+async fn look_at_s3_target(playbook: &Playbook, source: Option<&Aws>) -> (Option<Aws>, Option<Obstacle>) {
     let into_s3 =
         |asset: &Asset| matches!(&asset.kind, AssetKind::Objects(bucket) if bucket.layout == ObjectLayout::S3);
     let wanted = playbook.assets().iter().any(into_s3);
     let Some(spec) = playbook.target().s3.as_ref().filter(|_| wanted) else { return (None, None) };
     let aws = target_aws(spec).await;
-    let obstacle = S3Target::probe(&aws.s3()).await.err().map(|error| Obstacle {
+    let unreached = S3Target::probe(&aws.s3()).await.err().map(|error| Obstacle {
         what: format!("target.s3: {error}"),
         hint: Some("check target.s3: its endpoint, the profile's credentials, and that the server is up".to_owned()),
     });
+    let obstacle = match (unreached, source) {
+        (None, Some(source)) => elsewhere::obstacle(playbook, source, &aws).await,
+        (unreached, _) => unreached,
+    };
     (Some(aws), obstacle)
 }
 

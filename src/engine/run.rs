@@ -24,6 +24,7 @@ use super::{
     recorder::Recorder,
     seal,
     stop::Stop,
+    survey,
     target::{self, Target},
     work::Work,
 };
@@ -73,7 +74,8 @@ pub async fn run(
     interrupt: Interrupt,
 ) -> Result<RunOutcome, EngineError> {
     let Loaded { playbook, text, origin } = loaded;
-    let (playbook, before) = account::prepare(playbook, &origin.folder).await?;
+    let (playbook, mut before) = account::prepare(playbook, &origin.folder).await?;
+    survey::look_for_room(&playbook, &mut before).await?;
     let (id, layout) = name_of_its_own(&playbook).await;
     let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
     let journal = make_run_directory(&layout, &playbook, &text, &origin)?;

@@ -25,15 +25,17 @@ use crate::{
     event::{AssetKind as Kind, Event},
     evidence::{
         self, BagInfo, DatabaseAccess, Entry, TABLE_DIGEST_PY,
-        facts::{Chain, PreviousRun},
+        facts::{Chain, ExitTime, PreviousRun},
+        files::{open_regular, part_of},
+        findings::{self, FINDINGS_NDJSON},
         journal,
         result::{
-            AssetResult, Caller, ExclusionResult, JournalHead, ObjectLayout, ObjectsResult, PlaybookRef,
+            AssetResult, Caller, ExclusionResult, FiledFindings, JournalHead, ObjectLayout, ObjectsResult, PlaybookRef,
             RESULT_VERSION, RunResult, ThresholdResult, Tier, Timings, Tool, carried, result_schema,
         },
         write_replacing,
     },
-    finding::{Finding, FindingKind, Verdict},
+    finding::{Finding, FindingKind, Verdict, Waives as _, Weight},
     playbook::{Asset, AssetKind, BucketSpec, Layout, Playbook},
     transfer::pseudonyms::Pseudonyms,
 };
@@ -129,9 +131,9 @@ impl Sealing {
         let story = Story::of(&entries);
         let today = account::today_of(story.started);
         let exclusions = exclusions(&self.playbook, today);
-        let judged = self.judge(&story, &exclusions)?;
-        let coverage = judged.coverage.as_ref().map(|(_, coverage)| coverage);
         let exit_time = projection::exit_time(&self.playbook, &entries, &self.run, &self.results);
+        let judged = self.judge(&story, &exclusions, &exit_time)?;
+        let coverage = judged.coverage.as_ref().map(|(_, coverage)| coverage);
         let mut thresholds = self.thresholds(&story);
         thresholds.extend(projection::thresholds(&self.playbook, &exit_time));
         thresholds.extend(account::thresholds(&self.playbook, coverage));
@@ -139,11 +141,15 @@ impl Sealing {
         findings.extend(judged.findings.iter().cloned());
         findings.sort();
         findings.dedup();
-        let of_assets: Vec<&Finding> = self.results.iter().flat_map(|result| &result.findings).collect();
-        let all: Vec<&Finding> = findings.iter().chain(of_assets.iter().copied()).collect();
-        let (waivers, wrong) = account::waivers(&self.playbook, today, &all);
-        findings.extend(wrong);
-        let verdict = Verdict::with_waivers(findings.iter().chain(of_assets), &waivers);
+        let mut waivers = account::waivers(&self.playbook, today);
+        self.each_finding(&findings, |finding| {
+            let waiving = waivers.iter_mut().filter(|waiver| waiver.waives(finding));
+            waiving.for_each(|waiver| waiver.waives += 1);
+        })?;
+        findings.extend(account::wrong_waivers(&waivers));
+        let mut weight = Weight::default();
+        self.each_finding(&findings, |finding| weight.add(finding, &waivers))?;
+        let verdict = weight.verdict();
         if story.ended.is_none() {
             self.record_end(&findings, verdict, story.worked_ms)?;
         }
@@ -159,13 +165,26 @@ impl Sealing {
         Ok((result, bundle_digest))
     }
 
-    fn judge(&self, story: &Story, exclusions: &[ExclusionResult]) -> Result<Judged, EngineError> {
+    /// Every finding of the run and of the assets, those in files included.
+    fn each_finding(&self, of_run: &[Finding], take: impl FnMut(&Finding)) -> Result<(), EngineError> {
+        let path = |asset: &AssetResult| self.layout.asset_evidence(&asset.id).join(FINDINGS_NDJSON);
+        let read = findings::each(of_run, &self.results, |asset| open_regular(&path(asset)), take);
+        read.map_err(|source| EngineError::Directory { path: self.layout.data(), source })
+    }
+
+    fn judge(
+        &self,
+        story: &Story,
+        exclusions: &[ExclusionResult],
+        exit_time: &ExitTime,
+    ) -> Result<Judged, EngineError> {
         let facts = Facts::read(&self.layout)?;
         let outcome = account::Outcome {
             carried: &carried(&self.results),
             exclusions,
             today: account::today_of(story.started),
             worked_ms: story.worked_ms,
+            exit: Some(exit_time),
             host: &self.host,
         };
         account::judge(&self.playbook, &facts, outcome)
@@ -187,9 +206,11 @@ impl Sealing {
         for finding in findings {
             self.recorder.fact(&Event::Found { finding: finding.clone() })?;
         }
-        let of_assets: usize = self.results.iter().map(|result| result.findings.len()).sum();
-        let findings = (findings.len() + of_assets) as u64;
-        Ok(self.recorder.fact(&Event::RunDone { verdict, findings, duration_ms })?)
+        let beyond = |result: &AssetResult| result.filed.as_ref().map_or(0, FiledFindings::beyond);
+        let of_assets = self.results.iter().map(|result| result.findings.len() as u64 + beyond(result));
+        let findings = findings.len() as u64 + of_assets.sum::<u64>();
+        let sampled = self.tier() == Tier::Sample;
+        Ok(self.recorder.fact(&Event::RunDone { verdict, findings, duration_ms, sampled })?)
     }
 
     fn thresholds(&self, story: &Story) -> Vec<ThresholdResult> {
@@ -368,6 +389,15 @@ fn remove_directory(path: &Path) -> Result<(), EngineError> {
     }
 }
 
+fn remove_file(path: &Path) -> Result<(), EngineError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(EngineError::Directory { path: path.to_owned(), source })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What a result says is still at the provider.
 pub(crate) fn left_behind(result: &RunResult) -> Vec<String> {
     let left = result.all_findings().filter(|finding| finding.kind == FindingKind::LeftBehind);
@@ -421,6 +451,7 @@ pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>)
         findings: vec![finding],
         database: None,
         objects: None,
+        filed: None,
     };
     match &asset.kind {
         AssetKind::Database(spec) => {
@@ -429,6 +460,10 @@ pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>)
             result.source = spec.server.to_string();
         }
         AssetKind::Objects(bucket) => {
+            // What a kill left before the end of the asset is about another attempt.
+            let filed = work.layout.asset_evidence(&work.asset).join(FINDINGS_NDJSON);
+            remove_file(&part_of(&filed))?;
+            remove_file(&filed)?;
             let files = work.ledger.receipt_files(&work.asset)?;
             let written = super::objects::write_evidence(work, &files)?;
             let evidence = written.evidence;

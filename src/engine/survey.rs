@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use tokio::task::spawn_blocking;
 
 use super::{
-    account::{self, Facts},
+    account::{self, Before, Facts},
     error::{EngineError, Obstacle},
-    preflight, rds, seal,
+    preflight, rds, room, seal,
     stop::Stop,
     survey_objects::{self, ObjectsSurvey},
     target::address,
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     account::{
         coverage::{Carried, CarriedFrom, Coverage, RegionTotals, Status, Totals},
+        identity::Answer,
         inventory::{Inventory, Unreadable},
         rights::policy,
     },
@@ -93,12 +94,30 @@ pub fn iam_policy(playbook: &Playbook) -> serde_json::Value {
 /// # Errors
 /// Every asset that could not be measured, as obstacles.
 pub async fn survey(playbook: Playbook, folder: &Path) -> Result<Survey, EngineError> {
-    let (playbook, before) = account::prepare(playbook, folder).await?;
+    let (playbook, mut before) = account::prepare(playbook, folder).await?;
     let mut survey = survey_assets(&playbook).await?;
+    if Before::wants_room(&playbook) {
+        before.take_room(&playbook, room::answer(&playbook, &survey.assets));
+    }
     survey.account =
         survey_account(&playbook, before.inventory, before.identity, before.selected, &survey.assets).await?;
     survey.obstacles = before.obstacles;
     Ok(survey)
+}
+
+/// Measures the assets as [`survey`] does, where the playbook wants room at the target. What stops the measuring, the
+/// preflight names.
+pub(super) async fn look_for_room(playbook: &Playbook, before: &mut Before) -> Result<(), EngineError> {
+    if !Before::wants_room(playbook) {
+        return Ok(());
+    }
+    let answer = match survey_assets(playbook).await {
+        Ok(survey) => room::answer(playbook, &survey.assets),
+        Err(EngineError::NotReady(_)) => Answer::new(None, "not everything could be measured"),
+        Err(error) => return Err(error),
+    };
+    before.take_room(playbook, answer);
+    Ok(())
 }
 
 /// Judges as the end of a run would, as if every asset had been compared.
@@ -142,6 +161,7 @@ async fn survey_account(
         exclusions: &seal::exclusions(playbook, today),
         today,
         worked_ms: 0,
+        exit: None,
         host: "this machine",
     };
     let judged = account::judge(playbook, &facts, outcome)?;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::{layout::Layout, ledger::Ledger, recorder::Recorder, stop::Stop, ticker::Ticker};
 use crate::{
     event::{AssetKind, Event, Phase},
-    evidence::result::{AssetResult, Control},
+    evidence::result::{AssetResult, Control, Tier},
     finding::{Finding, FindingKind},
     interrupt::Interrupt,
     transfer::{meter::Meter, objects::Budget},
@@ -70,8 +70,12 @@ impl Work {
         for finding in &result.findings {
             self.recorder.fact(&Event::Found { finding: finding.clone() })?;
         }
+        if let Some(filed) = &result.filed {
+            let (asset, file, sha256, beyond) = (self.asset.clone(), filed.file.clone(), filed.sha256, filed.beyond());
+            self.recorder.fact(&Event::FindingsFiled { asset, file, sha256, beyond })?;
+        }
         let outcome_sha256 = super::ledger::write_outcome(&self.layout, result)?;
-        let (asset, verdict) = (self.asset.clone(), result.verdict);
-        Ok(self.recorder.fact(&Event::AssetDone { asset, verdict, outcome_sha256 })?)
+        let (asset, verdict, sampled) = (self.asset.clone(), result.verdict, result.tier == Tier::Sample);
+        Ok(self.recorder.fact(&Event::AssetDone { asset, verdict, outcome_sha256, sampled })?)
     }
 }

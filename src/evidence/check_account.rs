@@ -4,6 +4,7 @@
 use super::{
     bag_check::Bag,
     check::{JOURNAL, RESULT, inconsistent},
+    check_run::each_finding,
     coverage::coverage_csv,
     replay::Replay,
     result::{CoverageResult, RunResult, carried, excluding},
@@ -39,7 +40,7 @@ pub(crate) fn check_account(bag: &Bag, result: &RunResult, replay: &Replay<'_>) 
         }
     }
     findings.extend(check_controls(bag));
-    findings.extend(check_waivers(result));
+    findings.extend(check_waivers(bag, result));
     findings
 }
 
@@ -106,10 +107,14 @@ fn check_controls(bag: &Bag) -> Vec<Finding> {
 }
 
 /// Every waiver waives as many findings as it says.
-fn check_waivers(result: &RunResult) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for waiver in &result.waivers {
-        let waives = result.all_findings().filter(|finding| waiver.waives(finding)).count() as u64;
+fn check_waivers(bag: &Bag, result: &RunResult) -> Vec<Finding> {
+    let (mut findings, mut counts) = (Vec::new(), vec![0; result.waivers.len()]);
+    // A file that can't be read is found with its asset.
+    let _ = each_finding(bag, result, |finding| {
+        let waived = counts.iter_mut().zip(&result.waivers).filter(|(_, waiver)| waiver.waives(finding));
+        waived.for_each(|(count, _)| *count += 1);
+    });
+    for (waiver, waives) in result.waivers.iter().zip(counts) {
         if waives != waiver.waives {
             findings.push(inconsistent(
                 RESULT,

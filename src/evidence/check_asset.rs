@@ -1,5 +1,6 @@
 //! Whether the result's word about one asset follows from its findings, its checks, its files and the journal.
 
+mod filed;
 mod tables_v1;
 
 use std::{
@@ -47,6 +48,7 @@ impl AssetCheck<'_> {
         findings.extend(self.support());
         findings.extend(self.controls());
         findings.extend(self.journal());
+        findings.extend(self.filed());
         findings.extend(match self.asset.kind {
             AssetKind::S3 => self.objects(),
             AssetKind::Postgres => self.tables(),

@@ -1,27 +1,30 @@
 //! Whether the result's word about the run as a whole follows from its parts, and whether journal, playbook and bag
 //! say the same.
 
+use std::io;
+
 use super::{
     bag::BAG_INFO,
     bag_check::Bag,
     chain::Entry,
-    check::{JOURNAL, PLAYBOOK, RESULT, inconsistent},
+    check::{ASSETS, JOURNAL, PLAYBOOK, RESULT, inconsistent},
     check_account::check_account,
     exit_time::{self, Term},
     facts::Window,
+    findings::{self, FINDINGS_NDJSON},
     replay::Replay,
-    result::{RunResult, Tier},
+    result::{AssetResult, RunResult, Tier},
 };
 use crate::{
     digest::Sha256Digest,
-    finding::{Finding, FindingKind, Verdict},
+    finding::{Finding, FindingKind, Verdict, Weight},
 };
 
 /// Everything that is told about the run more than once.
 pub(crate) fn check_run(bag: &Bag, result: &RunResult, entries: &[Entry], replay: &Replay<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    findings.extend(check_verdict(result));
-    findings.extend(check_tier(result));
+    findings.extend(check_verdict(bag, result));
+    findings.extend(check_tier(result, replay));
     findings.extend(check_thresholds(result));
     findings.extend(check_identity(bag, result));
     findings.extend(check_account(bag, result, replay));
@@ -33,9 +36,12 @@ pub(crate) fn check_run(bag: &Bag, result: &RunResult, entries: &[Entry], replay
     findings
 }
 
-fn check_verdict(result: &RunResult) -> Vec<Finding> {
+fn check_verdict(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let verdict = Verdict::with_waivers(result.all_findings(), &result.waivers);
+    let mut weight = Weight::default();
+    // A file that can't be read is found with its asset.
+    let _ = each_finding(bag, result, |finding| weight.add(finding, &result.waivers));
+    let verdict = weight.verdict();
     if verdict != result.verdict {
         findings.push(inconsistent(
             RESULT,
@@ -54,11 +60,20 @@ fn check_verdict(result: &RunResult) -> Vec<Finding> {
     findings
 }
 
-/// A run is a sample if one of its assets is.
-fn check_tier(result: &RunResult) -> Option<Finding> {
+/// Every finding of the run, those in files included.
+pub(crate) fn each_finding(bag: &Bag, result: &RunResult, take: impl FnMut(&Finding)) -> io::Result<()> {
+    let open = |asset: &AssetResult| bag.open(&format!("{ASSETS}/{}/{FINDINGS_NDJSON}", asset.id));
+    findings::each(&result.findings, &result.assets, open, take)
+}
+
+/// A run is a sample if one of its assets is; the journal may say no more than that.
+fn check_tier(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     let sampled = result.assets.iter().any(|asset| asset.tier == Tier::Sample);
     let differs = sampled != (result.tier == Tier::Sample);
-    differs.then(|| inconsistent(RESULT, "the run's tier does not follow from its assets"))
+    let differs = differs.then(|| inconsistent(RESULT, "the run's tier does not follow from its assets"));
+    let denied = replay.sampled && !sampled;
+    let denied = denied.then(|| inconsistent(JOURNAL, "ends with a sample, and no asset of the result is one"));
+    differs.into_iter().chain(denied).collect()
 }
 
 fn check_thresholds(result: &RunResult) -> Vec<Finding> {
@@ -135,7 +150,7 @@ fn check_chain(result: &RunResult, replay: &Replay<'_>) -> Option<Finding> {
 }
 
 fn check_end(result: &RunResult, replay: &Replay<'_>) -> Option<Finding> {
-    let count = result.all_findings().count() as u64;
+    let count = result.findings_total();
     match replay.done {
         Some(done) if done == (result.verdict, count) => None,
         Some((verdict, found)) => {

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `journal`, `chain` | the append-only record of a run, and the pass that reads it |
 //! | `result`, `facts` | `result.json` and its schema |
-//! | `objects`, `changes`, `merge`, `tables`, `exports` | the evidence of a bucket and of a database |
+//! | `objects`, `changes`, `findings`, `merge`, `tables`, `exports` | the evidence of a bucket and of a database |
 //! | `verify_md`, `table_digest.py` | how to check a bundle without walkaway |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
 //! | `coverage` | what the run did with each thing of the account |
@@ -32,6 +32,7 @@ pub mod exit_time;
 pub mod exports;
 pub mod facts;
 pub mod files;
+pub mod findings;
 pub mod journal;
 pub mod merge;
 pub mod objects;

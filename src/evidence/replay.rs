@@ -22,6 +22,8 @@ pub(crate) struct Replay<'a> {
     pub resumed: u32,
     /// Verdict and number of findings, if the last line is `run_done`.
     pub done: Option<(Verdict, u64)>,
+    /// Whether the end says that the verdict is about a sample; journals of older versions don't.
+    pub sampled: bool,
     /// All findings of all passes.
     pub found: BTreeSet<&'a Finding>,
     /// Findings about the run as a whole since it was last started or resumed.
@@ -41,6 +43,8 @@ pub(crate) struct AssetReplay<'a> {
     pub units: BTreeMap<&'a str, (u64, u64)>,
     /// Findings since the asset was last started.
     pub found: BTreeSet<&'a Finding>,
+    /// The digest of the file with findings beyond those, since the asset was last started.
+    pub filed: Option<Sha256Digest>,
     /// Every control that ran.
     pub controls: BTreeSet<(&'a str, bool)>,
     /// The verdict it ended with.
@@ -58,7 +62,9 @@ impl<'a> Replay<'a> {
             Some(Event::RunStarted { run, playbook_sha256, .. }) => Some((run, *playbook_sha256)),
             _ => None,
         };
-        replay.done = match entries.last().map(|entry| &entry.event) {
+        let last = entries.last().map(|entry| &entry.event);
+        replay.sampled = matches!(last, Some(Event::RunDone { sampled: true, .. }));
+        replay.done = match last {
             Some(Event::RunDone { verdict, findings, .. }) => Some((*verdict, *findings)),
             _ => None,
         };
@@ -103,6 +109,9 @@ impl<'a> Replay<'a> {
             Event::ControlRan { asset, damage, found } => {
                 self.assets.entry(asset).or_default().controls.insert((damage, *found));
             }
+            Event::FindingsFiled { asset, sha256, .. } => {
+                self.assets.entry(asset).or_default().filed = Some(*sha256);
+            }
             Event::AssetDone { asset, verdict, .. } => {
                 self.assets.entry(asset).or_default().done = Some(*verdict);
             }
@@ -116,7 +125,7 @@ impl AssetReplay<'_> {
     fn start(&mut self, kind: AssetKind) {
         self.kind = Some(kind);
         self.found.clear();
-        self.done = None;
+        (self.filed, self.done) = (None, None);
         if kind == AssetKind::Postgres {
             self.units.clear();
         }

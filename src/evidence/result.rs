@@ -11,7 +11,7 @@ pub use crate::transfer::properties::ClassCount;
 use crate::{
     digest::{RowKey, Sha256Digest},
     event::AssetKind,
-    finding::{Finding, Verdict},
+    finding::{Finding, FindingKind, Severity, Verdict},
 };
 
 mod account;
@@ -163,14 +163,62 @@ pub struct AssetResult {
     pub controls: Vec<Control>,
     /// Milliseconds of the phases.
     pub timings: Timings,
-    /// Discrepancies of this asset.
+    /// Discrepancies of this asset; of a kind that there are very many of, the first ones.
     pub findings: Vec<Finding>,
+    /// Where all findings of such kinds are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filed: Option<FiledFindings>,
     /// Only for databases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseResult>,
     /// Only for buckets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<ObjectsResult>,
+}
+
+/// Findings of which there are more than a result holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FiledFindings {
+    /// The file in the asset's directory of the bundle; it has every finding of these kinds, one a line.
+    pub file: String,
+    /// Its SHA-256.
+    pub sha256: Sha256Digest,
+    /// The kinds, and how many there are of each.
+    pub kinds: Vec<FiledKind>,
+}
+
+impl FiledFindings {
+    /// What is filed of a kind.
+    pub fn of_kind(&self, kind: FindingKind) -> Option<&FiledKind> {
+        self.kinds.iter().find(|filed| filed.kind == kind)
+    }
+
+    /// How many findings stand in the file only.
+    pub fn beyond(&self) -> u64 {
+        self.kinds.iter().map(FiledKind::beyond).fold(0, u64::saturating_add)
+    }
+}
+
+/// A kind of finding of which an asset has more than the result holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FiledKind {
+    /// The kind.
+    pub kind: FindingKind,
+    /// Fail, not_run or note; follows from the kind.
+    pub severity: Severity,
+    /// All findings of it.
+    pub total: u64,
+    /// Those that stand in the result, the first ones by name.
+    pub shown: u64,
+}
+
+impl FiledKind {
+    /// How many stand in the file only.
+    pub fn beyond(&self) -> u64 {
+        self.total.saturating_sub(self.shown)
+    }
 }
 
 /// What one method of comparison covered.
@@ -185,6 +233,15 @@ pub struct Check {
     pub compared: u64,
     /// How many of those agree.
     pub equal: u64,
+}
+
+impl Check {
+    /// Counts one thing of the source; none stands for equal. What could not be read back was not compared.
+    pub fn count(&mut self, difference: Option<FindingKind>) {
+        self.expected += 1;
+        self.compared += u64::from(difference != Some(FindingKind::CopyUnreadable));
+        self.equal += u64::from(difference.is_none());
+    }
 }
 
 /// One planted damage.
@@ -494,9 +551,15 @@ pub struct JournalHead {
 }
 
 impl RunResult {
-    /// All findings: the run's own, then each asset's.
+    /// All findings that the result holds: the run's own, then each asset's.
     pub fn all_findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().chain(self.assets.iter().flat_map(|asset| &asset.findings))
+    }
+
+    /// How many findings there are, those included that stand in files only.
+    pub fn findings_total(&self) -> u64 {
+        let beyond = self.assets.iter().filter_map(|asset| Some(asset.filed.as_ref()?.beyond()));
+        beyond.fold(self.all_findings().count() as u64, u64::saturating_add)
     }
 }
 

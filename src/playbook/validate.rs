@@ -124,7 +124,8 @@ impl Validator<'_> {
 
     /// What is asked about the account needs an account.
     fn account_needs(&self, file: &Document, place: &Place) {
-        let about_identity = self.items(&file.preconditions).any(|one| one.value != Precondition::LocalNoSecrets);
+        let local = [Precondition::LocalNoSecrets, Precondition::TargetFreeSpace];
+        let about_identity = self.items(&file.preconditions).any(|one| !local.contains(&one.value));
         let first = [
             Some("preconditions").filter(|_| about_identity),
             file.posture.optional().filter(|list| !list.value.is_empty()).map(|_| "posture"),

@@ -4,7 +4,7 @@
 //!
 //! | file | what it makes |
 //! |---|---|
-//! | `view`, `table` | the story in words and rows, the same for every form |
+//! | `view`, `table`, `filed` | the story in words and rows, the same for every form |
 //! | `html`, `svg` | `report.html`: one self-contained file |
 //! | `junit`, `xml` | `junit.xml` for build servers |
 //! | `oscal` | OSCAL assessment results |
@@ -15,6 +15,7 @@
 //! | `manual` | the exit plan as a document, with the commands that a person would type |
 
 mod document;
+mod filed;
 mod html;
 mod junit;
 mod manual;

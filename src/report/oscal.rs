@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{phrases::kind, view::View};
 use crate::{
     digest::Sha256Digest,
-    evidence::result::{AssetResult, Tier},
+    evidence::result::{AssetResult, FiledKind, Tier},
     finding::{Severity, Verdict},
 };
 
@@ -72,7 +72,9 @@ fn observation(view: &View, asset: &AssetResult) -> Value {
             format!("{}: {} expected, {} compared, {} equal", check.name, check.expected, check.compared, check.equal)
         })
         .collect();
-    let weighing = asset.findings.iter().filter(|finding| finding.severity > Severity::Note).count();
+    let shown = asset.findings.iter().filter(|finding| finding.severity > Severity::Note).count() as u64;
+    let filed = asset.filed.iter().flat_map(|filed| &filed.kinds).filter(|filed| filed.severity > Severity::Note);
+    let weighing = filed.map(FiledKind::beyond).fold(shown, u64::saturating_add);
     json!({
         "uuid": uuid(view, &format!("observation {}", asset.id)),
         "title": format!("{} {}: {}", kind(asset.kind), asset.id, asset.verdict),

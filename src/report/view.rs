@@ -1,6 +1,7 @@
 //! The story of a run in words and rows: what every form of the report says, said once.
 
 use super::{
+    filed,
     phrases::{account_rows, compared, controls, format_of, items, kind, named, times, times_of, weight},
     table::{Cell, Table, class, judgement, number},
 };
@@ -361,7 +362,7 @@ impl<'a> View<'a> {
             ]
         };
         let headings = vec!["Weight", "Asset", "Finding", "About", "Detail"];
-        Table { headings, rows: self.findings().iter().map(row).collect() }
+        Table { headings, rows: self.findings().iter().map(row).chain(filed::rows(self.result)).collect() }
     }
 
     /// What the run before found, and whether it is still there.

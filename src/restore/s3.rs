@@ -313,16 +313,19 @@ impl S3Copy {
         Ok((size, hasher.into()))
     }
 
-    async fn list(&self, bucket: &str) -> io::Result<Vec<String>> {
-        let (mut keys, mut from) = (Vec::new(), None);
+    async fn list(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()> {
+        let mut from = None;
         loop {
             let request = self.client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
             let page = request.set_continuation_token(from).send().await;
             let page = page.map_err(|error| read_error(&error, None))?;
-            keys.extend(page.contents().iter().filter_map(|object| decoded(object.key()?)));
+            let encoded = page.encoding_type() == Some(&EncodingType::Url);
+            // A key that can't be decoded is none of walkaway's, and not to be passed over.
+            let plain = |key: &str| decoded(key).filter(|_| encoded).unwrap_or_else(|| key.to_owned());
+            page.contents().iter().filter_map(|object| object.key()).map(plain).for_each(&mut *take);
             from = page.next_continuation_token().map(str::to_owned);
             if from.is_none() {
-                return Ok(keys);
+                return Ok(());
             }
         }
     }
@@ -361,8 +364,8 @@ impl RestoredBucket for S3Copy {
         Ok(self.runtime.block_on(collected)?.to_vec())
     }
 
-    fn keys(&self, bucket: &str) -> io::Result<Vec<String>> {
-        self.runtime.block_on(self.list(bucket))
+    fn each_key(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()> {
+        self.runtime.block_on(self.list(bucket, take))
     }
 }
 

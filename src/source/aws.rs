@@ -265,6 +265,11 @@ impl Aws {
         Ok(SessionKeys { temporary: credentials.session_token().is_some(), expires: expires.map(|at| at.to_string()) })
     }
 
+    /// Where S3 is asked.
+    pub(crate) fn s3_address(&self) -> String {
+        self.address(Service::S3, &self.region())
+    }
+
     /// The endpoint in words, for messages.
     pub(super) fn s3_endpoint(&self) -> &str {
         self.settings.s3_endpoint.as_deref().unwrap_or("AWS")

@@ -172,8 +172,8 @@ pub trait RestoredBucket: Send + Sync {
     /// An object's bytes.
     fn content(&self, bucket: &str, key: &str) -> io::Result<Vec<u8>>;
 
-    /// Every key of the bucket.
-    fn keys(&self, bucket: &str) -> io::Result<Vec<String>>;
+    /// Hands over every key of the bucket, page by page.
+    fn each_key(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()>;
 }
 
 /// What a sink is told about an object before its bytes come.

@@ -11,7 +11,8 @@ use std::{
 use super::{Comparison, archive::Archives, disk::read_back, in_parallel};
 use crate::{
     digest::Sha256Digest,
-    finding::{Finding, FindingKind},
+    evidence::result::Check,
+    finding::{Finding, FindingKind, TakesFindings},
     interrupt::Interrupt,
     transfer::{
         meter::Meter,
@@ -41,36 +42,45 @@ pub struct ReadBack<'a> {
 }
 
 impl ReadBack<'_> {
-    /// Compares every receipt with the disk, then the disk with the receipts. An error means that the receipts
-    /// themselves or the directory could not be read.
+    /// As [`ReadBack::compare_into`], with all findings in memory.
     pub fn compare(&self, receipts: impl Iterator<Item = ReadReceipt> + Send) -> io::Result<Comparison> {
+        let mut findings = Vec::new();
+        let check = self.compare_into(receipts, &mut findings)?;
+        findings.sort();
+        Ok(Comparison { check, findings })
+    }
+
+    /// Compares every receipt with the disk, then the disk with the receipts; what differs is handed on as it is found,
+    /// in no order. An error means that the receipts themselves or the directory could not be read.
+    pub fn compare_into(
+        &self,
+        receipts: impl Iterator<Item = ReadReceipt> + Send,
+        findings: &mut (dyn TakesFindings + Send),
+    ) -> io::Result<Check> {
         let copies = Copies { root: self.root, archives: Archives::below(self.root), buckets: self.buckets };
         let workers = std::thread::available_parallelism().map_or(2, usize::from) * READERS_PER_CORE;
         let mut known = Named::default();
         let receipts = receipts.take_while(|_| !self.interrupt.asked());
         let receipts = receipts.filter(|receipt| !receipt.as_ref().is_ok_and(ObjectReceipt::is_marker));
         let receipts = receipts.inspect(|receipt| receipt.iter().for_each(|receipt| known.take(receipt)));
-        let (comparison, broken) = (Mutex::new(Comparison::new("objects")), Mutex::new(None));
+        let (found, broken) = (Mutex::new((Comparison::new("objects").check, findings)), Mutex::new(None));
         in_parallel(receipts, workers, |receipt| match receipt {
             Ok(receipt) => {
                 let difference = self.one(&copies, &receipt);
-                let mut comparison = comparison.lock().unwrap_or_else(PoisonError::into_inner);
-                match difference {
-                    Some(unread) if unread.kind == FindingKind::CopyUnreadable => comparison.not_compared(unread),
-                    difference => comparison.compared(difference),
-                }
+                let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                found.0.count(difference.as_ref().map(|difference| difference.kind));
+                difference.into_iter().for_each(|difference| found.1.take(difference));
             }
             Err(error) => *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
         });
         if let Some(error) = broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        let mut comparison = comparison.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (check, findings) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !self.interrupt.asked() {
-            self.find_strangers(&known, &copies, &mut comparison.findings)?;
+            self.find_strangers(&known, &copies, findings)?;
         }
-        comparison.findings.sort();
-        Ok(comparison)
+        Ok(check)
     }
 
     fn one(&self, copies: &Copies<'_>, receipt: &ObjectReceipt) -> Option<Finding> {
@@ -82,9 +92,14 @@ impl ReadBack<'_> {
 
     /// Files among the restored objects that no receipt names; symbolic links are never followed. Then members of
     /// archives.
-    fn find_strangers(&self, known: &Named, copies: &Copies<'_>, findings: &mut Vec<Finding>) -> io::Result<()> {
+    fn find_strangers(
+        &self,
+        known: &Named,
+        copies: &Copies<'_>,
+        findings: &mut (dyn TakesFindings + Send),
+    ) -> io::Result<()> {
         let mut strange = |what: String, detail: &str| {
-            findings.push(Finding::of(self.asset, FindingKind::ObjectUnexpected, what, detail));
+            findings.take(Finding::of(self.asset, FindingKind::ObjectUnexpected, what, detail));
         };
         for archive in &known.archives {
             match copies.archives.strangers(archive, &known.paths) {
@@ -96,9 +111,11 @@ impl ReadBack<'_> {
         }
         for (bucket, keys) in &known.keys {
             let Some(reader) = copies.buckets else { continue };
-            for key in reader.keys(bucket)?.into_iter().filter(|key| !keys.contains(&path_id(key))) {
-                strange(key, "no receipt names this object of the target's bucket");
-            }
+            reader.each_key(bucket, &mut |key| {
+                if !keys.contains(&path_id(&key)) {
+                    strange(key, "no receipt names this object of the target's bucket");
+                }
+            })?;
         }
         let mut directories = vec![self.root.to_path_buf()];
         while let Some(directory) = directories.pop() {

@@ -5,10 +5,12 @@
 //! same on the wire, for the real binary. The pauses between attempts are the real ones, so some of these tests take a
 //! few seconds.
 
+mod beside;
 #[path = "../support/memory.rs"]
 mod memory;
 mod patience;
 mod provider;
+mod refused;
 #[path = "../support/mod.rs"]
 mod support;
 mod targets;

@@ -57,6 +57,15 @@ pub enum Act {
     Replace(&'static [u8]),
 }
 
+/// What the provider says beside the bytes. Whatever isn't named here is not configured.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// More headers of an object's answers, each line with its end.
+    pub headers: HashMap<&'static str, &'static str>,
+    /// Answers to questions such as `?acl`: key (empty for the bucket), question, and the document or an error.
+    pub answers: HashMap<(&'static str, &'static str), Result<&'static str, (u16, &'static str)>>,
+}
+
 type Script = Box<dyn Fn(&Asked) -> Act + Send + Sync>;
 
 /// A running server; it ends with the process.
@@ -68,6 +77,7 @@ pub struct Provider {
 struct Shared {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
     script: Script,
+    beside: Beside,
     asked: Mutex<Vec<Asked>>,
     attempts: Mutex<HashMap<(String, u64), u32>>,
 }
@@ -75,10 +85,20 @@ struct Shared {
 impl Provider {
     /// Serves the bucket `files` with these objects.
     pub fn start(objects: &[(&str, Vec<u8>)], script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+        Provider::describing(objects, Beside::default(), script)
+    }
+
+    /// The same, with something to say beside the bytes.
+    pub fn describing(
+        objects: &[(&str, Vec<u8>)],
+        beside: Beside,
+        script: impl Fn(&Asked) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let objects = objects.iter().map(|(key, bytes)| ((*key).to_owned(), bytes.clone())).collect();
         let shared = Arc::new(Shared {
             objects: Mutex::new(objects),
             script: Box::new(script),
+            beside,
             asked: Mutex::default(),
             attempts: Mutex::default(),
         });
@@ -129,10 +149,20 @@ impl Shared {
 
     /// Answers; whether the connection goes on.
     async fn answer(&self, request: &Request, to: &mut TcpStream) -> io::Result<bool> {
-        let path = request.target.split('?').next().unwrap();
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
         let key = path.strip_prefix("/files").unwrap().trim_start_matches('/').to_owned();
-        if key.is_empty() {
+        if key.is_empty() && query.contains("list-type=2") {
             return send(to, "200 OK", "Content-Type: application/xml\r\n", self.listing().as_bytes()).await;
+        }
+        let question = query.split(['&', '=']).next().unwrap();
+        if key.is_empty() || question == "acl" {
+            return match self.beside.answers.iter().find(|(asked, _)| **asked == (key.as_str(), question)) {
+                Some((_, Ok(answer))) => {
+                    send(to, "200 OK", "Content-Type: application/xml\r\n", answer.as_bytes()).await
+                }
+                Some((_, Err((status, code)))) => refuse(to, *status, code).await,
+                None => refuse(to, 404, "NoSuchConfiguration").await,
+            };
         }
         let act = if request.method == "GET" { self.act(&key, request) } else { Act::Serve };
         if let Act::Replace(bytes) = act {
@@ -152,7 +182,8 @@ impl Shared {
                 ("206 Partial Content", head, &body[first..=last])
             }
         };
-        let head = format!("ETag: {etag}\r\n{head}");
+        let beside = self.beside.headers.get(key.as_str()).copied().unwrap_or_default();
+        let head = format!("ETag: {etag}\r\n{beside}{head}");
         if request.method == "HEAD" {
             let head = format!("HTTP/1.1 {status}\r\n{head}Content-Length: {}\r\n\r\n", slice.len());
             to.write_all(head.as_bytes()).await?;

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde_json::Value;
 
 use crate::{
-    provider::{Act, Asked, Provider},
+    provider::{Act, Asked, Beside, Provider},
     support::disturb::{Drill, Ended},
 };
 
@@ -14,21 +14,34 @@ const SMALL: usize = 30_000;
 const LARGE: usize = (20 << 20) + 12_345;
 
 /// A run of the real binary over the bucket of a scripted provider.
-struct World {
-    provider: Provider,
-    drill: Drill,
+pub struct World {
+    pub provider: Provider,
+    pub drill: Drill,
     objects: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl World {
-    fn new(sizes: &[(&'static str, usize)], script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
-        let objects: Vec<_> = sizes.iter().map(|(key, size)| (*key, super::sample(key, *size).to_vec())).collect();
-        let provider = Provider::start(&objects, script);
-        let drill = Drill::new(&playbook(&provider.endpoint));
+    /// Small objects, something beside them, and more keys of the bucket and of the playbook.
+    pub fn described(
+        keys: &[&'static str],
+        beside: Beside,
+        [bucket, more]: [&str; 2],
+        script: impl Fn(&Asked) -> Act + Send + Sync + 'static,
+    ) -> Self {
+        let objects: Vec<_> = keys.iter().map(|key| (*key, key.as_bytes().to_vec())).collect();
+        let provider = Provider::describing(&objects, beside, script);
+        let drill = Drill::new(&playbook(&provider.endpoint, bucket, more));
         World { provider, drill, objects: objects.into_iter().collect() }
     }
 
-    fn run(&self) -> Ended {
+    fn new(sizes: &[(&'static str, usize)], script: impl Fn(&Asked) -> Act + Send + Sync + 'static) -> Self {
+        let objects: Vec<_> = sizes.iter().map(|(key, size)| (*key, super::sample(key, *size).to_vec())).collect();
+        let provider = Provider::start(&objects, script);
+        let drill = Drill::new(&playbook(&provider.endpoint, "", ""));
+        World { provider, drill, objects: objects.into_iter().collect() }
+    }
+
+    pub fn run(&self) -> Ended {
         self.drill.run()
     }
 
@@ -42,13 +55,13 @@ impl World {
         self.drill.end(&["verify", &self.drill.bundle().to_string_lossy()]).expect(0);
     }
 
-    fn restored(&self) -> BTreeMap<String, Vec<u8>> {
+    pub fn restored(&self) -> BTreeMap<String, Vec<u8>> {
         let mut found = BTreeMap::new();
         read_tree(&self.drill.join("restored"), &mut found);
         found
     }
 
-    fn findings(&self) -> Vec<(String, String)> {
+    pub fn findings(&self) -> Vec<(String, String)> {
         let result = self.drill.result();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let findings = result["assets"][0]["findings"].as_array().unwrap();
@@ -59,13 +72,13 @@ impl World {
     }
 }
 
-fn playbook(endpoint: &str) -> String {
+fn playbook(endpoint: &str, bucket: &str, more: &str) -> String {
     format!(
         "version: 1\nid: wire\ntitle: faults on the wire\n\
          provider:\n  aws: {{regions: [us-east-1], endpoints: {{s3: \"{endpoint}\"}}}}\n\
          target: {{path: restored/}}\n\
-         assets:\n  - id: files\n    s3: {{bucket: files}}\n\
-         evidence: {{path: evidence/}}\n"
+         assets:\n  - id: files\n    s3: {{bucket: files{bucket}}}\n\
+         evidence: {{path: evidence/}}\n{more}"
     )
 }
 

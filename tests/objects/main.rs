@@ -9,18 +9,21 @@
 //! * Composite checksums with a list of parts: SeaweedFS lists parts without checksums, moto lists none; composites are
 //!   covered by the properties of `transfer::checksum`.
 //! * Intelligent-Tiering's archive tiers, and an object that is being restored from Glacier.
-//! * KMS without the right to decrypt: moto does not ask for the right, SeaweedFS has no rights on keys.
-//! * Object lock and legal hold in a moto bucket: it refuses to make one.
+//! * KMS without the right to decrypt: moto does not ask for the right, SeaweedFS has no rights on keys (scripted, too).
+//! * Object lock and legal hold in a moto bucket: it refuses to make one. `object_faults::beside` has a scripted server
+//!   say them, access control lists, single objects that rights hide, and a KMS key that is disabled.
 //! * Requester pays; access points; the rights of a role that may read some configuration calls and not others.
 //! * Keys with control characters on either server: `contract_objects` carries them from the in-memory one.
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod elsewhere;
 mod integrity;
 mod keys;
 mod layouts;
 mod proxy;
+mod resumed;
 mod round_trip;
 mod scope;
 mod states;

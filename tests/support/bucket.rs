@@ -75,3 +75,19 @@ async fn make_bucket(client: &Client, bucket: &str) {
         assert!(["BucketAlreadyOwnedByYou", "BucketAlreadyExists"].contains(&code), "create_bucket: {error:?}");
     }
 }
+
+/// A key as a listing with `encoding-type=url` writes it.
+pub fn decoded(key: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::new(), key.bytes());
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).unwrap()
+}

@@ -28,7 +28,7 @@ mod servers;
 use std::{env, path::PathBuf, process::Command};
 
 pub use self::{
-    bucket::{block_on, client, fill_bucket, put_in_parts},
+    bucket::{block_on, client, decoded, fill_bucket, put_in_parts},
     machine::TempDir,
     postgres::PgCluster,
     servers::{MotoServer, WeedServer, moto, weed},

@@ -70,7 +70,7 @@ pub(crate) async fn prepare(playbook: Playbook, folder: &std::path::Path) -> Res
         let found = spawn_blocking(move || scan(&folder)).await;
         before.secret_precondition(found.map_err(|error| EngineError::Internal(error.to_string()))?);
     }
-    before.hold_against_waivers(&playbook);
+    before.hold_against_waivers(&playbook, 0);
     let playbook = before.select(playbook);
     Ok((playbook, before))
 }
@@ -112,7 +112,7 @@ impl Before {
     fn identity_preconditions(&mut self, wanted: &[Precondition], identity: Option<&Result<Identity, String>>) {
         for precondition in wanted {
             let answer = match (precondition, identity) {
-                (Precondition::LocalNoSecrets, _) => continue,
+                (Precondition::LocalNoSecrets | Precondition::TargetFreeSpace, _) => continue,
                 (Precondition::IdentityRights, _) => self.rights(),
                 (_, None | Some(Err(_))) => {
                     let reason = identity.and_then(|identity| identity.as_ref().err().cloned()).unwrap_or_default();
@@ -159,12 +159,25 @@ impl Before {
         self.identity.get_or_insert_default().preconditions.push(held);
     }
 
-    /// What does not hold is an obstacle, unless somebody answers for it: then it is a finding of the run.
-    fn hold_against_waivers(&mut self, playbook: &Playbook) {
+    /// Whether the playbook wants room at the target.
+    pub fn wants_room(playbook: &Playbook) -> bool {
+        playbook.account().preconditions.contains(&Precondition::TargetFreeSpace)
+    }
+
+    /// Takes the answer on the room at the target.
+    pub fn take_room(&mut self, playbook: &Playbook, answer: Answer) {
+        let known = self.identity.as_ref().map_or(0, |check| check.preconditions.len());
+        self.hold(Precondition::TargetFreeSpace, answer);
+        self.hold_against_waivers(playbook, known);
+    }
+
+    /// What does not hold, of the preconditions from this one on, is an obstacle, unless somebody answers for it: then it
+    /// is a finding of the run.
+    fn hold_against_waivers(&mut self, playbook: &Playbook, from: usize) {
         let today = clock::today();
         let waivers = playbook.account().waivers.iter().map(|waiver| (waiver, today > waiver.until));
         let waivers: Vec<_> = waivers.collect();
-        for held in self.identity.iter().flat_map(|check| &check.preconditions) {
+        for held in self.identity.iter().flat_map(|check| &check.preconditions).skip(from) {
             let Some(finding) = unmet(held) else { continue };
             if !waivers.iter().any(|waiver| waiver.waives(&finding)) {
                 let hint =
@@ -223,6 +236,7 @@ fn word(precondition: Precondition) -> String {
         Precondition::IdentityShortLived => "identity.short_lived",
         Precondition::IdentityRights => "identity.rights",
         Precondition::LocalNoSecrets => "local.no_secrets",
+        Precondition::TargetFreeSpace => "target.free_space",
     }
     .to_owned()
 }

@@ -31,8 +31,9 @@ use crate::{
     event::{AssetKind, Phase},
     evidence::{
         changes::ChangesCount,
+        findings::{FindingsList, SHOWN_MAX},
         merge,
-        result::{AssetResult, Control, SampleResult, Tier, Timings},
+        result::{AssetResult, Check, Control, SampleResult, Tier, Timings},
     },
     finding::{FindingKind, Verdict},
     playbook::SampleSpec,
@@ -44,7 +45,7 @@ use crate::{
         object::{ObjectSource, RestoredBucket},
         pseudonyms::Pseudonyms,
     },
-    verify::{Comparison, control, objects::ReadBack},
+    verify::{control, objects::ReadBack},
 };
 
 /// Carries one bucket out and proves it.
@@ -65,7 +66,9 @@ pub(crate) struct BucketWork {
 
 /// What the proof of a copy came to.
 struct Proof {
-    comparison: Comparison,
+    check: Check,
+    /// The findings of the transfer and of the read-back.
+    findings: FindingsList,
     controls: Vec<Control>,
     verify_ms: u64,
 }
@@ -79,11 +82,12 @@ impl BucketWork {
         let configuration = configuration.await.map_err(TransferError::from)?;
         self.work.go_on()?;
         let sample = carried.sampler.take().map(|sampler| sampler.result());
+        let refused = std::mem::replace(&mut carried.refused, self.no_findings()?);
         let buckets = self.into.reader();
         let (work, carried) = (Arc::new(self), Arc::new(carried));
         let proving = {
             let (work, carried) = (Arc::clone(&work), Arc::clone(&carried));
-            spawn_blocking(move || work.prove(&carried, buckets.as_deref()))
+            spawn_blocking(move || work.prove(&carried, refused, buckets.as_deref()))
         };
         // The provider is asked while the disk is read.
         let changes = work.reconcile(known, carried.files.clone()).await;
@@ -98,15 +102,31 @@ impl BucketWork {
     }
 
     /// Reads everything back, and plants damage.
-    fn prove(&self, carried: &Carried, buckets: Option<&dyn RestoredBucket>) -> Result<Proof, Stop> {
+    fn prove(
+        &self,
+        carried: &Carried,
+        mut findings: FindingsList,
+        buckets: Option<&dyn RestoredBucket>,
+    ) -> Result<Proof, Stop> {
         let watch = Stopwatch::start();
-        let comparison = self.read_back(carried, buckets)?;
+        let refused = findings.total();
+        let mut check = self.read_back(carried, &mut findings, buckets)?;
+        check.expected += refused;
         self.work.go_on()?;
         let controls = self.plant_damage(&carried.files, buckets)?;
-        Ok(Proof { comparison, controls, verify_ms: watch.elapsed_ms() })
+        Ok(Proof { check, findings, controls, verify_ms: watch.elapsed_ms() })
     }
 
-    fn read_back(&self, carried: &Carried, buckets: Option<&dyn RestoredBucket>) -> Result<Comparison, Stop> {
+    fn no_findings(&self) -> Result<FindingsList, Stop> {
+        Ok(FindingsList::new(&self.evidence_directory()?, SHOWN_MAX))
+    }
+
+    fn read_back(
+        &self,
+        carried: &Carried,
+        findings: &mut FindingsList,
+        buckets: Option<&dyn RestoredBucket>,
+    ) -> Result<Check, Stop> {
         let (root, meter) = (self.work.root(), Arc::new(Meter::default()));
         let receipts = || merge(carried.files.clone());
         let with_bytes = receipts().flatten().filter(|receipt| !receipt.is_marker());
@@ -115,15 +135,12 @@ impl BucketWork {
         let (asset, interrupt) = (&self.work.asset, &self.work.interrupt);
         let reader = ReadBack { asset, root: &root, meter: &meter, interrupt, buckets };
         let watch = Stopwatch::start();
-        let mut comparison = reader.compare(receipts()).map_err(|source| unreadable(root.clone(), source))?;
+        let check = reader.compare_into(receipts(), findings).map_err(|source| unreadable(root.clone(), source))?;
         drop(ticker);
         self.work.go_on()?;
         let read = meter.read();
         self.work.verified(read.items, read.bytes, watch.elapsed_ms())?;
-        for finding in &carried.refused {
-            comparison.not_compared(finding.clone());
-        }
-        Ok(comparison)
+        Ok(check)
     }
 
     /// The smallest object that has content serves; an empty one, or made-up content, if there is no other.
@@ -145,10 +162,10 @@ impl BucketWork {
 
     fn result(&self, all: Everything) -> Result<AssetResult, Stop> {
         let Everything { carried, configuration, proof, changes, sample } = all;
-        let Proof { comparison, controls, verify_ms } = proof;
+        let Proof { check, findings, controls, verify_ms } = proof;
         let written = write_evidence(&self.work, &carried.files)?;
         evidence::write_bucket(&self.evidence_directory()?, &configuration)?;
-        let mut findings = comparison.findings;
+        let (mut findings, filed) = findings.finish()?;
         findings.extend(self.work.controls(&controls)?);
         if carried.listed == 0 && carried.files.is_empty() {
             findings.push(self.work.finding(FindingKind::NothingMatched, &self.source_name, "no object is there"));
@@ -172,10 +189,11 @@ impl BucketWork {
             items: evidence.objects,
             bytes: evidence.bytes,
             content_sha256: evidence.content_sha256,
-            checks: vec![comparison.check],
+            checks: vec![check],
             controls,
             timings: Timings { transfer_ms: carried.duration_ms, rebuild_ms: 0, verify_ms },
             findings,
+            filed,
             database: None,
             objects: Some(objects),
         })

@@ -15,8 +15,8 @@ use crate::{
     digest::Sha256Digest,
     engine::{ledger, stop::Stop},
     event::{Event, Phase},
-    evidence::merge,
-    finding::{Finding, FindingKind},
+    evidence::{findings::FindingsList, merge},
+    finding::{Finding, FindingKind, TakesFindings as _},
     transfer::{
         error::{SourceError, TransferError},
         meter::Meter,
@@ -34,14 +34,13 @@ const UNITS_IN_FLIGHT: usize = 3;
 const CHANGED_MAX: usize = 10_000;
 
 /// What the transfer left for the verification.
-#[derive(Default)]
 pub(super) struct Carried {
     /// Objects with bytes that were listed and are in the sample, if there is one.
     pub listed: u64,
     /// The receipts of all units.
     pub files: Vec<PathBuf>,
     /// What could not be carried.
-    pub refused: Vec<Finding>,
+    pub refused: FindingsList,
     /// What the sample decided, if there is one.
     pub sampler: Option<Sampler>,
     pub duration_ms: u64,
@@ -50,6 +49,22 @@ pub(super) struct Carried {
     first_to_come: String,
     /// Objects that are no longer what was listed.
     changed: Vec<Refusal>,
+}
+
+impl Carried {
+    fn new(files: Vec<PathBuf>, refused: FindingsList, sampler: Option<Sampler>) -> Self {
+        let (listed, duration_ms, may_come) = (0, 0, 0);
+        Carried {
+            listed,
+            files,
+            refused,
+            sampler,
+            duration_ms,
+            may_come,
+            first_to_come: String::new(),
+            changed: vec![],
+        }
+    }
 }
 
 /// A transfer at work.
@@ -95,7 +110,7 @@ impl BucketWork {
             cutter: UnitCutter::starting_at(self.work.ledger.next_unit(&self.work.asset)),
             units: JoinSet::new(),
             known,
-            carried: Carried { files, sampler: self.sample.map(Sampler::new), ..Carried::default() },
+            carried: Carried::new(files, self.no_findings()?, self.sample.map(Sampler::new)),
             markers: Vec::new(),
             book,
         };
@@ -172,7 +187,7 @@ impl Transfer<'_> {
             Novelty::Carried | Novelty::Twice => Ok(()),
             Novelty::Replaced => {
                 let detail = "replaced at the provider after it was carried; the run was interrupted in between";
-                self.carried.refused.push(self.of.work.finding(FindingKind::ObjectChanged, &entry.key, detail));
+                self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, &entry.key, detail));
                 Ok(())
             }
             Novelty::New => {
@@ -261,7 +276,7 @@ impl Transfer<'_> {
             self.carried.may_come += 1;
             self.carried.first_to_come = refusal.error.to_string();
         }
-        self.carried.refused.push(self.finding(refusal));
+        self.carried.refused.take(self.finding(refusal));
     }
 
     fn finding(&self, refusal: Refusal) -> Finding {
@@ -271,7 +286,12 @@ impl Transfer<'_> {
             SourceError::Archived { .. } => FindingKind::ObjectArchived,
             _ => FindingKind::ObjectUnreadable,
         };
-        self.of.work.finding(kind, refusal.object.entry.key, refusal.error.to_string())
+        let ObjectEntry { key, version, version_id, .. } = refusal.object.entry;
+        let detail = match version.and(version_id) {
+            Some(version) => format!("version {version}: {}", refusal.error),
+            None => refusal.error.to_string(),
+        };
+        self.of.work.finding(kind, key, detail)
     }
 
     /// Objects that changed between listing and reading are listed anew and fetched once more, each to its old place.
@@ -279,7 +299,7 @@ impl Transfer<'_> {
         for refusal in std::mem::take(&mut self.carried.changed) {
             let found = with_retries(|| async { Ok(self.of.source.find(&refusal.object.entry).await?) }).await?;
             let Some(entry) = found else {
-                self.carried.refused.push(self.finding(refusal));
+                self.carried.refused.take(self.finding(refusal));
                 continue;
             };
             self.known.renew(&entry);
@@ -290,7 +310,7 @@ impl Transfer<'_> {
         }
         self.flush().await?;
         for refusal in std::mem::take(&mut self.carried.changed) {
-            self.carried.refused.push(self.finding(refusal));
+            self.carried.refused.take(self.finding(refusal));
         }
         Ok(())
     }
@@ -318,7 +338,7 @@ impl Transfer<'_> {
             let receipt = receipt.map_err(|source| self.of.unreadable_receipts(source))?;
             if self.known.vanished(&receipt) {
                 let detail = "no longer listed after the run was interrupted";
-                self.carried.refused.push(self.of.work.finding(FindingKind::ObjectChanged, receipt.key, detail));
+                self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, receipt.key, detail));
             }
         }
         Ok(())

@@ -114,6 +114,9 @@ pub enum Precondition {
     /// No key-shaped secret lies in the AWS files or in configuration beside the playbook.
     #[serde(rename = "local.no_secrets")]
     LocalNoSecrets,
+    /// The target has room for what is expected to come, and a reserve.
+    #[serde(rename = "target.free_space")]
+    TargetFreeSpace,
 }
 
 /// What is looked at in the account.

@@ -95,6 +95,20 @@ impl S3Source {
         }
     }
 
+    /// When the bucket was made, as far as the caller may list buckets.
+    pub async fn created(&self) -> Option<String> {
+        let mut from = None;
+        loop {
+            let request = self.client.list_buckets().prefix(&self.bucket).set_continuation_token(from);
+            let page = tokio::time::timeout(PROBE_TIMEOUT, request.send()).await.ok()?.ok()?;
+            if let Some(bucket) = page.buckets().iter().find(|bucket| bucket.name() == Some(&self.bucket)) {
+                return bucket.creation_date()?.fmt(DateTimeFormat::DateTime).ok();
+            }
+            from = page.continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            from.as_ref()?;
+        }
+    }
+
     async fn list_page(&self, from: Option<&str>) -> Result<ListPage, SourceError> {
         let what = format!("the listing of bucket {}", self.bucket);
         let request = self.client.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);

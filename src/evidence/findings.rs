@@ -1,0 +1,236 @@
+//! `findings.ndjson`: every finding of a kind of which an asset has too many for the result.
+//!
+//! A bucket can have as many findings as objects. Up to [`SHOWN_MAX`] of a kind stand in `result.json`; of a kind that has
+//! more, the first ones by name stand there with the number of all, and the file has every one, in the order in which
+//! they were found. Memory is bounded by the kinds, not by the objects.
+
+use std::{
+    collections::{BTreeMap, BinaryHeap},
+    fs::File,
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    chain::LINE_BYTES_MAX,
+    files::{EvidenceError, IoContext, LineEnd, PartFile, read_line},
+    result::{AssetResult, FiledFindings, FiledKind},
+};
+use crate::finding::{Finding, FindingKind, TakesFindings};
+
+/// The file's name, in the directory of the asset's evidence.
+pub const FINDINGS_NDJSON: &str = "findings.ndjson";
+/// So many findings of one kind stand in the result.
+pub const SHOWN_MAX: usize = 1_000;
+
+/// The findings of one asset while they come.
+pub struct FindingsList {
+    path: PathBuf,
+    shown_max: usize,
+    kinds: BTreeMap<FindingKind, OfKind>,
+    filed: Option<Filed>,
+    /// The first write that failed; nothing is written after it.
+    broken: Option<EvidenceError>,
+}
+
+/// The first findings of a kind by name, and the number of all.
+#[derive(Default)]
+struct OfKind {
+    first: BinaryHeap<Finding>,
+    total: u64,
+}
+
+struct Filed {
+    file: PartFile,
+    sha256: Sha256,
+}
+
+impl FindingsList {
+    /// An empty list. Its file is made in `directory` when a kind has more than `shown_max` findings.
+    pub fn new(directory: &Path, shown_max: usize) -> Self {
+        let path = directory.join(FINDINGS_NDJSON);
+        FindingsList { path, shown_max, kinds: BTreeMap::new(), filed: None, broken: None }
+    }
+
+    /// How many came so far.
+    pub fn total(&self) -> u64 {
+        self.kinds.values().map(|of_kind| of_kind.total).sum()
+    }
+
+    /// What the result shows, sorted, and what it says of the file, if there is one.
+    ///
+    /// # Errors
+    /// Any write that failed since the beginning.
+    pub fn finish(self) -> Result<(Vec<Finding>, Option<FiledFindings>), EvidenceError> {
+        let FindingsList { shown_max, kinds, filed, broken, .. } = self;
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        let filed = filed.map(|filed| filed.finish(&kinds, shown_max)).transpose()?;
+        // The kind decides first where one asset's findings stand.
+        let shown = kinds.into_values().flat_map(|of_kind| of_kind.first.into_sorted_vec());
+        Ok((shown.collect(), filed))
+    }
+
+    fn file(&mut self, finding: &Finding) -> Result<(), EvidenceError> {
+        let filed = match &mut self.filed {
+            Some(filed) => filed,
+            none => none.insert(Filed::create(&self.path)?),
+        };
+        filed.write(finding)
+    }
+
+    /// What was kept of a kind until now goes into the file as well, once.
+    fn take_in(&mut self, finding: Finding) -> Result<(), EvidenceError> {
+        let of_kind = self.kinds.entry(finding.kind).or_default();
+        of_kind.total += 1;
+        if of_kind.total <= self.shown_max as u64 {
+            of_kind.first.push(finding);
+            return Ok(());
+        }
+        let overflows_now = of_kind.total == self.shown_max as u64 + 1;
+        let kept = if overflows_now { of_kind.first.clone().into_sorted_vec() } else { Vec::new() };
+        if let Some(mut last) = of_kind.first.peek_mut().filter(|last| finding < **last) {
+            *last = finding.clone();
+        }
+        kept.iter().chain([&finding]).try_for_each(|finding| self.file(finding))
+    }
+}
+
+impl TakesFindings for FindingsList {
+    /// A failed write comes to light in [`FindingsList::finish`].
+    fn take(&mut self, finding: Finding) {
+        if self.broken.is_none() {
+            self.broken = self.take_in(finding).err();
+        }
+    }
+}
+
+impl Filed {
+    fn create(path: &Path) -> Result<Self, EvidenceError> {
+        Ok(Filed { file: PartFile::create(path)?, sha256: Sha256::new() })
+    }
+
+    fn write(&mut self, finding: &Finding) -> Result<(), EvidenceError> {
+        let mut line =
+            serde_json::to_vec(finding).map_err(io::Error::from).when("write", Path::new(FINDINGS_NDJSON))?;
+        line.push(b'\n');
+        self.sha256.update(&line);
+        self.file.write(&line)
+    }
+
+    fn finish(self, kinds: &BTreeMap<FindingKind, OfKind>, shown_max: usize) -> Result<FiledFindings, EvidenceError> {
+        self.file.finish()?;
+        let beyond = kinds.iter().filter(|(_, of_kind)| of_kind.total > shown_max as u64);
+        let count = |(kind, of_kind): (&FindingKind, &OfKind)| FiledKind {
+            kind: *kind,
+            severity: kind.severity(),
+            total: of_kind.total,
+            shown: of_kind.first.len() as u64,
+        };
+        let kinds = beyond.map(count).collect();
+        Ok(FiledFindings { file: FINDINGS_NDJSON.to_owned(), sha256: self.sha256.into(), kinds })
+    }
+}
+
+/// Hands over every finding of a file, one after the other.
+pub(crate) fn each_filed(reader: &mut impl BufRead, mut take: impl FnMut(Finding)) -> io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        match read_line(reader, &mut line, LINE_BYTES_MAX)? {
+            LineEnd::Nothing => return Ok(()),
+            LineEnd::Newline => take(serde_json::from_slice(&line)?),
+            LineEnd::EndOfFile | LineEnd::TooLong => return Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+/// Hands over every finding of the run and of its assets once, those in files included. `open` opens an asset's file.
+pub(crate) fn each(
+    of_run: &[Finding],
+    assets: &[AssetResult],
+    open: impl Fn(&AssetResult) -> io::Result<File>,
+    mut take: impl FnMut(&Finding),
+) -> io::Result<()> {
+    of_run.iter().for_each(&mut take);
+    for asset in assets {
+        let is_filed = |finding: &&Finding| asset.filed.iter().any(|filed| filed.of_kind(finding.kind).is_some());
+        asset.findings.iter().filter(|finding| !is_filed(finding)).for_each(&mut take);
+        if asset.filed.is_some() {
+            each_filed(&mut BufReader::new(open(asset)?), |finding| take(&finding))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::digest::Sha256Digest;
+
+    fn finding(kind: FindingKind, number: usize) -> Finding {
+        Finding::of("a", kind, format!("key-{number:04}"), "denied")
+    }
+
+    fn filed_lines(dir: &Path) -> Vec<Finding> {
+        let mut lines = Vec::new();
+        let file = File::open(dir.join(FINDINGS_NDJSON)).expect("opened");
+        each_filed(&mut BufReader::new(file), |finding| lines.push(finding)).expect("read");
+        lines
+    }
+
+    #[test]
+    fn up_to_the_cap_nothing_is_filed() {
+        let dir = tempfile::tempdir().expect("directory");
+        let mut list = FindingsList::new(dir.path(), 3);
+        (0..3).rev().for_each(|number| list.take(finding(FindingKind::ObjectArchived, number)));
+        let (shown, filed) = list.finish().expect("finished");
+        assert_eq!((shown.len(), filed), (3, None));
+        assert_eq!(shown[0].subject, "key-0000");
+        assert!(!dir.path().join(FINDINGS_NDJSON).exists());
+    }
+
+    #[test]
+    fn a_write_that_fails_is_not_lost() {
+        let dir = tempfile::tempdir().expect("directory");
+        let mut list = FindingsList::new(&dir.path().join("gone"), 1);
+        (0..3).for_each(|number| list.take(finding(FindingKind::ObjectArchived, number)));
+        assert!(matches!(list.finish(), Err(EvidenceError::Io { action: "create", .. })));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        /// Whatever comes in whatever order, the first ones are shown and all are filed.
+        #[test]
+        fn nothing_is_lost(numbers in proptest::collection::vec(0usize..50, 0..60), cap in 1usize..20) {
+            let dir = tempfile::tempdir().expect("directory");
+            let mut list = FindingsList::new(dir.path(), cap);
+            numbers.iter().for_each(|number| list.take(finding(FindingKind::ObjectUnreadable, *number)));
+            list.take(finding(FindingKind::ObjectArchived, 0));
+            let mut all: Vec<_> = numbers.iter().map(|number| finding(FindingKind::ObjectUnreadable, *number)).collect();
+            all.sort();
+            let (shown, filed) = list.finish().expect("finished");
+            let first: Vec<_> = all.iter().take(cap).chain([&finding(FindingKind::ObjectArchived, 0)]).cloned().collect();
+            prop_assert_eq!(shown, first);
+            let Some(filed) = filed else { return Ok(prop_assert!(numbers.len() <= cap)) };
+            let kind = FiledKind {
+                kind: FindingKind::ObjectUnreadable,
+                severity: FindingKind::ObjectUnreadable.severity(),
+                total: numbers.len() as u64,
+                shown: cap as u64,
+            };
+            prop_assert_eq!(filed.kinds, vec![kind]);
+            prop_assert_eq!(filed.sha256, Sha256Digest::of(fs::read(dir.path().join(FINDINGS_NDJSON)).expect("read")));
+            let mut lines = filed_lines(dir.path());
+            lines.sort();
+            prop_assert_eq!(lines, all);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Findings of which there are more than the result holds: one line for each kind, in table and test report.
+
+use super::{phrases::weight, table::Cell};
+use crate::{
+    evidence::result::{AssetResult, RunResult},
+    finding::{Finding, Severity},
+    words::thousands,
+};
+
+/// One finding for each kind of which the asset's file has more.
+pub(super) fn beyond(asset: &AssetResult) -> Vec<Finding> {
+    let filed = asset.filed.iter().flat_map(|filed| filed.kinds.iter().map(move |kind| (kind, &filed.file)));
+    let told = |(kind, file): (&crate::evidence::result::FiledKind, &String)| {
+        let about = format!("and {} more", thousands(kind.beyond()));
+        let detail = format!("all {} stand in data/assets/{}/{file}", thousands(kind.total), asset.id);
+        Finding::of(&asset.id, kind.kind, about, detail)
+    };
+    filed.map(told).collect()
+}
+
+/// The same as rows of the table of findings.
+pub(super) fn rows(result: &RunResult) -> Vec<Vec<Cell>> {
+    let row = |finding: Finding| {
+        let verdict = finding.severity > Severity::Note;
+        vec![
+            Cell { text: weight(finding.severity).to_owned(), key: None, verdict },
+            finding.asset.unwrap_or_default().into(),
+            finding.kind.title().into(),
+            finding.subject.into(),
+            finding.detail.into(),
+        ]
+    };
+    result.assets.iter().flat_map(beyond).map(row).collect()
+}
