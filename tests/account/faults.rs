@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::world::World;
 
 /// Everything that can be asked about an account.
@@ -19,6 +21,8 @@ contract: {file: contract.txt, notice: 60d, transition: 30d, retrieval: 30d}
 change: CHG-1
 ";
 
+const UNPROJECTED: &str = "contract_unprojected transition, retrieval";
+
 fn documents(world: &World, report: &str, duties: &str) {
     fs::create_dir_all(world.home.join("reports")).unwrap();
     fs::write(world.home.join("reports").join(report), "report").unwrap();
@@ -33,7 +37,11 @@ fn a_clean_account_has_no_finding() {
     let world = World::of("clean");
     documents(&world, "soc2-2199-01-01.pdf", "Amazon S3,AWS,we,we\nRDS,AWS,we,we\nIAM,AWS,we,we\n");
     let ran = world.run(EVERYTHING);
-    assert_eq!(ran.findings(), Vec::<String>::new(), "{}", ran.stderr);
+    // A drill of a second projects no exit, and says so.
+    assert_eq!(ran.findings(), [UNPROJECTED], "{}", ran.stderr);
+    let contract = ran.json("data/checks/contract.json");
+    assert_eq!((&contract["within_transition"], &contract["projected_exit_ms"]), (&Value::Null, &Value::Null));
+    assert!(contract["projection_refused"][0].as_str().unwrap().contains("units were measured"), "{contract:#}");
     ran.assert_ended(0, "PASS").assert_verifies();
 
     let totals = &ran.result["coverage"]["totals"];
@@ -72,6 +80,7 @@ fn every_fault_is_found() {
     let ran = world.run(&lines);
     ran.assert_ended(1, "FAIL").assert_verifies();
     let expected = [
+        UNPROJECTED,
         "document_stale soc2 soc2-2020-01-01.pdf",
         "exclusion_expired s3:acme-contracts",
         "key_too_old user bob key 1",

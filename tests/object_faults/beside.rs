@@ -49,6 +49,7 @@ fn object_lock_and_legal_hold_are_recorded() {
     let beside = Beside {
         headers: HashMap::from([("locked", LOCKED), ("held", HELD)]),
         answers: HashMap::from([(("", "object-lock"), Ok(LOCK_RULE))]),
+        ..Beside::default()
     };
     let world = World::described(&["locked", "held", "free"], beside, ["", ""], serve);
     world.run().expect(0);

@@ -11,6 +11,7 @@ mod memory;
 mod patience;
 mod provider;
 mod refused;
+mod room;
 #[path = "../support/mod.rs"]
 mod support;
 mod targets;

@@ -62,6 +62,8 @@ pub enum Act {
 pub struct Beside {
     /// More headers of an object's answers, each line with its end.
     pub headers: HashMap<&'static str, &'static str>,
+    /// Sizes that the listing claims in place of the real ones.
+    pub sizes: HashMap<&'static str, u64>,
     /// Answers to questions such as `?acl`: key (empty for the bucket), question, and the document or an error.
     pub answers: HashMap<(&'static str, &'static str), Result<&'static str, (u16, &'static str)>>,
 }
@@ -212,7 +214,8 @@ impl Shared {
                        <EncodingType>url</EncodingType>"
             .to_owned();
         for (key, bytes) in self.objects.lock().unwrap().iter() {
-            let (etag, size) = (hex(&Md5::digest(bytes)), bytes.len());
+            let etag = hex(&Md5::digest(bytes));
+            let size = self.beside.sizes.get(key.as_str()).copied().unwrap_or(bytes.len() as u64);
             write!(
                 xml,
                 "<Contents><Key>{key}</Key><LastModified>2026-10-01T00:00:00.000Z</LastModified>\

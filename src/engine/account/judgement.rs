@@ -170,27 +170,33 @@ impl Terms<'_> {
         self.exit.map_or(&[], |exit| &exit.refused)
     }
 
+    /// What is exceeded, and one note for all terms that nothing could be held against.
     fn findings(&self) -> Vec<Finding> {
-        self.limits().into_iter().filter_map(|(term, limit)| self.held(term, limit)).collect()
+        let (mut findings, mut open) = (Vec::new(), Vec::new());
+        for (term, limit) in self.limits() {
+            match self.exceeded(term, limit) {
+                Some(finding) => findings.push(finding),
+                None if !self.refused().is_empty() => open.push(term),
+                None => {}
+            }
+        }
+        if !open.is_empty() {
+            let (reasons, run) = (self.refused().join("; "), duration(self.worked_ms));
+            let detail = format!("the projection of the exit is refused ({reasons}); the run alone took {run}");
+            findings.push(Finding::of_run(FindingKind::ContractUnprojected, open.join(", "), detail));
+        }
+        findings
     }
 
     /// A drill that took longer than a term says enough by itself; one that did not says nothing about the exit.
-    fn held(&self, term: &str, limit: u64) -> Option<Finding> {
-        let allowed = format!("the contract allows {}", duration(limit));
-        if let Some(projected) = self.projected_ms().filter(|projected| *projected > limit) {
-            let detail = format!("the exit is projected to take {} (90th percentile), {allowed}", duration(projected));
-            return Some(Finding::of_run(FindingKind::ContractExceeded, term, detail));
-        }
-        if self.worked_ms > limit {
-            let detail = format!("the run took {}, {allowed}", duration(self.worked_ms));
-            return Some(Finding::of_run(FindingKind::ContractExceeded, term, detail));
-        }
-        let refused = self.refused();
-        let detail = || {
-            let run = format!("the run alone took {}, {allowed}", duration(self.worked_ms));
-            format!("the projection of the exit is refused ({}); {run}", refused.join("; "))
-        };
-        (!refused.is_empty()).then(|| Finding::of_run(FindingKind::ContractUnprojected, term, detail()))
+    fn exceeded(&self, term: &str, limit: u64) -> Option<Finding> {
+        let over = |ms: &u64| *ms > limit;
+        let projected = self.projected_ms().filter(over);
+        let projected = projected.map(|ms| format!("the exit is projected to take {} (90th percentile)", duration(ms)));
+        let measured = Some(self.worked_ms).filter(over).map(|ms| format!("the run took {}", duration(ms)));
+        let why = projected.or(measured)?;
+        let detail = format!("{why}, the contract allows {}", duration(limit));
+        Some(Finding::of_run(FindingKind::ContractExceeded, term, detail))
     }
 
     /// Whether the projection stays within a limit; none where there is no projection, unless the run was longer.
@@ -328,4 +334,43 @@ fn gather(bundle: &Path, directory: &Path, files: &mut BTreeMap<String, Sha256Di
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY_MS: u64 = 86_400_000;
+
+    /// Kinds and subjects that a contract of 2 and 10 days leaves.
+    fn found(p90_ms: Option<u64>, worked_ms: u64) -> Vec<(FindingKind, String)> {
+        let period = |text: &str| text.parse().expect("a period");
+        let (notice, transition, retrieval) = (period("60d"), period("10d"), period("2d"));
+        let contract = Contract { file: "contract.pdf".into(), notice, transition, retrieval };
+        let refused = if p90_ms.is_none() { vec!["too little".to_owned()] } else { vec![] };
+        let exit = ExitTime {
+            scope: String::new(),
+            replicates: 1,
+            classes: vec![],
+            p50_ms: p90_ms,
+            p90_ms,
+            windows: vec![],
+            refused,
+        };
+        let findings = Terms { contract: &contract, worked_ms, exit: Some(&exit) }.findings();
+        findings.into_iter().map(|finding| (finding.kind, finding.subject)).collect()
+    }
+
+    #[test]
+    fn the_contract_is_held_against_the_projected_exit() {
+        use FindingKind::{ContractExceeded, ContractUnprojected};
+        assert_eq!(found(Some(DAY_MS), 1), []);
+        assert_eq!(found(Some(3 * DAY_MS), 1), [(ContractExceeded, "retrieval".to_owned())]);
+        let both = ["transition", "retrieval"].map(|term| (ContractExceeded, term.to_owned()));
+        assert_eq!(found(Some(11 * DAY_MS), 1), both);
+        assert_eq!(found(Some(DAY_MS), 3 * DAY_MS), [(ContractExceeded, "retrieval".to_owned())], "the run itself");
+        assert_eq!(found(None, 1), [(ContractUnprojected, "transition, retrieval".to_owned())]);
+        let partly = [(ContractExceeded, "retrieval".to_owned()), (ContractUnprojected, "transition".to_owned())];
+        assert_eq!(found(None, 3 * DAY_MS), partly);
+    }
 }
