@@ -57,6 +57,9 @@ pub enum Act {
     Replace(&'static [u8]),
 }
 
+/// A document, or a status with the code of an error document.
+pub type Answer = Result<&'static str, (u16, &'static str)>;
+
 /// What the provider says beside the bytes. Whatever isn't named here is not configured.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
@@ -65,7 +68,7 @@ pub struct Beside {
     /// Sizes that the listing claims in place of the real ones.
     pub sizes: HashMap<&'static str, u64>,
     /// Answers to questions such as `?acl`: key (empty for the bucket), question, and the document or an error.
-    pub answers: HashMap<(&'static str, &'static str), Result<&'static str, (u16, &'static str)>>,
+    pub answers: HashMap<(&'static str, &'static str), Answer>,
 }
 
 type Script = Box<dyn Fn(&Asked) -> Act + Send + Sync>;
