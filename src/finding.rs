@@ -267,8 +267,13 @@ pub trait Waives {
 
     /// Whether the pattern fits the finding as reports print it.
     fn fits(&self, finding: &Finding) -> bool {
-        glob::matches(&format!("{}*", self.pattern()), &finding.to_string())
+        begins(finding, self.pattern())
     }
+}
+
+/// Whether a finding, as reports print it, begins like this; `*` stands for any characters.
+pub fn begins(finding: &Finding, pattern: &str) -> bool {
+    glob::matches(&format!("{pattern}*"), &finding.to_string())
 }
 
 impl FindingKind {

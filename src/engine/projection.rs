@@ -10,7 +10,7 @@ use crate::{
     evidence::{
         Entry,
         exit_time::{self, Term},
-        facts::{AlternativeFact, Cost, ExitTime, PlanFacts, ServiceFact},
+        facts::{AlternativeFact, Cost, ExitTime, FollowUpFact, PlanFacts, ServiceFact},
         result::{AssetResult, ThresholdResult},
     },
     finding::Verdict,
@@ -54,6 +54,15 @@ pub(crate) fn plan(playbook: &Playbook, started: Timestamp, verdict: Verdict) ->
                 maps: alternative.maps.iter().map(|(from, to)| (from.clone(), to.to_string())).collect(),
                 gap: alternative.gap.to_string(),
                 assessed: alternative.assessed.to_string(),
+            })
+            .collect(),
+        follow_up: plan
+            .follow_up
+            .iter()
+            .map(|entry| FollowUpFact {
+                finding: entry.finding.to_string(),
+                owner: entry.owner.to_string(),
+                due: entry.due.to_string(),
             })
             .collect(),
         rpo: plan.objectives.rpo.map(|period| period.to_string()),

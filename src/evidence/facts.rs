@@ -208,6 +208,9 @@ pub struct PlanFacts {
     /// Who could take over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<AlternativeFact>,
+    /// Who mends what earlier drills found, by when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follow_up: Vec<FollowUpFact>,
     /// Recovery point objective, as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpo: Option<String>,
@@ -224,6 +227,18 @@ impl PlanFacts {
     pub fn is_empty(&self) -> bool {
         *self == PlanFacts::default()
     }
+}
+
+/// Somebody who mends what a drill found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FollowUpFact {
+    /// How the finding begins; `*` stands for any characters.
+    pub finding: String,
+    /// Who mends it.
+    pub owner: String,
+    /// The day by which, ISO 8601.
+    pub due: String,
 }
 
 /// A service that the exit is about.

@@ -24,7 +24,7 @@ mod rds;
 pub(super) use evidence::Evidence;
 pub use evidence::Previous;
 pub use plan::Scenario;
-pub(super) use plan::{AlternativeEntry, ObjectivesEntry, PlanEntry, RolesEntry, ServiceEntry};
+pub(super) use plan::{AlternativeEntry, FollowUpEntry, ObjectivesEntry, PlanEntry, RolesEntry, ServiceEntry};
 pub use rds::SnapshotChoice;
 pub(super) use rds::{Rds, RdsMethod, RdsSnapshot, Tag, Via};
 

@@ -46,9 +46,9 @@ pub use document::{
 pub use expect::Expectation;
 pub use model::{
     AccountSpec, Alternative, Asset, AssetKind, Attest, AwsSpec, BucketSpec, Contract, DatabaseSpec, DocumentPlace,
-    EVERY_DEFAULT, Endpoints, ExcludedTable, Exclusion, ExitLimit, ExitPlan, Objectives, Playbook, PostgresTarget,
-    Roles, RolesSpec, S3TargetSpec, SampleSpec, Selection, Server, Service, SqlCheckSpec, TargetSpec, Thresholds,
-    Waiver,
+    EVERY_DEFAULT, Endpoints, ExcludedTable, Exclusion, ExitLimit, ExitPlan, FollowUp, Objectives, Playbook,
+    PostgresTarget, Roles, RolesSpec, S3TargetSpec, SampleSpec, Selection, Server, Service, SqlCheckSpec, TargetSpec,
+    Thresholds, Waiver,
 };
 pub use names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, RdsId, Region, TableName};
 pub use problem::{Invalid, Problem, Wrong};

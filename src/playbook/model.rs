@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 mod plan;
 
-pub use plan::{Alternative, EVERY_DEFAULT, ExitLimit, ExitPlan, Objectives, Roles, Service};
+pub use plan::{Alternative, EVERY_DEFAULT, ExitLimit, ExitPlan, FollowUp, Objectives, Roles, Service};
 
 use super::document::{DatabaseCheck, Layout, Previous, Versions};
 use super::expect::Expectation;

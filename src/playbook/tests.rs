@@ -168,6 +168,7 @@ fn example() -> Value {
         "plan": {
             "services": [{"name": "s", "criticality": "c"}],
             "alternatives": [{"name": "n", "country": "FR", "gap": "g", "assessed": "2026-01-01"}],
+            "follow_up": [{"finding": "f", "owner": "o", "due": "2027-01-01"}],
         },
     })
 }

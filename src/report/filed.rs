@@ -19,15 +19,16 @@ pub(super) fn beyond(asset: &AssetResult) -> Vec<Finding> {
 }
 
 /// The same as rows of the table of findings.
-pub(super) fn rows(result: &RunResult) -> Vec<Vec<Cell>> {
+pub(super) fn rows(result: &RunResult, owner_of: impl Fn(&Finding) -> String) -> Vec<Vec<Cell>> {
     let row = |finding: Finding| {
-        let verdict = finding.severity > Severity::Note;
+        let (verdict, owner) = (finding.severity > Severity::Note, owner_of(&finding));
         vec![
             Cell { text: weight(finding.severity).to_owned(), key: None, verdict },
             finding.asset.unwrap_or_default().into(),
             finding.kind.title().into(),
             finding.subject.into(),
             finding.detail.into(),
+            owner.into(),
         ]
     };
     result.assets.iter().flat_map(beyond).map(row).collect()

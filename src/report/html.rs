@@ -70,7 +70,7 @@ pub fn html(view: &View) -> String {
     }
     let _ = write!(
         page,
-        "</main>\n<footer><p>Made by walkaway {} from result.json alone; <code>walkaway report</code> makes it again. It supports \
+        "</main>\n<footer><p>Made by walkaway {} from result.json and controls.json alone; <code>walkaway report</code> makes it again. It supports \
          an audit. It certifies nothing.</p></footer>\n<script>{JS}</script>\n</body>\n</html>\n",
         escape(&view.result.tool.version)
     );

@@ -13,7 +13,7 @@ use crate::{
         facts::{PastRun, Window},
         result::{AssetResult, RunResult, Tier},
     },
-    finding::{Finding, Severity, Verdict},
+    finding::{Finding, Severity, Verdict, Waives as _, begins},
     words::{count, dollars, duration, of, percent, size, thousands},
 };
 
@@ -359,10 +359,28 @@ impl<'a> View<'a> {
                 finding.kind.title().into(),
                 finding.subject.clone().into(),
                 finding.detail.clone().into(),
+                self.owner_of(finding).into(),
             ]
         };
-        let headings = vec!["Weight", "Asset", "Finding", "About", "Detail"];
-        Table { headings, rows: self.findings().iter().map(row).chain(filed::rows(self.result)).collect() }
+        let headings = vec!["Weight", "Asset", "Finding", "About", "Detail", "Owner, due"];
+        let filed = filed::rows(self.result, |finding| self.owner_of(finding));
+        Table { headings, rows: self.findings().iter().map(row).chain(filed).collect() }
+    }
+
+    /// Who answers for a finding that weighs, or mends it, and until when.
+    fn owner_of(&self, finding: &Finding) -> String {
+        let until = |who: &str, day: &str, word: &str| match self.result.started.get(..day.len()) {
+            Some(today) if day < today => format!("{who}, OVERDUE since {day}"),
+            _ => format!("{who}, {word} {day}"),
+        };
+        let mends = self.result.plan.follow_up.iter().find(|entry| begins(finding, &entry.finding));
+        let waives = self.result.waivers.iter().find(|waiver| waiver.waives(finding));
+        match (mends, waives) {
+            _ if finding.severity == Severity::Note => String::new(),
+            (Some(entry), _) => until(&entry.owner, &entry.due, "due"),
+            (None, Some(waiver)) => until(&waiver.owner, &waiver.until, "waived until"),
+            (None, None) => "nobody yet: name one in plan.follow_up".to_owned(),
+        }
     }
 
     /// What the run before found, and whether it is still there.
@@ -373,14 +391,15 @@ impl<'a> View<'a> {
                 (&now.asset, now.kind, &now.subject) == (&finding.asset, finding.kind, &finding.subject)
             };
             let state = if self.result.all_findings().any(|now| same(&now)) { "OPEN" } else { "not found again" };
-            vec![state.into(), weight(finding.severity).into(), finding.to_string().into()]
+            let owner = if state == "OPEN" { self.owner_of(finding) } else { String::new() };
+            vec![state.into(), weight(finding.severity).into(), finding.to_string().into(), owner.into()]
         };
         let mut rows: Vec<Vec<Cell>> = previous.findings.iter().map(row).collect();
         if previous.withheld {
             let why = "findings about objects that had other names in that run: see its own bundle";
-            rows.push(vec!["UNKNOWN".into(), "".into(), why.into()]);
+            rows.push(vec!["UNKNOWN".into(), "".into(), why.into(), "".into()]);
         }
-        Some(Table { headings: vec!["Now", "Weight then", "Finding"], rows })
+        Some(Table { headings: vec!["Now", "Weight then", "Finding", "Owner, due"], rows })
     }
 
     /// Findings that somebody answers for.

@@ -93,6 +93,22 @@ fn reports_of_different_ends_can_not_be_mistaken() {
     }
 }
 
+/// A finding that weighs has somebody who mends it, or nobody yet.
+#[test]
+fn findings_have_an_owner_and_a_day() {
+    let told = |follow_up: Value| {
+        let (mut value, _) = ended("FAIL", "object_digest", "fail");
+        value["plan"]["follow_up"] = follow_up;
+        let bytes = serde_json::to_vec(&value).unwrap();
+        report::html(&View::new(&parse_result(&bytes).unwrap(), &bytes))
+    };
+    let entry = |finding: &str, due: &str| json!([{"finding": finding, "owner": "dba@acme.example", "due": due}]);
+    assert!(told(json!([])).contains("nobody yet"));
+    assert!(told(entry("*: object differs", "2099-01-31")).contains(">dba@acme.example, due 2099-01-31<"));
+    assert!(told(entry("*: object differs", "2020-01-31")).contains("OVERDUE since 2020-01-31"));
+    assert!(told(entry("another", "2020-01-31")).contains("nobody yet"));
+}
+
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn trestle_validates_the_assessment_results() {

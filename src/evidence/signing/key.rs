@@ -34,6 +34,9 @@ impl Signer {
         let unfit = |reason: String| SignError::Key { path: path.to_owned(), reason };
         let bytes = read_whole(path).map_err(|error| unfit(error.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|_| unfit("is not an OpenSSH key".to_owned()))?;
+        if is_certificate(&text) {
+            return Err(unfit("is a certificate; name the key that it certifies".to_owned()));
+        }
         if let Ok(public) = PublicKey::from_openssh(&text) {
             return Self::through_agent(path, public, agent);
         }
@@ -48,7 +51,10 @@ impl Signer {
     fn through_agent(path: &Path, public: PublicKey, agent: Option<&Path>) -> Result<Self, SignError> {
         let algorithm = public.algorithm();
         if !matches!(algorithm, Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. }) {
-            let reason = format!("signatures by {algorithm} keys can't be checked by walkaway");
+            let reason = match is_on_a_token(&algorithm) {
+                true => format!("{algorithm} is a key on a security token, whose signatures walkaway can't check"),
+                false => format!("signatures by {algorithm} keys can't be checked by walkaway"),
+            };
             return Err(SignError::Key { path: path.to_owned(), reason });
         }
         let key = encoded(&public)?;
@@ -92,6 +98,16 @@ impl Signer {
         };
         Signature::new(algorithm, bytes).map_err(|error| failed(error.to_string()))
     }
+}
+
+/// A public key with a certificate around it, as ssh-keygen -s makes it: `…-cert-v01@openssh.com`.
+fn is_certificate(text: &str) -> bool {
+    text.split_whitespace().next().is_some_and(|word| word.ends_with("-cert-v01@openssh.com"))
+}
+
+/// FIDO keys sign a counter and flags beside the message.
+fn is_on_a_token(algorithm: &Algorithm) -> bool {
+    matches!(algorithm, Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
 }
 
 /// How the private half is used; nothing if that is left to an agent.
@@ -142,6 +158,23 @@ pub(super) fn fingerprint(key: &PublicKey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_can_not_sign_is_refused_with_the_reason() {
+        let home = tempfile::tempdir().expect("directory");
+        let told = |line: &str| {
+            let path = home.path().join("key.pub");
+            std::fs::write(&path, line).expect("written");
+            Signer::open(&path, None).err().expect("an error").to_string()
+        };
+        let certificate = told("ssh-ed25519-cert-v01@openssh.com AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29t x");
+        assert!(certificate.contains("is a certificate; name the key that it certifies"), "{certificate}");
+        let token = told(
+            "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\
+             AQEBAQEBAAAABHNzaDo= x",
+        );
+        assert!(token.contains("key on a security token"), "{token}");
+    }
 
     #[test]
     fn numbers_are_written_shortest_and_positive() {

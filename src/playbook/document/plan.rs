@@ -32,6 +32,9 @@ pub(in crate::playbook) struct PlanEntry {
     /// Who could take over.
     #[serde(default)]
     pub alternatives: List<AlternativeEntry>,
+    /// Who mends what earlier drills found, by when.
+    #[serde(default)]
+    pub follow_up: List<FollowUpEntry>,
     /// The day of the plan's next review.
     #[serde(default)]
     #[schemars(extend("format" = "date"))]
@@ -55,6 +58,21 @@ pub(in crate::playbook) struct ServiceEntry {
     /// The assets that it needs, by their ids.
     #[serde(default)]
     pub data: List<String>,
+}
+
+/// Somebody who mends what a drill found.
+#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::playbook) struct FollowUpEntry {
+    /// How the finding begins, as the report prints it; `*` stands for any characters.
+    #[schemars(extend("minLength" = 1))]
+    pub finding: Checked<String>,
+    /// Who mends it.
+    #[schemars(extend("minLength" = 1))]
+    pub owner: Checked<String>,
+    /// By which day.
+    #[schemars(extend("format" = "date"))]
+    pub due: Checked<Written>,
 }
 
 /// Somebody who could take over.

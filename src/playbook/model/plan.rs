@@ -33,6 +33,9 @@ pub struct ExitPlan {
     pub triggers: Vec<Line>,
     /// Who could take over.
     pub alternatives: Vec<Alternative>,
+    /// Who mends what earlier drills found, by when.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub follow_up: Vec<FollowUp>,
     /// The day of the plan's next review.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_review: Option<Date>,
@@ -90,6 +93,17 @@ pub struct Alternative {
     pub gap: Line,
     /// When it was looked at.
     pub assessed: Date,
+}
+
+/// Somebody who mends what a drill found. It changes no verdict.
+#[derive(Debug, Clone, Serialize)]
+pub struct FollowUp {
+    /// How the finding begins.
+    pub finding: Line,
+    /// Who mends it.
+    pub owner: Line,
+    /// By which day.
+    pub due: Date,
 }
 
 /// A bound on the projected time to exit: a period, or a term that the playbook names elsewhere.

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use super::{Validator, date};
 use crate::playbook::checked::Checked;
-use crate::playbook::document::{AlternativeEntry, Document, PlanEntry, ServiceEntry, Written};
-use crate::playbook::model::{Alternative, Asset, ExitLimit, ExitPlan, Objectives, Roles, Service};
+use crate::playbook::document::{AlternativeEntry, Document, FollowUpEntry, PlanEntry, ServiceEntry, Written};
+use crate::playbook::model::{Alternative, Asset, ExitLimit, ExitPlan, FollowUp, Objectives, Roles, Service};
 use crate::playbook::names::{AssetId, Line};
 use crate::playbook::problem::{Located, Problem, Wrong, shown};
 
@@ -37,6 +37,7 @@ impl Validator<'_> {
             services: self.items(&plan.services).filter_map(|entry| self.service(entry, assets)).collect(),
             triggers: self.lines(&plan.triggers),
             alternatives: self.items(&plan.alternatives).filter_map(|entry| self.alternative(entry)).collect(),
+            follow_up: self.items(&plan.follow_up).filter_map(|entry| self.follow_up(entry)).collect(),
             next_review: review.and_then(|written| self.accept(&written.place, date(&written.value.0))),
             every: self.written(&plan.every),
             ..ExitPlan::default()
@@ -72,6 +73,15 @@ impl Validator<'_> {
         let maps = value.maps.optional().into_iter().flat_map(|maps| &maps.value);
         let maps = maps.filter_map(|(from, to)| Some((from.clone(), self.optional_text(to)?))).collect();
         Some(Alternative { name: name?, country: country?, maps, gap: gap?, assessed: assessed? })
+    }
+
+    fn follow_up(&self, entry: &Located<FollowUpEntry>) -> Option<FollowUp> {
+        let Located { value, place } = entry;
+        let finding = self.required_text(&value.finding, "finding", place);
+        let owner = self.required_text(&value.owner, "owner", place);
+        let due = value.due.required("due", place, self.problems);
+        let due = due.and_then(|written| self.accept(&written.place, date(&written.value.0)));
+        Some(FollowUp { finding: finding?, owner: owner?, due: due? })
     }
 
     fn lines(&self, list: &Checked<Vec<Checked<String>>>) -> Vec<Line> {
