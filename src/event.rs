@@ -81,6 +81,9 @@ pub enum Event {
     },
 }
 
+/// Ends the name of an asset within an asset: the files that a database was exported to.
+pub const FILES_SUFFIX: &str = "/files";
+
 /// What an asset is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -95,6 +98,8 @@ pub enum AssetKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
+    /// The provider writes an export; nothing moves yet.
+    Export,
     /// Provider to restored copy.
     Transfer,
     /// Indexes, constraints and what else follows the data.

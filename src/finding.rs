@@ -76,6 +76,12 @@ finding_kinds! {
     TableDigest Fail "table differs in content";
     /// The table could not be copied or read back.
     TableUnreadable NotRun "table could not be compared";
+    /// The provider skipped a table of an export, or warns of it.
+    TableSkipped NotRun "table skipped by the export";
+    /// An export's list names a table whose files are not there.
+    ExportIncomplete Fail "table of the export without its files";
+    /// It was captured, and nothing independent says that it is what the provider held.
+    NotProven NotRun "captured, not proven";
     /// A spooled export differs from its receipt.
     SpoolDigest Fail "spooled export differs from its receipt";
     /// A sequence stands elsewhere than at the source.

@@ -50,6 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 const CRATES: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["evidence"]),
     ("aws_", &["restore", "source"]),
+    ("parquet", &["source"]),
     ("postgres", &["pg", "restore", "source", "verify"]),
     ("tokio_postgres", &["pg"]),
     ("typst", &["report"]),

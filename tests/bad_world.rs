@@ -5,17 +5,12 @@
 
 mod support;
 
-use std::{
-    env, fs,
-    net::TcpListener,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, net::TcpListener, path::Path, process::Command};
 
-use rustix::process::geteuid;
 use support::{
-    MotoServer, PgCluster, WeedServer,
+    MotoServer, PgCluster, SmallDisk, WeedServer,
     disturb::{Drill, Ended, bytes, files, text},
+    may_mount,
 };
 
 /// A provider in good order: a bucket `files`, a database `shop` with a login `reader` that may read all of it.
@@ -363,47 +358,6 @@ fn a_directory_that_is_no_run_is_neither_resumed_nor_verified() {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What needs the right to mount
-
-/// Whether this process may mount; if not, the test fails, unless it was told that this is expected.
-fn may_mount(test: &str) -> bool {
-    if geteuid().is_root() {
-        return true;
-    }
-    let expected = env::var_os("WALKAWAY_NO_MOUNT").is_some_and(|value| value == "1");
-    assert!(expected, "{test} needs the right to mount a tmpfs; run as root, or set WALKAWAY_NO_MOUNT=1");
-    eprintln!("skipped: {test} needs the right to mount a tmpfs");
-    false
-}
-
-/// A small file system of its own; gone when dropped.
-struct SmallDisk {
-    path: PathBuf,
-}
-
-impl SmallDisk {
-    fn mount(path: PathBuf, size: &str) -> Self {
-        fs::create_dir_all(&path).unwrap();
-        mount(&["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "tmpfs", &text(&path)]);
-        SmallDisk { path }
-    }
-
-    fn grow(&self, size: &str) {
-        mount(&["-o", &format!("remount,size={size}"), &text(&self.path)]);
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
-    }
-}
-
-#[track_caller]
-fn mount(args: &[&str]) {
-    let output = Command::new("mount").args(args).output().unwrap();
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "needs the right to mount a tmpfs; run as root: {error}");
-}
 
 fn many_objects() -> Vec<(String, Vec<u8>)> {
     let mut objects: Vec<_> = (0..40).map(|n| (format!("small/{n:02}"), bytes(n, 100_000))).collect();

@@ -278,6 +278,7 @@ fn database(evidence: walkaway::evidence::TablesEvidence) -> AssetResult {
         bytes: evidence.bytes,
         content_sha256: evidence.content_sha256,
         database: Some(DatabaseResult {
+            encoding: None,
             source_version: "17".into(),
             target_version: "17".into(),
             target_database: "ledger".into(),

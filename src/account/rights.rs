@@ -1,5 +1,6 @@
 //! The least IAM policy that a playbook needs. Every action in it reads, but for those that make and remove the temporary
-//! instance of a database that is read from a snapshot: these are bound to the tag that walkaway's own things carry.
+//! instance of a database that is read from a snapshot: these are bound to the tag that walkaway's own things carry; and
+//! for those that ask for an export, which carries no tags.
 
 use serde_json::{Value, json};
 
@@ -28,6 +29,8 @@ pub struct Needs {
     pub users: bool,
     /// A database is read from a snapshot, which is restored to a temporary instance.
     pub restores: bool,
+    /// Exports of snapshots that are asked for: the role that is passed on, and the key.
+    pub exports: Vec<(String, String)>,
     /// The role's own trust policy.
     pub own_role: bool,
     /// Regions that are looked at.
@@ -90,6 +93,9 @@ pub fn policy(needs: &Needs) -> Value {
     if needs.restores {
         statements.extend(temporary());
     }
+    if !needs.exports.is_empty() {
+        statements.extend(exporting(&needs.exports));
+    }
     if needs.own_role {
         statements.push(statement("ReadOwnTrustPolicy", vec!["iam:GetRole"], vec!["arn:aws:iam::*:role/*".to_owned()]));
     }
@@ -105,6 +111,22 @@ fn temporary() -> [Value; 2] {
         "Action": ["rds:DeleteDBInstance", "rds:DeleteDBSnapshot"],
         "Resource": ["*"], "Condition": {"StringLike": {format!("aws:ResourceTag/{OWN_TAG}"): "*"}}});
     [make, remove]
+}
+
+/// Asks for exports, and cancels those under way (Amazon RDS user guide, "Setting up access to an Amazon S3 bucket").
+fn exporting(exports: &[(String, String)]) -> [Value; 3] {
+    let task = ["rds:StartExportTask", "rds:CancelExportTask"].to_vec();
+    let roles = exports.iter().map(|(role, _)| role.clone()).collect();
+    // A key's id or alias is no resource that a policy could name.
+    let key = |key: &String| if key.starts_with("arn:") { key.clone() } else { "*".to_owned() };
+    let keys: Vec<String> = exports.iter().map(|(_, name)| key(name)).collect();
+    let key_actions =
+        ["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*"].to_vec();
+    [
+        statement("AskForExports", task, vec!["*".to_owned()]),
+        statement("PassTheRoleOfExports", vec!["iam:PassRole"], roles),
+        statement("UseTheKeyOfExports", key_actions, keys),
+    ]
 }
 
 fn inventory(needs: &Needs) -> Vec<&'static str> {
@@ -192,6 +214,16 @@ mod tests {
         let writing = policy["Statement"].as_array().unwrap().iter().filter(|one| one["Condition"].is_object());
         assert_eq!(writing.count(), 2);
         assert!(policy.to_string().contains("aws:ResourceTag/walkaway:run"));
+    }
+
+    #[test]
+    fn exports_need_the_role_and_the_key_that_the_playbook_names() {
+        let export = ("arn:aws:iam::123456789012:role/export".to_owned(), "alias/exit".to_owned());
+        let policy = policy(&Needs { exports: vec![export], ..Needs::default() });
+        let of =
+            |id: &str| policy["Statement"].as_array().unwrap().iter().find(|one| one["Sid"] == id).unwrap().clone();
+        assert_eq!(of("PassTheRoleOfExports")["Resource"][0], "arn:aws:iam::123456789012:role/export");
+        assert_eq!(of("UseTheKeyOfExports")["Resource"][0], "*");
     }
 
     #[test]

@@ -76,6 +76,7 @@ fn shop() -> AssetResult {
         source_version: "16.4".into(),
         target_version: "16.4".into(),
         target_database: "shop".into(),
+        encoding: None,
         snapshot: "00000003-1".into(),
         row_key: RowKey(DIGEST),
         tables: 11,

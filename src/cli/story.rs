@@ -145,6 +145,10 @@ impl Story {
 
     /// `1,532 / 3,012 objects`.
     pub(super) fn items_extent(&self, progress: &Progress) -> String {
+        // Of an export the provider says percent, and nothing of rows.
+        if progress.phase == Phase::Export {
+            return String::new();
+        }
         let total = self.items(&progress.asset, progress.items_total.max(progress.items));
         format!("{} / {total}", thousands(progress.items))
     }
@@ -180,6 +184,7 @@ pub(super) fn percent(progress: &Progress) -> u64 {
 /// The phase, as a word.
 pub(super) fn phase_word(phase: Phase) -> &'static str {
     match phase {
+        Phase::Export => "export",
         Phase::Transfer => "transfer",
         Phase::Rebuild => "rebuild",
         Phase::Verify => "verify",

@@ -3,9 +3,13 @@
 use std::path::Path;
 
 use super::{error::EngineError, preflight, run::recorded_run};
-use crate::source::rds::{
-    Rds,
-    temporary::{self, Owner, Temporary},
+use crate::{
+    playbook::{Asset, AssetKind},
+    source::rds::{
+        Rds,
+        export::{self, Exports},
+        temporary::{self, EXPORTS_MAX, Owner, Resource, Temporary},
+    },
 };
 
 /// What became of what a run had left.
@@ -15,6 +19,25 @@ pub struct Cleaned {
     pub removed: Vec<String>,
     /// What could not be removed, and why.
     pub left: Vec<(String, String)>,
+}
+
+fn asks_for_export(asset: &Asset) -> bool {
+    match &asset.kind {
+        AssetKind::Database(database) => database.server.rds().is_some_and(|rds| rds.new_export().is_some()),
+        AssetKind::Objects(_) => false,
+    }
+}
+
+/// Exports carry no tags; those of a run are known by their names. What they wrote stays.
+async fn cancel_exports(rds: &Rds, run: &str, asset: &str, cleaned: &mut Cleaned) {
+    let exports = Exports::new(rds);
+    for id in (1..=EXPORTS_MAX).map(|attempt| export::name_of(run, asset, attempt)) {
+        match exports.cancel(&id).await {
+            Ok(true) => cleaned.removed.push(Resource::Export(id).to_string()),
+            Ok(false) => {}
+            Err(error) => cleaned.left.push((Resource::Export(id).to_string(), error.to_string())),
+        }
+    }
 }
 
 /// Removes everything that carries the tag of the run in this directory. The directory itself is not changed.
@@ -37,9 +60,12 @@ pub async fn clean(run_dir: &Path) -> Result<Cleaned, EngineError> {
         let owner = Owner { run: run.clone(), playbook: found.playbook, asset: String::new() };
         let resource = found.resource.to_string();
         match Temporary::new(&rds, owner).remove(&found.resource, &run).await {
-            Ok(()) => cleaned.removed.push(resource),
+            Ok(_) => cleaned.removed.push(resource),
             Err(error) => cleaned.left.push((resource, error.to_string())),
         }
+    }
+    for asset in playbook.assets().iter().filter(|asset| asks_for_export(asset)) {
+        cancel_exports(&rds, &run, asset.id.as_str(), &mut cleaned).await;
     }
     Ok(cleaned)
 }

@@ -13,6 +13,7 @@ use super::{
     stop::Stop,
     tally::Tables,
     target::Target,
+    views::{self, View},
     work::Work,
 };
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
         catalog::{Catalog, DatabaseFacts, SequenceState},
         large::LargeObject,
         name::Table,
+        session,
+        wire::Patience,
     },
     playbook::DatabaseSpec,
     restore::database::{Locale, RefusedStatement, TargetDatabase},
@@ -61,6 +64,7 @@ struct Carried<'a> {
     large_objects: Vec<LargeObject>,
     belongings: Belongings<'a>,
     tables: Tables,
+    views: Vec<View>,
     load: SourceLoad,
     findings: Vec<Finding>,
 }
@@ -101,6 +105,7 @@ impl DatabaseWork {
             catalog: carried.catalog,
             large_objects: carried.large_objects,
             belongings,
+            views: carried.views,
             excluded: self.excluded(),
         };
         restored.prove(findings, Phases { transfer_ms, rebuild_ms })
@@ -137,6 +142,7 @@ impl DatabaseWork {
         self.target.unsettle()?;
         let mut snapshot = self.source.snapshot()?;
         let facts = snapshot.facts().map_err(of_snapshot)?;
+        self.check_texts(&mut snapshot, &facts)?;
         self.work
             .recorder
             .fact(&Event::SnapshotTaken {
@@ -157,6 +163,8 @@ impl DatabaseWork {
         let (large_objects, lost) = belongings::carry_large_objects(&self.work, &mut snapshot, &database)?;
         findings.extend(lost);
         let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key)?;
+        let (views, unread) = self.read_views(&mut snapshot, key)?;
+        findings.extend(unread);
         let sequences = snapshot.sequences().map_err(of_snapshot)?;
         let catalog = snapshot.definitions().map_err(of_snapshot)?;
         load.snapshot_held_ms = ms(snapshot.held());
@@ -172,9 +180,38 @@ impl DatabaseWork {
             large_objects,
             belongings,
             tables,
+            views,
             load,
             findings,
         })
+    }
+
+    fn read_views(&self, snapshot: &mut Snapshot, key: RowKey) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
+        let pace = self.spec.limits.bytes_per_s.map(|rate| Pace::new(rate.bytes()));
+        let patience = Patience { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
+        Ok(views::read(&self.work, snapshot, key, pace.as_ref(), patience)?)
+    }
+
+    /// How long a copy may stand still.
+    fn stall(&self) -> Duration {
+        self.spec.limits.stall.map_or(STALL, |stall| stall.duration())
+    }
+
+    /// Text must come back byte for byte; so must the catalog be read, whose names may be of any bytes in some databases.
+    fn check_texts(&self, snapshot: &mut Snapshot, facts: &DatabaseFacts) -> Result<(), RelayEnd> {
+        if let Some(reason) = session::encoding_refused(&facts.encoding) {
+            return Err(Stop::Asset { reason, hint: None }.into());
+        }
+        if facts.encoding == session::RAW {
+            snapshot.definitions().map_err(|error| match error {
+                PgError::Statement { what, reason, connection_lost: false } => RelayEnd::from(Stop::Asset {
+                    reason: format!("{what}: {reason}: names and definitions have to be UTF-8"),
+                    hint: Some("rename what is not, at the provider".to_owned()),
+                }),
+                other => of_snapshot(other),
+            })?;
+        }
+        Ok(())
     }
 
     fn schema(&self) -> PathBuf {
@@ -272,7 +309,7 @@ impl DatabaseWork {
             key,
             meter: &meter,
             pace: limits.bytes_per_s.map(|rate| Pace::new(rate.bytes())),
-            stall: limits.stall.map_or(STALL, |stall| stall.duration()),
+            stall: self.stall(),
             workers,
         };
         let (tables, lag_max) = relays.run(snapshot, &sized, &shares)?;

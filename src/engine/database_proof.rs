@@ -7,6 +7,7 @@ use super::{
     belongings::{self, Belongings},
     relays::panicked,
     stop::Stop,
+    views::{self, View},
     work::Work,
 };
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
         catalog::{compare_catalogs, respelled},
         control,
         questions::{self, Question},
+        state::state_of,
         tables::{ReadBack, compare_sequences, compare_spools},
     },
 };
@@ -51,6 +53,7 @@ pub(crate) struct Restored<'a> {
     pub catalog: Catalog,
     pub large_objects: Vec<LargeObject>,
     pub belongings: Belongings<'a>,
+    pub views: Vec<View>,
     pub excluded: Vec<ExcludedTable>,
 }
 
@@ -124,6 +127,9 @@ impl Restored<'_> {
             comparisons.push(compare_catalogs(asset, &expected, &restored, |view| respelled(&mut client, view)));
         }
         comparisons.push(belongings::compare_large_objects(self.work, &self.large_objects, &self.database)?);
+        if !self.views.is_empty() {
+            comparisons.push(views::compare(self.work, &self.views, &self.database, self.key)?);
+        }
         comparisons.extend(self.ask()?);
         Ok(comparisons)
     }
@@ -187,6 +193,8 @@ impl Restored<'_> {
             path: directory.clone(),
             source,
         })?;
+        let state = state_of(&mut self.database.address().connect()?, Some(&self.large_objects))?;
+        evidence::write_restored(&state, &directory)?;
         Ok(evidence::write_tables(&self.receipts, self.key, &directory)?)
     }
 
@@ -195,6 +203,7 @@ impl Restored<'_> {
             source_version: self.facts.version.clone(),
             target_version: self.target_version.clone(),
             target_database: self.database.address().database_name().to_owned(),
+            encoding: Some(self.facts.encoding.clone()),
             snapshot: self.snapshot.clone(),
             row_key: self.key,
             tables,

@@ -84,7 +84,9 @@ async fn remove(
     for resource in resources {
         let name = resource.to_string();
         let event = match temporary.remove(&resource, run).await {
-            Ok(()) => Event::CloudRemoved { asset: asset.to_owned(), resource: name },
+            // An export that came to its end is nothing that could be removed.
+            Ok(false) if matches!(resource, Resource::Export(_)) => continue,
+            Ok(_) => Event::CloudRemoved { asset: asset.to_owned(), resource: name },
             Err(error) => {
                 left.push((resource, error.to_string()));
                 Event::CloudLeftBehind { asset: asset.to_owned(), resource: name, reason: error.to_string() }

@@ -9,8 +9,9 @@
 //! | `preflight`, `elsewhere`, `room` | every obstacle, before anything moves; a target that is the provider, or too small |
 //! | `objects` | one bucket, from listing to verdict |
 //! | `database`, `database_proof` | one database, from snapshot to verdict |
-//! | `belongings` | roles, owners, grants, settings, large objects of a database |
+//! | `belongings`, `views` | roles, owners, grants, settings, large objects of a database; rows of materialized views |
 //! | `rds`, `guard` | a database on RDS: where it is, a temporary instance of it, and what removes that again |
+//! | `rds_export` | a database from the Parquet files that RDS exports a snapshot to |
 //! | `shares`, `relays`, `tally` | its tables cut into work, carried side by side, put on record |
 //! | `ledger`, `layout`, `recorder` | what is finished, where it lies, who hears of it |
 //! | `account` | the account around the assets: before, after, and what it comes to |
@@ -38,6 +39,7 @@ pub mod outcome;
 mod preflight;
 mod projection;
 mod rds;
+mod rds_export;
 mod recheck;
 mod recorder;
 mod relays;
@@ -52,6 +54,7 @@ mod survey_objects;
 mod tally;
 mod target;
 mod ticker;
+mod views;
 mod work;
 
 pub use account::{Init, InitOptions, init};

@@ -8,15 +8,15 @@ use super::{
     elsewhere,
     error::{EngineError, Obstacle},
     layout::Layout,
-    rds,
+    rds, rds_export,
     stop::Stop,
     target::{AddressError, address},
 };
 use crate::{
-    pg::{Address, PgError, name::RelationName, tools::Tools},
+    pg::{Address, PgError, name::RelationName, session::encoding_refused, tools::Tools},
     playbook::{
-        Asset, AssetKind, AwsSpec, DatabaseSpec, Layout as ObjectLayout, Playbook, PostgresTarget, RdsMethodSpec,
-        RdsSpec, S3TargetSpec, Server, SnapshotChoice, Versions,
+        Asset, AssetKind, AwsSpec, DatabaseSpec, ExportFrom, ExportSpec, ExportedSnapshot, Layout as ObjectLayout,
+        Playbook, PostgresTarget, RdsMethodSpec, RdsSpec, S3TargetSpec, Server, SnapshotChoice, Versions,
     },
     restore::{
         cluster::{Cluster, ClusterError},
@@ -26,7 +26,7 @@ use crate::{
     source::{
         aws::{Aws, AwsSettings, CallerIdentity},
         postgres::PostgresSource,
-        rds::Rds,
+        rds::{Rds, RdsFacts, export::Exports},
         s3::S3Source,
     },
     transfer::error::SourceError,
@@ -164,8 +164,8 @@ fn unconfirmed(
         Some(account) if account == caller.account => return None,
         Some(account) => format!("--confirm names account {account}, the caller belongs to {}", caller.account),
         None => {
-            let method = rds.method_word();
-            format!("asset {}: `method: {method}` makes a temporary instance, which costs money", asset.id)
+            let (method, makes) = (rds.method_word(), rds.makes_what());
+            format!("asset {}: `method: {method}` makes {makes}, which costs money", asset.id)
         }
     };
     Some(Obstacle { what, hint: Some(format!("say --confirm {} if that is meant", caller.account)) })
@@ -202,10 +202,11 @@ struct Found {
 async fn find_on_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws) -> Result<Found, Obstacle> {
     let client = Rds::new(aws);
     let facts = client.describe(&rds::place(spec)).await.map_err(|error| rds_obstacle(asset, &error))?;
-    let stopped = |stop: Stop| match stop {
-        Stop::Asset { reason, hint } => Obstacle { what: format!("asset {}: {reason}", asset.id), hint },
-        _ => Obstacle { what: format!("asset {}: was interrupted", asset.id), hint: None },
-    };
+    let stopped = |stop: Stop| stop_obstacle(asset, stop);
+    if let RdsMethodSpec::Export(export) = &spec.method {
+        look_at_export(asset, export, &client, &facts, aws).await?;
+        return Ok(Found::default());
+    }
     let login = rds::login(spec).map_err(stopped)?;
     if login.password.is_none() && !facts.iam {
         let what = format!("asset {}: {} does not let IAM log in", asset.id, facts.id);
@@ -226,6 +227,50 @@ async fn find_on_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws) -> Result<Found, 
             let major = facts.engine_version.split('.').next().and_then(|major| major.parse().ok());
             Ok(Found { address: None, major })
         }
+        RdsMethodSpec::Export(_) => Ok(Found::default()),
+    }
+}
+
+/// Whether the export, or the snapshot to be exported, is there, and whether its bucket can be read.
+async fn look_at_export(
+    asset: &Asset,
+    export: &ExportSpec,
+    client: &Rds,
+    facts: &RdsFacts,
+    aws: &Aws,
+) -> Result<(), Obstacle> {
+    let obstacle = |what: String, hint: &str| Obstacle {
+        what: format!("asset {}: {what}", asset.id),
+        hint: Some(hint.to_owned()),
+    };
+    let (bucket, folder) = match &export.from {
+        ExportFrom::Task(id) => match Exports::new(client).find(id.as_str()).await {
+            Ok(Some(task)) => (task.bucket.clone(), task.folder()),
+            Ok(None) => {
+                return Err(obstacle(format!("RDS knows no export {id}"), "check `task` and provider.aws.regions"));
+            }
+            Err(error) => return Err(rds_obstacle(asset, &error)),
+        },
+        ExportFrom::Files { bucket, folder } => (bucket.to_string(), folder.clone()),
+        ExportFrom::New(new) => {
+            let gib = match new.take {
+                ExportedSnapshot::New => facts.storage_gib,
+                _ => rds_export::exported_snapshot(facts, new).map_err(|stop| stop_obstacle(asset, stop))?.storage_gib,
+            };
+            if let Some(reason) = rds_export::too_dear(new, gib) {
+                return Err(obstacle(reason, "raise `cost_ceiling`, or read the database another way"));
+            }
+            (new.bucket.to_string(), new.prefix.clone())
+        }
+    };
+    let probed = S3Source::new(aws, &bucket, Some(&folder)).probe().await;
+    probed.map_err(|error| bucket_obstacle(asset, &error))
+}
+
+fn stop_obstacle(asset: &Asset, stop: Stop) -> Obstacle {
+    match stop {
+        Stop::Asset { reason, hint } => Obstacle { what: format!("asset {}: {reason}", asset.id), hint },
+        _ => Obstacle { what: format!("asset {}: was interrupted", asset.id), hint: None },
     }
 }
 
@@ -373,6 +418,10 @@ fn look_at_source(subject: &str, address: &Address, limits: Limits) -> Vec<Obsta
             let mut obstacles = Vec::new();
             obstacles.extend(rights_obstacle(subject, &user, &unreadable));
             obstacles.extend(version_obstacle(subject, facts.major, limits));
+            obstacles.extend(encoding_refused(&facts.encoding).map(|reason| Obstacle {
+                what: format!("{subject}: {reason}"),
+                hint: Some("convert it to UTF8 at the provider, or carry it with other means".to_owned()),
+            }));
             obstacles
         }
     }

@@ -22,7 +22,7 @@ use crate::{
     source::{
         aws::Aws,
         rds::{
-            Endpoint, Login, Password, Place, Rds, RdsFacts,
+            Endpoint, Login, Password, Place, Rds, RdsFacts, SnapshotFacts,
             temporary::{self, Owner, Shape, Temporary},
         },
     },
@@ -59,6 +59,8 @@ impl<'a> RdsWork<'a> {
                 let (result, temporary) = self.restored_and_read(&facts, snapshot, database).await?;
                 (result, RdsResult { temporary: Some(temporary), ..record })
             }
+            // Not read from a server: see `rds_export`.
+            RdsMethodSpec::Export(_) => return Err(no_login()),
         };
         if let Some(database) = &mut result.database {
             database.rds = Some(record);
@@ -201,7 +203,7 @@ pub(crate) async fn live_endpoint(rds: &Rds, facts: &RdsFacts, replica: Option<&
 /// The login in the source's words; the password is looked up now.
 pub(crate) fn login(spec: &RdsSpec) -> Result<Login, Stop> {
     let stop = |reason: String, hint: Option<String>| Stop::Asset { reason, hint };
-    let login = &spec.login;
+    let login = spec.login.as_ref().ok_or_else(no_login)?;
     let password = login.password.as_ref().map(|reference| reference.resolve(&ProcessEnvironment));
     let password = password.transpose().map_err(|error| stop(error.to_string(), Some(error.hint().to_owned())))?;
     Ok(Login {
@@ -213,10 +215,18 @@ pub(crate) fn login(spec: &RdsSpec) -> Result<Login, Stop> {
     })
 }
 
+fn no_login() -> Stop {
+    Stop::Asset { reason: "the playbook names no login for it".to_owned(), hint: Some("write `user`".to_owned()) }
+}
+
 /// The newest automated snapshot, with its time.
 pub(crate) fn newest(facts: &RdsFacts) -> Result<(String, String), Stop> {
-    let newest = facts.newest_automated().map(|snapshot| (snapshot.id.clone(), snapshot.created.clone()));
-    newest.ok_or_else(|| Stop::Asset {
+    newest_snapshot(facts).map(|snapshot| (snapshot.id.clone(), snapshot.created.clone()))
+}
+
+/// The newest automated snapshot.
+pub(crate) fn newest_snapshot(facts: &RdsFacts) -> Result<&SnapshotFacts, Stop> {
+    facts.newest_automated().ok_or_else(|| Stop::Asset {
         reason: format!("RDS has no automated snapshot of {}", facts.id),
         hint: Some("write `take: new`, or turn automated backups on".to_owned()),
     })
@@ -234,7 +244,7 @@ fn shape(spec: &SnapshotSpec, available_within: Duration) -> Shape {
 }
 
 /// What the provider said, for the result.
-fn record(spec: &RdsSpec, facts: &RdsFacts) -> RdsResult {
+pub(super) fn record(spec: &RdsSpec, facts: &RdsFacts) -> RdsResult {
     let newest = facts.snapshots.first().map(|snapshot| snapshot.created.clone());
     let age = newest.as_ref().and_then(|created| created.parse::<jiff::Timestamp>().ok());
     let age = age.map(|created| clock::now().as_second() - created.as_second());
@@ -259,5 +269,6 @@ fn record(spec: &RdsSpec, facts: &RdsFacts) -> RdsResult {
         newest_snapshot_age_s: age.and_then(|seconds| u64::try_from(seconds).ok()),
         replica: None,
         temporary: None,
+        export: None,
     }
 }

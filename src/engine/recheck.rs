@@ -1,4 +1,5 @@
-//! `verify --restored`: compares the restored data that still lies on the disk and in the target with a bundle.
+//! `verify --restored`: compares the restored data that still lies on the disk and in the target with a bundle: objects,
+//! rows, exports, and of databases what stands beside the rows.
 //!
 //! The bundle is input from outside: its paths are opened only beneath the restored directory, and the statements that
 //! read tables are made anew from the target's catalog.
@@ -32,6 +33,7 @@ use crate::{
     transfer::{meter::Meter, object::RestoredBucket},
     verify::{
         Comparison, objects,
+        state::{compare_state, state_of},
         tables::{self, compare_spools},
     },
 };
@@ -106,6 +108,9 @@ impl Rechecking {
             recheck.take(&asset.id, self.objects(asset));
         }
         let databases: Vec<_> = of_kind(AssetKind::Postgres).collect();
+        for files in databases.iter().filter_map(|asset| asset.export()).map(|export| &export.files) {
+            recheck.take(&files.id, self.objects(files));
+        }
         if !databases.is_empty() {
             self.databases(&databases, &mut recheck)?;
         }
@@ -178,7 +183,28 @@ impl Rechecking {
             Finding::of(&asset.id, FindingKind::TableUnreadable, &database.target_database, error.to_string())
         })?;
         let spools = compare_spools(&asset.id, &self.root(asset), &receipts);
-        Ok(vec![compared.rows, compared.digest, spools])
+        let mut comparisons = vec![compared.rows, compared.digest, spools];
+        comparisons.extend(self.state(asset, &address)?);
+        Ok(comparisons)
+    }
+
+    /// Sequences, large objects and catalog, as the bundle has them; that it has none is said.
+    fn state(&self, asset: &AssetResult, address: &Address) -> Result<Vec<Comparison>, Finding> {
+        let evidence = self.evidence(asset);
+        let proven = evidence::read_restored(&evidence)
+            .map_err(|error| unread(asset, FindingKind::TableUnreadable, &evidence, &error))?;
+        let Some(proven) = proven else {
+            let detail = "the bundle does not hold what they were, so they were not compared";
+            let subject = "sequences, large objects, catalog";
+            let mut said = Comparison::new("catalog");
+            said.findings.push(Finding::of(&asset.id, FindingKind::Deviation, subject, detail));
+            return Ok(vec![said]);
+        };
+        let found = address.connect().and_then(|mut client| state_of(&mut client, None));
+        let found = found.map_err(|error| {
+            Finding::of(&asset.id, FindingKind::TableUnreadable, "sequences, large objects, catalog", error.to_string())
+        })?;
+        Ok(compare_state(&asset.id, &proven, &found))
     }
 
     fn read_back(

@@ -21,6 +21,7 @@ use super::{
     outcome::{RunEnd, RunOutcome, StoppedAsset},
     preflight::{self, Consent, Ready},
     rds::RdsWork,
+    rds_export::ExportWork,
     recorder::Recorder,
     seal,
     stop::Stop,
@@ -39,7 +40,7 @@ use crate::{
     pg::Address,
     playbook::{
         Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, Loaded, Origin, Playbook, Previous,
-        ProcessEnvironment, Server,
+        ProcessEnvironment, RdsMethodSpec, Server,
     },
     restore::cluster::{Cluster, ClusterError},
     source::postgres::PostgresSource,
@@ -289,6 +290,11 @@ impl Run {
                     Server::Rds(rds) => {
                         let aws = ready.aws.as_ref().ok_or_else(|| lacking("provider.aws"))?;
                         let (playbook, guards) = (self.playbook.id().to_string(), &self.guards);
+                        if let RdsMethodSpec::Export(export) = &rds.method {
+                            let (work, spec) = (self.work(asset), spec.clone());
+                            let work = ExportWork { work, spec, rds, export, aws, playbook, guards, target };
+                            return work.carry().await;
+                        }
                         let work = RdsWork::new(self.work(asset), rds, aws, playbook, guards);
                         work.carry(|address| self.database(asset, spec, address, target)).await
                     }

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use super::{
     account::{self, Before, Facts},
     error::{EngineError, Obstacle},
-    preflight, rds, room, seal,
+    preflight, rds, rds_export, room, seal,
     stop::Stop,
     survey_objects::{self, ObjectsSurvey},
     target::address,
@@ -25,8 +25,15 @@ use crate::{
     event::AssetKind as Kind,
     finding::{Finding, FindingKind},
     pg::Address,
-    playbook::{Asset, AssetKind, DatabaseSpec, Playbook, RdsMethodSpec, RdsSpec, Server, SnapshotChoice},
-    source::{aws::Aws, postgres::PostgresSource, rds::Rds},
+    playbook::{
+        Asset, AssetKind, DatabaseSpec, ExportFrom, ExportSpec, ExportedSnapshot, Playbook, RdsMethodSpec, RdsSpec,
+        Server, SnapshotChoice,
+    },
+    source::{
+        aws::Aws,
+        postgres::PostgresSource,
+        rds::{Rds, RdsFacts},
+    },
 };
 
 /// A plan with its measurements.
@@ -290,6 +297,10 @@ async fn survey_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws) -> Result<OnRds, O
             let address = client.address(&endpoint, &login).map_err(|error| obstacle(asset, &error, error.hint()))?;
             Ok(OnRds::Running(Box::new(address), remarks))
         }
+        RdsMethodSpec::Export(export) => {
+            remarks.extend(export_remarks(export, &facts).map_err(stopped)?);
+            Ok(OnRds::Snapshot(unmeasured(asset, spec, &facts, remarks)))
+        }
         RdsMethodSpec::Snapshot(snapshot) => {
             remarks.push(match snapshot.take {
                 SnapshotChoice::New => "a snapshot would be taken and removed again".to_owned(),
@@ -300,20 +311,43 @@ async fn survey_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws) -> Result<OnRds, O
             });
             let (class, hour, ceiling) = (&snapshot.class, &snapshot.per_hour, &snapshot.cost_ceiling);
             remarks.push(format!("a temporary {class} at {hour} an hour, at most {ceiling}; a run needs --confirm"));
-            let bytes = facts.storage_gib << 30;
-            let (id, source) = (asset.id.to_string(), spec.to_string());
-            Ok(OnRds::Snapshot(SurveyedAsset {
-                id,
-                kind: Kind::Postgres,
-                source,
-                items: 0,
-                bytes,
-                units: 0,
-                remarks,
-                objects: None,
-            }))
+            Ok(OnRds::Snapshot(unmeasured(asset, spec, &facts, remarks)))
         }
     }
+}
+
+/// A database whose rows nobody can count yet.
+fn unmeasured(asset: &Asset, spec: &RdsSpec, facts: &RdsFacts, remarks: Vec<String>) -> SurveyedAsset {
+    SurveyedAsset {
+        id: asset.id.to_string(),
+        kind: Kind::Postgres,
+        source: spec.to_string(),
+        items: 0,
+        bytes: facts.storage_gib << 30,
+        units: 0,
+        remarks,
+        objects: None,
+    }
+}
+
+fn export_remarks(export: &ExportSpec, facts: &RdsFacts) -> Result<Vec<String>, Stop> {
+    let mut remarks = match &export.from {
+        ExportFrom::Task(id) => vec![format!("the export {id} would be read")],
+        ExportFrom::Files { bucket, folder } => vec![format!("the files below s3://{bucket}/{folder} would be read")],
+        ExportFrom::New(new) => {
+            let gib = match new.take {
+                ExportedSnapshot::New => facts.storage_gib,
+                _ => rds_export::exported_snapshot(facts, new)?.storage_gib,
+            };
+            let (bucket, per_gb, cost) = (&new.bucket, &new.per_gb, new.per_gb.times(gib));
+            vec![
+                format!("{gib} GiB would be exported to s3://{bucket}, at {per_gb} a gigabyte about {cost}"),
+                format!("at most {}; a run needs --confirm, and the files stay in the bucket", new.cost_ceiling),
+            ]
+        }
+    };
+    remarks.push("an export is data only, and its verdict is never PASS".to_owned());
+    Ok(remarks)
 }
 
 fn survey_database(asset: &Asset, spec: &DatabaseSpec, address: Address) -> Result<SurveyedAsset, Obstacle> {

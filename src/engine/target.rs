@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::layout::Layout;
 use crate::{
-    evidence::DatabaseAccess,
+    evidence::{DatabaseAccess, result::AssetResult},
     pg::{Address, PgError, session, tools::Tools},
     playbook::{PostgresTarget, ProcessEnvironment, Reference, Unresolved},
     restore::{
@@ -79,9 +79,10 @@ impl Target {
 }
 
 /// How a person reaches a restored database without walkaway.
-pub(crate) fn access(asset: &str, target: &PostgresTarget, layout: &Layout) -> DatabaseAccess {
-    let mut access =
-        DatabaseAccess { asset: asset.to_owned(), pgoptions: session::pgoptions(), ..DatabaseAccess::default() };
+pub(crate) fn access(result: &AssetResult, target: &PostgresTarget, layout: &Layout) -> DatabaseAccess {
+    let encoding = result.database.as_ref().and_then(|database| database.encoding.as_deref()).unwrap_or_default();
+    let pgoptions = session::pgoptions(encoding);
+    let mut access = DatabaseAccess { asset: result.id.clone(), pgoptions, ..DatabaseAccess::default() };
     match target {
         PostgresTarget::Managed => {
             let tools = Tools::server().map_err(ClusterError::from);

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     digest::Sha256Digest,
+    event::FILES_SUFFIX,
     finding::{Finding, FindingKind},
 };
 
@@ -171,7 +172,8 @@ fn check_asset_names(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> Vec<
             findings.push(inconsistent(name, "belongs to no asset of the result"));
         }
     }
-    let strangers = replay.assets.keys().filter(|id| !known.contains(*id));
+    let of_known = |id: &str| known.contains(id.strip_suffix(FILES_SUFFIX).unwrap_or(id));
+    let strangers = replay.assets.keys().filter(|id| !of_known(id));
     findings.extend(strangers.map(|id| inconsistent(JOURNAL, format!("asset {id:?} is not in the result"))));
     findings
 }

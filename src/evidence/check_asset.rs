@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     digest::{RowTotals, Sha256Digest},
-    event::AssetKind,
-    finding::{Finding, FindingKind, Verdict},
+    event::{AssetKind, FILES_SUFFIX},
+    finding::{Finding, FindingKind, Severity, Verdict},
     transfer::bucket::BucketConfiguration,
 };
 
@@ -53,6 +53,7 @@ impl AssetCheck<'_> {
             AssetKind::S3 => self.objects(),
             AssetKind::Postgres => self.tables(),
         });
+        findings.extend(self.export());
         for finding in &mut findings {
             finding.asset = Some(self.asset.id.clone());
         }
@@ -270,6 +271,28 @@ impl AssetCheck<'_> {
             Ok(LineEnd::Nothing) => Ok(tally.finish()),
             _ => Err(at(&sums, number, format!("has no receipt in {ndjson}"))),
         }
+    }
+
+    /// A database that was read from an export is as good as the files are, and never proven.
+    fn export(&self) -> Vec<Finding> {
+        let Some(export) = self.asset.export() else { return vec![] };
+        let files = &*export.files;
+        let mut findings = Vec::new();
+        if files.id != format!("{}{FILES_SUFFIX}", self.asset.id) || files.kind != AssetKind::S3 {
+            findings.push(inconsistent(RESULT, "the files of the export are not the asset's"));
+        }
+        findings.extend(AssetCheck { asset: files, ..*self }.run());
+        let same = |one: &Finding, other: &Finding| {
+            (one.kind, &one.subject, &one.detail) == (other.kind, &other.subject, &other.detail)
+        };
+        let heavy = files.findings.iter().filter(|finding| finding.severity != Severity::Note);
+        for lost in heavy.filter(|finding| !self.asset.findings.iter().any(|own| same(own, finding))) {
+            findings.push(inconsistent(RESULT, format!("lacks a finding of its files: {lost}")));
+        }
+        if self.passed() {
+            findings.push(inconsistent(RESULT, "verdict is PASS, and an export is data only"));
+        }
+        findings
     }
 
     fn tables(&self) -> Vec<Finding> {

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `journal`, `chain` | the append-only record of a run, and the pass that reads it |
 //! | `result`, `facts` | `result.json` and its schema |
-//! | `objects`, `changes`, `findings`, `merge`, `tables`, `exports` | the evidence of a bucket and of a database |
+//! | `objects`, `changes`, `findings`, `merge`, `tables`, `exports`, `restored` | the evidence of a bucket and of a database |
 //! | `verify_md`, `table_digest.py` | how to check a bundle without walkaway |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
 //! | `coverage` | what the run did with each thing of the account |
@@ -38,6 +38,7 @@ pub mod merge;
 pub mod objects;
 pub mod predecessor;
 mod replay;
+pub mod restored;
 pub mod result;
 pub mod signing;
 pub mod tables;
@@ -53,6 +54,7 @@ pub use coverage::coverage_csv;
 pub use files::{EvidenceError, write_new, write_replacing};
 pub use journal::{Entry, Journal, JournalError};
 pub use merge::merge;
-pub use objects::{BUCKET_JSON, ObjectsEvidence, write_objects};
+pub use objects::{BUCKET_JSON, OBJECTS_NDJSON, ObjectsEvidence, write_objects};
+pub use restored::{RESTORED_CSV, read_restored, write_restored};
 pub use tables::{TablesEvidence, write_tables};
 pub use verify_md::{DatabaseAccess, TABLE_DIGEST_PY, verify_md};

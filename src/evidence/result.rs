@@ -15,8 +15,10 @@ use crate::{
 };
 
 mod account;
+mod rds;
 
 pub use account::{CoverageResult, SessionResult, TargetResult, WaiverResult, carried, excluding};
+pub use rds::{ExportResult, RdsResult, TemporaryResult};
 
 /// The format that this version writes.
 pub const RESULT_VERSION: u32 = 2;
@@ -387,6 +389,9 @@ pub struct DatabaseResult {
     pub target_version: String,
     /// The database's name on the target.
     pub target_database: String,
+    /// The encoding of both; none in results of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
     /// The exported snapshot that everything was read from.
     pub snapshot: String,
     /// K of the row digests, 64 hexadecimal digits.
@@ -404,80 +409,6 @@ pub struct DatabaseResult {
     /// What reading meant for the source; none in results of versions that did not measure it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_load: Option<SourceLoad>,
-}
-
-/// An RDS instance or Aurora cluster as the provider described it when it was read.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RdsResult {
-    /// `live`, `snapshot` or `export`.
-    pub method: String,
-    /// The identifier.
-    pub id: String,
-    /// The ARN.
-    pub arn: String,
-    /// `postgres` or `aurora-postgresql`.
-    pub engine: String,
-    /// The engine's version.
-    pub engine_version: String,
-    /// The instance's class; empty for a cluster.
-    pub class: String,
-    /// Gibibytes allotted; 0 for Aurora.
-    pub storage_gib: u64,
-    /// Whether the storage is encrypted.
-    pub encrypted: bool,
-    /// The key that encrypts it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kms_key: Option<String>,
-    /// The CA that signed the server's certificate, as the provider names it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<String>,
-    /// The parameter groups.
-    pub parameter_groups: Vec<String>,
-    /// Days that automated backups are kept.
-    pub retention_days: u64,
-    /// Whether IAM may log in.
-    pub iam: bool,
-    /// Whether it has a stand-by in another zone.
-    pub multi_az: bool,
-    /// Whether it has an address of the internet.
-    pub public: bool,
-    /// Snapshots that are available.
-    pub snapshots: u64,
-    /// When the newest of them was taken, RFC 3339.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub newest_snapshot: Option<String>,
-    /// Its age when it was looked at, in seconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub newest_snapshot_age_s: Option<u64>,
-    /// The replica that was read in its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub replica: Option<String>,
-    /// Only for `snapshot`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temporary: Option<TemporaryResult>,
-}
-
-/// The temporary instance that a snapshot was restored to.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TemporaryResult {
-    /// The snapshot.
-    pub snapshot: String,
-    /// When it was taken, RFC 3339; empty for one that was made for the run.
-    pub snapshot_taken: String,
-    /// The instance.
-    pub instance: String,
-    /// Milliseconds from asking for it until it was available.
-    pub waited_ms: u64,
-    /// Milliseconds that it was read.
-    pub read_ms: u64,
-    /// What it cost at the price that the playbook names.
-    pub cost: String,
-    /// What it was allowed to cost.
-    pub cost_ceiling: String,
-    /// Whether everything that was made for it was removed.
-    pub removed: bool,
 }
 
 /// What reading a database meant for its server.

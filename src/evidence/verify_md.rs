@@ -46,6 +46,9 @@ pub fn verify_md(result: &RunResult, databases: &[DatabaseAccess], objects_below
         let access = databases.iter().find(|access| access.asset == asset.id);
         doc.push_str(&tables(asset, access));
         doc.push_str(&exports(result, asset, access));
+        if let Some(export) = asset.export() {
+            doc.push_str(&objects(result, &export.files, objects_below));
+        }
     }
     if of_kind(AssetKind::Postgres).next().is_some() {
         let _ = write!(doc, "\n## table_digest.py\n\n```python\n{TABLE_DIGEST_PY}```\n");

@@ -55,6 +55,12 @@ impl Table {
         format!("COPY {}{} TO STDOUT", self.name.to_sql(), self.column_list())
     }
 
+    /// The statement that copies the rows of a view out: only a query may do that.
+    pub fn select_out_sql(&self) -> String {
+        let columns: Vec<_> = self.columns.iter().map(|column| quoted(column)).collect();
+        format!("COPY (SELECT {} FROM {}) TO STDOUT", columns.join(", "), self.name.to_sql())
+    }
+
     /// The statement that copies rows in.
     pub fn copy_in_sql(&self) -> String {
         format!("COPY {}{} FROM STDIN", self.name.to_sql(), self.column_list())

@@ -36,7 +36,28 @@ pub fn statements() -> String {
     pinned + NEWER_TIMEOUTS
 }
 
-/// The same as a value of `PGOPTIONS`, for psql.
-pub fn pgoptions() -> String {
-    PINNED.iter().map(|(name, value)| format!("-c {name}={value}")).collect::<Vec<_>>().join(" ")
+/// The same as a value of `PGOPTIONS`, for psql and a database of this encoding.
+pub fn pgoptions(encoding: &str) -> String {
+    let of_client = if encoding == RAW { RAW } else { "UTF8" };
+    let value = |name: &str, value| if name == "client_encoding" { of_client } else { value };
+    PINNED.iter().map(|(name, pinned)| format!("-c {name}={}", value(name, pinned))).collect::<Vec<_>>().join(" ")
+}
+
+/// The encoding of databases that take any bytes for text. A client of any other encoding is refused those that are none
+/// in it (PostgreSQL documentation, "Character Set Support").
+pub const RAW: &str = "SQL_ASCII";
+
+/// Says that bytes pass as they are, to a server whose databases take any.
+pub const PASS_RAW: &str = "SET client_encoding = 'SQL_ASCII'";
+
+/// Encodings of which every character has one code there and one in UTF-8, so that what passes through UTF-8 comes back as
+/// it was; a byte that is no character at all is refused by the server. Those of East Asia have characters with two codes.
+const CARRIED: [&str; 2] = ["UTF8", RAW];
+const CARRIED_FAMILIES: [&str; 4] = ["LATIN", "ISO_8859_", "WIN", "KOI8"];
+
+/// Why text of a database can't be carried byte for byte, if it can't.
+pub fn encoding_refused(encoding: &str) -> Option<String> {
+    let carried = CARRIED.contains(&encoding) || CARRIED_FAMILIES.iter().any(|family| encoding.starts_with(family));
+    (!carried)
+        .then(|| format!("text in the encoding {encoding} might not come back byte for byte, so it is not carried"))
 }

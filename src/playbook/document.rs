@@ -26,7 +26,7 @@ pub use evidence::Previous;
 pub use plan::Scenario;
 pub(super) use plan::{AlternativeEntry, FollowUpEntry, ObjectivesEntry, PlanEntry, RolesEntry, ServiceEntry};
 pub use rds::SnapshotChoice;
-pub(super) use rds::{Rds, RdsMethod, RdsSnapshot, Tag, Via};
+pub(super) use rds::{Rds, RdsExport, RdsMethod, RdsSnapshot, Tag, Via};
 
 type List<T> = Checked<Vec<Checked<T>>>;
 

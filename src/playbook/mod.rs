@@ -53,7 +53,10 @@ pub use model::{
 pub use names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, RdsId, Region, TableName};
 pub use problem::{Invalid, Problem, Wrong};
 pub use quantity::{Age, Ceiling, Floor, Money, Period, Share, Size};
-pub use rds::{RdsLogin, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec, ViaSpec};
+pub use rds::{
+    ExportFrom, ExportSpec, ExportedSnapshot, NewExport, RdsLogin, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec,
+    ViaSpec,
+};
 pub use reference::{Environment, ProcessEnvironment, Reference, Secret, Unresolved};
 pub use schema::schema;
 pub use screen::secret_in;

@@ -164,6 +164,19 @@ impl Money {
         u64::try_from(seconds).unwrap_or(u64::MAX)
     }
 
+    /// So many times this amount.
+    #[must_use]
+    pub fn times(&self, number: u64) -> Money {
+        let millionths = self.millionths.saturating_mul(number);
+        Money { millionths, currency: self.currency.clone() }
+    }
+
+    /// Whether it is more than another amount, of the same currency.
+    #[must_use]
+    pub fn exceeds(&self, other: &Money) -> bool {
+        self.millionths > other.millionths
+    }
+
     /// What this many seconds cost at this amount an hour.
     #[must_use]
     pub fn for_seconds(&self, seconds: u64) -> Money {

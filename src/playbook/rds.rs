@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 
 use super::document::SnapshotChoice;
-use super::names::{Line, RdsId};
+use super::names::{BucketName, Line, RdsId};
 use super::quantity::{Money, Period};
 use super::reference::Reference;
 
@@ -19,8 +19,9 @@ pub struct RdsSpec {
     pub place: RdsPlace,
     /// The database on it.
     pub database: Line,
-    /// Who logs in.
-    pub login: RdsLogin,
+    /// Who logs in; always there unless an export is read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login: Option<RdsLogin>,
     /// CA certificates that replace those that walkaway brings along.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "path_text")]
     pub ca: Option<PathBuf>,
@@ -72,6 +73,66 @@ pub enum RdsMethodSpec {
     },
     /// From a temporary instance.
     Snapshot(SnapshotSpec),
+    /// From the files of an export.
+    Export(ExportSpec),
+}
+
+/// An export, and how long it may take.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExportSpec {
+    /// Which one.
+    #[serde(flatten)]
+    pub from: ExportFrom,
+    /// How long it may take to become complete.
+    pub complete_within: Period,
+}
+
+/// Where an export comes from.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportFrom {
+    /// It was asked for before, under this identifier.
+    Task(Line),
+    /// Its files lie here.
+    Files {
+        /// The bucket.
+        bucket: BucketName,
+        /// What the keys begin with.
+        folder: String,
+    },
+    /// It is made for the run.
+    New(NewExport),
+}
+
+/// An export that is made for the run.
+#[derive(Debug, Clone, Serialize)]
+pub struct NewExport {
+    /// Where it goes.
+    pub bucket: BucketName,
+    /// What its keys begin with; may be empty.
+    pub prefix: String,
+    /// The role that RDS writes as.
+    pub role: Line,
+    /// The key that RDS encrypts with.
+    pub key: Line,
+    /// What is exported.
+    pub take: ExportedSnapshot,
+    /// What a gigabyte of the snapshot costs.
+    pub per_gb: Money,
+    /// What all of it may cost, in the same currency.
+    pub cost_ceiling: Money,
+}
+
+/// The snapshot that is exported.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum ExportedSnapshot {
+    /// The newest automated one.
+    Newest,
+    /// One that is made for the run and removed after it.
+    New,
+    /// The one with this identifier.
+    Named(Line),
 }
 
 /// A snapshot and the temporary instance that it is restored to.
@@ -101,7 +162,25 @@ impl RdsSpec {
     /// Whether carrying this database makes something at the provider, which has to be confirmed.
     #[must_use]
     pub fn makes_resources(&self) -> bool {
-        matches!(self.method, RdsMethodSpec::Snapshot(_))
+        matches!(self.method, RdsMethodSpec::Snapshot(_)) || self.new_export().is_some()
+    }
+
+    /// The export that is made for the run, if one is.
+    #[must_use]
+    pub fn new_export(&self) -> Option<&NewExport> {
+        match &self.method {
+            RdsMethodSpec::Export(ExportSpec { from: ExportFrom::New(new), .. }) => Some(new),
+            _ => None,
+        }
+    }
+
+    /// What costs money, in words.
+    #[must_use]
+    pub fn makes_what(&self) -> &'static str {
+        match self.method {
+            RdsMethodSpec::Export(_) => "an export",
+            _ => "a temporary instance",
+        }
     }
 
     /// The word of the method.
@@ -110,6 +189,7 @@ impl RdsSpec {
         match self.method {
             RdsMethodSpec::Live { .. } => "live",
             RdsMethodSpec::Snapshot(_) => "snapshot",
+            RdsMethodSpec::Export(_) => "export",
         }
     }
 }

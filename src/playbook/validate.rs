@@ -23,6 +23,7 @@ mod databases;
 mod places;
 mod plan;
 mod rds;
+mod rds_export;
 
 /// The version of the format that this reads.
 const VERSION: u64 = 1;

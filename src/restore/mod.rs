@@ -9,6 +9,7 @@ mod file;
 mod member;
 mod merge;
 pub mod place;
+mod plain;
 mod rebuild;
 pub mod rights;
 pub mod s3;

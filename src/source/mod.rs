@@ -1,10 +1,12 @@
 //! Reads from the provider: objects out of S3, tables out of PostgreSQL, the account around them. Nothing in here can
-//! write or delete, but for the temporary instances of `rds::temporary`, which are walkaway's own.
+//! write or delete, but for the temporary instances of `rds::temporary` and the exports of `rds::export`, which are
+//! walkaway's own.
 //!
 //! Knows nothing of where the data goes.
 
 pub mod account;
 pub mod aws;
+pub mod parquet_rows;
 pub mod postgres;
 pub mod rds;
 pub mod s3;

@@ -70,6 +70,22 @@ impl PostgresSource {
         catalog::tables(&mut client)
     }
 
+    /// Rows of every table, partitioned ones as a whole, all of one moment. Ends early, without the rest, when `ended` says so.
+    pub fn live_counts(&self, ended: impl Fn() -> bool) -> Result<Vec<(RelationName, u64)>, PgError> {
+        let mut client = self.address.connect()?;
+        begin(&mut client)?;
+        let timeout = format!("SET LOCAL lock_timeout = {}", self.lock_timeout.as_millis());
+        client.batch_execute(&timeout).map_err(|error| PgError::statement(LOCKING, &error))?;
+        let names = catalog::whole_tables(&mut client)?.into_iter().take_while(|_| !ended());
+        let counted = names.map(|(name, only)| {
+            let sql = format!("SELECT count(*) FROM {}{}", if only { "ONLY " } else { "" }, name.to_sql());
+            let rows = client.query_one(&sql, &[]).and_then(|row| row.try_get::<_, i64>(0));
+            let rows = rows.map_err(|error| PgError::statement(format!("counting {name}"), &error))?;
+            Ok((name, rows.unsigned_abs()))
+        });
+        counted.collect()
+    }
+
     /// Locks every table against being emptied or rewritten, exports a snapshot, and holds both until the value is
     /// dropped. Without the locks a TRUNCATE or a rewriting ALTER would make a table look empty in the snapshot
     /// (PostgreSQL documentation, "Caveats" of "Concurrency Control").
@@ -123,6 +139,11 @@ impl Snapshot {
     /// The tables that hold rows, largest first.
     pub fn tables(&mut self) -> Result<Vec<Table>, PgError> {
         catalog::tables(&mut self.holder)
+    }
+
+    /// The materialized views that hold rows.
+    pub fn materialized_views(&mut self) -> Result<Vec<Table>, PgError> {
+        catalog::materialized_views(&mut self.holder)
     }
 
     /// Where the sequences stand; at or after the snapshot, see [`catalog::sequences`].
@@ -271,6 +292,13 @@ impl SnapshotReader {
     /// Starts to copy a part of a table out. Given up before its end, the reader can't be used again.
     pub fn copy_out(&mut self, table: &Table, range: &BlockRange) -> Result<CopyOut<'_>, PgError> {
         CopyOut::start(&mut self.wire, &range.copy_out_sql(table), &table.name.to_string())
+    }
+}
+
+impl SnapshotReader {
+    /// Starts to copy a view out. Given up before its end, the reader can't be used again.
+    pub fn copy_view_out(&mut self, view: &Table) -> Result<CopyOut<'_>, PgError> {
+        CopyOut::start(&mut self.wire, &view.select_out_sql(), &view.name.to_string())
     }
 }
 

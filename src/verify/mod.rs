@@ -10,6 +10,7 @@ mod disk;
 mod narrow;
 pub mod objects;
 pub mod questions;
+pub mod state;
 pub mod tables;
 
 use std::sync::{Mutex, PoisonError};

@@ -13,7 +13,7 @@ use crate::{
         Address, PgError,
         catalog::{self, SequenceState},
         copy,
-        name::Table,
+        name::{RelationName, Table},
         range::{self, BlockRange},
     },
     transfer::{error::SourceError, meter::Meter, receipt::TableReceipt},
@@ -195,6 +195,42 @@ pub fn content_differs(asset: &str, table: &str, stream: &RowTotals, found: &Row
         (false, false) => format!("{} rows left, {} came", stream.rows, found.rows),
     };
     Some(Finding::of(asset, FindingKind::TableDigest, table, detail))
+}
+
+/// Compares the rows that an export holds with those of the live tables, which may have moved on since its `moment`.
+pub fn compare_live_counts(
+    asset: &str,
+    receipts: &[TableReceipt],
+    counts: &[(RelationName, u64)],
+    known: &[String],
+    moment: Option<&str>,
+) -> Comparison {
+    let mut comparison = Comparison::new("live count");
+    let counts: BTreeMap<String, u64> = counts.iter().map(|(name, rows)| (name.to_string(), *rows)).collect();
+    let since = moment.map_or("the snapshot".to_owned(), |moment| format!("the snapshot of {moment}"));
+    for receipt in receipts {
+        let finding = |kind, detail: String| Finding::of(asset, kind, &receipt.table, detail);
+        match counts.get(&receipt.table) {
+            Some(live) if *live == receipt.stream.rows => comparison.compared(None),
+            Some(live) => {
+                let rows = receipt.stream.rows;
+                let detail =
+                    format!("the export holds {rows} rows, the live table {live}; it may have changed since {since}");
+                comparison.compared(Some(finding(FindingKind::TableRows, detail)));
+            }
+            None => {
+                let detail = format!("no live table has this name; it may be gone since {since}");
+                comparison.not_compared(finding(FindingKind::NotProven, detail));
+            }
+        }
+    }
+    let carried = |name: &String| known.contains(name) || receipts.iter().any(|receipt| receipt.table == *name);
+    for (name, rows) in counts.iter().filter(|(name, _)| !carried(name)) {
+        let detail =
+            format!("the live table has {rows} rows, the export has no such table; it may have come since {since}");
+        comparison.findings.push(Finding::of(asset, FindingKind::TableMissing, name, detail));
+    }
+    comparison
 }
 
 /// Compares where the sequences stand.

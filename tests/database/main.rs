@@ -4,7 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod disk;
+mod encodings;
 mod faults;
 mod limits;
 mod proof;
+mod published;
 mod relay;
+mod tls;

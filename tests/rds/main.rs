@@ -5,6 +5,8 @@
 mod support;
 
 mod account;
+mod export;
 mod ldap;
 mod live;
+mod provider;
 mod snapshot;

@@ -19,16 +19,20 @@
 #![allow(dead_code, unused_imports, reason = "every test file includes this module and uses a part of it")]
 
 mod bucket;
+mod disk;
 pub mod disturb;
 pub mod drill;
 mod machine;
+pub mod parquet;
 mod postgres;
+pub mod published;
 mod servers;
 
 use std::{env, path::PathBuf, process::Command};
 
 pub use self::{
     bucket::{block_on, client, decoded, fill_bucket, put_in_parts},
+    disk::{SmallDisk, may_mount},
     machine::TempDir,
     postgres::PgCluster,
     servers::{MotoServer, WeedServer, moto, weed},

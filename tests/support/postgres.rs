@@ -141,6 +141,14 @@ impl PgCluster {
         self.client(database).batch_execute(sql).unwrap();
     }
 
+    /// Runs a script as psql does, going on after statements that fail.
+    pub fn script(&self, database: &str, script: &Path) {
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["--quiet", "--no-psqlrc", "--output=/dev/null", "--file"]).arg(script).arg(self.url(database));
+        let output = psql.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "psql: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Ends the server at once, as a crash would; its data stays until the value is dropped.
     pub fn stop(&self) {
         if let Some(mut process) = self.process.borrow_mut().take() {

@@ -4,7 +4,10 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
     account::rights::Needs,
-    playbook::{Asset, AssetKind, AwsSpec, Playbook, Postcondition, Posture, Precondition, Sizes, Versions},
+    playbook::{
+        Asset, AssetKind, AwsSpec, ExportFrom, ExportSpec, ExportedSnapshot, Playbook, Postcondition, Posture,
+        Precondition, RdsMethodSpec, Sizes, Versions,
+    },
     source::account::Wanted,
 };
 
@@ -63,9 +66,31 @@ fn carries_versions(asset: &Asset) -> bool {
 
 fn restores(asset: &Asset) -> bool {
     match &asset.kind {
-        AssetKind::Database(database) => database.server.rds().is_some_and(|rds| rds.makes_resources()),
+        AssetKind::Database(database) => database.server.rds().is_some_and(|rds| match rds.new_export() {
+            Some(new) => new.take == ExportedSnapshot::New,
+            None => rds.makes_resources(),
+        }),
         AssetKind::Objects(_) => false,
     }
+}
+
+/// Where the files of an export are, as far as the playbook says.
+fn exported_to(asset: &Asset) -> Option<(String, Option<String>)> {
+    let AssetKind::Database(database) = &asset.kind else { return None };
+    match &database.server.rds()?.method {
+        RdsMethodSpec::Export(ExportSpec { from: ExportFrom::New(new), .. }) => {
+            Some((new.bucket.to_string(), Some(new.prefix.clone())))
+        }
+        RdsMethodSpec::Export(ExportSpec { from: ExportFrom::Files { bucket, folder }, .. }) => {
+            Some((bucket.to_string(), Some(folder.clone())))
+        }
+        _ => None,
+    }
+}
+
+fn asks_for(asset: &Asset) -> Option<(String, String)> {
+    let AssetKind::Database(database) = &asset.kind else { return None };
+    database.server.rds()?.new_export().map(|new| (new.role.to_string(), new.key.to_string()))
 }
 
 /// The rights that a playbook needs.
@@ -73,7 +98,7 @@ pub(crate) fn needs(playbook: &Playbook) -> Needs {
     let account = playbook.account();
     let buckets = playbook.assets().iter().filter_map(|asset| match &asset.kind {
         AssetKind::Objects(bucket) => Some((bucket.bucket.to_string(), bucket.prefix.clone())),
-        AssetKind::Database(_) => None,
+        AssetKind::Database(_) => exported_to(asset),
     });
     let patterns = playbook.selections().iter().map(|selection| {
         let pattern = selection.selector.to_string();
@@ -91,6 +116,7 @@ pub(crate) fn needs(playbook: &Playbook) -> Needs {
         sizes_by_listing: wanted.sizes_by_listing,
         users: wanted.users,
         restores: playbook.assets().iter().any(restores),
+        exports: playbook.assets().iter().filter_map(asks_for).collect(),
         own_role: account.preconditions.contains(&Precondition::IdentityMfa),
         regions: wanted.regions,
     }

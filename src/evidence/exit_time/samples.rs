@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::model::Sample;
 use crate::{
-    event::{AssetKind, Event},
+    event::{AssetKind, Event, FILES_SUFFIX},
     evidence::{Entry, facts::PacePoint},
 };
 
@@ -34,6 +34,8 @@ pub fn of_journal(entries: &[Entry], kind: AssetKind) -> Measured {
     let mut assets: BTreeMap<&str, Open> = BTreeMap::new();
     for Entry { at, event, .. } in entries {
         match event {
+            // Files of an export are a step of their database's work, not objects that the exit carries.
+            Event::AssetStarted { asset, .. } if asset.ends_with(FILES_SUFFIX) => {}
             Event::AssetStarted { asset, kind: found } if *found == kind => {
                 let open = assets.entry(asset).or_default();
                 open.since = Some(*at);

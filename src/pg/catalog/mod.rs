@@ -26,7 +26,7 @@ mod tables;
 mod types;
 
 pub use facts::{DatabaseFacts, facts};
-pub use tables::{SequenceState, sequences, tables, unreadable};
+pub use tables::{SequenceState, materialized_views, sequences, tables, unreadable, whole_tables};
 
 /// Class and identity of a catalog object, and how it is defined.
 pub type Catalog = BTreeMap<CatalogKey, String>;

@@ -21,6 +21,15 @@ pub struct SequenceState {
 
 /// Every table that holds rows of its own: plain tables, partitions, children; not partitioned parents.
 pub fn tables(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {
+    of_kind(client, "c.relkind = 'r'")
+}
+
+/// Every materialized view that is populated.
+pub fn materialized_views(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {
+    of_kind(client, "c.relkind = 'm' AND c.relispopulated")
+}
+
+fn of_kind(client: &mut impl GenericClient, kind: &str) -> Result<Vec<Table>, PgError> {
     let failed = |error| PgError::statement("listing the tables", &error);
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text, c.reltuples::float8, pg_catalog.pg_table_size(c.oid), \
@@ -28,12 +37,25 @@ pub fn tables(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          LEFT JOIN pg_catalog.pg_attribute a \
          ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
-         WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {USERS} AND {} \
+         WHERE {kind} AND c.relpersistence <> 't' AND {USERS} AND {} \
          GROUP BY c.oid, n.nspname, c.relname, c.reltuples ORDER BY 4 DESC, 1, 2",
         not_of_extension("pg_class", "c.oid")
     );
     let rows = client.query(&sql, &[]).map_err(failed)?;
     rows.iter().map(|row| table(row).map_err(failed)).collect()
+}
+
+/// Every table that somebody made, partitioned ones in place of their partitions; and whether only its own rows are meant.
+pub fn whole_tables(client: &mut impl GenericClient) -> Result<Vec<(RelationName, bool)>, PgError> {
+    let failed = |error| PgError::statement("listing the tables", &error);
+    let sql = format!(
+        "SELECT n.nspname::text, c.relname::text, c.relkind = 'r' FROM pg_catalog.pg_class c \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p' AND {USERS} AND {} ORDER BY 1, 2",
+        not_of_extension("pg_class", "c.oid")
+    );
+    let rows = client.query(&sql, &[]).map_err(failed)?;
+    rows.iter().map(|row| Ok((relation(row).map_err(failed)?, row.try_get(2).map_err(failed)?))).collect()
 }
 
 fn table(row: &postgres::Row) -> Result<Table, postgres::Error> {

@@ -13,6 +13,7 @@ use super::{
     Wire,
     message::{WireError, server_error},
 };
+use crate::pg::session::RAW;
 
 /// How long a server may take to answer a login.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,17 +41,19 @@ impl Login<'_> {
     }
 }
 
-/// Sends the startup message and answers until the server is ready.
-pub(super) fn log_in(wire: &mut Wire, login: &Login<'_>) -> Result<(), WireError> {
+/// Sends the startup message and answers until the server is ready. Says whether the database takes any bytes for text.
+pub(super) fn log_in(wire: &mut Wire, login: &Login<'_>) -> Result<bool, WireError> {
     start_up(wire, login)?;
-    let mut scram = None;
+    let (mut scram, mut is_raw) = (None, false);
+    let raw = format!("server_encoding\0{RAW}\0");
     loop {
         let header = wire.header()?;
         let body = wire.body(header)?;
         match header.tag {
             b'R' => answer(wire, login, &body, &mut scram)?,
             b'E' => return Err(server_error(&body)),
-            b'Z' => return Ok(()),
+            b'S' => is_raw |= body == raw.as_bytes(),
+            b'Z' => return Ok(is_raw),
             _ => {}
         }
     }

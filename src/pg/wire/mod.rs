@@ -59,8 +59,11 @@ impl Wire {
         let socket = Socket::connect(login)?;
         let patience = Patience { stall: Some(auth::ANSWER_TIMEOUT), interrupt: Interrupt::default() };
         let mut wire = Wire { socket, input: vec![0; INPUT_BYTES], start: 0, end: 0, patience, broken: false };
-        auth::log_in(&mut wire, login)?;
+        let is_raw = auth::log_in(&mut wire, login)?;
         wire.execute(&session::statements())?;
+        if is_raw {
+            wire.execute(session::PASS_RAW)?;
+        }
         wire.patience.stall = None;
         Ok(wire)
     }

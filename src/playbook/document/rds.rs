@@ -25,7 +25,8 @@ pub(in crate::playbook) struct Rds {
     /// How the data is reached.
     #[serde(default)]
     pub method: Checked<RdsMethod>,
-    /// The login.
+    /// The login. With `method: export` it may be left out; if it is there, the live tables are counted.
+    #[serde(default)]
     #[schemars(extend("minLength" = 1))]
     pub user: Checked<String>,
     /// A reference to the login's password: env:NAME or file:path.
@@ -49,6 +50,9 @@ pub(in crate::playbook) struct Rds {
     /// With `method: snapshot`, which one, and what the temporary instance is like.
     #[serde(default)]
     pub snapshot: Checked<RdsSnapshot>,
+    /// With `method: export`, which one, or how it is made.
+    #[serde(default)]
+    pub export: Checked<RdsExport>,
 }
 
 /// How the data of an RDS database is reached.
@@ -61,6 +65,8 @@ pub enum RdsMethod {
     Live,
     /// From a temporary instance that a snapshot is restored to.
     Snapshot,
+    /// From the Parquet files that RDS exports a snapshot to: the rows, and nothing else.
+    Export,
 }
 
 /// Where a tunnel begins.
@@ -109,7 +115,57 @@ pub(in crate::playbook) struct RdsSnapshot {
     pub available_within: Checked<Written>,
 }
 
-/// Which snapshot is restored.
+/// An export of a snapshot to a bucket: one that is there (`task`, or `bucket` and `folder`), or one that is made for the
+/// run (`bucket`, `role`, `key`, `per_gb`, `cost_ceiling`).
+#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::playbook) struct RdsExport {
+    /// The identifier of an export that was asked for before.
+    #[serde(default)]
+    #[schemars(extend("minLength" = 1))]
+    pub task: Checked<String>,
+    /// The bucket that the export is in, or goes to.
+    #[serde(default)]
+    #[schemars(extend("minLength" = 3))]
+    pub bucket: Checked<String>,
+    /// What the keys of an export that is there begin with, its identifier included.
+    #[serde(default)]
+    #[schemars(extend("minLength" = 1))]
+    pub folder: Checked<String>,
+    /// What the keys of a new export begin with, its identifier not included.
+    #[serde(default)]
+    #[schemars(extend("minLength" = 1))]
+    pub prefix: Checked<String>,
+    /// The ARN of the role that RDS writes to the bucket as.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^arn:.+$"))]
+    pub role: Checked<String>,
+    /// The KMS key that RDS encrypts the files with: its ARN, id or alias.
+    #[serde(default)]
+    #[schemars(extend("minLength" = 1))]
+    pub key: Checked<String>,
+    /// The newest automated snapshot, or a new one. Left out: newest.
+    #[serde(default)]
+    pub take: Checked<SnapshotChoice>,
+    /// A snapshot by its identifier, in place of `take`.
+    #[serde(default)]
+    #[schemars(extend("minLength" = 1))]
+    pub snapshot: Checked<String>,
+    /// What the export of one gigabyte of the snapshot costs, with the currency, such as `0.01 USD`.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[0-9]+(\\.[0-9]+)? [A-Z]{3}$"))]
+    pub per_gb: Checked<Written>,
+    /// What the export may cost; a larger snapshot is not exported.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[0-9]+(\\.[0-9]+)? [A-Z]{3}$"))]
+    pub cost_ceiling: Checked<Written>,
+    /// How long it may take to become complete. Left out: 24h.
+    #[serde(default)]
+    #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
+    pub complete_within: Checked<Written>,
+}
+
+/// Which snapshot is restored or exported.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]

@@ -9,7 +9,9 @@ use crate::playbook::names::{Line, RdsId};
 use crate::playbook::path::path_in;
 use crate::playbook::problem::{Located, Place, Problem};
 use crate::playbook::quantity::Period;
-use crate::playbook::rds::{RdsLogin, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec, ViaSpec};
+use crate::playbook::rds::{
+    ExportFrom, ExportSpec, ExportedSnapshot, RdsLogin, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec, ViaSpec,
+};
 
 const AVAILABLE_WITHIN: &str = "2h";
 
@@ -19,13 +21,27 @@ impl Validator<'_> {
         let server = self.rds_place(rds, place);
         let database = self.required_text(&rds.database, "database", place);
         let word = rds.method.optional().map_or_else(RdsMethod::default, |method| method.value);
-        let login = self.rds_login(rds, place);
+        let login = match word == RdsMethod::Export
+            && rds.user.is_missing()
+            && rds.password.is_missing()
+            && rds.iam.is_missing()
+        {
+            true => Some(None),
+            false => self.rds_login(rds, place).map(Some),
+        };
         let via = rds.via.optional().and_then(|via| self.via(via));
         let ca = rds.ca.optional().and_then(|ca| self.accept(&ca.place, path_in(self.folder, &ca.value)));
         let method = self.rds_method(rds, place, word);
-        if let Some(cluster) = rds.cluster.optional().filter(|_| word != RdsMethod::Live) {
-            let problem = Problem::at(&cluster.place, "clusters are read live only");
+        if let Some(cluster) = rds.cluster.optional().filter(|_| word == RdsMethod::Snapshot) {
+            let problem = Problem::at(&cluster.place, "clusters are read live or from an export only");
             self.problems.add(problem.hint("write `method: live`, with a `replica` to spare the writer"));
+        }
+        if let (Some(cluster), Some(RdsMethodSpec::Export(ExportSpec { from: ExportFrom::New(new), .. }))) =
+            (rds.cluster.optional(), &method)
+            && new.take == ExportedSnapshot::New
+        {
+            let problem = Problem::at(&cluster.place, "no snapshot of a cluster is made");
+            self.problems.add(problem.hint("write `take: newest`, or name a `snapshot`"));
         }
         self.rds_strangers(rds, word);
         Some(RdsSpec { place: server?, database: database?, login: login?, ca, via, method: method? })
@@ -86,6 +102,13 @@ impl Validator<'_> {
                 }
                 self.snapshot(rds.snapshot.optional()?).map(RdsMethodSpec::Snapshot)
             }
+            RdsMethod::Export => {
+                if rds.export.is_missing() {
+                    let hint = "name a `task`; or `bucket` and `folder`; or bucket, role, key, per_gb and cost_ceiling";
+                    self.needed("export", "`method` is `export`", place, hint);
+                }
+                self.export(rds.export.optional()?).map(RdsMethodSpec::Export)
+            }
         }
     }
 
@@ -99,6 +122,7 @@ impl Validator<'_> {
         };
         stranger(rds.replica.optional().map(|replica| &replica.place), RdsMethod::Live, "live");
         stranger(rds.snapshot.optional().map(|snapshot| &snapshot.place), RdsMethod::Snapshot, "snapshot");
+        stranger(rds.export.optional().map(|export| &export.place), RdsMethod::Export, "export");
     }
 
     fn snapshot(&self, entry: &Located<RdsSnapshot>) -> Option<SnapshotSpec> {
@@ -147,12 +171,17 @@ impl Validator<'_> {
         Some((key, value?.value.clone()))
     }
 
-    fn money(&self, field: &Checked<Written>, name: &str, place: &Place) -> Option<crate::playbook::quantity::Money> {
+    pub(super) fn money(
+        &self,
+        field: &Checked<Written>,
+        name: &str,
+        place: &Place,
+    ) -> Option<crate::playbook::quantity::Money> {
         let Located { value: Written(text), place } = field.required(name, place, self.problems)?;
         self.accept(place, text.parse())
     }
 
-    fn period(&self, field: &Checked<Written>, default: &str) -> Option<Period> {
+    pub(super) fn period(&self, field: &Checked<Written>, default: &str) -> Option<Period> {
         match field.optional() {
             Some(Located { value: Written(text), place }) => self.accept(place, text.parse()),
             None => default.parse().ok(),

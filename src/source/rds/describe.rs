@@ -63,6 +63,8 @@ pub struct SnapshotFacts {
     pub automated: bool,
     /// Whether it is encrypted.
     pub encrypted: bool,
+    /// Gibibytes of the storage that it is of; 0 where the provider does not say.
+    pub storage_gib: u64,
 }
 
 impl RdsFacts {
@@ -175,6 +177,7 @@ async fn instance_snapshots(client: &Client, id: &str) -> Result<Vec<SnapshotFac
         created: stamp(snapshot.snapshot_create_time()),
         automated: snapshot.snapshot_type() == Some("automated"),
         encrypted: snapshot.encrypted().unwrap_or_default(),
+        storage_gib: number(snapshot.allocated_storage()),
     };
     Ok(newest_first(found.iter().filter(|snapshot| snapshot.status() == Some("available")).map(facts)))
 }
@@ -189,6 +192,7 @@ async fn cluster_snapshots(client: &Client, id: &str) -> Result<Vec<SnapshotFact
         created: stamp(snapshot.snapshot_create_time()),
         automated: snapshot.snapshot_type() == Some("automated"),
         encrypted: snapshot.storage_encrypted().unwrap_or_default(),
+        storage_gib: number(snapshot.allocated_storage()),
     };
     Ok(newest_first(found.iter().filter(|snapshot| snapshot.status() == Some("available")).map(facts)))
 }

@@ -1,8 +1,10 @@
 //! PostgreSQL on Amazon RDS and Aurora: what an instance or cluster is, and where it is reached.
 //!
-//! Reads only. What is made at the provider for a while, and removed again, is a type of its own: see [`temporary`].
+//! Reads only. What is made at the provider for a while, and removed again, are types of their own: see [`temporary`] and
+//! [`export`].
 
 mod describe;
+pub mod export;
 pub mod temporary;
 mod token;
 

@@ -11,7 +11,7 @@ use aws_sdk_rds::{
     types::{DbInstance, DbSnapshot, Tag},
 };
 
-use super::{Endpoint, Rds, describe::tag};
+use super::{Endpoint, Rds, describe::tag, export};
 use crate::{
     clock::{self, Stopwatch},
     digest::Sha256Digest,
@@ -25,11 +25,13 @@ pub const RUN_TAG: &str = "walkaway:run";
 /// Which playbook's.
 pub const PLAYBOOK_TAG: &str = "walkaway:playbook";
 /// Identifiers begin so.
-const PREFIX: &str = "walkaway-";
+pub(super) const PREFIX: &str = "walkaway-";
 const POLL: Duration = Duration::from_secs(15);
 /// The first look comes sooner, and each later one half as long again.
 const POLL_FIRST: Duration = Duration::from_millis(250);
 const REMOVE_ATTEMPTS_MAX: u32 = 5;
+/// How many exports a run asks for one after the other, if those before failed.
+pub const EXPORTS_MAX: u32 = 9;
 /// RDS refuses to delete what is still being made; it is asked again for this long.
 const REMOVE_WITHIN: Duration = Duration::from_secs(45 * 60);
 
@@ -68,12 +70,14 @@ pub enum Resource {
     Instance(String),
     /// A snapshot of an instance.
     Snapshot(String),
+    /// An export of a snapshot. Only one under way is removed, by cancelling it; what it wrote stays.
+    Export(String),
 }
 
 impl Resource {
     fn id(&self) -> &str {
         match self {
-            Resource::Instance(id) | Resource::Snapshot(id) => id,
+            Resource::Instance(id) | Resource::Snapshot(id) | Resource::Export(id) => id,
         }
     }
 }
@@ -83,6 +87,7 @@ impl std::fmt::Display for Resource {
         match self {
             Resource::Instance(id) => write!(f, "RDS instance {id}"),
             Resource::Snapshot(id) => write!(f, "RDS snapshot {id}"),
+            Resource::Export(id) => write!(f, "RDS export {id}"),
         }
     }
 }
@@ -196,15 +201,16 @@ impl Temporary {
         }
     }
 
-    /// Removes one thing and waits until it is going. What isn't there is removed already; what has not the tag of the
-    /// run `run` is left alone, and that is an error.
-    pub async fn remove(&self, resource: &Resource, run: &str) -> Result<(), SourceError> {
+    /// Removes one thing and waits until it is going; says whether there was anything to remove. What has not the tag of
+    /// the run `run` is left alone, and that is an error.
+    pub async fn remove(&self, resource: &Resource, run: &str) -> Result<bool, SourceError> {
         let watch = Stopwatch::start();
         let mut attempt = 0;
         loop {
             attempt += 1;
             let error = match self.remove_once(resource, run).await {
-                Ok(Removal::Gone) => return Ok(()),
+                Ok(Removal::Gone) => return Ok(true),
+                Ok(Removal::Nothing) => return Ok(false),
                 Ok(Removal::NotYet) if watch.elapsed() < REMOVE_WITHIN => {
                     attempt = 0;
                     tokio::time::sleep(POLL).await;
@@ -226,7 +232,7 @@ impl Temporary {
     async fn remove_once(&self, resource: &Resource, run: &str) -> Result<Removal, SourceError> {
         match resource {
             Resource::Instance(id) => {
-                let Some(found) = self.find_instance(id).await? else { return Ok(Removal::Gone) };
+                let Some(found) = self.find_instance(id).await? else { return Ok(Removal::Nothing) };
                 check_tag(resource, found.tag_list(), run)?;
                 if found.db_instance_status() == Some("deleting") {
                     return Ok(Removal::Gone);
@@ -236,10 +242,20 @@ impl Temporary {
                 removal(asked.map(drop).map_err(|refused| error::of(&resource.to_string(), refused)))
             }
             Resource::Snapshot(id) => {
-                let Some(found) = self.find_snapshot(id).await? else { return Ok(Removal::Gone) };
+                let Some(found) = self.find_snapshot(id).await? else { return Ok(Removal::Nothing) };
                 check_tag(resource, found.tag_list(), run)?;
                 let asked = self.client.delete_db_snapshot().db_snapshot_identifier(id).send().await;
                 removal(asked.map(drop).map_err(|refused| error::of(&resource.to_string(), refused)))
+            }
+            // Exports carry no tags; the name says whose it is.
+            Resource::Export(id) => {
+                let own = (1..=EXPORTS_MAX).any(|attempt| *id == export::name_of(run, &self.owner.asset, attempt));
+                if !own {
+                    let reason = format!("its name is none of run {run}'s, so it is left alone");
+                    return Err(SourceError::Permanent { what: resource.to_string(), reason });
+                }
+                let cancelled = export::Exports { client: self.client.clone() }.cancel(id).await?;
+                Ok(if cancelled { Removal::Gone } else { Removal::Nothing })
             }
         }
     }
@@ -247,6 +263,7 @@ impl Temporary {
 
 enum Removal {
     Gone,
+    Nothing,
     NotYet,
 }
 

@@ -1,0 +1,169 @@
+//! Tables made after what their files say, and filled from them, several side by side.
+
+use std::{
+    fs, io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use super::{layout::ExportedTable, proof::Proof};
+use crate::{
+    clock::Stopwatch,
+    digest::{RowDigest, RowKey},
+    engine::{
+        ledger,
+        relays::{EXPORTS, panicked},
+        stop::Stop,
+        tally::Tables,
+    },
+    event::{Event, Phase},
+    finding::{Finding, FindingKind},
+    pg::{name::Table, wire::Patience},
+    restore::{
+        database::{Filling, Loader, TargetDatabase},
+        spool::{self, Spool},
+    },
+    source::parquet_rows::{ParquetRows, ParquetShape, shape_of},
+    transfer::{
+        error::{SinkError, SourceError, TransferError},
+        meter::Meter,
+        receipt::{ExportReceipt, TableReceipt},
+        table::relay,
+        unit::UnitId,
+    },
+};
+
+impl Proof {
+    /// Loads every table of the export. What one table's files or the target say against it is a finding; the others go on.
+    pub(super) fn load(&self, database: &TargetDatabase, key: RowKey) -> Result<Tables, Stop> {
+        let meter = Arc::new(Meter::default());
+        let _ticker = self.work.ticker(Phase::Transfer, &meter);
+        let queue = Mutex::new(self.exported.tables.iter().enumerate());
+        let done = Mutex::new(Tables { receipts: Vec::new(), findings: Vec::new() });
+        let work_off = || -> Result<(), Stop> {
+            let patience = Patience { stall: None, interrupt: self.work.interrupt.clone() };
+            let mut loader = database.loader(patience);
+            loop {
+                self.work.go_on()?;
+                let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+                let Some((number, table)) = next else { return Ok(()) };
+                let one = One { of: self, number, table, database, key, meter: &meter };
+                let loaded = one.load(&mut loader);
+                let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                match loaded {
+                    Ok(receipt) => {
+                        self.record(number, &receipt)?;
+                        done.receipts.push(receipt);
+                    }
+                    Err(error) => done.findings.push(self.refused(table, error)?),
+                }
+            }
+        };
+        let ends: Vec<Result<(), Stop>> = std::thread::scope(|scope| {
+            let workers = self.spec.parallel.clamp(1, self.exported.tables.len().max(1));
+            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work_off)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked()))).collect()
+        });
+        ends.into_iter().collect::<Result<(), Stop>>()?;
+        let mut tables = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        tables.receipts.sort_by(|one, other| one.table.cmp(&other.table));
+        tables.findings.sort();
+        Ok(tables)
+    }
+
+    /// A finding about the table, or the end of the asset.
+    fn refused(&self, table: &ExportedTable, error: TransferError) -> Result<Finding, Stop> {
+        let reason = match error {
+            TransferError::Source(error) => error.to_string(),
+            TransferError::Sink(SinkError::Database { reason, server_failed: false, .. }) => reason,
+            other => return Err(other.into()),
+        };
+        Ok(self.work.finding(FindingKind::TableUnreadable, table.name.to_string(), reason))
+    }
+
+    fn record(&self, number: usize, receipt: &TableReceipt) -> Result<(), Stop> {
+        let unit = UnitId::numbered(number as u64 + 1);
+        let receipt_sha256 = ledger::write_table_receipt(&self.work.layout, &self.work.asset, &unit, receipt)?;
+        let (items, bytes) = (receipt.stream.rows, receipt.stream.bytes);
+        let asset = self.work.asset.clone();
+        Ok(self.work.recorder.fact(&Event::UnitDone { asset, unit: unit.to_string(), items, bytes, receipt_sha256 })?)
+    }
+
+    /// Nothing of an earlier attempt may mix with this one; the files stay.
+    pub(super) fn clear(&self) -> Result<(), Stop> {
+        let failed = |path: &std::path::Path, error: io::Error| SinkError::write(path, error);
+        let exports = self.work.root().join(EXPORTS);
+        match fs::remove_dir_all(&exports) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&exports, error).into()),
+            _ => {}
+        }
+        let receipts = self.work.layout.receipts(&self.work.asset);
+        for entry in fs::read_dir(&receipts).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                fs::remove_file(entry.path()).map_err(|error| failed(&entry.path(), error))?;
+            }
+        }
+        fs::create_dir_all(&exports).map_err(|error| failed(&exports, error).into())
+    }
+}
+
+/// One table on its way.
+struct One<'a> {
+    of: &'a Proof,
+    number: usize,
+    table: &'a ExportedTable,
+    database: &'a TargetDatabase,
+    key: RowKey,
+    meter: &'a Meter,
+}
+
+impl One<'_> {
+    fn load(&self, loader: &mut Loader) -> Result<TableReceipt, TransferError> {
+        let watch = Stopwatch::start();
+        let shape = self.shape()?;
+        let columns: Vec<(String, String)> = match &shape {
+            Some(shape) => shape.columns.iter().map(|column| (column.name.clone(), column.sql_type.clone())).collect(),
+            None => self.table.listed_columns.clone(),
+        };
+        self.database.create_plain_table(&self.table.name, &columns)?;
+        let table = Table {
+            name: self.table.name.clone(),
+            columns: columns.into_iter().map(|(name, _)| name).collect(),
+            rows_estimate: None,
+            bytes_on_disk: 0,
+        };
+        let told = shape.as_ref().map_or(0, |shape| shape.rows);
+        self.meter.expect(told, 0);
+        let columns = shape.map(|shape| shape.columns).unwrap_or_default();
+        let mut rows = ParquetRows::new(self.table.files.iter().cloned(), columns);
+        let file = spool::file_name(self.number + 1, &table.name.to_string(), 1, 1);
+        let path = format!("{EXPORTS}/{file}");
+        let mut export = Spool::create(&self.of.work.root().join(&path))?;
+        let digest = RowDigest::new(self.key, &table.copy_out_sql());
+        let relayed = loader.load(&table, Filling::Alone, |loading| {
+            let mut target = loading.copy_in()?;
+            relay(&mut rows, digest, &mut export, &mut target, self.meter, &self.of.work.interrupt)
+        })?;
+        let sha256 = export.digest().ok_or_else(|| TransferError::Internal("an export has no digest".to_owned()))?;
+        Ok(TableReceipt {
+            table: table.name.to_string(),
+            copy_sql: table.copy_out_sql(),
+            stream: relayed.stream,
+            source_count: told,
+            sent_rows: relayed.sent_rows.unwrap_or_default(),
+            accepted_rows: relayed.accepted_rows,
+            exports: vec![ExportReceipt { path, sha256, totals: relayed.stream, from_block: None, to_block: None }],
+            duration_ms: watch.elapsed_ms(),
+        })
+    }
+
+    /// The columns of the first file and the rows of all; none of a table without files.
+    fn shape(&self) -> Result<Option<ParquetShape>, SourceError> {
+        let mut files = self.table.files.iter();
+        let Some(first) = files.next() else { return Ok(None) };
+        let mut shape = shape_of(first)?;
+        for file in files {
+            shape.rows = shape.rows.saturating_add(shape_of(file)?.rows);
+        }
+        Ok(Some(shape))
+    }
+}

@@ -1,0 +1,135 @@
+//! A database on RDS from the Parquet files that RDS exports a snapshot to: rows, and nothing else of it.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `mod` | the order of things |
+//! | `task` | finds the export, or asks for it and waits |
+//! | `scope` | which of the export's objects are the asset's |
+//! | `layout` | which tables the objects are, and which are missing |
+//! | `load` | the tables made and filled on the target |
+//! | `proof` | the comparison of what is restored with the files, and with live counts; the result |
+//!
+//! The files are an asset within the asset, `<asset>/files`, carried and proven as objects of a bucket are; a resumed run
+//! fetches only what is missing of them. What was decoded from them is compared with what is restored. That RDS wrote
+//! everything into the files that the snapshot held, nothing here can see: the verdict is never PASS.
+
+mod layout;
+mod load;
+mod proof;
+mod scope;
+mod task;
+
+use std::sync::Arc;
+
+use tokio::task::spawn_blocking;
+
+use self::{proof::Proof, scope::Scope, task::Found};
+use super::{
+    guard::Guards,
+    objects::{BucketWork, sink::Destination},
+    rds,
+    stop::Stop,
+    target::Target,
+    work::Work,
+};
+use crate::{
+    event::{AssetKind, Event},
+    evidence::{merge, result::AssetResult},
+    pg::Address,
+    playbook::{DatabaseSpec, ExportSpec, RdsSpec},
+    source::{
+        aws::Aws,
+        rds::{Rds, RdsFacts},
+        s3::S3Source,
+    },
+    transfer::error::TransferError,
+};
+
+pub(crate) use self::task::{exported_snapshot, too_dear};
+
+/// Carries one database out of an export.
+pub(crate) struct ExportWork<'a> {
+    pub work: Work,
+    pub spec: DatabaseSpec,
+    pub rds: &'a RdsSpec,
+    pub export: &'a ExportSpec,
+    pub aws: &'a Aws,
+    pub playbook: String,
+    pub guards: &'a Guards,
+    pub target: Arc<Target>,
+}
+
+impl ExportWork<'_> {
+    /// Everything from the export to the asset's result.
+    pub async fn carry(self) -> Result<AssetResult, Stop> {
+        self.work.started(AssetKind::Postgres)?;
+        let client = Rds::new(self.aws);
+        let facts = client.describe(&rds::place(self.rds)).await?;
+        let found = self.find(&client, &facts).await?;
+        let (asset, snapshot) = (self.work.asset.clone(), found.snapshot());
+        let server_version = facts.engine_version.clone();
+        self.work.recorder.fact(&Event::SnapshotTaken { asset, snapshot, server_version })?;
+        let scope = Arc::new(Scope::new(self.source(&found), &found.folder, self.rds.database.as_str()));
+        let files = self.files(&found, &scope).await?;
+        self.work.go_on()?;
+        let live = self.live(&client, &facts).await;
+        let source_name = self.rds.to_string();
+        let record = super::rds::record(self.rds, &facts);
+        let ExportWork { work, spec, target, .. } = self;
+        let restoring = spawn_blocking(move || {
+            let objects = work.layout.asset_evidence(&files.id).join(crate::evidence::OBJECTS_NDJSON);
+            let receipts = merge(vec![objects.clone()]).collect::<Result<Vec<_>, _>>();
+            let receipts = receipts
+                .map_err(|error| Stop::Asset { reason: format!("{}: {error}", objects.display()), hint: None })?;
+            let root = work.layout.asset_root(&files.id);
+            let exported = layout::read(&work, &spec, &scope, &receipts, &root);
+            Proof { work, spec, target, source_name, record, found, files, exported, live, skipped: scope.skipped() }
+                .carry()
+        });
+        restoring.await.map_err(TransferError::from)?
+    }
+
+    fn source(&self, found: &Found) -> Arc<S3Source> {
+        Arc::new(S3Source::new(self.aws, &found.bucket, Some(&found.folder)))
+    }
+
+    /// The files as an asset of their own, unless an earlier part of the run finished them.
+    async fn files(&self, found: &Found, scope: &Arc<Scope>) -> Result<AssetResult, Stop> {
+        let work = Work { asset: files_of(&self.work.asset), ..self.work.clone() };
+        if let Some(finished) = work.ledger.outcome(&work.asset)? {
+            return Ok(finished);
+        }
+        let carrying = BucketWork {
+            work: work.clone(),
+            source_name: format!("s3://{}/{}", found.bucket, found.folder),
+            source: scope.clone(),
+            // Keys name tables, which stand in the evidence of every database.
+            names: None,
+            bucket: scope.bucket(),
+            into: Destination::Tree,
+            sample: None,
+        };
+        let result = carrying.carry().await?;
+        work.done(&result)?;
+        Ok(result)
+    }
+
+    /// Where the live tables are counted, if the playbook says who logs in; or why they can't be.
+    async fn live(&self, client: &Rds, facts: &RdsFacts) -> Option<Result<Address, String>> {
+        self.rds.login.as_ref()?;
+        let told = |stop: Stop| match stop {
+            Stop::Asset { reason, .. } => reason,
+            _ => "interrupted".to_owned(),
+        };
+        let address = async {
+            let endpoint = rds::live_endpoint(client, facts, None).await?;
+            Ok::<_, Stop>(client.address(&endpoint, &rds::login(self.rds)?)?)
+        };
+        Some(address.await.map_err(told))
+    }
+}
+
+/// The name of the files as an asset within the asset. No asset of a playbook has a slash in its name.
+pub(crate) fn files_of(asset: &str) -> String {
+    format!("{asset}{}", crate::event::FILES_SUFFIX)
+}

@@ -1,0 +1,339 @@
+//! Restores the tables of an export, compares them with what was decoded from its files, and counts the live tables where
+//! the playbook says who logs in.
+//!
+//! Always says that the data came alone: neither keys nor constraints, sequences or types are in the files. And always says
+//! what rests on nobody's word but the provider's: the verdict can't be PASS.
+
+use std::{fs, sync::Arc};
+
+use super::{layout::Exported, task::Found};
+use crate::{
+    clock::Stopwatch,
+    digest::RowKey,
+    engine::{stop::Stop, target::Target, work::Work},
+    event::{AssetKind, Event, Phase},
+    evidence::{
+        self, EvidenceError,
+        result::{AssetResult, Control, DatabaseResult, ExcludedTable, ExportResult, RdsResult, Tier, Timings},
+    },
+    finding::{Finding, FindingKind, Severity, Verdict},
+    pg::{
+        Address,
+        catalog::{self, DatabaseFacts},
+    },
+    playbook::{DatabaseSpec, SqlCheckSpec},
+    restore::database::{Locale, TargetDatabase},
+    source::postgres::PostgresSource,
+    transfer::{meter::Meter, receipt::TableReceipt},
+    verify::{
+        Comparison, control,
+        questions::{self, Question},
+        state::state_of,
+        tables::{ReadBack, compare_live_counts, compare_spools},
+    },
+};
+
+/// An export whose files are here, to be restored and proven. Everything here blocks.
+pub(super) struct Proof {
+    pub work: Work,
+    pub spec: DatabaseSpec,
+    pub target: Arc<Target>,
+    pub source_name: String,
+    pub record: RdsResult,
+    pub found: Found,
+    pub files: AssetResult,
+    pub exported: Exported,
+    /// Where the live tables are counted.
+    pub live: Option<Result<Address, String>>,
+    /// Folders of other databases.
+    pub skipped: Vec<String>,
+}
+
+/// What was restored.
+struct Restored {
+    database: TargetDatabase,
+    key: RowKey,
+    receipts: Vec<TableReceipt>,
+    unread: Vec<String>,
+}
+
+impl Proof {
+    pub fn carry(self) -> Result<AssetResult, Stop> {
+        let watch = Stopwatch::start();
+        self.clear()?;
+        self.target.unsettle()?;
+        let (database, mut findings) = self.create_database()?;
+        let key =
+            RowKey::draw().map_err(|error| Stop::Asset { reason: format!("no random key: {error}"), hint: None })?;
+        let tables = self.load(&database, key)?;
+        let (rows, bytes) = totals(&tables.receipts);
+        let transfer_ms = watch.elapsed_ms();
+        self.work.transferred(rows, bytes, transfer_ms)?;
+        let watch = Stopwatch::start();
+        self.work.go_on()?;
+        self.target.settle()?;
+        let rebuild_ms = watch.elapsed_ms();
+        let unread = tables.findings.iter().map(|finding| finding.subject.clone()).collect();
+        findings.extend(tables.findings);
+        findings.extend(self.of_files());
+        findings.extend(self.of_export());
+        if self.exported.tables.is_empty() && self.exported.listed == 0 {
+            let detail = "the export holds no table of this database";
+            findings.push(self.work.finding(FindingKind::NothingMatched, &self.source_name, detail));
+        }
+        let restored = Restored { database, key, receipts: tables.receipts, unread };
+        self.prove(restored, findings, transfer_ms, rebuild_ms)
+    }
+
+    fn create_database(&self) -> Result<(TargetDatabase, Vec<Finding>), Stop> {
+        let name = &self.work.asset;
+        let facts = DatabaseFacts {
+            version: self.record.engine_version.clone(),
+            major: 0,
+            // Parquet's texts are UTF-8; nothing else of the database is known.
+            encoding: "UTF8".to_owned(),
+            collate: "C".to_owned(),
+            ctype: "C".to_owned(),
+            large_objects: 0,
+            not_carried: Vec::new(),
+        };
+        let (database, locale) = self.target.server.create(name, &facts, &self.work.run)?;
+        let event = Event::DatabaseCreated { asset: name.clone(), database: name.clone() };
+        self.work.recorder.fact(&event)?;
+        let plain = (locale == Locale::Plain).then(|| self.work.finding(FindingKind::Deviation, "locale", "C serves"));
+        Ok((database, plain.into_iter().collect()))
+    }
+
+    /// What is wrong with the files is wrong with the asset.
+    fn of_files(&self) -> Vec<Finding> {
+        let own = |finding: &Finding| Finding { asset: Some(self.work.asset.clone()), ..finding.clone() };
+        self.files.findings.iter().filter(|finding| finding.severity != Severity::Note).map(own).collect()
+    }
+
+    /// What the export itself leaves open.
+    fn of_export(&self) -> Vec<Finding> {
+        let find = |kind, subject: &str, detail: &str| self.work.finding(kind, subject, detail);
+        let mut findings = self.exported.findings.clone();
+        findings.push(find(
+            FindingKind::NotCarried,
+            "everything but rows",
+            "an export is data only: no keys, constraints, indexes, defaults, sequences, views, functions, roles or grants, \
+             and types are what Parquet could say",
+        ));
+        if let Some(warning) = self.found.task.as_ref().and_then(|task| task.warning.as_deref()) {
+            findings.push(find(FindingKind::TableSkipped, "the export's warning", warning));
+        }
+        if self.found.task.is_none() {
+            let detail = "only the files were named, so nobody asked RDS whether the export is complete, and of what";
+            findings.push(find(FindingKind::NotProven, "the export", detail));
+        }
+        if self.found.started {
+            let detail =
+                "the export's files stay in the bucket; they are the account's, and walkaway deletes nothing there";
+            findings.push(find(FindingKind::Deviation, &self.files.source, detail));
+        }
+        if !self.skipped.is_empty() {
+            let detail = format!("the export also holds {}, which are not of this asset", self.skipped.join(", "));
+            findings.push(find(FindingKind::Deviation, "other databases", &detail));
+        }
+        let left = |(resource, reason): &(_, String)| {
+            self.work.finding(FindingKind::LeftBehind, format!("{resource}"), reason)
+        };
+        findings.extend(self.found.left.iter().map(left));
+        findings
+    }
+
+    fn prove(
+        self,
+        restored: Restored,
+        mut findings: Vec<Finding>,
+        transfer_ms: u64,
+        rebuild_ms: u64,
+    ) -> Result<AssetResult, Stop> {
+        let watch = Stopwatch::start();
+        let mut comparisons = self.read_back(&restored)?;
+        comparisons.push(compare_spools(&self.work.asset, &self.work.root(), &restored.receipts));
+        let live = self.count_live(&restored, &mut findings)?;
+        let counted = live.as_ref().map_or(0, |live| live.check.compared);
+        let open = restored.receipts.len() as u64 - counted.min(restored.receipts.len() as u64);
+        if open > 0 {
+            let detail = "captured, not proven: their rows agree with the files that RDS wrote, and nothing but RDS's word \
+                          says that the files hold what the snapshot held";
+            findings.push(self.work.finding(FindingKind::NotProven, format!("{open} tables"), detail));
+        }
+        comparisons.extend(live);
+        comparisons.extend(self.ask(&restored)?);
+        let controls = self.plant_damage(&restored)?;
+        let verify_ms = watch.elapsed_ms();
+        findings.extend(self.work.controls(&controls)?);
+        let mut checks = Vec::new();
+        for mut comparison in comparisons {
+            if matches!(comparison.check.name.as_str(), "rows" | "digest") {
+                comparison.check.expected += restored.unread.len() as u64;
+            }
+            findings.extend(comparison.findings);
+            checks.push(comparison.check);
+        }
+        findings.sort();
+        findings.dedup();
+        let evidence = self.write_evidence(&restored)?;
+        let (id, source) = (self.work.asset.clone(), self.source_name.clone());
+        let database = self.summary(&restored, evidence.tables, counted)?;
+        Ok(AssetResult {
+            directory: id.clone(),
+            id,
+            kind: AssetKind::Postgres,
+            source,
+            verdict: Verdict::from_findings(&findings),
+            tier: Tier::Full,
+            items: evidence.rows,
+            bytes: evidence.bytes,
+            content_sha256: evidence.content_sha256,
+            checks,
+            controls,
+            timings: Timings { transfer_ms, rebuild_ms, verify_ms },
+            findings,
+            filed: None,
+            database: Some(database),
+            objects: None,
+        })
+    }
+
+    fn read_back(&self, restored: &Restored) -> Result<Vec<Comparison>, Stop> {
+        let meter = Arc::new(Meter::default());
+        let lines = |receipt: &TableReceipt| receipt.stream.bytes + receipt.stream.rows;
+        restored.receipts.iter().for_each(|receipt| meter.expect(receipt.stream.rows, lines(receipt)));
+        let ticker = self.work.ticker(Phase::Verify, &meter);
+        let watch = Stopwatch::start();
+        let reader = ReadBack {
+            asset: &self.work.asset,
+            target: restored.database.address(),
+            root: &self.work.root(),
+            key: restored.key,
+            parallel: self.spec.parallel,
+            meter: &meter,
+            interrupt: &self.work.interrupt,
+        };
+        let compared = reader.compare(&restored.receipts, &restored.unread)?;
+        drop(ticker);
+        self.work.go_on()?;
+        let read = meter.read();
+        self.work.verified(read.items, read.bytes, watch.elapsed_ms())?;
+        Ok(vec![compared.rows, compared.digest])
+    }
+
+    /// Rows of the live tables, where somebody may ask for them.
+    fn count_live(&self, restored: &Restored, findings: &mut Vec<Finding>) -> Result<Option<Comparison>, Stop> {
+        let counts = match &self.live {
+            None => return Ok(None),
+            Some(Ok(address)) => {
+                let source = PostgresSource::new(address.clone());
+                source.live_counts(|| self.work.interrupt.asked()).map_err(|error| error.to_string())
+            }
+            Some(Err(reason)) => Err(reason.clone()),
+        };
+        self.work.go_on()?;
+        match counts {
+            Ok(counts) => {
+                let moment = self.found.task.as_ref().and_then(|task| task.snapshot_taken.clone());
+                let known: Vec<_> =
+                    self.excluded().into_iter().map(|table| table.table).chain(restored.unread.clone()).collect();
+                Ok(Some(compare_live_counts(&self.work.asset, &restored.receipts, &counts, &known, moment.as_deref())))
+            }
+            Err(reason) => {
+                findings.push(self.work.finding(FindingKind::NotProven, "live counts", reason));
+                Ok(None)
+            }
+        }
+    }
+
+    /// The playbook's questions, if it has any.
+    fn ask(&self, restored: &Restored) -> Result<Option<Comparison>, Stop> {
+        if self.spec.checks.is_empty() {
+            return Ok(None);
+        }
+        let question = |check: &SqlCheckSpec| {
+            let expect = check.expect.clone();
+            let expected = expect.to_string();
+            let accepts = Box::new(move |answer: &str| expect.accepts(answer));
+            Question { id: check.id.to_string(), sql: check.sql.clone(), expected, accepts }
+        };
+        let questions: Vec<_> = self.spec.checks.iter().map(question).collect();
+        Ok(Some(questions::ask(&self.work.asset, &questions, restored.database.address())?))
+    }
+
+    /// The largest table that has rows serves for the control.
+    fn plant_damage(&self, restored: &Restored) -> Result<Vec<Control>, Stop> {
+        let target = restored.database.address();
+        let tables = catalog::tables(&mut target.connect()?)?;
+        let has_rows = |table: &&crate::pg::name::Table| {
+            let name = table.name.to_string();
+            restored.receipts.iter().any(|receipt| receipt.table == name && receipt.stream.rows > 0)
+        };
+        Ok(control::of_table(&self.work.asset, target, tables.iter().find(has_rows), restored.key)?)
+    }
+
+    fn write_evidence(&self, restored: &Restored) -> Result<evidence::TablesEvidence, Stop> {
+        let directory = self.work.layout.asset_evidence(&self.work.asset);
+        fs::create_dir_all(&directory).map_err(|source| EvidenceError::Io {
+            action: "create",
+            path: directory.clone(),
+            source,
+        })?;
+        let state = state_of(&mut restored.database.address().connect()?, Some(&[]))?;
+        evidence::write_restored(&state, &directory)?;
+        Ok(evidence::write_tables(&restored.receipts, restored.key, &directory)?)
+    }
+
+    fn excluded(&self) -> Vec<ExcludedTable> {
+        let excluded = self.spec.exclude_tables.iter();
+        excluded
+            .map(|table| ExcludedTable {
+                table: format!("{}.{}", table.name.schema(), table.name.table()),
+                reason: table.reason.to_string(),
+            })
+            .collect()
+    }
+
+    fn summary(self, restored: &Restored, tables: u64, counted_tables: u64) -> Result<DatabaseResult, Stop> {
+        let (target_version, excluded_tables) = (self.target.server.probe()?.version, self.excluded());
+        let Proof { found, files, exported, record, .. } = self;
+        let snapshot = found.snapshot();
+        let (cost, cost_ceiling) = found.cost.unzip();
+        let task = found.task.as_ref();
+        let export = ExportResult {
+            task: task.map(|task| task.id.clone()),
+            started: found.started,
+            snapshot_taken: task.and_then(|task| task.snapshot_taken.clone()),
+            bucket: found.bucket.clone(),
+            folder: found.folder.clone(),
+            waited_ms: found.waited_ms,
+            extracted_gib: task.map(|task| task.extracted_gib),
+            cost,
+            cost_ceiling,
+            warning: task.and_then(|task| task.warning.clone()),
+            listed_tables: exported.listed,
+            counted_tables,
+            data_only: true,
+            files: Box::new(files),
+        };
+        Ok(DatabaseResult {
+            source_version: record.engine_version.clone(),
+            target_version,
+            target_database: restored.database.address().database_name().to_owned(),
+            encoding: Some("UTF8".to_owned()),
+            snapshot,
+            row_key: restored.key,
+            tables,
+            excluded_tables,
+            not_portable: Vec::new(),
+            rds: Some(RdsResult { export: Some(export), ..record }),
+            source_load: None,
+        })
+    }
+}
+
+fn totals(receipts: &[TableReceipt]) -> (u64, u64) {
+    let sum = |number: fn(&TableReceipt) -> u64| receipts.iter().map(number).fold(0, u64::saturating_add);
+    (sum(|receipt| receipt.stream.rows), sum(|receipt| receipt.stream.bytes))
+}

@@ -1,0 +1,238 @@
+//! Finds an export, or asks for one, and waits until it is complete.
+//!
+//! A new export is named after run, asset and attempt, so that a resumed run goes on with the one that is there, and pays
+//! once. An export that is under way when the run ends is cancelled; what it wrote stays where it is.
+
+use std::{sync::Arc, time::Duration};
+
+use super::ExportWork;
+use crate::{
+    clock::Stopwatch,
+    engine::{guard::Guard, rds, stop::Stop},
+    event::Phase,
+    playbook::{ExportFrom, ExportedSnapshot, NewExport},
+    source::rds::{
+        Rds, RdsFacts, SnapshotFacts,
+        export::{ExportFacts, Exports, Order, name_of},
+        temporary::{EXPORTS_MAX, Owner, Resource, Temporary},
+    },
+    transfer::{error::SourceError, meter::Meter},
+};
+
+/// An export that is there.
+pub(super) struct Found {
+    pub bucket: String,
+    pub folder: String,
+    /// As RDS describes it; none where only the files were named.
+    pub task: Option<ExportFacts>,
+    /// Whether the run asked for it.
+    pub started: bool,
+    pub waited_ms: u64,
+    /// What it cost at the playbook's price, and what it was allowed to cost.
+    pub cost: Option<(String, String)>,
+    /// What could not be cleaned up.
+    pub left: Vec<(Resource, String)>,
+}
+
+impl Found {
+    fn of_task(task: ExportFacts, waited_ms: u64) -> Self {
+        Found {
+            bucket: task.bucket.clone(),
+            folder: task.folder(),
+            task: Some(task),
+            started: false,
+            waited_ms,
+            cost: None,
+            left: Vec::new(),
+        }
+    }
+
+    /// The snapshot, or the files where it is not known.
+    pub fn snapshot(&self) -> String {
+        match &self.task {
+            Some(task) => task.snapshot_arn.clone(),
+            None => format!("s3://{}/{}", self.bucket, self.folder),
+        }
+    }
+}
+
+impl ExportWork<'_> {
+    pub(super) async fn find(&self, client: &Rds, facts: &RdsFacts) -> Result<Found, Stop> {
+        let exports = Exports::new(client);
+        match &self.export.from {
+            ExportFrom::Task(id) => {
+                if exports.find(id.as_str()).await?.is_none() {
+                    return Err(no_such_task(id.as_str()));
+                }
+                let watch = Stopwatch::start();
+                let task = self.wait(&exports, id.as_str()).await?;
+                Ok(Found::of_task(task, watch.elapsed_ms()))
+            }
+            ExportFrom::Files { bucket, folder } => Ok(Found {
+                bucket: bucket.to_string(),
+                folder: folder.clone(),
+                task: None,
+                started: false,
+                waited_ms: 0,
+                cost: None,
+                left: Vec::new(),
+            }),
+            ExportFrom::New(new) => self.make(client, &exports, facts, new).await,
+        }
+    }
+
+    /// Takes up the export that this run asked for before, or asks for one.
+    async fn make(&self, client: &Rds, exports: &Exports, facts: &RdsFacts, new: &NewExport) -> Result<Found, Stop> {
+        let (run, asset) = (&self.work.run, &self.work.asset);
+        let mut attempt = 1;
+        let known = loop {
+            match exports.find(&name_of(run, asset, attempt)).await? {
+                Some(task) if task.is_complete() || task.is_under_way() => break Some(task),
+                // A name is never given twice.
+                Some(_) if attempt < EXPORTS_MAX => attempt += 1,
+                Some(_) => return Err(failed_too_often()),
+                None => break None,
+            }
+        };
+        let id = name_of(run, asset, attempt);
+        let watch = Stopwatch::start();
+        let (task, left) = match known {
+            Some(task) if task.is_complete() => (task, Vec::new()),
+            known => self.guarded(client, exports, facts, new, &id, known.is_some()).await?,
+        };
+        let gib = snapshot_gib(facts, &task.snapshot_arn);
+        let cost = (new.per_gb.times(gib).to_string(), new.cost_ceiling.to_string());
+        let waited_ms = watch.elapsed_ms();
+        Ok(Found { started: true, cost: Some(cost), left, ..Found::of_task(task, waited_ms) })
+    }
+
+    /// Asks for the export unless it is under way, and waits, while a guard stands ready to cancel it.
+    async fn guarded(
+        &self,
+        client: &Rds,
+        exports: &Exports,
+        facts: &RdsFacts,
+        new: &NewExport,
+        id: &str,
+        is_under_way: bool,
+    ) -> Result<(ExportFacts, Vec<(Resource, String)>), Stop> {
+        let (run, asset) = (self.work.run.clone(), self.work.asset.clone());
+        let temporary = Temporary::new(client, Owner { run, playbook: self.playbook.clone(), asset });
+        let mut resources = vec![Resource::Export(id.to_owned())];
+        let takes_snapshot = new.take == ExportedSnapshot::New && !is_under_way;
+        if takes_snapshot {
+            resources.push(temporary.snapshot());
+        }
+        let guard =
+            Guard::set(self.guards, &self.work.recorder, &self.work.asset, &self.work.run, &temporary, resources)?;
+        let made = async {
+            if !is_under_way {
+                let snapshot = match takes_snapshot {
+                    true => self.take_snapshot(client, &temporary, facts).await?,
+                    false => exported_snapshot(facts, new)?,
+                };
+                self.start(exports, id, new, &snapshot).await?;
+            }
+            self.wait(exports, id).await
+        };
+        let made = made.await;
+        let left = guard.release().await;
+        Ok((made?, left))
+    }
+
+    async fn take_snapshot(
+        &self,
+        client: &Rds,
+        temporary: &Temporary,
+        facts: &RdsFacts,
+    ) -> Result<SnapshotFacts, Stop> {
+        let taken = temporary.take_snapshot(&facts.id, self.within(), &self.work.interrupt).await;
+        let id = self.or_interrupted(taken)?;
+        let facts = client.describe(&rds::place(self.rds)).await?;
+        let found = facts.snapshots.into_iter().find(|snapshot| snapshot.id == id);
+        found.ok_or_else(|| Stop::Asset { reason: format!("the snapshot {id} is gone"), hint: None })
+    }
+
+    async fn start(&self, exports: &Exports, id: &str, new: &NewExport, snapshot: &SnapshotFacts) -> Result<(), Stop> {
+        if let Some(reason) = too_dear(new, snapshot.storage_gib) {
+            return Err(Stop::Asset { reason, hint: Some("raise `cost_ceiling`, or read it another way".to_owned()) });
+        }
+        let database = self.rds.database.as_str();
+        // Other names can't be told to RDS; then all databases are exported (Amazon RDS user guide, "Limitations").
+        let plain = database.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte));
+        let order = Order {
+            snapshot_arn: snapshot.arn.clone(),
+            database: plain.then(|| database.to_owned()),
+            bucket: new.bucket.to_string(),
+            prefix: new.prefix.clone(),
+            role: new.role.to_string(),
+            key: new.key.to_string(),
+        };
+        Ok(exports.start(id, &order).await?)
+    }
+
+    async fn wait(&self, exports: &Exports, id: &str) -> Result<ExportFacts, Stop> {
+        let meter = Arc::new(Meter::default());
+        meter.expect(100, 0);
+        let _ticker = self.work.ticker(Phase::Export, &meter);
+        let heard = |task: &ExportFacts| meter.add_items(task.percent.saturating_sub(meter.read().items));
+        let waited = exports.wait(id, self.within(), &self.work.interrupt, heard).await;
+        self.or_interrupted(waited)
+    }
+
+    fn within(&self) -> Duration {
+        self.export.complete_within.duration()
+    }
+
+    /// A wait that ended because somebody asked to stop is no failure of the asset.
+    fn or_interrupted<T>(&self, result: Result<T, SourceError>) -> Result<T, Stop> {
+        result.map_err(|error| if self.work.interrupt.asked() { Stop::Interrupted } else { error.into() })
+    }
+}
+
+/// The snapshot that a playbook names, or the newest automated one.
+pub(crate) fn exported_snapshot(facts: &RdsFacts, new: &NewExport) -> Result<SnapshotFacts, Stop> {
+    match &new.take {
+        ExportedSnapshot::Named(id) => {
+            let found = facts.snapshots.iter().find(|snapshot| snapshot.id == id.as_str()).cloned();
+            found.ok_or_else(|| Stop::Asset {
+                reason: format!("RDS has no available snapshot {id} of {}", facts.id),
+                hint: Some("check its identifier, and that it is of this instance or cluster".to_owned()),
+            })
+        }
+        ExportedSnapshot::Newest | ExportedSnapshot::New => rds::newest_snapshot(facts).cloned(),
+    }
+}
+
+/// Why a snapshot of this size is not exported, if it is too large or its size is not known.
+pub(crate) fn too_dear(new: &NewExport, gib: u64) -> Option<String> {
+    let (cost, ceiling) = (new.per_gb.times(gib), &new.cost_ceiling);
+    match gib {
+        0 => {
+            Some("RDS does not say how large the snapshot is, so its export may cost more than the ceiling".to_owned())
+        }
+        _ if cost.exceeds(ceiling) => Some(format!("the export of {gib} GiB would cost {cost}, more than {ceiling}")),
+        _ => None,
+    }
+}
+
+fn snapshot_gib(facts: &RdsFacts, arn: &str) -> u64 {
+    let known = facts.snapshots.iter().find(|snapshot| snapshot.arn == arn).map(|snapshot| snapshot.storage_gib);
+    known.unwrap_or(facts.storage_gib)
+}
+
+fn no_such_task(id: &str) -> Stop {
+    Stop::Asset {
+        reason: format!("RDS knows no export {id}"),
+        hint: Some(
+            "check `task` and provider.aws.regions; RDS forgets exports after a while, then name `folder`".to_owned(),
+        ),
+    }
+}
+
+fn failed_too_often() -> Stop {
+    Stop::Asset {
+        reason: format!("{EXPORTS_MAX} exports of this run failed or were cancelled"),
+        hint: Some("see their failure causes at RDS, and begin a new run".to_owned()),
+    }
+}

@@ -1,0 +1,61 @@
+//! `restored.csv`: what a restored database held beside its rows when it was proven, one line and one digest for each thing,
+//! so that it can be looked at again later. Definitions can hold anything, so only digests of them stand here.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::files::{EvidenceError, IoContext as _, write_replacing};
+use crate::{csv, digest::Sha256Digest};
+
+/// The file.
+pub const RESTORED_CSV: &str = "restored.csv";
+const HEADER: [&str; 3] = ["class", "name", "sha256"];
+
+/// Class and name of each thing, with the digest of what it is.
+pub type Things = BTreeMap<(String, String), Sha256Digest>;
+
+/// Writes the file into an existing directory.
+pub fn write_restored(things: &Things, dir: &Path) -> Result<(), EvidenceError> {
+    let line = |((class, name), digest): (&(String, String), &Sha256Digest)| {
+        csv::record([class.as_str(), name, &digest.to_string()])
+    };
+    let lines: String = things.iter().map(line).collect();
+    write_replacing(&dir.join(RESTORED_CSV), (csv::record(HEADER) + &lines).as_bytes())
+}
+
+/// Reads the file; none if the bundle has none, as those of earlier versions.
+pub fn read_restored(dir: &Path) -> Result<Option<Things>, EvidenceError> {
+    let path = dir.join(RESTORED_CSV);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(&path).when("read", &path)?;
+    let malformed = || std::io::Error::new(std::io::ErrorKind::InvalidData, "is no list of restored things");
+    parse(&text).map(Some).ok_or_else(malformed).when("read", &path)
+}
+
+fn parse(text: &str) -> Option<Things> {
+    let mut records = csv::parse(text)?.into_iter();
+    let header = records.next()?;
+    let thing = |record: Vec<String>| {
+        let [class, name, digest] = <[String; 3]>::try_from(record).ok()?;
+        Some(((class, name), digest.parse().ok()?))
+    };
+    let things: Things = records.map(thing).collect::<Option<_>>()?;
+    (header == HEADER).then_some(things)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn things_are_read_back() {
+        let dir = tempfile::tempdir().expect("directory");
+        assert_eq!(read_restored(dir.path()).expect("read"), None);
+        let name = ("index".to_owned(), "public.\"a,\nb\"".to_owned());
+        let things = Things::from([(name, Sha256Digest::of("definition"))]);
+        write_restored(&things, dir.path()).expect("written");
+        assert_eq!(read_restored(dir.path()).expect("read"), Some(things));
+        assert_eq!(parse("class,name\n"), None);
+    }
+}

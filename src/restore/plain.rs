@@ -1,0 +1,30 @@
+//! Tables made from names and types alone, as files tell them that carry no schema of a database.
+
+use super::database::TargetDatabase;
+use crate::{
+    pg::{
+        error::{connection_lost, reason},
+        name::{RelationName, quoted},
+    },
+    transfer::error::SinkError,
+};
+
+impl TargetDatabase {
+    /// Makes an empty table, and its schema if that is not there. Names are quoted, types are the caller's own words.
+    pub fn create_plain_table(&self, name: &RelationName, columns: &[(String, String)]) -> Result<(), SinkError> {
+        let failed =
+            |reason: String, server_failed| SinkError::Database { what: name.to_string(), reason, server_failed };
+        let mut client = self.address().connect().map_err(|error| failed(error.to_string(), true))?;
+        let columns: Vec<_> = columns.iter().map(|(name, sql_type)| format!("{} {sql_type}", quoted(name))).collect();
+        let sql = format!("CREATE TABLE {} ({})", name.to_sql(), columns.join(", "));
+        // Several tables of a schema may be made side by side: whoever comes second finds it there.
+        let there = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1::text::name";
+        let refused = |error: postgres::Error| failed(reason(&error), connection_lost(&error));
+        if client.query_opt(there, &[&name.schema]).map_err(refused)?.is_none() {
+            let made = client.batch_execute(&format!("CREATE SCHEMA {}", quoted(&name.schema)));
+            let is_there = client.query_opt(there, &[&name.schema]).map_err(refused)?.is_some();
+            made.or_else(|error| if is_there { Ok(()) } else { Err(refused(error)) })?;
+        }
+        client.batch_execute(&sql).map_err(refused)
+    }
+}

@@ -1,0 +1,251 @@
+//! The rows of Parquet files as COPY text: what an export wrote, decoded column by column, page by page.
+//!
+//! The files are input from outside: nothing in them is believed but what their pages hold, a decoder that gives up is an
+//! error about the file, and what is in memory at once is a page of each column and a batch of rows, whatever the size of
+//! a row group.
+
+mod column;
+mod text;
+mod types;
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+};
+
+use parquet::{
+    errors::ParquetError,
+    file::{reader::FileReader as _, serialized_reader::SerializedFileReader},
+};
+
+use self::{
+    column::Chunk,
+    types::{Form, IDENTIFIER_BYTES_MAX},
+};
+use crate::transfer::{
+    error::SourceError,
+    table::{BATCH_BYTES, RowSource},
+};
+
+/// Rows that are decoded at once, at most.
+const ROWS_AT_ONCE_MAX: u64 = 4096;
+/// Bytes of rows, as the file tells their size, that are decoded at once.
+const BYTES_AT_ONCE: u64 = 4 << 20;
+
+/// A column of a table, as Parquet could say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParquetColumn {
+    /// Its name.
+    pub name: String,
+    /// The PostgreSQL type that holds it.
+    pub sql_type: String,
+    form: Form,
+}
+
+/// What a file says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParquetShape {
+    /// The columns, in their order.
+    pub columns: Vec<ParquetColumn>,
+    /// How many rows it has.
+    pub rows: u64,
+}
+
+/// Reads what a file says about itself.
+///
+/// # Errors
+/// It is no Parquet file, or has a column that no type of PostgreSQL holds.
+pub fn shape_of(path: &Path) -> Result<ParquetShape, SourceError> {
+    guarded(path, || {
+        let reader = open(path)?;
+        let schema = reader.metadata().file_metadata().schema_descr();
+        let columns = schema.columns().iter().map(|column| {
+            let name = column.name().to_owned();
+            let form = Form::of(column).map_err(|reason| format!("column {name:?} {reason}"))?;
+            if name.is_empty() || name.len() > IDENTIFIER_BYTES_MAX || name.contains('\0') {
+                return Err(format!("{name:?} can't be the name of a column"));
+            }
+            Ok(ParquetColumn { name, sql_type: form.sql(), form })
+        });
+        let columns = columns.collect::<Result<Vec<_>, String>>()?;
+        if columns.is_empty() {
+            return Err("it has no columns".to_owned());
+        }
+        let rows = reader.metadata().row_groups().iter().map(|group| u64::try_from(group.num_rows()));
+        let rows =
+            rows.collect::<Result<Vec<_>, _>>().map_err(|_| "it says that it has less than no rows".to_owned())?;
+        Ok(ParquetShape { columns, rows: rows.into_iter().fold(0, u64::saturating_add) })
+    })
+}
+
+/// The rows of several files of one table, in their order.
+pub struct ParquetRows {
+    files: VecDeque<PathBuf>,
+    columns: Vec<ParquetColumn>,
+    open: Option<Open>,
+    sent: u64,
+}
+
+impl ParquetRows {
+    /// Opens nothing yet. Every file must have these columns.
+    pub fn new(files: impl IntoIterator<Item = PathBuf>, columns: Vec<ParquetColumn>) -> Self {
+        ParquetRows { files: files.into_iter().collect(), columns, open: None, sent: 0 }
+    }
+
+    /// The file that is being read, or the next one.
+    fn current(&mut self) -> Result<Option<&mut Open>, SourceError> {
+        if self.open.is_none() {
+            let Some(path) = self.files.pop_front() else { return Ok(None) };
+            let shape = shape_of(&path)?;
+            if shape.columns != self.columns {
+                return Err(refused(&path, "its columns are not those of the table's first file".to_owned()));
+            }
+            let reader = guarded(&path, || open(&path))?;
+            self.open = Some(Open { path, reader, group: 0, rows: None });
+        }
+        Ok(self.open.as_mut())
+    }
+}
+
+impl RowSource for ParquetRows {
+    fn fill(&mut self, batch: &mut Vec<u8>) -> Result<(), SourceError> {
+        let mut forms = Vec::new();
+        while batch.len() < BATCH_BYTES {
+            if forms.is_empty() {
+                forms = self.columns.iter().map(|column| column.form).collect();
+            }
+            let Some(open) = self.current()? else { return Ok(()) };
+            let path = open.path.clone();
+            match guarded(&path, || open.fill(&forms, batch))? {
+                0 => self.open = None,
+                rows => self.sent += rows,
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows that were decoded.
+    fn sent(&self) -> Option<u64> {
+        Some(self.sent)
+    }
+}
+
+/// A file that is being read, and the row group within.
+struct Open {
+    path: PathBuf,
+    reader: SerializedFileReader<File>,
+    group: usize,
+    rows: Option<Group>,
+}
+
+/// A row group that is being read.
+struct Group {
+    columns: Vec<Chunk>,
+    /// Rows that are still to be decoded.
+    left: u64,
+    rows_at_once: u64,
+    /// Rows that are decoded and not yet written.
+    decoded: u64,
+}
+
+impl Open {
+    /// Writes rows until the batch is full or those at hand are written; returns how many, none at the end of the file.
+    fn fill(&mut self, forms: &[Form], batch: &mut Vec<u8>) -> Result<u64, String> {
+        loop {
+            let group = match &mut self.rows {
+                Some(group) => group,
+                None if self.group < self.reader.num_row_groups() => {
+                    let group = begin(&self.reader, self.group)?;
+                    self.group += 1;
+                    self.rows.insert(group)
+                }
+                None => return Ok(0),
+            };
+            if group.decoded == 0 && group.left == 0 {
+                group.end()?;
+                self.rows = None;
+                continue;
+            }
+            group.decode()?;
+            return group.write(forms, batch);
+        }
+    }
+}
+
+fn begin(reader: &SerializedFileReader<File>, number: usize) -> Result<Group, String> {
+    let group = reader.get_row_group(number).map_err(told)?;
+    let left = u64::try_from(group.metadata().num_rows()).unwrap_or_default();
+    let bytes = u64::try_from(group.metadata().total_byte_size()).unwrap_or_default();
+    let columns = (0..group.num_columns()).map(|column| group.get_column_reader(column).map(Chunk::new));
+    Ok(Group {
+        columns: columns.collect::<Result<_, _>>().map_err(told)?,
+        left,
+        rows_at_once: (BYTES_AT_ONCE / (bytes / left.max(1)).max(1)).clamp(1, ROWS_AT_ONCE_MAX),
+        decoded: 0,
+    })
+}
+
+impl Group {
+    /// Decodes the next rows, unless some are at hand.
+    fn decode(&mut self) -> Result<(), String> {
+        if self.decoded > 0 {
+            return Ok(());
+        }
+        let rows = self.left.min(self.rows_at_once);
+        for column in &mut self.columns {
+            let came = column.read(rows as usize).map_err(told)?;
+            if came as u64 != rows {
+                return Err("a column ends before the others".to_owned());
+            }
+        }
+        (self.left, self.decoded) = (self.left - rows, rows);
+        Ok(())
+    }
+
+    /// Every column has to be at its end.
+    fn end(&mut self) -> Result<(), String> {
+        for column in &mut self.columns {
+            if column.read(1).map_err(told)? > 0 {
+                return Err("a column has more values than there are rows".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, forms: &[Form], batch: &mut Vec<u8>) -> Result<u64, String> {
+        let mut written = 0;
+        while self.decoded > 0 && batch.len() < BATCH_BYTES {
+            for (number, (column, form)) in self.columns.iter_mut().zip(forms).enumerate() {
+                if number > 0 {
+                    batch.push(b'\t');
+                }
+                column.write_next(*form, batch)?;
+            }
+            batch.push(b'\n');
+            self.decoded -= 1;
+            written += 1;
+        }
+        Ok(written)
+    }
+}
+
+fn open(path: &Path) -> Result<SerializedFileReader<File>, String> {
+    SerializedFileReader::new(File::open(path).map_err(|error| error.to_string())?).map_err(told)
+}
+
+fn told(error: ParquetError) -> String {
+    error.to_string()
+}
+
+fn refused(path: &Path, reason: String) -> SourceError {
+    let what = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    SourceError::Permanent { what, reason }
+}
+
+/// A decoder that gives up says something about the file, not about walkaway.
+fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, String>) -> Result<T, SourceError> {
+    let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the file is damaged".to_owned()));
+    done.map_err(|reason| refused(path, reason))
+}

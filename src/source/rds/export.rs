@@ -1,0 +1,227 @@
+//! Exports of snapshots to a bucket: asked for, found again, and waited for.
+//!
+//! An export that walkaway asks for is named after the run, the asset and the attempt: whoever knows these finds it again,
+//! and no other task is ever cancelled. What a task has written stays in the bucket, whoever asked for it; nothing here can
+//! delete an object.
+//!
+//! Source: Amazon RDS API reference, `StartExportTask`, `ExportTask`.
+
+use std::time::Duration;
+
+use aws_sdk_rds::{
+    Client,
+    primitives::{DateTime, DateTimeFormat},
+    types::ExportTask as Described,
+};
+
+use super::{Rds, temporary::PREFIX};
+use crate::{
+    clock::Stopwatch, digest::Sha256Digest, interrupt::Interrupt, source::s3::error, transfer::error::SourceError,
+};
+
+/// How often the provider is asked for the progress; the first time comes sooner, each later one half as long again.
+const POLL: Duration = Duration::from_secs(30);
+const POLL_FIRST: Duration = Duration::from_millis(250);
+
+/// What an export is to be made of, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The snapshot's ARN.
+    pub snapshot_arn: String,
+    /// The database of the snapshot; none exports all of them.
+    pub database: Option<String>,
+    /// The bucket.
+    pub bucket: String,
+    /// What the keys begin with; may be empty.
+    pub prefix: String,
+    /// The role that RDS writes as.
+    pub role: String,
+    /// The key that it encrypts with.
+    pub key: String,
+}
+
+/// A task as the provider describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportFacts {
+    /// Its identifier.
+    pub id: String,
+    /// `STARTING`, `IN_PROGRESS`, `COMPLETE`, …, in capitals.
+    pub status: String,
+    /// How far it is, in percent.
+    pub percent: u64,
+    /// Where it writes.
+    pub bucket: String,
+    /// What its keys begin with, before its identifier.
+    pub prefix: String,
+    /// The snapshot's ARN.
+    pub snapshot_arn: String,
+    /// When the snapshot was taken, RFC 3339, where the provider says.
+    pub snapshot_taken: Option<String>,
+    /// The provider's warning, such as that tables were skipped.
+    pub warning: Option<String>,
+    /// Why it failed, if it did.
+    pub failure: Option<String>,
+    /// Gibibytes that were read out of the snapshot.
+    pub extracted_gib: u64,
+}
+
+impl ExportFacts {
+    /// Whether it is finished.
+    pub fn is_complete(&self) -> bool {
+        self.status == "COMPLETE"
+    }
+
+    /// Whether it is still to come to an end.
+    pub fn is_under_way(&self) -> bool {
+        ["STARTING", "IN_PROGRESS"].contains(&self.status.as_str())
+    }
+
+    /// What the keys of its objects begin with.
+    pub fn folder(&self) -> String {
+        match self.prefix.trim_end_matches('/') {
+            "" => format!("{}/", self.id),
+            prefix => format!("{prefix}/{}/", self.id),
+        }
+    }
+}
+
+/// The identifier of the export that an attempt of a run asks for; at most 60 letters, digits and hyphens are allowed.
+pub fn name_of(run: &str, asset: &str, attempt: u32) -> String {
+    let digest = Sha256Digest::of(format!("{run} {asset} export {attempt}")).to_string();
+    format!("{PREFIX}{}", &digest[..20])
+}
+
+/// Asks for exports and looks after them.
+#[derive(Clone)]
+pub struct Exports {
+    pub(super) client: Client,
+}
+
+impl Exports {
+    /// Asks nothing yet.
+    pub fn new(rds: &Rds) -> Self {
+        Exports { client: rds.client.clone() }
+    }
+
+    /// A task by its identifier; none if there is no such task.
+    pub async fn find(&self, id: &str) -> Result<Option<ExportFacts>, SourceError> {
+        let answer = self.client.describe_export_tasks().export_task_identifier(id).send().await;
+        match answer.map_err(|refused| error::of(&what(id), refused)) {
+            Ok(answer) => {
+                Ok(answer.export_tasks().iter().find(|task| task.export_task_identifier() == Some(id)).map(facts))
+            }
+            Err(SourceError::NotFound { .. }) => Ok(None),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Asks for an export under this identifier.
+    pub async fn start(&self, id: &str, order: &Order) -> Result<(), SourceError> {
+        let asked = self
+            .client
+            .start_export_task()
+            .export_task_identifier(id)
+            .source_arn(&order.snapshot_arn)
+            .s3_bucket_name(&order.bucket)
+            .set_s3_prefix(Some(order.prefix.clone()).filter(|prefix| !prefix.is_empty()))
+            .iam_role_arn(&order.role)
+            .kms_key_id(&order.key)
+            .set_export_only(order.database.clone().map(|database| vec![database]));
+        asked.send().await.map(drop).map_err(|refused| error::of(&what(id), refused))
+    }
+
+    /// Waits until a task is complete, and tells how far it is meanwhile.
+    pub async fn wait(
+        &self,
+        id: &str,
+        within: Duration,
+        interrupt: &Interrupt,
+        heard: impl Fn(&ExportFacts),
+    ) -> Result<ExportFacts, SourceError> {
+        let (watch, mut pause) = (Stopwatch::start(), POLL_FIRST);
+        let ended = |reason: String| SourceError::Permanent { what: what(id), reason };
+        let mut last = "not there yet".to_owned();
+        loop {
+            match self.find(id).await {
+                Ok(Some(task)) if task.is_complete() => return Ok(task),
+                Ok(Some(task)) if task.is_under_way() => {
+                    heard(&task);
+                    last = format!("{} at {} %", task.status, task.percent);
+                }
+                Ok(Some(task)) => {
+                    let why = task.failure.map(|failure| format!(": {failure}")).unwrap_or_default();
+                    return Err(ended(format!("its status is {}{why}", task.status)));
+                }
+                Ok(None) => {}
+                Err(error) if error.is_transient() => last = error.to_string(),
+                Err(error) => return Err(error),
+            }
+            if watch.elapsed() + pause > within {
+                return Err(ended(format!("it was not complete within {} s; last seen: {last}", within.as_secs())));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = interrupt.wait() => return Err(ended("stopped while waiting for it".to_owned())),
+            }
+            pause = (pause * 3 / 2).min(POLL);
+        }
+    }
+
+    /// Cancels a task of walkaway's if it has not come to its end. Says whether there was anything to cancel.
+    pub async fn cancel(&self, id: &str) -> Result<bool, SourceError> {
+        if !id.starts_with(PREFIX) {
+            let reason = "it is none of walkaway's, so it is left alone".to_owned();
+            return Err(SourceError::Permanent { what: what(id), reason });
+        }
+        match self.find(id).await? {
+            Some(task) if task.is_under_way() => {
+                let asked = self.client.cancel_export_task().export_task_identifier(id).send().await;
+                asked.map(|_| true).map_err(|refused| error::of(&what(id), refused))
+            }
+            _ => Ok(false),
+        }
+    }
+}
+
+fn what(id: &str) -> String {
+    format!("RDS export {id}")
+}
+
+fn facts(task: &Described) -> ExportFacts {
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let said = |text: Option<&str>| text.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+    let number = |number: Option<i32>| number.and_then(|number| u64::try_from(number).ok()).unwrap_or_default();
+    let stamp = |time: Option<&DateTime>| time.and_then(|time| time.fmt(DateTimeFormat::DateTime).ok());
+    ExportFacts {
+        id: text(task.export_task_identifier()),
+        status: text(task.status()).to_ascii_uppercase(),
+        percent: number(task.percent_progress()).min(100),
+        bucket: text(task.s3_bucket()),
+        prefix: text(task.s3_prefix()),
+        snapshot_arn: text(task.source_arn()),
+        snapshot_taken: stamp(task.snapshot_time()),
+        warning: said(task.warning_message()),
+        failure: said(task.failure_cause()),
+        extracted_gib: number(task.total_extracted_data_in_gb()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_below_the_prefix() {
+        let task = |prefix: &str| ExportFacts { id: "e".into(), prefix: prefix.into(), ..ExportFacts::default() };
+        assert_eq!([task("").folder(), task("a/b").folder(), task("a/").folder()], ["e/", "a/b/e/", "a/e/"]);
+    }
+
+    #[test]
+    fn a_name_belongs_to_run_asset_and_attempt() {
+        let name = name_of("run", "ledger", 1);
+        assert!(name.len() <= 60 && name.starts_with(PREFIX));
+        let others = [name_of("run", "ledger", 2), name_of("run", "crm", 1), name_of("other", "ledger", 1)];
+        assert!(!others.contains(&name));
+        assert_eq!(name, name_of("run", "ledger", 1));
+    }
+}

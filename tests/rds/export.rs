@@ -1,0 +1,437 @@
+//! Reading a database from the Parquet files of an export.
+
+use std::{fs, process::Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::{
+    account::{ACCOUNT, Account, INSTANCE, Ran},
+    provider::{Provider, Word},
+    support::{
+        PgCluster, block_on,
+        disturb::wait_for,
+        drill::wait_until,
+        fill_bucket,
+        parquet::{self, Column},
+    },
+};
+
+const BUCKET: &str = "exports";
+const ROLE: &str = "arn:aws:iam::123456789012:role/rds-export";
+const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+/// Every way in which RDS writes a value of PostgreSQL.
+const KINDS: &str = "message spark_schema {
+    optional int32 id; optional int64 big; optional int32 small (INTEGER(16,true)); optional boolean flag;
+    optional float single; optional double precise; optional binary raw; optional binary note (STRING);
+    optional binary amount (STRING); optional int32 day (DATE); optional int64 cents (DECIMAL(18,2));
+}";
+
+/// An account with an export, and a server to restore into.
+struct World {
+    account: Account,
+    target: PgCluster,
+    rds: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let account = Account::new();
+        let rds = account.moto.endpoint().to_owned();
+        fill_bucket(account.moto.endpoint(), BUCKET, &[("unrelated", b"1")]);
+        World { account, target: PgCluster::start(), rds }
+    }
+
+    fn playbook(&self, export: &str, login: &str, more: &str) -> String {
+        format!(
+            "version: 1\nid: ledger-drill\nprovider: {{aws: {{regions: [us-east-1], endpoints: {{s3: \"{0}\", rds: \"{1}\", \
+             sts: \"{0}\"}}}}}}\ntarget: {{path: restored/, postgres: {{url: \"env:TARGET\"}}}}\nevidence: {{path: \
+             evidence/}}\nassets:\n  - id: ledger\n    rds: {{instance: {INSTANCE}, database: ledger, method: export, {login} \
+             export: {{{export}}}}}\n{more}",
+            self.account.moto.endpoint(),
+            self.rds
+        )
+    }
+
+    fn login(&self) -> String {
+        let (ca, via) = (self.account.ca.display(), self.account.via());
+        format!("user: reader, password: \"env:LEDGER_PASSWORD\", ca: \"{ca}\", {via},")
+    }
+
+    fn walkaway(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&self.account.command(arguments).env("TARGET", self.target.url("postgres")).output().unwrap())
+    }
+
+    fn run(&self, playbook: &str, arguments: &[&str]) -> Ran {
+        self.account.write(playbook);
+        // The database of an earlier run is not this run's.
+        self.target.execute("postgres", "drop database if exists ledger");
+        self.walkaway(&[&["run", "drill.yaml"], arguments].concat())
+    }
+
+    fn put(&self, folder: &str, objects: &[(&str, Vec<u8>)]) {
+        let objects: Vec<_> = objects.iter().map(|(key, bytes)| (format!("{folder}/{key}"), bytes.clone())).collect();
+        fill_bucket(self.account.moto.endpoint(), BUCKET, &objects);
+    }
+
+    fn ask(&self, sql: &str) -> Vec<String> {
+        let rows = self.target.client("ledger").query(sql, &[]).unwrap();
+        rows.iter().map(|row| row.get::<_, Option<String>>(0).unwrap_or_else(|| "NULL".to_owned())).collect()
+    }
+}
+
+fn listed(targets: &[(&str, &str)]) -> Vec<u8> {
+    let tables: Vec<Value> = targets
+        .iter()
+        .map(|(target, status)| {
+            let columns = json!([{"columnName": "id", "originalType": "integer", "expectedExportedType": "int32"}]);
+            json!({"target": target, "status": status, "sizeGB": 0.1, "schemaMetadata": {"originalTypeMappings": columns}})
+        })
+        .collect();
+    serde_json::to_vec(&json!({"perTableStatus": tables})).unwrap()
+}
+
+/// The five hundred entries of the live table, in two parts with a gap between their numbers.
+fn entries(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let schema = "message spark_schema { optional int32 id; optional binary amount (STRING); }";
+    let part = |from: i32, to: i32| {
+        let amounts: Vec<String> = (from..to).map(|n| format!("{}", f64::from(n) / 7.0)).collect();
+        let amounts = Column::texts(amounts.iter().map(|amount| Some(amount.as_str())));
+        parquet::file(schema, &[Column::Int32((from..to).map(Some).collect()), amounts], 100)
+    };
+    let key = |name: &str| format!("{folder}ledger/public.entries/1/{name}");
+    vec![
+        (key("_SUCCESS"), Vec::new()),
+        (key("part-00000-6f4c.gz.parquet"), part(1, 251)),
+        (key("part-00003-6f4c.gz.parquet"), part(251, 501)),
+    ]
+}
+
+fn clean_export(world: &World, folder: &str) {
+    let mut objects = entries("");
+    objects.push(("export_info_e.json".to_owned(), b"{}".to_vec()));
+    objects
+        .push(("export_tables_info_e_from_1_to_1.json".to_owned(), listed(&[("ledger.public.entries", "COMPLETE")])));
+    let objects: Vec<_> = objects.iter().map(|(key, bytes)| (key.as_str(), bytes.clone())).collect();
+    world.put(folder, &objects);
+}
+
+fn has(ran: &Ran, kind: &str, subject: &str) -> bool {
+    let findings = ran.result()["assets"][0]["findings"].as_array().unwrap().clone();
+    findings.iter().any(|one| one["kind"] == kind && one["subject"].as_str().unwrap().contains(subject))
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn files_of_an_export_are_restored_and_never_called_proven() {
+    let world = World::new();
+    clean_export(&world, "drills/e");
+    world.put("drills/e", &[("crm/public.people/1/part-00000-1.gz.parquet", b"not this database's".to_vec())]);
+    let playbook = world.playbook("bucket: exports, folder: drills/e", "", "");
+    let ran = world.run(&playbook, &[]);
+    ran.assert_code(2).assert_says(&["captured, not proven", "an export is data only"]);
+    let result = ran.result();
+    assert_eq!((&result["verdict"], &result["assets"][0]["items"]), (&"NOT RUN".into(), &500.into()));
+    let export = &ran.database()["rds"]["export"];
+    assert_eq!((&export["data_only"], &export["counted_tables"]), (&true.into(), &0.into()));
+    // Both lists and three files of the table; nothing of another database.
+    assert_eq!((&export["files"]["verdict"], &export["files"]["items"]), (&"PASS".into(), &5.into()));
+    assert_eq!(export["files"]["objects"]["provider_confirmed"], 5);
+    assert!(has(&ran, "deviation", "other databases"));
+    assert_eq!(world.ask("select sum(id)::text from entries"), ["125250"]);
+    assert_eq!(world.ask("select amount from entries where id = 7"), ["1"]);
+    world.walkaway(&["verify", ran.bundle().to_str().unwrap()]).assert_code(0);
+    world.walkaway(&["verify", "--restored", ran.bundle().to_str().unwrap()]).assert_code(0);
+    let plan = world.walkaway(&["plan", "drill.yaml"]);
+    plan.assert_code(0);
+    assert!(plan.stdout.contains("never PASS"), "{}", plan.stdout);
+
+    // What is restored, and the files it came from, are looked at again.
+    world.target.execute("ledger", "update public.entries set amount = '2' where id = 7");
+    let said = world.walkaway(&["verify", "--restored", ran.bundle().to_str().unwrap()]);
+    said.assert_code(1);
+    assert!((said.stdout + &said.stderr).contains("public.entries"));
+    world.target.execute("ledger", "update public.entries set amount = '1' where id = 7");
+    let files = world.account.home.join("restored").join(ran.bundle().file_name().unwrap()).join("ledger/files");
+    let part = files.join("tree/drills/e/ledger/public.entries/1/part-00003-6f4c.gz.parquet");
+    fs::write(&part, b"damaged").unwrap_or_else(|error| panic!("{}: {error}", part.display()));
+    let said = world.walkaway(&["verify", "--restored", ran.bundle().to_str().unwrap()]);
+    said.assert_code(1);
+    assert!((said.stdout + &said.stderr).contains("part-00003"));
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn live_tables_are_counted_where_the_playbook_says_who_logs_in() {
+    let world = World::new();
+    clean_export(&world, "e");
+    let playbook = world.playbook("bucket: exports, folder: e/", &world.login(), "");
+    let ran = world.run(&playbook, &[]);
+    // The rows agree; that an export is data only stays.
+    ran.assert_code(2);
+    assert!(!has(&ran, "not_proven", "tables") && has(&ran, "not_carried", "everything but rows"));
+    assert_eq!(ran.database()["rds"]["export"]["counted_tables"], 1);
+
+    world.account.server.execute("ledger", "delete from entries where id = 3; create table later (id integer)");
+    let ran = world.run(&playbook, &[]);
+    ran.assert_code(1).assert_says(&["the export holds 500 rows, the live table 499", "the export has no such table"]);
+    assert!(has(&ran, "table_rows", "public.entries") && has(&ran, "table_missing", "public.later"));
+    world.walkaway(&["verify", ran.bundle().to_str().unwrap()]).assert_code(0);
+
+    world.account.server.execute("postgres", "alter role reader password 'another'");
+    let ran = world.run(&playbook, &[]);
+    ran.assert_code(2);
+    assert!(has(&ran, "not_proven", "live counts"));
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn every_kind_of_value_comes_back_as_it_was() {
+    let world = World::new();
+    let doubles = [0.1, -0.0, 1e23, 8.41e21, 5e-324, f64::MAX, f64::NAN, f64::NEG_INFINITY, 1e15, 123_456.789, 1e-5];
+    let rows = doubles.len();
+    let texts = ["", "\\N", "a\tb\\c\nd\r\u{8}\u{b}\u{c}", "ünïcödé ☃", "\\.", "'quoted'"];
+    let null_at = |n: usize| n == rows - 1;
+    let columns = [
+        Column::Int32((0..rows).map(|n| (!null_at(n)).then_some(i32::MAX - n as i32)).collect()),
+        Column::Int64((0..rows).map(|n| (!null_at(n)).then_some(i64::MIN + n as i64)).collect()),
+        Column::Int32((0..rows).map(|n| (!null_at(n)).then_some(-32_768 + n as i32)).collect()),
+        Column::Bool((0..rows).map(|n| (!null_at(n)).then_some(n % 2 == 0)).collect()),
+        Column::Float(doubles.map(|double| Some(double as f32)).to_vec()),
+        Column::Double(doubles.map(Some).to_vec()),
+        Column::Bytes((0..rows).map(|n| (!null_at(n)).then(|| vec![0, 255, n as u8])).collect()),
+        Column::texts((0..rows).map(|n| (!null_at(n)).then(|| texts[n % texts.len()]))),
+        Column::texts((0..rows).map(|_| Some("12345678901234567890.1234567890"))),
+        Column::Int32((0..rows).map(|n| Some(n as i32 * 100_000 - 800_000)).collect()),
+        Column::Int64((0..rows).map(|n| Some(n as i64 * 5 - 7)).collect()),
+    ];
+    // Large enough for many pages and batches.
+    let many = 60_000;
+    let bodies: Vec<String> = (0..many).map(|n| format!("{n} {}", "x".repeat(n % 40))).collect();
+    let large = parquet::file(
+        "message spark_schema { optional double n; optional binary body (STRING); }",
+        &[
+            Column::Double(
+                (0..many)
+                    .map(|n| {
+                        Some(f64::from_bits(0x3ff0_0000_0000_0000 ^ (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+                    })
+                    .collect(),
+            ),
+            Column::texts(bodies.iter().map(|body| Some(body.as_str()))),
+        ],
+        25_000,
+    );
+    world.put(
+        "e",
+        &[
+            ("ledger/public.kinds/1/part-00000-1.gz.parquet", parquet::file(KINDS, &columns, 3)),
+            ("ledger/audit.\u{fc}ber_all/1/part-00000-1.gz.parquet", parquet::file(KINDS, &columns, 100)),
+            ("ledger/public.large/1/part-00000-1.gz.parquet", large),
+            ("ledger/public.empty/1/_SUCCESS", Vec::new()),
+            (
+                "export_tables_info_e_from_1_to_4.json",
+                listed(&[
+                    ("ledger.public.kinds", "COMPLETE"),
+                    ("ledger.audit.über all", "COMPLETE"),
+                    ("ledger.public.large", "COMPLETE"),
+                    ("ledger.public.empty", "COMPLETE"),
+                ]),
+            ),
+        ],
+    );
+    let ran = world.run(&world.playbook("bucket: exports, folder: e", "", ""), &[]);
+    ran.assert_code(2);
+    let checks = ran.result()["assets"][0]["checks"].as_array().unwrap().clone();
+    for name in ["rows", "digest"] {
+        let check = checks.iter().find(|check| check["name"] == name).unwrap();
+        assert_eq!(
+            (&check["expected"], &check["equal"]),
+            (&4.into(), &4.into()),
+            "{:#}",
+            ran.result()["assets"][0]["findings"]
+        );
+    }
+    assert_eq!(ran.result()["assets"][0]["items"], many + 2 * rows);
+    // What the server makes of the values, asked in another way than by copying.
+    assert_eq!(world.ask("select count(*)::text from public.kinds where note = E'\\\\N'"), ["2"]);
+    assert_eq!(world.ask("select count(*)::text from public.kinds where note = ''"), ["2"]);
+    assert_eq!(
+        world.ask("select precise::text from public.kinds where id = 2147483647 - 2"),
+        ["9.999999999999999e+22"]
+    );
+    assert_eq!(world.ask("select encode(raw, 'hex') from public.kinds where id = 2147483647"), ["00ff00"]);
+    assert_eq!(world.ask("select cents::text from public.kinds where id = 2147483647"), ["-0.07"]);
+    assert_eq!(world.ask("select min(day)::text from public.kinds"), ["0221-08-31 BC"]);
+    assert_eq!(world.ask("select count(*)::text from audit.\"über all\" where note is null"), ["1"]);
+    assert_eq!(world.ask("select count(*)::text from public.empty"), ["0"]);
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn what_an_export_lacks_is_named() {
+    let world = World::new();
+    let schema = "message spark_schema { optional int32 id; optional binary body (STRING); }";
+    let good = parquet::file(schema, &[Column::Int32(vec![Some(1)]), Column::texts([Some("a")])], 10);
+    let not_text = parquet::file(schema, &[Column::Int32(vec![Some(1)]), Column::Bytes(vec![Some(vec![0xff])])], 10);
+    let with_nul = parquet::file(schema, &[Column::Int32(vec![Some(1)]), Column::texts([Some("a\0b")])], 10);
+    let other_columns = parquet::file(KINDS, &[], 1);
+    let nested = parquet::file("message m { optional group g { optional int32 a; } }", &[], 1);
+    let mut damaged = good.clone();
+    let middle = damaged.len() / 3;
+    damaged.truncate(middle);
+    world.put(
+        "e",
+        &[
+            ("ledger/public.good/1/part-00000-1.gz.parquet", good.clone()),
+            ("ledger/public.left_out/1/part-00000-1.gz.parquet", good.clone()),
+            ("ledger/public.not_text/1/part-00000-1.gz.parquet", not_text),
+            ("ledger/public.with_nul/1/part-00000-1.gz.parquet", with_nul),
+            ("ledger/public.damaged/1/part-00000-1.gz.parquet", damaged),
+            ("ledger/public.nested/1/part-00000-1.gz.parquet", nested),
+            ("ledger/public.mixed/1/part-00000-1.gz.parquet", good.clone()),
+            ("ledger/public.mixed/1/part-00001-1.gz.parquet", other_columns),
+            ("ledger/pg_catalog.pg_class/1/part-00000-1.gz.parquet", good.clone()),
+            ("ledger/public.x\"; drop table good; --/1/part-00000-1.gz.parquet", good.clone()),
+            (
+                "export_tables_info_e_from_1_to_9.json",
+                listed(&[
+                    ("ledger.public.good", "COMPLETE"),
+                    ("ledger.public.gone", "COMPLETE"),
+                    ("ledger.public.left_out", "COMPLETE"),
+                    ("ledger.public.wide", "SKIPPED"),
+                    ("crm.public.gone", "COMPLETE"),
+                ]),
+            ),
+        ],
+    );
+    let excluded = "    exclude_tables: [{name: public.left_out, reason: reproducible}]\n";
+    let ran = world.run(&world.playbook("bucket: exports, folder: e", "", excluded), &[]);
+    ran.assert_code(1);
+    assert!(has(&ran, "export_incomplete", "public.gone"));
+    assert!(has(&ran, "table_skipped", "public.wide"));
+    for table in ["not_text", "with_nul", "damaged", "nested", "mixed", "pg_class"] {
+        assert!(has(&ran, "table_unreadable", table), "{table}: {:#}", ran.result()["assets"][0]["findings"]);
+    }
+    assert!(!ran.result()["assets"][0]["findings"].to_string().contains("left_out"));
+    assert_eq!(
+        world.ask("select tablename::text from pg_tables where schemaname = 'public' and tablename like 'x%'"),
+        ["x\"; drop table good; --"]
+    );
+    assert_eq!(world.ask("select body from public.good"), ["a"]);
+    world.walkaway(&["verify", ran.bundle().to_str().unwrap()]).assert_code(0);
+
+    let ran = world.run(&world.playbook("bucket: exports, folder: nothing", "", ""), &[]);
+    ran.assert_code(1);
+    assert!(has(&ran, "nothing_matched", "rds:ledger-prod/ledger"));
+}
+
+fn new_export(more: &str) -> String {
+    format!("bucket: exports, prefix: drills, role: \"{ROLE}\", key: \"{KEY}\", per_gb: 0.01 USD, {more}")
+}
+
+/// The task that walkaway asked for.
+fn task(world: &World) -> String {
+    let answer = block_on(world.account.rds().describe_export_tasks().send()).unwrap();
+    let mut ids = answer.export_tasks().iter().filter_map(|task| task.export_task_identifier());
+    ids.next_back().unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn an_export_is_asked_for_waited_for_and_its_files_stay() {
+    let mut world = World::new();
+    let provider = Provider::before(world.account.moto.endpoint());
+    world.rds = provider.endpoint();
+    let playbook = world.playbook(&new_export("cost_ceiling: 5 USD, take: new"), "", "");
+    world.run(&playbook, &[]).assert_code(2).assert_says(&["makes an export, which costs money"]);
+    let dear = world.playbook(&new_export("cost_ceiling: 0.1 USD"), "", "");
+    world.run(&dear, &["--confirm", ACCOUNT]).assert_code(2).assert_says(&["20 GiB would cost 0.20 USD"]);
+    assert_eq!(provider.asked("StartExportTask"), 0);
+    let policy = world.walkaway(&["plan", "--iam-policy", "drill.yaml"]);
+    for right in ["rds:StartExportTask", "iam:PassRole", ROLE, "kms:CreateGrant", "arn:aws:s3:::exports/drills*"] {
+        assert!(policy.stdout.contains(right), "{right}: {}", policy.stdout);
+    }
+
+    world.account.write(&playbook);
+    provider.say(Word { status: Some("IN_PROGRESS"), percent: 40, ..Word::default() });
+    let mut command = world.account.command(&["run", "drill.yaml", "--confirm", ACCOUNT, "--json"]);
+    command.env("TARGET", world.target.url("postgres")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = command.spawn().unwrap();
+    wait_until(|| provider.asked("DescribeExportTasks") > 3 && provider.asked("StartExportTask") == 1);
+    clean_export(&world, &format!("drills/{}", task(&world)));
+    let warning = Some("Tables skipped: ledger.public.wide".to_owned());
+    provider.say(Word { status: Some("COMPLETE"), percent: 100, warning, ..Word::default() });
+    let ran = Ran::of(&running.wait_with_output().unwrap());
+    ran.assert_code(2);
+    let told = ran.stdout.clone();
+    assert!(told.contains("\"phase\":\"export\"") && told.contains("\"items\":40"), "{told}");
+    let bundle = fs::read_dir(world.account.home.join("evidence")).unwrap().next().unwrap().unwrap().path();
+    let result: Value = serde_json::from_slice(&fs::read(bundle.join("data/result.json")).unwrap()).unwrap();
+    let (asset, export) = (&result["assets"][0], &result["assets"][0]["database"]["rds"]["export"]);
+    assert_eq!((&export["started"], &export["cost"]), (&true.into(), &"0.20 USD".into()), "{asset:#}");
+    assert!(export["waited_ms"].as_u64().unwrap() > 0);
+    assert!(asset["findings"].to_string().contains("Tables skipped: ledger.public.wide"), "{:#}", asset["findings"]);
+    assert!(asset["findings"].to_string().contains("walkaway deletes nothing there"));
+    assert_eq!(provider.asked("CancelExportTask"), 0);
+    // The snapshot that was made for it is gone, the files are not.
+    assert!(world.account.own_snapshots().is_empty());
+    let objects =
+        block_on(crate::support::client(world.account.moto.endpoint()).list_objects_v2().bucket(BUCKET).send());
+    assert!(objects.unwrap().contents().len() > 5);
+    world.walkaway(&["verify", bundle.to_str().unwrap()]).assert_code(0);
+
+    let existing = world.playbook(&format!("task: {}", task(&world)), "", "");
+    world.run(&existing, &[]).assert_code(2).assert_says(&["captured, not proven"]);
+    world.run(&world.playbook("task: nobody-knows", "", ""), &[]).assert_code(2).assert_says(&["RDS knows no export"]);
+    provider.say(Word {
+        status: Some("FAILED"),
+        failure: Some("the role may not write".to_owned()),
+        ..Word::default()
+    });
+    world.run(&existing, &[]).assert_code(2).assert_says(&["FAILED: the role may not write"]);
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_killed_run_goes_on_with_its_export_and_an_interrupted_one_cancels_it() {
+    let mut world = World::new();
+    let provider = Provider::before(world.account.moto.endpoint());
+    world.rds = provider.endpoint();
+    world.account.write(&world.playbook(&new_export("cost_ceiling: 5 USD"), "", ""));
+    let start = |arguments: &[&str]| {
+        let mut command = world.account.command(arguments);
+        command.env("TARGET", world.target.url("postgres")).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let waiting = |more: usize| {
+        let before = provider.asked("DescribeExportTasks");
+        wait_until(|| provider.asked("DescribeExportTasks") > before + more);
+    };
+    provider.say(Word { status: Some("IN_PROGRESS"), percent: 1, ..Word::default() });
+    let mut running = start(&["run", "drill.yaml", "--confirm", ACCOUNT]);
+    wait_until(|| provider.asked("StartExportTask") == 1);
+    waiting(1);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let bundle = fs::read_dir(world.account.home.join("evidence")).unwrap().next().unwrap().unwrap().path();
+    let resume = ["resume", bundle.to_str().unwrap(), "--confirm", ACCOUNT];
+
+    // Taken up, not paid for again; and cancelled when somebody asks to stop.
+    let mut running = start(&resume);
+    waiting(2);
+    assert_eq!((provider.asked("StartExportTask"), provider.asked("CancelExportTask")), (1, 0));
+    kill_process(Pid::from_child(&running), Signal::INT).unwrap();
+    assert_eq!(running.wait().unwrap().code(), Some(5));
+    assert_eq!(provider.asked("CancelExportTask"), 1);
+
+    // moto knows it as cancelled now: another one is asked for, under another name.
+    let running = start(&resume);
+    wait_for("the second export", || (provider.asked("StartExportTask") == 2).then_some(()));
+    waiting(1);
+    clean_export(&world, &format!("drills/{}", task(&world)));
+    provider.say(Word { status: Some("COMPLETE"), percent: 100, ..Word::default() });
+    assert_eq!(running.wait_with_output().unwrap().status.code(), Some(2));
+    assert_eq!(world.ask("select count(*)::text from public.entries"), ["500"]);
+    world.walkaway(&["verify", bundle.to_str().unwrap()]).assert_code(0);
+}
