@@ -332,7 +332,9 @@ fn assert_restored_differs(drill: &Drill, ran: &Ran, damage: &str, kind: &str, s
     let found = findings(&output, "restored");
     let wanted = found.iter().filter(|finding| finding["subject"] == subject && finding["kind"] == kind).count();
     assert_eq!(wanted, 1, "{damage}: not one {kind} about {subject} in {found:#?}");
-    assert!(found.len() <= 3, "{damage}: {found:#?}");
+    // A table that is gone takes columns and constraints of the catalog with it, each of which is named as well.
+    let others = found.iter().filter(|finding| !finding["kind"].as_str().unwrap().starts_with("catalog_"));
+    assert!(others.count() <= 3, "{damage}: {found:#?}");
 }
 
 /// A person reads the name of what is damaged, also where nothing but findings is printed.

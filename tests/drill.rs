@@ -159,7 +159,7 @@ fn assert_verify_agrees(drill: &Drill, ran: &Ran) {
         .filter(|line| line["type"] == "check")
         .map(|line| line["check"]["name"].as_str().unwrap())
         .collect();
-    assert_eq!(compared, BTreeSet::from(["objects", "rows", "digest", "spool"]));
+    assert_eq!(compared, BTreeSet::from(["objects", "rows", "digest", "spool", "catalog", "sequences"]));
 
     let quiet = verify(drill, &[bundle, "--restored", "--quiet"]);
     assert_eq!((quiet.status.code(), &quiet.stdout[..], &quiet.stderr[..]), (Some(0), &b""[..], &b""[..]));
