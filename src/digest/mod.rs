@@ -5,7 +5,7 @@ mod hmac;
 mod merkle;
 mod rows;
 
-use std::{fmt, str::FromStr};
+use std::{fmt, io, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -15,6 +15,8 @@ pub use hmac::hmac_sha256;
 pub use merkle::MerkleTree;
 pub use rows::{RowDigest, RowKey, RowSum, RowTotals};
 
+const READ_BYTES: usize = 1 << 18;
+
 /// 32 bytes, written as 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sha256Digest(pub [u8; 32]);
@@ -23,6 +25,22 @@ impl Sha256Digest {
     /// The SHA-256 (FIPS 180-4) of a byte string.
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
         Sha256Digest(Sha256::digest(bytes).into())
+    }
+
+    /// The SHA-256 of everything that a reader gives, a little of it in memory at a time.
+    ///
+    /// # Errors
+    /// What the reader says.
+    pub fn of_reader(mut reader: impl io::Read) -> io::Result<Self> {
+        let (mut hasher, mut buffer) = (Sha256::new(), vec![0; READ_BYTES]);
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.into()),
+                Ok(length) => hasher.update(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// The first 128 bits, for sets of names in memory: a collision is less likely than a broken disk.
@@ -106,5 +124,11 @@ mod tests {
         let digest = Sha256Digest::of("walkaway");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!("ABC".parse::<Sha256Digest>(), Err(NotADigest));
+    }
+
+    #[test]
+    fn a_reader_is_read_to_its_end() {
+        let bytes: Vec<u8> = (0..READ_BYTES * 2 + 7).map(|at| (at % 251) as u8).collect();
+        assert_eq!(Sha256Digest::of_reader(&bytes[..]).expect("read"), Sha256Digest::of(&bytes));
     }
 }

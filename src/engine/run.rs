@@ -579,9 +579,9 @@ pub(crate) fn version() -> String {
 /// SHA-256 of this program's file.
 pub(crate) fn binary_digest() -> Result<Sha256Digest, EngineError> {
     let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
-    let read = fs::read(&path).or_else(|_| fs::read("/proc/self/exe"));
-    let bytes = read.map_err(|source| EvidenceError::Io { action: "read", path, source })?;
-    Ok(Sha256Digest::of(bytes))
+    let file = fs::File::open(&path).or_else(|_| fs::File::open("/proc/self/exe"));
+    let digest = file.and_then(Sha256Digest::of_reader);
+    Ok(digest.map_err(|source| EvidenceError::Io { action: "read", path, source })?)
 }
 
 /// The machine's name, as `uname -n` prints it.
