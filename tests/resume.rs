@@ -527,6 +527,20 @@ fn sealing_an_interrupted_run_leaves_unfinished_assets_not_run() {
     assert_restored(&world, &drill, "sealed as it was");
 }
 
+/// Its findings are on record before its end is.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn what_a_killed_run_found_last_is_no_obstacle_to_sealing() {
+    let world = World::new();
+    for moment in [Moment::Event("found", 1), Moment::File("state/outcomes/files.json")] {
+        let drill = world.bucket_drill();
+        let playbook = |text: &str| text.replace("{bucket: files}", "{bucket: files, prefix: nothing/}");
+        tamper(&drill.join("playbook.yaml"), playbook);
+        killed_at(&drill, moment);
+        seal(&drill);
+    }
+}
+
 /// Changes a file that must be there and differ afterwards.
 fn tamper(path: &Path, change: impl Fn(&str) -> String) {
     let before = fs::read_to_string(path).unwrap();
