@@ -325,9 +325,7 @@ impl Verdict {
     pub fn from_findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
         Verdict::of_severity(findings.into_iter().map(|finding| finding.kind.severity()).max())
     }
-}
 
-impl Verdict {
     /// The verdict that findings leave when some of them are waived: never PASS if a waiver was needed for it.
     pub fn with_waivers<'a>(findings: impl IntoIterator<Item = &'a Finding>, waivers: &[impl Waives]) -> Self {
         let mut weight = Weight::default();

@@ -530,16 +530,18 @@ fn sealing_an_interrupted_run_leaves_unfinished_assets_not_run() {
 /// Its findings are on record before its end is.
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
-fn what_a_killed_run_found_last_is_no_obstacle_to_sealing() {
+fn what_a_killed_run_found_last_is_sealed_with_it() {
     let world = World::new();
     for moment in [Moment::Event("found", 1), Moment::File("state/outcomes/files.json")] {
         let drill = world.bucket_drill();
         let playbook = |text: &str| text.replace("{bucket: files}", "{bucket: files, prefix: nothing/}");
         tamper(&drill.join("playbook.yaml"), playbook);
         killed_at(&drill, moment);
-        // The asset may have come to its end before the kill: then it failed, and is not NOT RUN.
-        let sealed = drill.end(&["resume", "--seal", &text(&drill.bundle())]);
-        assert!(matches!(sealed.code, Some(1 | 2)), "{moment:?}: {}", sealed.stderr);
+        drill.end(&["resume", "--seal", &text(&drill.bundle())]).expect(1);
+        let asset = drill.result()["assets"][0].clone();
+        assert_eq!(asset["verdict"], "FAIL", "{moment:?}");
+        let found = |finding: &Value| finding["kind"] == "nothing_matched";
+        assert!(asset["findings"].as_array().unwrap().iter().any(found), "{moment:?}: {asset}");
         drill.end(&["verify", &text(&drill.bundle())]).expect(0);
     }
 }

@@ -92,7 +92,7 @@ pub(super) enum Command {
     /// Checks the bundle first: one that is not intact is not signed. Read the report before you sign; the signature says
     /// that you did. The key must not be the operator's.
     Approve(ApproveArgs),
-    /// Make the reports of a bundle again, from its result and its playbook alone
+    /// Make the reports of a bundle again, from its result, its checklist and its playbook alone
     ///
     /// The same bundle gives the same bytes. On paper (PDF/A-3), every page tells the digest of a sealed bundle.
     Report(ReportArgs),

@@ -9,6 +9,7 @@ use super::{
     belongings::{self, Belongings},
     database_proof::{Phases, Restored},
     relays::{EXPORTS, RelayEnd, Relays},
+    rows_proof::excluded,
     shares::{self, Sized},
     stop::Stop,
     tally::Tables,
@@ -20,7 +21,7 @@ use crate::{
     clock::Stopwatch,
     digest::RowKey,
     event::{AssetKind, Event, Phase},
-    evidence::result::{AssetResult, ExcludedTable, SourceLoad},
+    evidence::result::{AssetResult, SourceLoad},
     finding::{Finding, FindingKind},
     pg::{
         PgError,
@@ -106,7 +107,7 @@ impl DatabaseWork {
             large_objects: carried.large_objects,
             belongings,
             views: carried.views,
-            excluded: self.excluded(),
+            excluded: excluded(&self.spec),
         };
         restored.prove(findings, Phases { transfer_ms, rebuild_ms })
     }
@@ -270,16 +271,6 @@ impl DatabaseWork {
         statements.into_iter().map(finding).collect()
     }
 
-    fn excluded(&self) -> Vec<ExcludedTable> {
-        let excluded = self.spec.exclude_tables.iter();
-        excluded
-            .map(|table| ExcludedTable {
-                table: format!("{}.{}", table.name.schema(), table.name.table()),
-                reason: table.reason.to_string(),
-            })
-            .collect()
-    }
-
     fn carry_tables(
         &self,
         snapshot: &mut Snapshot,
@@ -287,7 +278,7 @@ impl DatabaseWork {
         database: &TargetDatabase,
         key: RowKey,
     ) -> Result<(Tables, SourceLoad), RelayEnd> {
-        let excluded = self.excluded();
+        let excluded = excluded(&self.spec);
         let is_in = |table: &Table| !excluded.iter().any(|other| other.table == table.name.to_string());
         let tables: Vec<_> = snapshot.tables().map_err(of_snapshot)?.into_iter().filter(is_in).collect();
         if tables.is_empty() {

@@ -1,11 +1,9 @@
 //! The proof of one restored database: rows, digests, sequences, catalog and exports, the verifier's control, and the
 //! asset's evidence and result.
 
-use std::{fs, sync::Arc};
-
 use super::{
     belongings::{self, Belongings},
-    relays::panicked,
+    rows_proof::{RowsProof, checks},
     stop::Stop,
     views::{self, View},
     work::Work,
@@ -13,27 +11,20 @@ use super::{
 use crate::{
     clock::Stopwatch,
     digest::RowKey,
-    event::{AssetKind, Phase},
-    evidence::{
-        self, EvidenceError,
-        result::{AssetResult, Control, DatabaseResult, ExcludedTable, SourceLoad, Tier, Timings},
-    },
+    event::AssetKind,
+    evidence::result::{AssetResult, DatabaseResult, ExcludedTable, SourceLoad, Tier, Timings},
     finding::{Finding, Verdict},
     pg::{
         catalog::{self, Catalog, DatabaseFacts, SequenceState},
         large::LargeObject,
-        name::Table,
     },
-    playbook::{DatabaseCheck, DatabaseSpec, SqlCheckSpec},
+    playbook::{DatabaseCheck, DatabaseSpec},
     restore::database::TargetDatabase,
-    transfer::{meter::Meter, receipt::TableReceipt},
+    transfer::receipt::TableReceipt,
     verify::{
         Comparison,
         catalog::{compare_catalogs, respelled},
-        control,
-        questions::{self, Question},
-        state::state_of,
-        tables::{ReadBack, compare_sequences, compare_spools},
+        tables::compare_sequences,
     },
 };
 
@@ -73,18 +64,11 @@ impl Restored<'_> {
         let unread = unread.len() as u64;
         let comparisons = self.compare(unread_tables)?;
         self.work.go_on()?;
-        let controls = self.plant_damage()?;
+        let controls = self.rows().plant_damage()?;
         let verify_ms = watch.elapsed_ms();
-        let mut checks = Vec::new();
-        for mut comparison in comparisons {
-            if matches!(comparison.check.name.as_str(), "rows" | "digest") {
-                comparison.check.expected += unread;
-            }
-            findings.extend(comparison.findings);
-            checks.push(comparison.check);
-        }
+        let checks = checks(comparisons, unread, &mut findings);
         findings.extend(self.work.controls(&controls)?);
-        let evidence = self.write_evidence()?;
+        let evidence = self.rows().write_evidence(&self.large_objects)?;
         Ok(AssetResult {
             id: self.work.asset.clone(),
             kind: AssetKind::Postgres,
@@ -105,16 +89,17 @@ impl Restored<'_> {
         })
     }
 
-    fn compare(&self, unread: Vec<String>) -> Result<Vec<Comparison>, Stop> {
+    fn rows(&self) -> RowsProof<'_> {
+        let Self { work, spec, key, .. } = *self;
+        RowsProof { work, spec, database: &self.database, key, receipts: &self.receipts }
+    }
+
+    fn compare(&self, mut known: Vec<String>) -> Result<Vec<Comparison>, Stop> {
         let asset = &self.work.asset;
         let target = self.database.address();
-        // The exports are read while the database is.
-        let (read_back, spools) = std::thread::scope(|scope| {
-            let spools = scope.spawn(|| compare_spools(asset, &self.work.root(), &self.receipts));
-            (self.read_back(unread), spools.join())
-        });
-        let mut comparisons = read_back?;
-        comparisons.push(spools.map_err(|_| panicked())?);
+        // Tables that did not come, excluded or unread, are no strangers on the target.
+        known.extend(self.excluded.iter().map(|table| table.table.clone()));
+        let mut comparisons = self.rows().compare(&known)?;
         if self.spec.verify.contains(&DatabaseCheck::Sequences) {
             comparisons.push(compare_sequences(asset, &self.sequences, target)?);
         }
@@ -130,72 +115,8 @@ impl Restored<'_> {
         if !self.views.is_empty() {
             comparisons.push(views::compare(self.work, &self.views, &self.database, self.key)?);
         }
-        comparisons.extend(self.ask()?);
+        comparisons.extend(self.rows().ask()?);
         Ok(comparisons)
-    }
-
-    /// The playbook's questions, if it has any.
-    fn ask(&self) -> Result<Option<Comparison>, Stop> {
-        if self.spec.checks.is_empty() {
-            return Ok(None);
-        }
-        let question = |check: &SqlCheckSpec| {
-            let expect = check.expect.clone();
-            let expected = expect.to_string();
-            let accepts = Box::new(move |answer: &str| expect.accepts(answer));
-            Question { id: check.id.to_string(), sql: check.sql.clone(), expected, accepts }
-        };
-        let questions: Vec<_> = self.spec.checks.iter().map(question).collect();
-        Ok(Some(questions::ask(&self.work.asset, &questions, self.database.address())?))
-    }
-
-    /// Tables that did not come, excluded or `unread`, are no strangers on the target.
-    fn read_back(&self, unread: Vec<String>) -> Result<Vec<Comparison>, Stop> {
-        let meter = Arc::new(Meter::default());
-        let lines = |receipt: &TableReceipt| receipt.stream.bytes + receipt.stream.rows;
-        self.receipts.iter().for_each(|receipt| meter.expect(receipt.stream.rows, lines(receipt)));
-        let ticker = self.work.ticker(Phase::Verify, &meter);
-        let watch = Stopwatch::start();
-        let reader = ReadBack {
-            asset: &self.work.asset,
-            target: self.database.address(),
-            root: &self.work.root(),
-            key: self.key,
-            parallel: self.spec.parallel,
-            meter: &meter,
-            interrupt: &self.work.interrupt,
-        };
-        let mut known = unread;
-        known.extend(self.excluded.iter().map(|table| table.table.clone()));
-        let compared = reader.compare(&self.receipts, &known)?;
-        drop(ticker);
-        self.work.go_on()?;
-        let read = meter.read();
-        self.work.verified(read.items, read.bytes, watch.elapsed_ms())?;
-        Ok(vec![compared.rows, compared.digest])
-    }
-
-    /// The largest table that has rows serves for the control.
-    fn plant_damage(&self) -> Result<Vec<Control>, Stop> {
-        let target = self.database.address();
-        let tables = catalog::tables(&mut target.connect()?)?;
-        let has_rows = |table: &&Table| {
-            let name = table.name.to_string();
-            self.receipts.iter().any(|receipt| receipt.table == name && receipt.stream.rows > 0)
-        };
-        Ok(control::of_table(&self.work.asset, target, tables.iter().find(has_rows), self.key)?)
-    }
-
-    fn write_evidence(&self) -> Result<evidence::TablesEvidence, Stop> {
-        let directory = self.work.layout.asset_evidence(&self.work.asset);
-        fs::create_dir_all(&directory).map_err(|source| EvidenceError::Io {
-            action: "create",
-            path: directory.clone(),
-            source,
-        })?;
-        let state = state_of(&mut self.database.address().connect()?, Some(&self.large_objects))?;
-        evidence::write_restored(&state, &directory)?;
-        Ok(evidence::write_tables(&self.receipts, self.key, &directory)?)
     }
 
     fn summary(&self, tables: u64) -> DatabaseResult {

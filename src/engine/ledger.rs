@@ -13,6 +13,7 @@ use crate::{
     digest::Sha256Digest,
     event::{AssetKind, Event},
     evidence::{Entry, EvidenceError, result::AssetResult, write_replacing},
+    finding::Finding,
     transfer::{
         receipt::{ObjectReceipt, TableReceipt},
         unit::UnitId,
@@ -24,12 +25,15 @@ pub(crate) struct Ledger {
     layout: Layout,
     units: BTreeMap<String, BTreeMap<String, Sha256Digest>>,
     finished: BTreeMap<String, Sha256Digest>,
+    /// Of each asset since it was last started.
+    found: BTreeMap<String, Vec<Finding>>,
 }
 
 impl Ledger {
     /// Reads off the journal which units and assets are finished. A database that was started again begins anew.
     pub fn from_journal(layout: &Layout, entries: &[Entry]) -> Self {
-        let mut ledger = Ledger { layout: layout.clone(), units: BTreeMap::new(), finished: BTreeMap::new() };
+        let (units, finished, found) = Default::default();
+        let mut ledger = Ledger { layout: layout.clone(), units, finished, found };
         for entry in entries {
             ledger.take(&entry.event);
         }
@@ -38,16 +42,30 @@ impl Ledger {
 
     fn take(&mut self, event: &Event) {
         match event {
-            Event::AssetStarted { asset, kind: AssetKind::Postgres } => drop(self.units.remove(asset)),
+            Event::AssetStarted { asset, kind } => {
+                self.found.remove(asset);
+                if *kind == AssetKind::Postgres {
+                    self.units.remove(asset);
+                }
+            }
+            Event::Found { finding } => {
+                if let Some(asset) = &finding.asset {
+                    self.found.entry(asset.clone()).or_default().push(finding.clone());
+                }
+            }
             Event::UnitDone { asset, unit, receipt_sha256, .. } => {
                 self.units.entry(asset.clone()).or_default().insert(unit.clone(), *receipt_sha256);
             }
             Event::AssetDone { asset, outcome_sha256, .. } => {
                 self.finished.insert(asset.clone(), *outcome_sha256);
             }
-
             _ => {}
         }
+    }
+
+    /// What was found of an asset since it was last started, finished or not.
+    pub fn found(&self, asset: &str) -> Vec<Finding> {
+        self.found.get(asset).cloned().unwrap_or_default()
     }
 
     /// The outcome of an asset that is finished.

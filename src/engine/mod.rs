@@ -9,6 +9,7 @@
 //! | `preflight`, `elsewhere`, `room` | every obstacle, before anything moves; a target that is the provider, or too small |
 //! | `objects` | one bucket, from listing to verdict |
 //! | `database`, `database_proof` | one database, from snapshot to verdict |
+//! | `rows_proof` | what every restored database is proven by, wherever its rows came from |
 //! | `belongings`, `views` | roles, owners, grants, settings, large objects of a database; rows of materialized views |
 //! | `rds`, `guard` | a database on RDS: where it is, a temporary instance of it, and what removes that again |
 //! | `rds_export` | a database from the Parquet files that RDS exports a snapshot to |
@@ -45,6 +46,7 @@ mod recorder;
 mod relays;
 pub mod reports;
 mod room;
+mod rows_proof;
 mod run;
 mod seal;
 mod shares;

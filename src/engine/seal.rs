@@ -432,15 +432,20 @@ fn layout_of(bucket: &BucketSpec) -> ObjectLayout {
     }
 }
 
-/// The entry of an asset whose work never came to its end: what was carried stands in it, and it is NOT RUN.
+/// The entry of an asset whose work never came to its end: what was carried and found stands in it, and it is NOT RUN, if
+/// not worse.
 pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>) -> Result<AssetResult, Stop> {
     let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), "sealed before its work was finished");
     work.recorder.fact(&Event::Found { finding: finding.clone() })?;
+    let mut findings = work.ledger.found(&work.asset);
+    findings.push(finding);
+    findings.sort();
+    findings.dedup();
     let mut result = AssetResult {
         id: asset.id.to_string(),
         kind: Kind::Postgres,
         source: String::new(),
-        verdict: Verdict::NotRun,
+        verdict: Verdict::from_findings(&findings),
         tier: Tier::Full,
         directory: asset.id.to_string(),
         items: 0,
@@ -449,7 +454,7 @@ pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>)
         checks: Vec::new(),
         controls: Vec::new(),
         timings: Timings::default(),
-        findings: vec![finding],
+        findings,
         database: None,
         objects: None,
         filed: None,

@@ -2,15 +2,10 @@
 
 use std::fs;
 
-use super::support::{PgCluster, disturb::Drill};
-
-const PLAYBOOK: &str = r#"version: 1
-id: drill
-target: {path: restored/, postgres: {url: "env:TARGET"}}
-evidence: {path: evidence/}
-assets:
-  - {id: shop, postgres: {url: "env:SOURCE"}}
-"#;
+use super::{
+    proof::PLAYBOOK,
+    support::{PgCluster, disturb::Drill},
+};
 
 /// A source with a database `old` of this encoding, a target, and a drill of it into a database `shop`.
 fn world(encoding: &str, sql: &str) -> (PgCluster, PgCluster, Drill) {

@@ -99,7 +99,8 @@ fn an_export_that_was_tampered_with_is_not_used_to_narrow_a_difference_down() {
     assert!(text.contains("00001-public.ledger.copy.zst"), "{text}");
 }
 
-const PLAYBOOK: &str = r#"version: 1
+/// A database of a server into another server.
+pub const PLAYBOOK: &str = r#"version: 1
 id: drill
 target: {path: restored/, postgres: {url: "env:TARGET"}}
 evidence: {path: evidence/}

@@ -4,33 +4,27 @@
 //! Always says that the data came alone: neither keys nor constraints, sequences or types are in the files. And always says
 //! what rests on nobody's word but the provider's: the verdict can't be PASS.
 
-use std::{fs, sync::Arc};
+use std::sync::Arc;
 
 use super::{layout::Exported, task::Found};
 use crate::{
     clock::Stopwatch,
     digest::RowKey,
-    engine::{stop::Stop, target::Target, work::Work},
-    event::{AssetKind, Event, Phase},
-    evidence::{
-        self, EvidenceError,
-        result::{AssetResult, Control, DatabaseResult, ExcludedTable, ExportResult, RdsResult, Tier, Timings},
+    engine::{
+        rows_proof::{RowsProof, checks, excluded},
+        stop::Stop,
+        target::Target,
+        work::Work,
     },
+    event::{AssetKind, Event},
+    evidence::result::{AssetResult, DatabaseResult, ExportResult, RdsResult, Tier, Timings},
     finding::{Finding, FindingKind, Severity, Verdict},
-    pg::{
-        Address,
-        catalog::{self, DatabaseFacts},
-    },
-    playbook::{DatabaseSpec, SqlCheckSpec},
+    pg::{Address, catalog::DatabaseFacts},
+    playbook::DatabaseSpec,
     restore::database::{Locale, TargetDatabase},
     source::postgres::PostgresSource,
-    transfer::{meter::Meter, receipt::TableReceipt},
-    verify::{
-        Comparison, control,
-        questions::{self, Question},
-        state::state_of,
-        tables::{ReadBack, compare_live_counts, compare_spools},
-    },
+    transfer::receipt::TableReceipt,
+    verify::{Comparison, tables::compare_live_counts},
 };
 
 /// An export whose files are here, to be restored and proven. Everything here blocks.
@@ -151,8 +145,7 @@ impl Proof {
         rebuild_ms: u64,
     ) -> Result<AssetResult, Stop> {
         let watch = Stopwatch::start();
-        let mut comparisons = self.read_back(&restored)?;
-        comparisons.push(compare_spools(&self.work.asset, &self.work.root(), &restored.receipts));
+        let mut comparisons = self.rows(&restored).compare(&restored.unread)?;
         let live = self.count_live(&restored, &mut findings)?;
         let counted = live.as_ref().map_or(0, |live| live.check.compared);
         let open = restored.receipts.len() as u64 - counted.min(restored.receipts.len() as u64);
@@ -162,21 +155,14 @@ impl Proof {
             findings.push(self.work.finding(FindingKind::NotProven, format!("{open} tables"), detail));
         }
         comparisons.extend(live);
-        comparisons.extend(self.ask(&restored)?);
-        let controls = self.plant_damage(&restored)?;
+        comparisons.extend(self.rows(&restored).ask()?);
+        let controls = self.rows(&restored).plant_damage()?;
         let verify_ms = watch.elapsed_ms();
         findings.extend(self.work.controls(&controls)?);
-        let mut checks = Vec::new();
-        for mut comparison in comparisons {
-            if matches!(comparison.check.name.as_str(), "rows" | "digest") {
-                comparison.check.expected += restored.unread.len() as u64;
-            }
-            findings.extend(comparison.findings);
-            checks.push(comparison.check);
-        }
+        let checks = checks(comparisons, restored.unread.len() as u64, &mut findings);
         findings.sort();
         findings.dedup();
-        let evidence = self.write_evidence(&restored)?;
+        let evidence = self.rows(&restored).write_evidence(&[])?;
         let (id, source) = (self.work.asset.clone(), self.source_name.clone());
         let database = self.summary(&restored, evidence.tables, counted)?;
         Ok(AssetResult {
@@ -199,27 +185,9 @@ impl Proof {
         })
     }
 
-    fn read_back(&self, restored: &Restored) -> Result<Vec<Comparison>, Stop> {
-        let meter = Arc::new(Meter::default());
-        let lines = |receipt: &TableReceipt| receipt.stream.bytes + receipt.stream.rows;
-        restored.receipts.iter().for_each(|receipt| meter.expect(receipt.stream.rows, lines(receipt)));
-        let ticker = self.work.ticker(Phase::Verify, &meter);
-        let watch = Stopwatch::start();
-        let reader = ReadBack {
-            asset: &self.work.asset,
-            target: restored.database.address(),
-            root: &self.work.root(),
-            key: restored.key,
-            parallel: self.spec.parallel,
-            meter: &meter,
-            interrupt: &self.work.interrupt,
-        };
-        let compared = reader.compare(&restored.receipts, &restored.unread)?;
-        drop(ticker);
-        self.work.go_on()?;
-        let read = meter.read();
-        self.work.verified(read.items, read.bytes, watch.elapsed_ms())?;
-        Ok(vec![compared.rows, compared.digest])
+    fn rows<'a>(&'a self, restored: &'a Restored) -> RowsProof<'a> {
+        let Restored { database, key, receipts, .. } = restored;
+        RowsProof { work: &self.work, spec: &self.spec, database, key: *key, receipts }
     }
 
     /// Rows of the live tables, where somebody may ask for them.
@@ -237,7 +205,7 @@ impl Proof {
             Ok(counts) => {
                 let moment = self.found.task.as_ref().and_then(|task| task.snapshot_taken.clone());
                 let known: Vec<_> =
-                    self.excluded().into_iter().map(|table| table.table).chain(restored.unread.clone()).collect();
+                    excluded(&self.spec).into_iter().map(|table| table.table).chain(restored.unread.clone()).collect();
                 Ok(Some(compare_live_counts(&self.work.asset, &restored.receipts, &counts, &known, moment.as_deref())))
             }
             Err(reason) => {
@@ -247,56 +215,8 @@ impl Proof {
         }
     }
 
-    /// The playbook's questions, if it has any.
-    fn ask(&self, restored: &Restored) -> Result<Option<Comparison>, Stop> {
-        if self.spec.checks.is_empty() {
-            return Ok(None);
-        }
-        let question = |check: &SqlCheckSpec| {
-            let expect = check.expect.clone();
-            let expected = expect.to_string();
-            let accepts = Box::new(move |answer: &str| expect.accepts(answer));
-            Question { id: check.id.to_string(), sql: check.sql.clone(), expected, accepts }
-        };
-        let questions: Vec<_> = self.spec.checks.iter().map(question).collect();
-        Ok(Some(questions::ask(&self.work.asset, &questions, restored.database.address())?))
-    }
-
-    /// The largest table that has rows serves for the control.
-    fn plant_damage(&self, restored: &Restored) -> Result<Vec<Control>, Stop> {
-        let target = restored.database.address();
-        let tables = catalog::tables(&mut target.connect()?)?;
-        let has_rows = |table: &&crate::pg::name::Table| {
-            let name = table.name.to_string();
-            restored.receipts.iter().any(|receipt| receipt.table == name && receipt.stream.rows > 0)
-        };
-        Ok(control::of_table(&self.work.asset, target, tables.iter().find(has_rows), restored.key)?)
-    }
-
-    fn write_evidence(&self, restored: &Restored) -> Result<evidence::TablesEvidence, Stop> {
-        let directory = self.work.layout.asset_evidence(&self.work.asset);
-        fs::create_dir_all(&directory).map_err(|source| EvidenceError::Io {
-            action: "create",
-            path: directory.clone(),
-            source,
-        })?;
-        let state = state_of(&mut restored.database.address().connect()?, Some(&[]))?;
-        evidence::write_restored(&state, &directory)?;
-        Ok(evidence::write_tables(&restored.receipts, restored.key, &directory)?)
-    }
-
-    fn excluded(&self) -> Vec<ExcludedTable> {
-        let excluded = self.spec.exclude_tables.iter();
-        excluded
-            .map(|table| ExcludedTable {
-                table: format!("{}.{}", table.name.schema(), table.name.table()),
-                reason: table.reason.to_string(),
-            })
-            .collect()
-    }
-
     fn summary(self, restored: &Restored, tables: u64, counted_tables: u64) -> Result<DatabaseResult, Stop> {
-        let (target_version, excluded_tables) = (self.target.server.probe()?.version, self.excluded());
+        let (target_version, excluded_tables) = (self.target.server.probe()?.version, excluded(&self.spec));
         let Proof { found, files, exported, record, .. } = self;
         let snapshot = found.snapshot();
         let (cost, cost_ceiling) = found.cost.unzip();

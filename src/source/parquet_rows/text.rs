@@ -3,7 +3,7 @@
 //!
 //! Source: PostgreSQL documentation, "COPY" (text format), "Floating-Point Types", "Date/Time Output"; its sources, `d2s.c`.
 
-use std::io::Write as _;
+use std::{fmt, io::Write as _};
 
 use jiff::{civil::Date, civil::DateTime};
 
@@ -127,10 +127,7 @@ pub(super) fn double(out: &mut Vec<u8>, number: f64) {
         return;
     }
     let spelled = shortest(
-        |digits| match digits {
-            None => format!("{number:e}"),
-            Some(digits) => format!("{number:.*e}", digits - 1),
-        },
+        |digits| exponential(number, digits),
         17,
         |text| text.parse() == Ok(number),
         Bits { mantissa: 52, bits: number.to_bits() & !(1 << 63), bias: 1075 },
@@ -144,15 +141,20 @@ pub(super) fn float(out: &mut Vec<u8>, number: f32) {
         return;
     }
     let spelled = shortest(
-        |digits| match digits {
-            None => format!("{number:e}"),
-            Some(digits) => format!("{number:.*e}", digits - 1),
-        },
+        |digits| exponential(number, digits),
         9,
         |text| text.parse() == Ok(number),
         Bits { mantissa: 23, bits: u64::from(number.to_bits() & !(1 << 31)), bias: 150 },
     );
     notation(out, number.is_sign_negative(), number == 0.0, &spelled, 6);
+}
+
+/// In so many digits, or in as few as tell the number from all others.
+fn exponential(number: impl fmt::LowerExp, digits: Option<usize>) -> String {
+    match digits {
+        None => format!("{number:e}"),
+        Some(digits) => format!("{number:.*e}", digits - 1),
+    }
 }
 
 fn special(out: &mut Vec<u8>, nan: bool, infinite: bool, negative: bool) -> bool {
