@@ -287,7 +287,7 @@ impl FindingKind {
     pub fn can_be_waived(self) -> bool {
         use FindingKind::{
             BundleFileDiffers, BundleFileMissing, BundleFileUnexpected, BundleInconsistent, BundleMalformed,
-            JournalBroken, VerifierBlind, WaiverExpired,
+            JournalBroken, VerifierBlind, WaiverExpired, WaiverUnused,
         };
         !matches!(
             self,
@@ -298,6 +298,7 @@ impl FindingKind {
                 | BundleMalformed
                 | JournalBroken
                 | BundleInconsistent
+                | WaiverUnused
                 | WaiverExpired
         )
     }

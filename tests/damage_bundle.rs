@@ -2,6 +2,7 @@
 //! the commands of `VERIFY.md` run with stock tools alone.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -11,14 +12,16 @@ use std::{
 use jiff::{Timestamp, civil::Date};
 use tempfile::TempDir;
 use walkaway::{
+    account::controls::controls,
     digest::{RowDigest, RowKey, RowTotals, Sha256Digest},
     event::{AssetKind, Event},
     evidence::{
         BagInfo, DatabaseAccess, EvidenceError, Journal, TABLE_DIGEST_PY,
         changes::{Change, ChangesCount, ChangesFile, Movement},
         check_bundle, merge,
+        restored::Things,
         result::*,
-        seal, verify_md, write_new, write_objects, write_tables,
+        seal, verify_md, write_new, write_objects, write_restored, write_tables,
     },
     finding::{Finding, FindingKind, Verdict},
     transfer::{
@@ -61,10 +64,14 @@ impl Bundle {
         let verdict = Verdict::from_findings([&finding]);
         let journal = write_journal(&data.join("journal.ndjson"), &finding, verdict);
         let mut result = result(self.dir.path(), verdict, journal);
-        result.assets = vec![bucket(objects, finding, verdict), database(tables)];
+        let sequence = (("sequence".to_owned(), "public.s".to_owned()), Sha256Digest::of("7"));
+        let restored = write_restored(&Things::from([sequence]), &data.join("assets/ledger")).expect("written");
+        result.assets = vec![bucket(objects, finding, verdict), database(tables, restored)];
         let json = serde_json::to_string_pretty(&result).expect("json");
         write_new(&data.join("result.json"), json.as_bytes()).expect("written");
         write_new(&data.join("playbook.yaml"), PLAYBOOK.as_bytes()).expect("written");
+        let checklist = serde_json::json!({"controls": controls(&BTreeMap::new())}).to_string();
+        write_new(&data.join("controls.json"), checklist.as_bytes()).expect("written");
         write_new(&data.join("table_digest.py"), TABLE_DIGEST_PY.as_bytes()).expect("written");
         let access = DatabaseAccess { asset: "ledger".into(), ..DatabaseAccess::default() };
         write_new(&self.root().join("VERIFY.md"), verify_md(&result, &[access], "tree").as_bytes()).expect("written");
@@ -273,12 +280,13 @@ fn bucket(evidence: walkaway::evidence::ObjectsEvidence, finding: Finding, verdi
     }
 }
 
-fn database(evidence: walkaway::evidence::TablesEvidence) -> AssetResult {
+fn database(evidence: walkaway::evidence::TablesEvidence, restored: Sha256Digest) -> AssetResult {
     AssetResult {
         bytes: evidence.bytes,
         content_sha256: evidence.content_sha256,
         database: Some(DatabaseResult {
             encoding: None,
+            restored_sha256: Some(restored),
             source_version: "17".into(),
             target_version: "17".into(),
             target_database: "ledger".into(),
@@ -294,7 +302,7 @@ fn database(evidence: walkaway::evidence::TablesEvidence) -> AssetResult {
     }
 }
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 16] = [
     "VERIFY.md",
     "bag-info.txt",
     "bagit.txt",
@@ -302,6 +310,7 @@ const FILES: [&str; 14] = [
     "data/result.json",
     "data/journal.ndjson",
     "data/playbook.yaml",
+    "data/controls.json",
     "data/assets/files/bucket.json",
     "data/assets/files/changes.ndjson",
     "data/assets/files/objects.ndjson",
@@ -309,6 +318,7 @@ const FILES: [&str; 14] = [
     "data/assets/ledger/tables.csv",
     "data/assets/ledger/exports.csv",
     "data/assets/ledger/exports.sha256",
+    "data/assets/ledger/restored.csv",
 ];
 
 #[test]
@@ -505,7 +515,7 @@ fn set_key(result: &mut RunResult, key: RowKey) {
 #[test]
 fn forged_evidence_of_an_asset_is_found() {
     type Forgery = (&'static str, fn(String) -> String, FindingKind, &'static str);
-    let forgeries: [Forgery; 10] = [
+    let forgeries: [Forgery; 12] = [
         (
             "data/assets/files/objects.ndjson",
             |text| text.replace("\"size\":3", "\"size\":4"),
@@ -561,6 +571,18 @@ fn forged_evidence_of_an_asset_is_found() {
             "data/assets/ledger/tables.csv",
         ),
         (
+            "data/assets/ledger/restored.csv",
+            |text| text.replace("public.s", "public.t"),
+            FindingKind::BundleInconsistent,
+            "data/assets/ledger/restored.csv",
+        ),
+        (
+            "data/controls.json",
+            |text| text.replace("\"row\":7", "\"row\":8"),
+            FindingKind::BundleInconsistent,
+            "data/controls.json",
+        ),
+        (
             "data/result.json",
             |text| text.replace("\"result_version\": 2", "\"result_version\": 99"),
             FindingKind::BundleMalformed,
@@ -572,6 +594,12 @@ fn forged_evidence_of_an_asset_is_found() {
         bundle.edit(name, change);
         bundle.forge();
         bundle.assert_found("forged", kind, subject);
+    }
+    for name in ["data/assets/ledger/restored.csv", "data/controls.json"] {
+        let bundle = Bundle::sealed(FindingKind::Deviation);
+        fs::remove_file(bundle.root().join(name)).expect("removed");
+        bundle.forge();
+        bundle.assert_found("left out of the manifests, too", FindingKind::BundleFileMissing, name);
     }
 }
 

@@ -42,6 +42,11 @@ pub struct Checklist {
     pub controls: Vec<Control>,
 }
 
+/// The numbers of all rows.
+pub fn rows() -> impl Iterator<Item = u8> {
+    ROWS.iter().map(|row| row.0)
+}
+
 /// Number, control, files by the beginning of their names, what a person adds.
 type Row = (u8, &'static str, &'static [&'static str], &'static str);
 

@@ -77,6 +77,7 @@ fn shop() -> AssetResult {
         target_version: "16.4".into(),
         target_database: "shop".into(),
         encoding: None,
+        restored_sha256: None,
         snapshot: "00000003-1".into(),
         row_key: RowKey(DIGEST),
         tables: 11,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Stopwatch,
-    digest::RowKey,
+    digest::{RowKey, Sha256Digest},
     event::AssetKind,
     evidence::result::{AssetResult, DatabaseResult, ExcludedTable, SourceLoad, Tier, Timings},
     finding::{Finding, Verdict},
@@ -68,7 +68,7 @@ impl Restored<'_> {
         let verify_ms = watch.elapsed_ms();
         let checks = checks(comparisons, unread, &mut findings);
         findings.extend(self.work.controls(&controls)?);
-        let evidence = self.rows().write_evidence(&self.large_objects)?;
+        let (evidence, restored_sha256) = self.rows().write_evidence(&self.large_objects)?;
         Ok(AssetResult {
             id: self.work.asset.clone(),
             kind: AssetKind::Postgres,
@@ -83,7 +83,7 @@ impl Restored<'_> {
             controls,
             timings: Timings { transfer_ms, rebuild_ms, verify_ms },
             findings,
-            database: Some(self.summary(evidence.tables)),
+            database: Some(self.summary(evidence.tables, restored_sha256)),
             objects: None,
             filed: None,
         })
@@ -119,12 +119,13 @@ impl Restored<'_> {
         Ok(comparisons)
     }
 
-    fn summary(&self, tables: u64) -> DatabaseResult {
+    fn summary(&self, tables: u64, restored_sha256: Sha256Digest) -> DatabaseResult {
         DatabaseResult {
             source_version: self.facts.version.clone(),
             target_version: self.target_version.clone(),
             target_database: self.database.address().database_name().to_owned(),
             encoding: Some(self.facts.encoding.clone()),
+            restored_sha256: Some(restored_sha256),
             snapshot: self.snapshot.clone(),
             row_key: self.key,
             tables,

@@ -16,8 +16,21 @@ use crate::{
     transfer::object::{ListPage, ObjectSource as _},
 };
 
-/// Domains of the provider itself (AWS General Reference, "Service endpoints").
-const AWS_DOMAINS: [&str; 4] = ["amazonaws.com", "amazonaws.com.cn", "api.aws", "aws.dev"];
+/// Domains of the provider itself, of all of its partitions (AWS General Reference, "Service endpoints"; the SDKs'
+/// `partitions.json`).
+const AWS_DOMAINS: [&str; 11] = [
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "amazonaws.eu",
+    "api.amazonwebservices.com.cn",
+    "api.amazonwebservices.eu",
+    "api.aws",
+    "aws.dev",
+    "c2s.ic.gov",
+    "cloud.adc-e.uk",
+    "csp.hci.ic.gov",
+    "sc2s.sgov.gov",
+];
 
 /// What says that target and provider are one, if anything does.
 pub(super) async fn obstacle(playbook: &Playbook, source: &Aws, target: &Aws) -> Option<Obstacle> {
@@ -122,6 +135,7 @@ mod tests {
             ("http://127.0.0.1:8333", "http://localhost:8333"),
             ("https://s3.eu-central-1.amazonaws.com", "https://bucket.vpce-1.s3.us-east-1.vpce.amazonaws.com"),
             ("https://s3.eu-central-1.amazonaws.com", "https://s3.dualstack.eu-central-1.amazonaws.com:443"),
+            ("https://s3.eusc-de-east-1.amazonaws.eu", "https://s3.eusc-de-west-1.amazonaws.eu"),
         ] {
             assert!(same_place(theirs, ours).await.is_some(), "{theirs} {ours}");
         }

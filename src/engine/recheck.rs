@@ -193,6 +193,11 @@ impl Rechecking {
         let evidence = self.evidence(asset);
         let proven = evidence::read_restored(&evidence)
             .map_err(|error| unread(asset, FindingKind::TableUnreadable, &evidence, &error))?;
+        let told = asset.database.as_ref().is_some_and(|database| database.restored_sha256.is_some());
+        if proven.is_none() && told {
+            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(unread(asset, FindingKind::TableUnreadable, &evidence.join(evidence::RESTORED_CSV), &missing));
+        }
         let Some(proven) = proven else {
             let detail = "the bundle does not hold what they were, so they were not compared";
             let subject = "sequences, large objects, catalog";

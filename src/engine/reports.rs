@@ -6,7 +6,7 @@ use super::{error::EngineError, run::binary_digest};
 use crate::{
     account::controls::Checklist,
     digest::Sha256Digest,
-    evidence::{self, EvidenceError, result::RunResult, write_replacing},
+    evidence::{self, EvidenceError, files::read_whole, result::RunResult, write_replacing},
     finding::{Finding, FindingKind},
     report,
 };
@@ -43,7 +43,7 @@ impl Material {
 
 fn read(bundle: &Path, name: &str) -> Result<Vec<u8>, EngineError> {
     let path = bundle.join(name);
-    Ok(fs::read(&path).map_err(|source| EvidenceError::Io { action: "read", path, source })?)
+    Ok(read_whole(&path).map_err(|source| EvidenceError::Io { action: "read", path, source })?)
 }
 
 /// Writes the reports into a bundle that is about to be sealed and has everything else.
@@ -55,8 +55,8 @@ pub(crate) fn write(bundle: &Path) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Makes the reports of a bundle again, from its result, its checklist and its playbook, into a directory. Returns the names. Of a sealed
-/// bundle every page on paper tells the digest.
+/// Makes the reports of a bundle again, from its result, its checklist and its playbook, into a directory. Returns the
+/// names. Of a sealed bundle every page on paper tells the digest.
 ///
 /// # Errors
 /// When the result can't be read or the directory not written.
@@ -79,7 +79,7 @@ pub fn check(bundle: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in report::NAMES {
         // Bundles of older versions lack some, and what a manifest names is missed elsewhere.
-        let Ok(found) = fs::read(bundle.join("data").join(name)) else { continue };
+        let Ok(found) = read_whole(&bundle.join("data").join(name)) else { continue };
         if material.report(name, None).is_ok_and(|expected| expected == found) {
             continue;
         }

@@ -8,7 +8,7 @@ use std::{io, path::Path};
 use super::survey::SurveyedAsset;
 use crate::{
     account::identity::Answer,
-    playbook::{AssetKind, Layout, Playbook, PostgresTarget},
+    playbook::{AssetKind, Layout, Playbook, PostgresTarget, RdsMethodSpec, Server},
     transfer::unit::UNIT_BYTES_MAX,
     words::size,
 };
@@ -35,6 +35,12 @@ struct Need {
 
 /// Whether there is room for these assets.
 pub(super) fn answer(playbook: &Playbook, surveyed: &[SurveyedAsset]) -> Answer {
+    let asset_of = |id: &str| playbook.assets().iter().find(|asset| asset.id.as_str() == id);
+    let unmeasured = |id: &str| asset_of(id).is_some_and(|asset| cannot_be_measured(&asset.kind));
+    let unknown = surveyed.iter().find(|surveyed| surveyed.bytes == 0 && unmeasured(&surveyed.id));
+    if let Some(unknown) = unknown {
+        return Answer::new(None, format!("{}: its provider does not say how large it is", unknown.id));
+    }
     let need = surveyed.iter().fold(Need::default(), |need, asset| need.and(of_asset(playbook, asset)));
     let path = &playbook.target().path;
     match free_bytes(path) {
@@ -49,17 +55,25 @@ fn of_asset(playbook: &Playbook, surveyed: &SurveyedAsset) -> Need {
         Some(AssetKind::Objects(bucket)) => {
             let share = bucket.sample.map_or(1_000_000, |sample| sample.share.per_million());
             let part = |whole: u64| u64::try_from(u128::from(whole) * u128::from(share) / 1_000_000).unwrap_or(whole);
-            of_bucket(bucket.layout, part(surveyed.items), part(surveyed.bytes))
+            let largest = surveyed.objects.as_ref().map_or(0, |objects| objects.largest_max());
+            of_bucket(bucket.layout, part(surveyed.items), part(surveyed.bytes), largest)
         }
         Some(AssetKind::Database(_)) => of_database(playbook.target().postgres.as_ref(), surveyed.bytes),
         None => Need::default(),
     }
 }
 
-fn of_bucket(layout: Layout, objects: u64, bytes: u64) -> Need {
+/// Of a snapshot nothing is known but what is allotted, and of Aurora's not even that.
+fn cannot_be_measured(kind: &AssetKind) -> bool {
+    let AssetKind::Database(spec) = kind else { return false };
+    matches!(&spec.server, Server::Rds(rds) if !matches!(rds.method, RdsMethodSpec::Live { .. }))
+}
+
+/// `largest`: no object has more bytes.
+fn of_bucket(layout: Layout, objects: u64, bytes: u64, largest: u64) -> Need {
     let lying = match layout {
         Layout::Tree | Layout::Tar => bytes.saturating_add(objects.saturating_mul(OBJECT_OVERHEAD_BYTES)),
-        Layout::S3 => bytes.min(UNITS_STAGED * UNIT_BYTES_MAX),
+        Layout::S3 => bytes.min(UNIT_BYTES_MAX.max(largest).saturating_mul(UNITS_STAGED)),
     };
     Need { objects: lying, records: objects.saturating_mul(RECORD_BYTES), ..Need::default() }
 }
@@ -128,7 +142,7 @@ mod tests {
 
     #[test]
     fn room_is_held_against_what_is_expected_and_a_reserve() {
-        let need = of_bucket(Layout::Tree, 0, 100 * GIB);
+        let need = of_bucket(Layout::Tree, 0, 100 * GIB, 0);
         let path = Path::new("/srv/exit");
         assert_eq!(need.held_against(120 * GIB, path).holds, Some(true));
         let short = need.held_against(119 * GIB, path);
@@ -140,13 +154,14 @@ mod tests {
 
     #[test]
     fn small_objects_need_more_than_their_bytes() {
-        let need = of_bucket(Layout::Tar, 1_000_000, 1_000_000);
+        let need = of_bucket(Layout::Tar, 1_000_000, 1_000_000, 0);
         assert!(need.objects > 4 * GIB - GIB / 2 && need.records > 2 * GIB, "{need:?}");
     }
 
     #[test]
     fn what_goes_elsewhere_needs_no_room_here_but_on_its_way() {
-        assert_eq!(of_bucket(Layout::S3, 0, 100 * GIB).objects, 3 * GIB);
+        assert_eq!(of_bucket(Layout::S3, 0, 100 * GIB, GIB / 2).objects, 3 * GIB);
+        assert_eq!(of_bucket(Layout::S3, 0, 500 * GIB, 100 * GIB).objects, 300 * GIB, "large objects are staged whole");
         let managed = of_database(Some(&PostgresTarget::Managed), GIB);
         assert_eq!((managed.databases, managed.exports), (2 * GIB, GIB));
         assert_eq!(of_database(None, GIB), Need { exports: GIB, ..Need::default() });

@@ -6,7 +6,7 @@ use std::{fs, sync::Arc};
 use super::{relays::panicked, stop::Stop, work::Work};
 use crate::{
     clock::Stopwatch,
-    digest::RowKey,
+    digest::{RowKey, Sha256Digest},
     event::Phase,
     evidence::{
         self, EvidenceError, TablesEvidence,
@@ -95,8 +95,9 @@ impl RowsProof<'_> {
         Ok(control::of_table(&self.work.asset, target, tables.iter().find(has_rows), self.key)?)
     }
 
-    /// Writes what was restored, the large objects included, into the bundle.
-    pub fn write_evidence(&self, large_objects: &[LargeObject]) -> Result<TablesEvidence, Stop> {
+    /// Writes what was restored, the large objects included, into the bundle: the tables, and the digest of the list of the
+    /// rest.
+    pub fn write_evidence(&self, large_objects: &[LargeObject]) -> Result<(TablesEvidence, Sha256Digest), Stop> {
         let directory = self.work.layout.asset_evidence(&self.work.asset);
         fs::create_dir_all(&directory).map_err(|source| EvidenceError::Io {
             action: "create",
@@ -104,8 +105,8 @@ impl RowsProof<'_> {
             source,
         })?;
         let state = state_of(&mut self.database.address().connect()?, Some(large_objects))?;
-        evidence::write_restored(&state, &directory)?;
-        Ok(evidence::write_tables(self.receipts, self.key, &directory)?)
+        let restored_sha256 = evidence::write_restored(&state, &directory)?;
+        Ok((evidence::write_tables(self.receipts, self.key, &directory)?, restored_sha256))
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     layout::Layout as RunLayout,
     outcome::{RunEnd, RunOutcome},
     projection,
+    rds_export::files_of,
     recorder::Recorder,
     reports,
     run::{bucket_name, version, write_json},
@@ -26,7 +27,7 @@ use crate::{
     evidence::{
         self, BagInfo, DatabaseAccess, Entry, TABLE_DIGEST_PY,
         facts::{Chain, ExitTime, PreviousRun},
-        files::{open_regular, part_of},
+        files::open_regular,
         findings::{self, FINDINGS_NDJSON},
         journal,
         result::{
@@ -35,7 +36,7 @@ use crate::{
         },
         write_replacing,
     },
-    finding::{Finding, FindingKind, Verdict, Waives as _, Weight},
+    finding::{Finding, FindingKind, Severity, Verdict, Waives as _, Weight},
     playbook::{Asset, AssetKind, BucketSpec, Layout, Playbook},
     transfer::pseudonyms::Pseudonyms,
 };
@@ -390,15 +391,6 @@ fn remove_directory(path: &Path) -> Result<(), EngineError> {
     }
 }
 
-fn remove_file(path: &Path) -> Result<(), EngineError> {
-    match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(EngineError::Directory { path: path.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
-}
-
 /// What a result says is still at the provider.
 pub(crate) fn left_behind(result: &RunResult) -> Vec<String> {
     let left = result.all_findings().filter(|finding| finding.kind == FindingKind::LeftBehind);
@@ -438,6 +430,10 @@ pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>)
     let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), "sealed before its work was finished");
     work.recorder.fact(&Event::Found { finding: finding.clone() })?;
     let mut findings = work.ledger.found(&work.asset);
+    // What was found in the files of an export was found of the export.
+    let of_files = work.ledger.found(&files_of(&work.asset)).into_iter();
+    let heavy = of_files.filter(|finding| finding.severity != Severity::Note);
+    findings.extend(heavy.map(|finding| Finding { asset: Some(work.asset.clone()), ..finding }));
     findings.push(finding);
     findings.sort();
     findings.dedup();
@@ -467,9 +463,10 @@ pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>)
         }
         AssetKind::Objects(bucket) => {
             // What a kill left before the end of the asset is about another attempt.
-            let filed = work.layout.asset_evidence(&work.asset).join(FINDINGS_NDJSON);
-            remove_file(&part_of(&filed))?;
-            remove_file(&filed)?;
+            findings::discard(&work.layout.asset_evidence(&work.asset))?;
+            if let Some(names) = names {
+                super::objects::check_secret(work, names)?;
+            }
             let files = work.ledger.receipt_files(&work.asset)?;
             let written = super::objects::write_evidence(work, &files)?;
             let evidence = written.evidence;

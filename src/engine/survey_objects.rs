@@ -49,6 +49,14 @@ pub struct ObjectsSurvey {
     pub prices_source: &'static str,
 }
 
+impl ObjectsSurvey {
+    /// No object has more bytes than this.
+    pub fn largest_max(&self) -> u64 {
+        let largest = self.sizes.iter().rev().find(|class| class.objects > 0);
+        largest.map_or(0, |class| class.bytes.min(class.bytes_from.saturating_mul(4)))
+    }
+}
+
 /// Objects of which the next class's are at least four times as large.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SizeClass {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     account::{
-        controls::Checklist,
+        controls::{self, Checklist},
         coverage::Coverage,
         inventory::{INVENTORY_VERSION, Inventory},
     },
@@ -39,7 +39,7 @@ pub(crate) fn check_account(bag: &Bag, result: &RunResult, replay: &Replay<'_>) 
             findings.extend(strays.map(|name| inconsistent(name, format!("{RESULT} says nothing of coverage"))));
         }
     }
-    findings.extend(check_controls(bag));
+    findings.extend(check_controls(bag, result));
     findings.extend(check_waivers(bag, result));
     findings
 }
@@ -84,20 +84,24 @@ fn check_coverage(bag: &Bag, result: &RunResult, told: &CoverageResult) -> Vec<F
     findings
 }
 
-fn check_controls(bag: &Bag) -> Vec<Finding> {
-    // Bundles of the first version have none.
-    if !bag.files.contains_key(CONTROLS) {
+fn check_controls(bag: &Bag, result: &RunResult) -> Vec<Finding> {
+    if result.result_version == 1 && !bag.files.contains_key(CONTROLS) {
         return Vec::new();
     }
+    if !bag.files.contains_key(CONTROLS) {
+        return vec![Finding::of_run(FindingKind::BundleFileMissing, CONTROLS, "every bundle of this version has it")];
+    }
     let read = bag.read(CONTROLS).map_err(|error| error.to_string());
-    let controls =
-        read.and_then(|bytes| serde_json::from_slice::<Checklist>(&bytes).map_err(|error| error.to_string()));
-    let controls = match controls {
+    let read = read.and_then(|bytes| serde_json::from_slice::<Checklist>(&bytes).map_err(|error| error.to_string()));
+    let told = match read {
         Ok(controls) => controls.controls,
         Err(error) => return vec![Finding::of_run(FindingKind::BundleMalformed, CONTROLS, error)],
     };
     let mut findings = Vec::new();
-    for (file, digest) in controls.iter().flat_map(|control| &control.supported_by) {
+    if told.iter().map(|control| control.row).ne(controls::rows()) {
+        findings.push(inconsistent(CONTROLS, "does not have the rows of the checklist"));
+    }
+    for (file, digest) in told.iter().flat_map(|control| &control.supported_by) {
         match bag.read(file).map(Sha256Digest::of) {
             Ok(found) if found == *digest => {}
             _ => findings.push(inconsistent(CONTROLS, format!("names {file} with a digest that it does not have"))),

@@ -19,6 +19,7 @@ use super::{
     merge::read_receipt,
     objects::{BUCKET_JSON, OBJECTS_NDJSON, OBJECTS_SHA256, ObjectsEvidence, ObjectsTally},
     replay::{AssetReplay, Replay},
+    restored::RESTORED_CSV,
     result::{AssetResult, ObjectsResult, Tier},
     tables::{EXPORTS_SHA256, Lists, TABLES_CSV, exports_sha256, parse_tables, tally},
 };
@@ -133,6 +134,9 @@ impl AssetCheck<'_> {
         }
         for lost in replay.found.iter().filter(|finding| !self.asset.findings.contains(finding)) {
             findings.push(inconsistent(RESULT, format!("lacks a finding of the journal: {lost}")));
+        }
+        if let Some(files) = self.replay.assets.get(format!("{}{FILES_SUFFIX}", self.asset.id).as_str()) {
+            findings.extend(self.lacks_of_files(files.found.iter().copied()));
         }
         let ran = |damage: &str, found| replay.controls.contains(&(damage, found));
         for control in self.asset.controls.iter().filter(|control| !ran(&control.damage, control.found)) {
@@ -282,17 +286,22 @@ impl AssetCheck<'_> {
             findings.push(inconsistent(RESULT, "the files of the export are not the asset's"));
         }
         findings.extend(AssetCheck { asset: files, ..*self }.run());
-        let same = |one: &Finding, other: &Finding| {
-            (one.kind, &one.subject, &one.detail) == (other.kind, &other.subject, &other.detail)
-        };
-        let heavy = files.findings.iter().filter(|finding| finding.severity != Severity::Note);
-        for lost in heavy.filter(|finding| !self.asset.findings.iter().any(|own| same(own, finding))) {
-            findings.push(inconsistent(RESULT, format!("lacks a finding of its files: {lost}")));
-        }
+        let beyond = files.findings_beyond();
+        findings.extend(self.lacks_of_files(files.findings.iter().chain(&beyond)));
         if self.passed() {
             findings.push(inconsistent(RESULT, "verdict is PASS, and an export is data only"));
         }
         findings
+    }
+
+    /// What was found in the files of an export stands among the findings of the asset.
+    fn lacks_of_files<'a>(&self, of_files: impl IntoIterator<Item = &'a Finding>) -> Vec<Finding> {
+        let same = |one: &Finding, other: &Finding| {
+            (one.kind, &one.subject, &one.detail) == (other.kind, &other.subject, &other.detail)
+        };
+        let heavy = of_files.into_iter().filter(|finding| finding.severity != Severity::Note);
+        let lost = heavy.filter(|finding| !self.asset.findings.iter().any(|own| same(own, finding)));
+        lost.map(|lost| inconsistent(RESULT, format!("lacks a finding of its files: {lost}"))).collect()
     }
 
     fn tables(&self) -> Vec<Finding> {
@@ -323,11 +332,23 @@ impl AssetCheck<'_> {
             Some(_) => {}
             None => findings.push(inconsistent(RESULT, "a database without its numbers")),
         }
+        findings.extend(self.restored());
         for line in lists.tables.iter().filter(|line| self.passed() && line.rows != line.source_count) {
             let detail = format!("verdict is PASS, {} has {} rows of {}", line.table, line.rows, line.source_count);
             findings.push(inconsistent(&name, detail));
         }
         findings
+    }
+
+    /// What was restored beside the rows is listed as the result knows it. Earlier results know no list.
+    fn restored(&self) -> Option<Finding> {
+        let expected = self.asset.database.as_ref()?.restored_sha256?;
+        let name = self.file(RESTORED_CSV);
+        match self.bag.read(&name).map(Sha256Digest::of) {
+            Ok(found) if found == expected => None,
+            Ok(found) => Some(inconsistent(&name, format!("SHA-256 is {found}, {RESULT} has {expected}"))),
+            Err(error) => Some(unreadable(&name, &error)),
+        }
     }
 
     fn read_lists(&self) -> Result<Lists, Finding> {

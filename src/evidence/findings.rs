@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BinaryHeap},
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
@@ -15,10 +15,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     chain::LINE_BYTES_MAX,
-    files::{EvidenceError, IoContext, LineEnd, PartFile, read_line},
+    files::{EvidenceError, IoContext, LineEnd, PartFile, part_of, read_line},
     result::{AssetResult, FiledFindings, FiledKind},
 };
-use crate::finding::{Finding, FindingKind, TakesFindings};
+use crate::{
+    finding::{Finding, FindingKind, TakesFindings},
+    words::thousands,
+};
 
 /// The file's name, in the directory of the asset's evidence.
 pub const FINDINGS_NDJSON: &str = "findings.ndjson";
@@ -135,6 +138,31 @@ impl Filed {
     }
 }
 
+/// Removes what an attempt that came to nothing left in the directory of an asset's evidence.
+pub(crate) fn discard(directory: &Path) -> Result<(), EvidenceError> {
+    let path = directory.join(FINDINGS_NDJSON);
+    for path in [part_of(&path), path] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).when("remove", &path),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl AssetResult {
+    /// One finding for each kind of which the asset's file has more than its result: so many more there are.
+    pub fn findings_beyond(&self) -> Vec<Finding> {
+        let filed = self.filed.iter().flat_map(|filed| filed.kinds.iter().map(move |kind| (kind, &filed.file)));
+        let told = |(kind, file): (&FiledKind, &String)| {
+            let about = format!("and {} more", thousands(kind.beyond()));
+            let detail = format!("all {} stand in data/assets/{}/{file}", thousands(kind.total), self.id);
+            Finding::of(&self.id, kind.kind, about, detail)
+        };
+        filed.map(told).collect()
+    }
+}
+
 /// Hands over every finding of a file, one after the other.
 pub(crate) fn each_filed(reader: &mut impl BufRead, mut take: impl FnMut(Finding)) -> io::Result<()> {
     let mut line = Vec::new();
@@ -167,8 +195,6 @@ pub(crate) fn each(
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -202,6 +228,17 @@ mod tests {
         let mut list = FindingsList::new(&dir.path().join("gone"), 1);
         (0..3).for_each(|number| list.take(finding(FindingKind::ObjectArchived, number)));
         assert!(matches!(list.finish(), Err(EvidenceError::Io { action: "create", .. })));
+    }
+
+    #[test]
+    fn what_another_attempt_left_is_removed() {
+        let dir = tempfile::tempdir().expect("directory");
+        discard(dir.path()).expect("nothing is there");
+        for name in [FINDINGS_NDJSON.to_owned(), format!("{FINDINGS_NDJSON}.part")] {
+            fs::write(dir.path().join(name), "{}").expect("written");
+        }
+        discard(dir.path()).expect("removed");
+        assert_eq!(fs::read_dir(dir.path()).expect("directory").count(), 0);
     }
 
     proptest! {

@@ -13,13 +13,15 @@ const HEADER: [&str; 3] = ["class", "name", "sha256"];
 /// Class and name of each thing, with the digest of what it is.
 pub type Things = BTreeMap<(String, String), Sha256Digest>;
 
-/// Writes the file into an existing directory.
-pub fn write_restored(things: &Things, dir: &Path) -> Result<(), EvidenceError> {
+/// Writes the file into an existing directory, and returns its SHA-256.
+pub fn write_restored(things: &Things, dir: &Path) -> Result<Sha256Digest, EvidenceError> {
     let line = |((class, name), digest): (&(String, String), &Sha256Digest)| {
         csv::record([class.as_str(), name, &digest.to_string()])
     };
     let lines: String = things.iter().map(line).collect();
-    write_replacing(&dir.join(RESTORED_CSV), (csv::record(HEADER) + &lines).as_bytes())
+    let text = csv::record(HEADER) + &lines;
+    write_replacing(&dir.join(RESTORED_CSV), text.as_bytes())?;
+    Ok(Sha256Digest::of(text))
 }
 
 /// Reads the file; none if the bundle has none, as those of earlier versions.

@@ -392,6 +392,9 @@ pub struct DatabaseResult {
     /// The encoding of both; none in results of versions that did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<String>,
+    /// SHA-256 of `restored.csv`; none in results of versions that wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_sha256: Option<Sha256Digest>,
     /// The exported snapshot that everything was read from.
     pub snapshot: String,
     /// K of the row digests, 64 hexadecimal digits.

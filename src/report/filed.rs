@@ -4,19 +4,7 @@ use super::{phrases::weight, table::Cell};
 use crate::{
     evidence::result::{AssetResult, RunResult},
     finding::{Finding, Severity},
-    words::thousands,
 };
-
-/// One finding for each kind of which the asset's file has more.
-pub(super) fn beyond(asset: &AssetResult) -> Vec<Finding> {
-    let filed = asset.filed.iter().flat_map(|filed| filed.kinds.iter().map(move |kind| (kind, &filed.file)));
-    let told = |(kind, file): (&crate::evidence::result::FiledKind, &String)| {
-        let about = format!("and {} more", thousands(kind.beyond()));
-        let detail = format!("all {} stand in data/assets/{}/{file}", thousands(kind.total), asset.id);
-        Finding::of(&asset.id, kind.kind, about, detail)
-    };
-    filed.map(told).collect()
-}
 
 /// The same as rows of the table of findings.
 pub(super) fn rows(result: &RunResult, owner_of: impl Fn(&Finding) -> String) -> Vec<Vec<Cell>> {
@@ -31,5 +19,5 @@ pub(super) fn rows(result: &RunResult, owner_of: impl Fn(&Finding) -> String) ->
             owner.into(),
         ]
     };
-    result.assets.iter().flat_map(beyond).map(row).collect()
+    result.assets.iter().flat_map(AssetResult::findings_beyond).map(row).collect()
 }

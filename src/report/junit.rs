@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{filed, phrases::kind, view::View, xml::escape};
+use super::{phrases::kind, view::View, xml::escape};
 use crate::{
     evidence::result::AssetResult,
     finding::{Finding, Severity},
@@ -88,7 +88,7 @@ fn of_asset(asset: &AssetResult) -> Suite {
         cases.push(Case { name: format!("planted damage is found: {}", control.damage), outcome });
     }
     cases.extend(asset.findings.iter().filter_map(of_finding));
-    cases.extend(filed::beyond(asset).iter().filter_map(of_finding));
+    cases.extend(asset.findings_beyond().iter().filter_map(of_finding));
     cases.push(verdict(asset.verdict.to_string()));
     let timings = asset.timings;
     let ms = timings.transfer_ms.saturating_add(timings.rebuild_ms).saturating_add(timings.verify_ms);

@@ -130,7 +130,7 @@ fn table(what: &str, table: &Table) -> Vec<Block> {
     }
     let mut blocks = vec![Block::heading(3, what), Block::table(table, ROWS_MAX)];
     if let Some(more @ 1..) = table.rows.len().checked_sub(ROWS_MAX) {
-        let text = format!("{more} more rows are not printed: the result.json that is attached has all of them.");
+        let text = format!("{more} more rows are not printed: the result.json that is attached has them.");
         blocks.push(Block::Warning { text });
     }
     blocks

@@ -364,7 +364,13 @@ impl<'a> View<'a> {
         };
         let headings = vec!["Weight", "Asset", "Finding", "About", "Detail", "Owner, due"];
         let filed = filed::rows(self.result, |finding| self.owner_of(finding));
-        Table { headings, rows: self.findings().iter().map(row).chain(filed).collect() }
+        Table { headings, rows: filed.into_iter().chain(self.findings().iter().map(row)).collect() }
+    }
+
+    /// Whether the result shows only the first findings of its kind.
+    fn is_filed(&self, finding: &Finding) -> bool {
+        let own = self.result.assets.iter().filter(|asset| finding.asset.as_ref() == Some(&asset.id));
+        own.filter_map(|asset| asset.filed.as_ref()).any(|filed| filed.of_kind(finding.kind).is_some())
     }
 
     /// Who answers for a finding that weighs, or mends it, and until when.
@@ -390,7 +396,11 @@ impl<'a> View<'a> {
             let same = |now: &&Finding| {
                 (&now.asset, now.kind, &now.subject) == (&finding.asset, finding.kind, &finding.subject)
             };
-            let state = if self.result.all_findings().any(|now| same(&now)) { "OPEN" } else { "not found again" };
+            let state = match self.result.all_findings().any(|now| same(&now)) {
+                true => "OPEN",
+                false if self.is_filed(finding) => "UNKNOWN, see findings.ndjson",
+                false => "not found again",
+            };
             let owner = if state == "OPEN" { self.owner_of(finding) } else { String::new() };
             vec![state.into(), weight(finding.severity).into(), finding.to_string().into(), owner.into()]
         };

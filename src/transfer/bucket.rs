@@ -43,6 +43,14 @@ impl BucketConfiguration {
         self.items.iter().filter(|item| item.class == Some(class)).map(|item| item.name.as_str()).collect()
     }
 
+    /// Keeps what came of a question, and leaves the answer itself out, where there is one.
+    pub fn withhold(&mut self, name: &str, why: &str) {
+        for item in self.items.iter_mut().filter(|item| item.name == name && item.answer.is_some()) {
+            item.answer = None;
+            item.reason = Some(why.to_owned());
+        }
+    }
+
     /// The answer to a question, if there was one.
     pub fn answer(&self, name: &str) -> Option<&str> {
         self.items.iter().find(|item| item.name == name)?.answer.as_deref()

@@ -10,6 +10,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
 use super::{
     error::SourceError,
     object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSource},
+    properties::Properties,
 };
 use crate::digest::hmac_sha256;
 
@@ -90,6 +91,12 @@ fn silenced(error: SourceError, pseudonym: &str) -> SourceError {
     }
 }
 
+/// Why something beside the bytes could not be read says the provider, too.
+fn silenced_properties(mut properties: Properties) -> Properties {
+    properties.unreadable.values_mut().for_each(|reason| *reason = WITHHELD.to_owned());
+    properties
+}
+
 /// A listing's own errors name the bucket; only an answer that makes no sense is told with the key it stumbled over.
 fn silenced_listing(error: SourceError) -> SourceError {
     match error {
@@ -117,7 +124,8 @@ impl ObjectSource for Pseudonymous {
             let body = opened.map_err(|error| silenced(error, &entry.key))?;
             let pseudonym = entry.key.clone();
             let pieces = body.pieces.map(move |piece| piece.map_err(|error| silenced(error, &pseudonym)));
-            Ok(ObjectBody { pieces: pieces.boxed(), ..body })
+            let properties = silenced_properties(body.properties);
+            Ok(ObjectBody { pieces: pieces.boxed(), properties, ..body })
         }
         .boxed()
     }
@@ -133,7 +141,8 @@ impl ObjectSource for Pseudonymous {
     fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
         async move {
             let described = self.source.describe(&unveiled(entry)).await;
-            described.map_err(|error| silenced(error, &entry.key))
+            let Described { word, properties } = described.map_err(|error| silenced(error, &entry.key))?;
+            Ok(Described { word, properties: silenced_properties(properties) })
         }
         .boxed()
     }
@@ -142,6 +151,7 @@ impl ObjectSource for Pseudonymous {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transfer::properties::Item;
 
     #[test]
     fn a_pseudonym_hides_the_key_and_leads_back_to_it() {
@@ -151,6 +161,13 @@ mod tests {
         assert_ne!(names.of("a/b"), Pseudonyms::under("another").of("a/b"));
         assert_eq!(unveiled(&veiled).key, "a/b");
         assert_eq!(format!("{names:?}"), "Pseudonyms");
+    }
+
+    #[test]
+    fn reasons_of_what_could_not_be_read_lose_the_provider_s_words() {
+        let reason = "not authorized to perform: s3:GetObjectTagging on resource: arn:aws:s3:::bucket/a/b".to_owned();
+        let properties = Properties { unreadable: [(Item::Tags, reason)].into(), ..Properties::default() };
+        assert_eq!(silenced_properties(properties).unreadable, [(Item::Tags, WITHHELD.to_owned())].into());
     }
 
     #[test]

@@ -68,9 +68,13 @@ fn nothing_in_the_bundle_has_a_key_and_everything_verifies() {
     for layout in ["tree", "tar"] {
         let drill = drill().s3(&format!("layout: {layout}")).evidence("pseudonyms: \"env:DRILL_NAMES\"");
         let drill = drill.env("DRILL_NAMES", SECRET);
+        drill.begin_upload("patients/never-completed");
         let ran = drill.run();
         ran.assert_ended(0, "PASS");
         has_no_trace(&ran.bundle);
+        let bucket: Value = serde_json::from_str(&ran.read("data/assets/files/bucket.json")).unwrap();
+        let uploads = bucket["items"].as_array().unwrap().iter().find(|item| item["name"] == "incomplete_uploads");
+        assert_eq!((&uploads.unwrap()["class"], uploads.unwrap().get("answer")), (&json!("lost"), None));
         if layout == "tree" {
             has_no_trace(&ran.restored("files"));
         }

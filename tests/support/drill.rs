@@ -144,6 +144,12 @@ impl Drill {
         block_on(async { client.delete_object().bucket(BUCKET).key(key).send().await }).unwrap();
     }
 
+    /// Begins an upload at the provider that nobody completes.
+    pub fn begin_upload(&self, key: &str) {
+        let client = client(self.weed.as_ref().expect("a drill with a bucket").endpoint());
+        block_on(async { client.create_multipart_upload().bucket(BUCKET).key(key).send().await }).unwrap();
+    }
+
     /// Only the keys that begin with this.
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = Some(prefix.to_owned());

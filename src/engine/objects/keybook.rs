@@ -13,7 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::stop::Stop,
+    engine::{stop::Stop, work::Work},
     transfer::{error::SinkError, object::ObjectEntry, pseudonyms::Pseudonyms},
 };
 
@@ -37,16 +37,11 @@ pub(super) struct KeyBook {
 impl KeyBook {
     /// Opens it at its end, readable for this user alone. Another secret than the one that it was begun with is refused.
     pub(super) fn open(path: PathBuf, names: &Pseudonyms) -> Result<Self, Stop> {
-        let begun = mark_in(&path).map_err(|error| SinkError::write(&path, error))?;
-        if begun.as_ref().is_some_and(|mark| *mark != names.mark()) {
-            let reason = format!("{} was begun with another secret of pseudonyms", path.display());
-            let hint = "resume with the secret that the run began with".to_owned();
-            return Err(Stop::Asset { reason, hint: Some(hint) });
-        }
+        let begun = begun_under(&path, names)?;
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
         let file = file.and_then(ended).map_err(|error| SinkError::write(&path, error))?;
         let mut book = KeyBook { writer: BufWriter::new(file), path };
-        if begun.is_none() {
+        if !begun {
             book.write(&First { mark: names.mark() })?;
             book.sync()?;
         }
@@ -71,6 +66,23 @@ impl KeyBook {
     pub(super) fn sync(&mut self) -> Result<(), Stop> {
         let synced = self.writer.flush().and_then(|()| self.writer.get_ref().sync_data());
         Ok(synced.map_err(|error| SinkError::write(&self.path, error))?)
+    }
+}
+
+/// Where the book of an asset lies.
+pub(super) fn path(work: &Work) -> PathBuf {
+    work.layout.restored.join(format!("{}.keys.ndjson", work.asset))
+}
+
+/// Whether a book is there; an error if it was begun with another secret than this one.
+pub(super) fn begun_under(path: &Path, names: &Pseudonyms) -> Result<bool, Stop> {
+    let mark = mark_in(path).map_err(|error| SinkError::write(path, error))?;
+    match mark {
+        Some(mark) if mark != names.mark() => Err(Stop::Asset {
+            reason: format!("{} was begun with another secret of pseudonyms", path.display()),
+            hint: Some("go on with the secret that the run began with".to_owned()),
+        }),
+        mark => Ok(mark.is_some()),
     }
 }
 

@@ -31,13 +31,13 @@ use crate::{
     event::{AssetKind, Phase},
     evidence::{
         changes::ChangesCount,
-        findings::{FindingsList, SHOWN_MAX},
+        findings::{self, FindingsList, SHOWN_MAX},
         merge,
         result::{AssetResult, Check, Control, SampleResult, Tier, Timings},
     },
     finding::{FindingKind, Verdict},
     playbook::SampleSpec,
-    source::s3::S3Source,
+    source::s3::{S3Source, UPLOADS},
     transfer::{
         bucket::BucketConfiguration,
         error::TransferError,
@@ -77,9 +77,14 @@ impl BucketWork {
     /// Everything from the listing to the asset's result.
     pub async fn carry(self) -> Result<AssetResult, Stop> {
         self.work.started(AssetKind::S3)?;
+        // What an attempt before this one found is not this one's.
+        findings::discard(&self.evidence_directory()?)?;
         let configuration = self.ask_for_configuration();
         let (mut carried, known) = self.transfer().await?;
-        let configuration = configuration.await.map_err(TransferError::from)?;
+        let mut configuration = configuration.await.map_err(TransferError::from)?;
+        if self.names.is_some() {
+            configuration.withhold(UPLOADS, "left out: the names of uploads are keys");
+        }
         self.work.go_on()?;
         let sample = carried.sampler.take().map(|sampler| sampler.result());
         let refused = std::mem::replace(&mut carried.refused, self.no_findings()?);
@@ -201,13 +206,17 @@ impl BucketWork {
 
     /// The book of the names behind pseudonyms, where there are any.
     fn key_book(&self) -> Result<Option<KeyBook>, Stop> {
-        let path = self.work.layout.restored.join(format!("{}.keys.ndjson", self.work.asset));
-        self.names.as_ref().map(|names| KeyBook::open(path, names)).transpose()
+        self.names.as_ref().map(|names| KeyBook::open(keybook::path(&self.work), names)).transpose()
     }
 
     fn unreadable_receipts(&self, source: std::io::Error) -> Stop {
         unreadable(self.work.layout.receipts(&self.work.asset), source)
     }
+}
+
+/// Whether the names of an asset that was begun are under this secret.
+pub(super) fn check_secret(work: &Work, names: &Pseudonyms) -> Result<(), Stop> {
+    keybook::begun_under(&keybook::path(work), names).map(drop)
 }
 
 /// All that the result is made of.

@@ -101,7 +101,9 @@ impl Proof {
     /// What is wrong with the files is wrong with the asset.
     fn of_files(&self) -> Vec<Finding> {
         let own = |finding: &Finding| Finding { asset: Some(self.work.asset.clone()), ..finding.clone() };
-        self.files.findings.iter().filter(|finding| finding.severity != Severity::Note).map(own).collect()
+        let beyond = self.files.findings_beyond();
+        let all = self.files.findings.iter().chain(&beyond);
+        all.filter(|finding| finding.severity != Severity::Note).map(own).collect()
     }
 
     /// What the export itself leaves open.
@@ -162,9 +164,10 @@ impl Proof {
         let checks = checks(comparisons, restored.unread.len() as u64, &mut findings);
         findings.sort();
         findings.dedup();
-        let evidence = self.rows(&restored).write_evidence(&[])?;
+        let (evidence, restored_sha256) = self.rows(&restored).write_evidence(&[])?;
         let (id, source) = (self.work.asset.clone(), self.source_name.clone());
         let database = self.summary(&restored, evidence.tables, counted)?;
+        let database = DatabaseResult { restored_sha256: Some(restored_sha256), ..database };
         Ok(AssetResult {
             directory: id.clone(),
             id,
@@ -242,6 +245,7 @@ impl Proof {
             target_version,
             target_database: restored.database.address().database_name().to_owned(),
             encoding: Some("UTF8".to_owned()),
+            restored_sha256: None,
             snapshot,
             row_key: restored.key,
             tables,

@@ -32,7 +32,7 @@ const ABSENT: [&str; 13] = [
     "ObjectLockConfigurationNotFoundError",
 ];
 /// Uploads that were never completed: their names are listed, their bytes can't be read.
-const UPLOADS: &str = "incomplete_uploads";
+pub const UPLOADS: &str = "incomplete_uploads";
 
 /// How one call ended: the body of its answer, or code, status and message of its error.
 struct Asked {

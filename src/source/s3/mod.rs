@@ -24,6 +24,7 @@ use http::{
     header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG},
 };
 
+pub use self::configuration::UPLOADS;
 use self::{
     checksum::Offer,
     transport::{Ask, Body, Method, Transport},
