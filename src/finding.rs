@@ -82,6 +82,8 @@ finding_kinds! {
     ExportIncomplete Fail "table of the export without its files";
     /// It was captured, and nothing independent says that it is what the provider held.
     NotProven NotRun "captured, not proven";
+    /// A materialized view, computed again, holds other rows than the source's did.
+    ViewDiffers NotRun "materialized view holds other rows than at the source";
     /// A spooled export differs from its receipt.
     SpoolDigest Fail "spooled export differs from its receipt";
     /// A sequence stands elsewhere than at the source.

@@ -142,7 +142,7 @@ impl DatabaseWork {
         self.clear()?;
         self.target.unsettle()?;
         let mut snapshot = self.source.snapshot()?;
-        let facts = snapshot.facts().map_err(of_snapshot)?;
+        let facts = snapshot.facts().map_err(RelayEnd::of_snapshot)?;
         self.check_texts(&mut snapshot, &facts)?;
         self.work
             .recorder
@@ -166,8 +166,8 @@ impl DatabaseWork {
         let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key)?;
         let (views, unread) = self.read_views(&mut snapshot, key)?;
         findings.extend(unread);
-        let sequences = snapshot.sequences().map_err(of_snapshot)?;
-        let catalog = snapshot.definitions().map_err(of_snapshot)?;
+        let sequences = snapshot.sequences().map_err(RelayEnd::of_snapshot)?;
+        let catalog = snapshot.definitions().map_err(RelayEnd::of_snapshot)?;
         load.snapshot_held_ms = ms(snapshot.held());
         // The snapshot ends here: indexes can take hours, and the provider need not keep old rows for them.
         let snapshot = snapshot.id().to_owned();
@@ -190,7 +190,7 @@ impl DatabaseWork {
     fn read_views(&self, snapshot: &mut Snapshot, key: RowKey) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
         let pace = self.spec.limits.bytes_per_s.map(|rate| Pace::new(rate.bytes()));
         let patience = Patience { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
-        Ok(views::read(&self.work, snapshot, key, pace.as_ref(), patience)?)
+        views::read(&self.work, snapshot, key, pace.as_ref(), &patience)
     }
 
     /// How long a copy may stand still.
@@ -205,11 +205,13 @@ impl DatabaseWork {
         }
         if facts.encoding == session::RAW {
             snapshot.definitions().map_err(|error| match error {
-                PgError::Statement { what, reason, connection_lost: false } => RelayEnd::from(Stop::Asset {
-                    reason: format!("{what}: {reason}: names and definitions have to be UTF-8"),
-                    hint: Some("rename what is not, at the provider".to_owned()),
-                }),
-                other => of_snapshot(other),
+                PgError::Statement { what, reason, connection_lost: false } if is_of_encoding(&reason) => {
+                    RelayEnd::from(Stop::Asset {
+                        reason: format!("{what}: {reason}: names and definitions have to be UTF-8"),
+                        hint: Some("rename what is not, at the provider".to_owned()),
+                    })
+                }
+                other => RelayEnd::of_snapshot(other),
             })?;
         }
         Ok(())
@@ -280,7 +282,7 @@ impl DatabaseWork {
     ) -> Result<(Tables, SourceLoad), RelayEnd> {
         let excluded = excluded(&self.spec);
         let is_in = |table: &Table| !excluded.iter().any(|other| other.table == table.name.to_string());
-        let tables: Vec<_> = snapshot.tables().map_err(of_snapshot)?.into_iter().filter(is_in).collect();
+        let tables: Vec<_> = snapshot.tables().map_err(RelayEnd::of_snapshot)?.into_iter().filter(is_in).collect();
         if tables.is_empty() {
             let nothing =
                 self.work.finding(FindingKind::NothingMatched, database.address().database_name(), "no table is there");
@@ -319,16 +321,14 @@ impl DatabaseWork {
 fn blocks(snapshot: &mut Snapshot, table: &Table) -> Result<u64, RelayEnd> {
     match table.bytes_on_disk < shares::WHOLE_BYTES_MAX {
         true => Ok(0),
-        false => snapshot.blocks(table).map_err(of_snapshot),
+        false => snapshot.blocks(table).map_err(RelayEnd::of_snapshot),
     }
 }
 
-/// The snapshot is lost with the connection that holds it.
-fn of_snapshot(error: PgError) -> RelayEnd {
-    match error.connection_lost() {
-        true => RelayEnd::SnapshotLost(error.to_string()),
-        false => error.into(),
-    }
+/// Whether a text was refused for its bytes, by the server or on the way out of its answer.
+fn is_of_encoding(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["utf-8", "utf8", "encoding"].iter().any(|word| reason.contains(word))
 }
 
 fn ms(duration: Duration) -> u64 {

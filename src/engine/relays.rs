@@ -40,9 +40,9 @@ use crate::{
 /// Where the exports lie below the asset's directory.
 pub(crate) const EXPORTS: &str = "exports";
 /// How often a share, or a table's count, is begun.
-const ATTEMPTS_MAX: u32 = 4;
+pub(super) const ATTEMPTS_MAX: u32 = 4;
 /// Before the second attempt, and twice as long before each one after.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
 /// How often the snapshot is looked after.
 const KEEP_EVERY: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(200);
@@ -70,6 +70,16 @@ pub(crate) enum RelayEnd {
     /// Nothing more can be read from this snapshot; a new one may serve.
     SnapshotLost(String),
     Stop(Stop),
+}
+
+impl RelayEnd {
+    /// What an error on the connection that holds the snapshot means: with the connection the snapshot is lost.
+    pub fn of_snapshot(error: PgError) -> Self {
+        match error.connection_lost() {
+            true => RelayEnd::SnapshotLost(error.to_string()),
+            false => error.into(),
+        }
+    }
 }
 
 impl<S: Into<Stop>> From<S> for RelayEnd {

@@ -52,7 +52,7 @@ const NOT_PROVEN: &[&str] = &[
     "databases: rows of foreign tables and configuration rows of extensions are not carried; where there are any, the asset cannot pass",
     "databases: generated columns' values are computed again on the target, not compared; versions of extensions and collations may differ, and are named where they do",
     "databases: an ICU or built-in locale provider of the source is not carried over",
-    "databases: rows of materialized views are computed again on the target; where they are not those that the source held, that is named",
+    "databases: rows of materialized views are computed again on the target; where they are not those that the source held, the asset cannot pass",
     "databases: of an export, rows only; what was decoded from the provider's files is what was restored, and that the files hold what the snapshot held is the provider's word",
     "time: stamps come from this machine's own clock; what a time-stamp authority says about a signature lies beside it in sig/",
     "authenticity: who signed says an allowed_signers file from outside the bundle; without a signature in sig/, keep its digest elsewhere",

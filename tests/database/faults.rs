@@ -77,6 +77,39 @@ fn a_reader_that_loses_its_connection_is_replaced_under_the_same_snapshot() {
     assert_eq!(result["assets"][0]["findings"], serde_json::json!([]));
 }
 
+/// A view of rows that don't shrink on the way, whatever its tables hold.
+const VIEW: &str = "drop table orders; create table orders (id integer); insert into orders values (1);
+    create materialized view wide as select n, md5(n::text) || md5((n + 1)::text) from generate_series(1, 200000) as n";
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_connection_that_is_lost_while_a_view_is_read_is_replaced_and_a_lost_snapshot_starts_again() {
+    for (holder_too, snapshots) in [(false, 1), (true, 2)] {
+        let world = World::new(PLAYBOOK);
+        world.source.execute("shop", VIEW);
+        world.gate.slow_down(512 << 10);
+        let running = world.drill.start();
+        wait_for("the view on its way", || {
+            let sql = "select count(*) from pg_stat_activity where query like 'COPY (SELECT%' and state = 'active'";
+            (world.source.client("postgres").query_one(sql, &[]).unwrap().get::<_, i64>(0) > 0).then_some(())
+        });
+        if holder_too {
+            world.end_sessions("ROLLBACK TO SAVEPOINT");
+        }
+        world.end_sessions("COPY (SELECT");
+        world.gate.open();
+        running.end().expect(0);
+        let asset = world.drill.result()["assets"][0].clone();
+        assert_eq!(asset["verdict"], "PASS");
+        let check =
+            asset["checks"].as_array().unwrap().iter().find(|check| check["name"] == "materialized views").cloned();
+        assert_eq!(check.unwrap()["equal"], 1);
+        assert_eq!(count(&world.drill.journal(), "snapshot_taken"), snapshots);
+        let is_named = asset["findings"].to_string().contains("the snapshot was lost");
+        assert_eq!(is_named, holder_too, "{:#}", asset["findings"]);
+    }
+}
+
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_copy_that_stands_still_is_begun_again() {

@@ -51,7 +51,7 @@ fn a_target_that_changes_before_the_proof_fails_and_the_rows_are_found() {
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
-fn rows_of_materialized_views_are_compared_and_stale_ones_named() {
+fn rows_of_materialized_views_are_compared_and_a_stale_one_does_not_pass() {
     let (source, target) = (PgCluster::start(), PgCluster::start());
     source.execute("postgres", "create database shop");
     source.execute(
@@ -64,17 +64,35 @@ fn rows_of_materialized_views_are_compared_and_stale_ones_named() {
          insert into orders values (100, 1); refresh materialized view fresh; refresh materialized view over_it",
     );
     let drill = Drill::new(PLAYBOOK).with("SOURCE", source.url("shop")).with("TARGET", target.url("postgres"));
-    drill.run().expect(0);
+    drill.run().expect(2);
     let asset = drill.result()["assets"][0].clone();
     let check = asset["checks"].as_array().unwrap().iter().find(|check| check["name"] == "materialized views").cloned();
-    assert_eq!(check.unwrap()["compared"], 3);
+    let check = check.unwrap();
+    assert_eq!((&check["compared"], &check["equal"]), (&3.into(), &2.into()));
+    assert_eq!(asset["verdict"], "NOT RUN");
+    let kinds: Vec<_> = asset["findings"].as_array().unwrap().iter().map(|finding| finding["kind"].clone()).collect();
+    assert!(kinds.contains(&"view_differs".into()), "{kinds:?}");
     let findings = asset["findings"].to_string();
     assert!(
-        findings.contains("public.stale") && findings.contains("it has 100 rows, the source held 99"),
+        findings.contains("public.stale") && findings.contains("it has 100 rows, the source held 99:"),
         "{findings}"
     );
     assert!(!findings.contains("public.fresh") && !findings.contains("public.over_it"), "{findings}");
+    assert!(findings.contains("refresh it at the source"), "{findings}");
     drill.verify().expect(0);
+
+    // As many rows as there were, and others; and what somebody answers for is no PASS either.
+    source.execute("shop", "refresh materialized view stale; update orders set id = -id where id = 7");
+    target.execute("postgres", "drop database shop");
+    drill.forget();
+    drill.run().expect(2);
+    let findings = drill.result()["assets"][0]["findings"].to_string();
+    assert!(findings.contains("it has 100 rows, the source held 100 others"), "{findings}");
+    source.execute("shop", "refresh materialized view stale");
+    target.execute("postgres", "drop database shop");
+    drill.forget();
+    drill.run().expect(0);
+    assert_eq!(drill.result()["verdict"], "PASS");
 }
 
 #[test]
