@@ -10,6 +10,7 @@ use crate::{
         export::{self, Exports},
         temporary::{self, EXPORTS_MAX, Owner, Resource, Temporary},
     },
+    transfer::error::SourceError,
 };
 
 /// What became of what a run had left.
@@ -35,6 +36,11 @@ async fn cancel_exports(rds: &Rds, run: &str, asset: &str, cleaned: &mut Cleaned
         match exports.cancel(&id).await {
             Ok(true) => cleaned.removed.push(Resource::Export(id).to_string()),
             Ok(false) => {}
+            // What is denied of one is denied of all.
+            Err(error @ SourceError::Denied { .. }) => {
+                cleaned.left.push((format!("RDS exports of asset {asset}"), error.to_string()));
+                return;
+            }
             Err(error) => cleaned.left.push((Resource::Export(id).to_string(), error.to_string())),
         }
     }
@@ -49,7 +55,7 @@ pub async fn clean(run_dir: &Path) -> Result<Cleaned, EngineError> {
     let mut cleaned = Cleaned::default();
     let Some(spec) = playbook.provider() else { return Ok(cleaned) };
     let rds = Rds::new(&preflight::aws(spec).await);
-    let unreachable = |error: crate::transfer::error::SourceError| {
+    let unreachable = |error: SourceError| {
         let hint = Some("check credentials (profile, environment), region and endpoints.rds".to_owned());
         EngineError::NotReady(vec![super::Obstacle { what: error.to_string(), hint }])
     };

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     pg::{Address, PgError, name::RelationName, session::encoding_refused, tools::Tools},
     playbook::{
-        Asset, AssetKind, AwsSpec, DatabaseSpec, ExportFrom, ExportSpec, ExportedSnapshot, Layout as ObjectLayout,
-        Playbook, PostgresTarget, RdsMethodSpec, RdsSpec, S3TargetSpec, Server, SnapshotChoice, Versions,
+        Asset, AssetKind, AwsSpec, DatabaseSpec, ExportFrom, ExportSpec, Layout as ObjectLayout, Playbook,
+        PostgresTarget, RdsMethodSpec, RdsSpec, S3TargetSpec, Server, SnapshotChoice, Versions,
     },
     restore::{
         cluster::{Cluster, ClusterError},
@@ -60,7 +60,7 @@ pub(crate) async fn look(
     mut obstacles: Vec<Obstacle>,
 ) -> Result<Ready, EngineError> {
     let (aws, caller) = look_at_provider(playbook, consent, &mut obstacles).await;
-    let sources = find_databases(playbook, aws.as_ref(), &mut obstacles).await;
+    let sources = find_databases(playbook, aws.as_ref(), layout, &mut obstacles).await;
     let (s3_target, s3_obstacle) = look_at_s3_target(playbook, aws.as_ref()).await;
     obstacles.extend(s3_obstacle);
     let (book, layout, run) = (playbook.clone(), layout.clone(), run.to_owned());
@@ -173,7 +173,12 @@ fn unconfirmed(
 
 /// Where each database is, which for those on RDS the provider is asked. The address of a database whose server is not
 /// there yet is not known; its version is.
-async fn find_databases(playbook: &Playbook, aws: Option<&Aws>, obstacles: &mut Vec<Obstacle>) -> Vec<Found> {
+async fn find_databases(
+    playbook: &Playbook,
+    aws: Option<&Aws>,
+    layout: &Layout,
+    obstacles: &mut Vec<Obstacle>,
+) -> Vec<Found> {
     let mut found = Vec::new();
     for (asset, spec) in playbook.assets().iter().filter_map(database) {
         let result = match (&spec.server, aws) {
@@ -181,7 +186,7 @@ async fn find_databases(playbook: &Playbook, aws: Option<&Aws>, obstacles: &mut 
                 Ok(address) => Ok(Found { address: Some(address), major: None }),
                 Err(error) => Err(address_obstacle(&format!("asset {}", asset.id), &error)),
             },
-            (Server::Rds(rds), Some(aws)) => find_on_rds(asset, rds, aws).await,
+            (Server::Rds(rds), Some(aws)) => find_on_rds(asset, rds, aws, layout).await,
             (Server::Rds(_), None) => Ok(Found::default()),
         };
         found.push(result.unwrap_or_else(|obstacle| {
@@ -199,12 +204,15 @@ struct Found {
     major: Option<u32>,
 }
 
-async fn find_on_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws) -> Result<Found, Obstacle> {
+async fn find_on_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws, layout: &Layout) -> Result<Found, Obstacle> {
     let client = Rds::new(aws);
     let facts = client.describe(&rds::place(spec)).await.map_err(|error| rds_obstacle(asset, &error))?;
     let stopped = |stop: Stop| stop_obstacle(asset, stop);
     if let RdsMethodSpec::Export(export) = &spec.method {
-        look_at_export(asset, export, &client, &facts, aws).await?;
+        // RDS may have forgotten what an earlier part of the run carried; nobody needs it any more.
+        if !layout.outcome(&rds_export::files_of(asset.id.as_str())).exists() {
+            look_at_export(asset, export, &client, &facts, aws).await?;
+        }
         return Ok(Found::default());
     }
     let login = rds::login(spec).map_err(stopped)?;
@@ -239,27 +247,18 @@ async fn look_at_export(
     facts: &RdsFacts,
     aws: &Aws,
 ) -> Result<(), Obstacle> {
-    let obstacle = |what: String, hint: &str| Obstacle {
-        what: format!("asset {}: {what}", asset.id),
-        hint: Some(hint.to_owned()),
-    };
     let (bucket, folder) = match &export.from {
         ExportFrom::Task(id) => match Exports::new(client).find(id.as_str()).await {
             Ok(Some(task)) => (task.bucket.clone(), task.folder()),
             Ok(None) => {
-                return Err(obstacle(format!("RDS knows no export {id}"), "check `task` and provider.aws.regions"));
+                let what = format!("asset {}: RDS knows no export {id}", asset.id);
+                return Err(Obstacle { what, hint: Some("check `task` and provider.aws.regions".to_owned()) });
             }
             Err(error) => return Err(rds_obstacle(asset, &error)),
         },
         ExportFrom::Files { bucket, folder } => (bucket.to_string(), folder.clone()),
         ExportFrom::New(new) => {
-            let gib = match new.take {
-                ExportedSnapshot::New => facts.storage_gib,
-                _ => rds_export::exported_snapshot(facts, new).map_err(|stop| stop_obstacle(asset, stop))?.storage_gib,
-            };
-            if let Some(reason) = rds_export::too_dear(new, gib) {
-                return Err(obstacle(reason, "raise `cost_ceiling`, or read the database another way"));
-            }
+            rds_export::affordable_gib(facts, new).map_err(|stop| stop_obstacle(asset, stop))?;
             (new.bucket.to_string(), new.prefix.clone())
         }
     };

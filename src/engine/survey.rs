@@ -26,8 +26,8 @@ use crate::{
     finding::{Finding, FindingKind},
     pg::Address,
     playbook::{
-        Asset, AssetKind, DatabaseSpec, ExportFrom, ExportSpec, ExportedSnapshot, Playbook, RdsMethodSpec, RdsSpec,
-        Server, SnapshotChoice,
+        Asset, AssetKind, DatabaseSpec, ExportFrom, ExportSpec, Playbook, RdsMethodSpec, RdsSpec, Server,
+        SnapshotChoice,
     },
     source::{
         aws::Aws,
@@ -335,10 +335,7 @@ fn export_remarks(export: &ExportSpec, facts: &RdsFacts) -> Result<Vec<String>, 
         ExportFrom::Task(id) => vec![format!("the export {id} would be read")],
         ExportFrom::Files { bucket, folder } => vec![format!("the files below s3://{bucket}/{folder} would be read")],
         ExportFrom::New(new) => {
-            let gib = match new.take {
-                ExportedSnapshot::New => facts.storage_gib,
-                _ => rds_export::exported_snapshot(facts, new)?.storage_gib,
-            };
+            let gib = rds_export::affordable_gib(facts, new)?;
             let (bucket, per_gb, cost) = (&new.bucket, &new.per_gb, new.per_gb.times(gib));
             vec![
                 format!("{gib} GiB would be exported to s3://{bucket}, at {per_gb} a gigabyte about {cost}"),

@@ -6,6 +6,7 @@ mod support;
 
 mod account;
 mod export;
+mod export_new;
 mod ldap;
 mod live;
 mod provider;

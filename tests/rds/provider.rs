@@ -15,6 +15,8 @@ pub struct Word {
     pub percent: u32,
     pub warning: Option<String>,
     pub failure: Option<String>,
+    /// Every export is forgotten, as RDS does after a while.
+    pub forgotten: bool,
 }
 
 /// A running provider.
@@ -97,6 +99,9 @@ fn message(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
 }
 
 fn rewritten(answer: &str, word: &Word) -> String {
+    if word.forgotten {
+        return answer.replace("<ExportTaskIdentifier>", "<ExportTaskIdentifier>another-");
+    }
     let Some(status) = word.status else { return answer.to_owned() };
     let mut more = format!("<Status>{status}</Status><PercentProgress>{}</PercentProgress>", word.percent);
     for (name, text) in [("WarningMessage", &word.warning), ("FailureCause", &word.failure)] {

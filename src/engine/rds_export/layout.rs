@@ -1,20 +1,17 @@
 //! Which tables the objects of an export are: its folders held against the lists that RDS writes beside them.
-//!
-//! Source: Amazon RDS user guide, "File naming conventions for exports to Amazon S3":
-//! `<export>/<database>/<schema>.<table>/<batch>/part-<n>-<uuid>.gz.parquet`, where numbers of parts may be missing, with an
-//! empty `_SUCCESS` in each batch; and `export_tables_info_<export>_from_<n>_to_<m>.json` with a status for each table.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::Read as _,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use serde::Deserialize;
-
-use super::scope::{Scope, in_keys};
+use super::{
+    folders::{self, ExportedFile, Flaw, Folders},
+    lists::{self, List, Status, Unread},
+    scope::{Scope, in_keys},
+};
 use crate::{
+    digest::Sha256Digest,
     engine::work::Work,
     finding::{Finding, FindingKind},
     pg::name::RelationName,
@@ -22,9 +19,6 @@ use crate::{
     transfer::receipt::ObjectReceipt,
 };
 
-const LIST_PREFIX: &str = "export_tables_info_";
-/// A list of tables is some hundred bytes for each column.
-const LIST_BYTES_MAX: u64 = 256 << 20;
 /// How many bytes of an identifier PostgreSQL keeps.
 const IDENTIFIER_BYTES_MAX: usize = 63;
 
@@ -44,48 +38,9 @@ pub(super) struct Exported {
 pub(super) struct ExportedTable {
     pub name: RelationName,
     /// In the order of batches and parts; none of a table without rows.
-    pub files: Vec<PathBuf>,
+    pub files: Vec<ExportedFile>,
     /// Name and type of each column as the lists have them, for a table without files.
     pub listed_columns: Vec<(String, String)>,
-}
-
-/// `export_tables_info_….json`, as far as it matters here.
-#[derive(Debug, Default, Deserialize)]
-struct List {
-    #[serde(rename = "perTableStatus", default)]
-    tables: Vec<Status>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    /// `database.schema.table`.
-    target: String,
-    status: String,
-    warning_message: Option<String>,
-    schema_metadata: SchemaMetadata,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct SchemaMetadata {
-    original_type_mappings: Vec<TypeMapping>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct TypeMapping {
-    column_name: String,
-    expected_exported_type: String,
-}
-
-/// A folder of a table.
-#[derive(Debug, Default)]
-struct Folder {
-    /// Batch and file name, and where it lies.
-    parts: Vec<(u64, String, PathBuf)>,
-    /// Whether RDS said of a batch that it is whole.
-    marked: bool,
 }
 
 /// Sorts the files that were carried into tables.
@@ -100,14 +55,16 @@ pub(super) fn read(
         crate::playbook::Server::Rds(rds) => rds.database.as_str(),
         crate::playbook::Server::Url { .. } => "",
     };
-    let mut reading =
-        Reading { asset: &work.asset, database, findings: Vec::new(), folders: BTreeMap::new(), lists: None };
+    let mut reading = Reading::new(&work.asset, database);
     for receipt in receipts {
         match (scope.below(&receipt.key), scope.of_database(&receipt.key)) {
-            (_, Some(within)) => reading.take_file(within, root.join(&receipt.path)),
-            (Some(beside), None) if beside.starts_with(LIST_PREFIX) && beside.ends_with(".json") => {
-                reading.take_list(beside, &root.join(&receipt.path));
+            (_, Some(within)) => {
+                reading.take_file(within, ExportedFile { path: root.join(&receipt.path), sha256: receipt.sha256 });
             }
+            (Some(beside), None) if lists::is_list(beside) => {
+                reading.take_list(beside, &root.join(&receipt.path), receipt.sha256);
+            }
+            (Some(beside), None) if folders::is_part(beside) => reading.flawed(folders::astray(beside)),
             _ => {}
         }
     }
@@ -120,52 +77,46 @@ struct Reading<'a> {
     asset: &'a str,
     database: &'a str,
     findings: Vec<Finding>,
-    folders: BTreeMap<String, Folder>,
+    folders: Folders,
     /// Tables of the database by their names; none while no list was read.
     lists: Option<Vec<(String, Status)>>,
+    /// Which tables the lists are of, by their names.
+    ranges: Vec<(u64, u64)>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    fn new(asset: &'a str, database: &'a str) -> Self {
+        let (findings, folders, ranges) = Default::default();
+        Reading { asset, database, findings, folders, lists: None, ranges }
+    }
+
     fn find(&mut self, kind: FindingKind, subject: impl Into<String>, detail: impl Into<String>) {
         self.findings.push(Finding::of(self.asset, kind, subject, detail));
     }
 
-    /// `schema.table/batch/part-….parquet`.
-    fn take_file(&mut self, within: &str, path: PathBuf) {
-        let mut steps = within.split('/');
-        let (table, rest): (&str, Vec<&str>) = (steps.next().unwrap_or_default(), steps.collect());
-        let name = rest.last().copied().unwrap_or_default();
-        let batch = match rest[..] {
-            [batch, _] => batch.parse().ok(),
-            // Exports of earlier years have no batches.
-            [_] => Some(0),
-            _ => None,
-        };
-        match batch {
-            Some(batch) if name.ends_with(".parquet") => {
-                let folder = self.folders.entry(table.to_owned()).or_default();
-                folder.parts.push((batch, name.to_owned(), path));
-            }
-            _ if name.eq_ignore_ascii_case("_SUCCESS") => {
-                self.folders.entry(table.to_owned()).or_default().marked = true;
-            }
-            _ => self.find(
-                FindingKind::Deviation,
-                within,
-                "is no file that an export of RDS consists of; it was not loaded",
-            ),
+    fn flawed(&mut self, (kind, subject, detail): Flaw) {
+        self.find(kind, subject, detail);
+    }
+
+    fn take_file(&mut self, within: &str, file: ExportedFile) {
+        if !self.folders.take(within, file) {
+            let detail = "is no file that an export of RDS consists of; it was not loaded";
+            self.find(FindingKind::Deviation, within, detail);
         }
     }
 
-    fn take_list(&mut self, name: &str, path: &Path) {
-        let read = File::open(path).and_then(|file| {
-            let mut text = String::new();
-            file.take(LIST_BYTES_MAX).read_to_string(&mut text)?;
-            Ok(serde_json::from_str::<List>(&text)?)
-        });
-        match read {
-            Ok(list) => self.take_statuses(list.tables),
-            Err(error) => self.find(FindingKind::NotProven, name, format!("the list can't be read: {error}")),
+    fn take_list(&mut self, name: &str, path: &Path, received: Sha256Digest) {
+        match List::read(path, received) {
+            Ok(list) => {
+                self.ranges.extend(lists::range(name));
+                self.take_statuses(list.tables);
+            }
+            Err(Unread::Changed) => {
+                self.find(FindingKind::ObjectDigest, name, "the list is not what was received; it was not read");
+            }
+            Err(Unread::Unclear(reason)) => {
+                self.find(FindingKind::NotProven, name, format!("the list can't be read: {reason}"));
+            }
         }
     }
 
@@ -190,6 +141,13 @@ impl Reading<'_> {
             let detail = "no export_tables_info file is there, so nobody can tell which tables are missing";
             self.find(FindingKind::NotProven, "the list of tables", detail);
         }
+        for (from, to) in lists::gaps(std::mem::take(&mut self.ranges)) {
+            let detail =
+                format!("no list was read of tables {from} to {to}, so nobody can tell which of them are missing");
+            self.find(FindingKind::NotProven, "the list of tables", detail);
+        }
+        let left_out: BTreeSet<_> = excluded.iter().map(|name| in_keys(name)).collect();
+        self.folders.flaws(&left_out).into_iter().for_each(|flaw| self.flawed(flaw));
         let number = listed.as_ref().map_or(0, |listed| listed.len() as u64);
         let mut by_folder: BTreeMap<String, Vec<(String, Status)>> = BTreeMap::new();
         for (name, status) in listed.iter().flatten().filter(|(name, _)| !excluded.contains(name)) {
@@ -206,21 +164,18 @@ impl Reading<'_> {
                 }
             }
         }
-        let excluded: BTreeSet<_> = excluded.iter().map(|name| in_keys(name)).collect();
-        for (folder, files) in std::mem::take(&mut self.folders) {
-            if excluded.contains(&folder) {
-                continue;
-            }
+        let rest = std::mem::take(&mut self.folders).into_rest();
+        for (folder, files) in rest.filter(|(folder, _)| !left_out.contains(folder)) {
             if listed.is_some() {
                 self.find(FindingKind::Deviation, &folder, "the export's list of tables does not name it");
             }
-            tables.extend(self.named(&folder).map(|name| files.into_table(name, Vec::new())));
+            tables.extend(self.named(&folder).map(|name| ExportedTable { name, files, listed_columns: Vec::new() }));
         }
         tables.sort_by(|one, other| one.name.cmp(&other.name));
         Exported { tables, listed: number, findings: self.findings }
     }
 
-    fn listed_table(&mut self, name: &str, status: &Status, files: Option<Folder>) -> Option<ExportedTable> {
+    fn listed_table(&mut self, name: &str, status: &Status, files: Option<Vec<ExportedFile>>) -> Option<ExportedTable> {
         if !status.is_complete() {
             self.find(FindingKind::TableSkipped, name, status.in_words());
         }
@@ -230,10 +185,7 @@ impl Reading<'_> {
                 None
             }
             None => None,
-            Some(files) => {
-                let columns = status.schema_metadata.original_type_mappings.iter().map(TypeMapping::column).collect();
-                self.named(name).map(|name| files.into_table(name, columns))
-            }
+            Some(files) => self.named(name).map(|name| ExportedTable { name, files, listed_columns: status.columns() }),
         }
     }
 
@@ -259,54 +211,19 @@ impl Reading<'_> {
     }
 }
 
-impl Folder {
-    fn into_table(mut self, name: RelationName, listed_columns: Vec<(String, String)>) -> ExportedTable {
-        self.parts.sort();
-        let files = self.parts.into_iter().map(|(.., path)| path).collect();
-        ExportedTable { name, files, listed_columns }
-    }
-}
-
-impl Status {
-    fn is_complete(&self) -> bool {
-        self.status.eq_ignore_ascii_case("COMPLETE") && self.warning_message.as_deref().unwrap_or_default().is_empty()
-    }
-
-    fn in_words(&self) -> String {
-        let status = if self.status.is_empty() { "unknown" } else { &self.status };
-        match &self.warning_message {
-            Some(warning) => format!("its status is {status}: {warning}"),
-            None => format!("its status is {status}"),
-        }
-    }
-}
-
-impl TypeMapping {
-    /// The type that the file would have had; text holds everything else.
-    fn column(&self) -> (String, String) {
-        let exported = self.expected_exported_type.to_ascii_lowercase();
-        let known = [
-            ("boolean", "boolean"),
-            ("int32 (int_16", "smallint"),
-            ("int32", "integer"),
-            ("int64", "bigint"),
-            ("float", "real"),
-            ("double", "double precision"),
-        ];
-        let found = known.iter().find(|(begin, _)| exported.starts_with(begin)).map(|(_, sql)| *sql);
-        let sql = found.unwrap_or(if exported == "binary" { "bytea" } else { "text" });
-        (self.column_name.clone(), sql.to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
+    fn file(path: &str) -> ExportedFile {
+        ExportedFile { path: PathBuf::from(path), sha256: Sha256Digest::of(path) }
+    }
+
     fn reading<'a>(files: &[&str], list: Option<&str>) -> Reading<'a> {
-        let (findings, folders) = (Vec::new(), BTreeMap::new());
-        let mut reading = Reading { asset: "a", database: "shop", findings, folders, lists: None };
-        files.iter().for_each(|file| reading.take_file(file, PathBuf::from(file)));
+        let mut reading = Reading::new("a", "shop");
+        files.iter().for_each(|path| reading.take_file(path, file(path)));
         if let Some(list) = list {
             reading.take_statuses(serde_json::from_str::<List>(list).expect("list").tables);
         }
@@ -325,11 +242,15 @@ mod tests {
 
     #[test]
     fn parts_are_ordered_by_batch_and_may_have_gaps() {
-        let files =
-            ["public.t/10/part-00000-a.gz.parquet", "public.t/2/part-00007-a.gz.parquet", "public.t/2/_SUCCESS"];
+        let files = [
+            "public.t/10/part-00000-a.gz.parquet",
+            "public.t/2/part-00007-a.gz.parquet",
+            "public.t/2/_SUCCESS",
+            "public.t/10/_SUCCESS",
+        ];
         let list = format!(r#"{{"perTableStatus": [{}]}}"#, complete("shop.public.t"));
         let exported = reading(&files, Some(&list)).finish(&BTreeSet::new());
-        assert_eq!(exported.tables[0].files, [PathBuf::from(files[1]), PathBuf::from(files[0])]);
+        assert_eq!(exported.tables[0].files, [file(files[1]), file(files[0])]);
         assert_eq!((exported.findings, exported.listed), (Vec::new(), 1));
     }
 
@@ -343,8 +264,16 @@ mod tests {
             r#"{"target": "shop.public.wide", "status": "SKIPPED", "warningMessage": "a row is too large"}"#,
             complete("shops.public.other"),
         );
-        let files =
-            ["public.empty/1/_SUCCESS", "public.more/1/part-0.parquet", "public.more/x/y/z", "nodot/1/a.parquet"];
+        let files = [
+            "public.empty/1/_SUCCESS",
+            "public.more/1/part-0.parquet",
+            "public.more/1/_SUCCESS",
+            "public.more/x/y/z",
+            "nodot/1/a.parquet",
+            "nodot/1/_SUCCESS",
+            "public.left_out/1/a.parquet",
+            "public.left_out/x/y/b.parquet",
+        ];
         let (tables, findings) = finish(&files, Some(&list));
         assert_eq!(tables, ["public.empty 0", "public.more 1"]);
         let expected = [
@@ -359,10 +288,53 @@ mod tests {
     }
 
     #[test]
+    fn a_part_astray_or_in_a_batch_that_is_not_whole_is_missed() {
+        let list = format!(
+            r#"{{"perTableStatus": [{}, {}, {}]}}"#,
+            complete("shop.public.t"),
+            complete("shop.public.only"),
+            complete("shop.public.old")
+        );
+        let files = [
+            "public.t/1/part-0.parquet",
+            "public.t/1/_SUCCESS",
+            "public.t/2/part-0.parquet",
+            "public.t/new/2/part-1.gz.parquet",
+            "public.t/1/part-1.csv.gz",
+            "public.only/new/part-0.gz.parquet",
+            "public.old/part-0.gz.parquet",
+            "part-0.gz.parquet",
+        ];
+        let (tables, findings) = finish(&files, Some(&list));
+        assert_eq!(tables, ["public.old 1", "public.t 2"]);
+        let expected = [
+            (FindingKind::ExportIncomplete, "part-0.gz.parquet"),
+            (FindingKind::ExportIncomplete, "public.only/new/part-0.gz.parquet"),
+            (FindingKind::ExportIncomplete, "public.t/new/2/part-1.gz.parquet"),
+            (FindingKind::ExportIncomplete, "public.t/1/part-1.csv.gz"),
+            (FindingKind::ExportIncomplete, "public.t/2"),
+            (FindingKind::NotProven, "the batches"),
+            (FindingKind::ExportIncomplete, "public.only"),
+        ];
+        assert_eq!(findings, expected.map(|(kind, subject)| (kind, subject.to_owned())));
+    }
+
+    #[test]
+    fn a_list_that_is_missing_between_others_is_missed() {
+        let mut reading = reading(&[], Some(r#"{"perTableStatus": []}"#));
+        reading.ranges = vec![(1, 2), (5, 6)];
+        let findings = reading.finish(&BTreeSet::new()).findings;
+        assert!(
+            findings[0].kind == FindingKind::NotProven && findings[0].detail.contains("tables 3 to 4"),
+            "{findings:?}"
+        );
+    }
+
+    #[test]
     fn names_that_keys_spell_alike_are_not_guessed_apart() {
         let list =
             format!(r#"{{"perTableStatus": [{}, {}]}}"#, complete("shop.public.a b"), complete("shop.public.a_b"));
-        let (tables, findings) = finish(&["public.a_b/1/part-0.parquet"], Some(&list));
+        let (tables, findings) = finish(&["public.a_b/1/part-0.parquet", "public.a_b/1/_SUCCESS"], Some(&list));
         assert_eq!((tables.len(), findings[0].0), (0, FindingKind::TableUnreadable));
     }
 

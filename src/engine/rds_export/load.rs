@@ -1,14 +1,15 @@
 //! Tables made after what their files say, and filled from them, several side by side.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{layout::ExportedTable, proof::Proof};
 use crate::{
     clock::Stopwatch,
-    digest::{RowDigest, RowKey},
+    digest::{RowDigest, RowKey, Sha256Digest},
     engine::{
         ledger,
         relays::{EXPORTS, panicked},
@@ -47,14 +48,20 @@ impl Proof {
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((number, table)) = next else { return Ok(()) };
                 let one = One { of: self, number, table, database, key, meter: &meter };
-                let loaded = one.load(&mut loader);
+                let loaded = match self.changed(table)? {
+                    Some(finding) => Err(finding),
+                    None => match one.load(&mut loader) {
+                        Ok(receipt) => Ok(receipt),
+                        Err(error) => Err(self.refused(table, error)?),
+                    },
+                };
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
                 match loaded {
                     Ok(receipt) => {
                         self.record(number, &receipt)?;
                         done.receipts.push(receipt);
                     }
-                    Err(error) => done.findings.push(self.refused(table, error)?),
+                    Err(finding) => done.findings.push(finding),
                 }
             }
         };
@@ -68,6 +75,26 @@ impl Proof {
         tables.receipts.sort_by(|one, other| one.table.cmp(&other.table));
         tables.findings.sort();
         Ok(tables)
+    }
+
+    /// Says so if a file of the table is not what was received: only what was proven is decoded.
+    fn changed(&self, table: &ExportedTable) -> Result<Option<Finding>, Stop> {
+        let root = self.work.layout.asset_root(&self.files.id);
+        for file in &table.files {
+            self.work.go_on()?;
+            let (kind, what) = match File::open(&file.path).and_then(Sha256Digest::of_reader) {
+                Ok(found) if found == file.sha256 => continue,
+                Ok(found) => {
+                    let what = format!("received with SHA-256 {}, and now it has {found}", file.sha256);
+                    (FindingKind::ObjectDigest, what)
+                }
+                Err(error) => (FindingKind::TableUnreadable, error.to_string()),
+            };
+            let shown = file.path.strip_prefix(&root).unwrap_or(&file.path).display();
+            let detail = format!("{shown}: {what}; the table was not loaded");
+            return Ok(Some(self.work.finding(kind, table.name.to_string(), detail)));
+        }
+        Ok(None)
     }
 
     /// A finding about the table, or the end of the asset.
@@ -134,7 +161,7 @@ impl One<'_> {
         let told = shape.as_ref().map_or(0, |shape| shape.rows);
         self.meter.expect(told, 0);
         let columns = shape.map(|shape| shape.columns).unwrap_or_default();
-        let mut rows = ParquetRows::new(self.table.files.iter().cloned(), columns);
+        let mut rows = ParquetRows::new(self.table.files.iter().map(|file| file.path.clone()), columns);
         let file = spool::file_name(self.number + 1, &table.name.to_string(), 1, 1);
         let path = format!("{EXPORTS}/{file}");
         let mut export = Spool::create(&self.of.work.root().join(&path))?;
@@ -160,9 +187,9 @@ impl One<'_> {
     fn shape(&self) -> Result<Option<ParquetShape>, SourceError> {
         let mut files = self.table.files.iter();
         let Some(first) = files.next() else { return Ok(None) };
-        let mut shape = shape_of(first)?;
+        let mut shape = shape_of(&first.path)?;
         for file in files {
-            shape.rows = shape.rows.saturating_add(shape_of(file)?.rows);
+            shape.rows = shape.rows.saturating_add(shape_of(&file.path)?.rows);
         }
         Ok(Some(shape))
     }

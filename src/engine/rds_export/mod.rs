@@ -5,6 +5,8 @@
 //! | `mod` | the order of things |
 //! | `task` | finds the export, or asks for it and waits |
 //! | `scope` | which of the export's objects are the asset's |
+//! | `lists` | what RDS says about the export's tables |
+//! | `folders` | which files there are of each table, and whether they are all |
 //! | `layout` | which tables the objects are, and which are missing |
 //! | `load` | the tables made and filled on the target |
 //! | `proof` | the comparison of what is restored with the files, and with live counts; the result |
@@ -13,7 +15,9 @@
 //! fetches only what is missing of them. What was decoded from them is compared with what is restored. That RDS wrote
 //! everything into the files that the snapshot held, nothing here can see: the verdict is never PASS.
 
+mod folders;
 mod layout;
+mod lists;
 mod load;
 mod proof;
 mod scope;
@@ -45,7 +49,7 @@ use crate::{
     transfer::error::TransferError,
 };
 
-pub(crate) use self::task::{exported_snapshot, too_dear};
+pub(crate) use self::task::affordable_gib;
 
 /// Carries one database out of an export.
 pub(crate) struct ExportWork<'a> {
@@ -93,12 +97,17 @@ impl ExportWork<'_> {
         Arc::new(S3Source::new(self.aws, &found.bucket, Some(&found.folder)))
     }
 
+    /// The files as an earlier part of the run finished them, if it did.
+    fn finished_files(&self) -> Result<Option<AssetResult>, Stop> {
+        Ok(self.work.ledger.outcome(&files_of(&self.work.asset))?)
+    }
+
     /// The files as an asset of their own, unless an earlier part of the run finished them.
     async fn files(&self, found: &Found, scope: &Arc<Scope>) -> Result<AssetResult, Stop> {
-        let work = Work { asset: files_of(&self.work.asset), ..self.work.clone() };
-        if let Some(finished) = work.ledger.outcome(&work.asset)? {
+        if let Some(finished) = self.finished_files()? {
             return Ok(finished);
         }
+        let work = Work { asset: files_of(&self.work.asset), ..self.work.clone() };
         let carrying = BucketWork {
             work: work.clone(),
             source_name: format!("s3://{}/{}", found.bucket, found.folder),

@@ -4,7 +4,7 @@
 //! Always says that the data came alone: neither keys nor constraints, sequences or types are in the files. And always says
 //! what rests on nobody's word but the provider's: the verdict can't be PASS.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{layout::Exported, task::Found};
 use crate::{
@@ -120,8 +120,21 @@ impl Proof {
             findings.push(find(FindingKind::TableSkipped, "the export's warning", warning));
         }
         if self.found.task.is_none() {
-            let detail = "only the files were named, so nobody asked RDS whether the export is complete, and of what";
+            let detail = match self.found.started {
+                true => "its files came in an earlier part of the run, and RDS knows the export no longer",
+                false => {
+                    "only its files are known, so RDS could not be asked whether the export is complete, and of what"
+                }
+            };
             findings.push(find(FindingKind::NotProven, "the export", detail));
+        }
+        if let Some(arn) = &self.found.stranger {
+            let detail = format!(
+                "it is of {}, which RDS does not list as {} or a snapshot of it, so nothing says that it is of this database",
+                if arn.is_empty() { "an unknown source" } else { arn },
+                self.record.id
+            );
+            findings.push(find(FindingKind::NotProven, "the export's source", &detail));
         }
         if self.found.started {
             let detail =
@@ -132,9 +145,7 @@ impl Proof {
             let detail = format!("the export also holds {}, which are not of this asset", self.skipped.join(", "));
             findings.push(find(FindingKind::Deviation, "other databases", &detail));
         }
-        let left = |(resource, reason): &(_, String)| {
-            self.work.finding(FindingKind::LeftBehind, format!("{resource}"), reason)
-        };
+        let left = |(resource, reason): &(String, String)| find(FindingKind::LeftBehind, resource, reason);
         findings.extend(self.found.left.iter().map(left));
         findings
     }
@@ -195,11 +206,13 @@ impl Proof {
 
     /// Rows of the live tables, where somebody may ask for them.
     fn count_live(&self, restored: &Restored, findings: &mut Vec<Finding>) -> Result<Option<Comparison>, Stop> {
+        let known = excluded(&self.spec).into_iter().map(|table| table.table);
         let counts = match &self.live {
             None => return Ok(None),
             Some(Ok(address)) => {
                 let source = PostgresSource::new(address.clone());
-                source.live_counts(|| self.work.interrupt.asked()).map_err(|error| error.to_string())
+                let excluded: BTreeSet<String> = known.clone().collect();
+                source.live_counts(&excluded, || self.work.interrupt.asked()).map_err(|error| error.to_string())
             }
             Some(Err(reason)) => Err(reason.clone()),
         };
@@ -207,8 +220,7 @@ impl Proof {
         match counts {
             Ok(counts) => {
                 let moment = self.found.task.as_ref().and_then(|task| task.snapshot_taken.clone());
-                let known: Vec<_> =
-                    excluded(&self.spec).into_iter().map(|table| table.table).chain(restored.unread.clone()).collect();
+                let known: Vec<_> = known.chain(restored.unread.clone()).collect();
                 Ok(Some(compare_live_counts(&self.work.asset, &restored.receipts, &counts, &known, moment.as_deref())))
             }
             Err(reason) => {

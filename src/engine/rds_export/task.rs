@@ -1,7 +1,8 @@
 //! Finds an export, or asks for one, and waits until it is complete.
 //!
 //! A new export is named after run, asset and attempt, so that a resumed run goes on with the one that is there, and pays
-//! once. An export that is under way when the run ends is cancelled; what it wrote stays where it is.
+//! once; nor is anything asked for when the files are there already. An export that is under way when the run ends is
+//! cancelled; what it wrote stays where it is. Snapshots that a killed process had taken are removed after the export.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,12 +10,12 @@ use super::ExportWork;
 use crate::{
     clock::Stopwatch,
     engine::{guard::Guard, rds, stop::Stop},
-    event::Phase,
+    event::{Event, Phase},
     playbook::{ExportFrom, ExportedSnapshot, NewExport},
     source::rds::{
         Rds, RdsFacts, SnapshotFacts,
         export::{ExportFacts, Exports, Order, name_of},
-        temporary::{EXPORTS_MAX, Owner, Resource, Temporary},
+        temporary::{self, EXPORTS_MAX, Owner, Resource, Tagged, Temporary},
     },
     transfer::{error::SourceError, meter::Meter},
 };
@@ -30,8 +31,10 @@ pub(super) struct Found {
     pub waited_ms: u64,
     /// What it cost at the playbook's price, and what it was allowed to cost.
     pub cost: Option<(String, String)>,
+    /// The snapshot of a named export that RDS does not list as one of this database's.
+    pub stranger: Option<String>,
     /// What could not be cleaned up.
-    pub left: Vec<(Resource, String)>,
+    pub left: Vec<(String, String)>,
 }
 
 impl Found {
@@ -40,11 +43,15 @@ impl Found {
             bucket: task.bucket.clone(),
             folder: task.folder(),
             task: Some(task),
-            started: false,
             waited_ms,
-            cost: None,
-            left: Vec::new(),
+            ..Found::of_files(String::new(), String::new())
         }
+    }
+
+    /// Files of which nobody tells whose export they are.
+    fn of_files(bucket: String, folder: String) -> Self {
+        let (task, cost, stranger) = (None, None, None);
+        Found { bucket, folder, task, started: false, waited_ms: 0, cost, stranger, left: Vec::new() }
     }
 
     /// The snapshot, or the files where it is not known.
@@ -62,26 +69,88 @@ impl ExportWork<'_> {
         match &self.export.from {
             ExportFrom::Task(id) => {
                 if exports.find(id.as_str()).await?.is_none() {
-                    return Err(no_such_task(id.as_str()));
+                    return self.carried()?.ok_or_else(|| no_such_task(id.as_str()));
                 }
                 let watch = Stopwatch::start();
                 let task = self.wait(&exports, id.as_str()).await?;
-                Ok(Found::of_task(task, watch.elapsed_ms()))
+                let stranger = (!is_of(facts, &task.snapshot_arn)).then(|| task.snapshot_arn.clone());
+                Ok(Found { stranger, ..Found::of_task(task, watch.elapsed_ms()) })
             }
-            ExportFrom::Files { bucket, folder } => Ok(Found {
-                bucket: bucket.to_string(),
-                folder: folder.clone(),
-                task: None,
-                started: false,
-                waited_ms: 0,
-                cost: None,
-                left: Vec::new(),
-            }),
-            ExportFrom::New(new) => self.make(client, &exports, facts, new).await,
+            ExportFrom::Files { bucket, folder } => Ok(Found::of_files(bucket.to_string(), folder.clone())),
+            ExportFrom::New(new) => self.make_and_tidy(client, &exports, facts, new).await,
         }
     }
 
-    /// Takes up the export that this run asked for before, or asks for one.
+    /// Where the files came from that an earlier part of the run finished, when RDS has forgotten the export.
+    fn carried(&self) -> Result<Option<Found>, Stop> {
+        let Some(files) = self.finished_files()? else { return Ok(None) };
+        let place = files.source.strip_prefix("s3://").and_then(|place| place.split_once('/'));
+        Ok(place.map(|(bucket, folder)| Found::of_files(bucket.to_owned(), folder.to_owned())))
+    }
+
+    /// Takes up the export that this run asked for before, or asks for one. Snapshots of killed processes are removed after
+    /// it, as the export may be of one of them; a run that was interrupted leaves them to its resumption.
+    async fn make_and_tidy(
+        &self,
+        client: &Rds,
+        exports: &Exports,
+        facts: &RdsFacts,
+        new: &NewExport,
+    ) -> Result<Found, Stop> {
+        let orphans = match new.take {
+            ExportedSnapshot::New => self.orphans(client).await?,
+            _ => Vec::new(),
+        };
+        let made = self.make(client, exports, facts, new).await;
+        if orphans.is_empty() || matches!(made, Err(Stop::Interrupted)) {
+            return made;
+        }
+        let left = self.remove_orphans(client, exports, orphans).await?;
+        let mut found = made?;
+        found.left.extend(left);
+        Ok(found)
+    }
+
+    /// The snapshots that earlier processes of this playbook took. Other playbooks' may still be in use.
+    async fn orphans(&self, client: &Rds) -> Result<Vec<Tagged>, Stop> {
+        let mut tagged = temporary::tagged(client).await?;
+        tagged.retain(|found| matches!(found.resource, Resource::Snapshot(_)) && found.playbook == self.playbook);
+        Ok(tagged)
+    }
+
+    /// Removes all but those of which an export is under way. Returns what is still there, and why.
+    async fn remove_orphans(
+        &self,
+        client: &Rds,
+        exports: &Exports,
+        orphans: Vec<Tagged>,
+    ) -> Result<Vec<(String, String)>, Stop> {
+        let busy = exports.sources_under_way().await;
+        let mut left = Vec::new();
+        for Tagged { resource, run, playbook } in orphans {
+            let owner = Owner { run: run.clone(), playbook, asset: self.work.asset.clone() };
+            let is_of = |arn: &String| matches!(&resource, Resource::Snapshot(id) if arn.ends_with(&format!(":{id}")));
+            let removed = match &busy {
+                Ok(busy) if busy.iter().any(is_of) => Err("an export of it is under way".to_owned()),
+                Ok(_) => {
+                    let removed = Temporary::new(client, owner).remove(&resource, &run).await;
+                    removed.map_err(|error| error.to_string())
+                }
+                Err(error) => Err(format!("whether an export of it is under way is not known: {error}")),
+            };
+            let (asset, resource) = (self.work.asset.clone(), format!("{resource}, which run {run} left"));
+            self.work.recorder.fact(&match removed {
+                Ok(_) => Event::CloudRemoved { asset, resource },
+                Err(reason) => {
+                    left.push((resource.clone(), reason.clone()));
+                    Event::CloudLeftBehind { asset, resource, reason }
+                }
+            })?;
+        }
+        Ok(left)
+    }
+
+    /// The export that this run asked for before, its files, or a new one.
     async fn make(&self, client: &Rds, exports: &Exports, facts: &RdsFacts, new: &NewExport) -> Result<Found, Stop> {
         let (run, asset) = (&self.work.run, &self.work.asset);
         let mut attempt = 1;
@@ -94,6 +163,11 @@ impl ExportWork<'_> {
                 None => break None,
             }
         };
+        if known.is_none()
+            && let Some(carried) = self.carried()?
+        {
+            return Ok(Found { started: true, ..carried });
+        }
         let id = name_of(run, asset, attempt);
         let watch = Stopwatch::start();
         let (task, left) = match known {
@@ -101,9 +175,10 @@ impl ExportWork<'_> {
             known => self.guarded(client, exports, facts, new, &id, known.is_some()).await?,
         };
         let gib = snapshot_gib(facts, &task.snapshot_arn);
-        let cost = (new.per_gb.times(gib).to_string(), new.cost_ceiling.to_string());
+        let cost = (gib > 0).then(|| (new.per_gb.times(gib).to_string(), new.cost_ceiling.to_string()));
         let waited_ms = watch.elapsed_ms();
-        Ok(Found { started: true, cost: Some(cost), left, ..Found::of_task(task, waited_ms) })
+        let left = left.into_iter().map(|(resource, reason)| (resource.to_string(), reason)).collect();
+        Ok(Found { started: true, cost, left, ..Found::of_task(task, waited_ms) })
     }
 
     /// Asks for the export unless it is under way, and waits, while a guard stands ready to cancel it.
@@ -154,9 +229,7 @@ impl ExportWork<'_> {
     }
 
     async fn start(&self, exports: &Exports, id: &str, new: &NewExport, snapshot: &SnapshotFacts) -> Result<(), Stop> {
-        if let Some(reason) = too_dear(new, snapshot.storage_gib) {
-            return Err(Stop::Asset { reason, hint: Some("raise `cost_ceiling`, or read it another way".to_owned()) });
-        }
+        affordable(new, snapshot.storage_gib)?;
         let database = self.rds.database.as_str();
         // Other names can't be told to RDS; then all databases are exported (Amazon RDS user guide, "Limitations").
         let plain = database.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte));
@@ -190,8 +263,20 @@ impl ExportWork<'_> {
     }
 }
 
+/// Gibibytes that a new export would be of, at most.
+///
+/// # Errors
+/// There is no such snapshot, nobody can tell how large it is, or its export would cost more than it may.
+pub(crate) fn affordable_gib(facts: &RdsFacts, new: &NewExport) -> Result<u64, Stop> {
+    let gib = match new.take {
+        ExportedSnapshot::New => facts.storage_gib,
+        _ => exported_snapshot(facts, new)?.storage_gib,
+    };
+    affordable(new, gib).map(|()| gib)
+}
+
 /// The snapshot that a playbook names, or the newest automated one.
-pub(crate) fn exported_snapshot(facts: &RdsFacts, new: &NewExport) -> Result<SnapshotFacts, Stop> {
+fn exported_snapshot(facts: &RdsFacts, new: &NewExport) -> Result<SnapshotFacts, Stop> {
     match &new.take {
         ExportedSnapshot::Named(id) => {
             let found = facts.snapshots.iter().find(|snapshot| snapshot.id == id.as_str()).cloned();
@@ -204,16 +289,30 @@ pub(crate) fn exported_snapshot(facts: &RdsFacts, new: &NewExport) -> Result<Sna
     }
 }
 
-/// Why a snapshot of this size is not exported, if it is too large or its size is not known.
-pub(crate) fn too_dear(new: &NewExport, gib: u64) -> Option<String> {
+/// Nothing is exported that would cost more than the playbook allows, or nobody can tell what.
+fn affordable(new: &NewExport, gib: u64) -> Result<(), Stop> {
     let (cost, ceiling) = (new.per_gb.times(gib), &new.cost_ceiling);
-    match gib {
-        0 => {
-            Some("RDS does not say how large the snapshot is, so its export may cost more than the ceiling".to_owned())
-        }
-        _ if cost.exceeds(ceiling) => Some(format!("the export of {gib} GiB would cost {cost}, more than {ceiling}")),
-        _ => None,
+    let refused = |reason: String, hint: &str| Err(Stop::Asset { reason, hint: Some(hint.to_owned()) });
+    if gib == 0 {
+        let reason = "RDS does not say how large the snapshot is, as it never does for Aurora, so nobody can tell whether \
+                      its export would cost more than";
+        return refused(
+            format!("{reason} {ceiling}"),
+            "export it yourself, and name the export by `task`, or by `bucket` and `folder`",
+        );
     }
+    match cost.exceeds(ceiling) {
+        true => refused(
+            format!("the export of {gib} GiB would cost {cost}, more than {ceiling}"),
+            "raise `cost_ceiling`, or read the database another way",
+        ),
+        false => Ok(()),
+    }
+}
+
+/// Whether RDS lists the source of an export as the database's own, or as a snapshot of it.
+fn is_of(facts: &RdsFacts, arn: &str) -> bool {
+    !arn.is_empty() && (facts.arn == arn || facts.snapshots.iter().any(|snapshot| snapshot.arn == arn))
 }
 
 fn snapshot_gib(facts: &RdsFacts, arn: &str) -> u64 {

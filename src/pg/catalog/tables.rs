@@ -45,13 +45,14 @@ fn of_kind(client: &mut impl GenericClient, kind: &str) -> Result<Vec<Table>, Pg
     rows.iter().map(|row| table(row).map_err(failed)).collect()
 }
 
-/// Every table that somebody made, partitioned ones in place of their partitions; and whether only its own rows are meant.
+/// Every table that somebody made, unlogged ones included, partitioned ones in place of their partitions; and whether only
+/// its own rows are meant.
 pub fn whole_tables(client: &mut impl GenericClient) -> Result<Vec<(RelationName, bool)>, PgError> {
     let failed = |error| PgError::statement("listing the tables", &error);
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text, c.relkind = 'r' FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p' AND {USERS} AND {} ORDER BY 1, 2",
+         WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND {USERS} AND {} ORDER BY 1, 2",
         not_of_extension("pg_class", "c.oid")
     );
     let rows = client.query(&sql, &[]).map_err(failed)?;

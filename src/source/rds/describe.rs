@@ -83,7 +83,7 @@ pub(super) async fn instance(client: &Client, id: &str) -> Result<RdsFacts, Sour
     let mut facts = of_instance(instance);
     check_engine(&what, &facts.engine)?;
     facts.snapshots = instance_snapshots(client, id).await?;
-    Ok(facts)
+    Ok(with_known_sizes(facts))
 }
 
 pub(super) async fn cluster(client: &Client, id: &str) -> Result<RdsFacts, SourceError> {
@@ -95,7 +95,16 @@ pub(super) async fn cluster(client: &Client, id: &str) -> Result<RdsFacts, Sourc
     let mut facts = of_cluster(cluster);
     check_engine(&what, &facts.engine)?;
     facts.snapshots = cluster_snapshots(client, id).await?;
-    Ok(facts)
+    Ok(with_known_sizes(facts))
+}
+
+/// Aurora allots storage as it goes. What RDS calls allotted there, 0 or 1, is no size of anything.
+fn with_known_sizes(mut facts: RdsFacts) -> RdsFacts {
+    if facts.engine.starts_with("aurora") {
+        facts.storage_gib = 0;
+        facts.snapshots.iter_mut().for_each(|snapshot| snapshot.storage_gib = 0);
+    }
+    facts
 }
 
 fn check_engine(what: &str, engine: &str) -> Result<(), SourceError> {
@@ -210,4 +219,27 @@ fn stamp(time: Option<&DateTime>) -> String {
 /// The value of a tag.
 pub(super) fn tag<'t>(tags: &'t [Tag], key: &str) -> Option<&'t str> {
     tags.iter().find(|tag| tag.key() == Some(key)).and_then(Tag::value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_knows_how_large_anything_of_aurora_is() {
+        let sizes = |engine: &str| {
+            let snapshot = SnapshotFacts {
+                id: "s".to_owned(),
+                arn: "a".to_owned(),
+                created: String::new(),
+                automated: true,
+                encrypted: true,
+                storage_gib: 1,
+            };
+            let (engine, snapshots) = (engine.to_owned(), vec![snapshot]);
+            let facts = with_known_sizes(RdsFacts { engine, storage_gib: 1, snapshots, ..RdsFacts::default() });
+            [facts.storage_gib, facts.snapshots[0].storage_gib]
+        };
+        assert_eq!((sizes("aurora-postgresql"), sizes("postgres")), ([0, 0], [1, 1]));
+    }
 }

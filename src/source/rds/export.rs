@@ -76,6 +76,11 @@ impl ExportFacts {
         ["STARTING", "IN_PROGRESS"].contains(&self.status.as_str())
     }
 
+    /// Whether nothing more comes of it; `CANCELING` is no end yet.
+    fn has_ended(&self) -> bool {
+        ["COMPLETE", "FAILED", "CANCELED"].contains(&self.status.as_str())
+    }
+
     /// What the keys of its objects begin with.
     pub fn folder(&self) -> String {
         match self.prefix.trim_end_matches('/') {
@@ -115,7 +120,15 @@ impl Exports {
         }
     }
 
-    /// Asks for an export under this identifier.
+    /// The snapshots of which some export is under way.
+    pub async fn sources_under_way(&self) -> Result<Vec<String>, SourceError> {
+        let pages = self.client.describe_export_tasks().into_paginator().items().send();
+        let found: Vec<Described> =
+            pages.collect::<Result<_, _>>().await.map_err(|refused| error::of("the RDS exports", refused))?;
+        Ok(found.iter().map(facts).filter(|task| !task.has_ended()).map(|task| task.snapshot_arn).collect())
+    }
+
+    /// Asks for an export under this identifier. One that has it already is the one that was asked for: an answer was lost.
     pub async fn start(&self, id: &str, order: &Order) -> Result<(), SourceError> {
         let asked = self
             .client
@@ -127,7 +140,10 @@ impl Exports {
             .iam_role_arn(&order.role)
             .kms_key_id(&order.key)
             .set_export_only(order.database.clone().map(|database| vec![database]));
-        asked.send().await.map(drop).map_err(|refused| error::of(&what(id), refused))
+        match asked.send().await.map_err(|refused| error::of(&what(id), refused)) {
+            Err(SourceError::Permanent { reason, .. }) if reason.starts_with("ExportTaskAlreadyExists") => Ok(()),
+            asked => asked.map(drop),
+        }
     }
 
     /// Waits until a task is complete, and tells how far it is meanwhile.

@@ -244,6 +244,9 @@ impl Temporary {
             Resource::Snapshot(id) => {
                 let Some(found) = self.find_snapshot(id).await? else { return Ok(Removal::Nothing) };
                 check_tag(resource, found.tag_list(), run)?;
+                if found.status() == Some("deleting") {
+                    return Ok(Removal::Gone);
+                }
                 let asked = self.client.delete_db_snapshot().db_snapshot_identifier(id).send().await;
                 removal(asked.map(drop).map_err(|refused| error::of(&resource.to_string(), refused)))
             }

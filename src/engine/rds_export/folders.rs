@@ -1,0 +1,142 @@
+//! The files that an export has of each table, batch by batch, and what speaks against their being all of them.
+//!
+//! Source: Amazon RDS user guide, "File naming conventions for exports to Amazon S3":
+//! `<export>/<database>/<schema>.<table>/<batch>/part-<n>-<uuid>.gz.parquet`, where numbers of parts may be missing; earlier
+//! exports have no batches. RDS also writes an empty `_SUCCESS` into each batch that it finished, which the guide does not
+//! mention: so a batch without one is not whole if others have theirs, and if none has, nobody can tell.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
+
+use crate::{digest::Sha256Digest, finding::FindingKind};
+
+/// The batch of files that lie in none.
+const UNBATCHED: u64 = 0;
+/// Marks a batch that is whole.
+const MARKER: &str = "_SUCCESS";
+
+/// A file of a table.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ExportedFile {
+    pub path: PathBuf,
+    /// Of what was received, and proven.
+    pub sha256: Sha256Digest,
+}
+
+/// The folders of a database's tables, by their names.
+#[derive(Debug, Default)]
+pub(super) struct Folders(BTreeMap<String, Folder>);
+
+#[derive(Debug, Default)]
+struct Folder {
+    /// Batch and file name, and the file.
+    parts: Vec<(u64, String, ExportedFile)>,
+    /// Batches of which RDS said that they are whole.
+    marked: BTreeSet<u64>,
+    /// Parts in places that no export is known to have any in.
+    strays: Vec<String>,
+}
+
+/// What is wrong with something: the kind of finding, its subject, and its detail.
+pub(super) type Flaw = (FindingKind, String, String);
+
+impl Folders {
+    /// Takes `schema.table/batch/part-….parquet`. Says whether exports consist of such files at all.
+    pub fn take(&mut self, within: &str, file: ExportedFile) -> bool {
+        let steps: Vec<&str> = within.split('/').collect();
+        let (table, name) = (steps[0], file_name(within));
+        let batch = match steps[..] {
+            [_, batch, _] => batch.parse().ok(),
+            [_, _] => Some(UNBATCHED),
+            _ => None,
+        };
+        let is_marker = name.eq_ignore_ascii_case(MARKER);
+        if !is_part(name) && (batch.is_none() || !is_marker) {
+            return false;
+        }
+        let folder = self.0.entry(table.to_owned()).or_default();
+        match batch {
+            Some(batch) if is_marker => drop(folder.marked.insert(batch)),
+            Some(batch) if name.ends_with(".parquet") => folder.parts.push((batch, name.to_owned(), file)),
+            _ => folder.strays.push(within.to_owned()),
+        }
+        true
+    }
+
+    /// Whether there are no files at all.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes one table's files out, in the order of batches and parts: none where only RDS's mark says that the table has
+    /// no rows. `None` if there is nothing of the table.
+    pub fn remove(&mut self, table: &str) -> Option<Vec<ExportedFile>> {
+        self.0.remove(table).and_then(Folder::into_files)
+    }
+
+    /// The files of every other table.
+    pub fn into_rest(self) -> impl Iterator<Item = (String, Vec<ExportedFile>)> {
+        self.0.into_iter().filter_map(|(table, folder)| Some((table, folder.into_files()?)))
+    }
+
+    /// Parts that lie astray, and batches that are not marked as whole, but for those of tables that are left out.
+    pub fn flaws(&self, left_out: &BTreeSet<String>) -> Vec<Flaw> {
+        // With batches or without, an export writes its markers, or it does not.
+        let writes_markers = |batched: bool| {
+            self.0.values().flat_map(|folder| &folder.marked).any(|batch| (*batch != UNBATCHED) == batched)
+        };
+        let (batched, unbatched) = (writes_markers(true), writes_markers(false));
+        let (mut flaws, mut unmarked) = (Vec::new(), 0);
+        for (table, folder) in self.0.iter().filter(|(table, _)| !left_out.contains(*table)) {
+            flaws.extend(folder.strays.iter().map(|stray| astray(stray)));
+            for batch in folder.unmarked() {
+                match if batch == UNBATCHED { unbatched } else { batched } {
+                    true => flaws.push(unfinished(table, batch)),
+                    false => unmarked += 1,
+                }
+            }
+        }
+        if unmarked > 0 {
+            let detail =
+                format!("{unmarked} batches have files, and none has {MARKER}: nobody can tell whether they are whole");
+            flaws.push((FindingKind::NotProven, "the batches".to_owned(), detail));
+        }
+        flaws
+    }
+}
+
+impl Folder {
+    fn unmarked(&self) -> BTreeSet<u64> {
+        let batches: BTreeSet<u64> = self.parts.iter().map(|(batch, ..)| *batch).collect();
+        &batches - &self.marked
+    }
+
+    fn into_files(mut self) -> Option<Vec<ExportedFile>> {
+        self.parts.sort();
+        let is_there = !(self.parts.is_empty() && self.marked.is_empty());
+        is_there.then(|| self.parts.into_iter().map(|(.., file)| file).collect())
+    }
+}
+
+/// A part that lies where it can't be told what it is of.
+pub(super) fn astray(place: &str) -> Flaw {
+    let detail = "a part of a table in a place where no export has any; it was not loaded";
+    (FindingKind::ExportIncomplete, place.to_owned(), detail.to_owned())
+}
+
+/// Whether a file looks like rows of a table, by its name.
+pub(super) fn is_part(place: &str) -> bool {
+    let name = file_name(place);
+    name.to_ascii_lowercase().ends_with(".parquet") || name.starts_with("part-")
+}
+
+fn file_name(place: &str) -> &str {
+    place.rsplit('/').next().unwrap_or_default()
+}
+
+fn unfinished(table: &str, batch: u64) -> Flaw {
+    let subject = if batch == UNBATCHED { table.to_owned() } else { format!("{table}/{batch}") };
+    (FindingKind::ExportIncomplete, subject, format!("has files and no {MARKER}, so RDS did not finish it"))
+}

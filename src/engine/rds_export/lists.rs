@@ -1,0 +1,163 @@
+//! What RDS says about the tables of an export: `export_tables_info_<export>_from_<n>_to_<m>.json`, with a status for each.
+//!
+//! A list of which something is not understood is no list: what it leaves out would be missed by nobody.
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use serde::Deserialize;
+
+use crate::digest::Sha256Digest;
+
+const PREFIX: &str = "export_tables_info_";
+const SUFFIX: &str = ".json";
+/// A list of tables is some hundred bytes for each column.
+const BYTES_MAX: u64 = 256 << 20;
+
+/// A list, as far as it matters here.
+#[derive(Debug, Deserialize)]
+pub(super) struct List {
+    #[serde(rename = "perTableStatus")]
+    pub tables: Vec<Status>,
+}
+
+/// What became of a table, or of a database as a whole.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Status {
+    /// `database.schema.table`.
+    pub target: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    warning_message: Option<String>,
+    #[serde(default)]
+    schema_metadata: SchemaMetadata,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SchemaMetadata {
+    original_type_mappings: Vec<TypeMapping>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TypeMapping {
+    column_name: String,
+    expected_exported_type: String,
+}
+
+/// Why a list does not count.
+pub(super) enum Unread {
+    /// It is not what was received.
+    Changed,
+    /// It can't be read, or is of another shape.
+    Unclear(String),
+}
+
+/// Whether an object beside the databases is a list, by its name.
+pub(super) fn is_list(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+impl List {
+    /// Reads a list that was received with this digest.
+    pub fn read(path: &Path, received: Sha256Digest) -> Result<Self, Unread> {
+        let mut text = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text));
+        read.map_err(|error| Unread::Unclear(error.to_string()))?;
+        if Sha256Digest::of(&text) != received {
+            return Err(Unread::Changed);
+        }
+        serde_json::from_slice(&text).map_err(|error| Unread::Unclear(error.to_string()))
+    }
+}
+
+/// The tables that a list is of by its name, counted from 1; none if the name does not say.
+pub(super) fn range(name: &str) -> Option<(u64, u64)> {
+    let (rest, to) = name.strip_suffix(SUFFIX)?.rsplit_once("_to_")?;
+    let (_, from) = rest.rsplit_once("_from_")?;
+    Some((from.parse().ok()?, to.parse().ok()?))
+}
+
+/// The ranges that no list is of, up to the last one that is there.
+pub(super) fn gaps(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+    ranges.sort_unstable();
+    let (mut gaps, mut next) = (Vec::new(), 1);
+    for (from, to) in ranges {
+        if from > next {
+            gaps.push((next, from - 1));
+        }
+        next = next.max(to.saturating_add(1));
+    }
+    gaps
+}
+
+impl Status {
+    pub fn is_complete(&self) -> bool {
+        self.status.eq_ignore_ascii_case("COMPLETE") && self.warning_message.as_deref().unwrap_or_default().is_empty()
+    }
+
+    pub fn in_words(&self) -> String {
+        let status = if self.status.is_empty() { "unknown" } else { &self.status };
+        match &self.warning_message {
+            Some(warning) => format!("its status is {status}: {warning}"),
+            None => format!("its status is {status}"),
+        }
+    }
+
+    /// Name and type of each column.
+    pub fn columns(&self) -> Vec<(String, String)> {
+        self.schema_metadata.original_type_mappings.iter().map(TypeMapping::column).collect()
+    }
+}
+
+impl TypeMapping {
+    /// The type that the file would have had; text holds everything else.
+    fn column(&self) -> (String, String) {
+        let exported = self.expected_exported_type.to_ascii_lowercase();
+        let known = [
+            ("boolean", "boolean"),
+            ("int32 (int_16", "smallint"),
+            ("int32", "integer"),
+            ("int64", "bigint"),
+            ("float", "real"),
+            ("double", "double precision"),
+        ];
+        let found = known.iter().find(|(begin, _)| exported.starts_with(begin)).map(|(_, sql)| *sql);
+        let sql = found.unwrap_or(if exported == "binary" { "bytea" } else { "text" });
+        (self.column_name.clone(), sql.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_another_shape_is_no_list() {
+        let read = |text: &str| serde_json::from_str::<List>(text).is_ok();
+        assert!(read(r#"{"perTableStatus": []}"#));
+        assert!(!read("{}") && !read(r#"{"tables": []}"#));
+        assert!(!read(r#"{"perTableStatus": [{"name": "shop.public.t", "status": "COMPLETE"}]}"#));
+    }
+
+    #[test]
+    fn lists_between_which_one_is_missing_have_a_gap() {
+        assert_eq!(range("export_tables_info_e_from_1_to_96.json"), Some((1, 96)));
+        assert_eq!(range("export_tables_info_x_from_1_to_2_from_97_to_98.json"), Some((97, 98)));
+        assert_eq!(range("export_tables_info_e.json"), None);
+        assert_eq!(gaps(vec![(97, 120), (1, 96)]), []);
+        assert_eq!(gaps(vec![(201, 220), (97, 120)]), [(1, 96), (121, 200)]);
+        assert_eq!(gaps(vec![(1, u64::MAX), (2, 3)]), []);
+    }
+
+    #[test]
+    fn a_list_that_was_changed_does_not_count() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("list");
+        std::fs::write(&path, r#"{"perTableStatus": []}"#).expect("write");
+        assert!(List::read(&path, Sha256Digest::of(r#"{"perTableStatus": []}"#)).is_ok());
+        assert!(matches!(List::read(&path, Sha256Digest::of("another")), Err(Unread::Changed)));
+    }
+}
