@@ -3,8 +3,9 @@
 //! `cargo bench --bench core` takes under a minute; `-- --test` runs each case once. Leaves out everything that waits:
 //! servers and disks are `scripts/bench`'s.
 
-use std::{future::ready, hint::black_box, time::Duration};
+use std::{future::ready, hint::black_box, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use criterion::{
     BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
     measurement::WallTime,
@@ -13,7 +14,7 @@ use walkaway::{
     digest::{RowDigest, RowKey, Sha256Digest},
     restore::place::Places,
     transfer::{
-        checksum::StreamDigest,
+        checksum::{Md5Lanes, Observed, StreamDigest},
         object::{ObjectEntry, Parts, ProviderChecksum, ProviderWord},
         receipt::ChecksumKind,
         unit::{PlacedObject, UnitCutter},
@@ -24,6 +25,7 @@ use walkaway::{
 const MIB: usize = 1 << 20;
 /// As large as the pieces that an HTTP client hands on.
 const PIECE_BYTES: usize = 64 << 10;
+const STREAMS: usize = 8;
 const CONTEXT: &str = "COPY \"public\".\"t\" (\"a\") TO STDOUT";
 const KEYS: usize = 100_000;
 
@@ -40,7 +42,8 @@ criterion_main!(benches);
 /// The hashes of an object's stream: SHA-256 alone, and with what the provider keeps.
 fn stream_digest(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("stream digest");
-    let stream = noise(16 * MIB);
+    let stream = Bytes::from(noise(16 * MIB));
+    let pieces: Vec<_> = (0..stream.len()).step_by(PIECE_BYTES).map(|at| stream.slice(at..at + PIECE_BYTES)).collect();
     group.throughput(Throughput::Bytes(stream.len() as u64));
     for (name, word) in [
         ("SHA-256", Err("none".to_owned())),
@@ -51,12 +54,27 @@ fn stream_digest(criterion: &mut Criterion) {
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let mut digest = StreamDigest::new(word.clone());
-                stream.chunks(PIECE_BYTES).for_each(|piece| digest.update(black_box(piece)));
+                let mut digest = StreamDigest::new(word.clone(), None);
+                pieces.iter().for_each(|piece| digest.update(black_box(piece)));
                 digest.finish()
             });
         });
     }
+    group.throughput(Throughput::Bytes(STREAMS as u64 * stream.len() as u64));
+    group.bench_function("SHA-256 + MD5, 8 streams that share the lanes", |bencher| {
+        bencher.iter(|| together(&pieces));
+    });
+}
+
+/// As many streams at once as a vector has lanes.
+fn together(pieces: &[Bytes]) -> Vec<Option<Observed>> {
+    let lanes = Arc::new(Md5Lanes::start());
+    let mut digests: Vec<_> =
+        (0..STREAMS).map(|_| StreamDigest::new(word(ChecksumKind::Md5Etag), Some(&lanes))).collect();
+    for piece in pieces {
+        digests.iter_mut().for_each(|digest| digest.update(black_box(piece)));
+    }
+    digests.into_iter().map(StreamDigest::finish).collect()
 }
 
 fn word(kind: ChecksumKind) -> ProviderWord {

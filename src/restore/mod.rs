@@ -17,3 +17,4 @@ mod settle;
 pub mod spool;
 pub mod tar;
 pub mod tree;
+mod write_behind;

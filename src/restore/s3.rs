@@ -23,11 +23,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
-use super::{
-    file::{Buffers, PendingFile},
-    place::Places,
-    tree,
-};
+use super::{file::PendingFile, place::Places, tree};
 use crate::{
     digest::Sha256Digest,
     transfer::{
@@ -146,8 +142,7 @@ struct S3Unit {
 
 impl UnitSink for S3Unit {
     fn create(&self, index: usize, _: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError> {
-        // Read again in a moment, so the page cache is the place for it.
-        Ok(Box::new(PendingFile::create(self.staging.join(index.to_string()), 0, &Buffers::default())?))
+        Ok(Box::new(PendingFile::create_in_cache(self.staging.join(index.to_string()))?))
     }
 
     fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {

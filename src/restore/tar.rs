@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{member, place::Places};
+use super::{member, place::Places, write_behind::WriteBehind};
 use crate::{
     digest::Sha256Digest,
     transfer::{
@@ -194,7 +194,15 @@ impl UnitSink for TarUnit {
         laid.end += length;
         laid.by_index.insert(index, region);
         let (file, path) = (Arc::clone(&self.file), self.staged.clone());
-        Ok(Box::new(PendingMember { file, path, offset: region.offset, gathered: headers, size, written: 0 }))
+        Ok(Box::new(PendingMember {
+            file,
+            path,
+            offset: region.offset,
+            gathered: headers,
+            size,
+            written: 0,
+            behind: WriteBehind::from(region.offset),
+        }))
     }
 
     fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
@@ -242,6 +250,7 @@ struct PendingMember {
     /// Bytes that the header announces.
     size: u64,
     written: u64,
+    behind: WriteBehind,
 }
 
 impl PendingMember {
@@ -250,6 +259,7 @@ impl PendingMember {
         written.map_err(|error| SinkError::write(&self.path, error))?;
         self.offset += self.gathered.len() as u64;
         self.gathered.clear();
+        self.behind.reached(&self.file, self.offset);
         Ok(())
     }
 
@@ -274,6 +284,8 @@ impl PendingObject for PendingMember {
         self.check_size(self.written == self.size)?;
         let padding = member::padded(self.size) - self.size;
         self.gathered.extend(std::iter::repeat_n(0, padding as usize));
-        self.flush()
+        self.flush()?;
+        self.behind.ended(&self.file, self.offset);
+        Ok(())
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    file::{Buffers, PendingFile},
+    file::PendingFile,
     merge::{discard, move_into, move_to},
     place::Places,
 };
@@ -22,7 +22,7 @@ use crate::{
         error::SinkError,
         object::{Arriving, ObjectEntry, ObjectSink, PendingObject, UnitSink},
         receipt::ObjectReceipt,
-        unit::{PlacedObject, UnitId},
+        unit::UnitId,
     },
 };
 
@@ -35,7 +35,6 @@ const UNPLACED: &str = ".unplaced";
 pub struct Tree {
     root: PathBuf,
     places: Mutex<Places>,
-    buffers: Buffers,
 }
 
 impl Tree {
@@ -44,7 +43,7 @@ impl Tree {
         let staging = root.join(STAGING);
         remove_tree(&staging)?;
         fs::create_dir_all(&staging).map_err(|error| SinkError::write(&staging, error))?;
-        Ok(Tree { root, places: Mutex::default(), buffers: Buffers::default() })
+        Ok(Tree { root, places: Mutex::default() })
     }
 
     fn place_id(&self, path: &Path) -> u128 {
@@ -85,8 +84,7 @@ impl ObjectSink for Tree {
     fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
         let staging = self.root.join(STAGING).join(unit.as_str());
         fs::create_dir(&staging).map_err(|error| SinkError::write(&staging, error))?;
-        let (root, buffers) = (self.root.clone(), self.buffers.clone());
-        Ok(Box::new(TreeUnit { root, staging, buffers, staged: Mutex::default() }))
+        Ok(Box::new(TreeUnit { root: self.root.clone(), staging, staged: Mutex::default() }))
     }
 
     fn close(&self) -> Result<(), SinkError> {
@@ -98,7 +96,6 @@ impl ObjectSink for Tree {
 struct TreeUnit {
     root: PathBuf,
     staging: PathBuf,
-    buffers: Buffers,
     /// The places that are taken in the staging area, and by which index.
     staged: Mutex<HashMap<String, usize>>,
 }
@@ -155,8 +152,7 @@ impl TreeUnit {
 
 impl UnitSink for TreeUnit {
     fn create(&self, index: usize, arriving: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError> {
-        let PlacedObject { entry, place } = arriving.object;
-        Ok(Box::new(PendingFile::create(self.path_for(index, place), entry.size, &self.buffers)?))
+        Ok(Box::new(PendingFile::create(self.path_for(index, &arriving.object.place))?))
     }
 
     fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {

@@ -3,11 +3,15 @@
 //! A checksum over parts (composite checksums, multipart entity tags) is made of the checksums of the parts, in the
 //! sizes that the provider lists. Where sizes are a guess, agreement is a proof and a difference says nothing.
 
-use md5::Md5;
+use std::sync::Arc;
+
+use bytes::Bytes;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
+pub use super::md5::Md5Lanes;
 use super::{
+    md5::{Md5, Md5Stream},
     object::{Parts, ProviderChecksum, ProviderWord},
     receipt::{ChecksumKind, Confirmation},
 };
@@ -17,12 +21,13 @@ use crate::digest::Sha256Digest;
 enum Hash {
     Crc(Box<crc_fast::Digest>, usize),
     Md5(Box<Md5>),
+    Shared(Md5Stream),
     Sha1(Box<Sha1>),
     Sha256(Box<Sha256>),
 }
 
 impl Hash {
-    fn new(kind: ChecksumKind) -> Self {
+    fn new(kind: ChecksumKind, lanes: Option<&Md5Lanes>) -> Self {
         use ChecksumKind as Kind;
         use crc_fast::{CrcAlgorithm as Algorithm, Digest};
         match kind {
@@ -31,32 +36,33 @@ impl Hash {
             Kind::Crc32 | Kind::CompositeCrc32 => Hash::Crc(Box::new(Digest::new(Algorithm::Crc32IsoHdlc)), 4),
             Kind::Sha1 | Kind::CompositeSha1 => Hash::Sha1(Box::default()),
             Kind::Sha256 | Kind::CompositeSha256 => Hash::Sha256(Box::default()),
-            Kind::Md5Etag | Kind::MultipartEtag => Hash::Md5(Box::default()),
+            Kind::Md5Etag | Kind::MultipartEtag => lanes.map_or_else(Hash::md5, |lanes| Hash::Shared(lanes.open())),
         }
     }
 
-    fn of(kind: ChecksumKind, bytes: &[u8]) -> Vec<u8> {
-        let mut hash = Hash::new(kind);
-        hash.update(bytes);
-        hash.finish()
+    fn md5() -> Self {
+        Hash::Md5(Box::default())
     }
 
-    fn update(&mut self, bytes: &[u8]) {
+    fn update(&mut self, bytes: &Bytes) {
         match self {
             Hash::Crc(crc, _) => crc.update(bytes),
             Hash::Md5(md5) => md5.update(bytes),
+            Hash::Shared(stream) => stream.push(bytes.clone()),
             Hash::Sha1(sha1) => sha1.update(bytes),
             Hash::Sha256(sha256) => sha256.update(bytes),
         }
     }
 
-    fn finish(self) -> Vec<u8> {
-        match self {
+    /// None if a thread failed.
+    fn finish(self) -> Option<Vec<u8>> {
+        Some(match self {
             Hash::Crc(crc, width) => crc.finalize().to_be_bytes()[8 - width..].to_vec(),
-            Hash::Md5(md5) => md5.finalize().to_vec(),
+            Hash::Md5(md5) => md5.finish().to_vec(),
+            Hash::Shared(stream) => stream.finish()?.to_vec(),
             Hash::Sha1(sha1) => sha1.finalize().to_vec(),
             Hash::Sha256(sha256) => sha256.finalize().to_vec(),
-        }
+        })
     }
 }
 
@@ -64,50 +70,57 @@ impl Hash {
 struct PartsHash {
     kind: ChecksumKind,
     parts: Parts,
-    finished: usize,
+    /// Of the parts before this one. Shared ones may still be at work.
+    ended: Vec<Hash>,
     part: Hash,
     part_bytes: u64,
-    checksums: Vec<u8>,
+    lanes: Option<Arc<Md5Lanes>>,
 }
 
 impl PartsHash {
-    fn new(kind: ChecksumKind, parts: Parts) -> Self {
-        PartsHash { kind, parts, finished: 0, part: Hash::new(kind), part_bytes: 0, checksums: Vec::new() }
+    fn new(kind: ChecksumKind, parts: Parts, lanes: Option<Arc<Md5Lanes>>) -> Self {
+        let part = Hash::new(kind, lanes.as_deref());
+        PartsHash { kind, parts, ended: Vec::new(), part, part_bytes: 0, lanes }
     }
 
     /// Bytes of the part at hand; none when the list is at its end.
     fn size(&self) -> Option<u64> {
         match &self.parts {
             Parts::None => None,
-            Parts::Listed(sizes) => sizes.get(self.finished).copied(),
+            Parts::Listed(sizes) => sizes.get(self.ended.len()).copied(),
             Parts::Guessed(step) => Some(*step),
         }
     }
 
-    fn update(&mut self, mut bytes: &[u8]) {
+    fn update(&mut self, mut bytes: Bytes) {
         while !bytes.is_empty() {
             let left = self.size().map_or(u64::MAX, |size| size.saturating_sub(self.part_bytes));
-            let (now, later) = bytes.split_at(usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len()));
-            self.part.update(now);
+            let now = bytes.split_to(usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len()));
+            self.part.update(&now);
             self.part_bytes += now.len() as u64;
-            if !later.is_empty() || now.len() as u64 == left {
+            if !bytes.is_empty() || now.len() as u64 == left {
                 self.end_part();
             }
-            bytes = later;
         }
     }
 
     fn end_part(&mut self) {
-        let part = std::mem::replace(&mut self.part, Hash::new(self.kind));
-        self.checksums.extend(part.finish());
-        (self.finished, self.part_bytes) = (self.finished + 1, 0);
+        let part = std::mem::replace(&mut self.part, Hash::new(self.kind, self.lanes.as_deref()));
+        self.ended.push(part);
+        self.part_bytes = 0;
     }
 
-    fn finish(mut self) -> Vec<u8> {
-        if self.part_bytes > 0 || self.finished == 0 {
+    fn finish(mut self) -> Option<Vec<u8>> {
+        if self.part_bytes > 0 || self.ended.is_empty() {
             self.end_part();
         }
-        Hash::of(self.kind, &self.checksums)
+        let mut checksums = Vec::new();
+        for part in self.ended {
+            checksums.extend(part.finish()?);
+        }
+        let mut of_parts = Hash::new(self.kind, None);
+        of_parts.update(&checksums.into());
+        of_parts.finish()
     }
 }
 
@@ -120,25 +133,25 @@ enum Second {
 }
 
 impl Second {
-    fn new(checksum: &ProviderChecksum) -> Self {
+    fn new(checksum: &ProviderChecksum, lanes: Option<&Arc<Md5Lanes>>) -> Self {
         match (&checksum.parts, checksum.kind) {
             (Parts::None, ChecksumKind::Sha256) => Second::Record,
-            (Parts::None, kind) => Second::Whole(Hash::new(kind)),
-            (parts, kind) => Second::Parts(PartsHash::new(kind, parts.clone())),
+            (Parts::None, kind) => Second::Whole(Hash::new(kind, lanes.map(Arc::as_ref))),
+            (parts, kind) => Second::Parts(PartsHash::new(kind, parts.clone(), lanes.cloned())),
         }
     }
 
-    fn update(&mut self, bytes: &[u8]) {
+    fn update(&mut self, bytes: &Bytes) {
         match self {
             Second::Record => {}
             Second::Whole(hash) => hash.update(bytes),
-            Second::Parts(hash) => hash.update(bytes),
+            Second::Parts(hash) => hash.update(bytes.clone()),
         }
     }
 
-    fn finish(self, sha256: &Sha256Digest) -> Vec<u8> {
+    fn finish(self, sha256: &Sha256Digest) -> Option<Vec<u8>> {
         match self {
-            Second::Record => sha256.0.to_vec(),
+            Second::Record => Some(sha256.0.to_vec()),
             Second::Whole(hash) => hash.finish(),
             Second::Parts(hash) => hash.finish(),
         }
@@ -165,19 +178,20 @@ pub struct StreamDigest {
 }
 
 impl StreamDigest {
-    /// Begins; `word` says which checksum of the provider is to be confirmed.
-    pub fn new(word: ProviderWord) -> Self {
-        let second = word.as_ref().ok().map(Second::new);
+    /// Begins; `word` says which checksum of the provider is to be confirmed. With `lanes`, an MD5 is computed by threads
+    /// that serve many streams: worth the while from some hundred kilobytes on.
+    pub fn new(word: ProviderWord, lanes: Option<&Arc<Md5Lanes>>) -> Self {
+        let second = word.as_ref().ok().map(|checksum| Second::new(checksum, lanes));
         StreamDigest { sha256: Sha256::new(), size: 0, second, word }
     }
 
-    /// Takes the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
-        self.sha256.update(bytes);
-        self.size += bytes.len() as u64;
+    /// Takes the next bytes, which may be held until they are taken in.
+    pub fn update(&mut self, bytes: &Bytes) {
         if let Some(second) = &mut self.second {
             second.update(bytes);
         }
+        self.sha256.update(bytes);
+        self.size += bytes.len() as u64;
     }
 
     /// Bytes so far.
@@ -185,15 +199,15 @@ impl StreamDigest {
         self.size
     }
 
-    /// Ends and compares.
-    pub fn finish(self) -> Observed {
+    /// Ends and compares; none if a thread that computed failed.
+    pub fn finish(self) -> Option<Observed> {
         let sha256 = Sha256Digest::from(self.sha256);
         let confirmation = match (self.word, self.second) {
-            (Ok(checksum), Some(second)) => confirm(&checksum, second.finish(&sha256) == checksum.value),
+            (Ok(checksum), Some(second)) => confirm(&checksum, second.finish(&sha256)? == checksum.value),
             (Ok(checksum), None) => confirm(&checksum, false),
             (Err(reason), _) => Confirmation::Unavailable(reason),
         };
-        Observed { size: self.size, sha256, confirmation }
+        Some(Observed { size: self.size, sha256, confirmation })
     }
 }
 
@@ -215,9 +229,10 @@ mod tests {
 
     fn observe(kind: ChecksumKind, value: &str) -> Confirmation {
         let value = BASE64_STANDARD.decode(value).expect("base64");
-        let mut digest = StreamDigest::new(Ok(ProviderChecksum { kind, value, parts: Parts::None }));
-        b"123456789".chunks(2).for_each(|piece| digest.update(piece));
-        digest.finish().confirmation
+        let checksum = ProviderChecksum { kind, value, parts: Parts::None };
+        let alone = confirmed_by(None, checksum.clone(), b"123456789", 2);
+        assert_eq!(alone, confirmed_by(Some(&Arc::new(Md5Lanes::start())), checksum, b"123456789", 2));
+        alone
     }
 
     /// The check values of the CRC catalogue (reveng), and of RFC 1321 and FIPS 180-4 for "123456789".
@@ -241,13 +256,27 @@ mod tests {
     }
 
     fn parts_checksum(kind: ChecksumKind, parts: &[&[u8]]) -> Vec<u8> {
-        Hash::of(kind, &parts.iter().flat_map(|part| Hash::of(kind, part)).collect::<Vec<_>>())
+        let of = |bytes: &[u8]| {
+            let mut hash = Hash::new(kind, None);
+            hash.update(&Bytes::copy_from_slice(bytes));
+            hash.finish().expect("no thread")
+        };
+        of(&parts.iter().flat_map(|part| of(part)).collect::<Vec<_>>())
     }
 
     fn confirmed(checksum: ProviderChecksum, bytes: &[u8], piece: usize) -> Confirmation {
-        let mut digest = StreamDigest::new(Ok(checksum));
-        bytes.chunks(piece.max(1)).for_each(|piece| digest.update(piece));
-        digest.finish().confirmation
+        confirmed_by(None, checksum, bytes, piece)
+    }
+
+    fn confirmed_by(
+        lanes: Option<&Arc<Md5Lanes>>,
+        checksum: ProviderChecksum,
+        bytes: &[u8],
+        piece: usize,
+    ) -> Confirmation {
+        let mut digest = StreamDigest::new(Ok(checksum), lanes);
+        bytes.chunks(piece.max(1)).for_each(|piece| digest.update(&Bytes::copy_from_slice(piece)));
+        digest.finish().expect("no thread failed").confirmation
     }
 
     const OF_PARTS: [ChecksumKind; 5] = [
@@ -280,10 +309,12 @@ mod tests {
             }
             if !rest.is_empty() { parts.push(rest); }
             let sizes: Vec<_> = parts.iter().map(|part| part.len() as u64).collect();
+            let lanes = Arc::new(Md5Lanes::start());
             for kind in OF_PARTS {
                 let value = parts_checksum(kind, &parts);
                 let checksum = ProviderChecksum { kind, value, parts: Parts::Listed(sizes.clone()) };
                 prop_assert_eq!(confirmed(checksum.clone(), &bytes, piece), Confirmation::Confirmed(kind));
+                prop_assert_eq!(confirmed_by(Some(&lanes), checksum.clone(), &bytes, piece), Confirmation::Confirmed(kind));
                 let mut damaged = bytes.clone();
                 damaged[bytes.len() / 2] ^= 1;
                 prop_assert_eq!(confirmed(checksum, &damaged, piece), Confirmation::Contradicted(kind));

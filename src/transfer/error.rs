@@ -99,6 +99,11 @@ pub enum TransferError {
 }
 
 impl TransferError {
+    /// A thread that hashes or writes ended before its work did.
+    pub fn of_thread() -> Self {
+        TransferError::Internal("a working thread failed".to_owned())
+    }
+
     /// Whether another attempt may succeed: only the source's failures are tried again.
     pub fn is_transient(&self) -> bool {
         matches!(self, TransferError::Source(error) if error.is_transient())

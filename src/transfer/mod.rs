@@ -6,6 +6,7 @@
 pub mod bucket;
 pub mod checksum;
 pub mod error;
+mod md5;
 pub mod meter;
 pub mod object;
 pub mod objects;

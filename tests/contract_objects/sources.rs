@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use walkaway::{
     source::{
@@ -382,16 +383,17 @@ fn check_ranges(source: &dyn ObjectSource, body: &[u8]) {
 }
 
 fn check_words(source: &dyn ObjectSource, entry: &ObjectEntry, expected: bool) {
-    let bytes = read(source, entry, None).unwrap();
+    let bytes = Bytes::from(read(source, entry, None).unwrap());
     for word in [block_on(source.describe(entry)).unwrap().word, block_on(source.open(entry, None)).unwrap().word] {
         let Ok(checksum) = word else {
             assert!(!expected, "{}: {word:?}", entry.key);
             continue;
         };
         let kind = checksum.kind;
-        let mut digest = StreamDigest::new(Ok(checksum));
+        let mut digest = StreamDigest::new(Ok(checksum), None);
         digest.update(&bytes);
-        assert_eq!(digest.finish().confirmation, Confirmation::Confirmed(kind));
+        let observed = digest.finish().expect("no thread failed");
+        assert_eq!(observed.confirmation, Confirmation::Confirmed(kind));
     }
 }
 

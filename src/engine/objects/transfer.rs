@@ -28,8 +28,10 @@ use crate::{
     },
 };
 
-/// Units that are copied at once, so that the end of one doesn't leave the network idle.
-const UNITS_IN_FLIGHT: usize = 3;
+/// Units that are copied at once, so that the end of one doesn't leave the network idle: a large object is a unit of its own.
+const UNITS_IN_FLIGHT: usize = 12;
+/// Another unit begins only if no more objects than these are in flight already, each with its receipt in memory.
+const OBJECTS_IN_FLIGHT: usize = 2 * UNIT_OBJECTS_MAX;
 /// So many objects that changed between listing and reading are remembered to be fetched anew.
 const CHANGED_MAX: usize = 10_000;
 
@@ -74,7 +76,10 @@ struct Transfer<'a> {
     meter: Arc<Meter>,
     copier: ObjectCopier,
     cutter: UnitCutter,
-    units: JoinSet<Result<Finished, TransferError>>,
+    /// With the number of objects of each.
+    units: JoinSet<Result<(usize, Finished), TransferError>>,
+    /// Objects of all of them.
+    in_flight: usize,
     known: Known,
     carried: Carried,
     /// Delete markers that have no record yet.
@@ -109,6 +114,7 @@ impl BucketWork {
             copier,
             cutter: UnitCutter::starting_at(self.work.ledger.next_unit(&self.work.asset)),
             units: JoinSet::new(),
+            in_flight: 0,
             known,
             carried: Carried::new(files, self.no_findings()?, self.sample.map(Sampler::new)),
             markers: Vec::new(),
@@ -151,7 +157,8 @@ impl BucketWork {
 }
 
 impl Transfer<'_> {
-    /// At most [`UNITS_IN_FLIGHT`] units and one batch of the listing are in memory.
+    /// At most [`UNITS_IN_FLIGHT`] units, of three times [`UNIT_OBJECTS_MAX`] objects, and one batch of the listing are in
+    /// memory.
     async fn copy_listing(&mut self) -> Result<(), Stop> {
         let mut lister = Lister::new(&self.of.source, &self.of.work.interrupt);
         while let Some(entries) = lister.next().await? {
@@ -230,24 +237,32 @@ impl Transfer<'_> {
         if let Some(unit) = self.cutter.flush() {
             self.start(unit).await?;
         }
-        while let Some(done) = self.units.join_next().await {
-            self.file(done.map_err(TransferError::from)??)?;
-        }
+        while self.land().await? {}
         self.file_markers()
     }
 
     async fn start(&mut self, unit: ObjectUnit) -> Result<(), Stop> {
-        while self.units.len() >= UNITS_IN_FLIGHT {
-            let Some(done) = self.units.join_next().await else { break };
-            self.file(done.map_err(TransferError::from)??)?;
+        while self.units.len() >= UNITS_IN_FLIGHT || self.in_flight > OBJECTS_IN_FLIGHT {
+            if !self.land().await? {
+                break;
+            }
         }
-        let copier = self.copier.clone();
+        let (copier, id, objects) = (self.copier.clone(), unit.id.clone(), unit.objects.len());
+        self.in_flight += objects;
         self.units.spawn(async move {
-            let id = unit.id.clone();
             let outcome = copier.copy(unit).await?;
-            Ok(Finished { id, receipts: outcome.receipts, refusals: outcome.refusals })
+            Ok((objects, Finished { id, receipts: outcome.receipts, refusals: outcome.refusals }))
         });
         Ok(())
+    }
+
+    /// Waits for one of the units; false if there is none.
+    async fn land(&mut self) -> Result<bool, Stop> {
+        let Some(done) = self.units.join_next().await else { return Ok(false) };
+        let (objects, finished) = done.map_err(TransferError::from)??;
+        self.in_flight -= objects;
+        self.file(finished)?;
+        Ok(true)
     }
 
     /// Puts a finished unit on record: first its receipts, then the journal's line.

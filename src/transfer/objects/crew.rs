@@ -54,7 +54,7 @@ impl Crew {
                 drop(result.send(job()));
             }
         }));
-        done.await.map_err(|_| TransferError::Internal("a working thread failed".to_owned()))
+        done.await.map_err(|_| TransferError::of_thread())
     }
 }
 

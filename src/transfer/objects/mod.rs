@@ -42,7 +42,7 @@ use self::{
     stream::{Chunk, Stream},
 };
 use super::{
-    checksum::{Observed, StreamDigest},
+    checksum::{Md5Lanes, Observed, StreamDigest},
     error::{SourceError, TransferError},
     meter::Meter,
     object::{
@@ -63,6 +63,8 @@ pub const OBJECTS_IN_FLIGHT: usize = 32;
 pub const PLAIN_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of one range of a larger object.
 pub const RANGE_BYTES: u64 = 8 << 20;
+/// From this size on, an object's MD5 is computed together with those of others.
+const SHARED_MD5_BYTES_MIN: u64 = 256 << 10;
 /// So many objects in a row that fail after every attempt mean that the provider is gone, not the objects.
 const FAILURES_IN_A_ROW_MAX: u32 = 8;
 /// Threads that hash and write wait for the disk half of their time, so there are more of them than cores.
@@ -79,6 +81,7 @@ struct Shared {
     budget: Budget,
     patience: Patience,
     crew: Crew,
+    md5: Arc<Md5Lanes>,
     failures_in_a_row: AtomicU32,
     meter: Arc<Meter>,
     interrupt: Interrupt,
@@ -118,6 +121,7 @@ impl ObjectCopier {
             budget: ends.budget,
             patience: ends.patience,
             crew: Crew::start(cores * THREADS_PER_CORE),
+            md5: Arc::new(Md5Lanes::start()),
             failures_in_a_row: AtomicU32::new(0),
             meter,
             interrupt,
@@ -157,7 +161,7 @@ impl ObjectCopier {
         for (index, object) in largest_first(unit.objects) {
             // Always in this order, so that nobody who waits for bytes holds up those who have some.
             let share = match object.entry.size {
-                plain @ ..=PLAIN_BYTES_MAX => Some(self.0.budget.take(plain).await),
+                plain @ ..=PLAIN_BYTES_MAX => Some(self.0.budget.take(in_memory(plain)).await),
                 _ => None,
             };
             let lane = self.0.lanes.enter().await;
@@ -234,11 +238,13 @@ impl Shared {
         let fetched = self.fetcher(&job.object.entry, counted).fetch(Stretch::Whole, attempts).await?;
         drop(lane);
         let job = job.clone();
+        let md5 = (job.object.entry.size >= SHARED_MD5_BYTES_MIN).then(|| Arc::clone(&self.md5));
         self.crew
             .run(move || {
-                let mut digest = StreamDigest::new(fetched.word);
+                let mut digest = StreamDigest::new(fetched.word, md5.as_ref());
                 fetched.pieces.iter().for_each(|piece| digest.update(piece));
-                let observed = accept(&job.object.entry, digest.finish())?;
+                let observed = digest.finish().ok_or_else(TransferError::of_thread)?;
+                let observed = accept(&job.object.entry, observed)?;
                 let mut pending = job.create(&fetched.properties)?;
                 fetched.pieces.iter().try_for_each(|piece| pending.write(piece))?;
                 pending.finish()?;
@@ -258,14 +264,14 @@ impl Shared {
         let described = with_retries(|| async { Ok(self.source.describe(entry).await?) }).await?;
         drop(lane);
         let Described { word, properties } = described;
-        let mut stream = Stream::start(job.clone(), properties.clone(), word);
+        let mut stream = Stream::start(job.clone(), properties.clone(), word, Arc::clone(&self.md5));
         let (mut waiting, mut window) = (ranges(entry.size, RANGE_BYTES), OrderedWindow::new());
         loop {
             while window.len() < self.lanes.limit() {
                 // Nobody waits for a share who could give some back.
-                let share = match self.budget.try_take(RANGE_BYTES) {
+                let share = match self.budget.try_take(in_memory(RANGE_BYTES)) {
                     Some(share) => share,
-                    None if window.is_empty() => self.budget.take(RANGE_BYTES).await,
+                    None if window.is_empty() => self.budget.take(in_memory(RANGE_BYTES)).await,
                     None => break,
                 };
                 let Some(range) = waiting.next() else { break };
@@ -340,6 +346,11 @@ fn largest_first(objects: Vec<PlacedObject>) -> impl Iterator<Item = (usize, Pla
     let is_large = |object: &PlacedObject| object.entry.size > PLAIN_BYTES_MAX;
     let (large, small): (Vec<_>, Vec<_>) = objects.into_iter().enumerate().partition(|(_, object)| is_large(object));
     large.into_iter().chain(small)
+}
+
+/// What bytes in flight are charged with: an eighth more, for what buffers have left over and the allocator does not give back.
+const fn in_memory(bytes: u64) -> u64 {
+    bytes + bytes / 8
 }
 
 /// The ranges of an object of `size` bytes, in order, none of them empty.

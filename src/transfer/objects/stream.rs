@@ -13,7 +13,7 @@ use tokio::{
 
 use super::{Incoming, budget::Share};
 use crate::transfer::{
-    checksum::{Observed, StreamDigest},
+    checksum::{Md5Lanes, Observed, StreamDigest},
     error::TransferError,
     object::ProviderWord,
     properties::Properties,
@@ -28,6 +28,18 @@ pub(super) struct Chunk {
     pub _share: Share,
 }
 
+/// A piece that keeps its range, so that what it takes of the budget comes back when the bytes are gone.
+struct Held {
+    piece: Bytes,
+    _chunk: Arc<Chunk>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.piece
+    }
+}
+
 /// What the threads hear; a channel that closes without an end means that the object was given up.
 #[derive(Clone)]
 enum Word {
@@ -39,16 +51,16 @@ enum Word {
 pub(super) struct Stream {
     to_hash: mpsc::Sender<Word>,
     to_write: mpsc::Sender<Word>,
-    hashing: JoinHandle<Observed>,
+    hashing: JoinHandle<Option<Observed>>,
     writing: JoinHandle<Result<(), TransferError>>,
 }
 
 impl Stream {
     /// Starts both threads; the object is created by the writing one.
-    pub fn start(incoming: Incoming, properties: Properties, word: ProviderWord) -> Self {
+    pub fn start(incoming: Incoming, properties: Properties, word: ProviderWord, md5: Arc<Md5Lanes>) -> Self {
         let (to_hash, hashable) = mpsc::channel(RANGES_WAITING);
         let (to_write, writable) = mpsc::channel(RANGES_WAITING);
-        let hashing = spawn_blocking(move || hash(hashable, word));
+        let hashing = spawn_blocking(move || hash(hashable, StreamDigest::new(word, Some(&md5))));
         let writing = spawn_blocking(move || write(writable, &incoming, &properties));
         Stream { to_hash, to_write, hashing, writing }
     }
@@ -62,7 +74,7 @@ impl Stream {
     pub async fn finish(mut self) -> Result<Observed, TransferError> {
         self.say(Word::End).await?;
         self.writing.await??;
-        Ok(self.hashing.await?)
+        self.hashing.await?.ok_or_else(TransferError::of_thread)
     }
 
     async fn say(&mut self, word: Word) -> Result<(), TransferError> {
@@ -75,10 +87,12 @@ impl Stream {
     }
 }
 
-fn hash(mut chunks: mpsc::Receiver<Word>, word: ProviderWord) -> Observed {
-    let mut digest = StreamDigest::new(word);
+fn hash(mut chunks: mpsc::Receiver<Word>, mut digest: StreamDigest) -> Option<Observed> {
     while let Some(Word::Next(chunk)) = chunks.blocking_recv() {
-        chunk.pieces.iter().for_each(|piece| digest.update(piece));
+        for piece in &chunk.pieces {
+            let held = Held { piece: piece.clone(), _chunk: Arc::clone(&chunk) };
+            digest.update(&Bytes::from_owner(held));
+        }
     }
     digest.finish()
 }
