@@ -344,7 +344,7 @@ impl AssetCheck<'_> {
     fn restored(&self) -> Option<Finding> {
         let expected = self.asset.database.as_ref()?.restored_sha256?;
         let name = self.file(RESTORED_CSV);
-        match self.bag.read(&name).map(Sha256Digest::of) {
+        match self.bag.open(&name).and_then(Sha256Digest::of_reader) {
             Ok(found) if found == expected => None,
             Ok(found) => Some(inconsistent(&name, format!("SHA-256 is {found}, {RESULT} has {expected}"))),
             Err(error) => Some(unreadable(&name, &error)),
