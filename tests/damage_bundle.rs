@@ -18,7 +18,9 @@ use walkaway::{
     evidence::{
         BagInfo, DatabaseAccess, EvidenceError, Journal, TABLE_DIGEST_PY,
         changes::{Change, ChangesCount, ChangesFile, Movement},
-        check_bundle, merge,
+        check_bundle,
+        files::WHOLE_FILE_BYTES_MAX,
+        merge,
         restored::Things,
         result::*,
         seal, verify_md, write_new, write_objects, write_restored, write_tables,
@@ -601,6 +603,25 @@ fn forged_evidence_of_an_asset_is_found() {
         bundle.forge();
         bundle.assert_found("left out of the manifests, too", FindingKind::BundleFileMissing, name);
     }
+}
+
+/// Half a million objects are enough for that.
+#[test]
+fn a_record_that_is_too_large_to_be_read_whole_is_checked_like_any_other() {
+    const NAME: &str = "data/report.html";
+    let bundle = Bundle::sealed(FindingKind::Deviation);
+    let (large, bytes) = (bundle.root().join(NAME), WHOLE_FILE_BYTES_MAX + 1);
+    fs::File::create(&large).and_then(|file| file.set_len(bytes)).expect("as many zeros");
+    let digest = fs::File::open(&large).and_then(Sha256Digest::of_reader).expect("digest");
+    bundle.edit("data/controls.json", |text| {
+        text.replacen("\"supported_by\":{}", &format!("\"supported_by\":{{\"{NAME}\":\"{digest}\"}}"), 1)
+    });
+    bundle.forge();
+    let findings = bundle.findings();
+    assert!(findings.is_empty(), "{findings:#?}");
+    fs::File::options().write(true).open(&large).and_then(|file| file.set_len(bytes + 1)).expect("one more");
+    bundle.forge();
+    bundle.assert_found("another record", FindingKind::BundleInconsistent, "data/controls.json");
 }
 
 fn output(command: &mut Command, input: &str) -> (bool, String) {
