@@ -527,6 +527,28 @@ fn sealing_an_interrupted_run_leaves_unfinished_assets_not_run() {
     assert_restored(&world, &drill, "sealed as it was");
 }
 
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_run_whose_work_is_done_is_sealed_by_another_version_that_is_on_record() {
+    let world = World::new();
+    for by_this in [true, false] {
+        let drill = world.bucket_drill();
+        killed_at(&drill, Moment::Event("run_done", 1));
+        let resume = ["resume", &text(&drill.bundle())];
+        if by_this {
+            drill.end(&resume).expect(0);
+        } else {
+            drill.end_by(&drill.other_version(), &resume).expect(0);
+        }
+        let (resumed, journal, result) = (u64::from(!by_this), drill.journal(), drill.result());
+        assert_eq!((count(&journal, "run_resumed") as u64, &result["resumed"]), (resumed, &resumed.into()));
+        assert_eq!((count(&journal, "asset_started"), &result["verdict"]), (1, &"PASS".into()));
+        let worked = journal.iter().rfind(|line| line.get("binary_sha256").is_some()).unwrap();
+        assert_eq!(result["tool"]["binary_sha256"], worked["binary_sha256"]);
+        drill.verify().expect(0);
+    }
+}
+
 /// Its findings are on record before its end is.
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]

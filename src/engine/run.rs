@@ -120,21 +120,31 @@ pub async fn resume(
     write_json(&layout.resolved(), &playbook)?;
     let cluster = layout.cluster();
     spawn_blocking(move || Cluster::stop_left_behind(&cluster)).await.map_err(internal)?.map_err(left_running)?;
-    let ended = matches!(entries.last().map(|entry| &entry.event), Some(Event::RunDone { .. }));
-    let ready = match ended || seal_as_is {
+    let work_done = matches!(entries.last().map(|entry| &entry.event), Some(Event::RunDone { .. }));
+    let ready = match work_done || seal_as_is {
         true => None,
         false => Some(preflight::look(&playbook, &layout, &id, &consent, Vec::new()).await?),
     };
     let ledger = Ledger::from_journal(&layout, &entries);
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
-    if !ended {
-        let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
+    let binary_sha256 = binary_digest()?;
+    // Where only the seal is missing, nobody goes on; but whoever seals has to be on record.
+    if !work_done || executable(&entries) != Some(binary_sha256) {
+        let (walkaway, host) = (version(), host_name());
         run.recorder.fact(&Event::RunResumed { walkaway, binary_sha256, host, torn_bytes })?;
     }
     match ready {
         Some(ready) => run.go(ready).await,
-        None => run.seal_as_is(ended).await,
+        None => run.seal_as_is(work_done).await,
     }
+}
+
+/// The executable that worked on the run last.
+fn executable(entries: &[Entry]) -> Option<Sha256Digest> {
+    entries.iter().rev().find_map(|entry| match entry.event {
+        Event::RunStarted { binary_sha256, .. } | Event::RunResumed { binary_sha256, .. } => Some(binary_sha256),
+        _ => None,
+    })
 }
 
 /// One run at work.
@@ -376,8 +386,8 @@ impl Run {
     }
 
     /// Seals what is there; assets without an outcome are put down as NOT RUN.
-    async fn seal_as_is(self, ended: bool) -> Result<RunOutcome, EngineError> {
-        if !ended {
+    async fn seal_as_is(self, work_done: bool) -> Result<RunOutcome, EngineError> {
+        if !work_done {
             account::finish(&self.playbook, &self.layout, &self.recorder, true).await?;
         }
         let names = pseudonyms(&self.playbook).map_err(stop_error)?;

@@ -104,6 +104,8 @@ impl Story {
                 Event::RunResumed { .. } => {
                     story.worked_ms += between_ms(since, last);
                     story.resumed += 1;
+                    // Whoever resumes ends the run again, in its own words.
+                    story.ended = None;
                     since = entry.at;
                 }
                 Event::Continues { previous, bundle_digest, journal_head } => {

@@ -256,6 +256,22 @@ impl Drill {
         command
     }
 
+    /// Makes a walkaway that does the same, and is not the same executable.
+    pub fn other_version(&self) -> PathBuf {
+        let other = self.join("walkaway-of-another-version");
+        fs::copy(walkaway().get_program(), &other).unwrap();
+        File::options().append(true).open(&other).unwrap().write_all(b"another").unwrap();
+        other
+    }
+
+    /// Runs a command of another executable to its end.
+    pub fn end_by(&self, program: &Path, args: &[&str]) -> Ended {
+        let ours = self.command(args);
+        let mut command = Command::new(program);
+        command.env_clear().envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir("/usr").args(args).stdin(Stdio::null()).output().unwrap().into()
+    }
+
     /// Runs a command to its end.
     pub fn end(&self, args: &[&str]) -> Ended {
         self.command(args).output().unwrap().into()
