@@ -5,7 +5,7 @@
 
 use std::{io, path::Path};
 
-use super::survey::SurveyedAsset;
+use super::{objects::UNITS_IN_FLIGHT, survey::SurveyedAsset};
 use crate::{
     account::identity::Answer,
     playbook::{AssetKind, Layout, Playbook, PostgresTarget, RdsMethodSpec, Server},
@@ -21,8 +21,8 @@ const OBJECT_OVERHEAD_BYTES: u64 = 4 << 10;
 const RECORD_BYTES: u64 = 3 << 10;
 /// Indexes and the write-ahead log of a managed cluster, in percent of its tables.
 const CLUSTER_PERCENT: u64 = 200;
-/// Units of objects that lie in staging at once on their way to another server.
-const UNITS_STAGED: u64 = 3;
+/// Units of the largest kind that lie in staging at once on their way to another server.
+const UNITS_STAGED: u64 = UNITS_IN_FLIGHT as u64;
 
 /// Bytes that are expected at the target, by what they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -57,7 +57,7 @@ pub(crate) fn read(
                 }
                 Err(SourceError::Transient { reason, .. }) => {
                     tracing::warn!(reason, "the source was lost; trying again");
-                    std::thread::sleep(RETRY_AFTER * attempt);
+                    std::thread::sleep(RETRY_AFTER * 2u32.pow(attempt - 1));
                     attempt += 1;
                 }
                 held => break held,

@@ -24,6 +24,7 @@ use std::{path::PathBuf, sync::Arc};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 pub(crate) use self::evidence::write_evidence;
+pub(in crate::engine) use self::transfer::UNITS_IN_FLIGHT;
 use self::{keybook::KeyBook, sink::Destination, transfer::Carried};
 use super::{stop::Stop, work::Work};
 use crate::{

@@ -24,14 +24,18 @@ use crate::{
         objects::{Ends, ObjectCopier, Patience},
         receipt::ObjectReceipt,
         retry::with_retries,
-        unit::{ObjectUnit, PlacedObject, UNIT_OBJECTS_MAX, UnitCutter, UnitId},
+        unit::{ObjectUnit, PlacedObject, UNIT_BYTES_MAX, UNIT_OBJECTS_MAX, UnitCutter, UnitId},
     },
 };
 
-/// Units that are copied at once, so that the end of one doesn't leave the network idle: a large object is a unit of its own.
-const UNITS_IN_FLIGHT: usize = 12;
-/// Another unit begins only if no more objects than these are in flight already, each with its receipt in memory.
-const OBJECTS_IN_FLIGHT: usize = 2 * UNIT_OBJECTS_MAX;
+/// Units that are copied at once whatever they hold, so that the end of one doesn't leave the network idle.
+pub(in crate::engine) const UNITS_IN_FLIGHT: usize = 3;
+/// Units that are copied at once at most: a large object is a unit of its own.
+const UNITS_IN_FLIGHT_MAX: usize = 12;
+/// Of the additional ones another begins only if those in flight have no more objects, each with its receipt in memory ...
+const OBJECTS_IN_FLIGHT: usize = (UNITS_IN_FLIGHT - 1) * UNIT_OBJECTS_MAX;
+/// ... nor more bytes: what is staged at once never outgrows so many units of the largest kind as are copied anyway.
+const BYTES_IN_FLIGHT: u64 = (UNITS_IN_FLIGHT as u64 - 1) * UNIT_BYTES_MAX;
 /// So many objects that changed between listing and reading are remembered to be fetched anew.
 const CHANGED_MAX: usize = 10_000;
 
@@ -76,16 +80,28 @@ struct Transfer<'a> {
     meter: Arc<Meter>,
     copier: ObjectCopier,
     cutter: UnitCutter,
-    /// With the number of objects of each.
-    units: JoinSet<Result<(usize, Finished), TransferError>>,
-    /// Objects of all of them.
-    in_flight: usize,
+    units: JoinSet<Result<(Load, Finished), TransferError>>,
+    /// Of all of them.
+    in_flight: Load,
     known: Known,
     carried: Carried,
     /// Delete markers that have no record yet.
     markers: Vec<ObjectReceipt>,
     /// The names behind pseudonyms.
     book: Option<KeyBook>,
+}
+
+/// What units hold.
+#[derive(Clone, Copy, Default)]
+struct Load {
+    objects: usize,
+    bytes: u64,
+}
+
+impl Load {
+    fn of(unit: &ObjectUnit) -> Self {
+        Load { objects: unit.objects.len(), bytes: unit.bytes() }
+    }
 }
 
 struct Finished {
@@ -114,7 +130,7 @@ impl BucketWork {
             copier,
             cutter: UnitCutter::starting_at(self.work.ledger.next_unit(&self.work.asset)),
             units: JoinSet::new(),
-            in_flight: 0,
+            in_flight: Load::default(),
             known,
             carried: Carried::new(files, self.no_findings()?, self.sample.map(Sampler::new)),
             markers: Vec::new(),
@@ -157,8 +173,7 @@ impl BucketWork {
 }
 
 impl Transfer<'_> {
-    /// At most [`UNITS_IN_FLIGHT`] units, of three times [`UNIT_OBJECTS_MAX`] objects, and one batch of the listing are in
-    /// memory.
+    /// At most three times [`UNIT_OBJECTS_MAX`] objects and one batch of the listing are in memory.
     async fn copy_listing(&mut self) -> Result<(), Stop> {
         let mut lister = Lister::new(&self.of.source, &self.of.work.interrupt);
         while let Some(entries) = lister.next().await? {
@@ -242,25 +257,32 @@ impl Transfer<'_> {
     }
 
     async fn start(&mut self, unit: ObjectUnit) -> Result<(), Stop> {
-        while self.units.len() >= UNITS_IN_FLIGHT || self.in_flight > OBJECTS_IN_FLIGHT {
-            if !self.land().await? {
-                break;
-            }
+        while self.is_full() {
+            self.land().await?;
         }
-        let (copier, id, objects) = (self.copier.clone(), unit.id.clone(), unit.objects.len());
-        self.in_flight += objects;
+        let (copier, id, load) = (self.copier.clone(), unit.id.clone(), Load::of(&unit));
+        self.in_flight.objects += load.objects;
+        self.in_flight.bytes += load.bytes;
         self.units.spawn(async move {
             let outcome = copier.copy(unit).await?;
-            Ok((objects, Finished { id, receipts: outcome.receipts, refusals: outcome.refusals }))
+            Ok((load, Finished { id, receipts: outcome.receipts, refusals: outcome.refusals }))
         });
         Ok(())
+    }
+
+    /// Whether a unit has to end before another one begins.
+    fn is_full(&self) -> bool {
+        let Load { objects, bytes } = self.in_flight;
+        self.units.len() >= UNITS_IN_FLIGHT_MAX
+            || self.units.len() >= UNITS_IN_FLIGHT && (objects > OBJECTS_IN_FLIGHT || bytes > BYTES_IN_FLIGHT)
     }
 
     /// Waits for one of the units; false if there is none.
     async fn land(&mut self) -> Result<bool, Stop> {
         let Some(done) = self.units.join_next().await else { return Ok(false) };
-        let (objects, finished) = done.map_err(TransferError::from)??;
-        self.in_flight -= objects;
+        let (load, finished) = done.map_err(TransferError::from)??;
+        self.in_flight.objects -= load.objects;
+        self.in_flight.bytes -= load.bytes;
         self.file(finished)?;
         Ok(true)
     }

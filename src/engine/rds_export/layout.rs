@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     digest::Sha256Digest,
-    engine::work::Work,
+    engine::{rows_proof::excluded, work::Work},
     finding::{Finding, FindingKind},
     pg::name::RelationName,
     playbook::DatabaseSpec,
@@ -68,9 +68,7 @@ pub(super) fn read(
             _ => {}
         }
     }
-    let excluded: BTreeSet<_> =
-        spec.exclude_tables.iter().map(|table| format!("{}.{}", table.name.schema(), table.name.table())).collect();
-    reading.finish(&excluded)
+    reading.finish(&excluded(spec).into_iter().map(|table| table.table).collect())
 }
 
 struct Reading<'a> {
