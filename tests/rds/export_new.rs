@@ -28,6 +28,20 @@ fn new_export(more: &str) -> String {
     format!("bucket: exports, prefix: drills, role: \"{ROLE}\", key: \"{KEY}\", per_gb: 0.01 USD, {more}")
 }
 
+/// A world whose RDS says what the test wants about exports.
+fn world() -> (World, Provider) {
+    let mut world = World::new();
+    let provider = Provider::before(world.account.moto.endpoint());
+    world.rds = provider.endpoint();
+    (world, provider)
+}
+
+/// Waits until RDS was asked about its exports so many times more.
+fn wait_for_questions(provider: &Provider, more: usize) {
+    let before = provider.asked("DescribeExportTasks");
+    wait_until(|| provider.asked("DescribeExportTasks") >= before + more);
+}
+
 /// The task that walkaway asked for.
 fn task(world: &World) -> String {
     let answer = block_on(world.account.rds().describe_export_tasks().send()).unwrap();
@@ -49,9 +63,9 @@ fn bundle(world: &World) -> PathBuf {
     fs::read_dir(world.account.home.join("evidence")).unwrap().next().unwrap().unwrap().path()
 }
 
-fn start(world: &World, gate: &Gate, arguments: &[&str]) -> Child {
+fn start(world: &World, target: String, arguments: &[&str]) -> Child {
     let mut command = world.account.command(arguments);
-    command.env("TARGET", gate.through(&world.target.url("postgres")));
+    command.env("TARGET", target);
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
@@ -69,9 +83,7 @@ fn kill_with_files(mut running: Child, bundle: &Path) {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn an_export_is_asked_for_waited_for_and_its_files_stay() {
-    let mut world = World::new();
-    let provider = Provider::before(world.account.moto.endpoint());
-    world.rds = provider.endpoint();
+    let (world, provider) = world();
     let playbook = world.playbook(&new_export("cost_ceiling: 5 USD, take: new"), "", "");
     world.run(&playbook, &[]).assert_code(2).assert_says(&["makes an export, which costs money"]);
     let dear = world.playbook(&new_export("cost_ceiling: 0.1 USD"), "", "");
@@ -95,7 +107,7 @@ fn an_export_is_asked_for_waited_for_and_its_files_stay() {
     ran.assert_code(2);
     let told = ran.stdout.clone();
     assert!(told.contains("\"phase\":\"export\"") && told.contains("\"items\":40"), "{told}");
-    let bundle = fs::read_dir(world.account.home.join("evidence")).unwrap().next().unwrap().unwrap().path();
+    let bundle = bundle(&world);
     let result: Value = serde_json::from_slice(&fs::read(bundle.join("data/result.json")).unwrap()).unwrap();
     let (asset, export) = (&result["assets"][0], &result["assets"][0]["database"]["rds"]["export"]);
     assert_eq!((&export["started"], &export["cost"]), (&true.into(), &"0.20 USD".into()), "{asset:#}");
@@ -131,23 +143,13 @@ fn an_export_is_asked_for_waited_for_and_its_files_stay() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_killed_run_goes_on_with_its_export_and_an_interrupted_one_cancels_it() {
-    let mut world = World::new();
-    let provider = Provider::before(world.account.moto.endpoint());
-    world.rds = provider.endpoint();
+    let (world, provider) = world();
     world.account.write(&world.playbook(&new_export("cost_ceiling: 5 USD"), "", ""));
-    let start = |arguments: &[&str]| {
-        let mut command = world.account.command(arguments);
-        command.env("TARGET", world.target.url("postgres")).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().unwrap()
-    };
-    let waiting = |more: usize| {
-        let before = provider.asked("DescribeExportTasks");
-        wait_until(|| provider.asked("DescribeExportTasks") > before + more);
-    };
+    let start = |arguments: &[&str]| start(&world, world.target.url("postgres"), arguments);
     provider.say(Word { status: Some("IN_PROGRESS"), percent: 1, ..Word::default() });
     let mut running = start(&["run", "drill.yaml", "--confirm", ACCOUNT]);
     wait_until(|| provider.asked("StartExportTask") == 1);
-    waiting(1);
+    wait_for_questions(&provider, 2);
     running.kill().unwrap();
     running.wait().unwrap();
     let bundle = bundle(&world);
@@ -155,7 +157,7 @@ fn a_killed_run_goes_on_with_its_export_and_an_interrupted_one_cancels_it() {
 
     // Taken up, not paid for again; and cancelled when somebody asks to stop.
     let mut running = start(&resume);
-    waiting(2);
+    wait_for_questions(&provider, 3);
     assert_eq!((provider.asked("StartExportTask"), provider.asked("CancelExportTask")), (1, 0));
     kill_process(Pid::from_child(&running), Signal::INT).unwrap();
     assert_eq!(running.wait().unwrap().code(), Some(5));
@@ -164,7 +166,7 @@ fn a_killed_run_goes_on_with_its_export_and_an_interrupted_one_cancels_it() {
     // moto knows it as cancelled now: another one is asked for, under another name.
     let running = start(&resume);
     wait_for("the second export", || (provider.asked("StartExportTask") == 2).then_some(()));
-    waiting(1);
+    wait_for_questions(&provider, 2);
     clean_export(&world, &format!("drills/{}", task(&world)));
     provider.say(Word { status: Some("COMPLETE"), percent: 100, ..Word::default() });
     assert_eq!(running.wait_with_output().unwrap().status.code(), Some(2));
@@ -175,19 +177,14 @@ fn a_killed_run_goes_on_with_its_export_and_an_interrupted_one_cancels_it() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn what_came_before_a_kill_is_looked_at_again_and_neither_paid_for_twice_nor_left_behind() {
-    let mut world = World::new();
-    let provider = Provider::before(world.account.moto.endpoint());
-    world.rds = provider.endpoint();
+    let (world, provider) = world();
     let gate = Gate::before(&world.target.url("postgres"));
     world.account.write(&world.playbook(&new_export("cost_ceiling: 5 USD, take: new"), "", ""));
-    let waiting = || {
-        let before = provider.asked("DescribeExportTasks");
-        wait_until(|| provider.asked("DescribeExportTasks") > before + 1);
-    };
     provider.say(Word { status: Some("IN_PROGRESS"), percent: 1, ..Word::default() });
-    let mut running = start(&world, &gate, &["run", "drill.yaml", "--confirm", ACCOUNT]);
+    let mut running =
+        start(&world, gate.through(&world.target.url("postgres")), &["run", "drill.yaml", "--confirm", ACCOUNT]);
     wait_until(|| provider.asked("StartExportTask") == 1);
-    waiting();
+    wait_for_questions(&provider, 2);
     running.kill().unwrap();
     running.wait().unwrap();
     assert_eq!(world.account.own_snapshots().len(), 1);
@@ -195,8 +192,8 @@ fn what_came_before_a_kill_is_looked_at_again_and_neither_paid_for_twice_nor_lef
     // The files come, and the target answers no longer.
     let bundle = bundle(&world);
     let resume = ["resume", bundle.to_str().unwrap(), "--confirm", ACCOUNT];
-    let running = start(&world, &gate, &resume);
-    waiting();
+    let running = start(&world, gate.through(&world.target.url("postgres")), &resume);
+    wait_for_questions(&provider, 2);
     assert_eq!(world.account.own_snapshots().len(), 1);
     gate.stall_after(0);
     let folder = format!("drills/{}", task(&world));
@@ -223,14 +220,12 @@ fn what_came_before_a_kill_is_looked_at_again_and_neither_paid_for_twice_nor_lef
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_named_export_that_is_forgotten_after_its_files_came_is_read_to_its_end() {
-    let mut world = World::new();
-    let provider = Provider::before(world.account.moto.endpoint());
-    world.rds = provider.endpoint();
+    let (world, provider) = world();
     let gate = Gate::before(&world.target.url("postgres"));
     export_of_own(&world);
     world.account.write(&world.playbook("task: own", "", ""));
     provider.say(Word { status: Some("IN_PROGRESS"), percent: 1, ..Word::default() });
-    let running = start(&world, &gate, &["run", "drill.yaml"]);
+    let running = start(&world, gate.through(&world.target.url("postgres")), &["run", "drill.yaml"]);
     wait_until(|| provider.asked("DescribeExportTasks") > 3);
     gate.stall_after(0);
     provider.say(Word { status: Some("COMPLETE"), percent: 100, ..Word::default() });
@@ -246,9 +241,7 @@ fn a_named_export_that_is_forgotten_after_its_files_came_is_read_to_its_end() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_new_export_of_aurora_is_refused_because_nobody_knows_its_size() {
-    let mut world = World::new();
-    let provider = Provider::before(world.account.moto.endpoint());
-    world.rds = provider.endpoint();
+    let (world, provider) = world();
     let rds = world.account.rds();
     let making = rds.create_db_cluster().db_cluster_identifier("ledger-aurora").engine("aurora-postgresql");
     block_on(making.master_username("root").master_user_password("not-used-here").send()).unwrap();
