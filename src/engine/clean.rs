@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{error::EngineError, preflight, run::recorded_run};
+use super::{directory::recorded_run, error::EngineError, preflight};
 use crate::{
     playbook::{Asset, AssetKind},
     source::rds::{

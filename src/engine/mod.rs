@@ -6,6 +6,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `run` | a run from preflight to outcome, and its resumption |
+//! | `directory`, `identity` | the directory of a run, made and read back; who works on it |
 //! | `preflight`, `elsewhere`, `room` | every obstacle, before anything moves; a target that is the provider, or too small |
 //! | `objects` | one bucket, from listing to verdict |
 //! | `database`, `database_proof` | one database, from snapshot to verdict |
@@ -27,12 +28,14 @@ mod belongings;
 mod clean;
 mod database;
 mod database_proof;
+mod directory;
 mod doctor;
 mod elsewhere;
 mod endorse;
 pub mod error;
 mod guard;
 pub mod history;
+mod identity;
 mod layout;
 mod ledger;
 mod objects;

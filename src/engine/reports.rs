@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{error::EngineError, run::binary_digest};
+use super::{error::EngineError, identity::binary_digest};
 use crate::{
     account::controls::Checklist,
     digest::Sha256Digest,

@@ -1,21 +1,18 @@
 //! A run from preflight to outcome, and its resumption after an interruption, an error, or a kill.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::task::spawn_blocking;
 
 use super::{
     account,
     database::DatabaseWork,
+    directory::{self, first_line, name_of_its_own, not_a_run, read_back_playbook, reopen, write_json},
     endorse,
     error::{EngineError, Obstacle},
     guard::Guards,
-    layout::{Layout, run_id},
+    identity::{binary_digest, executable, host_name, version},
+    layout::Layout,
     ledger::Ledger,
     objects::{self, BucketWork, sink::Destination},
     outcome::{RunEnd, RunOutcome, StoppedAsset},
@@ -30,16 +27,13 @@ use super::{
     work::Work,
 };
 use crate::{
-    clock,
     digest::Sha256Digest,
     event::{Event, Monitor},
-    evidence::{
-        self, Entry, EvidenceError, Journal, facts::PreviousRun, result::AssetResult, write_new, write_replacing,
-    },
+    evidence::{self, facts::PreviousRun, result::AssetResult},
     interrupt::Interrupt,
     pg::Address,
     playbook::{
-        Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, Loaded, Origin, Playbook, Previous,
+        Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, Loaded, Playbook, Previous,
         ProcessEnvironment, RdsMethodSpec, Server,
     },
     restore::cluster::{Cluster, ClusterError},
@@ -79,7 +73,7 @@ pub async fn run(
     survey::look_for_room(&playbook, &mut before).await?;
     let (id, layout) = name_of_its_own(&playbook).await;
     let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
-    let journal = make_run_directory(&layout, &playbook, &text, &origin)?;
+    let journal = directory::make(&layout, &playbook, &text, &origin)?;
     let read = before.write(&layout)?;
     let ledger = Ledger::from_journal(&layout, &[]);
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
@@ -137,14 +131,6 @@ pub async fn resume(
         Some(ready) => run.go(ready).await,
         None => run.seal_as_is(work_done).await,
     }
-}
-
-/// The executable that worked on the run last.
-fn executable(entries: &[Entry]) -> Option<Sha256Digest> {
-    entries.iter().rev().find_map(|entry| match entry.event {
-        Event::RunStarted { binary_sha256, .. } | Event::RunResumed { binary_sha256, .. } => Some(binary_sha256),
-        _ => None,
-    })
 }
 
 /// One run at work.
@@ -482,47 +468,6 @@ pub(crate) fn bucket_name(bucket: &BucketSpec) -> String {
     format!("s3://{}/{}", bucket.bucket, bucket.prefix.as_deref().unwrap_or_default())
 }
 
-/// Runs are named after the second in which they begin; one that begins in the same second as another waits for the next.
-async fn name_of_its_own(playbook: &Playbook) -> (String, Layout) {
-    loop {
-        let id = run_id(playbook, clock::now());
-        let layout = Layout::of(playbook, &id);
-        if !layout.bundle.exists() {
-            return (id, layout);
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// Makes the run's directory, which must not exist, and puts the playbook into it.
-fn make_run_directory(
-    layout: &Layout,
-    playbook: &Playbook,
-    text: &str,
-    origin: &Origin,
-) -> Result<Journal, EngineError> {
-    make_directory(&layout.bundle)?;
-    // Nobody else's data may lie where this run restores, and later clears what it doesn't know.
-    make_directory(&layout.restored)?;
-    make_directory(&layout.data())?;
-    make_directory(&layout.state())?;
-    write_new(&layout.playbook(), text.as_bytes())?;
-    write_new(&layout.resolved(), &pretty(playbook)?)?;
-    write_new(&layout.origin(), &pretty(origin)?)?;
-    Ok(Journal::create(&layout.journal())?)
-}
-
-fn make_directory(path: &Path) -> Result<(), EngineError> {
-    fs::create_dir(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })
-}
-
-/// JSON for people and for `jq`.
-pub(crate) fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, EngineError> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| EngineError::Internal(error.to_string()))?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
 /// What keys are called in the evidence, where they go by pseudonyms.
 pub(crate) fn pseudonyms(playbook: &Playbook) -> Result<Option<Pseudonyms>, Stop> {
     let secret = playbook.pseudonyms().map(|reference| reference.resolve(&ProcessEnvironment)).transpose();
@@ -531,70 +476,4 @@ pub(crate) fn pseudonyms(playbook: &Playbook) -> Result<Option<Pseudonyms>, Stop
         hint: Some(error.hint().to_owned()),
     };
     Ok(secret.map_err(missing)?.map(|secret| Pseudonyms::under(secret.expose())))
-}
-
-/// Replaces a JSON file of the bundle.
-pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), EngineError> {
-    Ok(write_replacing(path, &pretty(value)?)?)
-}
-
-fn not_a_run(path: &Path, reason: &str) -> EngineError {
-    EngineError::NotARun { path: path.to_owned(), reason: reason.to_owned() }
-}
-
-fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
-    let read = |path: PathBuf| {
-        fs::read_to_string(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                not_a_run(run_dir, &format!("{} is not there", path.display()))
-            }
-            _ => EngineError::Directory { path, source: error },
-        })
-    };
-    let origin = read(run_dir.join("state").join("origin.json"))?;
-    let origin: Origin =
-        serde_json::from_str(&origin).map_err(|error| not_a_run(run_dir, &format!("state/origin.json: {error}")))?;
-    let text = read(run_dir.join("data").join("playbook.yaml"))?;
-    Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, text))
-}
-
-/// The playbook and the id of the run in a directory, sealed or not; nothing there is changed.
-pub(crate) fn recorded_run(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
-    let entries = evidence::journal::read(&run_dir.join("data").join("journal.ndjson"))
-        .map_err(|error| not_a_run(run_dir, &error.to_string()))?;
-    let (id, _) = first_line(run_dir, &entries)?;
-    let text = fs::read_to_string(run_dir.join("data").join("playbook.yaml"))
-        .map_err(|error| not_a_run(run_dir, &format!("data/playbook.yaml: {error}")))?;
-    // Relative paths only matter for what a run does on this machine.
-    let origin = Origin { name: "playbook.yaml".to_owned(), folder: run_dir.to_owned() };
-    Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, id))
-}
-
-fn reopen(run_dir: &Path) -> Result<(Journal, Vec<Entry>, u64), EngineError> {
-    Ok(Journal::reopen(&run_dir.join("data").join("journal.ndjson"))?)
-}
-
-fn first_line(run_dir: &Path, entries: &[Entry]) -> Result<(String, Sha256Digest), EngineError> {
-    match entries.first().map(|entry| &entry.event) {
-        Some(Event::RunStarted { run, playbook_sha256, .. }) => Ok((run.clone(), *playbook_sha256)),
-        _ => Err(not_a_run(run_dir, "the journal does not begin with the start of a run")),
-    }
-}
-
-/// This program's version.
-pub(crate) fn version() -> String {
-    env!("CARGO_PKG_VERSION").to_owned()
-}
-
-/// SHA-256 of this program's file.
-pub(crate) fn binary_digest() -> Result<Sha256Digest, EngineError> {
-    let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
-    let file = fs::File::open(&path).or_else(|_| fs::File::open("/proc/self/exe"));
-    let digest = file.and_then(Sha256Digest::of_reader);
-    Ok(digest.map_err(|source| EvidenceError::Io { action: "read", path, source })?)
-}
-
-/// The machine's name, as `uname -n` prints it.
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

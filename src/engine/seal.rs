@@ -8,14 +8,16 @@ use jiff::{Timestamp, civil::Date};
 
 use super::{
     account::{self, Facts, Judged},
+    directory::write_json,
     error::EngineError,
+    identity::version,
     layout::Layout as RunLayout,
     outcome::{RunEnd, RunOutcome},
     projection,
     rds_export::files_of,
     recorder::Recorder,
     reports,
-    run::{bucket_name, version, write_json},
+    run::bucket_name,
     stop::Stop,
     target::access,
     work::Work,

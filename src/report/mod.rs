@@ -4,7 +4,7 @@
 //!
 //! | file | what it makes |
 //! |---|---|
-//! | `view`, `table`, `filed` | the story in words and rows, the same for every form |
+//! | `view`, `tables`, `table`, `filed` | the story in words and rows, the same for every form |
 //! | `html`, `svg` | `report.html`: one self-contained file |
 //! | `junit`, `xml` | `junit.xml` for build servers |
 //! | `oscal` | OSCAL assessment results |
@@ -25,6 +25,7 @@ mod pdf;
 mod phrases;
 mod svg;
 mod table;
+mod tables;
 mod view;
 mod xml;
 

@@ -24,13 +24,14 @@ fn text(out: &mut String, [x, y]: [f64; 2], anchor: &str, words: &str) {
 /// What became of the bytes: one bar, and the unknown beside it.
 pub(super) fn coverage(view: &View) -> String {
     let parts = view.coverage();
-    let total = parts.iter().map(|(.., bytes)| *bytes).fold(0, u64::saturating_add).max(1);
+    let total = parts.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add).max(1);
     let room = WIDTH - 150.0;
-    let words: Vec<_> = parts.iter().map(|(label, _, bytes)| format!("{label} {}", size(*bytes))).collect();
+    let words: Vec<_> = parts.iter().map(|(verdict, bytes)| format!("{verdict} {}", size(*bytes))).collect();
     let mut out =
         open(84.0, &format!("Bytes carried: {}; what else lies in the account stands in the table", words.join(", ")));
     let (mut x, mut free) = (0.0, 0.0);
-    for ((_, class, bytes), words) in parts.iter().zip(&words) {
+    for ((verdict, bytes), words) in parts.iter().zip(&words) {
+        let class = class(&verdict.to_string());
         let width = *bytes as f64 / total as f64 * room;
         let _ = write!(out, "<rect x=\"{x:.1}\" y=\"10\" width=\"{width:.1}\" height=\"34\" class=\"v-{class}\"/>");
         // A label that is wider than its bar moves on, or left where the room ends.

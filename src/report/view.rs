@@ -1,10 +1,6 @@
-//! The story of a run in words and rows: what every form of the report says, said once.
+//! The story of a run: what every form of the report says, said once. Its tables are made in `tables`.
 
-use super::{
-    filed,
-    phrases::{account_rows, compared, controls, format_of, items, kind, named, times, times_of, weight},
-    table::{Cell, Table, class, judgement, number},
-};
+use super::phrases::{kind, named, times};
 use crate::{
     account::controls::Control,
     digest::Sha256Digest,
@@ -13,8 +9,8 @@ use crate::{
         facts::{PastRun, Window},
         result::{AssetResult, RunResult, Tier},
     },
-    finding::{Finding, Severity, Verdict, Waives as _, begins},
-    words::{count, dollars, duration, of, percent, size, thousands},
+    finding::{Finding, Verdict},
+    words::{count, dollars, duration, percent, size, thousands},
 };
 
 /// How the time to exit is projected.
@@ -47,15 +43,15 @@ impl<'a> View<'a> {
         View { result, result_sha256: Sha256Digest::of(result_json), bundle_digest: None, checklist: &[] }
     }
 
-    fn assets(&self) -> &'a [AssetResult] {
+    pub(super) fn assets(&self) -> &'a [AssetResult] {
         &self.result.assets
     }
 
-    fn sum(&self, number: impl Fn(&AssetResult) -> u64) -> u64 {
+    pub(super) fn sum(&self, number: impl Fn(&AssetResult) -> u64) -> u64 {
         self.assets().iter().map(number).fold(0, u64::saturating_add)
     }
 
-    fn passed(&self) -> Vec<&'a AssetResult> {
+    pub(super) fn passed(&self) -> Vec<&'a AssetResult> {
         self.assets().iter().filter(|asset| asset.verdict == Verdict::Pass).collect()
     }
 
@@ -89,16 +85,15 @@ impl<'a> View<'a> {
 
     /// What the verdict means, in one sentence that fits no other verdict.
     pub(super) fn meaning(&self) -> &'static str {
-        match self.result.verdict.to_string().as_str() {
-            "PASS" => "Everything in scope was restored here and compared with the source, and agrees.",
-            "FAIL" => {
+        match self.result.verdict {
+            Verdict::Pass => "Everything in scope was restored here and compared with the source, and agrees.",
+            Verdict::Fail => {
                 "This drill FAILED: something was compared and differs, or a bound was missed. The exit is not proven."
             }
-            "NOT RUN" => "This drill is NO proof of an exit: something in scope could not be compared.",
-            "WAIVED" => {
+            Verdict::NotRun => "This drill is NO proof of an exit: something in scope could not be compared.",
+            Verdict::Waived => {
                 "This drill did NOT pass: what it found is accepted for a time, by name. See deviations and waivers."
             }
-            _ => "This drill did not pass.",
         }
     }
 
@@ -139,94 +134,16 @@ impl<'a> View<'a> {
         ]
     }
 
-    /// Bytes by what became of them: label, class, bytes.
-    pub(super) fn coverage(&self) -> Vec<(String, String, u64)> {
-        let mut parts: Vec<(String, String, u64)> = Vec::new();
+    /// Bytes by what became of them, in the order in which the assets met it.
+    pub(super) fn coverage(&self) -> Vec<(Verdict, u64)> {
+        let mut parts: Vec<(Verdict, u64)> = Vec::new();
         for asset in self.assets() {
-            let verdict = asset.verdict.to_string();
-            match parts.iter_mut().find(|(label, ..)| *label == verdict) {
-                Some((.., bytes)) => *bytes = bytes.saturating_add(asset.bytes),
-                None => parts.push((verdict.clone(), class(&verdict), asset.bytes)),
+            match parts.iter_mut().find(|(verdict, _)| *verdict == asset.verdict) {
+                Some((_, bytes)) => *bytes = bytes.saturating_add(asset.bytes),
+                None => parts.push((asset.verdict, asset.bytes)),
             }
         }
         parts
-    }
-
-    /// What was tested, left out, and not looked at.
-    pub(super) fn coverage_table(&self) -> Table {
-        let all = self.sum(|asset| asset.bytes);
-        let mut rows: Vec<Vec<Cell>> = Vec::new();
-        for (verdict, _, bytes) in self.coverage() {
-            let number_of = self.assets().iter().filter(|asset| asset.verdict.to_string() == verdict).count() as u64;
-            let share = percent(bytes, all);
-            let what = Cell { text: verdict, key: None, verdict: true };
-            rows.push(vec![
-                what,
-                number(thousands(number_of), number_of),
-                number(size(bytes), bytes),
-                share.into(),
-                "".into(),
-            ]);
-        }
-        for exclusion in &self.result.exclusions {
-            let why = format!("{}; {}, until {}", exclusion.reason, exclusion.owner, exclusion.until);
-            let past = if exclusion.expired { " (past its date)" } else { "" };
-            let what = format!("EXCLUDED {}{past}", exclusion.pattern);
-            rows.push(vec![what.into(), "not counted".into(), "not measured".into(), "–".into(), why.into()]);
-        }
-        if let Some(coverage) = &self.result.coverage {
-            rows.extend(account_rows("", &coverage.totals));
-            for region in &coverage.regions {
-                rows.extend(account_rows(&region.region, &region.totals));
-            }
-            return Table { headings: vec!["What", "Assets", "Bytes", "Share of what was carried", "Why"], rows };
-        }
-        rows.push(vec![
-            "NOT LOOKED AT".into(),
-            "unknown".into(),
-            "unknown".into(),
-            "–".into(),
-            "Everything in the account that no asset of the playbook names.".into(),
-        ]);
-        Table { headings: vec!["What", "Assets", "Bytes", "Share of what was carried", "Why"], rows }
-    }
-
-    /// One row for each asset.
-    pub(super) fn asset_table(&self) -> Table {
-        let row = |asset: &AssetResult| {
-            vec![
-                asset.id.clone().into(),
-                judgement(asset.verdict),
-                match asset.tier {
-                    Tier::Full => kind(asset.kind).into(),
-                    Tier::Sample => format!("{}, SAMPLE", kind(asset.kind)).into(),
-                },
-                asset.source.clone().into(),
-                format_of(asset).into(),
-                number(items(asset), asset.items),
-                number(size(asset.bytes), asset.bytes),
-                compared(asset).into(),
-                controls(asset).into(),
-                number(times_of(asset), asset.timings.transfer_ms),
-                asset.content_sha256.to_string().into(),
-            ]
-        };
-        Table {
-            headings: vec![
-                "Asset",
-                "Verdict",
-                "Kind",
-                "Source",
-                "Format",
-                "Carried",
-                "Bytes",
-                "Compared: equal / compared / expected",
-                "Planted damage found",
-                "Transfer, rebuild, verify",
-                "Content SHA-256",
-            ],
-            rows: self.assets().iter().map(row).collect(),
-        }
     }
 
     /// Tables that the playbook leaves out of assets that are carried.
@@ -260,65 +177,6 @@ impl<'a> View<'a> {
         self.result.exit_time.iter().flat_map(|time| &time.windows).collect()
     }
 
-    /// The terms that the exit is held against.
-    pub(super) fn window_table(&self) -> Table {
-        let fits = |fits: Option<bool>| match fits {
-            Some(true) => "fits",
-            Some(false) => "DOES NOT FIT",
-            None => "refused",
-        };
-        let row = |window: &&Window| {
-            vec![
-                window.name.clone().into(),
-                number(duration(window.limit_ms), window.limit_ms),
-                fits(window.p50_fits).into(),
-                fits(window.p90_fits).into(),
-                window.bytes_max.map_or_else(|| "refused".into(), |bytes| number(size(bytes), bytes)),
-            ]
-        };
-        Table {
-            headings: vec!["Term", "Length", "P50", "P90", "Largest volume at the P10 rate"],
-            rows: self.windows().iter().map(row).collect(),
-        }
-    }
-
-    /// What the projection rests on.
-    pub(super) fn class_table(&self) -> Table {
-        let time = |ms: Option<u64>| ms.map_or_else(|| "refused".into(), |ms| number(duration(ms), ms));
-        let speed =
-            |rate: Option<u64>| rate.map_or_else(|| "–".into(), |rate| number(format!("{}/s", size(rate)), rate));
-        let classes = self.result.exit_time.iter().flat_map(|time| &time.classes);
-        let row = |class: &crate::evidence::facts::ClassTime| {
-            vec![
-                kind(class.kind).into(),
-                number(thousands(class.units), class.units),
-                number(duration(class.measured_ms), class.measured_ms),
-                number(size(class.measured_bytes), class.measured_bytes),
-                number(size(class.scope_bytes), class.scope_bytes),
-                speed(class.rate_p10),
-                speed(class.rate_p50),
-                speed(class.rate_p90),
-                time(class.p50_ms),
-                time(class.p90_ms),
-            ]
-        };
-        Table {
-            headings: vec![
-                "Class",
-                "Units",
-                "Measured for",
-                "Carried",
-                "Exit carries",
-                "Rate P10",
-                "Rate P50",
-                "Rate P90",
-                "P50",
-                "P90",
-            ],
-            rows: classes.map(row).collect(),
-        }
-    }
-
     /// Amounts and what they rest on.
     pub(super) fn cost_rows(&self) -> Vec<(&'static str, String)> {
         let Some(cost) = &self.result.cost else {
@@ -345,96 +203,6 @@ impl<'a> View<'a> {
         let mut findings: Vec<_> = self.result.all_findings().collect();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings
-    }
-
-    pub(super) fn finding_table(&self) -> Table {
-        let row = |finding: &&Finding| {
-            vec![
-                Cell {
-                    text: weight(finding.severity).to_owned(),
-                    key: None,
-                    verdict: finding.severity > Severity::Note,
-                },
-                finding.asset.clone().unwrap_or_else(|| "the run".to_owned()).into(),
-                finding.kind.title().into(),
-                finding.subject.clone().into(),
-                finding.detail.clone().into(),
-                self.owner_of(finding).into(),
-            ]
-        };
-        let headings = vec!["Weight", "Asset", "Finding", "About", "Detail", "Owner, due"];
-        let filed = filed::rows(self.result, |finding| self.owner_of(finding));
-        Table { headings, rows: filed.into_iter().chain(self.findings().iter().map(row)).collect() }
-    }
-
-    /// Whether the result shows only the first findings of its kind.
-    fn is_filed(&self, finding: &Finding) -> bool {
-        let own = self.result.assets.iter().filter(|asset| finding.asset.as_ref() == Some(&asset.id));
-        own.filter_map(|asset| asset.filed.as_ref()).any(|filed| filed.of_kind(finding.kind).is_some())
-    }
-
-    /// Who answers for a finding that weighs, or mends it, and until when.
-    fn owner_of(&self, finding: &Finding) -> String {
-        let until = |who: &str, day: &str, word: &str| match self.result.started.get(..day.len()) {
-            Some(today) if day < today => format!("{who}, OVERDUE since {day}"),
-            _ => format!("{who}, {word} {day}"),
-        };
-        let mends = self.result.plan.follow_up.iter().find(|entry| begins(finding, &entry.finding));
-        let waives = self.result.waivers.iter().find(|waiver| waiver.waives(finding));
-        match (mends, waives) {
-            _ if finding.severity == Severity::Note => String::new(),
-            (Some(entry), _) => until(&entry.owner, &entry.due, "due"),
-            (None, Some(waiver)) => until(&waiver.owner, &waiver.until, "waived until"),
-            (None, None) => "nobody yet: name one in plan.follow_up".to_owned(),
-        }
-    }
-
-    /// What the run before found, and whether it is still there.
-    pub(super) fn followed_up(&self) -> Option<Table> {
-        let previous = self.result.chain.previous.as_ref()?;
-        let row = |finding: &Finding| {
-            let same = |now: &&Finding| {
-                (&now.asset, now.kind, &now.subject) == (&finding.asset, finding.kind, &finding.subject)
-            };
-            let state = match self.result.all_findings().any(|now| same(&now)) {
-                true => "OPEN",
-                false if self.is_filed(finding) => "UNKNOWN, see findings.ndjson",
-                false => "not found again",
-            };
-            let owner = if state == "OPEN" { self.owner_of(finding) } else { String::new() };
-            vec![state.into(), weight(finding.severity).into(), finding.to_string().into(), owner.into()]
-        };
-        let mut rows: Vec<Vec<Cell>> = previous.findings.iter().map(row).collect();
-        if previous.withheld {
-            let why = "findings about objects that had other names in that run: see its own bundle";
-            rows.push(vec!["UNKNOWN".into(), "".into(), why.into(), "".into()]);
-        }
-        Some(Table { headings: vec!["Now", "Weight then", "Finding", "Owner, due"], rows })
-    }
-
-    /// Findings that somebody answers for.
-    pub(super) fn waiver_table(&self) -> Table {
-        let row = |waiver: &crate::evidence::result::WaiverResult| {
-            let state = if waiver.expired { "PAST ITS DATE".to_owned() } else { format!("waives {}", waiver.waives) };
-            let (reason, owner) = (waiver.reason.clone().into(), waiver.owner.clone().into());
-            vec![waiver.finding.clone().into(), state.into(), reason, owner, waiver.until.clone().into()]
-        };
-        let headings = vec!["Finding", "State", "Reason", "Owner", "Until"];
-        Table { headings, rows: self.result.waivers.iter().map(row).collect() }
-    }
-
-    /// Each threshold with what was measured.
-    pub(super) fn threshold_table(&self) -> Table {
-        let row = |threshold: &crate::evidence::result::ThresholdResult| {
-            let met = Cell {
-                text: if threshold.met { "met" } else { "FAIL" }.to_owned(),
-                key: None,
-                verdict: !threshold.met,
-            };
-            vec![threshold.name.clone().into(), threshold.limit.clone().into(), threshold.measured.clone().into(), met]
-        };
-        let headings = vec!["Threshold", "Limit", "Measured", "Met"];
-        Table { headings, rows: self.result.thresholds.iter().map(row).collect() }
     }
 
     /// Who held what when.
@@ -474,24 +242,6 @@ impl<'a> View<'a> {
         ]
     }
 
-    /// Who could take over.
-    pub(super) fn alternative_table(&self) -> Table {
-        let row = |alternative: &crate::evidence::facts::AlternativeFact| {
-            let maps: Vec<_> = alternative.maps.iter().map(|(from, to)| format!("{from} → {to}")).collect();
-            vec![
-                alternative.name.clone().into(),
-                alternative.country.clone().into(),
-                maps.join(", ").into(),
-                alternative.gap.clone().into(),
-                alternative.assessed.clone().into(),
-            ]
-        };
-        Table {
-            headings: vec!["Name", "Owner's country", "Services", "Gap", "Assessed"],
-            rows: self.result.plan.alternatives.iter().map(row).collect(),
-        }
-    }
-
     /// What the business runs on it.
     pub(super) fn services(&self) -> Vec<String> {
         let services = self.result.plan.services.iter();
@@ -518,60 +268,6 @@ impl<'a> View<'a> {
         });
         runs.drain(..runs.len().saturating_sub(8));
         runs
-    }
-
-    pub(super) fn trend_table(&self) -> Table {
-        let time = |ms: Option<u64>| ms.map_or_else(|| "refused".into(), |ms| number(duration(ms), ms));
-        let row = |run: &PastRun| {
-            vec![
-                run.run.clone().into(),
-                run.started.clone().into(),
-                judgement(run.verdict),
-                of(run.passed, run.assets).into(),
-                number(size(run.bytes), run.bytes),
-                number(duration(run.duration_ms), run.duration_ms),
-                time(run.exit_p50_ms),
-                time(run.exit_p90_ms),
-            ]
-        };
-        Table {
-            headings: vec!["Run", "Started", "Verdict", "Assets passed", "Bytes", "Work", "Exit P50", "Exit P90"],
-            rows: self.trend().iter().map(row).collect(),
-        }
-    }
-
-    /// What supports which control, and where it lies.
-    pub(super) fn control_table(&self) -> Table {
-        let mut rows = Vec::new();
-        for control in &self.result.plan.controls {
-            for (what, file) in self.evidence() {
-                rows.push(vec![control.clone().into(), what.into(), file.into()]);
-            }
-        }
-        Table { headings: vec!["Control", "Supported by", "Evidence and its SHA-256"], rows }
-    }
-
-    /// Row by row of the checklist, which files support it.
-    pub(super) fn checklist_table(&self) -> Table {
-        let mut rows: Vec<Vec<Cell>> = Vec::new();
-        for control in self.checklist {
-            let mut adds = control.person_adds.as_str();
-            let mut row = |file: &str, digest: String| {
-                let (number, words) = (number(control.row.to_string(), control.row.into()), control.control.clone());
-                rows.push(vec![number, words.into(), file.into(), digest.into(), std::mem::take(&mut adds).into()]);
-            };
-            if control.supported_by.is_empty() {
-                row("nothing in this bundle", String::new());
-            }
-            control.supported_by.iter().for_each(|(file, digest)| row(file, digest.to_string()));
-        }
-        Table { headings: vec!["Row", "Control", "Supported by", "SHA-256", "A person adds"], rows }
-    }
-
-    /// The same for a playbook that names no controls.
-    pub(super) fn evidence_table(&self) -> Table {
-        let rows = self.evidence().into_iter().map(|(what, file)| vec![what.into(), file.into()]).collect();
-        Table { headings: vec!["What", "Evidence and its SHA-256"], rows }
     }
 
     /// What the bundle holds that a control can rest on.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::{
     account::{documents::Attested, identity::Identity, inventory::Inventory, machine::Machine},
     digest::Sha256Digest,
-    engine::{error::EngineError, layout::Layout, run::write_json},
+    engine::{directory::write_json, error::EngineError, layout::Layout},
     playbook::{AssetId, BucketName},
 };
 

@@ -7,7 +7,7 @@ use std::{
 
 use super::BucketWork;
 use crate::{
-    engine::{run::pretty, stop::Stop, work::Work},
+    engine::{directory::pretty, stop::Stop, work::Work},
     evidence::{self, BUCKET_JSON, EvidenceError, ObjectsEvidence, result::ObjectsResult, write_replacing},
     finding::{Finding, FindingKind},
     transfer::{

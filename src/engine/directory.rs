@@ -1,0 +1,106 @@
+//! The directory of a run: made once, read back when somebody goes on with the run.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    error::EngineError,
+    layout::{Layout, run_id},
+};
+use crate::{
+    clock,
+    digest::Sha256Digest,
+    event::Event,
+    evidence::{self, Entry, Journal, write_new, write_replacing},
+    playbook::{Origin, Playbook, ProcessEnvironment},
+};
+
+/// Runs are named after the second in which they begin; one that begins in the same second as another waits for the next.
+pub(super) async fn name_of_its_own(playbook: &Playbook) -> (String, Layout) {
+    loop {
+        let id = run_id(playbook, clock::now());
+        let layout = Layout::of(playbook, &id);
+        if !layout.bundle.exists() {
+            return (id, layout);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Makes the run's directory, which must not exist, and puts the playbook into it.
+pub(super) fn make(layout: &Layout, playbook: &Playbook, text: &str, origin: &Origin) -> Result<Journal, EngineError> {
+    make_directory(&layout.bundle)?;
+    // Nobody else's data may lie where this run restores, and later clears what it doesn't know.
+    make_directory(&layout.restored)?;
+    make_directory(&layout.data())?;
+    make_directory(&layout.state())?;
+    write_new(&layout.playbook(), text.as_bytes())?;
+    write_new(&layout.resolved(), &pretty(playbook)?)?;
+    write_new(&layout.origin(), &pretty(origin)?)?;
+    Ok(Journal::create(&layout.journal())?)
+}
+
+fn make_directory(path: &Path) -> Result<(), EngineError> {
+    fs::create_dir(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })
+}
+
+pub(super) fn not_a_run(path: &Path, reason: &str) -> EngineError {
+    EngineError::NotARun { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+/// The playbook of a run that is gone on with, and its text.
+pub(super) fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
+    let read = |path: PathBuf| {
+        fs::read_to_string(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                not_a_run(run_dir, &format!("{} is not there", path.display()))
+            }
+            _ => EngineError::Directory { path, source: error },
+        })
+    };
+    let origin = read(run_dir.join("state").join("origin.json"))?;
+    let origin: Origin =
+        serde_json::from_str(&origin).map_err(|error| not_a_run(run_dir, &format!("state/origin.json: {error}")))?;
+    let text = read(run_dir.join("data").join("playbook.yaml"))?;
+    Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, text))
+}
+
+/// The playbook and the id of the run in a directory, sealed or not; nothing there is changed.
+pub(crate) fn recorded_run(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
+    let entries = evidence::journal::read(&run_dir.join("data").join("journal.ndjson"))
+        .map_err(|error| not_a_run(run_dir, &error.to_string()))?;
+    let (id, _) = first_line(run_dir, &entries)?;
+    let text = fs::read_to_string(run_dir.join("data").join("playbook.yaml"))
+        .map_err(|error| not_a_run(run_dir, &format!("data/playbook.yaml: {error}")))?;
+    // Relative paths only matter for what a run does on this machine.
+    let origin = Origin { name: "playbook.yaml".to_owned(), folder: run_dir.to_owned() };
+    Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, id))
+}
+
+/// The journal, what it says, and the bytes of a torn last line that were cut off.
+pub(super) fn reopen(run_dir: &Path) -> Result<(Journal, Vec<Entry>, u64), EngineError> {
+    Ok(Journal::reopen(&run_dir.join("data").join("journal.ndjson"))?)
+}
+
+/// The run's id and its playbook's SHA-256, as its first line has them.
+pub(super) fn first_line(run_dir: &Path, entries: &[Entry]) -> Result<(String, Sha256Digest), EngineError> {
+    match entries.first().map(|entry| &entry.event) {
+        Some(Event::RunStarted { run, playbook_sha256, .. }) => Ok((run.clone(), *playbook_sha256)),
+        _ => Err(not_a_run(run_dir, "the journal does not begin with the start of a run")),
+    }
+}
+
+/// JSON for people and for `jq`.
+pub(crate) fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, EngineError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| EngineError::Internal(error.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Replaces a JSON file of the bundle.
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), EngineError> {
+    Ok(write_replacing(path, &pretty(value)?)?)
+}

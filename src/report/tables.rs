@@ -1,0 +1,310 @@
+//! The tables of the story.
+
+use super::{
+    filed,
+    phrases::{account_rows, compared, controls, format_of, items, kind, times_of, weight},
+    table::{Cell, Table, judgement, number},
+    view::View,
+};
+use crate::{
+    evidence::{
+        facts::{AlternativeFact, ClassTime, PastRun, Window},
+        result::{AssetResult, ThresholdResult, Tier, WaiverResult},
+    },
+    finding::{Finding, Severity, Waives as _, begins},
+    words::{duration, of, percent, size, thousands},
+};
+
+impl<'a> View<'a> {
+    /// What was tested, left out, and not looked at.
+    pub(super) fn coverage_table(&self) -> Table {
+        let all = self.sum(|asset| asset.bytes);
+        let mut rows: Vec<Vec<Cell>> = Vec::new();
+        for (verdict, bytes) in self.coverage() {
+            let number_of = self.assets().iter().filter(|asset| asset.verdict == verdict).count() as u64;
+            let share = percent(bytes, all).into();
+            let (assets, bytes) = (number(thousands(number_of), number_of), number(size(bytes), bytes));
+            rows.push(vec![judgement(verdict), assets, bytes, share, "".into()]);
+        }
+        for exclusion in &self.result.exclusions {
+            let why = format!("{}; {}, until {}", exclusion.reason, exclusion.owner, exclusion.until);
+            let past = if exclusion.expired { " (past its date)" } else { "" };
+            let what = format!("EXCLUDED {}{past}", exclusion.pattern);
+            rows.push(vec![what.into(), "not counted".into(), "not measured".into(), "–".into(), why.into()]);
+        }
+        if let Some(coverage) = &self.result.coverage {
+            rows.extend(account_rows("", &coverage.totals));
+            for region in &coverage.regions {
+                rows.extend(account_rows(&region.region, &region.totals));
+            }
+            return Table { headings: vec!["What", "Assets", "Bytes", "Share of what was carried", "Why"], rows };
+        }
+        rows.push(vec![
+            "NOT LOOKED AT".into(),
+            "unknown".into(),
+            "unknown".into(),
+            "–".into(),
+            "Everything in the account that no asset of the playbook names.".into(),
+        ]);
+        Table { headings: vec!["What", "Assets", "Bytes", "Share of what was carried", "Why"], rows }
+    }
+
+    /// One row for each asset.
+    pub(super) fn asset_table(&self) -> Table {
+        let row = |asset: &AssetResult| {
+            vec![
+                asset.id.clone().into(),
+                judgement(asset.verdict),
+                match asset.tier {
+                    Tier::Full => kind(asset.kind).into(),
+                    Tier::Sample => format!("{}, SAMPLE", kind(asset.kind)).into(),
+                },
+                asset.source.clone().into(),
+                format_of(asset).into(),
+                number(items(asset), asset.items),
+                number(size(asset.bytes), asset.bytes),
+                compared(asset).into(),
+                controls(asset).into(),
+                number(times_of(asset), asset.timings.transfer_ms),
+                asset.content_sha256.to_string().into(),
+            ]
+        };
+        Table {
+            headings: vec![
+                "Asset",
+                "Verdict",
+                "Kind",
+                "Source",
+                "Format",
+                "Carried",
+                "Bytes",
+                "Compared: equal / compared / expected",
+                "Planted damage found",
+                "Transfer, rebuild, verify",
+                "Content SHA-256",
+            ],
+            rows: self.assets().iter().map(row).collect(),
+        }
+    }
+
+    /// The terms that the exit is held against.
+    pub(super) fn window_table(&self) -> Table {
+        let fits = |fits: Option<bool>| match fits {
+            Some(true) => "fits",
+            Some(false) => "DOES NOT FIT",
+            None => "refused",
+        };
+        let row = |window: &&Window| {
+            vec![
+                window.name.clone().into(),
+                number(duration(window.limit_ms), window.limit_ms),
+                fits(window.p50_fits).into(),
+                fits(window.p90_fits).into(),
+                window.bytes_max.map_or_else(|| "refused".into(), |bytes| number(size(bytes), bytes)),
+            ]
+        };
+        Table {
+            headings: vec!["Term", "Length", "P50", "P90", "Largest volume at the P10 rate"],
+            rows: self.windows().iter().map(row).collect(),
+        }
+    }
+
+    /// What the projection rests on.
+    pub(super) fn class_table(&self) -> Table {
+        let time = |ms: Option<u64>| ms.map_or_else(|| "refused".into(), |ms| number(duration(ms), ms));
+        let speed =
+            |rate: Option<u64>| rate.map_or_else(|| "–".into(), |rate| number(format!("{}/s", size(rate)), rate));
+        let classes = self.result.exit_time.iter().flat_map(|time| &time.classes);
+        let row = |class: &ClassTime| {
+            vec![
+                kind(class.kind).into(),
+                number(thousands(class.units), class.units),
+                number(duration(class.measured_ms), class.measured_ms),
+                number(size(class.measured_bytes), class.measured_bytes),
+                number(size(class.scope_bytes), class.scope_bytes),
+                speed(class.rate_p10),
+                speed(class.rate_p50),
+                speed(class.rate_p90),
+                time(class.p50_ms),
+                time(class.p90_ms),
+            ]
+        };
+        Table {
+            headings: vec![
+                "Class",
+                "Units",
+                "Measured for",
+                "Carried",
+                "Exit carries",
+                "Rate P10",
+                "Rate P50",
+                "Rate P90",
+                "P50",
+                "P90",
+            ],
+            rows: classes.map(row).collect(),
+        }
+    }
+
+    pub(super) fn finding_table(&self) -> Table {
+        let row = |finding: &&Finding| {
+            vec![
+                Cell {
+                    text: weight(finding.severity).to_owned(),
+                    key: None,
+                    verdict: finding.severity > Severity::Note,
+                },
+                finding.asset.clone().unwrap_or_else(|| "the run".to_owned()).into(),
+                finding.kind.title().into(),
+                finding.subject.clone().into(),
+                finding.detail.clone().into(),
+                self.owner_of(finding).into(),
+            ]
+        };
+        let headings = vec!["Weight", "Asset", "Finding", "About", "Detail", "Owner, due"];
+        let filed = filed::rows(self.result, |finding| self.owner_of(finding));
+        Table { headings, rows: filed.into_iter().chain(self.findings().iter().map(row)).collect() }
+    }
+
+    /// What the run before found, and whether it is still there.
+    pub(super) fn followed_up(&self) -> Option<Table> {
+        let previous = self.result.chain.previous.as_ref()?;
+        let row = |finding: &Finding| {
+            let same = |now: &&Finding| {
+                (&now.asset, now.kind, &now.subject) == (&finding.asset, finding.kind, &finding.subject)
+            };
+            let state = match self.result.all_findings().any(|now| same(&now)) {
+                true => "OPEN",
+                false if self.is_filed(finding) => "UNKNOWN, see findings.ndjson",
+                false => "not found again",
+            };
+            let owner = if state == "OPEN" { self.owner_of(finding) } else { String::new() };
+            vec![state.into(), weight(finding.severity).into(), finding.to_string().into(), owner.into()]
+        };
+        let mut rows: Vec<Vec<Cell>> = previous.findings.iter().map(row).collect();
+        if previous.withheld {
+            let why = "findings about objects that had other names in that run: see its own bundle";
+            rows.push(vec!["UNKNOWN".into(), "".into(), why.into(), "".into()]);
+        }
+        Some(Table { headings: vec!["Now", "Weight then", "Finding", "Owner, due"], rows })
+    }
+
+    /// Findings that somebody answers for.
+    pub(super) fn waiver_table(&self) -> Table {
+        let row = |waiver: &WaiverResult| {
+            let state = if waiver.expired { "PAST ITS DATE".to_owned() } else { format!("waives {}", waiver.waives) };
+            let (reason, owner) = (waiver.reason.clone().into(), waiver.owner.clone().into());
+            vec![waiver.finding.clone().into(), state.into(), reason, owner, waiver.until.clone().into()]
+        };
+        let headings = vec!["Finding", "State", "Reason", "Owner", "Until"];
+        Table { headings, rows: self.result.waivers.iter().map(row).collect() }
+    }
+
+    /// Each threshold with what was measured.
+    pub(super) fn threshold_table(&self) -> Table {
+        let row = |threshold: &ThresholdResult| {
+            let met = Cell {
+                text: if threshold.met { "met" } else { "FAIL" }.to_owned(),
+                key: None,
+                verdict: !threshold.met,
+            };
+            vec![threshold.name.clone().into(), threshold.limit.clone().into(), threshold.measured.clone().into(), met]
+        };
+        let headings = vec!["Threshold", "Limit", "Measured", "Met"];
+        Table { headings, rows: self.result.thresholds.iter().map(row).collect() }
+    }
+
+    /// Who could take over.
+    pub(super) fn alternative_table(&self) -> Table {
+        let row = |alternative: &AlternativeFact| {
+            let maps: Vec<_> = alternative.maps.iter().map(|(from, to)| format!("{from} → {to}")).collect();
+            vec![
+                alternative.name.clone().into(),
+                alternative.country.clone().into(),
+                maps.join(", ").into(),
+                alternative.gap.clone().into(),
+                alternative.assessed.clone().into(),
+            ]
+        };
+        Table {
+            headings: vec!["Name", "Owner's country", "Services", "Gap", "Assessed"],
+            rows: self.result.plan.alternatives.iter().map(row).collect(),
+        }
+    }
+
+    pub(super) fn trend_table(&self) -> Table {
+        let time = |ms: Option<u64>| ms.map_or_else(|| "refused".into(), |ms| number(duration(ms), ms));
+        let row = |run: &PastRun| {
+            vec![
+                run.run.clone().into(),
+                run.started.clone().into(),
+                judgement(run.verdict),
+                of(run.passed, run.assets).into(),
+                number(size(run.bytes), run.bytes),
+                number(duration(run.duration_ms), run.duration_ms),
+                time(run.exit_p50_ms),
+                time(run.exit_p90_ms),
+            ]
+        };
+        Table {
+            headings: vec!["Run", "Started", "Verdict", "Assets passed", "Bytes", "Work", "Exit P50", "Exit P90"],
+            rows: self.trend().iter().map(row).collect(),
+        }
+    }
+
+    /// What supports which control, and where it lies.
+    pub(super) fn control_table(&self) -> Table {
+        let mut rows = Vec::new();
+        for control in &self.result.plan.controls {
+            for (what, file) in self.evidence() {
+                rows.push(vec![control.clone().into(), what.into(), file.into()]);
+            }
+        }
+        Table { headings: vec!["Control", "Supported by", "Evidence and its SHA-256"], rows }
+    }
+
+    /// Row by row of the checklist, which files support it.
+    pub(super) fn checklist_table(&self) -> Table {
+        let mut rows: Vec<Vec<Cell>> = Vec::new();
+        for control in self.checklist {
+            let mut adds = control.person_adds.as_str();
+            let mut row = |file: &str, digest: String| {
+                let (number, words) = (number(control.row.to_string(), control.row.into()), control.control.clone());
+                rows.push(vec![number, words.into(), file.into(), digest.into(), std::mem::take(&mut adds).into()]);
+            };
+            if control.supported_by.is_empty() {
+                row("nothing in this bundle", String::new());
+            }
+            control.supported_by.iter().for_each(|(file, digest)| row(file, digest.to_string()));
+        }
+        Table { headings: vec!["Row", "Control", "Supported by", "SHA-256", "A person adds"], rows }
+    }
+
+    /// The same for a playbook that names no controls.
+    pub(super) fn evidence_table(&self) -> Table {
+        let rows = self.evidence().into_iter().map(|(what, file)| vec![what.into(), file.into()]).collect();
+        Table { headings: vec!["What", "Evidence and its SHA-256"], rows }
+    }
+
+    /// Whether the result shows only the first findings of its kind.
+    fn is_filed(&self, finding: &Finding) -> bool {
+        let own = self.result.assets.iter().filter(|asset| finding.asset.as_ref() == Some(&asset.id));
+        own.filter_map(|asset| asset.filed.as_ref()).any(|filed| filed.of_kind(finding.kind).is_some())
+    }
+
+    /// Who answers for a finding that weighs, or mends it, and until when.
+    fn owner_of(&self, finding: &Finding) -> String {
+        let until = |who: &str, day: &str, word: &str| match self.result.started.get(..day.len()) {
+            Some(today) if day < today => format!("{who}, OVERDUE since {day}"),
+            _ => format!("{who}, {word} {day}"),
+        };
+        let mends = self.result.plan.follow_up.iter().find(|entry| begins(finding, &entry.finding));
+        let waives = self.result.waivers.iter().find(|waiver| waiver.waives(finding));
+        match (mends, waives) {
+            _ if finding.severity == Severity::Note => String::new(),
+            (Some(entry), _) => until(&entry.owner, &entry.due, "due"),
+            (None, Some(waiver)) => until(&waiver.owner, &waiver.until, "waived until"),
+            (None, None) => "nobody yet: name one in plan.follow_up".to_owned(),
+        }
+    }
+}
