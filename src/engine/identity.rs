@@ -1,6 +1,6 @@
 //! Who works on a run: this program, on this machine.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::OnceLock};
 
 use super::error::EngineError;
 use crate::{
@@ -14,12 +14,17 @@ pub(crate) fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
 }
 
-/// SHA-256 of this program's file.
+/// SHA-256 of the file that this process was started from, read once; another one under its name counts for nothing.
 pub(crate) fn binary_digest() -> Result<Sha256Digest, EngineError> {
-    let path = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
-    let file = fs::File::open(&path).or_else(|_| fs::File::open("/proc/self/exe"));
-    let digest = file.and_then(Sha256Digest::of_reader);
-    Ok(digest.map_err(|source| EvidenceError::Io { action: "read", path, source })?)
+    static DIGEST: OnceLock<Sha256Digest> = OnceLock::new();
+    if let Some(digest) = DIGEST.get() {
+        return Ok(*digest);
+    }
+    let started_from = PathBuf::from("/proc/self/exe");
+    let named = || std::env::current_exe().and_then(fs::File::open);
+    let digest = fs::File::open(&started_from).or_else(|_| named()).and_then(Sha256Digest::of_reader);
+    let digest = digest.map_err(|source| EvidenceError::Io { action: "read", path: started_from, source })?;
+    Ok(*DIGEST.get_or_init(|| digest))
 }
 
 /// The machine's name, as `uname -n` prints it.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{FlockOperation, flock},
+    fs::{FlockOperation, flock, statvfs},
     process::geteuid,
 };
 
@@ -22,6 +22,8 @@ use rustix::{
 pub(super) const START_MAX: Duration = Duration::from_secs(60);
 /// How often a server is started again because a port was taken between choosing and using it.
 pub(super) const ATTEMPTS_MAX: usize = 5;
+/// Bytes that have to be free in memory before servers keep their data there.
+const FREE_MEMORY_MIN: u64 = 6 << 30;
 const POLL: Duration = Duration::from_millis(20);
 
 /// A temporary directory that every user may enter: as root, PostgreSQL runs as another user.
@@ -30,7 +32,22 @@ pub struct TempDir(tempfile::TempDir);
 impl TempDir {
     /// An empty directory, removed with all that is in it when the value is dropped.
     pub fn new() -> Self {
-        let directory = tempfile::Builder::new().prefix("walkaway-test-").tempdir_in(open_parent()).unwrap();
+        Self::below(&open_parent())
+    }
+
+    /// For the data of a server that stands in for the provider: in memory where there is plenty, because the thousand
+    /// small files of each would make those of the tests slow to create.
+    pub(super) fn of_a_server() -> Self {
+        let memory = Path::new("/dev/shm");
+        let free = statvfs(memory).map_or(0, |of| of.f_bavail.saturating_mul(of.f_frsize));
+        match free >= FREE_MEMORY_MIN {
+            true => Self::below(memory),
+            false => Self::new(),
+        }
+    }
+
+    fn below(parent: &Path) -> Self {
+        let directory = tempfile::Builder::new().prefix("walkaway-test-").tempdir_in(parent).unwrap();
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
         TempDir(directory)
     }

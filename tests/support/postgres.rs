@@ -43,7 +43,7 @@ impl PgCluster {
 
     /// The same, with the programs of this directory.
     pub fn start_from(programs: PathBuf) -> Self {
-        let home = TempDir::new();
+        let home = TempDir::of_a_server();
         initialise(home.path(), &programs);
         for _ in 0..ATTEMPTS_MAX {
             let port = free_port(0);

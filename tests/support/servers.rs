@@ -108,7 +108,7 @@ struct Server {
 impl Server {
     /// Nothing when it ended or did not answer; its log then stands on stderr.
     fn start(mut command: Command, port: u16, ready_path: &str) -> Option<Self> {
-        let directory = TempDir::new();
+        let directory = TempDir::of_a_server();
         let log = directory.join("log");
         let output = File::create(&log).unwrap();
         command.current_dir(directory.path()).env("HOME", directory.path()).stdin(Stdio::null());
