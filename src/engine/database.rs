@@ -8,13 +8,13 @@ use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 use super::{
     belongings::{self, Belongings},
     database_proof::{Phases, Restored},
-    relays::{EXPORTS, RelayEnd, Relays},
+    relays::{AWAY_PAUSE, EXPORTS, RelayEnd, Relays},
     rows_proof::excluded,
     shares::{self, Sized},
     stop::Stop,
     tally::Tables,
     target::Target,
-    views::{self, View},
+    views::{self, Reading, View},
     work::Work,
 };
 use crate::{
@@ -29,7 +29,6 @@ use crate::{
         large::LargeObject,
         name::Table,
         session,
-        wire::Patience,
     },
     playbook::DatabaseSpec,
     restore::database::{Locale, RefusedStatement, TargetDatabase},
@@ -125,7 +124,11 @@ impl DatabaseWork {
                 Err(RelayEnd::SnapshotLost(reason)) if lost.len() as u32 + 1 == SNAPSHOTS_MAX => {
                     return Err(Stop::Asset {
                         reason: format!("the snapshot was lost again and again: {reason}"),
-                        hint: None,
+                        hint: Some(
+                            "drill while nothing alters tables, or raise limits.lock_timeout, or read a copy (for RDS: \
+                             method snapshot)"
+                                .to_owned(),
+                        ),
                     });
                 }
                 Err(RelayEnd::SnapshotLost(reason)) => {
@@ -133,7 +136,21 @@ impl DatabaseWork {
                     lost.push(self.work.finding(FindingKind::Deviation, "the snapshot was lost", reason));
                 }
             }
+            self.wait_for_source()?;
+        }
+    }
+
+    /// A server that fails over, or starts again, is waited for as long as a copy may stand still.
+    fn wait_for_source(&self) -> Result<(), Stop> {
+        let away = Stopwatch::start();
+        loop {
             self.work.go_on()?;
+            match self.source.reach() {
+                Err(error) if error.connection_lost() && away.elapsed() < self.stall() => {
+                    std::thread::sleep(AWAY_PAUSE)
+                }
+                reached => return Ok(reached?),
+            }
         }
     }
 
@@ -157,7 +174,7 @@ impl DatabaseWork {
         let (database, mut findings) = self.create_database(&facts)?;
         let mut belongings = Belongings::read(&self.work, &self.target, self.spec.roles.as_ref(), &mut snapshot)?;
         findings.extend(belongings.prepare(&database)?);
-        snapshot.dump_schema(&self.target.tools, &self.schema())?;
+        snapshot.dump_schema(&self.target.tools, &self.schema()).map_err(of_dump)?;
         self.work.go_on()?;
         let refused = database.restore_pre_data(&self.target.tools, &self.schema())?;
         findings.extend(self.refused(belongings.mend(&database, refused)?));
@@ -189,8 +206,8 @@ impl DatabaseWork {
 
     fn read_views(&self, snapshot: &mut Snapshot, key: RowKey) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
         let pace = self.spec.limits.bytes_per_s.map(|rate| Pace::new(rate.bytes()));
-        let patience = Patience { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
-        views::read(&self.work, snapshot, key, pace.as_ref(), &patience)
+        let (stall, lock_timeout) = (self.stall(), self.source.lock_patience());
+        views::read(&Reading { key, pace, stall, lock_timeout, work: &self.work }, snapshot)
     }
 
     /// How long a copy may stand still.
@@ -303,6 +320,7 @@ impl DatabaseWork {
             meter: &meter,
             pace: limits.bytes_per_s.map(|rate| Pace::new(rate.bytes())),
             stall: self.stall(),
+            lock_timeout: self.source.lock_patience(),
             workers,
         };
         let (tables, lag_max) = relays.run(snapshot, &sized, &shares)?;
@@ -314,6 +332,16 @@ impl DatabaseWork {
     fn workers(&self) -> usize {
         let allowed = self.spec.limits.connections.map_or(usize::MAX, |connections| connections as usize);
         self.spec.parallel.min(allowed.saturating_sub(CONNECTIONS_BESIDE_WORKERS)).max(1)
+    }
+}
+
+/// pg_dump waits for a lock only behind a session that wants the table for itself, which waits for the snapshot.
+fn of_dump(error: PgError) -> RelayEnd {
+    match &error {
+        PgError::Program { reason, .. } if reason.contains("LOCK TABLE") => RelayEnd::SnapshotLost(format!(
+            "another session wants a table for itself that pg_dump has to read: {reason}"
+        )),
+        _ => error.into(),
     }
 }
 

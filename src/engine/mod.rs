@@ -15,6 +15,7 @@
 //! | `rds`, `guard` | a database on RDS: where it is, a temporary instance of it, and what removes that again |
 //! | `rds_export` | a database from the Parquet files that RDS exports a snapshot to |
 //! | `shares`, `relays`, `tally` | its tables cut into work, carried side by side, put on record |
+//! | `watch` | the snapshot looked after meanwhile, and let go when others wait behind it |
 //! | `ledger`, `layout`, `recorder` | what is finished, where it lies, who hears of it |
 //! | `account` | the account around the assets: before, after, and what it comes to |
 //! | `seal` | result, documents, and the bag around them |
@@ -60,6 +61,7 @@ mod tally;
 mod target;
 mod ticker;
 mod views;
+mod watch;
 mod work;
 
 pub use account::{Init, InitOptions, init};

@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+        mpsc::{Receiver, Sender, channel},
     },
     time::Duration,
 };
@@ -16,6 +16,7 @@ use super::{
     shares::{Share, Sized},
     stop::Stop,
     tally::{Part, Tables, Tally},
+    watch::watched,
     work::Work,
 };
 use crate::{
@@ -43,8 +44,8 @@ pub(crate) const EXPORTS: &str = "exports";
 pub(super) const ATTEMPTS_MAX: u32 = 4;
 /// Before the second attempt, and twice as long before each one after.
 pub(super) const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// How often the snapshot is looked after.
-const KEEP_EVERY: Duration = Duration::from_secs(10);
+/// Between two attempts to reach a server that is away.
+pub(super) const AWAY_PAUSE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 
 /// What all workers share.
@@ -55,6 +56,8 @@ pub(crate) struct Relays<'a> {
     pub meter: &'a Meter,
     pub pace: Option<Pace>,
     pub stall: Duration,
+    /// How long another session may want a table for itself before the snapshot goes.
+    pub lock_timeout: Duration,
     pub workers: usize,
 }
 
@@ -111,57 +114,39 @@ impl Relays<'_> {
     ) -> Result<(Tables, Option<Duration>), RelayEnd> {
         let halt = Interrupt::default();
         let patience = Patience { stall: Some(self.stall), interrupt: halt.clone() };
-        let crew = Crew { ticket: snapshot.ticket(patience), halt, stall: self.stall };
+        let crew = Crew { ticket: snapshot.ticket(patience), halt: halt.clone(), stall: self.stall };
+        watched(snapshot, self.lock_timeout, &halt, &self.work.interrupt, || self.all(&crew, tables, shares))
+    }
+
+    fn all(&self, crew: &Crew, tables: &[Sized], shares: &[Share<'_>]) -> Result<Tables, RelayEnd> {
         let queue = Mutex::new(shares.iter());
-        let mut watch = Watch { snapshot, lag_max: None, lost: None };
         let (told, ends) = std::thread::scope(|scope| {
             let (news, heard) = channel();
-            let (done, over) = channel();
-            let (watch, halt) = (&mut watch, &crew.halt);
-            let keeper = scope.spawn(move || watch.keep_until(&over, halt));
             let mut threads = Vec::new();
             for _ in 0..self.workers.clamp(1, shares.len().max(1)) {
                 let news = news.clone();
-                threads.push(scope.spawn(|| crew.ended(self.work_off(&queue, &crew, news))));
+                threads.push(scope.spawn(|| crew.ended(self.work_off(&queue, crew, news))));
             }
-            threads.push(scope.spawn(|| crew.ended(self.count(tables, &crew, news))));
-            let told = self.listen(tables, shares, &heard, &crew.halt);
+            threads.push(scope.spawn(|| crew.ended(self.count(tables, crew, news))));
+            let told = self.listen(tables, shares, &heard);
             if told.is_err() {
                 crew.halt.ask();
             }
             let ends: Vec<Result<(), RelayEnd>> =
                 threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked().into()))).collect();
-            drop(done);
-            (told, keeper.join().map_err(|_| panicked()).map(|()| ends))
+            (told, ends)
         });
-        let ends = ends?;
-        if let Some(reason) = watch.lost {
-            return Err(RelayEnd::SnapshotLost(reason));
-        }
-        let lag_max = watch.lag_max;
         first_reason(ends)?;
-        Ok((told?.finish()?, lag_max))
+        Ok(told?.finish()?)
     }
 
     /// Takes down what the workers tell, until they are gone.
-    fn listen(
-        &self,
-        tables: &[Sized],
-        shares: &[Share<'_>],
-        heard: &Receiver<News>,
-        halt: &Interrupt,
-    ) -> Result<Tally<'_>, Stop> {
+    fn listen(&self, tables: &[Sized], shares: &[Share<'_>], heard: &Receiver<News>) -> Result<Tally<'_>, Stop> {
         let mut tally = Tally::new(self.work, tables.iter().map(|sized| sized.table.clone()), shares);
-        loop {
-            match heard.recv_timeout(TICK) {
-                Ok(news) => tally.take(news)?,
-                Err(RecvTimeoutError::Disconnected) => return Ok(tally),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if self.work.interrupt.asked() {
-                halt.ask();
-            }
+        for news in heard {
+            tally.take(news)?;
         }
+        Ok(tally)
     }
 
     fn work_off<'s>(
@@ -186,7 +171,7 @@ impl Relays<'_> {
                     let _ = news.send(News::Refused { number: share.number, reason });
                 }
                 Err(Trouble::End(end)) => return Err(end),
-                Err(Trouble::Lost(reason)) => return Err(lost_source(share, reason).into()),
+                Err(Trouble::Lost(reason)) => return Err(lost_source(&share.table.name.to_string(), &reason)),
             }
         }
     }
@@ -262,7 +247,7 @@ impl Relays<'_> {
             let told = match counted {
                 Ok(rows) => News::Counted { number, rows },
                 Err(Trouble::Refused(reason)) => News::Refused { number, reason },
-                Err(Trouble::Lost(reason)) => return Err(Stop::Asset { reason, hint: None }.into()),
+                Err(Trouble::Lost(reason)) => return Err(lost_source(&table.name.to_string(), &reason)),
                 Err(Trouble::End(end)) => return Err(end),
             };
             let _ = news.send(told);
@@ -306,9 +291,9 @@ fn source_error(table: &crate::pg::name::Table, error: PgError) -> TransferError
     }
 }
 
-fn lost_source(share: &Share<'_>, reason: String) -> Stop {
-    let what = share.table.name.to_string();
-    SourceError::Transient { what, reason: format!("{reason}, {ATTEMPTS_MAX} times") }.into()
+/// A snapshot that can't be read from serves nobody; a new one may.
+fn lost_source(what: &str, reason: &str) -> RelayEnd {
+    RelayEnd::SnapshotLost(format!("reading {what}: {reason}, {ATTEMPTS_MAX} times"))
 }
 
 impl Crew {
@@ -323,24 +308,39 @@ impl Crew {
         end
     }
 
+    /// A server that is away is waited for as long as a copy may stand still.
     fn reader(&self) -> Result<SnapshotReader, Trouble> {
-        self.ticket.reader().map_err(|error| match error {
-            PgError::Statement { reason, connection_lost: false, .. } => Trouble::End(RelayEnd::SnapshotLost(reason)),
-            other => Trouble::Lost(other.to_string()),
-        })
+        let away = Stopwatch::start();
+        loop {
+            match self.ticket.reader() {
+                Ok(reader) => return Ok(reader),
+                Err(PgError::Statement { reason, connection_lost: false, .. }) => {
+                    return Err(Trouble::End(RelayEnd::SnapshotLost(reason)));
+                }
+                Err(error) if away.elapsed() >= self.stall => return Err(Trouble::Lost(error.to_string())),
+                Err(_) => self.wait(AWAY_PAUSE)?,
+            }
+        }
     }
 
     fn again_and_again<T>(&self, mut attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
-        let mut pause = RETRY_AFTER;
-        for _ in 1..ATTEMPTS_MAX {
+        let (mut pause, mut attempts) = (RETRY_AFTER, 1);
+        loop {
             match attempt() {
-                Err(Trouble::Lost(reason)) => tracing::warn!(reason, "the source was lost; trying again"),
+                Err(Trouble::Lost(reason)) => {
+                    // Whoever is told to stop drops its connection: nothing was lost.
+                    self.go_on().map_err(|stop| Trouble::End(stop.into()))?;
+                    if attempts == ATTEMPTS_MAX {
+                        return Err(Trouble::Lost(reason));
+                    }
+                    tracing::warn!(reason, "the source was lost; trying again");
+                }
                 end => return end,
             }
             self.wait(pause)?;
             pause *= 2;
+            attempts += 1;
         }
-        attempt()
     }
 
     fn wait(&self, pause: Duration) -> Result<(), Trouble> {
@@ -350,30 +350,6 @@ impl Crew {
             std::thread::sleep(TICK.min(pause));
         }
         Ok(())
-    }
-}
-
-/// Looks after the snapshot.
-struct Watch<'a> {
-    snapshot: &'a mut Snapshot,
-    lag_max: Option<Duration>,
-    lost: Option<String>,
-}
-
-impl Watch<'_> {
-    fn keep_until(&mut self, over: &Receiver<()>, halt: &Interrupt) {
-        while self.lost.is_none() {
-            match self.snapshot.keep() {
-                Ok(lag) => self.lag_max = self.lag_max.max(lag),
-                Err(error) => {
-                    self.lost = Some(error.to_string());
-                    halt.ask();
-                }
-            }
-            if over.recv_timeout(KEEP_EVERY) != Err(RecvTimeoutError::Timeout) {
-                return;
-            }
-        }
     }
 }
 

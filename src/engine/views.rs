@@ -4,14 +4,18 @@
 //! anew. Its tables and its definition are compared for themselves, and still these rows are not those that the source held:
 //! the asset does not pass. What else it could be, a view that depends on more than its tables, nobody can tell apart.
 
+use std::time::Duration;
+
 use super::{
     relays::{ATTEMPTS_MAX, RETRY_AFTER, RelayEnd},
     stop::Stop,
+    watch::watched,
     work::Work,
 };
 use crate::{
     digest::{RowDigest, RowKey, RowTotals},
     finding::{Finding, FindingKind},
+    interrupt::Interrupt,
     pg::{
         PgError,
         copy::{self, CopyOut},
@@ -19,13 +23,13 @@ use crate::{
         wire::Patience,
     },
     restore::database::TargetDatabase,
-    source::postgres::{Snapshot, SnapshotReader},
+    source::postgres::{Snapshot, SnapshotReader, SnapshotTicket},
     transfer::{
         error::{SourceError, TransferError},
         pace::{Pace, Paced},
         table::RowSource,
     },
-    verify::Comparison,
+    verify::{Comparison, tables::not_read_back},
 };
 
 /// A materialized view and what the source held of it.
@@ -34,24 +38,67 @@ pub(crate) struct View {
     held: RowTotals,
 }
 
+/// How the source is read.
+pub(crate) struct Reading<'a> {
+    pub key: RowKey,
+    pub pace: Option<Pace>,
+    /// How long a copy may stand still.
+    pub stall: Duration,
+    /// How long another session may want a table for itself before the snapshot goes.
+    pub lock_timeout: Duration,
+    pub work: &'a Work,
+}
+
 /// Reads every view that the source holds rows of, under the snapshot. One that can't be read is a finding. A reader that
 /// loses its connection is replaced as long as the snapshot is held.
-pub(crate) fn read(
-    work: &Work,
-    snapshot: &mut Snapshot,
-    key: RowKey,
-    pace: Option<&Pace>,
-    patience: &Patience,
-) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
-    let (mut views, mut findings) = (Vec::new(), Vec::new());
-    let mut reader = None;
-    for table in snapshot.materialized_views().map_err(RelayEnd::of_snapshot)? {
+pub(crate) fn read(reading: &Reading<'_>, snapshot: &mut Snapshot) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
+    let tables = snapshot.materialized_views().map_err(RelayEnd::of_snapshot)?;
+    if tables.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let halt = Interrupt::default();
+    let ticket = snapshot.ticket(Patience { stall: Some(reading.stall), interrupt: halt.clone() });
+    let run = &reading.work.interrupt;
+    let read = watched(snapshot, reading.lock_timeout, &halt, run, || reading.all(tables, &ticket, &halt));
+    read.map(|(read, _)| read)
+}
+
+impl Reading<'_> {
+    fn all(
+        &self,
+        tables: Vec<Table>,
+        ticket: &SnapshotTicket,
+        halt: &Interrupt,
+    ) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
+        let (mut views, mut findings, mut reader) = (Vec::new(), Vec::new(), None);
+        for table in tables {
+            match self.again_and_again(ticket, &mut reader, &table, halt)? {
+                Ok(held) => views.push(View { table, held }),
+                Err(SourceError::Permanent { what, reason }) => {
+                    let finding =
+                        self.work.finding(FindingKind::TableUnreadable, format!("materialized view {what}"), reason);
+                    findings.push(finding);
+                }
+                Err(other) => return Err(TransferError::from(other).into()),
+            }
+        }
+        Ok((views, findings))
+    }
+
+    fn again_and_again(
+        &self,
+        ticket: &SnapshotTicket,
+        reader: &mut Option<SnapshotReader>,
+        table: &Table,
+        halt: &Interrupt,
+    ) -> Result<Result<RowTotals, SourceError>, RelayEnd> {
         let mut attempt = 1;
-        let held = loop {
-            work.go_on()?;
-            // A view may take long; meanwhile the connection that holds the snapshot looks idle.
-            snapshot.keep().map_err(|error| RelayEnd::SnapshotLost(error.to_string()))?;
-            match read_one(snapshot, &mut reader, &table, key, pace, patience) {
+        loop {
+            if halt.asked() {
+                return Err(Stop::Interrupted.into());
+            }
+            match read_one(ticket, reader, table, self.key, self.pace.as_ref()) {
+                Err(SourceError::Transient { .. }) if halt.asked() => {}
                 Err(SourceError::Transient { reason, .. }) if attempt == ATTEMPTS_MAX => {
                     return Err(RelayEnd::SnapshotLost(reason));
                 }
@@ -60,32 +107,23 @@ pub(crate) fn read(
                     std::thread::sleep(RETRY_AFTER * 2u32.pow(attempt - 1));
                     attempt += 1;
                 }
-                held => break held,
+                held => return Ok(held),
             }
-        };
-        match held {
-            Ok(held) => views.push(View { table, held }),
-            Err(SourceError::Permanent { what, reason }) => {
-                findings.push(work.finding(FindingKind::TableUnreadable, format!("materialized view {what}"), reason));
-            }
-            Err(other) => return Err(TransferError::from(other).into()),
         }
     }
-    Ok((views, findings))
 }
 
 /// Keeps the reader only if the view came to its end.
 fn read_one(
-    snapshot: &Snapshot,
+    ticket: &SnapshotTicket,
     reader: &mut Option<SnapshotReader>,
     table: &Table,
     key: RowKey,
     pace: Option<&Pace>,
-    patience: &Patience,
 ) -> Result<RowTotals, SourceError> {
     let mut reading = match reader.take() {
         Some(reading) => reading,
-        None => snapshot.ticket(patience.clone()).reader().map_err(|error| of_reader(table, &error))?,
+        None => ticket.reader().map_err(|error| of_reader(table, &error))?,
     };
     let rows = reading.copy_view_out(table).map_err(|error| refused(table, &error))?;
     let held = totals(rows, table, key, pace)?;
@@ -149,7 +187,7 @@ pub(crate) fn compare(work: &Work, views: &[View], database: &TargetDatabase, ke
                 comparison.compared(differs);
             }
             Err(error) => {
-                comparison.not_compared(work.finding(FindingKind::TableUnreadable, name, error.to_string()));
+                comparison.not_compared(work.finding(FindingKind::TableUnreadable, name, not_read_back(&error)));
             }
         }
     }

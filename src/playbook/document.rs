@@ -281,11 +281,12 @@ pub(super) struct Limits {
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*(B|kB|MB|GB|KiB|MiB|GiB)$"))]
     pub bytes_per_s: Checked<Written>,
-    /// How long a table's lock is waited for, such as `30s`.
+    /// How long a table's lock is waited for, and how long another session may wait for one behind the snapshot before that
+    /// is let go and the database starts again, such as `30s`.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
     pub lock_timeout: Checked<Written>,
-    /// How long a copy may stand still before it is begun again, such as `5m`.
+    /// How long a copy may stand still, and a server be away, before it is begun again, such as `5m`.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
     pub stall: Checked<Written>,

@@ -405,10 +405,10 @@ pub struct Limits {
     /// Bytes a second, all connections together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_s: Option<Size>,
-    /// How long a table's lock is waited for.
+    /// How long a table's lock is waited for, and how long others may wait for one behind the snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_timeout: Option<Period>,
-    /// How long a copy may stand still before it is begun again.
+    /// How long a copy may stand still, and a server be away, before it is begun again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall: Option<Period>,
 }

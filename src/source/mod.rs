@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod aws;
+pub mod holder;
 pub mod parquet_rows;
 pub mod postgres;
 pub mod rds;

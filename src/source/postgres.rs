@@ -6,6 +6,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use ::postgres::Client;
 
+use super::holder::{self, Kept};
 use crate::{
     clock::Stopwatch,
     pg::{
@@ -49,6 +50,19 @@ impl PostgresSource {
     pub fn lock_timeout(mut self, lock_timeout: Duration) -> Self {
         self.lock_timeout = lock_timeout;
         self
+    }
+
+    /// How long a table's lock is waited for, and others may wait for one behind a snapshot.
+    pub fn lock_patience(&self) -> Duration {
+        self.lock_timeout
+    }
+
+    /// Whether it answers at all.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub fn reach(&self) -> Result<(), PgError> {
+        self.address.connect().map(drop)
     }
 
     /// Where it is, without the login.
@@ -216,27 +230,11 @@ impl Snapshot {
     }
 
     /// Makes sure that the snapshot is still there, which also keeps the connection from looking idle to whatever lies
-    /// between. Returns how far replication lags, where this server knows.
-    pub fn keep(&mut self) -> Result<Option<Duration>, PgError> {
-        let failed = |error| PgError::statement(HOLDING, &error);
-        // Should the probe fail, the transaction must go on: the snapshot ends with it.
-        self.holder.batch_execute("SAVEPOINT walkaway_probe").map_err(failed)?;
-        let lag = self.holder.query_one(REPLICATION_LAG, &[]).and_then(|row| row.try_get::<_, Option<f64>>(0));
-        self.holder
-            .batch_execute("ROLLBACK TO SAVEPOINT walkaway_probe; RELEASE SAVEPOINT walkaway_probe")
-            .map_err(failed)?;
-        // Not every server that speaks PostgreSQL's protocol has these functions.
-        Ok(lag.ok().flatten().and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok()))
+    /// between. Returns what the holder sees of the server meanwhile.
+    pub fn keep(&mut self) -> Result<Kept, PgError> {
+        holder::look(&mut self.holder)
     }
 }
-
-const HOLDING: &str = "holding the snapshot";
-/// On a replica how far it is behind, on a primary how far the farthest of its replicas is.
-/// Source: PostgreSQL documentation, "Recovery Information Functions" and "pg_stat_replication".
-const REPLICATION_LAG: &str = "SELECT extract(epoch FROM CASE WHEN pg_catalog.pg_is_in_recovery() \
-    THEN CASE WHEN pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn() THEN interval '0' \
-    ELSE pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp() END \
-    ELSE (SELECT max(replay_lag) FROM pg_catalog.pg_stat_replication) END)::float8";
 
 /// The right to read from a snapshot that somebody else holds.
 #[derive(Clone, Debug)]
@@ -250,9 +248,20 @@ impl SnapshotTicket {
     /// A connection of its own that sees the snapshot.
     pub fn reader(&self) -> Result<SnapshotReader, PgError> {
         let mut wire = self.address.wire()?;
+        notice_our_end(&mut wire)?;
         wire.execute(&adopting(&self.id)).map_err(|error| error.during("adopting the snapshot"))?;
         wire.set_patience(self.patience.clone());
         Ok(SnapshotReader { wire })
+    }
+}
+
+/// A reader that is given up in the middle of a query, or while it waits for a lock, does not go on at the server for
+/// nobody. Servers before version 14 don't know the setting, and some systems can't do it.
+/// Source: PostgreSQL documentation, `client_connection_check_interval`.
+fn notice_our_end(wire: &mut Wire) -> Result<(), PgError> {
+    match wire.execute("SET client_connection_check_interval = '5s'") {
+        Err(error) if error.connection_lost() => Err(error.during("preparing a reader")),
+        _ => Ok(()),
     }
 }
 

@@ -158,11 +158,10 @@ impl ReadBack<'_> {
                 compared.digest.check.expected += 1;
             }
             Some(Err(error)) => {
-                let kind = match error {
-                    SourceError::Changed { .. } => FindingKind::TableDigest,
-                    _ => FindingKind::TableUnreadable,
-                };
-                compared.rows.not_compared(finding(kind, error.to_string()));
+                compared.rows.not_compared(match error {
+                    SourceError::Changed { .. } => finding(FindingKind::TableDigest, error.to_string()),
+                    _ => finding(FindingKind::TableUnreadable, not_read_back(&error)),
+                });
                 compared.digest.check.expected += 1;
             }
             Some(Ok(found)) => {
@@ -195,6 +194,15 @@ pub fn content_differs(asset: &str, table: &str, stream: &RowTotals, found: &Row
         (false, false) => format!("{} rows left, {} came", stream.rows, found.rows),
     };
     Some(Finding::of(asset, FindingKind::TableDigest, table, detail))
+}
+
+/// That it is the restored table which can't be read, and what helps.
+pub fn not_read_back(error: &SourceError) -> String {
+    let advice = match error.to_string().contains("row-level security") {
+        true => "; the login at the target needs BYPASSRLS to read back what it restored",
+        false => "",
+    };
+    format!("restored, and not to be read back from the target: {error}{advice}")
 }
 
 /// Compares the rows that an export holds with those of the live tables, which may have moved on since its `moment`. A

@@ -155,6 +155,41 @@ fn a_source_that_dies_in_the_middle_of_a_row_stops_the_asset_and_the_run_can_be_
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
+fn a_source_that_fails_over_is_waited_for_and_read_again_from_a_new_snapshot() {
+    let world = World::new(&PLAYBOOK.replace("stall: 2s", "stall: 5m"));
+    let running = world.in_the_middle();
+    world.source.stop();
+    wait_for("the loss of the snapshot", || {
+        let said = std::fs::read_to_string(world.drill.join("stderr")).unwrap();
+        said.contains("the database starts again").then_some(())
+    });
+    world.source.restart();
+    let result = world.assert_proven(running, 2);
+    let findings = result["assets"][0]["findings"].to_string();
+    assert!(findings.contains("the snapshot was lost"), "{findings}");
+}
+
+/// What a migration does at the wrong moment: it waits behind the snapshot, and production behind it.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_session_that_wants_a_table_for_itself_gets_it_and_the_database_starts_again() {
+    let world = World::new(&PLAYBOOK.replace("stall: 2s", "stall: 5m, lock_timeout: 1s"));
+    world.source.execute("shop", "create table notes (id integer primary key); insert into notes values (1)");
+    let running = world.in_the_middle();
+    // Rows are still on their slow way when this returns.
+    world.source.execute("shop", "set statement_timeout = '60s'; alter table notes add column body text");
+    world.gate.open();
+    running.end().expect(0);
+    let result = world.drill.result();
+    assert_eq!(result["verdict"], "PASS");
+    assert_eq!(count(&world.drill.journal(), "snapshot_taken"), 2);
+    let findings = result["assets"][0]["findings"].to_string();
+    assert!(findings.contains("another session wanted public.notes for itself"), "{findings}");
+    world.drill.verify().expect(0);
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
 fn a_target_that_dies_in_the_middle_of_a_row_stops_the_asset_and_the_run_can_be_resumed() {
     let target = PgCluster::start();
     let playbook = PLAYBOOK.replace("{managed: true}", "{url: \"env:TARGET\"}");

@@ -1,0 +1,76 @@
+//! What the connection that holds a snapshot sees of its server: how far replication lags, and who waits behind it.
+//!
+//! The holder's locks conflict only with TRUNCATE, DROP and ALTER and their like. A session that waits to do so makes
+//! every later session wait in turn, production's and this run's own readers alike (PostgreSQL documentation,
+//! "Explicit Locking"), and no server takes that for a deadlock: the holder waits for nothing.
+
+use std::time::Duration;
+
+use postgres::Client;
+
+use crate::pg::PgError;
+
+/// What was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// How far replication lags, where this server knows.
+    pub lag: Option<Duration>,
+    /// Tables that another session wants for itself and that the snapshot's holder keeps from it, by name.
+    pub wanted: Vec<Wanted>,
+}
+
+/// A table that another session wants for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// `schema.table`.
+    pub table: String,
+    /// A reader of this run waits behind that session in turn: as long as both hold on, nobody goes on.
+    pub before_a_reader: bool,
+}
+
+const HOLDING: &str = "holding the snapshot";
+/// On a replica how far it is behind, on a primary how far the farthest of its replicas is.
+/// Source: PostgreSQL documentation, "Recovery Information Functions" and "pg_stat_replication".
+const REPLICATION_LAG: &str = "SELECT extract(epoch FROM CASE WHEN pg_catalog.pg_is_in_recovery() \
+    THEN CASE WHEN pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn() THEN interval '0' \
+    ELSE pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp() END \
+    ELSE (SELECT max(replay_lag) FROM pg_catalog.pg_stat_replication) END)::float8";
+/// Source: PostgreSQL documentation, "pg_locks" and `pg_blocking_pids`, which also counts who stands before one in the queue.
+const WANTED: &str = "WITH waiting AS (
+        SELECT l.pid, l.relation FROM pg_catalog.pg_locks l
+        WHERE NOT l.granted AND l.locktype = 'relation'
+          AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+    ), behind AS (
+        SELECT pid, relation FROM waiting
+        WHERE pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(pid))
+    )
+    SELECT b.relation::pg_catalog.regclass::text, bool_or(EXISTS (
+        SELECT FROM waiting r JOIN pg_catalog.pg_stat_activity a ON a.pid = r.pid
+        WHERE a.application_name = 'walkaway' AND a.usename = current_user
+          AND b.pid = ANY (pg_catalog.pg_blocking_pids(r.pid))))
+    FROM behind b GROUP BY b.relation ORDER BY 1";
+
+/// Asks both. Fails only when the snapshot is gone.
+pub(super) fn look(holder: &mut Client) -> Result<Kept, PgError> {
+    let lag = probe(holder, |client| client.query_one(REPLICATION_LAG, &[])?.try_get::<_, Option<f64>>(0))?;
+    let wanted = probe(holder, |client| {
+        let wanted = client.query(WANTED, &[])?.into_iter();
+        wanted.map(|row| Ok(Wanted { table: row.try_get(0)?, before_a_reader: row.try_get(1)? })).collect()
+    })?;
+    let lag = lag.flatten().and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
+    Ok(Kept { lag, wanted: wanted.unwrap_or_default() })
+}
+
+/// Nothing where the server can't answer: not every one that speaks PostgreSQL's protocol has these functions. Should the
+/// question fail, the transaction must go on: the snapshot ends with it.
+fn probe<T>(
+    holder: &mut Client,
+    ask: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
+) -> Result<Option<T>, PgError> {
+    let failed = |error| PgError::statement(HOLDING, &error);
+    holder.batch_execute("SAVEPOINT walkaway_probe").map_err(failed)?;
+    let answer = ask(holder);
+    let back = "ROLLBACK TO SAVEPOINT walkaway_probe; RELEASE SAVEPOINT walkaway_probe";
+    holder.batch_execute(back).map_err(failed)?;
+    Ok(answer.ok())
+}
