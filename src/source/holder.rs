@@ -50,8 +50,12 @@ const WANTED: &str = "WITH waiting AS (
           AND b.pid = ANY (pg_catalog.pg_blocking_pids(r.pid))))
     FROM behind b GROUP BY b.relation ORDER BY 1";
 
+/// A transaction keeps what it once saw of other sessions (PostgreSQL documentation, "Viewing Statistics").
+const SEE_ANEW: &str = "SELECT pg_catalog.pg_stat_clear_snapshot()";
+
 /// Asks both. Fails only when the snapshot is gone.
 pub(super) fn look(holder: &mut Client) -> Result<Kept, PgError> {
+    probe(holder, |client| client.batch_execute(SEE_ANEW))?;
     let lag = probe(holder, |client| client.query_one(REPLICATION_LAG, &[])?.try_get::<_, Option<f64>>(0))?;
     let wanted = probe(holder, |client| {
         let wanted = client.query(WANTED, &[])?.into_iter();

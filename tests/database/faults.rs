@@ -1,6 +1,12 @@
 //! Servers, connections and snapshots that are lost in the middle.
 
+use std::thread;
+
 use serde_json::Value;
+use walkaway::{
+    pg::{Address, wire::Patience},
+    source::{holder::Wanted, postgres::PostgresSource},
+};
 
 use super::support::{
     PgCluster,
@@ -167,6 +173,29 @@ fn a_source_that_fails_over_is_waited_for_and_read_again_from_a_new_snapshot() {
     let result = world.assert_proven(running, 2);
     let findings = result["assets"][0]["findings"].to_string();
     assert!(findings.contains("the snapshot was lost"), "{findings}");
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn the_holder_of_a_snapshot_sees_who_waits_behind_it_and_whether_a_reader_does_in_turn() {
+    let source = PgCluster::start();
+    source.execute("postgres", "create database shop");
+    source.execute("shop", "create table notes (id integer primary key)");
+    let mut snapshot = PostgresSource::new(Address::parse(&source.url("shop")).unwrap()).snapshot().unwrap();
+    let table = snapshot.tables().unwrap().remove(0);
+    let ticket = snapshot.ticket(Patience::default());
+    assert_eq!(snapshot.keep().unwrap().wanted, []);
+    thread::scope(|scope| {
+        let wanted = |before_a_reader| vec![Wanted { table: "public.notes".to_owned(), before_a_reader }];
+        let mut client = source.client("shop");
+        let migration = scope.spawn(move || client.batch_execute("alter table notes add column body text"));
+        wait_for("the migration", || (snapshot.keep().unwrap().wanted == wanted(false)).then_some(()));
+        let reading = scope.spawn(|| ticket.reader().unwrap().count(&table));
+        wait_for("the reader behind it", || (snapshot.keep().unwrap().wanted == wanted(true)).then_some(()));
+        drop(snapshot);
+        migration.join().unwrap().unwrap();
+        assert_eq!(reading.join().unwrap().unwrap(), 0);
+    });
 }
 
 /// What a migration does at the wrong moment: it waits behind the snapshot, and production behind it.
