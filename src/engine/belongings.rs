@@ -1,5 +1,6 @@
-//! What belongs to a database beside schema and rows: roles, owners, grants, settings, large objects, and what needs a
-//! superuser to be made. Read under the snapshot, put in place around the rows, compared with the rest.
+//! What belongs to a database beside schema and rows: roles, owners, grants, settings, comments on what is no part of the
+//! schema, and what needs a superuser to be made. Read under the snapshot, put in place around the rows, compared with the
+//! rest.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +10,12 @@ use crate::{
     pg::{
         PgError,
         catalog::{
-            Catalog,
+            Catalog, CatalogKey,
             rights::{self, Rights, is_providers},
-            special::Special,
+            special::{self, Setting, Special},
         },
-        large::{self, LargeObject},
+        large::LargeObject,
+        session,
     },
     playbook::RolesSpec,
     restore::{
@@ -23,8 +25,10 @@ use crate::{
         rights::{RightsTarget, RoleNames},
     },
     source::postgres::Snapshot,
-    verify::Comparison,
 };
+
+/// The kind of large objects, in the server's words.
+const LARGE_OBJECT: &str = "large object";
 
 /// Everything of one database, and where it goes.
 pub(crate) struct Belongings<'a> {
@@ -46,7 +50,10 @@ impl<'a> Belongings<'a> {
         roles: Option<&RolesSpec>,
         snapshot: &mut Snapshot,
     ) -> Result<Self, Stop> {
-        let (rights, special) = (snapshot.rights()?, snapshot.special()?);
+        let (rights, mut special) = (snapshot.rights()?, snapshot.special()?);
+        let concerned = |setting: &Setting| setting.role.as_ref().is_none_or(|role| rights.roles.contains_key(role));
+        special.settings.retain(concerned);
+        special.settings = special::in_force(special.settings);
         let names = match roles {
             Some(RolesSpec::Carry) => Some(RoleNames::Same),
             Some(RolesSpec::Map(names)) => Some(RoleNames::Mapped(names.clone())),
@@ -54,6 +61,16 @@ impl<'a> Belongings<'a> {
             None => target.is_managed().then_some(RoleNames::Same),
         };
         Ok(Belongings { work, target, rights, special, names, extensions: BTreeSet::new(), not_portable: Vec::new() })
+    }
+
+    /// What hangs on large objects that did not come over did not, either: the objects themselves are named.
+    pub fn without_lost(&mut self, carried: &[LargeObject], catalog: &mut Catalog) {
+        let came: BTreeSet<String> = carried.iter().map(|object| object.oid.to_string()).collect();
+        self.rights.objects.retain(|object, _| object.kind != LARGE_OBJECT || came.contains(&object.identity));
+        self.special.large_object_comments.retain(|(oid, _)| came.contains(&oid.to_string()));
+        let about = |key: &CatalogKey| key.name.strip_prefix(LARGE_OBJECT).map(|oid| oid.trim_start().to_owned());
+        let hangs = |key: &CatalogKey| ["comment", "security label"].contains(&key.class.as_str());
+        catalog.retain(|key, _| !hangs(key) || about(key).is_none_or(|oid| came.contains(&oid)));
     }
 
     /// Before the schema: roles that it mentions, extensions that it needs.
@@ -81,9 +98,9 @@ impl<'a> Belongings<'a> {
         Ok(self.elevated(database)?.mend(refused, &self.special, &self.extensions)?)
     }
 
-    /// At the end: owners, grants and settings.
+    /// At the end: comments, owners, grants and settings.
     pub fn finish(&mut self, database: &TargetDatabase) -> Result<Vec<Finding>, Stop> {
-        let mut findings = Vec::new();
+        let mut findings = self.refused(database.comment_large_objects(&self.special.large_object_comments)?);
         if let Some(names) = &self.names {
             findings.extend(self.refused(self.rights_target(database).apply(&self.rights, names)?));
         }
@@ -98,27 +115,84 @@ impl<'a> Belongings<'a> {
             }
             false => self.special.settings.clone(),
         };
-        self.not_portable.extend(left.into_iter().map(|setting| {
-            let whose = setting.role.map_or_else(|| "the database".to_owned(), |role| format!("role {role}"));
-            format!("setting {} of {whose}", setting.name)
-        }));
+        // Of a provider's role nothing is carried, and the role itself is named.
+        let named = left.iter().filter(|setting| !setting.role.as_deref().is_some_and(is_providers));
+        self.not_portable.extend(named.map(|setting| format!("setting {}", setting.place())));
+        self.special.settings.retain(|setting| !left.contains(setting));
         Ok(findings)
     }
 
-    /// Rights as the source has them, under the names of the target, for the comparison; empty if they are not carried.
-    pub fn expected(&self) -> Catalog {
-        let Some(names) = &self.names else { return Catalog::new() };
-        self.rights.as_catalog(&|role| names.on_target(role))
+    /// What the source has, under the names of the target, for the comparison; nothing of what is not carried.
+    pub fn expected(&self, database: &TargetDatabase) -> Result<Catalog, Stop> {
+        let mut expected = self.settings(&self.special.settings, database, &|role| self.on_target(role))?;
+        if let Some(names) = &self.names {
+            expected.extend(self.rights.as_catalog(&|role| names.on_target(role)));
+            expected.extend(self.role_comments(&self.rights));
+        }
+        Ok(expected)
     }
 
-    /// The same as the target has them.
+    /// The same as the target has it.
     pub fn restored(&self, database: &TargetDatabase) -> Result<Catalog, Stop> {
-        let Some(names) = &self.names else { return Ok(Catalog::new()) };
-        let carried: BTreeSet<_> = self.rights.roles.keys().filter_map(|role| names.on_target(role)).collect();
+        let carried = self.carried();
+        let known = |role: &str| (carried.contains(role) || rights::is_predefined(role)).then(|| role.to_owned());
         let mut client = database.address().connect()?;
-        let found = rights::rights(&mut client)?;
-        let known = |role: &str| carried.contains(role) || rights::is_predefined(role);
-        Ok(found.as_catalog(&|role| known(role).then(|| role.to_owned())))
+        let mut restored = Catalog::new();
+        if self.target.is_managed() {
+            let found = special::in_force(special::settings(&mut client)?);
+            restored.extend(self.settings(&found, database, &known)?);
+        }
+        if self.names.is_some() {
+            let found = rights::rights(&mut client)?;
+            restored.extend(found.as_catalog(&known));
+            restored.extend(self.role_comments(&found));
+        }
+        Ok(restored)
+    }
+
+    /// The names of the roles that are carried, as the target has them; none if none are.
+    pub fn roles(&self) -> Option<BTreeSet<String>> {
+        self.names.as_ref().map(|_| self.carried())
+    }
+
+    fn carried(&self) -> BTreeSet<String> {
+        self.rights.roles.keys().filter_map(|role| self.on_target(role)).collect()
+    }
+
+    fn on_target(&self, role: &str) -> Option<String> {
+        self.names.as_ref().and_then(|names| names.on_target(role))
+    }
+
+    /// Comments that roles of the source have. Roles of another name are there before, and keep what is said about them.
+    fn role_comments(&self, there: &Rights) -> Catalog {
+        let commented = |name: &String| self.rights.roles.get(name).is_some_and(|role| role.comment.is_some());
+        let same = |name: &String| self.names == Some(RoleNames::Same) && self.on_target(name).is_some();
+        let roles = there.roles.iter().filter(|(name, _)| same(name) && commented(name));
+        let key = |name: &String| CatalogKey { class: "comment".to_owned(), name: format!("role {name}") };
+        roles.filter_map(|(name, role)| Some((key(name), role.comment.clone()?))).collect()
+    }
+
+    /// Settings as this server spells their values: `1000` and `1s` are the same time-out.
+    fn settings(
+        &self,
+        settings: &[Setting],
+        database: &TargetDatabase,
+        name: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Catalog, Stop> {
+        let mut spelled = Catalog::new();
+        let mut client = database.address().connect()?;
+        for setting in settings {
+            let role = setting.role.as_deref().map(name);
+            // Of a role that is not carried, nothing is.
+            let role = match role {
+                Some(None) => continue,
+                other => other.flatten(),
+            };
+            let title = Setting { role, ..setting.clone() }.title();
+            let value = session::spelled(&mut client, &setting.name, &setting.value)?;
+            spelled.insert(CatalogKey { class: "setting".to_owned(), name: title }, value);
+        }
+        Ok(spelled)
     }
 
     fn rights_target(&self, database: &TargetDatabase) -> RightsTarget {
@@ -143,7 +217,7 @@ impl<'a> Belongings<'a> {
 
     /// Passwords, superusers' rights, the provider's own roles, other servers' secrets.
     fn lost(&self) -> Vec<String> {
-        let mut lost = self.special.secrets.clone();
+        let mut lost = self.special.named.clone();
         let Some(names) = &self.names else {
             lost.push("roles, owners and grants, which are skipped".to_owned());
             return lost;
@@ -160,77 +234,10 @@ impl<'a> Belongings<'a> {
                         lost.push(format!("{} of role {name}", parts.join(", ")));
                     }
                 }
+                Some(_) if role.comment.is_some() => lost.push(format!("comment on role {name}")),
                 Some(_) => {}
             }
         }
         lost
     }
-}
-
-/// Copies every large object and returns what was read; one that can't be carried is a finding.
-pub(crate) fn carry_large_objects(
-    work: &Work,
-    snapshot: &mut Snapshot,
-    database: &TargetDatabase,
-) -> Result<(Vec<LargeObject>, Vec<Finding>), Stop> {
-    let (mut carried, mut findings) = (Vec::new(), Vec::new());
-    let oids = snapshot.large_objects()?;
-    if oids.is_empty() {
-        return Ok((carried, findings));
-    }
-    let mut target = database.address().connect()?;
-    let mut reader = snapshot.large_object_reader()?;
-    for oid in oids {
-        work.go_on()?;
-        let copied = large::create(&mut target, oid)
-            .and_then(|()| reader.read(oid, |at, piece| large::write(&mut target, oid, at, piece)));
-        match copied {
-            Ok(read) => carried.push(read),
-            Err(error) if error.connection_lost() => return Err(error.into()),
-            Err(error) => {
-                findings.push(work.finding(FindingKind::NotCarried, format!("large object {oid}"), error.to_string()));
-                if large::list(&mut target)?.contains(&oid) {
-                    large::remove(&mut target, oid)?;
-                }
-                // A transaction that failed reads nothing more.
-                reader = snapshot.large_object_reader()?;
-            }
-        }
-    }
-    Ok((carried, findings))
-}
-
-/// Reads every large object back and compares it.
-pub(crate) fn compare_large_objects(
-    work: &Work,
-    expected: &[LargeObject],
-    database: &TargetDatabase,
-) -> Result<Comparison, Stop> {
-    let mut comparison = Comparison::new("large objects");
-    let mut client = database.address().connect()?;
-    let there: BTreeSet<u32> = large::list(&mut client)?.into_iter().collect();
-    for object in expected {
-        let finding = |detail: String| {
-            Some(work.finding(FindingKind::LargeObject, format!("large object {}", object.oid), detail))
-        };
-        comparison.compared(match there.contains(&object.oid) {
-            false => finding("it is not there".to_owned()),
-            true => match large::read(&mut client, object.oid, |_, _| Ok(()))? {
-                found if found == *object => None,
-                found => finding(format!(
-                    "{} bytes with SHA-256 {} left, {} with {} are there",
-                    object.bytes, object.sha256, found.bytes, found.sha256
-                )),
-            },
-        });
-    }
-    for stranger in there.iter().filter(|oid| !expected.iter().any(|object| object.oid == **oid)) {
-        let subject = format!("large object {stranger}");
-        comparison.findings.push(work.finding(
-            FindingKind::CatalogUnexpected,
-            subject,
-            "the source has no such object",
-        ));
-    }
-    Ok(comparison)
 }

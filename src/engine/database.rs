@@ -6,8 +6,9 @@
 use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    belongings::{self, Belongings},
+    belongings::Belongings,
     database_proof::{Phases, Restored},
+    large_objects,
     relays::{AWAY_PAUSE, EXPORTS, RelayEnd, Relays},
     rows_proof::excluded,
     shares::{self, Sized},
@@ -178,13 +179,14 @@ impl DatabaseWork {
         self.work.go_on()?;
         let refused = database.restore_pre_data(&self.target.tools, &self.schema())?;
         findings.extend(self.refused(belongings.mend(&database, refused)?));
-        let (large_objects, lost) = belongings::carry_large_objects(&self.work, &mut snapshot, &database)?;
+        let (large_objects, lost) = large_objects::carry(&self.work, &mut snapshot, &database)?;
         findings.extend(lost);
         let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key)?;
         let (views, unread) = self.read_views(&mut snapshot, key)?;
         findings.extend(unread);
         let sequences = snapshot.sequences().map_err(RelayEnd::of_snapshot)?;
-        let catalog = snapshot.definitions().map_err(RelayEnd::of_snapshot)?;
+        let mut catalog = snapshot.definitions().map_err(RelayEnd::of_snapshot)?;
+        belongings.without_lost(&large_objects, &mut catalog);
         load.snapshot_held_ms = ms(snapshot.held());
         // The snapshot ends here: indexes can take hours, and the provider need not keep old rows for them.
         let snapshot = snapshot.id().to_owned();

@@ -2,8 +2,9 @@
 //! asset's evidence and result.
 
 use super::{
-    belongings::{self, Belongings},
-    rows_proof::{RowsProof, checks},
+    belongings::Belongings,
+    exclusions, large_objects,
+    rows_proof::{Beside, RowsProof, checks},
     stop::Stop,
     views::{self, View},
     work::Work,
@@ -24,6 +25,7 @@ use crate::{
     verify::{
         Comparison,
         catalog::{compare_catalogs, respelled},
+        state::State,
         tables::compare_sequences,
     },
 };
@@ -62,13 +64,16 @@ impl Restored<'_> {
         let unread: Vec<_> = findings.iter().filter(|finding| is_unread_table(finding)).collect();
         let unread_tables: Vec<_> = unread.iter().map(|finding| finding.subject.clone()).collect();
         let unread = unread.len() as u64;
-        let comparisons = self.compare(unread_tables)?;
+        let (comparisons, view_rows) = self.compare(unread_tables)?;
         self.work.go_on()?;
         let controls = self.rows().plant_damage()?;
         let verify_ms = watch.elapsed_ms();
         let checks = checks(comparisons, unread, &mut findings);
         findings.extend(self.work.controls(&controls)?);
-        let (evidence, restored_sha256) = self.rows().write_evidence(&self.large_objects)?;
+        exclusions::explain(&mut findings, &self.catalog, &self.excluded);
+        let roles = self.belongings.roles();
+        let beside = Beside { large_objects: &self.large_objects, view_rows, roles: roles.as_ref() };
+        let (evidence, restored_sha256) = self.rows().write_evidence(beside)?;
         Ok(AssetResult {
             id: self.work.asset.clone(),
             kind: AssetKind::Postgres,
@@ -94,7 +99,8 @@ impl Restored<'_> {
         RowsProof { work, spec, database: &self.database, key, receipts: &self.receipts }
     }
 
-    fn compare(&self, mut known: Vec<String>) -> Result<Vec<Comparison>, Stop> {
+    /// Also returns what was read of materialized views.
+    fn compare(&self, mut known: Vec<String>) -> Result<(Vec<Comparison>, State), Stop> {
         let asset = &self.work.asset;
         let target = self.database.address();
         // Tables that did not come, excluded or unread, are no strangers on the target.
@@ -105,18 +111,21 @@ impl Restored<'_> {
         }
         if self.spec.verify.contains(&DatabaseCheck::Catalog) {
             let mut expected = self.catalog.clone();
-            expected.extend(self.belongings.expected());
+            expected.extend(self.belongings.expected(&self.database)?);
             let mut client = target.connect()?;
             let mut restored = catalog::definitions(&mut client)?;
             restored.extend(self.belongings.restored(&self.database)?);
             comparisons.push(compare_catalogs(asset, &expected, &restored, |view| respelled(&mut client, view)));
         }
-        comparisons.push(belongings::compare_large_objects(self.work, &self.large_objects, &self.database)?);
+        comparisons.push(large_objects::compare(self.work, &self.large_objects, &self.database)?);
+        let mut view_rows = State::new();
         if !self.views.is_empty() {
-            comparisons.push(views::compare(self.work, &self.views, &self.database, self.key)?);
+            let (comparison, read) = views::compare(self.work, &self.views, &self.database, self.key)?;
+            comparisons.push(comparison);
+            view_rows = read;
         }
         comparisons.extend(self.rows().ask()?);
-        Ok(comparisons)
+        Ok((comparisons, view_rows))
     }
 
     fn summary(&self, tables: u64, restored_sha256: Sha256Digest) -> DatabaseResult {

@@ -7,11 +7,12 @@
 //! |---|---|
 //! | `run` | a run from preflight to outcome, and its resumption |
 //! | `directory`, `identity` | the directory of a run, made and read back; who works on it |
-//! | `preflight`, `elsewhere`, `room` | every obstacle, before anything moves; a target that is the provider, or too small |
+//! | `preflight`, `source_rights`, `elsewhere`, `room` | every obstacle, before anything moves; what may not be read; a target that is the provider, or too small |
 //! | `objects` | one bucket, from listing to verdict |
 //! | `database`, `database_proof` | one database, from snapshot to verdict |
 //! | `rows_proof` | what every restored database is proven by, wherever its rows came from |
-//! | `belongings`, `views` | roles, owners, grants, settings, large objects of a database; rows of materialized views |
+//! | `belongings`, `large_objects`, `views` | roles, owners, grants and settings of a database; its large objects; rows of materialized views |
+//! | `exclusions` | what differs because a table was left out |
 //! | `rds`, `guard` | a database on RDS: where it is, a temporary instance of it, and what removes that again |
 //! | `rds_export` | a database from the Parquet files that RDS exports a snapshot to |
 //! | `shares`, `relays`, `tally` | its tables cut into work, carried side by side, put on record |
@@ -34,9 +35,11 @@ mod doctor;
 mod elsewhere;
 mod endorse;
 pub mod error;
+mod exclusions;
 mod guard;
 pub mod history;
 mod identity;
+mod large_objects;
 mod layout;
 mod ledger;
 mod objects;
@@ -54,6 +57,7 @@ mod rows_proof;
 mod run;
 mod seal;
 mod shares;
+mod source_rights;
 mod stop;
 mod survey;
 mod survey_objects;

@@ -8,12 +8,12 @@ use super::{
     elsewhere,
     error::{EngineError, Obstacle},
     layout::Layout,
-    rds, rds_export,
+    rds, rds_export, source_rights,
     stop::Stop,
     target::{AddressError, address},
 };
 use crate::{
-    pg::{Address, PgError, name::RelationName, session::encoding_refused, tools::Tools},
+    pg::{Address, PgError, session::encoding_refused, tools::Tools},
     playbook::{
         Asset, AssetKind, AwsSpec, DatabaseSpec, ExportFrom, ExportSpec, Layout as ObjectLayout, Playbook,
         PostgresTarget, RdsMethodSpec, RdsSpec, S3TargetSpec, Server, SnapshotChoice, Versions,
@@ -415,7 +415,8 @@ fn look_at_source(subject: &str, address: &Address, limits: Limits) -> Vec<Obsta
         Err(error) => vec![pg_obstacle(subject, &error)],
         Ok((facts, unreadable)) => {
             let mut obstacles = Vec::new();
-            obstacles.extend(rights_obstacle(subject, &user, &unreadable));
+            obstacles.extend(source_rights::of_relations(subject, &user, &unreadable));
+            obstacles.extend(source_rights::of_large_objects(subject, &user, &facts.unreadable_large_objects));
             obstacles.extend(version_obstacle(subject, facts.major, limits));
             obstacles.extend(encoding_refused(&facts.encoding).map(|reason| Obstacle {
                 what: format!("{subject}: {reason}"),
@@ -424,24 +425,6 @@ fn look_at_source(subject: &str, address: &Address, limits: Limits) -> Vec<Obsta
             obstacles
         }
     }
-}
-
-/// All missing rights in one obstacle, with the statements that grant them.
-fn rights_obstacle(subject: &str, user: &str, unreadable: &[RelationName]) -> Option<Obstacle> {
-    if unreadable.is_empty() {
-        return None;
-    }
-    let names: Vec<_> = unreadable.iter().map(RelationName::to_sql).collect();
-    let what = format!("{subject}: the login {user} cannot read {} whole", names.join(", "));
-    let mut schemas: Vec<_> = unreadable.iter().map(|name| crate::pg::name::quoted(&name.schema)).collect();
-    schemas.dedup();
-    let user = crate::pg::name::quoted(user);
-    let hint = format!(
-        "GRANT USAGE ON SCHEMA {0} TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA {0} TO {user}; GRANT SELECT ON ALL \
-         SEQUENCES IN SCHEMA {0} TO {user}; with row level security also ALTER ROLE {user} BYPASSRLS",
-        schemas.join(", ")
-    );
-    Some(Obstacle { what, hint: Some(hint) })
 }
 
 fn version_obstacle(subject: &str, source: u32, limits: Limits) -> Option<Obstacle> {

@@ -33,7 +33,7 @@ use crate::{
     transfer::{meter::Meter, object::RestoredBucket},
     verify::{
         Comparison, objects,
-        state::{compare_state, state_of},
+        state::{again, compare_state},
         tables::{self, compare_spools},
     },
 };
@@ -188,7 +188,8 @@ impl Rechecking {
         Ok(comparisons)
     }
 
-    /// Sequences, large objects and catalog, as the bundle has them; that it has none is said.
+    /// Sequences, large objects, catalog, rights, settings, rows of views, as the bundle has them; what it doesn't have is
+    /// said.
     fn state(&self, asset: &AssetResult, address: &Address) -> Result<Vec<Comparison>, Finding> {
         let evidence = self.evidence(asset);
         let proven = evidence::read_restored(&evidence)
@@ -200,16 +201,22 @@ impl Rechecking {
         }
         let Some(proven) = proven else {
             let detail = "the bundle does not hold what they were, so they were not compared";
-            let subject = "sequences, large objects, catalog";
+            let subject = "sequences, large objects, catalog, roles, owners, grants, settings, materialized views";
             let mut said = Comparison::new("catalog");
             said.findings.push(Finding::of(&asset.id, FindingKind::Deviation, subject, detail));
             return Ok(vec![said]);
         };
-        let found = address.connect().and_then(|mut client| state_of(&mut client, None));
-        let found = found.map_err(|error| {
-            Finding::of(&asset.id, FindingKind::TableUnreadable, "sequences, large objects, catalog", error.to_string())
-        })?;
-        Ok(compare_state(&asset.id, &proven, &found))
+        let what = "sequences, large objects, catalog";
+        let unread = |reason: String| Finding::of(&asset.id, FindingKind::TableUnreadable, what, reason);
+        let key =
+            asset.database.as_ref().map(|database| database.row_key).ok_or_else(|| unread("no key".to_owned()))?;
+        let (found, not_held) = again(address, key, &proven).map_err(|error| unread(error.to_string()))?;
+        let mut compared = compare_state(&asset.id, &proven, &found);
+        if let Some((subject, comparison)) = not_held.zip(compared.last_mut()) {
+            let detail = "the bundle does not hold what they were, so they were not compared";
+            comparison.findings.push(Finding::of(&asset.id, FindingKind::Deviation, subject, detail));
+        }
+        Ok(compared)
     }
 
     fn read_back(

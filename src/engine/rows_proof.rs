@@ -1,7 +1,7 @@
 //! What every restored database is proven by, wherever its rows came from: rows and digests read back, the exports on the
 //! disk, the playbook's questions, the verifier's control, and the evidence of all that.
 
-use std::{fs, sync::Arc};
+use std::{collections::BTreeSet, fs, sync::Arc};
 
 use super::{relays::panicked, stop::Stop, work::Work};
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     verify::{
         Comparison, control,
         questions::{self, Question},
-        state::state_of,
+        state::{State, rights_of, state_of},
         tables::{ReadBack, compare_spools},
     },
 };
@@ -32,6 +32,16 @@ pub(crate) struct RowsProof<'a> {
     pub database: &'a TargetDatabase,
     pub key: RowKey,
     pub receipts: &'a [TableReceipt],
+}
+
+/// What was restored beside the rows, as far as it was read back already.
+#[derive(Default)]
+pub(crate) struct Beside<'a> {
+    pub large_objects: &'a [LargeObject],
+    /// Of materialized views.
+    pub view_rows: State,
+    /// The roles that were carried, under their names on the target; none if rights are not carried.
+    pub roles: Option<&'a BTreeSet<String>>,
 }
 
 impl RowsProof<'_> {
@@ -95,16 +105,20 @@ impl RowsProof<'_> {
         Ok(control::of_table(&self.work.asset, target, tables.iter().find(has_rows), self.key)?)
     }
 
-    /// Writes what was restored, the large objects included, into the bundle: the tables, and the digest of the list of the
-    /// rest.
-    pub fn write_evidence(&self, large_objects: &[LargeObject]) -> Result<(TablesEvidence, Sha256Digest), Stop> {
+    /// Writes what was restored into the bundle: the tables, and the digest of the list of the rest.
+    pub fn write_evidence(&self, beside: Beside<'_>) -> Result<(TablesEvidence, Sha256Digest), Stop> {
         let directory = self.work.layout.asset_evidence(&self.work.asset);
         fs::create_dir_all(&directory).map_err(|source| EvidenceError::Io {
             action: "create",
             path: directory.clone(),
             source,
         })?;
-        let state = state_of(&mut self.database.address().connect()?, Some(large_objects))?;
+        let mut client = self.database.address().connect()?;
+        let mut state = state_of(&mut client, Some(beside.large_objects))?;
+        state.extend(beside.view_rows);
+        if let Some(roles) = beside.roles {
+            state.extend(rights_of(&mut client, roles)?);
+        }
         let restored_sha256 = evidence::write_restored(&state, &directory)?;
         Ok((evidence::write_tables(self.receipts, self.key, &directory)?, restored_sha256))
     }

@@ -34,6 +34,7 @@ use crate::{
         postgres::PostgresSource,
         rds::{Rds, RdsFacts},
     },
+    words,
 };
 
 /// A plan with its measurements.
@@ -360,7 +361,11 @@ fn survey_database(asset: &Asset, spec: &DatabaseSpec, address: Address) -> Resu
     remarks.extend(unreadable.iter().map(|name| format!("cannot be read whole: {name}")));
     remarks.extend(facts.not_carried.iter().map(|what| format!("not carried: {what}")));
     if facts.large_objects > 0 {
-        remarks.push(format!("{} large objects", facts.large_objects));
+        remarks.push(words::count(facts.large_objects, "large object", "large objects"));
+    }
+    if facts.unreadable_large_objects.count > 0 {
+        let unreadable = words::count(facts.unreadable_large_objects.count, "large object", "large objects");
+        remarks.push(format!("cannot be read by this login: {unreadable}; grant SELECT on them"));
     }
     Ok(SurveyedAsset {
         id: asset.id.to_string(),

@@ -29,7 +29,11 @@ use crate::{
         pace::{Pace, Paced},
         table::RowSource,
     },
-    verify::{Comparison, tables::not_read_back},
+    verify::{
+        Comparison,
+        state::{self, State},
+        tables::not_read_back,
+    },
 };
 
 /// A materialized view and what the source held of it.
@@ -164,8 +168,14 @@ fn totals(rows: CopyOut<'_>, table: &Table, key: RowKey, pace: Option<&Pace>) ->
     Ok(totals)
 }
 
-/// Reads the views of the target in the same way.
-pub(crate) fn compare(work: &Work, views: &[View], database: &TargetDatabase, key: RowKey) -> Result<Comparison, Stop> {
+/// Reads the views of the target in the same way, and also returns what was read.
+pub(crate) fn compare(
+    work: &Work,
+    views: &[View],
+    database: &TargetDatabase,
+    key: RowKey,
+) -> Result<(Comparison, State), Stop> {
+    let mut read = State::new();
     let mut comparison = Comparison::new("materialized views");
     for View { table, held } in views {
         work.go_on()?;
@@ -173,6 +183,7 @@ pub(crate) fn compare(work: &Work, views: &[View], database: &TargetDatabase, ke
         let mut wire = database.address().wire()?;
         match copy::totals(&mut wire, table, &table.select_out_sql(), key, |_, _| {}) {
             Ok(found) => {
+                read.extend([state::of_view(&table.name, &found)]);
                 let differs = (found != *held).then(|| {
                     let detail = format!(
                         "computed again from the restored tables it has {} rows, the source held {}{}: it was not \
@@ -191,5 +202,5 @@ pub(crate) fn compare(work: &Work, views: &[View], database: &TargetDatabase, ke
             }
         }
     }
-    Ok(comparison)
+    Ok((comparison, read))
 }

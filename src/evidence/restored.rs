@@ -1,5 +1,6 @@
 //! `restored.csv`: what a restored database held beside its rows when it was proven, one line and one digest for each thing,
-//! so that it can be looked at again later. Definitions can hold anything, so only digests of them stand here.
+//! so that it can be looked at again later: definitions, sequences, large objects, settings, roles, owners, grants, and what
+//! the rows of materialized views came to. Definitions can hold anything, so only digests of them stand here.
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -7,6 +7,12 @@ pub fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
+/// A text as a literal, read the same whatever `standard_conforming_strings` says.
+pub fn literal(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    if doubled.contains('\\') { format!("E'{}'", doubled.replace('\\', "\\\\")) } else { format!("'{doubled}'") }
+}
+
 /// A schema and a relation in it, each as the catalog spells it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelationName {
@@ -78,5 +84,11 @@ mod tests {
         assert_eq!(table.copy_out_sql(), r#"COPY "s"."a""b" ("x y") TO STDOUT"#);
         table.columns.clear();
         assert_eq!(table.copy_in_sql(), r#"COPY "s"."a""b" FROM STDIN"#);
+    }
+
+    #[test]
+    fn literals_stay_what_they_are() {
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal(r"'x"), r"E'\''x'");
     }
 }

@@ -1,5 +1,9 @@
 //! The session settings that make COPY text deterministic, on both sides and for whoever repeats the digest with psql.
 
+use postgres::GenericClient;
+
+use super::error::{PgError, connection_lost};
+
 /// Name and value of each pinned setting.
 ///
 /// `row_security = off` turns silently filtered rows into an error; `synchronize_seqscans = off` makes every scan begin
@@ -34,6 +38,16 @@ const NEWER_TIMEOUTS: &str = "SELECT pg_catalog.set_config(name, '0', false) FRO
 pub fn statements() -> String {
     let pinned: String = PINNED.iter().map(|(name, value)| format!("SET {name} = '{value}';")).collect();
     pinned + NEWER_TIMEOUTS
+}
+
+/// A setting's value as this server spells it; as it came, where the server does not take it. The session keeps what it has.
+pub fn spelled(client: &mut impl GenericClient, name: &str, value: &str) -> Result<String, PgError> {
+    // A local setting ends with the statement, which is a transaction of its own.
+    match client.query_one("SELECT pg_catalog.set_config($1, $2, true)", &[&name, &value]) {
+        Ok(row) => row.try_get(0).map_err(|error| PgError::statement(format!("spelling {name}"), &error)),
+        Err(error) if connection_lost(&error) => Err(PgError::statement(format!("spelling {name}"), &error)),
+        Err(_) => Ok(value.to_owned()),
+    }
 }
 
 /// The same as a value of `PGOPTIONS`, for psql and a database of this encoding.

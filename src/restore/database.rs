@@ -12,7 +12,7 @@ use crate::{
         Address, PgError,
         catalog::{DatabaseFacts, SequenceState},
         copy::{self, CopyIn},
-        name::{Table, quoted},
+        name::{Table, literal, quoted},
         tools::Tools,
         wire::{Patience, Wire, WireError},
     },
@@ -223,6 +223,28 @@ impl TargetDatabase {
             let complaints = errors.lines().filter(|line| line.contains("error: "));
             Err(failed(complaints.take(4).collect::<Vec<_>>().join("; ")))
         }
+    }
+
+    /// Says about large objects what the source says about them; whoever restored them owns them still.
+    pub fn comment_large_objects(&self, comments: &[(u32, String)]) -> Result<Vec<RefusedStatement>, PgError> {
+        let mut refused = Vec::new();
+        if comments.is_empty() {
+            return Ok(refused);
+        }
+        let mut client = self.owner.connect()?;
+        for (oid, comment) in comments {
+            match client.batch_execute(&format!("COMMENT ON LARGE OBJECT {oid} IS {}", literal(comment))) {
+                Ok(()) => {}
+                Err(error) if crate::pg::error::connection_lost(&error) => {
+                    return Err(PgError::statement("commenting large objects", &error));
+                }
+                Err(error) => {
+                    let object = format!("comment on large object {oid}");
+                    refused.push(RefusedStatement { object, reason: crate::pg::error::reason(&error) });
+                }
+            }
+        }
+        Ok(refused)
     }
 
     /// A connection for one worker that loads tables.

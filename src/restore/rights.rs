@@ -11,7 +11,7 @@ use super::database::RefusedStatement;
 use crate::pg::{
     Address, PgError,
     catalog::rights::{self, Defaults, Grant, Held, Object, Rights, Role, is_predefined, is_providers},
-    name::quoted,
+    name::{literal, quoted},
 };
 
 /// Under which name each role of the source stands on the target.
@@ -55,6 +55,10 @@ impl RightsTarget {
         for (name, role) in carried.clone() {
             let verb = if there.contains(name) { "ALTER" } else { "CREATE" };
             work.run(&format!("role {name}"), &format!("{verb} ROLE {} {}", quoted(name), attributes(role)))?;
+            if let Some(comment) = &role.comment {
+                let sql = format!("COMMENT ON ROLE {} IS {}", quoted(name), literal(comment));
+                work.run(&format!("comment on role {name}"), &sql)?;
+            }
         }
         for one in &source.memberships {
             if RoleNames::Same.on_target(&one.role).is_some() && RoleNames::Same.on_target(&one.member).is_some() {

@@ -2,9 +2,8 @@
 
 use postgres::Client;
 
-use super::Comparison;
+use super::{Comparison, differs::described};
 use crate::{
-    digest::Sha256Digest,
     finding::{Finding, FindingKind},
     pg::catalog::{Catalog, CatalogKey},
 };
@@ -81,14 +80,7 @@ fn difference(asset: &str, object: &CatalogKey, source: &str, target: Option<&St
         Some(target) if target == source => None,
         // PostgreSQL spells some expressions with other casts and parentheses once they went through a dump.
         Some(target) if same_but_for_spelling(&object.class, source, target) => None,
-        // Definitions can hold anything, secrets too; their digests say enough to find them.
-        Some(target) => {
-            let (source, target) = (Sha256Digest::of(source), Sha256Digest::of(target));
-            finding(
-                FindingKind::CatalogDiffers,
-                format!("SHA-256 of its definition is {source} at the source, {target} here"),
-            )
-        }
+        Some(target) => finding(FindingKind::CatalogDiffers, described(&object.class, source, target)),
     }
 }
 

@@ -6,6 +6,7 @@
 mod archive;
 pub mod catalog;
 pub mod control;
+mod differs;
 mod disk;
 mod narrow;
 pub mod objects;

@@ -1,31 +1,42 @@
 //! What a restored database holds beside its rows, as one digest for each thing, and whether it still does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Client;
 
 use super::Comparison;
 use crate::{
-    digest::Sha256Digest,
+    digest::{RowKey, RowTotals, Sha256Digest},
     finding::{Finding, FindingKind},
     pg::{
-        PgError,
-        catalog::{self, SequenceState},
+        Address, PgError,
+        catalog::{self, Catalog, SequenceState, rights, special},
+        copy,
         large::{self, LargeObject},
+        name::RelationName,
     },
 };
 
 const SEQUENCE: &str = "sequence value";
 const LARGE_OBJECT: &str = "large object";
+const VIEW_ROWS: &str = "rows of materialized view";
+const DATABASE: &str = "database";
+const SETTING: &str = "setting";
+const ROLE: &str = "role";
+const OWNER: &str = "owner";
 
 /// Class and name of each thing, with the digest of what it is.
 pub type State = BTreeMap<(String, String), Sha256Digest>;
 
-/// Reads a database's sequences and catalog; its large objects too, unless they were read a moment ago.
+/// Reads a database's sequences, catalog and settings; its large objects too, unless they were read a moment ago.
 pub fn state_of(client: &mut Client, large_objects: Option<&[LargeObject]>) -> Result<State, PgError> {
-    let mut state = State::new();
-    for (object, definition) in catalog::definitions(client)? {
-        state.insert((object.class, object.name), Sha256Digest::of(definition));
+    let mut state = digests(catalog::definitions(client)?);
+    state.insert((DATABASE.to_owned(), "properties".to_owned()), Sha256Digest::of(catalog::properties(client)?));
+    for setting in special::settings(client)? {
+        // Of other databases' roles nothing is known here, and theirs are not this database's.
+        if !setting.everywhere || setting.role.is_none() {
+            state.insert((SETTING.to_owned(), setting.place()), Sha256Digest::of(&setting.value));
+        }
     }
     for SequenceState { name, last_value, is_called } in catalog::sequences(client)? {
         let stands = Sha256Digest::of(format!("{last_value} {is_called}"));
@@ -42,15 +53,66 @@ pub fn state_of(client: &mut Client, large_objects: Option<&[LargeObject]>) -> R
     Ok(state)
 }
 
+/// Owners and grants, and what the roles that were carried may do and have set.
+pub fn rights_of(client: &mut Client, carried: &BTreeSet<String>) -> Result<State, PgError> {
+    let mut state = digests(rights::state(client, carried)?);
+    for setting in special::settings(client)? {
+        if setting.everywhere && setting.role.as_ref().is_some_and(|role| carried.contains(role)) {
+            state.insert((SETTING.to_owned(), setting.place()), Sha256Digest::of(&setting.value));
+        }
+    }
+    Ok(state)
+}
+
+/// What a materialized view's rows came to.
+pub fn of_view(name: &RelationName, totals: &RowTotals) -> ((String, String), Sha256Digest) {
+    let RowTotals { rows, bytes, digest } = totals;
+    ((VIEW_ROWS.to_owned(), name.to_string()), Sha256Digest::of(format!("{rows} {bytes} {digest}")))
+}
+
+fn digests(catalog: Catalog) -> State {
+    catalog.into_iter().map(|(key, definition)| ((key.class, key.name), Sha256Digest::of(definition))).collect()
+}
+
+/// Reads of a restored database what its proof read: `proven` says what that was. Also returns, in words, what the bundle of
+/// an earlier version doesn't hold.
+pub fn again(address: &Address, key: RowKey, proven: &State) -> Result<(State, Option<&'static str>), PgError> {
+    let mut client = address.connect()?;
+    let mut found = state_of(&mut client, None)?;
+    let of = |class: &'static str| proven.keys().filter(move |(found, _)| found == class).map(|(_, name)| name);
+    if of(DATABASE).next().is_none() {
+        found.retain(|(class, _), _| class != DATABASE && class != SETTING);
+        return Ok((found, Some("roles, owners, grants, settings, rows of materialized views")));
+    }
+    if of(OWNER).next().is_some() {
+        found.extend(rights_of(&mut client, &of(ROLE).cloned().collect())?);
+    }
+    let views: BTreeSet<_> = of(VIEW_ROWS).collect();
+    for view in catalog::materialized_views(&mut client)?.iter().filter(|view| views.contains(&view.name.to_string())) {
+        let totals = copy::totals(&mut address.wire()?, view, &view.select_out_sql(), key, |_, _| {});
+        let unread = |reason: String| PgError::Statement {
+            what: format!("reading materialized view {}", view.name),
+            reason,
+            connection_lost: false,
+        };
+        found.extend([of_view(&view.name, &totals.map_err(|error| unread(error.to_string()))?)]);
+    }
+    Ok((found, None))
+}
+
+/// The checks that things fall into.
+const CHECKS: [&str; 4] = ["sequences", "large objects", "catalog", "materialized views"];
+
 /// Compares what a database holds with what it held when it was proven, both ways.
 pub fn compare_state(asset: &str, proven: &State, found: &State) -> Vec<Comparison> {
     let kinds = |class: &str| match class {
         SEQUENCE => ("sequences", FindingKind::SequenceValue, FindingKind::SequenceValue),
         LARGE_OBJECT => ("large objects", FindingKind::LargeObject, FindingKind::LargeObject),
+        VIEW_ROWS => ("materialized views", FindingKind::TableMissing, FindingKind::TableDigest),
         _ => ("catalog", FindingKind::CatalogMissing, FindingKind::CatalogDiffers),
     };
-    let mut comparisons = ["sequences", "large objects", "catalog"].map(Comparison::new);
-    let place = |name: &str| ["sequences", "large objects", "catalog"].iter().position(|one| *one == name);
+    let mut comparisons = CHECKS.map(Comparison::new);
+    let place = |name: &str| CHECKS.iter().position(|one| *one == name);
     for ((class, name), digest) in proven {
         let (check, missing, differs) = kinds(class);
         let finding = |kind, detail: &str| Some(Finding::of(asset, kind, format!("{class} {name}"), detail));
@@ -85,10 +147,20 @@ mod tests {
             };
             things.iter().map(thing).collect()
         };
-        let proven =
-            state(&[("index", "a", "1"), ("index", "b", "1"), (SEQUENCE, "s", "1 t"), (LARGE_OBJECT, "7", "x")]);
-        let found =
-            state(&[("index", "a", "2"), ("index", "c", "1"), (SEQUENCE, "s", "2 t"), (LARGE_OBJECT, "7", "x")]);
+        let proven = state(&[
+            ("index", "a", "1"),
+            ("index", "b", "1"),
+            (SEQUENCE, "s", "1 t"),
+            (LARGE_OBJECT, "7", "x"),
+            (VIEW_ROWS, "v", "1"),
+        ]);
+        let found = state(&[
+            ("index", "a", "2"),
+            ("index", "c", "1"),
+            (SEQUENCE, "s", "2 t"),
+            (LARGE_OBJECT, "7", "x"),
+            (VIEW_ROWS, "v", "2"),
+        ]);
         let findings: Vec<_> = compare_state("asset", &proven, &found)
             .into_iter()
             .flat_map(|comparison| comparison.findings)
@@ -99,6 +171,7 @@ mod tests {
             (FindingKind::CatalogDiffers, "index a"),
             (FindingKind::CatalogMissing, "index b"),
             (FindingKind::CatalogUnexpected, "index c"),
+            (FindingKind::TableDigest, "rows of materialized view v"),
         ];
         assert_eq!(findings, expected.map(|(kind, subject)| (kind, subject.to_owned())));
     }

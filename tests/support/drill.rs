@@ -586,8 +586,17 @@ impl Managed {
 
     /// A connection to the restored database.
     pub fn client(&self) -> Client {
+        self.client_as("walkaway_restore")
+    }
+
+    /// The same as the cluster's superuser.
+    pub fn admin(&self) -> Client {
+        self.client_as("walkaway")
+    }
+
+    fn client_as(&self, user: &str) -> Client {
         let mut config = postgres::Config::new();
-        config.host_path(&self.socket).user("walkaway_restore").dbname(LEDGER).connect(NoTls).unwrap()
+        config.host_path(&self.socket).user(user).dbname(LEDGER).connect(NoTls).unwrap()
     }
 
     /// The normalised dump of the restored database.

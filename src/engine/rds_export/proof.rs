@@ -11,7 +11,7 @@ use crate::{
     clock::Stopwatch,
     digest::RowKey,
     engine::{
-        rows_proof::{RowsProof, checks, excluded},
+        rows_proof::{Beside, RowsProof, checks, excluded},
         stop::Stop,
         target::Target,
         work::Work,
@@ -19,7 +19,10 @@ use crate::{
     event::{AssetKind, Event},
     evidence::result::{AssetResult, DatabaseResult, ExportResult, RdsResult, Tier, Timings},
     finding::{Finding, FindingKind, Severity, Verdict},
-    pg::{Address, catalog::DatabaseFacts},
+    pg::{
+        Address,
+        catalog::{DatabaseFacts, Unreadable},
+    },
     playbook::DatabaseSpec,
     restore::database::{Locale, TargetDatabase},
     source::postgres::PostgresSource,
@@ -89,6 +92,7 @@ impl Proof {
             collate: "C".to_owned(),
             ctype: "C".to_owned(),
             large_objects: 0,
+            unreadable_large_objects: Unreadable::default(),
             not_carried: Vec::new(),
         };
         let (database, locale) = self.target.server.create(name, &facts, &self.work.run)?;
@@ -175,7 +179,7 @@ impl Proof {
         let checks = checks(comparisons, restored.unread.len() as u64, &mut findings);
         findings.sort();
         findings.dedup();
-        let (evidence, restored_sha256) = self.rows(&restored).write_evidence(&[])?;
+        let (evidence, restored_sha256) = self.rows(&restored).write_evidence(Beside::default())?;
         let (id, source) = (self.work.asset.clone(), self.source_name.clone());
         let database = self.summary(&restored, evidence.tables, counted)?;
         let database = DatabaseResult { restored_sha256: Some(restored_sha256), ..database };

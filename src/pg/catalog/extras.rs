@@ -70,12 +70,14 @@ fn foreign() -> Vec<Class> {
     ]
 }
 
-/// What is said about users' objects, columns included. Roles, databases and large objects are read elsewhere.
+/// What is said about users' objects, columns and large objects included, whose numbers are anybody's choice. What is said
+/// about roles and databases is read elsewhere.
 fn about(catalog: &str, text: &str) -> String {
     format!(
         "SELECT i.type || ' ' || i.identity, d.{text} FROM pg_catalog.{catalog} d, \
          LATERAL pg_catalog.pg_identify_object(d.classoid, d.objoid, d.objsubid) i \
-         WHERE d.objoid >= {FIRST_OWN} AND i.identity IS NOT NULL AND i.type NOT IN ('extension', 'large object') \
+         WHERE (d.objoid >= {FIRST_OWN} OR d.classoid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass) \
+         AND i.identity IS NOT NULL AND i.type <> 'extension' \
          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e \
          WHERE e.classid = d.classoid AND e.objid = d.objoid AND e.deptype = 'e')"
     )

@@ -2,7 +2,7 @@
 
 use postgres::GenericClient;
 
-use super::USERS;
+use super::{FIRST_OWN, USERS, rights::is_providers};
 use crate::pg::{error::PgError, name::RelationName};
 
 /// What makes a new database like another one.
@@ -20,8 +20,19 @@ pub struct DatabaseFacts {
     pub ctype: String,
     /// Number of large objects.
     pub large_objects: u64,
-    /// Foreign tables and subscriptions, whose data or connections are not carried.
+    /// Those of them that this login can't read.
+    pub unreadable_large_objects: Unreadable,
+    /// Rows of foreign tables and of extensions' configuration, and what lies in schemas of the system.
     pub not_carried: Vec<String>,
+}
+
+/// Large objects that a login can't read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// How many.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<u32>,
 }
 
 /// Version, encoding, locale, and what the database holds that isn't carried.
@@ -40,6 +51,8 @@ pub fn facts(client: &mut impl GenericClient) -> Result<DatabaseFacts, PgError> 
     let mut not_carried: Vec<String> =
         foreign.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(failed)?;
     not_carried.extend(extension_rows(client).map_err(failed)?);
+    not_carried.extend(in_system_schemas(client).map_err(failed)?);
+    let unreadable_large_objects = unreadable_large_objects(client).map_err(failed)?;
     let number: i64 = row.try_get(1).map_err(failed)?;
     let large_objects: i64 = row.try_get(5).map_err(failed)?;
     Ok(DatabaseFacts {
@@ -49,8 +62,17 @@ pub fn facts(client: &mut impl GenericClient) -> Result<DatabaseFacts, PgError> 
         collate: row.try_get(3).map_err(failed)?,
         ctype: row.try_get(4).map_err(failed)?,
         large_objects: large_objects.unsigned_abs(),
+        unreadable_large_objects,
         not_carried,
     })
+}
+
+/// Encoding, locale and limits of the database, as one text.
+pub fn properties(client: &mut impl GenericClient) -> Result<String, PgError> {
+    let failed = |error| PgError::statement("reading the database's properties", &error);
+    let sql = "SELECT concat_ws(' ', pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, datistemplate, \
+               datallowconn, datconnlimit) FROM pg_catalog.pg_database WHERE datname = current_database()";
+    client.query_one(sql, &[]).and_then(|row| row.try_get(0)).map_err(failed)
 }
 
 /// Tables in which extensions keep what users configured, where that is anything (PostgreSQL documentation,
@@ -71,4 +93,71 @@ fn extension_rows(client: &mut impl GenericClient) -> Result<Vec<String>, postgr
         }
     }
     Ok(found)
+}
+
+/// What users put into schemas of the system, which pg_dump leaves out. What a provider put there is its own.
+fn in_system_schemas(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
+    let part = |catalog: &str, schema: &str, owner: &str, which: &str| {
+        format!(
+            "SELECT 'pg_catalog.{catalog}'::pg_catalog.regclass::oid AS classid, o.oid AS objid, o.{owner} AS owner \
+             FROM pg_catalog.{catalog} o JOIN pg_catalog.pg_namespace n ON n.oid = o.{schema} \
+             WHERE n.nspname IN ('pg_catalog', 'information_schema') AND o.oid >= {FIRST_OWN} AND {which}"
+        )
+    };
+    let of_itself = "NOT EXISTS (SELECT FROM pg_catalog.pg_class r WHERE r.oid = o.typrelid) \
+                     AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = o.oid)";
+    let parts = [
+        part("pg_class", "relnamespace", "relowner", "o.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')"),
+        part("pg_proc", "pronamespace", "proowner", "true"),
+        part("pg_type", "typnamespace", "typowner", of_itself),
+        part("pg_operator", "oprnamespace", "oprowner", "true"),
+        part("pg_collation", "collnamespace", "collowner", "true"),
+        part("pg_ts_config", "cfgnamespace", "cfgowner", "true"),
+        part("pg_ts_dict", "dictnamespace", "dictowner", "true"),
+    ];
+    let sql = format!(
+        "SELECT i.type || ' ' || i.identity, pg_catalog.pg_get_userbyid(o.owner)::text FROM ({}) o, \
+         LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i WHERE i.identity IS NOT NULL \
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = o.classid AND e.objid = o.objid \
+         AND e.deptype = 'e') ORDER BY 1",
+        parts.join(" UNION ALL ")
+    );
+    let mut found = Vec::new();
+    for row in client.query(&sql, &[])? {
+        let (object, owner): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        if !is_providers(&owner) {
+            found.push(format!("{object}, which lies in a schema of the system; move it to one of its own"));
+        }
+    }
+    Ok(found)
+}
+
+/// How many unreadable large objects are named.
+const NAMED_MAX: usize = 10;
+
+/// Asks owners and lists of rights: reading every table does not include large objects (PostgreSQL documentation,
+/// "Predefined Roles"). Servers that know a function for it are asked by that.
+fn unreadable_large_objects(client: &mut impl GenericClient) -> Result<Unreadable, postgres::Error> {
+    let sql = "SELECT pg_catalog.to_regprocedure('pg_catalog.has_largeobject_privilege(oid,text)') IS NOT NULL, \
+               current_setting('lo_compat_privileges')::bool";
+    let row = client.query_one(sql, &[])?;
+    let (has_function, everybody_reads): (bool, bool) = (row.try_get(0)?, row.try_get(1)?);
+    if everybody_reads {
+        return Ok(Unreadable::default());
+    }
+    let readable = match has_function {
+        true => "pg_catalog.has_largeobject_privilege(o.oid, 'SELECT')",
+        false => {
+            "(pg_catalog.pg_has_role(o.lomowner, 'USAGE') OR EXISTS (SELECT FROM pg_catalog.aclexplode(\
+             coalesce(o.lomacl, pg_catalog.acldefault('L', o.lomowner))) g WHERE g.privilege_type = 'SELECT' \
+             AND (g.grantee = 0 OR pg_catalog.pg_has_role(g.grantee, 'USAGE'))))"
+        }
+    };
+    let sql = format!(
+        "SELECT count(*), coalesce((array_agg(o.oid ORDER BY o.oid))[1:{NAMED_MAX}], '{{}}') \
+         FROM pg_catalog.pg_largeobject_metadata o WHERE NOT {readable}"
+    );
+    let row = client.query_one(&sql, &[])?;
+    let count: i64 = row.try_get(0)?;
+    Ok(Unreadable { count: count.unsigned_abs(), first: row.try_get(1)? })
 }

@@ -7,6 +7,7 @@
 //! | `relations`, `routines`, `types`, `extras` | the definitions, one query per class |
 //! | `rights` | roles, owners and grants, which are compared only where they are carried |
 //! | `special` | what only a superuser can make, in parts |
+//! | `named` | what is neither carried nor compared |
 //!
 //! Left out: objects of the system, of extensions, and temporary ones.
 
@@ -18,6 +19,7 @@ use super::error::PgError;
 
 mod extras;
 mod facts;
+mod named;
 mod relations;
 pub mod rights;
 mod routines;
@@ -25,7 +27,7 @@ pub mod special;
 mod tables;
 mod types;
 
-pub use facts::{DatabaseFacts, facts};
+pub use facts::{DatabaseFacts, Unreadable, facts, properties};
 pub use tables::{SequenceState, materialized_views, sequences, tables, unreadable, whole_tables};
 
 /// Class and identity of a catalog object, and how it is defined.

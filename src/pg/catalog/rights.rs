@@ -8,8 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::{GenericClient, Row};
 
-use super::{Catalog, CatalogKey, FIRST_OWN, USERS, not_of_extension};
+use super::{FIRST_OWN, USERS, not_of_extension};
 use crate::pg::error::PgError;
+
+mod compared;
+
+pub use compared::state;
 
 /// Everything about rights in one database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub struct Role {
     pub connections_max: i32,
     /// When its password ends.
     pub valid_until: Option<String>,
+    /// What is said about it.
+    pub comment: Option<String>,
 }
 
 /// One role's place in another.
@@ -190,17 +196,29 @@ fn part(catalog: &str, owner: &str, acl: &str, namespace: &str) -> String {
     )
 }
 
-/// Reads all of it. Everything here is open to every role.
+/// Reads what one database has to do with. Everything here is open to every role.
 pub fn rights(client: &mut impl GenericClient) -> Result<Rights, PgError> {
-    let failed = |error| PgError::statement("reading roles, owners and grants", &error);
-    let mut rights = Rights { objects: held(client).map_err(failed)?, ..Rights::default() };
-    rights.defaults = defaults(client).map_err(failed)?;
-    let all = roles(client).map_err(failed)?;
-    let belongs = memberships(client).map_err(failed)?;
-    let involved = involved(&rights, &belongs, named(client).map_err(failed)?);
-    rights.roles = all.into_iter().filter(|(name, _)| involved.contains(name)).collect();
-    rights.memberships = belongs.into_iter().filter(|one| involved.contains(&one.member)).collect();
-    Ok(rights)
+    let all = everything(client)?;
+    let named = named(client).map_err(failed)?;
+    let belongs: Vec<_> = all.memberships.iter().cloned().collect();
+    let involved = involved(&all, &belongs, named);
+    let roles = all.roles.into_iter().filter(|(name, _)| involved.contains(name)).collect();
+    let memberships = all.memberships.into_iter().filter(|one| involved.contains(&one.member)).collect();
+    Ok(Rights { roles, memberships, ..all })
+}
+
+/// The same with every role of the server.
+fn everything(client: &mut impl GenericClient) -> Result<Rights, PgError> {
+    Ok(Rights {
+        roles: roles(client).map_err(failed)?,
+        memberships: memberships(client).map_err(failed)?.into_iter().collect(),
+        objects: held(client).map_err(failed)?,
+        defaults: defaults(client).map_err(failed)?,
+    })
+}
+
+fn failed(error: postgres::Error) -> PgError {
+    PgError::statement("reading roles, owners and grants", &error)
 }
 
 fn held(client: &mut impl GenericClient) -> Result<BTreeMap<Object, Held>, postgres::Error> {
@@ -295,7 +313,8 @@ fn defaults(client: &mut impl GenericClient) -> Result<BTreeMap<Defaults, BTreeS
 
 fn roles(client: &mut impl GenericClient) -> Result<BTreeMap<String, Role>, postgres::Error> {
     let sql = "SELECT rolname::text, rolinherit, rolcanlogin, rolcreatedb, rolcreaterole, rolbypassrls, rolsuper, \
-               rolreplication, rolconnlimit, rolvaliduntil::text FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'";
+               rolreplication, rolconnlimit, rolvaliduntil::text, \
+               pg_catalog.shobj_description(oid, 'pg_authid') FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'";
     let role = |row: &Row| -> Result<(String, Role), postgres::Error> {
         let role = Role {
             inherits: row.try_get(1)?,
@@ -307,6 +326,7 @@ fn roles(client: &mut impl GenericClient) -> Result<BTreeMap<String, Role>, post
             replicates: row.try_get(7)?,
             connections_max: row.try_get(8)?,
             valid_until: row.try_get(9)?,
+            comment: row.try_get(10)?,
         };
         Ok((row.try_get(0)?, role))
     };
@@ -348,88 +368,5 @@ fn involved(rights: &Rights, memberships: &[Membership], named: Vec<String>) -> 
         if involved.len() == before {
             return involved;
         }
-    }
-}
-
-impl Rights {
-    /// The rights as catalog objects, with every role under the name that it has on the target. What belongs to a role
-    /// that isn't there is left out.
-    pub fn as_catalog(&self, name: &dyn Fn(&str) -> Option<String>) -> Catalog {
-        let mut catalog = Catalog::new();
-        let mut put = |class: &str, name: String, definition: String| {
-            catalog.insert(CatalogKey { class: class.to_owned(), name }, definition);
-        };
-        for (role, attributes) in &self.roles {
-            if let Some(role) = name(role) {
-                put("role", role, attributes.carried());
-            }
-        }
-        for Membership { role, member, admin } in &self.memberships {
-            if let (Some(role), Some(member)) = (name(role), name(member)) {
-                put("membership", format!("{member} in {role}"), if *admin { "admin" } else { "" }.to_owned());
-            }
-        }
-        for (object, held) in &self.objects {
-            let title = object.to_string();
-            // A restored database belongs to whoever restores it, so its owner goes by no name.
-            let owners = |role: &str| object.kind == "database" && role == held.owner;
-            let name = &|role: &str| if owners(role) { Some("its owner".to_owned()) } else { name(role) };
-            if object.kind != "database"
-                && let Some(owner) = name(&held.owner)
-            {
-                put("owner", title.clone(), owner);
-            }
-            for grant in &held.grants {
-                if let Some((title, grantor)) = grant.under(&title, name) {
-                    put("grant", title, grantor);
-                }
-            }
-        }
-        for (defaults, grants) in &self.defaults {
-            let Some(role) = name(&defaults.role) else { continue };
-            let place = defaults.schema.as_deref().unwrap_or("every schema");
-            for grant in grants {
-                let title = format!("{role} in {place}, {}", defaults.kind);
-                if let Some((title, grantor)) = grant.under(&title, name) {
-                    put("default privilege", title, grantor);
-                }
-            }
-        }
-        catalog
-    }
-}
-
-impl std::fmt::Display for Object {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.kind, self.identity)
-    }
-}
-
-impl Role {
-    /// The attributes that are carried, as one text.
-    fn carried(&self) -> String {
-        let valid_until = self.valid_until.as_deref().unwrap_or("ever");
-        format!(
-            "inherits {} logs in {} makes databases {} makes roles {} bypasses rls {} connections {} until {valid_until}",
-            self.inherits,
-            self.logs_in,
-            self.makes_databases,
-            self.makes_roles,
-            self.bypasses_rls,
-            self.connections_max
-        )
-    }
-}
-
-impl Grant {
-    fn under(&self, title: &str, name: &dyn Fn(&str) -> Option<String>) -> Option<(String, String)> {
-        let grantee = match &self.grantee {
-            None => "everybody".to_owned(),
-            Some(grantee) => format!("role {}", name(grantee)?),
-        };
-        let grantor = name(&self.grantor)?;
-        let column = self.column.as_ref().map(|column| format!(" ({column})")).unwrap_or_default();
-        let passes_on = if self.fixed { "" } else { " with grant option" };
-        Some((format!("{} on {title}{column} to {grantee} by {grantor}", self.privilege), passes_on.to_owned()))
     }
 }

@@ -1,9 +1,11 @@
 //! What a restricted owner can't make by itself, in parts that can be put together again: extensions, event triggers,
-//! publications of all tables, settings of the database. And the names of what is not carried at all.
+//! publications of all tables, settings, comments on large objects. And the names of what is not carried at all.
+
+use std::collections::BTreeSet;
 
 use postgres::GenericClient;
 
-use super::FIRST_OWN;
+use super::{FIRST_OWN, named::named};
 use crate::pg::error::PgError;
 
 /// All of it.
@@ -15,10 +17,12 @@ pub struct Special {
     pub event_triggers: Vec<EventTrigger>,
     /// The publications.
     pub publications: Vec<Publication>,
-    /// What the database sets for its sessions.
+    /// What is set for the database's sessions, see [`in_force`].
     pub settings: Vec<Setting>,
-    /// Subscriptions and user mappings, which hold secrets of other servers.
-    pub secrets: Vec<String>,
+    /// Comments on large objects, by their numbers.
+    pub large_object_comments: Vec<(u32, String)>,
+    /// What is only named: subscriptions and user mappings, which hold secrets of other servers, among it.
+    pub named: Vec<String>,
 }
 
 /// An extension and where its objects are.
@@ -60,17 +64,45 @@ pub struct Publication {
     pub via_root: bool,
 }
 
-/// One setting of the database, for everybody or for one role.
+/// One setting of the database or of every database, for everybody or for one role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The role.
     pub role: Option<String>,
+    /// Whether it holds in every database of the server.
+    pub everywhere: bool,
     /// The setting's name.
     pub name: String,
     /// Its value.
     pub value: String,
     /// Whether any user may set it, and nothing is loaded by it and nobody becomes somebody else.
     pub harmless: bool,
+}
+
+impl Setting {
+    /// Whose it is within one database: `work_mem of role app`.
+    pub fn title(&self) -> String {
+        match &self.role {
+            None => format!("{} of the database", self.name),
+            Some(role) => format!("{} of role {role}", self.name),
+        }
+    }
+
+    /// Whose it is on the server: `work_mem of every role in every database`.
+    pub fn place(&self) -> String {
+        match (self.everywhere, &self.role) {
+            (false, _) => self.title(),
+            (true, None) => format!("{} of every role in every database", self.name),
+            (true, Some(_)) => format!("{} in every database", self.title()),
+        }
+    }
+}
+
+/// What of the settings holds in the database: its own outrank those of every database (PostgreSQL documentation, ALTER
+/// ROLE).
+pub fn in_force(settings: Vec<Setting>) -> Vec<Setting> {
+    let own = settings.iter().filter(|setting| !setting.everywhere).map(Setting::title).collect::<BTreeSet<_>>();
+    settings.into_iter().filter(|setting| !setting.everywhere || !own.contains(&setting.title())).collect()
 }
 
 /// Reads all of it.
@@ -113,32 +145,71 @@ fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
         let (name, all_tables, via_root) = (row.try_get(0)?, row.try_get(1)?, row.try_get(6)?);
         special.publications.push(Publication { name, all_tables, actions, via_root });
     }
-    special.settings = settings(client)?;
-    special.secrets = secrets(client)?;
+    special.settings = read_settings(client)?;
+    special.large_object_comments = large_object_comments(client)?;
+    special.named = named(client)?;
     Ok(special)
 }
 
-fn settings(client: &mut impl GenericClient) -> Result<Vec<Setting>, postgres::Error> {
-    let sql = "SELECT r.rolname::text, split_part(c.setting, '=', 1), \
+/// Everything that is set for this database or for every database.
+pub fn settings(client: &mut impl GenericClient) -> Result<Vec<Setting>, PgError> {
+    read_settings(client).map_err(|error| PgError::statement("reading the settings of database and roles", &error))
+}
+
+fn read_settings(client: &mut impl GenericClient) -> Result<Vec<Setting>, postgres::Error> {
+    let sql = "SELECT r.rolname::text, s.setdatabase = 0, split_part(c.setting, '=', 1), \
                substr(c.setting, strpos(c.setting, '=') + 1), coalesce(g.context = 'user' \
                AND g.name !~ '_libraries$' AND g.name NOT IN ('role', 'session_authorization'), \
                strpos(split_part(c.setting, '=', 1), '.') > 0) \
                FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, \
                LATERAL unnest(s.setconfig) WITH ORDINALITY c (setting, at) \
                LEFT JOIN pg_catalog.pg_settings g ON g.name = split_part(c.setting, '=', 1) \
-               WHERE s.setdatabase = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
-               ORDER BY 1, c.at";
+               WHERE s.setdatabase = 0 OR s.setdatabase = \
+               (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
+               ORDER BY 1, 2, c.at";
     let setting = |row: &postgres::Row| {
-        Ok(Setting { role: row.try_get(0)?, name: row.try_get(1)?, value: row.try_get(2)?, harmless: row.try_get(3)? })
+        Ok(Setting {
+            role: row.try_get(0)?,
+            everywhere: row.try_get(1)?,
+            name: row.try_get(2)?,
+            value: row.try_get(3)?,
+            harmless: row.try_get(4)?,
+        })
     };
     client.query(sql, &[])?.iter().map(setting).collect()
 }
 
-/// Names only: connections and passwords are not read.
-fn secrets(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
-    let sql = "SELECT 'subscription ' || s.subname FROM pg_catalog.pg_subscription s WHERE s.subdbid = \
-               (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
-               UNION ALL SELECT 'password of the mapping of ' || m.usename || ' on the foreign server ' || m.srvname \
-               FROM pg_catalog.pg_user_mappings m ORDER BY 1";
-    client.query(sql, &[])?.iter().map(|row| row.try_get(0)).collect()
+fn large_object_comments(client: &mut impl GenericClient) -> Result<Vec<(u32, String)>, postgres::Error> {
+    let sql = "SELECT d.objoid, d.description FROM pg_catalog.pg_description d \
+               WHERE d.classoid = 'pg_catalog.pg_largeobject'::pg_catalog.regclass ORDER BY 1";
+    client.query(sql, &[])?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_of_the_database_outranks_one_of_every_database() {
+        let setting = |role: Option<&str>, everywhere, value: &str| Setting {
+            role: role.map(str::to_owned),
+            everywhere,
+            name: "work_mem".to_owned(),
+            value: value.to_owned(),
+            harmless: true,
+        };
+        let all = vec![
+            setting(None, true, "1"),
+            setting(Some("a"), true, "2"),
+            setting(Some("a"), false, "3"),
+            setting(Some("b"), true, "4"),
+        ];
+        let values: Vec<_> = in_force(all).into_iter().map(|one| (one.place(), one.value)).collect();
+        let expected = [
+            ("work_mem of every role in every database", "1"),
+            ("work_mem of role a", "3"),
+            ("work_mem of role b in every database", "4"),
+        ];
+        assert_eq!(values, expected.map(|(place, value)| (place.to_owned(), value.to_owned())));
+    }
 }

@@ -1,0 +1,128 @@
+//! Rights as objects of a catalog, to be compared: under the names that roles have on the target, or, to be looked at again
+//! later, as one database has them.
+
+use std::collections::BTreeSet;
+
+use postgres::GenericClient;
+
+use super::{Grant, Held, Membership, Object, Rights, Role};
+use crate::pg::{
+    catalog::{Catalog, CatalogKey},
+    error::PgError,
+};
+
+impl Rights {
+    /// The rights as catalog objects, with every role under the name that it has on the target. What belongs to a role
+    /// that isn't there is left out.
+    pub fn as_catalog(&self, name: &dyn Fn(&str) -> Option<String>) -> Catalog {
+        let mut catalog = Catalog::new();
+        let mut put = |class: &str, name: String, definition: String| {
+            catalog.insert(CatalogKey { class: class.to_owned(), name }, definition);
+        };
+        for (role, attributes) in &self.roles {
+            if let Some(role) = name(role) {
+                put("role", role, attributes.carried());
+            }
+        }
+        for Membership { role, member, admin } in &self.memberships {
+            if let (Some(role), Some(member)) = (name(role), name(member)) {
+                put("membership", format!("{member} in {role}"), if *admin { "admin" } else { "" }.to_owned());
+            }
+        }
+        for (object, held) in &self.objects {
+            let title = object.to_string();
+            // A restored database belongs to whoever restores it, so its owner goes by no name.
+            let owners = |role: &str| object.kind == "database" && role == held.owner;
+            let name = &|role: &str| if owners(role) { Some("its owner".to_owned()) } else { name(role) };
+            if object.kind != "database"
+                && let Some(owner) = name(&held.owner)
+            {
+                put("owner", title.clone(), owner);
+            }
+            put_grants(&mut put, "grant", &title, &held.grants, name);
+        }
+        for (defaults, grants) in &self.defaults {
+            let Some(role) = name(&defaults.role) else { continue };
+            let place = defaults.schema.as_deref().unwrap_or("every schema");
+            let title = format!("{role} in {place}, {}", defaults.kind);
+            put_grants(&mut put, "default privilege", &title, grants, name);
+        }
+        catalog
+    }
+}
+
+fn put_grants(
+    put: &mut impl FnMut(&str, String, String),
+    class: &str,
+    title: &str,
+    grants: &BTreeSet<Grant>,
+    name: &dyn Fn(&str) -> Option<String>,
+) {
+    for grant in grants {
+        if let Some((title, passes_on)) = grant.under(title, name) {
+            put(class, title, passes_on);
+        }
+    }
+}
+
+/// Everything that one database has, each role under its own name, for a later look at the same database. Of the roles
+/// only the `carried` count, with all that they may do: others of the server are none of this database's.
+pub fn state(client: &mut impl GenericClient, carried: &BTreeSet<String>) -> Result<Catalog, PgError> {
+    let all = super::everything(client)?;
+    let of_objects = Rights { roles: Default::default(), memberships: Default::default(), ..all.clone() };
+    let mut state = of_objects.as_catalog(&|role| Some(role.to_owned()));
+    let mut put = |class: &str, name: String, definition: String| {
+        state.insert(CatalogKey { class: class.to_owned(), name }, definition);
+    };
+    for (object, Held { owner, .. }) in all.objects.iter().filter(|(object, _)| object.kind == "database") {
+        put("owner", object.to_string(), owner.clone());
+    }
+    for (role, attributes) in all.roles.iter().filter(|(role, _)| carried.contains(*role)) {
+        put("role", role.clone(), attributes.whole());
+    }
+    for Membership { role, member, admin } in all.memberships.iter().filter(|one| carried.contains(&one.member)) {
+        put("membership", format!("{member} in {role}"), if *admin { "admin" } else { "" }.to_owned());
+    }
+    Ok(state)
+}
+
+impl std::fmt::Display for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind, self.identity)
+    }
+}
+
+impl Role {
+    /// All attributes, as one text.
+    fn whole(&self) -> String {
+        let comment = self.comment.as_deref().unwrap_or_default();
+        format!("{} superuser {} replication {} comment {comment}", self.carried(), self.superuser, self.replicates)
+    }
+
+    /// The attributes that are carried, as one text.
+    fn carried(&self) -> String {
+        let valid_until = self.valid_until.as_deref().unwrap_or("ever");
+        format!(
+            "inherits {} logs in {} makes databases {} makes roles {} bypasses rls {} connections {} until {valid_until}",
+            self.inherits,
+            self.logs_in,
+            self.makes_databases,
+            self.makes_roles,
+            self.bypasses_rls,
+            self.connections_max
+        )
+    }
+}
+
+impl Grant {
+    fn under(&self, title: &str, name: &dyn Fn(&str) -> Option<String>) -> Option<(String, String)> {
+        let grantee = match &self.grantee {
+            None => "everybody".to_owned(),
+            Some(grantee) => format!("role {}", name(grantee)?),
+        };
+        let grantor = name(&self.grantor)?;
+        let column = self.column.as_ref().map(|column| format!(" ({column})")).unwrap_or_default();
+        let passes_on = if self.fixed { "" } else { " with grant option" };
+        Some((format!("{} on {title}{column} to {grantee} by {grantor}", self.privilege), passes_on.to_owned()))
+    }
+}
