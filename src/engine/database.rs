@@ -258,6 +258,7 @@ impl DatabaseWork {
 
     fn create_database(&self, facts: &DatabaseFacts) -> Result<(TargetDatabase, Vec<Finding>), Stop> {
         let name = &self.work.asset;
+        self.target.refuse_source(name, self.source.address())?;
         let (database, locale) = self.target.server.create(name, facts, &self.work.run)?;
         let event = Event::DatabaseCreated { asset: name.clone(), database: name.clone() };
         self.work.recorder.fact(&event)?;

@@ -1,8 +1,8 @@
-//! Whether the S3 server that buckets are restored into is another one than the provider's. What never left the provider
-//! is no exit, and nothing may be written there. Only asks, and before anything is written anywhere.
+//! Whether the server that buckets or databases are restored into is another one than the provider's. What never left the
+//! provider is no exit, and nothing may be written there. Only asks, and before anything is written anywhere.
 //!
-//! A server has many names, so three things are held side by side: the names, the addresses they lead to, and, should
-//! the target hold a bucket of the source's name, what lies in the two.
+//! An S3 server has many names, so three things are held side by side: the names, the addresses they lead to, and, should
+//! the target hold a bucket of the source's name, what lies in the two. PostgreSQL servers tell who they are.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
@@ -11,6 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::error::Obstacle;
 use crate::{
+    pg::{Address, identity},
     playbook::{Asset, AssetKind, BucketSpec, Playbook},
     source::{aws::Aws, s3::S3Source},
     transfer::object::{ListPage, ObjectSource as _},
@@ -47,6 +48,37 @@ pub(super) async fn obstacle(playbook: &Playbook, source: &Aws, target: &Aws) ->
     })
 }
 
+/// What says that a database would be restored into the server that it is read from, or into the provider's. `source` is
+/// where it is read, if that is known; `by_provider` whether the provider runs it.
+pub(super) fn database_obstacle(
+    subject: &str,
+    source: Option<&Address>,
+    by_provider: bool,
+    target: &Address,
+) -> Option<Obstacle> {
+    let same = source.and_then(|source| Some((source, identity::why_same(source, target)?)));
+    let what = match same {
+        Some((source, why)) => {
+            format!("{subject}: target.postgres ({target}) is the server that it is read from ({source}): {why}")
+        }
+        None => {
+            let is_aws = |address: &Address| address.hosts().iter().any(|host| is_aws(&host.to_ascii_lowercase()));
+            let theirs = by_provider || source.is_some_and(is_aws);
+            let inside = theirs && is_aws(target);
+            inside.then(|| format!("{subject}: target.postgres ({target}) is AWS, the provider that it comes from"))?
+        }
+    };
+    let hint = "name a server of yours outside the provider, made by initdb and not a copy of the source, or restore into \
+                `postgres: {managed: true}`";
+    Some(Obstacle { what, hint: Some(hint.to_owned()) })
+}
+
+/// Whether a host is the provider's by its name.
+fn is_aws(host: &str) -> bool {
+    let below = |domain: &&str| host.strip_suffix(*domain).is_some_and(|rest| rest.ends_with('.'));
+    AWS_DOMAINS.iter().any(below)
+}
+
 /// Whether both names lead to one server.
 async fn same_place(theirs: &str, ours: &str) -> Option<String> {
     let (theirs, ours) = (Place::of(theirs)?, Place::of(ours)?);
@@ -77,8 +109,7 @@ impl Place {
     }
 
     fn is_aws(&self) -> bool {
-        let below = |domain: &&str| self.host.strip_suffix(*domain).is_some_and(|rest| rest.ends_with('.'));
-        AWS_DOMAINS.iter().any(below)
+        is_aws(&self.host)
     }
 
     /// Where the name leads; nowhere if it can't be looked up, which the first request will say better.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `run` | a run from preflight to outcome, and its resumption |
 //! | `directory`, `identity` | the directory of a run, made and read back; who works on it |
-//! | `preflight`, `source_rights`, `elsewhere`, `room` | every obstacle, before anything moves; what may not be read; a target that is the provider, or too small |
+//! | `preflight`, `preflight_source`, `source_rights`, `elsewhere`, `room` | every obstacle, before anything moves; what may not be read; a target that is the provider, or too small |
 //! | `objects` | one bucket, from listing to verdict |
 //! | `database`, `database_proof` | one database, from snapshot to verdict |
 //! | `rows_proof` | what every restored database is proven by, wherever its rows came from |
@@ -45,6 +45,7 @@ mod ledger;
 mod objects;
 pub mod outcome;
 mod preflight;
+mod preflight_source;
 mod projection;
 mod rds;
 mod rds_export;

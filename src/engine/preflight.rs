@@ -8,12 +8,13 @@ use super::{
     elsewhere,
     error::{EngineError, Obstacle},
     layout::Layout,
-    rds, rds_export, source_rights,
+    preflight_source::{Limits, look_at_source, version_obstacle},
+    rds, rds_export,
     stop::Stop,
     target::{AddressError, address},
 };
 use crate::{
-    pg::{Address, PgError, session::encoding_refused, tools::Tools},
+    pg::{Address, PgError, tools::Tools},
     playbook::{
         Asset, AssetKind, AwsSpec, DatabaseSpec, ExportFrom, ExportSpec, Layout as ObjectLayout, Playbook,
         PostgresTarget, RdsMethodSpec, RdsSpec, S3TargetSpec, Server, SnapshotChoice, Versions,
@@ -25,7 +26,6 @@ use crate::{
     },
     source::{
         aws::{Aws, AwsSettings, CallerIdentity},
-        postgres::PostgresSource,
         rds::{Rds, RdsFacts, export::Exports},
         s3::S3Source,
     },
@@ -343,7 +343,7 @@ fn look_at_databases(playbook: &Playbook, sources: &[Found], layout: &Layout, ru
     };
     let tools = tools.map_err(|error| obstacles.push(pg_obstacle("target.postgres", &error))).ok();
     let (named, target_major) = look_at_target(target, tools.as_ref(), layout, &mut obstacles);
-    for ((asset, _), found) in databases.iter().zip(sources) {
+    for ((asset, spec), found) in databases.iter().zip(sources) {
         if SYSTEM_DATABASES.contains(&asset.id.as_str()) {
             let what = format!("asset {}: its database would be named like one of the server's own", asset.id);
             obstacles.push(Obstacle { what, hint: Some("choose another id for the asset".to_owned()) });
@@ -355,6 +355,8 @@ fn look_at_databases(playbook: &Playbook, sources: &[Found], layout: &Layout, ru
             None => obstacles.extend(found.major.and_then(|major| version_obstacle(&subject, major, limits))),
         }
         if let Some(named) = &named {
+            let by_provider = spec.server.rds().is_some();
+            obstacles.extend(elsewhere::database_obstacle(&subject, found.address.as_ref(), by_provider, named));
             obstacles.extend(look_for_room(named, asset.id.as_str(), run));
         }
     }
@@ -403,42 +405,6 @@ fn look_at_target(
     }
 }
 
-#[derive(Clone, Copy)]
-struct Limits {
-    tools: Option<u32>,
-    target: Option<u32>,
-}
-
-fn look_at_source(subject: &str, address: &Address, limits: Limits) -> Vec<Obstacle> {
-    let user = address.user_name().to_owned();
-    match PostgresSource::new(address.clone()).probe() {
-        Err(error) => vec![pg_obstacle(subject, &error)],
-        Ok((facts, unreadable)) => {
-            let mut obstacles = Vec::new();
-            obstacles.extend(source_rights::of_relations(subject, &user, &unreadable));
-            obstacles.extend(source_rights::of_large_objects(subject, &user, &facts.unreadable_large_objects));
-            obstacles.extend(version_obstacle(subject, facts.major, limits));
-            obstacles.extend(encoding_refused(&facts.encoding).map(|reason| Obstacle {
-                what: format!("{subject}: {reason}"),
-                hint: Some("convert it to UTF8 at the provider, or carry it with other means".to_owned()),
-            }));
-            obstacles
-        }
-    }
-}
-
-fn version_obstacle(subject: &str, source: u32, limits: Limits) -> Option<Obstacle> {
-    let older = |what: &str, major: u32| Obstacle {
-        what: format!("{subject}: the source is PostgreSQL {source}, {what} {major}"),
-        hint: Some(format!("install PostgreSQL {source} or later on this side")),
-    };
-    match limits {
-        Limits { target: Some(major), .. } if major < source => Some(older("the target is", major)),
-        Limits { tools: Some(major), .. } if major < source => Some(older("the newest pg_dump here is", major)),
-        _ => None,
-    }
-}
-
 /// The database must not be there yet, or be this run's own from before an interruption.
 fn look_for_room(named: &Address, database: &str, run: &str) -> Option<Obstacle> {
     match TargetServer::named(named.clone()).check_free(database, run) {
@@ -461,7 +427,7 @@ fn unwritable(key: &str, path: &Path) -> Option<Obstacle> {
     })
 }
 
-fn pg_obstacle(subject: &str, error: &PgError) -> Obstacle {
+pub(super) fn pg_obstacle(subject: &str, error: &PgError) -> Obstacle {
     Obstacle { what: format!("{subject}: {error}"), hint: error.hint() }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::layout::Layout;
+use super::{elsewhere::database_obstacle, error::Obstacle, layout::Layout, stop::Stop};
 use crate::{
     evidence::{DatabaseAccess, result::AssetResult},
     pg::{Address, PgError, session, tools::Tools},
@@ -41,6 +41,8 @@ pub(crate) fn address(reference: &Reference) -> Result<Address, AddressError> {
 pub(crate) struct Target {
     pub server: TargetServer,
     pub tools: Tools,
+    /// Where a server of the user's is.
+    named: Option<Address>,
     cluster: Option<Cluster>,
 }
 
@@ -49,17 +51,24 @@ impl Target {
     pub fn managed(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
         let cluster = Cluster::start(tools.clone(), directory)?;
         let server = TargetServer::managed(cluster.address(), OWNER_ROLE);
-        Ok(Target { server, tools, cluster: Some(cluster) })
+        Ok(Target { server, tools, named: None, cluster: Some(cluster) })
     }
 
     /// A server of the user's.
     pub fn named(tools: Tools, address: Address) -> Self {
-        Target { server: TargetServer::named(address), tools, cluster: None }
+        Target { server: TargetServer::named(address.clone()), tools, named: Some(address), cluster: None }
     }
 
     /// Whether walkaway made the server itself.
     pub fn is_managed(&self) -> bool {
         self.cluster.is_some()
+    }
+
+    /// Refuses to be the server that the database is read from, which may not have been there before the run began.
+    pub fn refuse_source(&self, asset: &str, source: &Address) -> Result<(), Stop> {
+        let named = self.named.as_ref();
+        let same = named.and_then(|named| database_obstacle(&format!("asset {asset}"), Some(source), false, named));
+        same.map_or(Ok(()), |Obstacle { what, hint }| Err(Stop::Asset { reason: what, hint }))
     }
 
     /// Rows are about to be loaded: a managed cluster need not make each step durable.

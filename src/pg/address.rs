@@ -255,12 +255,20 @@ impl Address {
         ["-h", &self.hosts().join(","), "-p", &port, "-U", self.user_name()].map(str::to_owned).to_vec()
     }
 
-    fn hosts(&self) -> Vec<String> {
+    /// The names of its hosts, or directories of sockets.
+    pub fn hosts(&self) -> Vec<String> {
         let name = |host: &Host| match host {
             Host::Tcp(name) => name.clone(),
             Host::Unix(path) => path.display().to_string(),
         };
         self.config.get_hosts().iter().map(name).collect()
+    }
+
+    /// Every host that the server may be reached at, with its port: also the near end of a tunnel.
+    pub(super) fn ways(&self) -> Vec<(String, u16)> {
+        let mut ways: Vec<_> = self.hosts().into_iter().map(|host| (host, self.port())).collect();
+        ways.extend(self.via.iter().map(|via| (via.host.clone(), via.port)));
+        ways
     }
 
     fn port(&self) -> u16 {

@@ -1,5 +1,5 @@
 //! What the PostgreSQL side of `source`, `restore` and `verify` share: addresses and connecting, pinned session
-//! settings, names, the catalog's description of a database, COPY streams, and the programs that come with PostgreSQL.
+//! settings, names, which server it is, the catalog's description of a database, COPY streams, and the programs that come with PostgreSQL.
 //!
 //! Decides nothing about what is read or written; each of the three does that for itself.
 
@@ -7,6 +7,7 @@ pub mod address;
 pub mod catalog;
 pub mod copy;
 pub mod error;
+pub mod identity;
 pub mod large;
 pub mod name;
 pub mod range;

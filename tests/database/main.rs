@@ -6,6 +6,7 @@ mod support;
 
 mod beside;
 mod disk;
+mod elsewhere;
 mod encodings;
 mod faults;
 mod limits;
