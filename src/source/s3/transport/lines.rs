@@ -88,19 +88,28 @@ impl Lines {
         self: &Arc<Self>,
         request: impl Fn() -> Result<Request<Empty<Bytes>>, String>,
     ) -> Result<Response<LineBody>, LineError> {
-        let kept = self.idle().pop();
-        if let Some(mut line) = kept
-            && let Ok(answer) = line.exchange(request().map_err(LineError)?).await
+        if let Some(line) = self.kept()
+            && let Ok((line, answer)) = line.exchange(request().map_err(LineError)?).await
         {
             return Ok(self.answer(line, answer));
         }
-        let mut line = self.connect().await?;
-        let answer = line.exchange(request().map_err(LineError)?).await?;
+        let (line, answer) = self.connect().await?.exchange(request().map_err(LineError)?).await?;
         Ok(self.answer(line, answer))
     }
 
-    fn answer(self: &Arc<Self>, line: Line, answer: Response<Incoming>) -> Response<LineBody> {
-        answer.map(|body| LineBody { body, line: Some(line), lines: Arc::clone(self) })
+    /// A kept connection that the server has not closed meanwhile, as far as that is known here.
+    fn kept(&self) -> Option<Line> {
+        let mut idle = self.idle();
+        loop {
+            let mut line = idle.pop()?;
+            if line.is_open() {
+                return Some(line);
+            }
+        }
+    }
+
+    fn answer(self: &Arc<Self>, line: Option<Line>, answer: Response<Incoming>) -> Response<LineBody> {
+        answer.map(|body| LineBody { body, line, lines: Arc::clone(self) })
     }
 
     async fn connect(&self) -> Result<Line, LineError> {
@@ -117,18 +126,33 @@ impl Lines {
 }
 
 impl Line {
-    async fn exchange(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, LineError> {
-        let Line { sender, connection } = self;
-        let mut answer = std::pin::pin!(sender.send_request(request));
-        let answered = std::future::poll_fn(|context| {
-            if let Poll::Ready(answered) = answer.as_mut().poll(context) {
-                return Poll::Ready(answered);
-            }
-            // When the connection is at its end, the answer is there or never will be, and knows why.
-            let _ = connection.as_mut().poll(context);
-            answer.as_mut().poll(context)
-        });
-        answered.await.map_err(|failed| LineError::of(&failed))
+    /// The answer's head, and the connection unless it came to its end with it.
+    async fn exchange(self, request: Request<Empty<Bytes>>) -> Result<(Option<Self>, Response<Incoming>), LineError> {
+        let Line { mut sender, connection } = self;
+        let mut open = Some(connection);
+        let answered = {
+            let mut answer = std::pin::pin!(sender.send_request(request));
+            let answered = std::future::poll_fn(|context| {
+                if let Poll::Ready(answered) = answer.as_mut().poll(context) {
+                    return Poll::Ready(answered);
+                }
+                if open.as_mut().is_some_and(|connection| connection.as_mut().poll(context).is_ready()) {
+                    // A connection at its end answers nothing more. It lets go of a request that came too late only when it
+                    // is dropped.
+                    open = None;
+                }
+                answer.as_mut().poll(context)
+            });
+            answered.await
+        };
+        let answer = answered.map_err(|failed| LineError::of(&failed))?;
+        Ok((open.map(|connection| Line { sender, connection }), answer))
+    }
+
+    /// Whether it can take another request. Nobody has to be woken: the next request drives the connection on.
+    fn is_open(&mut self) -> bool {
+        let open = self.connection.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
+        open && self.sender.is_ready()
     }
 }
 
@@ -156,9 +180,7 @@ impl LineBody {
     /// Gives the connection back, if it can take another request.
     fn end(&mut self) {
         let Some(mut line) = self.line.take() else { return };
-        // Nobody has to be woken: the next request drives the connection on.
-        let open = line.connection.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
-        if open && line.sender.is_ready() {
+        if line.is_open() {
             self.lines.idle().push(line);
         }
     }
@@ -207,6 +229,7 @@ mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _},
         net::TcpListener,
+        sync::Semaphore,
     };
 
     const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n";
@@ -216,17 +239,28 @@ mod tests {
     struct Server {
         lines: Arc<Lines>,
         connections: Arc<AtomicUsize>,
+        closed: Arc<AtomicUsize>,
+        may_close: Arc<Semaphore>,
     }
 
     impl Server {
         async fn answering(answers: &'static [&'static str]) -> Self {
+            let server = Self::holding(answers).await;
+            server.may_close.add_permits(Semaphore::MAX_PERMITS);
+            server
+        }
+
+        /// The same, but a connection stays open after the last answer until it may be closed.
+        async fn holding(answers: &'static [&'static str]) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             let connections = Arc::new(AtomicUsize::new(0));
-            let counted = Arc::clone(&connections);
+            let (closed, may_close) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
+            let (counted, gone, permits) = (Arc::clone(&connections), Arc::clone(&closed), Arc::clone(&may_close));
             tokio::spawn(async move {
                 while let Ok((mut socket, _)) = listener.accept().await {
                     counted.fetch_add(1, Relaxed);
+                    let (gone, permits) = (Arc::clone(&gone), Arc::clone(&permits));
                     tokio::spawn(async move {
                         for answer in answers {
                             let mut asked = Vec::new();
@@ -235,11 +269,14 @@ mod tests {
                             }
                             socket.write_all(answer.as_bytes()).await.expect("answered");
                         }
+                        permits.acquire().await.expect("a permit").forget();
+                        drop(socket);
+                        gone.fetch_add(1, Relaxed);
                     });
                 }
             });
             let server = format!("http://{address}").parse().expect("an address");
-            Server { lines: Lines::to(server).expect("lines"), connections }
+            Server { lines: Lines::to(server).expect("lines"), connections, closed, may_close }
         }
 
         async fn ask(&self, method: &'static str) -> Result<String, String> {
@@ -282,6 +319,35 @@ mod tests {
             assert_eq!(server.ask("GET").await.as_deref(), Ok("hello"));
             assert_eq!(server.connections(), number);
         }
+    }
+
+    /// What was asked on such a connection is given back at once, and not waited for.
+    #[tokio::test]
+    async fn a_connection_that_is_closed_while_it_is_kept_is_replaced() {
+        let server = Server::holding(&[WHOLE]).await;
+        for number in 1..=3 {
+            assert_eq!(server.ask("GET").await.as_deref(), Ok("hello"));
+            assert_eq!((server.connections(), server.lines.idle().len()), (number, 1));
+            server.may_close.add_permits(1);
+            while server.closed.load(Relaxed) < number {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Whoever sees the end of a connection only together with its request is not left waiting for an answer.
+    #[tokio::test]
+    async fn a_request_on_a_connection_that_has_ended_is_an_error() {
+        let server = Server::holding(&[WHOLE]).await;
+        assert_eq!(server.ask("GET").await.as_deref(), Ok("hello"));
+        let line = server.lines.idle().pop().expect("the connection was kept");
+        server.may_close.add_permits(1);
+        while server.closed.load(Relaxed) < 1 {
+            tokio::task::yield_now().await;
+        }
+        let request = Request::get("/k").body(Empty::new()).expect("a request");
+        let answered = tokio::time::timeout(ANSWER_TIMEOUT / 4, line.exchange(request)).await;
+        assert!(answered.expect("not waited for").is_err());
     }
 
     #[tokio::test]
