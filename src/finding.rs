@@ -54,6 +54,8 @@ finding_kinds! {
     ObjectSize Fail "object differs in size";
     /// SHA-256 on disk differs from the stream's.
     ObjectDigest Fail "object differs in content";
+    /// What lies beside an object's bytes at the target differs from what was carried.
+    ObjectProperties Fail "object differs beside its content";
     /// The provider's own checksum contradicts the bytes it sent.
     ProviderChecksum Fail "provider's checksum contradicts its bytes";
     /// The object could not be read at the provider.

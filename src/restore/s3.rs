@@ -5,7 +5,7 @@
 //! others have replaced are put as objects of their own under [`VERSIONS`], because no server takes over a version's id.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -14,7 +14,10 @@ use std::{
 use aws_sdk_s3::{
     Client as SdkClient,
     error::SdkError,
-    operation::{create_multipart_upload::builders::CreateMultipartUploadFluentBuilder, head_bucket::HeadBucketError},
+    operation::{
+        create_multipart_upload::builders::CreateMultipartUploadFluentBuilder, get_object::GetObjectOutput,
+        head_bucket::HeadBucketError,
+    },
     primitives::{ByteStream, DateTime, DateTimeFormat, Length},
     types::{CompletedMultipartUpload, CompletedPart, EncodingType},
 };
@@ -24,15 +27,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
 use super::{file::PendingFile, place::Places, tree};
-use crate::{
-    digest::Sha256Digest,
-    transfer::{
-        error::SinkError,
-        object::{Arriving, ObjectEntry, ObjectSink, PendingObject, RestoredBucket, UnitSink},
-        properties::{Item, Properties},
-        receipt::{ObjectReceipt, Within},
-        unit::UnitId,
-    },
+use crate::transfer::{
+    error::SinkError,
+    object::{Answered, Arriving, ObjectEntry, ObjectSink, PendingObject, RestoredBucket, UnitSink},
+    properties::{ContentHeaders, Item, Properties},
+    receipt::{ObjectReceipt, Within},
+    unit::UnitId,
 };
 
 /// A client of the target.
@@ -292,20 +292,28 @@ impl S3Copy {
         S3Copy { client, runtime: Handle::current() }
     }
 
-    async fn body(&self, bucket: &str, key: &str) -> io::Result<ByteStream> {
+    async fn get(&self, bucket: &str, key: &str) -> io::Result<GetObjectOutput> {
         let answer = self.client.get_object().bucket(bucket).key(key).send().await;
-        Ok(answer
-            .map_err(|error| read_error(&error, error.raw_response().map(|answer| answer.status().as_u16())))?
-            .body)
+        answer.map_err(|error| read_error(&error, error.raw_response().map(|answer| answer.status().as_u16())))
     }
 
-    async fn digest(&self, bucket: &str, key: &str) -> io::Result<(u64, Sha256Digest)> {
-        let (mut body, mut hasher, mut size) = (self.body(bucket, key).await?, Sha256::new(), 0);
-        while let Some(piece) = body.try_next().await.map_err(io::Error::other)? {
+    async fn answered(&self, bucket: &str, key: &str, with_tags: bool) -> io::Result<Answered> {
+        let (mut answer, mut hasher, mut size) = (self.get(bucket, key).await?, Sha256::new(), 0);
+        let mut properties = answered_properties(&answer);
+        while let Some(piece) = answer.body.try_next().await.map_err(io::Error::other)? {
             size += piece.len() as u64;
             hasher.update(&piece);
         }
-        Ok((size, hasher.into()))
+        if with_tags || answer.tag_count.is_some_and(|count| count > 0) {
+            properties.tags = self.tags(bucket, key).await?;
+        }
+        Ok(Answered { size, sha256: hasher.into(), properties })
+    }
+
+    async fn tags(&self, bucket: &str, key: &str) -> io::Result<BTreeMap<String, String>> {
+        let answer = self.client.get_object_tagging().bucket(bucket).key(key).send().await;
+        let answer = answer.map_err(|error| read_error(&error, None))?;
+        Ok(answer.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
     }
 
     async fn list(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()> {
@@ -323,6 +331,25 @@ impl S3Copy {
                 return Ok(());
             }
         }
+    }
+}
+
+/// What a GET says beside the bytes, of what is restored.
+fn answered_properties(answer: &GetObjectOutput) -> Properties {
+    let text = |value: Option<&str>| value.map(str::to_owned);
+    let metadata = answer.metadata().into_iter().flatten();
+    Properties {
+        headers: ContentHeaders {
+            content_type: text(answer.content_type()),
+            content_encoding: text(answer.content_encoding()),
+            content_language: text(answer.content_language()),
+            content_disposition: text(answer.content_disposition()),
+            cache_control: text(answer.cache_control()),
+            expires: text(answer.expires_string()),
+        },
+        metadata: metadata.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        website_redirect: text(answer.website_redirect_location()),
+        ..Properties::default()
     }
 }
 
@@ -350,12 +377,12 @@ fn decoded(key: &str) -> Option<String> {
 }
 
 impl RestoredBucket for S3Copy {
-    fn read_back(&self, bucket: &str, key: &str) -> io::Result<(u64, Sha256Digest)> {
-        self.runtime.block_on(self.digest(bucket, key))
+    fn read_back(&self, bucket: &str, key: &str, with_tags: bool) -> io::Result<Answered> {
+        self.runtime.block_on(self.answered(bucket, key, with_tags))
     }
 
     fn content(&self, bucket: &str, key: &str) -> io::Result<Vec<u8>> {
-        let collected = async { self.body(bucket, key).await?.collect().await.map_err(io::Error::other) };
+        let collected = async { self.get(bucket, key).await?.body.collect().await.map_err(io::Error::other) };
         Ok(self.runtime.block_on(collected)?.to_vec())
     }
 

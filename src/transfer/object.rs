@@ -166,14 +166,26 @@ pub trait ObjectSink: Send + Sync {
 
 /// Reads back what lies in a bucket of the target. Blocking, and never called on a runtime's own thread.
 pub trait RestoredBucket: Send + Sync {
-    /// Size and SHA-256 of an object.
-    fn read_back(&self, bucket: &str, key: &str) -> io::Result<(u64, Sha256Digest)>;
+    /// An object as the server answers for it; its tags are asked for where `with_tags` says so, or the server that it
+    /// has some.
+    fn read_back(&self, bucket: &str, key: &str, with_tags: bool) -> io::Result<Answered>;
 
     /// An object's bytes.
     fn content(&self, bucket: &str, key: &str) -> io::Result<Vec<u8>>;
 
     /// Hands over every key of the bucket, page by page.
     fn each_key(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()>;
+}
+
+/// What a server of the target says of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Bytes.
+    pub size: u64,
+    /// Of the bytes.
+    pub sha256: Sha256Digest,
+    /// What lies beside the bytes, of what a sink restores.
+    pub properties: Properties,
 }
 
 /// What a sink is told about an object before its bytes come.

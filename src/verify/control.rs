@@ -17,7 +17,8 @@ use crate::{
         wire::Wire,
     },
     transfer::{
-        object::{ObjectEntry, RestoredBucket},
+        object::{Answered, ObjectEntry, RestoredBucket},
+        properties::Properties,
         receipt::{Confirmation, ObjectReceipt, Within},
     },
 };
@@ -60,7 +61,7 @@ pub fn of_object(
         match copy.within {
             None => fs::write(&path, content)?,
             Some(Within::Archive { .. }) => write_archive(&path, content)?,
-            Some(Within::Bucket { .. }) => answer.set(Some(content)),
+            Some(Within::Bucket { .. }) => answer.set(Some((content, &copy.properties))),
         }
         Ok(check_object(asset, scratch, Some(&answer), &copy).is_some())
     };
@@ -73,7 +74,14 @@ pub fn of_object(
     damaged.push(0);
     controls.push(control("one byte added", found(&damaged)?));
     match copy.within {
-        Some(Within::Bucket { .. }) => answer.set(None),
+        Some(Within::Bucket { .. }) => {
+            let mut other = copy.properties.clone();
+            other.metadata.insert("walkaway-control".to_owned(), "planted".to_owned());
+            answer.set(Some((&original, &other)));
+            let found = check_object(asset, scratch, Some(&answer), &copy).is_some();
+            controls.push(control("metadata changed", found));
+            answer.set(None);
+        }
         _ => fs::remove_file(&path)?,
     }
     controls.push(control("file removed", check_object(asset, scratch, Some(&answer), &copy).is_some()));
@@ -82,22 +90,27 @@ pub fn of_object(
 
 /// Stands for a target's bucket with one object.
 #[derive(Default)]
-struct ScratchAnswer(Mutex<Option<Vec<u8>>>);
+struct ScratchAnswer(Mutex<Option<(Vec<u8>, Properties)>>);
 
 impl ScratchAnswer {
-    fn set(&self, content: Option<&[u8]>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = content.map(<[u8]>::to_vec);
+    fn set(&self, object: Option<(&[u8], &Properties)>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            object.map(|(content, properties)| (content.to_vec(), properties.clone()));
+    }
+
+    fn object(&self) -> io::Result<(Vec<u8>, Properties)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
 impl RestoredBucket for ScratchAnswer {
-    fn read_back(&self, bucket: &str, key: &str) -> io::Result<(u64, Sha256Digest)> {
-        let content = self.content(bucket, key)?;
-        Ok((content.len() as u64, Sha256Digest::of(content)))
+    fn read_back(&self, _: &str, _: &str, _: bool) -> io::Result<Answered> {
+        let (content, properties) = self.object()?;
+        Ok(Answered { size: content.len() as u64, sha256: Sha256Digest::of(content), properties })
     }
 
     fn content(&self, _: &str, _: &str) -> io::Result<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(|| io::ErrorKind::NotFound.into())
+        Ok(self.object()?.0)
     }
 
     fn each_key(&self, _: &str, _: &mut dyn FnMut(String)) -> io::Result<()> {

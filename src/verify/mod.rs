@@ -10,6 +10,7 @@ mod differs;
 mod disk;
 mod narrow;
 pub mod objects;
+mod properties;
 pub mod questions;
 pub mod state;
 pub mod tables;

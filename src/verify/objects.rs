@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{Comparison, archive::Archives, disk::read_back, in_parallel};
+use super::{Comparison, archive::Archives, disk::read_back, in_parallel, properties::differing};
 use crate::{
     digest::Sha256Digest,
     evidence::result::Check,
@@ -16,7 +16,8 @@ use crate::{
     interrupt::Interrupt,
     transfer::{
         meter::Meter,
-        object::RestoredBucket,
+        object::{Answered, RestoredBucket},
+        properties::Properties,
         receipt::{ObjectReceipt, Within},
     },
 };
@@ -182,10 +183,12 @@ pub fn check_object(
 fn check_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> Option<Finding> {
     let finding = |kind, detail: String| Some(Finding::of(asset, kind, &receipt.key, detail));
     let found = match &receipt.within {
-        None => read_back(copies.root, &receipt.path),
-        Some(Within::Archive { name, offset }) => copies.archives.read_back(name, *offset, &receipt.path),
+        None => read_back(copies.root, &receipt.path).map(Found::bytes),
+        Some(Within::Archive { name, offset }) => {
+            copies.archives.read_back(name, *offset, &receipt.path).map(Found::bytes)
+        }
         Some(Within::Bucket { name, key }) => match copies.buckets {
-            Some(buckets) => buckets.read_back(name, key),
+            Some(buckets) => buckets.read_back(name, key, !receipt.properties.tags.is_empty()).map(Found::answered),
             None => Err(io::Error::other(format!("lies in the bucket {name}, which can't be reached"))),
         },
     };
@@ -197,14 +200,38 @@ fn check_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> Option
             finding(FindingKind::ObjectMissing, format!("{} is not a regular file", receipt.path))
         }
         Err(error) => finding(FindingKind::CopyUnreadable, format!("{}: {error}", receipt.path)),
-        Ok((size, _)) if size != receipt.size => {
+        Ok(Found { size, .. }) if size != receipt.size => {
             finding(FindingKind::ObjectSize, format!("{} bytes crossed, {size} lie in {}", receipt.size, receipt.path))
         }
-        Ok((_, sha256)) if sha256 != receipt.sha256 => finding(
+        Ok(Found { sha256, .. }) if sha256 != receipt.sha256 => finding(
             FindingKind::ObjectDigest,
             format!("SHA-256 {} crossed, {sha256} lies in {}", receipt.sha256, receipt.path),
         ),
+        Ok(Found { properties: Some(there), .. }) => {
+            let differ = differing(&receipt.properties, &there);
+            let detail = || format!("the target's answer differs in {}", differ.join(", "));
+            differ.first().and_then(|_| finding(FindingKind::ObjectProperties, detail()))
+        }
         Ok(_) => None,
+    }
+}
+
+/// What a place holds: of files and members of archives the bytes count, a server of the target also answers for what lies
+/// beside them.
+struct Found {
+    size: u64,
+    sha256: Sha256Digest,
+    properties: Option<Properties>,
+}
+
+impl Found {
+    fn bytes((size, sha256): (u64, Sha256Digest)) -> Self {
+        Found { size, sha256, properties: None }
+    }
+
+    fn answered(answered: Answered) -> Self {
+        let Answered { size, sha256, properties } = answered;
+        Found { size, sha256, properties: Some(properties) }
     }
 }
 

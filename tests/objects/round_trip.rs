@@ -94,6 +94,12 @@ fn a_bucket_goes_into_another_server_and_a_second_client_finds_no_difference() {
     block_on(client.delete_object().bucket(&bucket).key("stranger").send()).unwrap();
     put("described", &content("d", 899));
     assert_eq!(verify().status.code(), Some(1), "another content");
+    // The same bytes, and nothing of what lay beside them.
+    put("described", &content("d", 900));
+    let told = verify();
+    assert_eq!(told.status.code(), Some(1), "nothing beside the content");
+    let told = String::from_utf8_lossy(&told.stdout).into_owned() + &String::from_utf8_lossy(&told.stderr);
+    assert!(told.contains("object differs beside its content") && told.contains("tag class"), "{told}");
     block_on(client.delete_object().bucket(&bucket).key("described").send()).unwrap();
     assert_eq!(verify().status.code(), Some(1), "an object less");
 }

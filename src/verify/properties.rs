@@ -1,0 +1,72 @@
+//! What lies beside the bytes of a restored object, held against what the provider said.
+
+use crate::transfer::properties::{ContentHeaders, Properties};
+
+/// By name what of it a server of the target answers otherwise, as far as it is restored there. Values are not told: they
+/// may be anybody's.
+pub(super) fn differing(carried: &Properties, there: &Properties) -> Vec<String> {
+    let mut differ: Vec<_> = headers(&carried.headers, &there.headers).into_iter().map(str::to_owned).collect();
+    let maps = [("metadata", &carried.metadata, &there.metadata), ("tag", &carried.tags, &there.tags)];
+    for (what, carried, there) in maps {
+        let mut names: Vec<_> = carried.keys().chain(there.keys()).collect();
+        names.sort();
+        names.dedup();
+        let other = names.into_iter().filter(|name| carried.get(*name) != there.get(*name));
+        differ.extend(other.map(|name| format!("{what} {name}")));
+    }
+    if carried.website_redirect != there.website_redirect {
+        differ.push("the website's redirection".to_owned());
+    }
+    differ
+}
+
+/// A server gives a type to what has none (RFC 9110, 8.3), which contradicts nothing.
+fn headers(carried: &ContentHeaders, there: &ContentHeaders) -> Vec<&'static str> {
+    let lacks_type = carried.content_type.is_none();
+    [
+        ("Content-Type", &carried.content_type, &there.content_type),
+        ("Content-Encoding", &carried.content_encoding, &there.content_encoding),
+        ("Content-Language", &carried.content_language, &there.content_language),
+        ("Content-Disposition", &carried.content_disposition, &there.content_disposition),
+        ("Cache-Control", &carried.cache_control, &there.cache_control),
+        ("Expires", &carried.expires, &there.expires),
+    ]
+    .into_iter()
+    .filter(|(name, carried, there)| carried != there && !(lacks_type && *name == "Content-Type"))
+    .map(|(name, ..)| name)
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn described() -> Properties {
+        let mut properties = Properties::default();
+        properties.headers.cache_control = Some("no-store".to_owned());
+        properties.metadata.insert("owner".to_owned(), "finance".to_owned());
+        properties.tags.insert("class".to_owned(), "secret".to_owned());
+        properties
+    }
+
+    #[test]
+    fn each_part_that_is_restored_is_compared_and_told_by_name_only() {
+        let carried = described();
+        assert_eq!(differing(&carried, &described()), Vec::<String>::new());
+        let mut there = described();
+        there.headers.cache_control = None;
+        there.metadata.insert("owner".to_owned(), "sales".to_owned());
+        there.tags = [("more".to_owned(), String::new())].into();
+        there.website_redirect = Some("/".to_owned());
+        let told = ["Cache-Control", "metadata owner", "tag class", "tag more", "the website's redirection"];
+        assert_eq!(differing(&carried, &there), told);
+    }
+
+    #[test]
+    fn a_type_that_the_server_invents_contradicts_nothing() {
+        let mut there = described();
+        there.headers.content_type = Some("binary/octet-stream".to_owned());
+        assert!(differing(&described(), &there).is_empty());
+        assert_eq!(differing(&there, &described()), ["Content-Type"]);
+    }
+}
