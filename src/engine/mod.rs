@@ -42,6 +42,7 @@ mod identity;
 mod large_objects;
 mod layout;
 mod ledger;
+mod not_proven;
 mod objects;
 pub mod outcome;
 mod preflight;

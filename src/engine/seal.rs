@@ -12,6 +12,7 @@ use super::{
     error::EngineError,
     identity::version,
     layout::Layout as RunLayout,
+    not_proven,
     outcome::{RunEnd, RunOutcome},
     projection,
     rds_export::files_of,
@@ -42,23 +43,6 @@ use crate::{
     playbook::{Asset, AssetKind, BucketSpec, Layout, Playbook},
     transfer::pseudonyms::Pseudonyms,
 };
-
-/// What this version doesn't carry or prove; stands in every result and in `VERIFY.md`.
-const NOT_PROVEN: &[&str] = &[
-    "objects: storage class, encryption, locks, replication, access control lists and the bucket's configuration are recorded, not restored; `classes` in each bucket's numbers counts what is carried, recorded, lost and unreadable",
-    "objects: earlier versions and delete markers are carried only where the playbook says `versions: all`; what changed at the provider after the opening listing is named in changes.ndjson, not carried",
-    "objects: those that no checksum of the provider confirmed rest on TLS and on SHA-256 from the stream to the restored copy",
-    "objects: of a sample, nothing is proven about the objects that it does not take",
-    "databases: passwords of roles, tablespaces, subscriptions, secrets of foreign servers, grants on the server's own objects and on members of extensions are not carried",
-    "databases: on a server of the user's, roles, owners and grants are carried only where the playbook says so, and settings of the database not at all",
-    "databases: rows of foreign tables and configuration rows of extensions are not carried; where there are any, the asset cannot pass",
-    "databases: generated columns' values are computed again on the target, not compared; versions of extensions and collations may differ, and are named where they do",
-    "databases: an ICU or built-in locale provider of the source is not carried over",
-    "databases: rows of materialized views are computed again on the target; where they are not those that the source held, the asset cannot pass",
-    "databases: of an export, rows only; what was decoded from the provider's files is what was restored, and that the files hold what the snapshot held is the provider's word",
-    "time: stamps come from this machine's own clock; what a time-stamp authority says about a signature lies beside it in sig/",
-    "authenticity: who signed says an allowed_signers file from outside the bundle; without a signature in sig/, keep its digest elsewhere",
-];
 
 /// Everything that sealing needs.
 pub(crate) struct Sealing {
@@ -269,7 +253,7 @@ impl Sealing {
             waivers: Vec::new(),
             findings,
             thresholds,
-            not_proven: not_proven(judged),
+            not_proven: not_proven::statements(&self.results, judged.coverage.is_some()),
             journal: JournalHead { lines, head },
             chain,
             plan: projection::plan(&self.playbook, story.started, verdict),
@@ -354,18 +338,6 @@ pub(crate) fn exclusions(playbook: &Playbook, today: Date) -> Vec<ExclusionResul
             expired: exclusion.expired(today),
         })
         .collect()
-}
-
-/// What this version doesn't carry or prove, with what the look at the account left out.
-fn not_proven(judged: &Judged) -> Vec<String> {
-    let mut texts: Vec<String> = NOT_PROVEN.iter().map(|text| (*text).to_owned()).collect();
-    texts.push(match &judged.coverage {
-        None => "coverage: only the assets of the playbook were looked at, not the account around them".to_owned(),
-        Some(_) => "coverage: buckets, RDS databases and RDS snapshots were looked for, these two in the playbook's \
-                    regions only; no other service of the account was looked at"
-            .to_owned(),
-    });
-    texts
 }
 
 fn make_parent(path: &Path) -> Result<(), EngineError> {

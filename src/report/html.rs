@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{
     svg,
     table::{Cell, Table, class},
-    view::{CHECKLIST, METHOD, NO_TERMS, SUPPORTS, View},
+    view::{CHECKLIST, EXPORT_FILES, METHOD, NO_TERMS, SUPPORTS, View},
     xml::escape,
 };
 
@@ -105,7 +105,7 @@ fn table(caption: &str, table: &Table) -> String {
     let mut out = format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table{1}><caption>{0}</caption><thead><tr>",
         escape(caption),
-        // On paper these read as records, as all do on a phone.
+        // These read as records, as all do on a phone.
         if table.is_wide() { " class=\"wide\"" } else { "" }
     );
     for heading in &table.headings {
@@ -125,23 +125,46 @@ fn table(caption: &str, table: &Table) -> String {
 /// On a phone each cell carries its heading with it.
 fn cell_of(index: usize, cell: &Cell, heading: &str) -> String {
     let sort = cell.key.map(|key| format!(" data-sort=\"{key}\"")).unwrap_or_default();
+    let long = if cell.has_long_word() { " class=\"long\"" } else { "" };
     let (tag, scope) = if index == 0 { ("th", " scope=\"row\"") } else { ("td", "") };
     let text = escape(&cell.text);
     let text = if cell.verdict { format!("<b class=\"tag v-{}\">{text}</b>", class(&cell.text)) } else { text };
-    format!("<{tag}{scope}{sort} data-label=\"{}\">{text}</{tag}>", escape(heading))
+    format!("<{tag}{scope}{long}{sort} data-label=\"{}\">{text}</{tag}>", escape(heading))
 }
 
 fn first(view: &View) -> String {
     let (verdict, words) = (view.result.verdict.to_string(), view.verdict_words());
     format!(
-        "<div class=\"banner v-{}\"><p class=\"verdict\">{words}</p><p class=\"headline\">{}</p><p>{}</p></div>\n{}{}<h3>What this does not prove</h3>\n{}",
+        "<div class=\"banner v-{}\"><p class=\"verdict\">{words}</p><p class=\"headline\">{}</p><p>{}</p>{}</div>\n{}{}<h3>What this does not prove</h3>\n{}",
         class(&verdict),
         escape(&view.headline()),
         escape(view.meaning()),
+        heaviest(view),
         paragraph(&view.limits()),
         list(&view.first_page()),
-        bullets(&view.result.not_proven),
+        statements(&view.result.not_proven),
     )
+}
+
+fn heaviest(view: &View) -> String {
+    let lines = view.heaviest();
+    if lines.is_empty() {
+        return String::new();
+    }
+    let more = view.more_than_heaviest().map(|more| format!("<p>{more}<a href=\"#findings\">Deviations</a></p>"));
+    format!("{}{}", bullets(&lines), more.unwrap_or_default())
+}
+
+/// What walkaway itself says, with names of keys and fields between backticks.
+fn statements(items: &[String]) -> String {
+    let item = |text: &String| {
+        let parts = text.split('`').enumerate().map(|(index, part)| match index % 2 {
+            0 => escape(part),
+            _ => format!("<code>{}</code>", escape(part)),
+        });
+        format!("<li>{}</li>", parts.collect::<String>())
+    };
+    format!("<ul>{}</ul>\n", items.iter().map(item).collect::<String>())
 }
 
 fn coverage(view: &View) -> String {
@@ -149,13 +172,13 @@ fn coverage(view: &View) -> String {
 }
 
 fn assets(view: &View) -> String {
-    let excluded = view.left_out();
-    let left_out = if excluded.is_empty() {
-        String::new()
-    } else {
-        format!("<h3>Left out inside assets</h3>{}", bullets(&excluded))
+    let listed = |title: &str, items: Vec<String>| match items.is_empty() {
+        true => String::new(),
+        false => format!("<h3>{title}</h3>{}", bullets(&items)),
     };
-    table("Assets", &view.asset_table()) + &left_out
+    table("Assets", &view.asset_table())
+        + &listed(EXPORT_FILES, view.export_files())
+        + &listed("Left out inside assets", view.left_out())
 }
 
 fn exit(view: &View) -> String {

@@ -16,6 +16,7 @@
 
 mod document;
 mod filed;
+mod heaviest;
 mod html;
 mod junit;
 mod manual;

@@ -5,7 +5,7 @@ use super::{
     pdf::{Attached, Paper},
     svg,
     table::{Table, class},
-    view::{CHECKLIST, METHOD, NO_TERMS, SUPPORTS, View},
+    view::{CHECKLIST, EXPORT_FILES, METHOD, NO_TERMS, SUPPORTS, View},
 };
 
 /// Rows of a table that are printed; the rest stands in the result that is attached.
@@ -38,20 +38,17 @@ pub(super) fn report(view: &View) -> Vec<Block> {
     let result = view.result;
     let mut blocks = vec![
         Block::heading(1, format!("Exit drill {}", result.run)),
-        Block::Banner {
-            class: class(&result.verdict.to_string()),
-            verdict: view.verdict_words(),
-            lines: vec![view.headline(), view.meaning().to_owned(), view.limits()],
-        },
+        Block::Banner { class: class(&result.verdict.to_string()), verdict: view.verdict_words(), lines: banner(view) },
         Block::facts(&view.first_page()),
         Block::heading(3, "What this does not prove"),
-        Block::List { items: result.not_proven.clone() },
+        Block::List { items: result.not_proven.iter().map(|text| text.replace('`', "")).collect() },
         Block::heading(2, "2 Coverage"),
     ];
     blocks.extend(figure(svg::coverage(view)));
     blocks.extend(table("What was tested, left out, and not looked at", &view.coverage_table()));
     blocks.push(Block::heading(2, "3 Assets"));
     blocks.extend(table("Assets", &view.asset_table()));
+    blocks.extend(list(EXPORT_FILES, view.export_files()));
     blocks.extend(list("Left out inside assets", view.left_out()));
     blocks.extend(exit(view));
     blocks.push(Block::heading(2, "5 Cost"));
@@ -69,6 +66,12 @@ pub(super) fn report(view: &View) -> Vec<Block> {
     blocks.extend(table("The last runs of this playbook, as each told the next", &view.trend_table()));
     blocks.extend(controls(view));
     blocks
+}
+
+fn banner(view: &View) -> Vec<String> {
+    let more = view.more_than_heaviest().map(|more| format!("{more}6 Deviations"));
+    let meaning = [view.headline(), view.meaning().to_owned()];
+    meaning.into_iter().chain(view.heaviest()).chain(more).chain([view.limits()]).collect()
 }
 
 fn exit(view: &View) -> Vec<Block> {

@@ -48,6 +48,12 @@ pub(super) fn times(number: u32) -> String {
     count(u64::from(number), "time", "times")
 }
 
+/// A reason as a sentence of its own.
+pub(super) fn sentence(reason: &str) -> String {
+    let mut letters = reason.chars();
+    letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
+}
+
 /// A finding's weight as a word.
 pub(super) fn weight(severity: Severity) -> &'static str {
     match severity {

@@ -18,12 +18,22 @@ impl Table {
     }
 }
 
+/// A word of more characters may break anywhere.
+const WORD_MAX: usize = 24;
+
 /// A cell: what is read, and what it is sorted by.
 #[derive(Clone)]
 pub(super) struct Cell {
     pub text: String,
     pub key: Option<u64>,
     pub verdict: bool,
+}
+
+impl Cell {
+    /// Whether it has a word, such as a digest or a path, that no column has room for.
+    pub(super) fn has_long_word(&self) -> bool {
+        self.text.split_whitespace().any(|word| word.chars().count() > WORD_MAX)
+    }
 }
 
 impl<T: Into<String>> From<T> for Cell {

@@ -1,6 +1,6 @@
 //! The story of a run: what every form of the report says, said once. Its tables are made in `tables`.
 
-use super::phrases::{kind, named, times};
+use super::phrases::{kind, named, sentence, times};
 use crate::{
     account::controls::Control,
     digest::Sha256Digest,
@@ -19,6 +19,8 @@ pub(super) const METHOD: &str = "Fitted from the units in the journal, per class
                                  seeded by the run's id.";
 /// Where nothing bounds the exit.
 pub(super) const NO_TERMS: &str = "The playbook names no objective and no term of a contract to hold it against.";
+/// Databases that were read from files.
+pub(super) const EXPORT_FILES: &str = "Files of exports";
 /// The list that the account is held against.
 pub(super) const CHECKLIST: &str = "The checklist for cloud services (ISO/IEC 27001:2022, A.5.23)";
 /// What evidence can do.
@@ -157,6 +159,24 @@ impl<'a> View<'a> {
         self.assets().iter().flat_map(tables).collect()
     }
 
+    /// Files that databases were read from, and where in the bundle each is named.
+    pub(super) fn export_files(&self) -> Vec<String> {
+        let told = |asset: &&'a AssetResult| {
+            let export = asset.export()?;
+            let files = &export.files;
+            Some(format!(
+                "{}: {}, {}, from {}; {}; each by name in data/assets/{}/objects.ndjson",
+                asset.id,
+                count(files.items, "file of the export", "files of the export"),
+                size(files.bytes),
+                files.source,
+                files.verdict,
+                files.id
+            ))
+        };
+        self.assets().iter().filter_map(|asset| told(&asset)).collect()
+    }
+
     /// The sentence above the time to exit.
     pub(super) fn exit_sentence(&self) -> String {
         match &self.result.exit_time {
@@ -168,7 +188,14 @@ impl<'a> View<'a> {
                     duration(p90),
                     time.scope
                 ),
-                _ => format!("REFUSED: the sample cannot carry a projection. {}.", time.refused.join("; ")),
+                _ => {
+                    let carrier = match self.result.tier {
+                        Tier::Full => "what was measured",
+                        Tier::Sample => "the sample",
+                    };
+                    let reasons: Vec<_> = time.refused.iter().map(|reason| sentence(reason)).collect();
+                    format!("REFUSED: {carrier} cannot carry a projection. {}", reasons.join(" "))
+                }
             },
         }
     }

@@ -5,6 +5,7 @@
 mod support;
 
 mod authority;
+mod first_page;
 mod paper;
 mod privacy;
 mod reports;

@@ -28,6 +28,7 @@ use super::Scope;
 use crate::{
     event::AssetKind,
     evidence::facts::{ClassTime, ExitTime, Window},
+    words::count,
 };
 
 /// Repetitions of the bootstrap.
@@ -124,7 +125,8 @@ pub fn refusals(class: &ClassInput) -> Vec<String> {
         return reasons;
     }
     if units < UNITS_MIN {
-        reasons.push(format!("{name}: {units} units were measured, at least {UNITS_MIN} are needed"));
+        let measured = count(units as u64, "unit was", "units were");
+        reasons.push(format!("{name}: {measured} measured, at least {UNITS_MIN} are needed"));
     }
     if measured_ms == 0 || class.measured.bytes == 0 {
         reasons.push(format!("{name}: no time or no bytes were measured"));

@@ -2,6 +2,7 @@
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0];
   const heads = Array.from(table.tHead.rows[0].cells);
+  if (body.rows.length > 1) table.classList.add("sorted");
   if (body.rows.length > 1) heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
