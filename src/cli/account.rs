@@ -6,12 +6,15 @@ use crate::account::coverage::{Amount, RegionTotals, Status, Totals};
 /// Regions that are shown; the others are in the result.
 const REGIONS_SHOWN_MAX: usize = 5;
 
+/// The look at the account lists more than what is counted here.
+const NO_COPIES: &str = " (no copies such as snapshots)";
+
 /// `tested 2 of 5 things in the account, 61.0 % of the 10 GiB that are known`, then what was not, then the regions where there are several.
 pub(super) fn coverage(style: Style, totals: &Totals, regions: &[RegionTotals], verb: &str) -> Vec<String> {
-    let mut lines = vec![format!("{verb} {}", told(totals)), rest(style, totals)];
+    let mut lines = vec![format!("{verb} {}", told(totals, NO_COPIES)), rest(style, totals)];
     if regions.len() > 1 {
         let shown = regions.iter().take(REGIONS_SHOWN_MAX);
-        lines.extend(shown.map(|region| format!("  {}: {}", region.region, told(&region.totals))));
+        lines.extend(shown.map(|region| format!("  {}: {}", region.region, told(&region.totals, ""))));
         let more = regions.len().saturating_sub(REGIONS_SHOWN_MAX);
         if more > 0 {
             lines.push(format!("  … and {} more regions, see coverage.csv", thousands(more as u64)));
@@ -20,7 +23,7 @@ pub(super) fn coverage(style: Style, totals: &Totals, regions: &[RegionTotals], 
     lines
 }
 
-fn told(totals: &Totals) -> String {
+fn told(totals: &Totals, remark: &str) -> String {
     let (all, bytes) = (totals.assets_in_scope(), totals.bytes_in_scope());
     let share = match (u128::from(totals.bytes_tested()) * 1_000).checked_div(u128::from(bytes)) {
         Some(thousandths) => {
@@ -32,7 +35,8 @@ fn told(totals: &Totals) -> String {
         0 => String::new(),
         some => format!(", {} of unknown size", thousands(some)),
     };
-    format!("{} of {} in the account, {share}{unknown}", thousands(totals.tested.assets), count(all, "thing", "things"))
+    let (tested, things) = (thousands(totals.tested.assets), count(all, "thing", "things"));
+    format!("{tested} of {things} in the account{remark}, {share}{unknown}")
 }
 
 fn rest(style: Style, totals: &Totals) -> String {
@@ -64,7 +68,7 @@ mod tests {
         let lines = coverage(Style::default(), &totals, &[], "tested");
         assert_eq!(
             lines[0],
-            "tested 2 of 3 things in the account, 61.0 % of the 1,000 bytes that are known, 1 of unknown size"
+            "tested 2 of 3 things in the account (no copies such as snapshots), 61.0 % of the 1,000 bytes that are known, 1 of unknown size"
         );
         assert_eq!(
             lines[1],

@@ -9,7 +9,7 @@ use super::{
     console::{Screen, lock},
     pace::{Pace, Throttle},
     plain::ahead,
-    story::{Story, bytes_extent, percent, phase_word},
+    story::{Story, bytes_extent, has_no_extent, percent, phase_word, so_far},
     style::{Paint, Style},
 };
 use crate::{
@@ -22,6 +22,8 @@ use crate::{
 const REDRAW_MS: u64 = 100;
 const BAR: &str = "{prefix}  {bar:14.cyan/dim}  {wide_msg}";
 const BAR_WITHOUT_COLOR: &str = "{prefix}  {bar:14}  {wide_msg}";
+/// Columns of the bar with the blanks around it.
+const BAR_COLUMNS: usize = 18;
 const NO_BAR: &str = "{prefix}  {wide_msg}";
 
 /// Bars on stderr.
@@ -78,8 +80,9 @@ impl Monitor for Bars {
         let now_ms = self.watch.elapsed_ms();
         let mut drawn = lock(&self.drawn);
         if drawn.throttle.passes(&progress.asset, now_ms) {
-            let items = drawn.story.items_extent(progress);
-            drawn.line(self, &progress.asset).show(progress, now_ms, &items);
+            let items = [drawn.story.items_extent(progress), drawn.story.items_done(progress)];
+            let columns = self.screen.columns();
+            drawn.line(self, &progress.asset).show(progress, now_ms, &items, columns);
         }
     }
 }
@@ -107,23 +110,39 @@ impl Drawn {
 }
 
 impl Line {
-    /// What matters most stands first: a narrow terminal cuts the end off.
-    fn show(&mut self, progress: &Progress, now_ms: u64, items: &str) {
+    fn show(&mut self, progress: &Progress, now_ms: u64, items: &[String; 2], columns: usize) {
         if self.phase != progress.phase {
             (self.phase, self.pace) = (progress.phase, Pace::default());
         }
         self.pace.note(now_ms, progress.bytes);
         let (phase, percent) = (phase_word(progress.phase), percent(progress));
-        let (bytes, ahead) = (bytes_extent(progress), ahead(&self.pace, progress));
         self.bar.set_length(100);
         self.bar.set_position(percent);
-        self.bar.set_message(format!("{phase:<8} {percent:>3} %  {bytes:<19}  {ahead:<21}  {items}"));
+        if has_no_extent(progress) {
+            let went_by = so_far(self.pace.elapsed_ms(now_ms));
+            return self.bar.set_message(format!("{phase:<8}        {went_by}"));
+        }
+        let (bytes, ahead) = (bytes_extent(progress), ahead(&self.pace, progress));
+        let room = columns.saturating_sub(self.bar.prefix().chars().count() + BAR_COLUMNS);
+        self.bar.set_message(fitting(&format!("{phase:<8} {percent:>3} %"), &bytes, &ahead, items, room));
     }
 
     fn finish(&self, word: &str) {
         self.bar.set_style(look(NO_BAR));
         self.bar.abandon_with_message(word.to_owned());
     }
+}
+
+/// As much as there is room for. What matters most stands first, and no word is cut.
+fn fitting(done: &str, bytes: &str, ahead: &str, [of_all, so_many]: &[String; 2], room: usize) -> String {
+    let forms = [
+        format!("{done}  {bytes:<19}  {ahead:<21}  {of_all}"),
+        format!("{done}  {bytes:<19}  {ahead:<21}  {so_many}"),
+        format!("{done}  {bytes}  {ahead}  {so_many}"),
+        format!("{done}  {bytes:<19}  {ahead}"),
+        format!("{done}  {bytes}"),
+    ];
+    forms.into_iter().find(|form| form.chars().count() <= room).unwrap_or_else(|| done.to_owned())
 }
 
 /// A template that doesn't parse would be a slip in this file; the test below finds it.
@@ -141,6 +160,38 @@ mod tests {
         for template in [BAR, BAR_WITHOUT_COLOR, NO_BAR] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
+    }
+
+    #[test]
+    fn a_line_has_whole_words_on_every_terminal() {
+        let items = ["412,220 / 968,519 rows", "412,220 rows"].map(str::to_owned);
+        let line = |columns: usize| {
+            let room = columns - "shop".len() - BAR_COLUMNS;
+            let line = fitting("transfer  25 %", "23 MiB / 91 MiB", "32 MiB/s, 3 s left", &items, room);
+            assert!(line.chars().count() <= room, "{line}");
+            line
+        };
+        assert!(line(120).ends_with("  412,220 / 968,519 rows"));
+        assert!(line(100).ends_with("3 s left     412,220 rows"), "{}", line(100));
+        assert_eq!(line(80), "transfer  25 %  23 MiB / 91 MiB      32 MiB/s, 3 s left");
+        assert_eq!(line(40), "transfer  25 %");
+    }
+
+    #[test]
+    fn a_rebuild_shows_the_time_that_went_by() {
+        let bars = Bars::new(Screen::to(Captured::default(), false), Style::default());
+        let mut drawn = lock(&bars.drawn);
+        let rebuild = Progress {
+            asset: "shop".into(),
+            phase: Phase::Rebuild,
+            items: 0,
+            items_total: 0,
+            bytes: 0,
+            bytes_total: 0,
+        };
+        let line = drawn.line(&bars, "shop");
+        [1_000, 13_000].iter().for_each(|now_ms| line.show(&rebuild, *now_ms, &Default::default(), 100));
+        assert_eq!(line.bar.message(), "rebuild         12 s so far");
     }
 
     #[test]

@@ -162,6 +162,12 @@ impl Screen {
         bars.add(ProgressBar::new(0))
     }
 
+    /// Columns of the terminal that the bars are on; without one, as many as anybody wants.
+    pub(super) fn columns(&self) -> usize {
+        let size = self.bars.as_ref().and_then(|_| ::console::Term::stderr().size_checked());
+        size.map_or(usize::MAX, |(_, columns)| usize::from(columns))
+    }
+
     /// Leaves the bars as they stand; lines come after them from now on.
     pub(super) fn end_bars(&self) {
         if let Some(bars) = &self.bars {

@@ -10,12 +10,14 @@ const SAMPLE_MS: u64 = 250;
 /// A sliding window over a growing number.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
+    since_ms: Option<u64>,
     samples: VecDeque<(u64, u64)>,
 }
 
 impl Pace {
     /// Takes note of the number at a time.
     pub(super) fn note(&mut self, now_ms: u64, value: u64) {
+        self.since_ms.get_or_insert(now_ms);
         if self.samples.back().is_some_and(|(last_ms, _)| now_ms < last_ms + SAMPLE_MS) {
             return;
         }
@@ -23,6 +25,11 @@ impl Pace {
         while self.samples.len() > 2 && self.samples.get(1).is_some_and(|(ms, _)| ms + WINDOW_MS <= now_ms) {
             self.samples.pop_front();
         }
+    }
+
+    /// Milliseconds since the first note.
+    pub(super) fn elapsed_ms(&self, now_ms: u64) -> u64 {
+        self.since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms))
     }
 
     /// The growth per second, once there is some.
@@ -83,6 +90,7 @@ mod tests {
         assert_eq!(pace.per_s(), None);
         (0..=60).for_each(|s| pace.note(s * 1000, if s < 30 { 0 } else { (s - 30) * 100 }));
         assert_eq!((pace.per_s(), pace.left_ms(50)), (Some(100), Some(500)));
+        assert_eq!(pace.elapsed_ms(61_000), 61_000);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     console::{Screen, lock},
     pace::{Pace, Throttle},
-    story::{Story, bytes_extent, percent, phase_word},
+    story::{Story, bytes_extent, has_no_extent, percent, phase_word, so_far},
     style::{Style, speed, stamp, time_left},
 };
 use crate::{
@@ -71,7 +71,11 @@ impl Heard {
         let passes = self.throttle.passes(&progress.asset, now_ms);
         let pace = self.pace(progress);
         pace.note(now_ms, progress.bytes);
-        let ahead = passes.then(|| ahead(pace, progress))?;
+        let (ahead, elapsed_ms) = passes.then(|| (ahead(pace, progress), pace.elapsed_ms(now_ms)))?;
+        if has_no_extent(progress) {
+            let (asset, phase) = (printable(&progress.asset), phase_word(progress.phase));
+            return Some(format!("{asset}: {phase}, {}", so_far(elapsed_ms)));
+        }
         let done = format!("{} {} %", phase_word(progress.phase), percent(progress));
         let parts = [done, bytes_extent(progress), self.story.items_extent(progress), ahead];
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
@@ -127,5 +131,21 @@ mod tests {
             "1970-01-01T00:00:00Z  files: started (bucket)\n\
              1970-01-01T00:00:00Z  files: transfer 50 %, 30 MiB / 60 MiB, 30 / 60 objects, 1.0 MiB/s, 30 s left\n"
         );
+    }
+
+    #[test]
+    fn a_rebuild_tells_the_time_that_went_by_and_nothing_that_is_not_known() {
+        let captured = Captured::default();
+        let plain = Plain::new(Screen::to(captured.clone(), false), Style::default());
+        let rebuild = Progress {
+            asset: "shop".into(),
+            phase: Phase::Rebuild,
+            items: 0,
+            items_total: 0,
+            bytes: 0,
+            bytes_total: 0,
+        };
+        [5_000, 36_000].iter().for_each(|now_ms| plain.progress_at(Timestamp::UNIX_EPOCH, *now_ms, &rebuild));
+        assert_eq!(captured.text(), "1970-01-01T00:00:00Z  shop: rebuild, 31 s so far\n");
     }
 }

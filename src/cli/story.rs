@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::style::{Paint, Style, count, duration, rate, size, thousands};
+use super::style::{Paint, Style, count, duration, rate, size, thousands, time_left};
 use crate::{
     event::{AssetKind, Event, Phase, Progress},
     finding::{Finding, Verdict, printable},
@@ -143,6 +143,11 @@ impl Story {
         }
     }
 
+    /// `1,532 objects`, for where there is no room for more.
+    pub(super) fn items_done(&self, progress: &Progress) -> String {
+        if progress.phase == Phase::Export { String::new() } else { self.items(&progress.asset, progress.items) }
+    }
+
     /// `1,532 / 3,012 objects`.
     pub(super) fn items_extent(&self, progress: &Progress) -> String {
         // Of an export the provider says percent, and nothing of rows.
@@ -154,13 +159,23 @@ impl Story {
     }
 }
 
-/// `account: 12 things found, 2 calls refused or failed`.
+/// `account: 12 things listed (copies such as snapshots too), 2 calls without an answer`. Coverage counts no copies.
 fn account_read(things: u64, unreadable: u64) -> String {
-    let found = count(things, "thing", "things");
+    let listed = format!("account: {} listed (copies such as snapshots too)", count(things, "thing", "things"));
     match unreadable {
-        0 => format!("account: {found} found"),
-        calls => format!("account: {found} found, {} without an answer", count(calls, "call", "calls")),
+        0 => listed,
+        calls => format!("{listed}, {} without an answer", count(calls, "call", "calls")),
     }
+}
+
+/// Whether nobody can tell how much there is to do: a rebuild of indexes and constraints.
+pub(super) fn has_no_extent(progress: &Progress) -> bool {
+    progress.items_total == 0 && progress.bytes_total == 0 && progress.items == 0 && progress.bytes == 0
+}
+
+/// `12 s so far`, where that is all that is known.
+pub(super) fn so_far(elapsed_ms: u64) -> String {
+    format!("{} so far", time_left(elapsed_ms))
 }
 
 /// `224 MiB / 430 MiB`, or nothing where there are no bytes.

@@ -87,7 +87,7 @@ fn severity_word(severity: Severity) -> &'static str {
     }
 }
 
-/// What is left, in whole seconds rounded up: finer digits would only flicker.
+/// What is left, or went by, in whole seconds rounded up: finer digits would only flicker.
 pub(super) fn time_left(ms: u64) -> String {
     match ms.div_ceil(1000) {
         s @ 0..60 => format!("{s} s"),
