@@ -15,11 +15,17 @@ use crate::{
         changes::{Change, ChangesCount, ChangesFile, Movement},
     },
     finding::{Finding, FindingKind},
+    transfer::object::ObjectEntry,
 };
 
 impl BucketWork {
-    /// Lists once more and compares with the opening listing.
-    pub(super) async fn reconcile(&self, mut known: Known, files: Vec<PathBuf>) -> Result<ChangesCount, Stop> {
+    /// Lists once more and compares with the opening listing. `lost` are objects of that which were not carried.
+    pub(super) async fn reconcile(
+        &self,
+        mut known: Known,
+        files: Vec<PathBuf>,
+        lost: &[ObjectEntry],
+    ) -> Result<ChangesCount, Stop> {
         let mut changes = ChangesFile::create(&self.evidence_directory()?)?;
         let mut book = self.key_book()?;
         let mut lister = Lister::new(&self.source, &self.work.interrupt);
@@ -45,6 +51,10 @@ impl BucketWork {
                 changes.add(&Change { movement: Movement::Went, key: receipt.key, version_id })?;
             }
         }
+        for entry in lost.iter().filter(|entry| known.went_unread(entry)) {
+            let version_id = entry.version.and(entry.version_id.clone());
+            changes.add(&Change { movement: Movement::Went, key: entry.key.clone(), version_id })?;
+        }
         Ok(changes.finish()?)
     }
 
@@ -52,8 +62,8 @@ impl BucketWork {
     pub(super) fn changes_finding(&self, count: ChangesCount) -> Option<Finding> {
         let ChangesCount { came, changed, went } = count;
         let detail = format!(
-            "since the opening listing {came} came, {changed} changed, {went} went; what was carried is the state that \
-             was listed; their names are in changes.ndjson"
+            "since the opening listing {came} came, {changed} changed, {went} went; what changed before it was read was \
+             carried in its new state, everything else as it was listed; their names are in changes.ndjson"
         );
         (came + changed + went > 0).then(|| self.work.finding(FindingKind::SourceMoved, &self.source_name, detail))
     }

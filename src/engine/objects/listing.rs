@@ -119,11 +119,6 @@ impl Known {
         self.carried.is_empty()
     }
 
-    /// An object was listed anew, because it changed.
-    pub(super) fn renew(&mut self, entry: &ObjectEntry) {
-        self.listed.insert(id_of(entry), state_of(entry));
-    }
-
     /// Whether what was carried before is gone from the listing.
     pub(super) fn vanished(&self, receipt: &ObjectReceipt) -> bool {
         !self.listed.contains_key(&id_of_receipt(receipt))
@@ -141,6 +136,11 @@ impl Known {
     /// Whether the closing listing lacks it; asked after its end.
     pub(super) fn went(&self, receipt: &ObjectReceipt) -> bool {
         self.listed.contains_key(&id_of_receipt(receipt))
+    }
+
+    /// The same of an object that was not carried.
+    pub(super) fn went_unread(&self, entry: &ObjectEntry) -> bool {
+        self.listed.contains_key(&id_of(entry))
     }
 }
 

@@ -96,7 +96,7 @@ impl BucketWork {
             spawn_blocking(move || work.prove(&carried, refused, buckets.as_deref()))
         };
         // The provider is asked while the disk is read.
-        let changes = work.reconcile(known, carried.files.clone()).await;
+        let changes = work.reconcile(known, carried.files.clone(), &carried.lost).await;
         let proof = proving.await.map_err(TransferError::from)??;
         let all = Everything { carried, configuration, proof, changes: changes?, sample };
         spawn_blocking(move || work.result(all)).await.map_err(TransferError::from)?

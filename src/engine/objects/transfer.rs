@@ -55,6 +55,8 @@ pub(super) struct Carried {
     first_to_come: String,
     /// Objects that are no longer what was listed.
     changed: Vec<Refusal>,
+    /// Those of them that could not be had at all.
+    pub lost: Vec<ObjectEntry>,
 }
 
 impl Carried {
@@ -69,6 +71,7 @@ impl Carried {
             may_come,
             first_to_come: String::new(),
             changed: vec![],
+            lost: vec![],
         }
     }
 }
@@ -331,15 +334,18 @@ impl Transfer<'_> {
         self.of.work.finding(kind, key, detail)
     }
 
-    /// Objects that changed between listing and reading are listed anew and fetched once more, each to its old place.
+    /// Objects that changed between listing and reading are listed anew and fetched once more, each to its old place. What
+    /// was listed first stays what the closing listing is held against.
     async fn fetch_changed(&mut self) -> Result<(), Stop> {
         for refusal in std::mem::take(&mut self.carried.changed) {
             let found = with_retries(|| async { Ok(self.of.source.find(&refusal.object.entry).await?) }).await?;
             let Some(entry) = found else {
-                self.carried.refused.take(self.finding(refusal));
+                let detail = "deleted at the provider after it was listed";
+                let key = &refusal.object.entry.key;
+                self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, key, detail));
+                self.carried.lost.push(refusal.object.entry);
                 continue;
             };
-            self.known.renew(&entry);
             let place = refusal.object.place;
             if let Some(unit) = self.cutter.push(PlacedObject { entry, place }) {
                 self.start(unit).await?;
@@ -347,6 +353,7 @@ impl Transfer<'_> {
         }
         self.flush().await?;
         for refusal in std::mem::take(&mut self.carried.changed) {
+            self.carried.lost.push(refusal.object.entry.clone());
             self.carried.refused.take(self.finding(refusal));
         }
         Ok(())
