@@ -453,13 +453,14 @@ fn a_machine_without_postgresql_is_said_before_anything_moves() {
     if !may_mount("a_machine_without_postgresql_is_said_before_anything_moves") {
         return;
     }
-    let world = World::new();
+    let (world, target) = (World::new(), PgCluster::start());
+    target.execute("postgres", "create database shop");
     let before = world.state();
     for (name, postgres) in
         [("no_postgres_managed", "{managed: true}"), ("no_postgres_client", "{url: \"env:TARGET\"}")]
     {
         let book = Book { postgres, ..Book::of(&world) };
-        let drill = book.drill().with("SHOP", world.reader()).with("TARGET", world.source.url("postgres"));
+        let drill = book.drill().with("SHOP", world.reader()).with("TARGET", target.url("postgres"));
         let walkaway = drill.command(&["run", &text(&drill.join("playbook.yaml"))]);
         let ended = Ended::from(without_postgres(&walkaway).output().unwrap());
         assert!(drill.runs().is_empty() && files(&drill.join("restored")).is_empty());

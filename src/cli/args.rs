@@ -80,7 +80,8 @@ pub(super) enum Command {
     /// Remove what a run left at the provider
     ///
     /// Looks for everything that carries the run's tag, and removes it: temporary RDS instances and snapshots of them.
-    /// Nothing else is touched. A run does this by itself; this is for one that was killed.
+    /// Stops the managed PostgreSQL that the run left running on this machine. Nothing else is touched. A run does this by
+    /// itself; this is for one that was killed.
     Clean(CleanArgs),
     /// Check a bundle, offline
     ///

@@ -1,4 +1,4 @@
-//! `walkaway clean`: removes what a run left at the provider.
+//! `walkaway clean`: removes what a run left at the provider, and stops the server that it left on this machine.
 
 use super::{args::CleanArgs, console::Console, work};
 use crate::{
@@ -10,6 +10,9 @@ use crate::{
 /// Prints a line for everything that was removed.
 pub(super) fn clean(console: &Console, args: &CleanArgs) -> Result<ExitCode, EngineError> {
     let cleaned = work::block_on(engine::clean(&args.run))??;
+    if let Some(server) = &cleaned.stopped {
+        console.out.line(&format!("stopped {}", printable(server)));
+    }
     for resource in &cleaned.removed {
         console.out.line(&format!("removed {}", printable(resource)));
     }

@@ -1,10 +1,16 @@
-//! `clean`: removes what a run left at the provider, by the run's tag.
+//! `clean`: removes what a run left at the provider, by the run's tag, and ends the server that it left on this machine.
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use super::{directory::recorded_run, error::EngineError, preflight};
+use serde::Deserialize;
+
+use super::{directory::recorded_run, error::EngineError, layout::Layout, preflight};
 use crate::{
     playbook::{Asset, AssetKind},
+    restore::cluster::{Cluster, ClusterError},
     source::rds::{
         Rds,
         export::{self, Exports},
@@ -18,6 +24,8 @@ use crate::{
 pub struct Cleaned {
     /// What was removed.
     pub removed: Vec<String>,
+    /// The managed server that ran on, and was stopped.
+    pub stopped: Option<String>,
     /// What could not be removed, and why.
     pub left: Vec<(String, String)>,
 }
@@ -46,14 +54,50 @@ async fn cancel_exports(rds: &Rds, run: &str, asset: &str, cleaned: &mut Cleaned
     }
 }
 
-/// Removes everything that carries the tag of the run in this directory. The directory itself is not changed.
+/// Whether the run may have made something at the provider.
+fn makes_resources(asset: &Asset) -> bool {
+    match &asset.kind {
+        AssetKind::Database(database) => database.server.rds().is_some_and(|rds| rds.makes_resources()),
+        AssetKind::Objects(_) => false,
+    }
+}
+
+/// The one part of the resolved playbook that leads to the restored data.
+#[derive(Deserialize)]
+struct Resolved {
+    target: ResolvedTarget,
+}
+
+#[derive(Deserialize)]
+struct ResolvedTarget {
+    path: PathBuf,
+}
+
+/// Ends the managed server that a killed run left. What a person started to look at the data stays up.
+fn stop_cluster(run_dir: &Path, run: &str, cleaned: &mut Cleaned) {
+    let resolved = fs::read(run_dir.join("data").join("playbook.resolved.json"));
+    let resolved = resolved.ok().and_then(|bytes| serde_json::from_slice::<Resolved>(&bytes).ok());
+    let Some(Resolved { target }) = resolved else { return };
+    let layout = Layout { bundle: run_dir.to_owned(), restored: target.path.join(run) };
+    let what = format!("the managed PostgreSQL in {}", layout.cluster().display());
+    match Cluster::stop_left_behind(&layout.cluster()) {
+        Ok(stopped) => cleaned.stopped = stopped.map(|pid| format!("{what} (process {pid})")),
+        Err(ClusterError::ByHand { .. }) => {}
+        Err(error) => cleaned.left.push((what, error.to_string())),
+    }
+}
+
+/// Removes everything that carries the tag of the run in this directory, and stops the managed server that it left. The
+/// directory itself is not changed.
 ///
 /// # Errors
 /// The directory is no run, or the provider can't be asked.
 pub async fn clean(run_dir: &Path) -> Result<Cleaned, EngineError> {
     let (playbook, run) = recorded_run(run_dir)?;
     let mut cleaned = Cleaned::default();
-    let Some(spec) = playbook.provider() else { return Ok(cleaned) };
+    stop_cluster(run_dir, &run, &mut cleaned);
+    let made = playbook.assets().iter().any(makes_resources);
+    let Some(spec) = playbook.provider().filter(|_| made) else { return Ok(cleaned) };
     let rds = Rds::new(&preflight::aws(spec).await);
     let unreachable = |error: SourceError| {
         let hint = Some("check credentials (profile, environment), region and endpoints.rds".to_owned());

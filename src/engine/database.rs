@@ -8,6 +8,7 @@ use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 use super::{
     belongings::Belongings,
     database_proof::{Phases, Restored},
+    directory::make_private,
     large_objects,
     relays::{AWAY_PAUSE, EXPORTS, RelayEnd, Relays},
     rows_proof::excluded,
@@ -73,6 +74,10 @@ struct Carried<'a> {
 impl DatabaseWork {
     /// Everything from the snapshot to the asset's result.
     pub fn carry(&self) -> Result<AssetResult, Stop> {
+        self.carry_and_prove().map_err(Stop::of_database)
+    }
+
+    fn carry_and_prove(&self) -> Result<AssetResult, Stop> {
         let watch = Stopwatch::start();
         let carried = self.carry_rows()?;
         let transfer_ms = watch.elapsed_ms();
@@ -253,7 +258,8 @@ impl DatabaseWork {
             }
         }
         let exports = self.work.root().join(EXPORTS);
-        fs::create_dir_all(&exports).map_err(|error| SinkError::write(&exports, error).into())
+        let made = make_private(&self.work.root()).and_then(|()| make_private(&exports));
+        made.map_err(|error| SinkError::write(&exports, error).into())
     }
 
     fn create_database(&self, facts: &DatabaseFacts) -> Result<(TargetDatabase, Vec<Finding>), Stop> {

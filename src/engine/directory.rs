@@ -1,7 +1,9 @@
 //! The directory of a run: made once, read back when somebody goes on with the run.
 
 use std::{
-    fs, io,
+    fs::{self, DirBuilder, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -35,12 +37,27 @@ pub(super) fn make(layout: &Layout, playbook: &Playbook, text: &str, origin: &Or
     make_directory(&layout.bundle)?;
     // Nobody else's data may lie where this run restores, and later clears what it doesn't know.
     make_directory(&layout.restored)?;
+    let mode = Permissions::from_mode(restored_mode());
+    let failed = |source| EngineError::Directory { path: layout.restored.clone(), source };
+    fs::set_permissions(&layout.restored, mode).map_err(failed)?;
     make_directory(&layout.data())?;
-    make_directory(&layout.state())?;
+    make_private(&layout.state()).map_err(|source| EngineError::Directory { path: layout.state(), source })?;
     write_new(&layout.playbook(), text.as_bytes())?;
     write_new(&layout.resolved(), &pretty(playbook)?)?;
     write_new(&layout.origin(), &pretty(origin)?)?;
     Ok(Journal::create(&layout.journal())?)
+}
+
+/// Restored data is its owner's alone. Where root runs the drill, the user that runs the managed cluster must get through
+/// to its own directory; the others are closed.
+fn restored_mode() -> u32 {
+    if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 }
+}
+
+/// Makes a directory that only its owner can enter, and those above it that are missing.
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
 fn make_directory(path: &Path) -> Result<(), EngineError> {

@@ -142,7 +142,7 @@ impl Rechecking {
             Ok(target) => target,
             Err(reason) => {
                 let lost = |asset: &&AssetResult| {
-                    Finding::of(&asset.id, FindingKind::TableUnreadable, "target database", &reason)
+                    Finding::of(&asset.id, FindingKind::CopyUnreadable, "target.postgres", &reason)
                 };
                 recheck.findings.extend(databases.iter().map(lost));
                 return Ok(());
@@ -169,7 +169,7 @@ impl Rechecking {
             return Err(format!("{} holds no managed cluster", directory.display()));
         }
         let tools = Tools::server().map_err(|error| error.to_string())?;
-        Target::managed(tools, &directory).map_err(|error| error.to_string())
+        Target::managed(tools, &directory).map_err(|error| with_hint(&error, error.hint()))
     }
 
     fn tables(&self, asset: &AssetResult, target: &Target) -> Result<Vec<Comparison>, Finding> {
@@ -265,9 +265,14 @@ impl Recheck {
     }
 }
 
+/// A finding has no place for a hint of its own.
+fn with_hint(error: &dyn std::fmt::Display, hint: Option<String>) -> String {
+    hint.map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))
+}
+
 fn named(reference: &str) -> Result<Target, String> {
     let reference = Reference::parse(reference, Path::new("")).map_err(|error| error.to_string())?;
-    let address = target::address(&reference).map_err(|error| error.to_string())?;
+    let address = target::address(&reference).map_err(|error| with_hint(&error, error.hint()))?;
     let tools = Tools::client().map_err(|error| error.to_string())?;
     Ok(Target::named(tools, address))
 }

@@ -61,6 +61,10 @@ pub(crate) fn write(bundle: &Path) -> Result<(), EngineError> {
 /// # Errors
 /// When the result can't be read or the directory not written.
 pub fn make(bundle: &Path, out: &Path) -> Result<Vec<&'static str>, EngineError> {
+    let unsealed = !bundle.join(evidence::RESULT).exists() && bundle.join("data").join("journal.ndjson").exists();
+    if unsealed {
+        return Err(EvidenceError::NotSealed { root: bundle.to_owned() }.into());
+    }
     let sealed = read(bundle, evidence::TAG_MANIFEST).ok().map(Sha256Digest::of);
     let material = Material::read(bundle)?;
     fs::create_dir_all(out).map_err(|source| EngineError::Directory { path: out.to_owned(), source })?;

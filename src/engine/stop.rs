@@ -5,7 +5,7 @@ use crate::{
     evidence::{EvidenceError, JournalError},
     pg::PgError,
     restore::{cluster::ClusterError, database::TargetError},
-    transfer::error::{SinkError, SourceError, TransferError},
+    transfer::error::{KEPT, SinkError, SourceError, TransferError},
 };
 
 /// An early end.
@@ -17,6 +17,19 @@ pub(crate) enum Stop {
     Asset { reason: String, hint: Option<String> },
     /// Evidence can't be written; nothing can go on.
     Run(EngineError),
+}
+
+impl Stop {
+    /// The same of a database, of which nothing is kept: its snapshot is gone with its connection.
+    pub fn of_database(self) -> Self {
+        match self {
+            Stop::Asset { reason, hint } => {
+                let hint = hint.map(|hint| hint.replace(KEPT, "a database starts again when the run is resumed"));
+                Stop::Asset { reason, hint }
+            }
+            other => other,
+        }
+    }
 }
 
 impl From<TransferError> for Stop {

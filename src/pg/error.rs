@@ -41,8 +41,15 @@ impl PgError {
             PgError::NoProgram { .. } => Some(
                 "install PostgreSQL (Debian, Ubuntu: apt-get install postgresql), or put its bin on the PATH".into(),
             ),
-            PgError::Program { reason, .. } if reason.contains("No space left on device") => {
-                Some("make room on the file system of the target; what is finished is kept".to_owned())
+            PgError::Program { reason, .. } | PgError::Statement { reason, .. }
+                if ["No space left on device", "could not extend file"].iter().any(|words| reason.contains(words)) =>
+            {
+                Some(
+                    "make room on the target's file system; a database starts again when the run is resumed".to_owned(),
+                )
+            }
+            PgError::Program { reason, .. } | PgError::Statement { reason, .. } if reason.contains("lock timeout") => {
+                Some(LOCKED.to_owned())
             }
             PgError::Program { reason, .. }
                 if ["server closed", "connection to"].iter().any(|w| reason.contains(w)) =>
@@ -54,6 +61,10 @@ impl PgError {
         }
     }
 }
+
+/// What to do about a lock that was waited for in vain.
+const LOCKED: &str = "see in pg_stat_activity and with pg_blocking_pids() who holds it; run again when no DDL is under way \
+                      there, or let the drill wait longer with limits.lock_timeout";
 
 fn connect_hint(reason: &str) -> String {
     let advice = if reason.contains("authentication failed") && !reason.contains("password") {

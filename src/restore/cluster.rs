@@ -3,14 +3,18 @@
 //! It stays on disk after the run, stopped, and can be started again to look at what was restored.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::settle::{self, Ahead};
+use super::{
+    postmaster::{self, Postmaster},
+    settle::{self, Ahead},
+};
 use crate::{
     digest::Sha256Digest,
     pg::{
@@ -62,6 +66,12 @@ pub enum ClusterError {
     /// The machine went down while the cluster was being filled.
     #[error("the machine went down while {path} was being filled: what lies there can't be trusted")]
     WentDown { path: String },
+    /// Another process of walkaway works with it.
+    #[error("another walkaway is at work on the managed PostgreSQL in {path}")]
+    InUse { path: String },
+    /// Somebody started it to look at what was restored.
+    #[error("the managed PostgreSQL in {path} is up as process {pid}, and walkaway did not start it")]
+    ByHand { path: String, pid: String, stop: String },
     /// Root has no lesser user to run the server as.
     #[error("the managed PostgreSQL cannot run as root, and there is no user postgres or nobody")]
     NoServerUser,
@@ -78,6 +88,8 @@ impl ClusterError {
                 Some(format!("chmod o+x {path}, choose another target.path, or run walkaway as an ordinary user"))
             }
             ClusterError::WentDown { .. } => Some("start a new run".to_owned()),
+            ClusterError::InUse { .. } => Some("wait until it has ended".to_owned()),
+            ClusterError::ByHand { stop, .. } => Some(format!("stop it first: {stop}")),
             ClusterError::NoServerUser => Some("run walkaway as an ordinary user".to_owned()),
             ClusterError::Directory { .. } => Some("check target.path: space, rights, file system".to_owned()),
             ClusterError::Pg(error) => error.hint(),
@@ -110,6 +122,7 @@ pub struct Cluster {
     socket: PathBuf,
     user: ServerUser,
     ahead: Mutex<Option<Ahead>>,
+    _held: Option<File>,
 }
 
 impl Cluster {
@@ -120,10 +133,11 @@ impl Cluster {
         let data = directory.join("data");
         check_reachable(directory, &user)?;
         make_directory(directory, &user)?;
+        let held = postmaster::hold(directory)?;
         if settle::went_down(directory) {
             return Err(ClusterError::WentDown { path: data.display().to_string() });
         }
-        Self::stop_left_behind(directory)?;
+        stop_stale(directory)?;
         if !data.join("PG_VERSION").is_file() {
             make_data(&tools, directory, &data, &user)?;
         }
@@ -132,7 +146,7 @@ impl Cluster {
             return Err(directory_error(&data, source));
         }
         let socket = socket_directory(&user)?;
-        let cluster = Cluster { tools, data, socket, user, ahead: Mutex::default() };
+        let cluster = Cluster { tools, data, socket, user, ahead: Mutex::default(), _held: held };
         let note = directory.join(SOCKET_NOTE);
         fs::write(&note, cluster.socket.as_os_str().as_encoded_bytes())
             .map_err(|error| directory_error(&note, error))?;
@@ -142,18 +156,10 @@ impl Cluster {
     }
 
     /// Stops the server that a killed run left running below `directory`, if there is one, and removes its socket.
-    pub fn stop_left_behind(directory: &Path) -> Result<(), ClusterError> {
-        let data = directory.join("data");
-        if data.join("postmaster.pid").is_file() {
-            let (tools, user) = (Tools::server()?, server_user()?);
-            let cluster = Cluster { tools, data, socket: PathBuf::new(), user, ahead: Mutex::default() };
-            cluster.stop_stale()?;
-        }
-        let socket = fs::read_to_string(directory.join(SOCKET_NOTE)).unwrap_or_default();
-        if socket.strip_prefix("/tmp/").is_some_and(|name| name.starts_with(SOCKET_PREFIX) && !name.contains('/')) {
-            let _ = fs::remove_dir_all(socket);
-        }
-        Ok(())
+    /// Returns the server's process. One that somebody else started is not touched.
+    pub fn stop_left_behind(directory: &Path) -> Result<Option<String>, ClusterError> {
+        let _held = postmaster::hold(directory)?;
+        stop_stale(directory)
     }
 
     /// Whether a cluster could be made below `directory`, as far as that can be told without making one.
@@ -212,9 +218,7 @@ impl Cluster {
     }
 
     fn pg_ctl(&self, arguments: &[&str]) -> Result<(), ClusterError> {
-        let mut command = as_user(&self.tools, "pg_ctl", &self.user)?;
-        command.arg("-D").arg(&self.data).args(arguments);
-        Ok(tools::run("pg_ctl", command)?)
+        pg_ctl(&self.tools, &self.user, &self.data, arguments)
     }
 
     fn launch(&self) -> Result<(), ClusterError> {
@@ -225,18 +229,6 @@ impl Cluster {
         let log_path = log.display().to_string();
         let started = self.pg_ctl(&["-w", "-t", &seconds, "-s", "-l", &log_path, "-o", &options, "start"]);
         started.map_err(|error| with_log(error, &log))
-    }
-
-    /// A postmaster that a killed run left behind still owns the data directory.
-    fn stop_stale(&self) -> Result<(), ClusterError> {
-        match self.pg_ctl(&["-s", "status"]) {
-            Ok(()) => self.pg_ctl(&["-w", "-s", "-m", "fast", "stop"]),
-            // The machine went down with it.
-            Err(_) => {
-                let _ = fs::remove_file(self.data.join("postmaster.pid"));
-                Ok(())
-            }
-        }
     }
 
     fn stop_now(&self) -> Result<(), ClusterError> {
@@ -272,6 +264,38 @@ impl Drop for Cluster {
             tracing::warn!(%error, "the managed PostgreSQL could not be stopped");
         }
     }
+}
+
+fn pg_ctl(tools: &Tools, user: &ServerUser, data: &Path, arguments: &[&str]) -> Result<(), ClusterError> {
+    let mut command = as_user(tools, "pg_ctl", user)?;
+    command.arg("-D").arg(data).args(arguments);
+    Ok(tools::run("pg_ctl", command)?)
+}
+
+/// A postmaster that a killed run left behind still owns the data directory, and its socket's directory is there.
+fn stop_stale(directory: &Path) -> Result<Option<String>, ClusterError> {
+    let data = directory.join("data");
+    let socket = fs::read_to_string(directory.join(SOCKET_NOTE)).unwrap_or_default();
+    let mut stopped = None;
+    if let Some(postmaster) = Postmaster::of(&data) {
+        let (tools, user) = (Tools::server()?, server_user()?);
+        match pg_ctl(&tools, &user, &data, &["-s", "status"]) {
+            Ok(()) if postmaster.is_by_hand(&socket) => {
+                let (path, stop) = (data.display().to_string(), Cluster::by_hand(&tools, directory)?.stop);
+                return Err(ClusterError::ByHand { path, pid: postmaster.pid, stop });
+            }
+            Ok(()) => {
+                pg_ctl(&tools, &user, &data, &["-w", "-s", "-m", "fast", "stop"])?;
+                stopped = Some(postmaster.pid);
+            }
+            // The machine went down with it.
+            Err(_) => drop(fs::remove_file(data.join("postmaster.pid"))),
+        }
+    }
+    if socket.strip_prefix("/tmp/").is_some_and(|name| name.starts_with(SOCKET_PREFIX) && !name.contains('/')) {
+        let _ = fs::remove_dir_all(socket);
+    }
+    Ok(stopped)
 }
 
 /// Makes the data directory under another name first: half of one is never taken for a whole, and the initdb of a run

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -51,7 +52,7 @@ impl PendingObject for PendingFile {
 
 /// A file of its own: the thread of an attempt that was given up may still write into the one before.
 fn fresh(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().write(true).create_new(true).open(path);
+    let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match open() {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::remove_file(path).and_then(|()| open()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

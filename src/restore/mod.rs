@@ -10,6 +10,7 @@ mod member;
 mod merge;
 pub mod place;
 mod plain;
+mod postmaster;
 mod rebuild;
 pub mod rights;
 pub mod s3;

@@ -3,6 +3,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -58,7 +59,7 @@ impl Spool {
     /// Makes the file; one of that name from an earlier attempt is replaced.
     pub fn create(path: &Path) -> Result<Self, SinkError> {
         let failed = |error| SinkError::write(path, error);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path).map_err(failed)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(failed)?;
         let mut encoder = Encoder::new(HashedFile { file, sha256: Sha256::new() }, LEVEL).map_err(failed)?;
         encoder.include_checksum(true).map_err(failed)?;
         Ok(Spool { path: path.to_owned(), encoder: Some(encoder), digest: None })

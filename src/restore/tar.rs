@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -106,7 +106,7 @@ impl ObjectSink for TarArchives {
 }
 
 fn new_file(path: &Path) -> Result<File, SinkError> {
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path);
     opened.map_err(|error| SinkError::write(path, error))
 }
 

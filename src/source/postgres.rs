@@ -2,7 +2,7 @@
 //!
 //! Every transaction is read only, so the server itself refuses a write.
 
-use std::{collections::BTreeSet, path::Path, time::Duration};
+use std::{collections::BTreeSet, fs, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
 
 use ::postgres::Client;
 
@@ -184,6 +184,7 @@ impl Snapshot {
         command.args(["--no-owner", "--no-privileges", "--no-tablespaces", "--no-subscriptions"]);
         command.arg(format!("--lock-wait-timeout={}", self.lock_timeout.as_millis()));
         command.arg("--snapshot").arg(&self.id).arg("--file").arg(archive);
+        private(archive).map_err(|error| PgError::Program { program: "pg_dump", reason: error })?;
         tools::run("pg_dump", command)
     }
 
@@ -353,4 +354,10 @@ fn lock(client: &mut Client, tables: &[Table], timeout: Duration) -> Result<(), 
 fn all_locked(client: &mut Client, locked: &[Table]) -> Result<bool, PgError> {
     let names: BTreeSet<_> = locked.iter().map(|table| &table.name).collect();
     Ok(catalog::tables(client)?.iter().all(|table| names.contains(&table.name)))
+}
+
+/// Makes the file before pg_dump does, readable for its owner only: it may hold secrets of other servers.
+fn private(archive: &Path) -> Result<(), String> {
+    let made = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(archive);
+    made.map(drop).map_err(|error| format!("{}: {error}", archive.display()))
 }

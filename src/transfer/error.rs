@@ -4,6 +4,9 @@ use std::io;
 
 use super::receipt::ChecksumKind;
 
+/// What a hint says about everything that needs not be done again.
+pub const KEPT: &str = "what is finished is kept";
+
 /// A failure to read at the provider.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
@@ -77,7 +80,7 @@ impl SinkError {
                 ["No space left on device", "could not extend file"].iter().any(|words| reason.contains(words))
             }
         };
-        full.then(|| "make room on the target's file system; what is finished is kept".to_owned())
+        full.then(|| format!("make room on the target's file system; {KEPT}"))
     }
 }
 

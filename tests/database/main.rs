@@ -9,6 +9,7 @@ mod disk;
 mod elsewhere;
 mod encodings;
 mod faults;
+mod left_behind;
 mod limits;
 mod proof;
 mod published;

@@ -180,8 +180,13 @@ impl Before {
         for held in self.identity.iter().flat_map(|check| &check.preconditions).skip(from) {
             let Some(finding) = unmet(held) else { continue };
             if !waivers.iter().any(|waiver| waiver.waives(&finding)) {
-                let hint =
-                    "meet it, or waive it with a reason and a date; `walkaway plan --iam-policy` prints the rights";
+                let hint = match held.precondition.as_str() {
+                    "target.free_space" => "make room at target.path, or waive it with a reason and a date",
+                    "identity.rights" => {
+                        "meet it, or waive it with a reason and a date; `walkaway plan --iam-policy` prints the rights"
+                    }
+                    _ => "meet it, or waive it with a reason and a date",
+                };
                 self.obstacles.push(Obstacle { what: finding.to_string(), hint: Some(hint.to_owned()) });
             }
         }

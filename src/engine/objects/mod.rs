@@ -26,7 +26,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 pub(crate) use self::evidence::write_evidence;
 pub(in crate::engine) use self::transfer::UNITS_IN_FLIGHT;
 use self::{keybook::KeyBook, sink::Destination, transfer::Carried};
-use super::{stop::Stop, work::Work};
+use super::{directory::make_private, stop::Stop, work::Work};
 use crate::{
     clock::Stopwatch,
     event::{AssetKind, Phase},
@@ -41,7 +41,7 @@ use crate::{
     source::s3::{S3Source, UPLOADS},
     transfer::{
         bucket::BucketConfiguration,
-        error::TransferError,
+        error::{SinkError, TransferError},
         meter::Meter,
         object::{ObjectSource, RestoredBucket},
         pseudonyms::Pseudonyms,
@@ -78,6 +78,7 @@ impl BucketWork {
     /// Everything from the listing to the asset's result.
     pub async fn carry(self) -> Result<AssetResult, Stop> {
         self.work.started(AssetKind::S3)?;
+        make_private(&self.work.root()).map_err(|error| SinkError::write(self.work.root(), error))?;
         // What an attempt before this one found is not this one's.
         findings::discard(&self.evidence_directory()?)?;
         let configuration = self.ask_for_configuration();

@@ -11,6 +11,7 @@ use crate::{
     clock::Stopwatch,
     digest::{RowDigest, RowKey, Sha256Digest},
     engine::{
+        directory::make_private,
         ledger,
         relays::{EXPORTS, panicked},
         stop::Stop,
@@ -129,7 +130,8 @@ impl Proof {
                 fs::remove_file(entry.path()).map_err(|error| failed(&entry.path(), error))?;
             }
         }
-        fs::create_dir_all(&exports).map_err(|error| failed(&exports, error).into())
+        let made = make_private(&self.work.root()).and_then(|()| make_private(&exports));
+        made.map_err(|error| failed(&exports, error).into())
     }
 }
 

@@ -19,11 +19,13 @@ pub(super) fn named(client: &mut impl GenericClient) -> Result<Vec<String>, post
     Ok(named)
 }
 
-/// Names only: connections and passwords are not read.
+/// Names only: connections and passwords are not read. A mapping whose options the login may see is carried with them; of
+/// one whose options are hidden from it nobody can tell whether it has any, except a superuser.
 const SECRETS: &str = "SELECT 'subscription ' || s.subname FROM pg_catalog.pg_subscription s WHERE s.subdbid = \
     (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
     UNION ALL SELECT 'password of the mapping of ' || m.usename || ' on the foreign server ' || m.srvname \
-    FROM pg_catalog.pg_user_mappings m";
+    FROM pg_catalog.pg_user_mappings m WHERE m.umoptions IS NULL \
+    AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)";
 
 /// The restored database has the mark of its run for a comment, and a limit would stand in the way of its proof.
 fn of_database() -> String {
