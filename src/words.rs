@@ -23,6 +23,11 @@ pub(crate) fn of(part: u64, whole: u64) -> String {
     format!("{} of {}", thousands(part), thousands(whole))
 }
 
+/// `9 of 11 objects`, `0 of 1 object`.
+pub(crate) fn count_of(part: u64, whole: u64, one: &str, many: &str) -> String {
+    format!("{} of {}", thousands(part), count(whole, one, many))
+}
+
 const BYTE_UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /// Bytes in binary units: `512 bytes`, `1.5 KiB`, `430 MiB`.
@@ -92,6 +97,7 @@ mod tests {
         let shown = [0, 999, 1_000, 12_345, 1_234_567].map(thousands);
         assert_eq!(shown, ["0", "999", "1,000", "12,345", "1,234,567"]);
         assert_eq!([count(1, "row", "rows"), count(2, "row", "rows")], ["1 row", "2 rows"]);
+        assert_eq!([count_of(0, 1, "row", "rows"), count_of(1, 2, "row", "rows")], ["0 of 1 row", "1 of 2 rows"]);
     }
 
     #[test]

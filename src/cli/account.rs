@@ -17,7 +17,7 @@ pub(super) fn coverage(style: Style, totals: &Totals, regions: &[RegionTotals], 
         lines.extend(shown.map(|region| format!("  {}: {}", region.region, told(&region.totals, ""))));
         let more = regions.len().saturating_sub(REGIONS_SHOWN_MAX);
         if more > 0 {
-            lines.push(format!("  … and {} more regions, see coverage.csv", thousands(more as u64)));
+            lines.push(format!("  … and {}, see coverage.csv", count(more as u64, "more region", "more regions")));
         }
     }
     lines

@@ -1,6 +1,6 @@
 //! What was compared, in a few words. Reads the checks of a result; decides nothing.
 
-use super::style::{count, of, thousands};
+use super::style::{count, count_of, thousands};
 use crate::{
     event::AssetKind,
     evidence::result::{AssetResult, Check},
@@ -22,14 +22,15 @@ fn check<'a>(asset: &'a AssetResult, name: &str) -> Option<&'a Check> {
 
 fn objects(asset: &AssetResult) -> Option<String> {
     let check = check(asset, "objects")?;
-    Some(format!("{} objects read back{}", of(check.compared, check.expected), differing(check)))
+    let objects = count_of(check.compared, check.expected, "object", "objects");
+    Some(format!("{objects} read back{}", differing(check)))
 }
 
 fn rows(asset: &AssetResult) -> Option<String> {
     let check = check(asset, "digest").or_else(|| check(asset, "rows"))?;
     let tables = match check.compared == check.expected {
         true => format!("{} in {}", count(asset.items, "row", "rows"), count(check.compared, "table", "tables")),
-        false => format!("{} tables", of(check.compared, check.expected)),
+        false => count_of(check.compared, check.expected, "table", "tables"),
     };
     Some(format!("{tables}{}", differing(check)))
 }
@@ -38,7 +39,7 @@ fn catalog(asset: &AssetResult) -> Option<String> {
     let check = check(asset, "catalog")?;
     let objects = match check.compared == check.expected {
         true => count(check.compared, "catalog object", "catalog objects"),
-        false => format!("{} catalog objects", of(check.compared, check.expected)),
+        false => count_of(check.compared, check.expected, "catalog object", "catalog objects"),
     };
     Some(format!("{objects}{}", differing(check)))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::finding::{Finding, Severity, Verdict, printable};
-pub(super) use crate::words::{count, duration, of, rate, size, speed, thousands};
+pub(super) use crate::words::{count, count_of, duration, of, rate, size, speed, thousands};
 
 /// Whether colors are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

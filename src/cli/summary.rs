@@ -6,7 +6,7 @@ use std::{cmp::Reverse, path::Path};
 use super::{
     account, compared, endorse,
     failure::hint,
-    style::{Paint, Style, count, duration, near, of, rate, shell_word, size, thousands},
+    style::{Paint, Style, count, count_of, duration, near, rate, shell_word, size, thousands},
     table::{self, Cell, heading},
 };
 use crate::{
@@ -140,7 +140,8 @@ fn objects(result: &RunResult, number: impl Fn(&ObjectsResult) -> u64) -> u64 {
 fn provider_confirmed(result: &RunResult) -> Option<String> {
     let confirmed = objects(result, |objects| objects.provider_confirmed);
     let all = confirmed.saturating_add(objects(result, |objects| objects.provider_unconfirmed));
-    (all > 0).then(|| format!("{} objects confirmed by the provider's own checksum", of(confirmed, all)))
+    let objects = count_of(confirmed, all, "object", "objects");
+    (all > 0).then(|| format!("{objects} confirmed by the provider's own checksum"))
 }
 
 fn mapped(result: &RunResult) -> Option<String> {
@@ -168,8 +169,10 @@ fn moved(result: &RunResult) -> Option<String> {
         objects(result, |objects| objects.changes.changed),
         objects(result, |objects| objects.changes.went),
     ];
-    (came + changed + went > 0)
-        .then(|| format!("{came} objects came, {changed} changed, {went} went at the provider during the run"))
+    (came + changed + went > 0).then(|| {
+        let (came, changed, went) = (count(came, "object", "objects"), thousands(changed), thousands(went));
+        format!("{came} came, {changed} changed, {went} went at the provider during the run")
+    })
 }
 
 fn left_out(result: &RunResult) -> Option<String> {

@@ -12,7 +12,11 @@ use crate::{
 /// What was covered of the account, or of one region of it.
 /// Of a region, only what there is.
 pub(super) fn account_rows(region: &str, totals: &Totals) -> Vec<Vec<Cell>> {
-    let place = if region.is_empty() { "the account".to_owned() } else { format!("region {region}") };
+    let place = match region {
+        "" => "the account".to_owned(),
+        "?" => "a region that was not told".to_owned(),
+        _ => format!("region {region}"),
+    };
     let row = |(what, amount): (&str, Amount)| {
         vec![
             format!("{what}, {place}").into(),

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{table::class, view::View, xml::escape};
-use crate::words::{duration, size};
+use crate::words::{count, duration, size};
 
 const WIDTH: f64 = 720.0;
 /// About the width of a letter.
@@ -104,8 +104,13 @@ pub(super) fn trend(view: &View) -> String {
     let longest_work = runs.iter().map(|run| run.duration_ms).max().unwrap_or_default();
     let longest_exit = runs.iter().filter_map(|run| run.exit_p90_ms).max().unwrap_or_default();
     let step = WIDTH / runs.len().max(1) as f64;
-    let mut out =
-        open(190.0, &format!("The last {} runs: verdict, work, and the exit's P90 where projected", runs.len()));
+    let mut out = open(
+        190.0,
+        &format!(
+            "The last {}: verdict, work, and the exit's P90 where projected",
+            count(runs.len() as u64, "run", "runs")
+        ),
+    );
     let legend = "left: the drill's work; right: the exit's P90, where projected; each to its own scale";
     text(&mut out, [8.0, 14.0], "start", legend);
     for (index, run) in runs.iter().enumerate() {

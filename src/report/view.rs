@@ -106,8 +106,7 @@ impl<'a> View<'a> {
                     statements below."
                 .to_owned();
         }
-        let statements = count(self.result.not_proven.len() as u64, "statement", "statements");
-        format!("Not proven: whatever lies outside these assets, and what the {statements} below name.")
+        "Not proven: whatever lies outside these assets, and what the statements below name.".to_owned()
     }
 
     /// Facts for the first page.
