@@ -89,6 +89,6 @@ mod tests {
     #[test]
     fn literals_stay_what_they_are() {
         assert_eq!(literal("it's"), "'it''s'");
-        assert_eq!(literal(r"'x"), r"E'\''x'");
+        assert_eq!(literal(r"\'x"), r"E'\\''x'");
     }
 }

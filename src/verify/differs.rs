@@ -53,11 +53,14 @@ pub(super) fn described(class: &str, source: &str, target: &str) -> String {
 fn shown(source: &str, target: &str) -> String {
     let (source, target): (Vec<char>, Vec<char>) = (source.chars().collect(), target.chars().collect());
     let same = source.iter().zip(&target).take_while(|(one, other)| one == other).count();
-    // From the beginning of a word on.
+    // From the beginning of a word on, with some before it.
     let word = source[..same].iter().rposition(|c| *c == ' ').map_or(0, |space| space + 1);
     let from = match source.len().max(target.len()) {
         0..=SHOWN_MAX => 0,
-        _ => word.saturating_sub(BEFORE),
+        _ => {
+            let from = word.saturating_sub(BEFORE);
+            source[from..word].iter().position(|c| *c == ' ').map_or(from, |space| from + space + 1)
+        }
     };
     format!("{} at the source, {} here", excerpt(&source, from), excerpt(&target, from))
 }
