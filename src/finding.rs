@@ -60,6 +60,8 @@ finding_kinds! {
     ProviderChecksum Fail "provider's checksum contradicts its bytes";
     /// The object could not be read at the provider.
     ObjectUnreadable NotRun "object could not be read";
+    /// The object was read, and the target refuses it.
+    ObjectUnrestored NotRun "object could not be restored";
     /// The object lies in an archive tier and would have to be restored there first.
     ObjectArchived NotRun "object is archived";
     /// The object changed or vanished between listing and reading.

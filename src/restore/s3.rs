@@ -13,7 +13,8 @@ use std::{
 
 use aws_sdk_s3::{
     Client as SdkClient,
-    error::SdkError,
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
     operation::{
         create_multipart_upload::builders::CreateMultipartUploadFluentBuilder, get_object::GetObjectOutput,
         head_bucket::HeadBucketError,
@@ -29,7 +30,7 @@ use tokio::runtime::Handle;
 use super::{file::PendingFile, place::Places, tree};
 use crate::transfer::{
     error::SinkError,
-    object::{Answered, Arriving, ObjectEntry, ObjectSink, PendingObject, RestoredBucket, UnitSink},
+    object::{Answered, Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, RestoredBucket, UnitSink},
     properties::{ContentHeaders, Item, Properties},
     receipt::{ObjectReceipt, Within},
     unit::UnitId,
@@ -77,7 +78,7 @@ impl S3Target {
     /// Asks whether the server is there and knows the caller, with one small request.
     pub async fn probe(client: &Client) -> Result<(), SinkError> {
         let refused = |reason| SinkError::Server { what: "the target's S3 server".to_owned(), reason };
-        client.list_buckets().send().await.map(drop).map_err(|error| refused(in_full(&error)))
+        client.list_buckets().send().await.map(drop).map_err(|error| refused(said(&error)))
     }
 
     async fn is_empty(&self) -> Result<bool, SinkError> {
@@ -85,8 +86,8 @@ impl S3Target {
         Ok(page.map_err(|error| self.failed("listing the bucket", &error))?.contents().is_empty())
     }
 
-    fn failed(&self, doing: &str, error: &(dyn std::error::Error + 'static)) -> SinkError {
-        failed(&self.bucket, doing, error)
+    fn failed<E: Said>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> SinkError {
+        failed(&self.bucket, doing, &said(error))
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
@@ -94,14 +95,36 @@ impl S3Target {
     }
 }
 
-fn failed(bucket: &str, doing: &str, error: &(dyn std::error::Error + 'static)) -> SinkError {
-    SinkError::Server { what: format!("bucket {bucket}"), reason: format!("{doing}: {}", in_full(error)) }
+fn failed(bucket: &str, doing: &str, reason: &str) -> SinkError {
+    SinkError::Server { what: format!("bucket {bucket}"), reason: format!("{doing}: {reason}") }
+}
+
+/// What a call's error can say.
+trait Said: ProvideErrorMetadata + std::error::Error + 'static {}
+
+impl<E: ProvideErrorMetadata + std::error::Error + 'static> Said for E {}
+
+/// What the server said, or why it said nothing.
+fn said<E: Said>(error: &SdkError<E, HttpResponse>) -> String {
+    let SdkError::ServiceError(refused) = error else { return in_full(error) };
+    match (refused.err().code(), refused.err().message()) {
+        (Some(code), Some(message)) if !message.replace(' ', "").eq_ignore_ascii_case(code) => {
+            format!("{code}: {message}")
+        }
+        (Some(code), _) => code.to_owned(),
+        (None, _) => format!("HTTP status {}", refused.raw().status().as_u16()),
+    }
 }
 
 /// An error and its causes in one line.
 fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut told: Vec<String> = Vec::new();
+    for cause in std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told.push(cause);
+        }
+    }
+    told.join(": ")
 }
 
 impl ObjectSink for S3Target {
@@ -145,13 +168,20 @@ impl UnitSink for S3Unit {
         Ok(Box::new(PendingFile::create_in_cache(self.staging.join(index.to_string()))?))
     }
 
-    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<Refused, SinkError> {
         let puts = published.iter_mut().map(|(index, receipt)| {
             let staged = self.staging.join(index.to_string());
-            self.put.object(staged, receipt)
+            async move {
+                match self.put.object(staged, receipt).await {
+                    Err(refused @ SinkError::Refused { .. }) => Ok(Some((*index, refused))),
+                    done => done.map(|()| None),
+                }
+            }
         });
-        self.runtime.block_on(stream::iter(puts).buffer_unordered(PUTS_IN_FLIGHT).try_collect::<()>())?;
-        tree::remove_tree(&self.staging)
+        let puts = stream::iter(puts).buffer_unordered(PUTS_IN_FLIGHT).try_collect::<Vec<_>>();
+        let refused = self.runtime.block_on(puts)?;
+        tree::remove_tree(&self.staging)?;
+        Ok(refused.into_iter().flatten().collect())
     }
 }
 
@@ -180,18 +210,19 @@ impl Put {
     async fn object(&self, staged: PathBuf, receipt: &mut ObjectReceipt) -> Result<(), SinkError> {
         let key = target_key(receipt);
         let there = std::fs::metadata(&staged).map_err(|error| SinkError::write(&staged, error))?;
-        let failed = |doing: &str, error: &(dyn std::error::Error + 'static)| {
-            failed(&self.bucket, &format!("{doing} {key:?}"), error)
+        let put = match there.len() <= PUT_BYTES_MAX {
+            true => self.whole(&staged, &key, receipt).await,
+            false => self.in_parts(&staged, &key, receipt).await,
         };
-        match there.len() <= PUT_BYTES_MAX {
-            true => self.whole(&staged, &key, receipt).await.map_err(|error| failed("putting", error.as_ref()))?,
-            false => self.in_parts(&staged, &key, receipt).await.map_err(|error| failed("putting", error.as_ref()))?,
-        }
+        put.map_err(|error| match error.is_about_object {
+            true => SinkError::Refused { reason: error.reason },
+            false => failed(&self.bucket, &format!("putting {key:?}"), &error.reason),
+        })?;
         receipt.within = Some(Within::Bucket { name: self.bucket.clone(), key });
         Ok(())
     }
 
-    async fn whole(&self, staged: &Path, key: &str, receipt: &ObjectReceipt) -> Result<(), BoxedError> {
+    async fn whole(&self, staged: &Path, key: &str, receipt: &ObjectReceipt) -> Result<(), PutError> {
         let Properties { headers, metadata, website_redirect, .. } = &receipt.properties;
         let request = self.client.put_object().bucket(&self.bucket).key(key);
         let request = request
@@ -205,13 +236,15 @@ impl Put {
             .set_metadata(some_metadata(metadata))
             .set_tagging(tagging(&receipt.properties))
             .checksum_sha256(BASE64_STANDARD.encode(receipt.sha256.0));
-        request.body(ByteStream::from_path(staged).await?).send().await?;
+        let body = ByteStream::from_path(staged).await.map_err(|error| PutError::of_machine(&error))?;
+        request.body(body).send().await?;
         Ok(())
     }
 
-    async fn in_parts(&self, staged: &Path, key: &str, receipt: &ObjectReceipt) -> Result<(), BoxedError> {
+    async fn in_parts(&self, staged: &Path, key: &str, receipt: &ObjectReceipt) -> Result<(), PutError> {
         let request = described(self.client.create_multipart_upload().bucket(&self.bucket).key(key), receipt);
-        let upload = request.send().await?.upload_id.ok_or("the server names no upload")?;
+        let upload = request.send().await?.upload_id;
+        let upload = upload.ok_or_else(|| PutError::other("the server names no upload"))?;
         let put = self.parts(staged, key, &upload, receipt.size).await;
         if put.is_err() {
             let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(&upload);
@@ -221,12 +254,15 @@ impl Put {
         put
     }
 
-    async fn parts(&self, staged: &Path, key: &str, upload: &str, size: u64) -> Result<(), BoxedError> {
+    async fn parts(&self, staged: &Path, key: &str, upload: &str, size: u64) -> Result<(), PutError> {
         let step = PUT_BYTES_MAX.max(size.div_ceil(PARTS_MAX));
         let mut completed = CompletedMultipartUpload::builder();
-        for (number, first) in (1..).zip((0..size).step_by(usize::try_from(step)?)) {
+        for (number, first) in
+            (1..).zip((0..size).step_by(usize::try_from(step).map_err(|error| PutError::of_machine(&error))?))
+        {
             let length = Length::Exact(step.min(size - first));
-            let body = ByteStream::read_from().path(staged).offset(first).length(length).build().await?;
+            let body = ByteStream::read_from().path(staged).offset(first).length(length).build().await;
+            let body = body.map_err(|error| PutError::of_machine(&error))?;
             let request = self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload);
             let part = request.part_number(number).body(body).send().await?;
             let done = CompletedPart::builder().part_number(number).set_e_tag(part.e_tag);
@@ -239,7 +275,50 @@ impl Put {
     }
 }
 
-type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+/// Why an object was not put.
+struct PutError {
+    reason: String,
+    /// The server refuses this one, and would refuse it again.
+    is_about_object: bool,
+}
+
+impl PutError {
+    fn other(reason: impl Into<String>) -> Self {
+        PutError { reason: reason.into(), is_about_object: false }
+    }
+
+    fn of_machine(error: &(dyn std::error::Error + 'static)) -> Self {
+        PutError::other(in_full(error))
+    }
+}
+
+impl<E: Said> From<SdkError<E, HttpResponse>> for PutError {
+    fn from(error: SdkError<E, HttpResponse>) -> Self {
+        let is_about_object = match &error {
+            SdkError::ServiceError(refused) => {
+                is_about_object(refused.raw().status().as_u16(), refused.err().code().unwrap_or_default())
+            }
+            _ => false,
+        };
+        PutError { reason: said(&error), is_about_object }
+    }
+}
+
+/// Whether a refusal is about the object: not about the caller, the bucket or the load, which concern all others too.
+fn is_about_object(status: u16, code: &str) -> bool {
+    let of_all = [
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "IllegalLocationConstraintException",
+        "IncompleteBody",
+        "InvalidBucketName",
+        "InvalidSecurity",
+        "InvalidToken",
+        "RequestTimeout",
+        "TokenRefreshRequired",
+    ];
+    matches!(status, 400..=499) && !matches!(status, 401 | 403 | 404 | 407..=409 | 429) && !of_all.contains(&code)
+}
 
 fn described(
     request: CreateMultipartUploadFluentBuilder,
@@ -294,7 +373,7 @@ impl S3Copy {
 
     async fn get(&self, bucket: &str, key: &str) -> io::Result<GetObjectOutput> {
         let answer = self.client.get_object().bucket(bucket).key(key).send().await;
-        answer.map_err(|error| read_error(&error, error.raw_response().map(|answer| answer.status().as_u16())))
+        answer.map_err(|error| read_error(said(&error), error.raw_response().map(|answer| answer.status().as_u16())))
     }
 
     async fn answered(&self, bucket: &str, key: &str, with_tags: bool) -> io::Result<Answered> {
@@ -312,7 +391,7 @@ impl S3Copy {
 
     async fn tags(&self, bucket: &str, key: &str) -> io::Result<BTreeMap<String, String>> {
         let answer = self.client.get_object_tagging().bucket(bucket).key(key).send().await;
-        let answer = answer.map_err(|error| read_error(&error, None))?;
+        let answer = answer.map_err(|error| read_error(said(&error), None))?;
         Ok(answer.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
     }
 
@@ -321,7 +400,7 @@ impl S3Copy {
         loop {
             let request = self.client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
             let page = request.set_continuation_token(from).send().await;
-            let page = page.map_err(|error| read_error(&error, None))?;
+            let page = page.map_err(|error| read_error(said(&error), None))?;
             let encoded = page.encoding_type() == Some(&EncodingType::Url);
             // A key that can't be decoded is none of walkaway's, and not to be passed over.
             let plain = |key: &str| decoded(key).filter(|_| encoded).unwrap_or_else(|| key.to_owned());
@@ -353,9 +432,9 @@ fn answered_properties(answer: &GetObjectOutput) -> Properties {
     }
 }
 
-fn read_error(error: &(dyn std::error::Error + 'static), status: Option<u16>) -> io::Error {
+fn read_error(said: String, status: Option<u16>) -> io::Error {
     let kind = if status == Some(404) { io::ErrorKind::NotFound } else { io::ErrorKind::Other };
-    io::Error::new(kind, in_full(error))
+    io::Error::new(kind, said)
 }
 
 /// `%XX` and `+`, as listings with `encoding-type=url` write keys.
@@ -394,6 +473,18 @@ impl RestoredBucket for S3Copy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_concerns_every_object_is_no_refusal_of_one() {
+        for (status, code) in [(400, "InvalidRequest"), (400, "KeyTooLongError"), (400, "MetadataTooLarge"), (413, "")]
+        {
+            assert!(is_about_object(status, code), "{status} {code}");
+        }
+        for status in [200, 301, 401, 403, 404, 408, 409, 429, 500, 503, 507] {
+            assert!(!is_about_object(status, "InvalidRequest"), "{status}");
+        }
+        assert!(!is_about_object(400, "ExpiredToken") && !is_about_object(400, "RequestTimeout"));
+    }
 
     #[test]
     fn tags_are_a_query() {

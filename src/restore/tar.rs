@@ -20,7 +20,7 @@ use crate::{
     digest::Sha256Digest,
     transfer::{
         error::SinkError,
-        object::{Arriving, ObjectEntry, ObjectSink, PendingObject, UnitSink},
+        object::{Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, UnitSink},
         properties::Item,
         receipt::{ObjectReceipt, Within},
         unit::UnitId,
@@ -205,10 +205,10 @@ impl UnitSink for TarUnit {
         }))
     }
 
-    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<Refused, SinkError> {
         let mut regions = self.published(published)?;
         if regions.is_empty() {
-            return fs::remove_file(&self.staged).map_err(self.failed());
+            return fs::remove_file(&self.staged).map(|()| Refused::new()).map_err(self.failed());
         }
         let live: u64 = regions.values().map(|(_, region)| region.length).sum();
         let whole = live == self.laid().end;
@@ -228,7 +228,7 @@ impl UnitSink for TarUnit {
             let within = Within::Archive { name: self.name.clone(), offset: region.offset };
             published[*position].1.within = Some(within);
         }
-        Ok(())
+        Ok(Refused::new())
     }
 }
 

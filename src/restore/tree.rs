@@ -20,7 +20,7 @@ use crate::{
     digest::Sha256Digest,
     transfer::{
         error::SinkError,
-        object::{Arriving, ObjectEntry, ObjectSink, PendingObject, UnitSink},
+        object::{Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, UnitSink},
         receipt::ObjectReceipt,
         unit::UnitId,
     },
@@ -155,11 +155,12 @@ impl UnitSink for TreeUnit {
         Ok(Box::new(PendingFile::create(self.path_for(index, &arriving.object.place))?))
     }
 
-    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<Refused, SinkError> {
         self.sync()?;
         self.publish(published)?;
         remove_tree(&self.staging)?;
-        self.sync()
+        self.sync()?;
+        Ok(Refused::new())
     }
 }
 

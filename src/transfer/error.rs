@@ -26,7 +26,7 @@ pub enum SourceError {
     #[error("{what} is archived ({class})")]
     Archived { what: String, class: String },
     /// The bytes contradict the provider's own checksum; another attempt may bring the right ones.
-    #[error("{what} contradicts the provider's own {kind:?} checksum")]
+    #[error("{what} contradicts the provider's own {}", kind.words())]
     Corrupt { what: String, kind: ChecksumKind },
     /// The provider asks for fewer requests: worth another attempt, later, and with fewer at once.
     #[error("reading {what}: {reason}")]
@@ -40,6 +40,21 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// What happened, without the name of what it happened to.
+    pub fn detail(&self) -> String {
+        match self {
+            SourceError::NotFound { .. } => "not found".to_owned(),
+            SourceError::Denied { reason, .. } => format!("access denied: {reason}"),
+            SourceError::Credentials { reason, .. } => format!("the credentials are refused: {reason}"),
+            SourceError::Changed { .. } => "changed since it was listed".to_owned(),
+            SourceError::Archived { class, .. } => class.clone(),
+            SourceError::Corrupt { kind, .. } => format!("contradicts the provider's own {}", kind.words()),
+            SourceError::Throttled { reason, .. }
+            | SourceError::Transient { reason, .. }
+            | SourceError::Permanent { reason, .. } => reason.clone(),
+        }
+    }
+
     /// Whether another attempt may succeed.
     pub fn is_transient(&self) -> bool {
         self.is_passing() || matches!(self, SourceError::Corrupt { .. })
@@ -60,6 +75,9 @@ pub enum SinkError {
     /// The target's S3 server refused an object, or could not be reached.
     #[error("restoring into {what}: {reason}")]
     Server { what: String, reason: String },
+    /// The target's S3 server refuses this object for what it is; it takes others.
+    #[error("the target refuses it: {reason}")]
+    Refused { reason: String },
     /// The target database refused these rows, or failed as a whole.
     #[error("restoring into {what}: {reason}")]
     Database { what: String, reason: String, server_failed: bool },
@@ -75,6 +93,7 @@ impl SinkError {
     /// system's words, as a file that it could not extend.
     pub fn hint(&self) -> Option<String> {
         let full = match self {
+            SinkError::Refused { .. } => return Some("`layout: tar` takes any object".to_owned()),
             SinkError::Write { source, .. } => source.kind() == io::ErrorKind::StorageFull,
             SinkError::Server { reason, .. } | SinkError::Database { reason, .. } => {
                 ["No space left on device", "could not extend file"].iter().any(|words| reason.contains(words))

@@ -203,8 +203,9 @@ pub trait UnitSink: Send + Sync {
     fn create(&self, index: usize, arriving: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError>;
 
     /// Syncs every staged object, gives each its final name, syncs the names. Only what has a receipt here is
-    /// published; the sink adds to the receipt where the object lies, if its path doesn't say so.
-    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError>;
+    /// published; the sink adds to the receipt where the object lies, if its path doesn't say so. Objects that the
+    /// target refuses for what they are come back, and the others are published.
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<Refused, SinkError>;
 }
 
 /// One object that is being written under its temporary name.
@@ -225,6 +226,18 @@ pub struct Refusal {
     pub error: SourceError,
 }
 
+/// Objects that the target refuses, by their index in the unit, and why.
+pub type Refused = Vec<(usize, SinkError)>;
+
+/// An object that was read whole, and that the target refuses, although the unit went on.
+#[derive(Debug)]
+pub struct Unrestored {
+    /// What came of it.
+    pub receipt: ObjectReceipt,
+    /// Why.
+    pub error: SinkError,
+}
+
 /// What became of one unit.
 #[derive(Debug, Default)]
 pub struct UnitOutcome {
@@ -232,4 +245,6 @@ pub struct UnitOutcome {
     pub receipts: Vec<ObjectReceipt>,
     /// Objects that could not be read.
     pub refusals: Vec<Refusal>,
+    /// Objects that could be read and not restored.
+    pub unrestored: Vec<Unrestored>,
 }

@@ -178,6 +178,25 @@ pub enum ChecksumKind {
     CompositeSha256,
 }
 
+impl ChecksumKind {
+    /// Its name in a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            ChecksumKind::Crc64nvme => "CRC-64/NVME",
+            ChecksumKind::Crc32c => "CRC-32C",
+            ChecksumKind::Crc32 => "CRC-32",
+            ChecksumKind::Sha1 => "SHA-1",
+            ChecksumKind::Sha256 => "SHA-256",
+            ChecksumKind::Md5Etag => "MD5 entity tag",
+            ChecksumKind::MultipartEtag => "entity tag of its parts",
+            ChecksumKind::CompositeCrc32 => "CRC-32 of its parts",
+            ChecksumKind::CompositeCrc32c => "CRC-32C of its parts",
+            ChecksumKind::CompositeSha1 => "SHA-1 of its parts",
+            ChecksumKind::CompositeSha256 => "SHA-256 of its parts",
+        }
+    }
+}
+
 /// One table as it crossed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TableReceipt {

@@ -330,7 +330,7 @@ fn publish(unit: &dyn UnitSink, published: &[(usize, &str, &[u8])]) -> Result<()
         ObjectReceipt::new(ObjectEntry::default(), place.to_owned(), size, sha256, word)
     };
     let mut receipts: Vec<_> = published.iter().map(|(index, place, bytes)| (*index, receipt(place, bytes))).collect();
-    unit.commit(&mut receipts)
+    unit.commit(&mut receipts).map(|refused| assert!(refused.is_empty(), "{refused:?}"))
 }
 
 /// Publishes objects that hold their own keys.

@@ -8,7 +8,7 @@ use std::{
 
 use walkaway::transfer::{
     error::SinkError,
-    object::{Arriving, ObjectEntry, ObjectSink, PendingObject, UnitSink},
+    object::{Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, UnitSink},
     receipt::ObjectReceipt,
     unit::UnitId,
 };
@@ -72,7 +72,7 @@ impl UnitSink for Failing<dyn UnitSink> {
         Ok(Box::new(Failing { at: self.at, errno: self.errno, inner: self.inner.create(index, arriving)? }))
     }
 
-    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<Refused, SinkError> {
         fail_if(self.at, At::Commit, self.errno)?;
         self.inner.commit(published)
     }
@@ -131,7 +131,7 @@ impl UnitSink for SlowUnit {
         self.inner.create(index, arriving)
     }
 
-    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<Refused, SinkError> {
         self.begun.send(()).unwrap();
         self.goes_on.lock().unwrap().recv().unwrap();
         self.inner.commit(published)

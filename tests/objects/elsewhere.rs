@@ -1,8 +1,14 @@
-//! A target that is the provider itself is refused before anything is written, whatever it is called.
+//! Another S3 server as the target: one that is the provider itself is refused before anything is written, whatever it
+//! is called; objects that the server refuses are named, and the others go on.
 
 use crate::{
     Provider,
-    support::{self, block_on, disturb::Gate, drill::BUCKET},
+    support::{
+        self, block_on,
+        disturb::Gate,
+        drill::{BUCKET, FILES},
+    },
+    verifies,
 };
 
 /// Tries to restore a bucket into the server at `target`; exit code, stderr, and the buckets of the provider afterwards.
@@ -55,4 +61,33 @@ fn a_bucket_of_the_same_name_at_another_server_is_no_obstacle() {
     Provider::at(target.endpoint()).put("k", b"2");
     let drill = provider.drill().s3("layout: s3").target_key(&format!("s3: {{endpoint: \"{}\"}}", target.endpoint()));
     drill.run().assert_ended(0, "PASS");
+}
+
+/// SeaweedFS refuses these keys; the provider holds them.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn objects_that_the_target_refuses_are_named_and_the_others_go_on() {
+    let (source, target) = (support::moto(), support::weed());
+    let provider = Provider::at(source.endpoint());
+    let long = format!("long/{}", "x".repeat(300));
+    for key in ["../x", &long, "a", "b/c"] {
+        provider.put(key, key.as_bytes());
+    }
+    let drill = provider.drill().s3("layout: s3").target_key(&format!("s3: {{endpoint: \"{}\"}}", target.endpoint()));
+    let ran = drill.run();
+    ran.assert_ended(2, "NOT RUN");
+    ran.assert_found("object_unrestored", "../x").assert_found("object_unrestored", &long);
+    let mut carried: Vec<_> =
+        ran.receipts().iter().map(|receipt| receipt["key"].as_str().unwrap().to_owned()).collect();
+    carried.sort();
+    assert_eq!(carried, ["a", "b/c"]);
+    let findings = ran.asset(FILES)["findings"].as_array().unwrap().clone();
+    let told: Vec<_> = findings.iter().filter(|finding| finding["kind"] == "object_unrestored").collect();
+    assert_eq!(told.len(), 2, "{findings:?}");
+    for finding in told {
+        let detail = finding["detail"].as_str().unwrap();
+        assert!(detail.starts_with("the target refuses it: ") && detail.ends_with("`layout: tar` takes any object"));
+        assert!(!detail.contains("Error {") && detail.matches("Invalid").count() <= 1, "{detail}");
+    }
+    verifies(&drill, &ran);
 }

@@ -18,7 +18,7 @@ use walkaway::transfer::{
     error::{SinkError, SourceError},
     object::{
         Arriving, ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, Parts,
-        PendingObject, ProviderChecksum, ProviderWord, UnitSink,
+        PendingObject, ProviderChecksum, ProviderWord, Refused, UnitSink,
     },
     properties::Properties,
     receipt::{ChecksumKind, ObjectReceipt},
@@ -205,13 +205,13 @@ impl UnitSink for MemoryUnit {
         Ok(Box::new(MemoryObject(staged)))
     }
 
-    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<Refused, SinkError> {
         for (index, ObjectReceipt { path, .. }) in published {
             let staged = locked(&self.staged).remove(index);
             let staged = staged.ok_or_else(|| SinkError::write(&*path, io::ErrorKind::NotFound.into()))?;
             locked(&self.published).insert(path.clone(), locked(&staged).clone());
         }
-        Ok(())
+        Ok(Refused::new())
     }
 }
 

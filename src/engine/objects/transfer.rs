@@ -20,12 +20,13 @@ use crate::{
     transfer::{
         error::{SourceError, TransferError},
         meter::Meter,
-        object::{ObjectEntry, ObjectSink, Refusal},
+        object::{ObjectEntry, ObjectSink, Refusal, UnitOutcome, Unrestored},
         objects::{Ends, ObjectCopier, Patience},
         receipt::ObjectReceipt,
         retry::with_retries,
         unit::{ObjectUnit, PlacedObject, UNIT_BYTES_MAX, UNIT_OBJECTS_MAX, UnitCutter, UnitId},
     },
+    words,
 };
 
 /// Units that are copied at once whatever they hold, so that the end of one doesn't leave the network idle.
@@ -109,8 +110,7 @@ impl Load {
 
 struct Finished {
     id: UnitId,
-    receipts: Vec<ObjectReceipt>,
-    refusals: Vec<Refusal>,
+    outcome: UnitOutcome,
 }
 
 impl BucketWork {
@@ -247,7 +247,7 @@ impl Transfer<'_> {
         }
         receipts.sort_unstable_by(|a, b| a.rank().cmp(&b.rank()));
         let id = self.cutter.next_id();
-        self.file(Finished { id, receipts, refusals: Vec::new() })
+        self.file(Finished { id, outcome: UnitOutcome { receipts, ..UnitOutcome::default() } })
     }
 
     /// Copies what is left, and waits for all units.
@@ -268,7 +268,7 @@ impl Transfer<'_> {
         self.in_flight.bytes += load.bytes;
         self.units.spawn(async move {
             let outcome = copier.copy(unit).await?;
-            Ok((load, Finished { id, receipts: outcome.receipts, refusals: outcome.refusals }))
+            Ok((load, Finished { id, outcome }))
         });
         Ok(())
     }
@@ -292,10 +292,13 @@ impl Transfer<'_> {
 
     /// Puts a finished unit on record: first its receipts, then the journal's line.
     fn file(&mut self, finished: Finished) -> Result<(), Stop> {
-        let Finished { id, receipts, refusals } = finished;
+        let Finished { id, outcome: UnitOutcome { receipts, refusals, unrestored } } = finished;
         self.book.iter_mut().try_for_each(KeyBook::sync)?;
         for refusal in refusals {
             self.refuse(refusal);
+        }
+        for object in unrestored {
+            self.carried.refused.take(self.unrestored(object));
         }
         let work = &self.of.work;
         let (path, receipt_sha256) = ledger::write_object_receipts(&work.layout, &work.asset, &id, &receipts)?;
@@ -328,10 +331,21 @@ impl Transfer<'_> {
         };
         let ObjectEntry { key, version, version_id, .. } = refusal.object.entry;
         let detail = match version.and(version_id) {
-            Some(version) => format!("version {version}: {}", refusal.error),
-            None => refusal.error.to_string(),
+            Some(version) => format!("version {version}: {}", refusal.error.detail()),
+            None => refusal.error.detail(),
         };
         self.of.work.finding(kind, key, detail)
+    }
+
+    /// The object is intact at the provider, and cannot lie where the playbook wants it.
+    fn unrestored(&self, object: Unrestored) -> Finding {
+        let Unrestored { receipt: ObjectReceipt { key, version, version_id, .. }, error } = object;
+        let hint = error.hint().map_or(String::new(), |hint| format!("; {hint}"));
+        let detail = match version.and(version_id) {
+            Some(version) => format!("version {version}: {error}{hint}"),
+            None => format!("{error}{hint}"),
+        };
+        self.of.work.finding(FindingKind::ObjectUnrestored, key, detail)
     }
 
     /// Objects that changed between listing and reading are listed anew and fetched once more, each to its old place. What
@@ -365,8 +379,8 @@ impl Transfer<'_> {
             // A busy or broken way to the provider is no verdict about the objects behind it.
             let hint =
                 "see whether the provider can be reached, then resume the run, or seal it as it stands with --seal";
-            let (number, first) = (self.carried.may_come, &self.carried.first_to_come);
-            let reason = format!("{number} objects did not come, the first: {first}");
+            let number = words::count(self.carried.may_come, "object", "objects");
+            let reason = format!("{number} did not come, the first: {}", self.carried.first_to_come);
             return Err(Stop::Asset { reason, hint: Some(hint.to_owned()) });
         }
         self.name_vanished()?;

@@ -75,6 +75,13 @@ impl Counted {
         self.bytes.fetch_add(object.bytes.swap(0, Relaxed), Relaxed);
     }
 
+    /// An object that was taken over came to nothing.
+    pub fn give_back(&self, bytes: u64) {
+        self.meter.take_back_items(1);
+        self.items.fetch_sub(1, Relaxed);
+        self.take_back(bytes);
+    }
+
     /// All of it counts for good.
     pub fn keep(&self) {
         self.items.store(0, Relaxed);

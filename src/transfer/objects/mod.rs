@@ -20,6 +20,7 @@ mod lanes;
 mod stream;
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     num::NonZero,
     sync::{
@@ -47,7 +48,7 @@ use super::{
     meter::Meter,
     object::{
         Arriving, ByteRange, Described, ObjectEntry, ObjectSink, ObjectSource, PendingObject, Refusal, UnitOutcome,
-        UnitSink,
+        UnitSink, Unrestored,
     },
     properties::Properties,
     receipt::{Confirmation, ObjectReceipt},
@@ -128,8 +129,9 @@ impl ObjectCopier {
         }))
     }
 
-    /// Copies a unit and publishes what arrived whole. Objects that can't be read become refusals; an error means that
-    /// nothing of the unit was published, and that nothing writes into its staging any more.
+    /// Copies a unit and publishes what arrived whole. Objects that can't be read become refusals, and those that the
+    /// target refuses are named; an error means that nothing of the unit is recorded, and that nothing writes into its
+    /// staging any more.
     pub async fn copy(&self, unit: ObjectUnit) -> Result<UnitOutcome, TransferError> {
         let (shared, id) = (Arc::clone(&self.0), unit.id.clone());
         let sink: Arc<dyn UnitSink> = spawn_blocking(move || shared.sink.begin(&id)).await??.into();
@@ -147,6 +149,7 @@ impl ObjectCopier {
         // Not to be interrupted: what is published must come to be recorded.
         let Arrivals { receipts, refusals, counted } = arrived?;
         let outcome = publish(sink, receipts, refusals).await?;
+        outcome.unrestored.iter().for_each(|object| counted.give_back(object.receipt.size));
         counted.keep();
         Ok(outcome)
     }
@@ -383,9 +386,16 @@ async fn publish(
     refusals: Vec<Refusal>,
 ) -> Result<UnitOutcome, TransferError> {
     spawn_blocking(move || {
-        staging.commit(&mut receipts)?;
-        receipts.sort_unstable_by(|a, b| a.1.rank().cmp(&b.1.rank()));
-        Ok(UnitOutcome { receipts: receipts.into_iter().map(|(_, receipt)| receipt).collect(), refusals })
+        let mut refused: HashMap<_, _> = staging.commit(&mut receipts)?.into_iter().collect();
+        let mut outcome = UnitOutcome { refusals, ..UnitOutcome::default() };
+        for (index, receipt) in receipts {
+            match refused.remove(&index) {
+                Some(error) => outcome.unrestored.push(Unrestored { receipt, error }),
+                None => outcome.receipts.push(receipt),
+            }
+        }
+        outcome.receipts.sort_unstable_by(|a, b| a.rank().cmp(&b.rank()));
+        Ok(outcome)
     })
     .await?
 }

@@ -14,7 +14,7 @@ use walkaway::{
     restore::s3::S3Target,
     transfer::{
         error::SinkError,
-        object::{Arriving, ObjectEntry, ObjectSink, PendingObject, UnitSink},
+        object::{Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, UnitSink},
         receipt::ObjectReceipt,
         unit::UnitId,
     },
@@ -165,7 +165,7 @@ impl UnitSink for NamingUnit {
         self.inner.create(index, arriving)
     }
 
-    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<(), SinkError> {
+    fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<Refused, SinkError> {
         for (_, receipt) in published.iter_mut() {
             receipt.key = self.keys.lock().unwrap()[&receipt.path].clone();
         }
