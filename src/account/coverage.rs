@@ -54,6 +54,8 @@ pub struct Carried {
     pub from: CarriedFrom,
     /// Bytes that were carried.
     pub bytes: u64,
+    /// Bytes of what it was taken from, where the run listed all of that and carried a sample.
+    pub listed_bytes: Option<u64>,
     /// Whether everything of it was compared; equal or not.
     pub compared: bool,
 }
@@ -256,7 +258,8 @@ fn row(item: &Item, carried: &[Carried], exclusions: &[Excluding]) -> Row {
         (row.status, row.bytes, row.tested_bytes) = (Status::Tested, bytes, bytes.unwrap_or_default());
     } else if !compared.is_empty() {
         row.status = Status::PartlyTested;
-        row.tested_bytes = carried_bytes.min(item.bytes.unwrap_or(carried_bytes));
+        row.bytes = row.bytes.or(compared.iter().filter_map(|asset| asset.listed_bytes).max());
+        row.tested_bytes = carried_bytes.min(row.bytes.unwrap_or(carried_bytes));
         row.why = "only a part of it is in the playbook".to_owned();
     } else if let Some(exclusion) = holding.first() {
         (row.status, row.why) = (Status::Excluded, exclusion.because.clone());
@@ -361,7 +364,7 @@ mod tests {
 
     fn carried(name: &str, whole: bool, bytes: u64) -> Carried {
         let from = CarriedFrom::Bucket { name: name.into(), whole };
-        Carried { id: format!("asset-{name}"), from, bytes, compared: true }
+        Carried { id: format!("asset-{name}"), from, bytes, listed_bytes: None, compared: true }
     }
 
     fn excluding(pattern: &str, expired: bool) -> Excluding {
@@ -394,6 +397,15 @@ mod tests {
         let asset = Carried { compared: false, ..carried("a", true, 90) };
         let coverage = Coverage::of(&inventory(vec![bucket("a", Some(90))]), &[asset], &[]);
         assert_eq!((coverage.rows[0].status, coverage.totals.bytes_tested()), (Status::Untested, 0));
+    }
+
+    #[test]
+    fn a_sample_is_a_part_of_what_the_run_listed() {
+        let asset = Carried { listed_bytes: Some(500), ..carried("a", false, 20) };
+        let coverage = Coverage::of(&inventory(vec![bucket("a", None)]), &[asset], &[]);
+        let row = &coverage.rows[0];
+        assert_eq!((row.status, row.bytes, row.tested_bytes), (Status::PartlyTested, Some(500), 20));
+        assert_eq!((coverage.totals.of_unknown_size, coverage.totals.untested.bytes), (0, 480));
     }
 
     #[test]
@@ -430,7 +442,7 @@ mod tests {
         let mut member = Item::named(ItemKind::Instance, "node", Some("eu-central-1".into()));
         member.facts.insert(fact::CLUSTER.into(), Fact::listed("aurora"));
         let from = CarriedFrom::of_source(false, "ledger.rds.test:5432/ledger");
-        let asset = Carried { id: "ledger".into(), from, bytes: 7, compared: true };
+        let asset = Carried { id: "ledger".into(), from, bytes: 7, listed_bytes: None, compared: true };
         let coverage = Coverage::of(&inventory(vec![instance, member]), &[asset], &[]);
         assert_eq!(coverage.rows.len(), 1);
         assert_eq!((coverage.rows[0].status, coverage.rows[0].tested_bytes), (Status::PartlyTested, 7));

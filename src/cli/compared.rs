@@ -23,7 +23,9 @@ fn check<'a>(asset: &'a AssetResult, name: &str) -> Option<&'a Check> {
 fn objects(asset: &AssetResult) -> Option<String> {
     let check = check(asset, "objects")?;
     let objects = count_of(check.compared, check.expected, "object", "objects");
-    Some(format!("{objects} read back{}", differing(check)))
+    let sample = asset.objects.as_ref().and_then(|objects| objects.sample.as_ref());
+    let of_all = sample.map(|sample| format!(" of a sample out of {}", thousands(sample.totals()[0].0)));
+    Some(format!("{objects}{} read back{}", of_all.unwrap_or_default(), differing(check)))
 }
 
 fn rows(asset: &AssetResult) -> Option<String> {

@@ -153,6 +153,7 @@ async fn survey_account(
         id: asset.id.clone(),
         from: from(playbook, asset),
         bytes: asset.bytes,
+        listed_bytes: None,
         compared: true,
     });
     let carried: Vec<_> = carried.collect();

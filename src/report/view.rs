@@ -74,9 +74,12 @@ impl<'a> View<'a> {
     pub(super) fn headline(&self) -> String {
         let passed = self.passed();
         let proven = passed.iter().map(|asset| asset.bytes).fold(0, u64::saturating_add);
-        let all = self.sum(|asset| asset.bytes);
+        let (how, all, what) = match self.result.tier {
+            Tier::Full => ("proven equal", self.sum(|asset| asset.bytes), "carried"),
+            Tier::Sample => ("proven equal in what the sample took", self.sum(in_scope), "in scope"),
+        };
         format!(
-            "{} of {} proven equal: {} of {} carried ({})",
+            "{} of {} {how}: {} of {} {what} ({})",
             thousands(passed.len() as u64),
             count(self.assets().len() as u64, "asset", "assets"),
             size(proven),
@@ -88,6 +91,9 @@ impl<'a> View<'a> {
     /// What the verdict means, in one sentence that fits no other verdict.
     pub(super) fn meaning(&self) -> &'static str {
         match self.result.verdict {
+            Verdict::Pass if self.result.tier == Tier::Sample => {
+                "What the sample took was restored here and compared with the source, and agrees. Of the rest it says nothing."
+            }
             Verdict::Pass => "Everything in scope was restored here and compared with the source, and agrees.",
             Verdict::Fail => {
                 "This drill FAILED: something was compared and differs, or a bound was missed. The exit is not proven."
@@ -316,4 +322,10 @@ impl<'a> View<'a> {
         }
         evidence
     }
+}
+
+/// Bytes that an asset has at the source, as far as they were listed.
+fn in_scope(asset: &AssetResult) -> u64 {
+    let sample = asset.objects.as_ref().and_then(|objects| objects.sample.as_ref());
+    sample.map_or(asset.bytes, |sample| sample.totals()[0].1)
 }

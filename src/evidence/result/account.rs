@@ -96,9 +96,17 @@ pub fn carried(assets: &[AssetResult]) -> Vec<Carried> {
         id: asset.id.clone(),
         from: from(asset),
         bytes: asset.bytes,
+        listed_bytes: listed(asset),
         compared: whole(asset),
     };
     assets.iter().map(carried).collect()
+}
+
+/// What a whole bucket holds of which a sample was taken.
+fn listed(asset: &AssetResult) -> Option<u64> {
+    let sample = asset.objects.as_ref()?.sample.as_ref()?;
+    let from = CarriedFrom::of_source(asset.kind == AssetKind::S3, &asset.source);
+    matches!(from, CarriedFrom::Bucket { whole: true, .. }).then(|| sample.totals()[0].1)
 }
 
 /// A database on RDS was taken from the instance that it names, whatever the address that it was read at.
