@@ -106,9 +106,11 @@ fn a_missing_playbook_is_one_clear_message() {
 #[test]
 fn a_directory_that_is_no_bundle_is_not_verified() {
     let directory = tempfile::tempdir().expect("directory");
-    let output = walkaway(&["verify", &directory.path().display().to_string()]);
-    assert_eq!(code(&output), ExitCode::NotVerified.number());
-    assert!(stderr(&output).starts_with("error: bundle is not sealed"), "{}", stderr(&output));
+    for path in [directory.path().to_owned(), directory.path().join("missing")] {
+        let output = walkaway(&["verify", &path.display().to_string()]);
+        assert_eq!(code(&output), ExitCode::Invalid.number());
+        assert!(stderr(&output).contains("is no bundle of walkaway\n  hint: "), "{}", stderr(&output));
+    }
 }
 
 #[test]

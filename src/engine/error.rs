@@ -104,7 +104,8 @@ impl EngineError {
             EngineError::Invalid(_)
             | EngineError::NotARun { .. }
             | EngineError::NotComparable { .. }
-            | EngineError::Trust { .. } => ExitCode::Invalid,
+            | EngineError::Trust { .. }
+            | EngineError::Evidence(EvidenceError::NotABundle { .. }) => ExitCode::Invalid,
             _ => ExitCode::NotVerified,
         }
     }

@@ -27,13 +27,15 @@ pub(crate) struct Ledger {
     finished: BTreeMap<String, Sha256Digest>,
     /// Of each asset since it was last started.
     found: BTreeMap<String, Vec<Finding>>,
+    /// Why each asset stopped the last time that it did.
+    stopped: BTreeMap<String, String>,
 }
 
 impl Ledger {
     /// Reads off the journal which units and assets are finished. A database that was started again begins anew.
     pub fn from_journal(layout: &Layout, entries: &[Entry]) -> Self {
-        let (units, finished, found) = Default::default();
-        let mut ledger = Ledger { layout: layout.clone(), units, finished, found };
+        let (units, finished, found, stopped) = Default::default();
+        let mut ledger = Ledger { layout: layout.clone(), units, finished, found, stopped };
         for entry in entries {
             ledger.take(&entry.event);
         }
@@ -56,6 +58,9 @@ impl Ledger {
             Event::UnitDone { asset, unit, receipt_sha256, .. } => {
                 self.units.entry(asset.clone()).or_default().insert(unit.clone(), *receipt_sha256);
             }
+            Event::AssetStopped { asset, reason } => {
+                self.stopped.insert(asset.clone(), reason.clone());
+            }
             Event::AssetDone { asset, outcome_sha256, .. } => {
                 self.finished.insert(asset.clone(), *outcome_sha256);
             }
@@ -66,6 +71,11 @@ impl Ledger {
     /// What was found of an asset since it was last started, finished or not.
     pub fn found(&self, asset: &str) -> Vec<Finding> {
         self.found.get(asset).cloned().unwrap_or_default()
+    }
+
+    /// Why an asset stopped the last time that it did.
+    pub fn last_stop(&self, asset: &str) -> Option<&str> {
+        self.stopped.get(asset).map(String::as_str)
     }
 
     /// The outcome of an asset that is finished.

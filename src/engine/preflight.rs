@@ -273,9 +273,14 @@ fn stop_obstacle(asset: &Asset, stop: Stop) -> Obstacle {
     }
 }
 
-fn rds_obstacle(asset: &Asset, error: &SourceError) -> Obstacle {
+/// What to do where nothing was asked because there are no credentials.
+const NO_CREDENTIALS: &str = "name a profile in provider.aws.profile, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+                              or log in (aws sso login)";
+
+pub(super) fn rds_obstacle(asset: &Asset, error: &SourceError) -> Obstacle {
     let hint = match error {
         SourceError::NotFound { .. } => "check the identifier and provider.aws.regions",
+        SourceError::NoCredentials { .. } => NO_CREDENTIALS,
         SourceError::Denied { .. } => {
             "check the credentials; walkaway needs rds:DescribeDBInstances, DescribeDBClusters and DescribeDBSnapshots"
         }
@@ -305,6 +310,10 @@ async fn look_at_caller(
             None
         }
         (Ok(caller), _) => Some(caller),
+        (Err(error @ SourceError::NoCredentials { .. }), _) => {
+            obstacles.push(obstacle(error.to_string(), NO_CREDENTIALS));
+            None
+        }
         (Err(error), _) => {
             obstacles.push(obstacle(error.to_string(), "check credentials (profile, environment) and endpoints.sts"));
             None
@@ -312,9 +321,10 @@ async fn look_at_caller(
     }
 }
 
-fn bucket_obstacle(asset: &Asset, error: &SourceError) -> Obstacle {
+pub(super) fn bucket_obstacle(asset: &Asset, error: &SourceError) -> Obstacle {
     let hint = match error {
         SourceError::NotFound { .. } => "check the bucket's name and region",
+        SourceError::NoCredentials { .. } => NO_CREDENTIALS,
         SourceError::Credentials { .. } => "check the credentials (profile, environment) and this machine's clock",
         SourceError::Denied { .. } => "check the credentials; walkaway needs s3:ListBucket and s3:GetObject",
         SourceError::Transient { .. } | SourceError::Throttled { .. } => {

@@ -52,7 +52,9 @@ impl From<SinkError> for Stop {
 impl From<SourceError> for Stop {
     fn from(error: SourceError) -> Self {
         let hint = match &error {
-            SourceError::Credentials { .. } => Some("renew the credentials; what is finished is kept".to_owned()),
+            SourceError::Credentials { .. } | SourceError::NoCredentials { .. } => {
+                Some("renew the credentials; what is finished is kept".to_owned())
+            }
             error => error.is_transient().then(|| "see whether the provider can be reached".to_owned()),
         };
         Stop::Asset { reason: error.to_string(), hint }

@@ -289,7 +289,7 @@ async fn survey_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws) -> Result<OnRds, O
         Stop::Asset { reason, hint } => obstacle(asset, reason, hint),
         _ => obstacle(asset, "was interrupted", None),
     };
-    let facts = client.describe(&rds::place(spec)).await.map_err(|error| obstacle(asset, error, None))?;
+    let facts = client.describe(&rds::place(spec)).await.map_err(|error| preflight::rds_obstacle(asset, &error))?;
     let mut remarks = vec![format!("{} {} on RDS, {}", facts.engine, facts.engine_version, facts.class)];
     match &spec.method {
         RdsMethodSpec::Live { replica } => {

@@ -10,6 +10,7 @@ use crate::{
     playbook::{Asset, BucketSpec, Playbook},
     source::aws::Aws,
     transfer::{
+        error::TransferError,
         object::{ObjectEntry, ObjectSource as _},
         objects::RANGE_BYTES,
         retry::with_retries,
@@ -111,7 +112,10 @@ pub(super) async fn of(
     let mut from = None::<String>;
     loop {
         let page = with_retries(|| async { Ok(source.list(from.as_deref()).await?) }).await;
-        let page = page.map_err(|error| super::survey::obstacle(asset, error, None))?;
+        let page = page.map_err(|error| match error {
+            TransferError::Source(error) => preflight::bucket_obstacle(asset, &error),
+            error => super::survey::obstacle(asset, error, None),
+        })?;
         counting.pages += 1;
         page.entries.into_iter().for_each(|entry| counting.add(entry));
         from = page.next;

@@ -72,9 +72,8 @@ pub fn check_bundle_against(root: &Path, trust: &Trust) -> Result<BundleCheck, E
 }
 
 fn examine(root: &Path, trust: Option<&Trust>) -> Result<BundleCheck, EvidenceError> {
-    root.metadata().when("read", root)?;
     if !is_sealed(root) {
-        return Err(EvidenceError::NotSealed { root: root.to_owned() });
+        return Err(unsealed(root));
     }
     let mut bag = Bag::inspect(root);
     let mut findings = std::mem::take(&mut bag.findings);
@@ -96,6 +95,21 @@ fn examine(root: &Path, trust: Option<&Trust>) -> Result<BundleCheck, EvidenceEr
         bytes: bag.files.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)),
         bundle_digest: bag.digest.ok_or_else(|| EvidenceError::NotSealed { root: root.to_owned() })?,
     })
+}
+
+/// What a directory without a seal is: a run, a bundle that lost its seal, or nothing of walkaway's.
+fn unsealed(root: &Path) -> EvidenceError {
+    match root.metadata().when("read", root) {
+        Err(EvidenceError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return error,
+        Ok(_) => {
+            let traces = ["bagit.txt", JOURNAL, RESULT, "state/origin.json"];
+            if traces.iter().any(|name| root.join(name).exists()) {
+                return EvidenceError::NotSealed { root: root.to_owned() };
+            }
+        }
+    }
+    EvidenceError::NotABundle { root: root.to_owned() }
 }
 
 /// A finding that the bundle contradicts itself.

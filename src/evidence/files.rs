@@ -58,6 +58,12 @@ pub enum EvidenceError {
         /// What was taken for a bundle.
         root: PathBuf,
     },
+    /// Nothing there is walkaway's.
+    #[error("{} is no bundle of walkaway", root.display())]
+    NotABundle {
+        /// The directory that was named.
+        root: PathBuf,
+    },
     /// The journal could not be written or read.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -73,6 +79,7 @@ impl EvidenceError {
             EvidenceError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Some("evidence is never overwritten; remove nothing, start a new run".to_owned())
             }
+            EvidenceError::NotABundle { .. } => Some("name the directory that `walkaway run` printed".to_owned()),
             EvidenceError::NotSealed { .. } => {
                 Some("a run that did not end: `walkaway resume RUN`; a bundle that was sealed: its tagmanifest-sha256.txt is gone"
                         .to_owned())

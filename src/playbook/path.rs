@@ -2,7 +2,7 @@
 //!
 //! Leaves out whether anything is there, and every shell convention: `~` is refused, not expanded.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::problem::Wrong;
 
@@ -15,6 +15,19 @@ pub(super) fn path_in(folder: &Path, text: &str) -> Result<PathBuf, Wrong> {
         return Err(Wrong::new("begins with `~`, which nothing here expands").hint("write the whole path"));
     }
     Ok(folder.join(text))
+}
+
+/// The same path without `.` and, as far as names alone tell, without `..`.
+pub(super) fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop()),
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]

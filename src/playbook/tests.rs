@@ -215,6 +215,26 @@ fn the_same_text_and_origin_make_the_same_playbook() {
 }
 
 #[test]
+fn the_copy_and_the_evidence_do_not_share_a_directory() {
+    let playbook = |target: &str, evidence: &str| {
+        let assets = "assets: [{id: crm, postgres: {url: 'env:CRM_URL'}}]";
+        problems(&format!(
+            "version: 1\nid: small\ntarget: {{path: {target}, postgres: {{managed: true}}}}\n{assets}\n{evidence}\n"
+        ))
+    };
+    for (target, evidence, line) in [
+        ("exit", "evidence: {path: exit/}", 5),
+        ("./a/../exit", "evidence: {path: /books/exit}", 5),
+        ("evidence", "", 3),
+    ] {
+        let problems = playbook(target, evidence);
+        assert_eq!(problems.len(), 1, "{target} {evidence}: {problems:?}");
+        assert!(problems[0].message.contains("the same directory") && problems[0].line == line, "{problems:?}");
+    }
+    assert!(playbook("exit", "evidence: {path: exit/evidence}").is_empty());
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_a_problem_too() {
     let invalid = Playbook::read(Path::new("/nowhere/playbook.yaml")).unwrap_err();
     assert!(invalid.to_string().starts_with("/nowhere/playbook.yaml: cannot be read"));

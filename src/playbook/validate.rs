@@ -12,8 +12,8 @@ use jiff::civil::Date;
 
 use super::checked::Checked;
 use super::document::{Asset, Document, Exclusion as ExclusionEntry, Layout, Precondition, Previous, S3};
-use super::model::{EvidenceSpec, Exclusion, Playbook, Thresholds};
-use super::path::path_in;
+use super::model::{EvidenceSpec, Exclusion, Playbook, TargetSpec, Thresholds};
+use super::path::{path_in, plain};
 use super::problem::{Located, Place, Problem, Problems, Wrong, shown};
 use super::reference::{Environment, Reference};
 
@@ -57,6 +57,7 @@ impl Validator<'_> {
         let evidence = self.evidence(file);
         let plan = self.exit_plan(file, &assets);
         self.needs(file, place);
+        self.apart(file, target.as_ref(), evidence.as_ref());
         Some(Playbook {
             version: version?,
             id: id?,
@@ -81,6 +82,18 @@ impl Validator<'_> {
             self.problems.add(problem.hint("this walkaway reads `version: 1`"));
         }
         Some(version.value)
+    }
+
+    /// A run makes a directory of its name in each of the two.
+    fn apart(&self, file: &Document, target: Option<&TargetSpec>, evidence: Option<&EvidenceSpec>) {
+        let (Some(target), Some(evidence), Some(written)) = (target, evidence, file.target.optional()) else { return };
+        if plain(&target.path) != plain(&evidence.path) {
+            return;
+        }
+        let own = file.evidence.optional().and_then(|evidence| evidence.value.path.optional());
+        let place = own.or(written.value.path.optional()).map_or(&written.place, |path| &path.place);
+        let problem = Problem::at(place, "`target.path` and `evidence.path` are the same directory");
+        self.problems.add(problem.hint("keep the restored copy and the evidence apart, as in restored/ and evidence/"));
     }
 
     /// What the assets need elsewhere in the playbook; asked of every asset, whatever else is wrong with it.

@@ -19,6 +19,9 @@ pub enum SourceError {
     /// The provider no longer believes the credentials: nothing else can be read either.
     #[error("reading {what}: the credentials are refused: {reason}")]
     Credentials { what: String, reason: String },
+    /// There are no credentials to ask with.
+    #[error("reading {what}: {reason}")]
+    NoCredentials { what: String, reason: String },
     /// It is not what was listed: replaced or deleted since.
     #[error("{what} changed since it was listed")]
     Changed { what: String },
@@ -49,7 +52,8 @@ impl SourceError {
             SourceError::Changed { .. } => "changed since it was listed".to_owned(),
             SourceError::Archived { class, .. } => class.clone(),
             SourceError::Corrupt { kind, .. } => format!("contradicts the provider's own {}", kind.words()),
-            SourceError::Throttled { reason, .. }
+            SourceError::NoCredentials { reason, .. }
+            | SourceError::Throttled { reason, .. }
             | SourceError::Transient { reason, .. }
             | SourceError::Permanent { reason, .. } => reason.clone(),
         }

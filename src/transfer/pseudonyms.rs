@@ -82,6 +82,7 @@ fn silenced(error: SourceError, pseudonym: &str) -> SourceError {
         SourceError::NotFound { .. } => SourceError::NotFound { what },
         SourceError::Denied { .. } => SourceError::Denied { what, reason },
         SourceError::Credentials { .. } => SourceError::Credentials { what, reason },
+        SourceError::NoCredentials { .. } => SourceError::NoCredentials { what, reason },
         SourceError::Changed { .. } => SourceError::Changed { what },
         SourceError::Archived { class, .. } => SourceError::Archived { what, class },
         SourceError::Corrupt { kind, .. } => SourceError::Corrupt { what, kind },

@@ -1,5 +1,6 @@
 //! Sorts the SDK's errors by what can be done about them.
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::transfer::{error::SourceError, object::ObjectEntry};
@@ -19,9 +20,21 @@ where
             let said = refused.err();
             sort(what, status, said.code().unwrap_or_default(), said.message())
         }
-        SdkError::ConstructionFailure(_) => SourceError::Permanent { what, reason: chain(&error) },
+        SdkError::ConstructionFailure(_) if !lacks_credentials(&error) => {
+            SourceError::Permanent { what, reason: chain(&error) }
+        }
+        _ if lacks_credentials(&error) => {
+            let reason = format!("there are no credentials: {}", chain(&error));
+            SourceError::NoCredentials { what, reason }
+        }
         _ => SourceError::Transient { what, reason: chain(&error) },
     }
+}
+
+/// Whether nothing was asked because there is nothing to sign with.
+fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.filter_map(|cause| cause.downcast_ref()).any(|cause| !matches!(cause, CredentialsError::ProviderTimedOut(_)))
 }
 
 /// The same error about an object that was listed: its storage class is known, and that it was there.
@@ -70,10 +83,11 @@ pub fn sort(what: String, status: Option<u16>, code: &str, message: Option<&str>
 
 /// An error and its causes in one line.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut parts = vec![error.to_string()];
+    let one_line = |error: &dyn std::error::Error| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut parts = vec![one_line(error)];
     let mut cause = error.source();
     while let Some(inner) = cause {
-        let text = inner.to_string();
+        let text = one_line(inner);
         if !parts.contains(&text) {
             parts.push(text);
         }

@@ -206,7 +206,7 @@ impl Shared {
     }
 
     fn provider_is_gone(&self, error: &SourceError) -> bool {
-        matches!(error, SourceError::Credentials { .. })
+        matches!(error, SourceError::Credentials { .. } | SourceError::NoCredentials { .. })
             || error.is_passing() && self.failures_in_a_row.fetch_add(1, Relaxed) + 1 >= FAILURES_IN_A_ROW_MAX
     }
 

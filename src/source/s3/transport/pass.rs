@@ -74,13 +74,13 @@ impl Passes {
     async fn ask_provider(&self) -> Result<Credentials, SourceError> {
         let what = "the credentials".to_owned();
         let Some(provider) = &self.provider else {
-            return Err(SourceError::Credentials { what, reason: "none are configured".to_owned() });
+            return Err(SourceError::NoCredentials { what, reason: "none are configured".to_owned() });
         };
         provider.provide_credentials().await.map_err(|failed| {
             let reason = error::chain(&failed);
             match failed {
                 CredentialsError::ProviderTimedOut(_) => SourceError::Transient { what, reason },
-                _ => SourceError::Credentials { what, reason },
+                _ => SourceError::NoCredentials { what, reason },
             }
         })
     }
