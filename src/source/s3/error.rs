@@ -20,21 +20,24 @@ where
             let said = refused.err();
             sort(what, status, said.code().unwrap_or_default(), said.message())
         }
-        SdkError::ConstructionFailure(_) if !lacks_credentials(&error) => {
-            SourceError::Permanent { what, reason: chain(&error) }
-        }
-        _ if lacks_credentials(&error) => {
-            let reason = format!("there are no credentials: {}", chain(&error));
-            SourceError::NoCredentials { what, reason }
-        }
-        _ => SourceError::Transient { what, reason: chain(&error) },
+        _ => match (no_credentials(&error), &error) {
+            (Some(reason), _) => SourceError::NoCredentials { what, reason },
+            (None, SdkError::ConstructionFailure(_)) => SourceError::Permanent { what, reason: chain(&error) },
+            (None, _) => SourceError::Transient { what, reason: chain(&error) },
+        },
     }
 }
 
-/// Whether nothing was asked because there is nothing to sign with.
-fn lacks_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.filter_map(|cause| cause.downcast_ref()).any(|cause| !matches!(cause, CredentialsError::ProviderTimedOut(_)))
+/// Why there is nothing to sign a request with, if that is why nothing was asked.
+fn no_credentials(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut causes = std::iter::successors(error.source(), |cause| cause.source());
+    match causes.find_map(|cause| cause.downcast_ref::<CredentialsError>())? {
+        CredentialsError::ProviderTimedOut(_) => None,
+        CredentialsError::CredentialsNotLoaded(_) => {
+            Some("there are no credentials where the AWS SDK looks for them".to_owned())
+        }
+        other => Some(format!("there are no credentials: {}", chain(other))),
+    }
 }
 
 /// The same error about an object that was listed: its storage class is known, and that it was there.
