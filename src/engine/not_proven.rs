@@ -39,7 +39,7 @@ const STATEMENTS: &[(Concerns, &str)] = &[
     ),
     (
         Concerns::Objects,
-        "objects: earlier versions and delete markers are carried only where the playbook says `versions: all`; what changed at the provider after the opening listing is named in changes.ndjson, not carried",
+        "objects: earlier versions and delete markers are carried only where the playbook says `versions: all`; what changed at the provider after the opening listing is named in changes.ndjson; it is carried only where it changed before it was read",
     ),
     (
         Concerns::Objects,
@@ -48,7 +48,7 @@ const STATEMENTS: &[(Concerns, &str)] = &[
     (Concerns::Samples, "objects: of a sample, nothing is proven about the objects that it does not take"),
     (
         Concerns::Databases,
-        "databases: passwords of roles, tablespaces, subscriptions, secrets of foreign servers, grants on the server's own objects and on members of extensions are not carried",
+        "databases: passwords of roles, tablespaces, subscriptions, secrets of foreign servers that the login may not see, grants on the server's own objects and on members of extensions are not carried",
     ),
     (
         Concerns::Databases,
