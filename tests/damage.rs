@@ -182,11 +182,15 @@ fn damage_in_the_managed_cluster_is_found_and_named() {
     assert_restored_differs(&drill, &ran, "row changed", "table_digest", "public.notes");
     change("update notes set body = 'note 7' where id = 7");
     assert_restored_agrees(&drill, &ran);
-    // A server that was left running is stopped first.
+    // A server that somebody started is left alone; nothing is compared until it is stopped.
     let left = Managed::start(&ran);
     left.client().batch_execute("delete from notes where id = 7").unwrap();
-    assert_restored_differs(&drill, &ran, "row dropped", "table_rows", "public.notes");
+    let refused = verify(&drill, &ran.bundle, &["--restored"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(said(&refused).contains("walkaway did not start it; stop it first"), "{}", said(&refused));
+    left.client().batch_execute("select").unwrap();
     drop(left);
+    assert_restored_differs(&drill, &ran, "row dropped", "table_rows", "public.notes");
     fs::remove_dir_all(Path::new(ran.result["restored_to"].as_str().unwrap()).join(".postgres")).unwrap();
     let gone = verify(&drill, &ran.bundle, &["--restored"]);
     assert_eq!(gone.status.code(), Some(2), "what can't be read is NOT RUN: {}", said(&gone));

@@ -41,7 +41,7 @@ fn a_clean_account_has_no_finding() {
     assert_eq!(ran.findings(), [UNPROJECTED], "{}", ran.stderr);
     let contract = ran.json("data/checks/contract.json");
     assert_eq!((&contract["within_transition"], &contract["projected_exit_ms"]), (&Value::Null, &Value::Null));
-    assert!(contract["projection_refused"][0].as_str().unwrap().contains("units were measured"), "{contract:#}");
+    assert!(contract["projection_refused"][0].as_str().unwrap().contains("1 unit was measured"), "{contract:#}");
     ran.assert_ended(0, "PASS").assert_verifies();
 
     let totals = &ran.result["coverage"]["totals"];
