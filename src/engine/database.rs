@@ -346,11 +346,9 @@ impl DatabaseWork {
 
 /// pg_dump waits for a lock only behind a session that wants the table for itself, which waits for the snapshot.
 fn of_dump(error: PgError) -> RelayEnd {
-    match &error {
-        PgError::Program { reason, .. } if reason.contains("LOCK TABLE") => RelayEnd::SnapshotLost(format!(
-            "another session wants a table for itself that pg_dump has to read: {reason}"
-        )),
-        _ => error.into(),
+    match error.is_lock_not_had() {
+        true => RelayEnd::SnapshotLost(format!("another session wants a table for itself: {error}")),
+        false => error.into(),
     }
 }
 

@@ -33,6 +33,11 @@ impl PgError {
         matches!(self, PgError::Connect { .. } | PgError::Statement { connection_lost: true, .. })
     }
 
+    /// Whether a lock was waited for in vain, by a statement or by pg_dump.
+    pub fn is_lock_not_had(&self) -> bool {
+        matches!(self, PgError::Program { reason, .. } | PgError::Statement { reason, .. } if reason.contains("lock timeout"))
+    }
+
     /// What to do next, where something can be said.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -48,9 +53,7 @@ impl PgError {
                     "make room on the target's file system; a database starts again when the run is resumed".to_owned(),
                 )
             }
-            PgError::Program { reason, .. } | PgError::Statement { reason, .. } if reason.contains("lock timeout") => {
-                Some(LOCKED.to_owned())
-            }
+            error if error.is_lock_not_had() => Some(LOCKED.to_owned()),
             PgError::Program { reason, .. }
                 if ["server closed", "connection to"].iter().any(|w| reason.contains(w)) =>
             {

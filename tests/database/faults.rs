@@ -13,7 +13,7 @@ use super::support::{
     disturb::{Drill, Gate, Moment, Running, count, wait_for},
 };
 
-const PLAYBOOK: &str = r#"version: 1
+pub(super) const PLAYBOOK: &str = r#"version: 1
 id: drill
 target: {path: restored/, postgres: {managed: true}}
 defaults: {database: {parallel: 1, limits: {stall: 2s}}}
@@ -26,14 +26,14 @@ const ORDERS: &str = "create table orders (id integer primary key, body text);
     insert into orders select n, md5(n::text) || md5((n + 1)::text) from generate_series(1, 200000) as n;";
 
 /// A source behind a gate, and a run that is in the middle of its table.
-struct World {
-    source: PgCluster,
-    gate: Gate,
-    drill: Drill,
+pub(super) struct World {
+    pub source: PgCluster,
+    pub gate: Gate,
+    pub drill: Drill,
 }
 
 impl World {
-    fn new(playbook: &str) -> Self {
+    pub fn new(playbook: &str) -> Self {
         let source = PgCluster::start();
         source.execute("postgres", "create database shop");
         source.execute("shop", ORDERS);
@@ -43,7 +43,7 @@ impl World {
     }
 
     /// Runs until rows are on their way, slowly.
-    fn in_the_middle(&self) -> Running {
+    pub fn in_the_middle(&self) -> Running {
         self.gate.slow_down(512 << 10);
         let mut running = self.drill.start();
         assert!(running.wait_for(Moment::Restored("shop/exports/00001-public.orders.copy.zst")), "{:?}", running.end());
@@ -196,6 +196,28 @@ fn the_holder_of_a_snapshot_sees_who_waits_behind_it_and_whether_a_reader_does_i
         migration.join().unwrap().unwrap();
         assert_eq!(reading.join().unwrap().unwrap(), 0);
     });
+}
+
+/// The same while the schema is read: pg_dump, too, waits behind it.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_session_that_wants_a_table_before_pg_dump_has_it_gets_it_and_the_database_starts_again() {
+    let world = World::new(&PLAYBOOK.replace("stall: 2s", "stall: 5m, lock_timeout: 1s"));
+    world.gate.slow_down(512 << 10);
+    let mut running = world.drill.start();
+    assert!(running.wait_for(Moment::Event("snapshot_taken", 1)), "{:?}", running.end());
+    world.gate.stall_after(0);
+    let mut client = world.source.client("shop");
+    let migration = thread::spawn(move || client.batch_execute("alter table orders add column more text"));
+    wait_for("the migration", || {
+        let sql = "select count(*) from pg_locks where not granted and locktype = 'relation'";
+        (world.source.client("postgres").query_one(sql, &[]).unwrap().get::<_, i64>(0) > 0).then_some(())
+    });
+    world.gate.open();
+    let result = world.assert_proven(running, 2);
+    migration.join().unwrap().unwrap();
+    let findings = result["assets"][0]["findings"].to_string();
+    assert!(findings.contains("pg_dump: lock timeout: public.orders is locked by another session"), "{findings}");
 }
 
 /// What a migration does at the wrong moment: it waits behind the snapshot, and production behind it.
