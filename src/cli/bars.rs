@@ -153,7 +153,12 @@ fn look(template: &str) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::console::tests::Captured, digest::Sha256Digest, event::AssetKind, finding::Verdict};
+    use crate::{
+        cli::{console::tests::Captured, sample},
+        digest::Sha256Digest,
+        event::AssetKind,
+        finding::Verdict,
+    };
 
     #[test]
     fn the_templates_parse() {
@@ -181,16 +186,8 @@ mod tests {
     fn a_rebuild_shows_the_time_that_went_by() {
         let bars = Bars::new(Screen::to(Captured::default(), false), Style::default());
         let mut drawn = lock(&bars.drawn);
-        let rebuild = Progress {
-            asset: "shop".into(),
-            phase: Phase::Rebuild,
-            items: 0,
-            items_total: 0,
-            bytes: 0,
-            bytes_total: 0,
-        };
         let line = drawn.line(&bars, "shop");
-        [1_000, 13_000].iter().for_each(|now_ms| line.show(&rebuild, *now_ms, &Default::default(), 100));
+        [1_000, 13_000].iter().for_each(|now_ms| line.show(&sample::rebuild(), *now_ms, &Default::default(), 100));
         assert_eq!(line.bar.message(), "rebuild         12 s so far");
     }
 

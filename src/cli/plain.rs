@@ -107,7 +107,10 @@ pub(super) fn ahead(pace: &Pace, progress: &Progress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::console::tests::Captured, event::AssetKind};
+    use crate::{
+        cli::{console::tests::Captured, sample},
+        event::AssetKind,
+    };
 
     #[test]
     fn facts_and_rare_progress_become_stamped_lines() {
@@ -137,15 +140,7 @@ mod tests {
     fn a_rebuild_tells_the_time_that_went_by_and_nothing_that_is_not_known() {
         let captured = Captured::default();
         let plain = Plain::new(Screen::to(captured.clone(), false), Style::default());
-        let rebuild = Progress {
-            asset: "shop".into(),
-            phase: Phase::Rebuild,
-            items: 0,
-            items_total: 0,
-            bytes: 0,
-            bytes_total: 0,
-        };
-        [5_000, 36_000].iter().for_each(|now_ms| plain.progress_at(Timestamp::UNIX_EPOCH, *now_ms, &rebuild));
+        [5_000, 36_000].iter().for_each(|now_ms| plain.progress_at(Timestamp::UNIX_EPOCH, *now_ms, &sample::rebuild()));
         assert_eq!(captured.text(), "1970-01-01T00:00:00Z  shop: rebuild, 31 s so far\n");
     }
 }

@@ -1,9 +1,9 @@
-//! A result for the tests of this folder.
+//! A result and a progress for the tests of this folder.
 
 use crate::{
     digest::{RowKey, Sha256Digest},
     engine::{RunEnd, RunOutcome},
-    event::AssetKind,
+    event::{AssetKind, Phase, Progress},
     evidence::result::{
         AssetResult, Check, DatabaseResult, JournalHead, ObjectsResult, PlaybookRef, RESULT_VERSION, RunResult, Tier,
         Timings, Tool,
@@ -13,6 +13,12 @@ use crate::{
 
 const RUN: &str = "demo-20261123T223000Z";
 const DIGEST: Sha256Digest = Sha256Digest([7; 32]);
+
+/// A rebuild, of which nobody can tell how much there is to do.
+pub(super) fn rebuild() -> Progress {
+    let asset = "shop".to_owned();
+    Progress { asset, phase: Phase::Rebuild, items: 0, items_total: 0, bytes: 0, bytes_total: 0 }
+}
 
 pub(super) fn sealed(result: RunResult) -> RunOutcome {
     let end = RunEnd::Sealed { result: Box::new(result), bundle_digest: DIGEST, signed: None };

@@ -2,33 +2,20 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use super::support::{
-    PgCluster,
-    disturb::{self, Gate, Moment, text},
-    drill::{Drill, FILES, LEDGER, Managed, PLAIN_DATABASE, Ran},
+use super::{
+    faults::{PLAYBOOK, World},
+    support::{
+        PgCluster,
+        disturb::{self, Moment, text},
+        drill::{Drill, FILES, LEDGER, Managed, PLAIN_DATABASE, Ran},
+    },
 };
-
-const PLAYBOOK: &str = r#"version: 1
-id: drill
-target: {path: restored/, postgres: {managed: true}}
-evidence: {path: evidence/}
-assets:
-  - {id: shop, postgres: {url: "env:SOURCE"}}
-"#;
-const ORDERS: &str = "create table orders (id integer primary key, body text);
-    insert into orders select n, md5(n::text) || md5((n + 1)::text) from generate_series(1, 200000) as n;";
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn clean_ends_the_server_that_a_killed_run_left_and_no_run_at_work() {
-    let source = PgCluster::start();
-    source.execute("postgres", "create database shop");
-    source.execute("shop", ORDERS);
-    let gate = Gate::before(&source.url("shop"));
-    let drill = disturb::Drill::new(PLAYBOOK).with("SOURCE", gate.through(&source.url("shop")));
-    gate.slow_down(256 << 10);
-    let mut running = drill.start();
-    assert!(running.wait_for(Moment::Restored("shop/exports/00001-public.orders.copy.zst")), "{:?}", running.end());
+    let world = World::new(PLAYBOOK);
+    let (running, drill) = (world.in_the_middle(), &world.drill);
     let server = drill.postmaster().expect("a managed server");
     let run = text(&drill.bundle());
 
@@ -37,7 +24,7 @@ fn clean_ends_the_server_that_a_killed_run_left_and_no_run_at_work() {
     assert!(server.runs(), "the server of a run at work was stopped");
 
     running.kill();
-    gate.open();
+    world.gate.open();
     assert!(server.runs(), "the kill took the server along");
     let said = drill.end(&["clean", &run]).expect(0);
     assert!(said.stdout.contains("stopped the managed PostgreSQL"), "{}", said.stdout);
@@ -118,13 +105,9 @@ fn a_target_that_nothing_names_any_more_is_said_to_be_missing() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn reports_of_a_run_that_did_not_end_are_refused_with_the_way_on() {
-    let source = PgCluster::start();
-    source.execute("postgres", "create database shop");
-    source.execute("shop", ORDERS);
-    let gate = Gate::before(&source.url("shop"));
-    let drill = disturb::Drill::new(PLAYBOOK).with("SOURCE", gate.through(&source.url("shop")));
-    gate.slow_down(256 << 10);
-    let mut running = drill.start();
+    let world = World::new(PLAYBOOK);
+    world.gate.slow_down(256 << 10);
+    let (mut running, drill) = (world.drill.start(), &world.drill);
     assert!(running.wait_for(Moment::Event("asset_started", 1)), "{:?}", running.end());
     let ended = drill.end(&["report", &text(&drill.bundle())]);
     assert!(ended.code == Some(2) && ended.stderr.contains("walkaway resume"), "{}", ended.stderr);
