@@ -3,12 +3,10 @@
 //!
 //! The snapshots are the wording. Whoever changes one should read it as someone who wants to get on with a drill.
 
-mod support;
-
 use std::{fs, net::TcpListener, path::Path, process::Command};
 
-use support::{
-    MotoServer, PgCluster, SmallDisk, WeedServer,
+use crate::support::{
+    self, MotoServer, PgCluster, SmallDisk, WeedServer,
     disturb::{Drill, Ended, bytes, files, text},
     may_mount,
 };

@@ -3,8 +3,6 @@
 //! Sources: memory, and `CopyOut` on a real server. Sinks: memory, [`Spool`], and the `CopyIn` of a [`Loader`] on a real
 //! server. Leaves out the relay between them, which has tests of its own beside it.
 
-mod support;
-
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -34,7 +32,7 @@ use walkaway::{
     },
 };
 
-use support::{PgCluster, TempDir};
+use crate::support::{PgCluster, TempDir};
 
 /// One value that is far larger than a batch.
 const HUGE: usize = 5_000_000;

@@ -4,8 +4,6 @@
 //! The bundle's inner contradictions, one by one, are `damage_bundle.rs`'s. Leaves out what `verify --restored` does not
 //! compare: sequences and definitions, which the bundle holds no copy of.
 
-mod support;
-
 use std::{
     collections::BTreeMap,
     fs,
@@ -14,12 +12,12 @@ use std::{
     process::{Command, Output},
 };
 
-use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-use support::{
+use crate::support::{
     PgCluster,
     drill::{Drill, FILES, LEDGER, Managed, PLAIN_DATABASE, Ran, content, stock},
 };
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 const MANIFEST: &str = "manifest-sha256.txt";
 const TAG_MANIFEST: &str = "tagmanifest-sha256.txt";

@@ -4,8 +4,6 @@
 //! What was restored is compared with what was put, without walkaway's own digests. Leaves out damage (`damage.rs`),
 //! interruption (`resume.rs`), and servers or machines that fail (`bad_world.rs`).
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -15,15 +13,15 @@ use std::{
     time::Duration,
 };
 
-use serde_json::{Value, json};
-use support::{
-    PgCluster, SECRET_KEY,
+use crate::support::{
+    self, PgCluster, SECRET_KEY,
     drill::{
         DATABASE, Drill, FILES, LEDGER, Managed, OBJECT_CANARY, ODD_DATABASE, PLAIN_DATABASE, READER, READER_PASSWORD,
         ROW_CANARY, Ran, dump, odd_objects, python, start_and_stop, stock, wait_until,
     },
     standin,
 };
+use serde_json::{Value, json};
 
 const FEW_OBJECTS: [(&str, &str); 2] = [("a/one", "1"), ("b/two", "22")];
 

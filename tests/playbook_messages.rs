@@ -63,11 +63,11 @@ fn every_message_has_a_bad_playbook() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots");
     let names: Vec<String> = bad_playbooks()
         .iter()
-        .map(|path| format!("playbook_messages__{}.snap", path.file_stem().unwrap().to_string_lossy()))
+        .map(|path| format!("suite__playbook_messages__{}.snap", path.file_stem().unwrap().to_string_lossy()))
         .collect();
     for entry in fs::read_dir(folder).unwrap() {
         let file = entry.unwrap().file_name().to_string_lossy().into_owned();
-        let orphan = file.starts_with("playbook_messages__") && !names.contains(&file);
+        let orphan = file.starts_with("suite__playbook_messages__") && !names.contains(&file);
         assert!(!orphan, "{file} belongs to no playbook; remove it");
     }
 }

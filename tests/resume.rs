@@ -1,22 +1,20 @@
 //! A run that is disturbed goes on with `walkaway resume` and ends as if nothing had happened; what was tampered with in
 //! between is refused, and what changed at the provider is named.
 
-mod support;
-
 use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
     path::Path,
 };
 
-use rustix::process::Signal;
-use serde_json::Value;
-use support::{
-    PgCluster, WeedServer,
+use crate::support::{
+    self, PgCluster, WeedServer,
     disturb::{
         Drill, Gate, Moment, Postmaster, Running, bytes, count, entries, files, journal, sha256, text, wait_for,
     },
 };
+use rustix::process::Signal;
+use serde_json::Value;
 
 const SMALL_OBJECTS: usize = 300;
 const LARGE_BYTES: usize = 40 << 20;

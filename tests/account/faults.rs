@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::world::World;
+use crate::account::world::World;
 
 /// Everything that can be asked about an account.
 const EVERYTHING: &str = "\

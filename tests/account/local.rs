@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::world::{Drilled, World};
+use crate::account::world::{Drilled, World};
 
 const ONE_BUCKET: &str = "assets: [{id: invoices, s3: {bucket: acme-invoices}}]\n";
 

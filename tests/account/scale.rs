@@ -16,7 +16,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::account::world::World;
 
 const BUCKETS: usize = 2_000;
 const BUCKETS_A_PAGE: usize = 300;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::world::World;
+use crate::account::world::World;
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
@@ -10,7 +10,7 @@ fn patterns_and_tags_choose_buckets_and_exclusions_leave_some_out() {
     let world = World::of("clean");
     let all = world.run("assets: [{id: acme, match: \"s3:acme-*\"}]\nthresholds: {coverage_assets: \">= 60%\"}\n");
     all.assert_ended(0, "PASS").assert_verifies();
-    let ids = |ran: &crate::world::Drilled| -> Vec<String> {
+    let ids = |ran: &crate::account::world::Drilled| -> Vec<String> {
         let assets = ran.result["assets"].as_array().unwrap().iter();
         assets.map(|asset| asset["id"].as_str().unwrap().to_owned()).collect()
     };

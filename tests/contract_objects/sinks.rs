@@ -20,7 +20,7 @@ use walkaway::{
     },
 };
 
-use crate::{keys::nasty_keys, memory::MemorySink, support::TempDir};
+use crate::{contract_objects::keys::nasty_keys, support::TempDir, support::memory::MemorySink};
 
 mod server;
 

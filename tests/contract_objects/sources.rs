@@ -25,9 +25,11 @@ use walkaway::{
 };
 
 use crate::{
-    keys::{oddities, oddities_of_paths, oddities_of_xml},
-    lean,
-    memory::MemorySource,
+    contract_objects::{
+        keys::{oddities, oddities_of_paths, oddities_of_xml},
+        lean,
+    },
+    support::memory::MemorySource,
     support::{self, ACCESS_KEY, REGION, SECRET_KEY, block_on},
 };
 

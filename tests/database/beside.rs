@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::support::drill::{DATABASE, Drill, LEDGER, Managed, PLAIN_DATABASE, READER, Ran, wait_until};
+use crate::support::drill::{DATABASE, Drill, LEDGER, Managed, PLAIN_DATABASE, READER, Ran, wait_until};
 
 /// One of everything that no dump of a single database has.
 const BESIDE: &str = "create role appx login; alter role appx set search_path = 's'; alter role appx set statement_timeout = '1000';

@@ -1,6 +1,6 @@
 //! Disks that get full while a table is on its way.
 
-use super::support::{
+use crate::support::{
     PgCluster, SmallDisk,
     disturb::{Drill, count},
     may_mount,

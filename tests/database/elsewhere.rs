@@ -1,6 +1,6 @@
 //! A target that is the source server itself is refused before anything is written, whatever way leads to it.
 
-use super::support::{PgCluster, disturb::Drill, disturb::Gate};
+use crate::support::{PgCluster, disturb::Drill, disturb::Gate};
 
 const PLAYBOOK: &str = r#"version: 1
 id: drill

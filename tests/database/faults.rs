@@ -8,7 +8,7 @@ use walkaway::{
     source::{holder::Wanted, postgres::PostgresSource},
 };
 
-use super::support::{
+use crate::support::{
     PgCluster,
     disturb::{Drill, Gate, Moment, Running, count, wait_for},
 };

@@ -1,6 +1,6 @@
 //! What the source must not be asked for.
 
-use super::support::drill::{DATABASE, Drill, LEDGER, PLAIN_DATABASE, READER};
+use crate::support::drill::{DATABASE, Drill, LEDGER, PLAIN_DATABASE, READER};
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use super::support::{
+use crate::support::{
     PgCluster,
     disturb::{Drill, Moment},
 };

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::support::{PgCluster, disturb::Drill, drill::normalised, drill::stock, published};
+use crate::support::{PgCluster, disturb::Drill, drill::normalised, drill::stock, published};
 
 /// Into a server of the user's: there grants are not carried unless the playbook says so.
 const PLAYBOOK: &str = r#"version: 1

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::support::drill::{Drill, LEDGER};
+use crate::support::drill::{Drill, LEDGER};
 
 /// 80 MB in one table, in rows that stay inline, with deleted rows in between and rows behind the analysed end.
 const LARGE: &str = "create table large (id integer primary key, body text);

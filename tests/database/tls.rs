@@ -2,7 +2,7 @@
 
 use walkaway::pg::{Address, PgError};
 
-use super::support::PgCluster;
+use crate::support::PgCluster;
 
 /// The address of the database `postgres` as the superuser, with these parameters.
 fn address(server: &PgCluster, host: &str, parameters: &str) -> Address {

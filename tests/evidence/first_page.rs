@@ -6,7 +6,7 @@ use walkaway::{
     report::{self, View},
 };
 
-use crate::reports::ended;
+use crate::evidence::reports::ended;
 
 fn html(result: &Value) -> String {
     let bytes = serde_json::to_vec(result).unwrap();

@@ -11,7 +11,7 @@ use walkaway::{
 };
 
 use crate::{
-    reports::{ended, rehash},
+    evidence::reports::{ended, rehash},
     support::{
         TempDir,
         drill::{Drill, stock},

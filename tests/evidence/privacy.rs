@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    reports::rehash,
+    evidence::reports::rehash,
     support::drill::{Drill, Ran, stock},
 };
 

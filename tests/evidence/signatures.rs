@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    authority::Authority,
+    evidence::authority::Authority,
     support::{
         TempDir,
         drill::{Drill, Ran, stock},

@@ -5,7 +5,7 @@ use std::{collections::HashMap, fs};
 
 use serde_json::{Value, json};
 
-use crate::{
+use crate::object_faults::{
     provider::{Act, Beside},
     wire::World,
 };
@@ -22,7 +22,7 @@ const HELD: &str = "x-amz-object-lock-legal-hold: ON\r\n";
 const LOCK_RULE: &str = "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention>\
     <Mode>GOVERNANCE</Mode><Days>30</Days></DefaultRetention></Rule></ObjectLockConfiguration>";
 
-fn serve(_: &crate::provider::Asked) -> Act {
+fn serve(_: &crate::object_faults::provider::Asked) -> Act {
     Act::Serve
 }
 

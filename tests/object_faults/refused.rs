@@ -10,9 +10,11 @@ use walkaway::{
 };
 
 use crate::{
-    provider::{Act, Beside},
+    object_faults::{
+        provider::{Act, Beside},
+        wire::World,
+    },
     support::disturb::Drill,
-    wire::World,
 };
 
 const DENIED: usize = 2_500;

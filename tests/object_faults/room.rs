@@ -4,7 +4,7 @@ use std::{collections::HashMap, fs};
 
 use serde_json::Value;
 
-use crate::{
+use crate::object_faults::{
     provider::{Act, Beside},
     wire::World,
 };

@@ -13,7 +13,7 @@ use walkaway::transfer::{
     unit::UnitId,
 };
 
-use crate::memory::MemorySink;
+use crate::support::memory::MemorySink;
 
 /// Where it fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

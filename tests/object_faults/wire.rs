@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde_json::Value;
 
 use crate::{
-    provider::{Act, Asked, Beside, Provider},
+    object_faults::provider::{Act, Asked, Beside, Provider},
     support::disturb::{Drill, Ended},
 };
 

@@ -2,13 +2,12 @@
 //! is called; objects that the server refuses are named, and the others go on.
 
 use crate::{
-    Provider,
+    objects::{Provider, verifies},
     support::{
         self, block_on,
         disturb::Gate,
         drill::{BUCKET, FILES},
     },
-    verifies,
 };
 
 /// Tries to restore a bucket into the server at `target`; exit code, stderr, and the buckets of the provider afterwards.

@@ -49,7 +49,7 @@ fn a_multipart_entity_tag_without_a_list_of_parts_is_confirmed_by_asking_for_eac
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn an_entity_tag_under_kms_is_not_taken_for_an_md5() {
     let server = support::moto();
-    let provider = crate::Provider::at(server.endpoint());
+    let provider = crate::objects::Provider::at(server.endpoint());
     let request = provider.client.put_object().bucket(BUCKET).key("sealed").body(b"under kms".to_vec().into());
     let request = request.server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms);
     support::block_on(request.send()).unwrap();

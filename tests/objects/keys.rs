@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Provider, by_key, extract,
+    objects::{Provider, by_key, extract, verifies},
     support::{self, drill::FILES},
-    verifies,
 };
 
 /// Every one is another object, and each holds its own name.

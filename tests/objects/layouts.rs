@@ -5,12 +5,11 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::{Value, json};
 
 use crate::{
-    Provider, archives, by_key, extract,
+    objects::{Provider, archives, by_key, extract, verifies},
     support::{
         self, block_on,
         drill::{BUCKET, Drill, FILES, content, stock},
     },
-    verifies,
 };
 
 /// Around every threshold: collected, streamed, read in ranges.

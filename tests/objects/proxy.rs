@@ -10,7 +10,7 @@ use std::{
     thread,
 };
 
-use crate::{Provider, support};
+use crate::{objects::Provider, support};
 
 /// A name that nobody but the proxy can resolve.
 const PROVIDER: &str = "provider.test";

@@ -5,12 +5,11 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::{
-    Provider, archives,
+    objects::{Provider, archives, verifies},
     support::{
         self, ACCESS_KEY, SECRET_KEY, block_on,
         drill::{BUCKET, FILES, content, python},
     },
-    verifies,
 };
 
 /// Reads two buckets with boto3 and says where they differ.

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::{
-    Provider, by_key,
+    objects::{Provider, by_key, verifies},
     support::{
         self,
         disturb::Gate,
         drill::{Drill, FILES, content},
     },
-    verifies,
 };
 
 fn some_objects() -> Vec<(String, Vec<u8>)> {

@@ -4,12 +4,11 @@ use aws_sdk_s3::types::{BucketVersioningStatus, CorsConfiguration, CorsRule, Sto
 use serde_json::{Value, json};
 
 use crate::{
-    Provider, extract,
+    objects::{Provider, extract, verifies},
     support::{
         self, block_on,
         drill::{BUCKET, FILES},
     },
-    verifies,
 };
 
 fn set_versioning(provider: &Provider, status: BucketVersioningStatus) {

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::{
-    account::{Account, INSTANCE, Ran},
+    rds::account::{Account, INSTANCE, Ran},
     support::{
         PgCluster, fill_bucket,
         parquet::{self, Column},

@@ -10,9 +10,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{
-    account::{ACCOUNT, INSTANCE, Ran},
-    export::{BUCKET, World, clean_export, has},
-    provider::{Provider, Word},
+    rds::{
+        account::{ACCOUNT, INSTANCE, Ran},
+        export::{BUCKET, World, clean_export, has},
+        provider::{Provider, Word},
+    },
     support::{
         block_on,
         disturb::{Gate, wait_for},

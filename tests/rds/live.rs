@@ -3,8 +3,10 @@
 use std::{fs, process::Command};
 
 use crate::{
-    account::{Account, INSTANCE, PASSWORD},
-    ldap::Directory,
+    rds::{
+        account::{Account, INSTANCE, PASSWORD},
+        ldap::Directory,
+    },
     support::block_on,
 };
 

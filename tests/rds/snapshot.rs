@@ -3,7 +3,7 @@
 use std::{process::Stdio, time::Duration};
 
 use crate::{
-    account::{ACCOUNT, Account, INSTANCE, Ran},
+    rds::account::{ACCOUNT, Account, INSTANCE, Ran},
     support::drill::wait_until,
 };
 
@@ -62,7 +62,7 @@ fn an_error_an_interruption_and_an_empty_purse_leave_nothing() {
     let ran = account.run(&playbook, &["--confirm", ACCOUNT]);
     ran.assert_code(2).assert_says(&["password authentication failed", "removed RDS instance"]);
     assert_eq!(account.instances(), [INSTANCE]);
-    account.server.execute("postgres", &format!("alter role reader password '{}'", crate::account::PASSWORD));
+    account.server.execute("postgres", &format!("alter role reader password '{}'", crate::rds::account::PASSWORD));
 
     // While a table is locked the run waits; the money is used up before the lock is given back.
     let mut client = account.server.client("ledger");

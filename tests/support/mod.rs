@@ -4,7 +4,7 @@
 //! own, on a free loopback port, with its data in a temporary directory; it ends when its value is dropped.
 //!
 //! ```ignore
-//! mod support;
+//! use crate::support;
 //!
 //! #[test]
 //! #[ignore = "needs the stand-ins: run scripts/test"]
@@ -16,13 +16,14 @@
 //!     let output = support::walkaway().args(["run", "playbook.yaml"]).env("SHOP", source.url("shop")).output();
 //! }
 //! ```
-#![allow(dead_code, unused_imports, reason = "every test file includes this module and uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "some helpers serve a single test")]
 
 mod bucket;
 mod disk;
 pub mod disturb;
 pub mod drill;
 mod machine;
+pub mod memory;
 pub mod parquet;
 mod postgres;
 pub mod published;

@@ -22,7 +22,7 @@ use walkaway::{
 
 use super::Target;
 use crate::{
-    keys::{oddities, oddities_of_xml},
+    contract_objects::keys::{oddities, oddities_of_xml},
     support::{self, TempDir, block_on},
 };
 

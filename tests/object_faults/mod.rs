@@ -6,14 +6,10 @@
 //! few seconds.
 
 mod beside;
-#[path = "../support/memory.rs"]
-mod memory;
 mod patience;
 mod provider;
 mod refused;
 mod room;
-#[path = "../support/mod.rs"]
-mod support;
 mod targets;
 mod wire;
 
@@ -55,8 +51,8 @@ use walkaway::{
     },
 };
 
-use memory::{MemorySink, MemorySource};
-use support::{TempDir, block_on};
+use crate::support::memory::{MemorySink, MemorySource};
+use crate::support::{TempDir, block_on};
 use targets::{At, FailingSink, SlowCommit};
 
 /// errno(3): ENOSPC and EIO.

@@ -1,9 +1,6 @@
 //! Databases on RDS: moto answers for the provider's API, a real PostgreSQL with TLS stands behind it, reached `via` a
 //! port of this machine as one would through a tunnel.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod account;
 mod export;
 mod export_new;

@@ -1,15 +1,12 @@
 //! Everything that a database can hold beside rows: carried, compared, and the same by `pg_dump`'s word; or named.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use support::{
+use crate::support::{
     PgCluster, TempDir,
     drill::{DATABASE, Drill, LEDGER, Managed, normalised, stock},
     standin,

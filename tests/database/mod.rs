@@ -1,9 +1,6 @@
 //! Databases under way: large tables in parts, limits of the source, what happens when a server, a connection or the
 //! snapshot is lost in the middle, and how closely a difference is named.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod beside;
 mod disk;
 mod elsewhere;

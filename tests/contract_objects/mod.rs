@@ -6,9 +6,5 @@
 mod keys;
 #[path = "../../benches/lean/mod.rs"]
 mod lean;
-#[path = "../support/memory.rs"]
-mod memory;
 mod sinks;
 mod sources;
-#[path = "../support/mod.rs"]
-mod support;

@@ -1,9 +1,6 @@
 //! The evidence of a run as others see it: signatures, time-stamps, the chain of runs, reports, and the stock tools
 //! that check them.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod authority;
 mod first_page;
 mod paper;

@@ -15,9 +15,6 @@
 //! * Requester pays; access points; the rights of a role that may read some configuration calls and not others.
 //! * Keys with control characters on either server: `contract_objects` carries them from the in-memory one.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod elsewhere;
 mod integrity;
 mod keys;
@@ -30,11 +27,11 @@ mod states;
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
-use aws_sdk_s3::{Client, primitives::ByteStream};
-use support::{
+use crate::support::{
     block_on,
     drill::{BUCKET, Drill, FILES, Ran},
 };
+use aws_sdk_s3::{Client, primitives::ByteStream};
 
 /// A bucket on a server of the test's own.
 pub struct Provider {

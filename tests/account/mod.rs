@@ -1,9 +1,6 @@
 //! The account around the drill: coverage, posture, preconditions, documents, before and after; against moto with accounts
 //! made for it, and against scripted answers where moto is too slow.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod faults;
 mod local;
 mod plan;
