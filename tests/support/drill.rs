@@ -171,7 +171,11 @@ impl Drill {
         source.execute("postgres", "alter system set autovacuum = off");
         source.execute("postgres", "select pg_reload_conf()");
         source.execute("postgres", &format!("create role {READER} login bypassrls password '{READER_PASSWORD}'"));
-        source.execute("postgres", &format!("grant pg_read_all_data to {READER}"));
+        let reads_all = match source.major() {
+            13 => format!("alter role {READER} superuser"),
+            _ => format!("grant pg_read_all_data to {READER}"),
+        };
+        source.execute("postgres", &reads_all);
         source.execute("postgres", &format!("create database {DATABASE} {options}"));
         source.execute(DATABASE, sql);
         let url = source.url_as(READER, READER_PASSWORD, DATABASE);
@@ -579,9 +583,20 @@ impl Managed {
     /// Starts it with the command of `VERIFY.md`.
     pub fn start(ran: &Ran) -> Self {
         let (start, stop) = start_and_stop(ran);
+        Self::started(start, stop)
+    }
+
+    fn started(start: String, stop: String) -> Self {
         let socket = start.split_once("-o '-k ").and_then(|(_, rest)| rest.split_once(' ')).expect("a socket").0;
         stock(Command::new("bash").args(["-c", &start]).current_dir("/"));
         Managed { stop, socket: socket.into() }
+    }
+
+    /// The same where the programs are not on the PATH.
+    pub fn start_with(ran: &Ran, programs: &Path) -> Self {
+        let path = format!("PATH={}:$PATH; ", programs.display());
+        let (start, stop) = start_and_stop(ran);
+        Self::started(path.clone() + &start, path + &stop)
     }
 
     /// A connection to the restored database.

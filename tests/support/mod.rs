@@ -23,6 +23,7 @@ mod disk;
 pub mod disturb;
 pub mod drill;
 mod machine;
+pub mod majors;
 pub mod memory;
 pub mod parquet;
 mod postgres;

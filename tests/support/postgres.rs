@@ -131,6 +131,12 @@ impl PgCluster {
         self.execute("postgres", "select pg_reload_conf()");
     }
 
+    /// The server's major version.
+    pub fn major(&self) -> u32 {
+        let number = self.client("postgres").query_one("show server_version_num", &[]).unwrap();
+        number.get::<_, &str>(0).parse::<u32>().unwrap() / 10_000
+    }
+
     /// A superuser's connection to `database`.
     pub fn client(&self, database: &str) -> Client {
         Client::connect(&self.url(database), NoTls).unwrap()
