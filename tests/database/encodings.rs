@@ -2,10 +2,8 @@
 
 use std::fs;
 
-use super::{
-    proof::PLAYBOOK,
-    support::{PgCluster, disturb::Drill},
-};
+use super::proof::PLAYBOOK;
+use crate::support::{PgCluster, disturb::Drill};
 
 /// A source with a database `old` of this encoding, a target, and a drill of it into a database `shop`.
 fn world(encoding: &str, sql: &str) -> (PgCluster, PgCluster, Drill) {

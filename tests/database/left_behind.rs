@@ -2,13 +2,11 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use super::{
-    faults::{PLAYBOOK, World},
-    support::{
-        PgCluster,
-        disturb::{self, Moment, text},
-        drill::{Drill, FILES, LEDGER, Managed, PLAIN_DATABASE, Ran},
-    },
+use super::faults::{PLAYBOOK, World};
+use crate::support::{
+    PgCluster,
+    disturb::{self, Moment, text},
+    drill::{Drill, FILES, LEDGER, Managed, PLAIN_DATABASE, Ran},
 };
 
 #[test]

@@ -52,7 +52,7 @@ use walkaway::{
 };
 
 use crate::support::memory::{MemorySink, MemorySource};
-use crate::support::{TempDir, block_on};
+use crate::support::{TempDir, block_on, memory};
 use targets::{At, FailingSink, SlowCommit};
 
 /// errno(3): ENOSPC and EIO.

@@ -28,7 +28,7 @@ mod states;
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use crate::support::{
-    block_on,
+    self, block_on,
     drill::{BUCKET, Drill, FILES, Ran},
 };
 use aws_sdk_s3::{Client, primitives::ByteStream};
