@@ -426,8 +426,7 @@ fn table(name: &str, columns: &[&str]) -> Table {
     Table {
         name: RelationName { schema: "public".to_owned(), name: name.to_owned() },
         columns: columns.iter().map(|column| (*column).to_owned()).collect(),
-        rows_estimate: None,
-        bytes_on_disk: 0,
+        ..Table::default()
     }
 }
 

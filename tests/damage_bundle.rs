@@ -112,6 +112,7 @@ impl Bundle {
                 to_block: None,
             }],
             duration_ms: 1,
+            generated: None,
         };
         write_tables(&[receipt], KEY, dir).expect("written")
     }

@@ -109,6 +109,8 @@ impl<'a> Belongings<'a> {
             true => {
                 let mut elevated = self.elevated(database)?;
                 elevated.withdraw(&self.extensions)?;
+                elevated.leakproof(&self.special)?;
+                elevated.system_triggers(&self.special)?;
                 let left = elevated.settings(&self.special, &on_target)?;
                 findings.extend(self.refused(elevated.event_triggers(&self.special)?));
                 left

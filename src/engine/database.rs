@@ -9,9 +9,9 @@ use super::{
     belongings::Belongings,
     database_proof::{Phases, Restored},
     directory::make_private,
-    large_objects,
+    exclusions, large_objects,
     relays::{AWAY_PAUSE, EXPORTS, RelayEnd, Relays},
-    rows_proof::excluded,
+    rows_proof,
     shares::{self, Sized},
     stop::Stop,
     tally::Tables,
@@ -23,7 +23,7 @@ use crate::{
     clock::Stopwatch,
     digest::RowKey,
     event::{AssetKind, Event, Phase},
-    evidence::result::{AssetResult, SourceLoad},
+    evidence::result::{AssetResult, ExcludedTable, SourceLoad},
     finding::{Finding, FindingKind},
     pg::{
         PgError,
@@ -33,7 +33,7 @@ use crate::{
         session,
     },
     playbook::DatabaseSpec,
-    restore::database::{Locale, RefusedStatement, TargetDatabase},
+    restore::database::{RefusedStatement, TargetDatabase},
     source::postgres::{PostgresSource, Snapshot},
     transfer::{error::SinkError, meter::Meter, pace::Pace},
 };
@@ -68,6 +68,7 @@ struct Carried<'a> {
     tables: Tables,
     views: Vec<View>,
     load: SourceLoad,
+    excluded: Vec<ExcludedTable>,
     findings: Vec<Finding>,
 }
 
@@ -112,7 +113,7 @@ impl DatabaseWork {
             large_objects: carried.large_objects,
             belongings,
             views: carried.views,
-            excluded: excluded(&self.spec),
+            excluded: carried.excluded,
         };
         restored.prove(findings, Phases { transfer_ms, rebuild_ms })
     }
@@ -180,13 +181,15 @@ impl DatabaseWork {
         let (database, mut findings) = self.create_database(&facts)?;
         let mut belongings = Belongings::read(&self.work, &self.target, self.spec.roles.as_ref(), &mut snapshot)?;
         findings.extend(belongings.prepare(&database)?);
-        snapshot.dump_schema(&self.target.tools, &self.schema()).map_err(of_dump)?;
+        snapshot.dump_schema(&self.target.tools, &self.schema(), &facts.encoding).map_err(of_dump)?;
         self.work.go_on()?;
         let refused = database.restore_pre_data(&self.target.tools, &self.schema())?;
         findings.extend(self.refused(belongings.mend(&database, refused)?));
         let (large_objects, lost) = large_objects::carry(&self.work, &mut snapshot, &database)?;
         findings.extend(lost);
-        let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key)?;
+        let (excluded, unmatched) = self.left_out(&mut snapshot)?;
+        findings.extend(unmatched);
+        let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key, &excluded)?;
         let (views, unread) = self.read_views(&mut snapshot, key)?;
         findings.extend(unread);
         let sequences = snapshot.sequences().map_err(RelayEnd::of_snapshot)?;
@@ -207,8 +210,26 @@ impl DatabaseWork {
             tables,
             views,
             load,
+            excluded,
             findings,
         })
+    }
+
+    /// The tables that stay behind, and the entries of the playbook that leave nothing out.
+    fn left_out(&self, snapshot: &mut Snapshot) -> Result<(Vec<ExcludedTable>, Vec<Finding>), RelayEnd> {
+        let (mut excluded, mut findings) = (Vec::new(), Vec::new());
+        for (table, name) in rows_proof::excluded(&self.spec).iter().zip(exclusions::names(&self.spec)) {
+            let named = snapshot.named(&name).map_err(RelayEnd::of_snapshot)?;
+            match exclusions::left_out(table, named.as_ref()) {
+                Ok(tables) => excluded.extend(tables),
+                Err(reason) => {
+                    let subject = format!("{} of exclude_tables", table.table);
+                    let detail = format!("{reason}; {}", exclusions::UNMATCHED_HINT);
+                    findings.push(self.work.finding(FindingKind::NothingMatched, subject, detail));
+                }
+            }
+        }
+        Ok((excluded, findings))
     }
 
     fn read_views(&self, snapshot: &mut Snapshot, key: RowKey) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
@@ -265,7 +286,7 @@ impl DatabaseWork {
     fn create_database(&self, facts: &DatabaseFacts) -> Result<(TargetDatabase, Vec<Finding>), Stop> {
         let name = &self.work.asset;
         self.target.refuse_source(name, self.source.address())?;
-        let (database, locale) = self.target.server.create(name, facts, &self.work.run)?;
+        let (database, missing) = self.target.server.create(name, facts, &self.work.run)?;
         let event = Event::DatabaseCreated { asset: name.clone(), database: name.clone() };
         self.work.recorder.fact(&event)?;
         let mut findings = self.not_carried(facts);
@@ -273,10 +294,8 @@ impl DatabaseWork {
             let detail = "the source's DDL ran with its rights; name a login that has CREATEDB and no more";
             findings.push(self.work.finding(FindingKind::Deviation, "the target's login is a superuser", detail));
         }
-        if locale == Locale::Plain {
-            let detail = format!("the source's {} is not on this machine, C serves instead", facts.collate);
-            findings.push(self.work.finding(FindingKind::Deviation, "locale", detail));
-        }
+        let missing = missing.into_iter();
+        findings.extend(missing.map(|one| self.work.finding(FindingKind::NotCarried, one.subject, one.detail)));
         Ok((database, findings))
     }
 
@@ -305,8 +324,8 @@ impl DatabaseWork {
         facts: &DatabaseFacts,
         database: &TargetDatabase,
         key: RowKey,
+        excluded: &[ExcludedTable],
     ) -> Result<(Tables, SourceLoad), RelayEnd> {
-        let excluded = excluded(&self.spec);
         let is_in = |table: &Table| !excluded.iter().any(|other| other.table == table.name.to_string());
         let tables: Vec<_> = snapshot.tables().map_err(RelayEnd::of_snapshot)?.into_iter().filter(is_in).collect();
         if tables.is_empty() {

@@ -25,6 +25,7 @@ use crate::{
     verify::{
         Comparison,
         catalog::{compare_catalogs, respelled},
+        generated,
         state::State,
         tables::compare_sequences,
     },
@@ -99,7 +100,7 @@ impl Restored<'_> {
         RowsProof { work, spec, database: &self.database, key, receipts: &self.receipts }
     }
 
-    /// Also returns what was read of materialized views.
+    /// Also returns what was read of materialized views and generated columns.
     fn compare(&self, mut known: Vec<String>) -> Result<(Vec<Comparison>, State), Stop> {
         let asset = &self.work.asset;
         let target = self.database.address();
@@ -118,11 +119,14 @@ impl Restored<'_> {
             comparisons.push(compare_catalogs(asset, &expected, &restored, |view| respelled(&mut client, view)));
         }
         comparisons.push(large_objects::compare(self.work, &self.large_objects, &self.database)?);
-        let mut view_rows = State::new();
+        let (of_generated, mut view_rows) =
+            generated::compare(asset, target, self.key, &self.receipts, self.spec.parallel)?;
+        comparisons.extend(of_generated);
         if !self.views.is_empty() {
             let (comparison, read) = views::compare(self.work, &self.views, &self.database, self.key)?;
-            comparisons.push(comparison);
-            view_rows = read;
+            comparisons.extend((comparison.check.expected > 0).then_some(comparison));
+            comparisons.extend(views::compare_extension_tables(self.work, &self.views, &self.database, self.key)?);
+            view_rows.extend(read);
         }
         comparisons.extend(self.rows().ask()?);
         Ok((comparisons, view_rows))

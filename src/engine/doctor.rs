@@ -110,7 +110,7 @@ fn programs() -> Examined {
     let subject = "PostgreSQL programs";
     match Tools::server() {
         Ok(tools) => {
-            examined(subject, State::Good, format!("version {} in {}", tools.major(), tools.directory().display()))
+            examined(subject, State::Good, format!("version {} in {}", tools.version(), tools.directory().display()))
         }
         Err(error) => {
             Examined { hint: error.hint(), ..examined(subject, State::Remark, format!("{error}; databases need it")) }

@@ -1,13 +1,53 @@
-//! What differs because the playbook leaves a table out: findings about foreign keys to it and materialized views over it say
-//! so. Their weight stays what it is: without those rows neither is what it was at the source.
+//! Tables that the playbook leaves out: which there are, and what differs because of them. Findings about foreign keys to one
+//! and materialized views over it say so. Their weight stays what it is: without those rows neither is what it was at the
+//! source.
 
 use std::collections::BTreeSet;
 
 use crate::{
     evidence::result::ExcludedTable,
     finding::{Finding, FindingKind},
-    pg::{catalog::Catalog, name::quoted},
+    pg::{
+        catalog::{Catalog, Named},
+        name::{RelationName, quoted},
+    },
+    playbook::DatabaseSpec,
 };
+
+/// The names that the playbook leaves out.
+pub(super) fn names(spec: &DatabaseSpec) -> Vec<RelationName> {
+    let name = |schema: &str, name: &str| RelationName { schema: schema.to_owned(), name: name.to_owned() };
+    spec.exclude_tables.iter().map(|table| name(table.name.schema(), table.name.table())).collect()
+}
+
+/// With a partitioned table its partitions are left out, which hold its rows. A name that stands for no table leaves nothing
+/// out, and somebody relies on it.
+pub(super) fn left_out(table: &ExcludedTable, named: Option<&Named>) -> Result<Vec<ExcludedTable>, String> {
+    if let Some(reason) = unmatched(named) {
+        return Err(reason);
+    }
+    let partitions = named.into_iter().flat_map(|named| &named.partitions);
+    let partitions = partitions.map(|name| ExcludedTable { table: name.to_string(), reason: table.reason.clone() });
+    Ok(std::iter::once(table.clone()).chain(partitions).collect())
+}
+
+/// Why a name leaves nothing out, if it doesn't.
+pub(super) fn unmatched(named: Option<&Named>) -> Option<String> {
+    let kind = match named.map(|named| named.kind.as_str()) {
+        Some("r" | "p") => return None,
+        None => return Some("no table of this name is there".to_owned()),
+        Some("v") => "a view",
+        Some("m") => "a materialized view",
+        Some("f") => "a foreign table",
+        Some("S") => "a sequence",
+        Some(_) => "neither a table nor a partitioned one",
+    };
+    Some(format!("it is {kind}, and has no rows that could be left out"))
+}
+
+/// What to do about it.
+pub(super) const UNMATCHED_HINT: &str = "names are compared to the letter, as pg_class has them: correct the entry of \
+                                         exclude_tables, or remove it";
 
 /// Adds the cause to the findings that follow from the excluded tables.
 pub(super) fn explain(findings: &mut [Finding], catalog: &Catalog, excluded: &[ExcludedTable]) {
@@ -93,6 +133,21 @@ fn is_about_view(finding: &Finding, view: &str) -> bool {
 mod tests {
     use super::*;
     use crate::pg::catalog::CatalogKey;
+
+    #[test]
+    fn a_partitioned_table_is_left_out_with_its_partitions_and_what_is_no_table_is_said() {
+        let table = ExcludedTable { table: "s.p".to_owned(), reason: "r".to_owned() };
+        let named = |kind: &str, partitions: &[&str]| {
+            let name = |name: &&str| RelationName { schema: "s".to_owned(), name: (*name).to_owned() };
+            Named { kind: kind.to_owned(), partitions: partitions.iter().map(name).collect() }
+        };
+        let names = |found: Vec<ExcludedTable>| found.into_iter().map(|one| one.table).collect::<Vec<_>>();
+        assert_eq!(left_out(&table, Some(&named("r", &[]))).map(names), Ok(vec!["s.p".to_owned()]));
+        let found = left_out(&table, Some(&named("p", &["p1", "p.2"]))).map(names);
+        assert_eq!(found, Ok(["s.p", "s.p1", "s.\"p.2\""].map(str::to_owned).to_vec()));
+        assert_eq!(left_out(&table, None), Err("no table of this name is there".to_owned()));
+        assert!(left_out(&table, Some(&named("m", &[]))).is_err());
+    }
 
     #[test]
     fn keys_and_views_of_an_excluded_table_say_why_they_differ() {

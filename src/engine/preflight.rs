@@ -7,6 +7,7 @@ use tokio::task::spawn_blocking;
 use super::{
     elsewhere,
     error::{EngineError, Obstacle},
+    exclusions,
     layout::Layout,
     preflight_source::{Limits, look_at_source, version_obstacle},
     rds, rds_export,
@@ -14,7 +15,10 @@ use super::{
     target::{AddressError, address},
 };
 use crate::{
-    pg::{Address, PgError, tools::Tools},
+    pg::{
+        Address, PgError,
+        tools::{Tools, Version},
+    },
     playbook::{
         Asset, AssetKind, AwsSpec, DatabaseSpec, ExportFrom, ExportSpec, Layout as ObjectLayout, Playbook,
         PostgresTarget, RdsMethodSpec, RdsSpec, S3TargetSpec, Server, SnapshotChoice, Versions,
@@ -183,7 +187,7 @@ async fn find_databases(
     for (asset, spec) in playbook.assets().iter().filter_map(database) {
         let result = match (&spec.server, aws) {
             (Server::Url { url }, _) => match address(url) {
-                Ok(address) => Ok(Found { address: Some(address), major: None }),
+                Ok(address) => Ok(Found { address: Some(address), version: None }),
                 Err(error) => Err(address_obstacle(&format!("asset {}", asset.id), &error)),
             },
             (Server::Rds(rds), Some(aws)) => find_on_rds(asset, rds, aws, layout).await,
@@ -197,11 +201,11 @@ async fn find_databases(
     found
 }
 
-/// Where a source is, and its major version if only the provider can tell.
+/// Where a source is, and its version if only the provider can tell.
 #[derive(Clone, Default)]
 struct Found {
     address: Option<Address>,
-    major: Option<u32>,
+    version: Option<Version>,
 }
 
 async fn find_on_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws, layout: &Layout) -> Result<Found, Obstacle> {
@@ -226,14 +230,13 @@ async fn find_on_rds(asset: &Asset, spec: &RdsSpec, aws: &Aws, layout: &Layout) 
             let replica = replica.as_ref().map(ToString::to_string);
             let endpoint = rds::live_endpoint(&client, &facts, replica.as_deref()).await.map_err(stopped)?;
             let address = client.address(&endpoint, &login).map_err(|error| pg_obstacle(asset.id.as_str(), &error))?;
-            Ok(Found { address: Some(address), major: None })
+            Ok(Found { address: Some(address), version: None })
         }
         RdsMethodSpec::Snapshot(snapshot) => {
             if snapshot.take == SnapshotChoice::Newest {
                 rds::newest(&facts).map_err(stopped)?;
             }
-            let major = facts.engine_version.split('.').next().and_then(|major| major.parse().ok());
-            Ok(Found { address: None, major })
+            Ok(Found { address: None, version: Version::parse(&facts.engine_version) })
         }
         RdsMethodSpec::Export(_) => Ok(Found::default()),
     }
@@ -358,11 +361,14 @@ fn look_at_databases(playbook: &Playbook, sources: &[Found], layout: &Layout, ru
             let what = format!("asset {}: its database would be named like one of the server's own", asset.id);
             obstacles.push(Obstacle { what, hint: Some("choose another id for the asset".to_owned()) });
         }
-        let limits = Limits { tools: tools.as_ref().map(Tools::major), target: target_major };
+        let limits = Limits { tools: tools.as_ref().map(Tools::version), target: target_major };
         let subject = format!("asset {}", asset.id);
         match &found.address {
-            Some(address) => obstacles.extend(look_at_source(&subject, address, limits)),
-            None => obstacles.extend(found.major.and_then(|major| version_obstacle(&subject, major, limits))),
+            Some(address) => {
+                let excluded = exclusions::names(spec);
+                obstacles.extend(look_at_source(&subject, address, &excluded, limits));
+            }
+            None => obstacles.extend(found.version.and_then(|version| version_obstacle(&subject, version, limits))),
         }
         if let Some(named) = &named {
             let by_provider = spec.server.rds().is_some();

@@ -31,6 +31,7 @@ use crate::{
     source::postgres::{Snapshot, SnapshotReader, SnapshotTicket},
     transfer::{
         error::{SinkError, SourceError, TransferError},
+        generated::WithoutLast,
         meter::Meter,
         pace::{Pace, Paced},
         receipt::ExportReceipt,
@@ -220,8 +221,16 @@ impl Relays<'_> {
             Paced::new(reader.copy_out(table, range).map_err(|error| source_error(table, error))?, self.pace.as_ref());
         let mut target = loading.copy_in()?;
         let digest = RowDigest::new(self.key, &table.copy_out_sql());
-        let relayed = relay(&mut rows, digest, &mut export, &mut target, self.meter, halt)?;
         let internal = |what: &str| TransferError::Internal(what.to_owned());
+        let (relayed, generated) = match table.generated.len() {
+            0 => (relay(&mut rows, digest, &mut export, &mut target, self.meter, halt)?, None),
+            fields => {
+                let of_whole = RowDigest::new(self.key, &table.whole_out_sql());
+                let mut rows = WithoutLast::new(&mut rows, fields, of_whole);
+                let relayed = relay(&mut rows, digest, &mut export, &mut target, self.meter, halt)?;
+                (relayed, Some(rows.totals().ok_or_else(|| internal("the last row has no end"))?))
+            }
+        };
         let sha256 = export.digest().ok_or_else(|| internal("an export has no digest"))?;
         let (from_block, to_block) = (range.from, range.to);
         Ok(Part {
@@ -229,6 +238,7 @@ impl Relays<'_> {
             sent_rows: relayed.sent_rows.ok_or_else(|| internal("the source does not say what it sent"))?,
             accepted_rows: relayed.accepted_rows,
             duration_ms: watch.elapsed_ms(),
+            generated,
         })
     }
 

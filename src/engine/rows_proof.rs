@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, sync::Arc};
 
-use super::{relays::panicked, stop::Stop, work::Work};
+use super::{exclusions, relays::panicked, stop::Stop, work::Work};
 use crate::{
     clock::Stopwatch,
     digest::{RowKey, Sha256Digest},
@@ -139,11 +139,6 @@ pub(crate) fn checks(comparisons: Vec<Comparison>, unread: u64, findings: &mut V
 
 /// The tables that the playbook leaves out.
 pub(crate) fn excluded(spec: &DatabaseSpec) -> Vec<ExcludedTable> {
-    let excluded = spec.exclude_tables.iter();
-    excluded
-        .map(|table| ExcludedTable {
-            table: format!("{}.{}", table.name.schema(), table.name.table()),
-            reason: table.reason.to_string(),
-        })
-        .collect()
+    let names = exclusions::names(spec).into_iter().zip(&spec.exclude_tables);
+    names.map(|(name, table)| ExcludedTable { table: name.to_string(), reason: table.reason.to_string() }).collect()
 }

@@ -84,7 +84,7 @@ mod tests {
 
     fn sized(mib: u64) -> Sized {
         let name = RelationName { schema: "s".into(), name: format!("t{mib}") };
-        let table = Table { name, columns: vec![], rows_estimate: None, bytes_on_disk: mib * MIB };
+        let table = Table { name, bytes_on_disk: mib * MIB, ..Table::default() };
         Sized { table, blocks: mib * 128 }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     finding::{Finding, FindingKind},
     pg::name::Table,
     transfer::{
-        receipt::{ExportReceipt, TableReceipt},
+        receipt::{ExportReceipt, GeneratedReceipt, TableReceipt},
         unit::UnitId,
     },
 };
@@ -30,6 +30,8 @@ pub(crate) struct Part {
     pub sent_rows: u64,
     pub accepted_rows: u64,
     pub duration_ms: u64,
+    /// Of the rows with their generated values, if the table has any.
+    pub generated: Option<RowTotals>,
 }
 
 /// What is known of each table so far.
@@ -61,6 +63,11 @@ impl Entry {
             sent_rows: sum(|part| part.sent_rows),
             accepted_rows: sum(|part| part.accepted_rows),
             duration_ms: sum(|part| part.duration_ms),
+            generated: (!self.table.generated.is_empty()).then(|| GeneratedReceipt {
+                columns: self.table.generated.clone(),
+                copy_sql: self.table.whole_out_sql(),
+                totals: parts.iter().filter_map(|part| part.generated).fold(RowTotals::NONE, RowTotals::and),
+            }),
             exports: parts.into_iter().map(|part| part.export).collect(),
         })
     }

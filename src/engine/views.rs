@@ -1,4 +1,5 @@
-//! Rows of materialized views: computed again on the target, and compared with what the source held.
+//! Rows that are not carried and still have to be the source's: those of materialized views, computed again on the target,
+//! and of tables that belong to extensions, made again by CREATE EXTENSION.
 //!
 //! A view that was not refreshed since its tables changed holds other rows at the source than it does when it is computed
 //! anew. Its tables and its definition are compared for themselves, and still these rows are not those that the source held:
@@ -36,10 +37,29 @@ use crate::{
     },
 };
 
-/// A materialized view and what the source held of it.
+/// A materialized view or an extension's table, and what the source held of it.
 pub(crate) struct View {
     table: Table,
+    of: Kind,
     held: RowTotals,
+}
+
+/// What makes the rows on the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A query.
+    Query,
+    /// The script of an extension.
+    Extension,
+}
+
+impl Kind {
+    fn subject(self, table: &str) -> String {
+        match self {
+            Kind::Query => format!("materialized view {table}"),
+            Kind::Extension => format!("rows of {table}, a table of an extension"),
+        }
+    }
 }
 
 /// How the source is read.
@@ -56,7 +76,10 @@ pub(crate) struct Reading<'a> {
 /// Reads every view that the source holds rows of, under the snapshot. One that can't be read is a finding. A reader that
 /// loses its connection is replaced as long as the snapshot is held.
 pub(crate) fn read(reading: &Reading<'_>, snapshot: &mut Snapshot) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
-    let tables = snapshot.materialized_views().map_err(RelayEnd::of_snapshot)?;
+    let views = snapshot.materialized_views().map_err(RelayEnd::of_snapshot)?.into_iter();
+    let of_extensions = snapshot.extension_tables().map_err(RelayEnd::of_snapshot)?.into_iter();
+    let views = views.map(|view| (view, Kind::Query));
+    let tables: Vec<_> = views.chain(of_extensions.map(|table| (table, Kind::Extension))).collect();
     if tables.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
@@ -70,17 +93,16 @@ pub(crate) fn read(reading: &Reading<'_>, snapshot: &mut Snapshot) -> Result<(Ve
 impl Reading<'_> {
     fn all(
         &self,
-        tables: Vec<Table>,
+        tables: Vec<(Table, Kind)>,
         ticket: &SnapshotTicket,
         halt: &Interrupt,
     ) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
         let (mut views, mut findings, mut reader) = (Vec::new(), Vec::new(), None);
-        for table in tables {
+        for (table, of) in tables {
             match self.again_and_again(ticket, &mut reader, &table, halt)? {
-                Ok(held) => views.push(View { table, held }),
+                Ok(held) => views.push(View { table, of, held }),
                 Err(SourceError::Permanent { what, reason }) => {
-                    let finding =
-                        self.work.finding(FindingKind::TableUnreadable, format!("materialized view {what}"), reason);
+                    let finding = self.work.finding(FindingKind::TableUnreadable, of.subject(&what), reason);
                     findings.push(finding);
                 }
                 Err(other) => return Err(TransferError::from(other).into()),
@@ -177,9 +199,9 @@ pub(crate) fn compare(
 ) -> Result<(Comparison, State), Stop> {
     let mut read = State::new();
     let mut comparison = Comparison::new("materialized views");
-    for View { table, held } in views {
+    for View { table, held, .. } in views.iter().filter(|view| view.of == Kind::Query) {
         work.go_on()?;
-        let name = format!("materialized view {}", table.name);
+        let name = Kind::Query.subject(&table.name.to_string());
         let mut wire = database.address().wire()?;
         match copy::totals(&mut wire, table, &table.select_out_sql(), key, |_, _| {}) {
             Ok(found) => {
@@ -203,4 +225,37 @@ pub(crate) fn compare(
         }
     }
     Ok((comparison, read))
+}
+
+/// Reads the extensions' tables of the target in the same way. Rows that differ are no failure of the copy, and still they
+/// did not come; nothing is compared where no table of an extension holds any.
+pub(crate) fn compare_extension_tables(
+    work: &Work,
+    views: &[View],
+    database: &TargetDatabase,
+    key: RowKey,
+) -> Result<Option<Comparison>, Stop> {
+    let mut comparison = Comparison::new("extensions' tables");
+    let with_rows = |view: &&View| view.of == Kind::Extension && view.held.rows > 0;
+    for View { table, of, held } in views.iter().filter(with_rows) {
+        work.go_on()?;
+        let mut wire = database.address().wire()?;
+        let found = match copy::totals(&mut wire, table, &table.select_out_sql(), key, |_, _| {}) {
+            Ok(found) if found == *held => {
+                comparison.compared(None);
+                continue;
+            }
+            Ok(found) => format!("CREATE EXTENSION made {} here", found.rows),
+            Err(SourceError::Permanent { reason, .. }) => reason,
+            Err(error) => error.to_string(),
+        };
+        let detail = format!(
+            "the source held {}, {found}; a dump leaves out what belongs to an extension: take the table out of it at the \
+             source (ALTER EXTENSION … DROP TABLE {}) to have its rows carried",
+            held.rows,
+            table.name.to_sql()
+        );
+        comparison.not_compared(work.finding(FindingKind::NotCarried, of.subject(&table.name.to_string()), detail));
+    }
+    Ok((comparison.check.expected > 0).then_some(comparison))
 }

@@ -99,6 +99,7 @@ impl TableLine {
             sent_rows: self.rows,
             accepted_rows: self.rows,
             duration_ms: 0,
+            generated: None,
             table: self.table,
             copy_sql: self.copy_sql,
             source_count: self.source_count,
@@ -197,6 +198,7 @@ pub(crate) mod tests {
                 to_block: None,
             }],
             duration_ms: 1,
+            generated: None,
         }
     }
 

@@ -126,12 +126,21 @@ pub fn totals(
     table: &Table,
     sql: &str,
     key: RowKey,
+    heard: impl FnMut(u64, u64),
+) -> Result<RowTotals, SourceError> {
+    totals_of(wire, &table.name.to_string(), sql, RowDigest::new(key, &table.copy_out_sql()), heard)
+}
+
+/// The same with a digest of one's own.
+pub fn totals_of(
+    wire: &mut Wire,
+    name: &str,
+    sql: &str,
+    mut digest: RowDigest,
     mut heard: impl FnMut(u64, u64),
 ) -> Result<RowTotals, SourceError> {
-    let name = table.name.to_string();
-    let failed = |reason: String| SourceError::Permanent { what: name.clone(), reason };
-    let mut digest = RowDigest::new(key, &table.copy_out_sql());
-    let mut rows = CopyOut::start(wire, sql, &name).map_err(|error| failed(error.to_string()))?;
+    let failed = |reason: String| SourceError::Permanent { what: name.to_owned(), reason };
+    let mut rows = CopyOut::start(wire, sql, name).map_err(|error| failed(error.to_string()))?;
     let mut batch = Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 8);
     loop {
         rows.fill(&mut batch)?;

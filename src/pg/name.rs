@@ -14,7 +14,7 @@ pub fn literal(text: &str) -> String {
 }
 
 /// A schema and a relation in it, each as the catalog spells it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelationName {
     /// The schema.
     pub schema: String,
@@ -38,12 +38,14 @@ impl fmt::Display for RelationName {
 }
 
 /// A table whose rows are carried.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
     /// Its name.
     pub name: RelationName,
     /// Its columns in order, without generated ones.
     pub columns: Vec<String>,
+    /// Those whose values the server computed and stored.
+    pub generated: Vec<String>,
     /// The planner's estimate of the rows; none if it was never analysed.
     pub rows_estimate: Option<u64>,
     /// Bytes on the server's disk.
@@ -59,6 +61,21 @@ impl Table {
     /// The statement that copies the table's own rows out, children excluded; also the context of its digest.
     pub fn copy_out_sql(&self) -> String {
         format!("COPY {}{} TO STDOUT", self.name.to_sql(), self.column_list())
+    }
+
+    /// The same with the values of generated columns at the end, which only a query may copy out.
+    pub fn whole_out_sql(&self) -> String {
+        let columns: Vec<_> = self.columns.iter().chain(&self.generated).map(|column| quoted(column)).collect();
+        format!("COPY (SELECT {} FROM ONLY {}) TO STDOUT", columns.join(", "), self.name.to_sql())
+    }
+
+    /// The table with its columns in the order of this statement, if it copies the same columns of it: a dump puts the
+    /// inherited ones first, wherever they stood.
+    pub fn in_order_of(&self, copy_out_sql: &str) -> Option<Table> {
+        let columns = copy_out_sql.get("COPY ".len() + self.name.to_sql().len()..)?;
+        let mut table = self.clone();
+        table.columns.sort_by_key(|column| columns.find(&quoted(column)));
+        (table.copy_out_sql() == copy_out_sql).then_some(table)
     }
 
     /// The statement that copies the rows of a view out: only a query may do that.
@@ -80,10 +97,26 @@ mod tests {
     #[test]
     fn names_are_quoted_and_a_table_without_columns_has_no_list() {
         let name = RelationName { schema: "s".into(), name: "a\"b".into() };
-        let mut table = Table { name, columns: vec!["x y".into()], rows_estimate: None, bytes_on_disk: 0 };
+        let mut table = Table { name, columns: vec!["x y".into()], ..Table::default() };
         assert_eq!(table.copy_out_sql(), r#"COPY "s"."a""b" ("x y") TO STDOUT"#);
         table.columns.clear();
         assert_eq!(table.copy_in_sql(), r#"COPY "s"."a""b" FROM STDIN"#);
+    }
+
+    #[test]
+    fn columns_are_matched_by_name_and_not_by_order() {
+        let name = RelationName { schema: "s".into(), name: "b".into() };
+        let table = |columns: &[&str]| {
+            let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+            Table { name: name.clone(), columns, ..Table::default() }
+        };
+        let source = table(&["a", "late", "b"]);
+        let found = table(&["a", "b", "late"]).in_order_of(&source.copy_out_sql());
+        assert_eq!(found, Some(source.clone()));
+        for others in [&["a", "b"][..], &["a", "b", "late", "more"], &["a", "b", "lat"]] {
+            assert_eq!(table(others).in_order_of(&source.copy_out_sql()), None, "{others:?}");
+        }
+        assert_eq!(table(&[]).in_order_of(&table(&[]).copy_out_sql()), Some(table(&[])));
     }
 
     #[test]

@@ -42,6 +42,19 @@ impl BlockRange {
         format!("COPY (SELECT {} FROM ONLY {} {}) TO STDOUT", columns.join(", "), table.name.to_sql(), self.to_sql())
     }
 
+    /// The same with the values of generated columns at the end, if the table has any.
+    pub fn whole_out_sql(&self, table: &Table) -> String {
+        match table.generated.is_empty() {
+            true => self.copy_out_sql(table),
+            false => {
+                let columns: Vec<_> =
+                    table.columns.iter().chain(&table.generated).map(|column| quoted(column)).collect();
+                let (columns, name) = (columns.join(", "), table.name.to_sql());
+                format!("COPY (SELECT {columns} FROM ONLY {name} {}) TO STDOUT", self.to_sql())
+            }
+        }
+    }
+
     /// A WHERE clause; empty for all of a table.
     pub fn to_sql(&self) -> String {
         let bounds = [(self.from, ">="), (self.to, "<")];
@@ -84,13 +97,19 @@ mod tests {
     #[test]
     fn a_part_is_copied_by_a_query_and_the_whole_by_name() {
         let name = RelationName { schema: "s".into(), name: "t".into() };
-        let table = Table { name, columns: vec!["a b".into()], rows_estimate: None, bytes_on_disk: 0 };
+        let mut table = Table { name, columns: vec!["a b".into()], ..Table::default() };
         assert_eq!(BlockRange::WHOLE.copy_out_sql(&table), table.copy_out_sql());
         let part = BlockRange { from: Some(2), to: Some(7) };
         assert_eq!(
             part.copy_out_sql(&table),
             "COPY (SELECT \"a b\" FROM ONLY \"s\".\"t\" WHERE ctid OPERATOR(pg_catalog.>=) '(2,0)'::pg_catalog.tid \
              AND ctid OPERATOR(pg_catalog.<) '(7,0)'::pg_catalog.tid) TO STDOUT"
+        );
+        assert_eq!(BlockRange::WHOLE.whole_out_sql(&table), table.copy_out_sql());
+        table.generated.push("g".to_owned());
+        assert_eq!(
+            BlockRange::WHOLE.whole_out_sql(&table),
+            "COPY (SELECT \"a b\", \"g\" FROM ONLY \"s\".\"t\" ) TO STDOUT"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! The programs that come with PostgreSQL: found on the PATH, else in the distribution's directories, newest first.
 
 use std::{
-    env, fs,
+    env, fmt, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -11,11 +11,35 @@ use super::{Address, PgError};
 /// Where Debian and Ubuntu put each version's programs.
 const VERSIONED: &str = "/usr/lib/postgresql";
 
-/// One installation: a directory with initdb, pg_ctl, pg_dump, pg_restore, and its major version.
+/// A version of PostgreSQL from 10 on: 15.20.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version {
+    /// 15 of 15.20.
+    pub major: u32,
+    /// 20 of 15.20.
+    pub minor: u32,
+}
+
+impl Version {
+    /// Reads `15.20`, `15.20 (Debian …)` and `18beta2`, whose minor version is 0.
+    pub fn parse(text: &str) -> Option<Self> {
+        let number = |text: &str| text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok();
+        let minor = text.split_once('.').and_then(|(_, minor)| number(minor)).unwrap_or_default();
+        Some(Version { major: number(text)?, minor })
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
+/// One installation: a directory with initdb, pg_ctl, pg_dump, pg_restore, and its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tools {
     directory: PathBuf,
-    major: u32,
+    version: Version,
 }
 
 impl Tools {
@@ -34,14 +58,19 @@ impl Tools {
         candidates()
             .into_iter()
             .filter(complete)
-            .filter_map(|directory| major_of(&directory).map(|major| Tools { directory, major }))
-            .reduce(|best, next| if next.major > best.major { next } else { best })
+            .filter_map(|directory| version_of(&directory).map(|version| Tools { directory, version }))
+            .reduce(|best, next| if next.version > best.version { next } else { best })
             .ok_or(PgError::NoProgram { program: programs[0] })
     }
 
     /// The major version, 15 for 15.18.
     pub fn major(&self) -> u32 {
-        self.major
+        self.version.major
+    }
+
+    /// The version with its minor part.
+    pub fn version(&self) -> Version {
+        self.version
     }
 
     /// The directory of the programs.
@@ -67,11 +96,10 @@ fn candidates() -> Vec<PathBuf> {
 }
 
 /// Asks `pg_dump --version`: "pg_dump (PostgreSQL) 15.18 (Debian …)".
-fn major_of(directory: &Path) -> Option<u32> {
+fn version_of(directory: &Path) -> Option<Version> {
     let output = Command::new(directory.join("pg_dump")).arg("--version").stdin(Stdio::null()).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    let version = text.split(' ').nth(2)?;
-    version.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+    Version::parse(text.split(' ').nth(2)?)
 }
 
 /// Runs a program to its end; its error output is the reason if it fails.
@@ -97,7 +125,19 @@ fn lock_not_had(reason: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::lock_not_had;
+    use super::{Version, lock_not_had};
+
+    #[test]
+    fn versions_are_read_as_programs_and_servers_spell_them() {
+        let read = |text: &str| Version::parse(text).map(|version| version.to_string());
+        for (text, version) in
+            [("15.20 (Debian 15.20-0+deb12u1)", "15.20"), ("15.9\n", "15.9"), ("18beta2", "18.0"), ("16", "16.0")]
+        {
+            assert_eq!(read(text).as_deref(), Some(version));
+        }
+        assert_eq!(read("PostgreSQL"), None);
+        assert!(Version::parse("15.9") < Version::parse("15.20"));
+    }
 
     #[test]
     fn a_lock_that_was_waited_for_in_vain_is_named() {

@@ -7,6 +7,11 @@ use std::path::Path;
 
 use postgres::Client;
 
+pub use super::locale::MissingLocale;
+use super::{
+    locale,
+    script::{Script, Section},
+};
 use crate::{
     pg::{
         Address, PgError,
@@ -39,15 +44,6 @@ pub enum TargetError {
     /// The server refused.
     #[error(transparent)]
     Pg(#[from] PgError),
-}
-
-/// A section of a schema archive (PostgreSQL documentation, pg_dump, `--section`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Section {
-    /// Everything that rows need.
-    PreData,
-    /// Indexes, constraints, triggers, rules, materialized views.
-    PostData,
 }
 
 /// A statement of the schema that the target refused.
@@ -99,28 +95,20 @@ impl TargetServer {
     }
 
     /// Makes a database like the source's and marks it with the run. One that this run made before is dropped first.
-    /// Returns it with the locale, if the source's isn't on this machine and `C` had to serve.
+    /// Returns it with the locales of the source that it doesn't have.
     pub fn create(
         &self,
         database: &str,
         like: &DatabaseFacts,
         run: &str,
-    ) -> Result<(TargetDatabase, Locale), TargetError> {
+    ) -> Result<(TargetDatabase, Vec<MissingLocale>), TargetError> {
         let mut client = self.admin.connect()?;
         self.drop_own(&mut client, database, run)?;
-        let made = execute(&mut client, &create_sql(database, like, &like.collate, &like.ctype));
-        let locale = match made {
-            Ok(()) => Locale::AsSource,
-            Err(PgError::Statement { reason, .. }) if reason.contains("locale") => {
-                execute(&mut client, &create_sql(database, like, "C", "C"))?;
-                Locale::Plain
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let missing = locale::create(&mut client, database, &like.encoding, &like.locale)?;
         let (name, owner) = (quoted(database), quoted(self.owner.user_name()));
         execute(&mut client, &format!("COMMENT ON DATABASE {name} IS '{}'", mark(run)))?;
         execute(&mut client, &format!("ALTER DATABASE {name} OWNER TO {owner}"))?;
-        Ok((self.existing(database), locale))
+        Ok((self.existing(database), missing))
     }
 
     /// The same database as whoever makes databases, who on a managed cluster may do everything.
@@ -157,15 +145,6 @@ pub struct TargetFacts {
     pub superuser: bool,
 }
 
-/// Which locale a restored database got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Locale {
-    /// The source's.
-    AsSource,
-    /// `C`, because this machine lacks the source's.
-    Plain,
-}
-
 /// One database that is being restored.
 #[derive(Clone, Debug)]
 pub struct TargetDatabase {
@@ -185,44 +164,13 @@ impl TargetDatabase {
         archive: &Path,
         workers: usize,
     ) -> Result<Vec<RefusedStatement>, PgError> {
-        let left = super::rebuild::go_ahead(tools, archive, &self.owner, workers)?;
-        self.run_archive(tools, archive, Section::PostData, Some(left.path()))
+        let script = Script::read(tools, archive, Section::PostData)?;
+        super::rebuild::go_ahead(script, &self.owner, workers)?.run(&self.owner)
     }
 
     /// Runs what must be there before the rows; goes on after a refused statement and returns all of them.
     pub fn restore_pre_data(&self, tools: &Tools, archive: &Path) -> Result<Vec<RefusedStatement>, PgError> {
-        self.run_archive(tools, archive, Section::PreData, None)
-    }
-
-    fn run_archive(
-        &self,
-        tools: &Tools,
-        archive: &Path,
-        section: Section,
-        list: Option<&Path>,
-    ) -> Result<Vec<RefusedStatement>, PgError> {
-        let failed = |reason: String| PgError::Program { program: "pg_restore", reason };
-        let mut command = tools.command("pg_restore", Some(&self.owner))?;
-        let section = match section {
-            Section::PreData => "pre-data",
-            Section::PostData => "post-data",
-        };
-        // Only when verbose does it name the entry that a complaint is about.
-        command.args(["--verbose", "--no-owner", "--no-privileges", "--no-tablespaces"]);
-        if let Some(list) = list {
-            command.arg("--use-list").arg(list);
-        }
-        command.args(["--section", section, "--dbname"]);
-        command.arg(self.owner.database_name()).arg(archive);
-        let output = command.output().map_err(|error| failed(error.to_string()))?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        let refused = refused_statements(&errors);
-        if output.status.success() || !refused.is_empty() {
-            Ok(refused)
-        } else {
-            let complaints = errors.lines().filter(|line| line.contains("error: "));
-            Err(failed(complaints.take(4).collect::<Vec<_>>().join("; ")))
-        }
+        Script::read(tools, archive, Section::PreData)?.run(&self.owner)
     }
 
     /// Says about large objects what the source says about them; whoever restored them owns them still.
@@ -355,77 +303,7 @@ fn mark_of(client: &mut Client, database: &str) -> Result<Option<String>, PgErro
     client.query_opt(sql, &[&database]).map_err(failed)?.map(|row| row.try_get(0).map_err(failed)).transpose()
 }
 
-fn create_sql(database: &str, like: &DatabaseFacts, collate: &str, ctype: &str) -> String {
-    let literal = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    format!(
-        "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
-        quoted(database),
-        literal(&like.encoding),
-        literal(collate),
-        literal(ctype)
-    )
-}
-
 fn execute(client: &mut Client, sql: &str) -> Result<(), PgError> {
     let what = sql.split(' ').take(3).collect::<Vec<_>>().join(" ");
     client.batch_execute(sql).map_err(|error| PgError::statement(what, &error))
-}
-
-/// Reads pg_restore's complaints: a line that names the archive's entry, then one with the server's words.
-fn refused_statements(errors: &str) -> Vec<RefusedStatement> {
-    let mut entry = "";
-    let mut refused = Vec::new();
-    for line in errors.lines().filter_map(|line| line.strip_prefix("pg_restore: ")) {
-        if let Some(found) = line.strip_prefix("from TOC entry ") {
-            entry = found.split_once("; ").map_or(found, |(_, name)| name);
-        } else if let Some(reason) = line.strip_prefix("error: ") {
-            // A complaint before the first entry is about the connection or the archive, not about a statement.
-            if !entry.is_empty() {
-                refused.push(RefusedStatement {
-                    object: without_numbers(entry).to_owned(),
-                    reason: without_value(reason),
-                });
-            }
-        }
-    }
-    refused
-}
-
-/// The server quotes a value that it can't take at the end, as in `invalid input syntax for type integer: "a row"`.
-fn without_value(reason: &str) -> String {
-    let quoted = [": \"", "value \""].iter().filter_map(|before| Some(reason.find(before)? + before.len()));
-    quoted.min().map_or_else(|| reason.to_owned(), |at| format!("{}…\"", &reason[..at]))
-}
-
-/// `1259 16393 TABLE public t owner` without the catalog's numbers.
-fn without_numbers(entry: &str) -> &str {
-    entry.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn complaints_of_pg_restore_name_object_and_reason() {
-        let errors = "pg_restore: while PROCESSING TOC:\n\
-                      pg_restore: from TOC entry 3456; 1259 16393 TABLE orders shop\n\
-                      pg_restore: error: could not execute query: ERROR:  type \"vector\" does not exist\n\
-                      Command was: CREATE TABLE …\n\
-                      pg_restore: warning: errors ignored on restore: 1\n";
-        let refused = refused_statements(errors);
-        assert_eq!(refused.len(), 1);
-        assert_eq!(refused[0].object, "TABLE orders shop");
-        assert!(refused[0].reason.contains("vector"));
-    }
-
-    #[test]
-    fn a_value_that_the_server_quotes_is_left_out() {
-        assert_eq!(
-            without_value("invalid input syntax for type integer: \"x\""),
-            "invalid input syntax for type integer: \"…\""
-        );
-        assert_eq!(without_value("value \"9\" is out of range for type smallint"), "value \"…\"");
-        assert_eq!(without_value("extension \"ghost\" is not available"), "extension \"ghost\" is not available");
-    }
 }

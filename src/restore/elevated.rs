@@ -1,17 +1,17 @@
-//! What only a superuser of the managed cluster can make: extensions, event triggers, publications of all tables, and
-//! settings of the database.
+//! What only a superuser of the managed cluster can make: extensions, event triggers, publications of all tables and of
+//! schemas, the promise that a function leaks nothing, how the triggers of constraints fire, and settings of the database.
 //!
 //! Nothing of the source's text is run with these rights: every statement is put together here, from names that are
 //! quoted and words that are on a list. What the source doesn't have is not made, nor what is not on the list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Client;
 
 use super::database::RefusedStatement;
 use crate::pg::{
     Address, PgError,
-    catalog::special::{EventTrigger, Extension, Publication, Setting, Special},
+    catalog::special::{EventTrigger, Extension, Publication, Routine, Setting, Special, each_system_trigger},
     name::quoted,
 };
 
@@ -87,6 +87,9 @@ impl Elevated {
                 ["EXTENSION", name, ..] | ["COMMENT", "EXTENSION", name, ..] => made.contains(name),
                 // They come last, see `event_triggers`.
                 ["EVENT", "TRIGGER", ..] => true,
+                ["PUBLICATION", "TABLES", "IN", "SCHEMA", ..] => {
+                    self.publish_schema(&special.published_schemas, &statement.object)?
+                }
                 ["PUBLICATION", ..] => self.publication(&special.publications, &statement.object)?,
                 _ => false,
             };
@@ -105,6 +108,61 @@ impl Elevated {
             Some(sql) => self.run(&sql),
             None => Ok(false),
         }
+    }
+
+    /// Publishes the schema that the archive's entry is about.
+    fn publish_schema(&mut self, all: &[(String, String)], entry: &str) -> Result<bool, PgError> {
+        let rest = entry.strip_prefix("PUBLICATION TABLES IN SCHEMA ").unwrap_or_default();
+        let about = all.iter().find(|(publication, schema)| rest.starts_with(&format!("{publication} {schema} ")));
+        match about {
+            Some((publication, schema)) => {
+                self.run(&format!("ALTER PUBLICATION {} ADD TABLES IN SCHEMA {}", quoted(publication), quoted(schema)))
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Gives functions the promise that they were restored without, see [`super::script`]. One that is not there is
+    /// missed by the comparison.
+    pub fn leakproof(&mut self, special: &Special) -> Result<(), PgError> {
+        let sql = "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p \
+                   JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1::text \
+                   AND p.proname = $2::text AND pg_catalog.pg_get_function_identity_arguments(p.oid) = $3 \
+                   AND NOT p.proleakproof";
+        for Routine { schema, name, arguments } in &special.leakproof {
+            let failed = |error| PgError::statement("looking for a leakproof function", &error);
+            // The target's own words for it, never the source's.
+            for row in self.client.query(sql, &[schema, name, arguments]).map_err(failed)? {
+                let function: String = row.try_get(0).map_err(failed)?;
+                self.run(&format!("ALTER ROUTINE {function} LEAKPROOF"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the triggers of constraints fire as they do at the source.
+    pub fn system_triggers(&mut self, special: &Special) -> Result<(), PgError> {
+        if special.system_triggers.is_empty() {
+            return Ok(());
+        }
+        let failed = |error| PgError::statement("looking for the triggers of constraints", &error);
+        let sql =
+            format!("SELECT title, relation, name FROM ({}) s ORDER BY title, kind, function", each_system_trigger());
+        let mut by_title: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        for row in self.client.query(&sql, &[]).map_err(failed)? {
+            let title = row.try_get(0).map_err(failed)?;
+            let trigger = (row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?);
+            by_title.entry(title).or_default().push(trigger);
+        }
+        for (title, states) in &special.system_triggers {
+            let triggers = by_title.get(title).filter(|triggers| triggers.len() == states.len());
+            for ((relation, name), state) in triggers.into_iter().flatten().zip(states.chars()) {
+                if let Some(verb) = firing(state) {
+                    self.run(&format!("ALTER TABLE ONLY {relation} {verb} TRIGGER {}", quoted(name)))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes the event triggers; returns those that can't be. Nothing may be defined in the database with a superuser's
@@ -197,6 +255,16 @@ impl Elevated {
     fn database(&mut self) -> Result<String, PgError> {
         let failed = |error| PgError::statement("asking for the database's name", &error);
         self.client.query_one("SELECT current_database()::text", &[]).map_err(failed)?.try_get(0).map_err(failed)
+    }
+}
+
+/// What lets a trigger fire in another way than it was made to (PostgreSQL documentation, `pg_trigger.tgenabled`).
+fn firing(state: char) -> Option<&'static str> {
+    match state {
+        'D' => Some("DISABLE"),
+        'R' => Some("ENABLE REPLICA"),
+        'A' => Some("ENABLE ALWAYS"),
+        _ => None,
     }
 }
 

@@ -11,11 +11,12 @@ use crate::{
     clock::Stopwatch,
     pg::{
         Address, PgError,
-        catalog::{self, Catalog, DatabaseFacts, SequenceState, rights::Rights, special::Special},
+        catalog::{self, Catalog, DatabaseFacts, Named, SequenceState, rights::Rights, special::Special},
         copy::CopyOut,
         large::{self, LargeObject},
         name::{RelationName, Table},
         range::BlockRange,
+        session,
         tools::{self, Tools},
         wire::{Patience, Wire},
     },
@@ -75,6 +76,13 @@ impl PostgresSource {
         let mut client = self.address.connect()?;
         begin(&mut client)?;
         Ok((catalog::facts(&mut client)?, catalog::unreadable(&mut client)?))
+    }
+
+    /// What each of these names stands for; nothing where no relation has it.
+    pub fn named(&self, names: &[RelationName]) -> Result<Vec<Option<Named>>, PgError> {
+        let mut client = self.address.connect()?;
+        begin(&mut client)?;
+        names.iter().map(|name| catalog::named(&mut client, name)).collect()
     }
 
     /// The tables with their estimated sizes, for a plan.
@@ -167,6 +175,16 @@ impl Snapshot {
         catalog::materialized_views(&mut self.holder)
     }
 
+    /// What a name stands for; nothing where no relation has it.
+    pub fn named(&mut self, name: &RelationName) -> Result<Option<Named>, PgError> {
+        catalog::named(&mut self.holder, name)
+    }
+
+    /// The tables of extensions whose rows a dump leaves to CREATE EXTENSION.
+    pub fn extension_tables(&mut self) -> Result<Vec<Table>, PgError> {
+        catalog::tables_of_extensions(&mut self.holder)
+    }
+
     /// Where the sequences stand; at or after the snapshot, see [`catalog::sequences`].
     pub fn sequences(&mut self) -> Result<Vec<SequenceState>, PgError> {
         catalog::sequences(&mut self.holder)
@@ -177,11 +195,15 @@ impl Snapshot {
         catalog::definitions(&mut self.holder)
     }
 
-    /// Writes the schema, without rows, as a pg_dump archive. Owners, grants, tablespaces and subscriptions stay out.
-    pub fn dump_schema(&self, tools: &Tools, archive: &Path) -> Result<(), PgError> {
+    /// Writes the schema, without rows, as a pg_dump archive. Owners, grants, tablespaces and subscriptions stay out. Its
+    /// texts are UTF-8 unless the database's encoding is none at all.
+    pub fn dump_schema(&self, tools: &Tools, archive: &Path, encoding: &str) -> Result<(), PgError> {
         let mut command = tools.command("pg_dump", Some(&self.address))?;
         command.args(["--format=custom", "--section=pre-data", "--section=post-data", "--no-blobs"]);
         command.args(["--no-owner", "--no-privileges", "--no-tablespaces", "--no-subscriptions"]);
+        if encoding != session::RAW {
+            command.arg("--encoding=UTF8");
+        }
         command.arg(format!("--lock-wait-timeout={}", self.lock_timeout.as_millis()));
         command.arg("--snapshot").arg(&self.id).arg("--file").arg(archive);
         private(archive).map_err(|error| PgError::Program { program: "pg_dump", reason: error })?;
@@ -306,9 +328,9 @@ impl SnapshotReader {
         })
     }
 
-    /// Starts to copy a part of a table out. Given up before its end, the reader can't be used again.
+    /// Starts to copy a part of a table out, with the values of generated columns at the end. Given up before its end, the reader can't be used again.
     pub fn copy_out(&mut self, table: &Table, range: &BlockRange) -> Result<CopyOut<'_>, PgError> {
-        CopyOut::start(&mut self.wire, &range.copy_out_sql(table), &table.name.to_string())
+        CopyOut::start(&mut self.wire, &range.whole_out_sql(table), &table.name.to_string())
     }
 
     /// Starts to copy a view out. Given up before its end, the reader can't be used again.

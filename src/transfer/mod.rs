@@ -6,6 +6,7 @@
 pub mod bucket;
 pub mod checksum;
 pub mod error;
+pub mod generated;
 mod md5;
 pub mod meter;
 pub mod object;

@@ -216,6 +216,20 @@ pub struct TableReceipt {
     pub exports: Vec<ExportReceipt>,
     /// Milliseconds from the first byte to the target's acceptance.
     pub duration_ms: u64,
+    /// What was read of the columns that the target computes anew, if the table has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<GeneratedReceipt>,
+}
+
+/// The rows of a table as they are with the stored values of its generated columns, which are not loaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GeneratedReceipt {
+    /// The generated columns.
+    pub columns: Vec<String>,
+    /// The statement that copies the rows out with them; also the context of the row digest.
+    pub copy_sql: String,
+    /// Rows, bytes and keyed digest.
+    pub totals: RowTotals,
 }
 
 /// One range of a table as it was spooled.

@@ -1,8 +1,10 @@
 //! Compares two catalogs both ways.
 
+use std::collections::BTreeSet;
+
 use postgres::Client;
 
-use super::{Comparison, differs::described};
+use super::{Comparison, differs::described, spelling::same_but_for_spelling};
 use crate::{
     finding::{Finding, FindingKind},
     pg::catalog::{Catalog, CatalogKey},
@@ -17,6 +19,9 @@ pub fn compare_catalogs(
     mut respelled: impl FnMut(&str) -> Option<String>,
 ) -> Comparison {
     let mut comparison = Comparison::new("catalog");
+    let source = &without_own_names(source);
+    let target = &without_own_names(target);
+    let mut moved = BTreeSet::new();
     for (object, definition) in source {
         match target.get(object) {
             found if is_of_the_machine(object) => {
@@ -27,19 +32,121 @@ pub fn compare_catalogs(
                 comparison.findings.push(Finding::of(asset, FindingKind::Deviation, title(object), detail));
                 comparison.compared(None);
             }
+            found if object.class == MEMBER => {
+                member(asset, object, definition, found, [source, target], &mut comparison)
+            }
             Some(found) if object.class == "view" && found != definition => {
                 let definition = respelled(definition).unwrap_or_else(|| definition.clone());
                 comparison.compared(difference(asset, object, &definition, Some(found)));
             }
+            Some(found) if is_moved_column(object, definition, found) => {
+                moved.extend(object.name.rsplit_once('.').map(|(relation, _)| relation.to_owned()));
+                comparison.compared(None);
+            }
             found => comparison.compared(difference(asset, object, definition, found)),
         }
     }
-    let new = |object: &&CatalogKey| !source.contains_key(object) && !is_given(object) && !is_of_the_machine(object);
+    let of_order = |relation: &String| {
+        let detail = "they stand in another order than at the source, because a dump puts inherited ones first; statements \
+                      that name no columns depend on it";
+        Finding::of(asset, FindingKind::Deviation, format!("columns of {relation}"), detail)
+    };
+    comparison.findings.extend(moved.iter().map(of_order));
+    let new = |object: &&CatalogKey| {
+        !source.contains_key(object)
+            && !is_given(object)
+            && !is_of_the_machine(object)
+            && (object.class != MEMBER || versions(object, [source, target]) == Versions::Same)
+    };
     for object in target.keys().filter(new) {
         let kind = FindingKind::CatalogUnexpected;
         comparison.findings.push(Finding::of(asset, kind, title(object), "the source has no such object"));
     }
     comparison
+}
+
+/// Constraints that a server makes and names by itself under the name of what they say: each version names them in its own
+/// way.
+fn without_own_names(catalog: &Catalog) -> Catalog {
+    let derived = |object: &CatalogKey| CatalogKey { class: DERIVED.to_owned(), name: object.name.clone() };
+    let mut named = Catalog::new();
+    for (object, definition) in catalog.iter().filter(|(object, _)| object.class != DERIVED) {
+        let relation =
+            Some(object).filter(|object| object.class == "constraint").and_then(|object| catalog.get(&derived(object)));
+        let key = match relation {
+            Some(relation) => CatalogKey { name: format!("{relation}: {definition}"), ..object.clone() },
+            None => object.clone(),
+        };
+        named.insert(key, definition.clone());
+    }
+    named
+}
+
+const DERIVED: &str = "derived constraint";
+const MEMBER: &str = "extension member";
+/// What of an extension holds rows or shows them.
+const RELATIONS: [&str; 5] = ["table", "view", "materialized view", "sequence", "foreign table"];
+
+/// The versions of an extension at the source and on the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Versions {
+    Same,
+    Other(String),
+    /// The extension itself is missing, which is a finding of its own.
+    Absent,
+}
+
+fn versions(member: &CatalogKey, [source, target]: [&Catalog; 2]) -> Versions {
+    let extension = member.name.split(": ").next().unwrap_or_default();
+    let key = CatalogKey { class: "extension version".to_owned(), name: extension.to_owned() };
+    match (source.get(&key), target.get(&key)) {
+        (Some(source), Some(target)) if source == target => Versions::Same,
+        (Some(source), Some(target)) => {
+            Versions::Other(format!("{extension} is {source} at the source, {target} here"))
+        }
+        _ => Versions::Absent,
+    }
+}
+
+/// A member that CREATE EXTENSION of the same version doesn't make was given to the extension by a user, or changed by one.
+/// Of another version nobody can tell, and what may have held rows is named.
+fn member(
+    asset: &str,
+    object: &CatalogKey,
+    definition: &str,
+    found: Option<&String>,
+    catalogs: [&Catalog; 2],
+    comparison: &mut Comparison,
+) {
+    match versions(object, catalogs) {
+        Versions::Absent => {}
+        Versions::Same => {
+            let detail = "a user gave it to the extension or changed it there, and a dump leaves out whatever belongs to \
+                          one: take it out at the source (ALTER EXTENSION … DROP …) to have it carried";
+            let finding = difference(asset, object, definition, found);
+            comparison.compared(
+                finding.map(|finding| Finding { detail: format!("{}; {detail}", finding.detail), ..finding }),
+            );
+        }
+        Versions::Other(versions) => {
+            let kind = object.name.split_once(": ").map_or("", |(_, member)| member);
+            let holds_rows =
+                RELATIONS.iter().any(|relation| kind.strip_prefix(relation).is_some_and(|rest| rest.starts_with(' ')));
+            if holds_rows && found.is_none() {
+                let detail =
+                    format!("{versions}: a user may have given it to the extension, or the version there has it");
+                comparison.not_compared(Finding::of(asset, FindingKind::NotCarried, title(object), detail));
+            }
+        }
+    }
+}
+
+/// Whether a column differs in nothing but its place among the others.
+fn is_moved_column(object: &CatalogKey, source: &str, target: &str) -> bool {
+    let rest = |definition: &str| definition.split_once(' ').map(|(_, rest)| rest.to_owned());
+    object.class == "column"
+        && source != target
+        && rest(source).zip(rest(target)).is_some_and(|(one, other)| same_but_for_spelling("column", &one, &other))
 }
 
 /// Every new database has a schema `public`; a source that dropped it loses nothing by it.
@@ -65,7 +172,7 @@ fn is_invalid_index(object: &CatalogKey, definition: &str) -> bool {
 
 /// Versions of what the machine brings along: they may differ between two machines that hold the same data.
 fn is_of_the_machine(object: &CatalogKey) -> bool {
-    ["extension version", "collation version"].contains(&object.class.as_str())
+    ["extension version", "collation version", "locale version"].contains(&object.class.as_str())
 }
 
 fn deviation(asset: &str, object: &CatalogKey, source: &str, target: &str) -> Option<Finding> {
@@ -86,91 +193,6 @@ fn difference(asset: &str, object: &CatalogKey, source: &str, target: Option<&St
 
 fn title(object: &CatalogKey) -> String {
     format!("{} {}", object.class, object.name)
-}
-
-/// Classes whose definitions are expressions that PostgreSQL spells from its parse tree.
-const SPELLED: [&str; 6] = ["column", "constraint", "index", "policy", "type", "view"];
-/// Casts between types of text, which a dump moves around.
-const TEXT_CASTS: [&str; 4] = ["::character varying", "::bpchar", "::text", "::character"];
-
-/// Whether two spellings of an expression differ only in what a trip through a dump is known to change: casts to a type
-/// of text, and parentheses around a single name, literal or list of them. Such parentheses never decide an order.
-fn same_but_for_spelling(class: &str, one: &str, other: &str) -> bool {
-    SPELLED.contains(&class) && loosened(one) == loosened(other)
-}
-
-fn loosened(definition: &str) -> String {
-    let mut text = without_text_casts(definition);
-    while let Some((open, close)) = redundant_pair(&text) {
-        text.remove(close);
-        text.remove(open);
-    }
-    text
-}
-
-fn without_text_casts(definition: &str) -> String {
-    let mut out = String::new();
-    let mut quote = None;
-    let mut rest = definition;
-    while let Some(first) = rest.chars().next() {
-        if quote.is_none()
-            && let Some(after) = after_text_cast(rest)
-        {
-            rest = after;
-            continue;
-        }
-        quote = next_quote(quote, first);
-        out.push(first);
-        rest = &rest[first.len_utf8()..];
-    }
-    out
-}
-
-fn after_text_cast(text: &str) -> Option<&str> {
-    let after = TEXT_CASTS.iter().find_map(|cast| text.strip_prefix(cast))?;
-    let after = match after.strip_prefix('(').and_then(|length| length.split_once(')')) {
-        Some((length, after)) if length.bytes().all(|digit| digit.is_ascii_digit()) => after,
-        _ => after,
-    };
-    let after = after.strip_prefix("[]").unwrap_or(after);
-    (!after.starts_with(is_word)).then_some(after)
-}
-
-/// Inside which quotes the text goes on after this character; a doubled quote leaves and enters again.
-fn next_quote(quote: Option<char>, next: char) -> Option<char> {
-    match (quote, next) {
-        (None, '\'' | '"') => Some(next),
-        (Some(open), next) if open == next => None,
-        (quote, _) => quote,
-    }
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// The byte positions of a pair of parentheses that belong to no call and hold neither operator nor parenthesis.
-fn redundant_pair(text: &str) -> Option<(usize, usize)> {
-    let (mut open, mut quote, mut before) = (None, None, ' ');
-    for (at, c) in text.char_indices() {
-        let was = quote;
-        quote = next_quote(quote, c);
-        match c {
-            _ if was.is_some() || quote.is_some() => {}
-            '(' => open = (!is_word(before) && before != '"').then_some(at),
-            ')' => {
-                if let Some(open) = open {
-                    return Some((open, at));
-                }
-            }
-            ',' | '.' | '[' | ']' => {}
-            ' ' if before == ',' => {}
-            c if is_word(c) => {}
-            _ => open = None,
-        }
-        before = c;
-    }
-    None
 }
 
 #[cfg(test)]
@@ -203,6 +225,61 @@ mod tests {
         let comparison = compare_catalogs("a", &catalog("1.7"), &catalog("1.8"), |_| None);
         assert_eq!(comparison.findings[0].kind, FindingKind::Deviation);
         assert_eq!((comparison.check.expected, comparison.check.equal), (0, 0));
+    }
+
+    fn found_in(source: &[(&str, &str, &str)], target: &[(&str, &str, &str)]) -> Vec<(FindingKind, String)> {
+        let catalog = |objects: &[(&str, &str, &str)]| -> Catalog {
+            let key = |class: &str, name: &str| CatalogKey { class: class.into(), name: name.into() };
+            objects.iter().map(|(class, name, definition)| (key(class, name), (*definition).to_owned())).collect()
+        };
+        let comparison = compare_catalogs("a", &catalog(source), &catalog(target), |_| None);
+        comparison.findings.into_iter().map(|finding| (finding.kind, finding.subject)).collect()
+    }
+
+    #[test]
+    fn columns_in_another_order_are_said_once_and_no_failure() {
+        let source = [("column", "s.kin.late", "2 integer f"), ("column", "s.kin.own", "3 text f")];
+        let target = [("column", "s.kin.late", "3 integer f"), ("column", "s.kin.own", "2 text f")];
+        assert_eq!(found_in(&source, &target), [(FindingKind::Deviation, "columns of s.kin".to_owned())]);
+        let other = [("column", "s.kin.late", "3 bigint f"), ("column", "s.kin.own", "3 text f")];
+        assert_eq!(found_in(&source, &other), [(FindingKind::CatalogDiffers, "column s.kin.late".to_owned())]);
+    }
+
+    #[test]
+    fn constraints_that_a_server_named_are_matched_by_what_they_say() {
+        let key = "FOREIGN KEY (a) REFERENCES s.p1(a) valid true";
+        let of = |name: &'static str, definition: &'static str| {
+            [("constraint", name, definition), ("derived constraint", name, "s.r")]
+        };
+        assert_eq!(found_in(&of("s.r.r_a_fkey1", key), &of("s.r.r_a_fkey_1", key)), []);
+        let missing = found_in(&of("s.r.r_a_fkey1", key), &[]);
+        assert_eq!(missing, [(FindingKind::CatalogMissing, format!("constraint s.r: {key}"))]);
+        let named = found_in(&[("constraint", "s.r.mine", key)], &[("constraint", "s.r.yours", key)]);
+        assert_eq!(named.len(), 2, "{named:?}");
+    }
+
+    #[test]
+    fn what_users_gave_to_an_extension_is_missed_and_what_its_version_brings_is_not() {
+        let (table, function) = ("x: table s.q", "x: function s.f()");
+        let of = |version: &'static str, members: &[&'static str]| {
+            let mut objects = vec![("extension version", "x", version)];
+            objects.extend(members.iter().map(|member| (MEMBER, *member, "")));
+            objects
+        };
+        let all = of("1.8", &[table, function]);
+        let expected =
+            [function, table].map(|member| (FindingKind::CatalogMissing, format!("extension member {member}")));
+        assert_eq!(found_in(&all, &of("1.8", &[])), expected);
+        let other = found_in(&all, &of("1.9", &["x: function s.new()"]));
+        assert_eq!(
+            other,
+            [
+                (FindingKind::NotCarried, format!("extension member {table}")),
+                (FindingKind::Deviation, "extension version x".to_owned())
+            ]
+        );
+        assert_eq!(found_in(&all, &[]), [], "the extension itself is a finding of the class that names it");
+        assert_eq!(found_in(&of("1.8", &[]), &of("1.8", &[table])).len(), 1);
     }
 
     #[test]

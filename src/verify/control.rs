@@ -189,7 +189,7 @@ fn make_scratch(wire: &mut Wire, table: Option<&Table>) -> Result<Table, PgError
     let mut columns = table.map(|table| table.columns.clone()).unwrap_or_default();
     columns.extend(["walkaway_byte".to_owned(), "walkaway_null".to_owned()]);
     let name = RelationName { schema: "pg_temp".to_owned(), name: SCRATCH_TABLE.to_owned() };
-    Ok(Table { name, columns, rows_estimate: None, bytes_on_disk: 0 })
+    Ok(Table { name, columns, ..Table::default() })
 }
 
 fn totals(wire: &mut Wire, scratch: &Table, key: RowKey) -> Result<RowTotals, PgError> {

@@ -8,10 +8,12 @@ pub mod catalog;
 pub mod control;
 mod differs;
 mod disk;
+pub mod generated;
 mod narrow;
 pub mod objects;
 mod properties;
 pub mod questions;
+mod spelling;
 pub mod state;
 pub mod tables;
 

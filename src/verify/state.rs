@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Client;
 
-use super::Comparison;
+use super::{Comparison, generated};
 use crate::{
     digest::{RowKey, RowTotals, Sha256Digest},
     finding::{Finding, FindingKind},
@@ -15,12 +15,16 @@ use crate::{
         large::{self, LargeObject},
         name::RelationName,
     },
+    transfer::error::SourceError,
 };
 
 const SEQUENCE: &str = "sequence value";
 const LARGE_OBJECT: &str = "large object";
 const VIEW_ROWS: &str = "rows of materialized view";
+const GENERATED: &str = "rows with generated columns of table";
 const DATABASE: &str = "database";
+/// That the classes of [`catalog::LATER`] were read, too.
+const CLASSES: &str = "classes";
 const SETTING: &str = "setting";
 const ROLE: &str = "role";
 const OWNER: &str = "owner";
@@ -32,6 +36,7 @@ pub type State = BTreeMap<(String, String), Sha256Digest>;
 pub fn state_of(client: &mut Client, large_objects: Option<&[LargeObject]>) -> Result<State, PgError> {
     let mut state = digests(catalog::definitions(client)?);
     state.insert((DATABASE.to_owned(), "properties".to_owned()), Sha256Digest::of(catalog::properties(client)?));
+    state.insert((DATABASE.to_owned(), CLASSES.to_owned()), Sha256Digest::of(catalog::LATER.join(",")));
     for setting in special::settings(client)? {
         // Of other databases' roles nothing is known here, and theirs are not this database's.
         if !setting.everywhere || setting.role.is_none() {
@@ -70,6 +75,12 @@ pub fn of_view(name: &RelationName, totals: &RowTotals) -> ((String, String), Sh
     ((VIEW_ROWS.to_owned(), name.to_string()), Sha256Digest::of(format!("{rows} {bytes} {digest}")))
 }
 
+/// What a table's rows came to with its generated columns.
+pub fn of_generated(table: &str, totals: &RowTotals) -> ((String, String), Sha256Digest) {
+    let RowTotals { rows, bytes, digest } = totals;
+    ((GENERATED.to_owned(), table.to_owned()), Sha256Digest::of(format!("{rows} {bytes} {digest}")))
+}
+
 fn digests(catalog: Catalog) -> State {
     catalog.into_iter().map(|(key, definition)| ((key.class, key.name), Sha256Digest::of(definition))).collect()
 }
@@ -84,24 +95,35 @@ pub fn again(address: &Address, key: RowKey, proven: &State) -> Result<(State, O
         found.retain(|(class, _), _| class != DATABASE && class != SETTING);
         return Ok((found, Some("roles, owners, grants, settings, rows of materialized views")));
     }
+    if !of(DATABASE).any(|name| name == CLASSES) {
+        found.retain(|(class, name), _| {
+            !catalog::LATER.contains(&class.as_str()) && (class != DATABASE || name != CLASSES)
+        });
+    }
     if of(OWNER).next().is_some() {
         found.extend(rights_of(&mut client, &of(ROLE).cloned().collect())?);
     }
     let views: BTreeSet<_> = of(VIEW_ROWS).collect();
     for view in catalog::materialized_views(&mut client)?.iter().filter(|view| views.contains(&view.name.to_string())) {
         let totals = copy::totals(&mut address.wire()?, view, &view.select_out_sql(), key, |_, _| {});
-        let unread = |reason: String| PgError::Statement {
-            what: format!("reading materialized view {}", view.name),
-            reason,
-            connection_lost: false,
-        };
-        found.extend([of_view(&view.name, &totals.map_err(|error| unread(error.to_string()))?)]);
+        let totals = totals.map_err(|error| unread("materialized view", &view.name.to_string(), &error))?;
+        found.extend([of_view(&view.name, &totals)]);
+    }
+    let generated: BTreeSet<_> = of(GENERATED).collect();
+    for table in catalog::tables(&mut client)?.iter().filter(|table| generated.contains(&table.name.to_string())) {
+        let name = table.name.to_string();
+        let totals = generated::totals(address, key, &name, &table.whole_out_sql());
+        found.extend([of_generated(&name, &totals.map_err(|error| unread("table", &name, &error))?)]);
     }
     Ok((found, None))
 }
 
+fn unread(what: &str, name: &str, error: &SourceError) -> PgError {
+    PgError::Statement { what: format!("reading {what} {name}"), reason: error.to_string(), connection_lost: false }
+}
+
 /// The checks that things fall into.
-const CHECKS: [&str; 4] = ["sequences", "large objects", "catalog", "materialized views"];
+const CHECKS: [&str; 5] = ["sequences", "large objects", "catalog", "materialized views", "generated columns"];
 
 /// Compares what a database holds with what it held when it was proven, both ways.
 pub fn compare_state(asset: &str, proven: &State, found: &State) -> Vec<Comparison> {
@@ -109,6 +131,7 @@ pub fn compare_state(asset: &str, proven: &State, found: &State) -> Vec<Comparis
         SEQUENCE => ("sequences", FindingKind::SequenceValue, FindingKind::SequenceValue),
         LARGE_OBJECT => ("large objects", FindingKind::LargeObject, FindingKind::LargeObject),
         VIEW_ROWS => ("materialized views", FindingKind::TableMissing, FindingKind::TableDigest),
+        GENERATED => ("generated columns", FindingKind::TableMissing, FindingKind::TableDigest),
         _ => ("catalog", FindingKind::CatalogMissing, FindingKind::CatalogDiffers),
     };
     let mut comparisons = CHECKS.map(Comparison::new);

@@ -99,9 +99,7 @@ impl ReadBack<'_> {
         {
             let receipt = receipts.iter().find(|receipt| receipt.table == finding.subject);
             let Some((receipt, table)) = receipt.zip(by_name.get(&finding.subject)) else { continue };
-            if table.copy_out_sql() != receipt.copy_sql {
-                continue;
-            }
+            let Some(table) = &table.in_order_of(&receipt.copy_sql) else { continue };
             let Self { root, target, key, interrupt, .. } = *self;
             let narrowed = Narrowing { root, target, key, receipt, table, interrupt }.describe();
             finding.detail = format!("{}; {narrowed}", finding.detail);
@@ -133,13 +131,13 @@ impl ReadBack<'_> {
     }
 
     fn read(&self, receipt: &TableReceipt, part: &Part<'_>) -> Result<RowTotals, SourceError> {
-        if part.table.copy_out_sql() != receipt.copy_sql {
+        let Some(table) = &part.table.in_order_of(&receipt.copy_sql) else {
             let reason = "its columns are not those that were carried".to_owned();
             return Err(SourceError::Changed { what: reason });
-        }
+        };
         let failed = |error: PgError| SourceError::Permanent { what: receipt.table.clone(), reason: error.to_string() };
         let mut wire = self.target.wire().map_err(failed)?;
-        copy::totals(&mut wire, part.table, &part.range.copy_out_sql(part.table), self.key, |rows, bytes| {
+        copy::totals(&mut wire, table, &part.range.copy_out_sql(table), self.key, |rows, bytes| {
             self.meter.add_items(rows);
             self.meter.add_bytes(bytes);
         })

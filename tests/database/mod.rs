@@ -7,6 +7,7 @@ mod elsewhere;
 mod encodings;
 mod faults;
 mod left_behind;
+mod left_out;
 mod limits;
 mod proof;
 mod published;

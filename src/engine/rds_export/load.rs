@@ -157,8 +157,7 @@ impl One<'_> {
         let table = Table {
             name: self.table.name.clone(),
             columns: columns.into_iter().map(|(name, _)| name).collect(),
-            rows_estimate: None,
-            bytes_on_disk: 0,
+            ..Table::default()
         };
         let told = shape.as_ref().map_or(0, |shape| shape.rows);
         self.meter.expect(told, 0);
@@ -182,6 +181,7 @@ impl One<'_> {
             accepted_rows: relayed.accepted_rows,
             exports: vec![ExportReceipt { path, sha256, totals: relayed.stream, from_block: None, to_block: None }],
             duration_ms: watch.elapsed_ms(),
+            generated: None,
         })
     }
 

@@ -21,10 +21,10 @@ use crate::{
     finding::{Finding, FindingKind, Severity, Verdict},
     pg::{
         Address,
-        catalog::{DatabaseFacts, Unreadable},
+        catalog::{DatabaseFacts, LocaleFacts, Unreadable},
     },
     playbook::DatabaseSpec,
-    restore::database::{Locale, TargetDatabase},
+    restore::database::TargetDatabase,
     source::postgres::PostgresSource,
     transfer::receipt::TableReceipt,
     verify::{Comparison, tables::compare_live_counts},
@@ -87,19 +87,25 @@ impl Proof {
         let facts = DatabaseFacts {
             version: self.record.engine_version.clone(),
             major: 0,
+            minor: 0,
             // Parquet's texts are UTF-8; nothing else of the database is known.
             encoding: "UTF8".to_owned(),
-            collate: "C".to_owned(),
-            ctype: "C".to_owned(),
+            locale: LocaleFacts {
+                provider: LocaleFacts::LIBRARY,
+                collate: "C".to_owned(),
+                ctype: "C".to_owned(),
+                locale: None,
+                rules: None,
+            },
             large_objects: 0,
             unreadable_large_objects: Unreadable::default(),
             not_carried: Vec::new(),
         };
-        let (database, locale) = self.target.server.create(name, &facts, &self.work.run)?;
+        let (database, missing) = self.target.server.create(name, &facts, &self.work.run)?;
         let event = Event::DatabaseCreated { asset: name.clone(), database: name.clone() };
         self.work.recorder.fact(&event)?;
-        let plain = (locale == Locale::Plain).then(|| self.work.finding(FindingKind::Deviation, "locale", "C serves"));
-        Ok((database, plain.into_iter().collect()))
+        let missing = missing.into_iter();
+        Ok((database, missing.map(|one| self.work.finding(FindingKind::NotCarried, one.subject, one.detail)).collect()))
     }
 
     /// What is wrong with the files is wrong with the asset.

@@ -43,6 +43,13 @@ fn publication() -> String {
     )
 }
 
+/// The schemas whose every table is published, from version 15 on.
+pub(super) fn published_schemas() -> Class {
+    let sql = "SELECT o.pubname || ' ' || n.nspname, '' FROM pg_catalog.pg_publication_namespace p \
+               JOIN pg_catalog.pg_publication o ON o.oid = p.pnpubid JOIN pg_catalog.pg_namespace n ON n.oid = p.pnnspid";
+    ("published schema", sql.to_owned())
+}
+
 /// User mappings hold passwords; only their names are read.
 fn foreign() -> Vec<Class> {
     vec![

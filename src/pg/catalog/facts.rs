@@ -12,18 +12,42 @@ pub struct DatabaseFacts {
     pub version: String,
     /// Major version.
     pub major: u32,
+    /// Minor version, 20 of 15.20.
+    pub minor: u32,
     /// The encoding's name.
     pub encoding: String,
-    /// LC_COLLATE.
-    pub collate: String,
-    /// LC_CTYPE.
-    pub ctype: String,
+    /// How it sorts and compares text.
+    pub locale: LocaleFacts,
     /// Number of large objects.
     pub large_objects: u64,
     /// Those of them that this login can't read.
     pub unreadable_large_objects: Unreadable,
     /// Rows of foreign tables and of extensions' configuration, and what lies in schemas of the system.
     pub not_carried: Vec<String>,
+}
+
+/// What decides how a database sorts, compares and changes the case of text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocaleFacts {
+    /// Whose rules they are: [`LocaleFacts::LIBRARY`], ICU's or PostgreSQL's own (`pg_database.datlocprovider`).
+    pub provider: char,
+    /// LC_COLLATE.
+    pub collate: String,
+    /// LC_CTYPE.
+    pub ctype: String,
+    /// The locale of a provider other than the C library.
+    pub locale: Option<String>,
+    /// What ICU does otherwise than its locale says.
+    pub rules: Option<String>,
+}
+
+impl LocaleFacts {
+    /// The C library, which is all that versions before 15 know.
+    pub const LIBRARY: char = 'c';
+    /// ICU.
+    pub const ICU: char = 'i';
+    /// PostgreSQL itself, from version 17 on.
+    pub const BUILTIN: char = 'b';
 }
 
 /// Large objects that a login can't read.
@@ -39,9 +63,12 @@ pub struct Unreadable {
 pub fn facts(client: &mut impl GenericClient) -> Result<DatabaseFacts, PgError> {
     let failed = |error| PgError::statement("reading the database's properties", &error);
     let sql = "SELECT current_setting('server_version'), current_setting('server_version_num')::int8, \
-               pg_catalog.pg_encoding_to_char(encoding)::text, datcollate::text, datctype::text, \
-               (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata) \
-               FROM pg_catalog.pg_database WHERE datname = current_database()";
+               pg_catalog.pg_encoding_to_char(d.encoding)::text, d.datcollate::text, d.datctype::text, \
+               (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata), \
+               coalesce(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c'), \
+               coalesce(pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale'), \
+               pg_catalog.to_jsonb(d) ->> 'daticurules' \
+               FROM pg_catalog.pg_database d WHERE d.datname = current_database()";
     let row = client.query_one(sql, &[]).map_err(failed)?;
     let sql = format!(
         "SELECT 'rows of foreign table ' || n.nspname || '.' || c.relname FROM pg_catalog.pg_class c \
@@ -58,9 +85,15 @@ pub fn facts(client: &mut impl GenericClient) -> Result<DatabaseFacts, PgError> 
     Ok(DatabaseFacts {
         version: row.try_get(0).map_err(failed)?,
         major: u32::try_from(number / 10_000).unwrap_or_default(),
+        minor: u32::try_from(number % 10_000).unwrap_or_default(),
         encoding: row.try_get(2).map_err(failed)?,
-        collate: row.try_get(3).map_err(failed)?,
-        ctype: row.try_get(4).map_err(failed)?,
+        locale: LocaleFacts {
+            provider: row.try_get::<_, String>(6).map_err(failed)?.chars().next().unwrap_or(LocaleFacts::LIBRARY),
+            collate: row.try_get(3).map_err(failed)?,
+            ctype: row.try_get(4).map_err(failed)?,
+            locale: row.try_get(7).map_err(failed)?,
+            rules: row.try_get(8).map_err(failed)?,
+        },
         large_objects: large_objects.unsigned_abs(),
         unreadable_large_objects,
         not_carried,
@@ -70,8 +103,11 @@ pub fn facts(client: &mut impl GenericClient) -> Result<DatabaseFacts, PgError> 
 /// Encoding, locale and limits of the database, as one text.
 pub fn properties(client: &mut impl GenericClient) -> Result<String, PgError> {
     let failed = |error| PgError::statement("reading the database's properties", &error);
-    let sql = "SELECT concat_ws(' ', pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, datistemplate, \
-               datallowconn, datconnlimit) FROM pg_catalog.pg_database WHERE datname = current_database()";
+    let sql = "SELECT concat_ws(' ', pg_catalog.pg_encoding_to_char(d.encoding), d.datcollate, d.datctype, \
+               d.datistemplate, d.datallowconn, d.datconnlimit, nullif(pg_catalog.to_jsonb(d) ->> 'datlocprovider', 'c'), \
+               pg_catalog.to_jsonb(d) ->> 'datlocale', pg_catalog.to_jsonb(d) ->> 'daticulocale', \
+               pg_catalog.to_jsonb(d) ->> 'daticurules') \
+               FROM pg_catalog.pg_database d WHERE d.datname = current_database()";
     client.query_one(sql, &[]).and_then(|row| row.try_get(0)).map_err(failed)
 }
 

@@ -6,10 +6,11 @@
 //! | `tables` | the tables that hold rows, the sequences, and what this login can't read |
 //! | `relations`, `routines`, `types`, `extras` | the definitions, one query per class |
 //! | `rights` | roles, owners and grants, which are compared only where they are carried |
+//! | `extensions` | what belongs to extensions |
 //! | `special` | what only a superuser can make, in parts |
 //! | `named` | what is neither carried nor compared |
 //!
-//! Left out: objects of the system, of extensions, and temporary ones.
+//! Left out: objects of the system and temporary ones; of extensions' all but what users can change.
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use postgres::GenericClient;
 
 use super::error::PgError;
 
+mod extensions;
 mod extras;
 mod facts;
 mod named;
@@ -27,8 +29,9 @@ pub mod special;
 mod tables;
 mod types;
 
-pub use facts::{DatabaseFacts, Unreadable, facts, properties};
-pub use tables::{SequenceState, materialized_views, sequences, tables, unreadable, whole_tables};
+pub use extensions::tables_of_extensions;
+pub use facts::{DatabaseFacts, LocaleFacts, Unreadable, facts, properties};
+pub use tables::{Named, SequenceState, materialized_views, named, sequences, tables, unreadable, whole_tables};
 
 /// Class and identity of a catalog object, and how it is defined.
 pub type Catalog = BTreeMap<CatalogKey, String>;
@@ -42,13 +45,32 @@ pub struct CatalogKey {
     pub name: String,
 }
 
+/// Classes that bundles of versions before 0.2 do not hold.
+pub const LATER: [&str; 5] =
+    ["derived constraint", "extension member", "locale version", "published schema", "system trigger"];
+
 /// One class of objects: its name in words, and a query that returns a qualified name and a definition, both text.
 type Class = (&'static str, String);
 
 /// Namespaces that belong to users: neither the system's nor temporary.
 const USERS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
+/// The options that a column can be given in SQL (PostgreSQL documentation, ALTER TABLE, "attribute_option"). Whatever else
+/// stands beside them is the server's bookkeeping, different on each: 15.20 counts there, and its pg_dump leaves that out.
+pub const COLUMN_OPTIONS: [&str; 2] = ["n_distinct", "n_distinct_inherited"];
+/// How the names of options begin that a server keeps for itself; no option that SQL knows begins like this.
+const RESERVED: &str = "pg_";
 /// Where the numbers of users' objects begin (PostgreSQL sources, `FirstNormalObjectId`).
 const FIRST_OWN: u32 = 16_384;
+
+/// Whether a column's option, `name=value` in SQL, is one that a user can set.
+fn is_column_option(option: &str) -> String {
+    format!("split_part({option}, '=', 1) IN ('{}')", COLUMN_OPTIONS.join("', '"))
+}
+
+/// Whether a relation's option, `name=value` in SQL, is one that a user can set.
+fn is_relation_option(option: &str) -> String {
+    format!("NOT starts_with({option}, '{RESERVED}')")
+}
 
 fn not_of_extension(catalog: &str, oid: &str) -> String {
     format!(
@@ -71,7 +93,13 @@ fn without_schema(catalog: &str) -> String {
 /// Every object of the compared classes with its definition, as the server spells it with an empty search_path.
 pub fn definitions(client: &mut impl GenericClient) -> Result<Catalog, PgError> {
     let mut catalog = Catalog::new();
-    let classes = [relations::classes(), routines::classes(), types::classes(), extras::classes()];
+    let more = vec![extensions::members()];
+    let mut classes = vec![relations::classes(), routines::classes(), types::classes(), extras::classes(), more];
+    let sql = "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
+    let publishes_schemas = client.query_one(sql, &[]).and_then(|row| row.try_get(0));
+    if publishes_schemas.map_err(|error| PgError::statement("reading the catalog", &error))? {
+        classes.push(vec![extras::published_schemas()]);
+    }
     for (class, sql) in classes.into_iter().flatten() {
         let failed = |error| PgError::statement(format!("reading the catalog ({class})"), &error);
         for row in client.query(&sql, &[]).map_err(failed)? {

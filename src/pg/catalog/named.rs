@@ -3,18 +3,19 @@
 
 use postgres::GenericClient;
 
-use super::{FIRST_OWN, rights::is_providers, without_schema};
+use super::{FIRST_OWN, USERS, is_column_option, is_relation_option, rights::is_providers, without_schema};
 
 /// All of it.
 pub(super) fn named(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
-    let sql = [SECRETS.to_owned(), of_database(), owners()].join(" UNION ALL ");
+    let sql = [SECRETS.to_owned(), of_database(), owners(), bookkeeping()].join(" UNION ALL ");
     let mut named: Vec<String> =
         client.query(&format!("{sql} ORDER BY 1"), &[])?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-    named.extend(grants(client, &grants_beside())?);
+    named.extend(rights(client, Change::Granted, &rights_beside("acl", "initial"))?);
+    named.extend(rights(client, Change::Revoked, &rights_beside("initial", "acl"))?);
     let sql = "SELECT pg_catalog.to_regclass('pg_catalog.pg_parameter_acl') IS NOT NULL";
     // From version 15 on.
     if client.query_one(sql, &[])?.try_get(0)? {
-        named.extend(grants(client, GRANTS_ON_PARAMETERS)?);
+        named.extend(rights(client, Change::Granted, GRANTS_ON_PARAMETERS)?);
     }
     Ok(named)
 }
@@ -39,17 +40,50 @@ fn of_database() -> String {
     )
 }
 
-/// Only a superuser may own these; whoever makes them on the target does.
+/// Only a superuser may own these, and whoever makes them on the target does; so it is with the members of extensions.
 fn owners() -> String {
     let owner = |role: &str| format!("SELECT 'owner ' || pg_catalog.pg_get_userbyid(o.{role})");
+    // Whoever ran CREATE EXTENSION owns what it makes, or the server's first superuser does.
+    let member = |catalog: &str, role: &str| {
+        format!(
+            "{} || ' of ' || i.type || ' ' || i.identity || ', which belongs to extension ' || x.extname \
+             FROM pg_catalog.{catalog} o JOIN pg_catalog.pg_depend e ON e.objid = o.oid AND e.deptype = 'e' \
+             AND e.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass \
+             JOIN pg_catalog.pg_extension x ON x.oid = e.refobjid AND o.{role} NOT IN (x.extowner, 10), \
+             LATERAL pg_catalog.pg_identify_object(e.classid, e.objid, 0) i",
+            owner(role)
+        )
+    };
+    let members = [member("pg_proc", "proowner"), member("pg_class", "relowner"), member("pg_namespace", "nspowner")];
+    let members = members.join(" UNION ALL ");
     format!(
         "{} || ' of event trigger ' || o.evtname FROM pg_catalog.pg_event_trigger o WHERE {} \
          UNION ALL {} || ' of publication ' || o.pubname FROM pg_catalog.pg_publication o \
-         WHERE o.puballtables AND {}",
+         WHERE o.puballtables AND {} UNION ALL {members}",
         owner("evtowner"),
         without_schema("pg_event_trigger"),
         owner("pubowner"),
         without_schema("pg_publication")
+    )
+}
+
+/// What the server notes for itself beside the options that users set.
+fn bookkeeping() -> String {
+    let of_users =
+        format!("FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND {USERS}");
+    let named = |of: &str| {
+        format!(
+            "SELECT DISTINCT 'option ' || split_part(x.option, '=', 1) || '{of}, which the server keeps for itself'"
+        )
+    };
+    format!(
+        "{} {of_users} JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid, unnest(a.attoptions) x (option) \
+         WHERE c.relkind NOT IN ('i', 'I') AND NOT ({}) \
+         UNION ALL {} {of_users}, unnest(c.reloptions) x (option) WHERE NOT ({})",
+        named(" of columns"),
+        is_column_option("x.option"),
+        named(" of relations"),
+        is_relation_option("x.option")
     )
 }
 
@@ -58,52 +92,84 @@ const GRANTS_ON_PARAMETERS: &str = "SELECT g.privilege_type || ' on parameter ' 
     FROM pg_catalog.pg_parameter_acl p, LATERAL pg_catalog.aclexplode(p.paracl) g \
     LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee WHERE r.rolsuper IS NOT TRUE ORDER BY 1, 2";
 
-/// Rights on objects of the server and of extensions beyond those that they came with.
-fn grants_beside() -> String {
+/// Objects of the server and of extensions with a list of rights: `parts (classid, objid, objsubid, schema, acl, given)`,
+/// where `given` is what the server gives where nothing is listed. The standard's schema is open to everybody, which no
+/// catalog notes as its beginning.
+fn listed() -> String {
     let part = |catalog: &str, schema: &str, acl: &str, given: &str| {
         format!(
-            "SELECT 'pg_catalog.{catalog}'::pg_catalog.regclass::oid AS classid, o.oid AS objid, {schema} AS schema, \
-             o.{acl} AS acl, {given} AS given FROM pg_catalog.{catalog} o WHERE o.{acl} IS NOT NULL"
+            "SELECT 'pg_catalog.{catalog}'::pg_catalog.regclass::oid AS classid, o.oid AS objid, 0 AS objsubid, \
+             {schema} AS schema, o.{acl} AS acl, {given} AS given FROM pg_catalog.{catalog} o WHERE o.{acl} IS NOT NULL"
         )
     };
     let given = |kind: &str, owner: &str| format!("pg_catalog.acldefault({kind}, o.{owner})");
+    let opened = |given: String, schema: &str, owner: &str, right: &str| {
+        format!(
+            "CASE WHEN o.{schema} = 'information_schema'::pg_catalog.regnamespace \
+             THEN {given} || pg_catalog.makeaclitem(0, o.{owner}, '{right}', false) ELSE {given} END"
+        )
+    };
     let relations = given("CASE WHEN o.relkind = 'S' THEN 's' ELSE 'r' END::\"char\"", "relowner");
+    let relations = opened(relations, "relnamespace", "relowner", "SELECT");
+    let schemas = opened(given("'n'", "nspowner"), "oid", "nspowner", "USAGE");
+    let columns = "SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, a.attrelid, a.attnum::int4, c.relnamespace, \
+                   a.attacl, NULL::aclitem[] FROM pg_catalog.pg_attribute a \
+                   JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE a.attacl IS NOT NULL AND NOT a.attisdropped";
     let parts = [
         part("pg_class", "o.relnamespace", "relacl", &relations),
+        columns.to_owned(),
         part("pg_proc", "o.pronamespace", "proacl", &given("'f'", "proowner")),
         part("pg_type", "o.typnamespace", "typacl", &given("'T'", "typowner")),
-        part("pg_namespace", "o.oid", "nspacl", &given("'n'", "nspowner")),
+        part("pg_namespace", "o.oid", "nspacl", &schemas),
         part("pg_language", "NULL", "lanacl", &given("'l'", "lanowner")),
         part("pg_foreign_data_wrapper", "NULL", "fdwacl", &given("'F'", "fdwowner")),
         part("pg_foreign_server", "NULL", "srvacl", &given("'S'", "srvowner")),
     ];
+    parts.join(" UNION ALL ")
+}
+
+/// Rights on them that stand in the one list and not in the other: `acl` beyond `initial` was granted since they came, the
+/// other way round it was revoked. The schema `public` is carried.
+fn rights_beside(these: &str, others: &str) -> String {
     format!(
         "SELECT g.privilege_type || ' on ' || i.type || ' ' || i.identity, \
          CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee)::text END \
-         FROM (SELECT p.*, EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = p.classid \
-         AND e.objid = p.objid AND e.deptype = 'e') AS of_extension FROM ({}) p) o \
-         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = o.schema \
-         LEFT JOIN pg_catalog.pg_init_privs b ON b.classoid = o.classid AND b.objoid = o.objid AND b.objsubid = 0, \
-         LATERAL pg_catalog.aclexplode(o.acl) g \
+         FROM (SELECT p.*, coalesce(b.initprivs, p.given) AS initial, EXISTS (SELECT FROM pg_catalog.pg_depend e \
+         WHERE e.classid = p.classid AND e.objid = p.objid AND e.deptype = 'e') AS of_extension FROM ({}) p \
+         LEFT JOIN pg_catalog.pg_init_privs b ON b.classoid = p.classid AND b.objoid = p.objid \
+         AND b.objsubid = p.objsubid) o \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = o.schema, \
+         LATERAL pg_catalog.aclexplode(o.{these}) g \
          LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee, \
-         LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i \
-         WHERE r.rolsuper IS NOT TRUE AND (o.of_extension OR (g.grantee <> 0 AND o.objid < {FIRST_OWN} \
+         LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, o.objsubid) i \
+         WHERE r.rolsuper IS NOT TRUE AND (o.of_extension OR (o.objid < {FIRST_OWN} \
          AND n.nspname IS DISTINCT FROM 'public')) \
-         AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(coalesce(b.initprivs, o.given)) a \
+         AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(o.{others}) a \
          WHERE a.grantee = g.grantee AND a.privilege_type = g.privilege_type) ORDER BY 1, 2",
-        parts.join(" UNION ALL ")
+        listed()
     )
 }
 
-/// What is granted to whom; roles that the server or the provider brings along are left out.
-fn grants(client: &mut impl GenericClient, sql: &str) -> Result<Vec<String>, postgres::Error> {
+/// What became of a right.
+#[derive(Clone, Copy)]
+enum Change {
+    Granted,
+    Revoked,
+}
+
+/// Who was given what, or lost it; roles that the server or the provider brings along are left out.
+fn rights(client: &mut impl GenericClient, change: Change, sql: &str) -> Result<Vec<String>, postgres::Error> {
+    let (noun, preposition) = match change {
+        Change::Granted => ("grant", "to"),
+        Change::Revoked => ("revoke", "from"),
+    };
     let mut named = Vec::new();
     for row in client.query(sql, &[])? {
         let (right, role): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
         match role {
-            None => named.push(format!("grant of {right} to everybody")),
+            None => named.push(format!("{noun} of {right} {preposition} everybody")),
             Some(role) if is_providers(&role) || super::rights::is_predefined(&role) => {}
-            Some(role) => named.push(format!("grant of {right} to role {role}")),
+            Some(role) => named.push(format!("{noun} of {right} {preposition} role {role}")),
         }
     }
     Ok(named)

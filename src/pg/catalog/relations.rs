@@ -2,7 +2,7 @@
 //!
 //! What only newer servers keep is read through `to_jsonb`, which knows nothing of it on older ones.
 
-use super::{Class, USERS, not_of_extension, own};
+use super::{Class, USERS, is_column_option, is_relation_option, not_of_extension, own};
 
 const NAME: &str = "n.nspname || '.' || c.relname";
 
@@ -19,6 +19,8 @@ pub(super) fn classes() -> Vec<Class> {
         ("column storage", column_storage(&on("a.attrelid"))),
         ("index", index(&on("i.indrelid"))),
         ("constraint", constraint(&on("o.conrelid"))),
+        ("derived constraint", derived_constraint(&on("o.conrelid"))),
+        ("system trigger", system_triggers()),
         ("view", view(&of_relations)),
         ("sequence", sequence(&on("s.seqrelid"))),
         ("foreign table", foreign_table(&on("f.ftrelid"))),
@@ -83,12 +85,13 @@ fn relation(of_relations: &str) -> String {
          CASE WHEN c.relkind IN ('r', 'm') THEN (SELECT m.amname FROM pg_catalog.pg_am m WHERE m.oid = c.relam) END, \
          CASE WHEN c.reloftype <> 0 THEN c.reloftype::pg_catalog.regtype::text END, \
          CASE WHEN c.relkind = 'm' THEN c.relispopulated END, \
-         (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(c.reloptions) x (option)), \
+         (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(c.reloptions) x (option) WHERE {own_option}), \
          (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM pg_catalog.pg_class t, \
-         unnest(t.reloptions) x (option) WHERE t.oid = c.reltoastrelid), \
+         unnest(t.reloptions) x (option) WHERE t.oid = c.reltoastrelid AND {own_option}), \
          (SELECT string_agg(i.inhparent::pg_catalog.regclass::text, ',' ORDER BY i.inhseqno) \
          FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid)) \
-         FROM pg_catalog.pg_class c {of_relations} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')"
+         FROM pg_catalog.pg_class c {of_relations} AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')",
+        own_option = is_relation_option("x.option")
     )
 }
 
@@ -111,10 +114,11 @@ fn column_storage(on_relation: &str) -> String {
         "SELECT {NAME} || '.' || a.attname, concat_ws(' ', a.attstorage, \
          pg_catalog.to_jsonb(a) ->> 'attcompression', \
          nullif(pg_catalog.to_jsonb(a) ->> 'attstattarget', '-1'), \
-         (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(a.attoptions) x (option)), \
+         (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(a.attoptions) x (option) WHERE {}), \
          (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(a.attfdwoptions) x (option))) \
          FROM pg_catalog.pg_attribute a {on_relation} \
-         AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm', 'f')"
+         AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'm', 'f')",
+        is_column_option("x.option")
     )
 }
 
@@ -136,6 +140,42 @@ fn constraint(on_relation: &str) -> String {
     format!(
         "SELECT {NAME} || '.' || o.conname, pg_catalog.pg_get_constraintdef(o.oid) || ' valid ' || o.convalidated \
          FROM pg_catalog.pg_constraint o {on_relation} AND o.contype <> 'n'"
+    )
+}
+
+/// Parts of a foreign key that leads to or from a partitioned table: the server makes and names them, each version in its
+/// own way. What is read of them is where they are.
+fn derived_constraint(on_relation: &str) -> String {
+    format!(
+        "SELECT {NAME} || '.' || o.conname, {NAME} FROM pg_catalog.pg_constraint o {on_relation} \
+         AND o.contype = 'f' AND o.conparentid <> 0"
+    )
+}
+
+/// Constraints of which a trigger does not fire as it was made to, with how each does: `DISABLE TRIGGER ALL` leaves that
+/// behind, and no dump carries it.
+pub fn system_triggers() -> String {
+    format!(
+        "SELECT s.title, string_agg(s.enabled, '' ORDER BY s.kind, s.function) FROM ({}) s GROUP BY 1 \
+         HAVING bool_or(s.enabled <> 'O')",
+        each_system_trigger()
+    )
+}
+
+/// Every trigger that the server made for a constraint: `title` (the constraint and the table that the trigger is on, because
+/// the names of triggers are numbers), `enabled`, `relation` and `name`, in the order of `kind` and `function`.
+pub fn each_system_trigger() -> String {
+    let of_users = format!(
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relpersistence <> 't' AND {USERS} AND {}",
+        not_of_extension("pg_class", "c.oid")
+    );
+    format!(
+        "SELECT {NAME} || ' ' || pg_catalog.pg_get_constraintdef(o.oid) || ' on ' \
+         || t.tgrelid::pg_catalog.regclass::text AS title, t.tgenabled::text AS enabled, \
+         t.tgrelid::pg_catalog.regclass::text AS relation, t.tgname::text AS name, t.tgtype AS kind, \
+         t.tgfoid::pg_catalog.regproc::text AS function FROM pg_catalog.pg_trigger t \
+         JOIN pg_catalog.pg_constraint o ON o.oid = t.tgconstraint AND t.tgisinternal \
+         JOIN pg_catalog.pg_class c ON c.oid = o.conrelid {of_users}"
     )
 }
 

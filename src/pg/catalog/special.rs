@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use postgres::GenericClient;
 
-use super::{FIRST_OWN, named::named};
+pub use super::relations::{each_system_trigger, system_triggers};
+use super::{FIRST_OWN, named::named, own};
 use crate::pg::error::PgError;
 
 /// All of it.
@@ -17,6 +18,12 @@ pub struct Special {
     pub event_triggers: Vec<EventTrigger>,
     /// The publications.
     pub publications: Vec<Publication>,
+    /// Publications and the schemas whose every table they publish.
+    pub published_schemas: Vec<(String, String)>,
+    /// Functions that promise to tell nothing of their arguments.
+    pub leakproof: Vec<Routine>,
+    /// Constraints and how their triggers fire, where that was changed, see [`super::relations::system_triggers`].
+    pub system_triggers: Vec<(String, String)>,
     /// What is set for the database's sessions, see [`in_force`].
     pub settings: Vec<Setting>,
     /// Comments on large objects, by their numbers.
@@ -49,6 +56,17 @@ pub struct EventTrigger {
     pub function_schema: String,
     /// Its function.
     pub function: String,
+}
+
+/// A function and what tells it from others of its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routine {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// The types of its arguments, as `pg_get_function_identity_arguments` spells them.
+    pub arguments: String,
 }
 
 /// A publication.
@@ -145,10 +163,39 @@ fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
         let (name, all_tables, via_root) = (row.try_get(0)?, row.try_get(1)?, row.try_get(6)?);
         special.publications.push(Publication { name, all_tables, actions, via_root });
     }
+    special.published_schemas = published_schemas(client)?;
+    special.leakproof = leakproof(client)?;
+    let rows = client.query(&system_triggers(), &[])?;
+    special.system_triggers =
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, postgres::Error>>()?;
     special.settings = read_settings(client)?;
     special.large_object_comments = large_object_comments(client)?;
     special.named = named(client)?;
     Ok(special)
+}
+
+fn published_schemas(client: &mut impl GenericClient) -> Result<Vec<(String, String)>, postgres::Error> {
+    // From version 15 on.
+    let sql = "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
+    if !client.query_one(sql, &[])?.try_get::<_, bool>(0)? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT o.pubname::text, n.nspname::text FROM pg_catalog.pg_publication_namespace p \
+               JOIN pg_catalog.pg_publication o ON o.oid = p.pnpubid \
+               JOIN pg_catalog.pg_namespace n ON n.oid = p.pnnspid ORDER BY 1, 2";
+    client.query(sql, &[])?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
+fn leakproof(client: &mut impl GenericClient) -> Result<Vec<Routine>, postgres::Error> {
+    let sql = format!(
+        "SELECT n.nspname::text, o.proname::text, pg_catalog.pg_get_function_identity_arguments(o.oid) \
+         FROM pg_catalog.pg_proc o {} AND o.proleakproof ORDER BY 1, 2, 3",
+        own("pg_proc", "pronamespace")
+    );
+    let routine = |row: &postgres::Row| {
+        Ok(Routine { schema: row.try_get(0)?, name: row.try_get(1)?, arguments: row.try_get(2)? })
+    };
+    client.query(&sql, &[])?.iter().map(routine).collect()
 }
 
 /// Everything that is set for this database or for every database.

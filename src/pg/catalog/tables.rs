@@ -21,28 +21,57 @@ pub struct SequenceState {
 
 /// Every table that holds rows of its own: plain tables, partitions, children; not partitioned parents.
 pub fn tables(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {
-    of_kind(client, "c.relkind = 'r'")
+    of_kind(client, &format!("c.relkind = 'r' AND {}", not_of_extension("pg_class", "c.oid")))
 }
 
 /// Every materialized view that is populated.
 pub fn materialized_views(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {
-    of_kind(client, "c.relkind = 'm' AND c.relispopulated")
+    of_kind(client, &format!("c.relkind = 'm' AND c.relispopulated AND {}", not_of_extension("pg_class", "c.oid")))
 }
 
-fn of_kind(client: &mut impl GenericClient, kind: &str) -> Result<Vec<Table>, PgError> {
+pub(super) fn of_kind(client: &mut impl GenericClient, kind: &str) -> Result<Vec<Table>, PgError> {
     let failed = |error| PgError::statement("listing the tables", &error);
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text, c.reltuples::float8, pg_catalog.pg_table_size(c.oid), \
-         coalesce(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attnum > 0), '{{}}') \
+         coalesce(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = ''), '{{}}'), \
+         coalesce(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = 's'), '{{}}') \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          LEFT JOIN pg_catalog.pg_attribute a \
-         ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' \
-         WHERE {kind} AND c.relpersistence <> 't' AND {USERS} AND {} \
-         GROUP BY c.oid, n.nspname, c.relname, c.reltuples ORDER BY 4 DESC, 1, 2",
-        not_of_extension("pg_class", "c.oid")
+         ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+         WHERE {kind} AND c.relpersistence <> 't' AND {USERS} \
+         GROUP BY c.oid, n.nspname, c.relname, c.reltuples ORDER BY 4 DESC, 1, 2"
     );
     let rows = client.query(&sql, &[]).map_err(failed)?;
     rows.iter().map(|row| table(row).map_err(failed)).collect()
+}
+
+/// A relation that a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// `r`, `p`, `v`, … (PostgreSQL documentation, `pg_class.relkind`).
+    pub kind: String,
+    /// The partitions that hold the rows of a partitioned table.
+    pub partitions: Vec<RelationName>,
+}
+
+/// What a name stands for, if anything.
+pub fn named(client: &mut impl GenericClient, name: &RelationName) -> Result<Option<Named>, PgError> {
+    let failed = |error| PgError::statement(format!("looking for {name}"), &error);
+    let sql = "SELECT c.relkind::text, n.nspname::text, p.relname::text FROM pg_catalog.pg_class c \
+               LEFT JOIN LATERAL pg_catalog.pg_partition_tree(c.oid) t ON t.isleaf AND t.relid <> c.oid \
+               LEFT JOIN pg_catalog.pg_class p ON p.oid = t.relid \
+               LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.relnamespace \
+               WHERE c.relname = $2::text AND c.relnamespace = (SELECT s.oid FROM pg_catalog.pg_namespace s \
+               WHERE s.nspname = $1::text) ORDER BY 2, 3";
+    let rows = client.query(sql, &[&name.schema, &name.name]).map_err(failed)?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let mut named = Named { kind: first.try_get(0).map_err(failed)?, partitions: Vec::new() };
+    for row in &rows {
+        let (schema, name): (Option<String>, Option<String>) =
+            (row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?);
+        named.partitions.extend(schema.zip(name).map(|(schema, name)| RelationName { schema, name }));
+    }
+    Ok(Some(named))
 }
 
 /// Every table that somebody made, unlogged ones included, partitioned ones in place of their partitions; and whether only
@@ -65,6 +94,7 @@ fn table(row: &postgres::Row) -> Result<Table, postgres::Error> {
     Ok(Table {
         name: RelationName { schema: row.try_get(0)?, name: row.try_get(1)? },
         columns: row.try_get(4)?,
+        generated: row.try_get(5)?,
         rows_estimate: (estimate >= 0.0).then_some(estimate as u64),
         bytes_on_disk: bytes.unsigned_abs(),
     })

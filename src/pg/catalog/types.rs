@@ -1,6 +1,6 @@
 //! Types, collations, conversions, and text search.
 
-use super::{Class, own};
+use super::{Class, FIRST_OWN, USERS, own};
 
 pub(super) fn classes() -> Vec<Class> {
     let mut classes = vec![("type", by_definition()), ("base type", base())];
@@ -68,6 +68,7 @@ fn collations() -> Vec<Class> {
                 "SELECT n.nspname || '.' || o.collname, o.collversion FROM pg_catalog.pg_collation o {own_collations}"
             ),
         ),
+        ("locale version", locale_version()),
         (
             "conversion",
             format!(
@@ -78,6 +79,19 @@ fn collations() -> Vec<Class> {
             ),
         ),
     ]
+}
+
+/// Which version of a library's rules the database was built under, and each collation of the server's that users' columns
+/// name.
+fn locale_version() -> String {
+    format!(
+        "SELECT 'of the database', pg_catalog.to_jsonb(d) ->> 'datcollversion' FROM pg_catalog.pg_database d \
+         WHERE d.datname = current_database() AND pg_catalog.to_jsonb(d) ->> 'datcollversion' IS NOT NULL \
+         UNION SELECT 'of collation ' || l.collname, l.collversion FROM pg_catalog.pg_collation l \
+         JOIN pg_catalog.pg_attribute a ON a.attcollation = l.oid AND l.collversion IS NOT NULL AND l.oid < {FIRST_OWN} \
+         JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         AND {USERS}"
+    )
 }
 
 fn text_search() -> Vec<Class> {

@@ -1,0 +1,275 @@
+//! A schema's archive as the script that pg_restore makes of it, run here entry by entry.
+//!
+//! pg_restore says in words what a server refused; here every refusal has its code, a setting that an older target does
+//! not know ends nothing, and what a source noted for itself among a column's options is left out. The statements are
+//! pg_restore's own. Source: PostgreSQL documentation, pg_restore, `--list` and `--file`.
+
+use std::{borrow::Cow, path::Path};
+
+use super::database::RefusedStatement;
+use crate::pg::{
+    Address, PgError,
+    catalog::COLUMN_OPTIONS,
+    tools::Tools,
+    wire::{Wire, WireError},
+};
+
+/// How a header begins when pg_restore is verbose.
+const ENTRY: &str = "--\n-- TOC entry ";
+/// Where a header ends.
+const HEADER_END: &str = "\n--\n";
+/// How the script ends.
+const END: &str = "--\n-- PostgreSQL database dump complete\n--\n";
+/// What pg_restore says for the tables that follow, before the header of the first of them.
+const ACCESS_METHOD: &str = "SET default_table_access_method = ";
+/// SQLSTATE of what the owner of the database may not do.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+/// SQLSTATE of a setting that the server doesn't know.
+const UNDEFINED_OBJECT: &str = "42704";
+
+/// A section of an archive (PostgreSQL documentation, pg_dump, `--section`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Section {
+    /// Everything that rows need.
+    PreData,
+    /// Indexes, constraints, triggers, rules, materialized views.
+    PostData,
+}
+
+/// One section of an archive, to be run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Script {
+    /// The settings that every session needs.
+    pub settings: Vec<String>,
+    /// The entries in their order.
+    pub entries: Vec<Entry>,
+}
+
+/// What makes one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// `TABLE`, `FK CONSTRAINT`, …
+    pub kind: String,
+    /// Kind, name and owner: `TABLE orders shop`.
+    pub title: String,
+    /// Settings for this entry and all that follow.
+    before: String,
+    /// Its statements.
+    pub sql: String,
+}
+
+impl Script {
+    /// Asks pg_restore for the script of a section.
+    pub fn read(tools: &Tools, archive: &Path, section: Section) -> Result<Self, PgError> {
+        let section = match section {
+            Section::PreData => "--section=pre-data",
+            Section::PostData => "--section=post-data",
+        };
+        let contents = output(tools, archive, &["--list", section])?;
+        // Only when verbose does it number the entries.
+        let options = ["--verbose", "--no-owner", "--no-privileges", "--no-tablespaces", section, "--file", "-"];
+        Ok(parse(&contents, &output(tools, archive, &options)?))
+    }
+
+    /// A session that runs entries of this script.
+    pub fn session(&self, owner: &Address) -> Result<Wire, PgError> {
+        let mut wire = owner.wire()?;
+        for setting in &self.settings {
+            match wire.execute(setting) {
+                // A target older than the programs does not know every setting.
+                Err(WireError::Server { code, .. }) if code == UNDEFINED_OBJECT => {}
+                set => set.map_err(|error| error.during("preparing to restore the schema"))?,
+            }
+        }
+        Ok(wire)
+    }
+
+    /// Runs every entry in its order; goes on after a refused one and returns all of them.
+    pub fn run(&self, owner: &Address) -> Result<Vec<RefusedStatement>, PgError> {
+        let mut wire = self.session(owner)?;
+        let mut refused = Vec::new();
+        for Entry { title, before, sql, .. } in &self.entries {
+            for sql in [before, sql].into_iter().filter(|sql| !sql.is_empty()) {
+                match query(&mut wire, sql) {
+                    Ok(()) => {}
+                    Err(error) if error.connection_lost() => return Err(error.during(format!("restoring {title}"))),
+                    Err(error) => {
+                        refused.push(RefusedStatement { object: title.clone(), reason: error.to_string() });
+                    }
+                }
+            }
+        }
+        Ok(refused)
+    }
+}
+
+/// A function whose promise to leak nothing only a superuser may make is made without it: the others need it, and the
+/// comparison misses the promise unless somebody adds it.
+fn query(wire: &mut Wire, sql: &str) -> Result<(), WireError> {
+    match (wire.query(sql), without_promise(sql)) {
+        (Err(WireError::Server { code, .. }), Some(other)) if code == INSUFFICIENT_PRIVILEGE => {
+            wire.query(&other).map(drop)
+        }
+        (answer, _) => answer.map(drop),
+    }
+}
+
+/// The statement of a leakproof function without that word, which stands among the attributes before the body.
+fn without_promise(sql: &str) -> Option<String> {
+    let (head, rest) =
+        sql.split_once("\n    LANGUAGE ").filter(|(head, _)| head.trim_start().starts_with("CREATE FUNCTION "))?;
+    let (attributes, body) = rest.split_once('\n')?;
+    let fewer = attributes.replacen(" LEAKPROOF", "", 1);
+    (fewer != attributes).then(|| format!("{head}\n    LANGUAGE {fewer}\n{body}"))
+}
+
+fn output(tools: &Tools, archive: &Path, options: &[&str]) -> Result<String, PgError> {
+    let failed = |reason: String| PgError::Program { program: "pg_restore", reason };
+    let mut command = tools.command("pg_restore", None)?;
+    let output = command.args(options).arg(archive).output().map_err(|error| failed(error.to_string()))?;
+    match output.status.success() {
+        true => String::from_utf8(output.stdout)
+            .map_err(|_| failed("the schema holds names or definitions that are not UTF-8".to_owned())),
+        false => Err(failed(String::from_utf8_lossy(&output.stderr).lines().take(4).collect::<Vec<_>>().join("; "))),
+    }
+}
+
+/// Takes the script apart where the table of contents says that an entry begins; a text that only looks like a header
+/// stays what it is. An entry that has no statements is in the contents and not in the script.
+fn parse(contents: &str, script: &str) -> Script {
+    let script = script.rsplit_once(END).map_or(script, |(script, _)| script);
+    let (mut starts, mut from) = (Vec::new(), 0);
+    for (id, about) in contents.lines().filter_map(numbered) {
+        if let Some(at) = script[from..].find(&format!("{ENTRY}{id} (")) {
+            starts.push((from + at, about));
+            from += at + ENTRY.len();
+        }
+    }
+    let ends = starts.iter().skip(1).map(|(start, _)| *start).chain([script.len()]);
+    let preamble = &script[..starts.first().map_or(script.len(), |(start, _)| *start)];
+    let (preamble, mut before) = settings_at_end(preamble);
+    let mut entries = Vec::new();
+    for ((start, about), end) in starts.iter().zip(ends) {
+        let Some((header, sql)) = script[*start + ENTRY.len()..end].split_once(HEADER_END) else { continue };
+        let (sql, of_next) = settings_at_end(sql);
+        let (kind, title) = titled(header, about);
+        let sql = without_bookkeeping(&kind, sql.trim_end()).into_owned();
+        let before = std::mem::replace(&mut before, of_next).to_owned();
+        entries.push(Entry { kind, title, before, sql });
+    }
+    let is_setting = |line: &&str| line.starts_with("SET ") || line.starts_with("SELECT ");
+    Script { settings: preamble.lines().filter(is_setting).map(str::to_owned).collect(), entries }
+}
+
+/// `3460; 1259 16420 INDEX public mixed_at owner`: the number, and what follows the catalog's numbers.
+fn numbered(line: &str) -> Option<(u32, &str)> {
+    let (id, rest) = line.split_once("; ")?;
+    Some((id.parse().ok()?, rest.splitn(3, ' ').nth(2)?))
+}
+
+/// Cuts off the setting for the tables that follow.
+fn settings_at_end(sql: &str) -> (&str, &str) {
+    let trimmed = sql.trim_end();
+    let last = trimmed.rfind('\n').map_or(0, |at| at + 1);
+    match trimmed[last..].starts_with(ACCESS_METHOD) {
+        true => (&sql[..last], &trimmed[last..]),
+        false => (sql, ""),
+    }
+}
+
+/// The kind, and kind, name and owner without the schema.
+fn titled(header: &str, about: &str) -> (String, String) {
+    let name = header.lines().find(|line| line.starts_with("-- Name: ")).unwrap_or_default();
+    let (rest, schema) =
+        name.rsplit_once("; Owner: ").and_then(|(rest, _)| rest.rsplit_once("; Schema: ")).unwrap_or_default();
+    let kind = rest.rsplit_once("; Type: ").map_or("", |(_, kind)| kind);
+    let title = about.strip_prefix(&format!("{kind} {schema} ")).map(|of| format!("{kind} {of}"));
+    (kind.to_owned(), title.unwrap_or_else(|| about.to_owned()))
+}
+
+/// Options of columns that no server takes are a source's bookkeeping, which programs of another release write down as if
+/// somebody had set it.
+fn without_bookkeeping<'a>(kind: &str, sql: &'a str) -> Cow<'a, str> {
+    if !(kind.ends_with("TABLE") || kind.ends_with("VIEW")) || !sql.contains(SET_OPTIONS) {
+        return sql.into();
+    }
+    sql.lines().filter_map(settable).collect::<Vec<_>>().join("\n").into()
+}
+
+const SET_OPTIONS: &str = " SET (";
+
+/// The line with such options only as can be set; nothing if it sets no others.
+fn settable(line: &str) -> Option<Cow<'_, str>> {
+    let options = line.strip_prefix("ALTER ").filter(|rest| rest.contains(" ALTER COLUMN "));
+    let options = options.and_then(|rest| rest.strip_suffix(");")?.rsplit_once(SET_OPTIONS));
+    let Some((_, options)) = options else { return Some(line.into()) };
+    let is_known = |option: &&str| COLUMN_OPTIONS.contains(&option.split('=').next().unwrap_or_default());
+    let known: Vec<_> = options.split(", ").filter(is_known).collect();
+    let known = known.join(", ");
+    match known.as_str() {
+        "" => None,
+        same if same == options => Some(line.into()),
+        fewer => Some(line.replace(&format!("{SET_OPTIONS}{options});"), &format!("{SET_OPTIONS}{fewer});")).into()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    const CONTENTS: &str = ";\n; Archive created at 2026-11-30\n;\n\
+        3186; 1259 16397 TABLE public t owner\n3187; 1259 16399 FUNCTION public f() owner\n\
+        3190; 0 0 COMMENT - EXTENSION hstore \n3188; 1259 16400 TABLE s u owner\n";
+    const SCRIPT: &str = "--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n-- Dumped from\n\nSET x = 0;\n\
+        SELECT pg_catalog.set_config('search_path', '', false);\n\nSET default_table_access_method = heap;\n\n\
+        --\n-- TOC entry 3186 (class 1259 OID 16397)\n-- Name: t; Type: TABLE; Schema: public; Owner: -\n--\n\n\
+        CREATE TABLE public.t (\n    a integer\n);\nALTER TABLE ONLY public.t ALTER COLUMN a SET (pg_attver=2);\n\
+        ALTER TABLE ONLY public.t ALTER COLUMN b SET (pg_attver=2, n_distinct=5);\n\n\n\
+        --\n-- TOC entry 3187 (class 1259 OID 16399)\n-- Dependencies: 1\n-- Name: f(); Type: FUNCTION; Schema: public; Owner: -\n--\n\n\
+        CREATE FUNCTION public.f() AS '\n--\n-- TOC entry 9 (class 1 OID 2)\n-- Name: x\n--\nALTER COLUMN a SET (pg_attver=2);\n';\n\n\n\
+        SET default_table_access_method = other;\n\n\
+        --\n-- TOC entry 3188 (class 1259 OID 16400)\n-- Name: u; Type: TABLE; Schema: s; Owner: -\n--\n\n\
+        CREATE TABLE s.u (\n);\n\n\n-- Completed on 2026\n\n\
+        --\n-- PostgreSQL database dump complete\n--\n\n\\unrestrict abc\n";
+
+    #[test]
+    fn a_script_falls_into_its_entries() {
+        let script = parse(CONTENTS, SCRIPT);
+        assert_eq!(script.settings, ["SET x = 0;", "SELECT pg_catalog.set_config('search_path', '', false);"]);
+        let found: Vec<_> = script
+            .entries
+            .iter()
+            .map(|entry| (entry.kind.as_str(), entry.title.as_str(), entry.before.as_str()))
+            .collect();
+        let method = |name| format!("{ACCESS_METHOD}{name};");
+        let expected = [
+            ("TABLE", "TABLE t owner", method("heap")),
+            ("FUNCTION", "FUNCTION f() owner", String::new()),
+            ("TABLE", "TABLE u owner", method("other")),
+        ];
+        assert_eq!(found, expected.each_ref().map(|(kind, title, before)| (*kind, *title, before.as_str())));
+        assert!(script.entries[1].sql.contains("-- TOC entry 9 (") && script.entries[1].sql.contains("pg_attver"));
+        assert!(script.entries[2].sql.trim_start().starts_with("CREATE TABLE s.u"));
+    }
+
+    #[test]
+    fn a_function_can_be_made_without_its_promise() {
+        let of = |attributes: &str| {
+            format!(
+                "\nCREATE FUNCTION s.f() RETURNS integer\n    LANGUAGE sql{attributes}\n    AS 'select 1 LEAKPROOF';"
+            )
+        };
+        assert_eq!(without_promise(&of(" STABLE LEAKPROOF COST 7")), Some(of(" STABLE COST 7")));
+        assert_eq!(without_promise(&of(" STABLE")), None);
+        assert_eq!(without_promise("CREATE VIEW v AS SELECT 'x\n    LANGUAGE LEAKPROOF\n'"), None);
+    }
+
+    #[test]
+    fn what_a_server_noted_among_a_columns_options_is_left_out() {
+        let table = &parse(CONTENTS, SCRIPT).entries[0].sql;
+        assert_eq!(
+            table.trim_start(),
+            "CREATE TABLE public.t (\n    a integer\n);\nALTER TABLE ONLY public.t ALTER COLUMN b SET (n_distinct=5);"
+        );
+    }
+}
