@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn the_last_fields_are_digested_and_cut_off() {
         let key = RowKey(Sha256Digest::of("key"));
-        let mut rows = Rows(vec![b"3\t\\N\tz\n", b"1\ta\\tb\tx\n2\t\ty\n"]);
+        let mut rows = Rows(vec![&b"3\t\\N\tz\n"[..], &b"1\ta\\tb\tx\n2\t\ty\n"[..]]);
         let mut cut = WithoutLast::new(&mut rows, 1, RowDigest::new(key, "sql"));
         let mut batches = Vec::new();
         loop {

@@ -126,7 +126,8 @@ fn provider_locale_and_rules_are_the_sources_or_the_asset_does_not_pass() {
     let like =
         "template template0 encoding 'UTF8' locale_provider icu icu_locale 'en-u-kn-true' lc_collate 'C' lc_ctype 'C'";
     let sql = "create table files (name text primary key); insert into files select 'file' || n from generate_series(1, 20) n";
-    let ran = Drill::new().database_like(like, sql).run();
+    let drill = Drill::new().database_like(like, sql);
+    let ran = drill.run();
     let managed = Managed::start(&ran);
     let sql = "select d.datlocprovider::text, (select array_agg(name order by name) from files) \
                from pg_database d where datname = current_database()";

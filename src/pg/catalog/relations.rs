@@ -112,7 +112,7 @@ fn column(on_relation: &str) -> String {
 fn column_storage(on_relation: &str) -> String {
     format!(
         "SELECT {NAME} || '.' || a.attname, concat_ws(' ', a.attstorage, \
-         pg_catalog.to_jsonb(a) ->> 'attcompression', \
+         coalesce(pg_catalog.to_jsonb(a) ->> 'attcompression', ''), \
          nullif(pg_catalog.to_jsonb(a) ->> 'attstattarget', '-1'), \
          (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(a.attoptions) x (option) WHERE {}), \
          (SELECT string_agg(x.option, ',' ORDER BY x.option) FROM unnest(a.attfdwoptions) x (option))) \
