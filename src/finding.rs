@@ -64,6 +64,10 @@ finding_kinds! {
     ObjectUnrestored NotRun "object could not be restored";
     /// The object lies in an archive tier and would have to be restored there first.
     ObjectArchived NotRun "object is archived";
+    /// The closing listing shows an object that was there before the opening one, which did not show it.
+    ObjectUnlisted NotRun "object missing from the opening listing";
+    /// An entry of a listing contradicts another one, or what was asked for.
+    ListingContradiction NotRun "listing contradicts itself";
     /// The object changed or vanished between listing and reading.
     ObjectChanged NotRun "object changed during the run";
     /// A restored file exists but could not be read back.

@@ -24,6 +24,7 @@
 //! | [`playbook`] | turns the YAML into a [`playbook::Playbook`], a type that can only be valid, or reports every problem at once |
 //! | [`engine`] | plans a run, looks before it leaps, runs each asset, decides the verdict, seals the bundle |
 //! | [`source`] | reads from the provider: lists and opens objects, exports a snapshot and copies tables out |
+//! | [`aws`] | reads what S3 servers answer, strictly, for `source` and `restore` |
 //! | [`transfer`] | moves a unit from a source to a sink while observers hash and count it, and writes the receipt |
 //! | [`restore`] | the sinks: a tree of files, a PostgreSQL database, a disposable cluster made for the purpose |
 //! | [`verify`] | reads back what was restored, compares it with the receipts, and proves that it would notice damage |
@@ -47,7 +48,7 @@
 //! 2. `source` and `restore` never import each other; `transfer` knows traits only.
 //! 3. `verify` reads receipts and the restored copy. It never takes the transfer's word for what was stored.
 //! 4. The terminal and the journal are both consumers of [`event`]. Nothing below `cli` prints.
-//! 5. The AWS SDK is used in `source` and in the S3 sink of `restore` only; PostgreSQL clients in `pg`, `source`,
+//! 5. The AWS SDK is used in `aws`, `source` and in the S3 sink of `restore` only; PostgreSQL clients in `pg`, `source`,
 //!    `restore` and `verify` only.
 //! 6. Sources have no method that writes or deletes, so harming the provider's data cannot be expressed.
 //! 7. There is no dry-run flag below the engine: `plan` prints the plan, `run` consumes it.
@@ -59,6 +60,7 @@
 //! 11. `account` judges values and does nothing else: it reads no file, asks no server, and knows no time.
 
 pub mod account;
+pub mod aws;
 pub mod cli;
 pub mod clock;
 pub mod csv;

@@ -15,6 +15,7 @@ mod database;
 mod drill;
 mod evidence;
 mod majors;
+mod hostile;
 mod object_faults;
 mod objects;
 mod playbook_messages;

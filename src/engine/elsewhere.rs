@@ -188,7 +188,7 @@ mod tests {
                 last_modified: Some((*time).into()),
                 ..ObjectEntry::default()
             };
-            ListPage { entries: keys.iter().map(entry).collect(), next: None }
+            ListPage { entries: keys.iter().map(entry).collect(), ..ListPage::default() }
         };
         let (theirs, copied) = (page(&[("a", "monday")]), page(&[("a", "tuesday")]));
         assert!(judge(&theirs, &theirs, None) && judge(&theirs, &theirs, Some(true)));

@@ -11,11 +11,12 @@ use crate::{
     source::aws::Aws,
     transfer::{
         error::TransferError,
-        object::{ObjectEntry, ObjectSource as _},
+        listing::Pages,
+        object::{ObjectEntry, Odd},
         objects::RANGE_BYTES,
-        retry::with_retries,
         unit::{LARGE_OBJECT_BYTES, PlacedObject, UnitCutter},
     },
+    words,
 };
 
 /// Without a run to go by, so many bytes are expected in a second: a gigabit line that is well used.
@@ -77,6 +78,8 @@ struct Counting {
     pages: u64,
     markers: u64,
     gets: u64,
+    /// Entries that name nothing which could be carried.
+    odd: u64,
 }
 
 impl Counting {
@@ -108,20 +111,17 @@ pub(super) async fn of(
     let source = preflight::bucket_source(aws, bucket);
     let watch = Stopwatch::start();
     let cutter = UnitCutter::starting_at(1);
-    let mut counting = Counting { classes: BTreeMap::new(), cutter, units: 0, pages: 0, markers: 0, gets: 0 };
-    let mut from = None::<String>;
+    let mut counting = Counting { classes: BTreeMap::new(), cutter, units: 0, pages: 0, markers: 0, gets: 0, odd: 0 };
+    let mut pages = Pages::default();
     loop {
-        let page = with_retries(|| async { Ok(source.list(from.as_deref()).await?) }).await;
-        let page = page.map_err(|error| match error {
+        let page = pages.next(source.as_ref()).await.map_err(|error| match error {
             TransferError::Source(error) => preflight::bucket_obstacle(asset, &error),
             error => super::survey::obstacle(asset, error, None),
         })?;
+        let Some(page) = page else { break };
         counting.pages += 1;
+        counting.odd += page.odd.iter().filter(|entry| entry.odd != Odd::Undated).count() as u64;
         page.entries.into_iter().for_each(|entry| counting.add(entry));
-        from = page.next;
-        if from.is_none() {
-            break;
-        }
     }
     counting.units += u64::from(counting.cutter.flush().is_some());
     let rate = measured_rate(asset.id.as_str(), playbook);
@@ -135,7 +135,7 @@ fn surveyed(
     listing_ms: u64,
     rate: Option<(String, u64)>,
 ) -> SurveyedAsset {
-    let Counting { classes, units, pages, markers, gets, .. } = counting;
+    let Counting { classes, units, pages, markers, gets, odd, .. } = counting;
     let sizes: Vec<_> = classes.into_values().collect();
     let items: u64 = sizes.iter().map(|class| class.objects).sum();
     let bytes: u64 = sizes.iter().map(|class| class.bytes).sum();
@@ -160,6 +160,10 @@ fn surveyed(
     let mut remarks = Vec::new();
     if items == 0 {
         remarks.push("matches nothing: a run would FAIL".to_owned());
+    }
+    if odd > 0 {
+        let entries = words::count(odd, "entry", "entries");
+        remarks.push(format!("{entries} of the listing can't be carried: a run would name each as a finding"));
     }
     if let Some(sample) = bucket.sample {
         remarks.push(format!("a sample of {} is carried; requests, time and cost are the sample's", sample.share));

@@ -2,8 +2,9 @@
 //!
 //! Keys that any file system can hold lie under `tree/` by their own name. The others lie under `mapped/`, by the
 //! SHA-256 of the key: what a path can't say (`..`, `//`, a leading or trailing slash, control characters, a component
-//! over 255 bytes), and what would collide with a key that came before (`a` beside `a/b`, names that differ only in case
-//! or in Unicode normal form, so that the tree can be copied to any file system). Versions that others have replaced lie
+//! over 255 bytes, more than 2,048 bytes in all), and what would collide with a key that came before (`a` beside `a/b`,
+//! names that differ only in case or in Unicode normal form, so that the tree can be copied to any file system). Versions
+//! that others have replaced lie
 //! under `versions/`, by the SHA-256 of key and version. No two objects or versions get one place.
 
 use std::collections::HashMap;
@@ -14,6 +15,9 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::{digest::Sha256Digest, transfer::object::ObjectEntry};
 
 const COMPONENT_BYTES_MAX: usize = 255;
+/// A path of Linux has at most 4,095 bytes (`PATH_MAX`), the target's directory included. Keys of Amazon S3 have 1,024;
+/// other servers take longer ones.
+const KEY_BYTES_MAX: usize = 2_048;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Taken {
@@ -92,7 +96,10 @@ fn ancestors(key: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a path by this name stays below its root on any file system and means the same file on all of them.
 fn is_plain(key: &str) -> bool {
-    !key.is_empty() && key.split('/').all(is_plain_component) && !key.chars().any(|c| c.is_control() || c == '\\')
+    !key.is_empty()
+        && key.len() <= KEY_BYTES_MAX
+        && key.split('/').all(is_plain_component)
+        && !key.chars().any(|c| c.is_control() || c == '\\')
 }
 
 fn is_plain_component(component: &str) -> bool {
@@ -130,8 +137,10 @@ mod tests {
     #[test]
     fn what_a_path_cannot_say_is_mapped() {
         let long = "x".repeat(256);
-        let awkward = ["", "a//b", "/a", "a/", "../a", "a/./b", "a\nb", "a\\b", "\u{7f}", &long];
-        assert_eq!(places(&awkward), [false; 10]);
+        let deep = format!("{}e", "n/".repeat(1_024));
+        let awkward = ["", "a//b", "/a", "a/", "../a", "a/./b", "a\nb", "a\\b", "\u{7f}", &long, &deep];
+        assert_eq!(places(&awkward), [false; 11]);
+        assert_eq!(places(&[&deep[2..]]), [true]);
     }
 
     #[test]

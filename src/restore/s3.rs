@@ -26,12 +26,15 @@ use self::{
     said::{Said, said},
 };
 use super::{file::PendingFile, place::Places, tree};
-use crate::transfer::{
-    error::SinkError,
-    object::{Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, UnitSink},
-    properties::Item,
-    receipt::ObjectReceipt,
-    unit::UnitId,
+use crate::{
+    aws::listing::PageStart,
+    transfer::{
+        error::SinkError,
+        object::{Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, UnitSink},
+        properties::Item,
+        receipt::ObjectReceipt,
+        unit::UnitId,
+    },
 };
 
 /// A client of the target.
@@ -76,8 +79,9 @@ impl S3Target {
     }
 
     async fn is_empty(&self) -> Result<bool, SinkError> {
-        let page = self.client.list_objects_v2().bucket(&self.bucket).max_keys(1).send().await;
-        Ok(page.map_err(|error| self.failed("listing the bucket", &error))?.contents().is_empty())
+        let page = copy::page(&self.client, &self.bucket, &PageStart::Beginning).await;
+        let page = page.map_err(|error| failed(&self.bucket, "listing the bucket", &error.to_string()))?;
+        Ok(page.entries.is_empty() && page.odd.is_empty() && page.next.is_none())
     }
 
     fn failed<E: Said>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> SinkError {

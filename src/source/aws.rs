@@ -15,7 +15,7 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
-use crate::transfer::error::SourceError;
+use crate::{aws::answer::WholeAnswers, transfer::error::SourceError};
 
 /// Attempts of a call about the account that somebody waits for: throttled calls come in bursts.
 const PATIENT_ATTEMPTS_MAX: u32 = 10;
@@ -155,6 +155,8 @@ impl Aws {
     /// A client for S3, path-style where an endpoint is named.
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared)
+            .interceptor(WholeAnswers { of_pages: false })
+            .retry_classifier(WholeAnswers { of_pages: false })
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         if let Some(endpoint) = &self.settings.s3_endpoint {
             config = config.endpoint_url(endpoint).force_path_style(true);
@@ -173,7 +175,10 @@ impl Aws {
 
     /// A client for the buckets of a region; of the client's own where none is named.
     pub(super) fn s3_for_account(&self, region: Option<&str>, patient: bool) -> aws_sdk_s3::Client {
-        let mut config = aws_sdk_s3::config::Builder::from(&self.shared).retry_config(retries(patient));
+        let mut config = aws_sdk_s3::config::Builder::from(&self.shared)
+            .interceptor(WholeAnswers { of_pages: true })
+            .retry_classifier(WholeAnswers { of_pages: true })
+            .retry_config(retries(patient));
         if let Some(endpoint) = &self.settings.s3_endpoint {
             config = config.endpoint_url(endpoint);
         }

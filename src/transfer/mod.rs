@@ -7,6 +7,7 @@ pub mod bucket;
 pub mod checksum;
 pub mod error;
 pub mod generated;
+pub mod listing;
 mod md5;
 pub mod meter;
 pub mod object;

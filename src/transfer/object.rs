@@ -54,8 +54,30 @@ impl ObjectEntry {
 pub struct ListPage {
     /// Entries in the order of the provider.
     pub entries: Vec<ObjectEntry>,
+    /// Entries that cannot be taken as they stand.
+    pub odd: Vec<OddEntry>,
     /// Where the next page begins; none on the last page.
     pub next: Option<String>,
+}
+
+/// An entry of a listing that cannot be taken as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OddEntry {
+    /// Its key as listed, or a pseudonym for it.
+    pub key: String,
+    /// What is odd about it.
+    pub odd: Odd,
+}
+
+/// What is odd about an entry of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Odd {
+    /// It names nothing that could be asked for; why, without its key.
+    Unreadable(String),
+    /// Its key does not begin with the prefix that was asked for.
+    Foreign,
+    /// It is carried, and when it was last modified is not known.
+    Undated,
 }
 
 /// Bytes `first..=last` of an object.

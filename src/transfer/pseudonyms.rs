@@ -109,7 +109,8 @@ fn silenced_listing(error: SourceError) -> SourceError {
 impl ObjectSource for Pseudonymous {
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
         async move {
-            let page = self.source.list(from).await.map_err(silenced_listing)?;
+            let mut page = self.source.list(from).await.map_err(silenced_listing)?;
+            page.odd.iter_mut().for_each(|entry| entry.key = self.names.of(&entry.key));
             Ok(ListPage { entries: page.entries.into_iter().map(|entry| self.names.veil(entry)).collect(), ..page })
         }
         .boxed()

@@ -102,7 +102,7 @@ impl MemorySource {
         let mut rest = objects.range::<str, _>((from.map_or(Unbounded, Excluded), Unbounded));
         let entries: Vec<_> = rest.by_ref().take(self.page_entries).map(|(key, object)| object.entry(key)).collect();
         let next = rest.next().and(entries.last()).map(|entry| entry.key.clone());
-        ListPage { entries, next }
+        ListPage { entries, next, ..ListPage::default() }
     }
 }
 

@@ -1,16 +1,19 @@
 //! The listing of a bucket as a run meets it: page by page, with retries, each version's place counted, and what was
 //! listed or carried before remembered by digests, so that no object is carried twice and changes can be named.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use crate::{
     digest::Sha256Digest,
     engine::stop::Stop,
     interrupt::Interrupt,
     transfer::{
+        listing::Pages,
         object::{ListPage, ObjectEntry, ObjectSource},
         receipt::ObjectReceipt,
-        retry::with_retries,
     },
 };
 
@@ -18,35 +21,27 @@ use crate::{
 pub(super) struct Lister<'a> {
     source: &'a Arc<dyn ObjectSource>,
     interrupt: &'a Interrupt,
-    from: Option<String>,
-    ended: bool,
+    pages: Pages,
     /// The key of the last version, and how many of its versions came.
     versions: (String, u64),
 }
 
 impl<'a> Lister<'a> {
     pub(super) fn new(source: &'a Arc<dyn ObjectSource>, interrupt: &'a Interrupt) -> Self {
-        Lister { source, interrupt, from: None, ended: false, versions: Default::default() }
+        Lister { source, interrupt, pages: Pages::default(), versions: Default::default() }
     }
 
-    /// The entries of the next page, or none after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<ObjectEntry>>, Stop> {
-        if self.ended {
-            return Ok(None);
-        }
-        let ListPage { mut entries, next } = self.page().await?;
-        entries.iter_mut().for_each(|entry| self.count(entry));
-        self.ended = next.is_none();
-        self.from = next;
-        Ok(Some(entries))
-    }
-
-    async fn page(&self) -> Result<ListPage, Stop> {
-        tokio::select! {
+    /// The next page, or none after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<ListPage>, Stop> {
+        let page = tokio::select! {
             biased;
-            () = self.interrupt.wait() => Err(Stop::Interrupted),
-            page = with_retries(|| async { Ok(self.source.list(self.from.as_deref()).await?) }) => Ok(page?),
-        }
+            () = self.interrupt.wait() => return Err(Stop::Interrupted),
+            page = self.pages.next(self.source.as_ref()) => page?,
+        };
+        Ok(page.map(|mut page| {
+            page.entries.iter_mut().for_each(|entry| self.count(entry));
+            page
+        }))
     }
 
     /// Versions of a key follow each other, the newest first, also from one page to the next.
@@ -67,7 +62,18 @@ type Id = u128;
 #[derive(Default)]
 pub(super) struct Known {
     carried: HashMap<Id, u64>,
-    listed: HashMap<Id, u64>,
+    listed: HashMap<Id, Listed>,
+    /// Of each key with versions, whether one of them is the latest.
+    has_latest: HashMap<Id, bool>,
+}
+
+/// What the opening listing shows of an object or version.
+struct Listed {
+    state: u64,
+    /// Of a version, what else tells it from another one; a server may list several without ids.
+    version: u32,
+    /// Whether the closing listing shows it too.
+    is_listed_again: bool,
 }
 
 /// What a listed object is to the run.
@@ -76,8 +82,12 @@ pub(super) enum Novelty {
     New,
     /// Carried before the run was interrupted.
     Carried,
-    /// Listed twice.
+    /// Listed twice, in one state.
     Twice,
+    /// Listed before in another state.
+    Contradicted,
+    /// Listed as the latest version, as another version was before.
+    SecondLatest,
     /// Carried before the run was interrupted, and replaced at the provider since.
     Replaced,
 }
@@ -93,11 +103,33 @@ pub(super) enum Since {
 impl Known {
     /// Takes an entry of the opening listing.
     pub(super) fn meet(&mut self, entry: &ObjectEntry) -> Novelty {
-        let (id, state) = (id_of(entry), state_of(entry));
-        if self.listed.insert(id, state).is_some() {
-            return Novelty::Twice;
+        let listed = Listed { state: state_of(entry), version: version_of(entry), is_listed_again: false };
+        match self.listed.entry(id_of(entry)) {
+            Entry::Vacant(place) => drop(place.insert(listed)),
+            Entry::Occupied(known) if (known.get().state, known.get().version) == (listed.state, listed.version) => {
+                return Novelty::Twice;
+            }
+            Entry::Occupied(_) => return Novelty::Contradicted,
+        }
+        if let Some(mark) = entry.version {
+            let has_latest = self.has_latest.entry(id(&entry.key, None)).or_default();
+            if *has_latest && mark.is_latest {
+                return Novelty::SecondLatest;
+            }
+            *has_latest |= mark.is_latest;
         }
         self.carried_before(entry)
+    }
+
+    /// Whether every key with versions has a latest one; asked after the end of the listing.
+    pub(super) fn have_latest(&self) -> bool {
+        self.has_latest.values().all(|has_latest| *has_latest)
+    }
+
+    /// Whether no version of this one's key is the latest; true once for each key.
+    pub(super) fn lacks_latest(&mut self, receipt: &ObjectReceipt) -> bool {
+        let has_latest = self.has_latest.get_mut(&id(&receipt.key, None));
+        has_latest.is_some_and(|has_latest| !std::mem::replace(has_latest, true))
     }
 
     /// What an object that was met before is to the run.
@@ -124,23 +156,31 @@ impl Known {
         !self.listed.contains_key(&id_of_receipt(receipt))
     }
 
-    /// Takes an entry of the closing listing, and forgets it.
+    /// Takes an entry of the closing listing.
     pub(super) fn meet_again(&mut self, entry: &ObjectEntry) -> Since {
-        match self.listed.remove(&id_of(entry)) {
-            None => Since::Came,
-            Some(state) if state == state_of(entry) => Since::Same,
-            Some(_) => Since::Changed,
-        }
+        let (id, state) = (id_of(entry), state_of(entry));
+        let Some(listed) = self.listed.get_mut(&id) else {
+            // Listed twice, it came once.
+            let version = version_of(entry);
+            self.listed.insert(id, Listed { state, version, is_listed_again: true });
+            return Since::Came;
+        };
+        listed.is_listed_again = true;
+        if listed.state == state { Since::Same } else { Since::Changed }
     }
 
     /// Whether the closing listing lacks it; asked after its end.
     pub(super) fn went(&self, receipt: &ObjectReceipt) -> bool {
-        self.listed.contains_key(&id_of_receipt(receipt))
+        self.is_gone(id_of_receipt(receipt))
     }
 
     /// The same of an object that was not carried.
     pub(super) fn went_unread(&self, entry: &ObjectEntry) -> bool {
-        self.listed.contains_key(&id_of(entry))
+        self.is_gone(id_of(entry))
+    }
+
+    fn is_gone(&self, id: Id) -> bool {
+        self.listed.get(&id).is_some_and(|listed| !listed.is_listed_again)
     }
 }
 
@@ -164,6 +204,13 @@ fn state_of(entry: &ObjectEntry) -> u64 {
     state(entry.etag.as_deref(), entry.size)
 }
 
+/// Nothing for an object that is listed without versions: the same bytes under another date are no other object.
+fn version_of(entry: &ObjectEntry) -> u32 {
+    let Some(mark) = entry.version else { return 0 };
+    let modified = entry.last_modified.as_deref().unwrap_or_default();
+    Sha256Digest::of(format!("{} {} {modified}", mark.is_latest, mark.delete_marker)).short() as u32
+}
+
 fn state(etag: Option<&str>, size: u64) -> u64 {
     // The lower half of a digest is a digest.
     Sha256Digest::of(format!("{size} {}", etag.unwrap_or_default())).short() as u64
@@ -183,10 +230,23 @@ mod tests {
         let mut known = Known::default();
         assert_eq!(known.meet(&entry("a", "1")), Novelty::New);
         assert_eq!(known.meet(&entry("a", "1")), Novelty::Twice);
+        assert_eq!(known.meet(&entry("a", "2")), Novelty::Contradicted);
         known.meet(&entry("b", "1"));
         assert_eq!(known.meet_again(&entry("a", "1")), Since::Same);
         assert_eq!(known.meet_again(&entry("b", "2")), Since::Changed);
         assert_eq!(known.meet_again(&entry("c", "1")), Since::Came);
+        for twice in [entry("a", "1"), entry("c", "1")] {
+            assert_eq!(known.meet_again(&twice), Since::Same);
+        }
+    }
+
+    #[test]
+    fn what_the_closing_listing_lacks_went() {
+        let mut known = Known::default();
+        known.meet(&entry("a", "1"));
+        known.meet(&entry("b", "1"));
+        known.meet_again(&entry("a", "1"));
+        assert!(known.went_unread(&entry("b", "1")) && !known.went_unread(&entry("a", "1")));
     }
 
     #[test]
@@ -196,8 +256,22 @@ mod tests {
             version: Some(VersionMark { order: 0, is_latest: true, delete_marker: false }),
             ..entry("a", "1")
         };
+        let older = |id: &str| ObjectEntry {
+            version: Some(VersionMark { order: 1, is_latest: false, delete_marker: false }),
+            ..version(id)
+        };
         let mut known = Known::default();
-        assert_eq!(known.meet(&version("1")), Novelty::New);
+        assert_eq!(known.meet(&older("1")), Novelty::New);
+        assert!(!known.have_latest());
         assert_eq!(known.meet(&version("2")), Novelty::New);
+        assert!(known.have_latest());
+        assert_eq!(known.meet(&version("2")), Novelty::Twice);
+        assert_eq!(known.meet(&version("3")), Novelty::SecondLatest);
+        let marked = |is_latest, delete_marker| Some(VersionMark { order: 0, is_latest, delete_marker });
+        for mark in [marked(true, true), marked(false, false)] {
+            assert_eq!(known.meet(&ObjectEntry { version: mark, ..version("2") }), Novelty::Contradicted);
+        }
+        let later = ObjectEntry { last_modified: Some("2024-05-06T00:00:00Z".into()), ..version("2") };
+        assert_eq!(known.meet(&later), Novelty::Contradicted);
     }
 }

@@ -25,18 +25,22 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 pub(crate) use self::evidence::write_evidence;
 pub(in crate::engine) use self::transfer::UNITS_IN_FLIGHT;
-use self::{keybook::KeyBook, sink::Destination, transfer::Carried};
+use self::{
+    changes::Reconciled,
+    keybook::KeyBook,
+    sink::Destination,
+    transfer::{Carried, Undated},
+};
 use super::{directory::make_private, stop::Stop, work::Work};
 use crate::{
     clock::Stopwatch,
     event::{AssetKind, Phase},
     evidence::{
-        changes::ChangesCount,
         findings::{self, FindingsList, SHOWN_MAX},
         merge,
         result::{AssetResult, Check, Control, SampleResult, Tier, Timings},
     },
-    finding::{FindingKind, Verdict},
+    finding::{Finding, FindingKind, Verdict},
     playbook::SampleSpec,
     source::s3::{S3Source, UPLOADS},
     transfer::{
@@ -47,6 +51,7 @@ use crate::{
         pseudonyms::Pseudonyms,
     },
     verify::{control, objects::ReadBack},
+    words,
 };
 
 /// Carries one bucket out and proves it.
@@ -97,7 +102,7 @@ impl BucketWork {
             spawn_blocking(move || work.prove(&carried, refused, buckets.as_deref()))
         };
         // The provider is asked while the disk is read.
-        let changes = work.reconcile(known, carried.files.clone(), &carried.lost).await;
+        let changes = work.reconcile(known, &carried).await;
         let proof = proving.await.map_err(TransferError::from)??;
         let all = Everything { carried, configuration, proof, changes: changes?, sample };
         spawn_blocking(move || work.result(all)).await.map_err(TransferError::from)?
@@ -179,9 +184,13 @@ impl BucketWork {
         }
         findings.extend(self.configuration_finding(&configuration));
         findings.extend(written.findings(&self.work));
-        findings.extend(self.changes_finding(changes));
+        findings.extend(self.undated_finding(&carried.undated));
+        findings.extend(changes.unlisted);
+        findings.extend(self.changes_finding(changes.count));
         let mut objects = written.numbers();
-        (objects.listed, objects.bucket_classes, objects.changes) = (carried.listed, configuration.classes(), changes);
+        objects.listed = carried.listed;
+        objects.bucket_classes = configuration.classes();
+        objects.changes = changes.count;
         let tier = if sample.is_some() { Tier::Sample } else { Tier::Full };
         (objects.layout, objects.sample) = (self.into.layout(), sample);
         objects.pseudonyms = self.names.as_ref().map(Pseudonyms::mark);
@@ -206,6 +215,16 @@ impl BucketWork {
         })
     }
 
+    /// One note for all: they are carried and compared like any other.
+    fn undated_finding(&self, undated: &Undated) -> Option<Finding> {
+        let Undated { count, first } = undated;
+        let detail = format!(
+            "the listing dates {} in a way that can't be read, the first: {first}",
+            words::count(*count, "object", "objects")
+        );
+        (*count > 0).then(|| self.work.finding(FindingKind::PropertyUnreadable, "last modified", detail))
+    }
+
     /// The book of the names behind pseudonyms, where there are any.
     fn key_book(&self) -> Result<Option<KeyBook>, Stop> {
         self.names.as_ref().map(|names| KeyBook::open(keybook::path(&self.work), names)).transpose()
@@ -226,7 +245,7 @@ struct Everything {
     carried: Arc<Carried>,
     configuration: BucketConfiguration,
     proof: Proof,
-    changes: ChangesCount,
+    changes: Reconciled,
     sample: Option<SampleResult>,
 }
 

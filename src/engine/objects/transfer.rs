@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     sample::Sampler,
 };
 use crate::{
-    clock::Stopwatch,
+    clock::{self, Stopwatch},
     digest::Sha256Digest,
     engine::{ledger, stop::Stop},
     event::{Event, Phase},
@@ -20,7 +21,7 @@ use crate::{
     transfer::{
         error::{SourceError, TransferError},
         meter::Meter,
-        object::{ObjectEntry, ObjectSink, Refusal, UnitOutcome, Unrestored},
+        object::{ObjectEntry, ObjectSink, Odd, OddEntry, Refusal, UnitOutcome, Unrestored},
         objects::{Ends, ObjectCopier, Patience},
         receipt::ObjectReceipt,
         retry::with_retries,
@@ -58,6 +59,17 @@ pub(super) struct Carried {
     changed: Vec<Refusal>,
     /// Those of them that could not be had at all.
     pub lost: Vec<ObjectEntry>,
+    /// When the opening listing began.
+    pub listed_from: Timestamp,
+    /// Objects whose listed date says nothing.
+    pub undated: Undated,
+}
+
+/// How many objects are listed without a date that can be read, and the key of the first.
+#[derive(Default)]
+pub(super) struct Undated {
+    pub count: u64,
+    pub first: String,
 }
 
 impl Carried {
@@ -73,6 +85,8 @@ impl Carried {
             first_to_come: String::new(),
             changed: vec![],
             lost: vec![],
+            listed_from: clock::now(),
+            undated: Undated::default(),
         }
     }
 }
@@ -179,8 +193,9 @@ impl Transfer<'_> {
     /// At most three times [`UNIT_OBJECTS_MAX`] objects and one batch of the listing are in memory.
     async fn copy_listing(&mut self) -> Result<(), Stop> {
         let mut lister = Lister::new(&self.of.source, &self.of.work.interrupt);
-        while let Some(entries) = lister.next().await? {
-            for entry in entries {
+        while let Some(page) = lister.next().await? {
+            page.odd.into_iter().for_each(|entry| self.note(entry));
+            for entry in page.entries {
                 self.admit(entry).await?;
             }
         }
@@ -192,11 +207,45 @@ impl Transfer<'_> {
         self.flush().await
     }
 
+    /// What is odd about an entry of the listing is a finding, and the others go on.
+    fn note(&mut self, OddEntry { key, odd }: OddEntry) {
+        let key = if key.is_empty() { "(no key)".to_owned() } else { key };
+        let (kind, detail) = match odd {
+            Odd::Undated => {
+                self.carried.undated.count += 1;
+                if self.carried.undated.count == 1 {
+                    self.carried.undated.first = key;
+                }
+                return;
+            }
+            Odd::Unreadable(reason) => {
+                (FindingKind::ObjectUnreadable, format!("listed in a way that can't be read: {reason}"))
+            }
+            Odd::Foreign => {
+                let detail = "listed although its key does not begin with the prefix; not carried";
+                (FindingKind::ListingContradiction, detail.to_owned())
+            }
+        };
+        self.carried.refused.take(self.of.work.finding(kind, key, detail));
+    }
+
     /// Decides what becomes of a listed object.
     async fn admit(&mut self, entry: ObjectEntry) -> Result<(), Stop> {
         let novelty = self.known.meet(&entry);
-        if novelty == Novelty::Twice {
-            return Ok(());
+        match novelty {
+            Novelty::Twice => return Ok(()),
+            Novelty::Contradicted => {
+                let etag = entry.etag.as_deref().unwrap_or("none");
+                let size = words::count(entry.size, "byte", "bytes");
+                let state = format!("listed a second time in another state ({size}, entity tag {etag}); not carried");
+                self.contradict(&entry, &state);
+                return Ok(());
+            }
+            Novelty::SecondLatest => {
+                self.contradict(&entry, "listed as the latest version, as another one is; not carried");
+                return Ok(());
+            }
+            Novelty::New | Novelty::Carried | Novelty::Replaced => {}
         }
         if entry.is_delete_marker() {
             return self.mark(entry, novelty);
@@ -205,11 +254,21 @@ impl Transfer<'_> {
         if taken { self.take(entry, novelty).await } else { Ok(()) }
     }
 
+    /// Of two entries that exclude each other the first is carried; which one is true is not to be known.
+    fn contradict(&mut self, entry: &ObjectEntry, how: &str) {
+        let detail = match (entry.version, entry.version_id.as_deref()) {
+            (None, _) => how.to_owned(),
+            (Some(_), None) => format!("version without an id: {how}"),
+            (Some(_), Some(id)) => format!("version {id}: {how}"),
+        };
+        self.carried.refused.take(self.of.work.finding(FindingKind::ListingContradiction, &entry.key, detail));
+    }
+
     /// Counts an object and gives it a place, unless it was carried before.
     async fn take(&mut self, entry: ObjectEntry, novelty: Novelty) -> Result<(), Stop> {
         self.carried.listed += 1;
         match novelty {
-            Novelty::Carried | Novelty::Twice => Ok(()),
+            Novelty::Carried | Novelty::Twice | Novelty::Contradicted | Novelty::SecondLatest => Ok(()),
             Novelty::Replaced => {
                 let detail = "replaced at the provider after it was carried; the run was interrupted in between";
                 self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, &entry.key, detail));
@@ -384,7 +443,24 @@ impl Transfer<'_> {
             return Err(Stop::Asset { reason, hint: Some(hint.to_owned()) });
         }
         self.name_vanished()?;
+        self.name_without_latest()?;
         Ok(self.sink.close()?)
+    }
+
+    /// Keys of which every version is listed as replaced by another.
+    fn name_without_latest(&mut self) -> Result<(), Stop> {
+        if self.known.have_latest() {
+            return Ok(());
+        }
+        for receipt in merge(self.carried.files.clone()) {
+            let receipt = receipt.map_err(|source| self.of.unreadable_receipts(source))?;
+            if self.known.lacks_latest(&receipt) {
+                let detail = "none of its versions is listed as the latest";
+                let finding = self.of.work.finding(FindingKind::ListingContradiction, receipt.key, detail);
+                self.carried.refused.take(finding);
+            }
+        }
+        Ok(())
     }
 
     /// Objects that were carried before an interruption and are no longer listed.

@@ -7,9 +7,16 @@ use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
 use super::said::said;
-use crate::transfer::{
-    object::{Answered, RestoredBucket},
-    properties::{ContentHeaders, Properties},
+use crate::{
+    aws::{
+        answer::RawAnswer,
+        listing::{self, PageStart, Question},
+    },
+    transfer::{
+        listing::Course,
+        object::{Answered, ListPage, Odd, RestoredBucket},
+        properties::{ContentHeaders, Properties},
+    },
 };
 
 /// Reads restored objects back from the target.
@@ -49,21 +56,35 @@ impl S3Copy {
     }
 
     async fn list(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()> {
-        let mut from = None;
+        let (mut from, mut course) = (PageStart::Beginning, Course::default());
         loop {
-            let request = self.client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
-            let page = request.set_continuation_token(from).send().await;
-            let page = page.map_err(|error| read_error(said(&error), None))?;
-            let encoded = page.encoding_type() == Some(&EncodingType::Url);
+            let page = page(&self.client, bucket, &from).await?;
+            course.check(&page).map_err(io::Error::other)?;
+            course.take(&page);
             // A key that can't be decoded is none of walkaway's, and not to be passed over.
-            let plain = |key: &str| decoded(key).filter(|_| encoded).unwrap_or_else(|| key.to_owned());
-            page.contents().iter().filter_map(|object| object.key()).map(plain).for_each(&mut *take);
-            from = page.next_continuation_token().map(str::to_owned);
-            if from.is_none() {
+            let odd = page.odd.into_iter().filter(|entry| entry.odd != Odd::Undated).map(|entry| entry.key);
+            page.entries.into_iter().map(|entry| entry.key).chain(odd).for_each(&mut *take);
+            if page.next.is_none() {
                 return Ok(());
             }
+            from = PageStart::parse(page.next.as_deref());
         }
     }
+}
+
+/// A page of what lies in a bucket.
+pub(super) async fn page(client: &Client, bucket: &str, from: &PageStart) -> io::Result<ListPage> {
+    let request = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
+    let request = match from {
+        PageStart::Token { token, .. } => request.continuation_token(token),
+        PageStart::After(key) => request.start_after(key),
+        PageStart::Beginning | PageStart::Marker { .. } => request,
+    };
+    let raw = RawAnswer::default();
+    let answer = request.customize().interceptor(raw.clone()).send().await;
+    let body = raw.of(answer).map_err(|error| read_error(said(&error), None))?;
+    let wrong = |reason| io::Error::other(format!("the answer is not whole, or contradicts itself: {reason}"));
+    listing::objects(&body, Question { bucket, prefix: "", from }).map_err(wrong)
 }
 
 /// What a GET says beside the bytes, of what is restored.
@@ -90,24 +111,6 @@ fn read_error(said: String, status: Option<u16>) -> io::Error {
     io::Error::new(kind, said)
 }
 
-/// `%XX` and `+`, as listings with `encoding-type=url` write keys.
-fn decoded(key: &str) -> Option<String> {
-    let (mut bytes, mut rest) = (Vec::new(), key.as_bytes());
-    while let Some((first, after)) = rest.split_first() {
-        rest = after;
-        match first {
-            b'+' => bytes.push(b' '),
-            b'%' => {
-                let (digits, after) = rest.split_at_checked(2)?;
-                bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-                rest = after;
-            }
-            other => bytes.push(*other),
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 impl RestoredBucket for S3Copy {
     fn read_back(&self, bucket: &str, key: &str, with_tags: bool) -> io::Result<Answered> {
         self.runtime.block_on(self.answered(bucket, key, with_tags))
@@ -120,16 +123,5 @@ impl RestoredBucket for S3Copy {
 
     fn each_key(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()> {
         self.runtime.block_on(self.list(bucket, take))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_of_a_listing_are_decoded() {
-        assert_eq!(decoded("a%2Fb+c%2B").as_deref(), Some("a/b c+"));
-        assert_eq!(decoded("%2"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Everything that S3 says about a bucket itself, each answer kept as it came.
 //!
-//! A bucket that has no such configuration, a call that the server doesn't know, and an answer that the caller may not
-//! see are three different things: only the first two are an absence.
+//! A bucket that has no such configuration, a call that the server doesn't know, an answer that the caller may not see,
+//! and one that is not whole are four different things: only the first two are an absence.
 
 use aws_sdk_s3::{
     Client,
@@ -9,10 +9,16 @@ use aws_sdk_s3::{
 };
 use futures_util::{FutureExt as _, future::join_all};
 
-use super::{error, raw::RawAnswer};
-use crate::transfer::{
-    bucket::{BucketConfiguration, BucketItem},
-    properties::Class,
+use super::error;
+use crate::{
+    aws::{
+        answer::RawAnswer,
+        xml::{self, Element},
+    },
+    transfer::{
+        bucket::{BucketConfiguration, BucketItem},
+        properties::Class,
+    },
 };
 
 /// The codes by which S3 says that there is nothing (Amazon S3 API reference, "Error responses", and each call's page).
@@ -31,13 +37,15 @@ const ABSENT: [&str; 13] = [
     "OwnershipControlsNotFoundError",
     "ObjectLockConfigurationNotFoundError",
 ];
+/// Where a bucket sends word of changes.
+const NOTIFICATIONS: &str = "TopicConfiguration|QueueConfiguration|CloudFunctionConfiguration|EventBridgeConfiguration";
 /// Uploads that were never completed: their names are listed, their bytes can't be read.
 pub const UPLOADS: &str = "incomplete_uploads";
 
 /// How one call ended: the body of its answer, or code, status and message of its error.
 struct Asked {
     name: &'static str,
-    /// What the body of an answer that says something holds: one of these.
+    /// The elements of an answer that says something, parted by `|`: it holds one of these. Empty for JSON.
     mark: &'static str,
     result: Result<String, Refused>,
 }
@@ -51,17 +59,12 @@ struct Refused {
 /// Asks everything at once.
 pub async fn of(client: &Client, bucket: &str) -> BucketConfiguration {
     macro_rules! ask {
-        ($name:literal, $call:ident, $mark:literal) => {
+        ($name:literal, $call:ident, $mark:expr) => {
             async {
                 let raw = RawAnswer::default();
                 let request = client.$call().bucket(bucket).customize().interceptor(raw.clone());
-                let answer = request.send().await;
-                let result = match answer {
-                    Ok(_) => Ok(raw.text()),
-                    // An answer that the SDK can't read is an answer all the same.
-                    Err(error) if succeeded(&error) => Ok(raw.text()),
-                    Err(error) => Err(refused(&error)),
-                };
+                let answer = raw.of(request.send().await).map_err(|error| refused(&error));
+                let result = answer.map(|body| String::from_utf8_lossy(&body).into_owned());
                 Asked { name: $name, mark: $mark, result }
             }
             .boxed()
@@ -69,34 +72,30 @@ pub async fn of(client: &Client, bucket: &str) -> BucketConfiguration {
     }
     let questions = [
         ask!("location", get_bucket_location, "LocationConstraint"),
-        ask!("versioning", get_bucket_versioning, "<Status>"),
+        ask!("versioning", get_bucket_versioning, "Status"),
         ask!("policy", get_bucket_policy, ""),
-        ask!("lifecycle", get_bucket_lifecycle_configuration, "<Rule>"),
-        ask!("cors", get_bucket_cors, "<CORSRule>"),
-        ask!("notification", get_bucket_notification_configuration, "<Topic|<Queue|<CloudFunction|<EventBridge"),
-        ask!("encryption", get_bucket_encryption, "<Rule>"),
-        ask!("replication", get_bucket_replication, "<Rule>"),
-        ask!("ownership", get_bucket_ownership_controls, "<ObjectOwnership>"),
-        ask!("public_access_block", get_public_access_block, "<BlockPublicAcls>"),
-        ask!("logging", get_bucket_logging, "<LoggingEnabled>"),
-        ask!("tagging", get_bucket_tagging, "<Tag>"),
-        ask!("website", get_bucket_website, "<WebsiteConfiguration"),
-        ask!("object_lock", get_object_lock_configuration, "<ObjectLockEnabled>"),
-        ask!("inventory", list_bucket_inventory_configurations, "<Id>"),
-        ask!("analytics", list_bucket_analytics_configurations, "<Id>"),
-        ask!("metrics", list_bucket_metrics_configurations, "<Id>"),
-        ask!("intelligent_tiering", list_bucket_intelligent_tiering_configurations, "<Id>"),
-        ask!("accelerate", get_bucket_accelerate_configuration, "<Status>"),
-        ask!("request_payment", get_bucket_request_payment, "<Payer>"),
-        ask!("acl", get_bucket_acl, "<Grant>"),
-        ask!("incomplete_uploads", list_multipart_uploads, "<Upload>"),
+        ask!("lifecycle", get_bucket_lifecycle_configuration, "Rule"),
+        ask!("cors", get_bucket_cors, "CORSRule"),
+        ask!("notification", get_bucket_notification_configuration, NOTIFICATIONS),
+        ask!("encryption", get_bucket_encryption, "Rule"),
+        ask!("replication", get_bucket_replication, "Rule"),
+        ask!("ownership", get_bucket_ownership_controls, "ObjectOwnership"),
+        ask!("public_access_block", get_public_access_block, "BlockPublicAcls"),
+        ask!("logging", get_bucket_logging, "LoggingEnabled"),
+        ask!("tagging", get_bucket_tagging, "Tag"),
+        ask!("website", get_bucket_website, "WebsiteConfiguration"),
+        ask!("object_lock", get_object_lock_configuration, "ObjectLockEnabled"),
+        ask!("inventory", list_bucket_inventory_configurations, "Id"),
+        ask!("analytics", list_bucket_analytics_configurations, "Id"),
+        ask!("metrics", list_bucket_metrics_configurations, "Id"),
+        ask!("intelligent_tiering", list_bucket_intelligent_tiering_configurations, "Id"),
+        ask!("accelerate", get_bucket_accelerate_configuration, "Status"),
+        ask!("request_payment", get_bucket_request_payment, "Payer"),
+        ask!("acl", get_bucket_acl, "Grant"),
+        ask!("incomplete_uploads", list_multipart_uploads, "Upload"),
     ];
     let items = join_all(questions).await.into_iter().map(item).collect();
     BucketConfiguration { bucket: bucket.to_owned(), items }
-}
-
-fn succeeded<E>(error: &SdkError<E, error::Answer>) -> bool {
-    error.raw_response().is_some_and(|answer| answer.status().is_success())
 }
 
 fn refused<E>(error: &SdkError<E, error::Answer>) -> Refused
@@ -112,22 +111,53 @@ where
 
 fn item(asked: Asked) -> BucketItem {
     let Asked { name, mark, result } = asked;
-    let name = name.to_owned();
-    let says = |answer: &str| mark.split('|').any(|mark| answer.contains(mark));
-    match result {
-        Ok(answer) if says(&answer) && name == UPLOADS => {
-            let reason = Some("bytes of uploads that were never completed can't be read".to_owned());
-            BucketItem { name, class: Some(Class::Lost), reason, answer: Some(answer) }
-        }
-        Ok(answer) if says(&answer) => {
-            BucketItem { name, class: Some(Class::Recorded), reason: None, answer: Some(answer) }
-        }
-        Ok(answer) => BucketItem { name, class: None, reason: Some("not configured".to_owned()), answer: Some(answer) },
+    let (class, reason, answer) = match result {
+        Ok(answer) => match meaning(name, mark, &answer) {
+            Ok((class, reason)) => (class, reason.map(str::to_owned), Some(answer)),
+            Err(reason) => (Some(Class::Unreadable), Some(reason), Some(answer)),
+        },
         Err(refused) => {
             let class = (!refused.is_absence()).then_some(Class::Unreadable);
-            BucketItem { name, class, reason: Some(refused.in_words()), answer: None }
+            (class, Some(refused.in_words()), None)
         }
+    };
+    BucketItem { name: name.to_owned(), class, reason, answer }
+}
+
+type Meaning = (Option<Class>, Option<&'static str>);
+
+/// What an answer of success means.
+///
+/// # Errors
+/// Why it is no answer.
+fn meaning(name: &str, mark: &str, answer: &str) -> Result<Meaning, String> {
+    if mark.is_empty() {
+        let policy = serde_json::from_str::<serde_json::Value>(answer);
+        return policy.map(|_| (Some(Class::Recorded), None)).map_err(|_| "the answer is not whole".to_owned());
     }
+    let root = xml::parse(answer.as_bytes()).map_err(|reason| format!("the answer is not whole: {reason}"))?.root;
+    match root.name.as_str() {
+        "Error" => return Err("an error comes under the status of a success".to_owned()),
+        // A server that does not know the call takes the request for one that lists the bucket.
+        "ListBucketResult" => return Ok((None, Some("the server does not know this call, and lists the bucket"))),
+        _ => {}
+    }
+    if name == UPLOADS && holds(&root, mark) {
+        return Ok((Some(Class::Lost), Some("bytes of uploads that were never completed can't be read")));
+    }
+    if root.text_of("IsTruncated")?.is_some_and(|flag| flag.trim() == "true") {
+        return Err("the answer goes on, only its first page is kept".to_owned());
+    }
+    if mark.split('|').any(|mark| holds(&root, mark)) {
+        Ok((Some(Class::Recorded), None))
+    } else {
+        Ok((None, Some("not configured")))
+    }
+}
+
+/// Whether an element of this name is there, at any depth.
+fn holds(element: &Element, name: &str) -> bool {
+    element.name == name || element.children.iter().any(|child| holds(child, name))
 }
 
 impl Refused {
@@ -155,7 +185,7 @@ mod tests {
 
     fn class(result: Result<&str, (&str, u16)>) -> Option<Class> {
         let refused = |(code, status): (&str, u16)| Refused { code: code.into(), status, message: String::new() };
-        item(Asked { name: "cors", mark: "<CORSRule>", result: result.map(str::to_owned).map_err(refused) }).class
+        item(Asked { name: "cors", mark: "CORSRule", result: result.map(str::to_owned).map_err(refused) }).class
     }
 
     #[test]
@@ -163,10 +193,21 @@ mod tests {
         assert_eq!(class(Ok("<X><CORSRule></CORSRule></X>")), Some(Class::Recorded));
         assert_eq!(class(Ok("<X/>")), None);
         assert_eq!(class(Ok("<ListBucketResult/>")), None, "an answer to another question");
+        assert_eq!(class(Ok("<s3:X xmlns:s3='y'><s3:CORSRule/></s3:X>")), Some(Class::Recorded));
+        for broken in ["", "<X><CORSRule></CORSRule>", "<X>", "hello", "<Error><Code>InternalError</Code></Error>"] {
+            assert_eq!(class(Ok(broken)), Some(Class::Unreadable), "{broken}");
+        }
+        assert_eq!(class(Ok("<X><IsTruncated>true</IsTruncated><CORSRule/></X>")), Some(Class::Unreadable));
         assert_eq!(class(Err(("NoSuchCORSConfiguration", 404))), None);
         assert_eq!(class(Err(("NotImplemented", 501))), None);
         assert_eq!(class(Err(("AccessDenied", 403))), Some(Class::Unreadable));
         assert_eq!(class(Err(("NoSuchBucket", 404))), Some(Class::Unreadable));
         assert_eq!(class(Err(("", 0))), Some(Class::Unreadable));
+    }
+
+    #[test]
+    fn a_policy_that_is_cut_off_is_none() {
+        assert_eq!(meaning("policy", "", "{\"Statement\":[]}"), Ok((Some(Class::Recorded), None)));
+        assert!(meaning("policy", "", "{\"Statement\":[").is_err() && meaning("policy", "", "").is_err());
     }
 }

@@ -16,6 +16,10 @@ where
     let what = what.to_owned();
     let status = error.raw_response().map(|answer| answer.status().as_u16());
     match &error {
+        // A success that the SDK cannot read is no refusal, and no answer either.
+        SdkError::ServiceError(read) if read.raw().status().is_success() && read.err().code().is_none() => {
+            SourceError::Transient { what, reason: chain(&error) }
+        }
         SdkError::ServiceError(refused) => {
             let said = refused.err();
             sort(what, status, said.code().unwrap_or_default(), said.message())

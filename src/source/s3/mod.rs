@@ -6,17 +6,17 @@
 mod checksum;
 mod configuration;
 pub(super) mod error;
-mod keys;
 mod parts;
 mod properties;
-mod raw;
 mod transport;
-mod versions;
+
+use std::collections::BTreeMap;
 
 use aws_sdk_s3::{
     Client,
+    error::{ProvideErrorMetadata, SdkError},
     primitives::DateTimeFormat,
-    types::{EncodingType, Grant, Object},
+    types::{EncodingType, Grant},
 };
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream::BoxStream};
 use http::{
@@ -30,15 +30,24 @@ use self::{
     transport::{Ask, Body, Method, Transport},
 };
 use super::aws::Aws;
-use crate::transfer::{
-    bucket::BucketConfiguration,
-    error::SourceError,
-    object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSource, ProviderChecksum},
-    properties::{Item, Properties},
+use crate::{
+    aws::{
+        answer::RawAnswer,
+        listing::{self, PageStart, Question},
+    },
+    transfer::{
+        bucket::BucketConfiguration,
+        error::SourceError,
+        object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSource, ProviderChecksum},
+        properties::{Item, Properties},
+    },
 };
 
 /// How long a server may take to answer the first question of all.
 const PROBE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// A list of buckets that fills more pages than this does not end. Servers that know no prefix list all buckets.
+const BUCKET_PAGES_MAX: usize = 1_000;
 
 /// One bucket, or the keys of it that begin with a prefix.
 pub struct S3Source {
@@ -87,8 +96,10 @@ impl S3Source {
     pub async fn probe(&self) -> Result<(), SourceError> {
         let request = self.client.list_objects_v2().bucket(&self.bucket).set_prefix(self.prefix.clone()).max_keys(1);
         let what = format!("bucket {} at {}", self.bucket, self.endpoint);
+        let raw = RawAnswer::default();
+        let request = request.encoding_type(EncodingType::Url).customize().interceptor(raw.clone());
         match tokio::time::timeout(PROBE_TIMEOUT, request.send()).await {
-            Ok(answer) => answer.map(drop).map_err(|error| error::of(&what, error)),
+            Ok(answer) => read(&what, answer, &raw, listing::is_listing),
             Err(_) => {
                 let reason = format!("no answer within {} s", PROBE_TIMEOUT.as_secs());
                 Err(SourceError::Transient { what, reason })
@@ -99,31 +110,48 @@ impl S3Source {
     /// When the bucket was made, as far as the caller may list buckets.
     pub async fn created(&self) -> Option<String> {
         let mut from = None;
-        loop {
+        for _ in 0..BUCKET_PAGES_MAX {
             let request = self.client.list_buckets().prefix(&self.bucket).set_continuation_token(from);
             let page = tokio::time::timeout(PROBE_TIMEOUT, request.send()).await.ok()?.ok()?;
             if let Some(bucket) = page.buckets().iter().find(|bucket| bucket.name() == Some(&self.bucket)) {
                 return bucket.creation_date()?.fmt(DateTimeFormat::DateTime).ok();
             }
-            from = page.continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
-            from.as_ref()?;
+            from = Some(page.continuation_token().filter(|token| !token.is_empty())?.to_owned());
         }
+        None
     }
 
-    async fn list_page(&self, from: Option<&str>) -> Result<ListPage, SourceError> {
+    async fn list_objects(&self, from: Option<&str>) -> Result<ListPage, SourceError> {
         let what = format!("the listing of bucket {}", self.bucket);
+        let from = PageStart::parse(from);
         let request = self.client.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);
-        let request = request.set_prefix(self.prefix.clone()).set_continuation_token(from.map(str::to_owned));
-        let page = request.send().await.map_err(|error| error::of(&what, error))?;
-        let encoded = page.encoding_type() == Some(&EncodingType::Url);
-        let broken = |reason: String| SourceError::Permanent { what: what.clone(), reason };
-        let entries = page.contents().iter().map(|object| entry(object, encoded));
-        let entries = entries.collect::<Result<_, _>>().map_err(broken)?;
-        let next = page.next_continuation_token().map(str::to_owned);
-        if page.is_truncated() == Some(true) && next.is_none() {
-            return Err(broken("the page is cut off and names no next one".to_owned()));
-        }
-        Ok(ListPage { entries, next: next.filter(|_| page.is_truncated() != Some(false)) })
+        let request = request.set_prefix(self.prefix.clone());
+        let request = match &from {
+            PageStart::Token { token, .. } => request.continuation_token(token),
+            PageStart::After(key) => request.start_after(key),
+            PageStart::Beginning | PageStart::Marker { .. } => request,
+        };
+        let raw = RawAnswer::default();
+        let answer = request.customize().interceptor(raw.clone()).send().await;
+        read(&what, answer, &raw, |body| listing::objects(body, self.question(&from)))
+    }
+
+    async fn list_versions(&self, from: Option<&str>) -> Result<ListPage, SourceError> {
+        let what = format!("the listing of the versions of bucket {}", self.bucket);
+        let from = PageStart::parse(from);
+        let request = self.client.list_object_versions().bucket(&self.bucket).encoding_type(EncodingType::Url);
+        let request = request.set_prefix(self.prefix.clone());
+        let request = match &from {
+            PageStart::Marker { key, version, .. } => request.key_marker(key).set_version_id_marker(version.clone()),
+            _ => request,
+        };
+        let raw = RawAnswer::default();
+        let answer = request.customize().interceptor(raw.clone()).send().await;
+        read(&what, answer, &raw, |body| listing::versions(body, self.question(&from)))
+    }
+
+    fn question<'a>(&'a self, from: &'a PageStart) -> Question<'a> {
+        Question { bucket: &self.bucket, prefix: self.prefix.as_deref().unwrap_or_default(), from }
     }
 
     async fn get(&self, entry: &ObjectEntry, range: Option<ByteRange>) -> Result<ObjectBody, SourceError> {
@@ -159,7 +187,7 @@ impl S3Source {
         let texts = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let (mut properties, tags) = properties::of_headers(texts);
         if tags > 0 {
-            self.read_tags(entry, &mut properties).await;
+            self.read_tags(entry, tags, &mut properties).await;
         }
         if self.acls {
             self.read_acl(entry, &mut properties).await;
@@ -167,14 +195,23 @@ impl S3Source {
         Described { word, properties }
     }
 
-    async fn read_tags(&self, entry: &ObjectEntry, properties: &mut Properties) {
+    /// Reads the tags, of which the headers state the number.
+    async fn read_tags(&self, entry: &ObjectEntry, stated: u64, properties: &mut Properties) {
         let request = self.client.get_object_tagging().bucket(&self.bucket).key(&entry.key);
-        match request.set_version_id(entry.version_id.clone()).send().await {
-            Ok(answer) => {
-                let tags = answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned()));
-                properties.tags.extend(tags);
+        let answer = request.set_version_id(entry.version_id.clone()).send().await;
+        let tags = answer.map_err(|error| error::of("tags", error).to_string()).and_then(|answer| {
+            let tags = answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned()));
+            let tags: BTreeMap<_, _> = tags.collect();
+            let answered = answer.tag_set().len();
+            if answered as u64 == stated && answered == tags.len() {
+                Ok(tags)
+            } else {
+                Err(format!("reading tags: the object states {stated}, the answer holds {answered}"))
             }
-            Err(error) => drop(properties.unreadable.insert(Item::Tags, error::of("tags", error).to_string())),
+        });
+        match tags {
+            Ok(tags) => properties.tags.extend(tags),
+            Err(reason) => drop(properties.unreadable.insert(Item::Tags, reason)),
         }
     }
 
@@ -228,8 +265,8 @@ fn grant(grant: &Grant) -> String {
 impl ObjectSource for S3Source {
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
         match self.all_versions {
-            true => versions::page(&self.client, &self.bucket, self.prefix.clone(), from).boxed(),
-            false => self.list_page(from).boxed(),
+            true => self.list_versions(from).boxed(),
+            false => self.list_objects(from).boxed(),
         }
     }
 
@@ -291,18 +328,17 @@ fn pieces(body: Body, key: String) -> BoxStream<'static, Result<bytes::Bytes, So
     body.map_err(move |reason| SourceError::Transient { what: key.clone(), reason }).boxed()
 }
 
-fn entry(object: &Object, encoded: bool) -> Result<ObjectEntry, String> {
-    let listed = object.key().ok_or("an entry has no key")?;
-    let key = if encoded { keys::decoded(listed)? } else { listed.to_owned() };
-    let size = object.size().and_then(|size| u64::try_from(size).ok());
-    Ok(ObjectEntry {
-        size: size.ok_or_else(|| format!("the entry {key:?} has no size"))?,
-        key,
-        address: None,
-        etag: object.e_tag().map(|etag| etag.trim_matches('"').to_owned()),
-        version_id: None,
-        version: None,
-        last_modified: object.last_modified().and_then(|time| time.fmt(DateTimeFormat::DateTime).ok()),
-        storage_class: object.storage_class().map(|class| class.as_str().to_owned()),
-    })
+/// Reads the body of an answer past the SDK, which takes a page that was cut off for a whole one.
+fn read<A, E, T>(
+    what: &str,
+    answer: Result<A, SdkError<E, error::Answer>>,
+    raw: &RawAnswer,
+    parse: impl FnOnce(&[u8]) -> Result<T, String>,
+) -> Result<T, SourceError>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let body = raw.of(answer).map_err(|refused| error::of(what, refused))?;
+    let reason = |reason| format!("the answer is not whole, or contradicts itself: {reason}");
+    parse(&body).map_err(|wrong| SourceError::Transient { what: what.to_owned(), reason: reason(wrong) })
 }

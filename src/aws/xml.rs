@@ -1,0 +1,194 @@
+//! XML documents, whole or not at all: from the root's start to its end, every element closed, nothing behind.
+//!
+//! The SDK's own decoder takes the end of the input for the end of every open element, so that a document that was cut
+//! off between two entries is a shorter list. Names are compared without their namespace prefix. Entities of a document
+//! type definition are not known, so none is ever expanded.
+
+use std::borrow::Cow;
+
+use quick_xml::{
+    Reader,
+    escape::resolve_predefined_entity,
+    events::{BytesRef, BytesStart, Event},
+};
+
+/// No answer of S3 nests deeper than a handful; what does is meant to exhaust the reader.
+const DEPTH_MAX: usize = 64;
+
+/// A document that was read from its beginning to its end.
+#[derive(Debug)]
+pub struct Document {
+    /// The outermost element.
+    pub root: Element,
+    /// Whether every byte was UTF-8. Where one was not, U+FFFD stands in its place.
+    pub is_utf8: bool,
+}
+
+/// An element with everything in it; attributes are passed over.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Element {
+    /// Without namespace prefix.
+    pub name: String,
+    /// The text directly in it, references resolved.
+    pub text: String,
+    /// In the order of the document.
+    pub children: Vec<Element>,
+}
+
+impl Element {
+    fn named(tag: &BytesStart<'_>) -> Self {
+        Element { name: tag.local_name().as_ref().to_owned(), ..Element::default() }
+    }
+
+    /// The children of this name.
+    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Element> {
+        self.children.iter().filter(move |child| child.name == name)
+    }
+
+    /// The text of the child of this name, if there is one.
+    ///
+    /// # Errors
+    /// That there are several, and which is meant is not to be known.
+    pub fn text_of(&self, name: &str) -> Result<Option<&str>, String> {
+        let mut found = self.all(name);
+        match (found.next(), found.next()) {
+            (first, None) => Ok(first.map(|child| child.text.as_str())),
+            _ => Err(format!("it has several elements {name}")),
+        }
+    }
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// Why it is none, without a word of its content: an answer may hold names that are to stay out of every record.
+pub fn parse(body: &[u8]) -> Result<Document, String> {
+    let text = String::from_utf8_lossy(body);
+    let is_utf8 = matches!(text, Cow::Borrowed(_));
+    let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
+    let mut building = Building::default();
+    loop {
+        let malformed = |at: u64| format!("it is not well-formed XML at byte {at}");
+        let event = reader.read_event().map_err(|_| malformed(reader.error_position()))?;
+        match event {
+            Event::Start(tag) => building.open(Element::named(&tag))?,
+            Event::Empty(tag) => {
+                building.open(Element::named(&tag))?;
+                building.close()?;
+            }
+            Event::End(_) => building.close()?,
+            Event::Text(text) => building.add(&text)?,
+            Event::CData(text) => building.add(&text)?,
+            Event::GeneralRef(reference) => {
+                let text = resolved(&reference).ok_or_else(|| malformed(reader.buffer_position()))?;
+                building.add(&text)?;
+            }
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
+            Event::Eof => return building.finish().map(|root| Document { root, is_utf8 }),
+        }
+    }
+}
+
+/// Character references, and the five entities that XML itself defines.
+fn resolved(reference: &BytesRef<'_>) -> Option<Cow<'static, str>> {
+    match reference.resolve_char_ref().ok()? {
+        Some(character) => Some(Cow::Owned(character.to_string())),
+        None => resolve_predefined_entity(reference).map(Cow::Borrowed),
+    }
+}
+
+/// A document on its way: the elements that are open, the outermost first.
+#[derive(Default)]
+struct Building {
+    open: Vec<Element>,
+    root: Option<Element>,
+}
+
+impl Building {
+    fn open(&mut self, element: Element) -> Result<(), String> {
+        if self.root.is_some() {
+            return Err("something stands behind the end of the document".to_owned());
+        }
+        if self.open.len() == DEPTH_MAX {
+            return Err(format!("its elements are nested more than {DEPTH_MAX} deep"));
+        }
+        self.open.push(element);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), String> {
+        let done = self.open.pop().ok_or("an element ends that never began")?;
+        match self.open.last_mut() {
+            Some(parent) => parent.children.push(done),
+            None => self.root = Some(done),
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, text: &str) -> Result<(), String> {
+        match self.open.last_mut() {
+            Some(element) => element.text.push_str(text),
+            None if text.trim().is_empty() => {}
+            None => return Err("text stands outside of the document".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Element, String> {
+        match (self.open.len(), self.root) {
+            (0, Some(root)) => Ok(root),
+            (0, None) => Err("it is empty".to_owned()),
+            (open, _) => Err(format!("it ends with {open} elements still open")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = "<?xml version=\"1.0\"?>\n<!-- c --><s3:L xmlns:s3='x'><s3:K a='1'>a &lt;&#x1;<![CDATA[<b>]]>&amp;</s3:K><E/></s3:L>\n";
+
+    #[test]
+    fn elements_come_with_their_text_whatever_their_prefix() {
+        let root = parse(WHOLE.as_bytes()).expect("whole").root;
+        assert_eq!(root.name, "L");
+        assert_eq!(root.text_of("K").expect("one"), Some("a <\u{1}<b>&"));
+        assert_eq!(root.text_of("E").expect("one"), Some(""));
+        assert_eq!(root.text_of("none").expect("none"), None);
+    }
+
+    #[test]
+    fn a_document_that_is_cut_anywhere_is_none() {
+        let end = WHOLE.trim_end().len();
+        for cut in 0..end {
+            assert!(parse(&WHOLE.as_bytes()[..cut]).is_err(), "cut at {cut}: {}", &WHOLE[..cut]);
+        }
+        parse(&WHOLE.as_bytes()[..end]).expect("whole");
+    }
+
+    #[test]
+    fn what_is_no_document_is_refused() {
+        let deep = "<a>".repeat(70) + &"</a>".repeat(70);
+        for wrong in ["", " \n", "text", "<a></b>", "<a/><b/>", "<a/>x", "</a>", "<a>&unknown;</a>", "<a>&</a>", &deep]
+        {
+            assert!(parse(wrong.as_bytes()).is_err(), "{wrong}");
+        }
+        let several = parse(b"<a><b>1</b><b>2</b></a>").expect("whole").root;
+        assert!(several.text_of("b").is_err());
+    }
+
+    #[test]
+    fn entities_of_a_document_type_are_never_expanded() {
+        let declared = "<!DOCTYPE x [<!ENTITY a \"aaaa\">]>";
+        assert!(parse(format!("{declared}<x>&a;</x>").as_bytes()).is_err());
+        parse(format!("{declared}<x>a</x>").as_bytes()).expect("none is used");
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_told() {
+        let document = parse(b"<a>\xff</a>").expect("well-formed");
+        assert!(!document.is_utf8 && document.root.text == "\u{fffd}");
+        assert!(parse("<a>\u{fffd}</a>".as_bytes()).expect("well-formed").is_utf8);
+    }
+}

@@ -1,0 +1,147 @@
+//! A listing from its first page to its last: each page is tried again while it fails, and a listing that goes in a circle
+//! ends.
+
+use std::collections::HashSet;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    error::{SourceError, TransferError},
+    object::{ListPage, ObjectSource},
+    retry::with_retries,
+};
+use crate::digest::Sha256Digest;
+
+/// So many pages without an entry may follow each other: of a bucket whose objects lie behind delete markers, a server
+/// may list that much nothing. Without a bound, a server that never comes to an end would be asked for ever.
+const EMPTY_PAGES_MAX: u32 = 20_000;
+
+/// Reads a listing page by page.
+#[derive(Default)]
+pub struct Pages {
+    from: Option<String>,
+    has_ended: bool,
+    course: Course,
+}
+
+impl Pages {
+    /// The next page, or none after the last.
+    ///
+    /// # Errors
+    /// What the source says in its last attempt; as a transient failure, that the listing goes in a circle.
+    pub async fn next(&mut self, source: &dyn ObjectSource) -> Result<Option<ListPage>, TransferError> {
+        if self.has_ended {
+            return Ok(None);
+        }
+        let page = with_retries(|| async {
+            let page = source.list(self.from.as_deref()).await?;
+            self.course.check(&page)?;
+            Ok(page)
+        })
+        .await?;
+        self.course.take(&page);
+        self.has_ended = page.next.is_none();
+        self.from.clone_from(&page.next);
+        Ok(Some(page))
+    }
+}
+
+/// The pages that came so far, by digests: sixteen bytes for each page, and as many for where the next one begins.
+#[derive(Default)]
+pub struct Course {
+    seen: HashSet<u128>,
+    empty: u32,
+}
+
+impl Course {
+    /// Whether a page leads on.
+    ///
+    /// # Errors
+    /// It is one that came before, or the next one would be.
+    pub fn check(&self, page: &ListPage) -> Result<(), SourceError> {
+        let circle = |reason: &str| {
+            let reason = format!("{reason}: the listing goes in a circle");
+            Err(SourceError::Transient { what: "the listing".to_owned(), reason })
+        };
+        if page.next.as_deref().is_some_and(|next| self.seen.contains(&start(next))) {
+            return circle("the next page begins where an earlier one began");
+        }
+        match content(page) {
+            Some(content) if self.seen.contains(&content) => circle("a page holds what an earlier one held"),
+            None if self.empty == EMPTY_PAGES_MAX && page.next.is_some() => circle("too many pages are empty"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Remembers a page.
+    pub fn take(&mut self, page: &ListPage) {
+        self.seen.extend(page.next.as_deref().map(start));
+        let content = content(page);
+        self.empty = if content.is_some() { 0 } else { self.empty + 1 };
+        self.seen.extend(content);
+    }
+}
+
+fn start(token: &str) -> u128 {
+    Sha256Digest::of(format!("token {token}")).short()
+}
+
+/// What a page holds; nothing, if it is empty.
+fn content(page: &ListPage) -> Option<u128> {
+    if page.entries.is_empty() && page.odd.is_empty() {
+        return None;
+    }
+    let mut hasher = Sha256::new_with_prefix("page");
+    let mut add = |text: &str| {
+        hasher.update(text.len().to_be_bytes());
+        hasher.update(text);
+    };
+    for entry in &page.entries {
+        add(&entry.key);
+        add(entry.version_id.as_deref().unwrap_or_default());
+        add(entry.etag.as_deref().unwrap_or_default());
+    }
+    page.odd.iter().for_each(|entry| add(&entry.key));
+    Some(Sha256Digest::from(hasher).short())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::object::ObjectEntry;
+
+    fn page(keys: &[&str], next: Option<&str>) -> ListPage {
+        let entry = |key: &&str| ObjectEntry { key: (*key).to_owned(), ..ObjectEntry::default() };
+        ListPage { entries: keys.iter().map(entry).collect(), next: next.map(str::to_owned), ..ListPage::default() }
+    }
+
+    /// How many pages are taken before one is refused.
+    fn taken(pages: impl IntoIterator<Item = ListPage>) -> usize {
+        let mut course = Course::default();
+        pages.into_iter().take_while(|page| course.check(page).is_ok().then(|| course.take(page)).is_some()).count()
+    }
+
+    #[test]
+    fn a_listing_that_leads_on_is_taken_whole() {
+        let pages = [page(&["a"], Some("1")), page(&[], Some("2")), page(&["b", "c"], Some("3")), page(&[], None)];
+        assert_eq!(taken(pages), 4);
+    }
+
+    #[test]
+    fn a_circle_of_tokens_ends() {
+        assert_eq!(taken([page(&["a"], Some("1")), page(&["b"], Some("1"))]), 1);
+        assert_eq!(taken([page(&["a"], Some("1")), page(&["b"], Some("2")), page(&["c"], Some("1"))]), 2);
+        assert_eq!(taken([page(&[], Some("1")), page(&[], Some("1"))]), 1);
+    }
+
+    #[test]
+    fn the_same_page_under_new_tokens_ends() {
+        assert_eq!(taken((0..9).map(|number| page(&["a", "b"], Some(&number.to_string())))), 1);
+    }
+
+    #[test]
+    fn nothing_under_new_tokens_ends() {
+        let endless = (0..EMPTY_PAGES_MAX + 9).map(|number| page(&[], Some(&number.to_string())));
+        assert_eq!(taken(endless) as u32, EMPTY_PAGES_MAX);
+    }
+}
