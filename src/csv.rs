@@ -15,11 +15,15 @@ fn quote(field: &str) -> String {
 
 /// Every record of a text; none if a quote is left open or stands where none may.
 pub fn parse(text: &str) -> Option<Vec<Vec<String>>> {
+    parse_by(text, ',')
+}
+
+fn parse_by(text: &str, separator: char) -> Option<Vec<Vec<String>>> {
     let (mut records, mut record, mut rest) = (Vec::new(), Vec::new(), text);
     while !rest.is_empty() {
-        let (field, tail) = next_field(rest)?;
+        let (field, tail) = next_field(rest, separator)?;
         record.push(field);
-        match tail.strip_prefix(',') {
+        match tail.strip_prefix(separator) {
             Some(tail) => rest = tail,
             None => {
                 rest = tail.strip_prefix('\n')?;
@@ -33,16 +37,21 @@ pub fn parse(text: &str) -> Option<Vec<Vec<String>>> {
 /// The records of a file that somebody else wrote: with `\r\n`, a byte order mark, or no last line end. Empty lines
 /// don't count.
 pub fn parse_foreign(text: &str) -> Option<Vec<Vec<String>>> {
+    parse_foreign_by(text, ',')
+}
+
+/// The same with another separator, as spreadsheets of other languages write it.
+pub fn parse_foreign_by(text: &str, separator: char) -> Option<Vec<Vec<String>>> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let text = if text.ends_with('\n') || text.is_empty() { text } else { text + "\n" };
-    let records = parse(&text)?;
+    let records = parse_by(&text, separator)?;
     Some(records.into_iter().filter(|record| record.iter().any(|field| !field.trim().is_empty())).collect())
 }
 
-/// The field at the start of a text, and what follows it: a comma or a line end.
-fn next_field(text: &str) -> Option<(String, &str)> {
+/// The field at the start of a text, and what follows it: a separator or a line end.
+fn next_field(text: &str, separator: char) -> Option<(String, &str)> {
     let Some(mut rest) = text.strip_prefix('"') else {
-        let (field, tail) = text.split_at(text.find([',', '\n'])?);
+        let (field, tail) = text.split_at(text.find([separator, '\n'])?);
         return (!field.contains('"')).then(|| (field.to_owned(), tail));
     };
     let mut field = String::new();

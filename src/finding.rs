@@ -120,6 +120,8 @@ finding_kinds! {
     SourceMoved Note "changed at the provider during the run";
     /// An exclusion is past its date.
     ExclusionExpired Fail "exclusion past its date";
+    /// An exclusion that names nothing in the account.
+    ExclusionUnused Note "exclusion that matches nothing";
     /// A threshold of the playbook was missed.
     ThresholdMissed Fail "threshold missed";
     /// The verifier did not notice damage that was planted.
@@ -160,6 +162,8 @@ finding_kinds! {
     DocumentMissing Fail "document is missing";
     /// A document is older than it may be.
     DocumentStale Fail "document is too old";
+    /// A document bears a date that is still to come.
+    DocumentFromFuture Fail "document is dated in the future";
     /// A document has no date that its age could be told by.
     DocumentUndated NotRun "document has no date";
     /// Nobody wrote down having read a document.

@@ -1,13 +1,14 @@
 //! What is another than before: two inventories compared, thing by thing and setting by setting.
 //!
-//! Sizes are left out, because data is written while a drill goes on. What walkaway made itself, and what the provider
-//! does by its own schedule, is set apart.
+//! Data is written while a drill goes on, so that sizes are left out; only a bucket that holds fewer objects than before
+//! is named. What walkaway made itself, and what the provider does by its own schedule, is set apart. A comparison says
+//! which settings it compared: what is not among them may have changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::inventory::{Inventory, Item, ItemKind, User, fact};
+use super::inventory::{Fact, Inventory, Item, ItemKind, NONE, User, fact};
 use crate::finding::{Finding, FindingKind as Kind};
 
 /// The tag that walkaway puts on whatever it makes at the provider.
@@ -53,6 +54,12 @@ pub struct Comparison {
     pub compared: u64,
     /// Settings that were in both.
     pub settings: u64,
+    /// The names of those settings, by kind of thing.
+    #[serde(default)]
+    pub compared_settings: BTreeMap<String, BTreeSet<String>>,
+    /// What this comparison does not see.
+    #[serde(default)]
+    pub left_out: Vec<String>,
     /// What differs.
     pub changes: Vec<Change>,
     /// What could not be compared, and why.
@@ -69,23 +76,35 @@ pub struct NotCompared {
     pub reason: String,
 }
 
+/// What two looks at the settings cannot show.
+const LEFT_OUT: [&str; 4] = [
+    "what the objects of buckets and the rows of databases hold, but for the assets of the run",
+    "access lists of single objects",
+    "passwords of databases and of users, which the provider does not show",
+    "what parameter groups, option groups and security groups hold; which of them are in use is compared",
+];
+
 type Key<'a> = (ItemKind, Option<&'a str>, &'a str);
 
 fn key(item: &Item) -> Key<'_> {
     (item.kind, item.region.as_deref(), &item.name)
 }
 
+fn by_key(look: &Inventory) -> BTreeMap<Key<'_>, &Item> {
+    look.items.iter().map(|item| (key(item), item)).collect()
+}
+
 /// Compares what was there before with what is there now.
 pub fn compare(before: &Inventory, after: &Inventory) -> Comparison {
-    let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) = (
-        before.items.iter().map(|item| (key(item), item)).collect(),
-        after.items.iter().map(|item| (key(item), item)).collect(),
-    );
+    let old = by_key(before);
+    let new = by_key(after);
     let mut comparison = Comparison {
         before: before.taken.clone(),
         after: after.taken.clone(),
         compared: 0,
         settings: 0,
+        compared_settings: BTreeMap::new(),
+        left_out: LEFT_OUT.map(str::to_owned).to_vec(),
         changes: Vec::new(),
         not_compared: holes(before, after),
     };
@@ -100,6 +119,8 @@ pub fn compare(before: &Inventory, after: &Inventory) -> Comparison {
     comparison.account(before, after);
     comparison.users(before.users.as_deref(), after.users.as_deref());
     comparison.changes.sort();
+    comparison.not_compared.sort();
+    comparison.not_compared.dedup();
     comparison
 }
 
@@ -150,17 +171,46 @@ impl Comparison {
                 self.not_compared.push(NotCompared { what: format!("{}: {name}", before.title()), reason });
                 continue;
             }
-            self.settings += 1;
-            let value = |fact: Option<&super::inventory::Fact>| {
-                fact.and_then(|fact| fact.value.clone()).unwrap_or_else(|| "not said".to_owned())
-            };
+            let value =
+                |fact: Option<&Fact>| fact.and_then(|fact| fact.value.clone()).unwrap_or_else(|| "not said".to_owned());
+            self.counts(before.kind.word(), name);
             self.differ(&before.title(), name, value(old), value(new), by(after));
         }
-        let tags = |item: &Item| item.tags.as_ref().map(|tags| format!("{tags:?}"));
-        if let (Some(old), Some(new)) = (tags(before), tags(after)) {
-            self.settings += 1;
-            self.differ(&before.title(), "tags", old, new, by(after));
+        self.tags_of(before, after);
+        self.objects_of(before, after);
+    }
+
+    fn tags_of(&mut self, before: &Item, after: &Item) {
+        let pairs = |tags: &BTreeMap<String, String>| {
+            let pairs: Vec<_> = tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            if pairs.is_empty() { NONE.to_owned() } else { pairs.join(" ") }
+        };
+        match (&before.tags, &after.tags) {
+            (Some(old), Some(new)) => {
+                self.counts(before.kind.word(), "tags");
+                self.differ(&before.title(), "tags", pairs(old), pairs(new), by(after));
+            }
+            (None, None) => {}
+            _ => self.not_compared.push(NotCompared {
+                what: format!("{}: tags", before.title()),
+                reason: "they could be read once only".to_owned(),
+            }),
         }
+    }
+
+    /// Objects that were counted one by one. More of them are the work of a day; fewer of them are not.
+    fn objects_of(&mut self, before: &Item, after: &Item) {
+        let listed = |item: &Item| item.objects.filter(|_| item.bytes_from.as_deref() == Some("listing"));
+        let Some((old, new)) = listed(before).zip(listed(after)) else { return };
+        self.counts(before.kind.word(), "objects are not fewer");
+        if new < old {
+            self.differ(&before.title(), "objects", old.to_string(), new.to_string(), by(after));
+        }
+    }
+
+    fn counts(&mut self, kind: &str, setting: &str) {
+        self.settings += 1;
+        self.compared_settings.entry(kind.to_owned()).or_default().insert(setting.to_owned());
     }
 
     fn differ(&mut self, thing: &str, what: &str, before: String, after: String, by: By) {
@@ -170,41 +220,69 @@ impl Comparison {
     }
 
     fn account(&mut self, before: &Inventory, after: &Inventory) {
-        for (name, old) in &before.account {
-            let Some(new) = after.account.get(name) else { continue };
-            match (&old.value, &new.value) {
+        for name in before.account.keys().chain(after.account.keys()).collect::<BTreeSet<_>>() {
+            let (old, new) = (before.account.get(name), after.account.get(name));
+            let value = |fact: Option<&Fact>| fact.and_then(|fact| fact.value.clone());
+            match (value(old), value(new)) {
                 (Some(old), Some(new)) => {
-                    self.settings += 1;
-                    self.differ("the account", name, old.clone(), new.clone(), By::Somebody);
+                    self.counts("account", name);
+                    self.differ("the account", name, old, new, By::Somebody);
                 }
-                _ => self.not_compared.push(NotCompared {
-                    what: format!("the account: {name}"),
-                    reason: old.unreadable.clone().or(new.unreadable.clone()).unwrap_or_default(),
-                }),
+                _ => {
+                    let reason = [old, new].into_iter().flatten().find_map(|fact| fact.unreadable.clone());
+                    let reason = reason.unwrap_or_else(|| "it was looked at once only".to_owned());
+                    self.not_compared.push(NotCompared { what: format!("the account: {name}"), reason });
+                }
             }
         }
     }
 
     /// When a key was last used changes by using it, so it does not count.
     fn users(&mut self, before: Option<&[User]>, after: Option<&[User]>) {
-        let (Some(before), Some(after)) = (before, after) else { return };
-        let told = |users: &[User]| -> BTreeMap<String, String> {
+        let (before, after) = match (before, after) {
+            (Some(before), Some(after)) => (before, after),
+            (None, None) => return,
+            _ => {
+                let reason = "they could be read once only".to_owned();
+                return self.not_compared.push(NotCompared { what: "users and keys".to_owned(), reason });
+            }
+        };
+        let credentials = |users: &[User]| -> BTreeMap<String, String> {
             let keys = |user: &User| -> Vec<String> {
                 user.keys
                     .iter()
                     .map(|key| format!("key {} of {}", key.number, key.since.as_deref().unwrap_or("?")))
                     .collect()
             };
-            let told = |user: &User| format!("console {}, mfa {}, {:?}", user.console, user.mfa, keys(user));
-            users.iter().map(|user| (format!("user {}", user.name), told(user))).collect()
+            let yes = |yes: bool| if yes { "yes" } else { "no" };
+            let in_words = |user: &User| {
+                let keys = keys(user).iter().map(|key| format!(", {key}")).collect::<String>();
+                format!("console {}, second factor {}{keys}", yes(user.console), yes(user.mfa))
+            };
+            users.iter().map(|user| (format!("user {}", user.name), in_words(user))).collect()
         };
-        let (old, new) = (told(before), told(after));
+        let old = credentials(before);
+        let new = credentials(after);
         for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
-            self.settings += 1;
+            self.counts("user", "credentials");
             let value =
                 |users: &BTreeMap<String, String>| users.get(name).cloned().unwrap_or_else(|| "none".to_owned());
             self.differ(name, "credentials", value(&old), value(&new), By::Somebody);
         }
+    }
+
+    /// What was compared, and what was not, in one sentence.
+    pub fn in_words(&self) -> String {
+        let kinds = self.compared_settings.iter();
+        let settings: Vec<_> = kinds.map(|(kind, names)| format!("{} of each {kind}", names.len())).collect();
+        let settings = if settings.is_empty() { "none".to_owned() } else { settings.join(", ") };
+        format!(
+            "source_unchanged: {} settings of {} things were compared before and after the run ({settings}; each is named in \
+             checks/source_unchanged.json); not compared: {}",
+            self.settings,
+            self.compared,
+            self.left_out.join("; ")
+        )
     }
 
     /// What of it is a finding.
@@ -222,7 +300,7 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::inventory::Fact;
+    use crate::account::reply::Failure;
 
     fn look(items: Vec<Item>) -> Inventory {
         Inventory { items, ..Inventory::new("2026-11-24T00:00:00Z".into(), vec![]) }
@@ -232,6 +310,10 @@ mod tests {
         let mut item = Item::named(ItemKind::Bucket, name, None);
         item.facts.insert(fact::ENCRYPTION.into(), encryption);
         item
+    }
+
+    fn refused() -> Fact {
+        Fact::unreadable("Get", &Failure::answered(403, "AccessDenied", None))
     }
 
     fn kinds(before: Vec<Item>, after: Vec<Item>) -> Vec<Kind> {
@@ -250,8 +332,47 @@ mod tests {
 
     #[test]
     fn what_could_not_be_read_was_not_compared() {
-        let hidden = bucket("a", Fact::unreadable("GetBucketEncryption", "AccessDenied"));
+        let hidden = bucket("a", refused());
         assert_eq!(kinds(vec![hidden], vec![bucket("a", Fact::listed("AES256"))]), [Kind::SourceNotCompared]);
+    }
+
+    #[test]
+    fn a_look_that_failed_once_is_not_passed_over() {
+        let whole = Inventory {
+            users: Some(vec![]),
+            account: [("block".to_owned(), Fact::listed("all"))].into(),
+            ..look(vec![Item { tags: Some(BTreeMap::new()), ..bucket("a", Fact::listed("AES256")) }])
+        };
+        assert!(compare(&whole, &whole).findings().is_empty());
+        let no_users = Inventory { users: None, ..whole.clone() };
+        let no_block = Inventory { account: BTreeMap::new(), ..whole.clone() };
+        let block_refused = Inventory { account: [("block".to_owned(), refused())].into(), ..whole.clone() };
+        let no_tags = Inventory { items: vec![bucket("a", Fact::listed("AES256"))], ..whole.clone() };
+        for other in [no_users, no_block, block_refused, no_tags] {
+            for (before, after) in [(&whole, &other), (&other, &whole)] {
+                let kinds: Vec<_> = compare(before, after).findings().iter().map(|finding| finding.kind).collect();
+                assert_eq!(kinds, [Kind::SourceNotCompared]);
+            }
+        }
+    }
+
+    #[test]
+    fn fewer_objects_are_a_change_and_more_are_not() {
+        let holding = |objects| Item {
+            objects: Some(objects),
+            bytes_from: Some("listing".into()),
+            ..bucket("a", Fact::listed("AES256"))
+        };
+        assert_eq!(kinds(vec![holding(3)], vec![holding(2)]), [Kind::SourceChanged]);
+        assert!(kinds(vec![holding(3)], vec![holding(4)]).is_empty());
+    }
+
+    #[test]
+    fn a_comparison_names_the_settings_that_it_compared() {
+        let comparison =
+            compare(&look(vec![bucket("a", Fact::listed("x"))]), &look(vec![bucket("a", Fact::listed("x"))]));
+        assert_eq!(comparison.compared_settings["bucket"].iter().collect::<Vec<_>>(), [fact::ENCRYPTION]);
+        assert!(!comparison.left_out.is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::inventory::{Inventory, Item, ItemKind, fact};
+use super::inventory::{Inventory, Item, ItemKind, NONE, fact};
 use crate::glob;
 
 /// What the run did with one thing.
@@ -63,12 +63,33 @@ pub struct Carried {
 /// Where an asset was taken from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CarriedFrom {
-    /// A bucket; `whole` if no prefix was given.
-    Bucket { name: String, whole: bool },
+    /// Objects of a bucket below a prefix; of all of them where it is empty.
+    Bucket {
+        /// The bucket.
+        name: String,
+        /// What the keys begin with.
+        prefix: String,
+        /// A sample was drawn of them.
+        sample: bool,
+        /// Their earlier versions were carried, too.
+        versions: bool,
+    },
     /// A database on a server, `host:port`.
-    Server { endpoint: String },
-    /// A database of an RDS instance or cluster, by its identifier.
-    Instance { name: String },
+    Server {
+        /// Host and port.
+        endpoint: String,
+        /// The database.
+        database: String,
+    },
+    /// A database of an RDS instance or cluster.
+    Instance {
+        /// Its identifier, which is unique within a region and a kind only.
+        name: String,
+        /// Its ARN, where it is known.
+        arn: Option<String>,
+        /// The database.
+        database: String,
+    },
 }
 
 impl CarriedFrom {
@@ -77,29 +98,83 @@ impl CarriedFrom {
         if is_bucket {
             let path = source.strip_prefix("s3://").unwrap_or(source);
             let (name, prefix) = path.split_once('/').unwrap_or((path, ""));
-            return CarriedFrom::Bucket { name: name.to_owned(), whole: prefix.is_empty() };
+            let (name, prefix) = (name.to_owned(), prefix.to_owned());
+            return CarriedFrom::Bucket { name, prefix, sample: false, versions: false };
         }
+        let database = source.rsplit_once('/').map_or("", |(_, database)| database).to_owned();
         if let Some(rds) = source.strip_prefix("rds:") {
-            let name = rds.trim_start_matches('/').split('/').next().unwrap_or_default();
-            return CarriedFrom::Instance { name: name.to_owned() };
+            let name = rds.trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
+            return CarriedFrom::Instance { name, arn: None, database };
         }
-        let endpoint = source.split('/').next().unwrap_or_default();
-        CarriedFrom::Server { endpoint: endpoint.to_owned() }
+        let endpoint = source.split('/').next().unwrap_or_default().to_owned();
+        CarriedFrom::Server { endpoint, database }
     }
 
     /// Whether this is where the item's data was taken from.
-    fn is(&self, item: &Item) -> bool {
+    fn is(&self, item: &Item, inventory: &Inventory, rules: Rules) -> bool {
         match self {
             CarriedFrom::Bucket { name, .. } => item.kind == ItemKind::Bucket && item.name == *name,
-            CarriedFrom::Instance { name } => item.kind.selector() == "rds" && item.name == *name,
-            CarriedFrom::Server { endpoint } => {
+            CarriedFrom::Instance { name, arn, .. } => match arn.as_ref().filter(|_| rules == Rules::Second) {
+                Some(arn) => is_named(item, arn) || is_member_of(item, arn, inventory),
+                None => item.kind.selector() == "rds" && item.name == *name,
+            },
+            CarriedFrom::Server { endpoint, .. } => {
                 item.kind.selector() == "rds" && item.known(fact::ENDPOINT) == Some(endpoint.as_str())
             }
         }
     }
 
+    /// Whether all objects of a bucket were taken.
     fn whole(&self) -> bool {
-        matches!(self, CarriedFrom::Bucket { whole: true, .. })
+        matches!(self, CarriedFrom::Bucket { prefix, sample: false, .. } if prefix.is_empty())
+    }
+
+    /// The part of the item that was taken: keys that begin like this, or the database of this name.
+    fn part(&self) -> (&str, bool) {
+        match self {
+            CarriedFrom::Bucket { prefix, sample, .. } => (prefix, *sample),
+            CarriedFrom::Server { database, .. } | CarriedFrom::Instance { database, .. } => (database, false),
+        }
+    }
+}
+
+/// Whether an ARN names the item: by the one that the provider gave it, or else by its kind, region and name.
+fn is_named(item: &Item, arn: &str) -> bool {
+    if let Some(own) = &item.arn {
+        return own == arn;
+    }
+    let parts: Vec<_> = arn.splitn(7, ':').collect();
+    let [_, _, _, region, _, kind, name] = parts[..] else { return false };
+    let kind_fits = matches!((item.kind, kind), (ItemKind::Instance, "db") | (ItemKind::Cluster, "cluster"));
+    kind_fits && item.name == name && item.region.as_deref() == Some(region)
+}
+
+/// Whether an ARN names an instance that belongs to this cluster, whose data it serves.
+fn is_member_of(cluster: &Item, arn: &str, inventory: &Inventory) -> bool {
+    let is_member = |instance: &Item| {
+        is_named(instance, arn)
+            && instance.region == cluster.region
+            && instance.known(fact::CLUSTER) == Some(cluster.name.as_str())
+    };
+    cluster.kind == ItemKind::Cluster && inventory.of(ItemKind::Instance).any(is_member)
+}
+
+/// How things are matched and bytes are counted. A bundle is checked by the rules that it was made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// By name; bytes of several assets of one bucket are added up; earlier versions of objects are passed over.
+    First,
+    /// By ARN; bytes of one bucket are a union; earlier versions that were not carried are untested.
+    Second,
+}
+
+impl Rules {
+    /// The number that a result has for them.
+    pub const NEWEST: u32 = 2;
+
+    /// Reads the number.
+    pub fn of_number(number: u32) -> Option<Self> {
+        [Rules::First, Rules::Second].get(usize::try_from(number.checked_sub(1)?).ok()?).copied()
     }
 }
 
@@ -117,7 +192,13 @@ pub struct Excluding {
 }
 
 impl Excluding {
-    fn names(&self, kind: &str, name: &str, tags: Option<&BTreeMap<String, String>>) -> bool {
+    /// The kind of thing that the pattern is about.
+    pub fn kind(&self) -> &str {
+        self.pattern.split_once(':').map_or("", |(kind, _)| kind)
+    }
+
+    /// Whether it leaves out a thing of this kind, name and tags.
+    pub fn names(&self, kind: &str, name: &str, tags: Option<&BTreeMap<String, String>>) -> bool {
         glob::selects(&self.pattern, kind, name) && has_tags(tags, &self.tags)
     }
 }
@@ -200,9 +281,10 @@ pub struct Coverage {
 
 impl Coverage {
     /// Sorts everything of an inventory.
-    pub fn of(inventory: &Inventory, carried: &[Carried], exclusions: &[Excluding]) -> Self {
+    pub fn of(inventory: &Inventory, carried: &[Carried], exclusions: &[Excluding], rules: Rules) -> Self {
         let items = inventory.items.iter().filter(|item| item.holds_data(inventory));
-        let mut rows: Vec<_> = items.map(|item| row(item, carried, exclusions)).collect();
+        let of_item = |item: &Item| carried.iter().filter(|asset| asset.from.is(item, inventory, rules)).collect();
+        let mut rows: Vec<_> = items.map(|item| row(item, of_item(item), exclusions, rules)).collect();
         rows.extend(unreadable_lists(inventory, exclusions));
         let mut totals = Totals::default();
         let mut regions: BTreeMap<String, Totals> = BTreeMap::new();
@@ -235,11 +317,9 @@ impl Row {
     }
 }
 
-fn row(item: &Item, carried: &[Carried], exclusions: &[Excluding]) -> Row {
-    let of_item: Vec<_> = carried.iter().filter(|asset| asset.from.is(item)).collect();
-    let compared: Vec<_> = of_item.iter().filter(|asset| asset.compared).collect();
-    let whole = compared.iter().any(|asset| asset.from.whole());
-    let carried_bytes = compared.iter().fold(0_u64, |sum, asset| sum.saturating_add(asset.bytes));
+fn row(item: &Item, of_item: Vec<&Carried>, exclusions: &[Excluding], rules: Rules) -> Row {
+    let compared: Vec<_> = of_item.iter().copied().filter(|asset| asset.compared).collect();
+    let whole: Vec<_> = compared.iter().copied().filter(|asset| asset.from.whole()).collect();
     let mut row = Row {
         kind: item.kind.word().to_owned(),
         name: item.name.clone(),
@@ -252,15 +332,24 @@ fn row(item: &Item, carried: &[Carried], exclusions: &[Excluding]) -> Row {
     };
     let exclusion = exclusions.iter().filter(|e| e.names(item.kind.selector(), &item.name, item.tags.as_ref()));
     let (expired, holding): (Vec<_>, Vec<_>) = exclusion.partition(|exclusion| exclusion.expired);
-    if whole {
+    if !whole.is_empty() {
         // What was carried whole is as large as what was carried: the provider's own number may be a day old.
-        let bytes = compared.iter().filter(|asset| asset.from.whole()).map(|asset| asset.bytes).max();
-        (row.status, row.bytes, row.tested_bytes) = (Status::Tested, bytes, bytes.unwrap_or_default());
+        let bytes = whole.iter().map(|asset| asset.bytes).max().unwrap_or_default();
+        (row.status, row.bytes, row.tested_bytes) = (Status::Tested, Some(bytes), bytes);
+        if rules == Rules::Second {
+            row.add_earlier_versions(earlier_versions(item, &whole, bytes));
+        }
     } else if !compared.is_empty() {
         row.status = Status::PartlyTested;
         row.bytes = row.bytes.or(compared.iter().filter_map(|asset| asset.listed_bytes).max());
-        row.tested_bytes = carried_bytes.min(row.bytes.unwrap_or(carried_bytes));
         row.why = "only a part of it is in the playbook".to_owned();
+        match rules {
+            Rules::First => {
+                let carried = compared.iter().fold(0_u64, |sum, asset| sum.saturating_add(asset.bytes));
+                row.tested_bytes = carried.min(row.bytes.unwrap_or(carried));
+            }
+            Rules::Second => row.take_parts(item, &compared),
+        }
     } else if let Some(exclusion) = holding.first() {
         (row.status, row.why) = (Status::Excluded, exclusion.because.clone());
     } else if !of_item.is_empty() {
@@ -273,6 +362,71 @@ fn row(item: &Item, carried: &[Carried], exclusions: &[Excluding]) -> Row {
         row.why = "not in the playbook".to_owned();
     }
     row
+}
+
+impl Row {
+    fn take_parts(&mut self, item: &Item, compared: &[&Carried]) {
+        let parts: Vec<_> = compared.iter().map(|asset| (asset.from.part(), asset.bytes)).collect();
+        let carried = union(parts);
+        // A part that is as large as the whole of yesterday says that the whole of today is not known.
+        let outgrown = item.kind == ItemKind::Bucket && self.bytes.is_some_and(|bytes| carried > bytes);
+        if outgrown {
+            self.bytes = None;
+        }
+        self.tested_bytes = carried.min(self.bytes.unwrap_or(carried));
+    }
+
+    fn add_earlier_versions(&mut self, earlier: Option<Earlier>) {
+        let Some(earlier) = earlier else { return };
+        self.status = Status::PartlyTested;
+        self.why = "earlier versions of its objects were not asked for (versions: all)".to_owned();
+        self.bytes = match earlier {
+            Earlier::Bytes(bytes) => self.bytes.map(|carried| carried.saturating_add(bytes)),
+            Earlier::Unknown => None,
+        };
+    }
+}
+
+/// What a bucket holds besides the objects that a list of it has.
+enum Earlier {
+    Bytes(u64),
+    Unknown,
+}
+
+/// Earlier versions that none of the assets carried; none where there are none, or where nobody asked.
+fn earlier_versions(item: &Item, whole: &[&Carried], carried: u64) -> Option<Earlier> {
+    let carries = |asset: &&Carried| matches!(asset.from, CarriedFrom::Bucket { versions: true, .. });
+    let versioning = item.facts.get(fact::VERSIONING);
+    if whole.iter().any(carries) || versioning.is_some_and(|fact| fact.value.as_deref() == Some(NONE)) {
+        return None;
+    }
+    if let Some(bytes) = item.earlier_bytes {
+        return Some(Earlier::Bytes(bytes)).filter(|_| bytes > 0);
+    }
+    match item.bytes {
+        Some(bytes) if bytes > carried => Some(Earlier::Bytes(bytes - carried)),
+        Some(bytes) if bytes == carried => None,
+        _ => versioning.map(|_| Earlier::Unknown),
+    }
+}
+
+/// The part of an item, whether it is a sample of that, and the bytes that were carried of it.
+type Part<'a> = ((&'a str, bool), u64);
+
+/// The bytes of parts that may lie within each other: a part counts with everything below it, once. Of a sample it is not
+/// known what else of the same it has.
+fn union(mut parts: Vec<Part<'_>>) -> u64 {
+    parts.sort_unstable();
+    let mut bytes = 0_u64;
+    while let Some(((outer, _), _)) = parts.first().copied() {
+        let (inside, others): (Vec<_>, Vec<_>) = parts.into_iter().partition(|((part, _), _)| part.starts_with(outer));
+        let (same, below): (Vec<_>, Vec<_>) = inside.into_iter().partition(|((part, _), _)| *part == outer);
+        let most = |sample: bool| same.iter().filter(|((_, drawn), _)| *drawn == sample).map(|(_, bytes)| *bytes).max();
+        let covered = most(false).unwrap_or_else(|| most(true).unwrap_or_default().max(union(below)));
+        bytes = bytes.saturating_add(covered);
+        parts = others;
+    }
+    bytes
 }
 
 /// Why the content of an item is closed to the caller, if its size was asked of the item itself and refused.
@@ -288,7 +442,7 @@ fn unreadable_lists<'a>(inventory: &'a Inventory, exclusions: &'a [Excluding]) -
         .unreadable
         .iter()
         .flat_map(|missing| missing.lists.iter().map(move |kind| (kind.as_str(), missing)))
-        .filter(|(kind, _)| *kind != "export")
+        .filter(|(kind, _)| !["export", "users"].contains(kind))
         .map(|(kind, missing)| ((kind, missing.region.as_ref()), missing.reason.as_str()))
         .collect();
     lists.into_iter().map(|((kind, region), reason)| {
@@ -350,111 +504,4 @@ impl Totals {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::account::inventory::{Fact, Unreadable};
-
-    fn bucket(name: &str, bytes: Option<u64>) -> Item {
-        Item { bytes, ..Item::named(ItemKind::Bucket, name, Some("eu-central-1".into())) }
-    }
-
-    fn inventory(items: Vec<Item>) -> Inventory {
-        Inventory { items, ..Inventory::new("2026-11-24T00:00:00Z".into(), vec!["eu-central-1".into()]) }
-    }
-
-    fn carried(name: &str, whole: bool, bytes: u64) -> Carried {
-        let from = CarriedFrom::Bucket { name: name.into(), whole };
-        Carried { id: format!("asset-{name}"), from, bytes, listed_bytes: None, compared: true }
-    }
-
-    fn excluding(pattern: &str, expired: bool) -> Excluding {
-        Excluding { pattern: pattern.into(), tags: BTreeMap::new(), because: "reproducible".into(), expired }
-    }
-
-    #[test]
-    fn everything_has_exactly_one_status_and_bytes_add_up() {
-        let items = ["a", "b", "c", "d"].map(|name| bucket(name, Some(100))).to_vec();
-        let assets = [carried("a", true, 90), carried("b", false, 30)];
-        let coverage = Coverage::of(&inventory(items), &assets, &[excluding("s3:c*", false)]);
-        let status: Vec<_> = coverage.rows.iter().map(|row| row.status).collect();
-        assert_eq!(status, [Status::Tested, Status::PartlyTested, Status::Excluded, Status::Untested]);
-        let totals = &coverage.totals;
-        assert_eq!((totals.bytes_tested(), totals.untested.bytes, totals.excluded.bytes), (120, 170, 100));
-        assert_eq!((totals.assets_in_scope(), totals.bytes_in_scope(), totals.of_unknown_size), (3, 290, 0));
-        assert_eq!(coverage.regions.len(), 1);
-    }
-
-    #[test]
-    fn an_expired_exclusion_does_not_exclude() {
-        let coverage = Coverage::of(&inventory(vec![bucket("c", None)]), &[], &[excluding("s3:c", true)]);
-        assert_eq!(coverage.rows[0].status, Status::Untested);
-        assert!(coverage.rows[0].why.contains("past its date"));
-        assert_eq!(coverage.totals.of_unknown_size, 1);
-    }
-
-    #[test]
-    fn what_was_not_compared_is_untested() {
-        let asset = Carried { compared: false, ..carried("a", true, 90) };
-        let coverage = Coverage::of(&inventory(vec![bucket("a", Some(90))]), &[asset], &[]);
-        assert_eq!((coverage.rows[0].status, coverage.totals.bytes_tested()), (Status::Untested, 0));
-    }
-
-    #[test]
-    fn a_sample_is_a_part_of_what_the_run_listed() {
-        let asset = Carried { listed_bytes: Some(500), ..carried("a", false, 20) };
-        let coverage = Coverage::of(&inventory(vec![bucket("a", None)]), &[asset], &[]);
-        let row = &coverage.rows[0];
-        assert_eq!((row.status, row.bytes, row.tested_bytes), (Status::PartlyTested, Some(500), 20));
-        assert_eq!((coverage.totals.of_unknown_size, coverage.totals.untested.bytes), (0, 480));
-    }
-
-    #[test]
-    fn a_list_that_was_refused_is_one_unreadable_thing_until_it_is_excluded() {
-        let mut inventory = inventory(vec![]);
-        inventory.unreadable.push(Unreadable {
-            call: "rds DescribeDBInstances".into(),
-            region: Some("eu-central-1".into()),
-            subject: None,
-            reason: "AccessDenied".into(),
-            denied: true,
-            right: None,
-            lists: vec!["rds".into()],
-        });
-        let coverage = Coverage::of(&inventory, &[], &[]);
-        assert_eq!((coverage.totals.unreadable.assets, coverage.totals.of_unknown_size), (1, 1));
-        let coverage = Coverage::of(&inventory, &[], &[excluding("rds:*", false)]);
-        assert_eq!((coverage.totals.unreadable.assets, coverage.totals.of_unknown_size), (0, 0));
-    }
-
-    #[test]
-    fn tags_that_are_not_known_do_not_match() {
-        let mut exclusion = excluding("s3:*", false);
-        exclusion.tags.insert("class".into(), "scratch".into());
-        let tagged = Item { tags: Some(exclusion.tags.clone()), ..bucket("a", Some(1)) };
-        let coverage = Coverage::of(&inventory(vec![tagged, bucket("b", Some(1))]), &[], &[exclusion]);
-        assert_eq!([coverage.rows[0].status, coverage.rows[1].status], [Status::Excluded, Status::Untested]);
-    }
-
-    #[test]
-    fn a_database_is_a_part_of_its_instance_and_a_cluster_member_is_no_asset() {
-        let mut instance = Item::named(ItemKind::Instance, "ledger", Some("eu-central-1".into()));
-        instance.facts.insert(fact::ENDPOINT.into(), Fact::listed("ledger.rds.test:5432"));
-        let mut member = Item::named(ItemKind::Instance, "node", Some("eu-central-1".into()));
-        member.facts.insert(fact::CLUSTER.into(), Fact::listed("aurora"));
-        let from = CarriedFrom::of_source(false, "ledger.rds.test:5432/ledger");
-        let asset = Carried { id: "ledger".into(), from, bytes: 7, listed_bytes: None, compared: true };
-        let coverage = Coverage::of(&inventory(vec![instance, member]), &[asset], &[]);
-        assert_eq!(coverage.rows.len(), 1);
-        assert_eq!((coverage.rows[0].status, coverage.rows[0].tested_bytes), (Status::PartlyTested, 7));
-    }
-
-    #[test]
-    fn sources_are_understood_as_the_result_writes_them() {
-        let whole = |source| match CarriedFrom::of_source(true, source) {
-            CarriedFrom::Bucket { name, whole } => (name, whole),
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(whole("s3://a/"), ("a".to_owned(), true));
-        assert_eq!(whole("s3://a/2026/"), ("a".to_owned(), false));
-    }
-}
+mod tests;

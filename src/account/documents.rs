@@ -29,6 +29,9 @@ pub struct Attested {
     /// The day before which a document is too old.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<String>,
+    /// The day on which they were read; a later date is none that a document can have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_on: Option<String>,
     /// Whether review notes are needed.
     pub review_note: bool,
     /// The rows of a responsibility matrix.
@@ -46,7 +49,7 @@ pub struct Document {
     pub bytes: u64,
     /// Its digest.
     pub sha256: Sha256Digest,
-    /// Its date, if it has one.
+    /// Its date, if it has one and no other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dated: Option<String>,
     /// Digest of the notes of whoever read it.
@@ -77,25 +80,55 @@ pub struct MatrixRow {
 
 /// The columns that a matrix needs besides `service`.
 const DUTIES: [&str; 3] = ["patching", "application", "identity"];
+/// What stands in a table where no name is known; what has no letter in it names nobody, either.
+const NOBODY: [&str; 14] = [
+    "n/a",
+    "na",
+    "nil",
+    "no one",
+    "nobody",
+    "none",
+    "not assigned",
+    "open",
+    "tba",
+    "tbc",
+    "tbd",
+    "todo",
+    "unassigned",
+    "unknown",
+];
+/// What separates the columns of a table, the standard's own first.
+const SEPARATORS: [char; 3] = [',', ';', '\t'];
 
-/// The day in a document's name, as in `soc2-2026-03-31.pdf`, `20260331_iso.pdf` or `soc2-2026-03.pdf` (its first day).
+/// The day in a document's name, as in `soc2-2026-03-31.pdf`, `20260331_iso.pdf` or `soc2-2026-03.pdf` (its first day). A
+/// name with two days in it, such as those of a period, has no day of its own.
 pub fn date_in_name(name: &str) -> Option<Date> {
-    let bounded = |at: usize, length: usize| {
-        let before = name.as_bytes().get(at.wrapping_sub(1)).is_some_and(u8::is_ascii_digit);
-        let after = name.as_bytes().get(at + length).is_some_and(u8::is_ascii_digit);
-        !before && !after
-    };
-    let part = |at: usize, length: usize| name.get(at..at + length).filter(|_| bounded(at, length));
-    let whole = |text: &str| -> Option<Date> {
-        let plain: String = text.chars().filter(char::is_ascii_digit).collect();
-        let number = |from: usize, to: usize| plain.get(from..to)?.parse::<i16>().ok();
-        let (month, day) = (i8::try_from(number(4, 6)?).ok()?, i8::try_from(number(6, 8).unwrap_or(1)).ok()?);
-        Date::new(number(0, 4)?, month, day).ok().filter(|date| (1990..2200).contains(&date.year()))
-    };
-    LENGTHS.iter().find_map(|length| {
-        let parts = (0..name.len()).filter_map(|at| part(at, *length));
-        parts.filter(|text| text.is_ascii() && is_date_shaped(text)).find_map(whole)
-    })
+    let mut days = Vec::new();
+    let mut at = 0;
+    while at < name.len() {
+        match LENGTHS.iter().find_map(|length| date_at(name, at, *length).map(|date| (date, length))) {
+            Some((date, length)) => {
+                days.push(date);
+                at += length;
+            }
+            None => at += 1,
+        }
+    }
+    days.dedup();
+    <[Date; 1]>::try_from(days).ok().map(|[day]| day)
+}
+
+fn date_at(name: &str, at: usize, length: usize) -> Option<Date> {
+    let digit_at = |at: usize| name.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
+    let text = name.get(at..at + length).filter(|text| text.is_ascii() && is_date_shaped(text))?;
+    if digit_at(at.wrapping_sub(1)) || digit_at(at + length) {
+        return None;
+    }
+    let plain: String = text.chars().filter(char::is_ascii_digit).collect();
+    let number = |from: usize, to: usize| plain.get(from..to)?.parse::<i16>().ok();
+    let month = i8::try_from(number(4, 6)?).ok()?;
+    let day = i8::try_from(number(6, 8).unwrap_or(1)).ok()?;
+    Date::new(number(0, 4)?, month, day).ok().filter(|date| (1990..2200).contains(&date.year()))
 }
 
 /// Lengths of a day with separators, a day without, and a month.
@@ -111,21 +144,59 @@ fn is_date_shaped(text: &str) -> bool {
     }
 }
 
-/// Reads a matrix: its first row names the columns.
+/// The text of a file that a spreadsheet may have written: UTF-8, UTF-16 by its byte order mark, or else Latin-1.
+pub fn text_of(bytes: &[u8]) -> String {
+    let utf16 = |pair: fn([u8; 2]) -> u16, bytes: &[u8]| {
+        let units = bytes.chunks_exact(2).map(|two| pair([two[0], two[1]]));
+        char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => utf16(u16::from_le_bytes, rest),
+        [0xfe, 0xff, rest @ ..] => utf16(u16::from_be_bytes, rest),
+        [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
+        bytes => match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+        },
+    }
+}
+
+/// Whether notes say something: a word of two letters at least.
+pub fn has_a_word(text: &str) -> bool {
+    text.split(|c: char| !c.is_alphabetic()).any(|word| word.chars().nth(1).is_some())
+}
+
+/// Whether a field names nobody.
+fn names_nobody(field: &str) -> bool {
+    !field.chars().any(char::is_alphanumeric) || NOBODY.contains(&field.trim().to_lowercase().as_str())
+}
+
+/// Reads a matrix: its first row names the columns, by whatever separates them.
 pub fn matrix(text: &str) -> Matrix {
-    let malformed = |reason: &str| Matrix { rows: Vec::new(), malformed: Some(reason.to_owned()) };
-    let Some(records) = csv::parse_foreign(text) else { return malformed("it is not CSV") };
+    let tables = SEPARATORS.iter().filter_map(|separator| csv::parse_foreign_by(text, *separator));
+    let mut matrices: Vec<_> = tables.map(|records| matrix_of(&records)).collect();
+    if matrices.is_empty() {
+        return malformed("it is not CSV");
+    }
+    let understood = matrices.iter().position(|matrix| matrix.malformed.is_none());
+    matrices.swap_remove(understood.unwrap_or_default())
+}
+
+fn malformed(reason: &str) -> Matrix {
+    Matrix { rows: Vec::new(), malformed: Some(reason.to_owned()) }
+}
+
+fn matrix_of(records: &[Vec<String>]) -> Matrix {
     let Some((header, rows)) = records.split_first() else { return malformed("it is empty") };
     let column = |name: &str| header.iter().position(|title| title.trim().eq_ignore_ascii_case(name));
-    let (Some(service), duties) = (column("service"), DUTIES.map(column)) else {
-        return malformed("it has no column `service`");
-    };
+    let Some(service) = column("service") else { return malformed("it has no column `service`") };
+    let duties = DUTIES.map(column);
     if let Some(at) = duties.iter().position(Option::is_none) {
         return malformed(&format!("it has no column `{}`", DUTIES[at]));
     }
     let row = |record: &Vec<String>| {
         let field = |at: usize| record.get(at).map_or("", |field| field.trim());
-        let empty = DUTIES.iter().zip(duties).filter(|(_, at)| at.is_none_or(|at| field(at).is_empty()));
+        let empty = DUTIES.iter().zip(duties).filter(|(_, at)| at.is_none_or(|at| names_nobody(field(at))));
         MatrixRow { service: field(service).to_owned(), empty: empty.map(|(name, _)| (*name).to_owned()).collect() }
     };
     Matrix { rows: rows.iter().map(row).collect(), malformed: None }
@@ -171,6 +242,10 @@ impl Attested {
         }
         for document in &self.documents {
             let name = subject(&document.name);
+            if document.bytes == 0 {
+                findings.push(Finding::of_run(Kind::DocumentMissing, &name, "the file is empty"));
+            }
+            findings.extend(self.from_future(document, &name));
             findings.extend(self.age(document, &name));
             if self.review_note && document.review_sha256.is_none() {
                 let detail = format!("{0}.review.md or {0}.review.txt beside it", document.name);
@@ -183,13 +258,21 @@ impl Attested {
         findings
     }
 
+    /// A day of grace: the document may have been dated where it is tomorrow already.
+    fn from_future(&self, document: &Document, name: &str) -> Option<Finding> {
+        let dated: Date = document.dated.as_ref()?.parse().ok()?;
+        let read_on: Date = self.read_on.as_ref()?.parse().ok()?;
+        let is_future = dated > read_on.tomorrow().ok()?;
+        is_future.then(|| Finding::of_run(Kind::DocumentFromFuture, name, format!("of {dated}, read on {read_on}")))
+    }
+
     /// In a folder the newest document of all must be young enough; older ones are history.
     fn age(&self, document: &Document, name: &str) -> Option<Finding> {
         let not_before = self.not_before.as_ref()?;
         let newest = self.documents.iter().filter_map(|document| document.dated.as_ref()).max();
         match &document.dated {
             None => {
-                let detail = "write `dated` in the playbook, or a date into its name";
+                let detail = "write `dated` in the playbook, or one date into its name";
                 Some(Finding::of_run(Kind::DocumentUndated, name, detail))
             }
             Some(dated) if dated < not_before && Some(dated) == newest => {
@@ -241,6 +324,9 @@ mod tests {
             ("2026-13-01.pdf", None),
             ("part-123456789012.pdf", None),
             ("ü-2026_01_02-ü", Some(date(2026, 1, 2))),
+            ("soc2_2025-01-01_2025-12-31.pdf", None),
+            ("2026-03-31 soc2 2026-03-31.pdf", Some(date(2026, 3, 31))),
+            ("soc2 2025-12 to 20261130.pdf", None),
         ] {
             assert_eq!(date_in_name(name), expected, "{name}");
         }
@@ -254,6 +340,7 @@ mod tests {
             documents,
             unreadable: None,
             not_before: Some("2025-11-24".into()),
+            read_on: Some("2026-11-24".into()),
             review_note: false,
             matrix: None,
         }
@@ -275,6 +362,38 @@ mod tests {
         assert!(kinds(&attested(vec![old, young.clone()]), None).is_empty());
         assert_eq!(kinds(&attested(vec![young, document("c", None)]), None), [Kind::DocumentUndated]);
         assert_eq!(kinds(&attested(vec![]), None), [Kind::DocumentMissing]);
+    }
+
+    #[test]
+    fn an_empty_document_and_one_of_tomorrow_are_none() {
+        let with = |bytes, dated| attested(vec![Document { bytes, ..document("a", Some(dated)) }]);
+        assert_eq!(kinds(&with(0, "2026-01-01"), None), [Kind::DocumentMissing]);
+        assert_eq!(kinds(&with(1, "2027-01-01"), None), [Kind::DocumentFromFuture]);
+        assert!(kinds(&with(1, "2026-11-25"), None).is_empty());
+    }
+
+    #[test]
+    fn notes_hold_words_and_texts_come_in_other_encodings() {
+        for (notes, says) in [
+            ("", false),
+            (" \n\t", false),
+            ("--- . ...", false),
+            ("1 2 3", false),
+            ("x", false),
+            ("ok", true),
+            ("gelesen", true),
+        ] {
+            assert_eq!(has_a_word(notes), says, "{notes}");
+        }
+        let text = "Zuständig";
+        let utf16 = |pair: fn(u16) -> [u8; 2], mark: [u8; 2]| -> Vec<u8> {
+            mark.into_iter().chain(text.encode_utf16().flat_map(pair)).collect()
+        };
+        let latin1: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+        let marked = [b"\xef\xbb\xbf", text.as_bytes()].concat();
+        for bytes in [utf16(u16::to_le_bytes, [0xff, 0xfe]), utf16(u16::to_be_bytes, [0xfe, 0xff]), latin1, marked] {
+            assert_eq!(text_of(&bytes), text);
+        }
     }
 
     #[test]
@@ -301,5 +420,11 @@ mod tests {
         assert_eq!(of(&format!("{header}Amazon S3,AWS,we,we")), [Kind::ResponsibilityMissing]);
         assert_eq!(of(&format!("{header}S3,AWS,we,\nRDS,AWS,we,we\n")), [Kind::ResponsibilityMissing]);
         assert_eq!(of("service,owner\nS3,we\n"), [Kind::ResponsibilityMissing]);
+        let table = format!("{header}Amazon S3,AWS,we,we\r\nRDS,AWS,we,we\r\n");
+        assert!(of(&table.replace(',', ";")).is_empty() && of(&table.replace(',', "\t")).is_empty());
+        for nobody in ["-", "?", "n/a", "TBD", "…", " none "] {
+            let table = format!("{header}S3,AWS,we,{nobody}\nRDS,AWS,we,we\n");
+            assert_eq!(of(&table), [Kind::ResponsibilityMissing], "{nobody}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::reply::{Failure, Reply, Why};
 use crate::digest::Sha256Digest;
 
 /// The format that this version writes; a reader refuses others.
@@ -26,9 +27,15 @@ pub struct Inventory {
     /// The account's own settings, such as its block of public access.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub account: BTreeMap<String, Fact>,
+    /// The account's number, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
     /// Users and their credentials, if they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Vec<User>>,
+    /// When IAM made the report that they stand in, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users_reported: Option<String>,
     /// Calls that were refused or failed.
     pub unreadable: Vec<Unreadable>,
     /// The answers behind the listings, in the order in which they were asked for.
@@ -44,15 +51,54 @@ impl Inventory {
             regions,
             items: Vec::new(),
             account: BTreeMap::new(),
+            account_id: None,
             users: None,
+            users_reported: None,
             unreadable: Vec::new(),
             answers: Vec::new(),
         }
     }
 
-    /// Brings everything into an order that does not depend on who answered first.
+    /// Writes down a question without an answer. `lists` are the kinds of things whose list has a hole without it.
+    pub fn missed(
+        &mut self,
+        call: &str,
+        region: Option<&str>,
+        subject: Option<&str>,
+        failure: &Failure,
+        right: &str,
+        lists: &[&str],
+    ) {
+        self.unreadable.push(Unreadable {
+            call: call.to_owned(),
+            region: region.map(str::to_owned),
+            subject: subject.map(str::to_owned),
+            reason: failure.reason.clone(),
+            denied: failure.is_refusal(),
+            why: Some(failure.why),
+            right: Some(right.to_owned()).filter(|right| !right.is_empty()),
+            lists: lists.iter().map(|list| (*list).to_owned()).collect(),
+        });
+    }
+
+    /// Brings everything into an order that does not depend on who answered first. A thing that lists name twice counts
+    /// once; where they contradict each other, the list is not understood.
     pub fn sort(&mut self) {
         self.items.sort_by(|a, b| (a.kind, &a.region, &a.name).cmp(&(b.kind, &b.region, &b.name)));
+        let mut contradictions = Vec::new();
+        self.items.dedup_by(|next, kept| {
+            let same = (next.kind, &next.region, &next.name) == (kept.kind, &kept.region, &kept.name);
+            if same && next != kept {
+                contradictions.push((kept.kind, kept.region.clone(), kept.name.clone()));
+            }
+            same
+        });
+        for (kind, region, name) in contradictions {
+            let failure =
+                Failure::not_understood(format!("the {} {name} is listed twice with differing settings", kind.word()));
+            let call = format!("{} list", kind.selector());
+            self.missed(&call, region.as_deref(), Some(name.as_str()), &failure, "", &[kind.selector()]);
+        }
         self.unreadable.sort();
         self.unreadable.dedup();
         self.answers.sort();
@@ -122,12 +168,18 @@ pub struct Item {
     /// Where it lies, if that could be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// Its ARN, where the provider names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
     /// Bytes that it holds, if that could be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// Where the number comes from: `CloudWatch 2026-11-23`, `listing`, `allocated`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_from: Option<String>,
+    /// Bytes of earlier versions of objects among them, where versions were listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier_bytes: Option<u64>,
     /// Objects of a bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<u64>,
@@ -145,8 +197,10 @@ impl Item {
             kind,
             name: name.into(),
             region,
+            arn: None,
             bytes: None,
             bytes_from: None,
+            earlier_bytes: None,
             objects: None,
             tags: None,
             facts: BTreeMap::new(),
@@ -174,19 +228,75 @@ impl Item {
         }
     }
 
-    /// Whether the item is a snapshot of something that is gone. Unknown (then `false`) where sources could not be
-    /// listed; the list of what is unreadable says so.
+    /// Whether the item is a snapshot of something that is gone, as far as that could be told.
     pub fn is_orphan(&self, inventory: &Inventory) -> bool {
+        self.source(inventory) == Some(Source::Gone)
+    }
+
+    /// What became of the thing that a snapshot was taken of; none for what is no snapshot. One that carries the name of
+    /// the source is another if the provider's identifier or the engine differs, or if it was made after the snapshot.
+    pub fn source(&self, inventory: &Inventory) -> Option<Source> {
         let of = match self.kind {
             ItemKind::Snapshot => ItemKind::Instance,
             ItemKind::ClusterSnapshot => ItemKind::Cluster,
-            _ => return false,
+            _ => return None,
         };
-        let Some(source) = self.known(fact::SOURCE) else { return false };
+        let name = self.known(fact::SOURCE)?;
+        // A copy's source lies where the copied snapshot does (ARN: partition, service, region, account).
+        let copied = self.known(fact::COPY_OF).and_then(|arn| {
+            let mut parts = arn.split(':').skip(3);
+            Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
+        });
+        let region = copied.as_ref().map_or(self.region.clone(), |(region, _)| Some(region.clone()));
+        let own = self.arn.as_deref().and_then(|arn| arn.split(':').nth(4));
+        if let (Some((_, account)), Some(own)) = (&copied, own)
+            && account != own
+        {
+            return Some(Source::Unknown(format!("it is a copy of a snapshot of account {account}")));
+        }
+        let elsewhere =
+            region != self.region && !region.as_ref().is_some_and(|region| inventory.regions.contains(region));
+        if elsewhere {
+            let region = region.unwrap_or_default();
+            return Some(Source::Unknown(format!("it is a copy from {region}, where databases were not looked for")));
+        }
         let unlisted =
-            inventory.unlisted(of.selector()).any(|missing| missing.region.is_none() || missing.region == self.region);
-        !unlisted && !inventory.of(of).any(|item| item.name == source && item.region == self.region)
+            inventory.unlisted(of.selector()).any(|missing| missing.region.is_none() || missing.region == region);
+        let lives =
+            inventory.of(of).any(|item| item.name == name && item.region == region && item.may_be_source_of(self));
+        Some(match (lives, unlisted) {
+            (true, _) => Source::Lives,
+            (false, true) => Source::Unknown("what it was taken of could not be listed".to_owned()),
+            (false, false) => Source::Gone,
+        })
     }
+
+    fn may_be_source_of(&self, snapshot: &Item) -> bool {
+        let agree = |name: &str, read: fn(&str) -> String| {
+            let both = self.known(name).zip(snapshot.known(name));
+            both.is_none_or(|(own, its)| read(own) == read(its))
+        };
+        let at = |item: &Item| item.known(fact::CREATED)?.parse::<jiff::Timestamp>().ok();
+        let made_after = at(self).zip(at(snapshot)).is_some_and(|(own, its)| own > its);
+        // To the second: not every answer has the fractions.
+        let second = |item: &Item, name: &str| item.known(name).and_then(|at| at.get(..19)).map(str::to_owned);
+        let made = second(self, fact::CREATED).zip(second(snapshot, fact::SOURCE_CREATED));
+        agree(fact::RESOURCE, str::to_owned)
+            && agree(fact::ENGINE, |engine| engine.split(' ').next().unwrap_or_default().to_owned())
+            && !made_after
+            && made.is_none_or(|(own, its)| own == its)
+    }
+}
+
+/// What became of the thing that a snapshot was taken of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It is there.
+    Lives,
+    /// It is not there.
+    Gone,
+    /// Why that could not be told.
+    Unknown(String),
 }
 
 /// The names of facts.
@@ -197,6 +307,8 @@ pub mod fact {
     pub const PUBLIC_ACCESS_BLOCK: &str = "public_access_block";
     /// Whether the provider takes the bucket's policy for public: `public`, `not public`, or `none`.
     pub const POLICY: &str = "policy";
+    /// The text of a bucket's policy as canonical JSON, or `none`.
+    pub const POLICY_TEXT: &str = "policy_text";
     /// Groups outside the account that the access list names, or `private`.
     pub const ACL: &str = "acl";
     /// `Enabled`, `Suspended`, or `none`.
@@ -211,6 +323,12 @@ pub mod fact {
     pub const SNAPSHOT_TYPE: &str = "snapshot_type";
     /// What a snapshot was taken of.
     pub const SOURCE: &str = "source";
+    /// The ARN of the snapshot, of another region or account, that a snapshot is a copy of.
+    pub const COPY_OF: &str = "copy_of";
+    /// When the thing that a snapshot was taken of was made.
+    pub const SOURCE_CREATED: &str = "source_created";
+    /// The provider's own identifier of a database, or of the one that a snapshot was taken of; names are used again.
+    pub const RESOURCE: &str = "resource";
     /// The cluster that an instance belongs to.
     pub const CLUSTER: &str = "cluster";
     /// Engine and version.
@@ -228,15 +346,21 @@ pub mod fact {
 }
 
 /// One setting, and the answer that it was read from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
     /// The value in a word or two; none if it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// The provider's code for that there is none, where it answered with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<String>,
     /// Why it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
+    /// What kind of ending that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
     /// The call that was made, where it was made for this alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
@@ -248,7 +372,7 @@ pub struct Fact {
 impl Fact {
     /// A value out of a listing.
     pub fn listed(value: impl Into<String>) -> Self {
-        Fact { value: Some(value.into()), unreadable: None, operation: None, answer_sha256: None }
+        Fact { value: Some(value.into()), ..Fact::default() }
     }
 
     /// A value out of a call of its own.
@@ -257,11 +381,33 @@ impl Fact {
     }
 
     /// What could not be read.
-    pub fn unreadable(operation: &str, reason: impl Into<String>) -> Self {
-        let unreadable = Some(reason.into());
-        Fact { value: None, unreadable, operation: Some(operation.to_owned()), answer_sha256: None }
+    pub fn unreadable(operation: &str, failure: &Failure) -> Self {
+        Fact {
+            unreadable: Some(failure.reason.clone()),
+            why: Some(failure.why),
+            operation: Some(operation.to_owned()),
+            ..Fact::default()
+        }
+    }
+
+    /// How a call of its own ended; what is absent is `none`.
+    pub fn of(operation: &str, reply: Reply<(String, Option<Sha256Digest>)>) -> Self {
+        match reply {
+            Reply::Value((value, answer_sha256)) => Fact::answered(operation, value, answer_sha256),
+            Reply::Absent(code) => Fact { absent: Some(code), ..Fact::answered(operation, NONE, None) },
+            Reply::Unanswered(failure) => Fact::unreadable(operation, &failure),
+        }
+    }
+
+    /// The question without an answer, if that is what this is.
+    pub fn failure(&self) -> Option<Failure> {
+        let reason = self.unreadable.clone()?;
+        Some(Failure { why: self.why.unwrap_or(Why::Failed), code: String::new(), reason, busy: false })
     }
 }
+
+/// The value of a setting that is not there.
+pub const NONE: &str = "none";
 
 /// A row of IAM's credential report (IAM User Guide, "Generate credential reports").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,12 +453,23 @@ pub struct Unreadable {
     pub reason: String,
     /// Whether the account refused it for want of a right.
     pub denied: bool,
+    /// Why there is no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<Why>,
     /// The right that was missing, or would be needed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub right: Option<String>,
-    /// The kinds of things whose list is incomplete without the answer: `s3`, `rds`, `snapshot`, `export`.
+    /// The kinds of things whose list is incomplete without the answer: `s3`, `rds`, `snapshot`, `export`,
+    /// `users`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<String>,
+}
+
+impl Unreadable {
+    /// Why there is no answer; inventories of earlier versions know refusals only.
+    pub fn ending(&self) -> Why {
+        self.why.unwrap_or(if self.denied { Why::Refused } else { Why::Failed })
+    }
 }
 
 /// A raw answer behind a listing.

@@ -3,8 +3,10 @@
 //!
 //! | file | what it holds |
 //! |---|---|
+//! | `reply` | how a question to the provider ended: only a value and a known absence are answers |
 //! | `inventory` | buckets, databases, snapshots, users, and what could not be read |
 //! | `coverage` | tested, excluded, untested, unreadable, by things and by bytes |
+//! | `policy` | whom a bucket's policy lets in |
 //! | `posture`, `credentials` | settings held against rules; IAM's credential report |
 //! | `identity`, `rights` | who asks, and the rights that a playbook needs |
 //! | `change` | before and after |
@@ -20,6 +22,8 @@ pub mod documents;
 pub mod identity;
 pub mod inventory;
 pub mod machine;
+pub mod policy;
 pub mod posture;
+pub mod reply;
 pub mod rights;
 pub mod starter;

@@ -4,11 +4,18 @@
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::inventory::{Fact, Inventory, Item, ItemKind, User, fact};
+use super::{
+    inventory::{Fact, Inventory, Item, ItemKind, NONE, Source, User, fact},
+    policy,
+};
 use crate::finding::{Finding, FindingKind as Kind};
 
 /// Days after which a key should have been replaced, and after which one that is not used should be gone.
 pub const KEY_DAYS_MAX: i32 = 90;
+/// Days between a credential report and the run; two, because a run may go over midnight.
+const REPORT_DAYS_MAX: i32 = 1;
+/// How grants to other accounts begin in the fact about a bucket's access list.
+pub const OTHER_ACCOUNT: &str = "account:";
 const ROOT: &str = "<root_account>";
 
 /// What the rules need beside the inventory.
@@ -61,7 +68,7 @@ pub struct NamedFact {
 pub const CHECKS: [(&str, &str); 6] = [
     ("residency", "everything lies in the allowed regions"),
     ("encryption", "everything is encrypted at rest"),
-    ("public_access", "nothing is open to everybody"),
+    ("public_access", "nothing is open to everybody; access lists of single objects are not read"),
     ("orphan_snapshots", "no snapshot outlives what it was taken of"),
     ("credentials", "users have a second factor; keys are younger than 90 days and used; the root user has none"),
     ("protection", "versioning, object lock and retention are recorded, not judged"),
@@ -75,14 +82,21 @@ pub fn judge(check: &str, inventory: &Inventory, rules: &Rules) -> Check {
         "residency" => (&[], judge.residency()),
         "encryption" => (&[fact::ENCRYPTION], judge.encryption()),
         "public_access" => {
-            let facts = &[fact::PUBLIC_ACCESS_BLOCK, fact::POLICY, fact::ACL, fact::PUBLIC, fact::SHARED_WITH];
+            let facts = &[
+                fact::PUBLIC_ACCESS_BLOCK,
+                fact::POLICY,
+                fact::POLICY_TEXT,
+                fact::ACL,
+                fact::PUBLIC,
+                fact::SHARED_WITH,
+            ];
             (facts, judge.public_access())
         }
         "orphan_snapshots" => (&[fact::SNAPSHOT_TYPE, fact::SOURCE, fact::ENCRYPTION], judge.orphans()),
         "credentials" => (&[], judge.credentials()),
         _ => {
             let facts = &[fact::VERSIONING, fact::OBJECT_LOCK, fact::BACKUP_DAYS, fact::DELETION_PROTECTION];
-            (facts, judge.unlisted(&["s3", "rds"]))
+            (facts, judge.protection())
         }
     };
     let mut subjects = Vec::new();
@@ -165,9 +179,13 @@ impl Judge<'_> {
 
     fn public_access(&self) -> Vec<Finding> {
         let mut findings = self.unlisted(&["s3", "rds", "snapshot"]);
+        if let Some(failure) = self.inventory.account.get(fact::PUBLIC_ACCESS_BLOCK).and_then(Fact::failure) {
+            let detail = format!("its block of public access: {}", failure.reason);
+            findings.push(Finding::of_run(Kind::AccountUnreadable, "the account", detail));
+        }
         for item in &self.inventory.items {
             match item.kind {
-                ItemKind::Bucket => findings.extend(self.public_bucket(item)),
+                ItemKind::Bucket => findings.extend(Bucket { item, inventory: self.inventory }.findings()),
                 ItemKind::Instance => findings.extend(public_instance(item)),
                 ItemKind::Snapshot | ItemKind::ClusterSnapshot => findings.extend(public_snapshot(item)),
                 ItemKind::Cluster | ItemKind::Export => {}
@@ -176,42 +194,42 @@ impl Judge<'_> {
         findings
     }
 
-    /// A public policy or access list counts unless a block, of the bucket or of the account, takes its force away.
-    fn public_bucket(&self, item: &Item) -> Vec<Finding> {
-        let account = self.inventory.account.get(fact::PUBLIC_ACCESS_BLOCK).and_then(|fact| fact.value.as_deref());
-        let blocks = [item.known(fact::PUBLIC_ACCESS_BLOCK), account];
-        let blocked =
-            |setting: &str| blocks.iter().flatten().any(|on| *on == "all" || on.split(' ').any(|one| one == setting));
-        let mut findings = Vec::new();
-        for (name, what, setting) in
-            [(fact::POLICY, "its policy", "RestrictPublicBuckets"), (fact::ACL, "its access list", "IgnorePublicAcls")]
-        {
-            if blocked(setting) {
-                continue;
-            }
-            match item.known(name) {
-                None => findings.push(unreadable(item, what, item.facts.get(name))),
-                Some("none" | "not public" | "private") => {}
-                Some(open) => {
-                    let detail = format!("by {what}: {open}, and no block of public access is on");
-                    findings.push(Finding::of_run(Kind::PubliclyReachable, item.title(), detail));
-                }
-            }
+    /// What is recorded is not judged; what could not be read is not recorded.
+    fn protection(&self) -> Vec<Finding> {
+        let mut findings = self.unlisted(&["s3", "rds"]);
+        for item in &self.inventory.items {
+            let facts = match item.kind {
+                ItemKind::Bucket => [fact::VERSIONING, fact::OBJECT_LOCK],
+                ItemKind::Instance | ItemKind::Cluster => [fact::BACKUP_DAYS, fact::DELETION_PROTECTION],
+                ItemKind::Snapshot | ItemKind::ClusterSnapshot | ItemKind::Export => continue,
+            };
+            let missing = facts.iter().filter(|name| item.known(name).is_none());
+            findings.extend(missing.map(|name| unreadable(item, &name.replace('_', " "), item.facts.get(*name))));
         }
         findings
     }
 
     fn orphans(&self) -> Vec<Finding> {
         let mut findings = self.unlisted(&["rds", "snapshot"]);
-        for item in self.inventory.items.iter().filter(|item| item.is_orphan(self.inventory)) {
-            let source = item.known(fact::SOURCE).unwrap_or("?");
-            let encryption = match item.known(fact::ENCRYPTION) {
-                Some("none") => "not encrypted",
-                Some(_) => "encrypted",
-                None => "encryption unknown",
-            };
-            let detail = format!("of {source}, {encryption}, {}", place(item));
-            findings.push(Finding::of_run(Kind::SnapshotOrphaned, item.title(), detail));
+        for item in &self.inventory.items {
+            let source = item.known(fact::SOURCE);
+            match item.source(self.inventory) {
+                Some(Source::Gone) => {
+                    let encryption = match item.known(fact::ENCRYPTION) {
+                        Some(NONE) => "not encrypted",
+                        Some(_) => "encrypted",
+                        None => "encryption unknown",
+                    };
+                    let detail = format!("of {}, {encryption}, {}", source.unwrap_or("?"), place(item));
+                    findings.push(Finding::of_run(Kind::SnapshotOrphaned, item.title(), detail));
+                }
+                Some(Source::Unknown(reason)) => {
+                    let detail = format!("whether {} is still there: {reason}", source.unwrap_or("its source"));
+                    findings.push(Finding::of_run(Kind::AccountUnreadable, item.title(), detail));
+                }
+                None if is_snapshot(item) => findings.push(unreadable(item, "what it was taken of", None)),
+                Some(Source::Lives) | None => {}
+            }
         }
         findings
     }
@@ -224,7 +242,21 @@ impl Judge<'_> {
             });
             return vec![Finding::of_run(Kind::AccountUnreadable, "users and keys", detail)];
         };
-        users.iter().flat_map(|user| self.user(user)).collect()
+        self.report_age().into_iter().chain(users.iter().flat_map(|user| self.user(user))).collect()
+    }
+
+    /// IAM makes a new report when the last one is older than four hours; one of last week does not know today's users.
+    fn report_age(&self) -> Option<Finding> {
+        let made = self.inventory.users_reported.as_deref()?;
+        let day = made.get(..10).and_then(|day| self.days_since(day));
+        if day.is_some_and(|days| (-REPORT_DAYS_MAX..=REPORT_DAYS_MAX).contains(&days)) {
+            return None;
+        }
+        let detail = format!(
+            "the credential report was made at {made}, and is no picture of the day of the run, {}; look again later",
+            self.rules.today
+        );
+        Some(Finding::of_run(Kind::AccountUnreadable, "users and keys", detail))
     }
 
     fn user(&self, user: &User) -> Vec<Finding> {
@@ -278,6 +310,103 @@ impl Judge<'_> {
     }
 }
 
+/// A bucket and what may take the force of its openness: its own block of public access, and the account's.
+struct Bucket<'a> {
+    item: &'a Item,
+    inventory: &'a Inventory,
+}
+
+impl Bucket<'_> {
+    fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let own = self.item.facts.get(fact::PUBLIC_ACCESS_BLOCK);
+        if own.is_none_or(|fact| fact.value.is_none()) {
+            findings.push(unreadable(self.item, "its block of public access", own));
+        }
+        findings.extend(self.policy());
+        findings.extend(self.access_list());
+        findings
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &Fact> {
+        let account = self.inventory.account.get(fact::PUBLIC_ACCESS_BLOCK);
+        self.item.facts.get(fact::PUBLIC_ACCESS_BLOCK).into_iter().chain(account)
+    }
+
+    fn is_blocked(&self, setting: &str) -> bool {
+        self.blocks()
+            .filter_map(|fact| fact.value.as_deref())
+            .any(|on| on == "all" || on.split(' ').any(|one| one == setting))
+    }
+
+    /// Something open counts unless a block takes its force away. Whether one does has to be known.
+    fn open(&self, how: &str) -> Finding {
+        if self.blocks().any(|fact| fact.value.is_none()) {
+            let detail = format!("{how}, and whether a block of public access is on could not be read");
+            return Finding::of_run(Kind::AccountUnreadable, self.item.title(), detail);
+        }
+        let detail = format!("{how}, and no block of public access is on");
+        Finding::of_run(Kind::PubliclyReachable, self.item.title(), detail)
+    }
+
+    /// The provider's word on the policy, and the policy read by ourselves; each may be the one that sees it.
+    fn policy(&self) -> Vec<Finding> {
+        let item = self.item;
+        let (status, text) = (item.known(fact::POLICY), item.known(fact::POLICY_TEXT));
+        let mut findings = Vec::new();
+        for (known, name, what) in
+            [(status, fact::POLICY, "whether its policy is public"), (text, fact::POLICY_TEXT, "its policy")]
+        {
+            if known.is_none() {
+                findings.push(unreadable(item, what, item.facts.get(name)));
+            }
+        }
+        let read =
+            text.filter(|text| *text != NONE).map(|text| policy::read(text, self.inventory.account_id.as_deref()));
+        let reading = match read.transpose() {
+            Ok(reading) => reading.unwrap_or_default(),
+            Err(reason) => {
+                findings.push(Finding::of_run(Kind::AccountUnreadable, item.title(), format!("its policy: {reason}")));
+                return findings;
+            }
+        };
+        // What denies may close what allows; only the provider weighs both.
+        let is_closed = status == Some("not public") && reading.denies;
+        let reasons = if is_closed { String::new() } else { reading.public.join("; ") };
+        if (status == Some("public") || !reasons.is_empty()) && !self.is_blocked("RestrictPublicBuckets") {
+            let how = if reasons.is_empty() { "the provider calls it public" } else { &reasons };
+            findings.push(self.open(&format!("by its policy: {how}")));
+        }
+        if !reading.others.is_empty() {
+            let others: Vec<_> = reading.others.iter().map(String::as_str).collect();
+            findings.push(Finding::of_run(
+                Kind::SnapshotShared,
+                item.title(),
+                format!("by its policy: {}", others.join(", ")),
+            ));
+        }
+        findings
+    }
+
+    fn access_list(&self) -> Vec<Finding> {
+        let item = self.item;
+        let Some(list) = item.known(fact::ACL) else {
+            return vec![unreadable(item, "its access list", item.facts.get(fact::ACL))];
+        };
+        let grants = list.split(' ').filter(|grant| !["private", NONE].contains(grant));
+        let (others, everybody): (Vec<_>, Vec<_>) = grants.partition(|grant| grant.starts_with(OTHER_ACCOUNT));
+        let mut findings = Vec::new();
+        if !everybody.is_empty() && !self.is_blocked("IgnorePublicAcls") {
+            findings.push(self.open(&format!("by its access list: {}", everybody.join(" "))));
+        }
+        if !others.is_empty() {
+            let detail = format!("by its access list: {}", others.join(" "));
+            findings.push(Finding::of_run(Kind::SnapshotShared, item.title(), detail));
+        }
+        findings
+    }
+}
+
 fn public_instance(item: &Item) -> Option<Finding> {
     match item.known(fact::PUBLIC) {
         Some("yes") => Some(Finding::of_run(Kind::PubliclyReachable, item.title(), "publicly accessible")),
@@ -310,93 +439,4 @@ fn place(item: &Item) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::account::inventory::AccessKey;
-
-    fn inventory(items: Vec<Item>) -> Inventory {
-        Inventory { items, ..Inventory::new("2026-11-24T00:00:00Z".into(), vec!["eu-central-1".into()]) }
-    }
-
-    fn rules() -> Rules {
-        Rules { regions: vec!["eu-central-1".into()], today: jiff::civil::date(2026, 11, 24) }
-    }
-
-    fn item(kind: ItemKind, name: &str, facts: &[(&str, &str)]) -> Item {
-        let mut item = Item::named(kind, name, Some("eu-central-1".into()));
-        item.facts.extend(facts.iter().map(|(name, value)| ((*name).to_owned(), Fact::listed(*value))));
-        item
-    }
-
-    fn kinds(check: &str, inventory: &Inventory) -> Vec<Kind> {
-        judge(check, inventory, &rules()).findings.iter().map(|finding| finding.kind).collect()
-    }
-
-    #[test]
-    fn a_block_takes_the_force_of_what_is_public() {
-        let open = [(fact::POLICY, "public"), (fact::ACL, "AllUsers:READ")];
-        let bucket = item(ItemKind::Bucket, "a", &open);
-        assert_eq!(kinds("public_access", &inventory(vec![bucket.clone()])), [Kind::PubliclyReachable; 2]);
-        let mut half = bucket.clone();
-        half.facts.insert(fact::PUBLIC_ACCESS_BLOCK.into(), Fact::listed("IgnorePublicAcls"));
-        assert_eq!(kinds("public_access", &inventory(vec![half])), [Kind::PubliclyReachable]);
-        let mut blocked = inventory(vec![bucket]);
-        blocked.account.insert(fact::PUBLIC_ACCESS_BLOCK.into(), Fact::listed("all"));
-        assert!(kinds("public_access", &blocked).is_empty());
-    }
-
-    #[test]
-    fn a_setting_that_could_not_be_read_is_neither_good_nor_bad() {
-        let mut bucket = item(ItemKind::Bucket, "a", &[]);
-        bucket.facts.insert(fact::ENCRYPTION.into(), Fact::unreadable("GetBucketEncryption", "AccessDenied"));
-        assert_eq!(kinds("encryption", &inventory(vec![bucket])), [Kind::AccountUnreadable]);
-        let plain = item(ItemKind::Bucket, "a", &[(fact::ENCRYPTION, "none")]);
-        assert_eq!(kinds("encryption", &inventory(vec![plain])), [Kind::NotEncrypted]);
-        let good = item(ItemKind::Bucket, "a", &[(fact::ENCRYPTION, "AES256")]);
-        assert!(kinds("encryption", &inventory(vec![good])).is_empty());
-    }
-
-    #[test]
-    fn a_snapshot_is_an_orphan_when_its_source_is_gone() {
-        let snapshot = item(ItemKind::Snapshot, "s", &[(fact::SOURCE, "db"), (fact::ENCRYPTION, "none")]);
-        assert_eq!(kinds("orphan_snapshots", &inventory(vec![snapshot.clone()])), [Kind::SnapshotOrphaned]);
-        let source = item(ItemKind::Instance, "db", &[]);
-        assert!(kinds("orphan_snapshots", &inventory(vec![source, snapshot])).is_empty());
-    }
-
-    #[test]
-    fn snapshots_for_everybody_are_public_and_others_are_noted() {
-        let shared = |with| inventory(vec![item(ItemKind::Snapshot, "s", &[(fact::SHARED_WITH, with)])]);
-        assert_eq!(kinds("public_access", &shared("all")), [Kind::PubliclyReachable]);
-        assert_eq!(kinds("public_access", &shared("123456789012")), [Kind::SnapshotShared]);
-        assert!(kinds("public_access", &shared("none")).is_empty());
-    }
-
-    #[test]
-    fn users_and_keys_are_judged_by_the_day() {
-        let key = |since: &str, used: Option<&str>| AccessKey {
-            number: 1,
-            since: Some(since.into()),
-            last_used: used.map(str::to_owned),
-        };
-        let user = |console, mfa, keys| User { name: "bob".into(), console, mfa, keys };
-        let of = |user| {
-            let inventory = Inventory { users: Some(vec![user]), ..inventory(vec![]) };
-            kinds("credentials", &inventory)
-        };
-        assert_eq!(of(user(true, false, vec![])), [Kind::UserWithoutMfa]);
-        assert!(of(user(true, true, vec![key("2026-09-01", Some("2026-11-01"))])).is_empty());
-        assert_eq!(of(user(false, false, vec![key("2026-01-01", Some("2026-11-01"))])), [Kind::KeyTooOld]);
-        assert_eq!(of(user(false, false, vec![key("2026-01-01", None)])), [Kind::KeyTooOld, Kind::KeyUnused]);
-        assert_eq!(kinds("credentials", &inventory(vec![])), [Kind::AccountUnreadable]);
-    }
-
-    #[test]
-    fn regions_are_held_against_the_allowed_ones() {
-        let mut far = item(ItemKind::Bucket, "a", &[]);
-        far.region = Some("us-east-1".into());
-        assert_eq!(kinds("residency", &inventory(vec![far.clone()])), [Kind::RegionNotAllowed]);
-        far.region = None;
-        assert_eq!(kinds("residency", &inventory(vec![far])), [Kind::AccountUnreadable]);
-    }
-}
+mod tests;

@@ -23,8 +23,16 @@ pub struct Needs {
     pub public_access: bool,
     /// Versioning and object lock of buckets.
     pub protection: bool,
-    /// Every object of every bucket is listed.
+    /// Versioning of buckets, for how much of them is covered.
+    pub versioning: bool,
+    /// Everything that can be set about buckets, for before and after.
+    pub settings: bool,
+    /// Every object and version of every bucket is listed.
     pub sizes_by_listing: bool,
+    /// Database users that log in by tokens of IAM.
+    pub iam_logins: Vec<String>,
+    /// The account's number, if the playbook names it.
+    pub account: Option<String>,
     /// Users and keys.
     pub users: bool,
     /// A database is read from a snapshot, which is restored to a temporary instance.
@@ -65,6 +73,32 @@ const CARRIED_OBJECTS: [&str; 7] = [
 const CARRIED_VERSIONS: [&str; 4] =
     ["s3:GetObjectVersion", "s3:GetObjectVersionAcl", "s3:GetObjectVersionAttributes", "s3:GetObjectVersionTagging"];
 
+/// What says whether a bucket is open.
+const PUBLIC_ACCESS: [&str; 4] =
+    ["s3:GetBucketAcl", "s3:GetBucketPolicy", "s3:GetBucketPolicyStatus", "s3:GetBucketPublicAccessBlock"];
+/// Everything that can be set about a bucket.
+const SETTINGS: [&str; 19] = [
+    "s3:GetAccelerateConfiguration",
+    "s3:GetAnalyticsConfiguration",
+    "s3:GetBucketAcl",
+    "s3:GetBucketCORS",
+    "s3:GetBucketLogging",
+    "s3:GetBucketNotification",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketOwnershipControls",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketRequestPayment",
+    "s3:GetBucketVersioning",
+    "s3:GetBucketWebsite",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetIntelligentTieringConfiguration",
+    "s3:GetInventoryConfiguration",
+    "s3:GetLifecycleConfiguration",
+    "s3:GetMetricsConfiguration",
+    "s3:GetReplicationConfiguration",
+];
+
 /// The policy document (IAM JSON policy reference).
 pub fn policy(needs: &Needs) -> Value {
     let mut statements = vec![statement("Inventory", inventory(needs), vec!["*".to_owned()])];
@@ -90,8 +124,16 @@ pub fn policy(needs: &Needs) -> Value {
     if !settings.is_empty() {
         statements.push(statement("ReadBucketSettings", settings, vec!["arn:aws:s3:::*".to_owned()]));
     }
+    if !buckets.is_empty() {
+        statements.push(decrypting(needs, "s3", "DecryptCarriedObjects", vec!["kms:Decrypt"]));
+    }
+    if !needs.iam_logins.is_empty() {
+        statements.push(statement("LogIntoDatabases", vec!["rds-db:connect"], logins(needs)));
+    }
     if needs.restores {
         statements.extend(temporary());
+        let actions = vec!["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"];
+        statements.push(decrypting(needs, "rds", "UseTheKeysOfSnapshots", actions));
     }
     if !needs.exports.is_empty() {
         statements.extend(exporting(&needs.exports));
@@ -100,6 +142,30 @@ pub fn policy(needs: &Needs) -> Value {
         statements.push(statement("ReadOwnTrustPolicy", vec!["iam:GetRole"], vec!["arn:aws:iam::*:role/*".to_owned()]));
     }
     json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// Uses keys through one service only, so that nothing can be decrypted past it (AWS KMS, "kms:ViaService"). Which keys,
+/// the buckets and snapshots say; a playbook does not.
+fn decrypting(needs: &Needs, service: &str, id: &str, actions: Vec<&str>) -> Value {
+    let services = || needs.regions.iter().filter(|region| !region.is_empty());
+    let mut via: Vec<_> = services().map(|region| format!("{service}.{region}.amazonaws.com")).collect();
+    if via.is_empty() {
+        via.push(format!("{service}.*.amazonaws.com"));
+    }
+    let mut statement = statement(id, actions, vec!["*".to_owned()]);
+    statement["Condition"] = json!({"StringLike": {"kms:ViaService": via}});
+    statement
+}
+
+/// Users of databases, whose resource identifiers are known to the provider only (Amazon RDS user guide, "Creating and
+/// using an IAM policy for IAM database access").
+fn logins(needs: &Needs) -> Vec<String> {
+    let account = needs.account.as_deref().unwrap_or("*");
+    let mut users: Vec<_> =
+        needs.iam_logins.iter().map(|user| format!("arn:aws:rds-db:*:{account}:dbuser:*/{user}")).collect();
+    users.sort();
+    users.dedup();
+    users
 }
 
 /// Makes only what carries walkaway's tag, and removes only that (Amazon RDS, "Using IAM tags").
@@ -156,12 +222,14 @@ fn inventory(needs: &Needs) -> Vec<&'static str> {
 }
 
 fn bucket_settings(needs: &Needs) -> Vec<&'static str> {
-    let groups: [(bool, &[&str]); 5] = [
+    let groups: [(bool, &[&str]); 7] = [
         (needs.tags, &["s3:GetBucketTagging"]),
         (needs.encryption, &["s3:GetEncryptionConfiguration"]),
-        (needs.public_access, &["s3:GetBucketAcl", "s3:GetBucketPolicyStatus", "s3:GetBucketPublicAccessBlock"]),
+        (needs.public_access, &PUBLIC_ACCESS),
+        (needs.settings, &SETTINGS),
+        (needs.versioning, &["s3:GetBucketVersioning"]),
         (needs.protection, &["s3:GetBucketObjectLockConfiguration", "s3:GetBucketVersioning"]),
-        (needs.sizes_by_listing, &["s3:ListBucket"]),
+        (needs.sizes_by_listing, &["s3:ListBucket", "s3:ListBucketVersions"]),
     ];
     let mut actions: Vec<_> =
         groups.iter().filter(|(wanted, _)| *wanted).flat_map(|(_, actions)| actions.iter().copied()).collect();
@@ -169,6 +237,7 @@ fn bucket_settings(needs: &Needs) -> Vec<&'static str> {
         actions.push("s3:GetBucketLocation");
     }
     actions.sort_unstable();
+    actions.dedup();
     actions
 }
 
@@ -201,8 +270,9 @@ mod tests {
         let policy = policy(&needs);
         for action in actions(&policy) {
             let verb = action.split_once(':').unwrap().1;
-            let reads =
-                ["Get", "List", "Describe", "GenerateCredentialReport"].iter().any(|word| verb.starts_with(word));
+            let reads = ["Get", "List", "Describe", "Decrypt", "GenerateCredentialReport"]
+                .iter()
+                .any(|word| verb.starts_with(word));
             assert!(reads, "{action}");
         }
         assert_eq!(policy["Statement"][2]["Resource"][0], "arn:aws:s3:::acme-invoices/2026/*");
@@ -212,7 +282,8 @@ mod tests {
     fn what_writes_is_bound_to_the_tag_and_only_there_for_snapshots() {
         let policy = policy(&Needs { restores: true, ..Needs::default() });
         let writing = policy["Statement"].as_array().unwrap().iter().filter(|one| one["Condition"].is_object());
-        assert_eq!(writing.count(), 2);
+        let tagged = writing.filter(|one| one["Condition"].to_string().contains("walkaway:run"));
+        assert_eq!(tagged.count(), 2);
         assert!(policy.to_string().contains("aws:ResourceTag/walkaway:run"));
     }
 
@@ -224,6 +295,27 @@ mod tests {
             |id: &str| policy["Statement"].as_array().unwrap().iter().find(|one| one["Sid"] == id).unwrap().clone();
         assert_eq!(of("PassTheRoleOfExports")["Resource"][0], "arn:aws:iam::123456789012:role/export");
         assert_eq!(of("UseTheKeyOfExports")["Resource"][0], "*");
+    }
+
+    #[test]
+    fn keys_are_used_through_their_service_and_users_log_in_by_name() {
+        let needs = Needs {
+            buckets: vec![("acme".into(), None)],
+            restores: true,
+            iam_logins: vec!["exit_reader".into()],
+            account: Some("123456789012".into()),
+            regions: vec!["eu-central-1".into()],
+            ..Needs::default()
+        };
+        let policy = policy(&needs);
+        let of =
+            |id: &str| policy["Statement"].as_array().unwrap().iter().find(|one| one["Sid"] == id).unwrap().clone();
+        let objects = of("DecryptCarriedObjects");
+        assert_eq!(objects["Action"], json!(["kms:Decrypt"]));
+        assert_eq!(objects["Condition"]["StringLike"]["kms:ViaService"][0], "s3.eu-central-1.amazonaws.com");
+        let snapshots = of("UseTheKeysOfSnapshots");
+        assert!(snapshots["Action"].as_array().unwrap().contains(&json!("kms:CreateGrant")));
+        assert_eq!(of("LogIntoDatabases")["Resource"][0], "arn:aws:rds-db:*:123456789012:dbuser:*/exit_reader");
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::{
     pg::Address,
     playbook::{
         Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, Loaded, Playbook, Previous,
-        ProcessEnvironment, RdsMethodSpec, Server,
+        ProcessEnvironment, RdsMethodSpec, Server, Versions,
     },
     restore::cluster::{Cluster, ClusterError},
     source::postgres::PostgresSource,
@@ -314,6 +314,7 @@ impl Run {
             bucket: bucket_source,
             into: self.sink_of(asset, bucket, ready)?,
             sample: bucket.sample,
+            versions: bucket.versions == Versions::All,
         })
     }
 

@@ -40,7 +40,7 @@ use crate::{
         write_replacing,
     },
     finding::{Finding, FindingKind, Severity, Verdict, Waives as _, Weight},
-    playbook::{Asset, AssetKind, BucketSpec, Layout, Playbook},
+    playbook::{Asset, AssetKind, BucketSpec, Layout, Playbook, Versions},
     transfer::pseudonyms::Pseudonyms,
 };
 
@@ -253,7 +253,8 @@ impl Sealing {
             waivers: Vec::new(),
             findings,
             thresholds,
-            not_proven: not_proven::statements(&self.results, judged.coverage.is_some()),
+            not_proven: [not_proven::statements(&self.results, judged.coverage.is_some()), judged.statements.clone()]
+                .concat(),
             journal: JournalHead { lines, head },
             chain,
             plan: projection::plan(&self.playbook, story.started, verdict),
@@ -452,7 +453,8 @@ pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>)
             (result.items, result.bytes, result.content_sha256) =
                 (evidence.objects, evidence.bytes, evidence.content_sha256);
             let (layout, pseudonyms) = (layout_of(bucket), names.map(Pseudonyms::mark));
-            result.objects = Some(ObjectsResult { layout, pseudonyms, ..written.numbers() });
+            let versions = bucket.versions == Versions::All;
+            result.objects = Some(ObjectsResult { layout, pseudonyms, versions, ..written.numbers() });
         }
     }
     Ok(result)

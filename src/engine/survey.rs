@@ -27,7 +27,7 @@ use crate::{
     pg::Address,
     playbook::{
         Asset, AssetKind, DatabaseSpec, ExportFrom, ExportSpec, Playbook, RdsMethodSpec, RdsSpec, Server,
-        SnapshotChoice,
+        SnapshotChoice, Versions,
     },
     source::{
         aws::Aws,
@@ -201,11 +201,13 @@ fn from(playbook: &Playbook, surveyed: &SurveyedAsset) -> CarriedFrom {
     let asset = playbook.assets().iter().find(|asset| asset.id.as_str() == surveyed.id);
     match asset.map(|asset| &asset.kind) {
         Some(AssetKind::Database(DatabaseSpec { server: Server::Rds(rds), .. })) => {
-            CarriedFrom::Instance { name: rds.place.id().to_string() }
+            CarriedFrom::Instance { name: rds.place.id().to_string(), arn: None, database: rds.database.to_string() }
         }
         Some(AssetKind::Objects(bucket)) => CarriedFrom::Bucket {
             name: bucket.bucket.to_string(),
-            whole: bucket.prefix.is_none() && bucket.sample.is_none(),
+            prefix: bucket.prefix.clone().unwrap_or_default(),
+            sample: bucket.sample.is_some(),
+            versions: bucket.versions == Versions::All,
         },
         _ => CarriedFrom::of_source(surveyed.kind == Kind::S3, &surveyed.source),
     }

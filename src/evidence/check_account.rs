@@ -12,7 +12,7 @@ use super::{
 use crate::{
     account::{
         controls::{self, Checklist},
-        coverage::Coverage,
+        coverage::{Coverage, Rules},
         inventory::{INVENTORY_VERSION, Inventory},
     },
     digest::Sha256Digest,
@@ -71,7 +71,12 @@ fn check_coverage(bag: &Bag, result: &RunResult, told: &CoverageResult) -> Vec<F
     if Sha256Digest::of(&bytes) != told.inventory_sha256 {
         findings.push(inconsistent(INVENTORY, format!("{RESULT} was made from another")));
     }
-    let coverage = Coverage::of(&inventory, &carried(&result.assets), &excluding(&result.exclusions));
+    let Some(rules) = Rules::of_number(told.rules) else {
+        let detail = format!("coverage by rules {}, this walkaway knows those up to {}", told.rules, Rules::NEWEST);
+        findings.push(Finding::of_run(FindingKind::BundleMalformed, RESULT, detail));
+        return findings;
+    };
+    let coverage = Coverage::of(&inventory, &carried(&result.assets), &excluding(&result.exclusions), rules);
     if coverage.totals != told.totals || coverage.regions != told.regions {
         let detail = "coverage does not follow from inventory, assets and exclusions";
         findings.push(inconsistent(RESULT, detail));

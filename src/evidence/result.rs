@@ -340,6 +340,9 @@ pub struct ObjectsResult {
     pub layout: ObjectLayout,
     /// Objects listed at the provider; of a sample, those that it takes.
     pub listed: u64,
+    /// Whether earlier versions were carried, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub versions: bool,
     /// Delete markers, recorded in their order, where all versions are carried.
     #[serde(default)]
     pub delete_markers: u64,

@@ -16,6 +16,9 @@ use super::problem::{Wrong, shown};
 /// The units and their length in seconds, largest first.
 const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
+/// A hundred years: what is longer is a slip of the finger, and a limit that limits nothing.
+const SECONDS_MAX: u64 = 36_525 * 86_400;
+
 /// A length of time in whole seconds, more than zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Period {
@@ -41,8 +44,11 @@ impl FromStr for Period {
         let unit_seconds = unit_seconds(unit).ok_or_else(|| wrong_unit(text, number, unit))?;
         match count.checked_mul(unit_seconds) {
             Some(0) => Err(Wrong::new("is no time at all").hint("write a period longer than zero")),
-            Some(seconds) => Ok(Self { seconds }),
-            None => Err(Wrong::new(format!("`{}` is too long", shown(text)))),
+            Some(seconds) if seconds <= SECONDS_MAX => Ok(Self { seconds }),
+            _ => {
+                Err(Wrong::new(format!("`{}` is too long", shown(text)))
+                    .hint("write at most 100 years, which are 36525d"))
+            }
         }
     }
 }
@@ -340,11 +346,11 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Whether `part` of `whole` reaches the bound; nothing of nothing is all of it.
+    /// Whether `part` of `whole` reaches the bound. Nothing of nothing reaches none: it was not measured.
     #[must_use]
     pub fn allows(&self, part: u64, whole: u64) -> bool {
         if whole == 0 {
-            return true;
+            return false;
         }
         let (share, bound) = (u128::from(part) * 10_000, u128::from(whole) * u128::from(self.hundredths));
         share > bound || (self.inclusive && share == bound)
@@ -410,6 +416,9 @@ impl Age {
     }
 }
 
+/// A hundred years: an older document has no age that anybody meant.
+const AGE_MONTHS_MAX: i32 = 1_200;
+
 impl FromStr for Age {
     type Err = Wrong;
 
@@ -420,13 +429,17 @@ impl FromStr for Age {
                 .hint("write a whole number and one unit, such as 90d, 2w, 12mo or 1y")
         };
         let count = number.parse::<i32>().ok().filter(|count| (1..=9_999).contains(count)).ok_or_else(wrong)?;
-        match text[number.len()..].trim() {
-            "d" => Ok(Age { months: 0, days: count }),
-            "w" => Ok(Age { months: 0, days: count * 7 }),
-            "mo" => Ok(Age { months: count, days: 0 }),
-            "y" => Ok(Age { months: count * 12, days: 0 }),
-            _ => Err(wrong()),
+        let age = match text[number.len()..].trim() {
+            "d" => Age { months: 0, days: count },
+            "w" => Age { months: 0, days: count * 7 },
+            "mo" => Age { months: count, days: 0 },
+            "y" => Age { months: count * 12, days: 0 },
+            _ => return Err(wrong()),
+        };
+        if age.months > AGE_MONTHS_MAX || age.days > AGE_MONTHS_MAX * 31 {
+            return Err(Wrong::new(format!("`{}` is too long", shown(text))).hint("write at most 100 years: 100y"));
         }
+        Ok(age)
     }
 }
 
@@ -451,7 +464,7 @@ mod tests {
         let at: Floor = ">= 60%".parse().unwrap();
         let above: Floor = ">60.00 %".parse().unwrap();
         assert!(at.allows(60, 100) && !above.allows(60, 100) && above.allows(61, 100));
-        assert!(!at.allows(599_999, 1_000_000) && at.allows(0, 0));
+        assert!(!at.allows(599_999, 1_000_000) && !at.allows(0, 0));
         assert_eq!(">= 99.5%".parse::<Floor>().unwrap().to_string(), ">= 99.50%");
         for text in ["60%", ">= 60", ">= 101%", "<= 60%", ">= 1.234%", ">= %", ">= 6x%"] {
             assert!(text.parse::<Floor>().unwrap_err().hint.is_some(), "{text}");
@@ -464,7 +477,7 @@ mod tests {
         assert_eq!("1mo".parse::<Age>().unwrap().earliest(today), jiff::civil::date(2026, 2, 28));
         assert_eq!("1y".parse::<Age>().unwrap().earliest(today), jiff::civil::date(2025, 3, 31));
         assert_eq!("2w".parse::<Age>().unwrap().earliest(today), jiff::civil::date(2026, 3, 17));
-        for text in ["12", "mo", "0d", "12m", "1.5y"] {
+        for text in ["12", "mo", "0d", "12m", "1.5y", "101y", "9999mo", "9999w"] {
             assert!(text.parse::<Age>().unwrap_err().hint.is_some(), "{text}");
         }
     }
@@ -514,7 +527,10 @@ mod tests {
             assert!(hint(text).starts_with("write a whole number"), "{text}");
         }
         assert!("0s".parse::<Period>().is_err());
-        assert!("99999999999999999w".parse::<Period>().is_err());
+        assert!("36525d".parse::<Period>().is_ok());
+        for text in ["99999999999999999w", "99999999999d", "36526d", "876601h"] {
+            assert!(text.parse::<Period>().unwrap_err().hint.is_some(), "{text}");
+        }
     }
 
     #[test]

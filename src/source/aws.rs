@@ -152,6 +152,19 @@ impl Aws {
         Aws { shared, settings, connector: Arc::default() }
     }
 
+    /// Clients of one server for everything, with credentials that it does not look at.
+    #[cfg(test)]
+    pub(super) fn for_test(endpoint: &str) -> Self {
+        let credentials = aws_credential_types::Credentials::new("a", "b", None, None, "tests");
+        let shared = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .region(Region::new("eu-central-1"))
+            .endpoint_url(endpoint)
+            .build();
+        Aws { shared, settings: AwsSettings::default(), connector: Arc::default() }
+    }
+
     /// A client for S3, path-style where an endpoint is named.
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared)

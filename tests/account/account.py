@@ -13,6 +13,8 @@ import time
 import urllib.request
 
 import boto3
+from moto.core.responses import ActionResult
+from moto.iam.responses import IamResponse
 from moto.s3.responses import S3Response
 from moto.server import main as serve
 
@@ -30,6 +32,16 @@ def versioning(self):
 
 
 S3Response.get_bucket_versioning = versioning
+
+
+def credential_report(self):
+    """What IAM answers: moto's report is always of 2015."""
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    report = self.backend.get_credential_report()
+    return ActionResult({"Content": report, "ReportFormat": "text/csv", "GeneratedTime": now})
+
+
+IamResponse.get_credential_report = credential_report
 
 
 def client(service, region=HOME):

@@ -23,6 +23,11 @@ change: CHG-1
 
 const UNPROJECTED: &str = "contract_unprojected transition, retrieval";
 
+/// A document of today.
+fn of_today() -> String {
+    format!("soc2-{}.pdf", walkaway::clock::today())
+}
+
 fn documents(world: &World, report: &str, duties: &str) {
     fs::create_dir_all(world.home.join("reports")).unwrap();
     fs::write(world.home.join("reports").join(report), "report").unwrap();
@@ -35,7 +40,7 @@ fn documents(world: &World, report: &str, duties: &str) {
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_clean_account_has_no_finding() {
     let world = World::of("clean");
-    documents(&world, "soc2-2199-01-01.pdf", "Amazon S3,AWS,we,we\nRDS,AWS,we,we\nIAM,AWS,we,we\n");
+    documents(&world, &of_today(), "Amazon S3,AWS,we,we\nRDS,AWS,we,we\nIAM,AWS,we,we\n");
     let ran = world.run(EVERYTHING);
     // A drill of a second projects no exit, and says so.
     assert_eq!(ran.findings(), [UNPROJECTED], "{}", ran.stderr);
@@ -105,7 +110,7 @@ fn every_fault_is_found() {
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn what_is_refused_is_unreadable_and_stops_nothing_else() {
     let world = World::of("denied");
-    documents(&world, "soc2-2199-01-01.pdf", "Amazon S3,AWS,we,we\nRDS,AWS,we,we\n");
+    documents(&world, &of_today(), "Amazon S3,AWS,we,we\nRDS,AWS,we,we\n");
     let lines = EVERYTHING.replace("posture", "thresholds: {coverage_bytes: \">= 1%\"}\nposture");
     let ran = world.run(&lines);
     ran.assert_verifies();

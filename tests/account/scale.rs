@@ -173,7 +173,10 @@ fn buckets(request: &Request) -> String {
 }
 
 fn databases(action: &str, request: &Request) -> String {
-    let mut list = String::new();
+    let mut list = match action.strip_prefix("Describe") {
+        Some(list @ ("DBInstances" | "DBClusters" | "DBClusterSnapshots" | "ExportTasks")) => format!("<{list}/>"),
+        _ => String::new(),
+    };
     if action == "DescribeDBSnapshots" {
         let from: usize = request.parameter("Marker").map_or(0, |marker| marker.parse().unwrap());
         let to = (from + SNAPSHOTS_A_PAGE).min(SNAPSHOTS);

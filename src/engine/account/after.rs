@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 
 use super::{documents::attested, facts::write, machine::machine_here, question};
 use crate::{
-    account::inventory::{Inventory, Unreadable},
+    account::{inventory::Inventory, reply::Failure},
     clock,
     digest::Sha256Digest,
     engine::{error::EngineError, layout::Layout, preflight, recorder::Recorder},
@@ -67,15 +67,8 @@ pub(crate) async fn look(playbook: &Playbook, as_it_stands: bool) -> Inventory {
     let taken = clock::now().to_string();
     let Some(spec) = playbook.provider().filter(|_| !as_it_stands) else {
         let mut inventory = Inventory::new(taken, question::allowed_regions(playbook));
-        inventory.unreadable.push(Unreadable {
-            call: "the whole look".to_owned(),
-            region: None,
-            subject: None,
-            reason: "the run was sealed as it stood".to_owned(),
-            denied: false,
-            right: None,
-            lists: ["s3", "rds", "snapshot"].map(str::to_owned).to_vec(),
-        });
+        let failure = Failure::not_asked("the run was sealed as it stood");
+        inventory.missed("the whole look", None, None, &failure, "", &["s3", "rds", "snapshot", "users"]);
         return inventory;
     };
     let aws = preflight::aws(spec).await;

@@ -7,13 +7,14 @@ use super::{
     after::write_look,
     facts::{Held, IdentityCheck, Selected, write},
     question::{asks_for_a_look, wanted},
-    secrets::{Suspect, scan},
+    secrets::{Scan, Suspect, scan},
 };
 use crate::{
     account::{
         coverage::has_tags,
         identity::{Answer, Identity, Session, mfa, role_name},
         inventory::{Inventory, ItemKind},
+        reply::Why,
     },
     clock,
     engine::{
@@ -67,7 +68,8 @@ pub(crate) async fn prepare(playbook: Playbook, folder: &std::path::Path) -> Res
     }
     if preconditions.contains(&Precondition::LocalNoSecrets) {
         let folder = folder.to_owned();
-        let found = spawn_blocking(move || scan(&folder)).await;
+        let own = [playbook.target().path.clone(), playbook.evidence_path().to_owned()];
+        let found = spawn_blocking(move || scan(&folder, &own)).await;
         before.secret_precondition(found.map_err(|error| EngineError::Internal(error.to_string()))?);
     }
     before.hold_against_waivers(&playbook, 0);
@@ -127,31 +129,45 @@ impl Before {
         }
     }
 
-    /// Every right that a call was refused for, at once.
+    /// Every right that a call was refused for, at once. A call that failed otherwise says nothing about rights.
     fn rights(&self) -> Answer {
         let Some(inventory) = &self.inventory else { return Answer::new(None, "nothing was asked") };
-        let denied: Vec<_> = inventory.unreadable.iter().filter(|missing| missing.denied).collect();
-        let mut rights: Vec<_> = denied.iter().filter_map(|missing| missing.right.as_deref()).collect();
-        rights.sort_unstable();
-        rights.dedup();
-        match denied.len() {
-            0 => Answer::new(Some(true), "no call was refused"),
-            refused => {
-                Answer::new(Some(false), format!("{refused} calls were refused, for want of {}", rights.join(", ")))
-            }
+        let ended = |why: Why| inventory.unreadable.iter().filter(move |missing| missing.ending() == why);
+        let refused = ended(Why::Refused).count();
+        if refused > 0 {
+            let mut rights: Vec<_> = ended(Why::Refused).filter_map(|missing| missing.right.as_deref()).collect();
+            rights.sort_unstable();
+            rights.dedup();
+            return Answer::new(
+                Some(false),
+                format!("{refused} calls were refused, for want of {}", rights.join(", ")),
+            );
         }
+        let mut open: Vec<_> =
+            ended(Why::Failed).chain(ended(Why::NotUnderstood)).map(|missing| missing.call.as_str()).collect();
+        if !open.is_empty() {
+            let calls = open.len();
+            open.sort_unstable();
+            open.dedup();
+            return Answer::new(None, format!("{calls} calls had no answer that says so: {}", open.join(", ")));
+        }
+        if inventory.answers.is_empty() {
+            return Answer::new(None, "no call was answered");
+        }
+        let not_asked: Vec<_> = ended(Why::NotAsked).map(|missing| missing.call.as_str()).collect();
+        let besides =
+            if not_asked.is_empty() { String::new() } else { format!("; not asked: {}", not_asked.join(", ")) };
+        Answer::new(Some(true), format!("every call was answered, none was refused{besides}"))
     }
 
-    fn secret_precondition(&mut self, found: Vec<Suspect>) {
-        let answer = match found.len() {
-            0 => Answer::new(Some(true), "none was found"),
-            _ => {
-                let places: Vec<_> = found.iter().map(ToString::to_string).collect();
-                Answer::new(Some(false), places.join("; "))
-            }
+    fn secret_precondition(&mut self, scan: Scan) {
+        let holds = match (scan.suspects.is_empty(), scan.passed_over.is_empty()) {
+            (false, _) => Some(false),
+            (true, true) => Some(true),
+            (true, false) => None,
         };
-        self.secrets = Some(found);
-        self.hold(Precondition::LocalNoSecrets, answer);
+        self.hold(Precondition::LocalNoSecrets, Answer::new(holds, scan.in_words()));
+        self.secrets = Some(scan.suspects.into_iter().chain(scan.passed_over).collect());
     }
 
     fn hold(&mut self, precondition: Precondition, answer: Answer) {
@@ -269,4 +285,42 @@ fn choose(playbook: &Playbook, selection: &Selection, inventory: &Inventory) -> 
     let tags: Vec<_> = selection.tags.iter().map(|(name, value)| format!(" {name}={value}")).collect();
     let pattern = format!("{}{}", selection.selector, tags.concat());
     Selected { id: selection.id.clone(), pattern, buckets, tags_unreadable }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        account::{inventory, reply::Failure},
+        digest::Sha256Digest,
+    };
+
+    #[test]
+    fn rights_hold_only_where_every_call_was_answered() {
+        let holds = |failures: &[Failure], answered: bool| {
+            let mut inventory = Inventory::new(String::new(), vec![]);
+            failures.iter().for_each(|failure| inventory.missed("s3 Get", None, None, failure, "s3:Get", &[]));
+            let answer = inventory::Answer { call: "s3".into(), region: None, page: 1, sha256: Sha256Digest::of("") };
+            inventory.answers.extend(answered.then_some(answer));
+            Before { inventory: Some(inventory), ..Before::default() }.rights().holds
+        };
+        let refused = [Failure::answered(403, "AccessDenied", None), Failure::answered(403, "", None)];
+        for failure in &refused {
+            assert_eq!(holds(std::slice::from_ref(failure), true), Some(false));
+        }
+        for failure in [
+            Failure::answered(500, "InternalFailure", None),
+            Failure::answered(400, "ValidationError", None),
+            Failure::answered(403, "ExpiredToken", None),
+            Failure::not_understood("the answer has no content"),
+            Failure::unanswered("no answer within 30 s"),
+        ] {
+            assert_eq!(holds(&[failure.clone()], true), None, "{}", failure.reason);
+            assert_eq!(holds(&[failure, refused[0].clone()], true), Some(false), "a refusal is known for sure");
+        }
+        assert_eq!((holds(&[], false), holds(&[], true)), (None, Some(true)));
+        // A service that has no address is none of this account's.
+        assert_eq!(holds(&[Failure::not_asked("no endpoint is named for iam")], true), Some(true));
+        assert_eq!(Before::default().rights().holds, None);
+    }
 }

@@ -9,13 +9,14 @@ use jiff::civil::Date;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    account::documents::{Attested, Document, date_in_name, matrix},
+    account::documents::{Attested, Document, date_in_name, has_a_word, matrix, text_of},
     digest::Sha256Digest,
     playbook::{AccountSpec, Attest, DocumentKind, DocumentPlace, ReviewNote},
 };
 
 const DOCUMENTS_MAX: usize = 1_000;
-const MATRIX_BYTES_MAX: u64 = 4 << 20;
+/// For the texts that are read and not just hashed: matrices and notes.
+const TEXT_BYTES_MAX: u64 = 4 << 20;
 /// The notes of whoever read a document are called like it, with one of these behind.
 const NOTES: [&str; 2] = [".review.md", ".review.txt"];
 
@@ -25,6 +26,7 @@ pub(crate) fn attested(account: &AccountSpec, today: Date) -> Vec<Attested> {
     entries.extend(account.contract.as_ref().map(|contract| {
         let place = DocumentPlace::File(contract.file.clone());
         let mut entry = empty("contract", &place);
+        entry.read_on = Some(today.to_string());
         fill(&mut entry, &place, None);
         entry
     }));
@@ -40,6 +42,7 @@ fn empty(id: &str, place: &DocumentPlace) -> Attested {
         documents: Vec::new(),
         unreadable: None,
         not_before: None,
+        read_on: None,
         review_note: false,
         matrix: None,
     }
@@ -48,6 +51,7 @@ fn empty(id: &str, place: &DocumentPlace) -> Attested {
 fn read(entry: &Attest, today: Date) -> Attested {
     let mut attested = empty(entry.id.as_str(), &entry.place);
     attested.not_before = entry.max_age.map(|age| age.earliest(today).to_string());
+    attested.read_on = Some(today.to_string());
     attested.review_note = entry.review_note == ReviewNote::Required;
     fill(&mut attested, &entry.place, entry.dated);
     if let (DocumentKind::ResponsibilityMatrix, DocumentPlace::File(path)) = (entry.kind, &entry.place) {
@@ -65,11 +69,11 @@ fn read(entry: &Attest, today: Date) -> Attested {
 }
 
 fn text(path: &Path) -> io::Result<String> {
-    let too_long = fs::metadata(path)?.len() > MATRIX_BYTES_MAX;
+    let too_long = fs::metadata(path)?.len() > TEXT_BYTES_MAX;
     if too_long {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 4 MiB"));
     }
-    fs::read_to_string(path)
+    Ok(text_of(&fs::read(path)?))
 }
 
 fn fill(attested: &mut Attested, place: &DocumentPlace, dated: Option<Date>) {
@@ -110,8 +114,8 @@ fn document(path: &Path, dated: Option<Date>) -> io::Result<Document> {
         let mut note = path.as_os_str().to_owned();
         note.push(*ending);
         // Notes without a word in them are none.
-        let (sha256, bytes) = digest(Path::new(&note)).ok()?;
-        (bytes > 0).then_some(sha256)
+        let (sha256, _) = digest(Path::new(&note)).ok()?;
+        text(Path::new(&note)).is_ok_and(|text| has_a_word(&text)).then_some(sha256)
     };
     let review_sha256 = NOTES.iter().find_map(note);
     Ok(Document { name, bytes, sha256, dated, review_sha256 })

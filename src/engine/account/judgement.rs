@@ -16,7 +16,8 @@ use crate::{
     account::{
         change::compare,
         controls,
-        coverage::{Carried, Coverage, Status},
+        coverage::{self, Carried, Coverage, Status},
+        inventory::Item,
         posture::{self, Rules},
     },
     digest::Sha256Digest,
@@ -42,6 +43,8 @@ pub(crate) struct Judged {
     /// Name and content of each file below `checks`.
     pub checks: Vec<(String, Value)>,
     pub findings: Vec<Finding>,
+    /// What the checks did not see, in plain words.
+    pub statements: Vec<String>,
 }
 
 /// What a run came to so far.
@@ -67,6 +70,7 @@ pub(crate) fn judge(playbook: &Playbook, facts: &Facts, outcome: Outcome<'_>) ->
         mfa: identity.mfa.holds,
     });
     judged.cover(facts, outcome);
+    judged.unused_exclusions(facts, outcome);
     judged.posture(playbook, facts, outcome)?;
     judged.unchanged(playbook, facts)?;
     judged.target(playbook, facts, outcome.host);
@@ -86,14 +90,34 @@ fn selection_findings(selected: &Selected) -> Vec<Finding> {
 impl Judged {
     fn cover(&mut self, facts: &Facts, outcome: Outcome<'_>) {
         let Some((inventory, inventory_sha256)) = &facts.inventory else { return };
-        let coverage = Coverage::of(inventory, outcome.carried, &excluding(outcome.exclusions));
+        let coverage =
+            Coverage::of(inventory, outcome.carried, &excluding(outcome.exclusions), coverage::Rules::Second);
         let result = CoverageResult {
+            rules: coverage::Rules::NEWEST,
             inventory_sha256: *inventory_sha256,
             taken: inventory.taken.clone(),
             totals: coverage.totals.clone(),
             regions: coverage.regions.clone(),
         };
         self.coverage = Some((result, coverage));
+    }
+
+    /// Exclusions that name nothing: a slip of the pen, or of something that is gone. Where a list has a hole, and for what
+    /// no list of the account holds, that cannot be told.
+    fn unused_exclusions(&mut self, facts: &Facts, outcome: Outcome<'_>) {
+        let Some((inventory, _)) = &facts.inventory else { return };
+        let kinds = ["s3", "rds", "snapshot"];
+        for exclusion in excluding(outcome.exclusions).iter().filter(|exclusion| !exclusion.expired) {
+            let kind = exclusion.kind();
+            let names = |item: &Item| exclusion.names(item.kind.selector(), &item.name, item.tags.as_ref());
+            let is_open = !kinds.contains(&kind)
+                || inventory.unlisted(kind).next().is_some()
+                || (!exclusion.tags.is_empty() && inventory.items.iter().any(|item| item.tags.is_none()));
+            if !is_open && !inventory.items.iter().any(names) {
+                let detail = "nothing in the account has this name and these tags; correct it or take it out";
+                self.findings.push(Finding::of_run(FindingKind::ExclusionUnused, &exclusion.pattern, detail));
+            }
+        }
     }
 
     fn posture(&mut self, playbook: &Playbook, facts: &Facts, outcome: Outcome<'_>) -> Result<(), EngineError> {
@@ -123,6 +147,7 @@ impl Judged {
         };
         let comparison = compare(before, after);
         self.findings.extend(comparison.findings());
+        self.statements.push(comparison.in_words());
         self.checks.push(("source_unchanged".to_owned(), value(&comparison)?));
         Ok(())
     }
@@ -273,6 +298,10 @@ fn measured(
     };
     if unknown > 0 {
         let measured = format!("{part} of {whole} {noun}, and {unknown} things of unknown size or number");
+        return ThresholdResult { name, limit, measured, met: false, unknown: true };
+    }
+    if whole == 0 {
+        let measured = format!("0 of 0 {noun}: there is nothing to measure");
         return ThresholdResult { name, limit, measured, met: false, unknown: true };
     }
     let hundredths = (u128::from(part) * 10_000).checked_div(u128::from(whole)).unwrap_or(10_000);

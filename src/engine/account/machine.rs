@@ -58,6 +58,9 @@ fn machine_at(root: &Path) -> Machine {
         let flags = cpu.lines().find(|line| line.starts_with("flags"))?.to_owned();
         flags.split_whitespace().any(|flag| flag == "hypervisor").then(|| "some (the CPU says so)".to_owned())
     });
+    // Both are readable by everybody where they are; where they are not, the machine has none.
+    machine.hypervisor_id = text(&root.join("sys/hypervisor/uuid")).ok().filter(|id| !id.is_empty());
+    machine.cloud_source = text(&root.join("run/cloud-init/cloud-id")).ok().filter(|source| !source.is_empty());
     let there = TRACES.iter().filter(|trace| fs::symlink_metadata(root.join(trace)).is_ok());
     machine.traces = there.map(|trace| format!("/{trace}")).collect();
     machine
@@ -101,10 +104,13 @@ mod tests {
         write("sys/class/dmi/id/sys_vendor", "Amazon EC2\n");
         write("proc/cpuinfo", "processor: 0\nflags\t: fpu hypervisor\n");
         write("run/cloud-init/instance-data.json", "{}");
+        write("run/cloud-init/cloud-id", "aws\n");
+        write("sys/hypervisor/uuid", "ec2e1916-9099-7caf-fd21-012345abcdef\n");
         let machine = machine_at(root.path());
         assert_eq!(machine.firmware["sys_vendor"], "Amazon EC2");
         assert_eq!(machine.traces, ["/run/cloud-init/instance-data.json"]);
-        assert!(machine.hypervisor.is_some());
+        assert!(machine.hypervisor.is_some() && machine.hypervisor_id.as_deref().unwrap().starts_with("ec2"));
+        assert_eq!(machine.cloud_source.as_deref(), Some("aws"));
         assert_eq!(machine.unreadable.len(), WORDS.len() - 1);
         assert_eq!(machine.conclusion().in_cloud, Some(true));
     }

@@ -8,7 +8,7 @@
 //! | `before`, `after` | the looks before anything moves, and before the run is sealed |
 //! | `facts` | the files in which the looks lie |
 //! | `judgement` | coverage, checks and findings, from those files |
-//! | `secrets`, `machine`, `documents` | what this machine's disk says |
+//! | `secrets`, `secret_rules`, `machine`, `documents` | what this machine's disk says |
 //! | `init` | a first playbook |
 
 mod after;
@@ -19,6 +19,7 @@ mod init;
 mod judgement;
 mod machine;
 mod question;
+mod secret_rules;
 mod secrets;
 
 pub(crate) use after::{finish, look};

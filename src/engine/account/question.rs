@@ -35,7 +35,7 @@ pub(crate) fn allowed_regions(playbook: &Playbook) -> Vec<String> {
 /// Everything that the playbook's posture, selections and thresholds need. A look that nobody asked for takes only what
 /// is listed anyway.
 pub(crate) fn wanted(playbook: &Playbook, aws: &AwsSpec, own_region: &str) -> Wanted {
-    let account = playbook.account();
+    let (account, thresholds) = (playbook.account(), playbook.thresholds());
     let looks = |posture: Posture| account.posture.contains(&posture);
     let unchanged = account.postconditions.contains(&Postcondition::SourceUnchanged);
     let patient = asks_for_a_look(playbook);
@@ -45,7 +45,8 @@ pub(crate) fn wanted(playbook: &Playbook, aws: &AwsSpec, own_region: &str) -> Wa
     if regions.is_empty() {
         regions.push(own_region.to_owned());
     }
-    regions.dedup();
+    let mut seen = std::collections::BTreeSet::new();
+    regions.retain(|region| seen.insert(region.clone()));
     Wanted {
         regions,
         sizes: true,
@@ -54,7 +55,9 @@ pub(crate) fn wanted(playbook: &Playbook, aws: &AwsSpec, own_region: &str) -> Wa
         encryption: looks(Posture::Encryption) || unchanged,
         public_access: looks(Posture::PublicAccess) || unchanged,
         protection: looks(Posture::Protection) || unchanged,
+        versioning: thresholds.coverage_bytes.is_some() || thresholds.coverage_assets.is_some(),
         users: looks(Posture::Credentials),
+        settings: unchanged,
         only_buckets: false,
         patient,
     }
@@ -93,6 +96,13 @@ fn asks_for(asset: &Asset) -> Option<(String, String)> {
     database.server.rds()?.new_export().map(|new| (new.role.to_string(), new.key.to_string()))
 }
 
+/// The user that logs into a database by tokens of IAM. One that restores a snapshot does so at the temporary instance.
+fn iam_login(asset: &Asset) -> Option<String> {
+    let AssetKind::Database(database) = &asset.kind else { return None };
+    let login = database.server.rds()?.login.as_ref()?;
+    login.password.is_none().then(|| login.user.to_string())
+}
+
 /// The rights that a playbook needs.
 pub(crate) fn needs(playbook: &Playbook) -> Needs {
     let account = playbook.account();
@@ -113,7 +123,11 @@ pub(crate) fn needs(playbook: &Playbook) -> Needs {
         encryption: wanted.encryption,
         public_access: wanted.public_access,
         protection: wanted.protection,
+        versioning: wanted.versioning,
+        settings: wanted.settings,
         sizes_by_listing: wanted.sizes_by_listing,
+        iam_logins: playbook.assets().iter().filter_map(iam_login).collect(),
+        account: playbook.provider().and_then(|aws| aws.account.as_ref()).map(ToString::to_string),
         users: wanted.users,
         restores: playbook.assets().iter().any(restores),
         exports: playbook.assets().iter().filter_map(asks_for).collect(),

@@ -68,6 +68,8 @@ pub(crate) struct BucketWork {
     pub into: Destination,
     /// Only a part of the objects is carried.
     pub sample: Option<SampleSpec>,
+    /// Earlier versions are carried, too.
+    pub versions: bool,
 }
 
 /// What the proof of a copy came to.
@@ -194,6 +196,7 @@ impl BucketWork {
         let tier = if sample.is_some() { Tier::Sample } else { Tier::Full };
         (objects.layout, objects.sample) = (self.into.layout(), sample);
         objects.pseudonyms = self.names.as_ref().map(Pseudonyms::mark);
+        objects.versions = self.versions;
         let evidence = written.evidence;
         Ok(AssetResult {
             id: self.work.asset.clone(),

@@ -117,6 +117,7 @@ impl ExportWork<'_> {
             bucket: scope.bucket(),
             into: Destination::Tree,
             sample: None,
+            versions: false,
         };
         let result = carrying.carry().await?;
         work.done(&result)?;

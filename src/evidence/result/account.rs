@@ -19,6 +19,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CoverageResult {
+    /// The rules that it was counted by: 1 by name, 2 by ARN with bytes of one bucket as a union and with its versions.
+    #[serde(default = "first_rules")]
+    pub rules: u32,
     /// SHA-256 of `inventory.json`, which it was made from.
     pub inventory_sha256: Sha256Digest,
     /// When the inventory was taken.
@@ -27,6 +30,10 @@ pub struct CoverageResult {
     pub totals: Totals,
     /// The same by region.
     pub regions: Vec<RegionTotals>,
+}
+
+fn first_rules() -> u32 {
+    1
 }
 
 /// A waiver of the playbook.
@@ -106,20 +113,26 @@ pub fn carried(assets: &[AssetResult]) -> Vec<Carried> {
 fn listed(asset: &AssetResult) -> Option<u64> {
     let sample = asset.objects.as_ref()?.sample.as_ref()?;
     let from = CarriedFrom::of_source(asset.kind == AssetKind::S3, &asset.source);
-    matches!(from, CarriedFrom::Bucket { whole: true, .. }).then(|| sample.totals()[0].1)
+    matches!(from, CarriedFrom::Bucket { prefix, .. } if prefix.is_empty()).then(|| sample.totals()[0].1)
 }
 
 /// A database on RDS was taken from the instance that it names, whatever the address that it was read at.
 fn from(asset: &AssetResult) -> CarriedFrom {
-    match asset.database.as_ref().and_then(|database| database.rds.as_ref()) {
-        Some(rds) => CarriedFrom::Instance { name: rds.id.clone() },
-        None => match CarriedFrom::of_source(asset.kind == AssetKind::S3, &asset.source) {
-            // A sample is a part, however it was drawn.
-            CarriedFrom::Bucket { name, .. } if asset.tier == Tier::Sample => {
-                CarriedFrom::Bucket { name, whole: false }
-            }
-            from => from,
+    let from = CarriedFrom::of_source(asset.kind == AssetKind::S3, &asset.source);
+    let rds = asset.database.as_ref().and_then(|database| database.rds.as_ref());
+    match (from, rds) {
+        (CarriedFrom::Server { database, .. } | CarriedFrom::Instance { database, .. }, Some(rds)) => {
+            let arn = Some(rds.arn.clone()).filter(|arn| !arn.is_empty());
+            CarriedFrom::Instance { name: rds.id.clone(), arn, database }
+        }
+        // A sample is a part, however it was drawn.
+        (CarriedFrom::Bucket { name, prefix, .. }, _) => CarriedFrom::Bucket {
+            name,
+            prefix,
+            sample: asset.tier == Tier::Sample,
+            versions: asset.objects.as_ref().is_some_and(|objects| objects.versions),
         },
+        (from, None) => from,
     }
 }
 

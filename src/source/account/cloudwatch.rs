@@ -126,7 +126,7 @@ impl Look<'_> {
                 return Ok(metrics);
             }
         }
-        Err(Failure::not_asked(format!("more than {PAGES_MAX} pages")))
+        Err(Failure::not_understood(format!("more than {PAGES_MAX} pages")))
     }
 
     async fn newest(
@@ -197,7 +197,7 @@ impl Look<'_> {
         };
         let (bytes, digest) = wire.send(&call).await?;
         self.answered(&format!("cloudwatch {operation}"), Some(region), page, Some(digest));
-        serde_json::from_slice(&bytes).map_err(|error| Failure::not_asked(format!("not understood: {error}")))
+        serde_json::from_slice(&bytes).map_err(|error| Failure::not_understood(error))
     }
 }
 

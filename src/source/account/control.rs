@@ -2,10 +2,14 @@
 
 use super::{
     Look, settings_on,
-    wire::{Call, Wire, element},
+    wire::{Call, Wire},
+    xml,
 };
 use crate::{
-    account::inventory::{Fact, fact},
+    account::{
+        inventory::{Fact, fact},
+        reply::Reply,
+    },
     source::aws::Service,
 };
 
@@ -24,22 +28,17 @@ impl Look<'_> {
             headers: vec![("x-amz-account-id", account.to_owned())],
             body: String::new(),
         };
-        let found = match wire.send(&call).await {
-            Ok((body, digest)) => {
-                let text = String::from_utf8_lossy(&body);
+        let reply =
+            Reply::of(wire.send(&call).await, &["NoSuchPublicAccessBlockConfiguration"]).read(|(body, digest)| {
+                let root = xml::read(&String::from_utf8_lossy(&body))?;
                 let names = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
-                let on = names.map(|name| (name, element(&text, name).map(|value| value == "true")));
-                Fact::answered(OPERATION, settings_on(on), Some(digest))
-            }
-            Err(failure) if failure.code == "NoSuchPublicAccessBlockConfiguration" => {
-                Fact::answered(OPERATION, "none", None)
-            }
-            Err(failure) => {
-                let call = "s3control GetPublicAccessBlock";
-                self.refused(call, None, None, &failure, "s3:GetAccountPublicAccessBlock", &[]);
-                Fact::unreadable(OPERATION, failure.reason)
-            }
-        };
+                let on = names.map(|name| (name, root.find(name).map(|value| value.text == "true")));
+                Ok((settings_on(on)?, Some(digest)))
+            });
+        if let Reply::Unanswered(failure) = &reply {
+            self.refused("s3control GetPublicAccessBlock", None, None, failure, "s3:GetAccountPublicAccessBlock", &[]);
+        }
+        let found = Fact::of(OPERATION, reply);
         self.inventory.account.insert(fact::PUBLIC_ACCESS_BLOCK.to_owned(), found);
     }
 }

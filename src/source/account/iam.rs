@@ -7,10 +7,12 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use super::{
     Look,
     failure::Failure,
-    wire::{Call, Raw, Wire, element},
+    wire::{Call, Raw, Wire},
+    xml,
 };
 use crate::{
     account::{credentials, inventory::User},
+    digest::Sha256Digest,
     source::aws::{Aws, Service},
 };
 
@@ -22,25 +24,32 @@ impl Look<'_> {
     /// The credential report of the account.
     pub(super) async fn users(&mut self, wire: &Wire) {
         match report(self.aws, wire).await {
-            Ok((users, digest)) => {
-                self.answered("iam GetCredentialReport", None, 1, Some(digest));
-                self.inventory.users = Some(users);
+            Ok(report) => {
+                self.answered("iam GetCredentialReport", None, 1, Some(report.digest));
+                self.inventory.users = Some(report.users);
+                self.inventory.users_reported = Some(report.made);
             }
             Err((call, failure)) => {
                 let (call, right) = (format!("iam {call}"), format!("iam:{call}"));
-                self.refused(&call, None, None, &failure, &right, &[]);
+                self.refused(&call, None, None, &failure, &right, &["users"]);
             }
         }
     }
 }
 
-type Report = (Vec<User>, crate::digest::Sha256Digest);
+/// A credential report, and when IAM made it.
+struct Report {
+    users: Vec<User>,
+    made: String,
+    digest: Sha256Digest,
+}
 
 async fn report(aws: &Aws, wire: &Wire) -> Result<Report, (&'static str, Failure)> {
     for attempt in 1..=REPORT_ATTEMPTS_MAX {
         let state = iam(aws, wire, "Action=GenerateCredentialReport").await;
         let (state, _) = state.map_err(|failure| ("GenerateCredentialReport", failure))?;
-        if element(&String::from_utf8_lossy(&state), "State").as_deref() == Some("COMPLETE") {
+        let state = text_in(&state, "State").map_err(|failure| ("GenerateCredentialReport", failure))?;
+        if state == "COMPLETE" {
             break;
         }
         // A report that was only just begun is mostly there at the second question.
@@ -48,21 +57,29 @@ async fn report(aws: &Aws, wire: &Wire) -> Result<Report, (&'static str, Failure
     }
     let get = |failure| ("GetCredentialReport", failure);
     let (answer, digest) = iam(aws, wire, "Action=GetCredentialReport").await.map_err(get)?;
-    let not_understood = |what: &str| get(Failure::not_asked(format!("not understood: {what}")));
-    let content = element(&String::from_utf8_lossy(&answer), "Content").ok_or_else(|| not_understood("no Content"))?;
-    let content: String = content.split_whitespace().collect();
-    let csv = BASE64_STANDARD.decode(content).map_err(|error| not_understood(&error.to_string()))?;
-    let users = credentials::users(&String::from_utf8_lossy(&csv)).map_err(|error| not_understood(&error))?;
-    Ok((users, digest))
+    let content: String = text_in(&answer, "Content").map_err(get)?.split_whitespace().collect();
+    let csv = BASE64_STANDARD.decode(content).map_err(|error| get(Failure::not_understood(error)))?;
+    let users =
+        credentials::users(&String::from_utf8_lossy(&csv)).map_err(|error| get(Failure::not_understood(error)))?;
+    let made = text_in(&answer, "GeneratedTime").map_err(get)?;
+    Ok(Report { users, made, digest })
+}
+
+/// The text of the first element of that name.
+fn text_in(answer: &[u8], name: &str) -> Result<String, Failure> {
+    let root = xml::read(&String::from_utf8_lossy(answer)).map_err(Failure::not_understood)?;
+    let element = root.find(name).filter(|element| !element.text.is_empty());
+    element
+        .map(|element| element.text.clone())
+        .ok_or_else(|| Failure::not_understood(format!("no {name} in the answer")))
 }
 
 /// The trust policy of a role, as JSON.
 pub(super) async fn trust_policy(aws: &Aws, wire: &Wire, role: &str) -> Result<String, Failure> {
     let action = format!("Action=GetRole&RoleName={}", escaped(role));
     let (answer, _) = iam(aws, wire, &action).await?;
-    let document = element(&String::from_utf8_lossy(&answer), "AssumeRolePolicyDocument");
-    let document = document.ok_or_else(|| Failure::not_asked("the answer holds no trust policy"))?;
-    unescaped(&document).ok_or_else(|| Failure::not_asked("the trust policy is not URL-encoded UTF-8"))
+    let document = text_in(&answer, "AssumeRolePolicyDocument")?;
+    unescaped(&document).ok_or_else(|| Failure::not_understood("the trust policy is not URL-encoded UTF-8"))
 }
 
 async fn iam(aws: &Aws, wire: &Wire, action: &str) -> Result<Raw, Failure> {

@@ -7,22 +7,27 @@
 //! |---|---|
 //! | `s3`, `rds`, `iam`, `cloudwatch`, `control` | a service each |
 //! | `wire` | signed calls to the services that have no SDK crate here |
-//! | `tap`, `failure` | the digest of a raw answer; why there was none |
+//! | `settings` | everything else that can be changed about a bucket or a database, for before and after |
+//! | `tap`, `failure`, `xml` | a raw answer; why there was none; XML whole or not at all |
 
 mod cloudwatch;
 mod control;
+#[cfg(test)]
+mod denial_tests;
 mod failure;
 mod iam;
 mod rds;
 mod s3;
+mod settings;
 mod tap;
 mod wire;
+mod xml;
 
 use std::{collections::BTreeSet, time::Duration};
 
 use super::aws::{Aws, Service};
 use crate::{
-    account::inventory::{Answer, Inventory, ItemKind, Unreadable},
+    account::inventory::{Answer, Fact, Inventory, ItemKind, NONE, fact},
     digest::Sha256Digest,
 };
 use failure::Failure;
@@ -45,12 +50,29 @@ pub struct Wanted {
     pub public_access: bool,
     /// Versioning and object lock of buckets.
     pub protection: bool,
+    /// Versioning of buckets: whether what they hold is more than their objects.
+    pub versioning: bool,
     /// Users and keys.
     pub users: bool,
+    /// Everything that can be set about buckets, databases and snapshots, to be compared with another look.
+    pub settings: bool,
     /// Nothing but buckets and their settings.
     pub only_buckets: bool,
     /// Whether to wait for a busy account; otherwise whatever is not answered soon is unreadable.
     pub patient: bool,
+}
+
+impl Wanted {
+    /// Whether buckets are asked for more than their list says.
+    fn asks_buckets(&self) -> bool {
+        self.tags
+            || self.encryption
+            || self.public_access
+            || self.protection
+            || self.versioning
+            || self.settings
+            || self.sizes_by_listing
+    }
 }
 
 /// How long a look may take that nobody asked for.
@@ -61,11 +83,12 @@ pub async fn look(aws: &Aws, account: Option<&str>, wanted: Wanted, taken: Strin
     let regions = wanted.regions.clone();
     let patient = wanted.patient;
     let mut look = Look { aws, wanted, inventory: Inventory::new(taken, regions) };
+    look.inventory.account_id = account.map(str::to_owned);
     if patient {
         look.everything(account).await;
     } else if tokio::time::timeout(HASTY, look.everything(account)).await.is_err() {
-        let failure = Failure::not_asked(format!("not answered within {} s", HASTY.as_secs()));
-        look.refused("the whole look", None, None, &failure, "", &["s3", "rds", "snapshot"]);
+        let failure = Failure::unanswered(format!("not answered within {} s", HASTY.as_secs()));
+        look.refused("the whole look", None, None, &failure, "", &["s3", "rds", "snapshot", "users"]);
     }
     look.inventory.sort();
     look.inventory
@@ -107,17 +130,22 @@ impl Look<'_> {
                 _ => {
                     let failure = Failure::not_asked("the account's number is not known");
                     self.refused("s3control GetPublicAccessBlock", None, None, &failure, "", &[]);
+                    let block = Fact::unreadable("GetPublicAccessBlock", &failure);
+                    self.inventory.account.insert(fact::PUBLIC_ACCESS_BLOCK.to_owned(), block);
                 }
             }
         }
         if self.wanted.only_buckets {
             return;
         }
-        if self.wanted.users
-            && self.may_ask(Service::Iam, &[])
-            && let Some(wire) = &wire
-        {
-            self.users(wire).await;
+        if self.wanted.users && self.may_ask(Service::Iam, &["users"]) {
+            match &wire {
+                Some(wire) => self.users(wire).await,
+                None => {
+                    let failure = Failure::not_asked("there are no credentials");
+                    self.refused("iam GetCredentialReport", None, None, &failure, "", &["users"]);
+                }
+            }
         }
         if self.may_ask(Service::Rds, &["rds", "snapshot", "export"]) {
             for region in self.wanted.regions.clone() {
@@ -147,24 +175,20 @@ impl Look<'_> {
         right: &str,
         lists: &[&str],
     ) {
-        self.inventory.unreadable.push(Unreadable {
-            call: call.to_owned(),
-            region: region.map(str::to_owned),
-            subject: subject.map(str::to_owned),
-            reason: failure.reason.clone(),
-            denied: failure.denied,
-            right: Some(right.to_owned()).filter(|right| !right.is_empty()),
-            lists: lists.iter().map(|list| (*list).to_owned()).collect(),
-        });
+        self.inventory.missed(call, region, subject, failure, right, lists);
     }
 }
 
-/// The names of the settings that are on, or `none`.
-fn settings_on(settings: [(&str, Option<bool>); 4]) -> String {
+/// The names of the settings that are on, or `none`. A setting that the answer does not name is off (Amazon S3 API
+/// reference, `PublicAccessBlockConfiguration`); an answer that names none of the four is no answer.
+fn settings_on(settings: [(&str, Option<bool>); 4]) -> Result<String, String> {
+    if settings.iter().all(|(_, on)| on.is_none()) {
+        return Err("the answer names no setting of the block".to_owned());
+    }
     let on: Vec<_> = settings.iter().filter(|(_, on)| *on == Some(true)).map(|(name, _)| *name).collect();
-    match on.len() {
-        0 => "none".to_owned(),
+    Ok(match on.len() {
+        0 => NONE.to_owned(),
         4 => "all".to_owned(),
         _ => on.join(" "),
-    }
+    })
 }

@@ -8,8 +8,17 @@ use aws_sdk_rds::{
 };
 use futures_util::{StreamExt as _, stream};
 
-use super::{Look, tap::ask};
-use crate::account::inventory::{Fact, Item, ItemKind, fact};
+use super::{
+    Look,
+    failure::Failure,
+    settings,
+    tap::{Tap, ask},
+    xml,
+};
+use crate::account::{
+    inventory::{Fact, Item, ItemKind, NONE, fact},
+    reply::Reply,
+};
 
 /// The most that a page holds (Amazon RDS API reference).
 const PAGE_RECORDS: i32 = 100;
@@ -18,15 +27,16 @@ const GIB: u64 = 1 << 30;
 
 /// Lists page after page; what was listed before a refusal stays.
 macro_rules! every_page {
-    ($look:expr, $client:expr, $region:expr, $operation:ident, $call:literal, $list:ident, $kinds:expr, $item:expr) => {{
+    ($look:expr, $client:expr, $region:expr, $operation:ident, $call:literal, $list:ident, $element:literal, $kinds:expr, $item:expr) => {{
         let (mut marker, mut page) = (None::<String>, 1);
         loop {
             let request = $client.$operation().max_records(PAGE_RECORDS).set_marker(marker.take());
             match ask!(request) {
-                Ok((answer, digest)) => {
-                    $look.answered(concat!("rds ", $call), Some($region), page, digest);
-                    let items = answer.$list().iter().filter_map(|one| $item(one, $region));
-                    $look.inventory.items.extend(items);
+                Ok((answer, tap)) => {
+                    $look.answered(concat!("rds ", $call), Some($region), page, tap.digest());
+                    let items: Vec<Item> = answer.$list().iter().filter_map(|one| $item(one, $region)).collect();
+                    let whole = items.len() == answer.$list().len();
+                    $look.take_items(concat!("rds ", $call), $region, $element, &tap, (items, whole), $kinds);
                     marker = answer.marker().filter(|marker| !marker.is_empty()).map(str::to_owned);
                 }
                 Err(failure) => {
@@ -54,6 +64,7 @@ impl Look<'_> {
             describe_db_instances,
             "DescribeDBInstances",
             db_instances,
+            "DBInstances",
             &["rds"],
             instance_item
         );
@@ -64,6 +75,7 @@ impl Look<'_> {
             describe_db_clusters,
             "DescribeDBClusters",
             db_clusters,
+            "DBClusters",
             &["rds"],
             cluster_item
         );
@@ -75,6 +87,7 @@ impl Look<'_> {
             describe_db_snapshots,
             "DescribeDBSnapshots",
             db_snapshots,
+            "DBSnapshots",
             &["snapshot"],
             snapshot_item
         );
@@ -85,6 +98,7 @@ impl Look<'_> {
             describe_db_cluster_snapshots,
             "DescribeDBClusterSnapshots",
             db_cluster_snapshots,
+            "DBClusterSnapshots",
             &["snapshot"],
             cluster_snapshot_item
         );
@@ -98,9 +112,33 @@ impl Look<'_> {
             describe_export_tasks,
             "DescribeExportTasks",
             export_tasks,
+            "ExportTasks",
             &["export"],
             export_item
         );
+    }
+
+    /// Takes what a page lists. A thing that could not be read is a hole in the list.
+    fn take_items(
+        &mut self,
+        call: &str,
+        region: &str,
+        list: &str,
+        tap: &Tap,
+        (mut items, whole): (Vec<Item>, bool),
+        kinds: &[&str],
+    ) {
+        let list = xml::read(&tap.text()).ok().and_then(|root| root.find(list).cloned());
+        let understood = match list {
+            None => Err(Failure::not_understood("the answer holds no list")),
+            Some(_) if !whole => Err(Failure::not_understood("something in the list has no identifier")),
+            Some(list) if self.wanted.settings => settings::of_described(&list, &mut items),
+            Some(_) => Ok(()),
+        };
+        if let Err(failure) = understood {
+            self.refused(call, Some(region), None, &failure, "", kinds);
+        }
+        self.inventory.items.extend(items);
     }
 
     /// Whom each manual snapshot is shared with; automated ones cannot be shared.
@@ -118,15 +156,10 @@ impl Look<'_> {
             .collect()
             .await;
         for (at, shared) in facts {
-            if let (Some(operation), Some(reason)) = (&shared.operation, &shared.unreadable) {
+            if let (Some(operation), Some(failure)) = (&shared.operation, shared.failure()) {
                 let item = &self.inventory.items[at];
-                let failure = super::failure::Failure {
-                    denied: reason.contains("AccessDenied"),
-                    ..super::failure::Failure::not_asked(reason.clone())
-                };
                 let (region, name) = (item.region.clone(), item.name.clone());
-                let right = format!("rds:{operation}");
-                let call = format!("rds {operation}");
+                let (call, right) = (format!("rds {operation}"), format!("rds:{operation}"));
                 self.refused(&call, region.as_deref(), Some(&name), &failure, &right, &[]);
             }
             self.inventory.items[at].facts.insert(fact::SHARED_WITH.into(), shared);
@@ -135,31 +168,39 @@ impl Look<'_> {
 }
 
 async fn shared_with(client: &Client, kind: ItemKind, name: &str) -> Fact {
-    let (operation, answer) = if kind == ItemKind::Snapshot {
-        let request = client.describe_db_snapshot_attributes().db_snapshot_identifier(name);
-        let answer = ask!(request).map(|(answer, digest)| {
-            let attributes = answer.db_snapshot_attributes_result().map(|r| r.db_snapshot_attributes());
-            let restore = attributes.unwrap_or_default().iter().find(|a| a.attribute_name() == Some("restore"));
-            (restore.map(|attribute| attribute.attribute_values().to_vec()).unwrap_or_default(), digest)
+    if kind == ItemKind::Snapshot {
+        let asked = ask!(client.describe_db_snapshot_attributes().db_snapshot_identifier(name));
+        let reply = Reply::of(asked, &[]).read(|(answer, tap)| {
+            let result = answer.db_snapshot_attributes_result().ok_or("the answer holds no attributes")?;
+            is_about(result.db_snapshot_identifier(), name)?;
+            let restore = result.db_snapshot_attributes().iter().find(|a| a.attribute_name() == Some("restore"));
+            Ok((accounts(restore.map(|attribute| attribute.attribute_values())), tap.digest()))
         });
-        ("DescribeDBSnapshotAttributes", answer)
-    } else {
-        let request = client.describe_db_cluster_snapshot_attributes().db_cluster_snapshot_identifier(name);
-        let answer = ask!(request).map(|(answer, digest)| {
-            let attributes = answer.db_cluster_snapshot_attributes_result().map(|r| r.db_cluster_snapshot_attributes());
-            let restore = attributes.unwrap_or_default().iter().find(|a| a.attribute_name() == Some("restore"));
-            (restore.map(|attribute| attribute.attribute_values().to_vec()).unwrap_or_default(), digest)
-        });
-        ("DescribeDBClusterSnapshotAttributes", answer)
-    };
-    match answer {
-        Ok((accounts, digest)) if accounts.is_empty() => Fact::answered(operation, "none", digest),
-        Ok((mut accounts, digest)) => {
-            accounts.sort();
-            Fact::answered(operation, accounts.join(" "), digest)
-        }
-        Err(failure) => Fact::unreadable(operation, failure.reason),
+        return Fact::of("DescribeDBSnapshotAttributes", reply);
     }
+    let asked = ask!(client.describe_db_cluster_snapshot_attributes().db_cluster_snapshot_identifier(name));
+    let reply = Reply::of(asked, &[]).read(|(answer, tap)| {
+        let result = answer.db_cluster_snapshot_attributes_result().ok_or("the answer holds no attributes")?;
+        is_about(result.db_cluster_snapshot_identifier(), name)?;
+        let restore = result.db_cluster_snapshot_attributes().iter().find(|a| a.attribute_name() == Some("restore"));
+        Ok((accounts(restore.map(|attribute| attribute.attribute_values())), tap.digest()))
+    });
+    Fact::of("DescribeDBClusterSnapshotAttributes", reply)
+}
+
+fn is_about(named: Option<&str>, asked: &str) -> Result<(), String> {
+    match named {
+        Some(named) if named == asked => Ok(()),
+        Some(other) => Err(format!("the answer is about {other}")),
+        None => Err("the answer does not say which snapshot it is about".to_owned()),
+    }
+}
+
+/// The accounts that may restore a snapshot; `none` where the list is empty.
+fn accounts(values: Option<&[String]>) -> String {
+    let mut accounts = values.unwrap_or_default().to_vec();
+    accounts.sort();
+    if accounts.is_empty() { NONE.to_owned() } else { accounts.join(" ") }
 }
 
 /// Collects facts that a listing has.
@@ -220,8 +261,9 @@ fn instance_item(one: &DbInstance, region: &str) -> Option<Item> {
     facts.put(fact::CREATED, one.instance_create_time());
     let endpoint = one.endpoint().and_then(|e| Some(format!("{}:{}", e.address()?, e.port()?)));
     facts.put(fact::ENDPOINT, endpoint);
+    facts.put(fact::RESOURCE, one.dbi_resource_id());
     let item = item(ItemKind::Instance, one.db_instance_identifier()?, region, one.allocated_storage(), facts);
-    Some(Item { tags: tags(one.tag_list()), ..item })
+    Some(Item { tags: tags(one.tag_list()), arn: one.db_instance_arn().map(str::to_owned), ..item })
 }
 
 fn cluster_item(one: &DbCluster, region: &str) -> Option<Item> {
@@ -236,8 +278,9 @@ fn cluster_item(one: &DbCluster, region: &str) -> Option<Item> {
     // Aurora's storage grows by itself and is reported as 1 GiB: that is no size.
     let aurora = one.engine().is_some_and(|engine| engine.starts_with("aurora"));
     let gib = one.allocated_storage().filter(|gib| !aurora && *gib > 1);
+    facts.put(fact::RESOURCE, one.db_cluster_resource_id());
     let item = item(ItemKind::Cluster, one.db_cluster_identifier()?, region, gib, facts);
-    Some(Item { tags: tags(one.tag_list()), ..item })
+    Some(Item { tags: tags(one.tag_list()), arn: one.db_cluster_arn().map(str::to_owned), ..item })
 }
 
 fn snapshot_item(one: &DbSnapshot, region: &str) -> Option<Item> {
@@ -247,8 +290,11 @@ fn snapshot_item(one: &DbSnapshot, region: &str) -> Option<Item> {
     facts.put(fact::SNAPSHOT_TYPE, one.snapshot_type());
     facts.put(fact::SOURCE, one.db_instance_identifier());
     facts.put(fact::CREATED, one.snapshot_create_time());
+    facts.put(fact::RESOURCE, one.dbi_resource_id());
+    facts.put(fact::SOURCE_CREATED, one.instance_create_time());
+    facts.put(fact::COPY_OF, one.source_db_snapshot_identifier().filter(|source| !source.is_empty()));
     let item = item(ItemKind::Snapshot, one.db_snapshot_identifier()?, region, one.allocated_storage(), facts);
-    Some(Item { tags: tags(one.tag_list()), ..item })
+    Some(Item { tags: tags(one.tag_list()), arn: one.db_snapshot_arn().map(str::to_owned), ..item })
 }
 
 fn cluster_snapshot_item(one: &DbClusterSnapshot, region: &str) -> Option<Item> {
@@ -259,8 +305,11 @@ fn cluster_snapshot_item(one: &DbClusterSnapshot, region: &str) -> Option<Item> 
     facts.put(fact::SOURCE, one.db_cluster_identifier());
     facts.put(fact::CREATED, one.snapshot_create_time());
     let gib = one.allocated_storage().filter(|gib| *gib > 1);
+    facts.put(fact::RESOURCE, one.db_cluster_resource_id());
+    facts.put(fact::SOURCE_CREATED, one.cluster_create_time());
+    facts.put(fact::COPY_OF, one.source_db_cluster_snapshot_arn().filter(|source| !source.is_empty()));
     let item = item(ItemKind::ClusterSnapshot, one.db_cluster_snapshot_identifier()?, region, gib, facts);
-    Some(Item { tags: tags(one.tag_list()), ..item })
+    Some(Item { tags: tags(one.tag_list()), arn: one.db_cluster_snapshot_arn().map(str::to_owned), ..item })
 }
 
 fn export_item(one: &ExportTask, region: &str) -> Option<Item> {

@@ -1,15 +1,22 @@
 //! Buckets: their list over all regions, and the settings of each that were asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_s3::{Client, types::BucketLocationConstraint};
+use aws_sdk_s3::{Client, operation::get_bucket_acl::GetBucketAclOutput, types::BucketLocationConstraint};
 use futures_util::{StreamExt as _, stream};
 
-use super::{Look, failure::Failure, tap::ask};
+use super::{
+    Look,
+    failure::Failure,
+    settings, settings_on,
+    tap::{Tap, ask, ask_raw, root_of},
+};
 use crate::{
     account::{
         coverage::SIZE,
-        inventory::{Fact, Item, ItemKind, fact},
+        inventory::{Fact, Item, ItemKind, NONE, fact},
+        posture::OTHER_ACCOUNT,
+        reply::Reply,
     },
     digest::Sha256Digest,
 };
@@ -44,16 +51,20 @@ impl Look<'_> {
         loop {
             let request = client.list_buckets().max_buckets(PAGE_BUCKETS).set_continuation_token(token.take());
             match ask!(request) {
-                Ok((answer, digest)) => {
-                    self.answered("s3 ListBuckets", None, page, digest);
-                    items.extend(answer.buckets().iter().filter_map(|bucket| {
-                        let region = bucket.bucket_region().map(str::to_owned);
-                        let mut item = Item::named(ItemKind::Bucket, bucket.name()?, region);
-                        if let Some(made) = bucket.creation_date() {
-                            item.facts.insert(fact::CREATED.into(), Fact::listed(made.to_string()));
-                        }
-                        Some(item)
-                    }));
+                Ok((answer, tap)) => {
+                    self.answered("s3 ListBuckets", None, page, tap.digest());
+                    if let Err(reason) = has_list(&tap) {
+                        let failure = Failure::not_understood(reason);
+                        self.refused("s3 ListBuckets", None, None, &failure, "s3:ListAllMyBuckets", &["s3"]);
+                    }
+                    let named = answer.buckets().iter().filter_map(bucket_item);
+                    let before = items.len();
+                    items.extend(named);
+                    let without_name = before + answer.buckets().len() - items.len();
+                    if without_name > 0 {
+                        let failure = Failure::not_understood(format!("{without_name} buckets without a name"));
+                        self.refused("s3 ListBuckets", None, None, &failure, "s3:ListAllMyBuckets", &["s3"]);
+                    }
                     token = answer.continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
                 }
                 Err(failure) => {
@@ -68,19 +79,31 @@ impl Look<'_> {
         }
     }
 
-    /// A setting that could not be read stands with its bucket and in the list of what is unreadable.
-    fn note_unreadable_facts(&mut self, item: &Item) {
-        for fact in item.facts.values().filter(|fact| fact.unreadable.is_some()) {
-            let (operation, reason) = (fact.operation.as_deref().unwrap_or_default(), fact.unreadable.as_deref());
-            let failure = Failure {
-                denied: reason.is_some_and(|reason| reason.contains("AccessDenied")),
-                ..Failure::not_asked(reason.unwrap_or_default())
-            };
+    /// A setting that could not be read stands with its thing and in the list of what is unreadable.
+    pub(super) fn note_unreadable_facts(&mut self, item: &Item) {
+        for fact in item.facts.values() {
+            let Some(failure) = fact.failure() else { continue };
+            let operation = fact.operation.as_deref().unwrap_or_default();
             let call = format!("{} {operation}", if item.kind == ItemKind::Bucket { "s3" } else { "rds" });
             let (region, subject) = (item.region.as_deref(), Some(item.name.as_str()));
             self.refused(&call, region, subject, &failure, &right_of(operation), &[]);
         }
     }
+}
+
+fn has_list(tap: &Tap) -> Result<(), String> {
+    let root = root_of(tap, "ListBuckets", "ListAllMyBucketsResult")?;
+    root.child("Buckets").map(|_| ()).ok_or_else(|| "the answer holds no list of buckets".to_owned())
+}
+
+fn bucket_item(bucket: &aws_sdk_s3::types::Bucket) -> Option<Item> {
+    let name = bucket.name().filter(|name| !name.is_empty())?;
+    let mut item = Item::named(ItemKind::Bucket, name, bucket.bucket_region().map(str::to_owned));
+    item.arn = Some(bucket.bucket_arn().map_or_else(|| format!("arn:aws:s3:::{name}"), str::to_owned));
+    if let Some(made) = bucket.creation_date() {
+        item.facts.insert(fact::CREATED.into(), Fact::listed(made.to_string()));
+    }
+    Some(item)
 }
 
 /// The IAM action that a call needs, where it has another name.
@@ -89,6 +112,15 @@ pub(super) fn right_of(operation: &str) -> String {
         "GetBucketEncryption" => "s3:GetEncryptionConfiguration",
         "GetPublicAccessBlock" => "s3:GetBucketPublicAccessBlock",
         "GetObjectLockConfiguration" => "s3:GetBucketObjectLockConfiguration",
+        "GetBucketAccelerateConfiguration" => "s3:GetAccelerateConfiguration",
+        "GetBucketLifecycleConfiguration" => "s3:GetLifecycleConfiguration",
+        "GetBucketNotificationConfiguration" => "s3:GetBucketNotification",
+        "GetBucketReplication" => "s3:GetReplicationConfiguration",
+        "ListBucketAnalyticsConfigurations" => "s3:GetAnalyticsConfiguration",
+        "ListBucketIntelligentTieringConfigurations" => "s3:GetIntelligentTieringConfiguration",
+        "ListBucketInventoryConfigurations" => "s3:GetInventoryConfiguration",
+        "ListBucketMetricsConfigurations" => "s3:GetMetricsConfiguration",
+        "ListObjectVersions" => "s3:ListBucketVersions",
         "ListObjectsV2" => "s3:ListBucket",
         other if other.starts_with("Describe") => return format!("rds:{other}"),
         other => return format!("s3:{other}"),
@@ -119,11 +151,11 @@ async fn bucket(mut item: Item, clients: &RegionClients<'_>, wanted: &super::Wan
         match location(&clients.client(None), &item.name).await {
             Ok(region) => item.region = Some(region),
             Err(failure) => {
-                item.facts.insert("region".into(), Fact::unreadable("GetBucketLocation", failure.reason));
+                item.facts.insert("region".into(), Fact::unreadable("GetBucketLocation", &failure));
             }
         }
     }
-    if !(wanted.tags || wanted.encryption || wanted.public_access || wanted.protection || wanted.sizes_by_listing) {
+    if !wanted.asks_buckets() {
         return item;
     }
     let asking = Asking { client: clients.client(item.region.as_deref()), bucket: item.name.clone() };
@@ -131,7 +163,7 @@ async fn bucket(mut item: Item, clients: &RegionClients<'_>, wanted: &super::Wan
         match asking.tags().await {
             Ok(tags) => item.tags = Some(tags),
             Err(failure) => {
-                item.facts.insert("tags".into(), Fact::unreadable("GetBucketTagging", failure.reason));
+                item.facts.insert("tags".into(), Fact::unreadable("GetBucketTagging", &failure));
             }
         }
     }
@@ -139,15 +171,23 @@ async fn bucket(mut item: Item, clients: &RegionClients<'_>, wanted: &super::Wan
         item.facts.insert(fact::ENCRYPTION.into(), asking.encryption().await);
     }
     if wanted.public_access {
-        let facts = tokio::join!(asking.block(), asking.policy(), asking.acl());
+        let facts = tokio::join!(asking.block(), asking.policy_status(), asking.acl());
         item.facts.insert(fact::PUBLIC_ACCESS_BLOCK.into(), facts.0);
         item.facts.insert(fact::POLICY.into(), facts.1);
         item.facts.insert(fact::ACL.into(), facts.2);
     }
+    if wanted.public_access || wanted.settings {
+        let policy = Fact::of("GetBucketPolicy", settings::policy(&asking.client, &asking.bucket).await);
+        item.facts.insert(fact::POLICY_TEXT.into(), policy);
+    }
+    if wanted.settings {
+        settings::of_bucket(&asking.client, &asking.bucket, &mut item).await;
+    }
+    if wanted.protection || wanted.versioning {
+        item.facts.insert(fact::VERSIONING.into(), asking.versioning().await);
+    }
     if wanted.protection {
-        let facts = tokio::join!(asking.versioning(), asking.object_lock());
-        item.facts.insert(fact::VERSIONING.into(), facts.0);
-        item.facts.insert(fact::OBJECT_LOCK.into(), facts.1);
+        item.facts.insert(fact::OBJECT_LOCK.into(), asking.object_lock().await);
     }
     if wanted.sizes_by_listing {
         asking.size(&mut item).await;
@@ -156,7 +196,9 @@ async fn bucket(mut item: Item, clients: &RegionClients<'_>, wanted: &super::Wan
 }
 
 async fn location(client: &Client, bucket: &str) -> Result<String, Failure> {
-    let (answer, _) = ask!(client.get_bucket_location().bucket(bucket))?;
+    let (answer, tap) = ask!(client.get_bucket_location().bucket(bucket))?;
+    // The SDK takes any document for an empty constraint.
+    root_of(&tap, "GetBucketLocation", "LocationConstraint").map_err(Failure::not_understood)?;
     // Amazon S3 API reference, GetBucketLocation: no constraint is us-east-1, EU is eu-west-1.
     Ok(match answer.location_constraint() {
         None => "us-east-1".to_owned(),
@@ -171,89 +213,76 @@ struct Asking {
     bucket: String,
 }
 
-/// An answer as a fact; a code that says "there is none" is an answer too.
-fn as_fact(operation: &str, none: &[&str], answer: Result<(String, Option<Sha256Digest>), Failure>) -> Fact {
-    match answer {
-        Ok((value, digest)) => Fact::answered(operation, value, digest),
-        Err(failure) if none.contains(&failure.code.as_str()) => Fact::answered(operation, "none", None),
-        Err(failure) => Fact::unreadable(operation, failure.reason),
-    }
-}
+type Read = (String, Option<Sha256Digest>);
 
 impl Asking {
     async fn tags(&self) -> Result<BTreeMap<String, String>, Failure> {
-        match ask!(self.client.get_bucket_tagging().bucket(&self.bucket)) {
-            Ok((answer, _)) => {
-                Ok(answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
-            }
-            Err(failure) if failure.code == "NoSuchTagSet" => Ok(BTreeMap::new()),
-            Err(failure) => Err(failure),
-        }
+        let asked = ask!(self.client.get_bucket_tagging().bucket(&self.bucket));
+        let tags = Reply::of(asked, &["NoSuchTagSet"]).read(|(answer, tap)| {
+            root_of(&tap, "GetBucketTagging", "Tagging")?;
+            Ok(answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
+        });
+        Ok(tags.answer()?.unwrap_or_default())
     }
 
     async fn encryption(&self) -> Fact {
-        let answer = ask!(self.client.get_bucket_encryption().bucket(&self.bucket)).map(|(answer, digest)| {
+        let asked = ask!(self.client.get_bucket_encryption().bucket(&self.bucket));
+        let reply = Reply::of(asked, &["ServerSideEncryptionConfigurationNotFoundError"]).read(|(answer, tap)| {
             let rules = answer.server_side_encryption_configuration().map(|configuration| configuration.rules());
             let default = rules.unwrap_or_default().iter().find_map(|r| r.apply_server_side_encryption_by_default());
-            let value = default.map_or_else(
-                || "none".to_owned(),
-                |default| {
-                    let algorithm = default.sse_algorithm().as_str();
-                    default.kms_master_key_id().map_or(algorithm.to_owned(), |key| format!("{algorithm} {key}"))
-                },
-            );
-            (value, digest)
+            let default = default.ok_or("no rule of the answer names a default encryption")?;
+            let algorithm = default.sse_algorithm().as_str();
+            let value = default.kms_master_key_id().map_or(algorithm.to_owned(), |key| format!("{algorithm} {key}"));
+            Ok((value, tap.digest()))
         });
-        as_fact("GetBucketEncryption", &["ServerSideEncryptionConfigurationNotFoundError"], answer)
+        Fact::of("GetBucketEncryption", reply)
     }
 
     async fn block(&self) -> Fact {
-        let answer = ask!(self.client.get_public_access_block().bucket(&self.bucket)).map(|(answer, digest)| {
-            let settings = answer.public_access_block_configuration();
+        let asked = ask!(self.client.get_public_access_block().bucket(&self.bucket));
+        let reply = Reply::of(asked, &["NoSuchPublicAccessBlockConfiguration"]).read(|(answer, tap)| {
+            let settings = answer.public_access_block_configuration().ok_or("the answer holds no configuration")?;
             let on = [
-                ("BlockPublicAcls", settings.and_then(|s| s.block_public_acls())),
-                ("IgnorePublicAcls", settings.and_then(|s| s.ignore_public_acls())),
-                ("BlockPublicPolicy", settings.and_then(|s| s.block_public_policy())),
-                ("RestrictPublicBuckets", settings.and_then(|s| s.restrict_public_buckets())),
+                ("BlockPublicAcls", settings.block_public_acls()),
+                ("IgnorePublicAcls", settings.ignore_public_acls()),
+                ("BlockPublicPolicy", settings.block_public_policy()),
+                ("RestrictPublicBuckets", settings.restrict_public_buckets()),
             ];
-            (super::settings_on(on), digest)
+            Ok((settings_on(on)?, tap.digest()))
         });
-        as_fact("GetPublicAccessBlock", &["NoSuchPublicAccessBlockConfiguration"], answer)
+        Fact::of("GetPublicAccessBlock", reply)
     }
 
-    async fn policy(&self) -> Fact {
-        let answer = ask!(self.client.get_bucket_policy_status().bucket(&self.bucket)).map(|(answer, digest)| {
-            let public = answer.policy_status().and_then(|status| status.is_public()).unwrap_or_default();
-            (if public { "public" } else { "not public" }.to_owned(), digest)
+    async fn policy_status(&self) -> Fact {
+        let asked = ask!(self.client.get_bucket_policy_status().bucket(&self.bucket));
+        let reply = Reply::of(asked, &["NoSuchBucketPolicy"]).read(|(answer, tap)| {
+            let public = answer.policy_status().and_then(|status| status.is_public());
+            let public = public.ok_or("the answer does not say whether the policy is public")?;
+            Ok((if public { "public" } else { "not public" }.to_owned(), tap.digest()))
         });
-        as_fact("GetBucketPolicyStatus", &["NoSuchBucketPolicy"], answer)
+        Fact::of("GetBucketPolicyStatus", reply)
     }
 
     async fn acl(&self) -> Fact {
-        let answer = ask!(self.client.get_bucket_acl().bucket(&self.bucket)).map(|(answer, digest)| {
-            let open = answer.grants().iter().filter_map(|grant| {
-                let uri = grant.grantee()?.uri()?;
-                let group = EVERYBODY.iter().find(|group| uri.ends_with(**group))?;
-                let right = grant.permission().map_or("?", |permission| permission.as_str());
-                Some(format!("{}:{right}", group.trim_start_matches("/global/")))
-            });
-            let open: Vec<_> = open.collect();
-            (if open.is_empty() { "private".to_owned() } else { open.join(" ") }, digest)
-        });
-        as_fact("GetBucketAcl", &[], answer)
+        let asked = ask!(self.client.get_bucket_acl().bucket(&self.bucket));
+        Fact::of("GetBucketAcl", Reply::of(asked, &[]).read(|(answer, tap)| open_grants(&answer, &tap)))
     }
 
     async fn versioning(&self) -> Fact {
-        let answer = ask!(self.client.get_bucket_versioning().bucket(&self.bucket));
-        let answer = answer
-            .map(|(answer, digest)| (answer.status().map_or("none", |status| status.as_str()).to_owned(), digest));
-        as_fact("GetBucketVersioning", &[], answer)
+        let asked = ask_raw!(self.client.get_bucket_versioning().bucket(&self.bucket));
+        let reply = Reply::of(asked, &[]).read(|tap| {
+            // A bucket that never had versions answers with an empty element of this name.
+            let root = root_of(&tap, "GetBucketVersioning", "VersioningConfiguration")?;
+            Ok((root.text_of("Status").unwrap_or(NONE).to_owned(), tap.digest()))
+        });
+        Fact::of("GetBucketVersioning", reply)
     }
 
     async fn object_lock(&self) -> Fact {
-        let answer = ask!(self.client.get_object_lock_configuration().bucket(&self.bucket)).map(|(answer, digest)| {
-            let rule = answer.object_lock_configuration().and_then(|lock| lock.rule());
-            let retention = rule.and_then(|rule| rule.default_retention());
+        let asked = ask!(self.client.get_object_lock_configuration().bucket(&self.bucket));
+        let reply = Reply::of(asked, &["ObjectLockConfigurationNotFoundError"]).read(|(answer, tap)| {
+            let lock = answer.object_lock_configuration().ok_or("the answer holds no configuration")?;
+            let retention = lock.rule().and_then(|rule| rule.default_retention());
             let value = retention.map_or("enabled, no default retention".to_owned(), |retention| {
                 let mode = retention.mode().map_or("?", |mode| mode.as_str());
                 match (retention.days(), retention.years()) {
@@ -262,33 +291,123 @@ impl Asking {
                     (None, None) => mode.to_owned(),
                 }
             });
-            (value, digest)
+            Ok((value, tap.digest()))
         });
-        as_fact("GetObjectLockConfiguration", &["ObjectLockConfigurationNotFoundError"], answer)
+        Fact::of("GetObjectLockConfiguration", reply)
     }
 
-    /// Counts every object of the bucket.
+    /// Counts every object of the bucket, and every earlier version of one. A server that cannot list versions has none.
     async fn size(&self, item: &mut Item) {
-        let (mut objects, mut bytes, mut token) = (0_u64, 0_u64, None::<String>);
-        loop {
-            let request = self.client.list_objects_v2().bucket(&self.bucket).set_continuation_token(token.take());
-            match request.send().await {
-                Ok(answer) => {
-                    objects += answer.contents().len() as u64;
-                    let sizes = answer.contents().iter().filter_map(|object| u64::try_from(object.size()?).ok());
-                    bytes = sizes.fold(bytes, u64::saturating_add);
-                    token = answer.next_continuation_token().map(str::to_owned);
-                }
-                Err(error) => {
-                    let reason = Failure::of_sdk(&error).reason;
-                    item.facts.insert(SIZE.into(), Fact::unreadable("ListObjectsV2", reason));
-                    return;
-                }
+        let sizes = match self.versions().await {
+            Err(failure) if failure.is_unknown_call() => self.objects().await.map_err(|why| ("ListObjectsV2", why)),
+            sizes => sizes.map_err(|why| ("ListObjectVersions", why)),
+        };
+        match sizes {
+            Ok(sizes) => {
+                (item.objects, item.bytes) =
+                    (Some(sizes.objects), Some(sizes.bytes.saturating_add(sizes.earlier_bytes)));
+                (item.earlier_bytes, item.bytes_from) = (Some(sizes.earlier_bytes), Some("listing".to_owned()));
             }
-            if token.is_none() {
-                break;
+            Err((operation, failure)) => {
+                item.facts.insert(SIZE.into(), Fact::unreadable(operation, &failure));
             }
         }
-        (item.objects, item.bytes, item.bytes_from) = (Some(objects), Some(bytes), Some("listing".to_owned()));
     }
+
+    async fn objects(&self) -> Result<Sizes, Failure> {
+        let (mut sizes, mut token) = (Sizes::default(), None::<String>);
+        let mut seen = BTreeSet::new();
+        loop {
+            let request = self.client.list_objects_v2().bucket(&self.bucket).set_continuation_token(token.take());
+            let (answer, tap) = ask!(request)?;
+            root_of(&tap, "ListObjectsV2", "ListBucketResult").map_err(Failure::not_understood)?;
+            for object in answer.contents() {
+                sizes.add(object.size(), true)?;
+            }
+            token = answer.next_continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            match &token {
+                None if answer.is_truncated() == Some(true) => return Err(cut()),
+                None => return Ok(sizes),
+                Some(token) if !seen.insert(token.clone()) => return Err(repeated()),
+                Some(_) => {}
+            }
+        }
+    }
+
+    async fn versions(&self) -> Result<Sizes, Failure> {
+        let (mut sizes, mut key, mut version) = (Sizes::default(), None::<String>, None::<String>);
+        let mut seen = BTreeSet::new();
+        loop {
+            let request = self.client.list_object_versions().bucket(&self.bucket);
+            let request = request.set_key_marker(key.take()).set_version_id_marker(version.take());
+            let (answer, tap) = ask!(request)?;
+            root_of(&tap, "ListObjectVersions", "ListVersionsResult").map_err(Failure::not_understood)?;
+            for one in answer.versions() {
+                sizes.add(one.size(), one.is_latest() != Some(false))?;
+            }
+            if answer.is_truncated() != Some(true) {
+                return Ok(sizes);
+            }
+            key = answer.next_key_marker().filter(|key| !key.is_empty()).map(str::to_owned);
+            version = answer.next_version_id_marker().filter(|id| !id.is_empty()).map(str::to_owned);
+            match &key {
+                None => return Err(cut()),
+                Some(_) if !seen.insert((key.clone(), version.clone())) => return Err(repeated()),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn cut() -> Failure {
+    Failure::not_understood("the list goes on, and the answer does not say where")
+}
+
+fn repeated() -> Failure {
+    Failure::not_understood("the list goes on where it was before")
+}
+
+/// What a bucket holds.
+#[derive(Default)]
+struct Sizes {
+    objects: u64,
+    bytes: u64,
+    earlier_bytes: u64,
+}
+
+impl Sizes {
+    fn add(&mut self, size: Option<i64>, latest: bool) -> Result<(), Failure> {
+        let size = size.and_then(|size| u64::try_from(size).ok());
+        let size = size.ok_or_else(|| Failure::not_understood("an object without a size"))?;
+        self.objects += u64::from(latest);
+        let sum = if latest { &mut self.bytes } else { &mut self.earlier_bytes };
+        *sum = sum.saturating_add(size);
+        Ok(())
+    }
+}
+
+/// Who is let in by a bucket's access list besides its owner: everybody's groups, and other accounts.
+fn open_grants(answer: &GetBucketAclOutput, tap: &Tap) -> Result<Read, String> {
+    root_of(tap, "GetBucketAcl", "AccessControlPolicy")?
+        .child("AccessControlList")
+        .ok_or("the answer holds no access list")?;
+    let owner = answer.owner().and_then(|owner| owner.id());
+    let mut open = Vec::new();
+    for grant in answer.grants() {
+        let (Some(grantee), Some(right)) = (grant.grantee(), grant.permission()) else {
+            return Err("a grant names nobody, or no right".to_owned());
+        };
+        let right = right.as_str();
+        match (grantee.uri(), grantee.id()) {
+            (Some(group), _) => {
+                let everybody = EVERYBODY.iter().find(|everybody| group.ends_with(**everybody));
+                open.extend(everybody.map(|group| format!("{}:{right}", group.trim_start_matches("/global/"))));
+            }
+            (None, Some(id)) if Some(id) == owner => {}
+            (None, Some(id)) => open.push(format!("{OTHER_ACCOUNT}{id}:{right}")),
+            (None, None) => return Err("a grant names nobody".to_owned()),
+        }
+    }
+    open.sort();
+    Ok((if open.is_empty() { "private".to_owned() } else { open.join(" ") }, tap.digest()))
 }

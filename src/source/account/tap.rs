@@ -1,4 +1,4 @@
-//! The SHA-256 of an answer as it arrived, before anything understood it.
+//! An answer as it arrived, before anything understood it, and its SHA-256.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,22 +7,39 @@ use aws_sdk_s3::{
     error::BoxError,
 };
 
+use super::{failure::Failure, xml};
 use crate::digest::Sha256Digest;
 
 /// Listens to one request; the last attempt counts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tap(Arc<Mutex<Option<Sha256Digest>>>);
+pub(super) struct Tap(Arc<Mutex<Option<Vec<u8>>>>);
 
 impl Tap {
     /// The digest of the answer's body, if there was one.
     pub fn digest(&self) -> Option<Sha256Digest> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(Sha256Digest::of)
     }
+
+    /// The body as text; empty if there was none. What is no UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(body.as_deref().unwrap_or_default()).into_owned()
+    }
+}
+
+/// The raw answer to a call as a tree, if it is one to this question. S3-compatible servers name the root after the call.
+pub(super) fn root_of(tap: &Tap, operation: &str, expected: &str) -> Result<xml::Element, String> {
+    let root = xml::read(&tap.text())?;
+    let stem = ["Response", "Output", "Result"].iter().find_map(|end| root.name.strip_suffix(end));
+    if root.name == expected || stem.is_some_and(|stem| stem.len() > "Get".len() && operation.starts_with(stem)) {
+        return Ok(root);
+    }
+    Err(format!("the answer is a {}, not a {expected}", root.name))
 }
 
 impl Intercept for Tap {
     fn name(&self) -> &'static str {
-        "digest of the raw answer"
+        "the raw answer"
     }
 
     fn read_after_deserialization(
@@ -31,20 +48,58 @@ impl Intercept for Tap {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let digest = context.response().body().bytes().map(Sha256Digest::of);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = digest;
+        let body = context.response().body().bytes().map(<[u8]>::to_vec);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = body;
         Ok(())
     }
 }
 
-/// Sends a request of any SDK client and gives its answer with the digest of the raw one.
+/// What the SDK made of an answer counts only if the raw one is a whole document of its own: the SDK takes an empty body
+/// for defaults, and one that is cut for what came until there.
+pub(super) fn checked<T>(answer: T, tap: &Tap) -> Result<(T, Tap), Failure> {
+    document(&tap.text()).map_err(Failure::not_understood)?;
+    Ok((answer, tap.clone()))
+}
+
+/// Whether a text is one whole document, XML or JSON, and no error that calls itself a success.
+fn document(text: &str) -> Result<(), String> {
+    match text.trim_start().chars().next() {
+        None => Err("the answer has no content".to_owned()),
+        Some('{') => serde_json::from_str::<serde_json::Value>(text).map(|_| ()).map_err(|error| error.to_string()),
+        Some(_) => match xml::read(text)? {
+            error if ["Error", "ErrorResponse"].contains(&error.name.as_str()) => {
+                Err(format!("an error with the status of a success: {}", error.canonical(true)))
+            }
+            _ => Ok(()),
+        },
+    }
+}
+
+/// Sends a request of any SDK client and gives its answer with the raw one.
 macro_rules! ask {
     ($request:expr) => {{
         let tap = $crate::source::account::tap::Tap::default();
         match $request.customize().interceptor(tap.clone()).send().await {
-            Ok(answer) => Ok((answer, tap.digest())),
-            Err(error) => Err($crate::source::account::failure::Failure::of_sdk(&error)),
+            Ok(answer) => $crate::source::account::tap::checked(answer, &tap),
+            Err(error) => Err($crate::source::account::failure::of_sdk(&error)),
         }
     }};
 }
 pub(super) use ask;
+
+/// The same for answers that are taken as they came: what counts is that they are whole, not that the SDK can read them.
+macro_rules! ask_raw {
+    ($request:expr) => {{
+        let tap = $crate::source::account::tap::Tap::default();
+        match $request.customize().interceptor(tap.clone()).send().await {
+            Ok(_) => $crate::source::account::tap::checked((), &tap).map(|(_, tap)| tap),
+            Err(error) => match $crate::source::account::failure::of_sdk(&error) {
+                failure if failure.why == $crate::account::reply::Why::NotUnderstood => {
+                    $crate::source::account::tap::checked((), &tap).map(|(_, tap)| tap)
+                }
+                failure => Err(failure),
+            },
+        }
+    }};
+}
+pub(super) use ask_raw;

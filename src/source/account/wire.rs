@@ -92,7 +92,7 @@ impl Wire {
 
     async fn signed(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
         let credentials = self.credentials.provide_credentials().await;
-        let identity = credentials.map_err(|error| Failure::not_asked(error.to_string()))?.into();
+        let identity = credentials.map_err(|error| Failure::unanswered(error.to_string()))?.into();
         let broken = |error: &dyn std::fmt::Display| Failure::not_asked(format!("cannot be signed: {error}"));
         let mut settings = SigningSettings::default();
         if call.service == "s3" {
@@ -139,7 +139,7 @@ fn refusal(status: u16, body: &[u8]) -> Failure {
 }
 
 /// The text of the first element of that name; enough for answers that hold a value or two.
-pub(super) fn element(xml: &str, name: &str) -> Option<String> {
+fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
     let unescaped = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#34;", "\""), ("&amp;", "&")];
@@ -159,9 +159,9 @@ mod tests {
     #[test]
     fn refusals_are_read_in_both_languages() {
         let json = refusal(400, br#"{"__type": "com.amazon#AccessDeniedException", "Message": "no"}"#);
-        assert_eq!((json.code.as_str(), json.denied), ("AccessDeniedException", true));
+        assert_eq!((json.code.as_str(), json.is_refusal()), ("AccessDeniedException", true));
         let xml = refusal(404, b"<Error><Code>NoSuchEntity</Code><Message>a &lt;b&gt;</Message></Error>");
-        assert_eq!((xml.reason.as_str(), xml.denied), ("NoSuchEntity: a <b>", false));
+        assert_eq!((xml.reason.as_str(), xml.is_refusal()), ("NoSuchEntity: a <b>", false));
         assert!(refusal(503, b"").busy);
     }
 }

@@ -1,0 +1,305 @@
+//! Bucket policies read by ourselves: one text for all that mean the same, whom a policy lets in from everywhere, and which
+//! other accounts it lets in. Servers other than AWS do not say whether a policy is public, and what AWS says is held
+//! against this reading.
+//!
+//! A policy is public when an Allow for everybody is bound by no condition on a fixed value (Amazon S3 User Guide, "The
+//! meaning of public"). Deny statements are not weighed here.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use serde_json::{Map, Value};
+
+/// The shortest prefixes that bind a request to a network (Amazon S3 User Guide, "The meaning of public").
+const PREFIX_BITS_MIN: (u8, u8) = (8, 32);
+/// Condition keys that bind a request to somebody when their value is fixed, in lower case.
+const BINDING_KEYS: [&str; 14] = [
+    "aws:principalaccount",
+    "aws:principalarn",
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:sourceaccount",
+    "aws:sourcearn",
+    "aws:sourceowner",
+    "aws:sourceorgid",
+    "aws:sourcevpc",
+    "aws:sourcevpce",
+    "aws:userid",
+    "aws:username",
+    "s3:dataaccesspointaccount",
+    "s3:dataaccesspointarn",
+];
+const BINDING_OPERATORS: [&str; 5] = ["stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike"];
+
+/// Whom a policy lets in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Why it is open to everybody, one line for each such statement.
+    pub public: Vec<String>,
+    /// Accounts, organizations and canonical users other than the bucket's own account.
+    pub others: BTreeSet<String>,
+    /// It denies something, which may undo what it allows.
+    pub denies: bool,
+}
+
+/// The policy's text with everything in one order that has none of its own.
+///
+/// # Errors
+/// What about it is no policy.
+pub fn canonical(text: &str) -> Result<String, String> {
+    let policy: Value = serde_json::from_str(text).map_err(|error| format!("the policy is not JSON: {error}"))?;
+    if statements(&policy).is_none() {
+        return Err("the policy holds no statement".to_owned());
+    }
+    Ok(ordered(&policy).to_string())
+}
+
+/// Lists in policies are sets, and a set of one may be written without its brackets.
+fn ordered(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let sorted: std::collections::BTreeMap<_, _> = fields.iter().collect();
+            let set = |(name, value): (&String, &Value)| {
+                let value = ordered(value);
+                let is_one = !value.is_array() && !PLAIN.contains(&name.as_str());
+                // The objects of a policy hold fields; only statements are a list of objects.
+                let is_set = is_one && (!value.is_object() || name == "Statement");
+                (name.clone(), if is_set { Value::Array(vec![value]) } else { value })
+            };
+            Value::Object(sorted.into_iter().map(set).collect::<Map<_, _>>())
+        }
+        Value::Array(values) => {
+            let mut values: Vec<_> = values.iter().map(ordered).collect();
+            values.sort_by_cached_key(Value::to_string);
+            values.dedup();
+            Value::Array(values)
+        }
+        other => other.clone(),
+    }
+}
+
+/// Fields of a policy that hold one value.
+const PLAIN: [&str; 4] = ["Version", "Id", "Sid", "Effect"];
+
+fn statements(policy: &Value) -> Option<Vec<&Value>> {
+    match policy.get("Statement")? {
+        Value::Array(statements) => Some(statements.iter().collect()),
+        one @ Value::Object(_) => Some(vec![one]),
+        _ => None,
+    }
+}
+
+/// Reads a policy; `own` is the bucket's account, if it is known.
+///
+/// # Errors
+/// What about it is no policy.
+pub fn read(text: &str, own: Option<&str>) -> Result<Reading, String> {
+    let policy: Value = serde_json::from_str(text).map_err(|error| format!("the policy is not JSON: {error}"))?;
+    let statements = statements(&policy).ok_or("the policy holds no statement")?;
+    let mut reading = Reading::default();
+    for statement in statements {
+        match statement["Effect"].as_str() {
+            Some("Allow") => reading.allow(statement, own),
+            Some("Deny") => reading.denies = true,
+            _ => return Err("a statement neither allows nor denies".to_owned()),
+        }
+    }
+    Ok(reading)
+}
+
+impl Reading {
+    fn allow(&mut self, statement: &Value, own: Option<&str>) {
+        let name = statement["Sid"].as_str().map_or("a statement".to_owned(), |sid| format!("statement {sid}"));
+        if statement.get("NotPrincipal").is_some() {
+            self.public.push(format!("{name} allows everybody but a few"));
+            return;
+        }
+        let mut everybody = false;
+        for principal in principals(&statement["Principal"]) {
+            match principal {
+                Principal::Everybody => everybody = true,
+                Principal::Account(account) if own == Some(account.as_str()) => {}
+                Principal::Account(account) => {
+                    self.others.insert(format!("account {account}"));
+                }
+                Principal::Other(other) => {
+                    self.others.insert(other);
+                }
+            }
+        }
+        if !everybody {
+            return;
+        }
+        let bound = bound_to(&statement["Condition"]);
+        if bound.is_empty() {
+            let condition =
+                if statement["Condition"].is_object() { ", on a condition that everybody meets" } else { "" };
+            self.public.push(format!("{name} allows everybody{condition}"));
+        }
+        self.others.extend(bound.into_iter().flatten().filter(|other| own.is_none_or(|own| !other.ends_with(own))));
+    }
+}
+
+enum Principal {
+    Everybody,
+    Account(String),
+    Other(String),
+}
+
+fn principals(principal: &Value) -> Vec<Principal> {
+    match principal {
+        Value::String(text) if text == "*" => vec![Principal::Everybody],
+        Value::Object(kinds) => kinds
+            .iter()
+            .flat_map(|(kind, names)| texts(names).into_iter().filter_map(move |name| principal_of(kind, &name)))
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn principal_of(kind: &str, name: &str) -> Option<Principal> {
+    match kind {
+        // Services of the provider act for accounts by rules of their own.
+        "Service" => None,
+        _ if name == "*" => Some(Principal::Everybody),
+        "AWS" => {
+            let account = if name.starts_with("arn:") { name.split(':').nth(4) } else { Some(name) };
+            let account = account.filter(|account| account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()));
+            Some(
+                account.map_or_else(
+                    || Principal::Other(name.to_owned()),
+                    |account| Principal::Account(account.to_owned()),
+                ),
+            )
+        }
+        "CanonicalUser" => Some(Principal::Other(format!("canonical user {name}"))),
+        _ => Some(Principal::Other(name.to_owned())),
+    }
+}
+
+/// What each condition that binds a request binds it to, in words where it names somebody.
+fn bound_to(conditions: &Value) -> Vec<Vec<String>> {
+    let operators = conditions.as_object().into_iter().flatten();
+    let conditions = operators.flat_map(|(operator, keys)| {
+        keys.as_object()
+            .into_iter()
+            .flatten()
+            .map(move |(key, values)| (operator.to_lowercase(), key.to_lowercase(), texts(values)))
+    });
+    conditions
+        .filter_map(|(operator, key, values)| binds(&operator, &key, &values).then(|| named(&key, &values)))
+        .collect()
+}
+
+fn binds(operator: &str, key: &str, values: &[String]) -> bool {
+    // Requests that lack the key meet a condition with one of these.
+    if operator.ends_with("ifexists") || operator.starts_with("forallvalues:") || values.is_empty() {
+        return false;
+    }
+    let operator = operator.strip_prefix("foranyvalue:").unwrap_or(operator);
+    if key == "aws:sourceip" {
+        return operator == "ipaddress" && values.iter().all(|network| is_narrow(network));
+    }
+    BINDING_OPERATORS.contains(&operator)
+        && BINDING_KEYS.contains(&key)
+        && values.iter().all(|value| is_fixed(key, value))
+}
+
+/// Whether a value names one thing. Of an ARN the account is enough.
+fn is_fixed(key: &str, value: &str) -> bool {
+    let open = |text: &str| text.contains(['*', '?', '$']) || text.is_empty();
+    if key.ends_with("arn") && value.starts_with("arn:") {
+        return value.split(':').nth(4).is_some_and(|account| !open(account));
+    }
+    !open(value)
+}
+
+fn is_narrow(network: &str) -> bool {
+    let (address, bits) = network.split_once('/').map_or((network, None), |(address, bits)| (address, Some(bits)));
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let least = if address.is_ipv4() { PREFIX_BITS_MIN.0 } else { PREFIX_BITS_MIN.1 };
+    bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits >= least))
+}
+
+fn named(key: &str, values: &[String]) -> Vec<String> {
+    let kind = match key {
+        "aws:principalaccount" | "aws:sourceaccount" | "aws:sourceowner" => "account",
+        "aws:principalorgid" | "aws:sourceorgid" => "organization",
+        _ => return Vec::new(),
+    };
+    values.iter().map(|value| format!("{kind} {value}")).collect()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(texts).collect(),
+        Value::String(text) => vec![text.clone()],
+        Value::Bool(yes) => vec![yes.to_string()],
+        Value::Number(number) => vec![number.to_string()],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allow(rest: &str) -> Reading {
+        let text = format!(
+            "{{\"Statement\":[{{\"Effect\":\"Allow\",\"Action\":\"s3:GetObject\",\"Resource\":\"*\",{rest}}}]}}"
+        );
+        read(&text, Some("111111111111")).unwrap()
+    }
+
+    #[test]
+    fn conditions_bind_only_to_fixed_values() {
+        for (condition, public) in [
+            (r#"{"IpAddress":{"aws:SourceIp":"0.0.0.0/0"}}"#, true),
+            (r#"{"IpAddress":{"aws:SourceIp":["10.0.0.0/8","::/0"]}}"#, true),
+            (r#"{"IpAddress":{"aws:SourceIp":["0.0.0.0/1","128.0.0.0/1"]}}"#, true),
+            (r#"{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}"#, false),
+            (r#"{"IpAddressIfExists":{"aws:SourceIp":"192.0.2.0/24"}}"#, true),
+            (r#"{"NotIpAddress":{"aws:SourceIp":"192.0.2.0/24"}}"#, true),
+            (r#"{"Bool":{"aws:SecureTransport":"true"}}"#, true),
+            (r#"{"StringLike":{"aws:Referer":"https://acme.example/*"}}"#, true),
+            (r#"{"StringEquals":{"aws:PrincipalOrgID":"o-abc"}}"#, false),
+            (r#"{"StringLike":{"aws:PrincipalOrgID":"*"}}"#, true),
+            (r#"{"ForAllValues:StringEquals":{"aws:PrincipalOrgID":"o-abc"}}"#, true),
+            (r#"{"StringEquals":{"aws:sourcevpce":"vpce-1"},"Bool":{"aws:SecureTransport":true}}"#, false),
+            (r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::111111111111:role/*"}}"#, false),
+            (r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:role/admin"}}"#, true),
+            (r#"{"StringNotEquals":{"aws:PrincipalAccount":"222222222222"}}"#, true),
+            ("{}", true),
+        ] {
+            for principal in [r#""*""#, r#"{"AWS":"*"}"#, r#"{"AWS":["arn:aws:iam::111111111111:root","*"]}"#] {
+                let reading = allow(&format!("\"Principal\":{principal},\"Condition\":{condition}"));
+                assert_eq!(!reading.public.is_empty(), public, "{principal} {condition}");
+            }
+        }
+        assert_eq!(allow(r#""NotPrincipal":{"AWS":"arn:aws:iam::222222222222:root"}"#).public.len(), 1);
+    }
+
+    #[test]
+    fn other_accounts_are_named_and_the_own_one_is_not() {
+        let names = r#"{"AWS":["111111111111","arn:aws:iam::222222222222:user/x","333333333333"],"Service":"logging.s3.amazonaws.com","CanonicalUser":"abc"}"#;
+        let reading = allow(&format!("\"Principal\":{names}"));
+        let others: Vec<_> = reading.others.iter().map(String::as_str).collect();
+        assert_eq!(others, ["account 222222222222", "account 333333333333", "canonical user abc"]);
+        assert!(reading.public.is_empty());
+        let bound = allow(
+            r#""Principal":"*","Condition":{"StringEquals":{"aws:PrincipalAccount":["111111111111","222222222222"]}}"#,
+        );
+        assert_eq!((bound.public.len(), bound.others.len()), (0, 1));
+    }
+
+    #[test]
+    fn policies_that_mean_the_same_have_one_text() {
+        let one =
+            r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":["a","b"]},"Action":"s3:*"}}"#;
+        let other = r#"{ "Statement": [{"Action": ["s3:*"], "Principal": {"AWS": ["b","a"]}, "Effect": "Allow"}], "Version": "2012-10-17"}"#;
+        assert_eq!(canonical(one), canonical(other));
+        assert_ne!(canonical(one), canonical(&one.replace("s3:*", "s3:Get*")));
+        for wrong in ["", "{}", "[]", "{\"Statement\":7}"] {
+            assert!(canonical(wrong).is_err() && read(wrong, None).is_err(), "{wrong}");
+        }
+    }
+}
