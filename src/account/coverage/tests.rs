@@ -3,8 +3,11 @@
 use super::*;
 use crate::account::inventory::{Fact, Unreadable};
 
+/// A bucket that never had versions.
 fn bucket(name: &str, bytes: Option<u64>) -> Item {
-    Item { bytes, ..Item::named(ItemKind::Bucket, name, Some("eu-central-1".into())) }
+    let mut item = Item { bytes, ..Item::named(ItemKind::Bucket, name, Some("eu-central-1".into())) };
+    item.facts.insert(fact::VERSIONING.into(), Fact::listed(NONE));
+    item
 }
 
 fn inventory(items: Vec<Item>) -> Inventory {
@@ -146,6 +149,9 @@ fn earlier_versions_that_were_not_asked_for_are_untested() {
     assert_eq!(only_row(versioned("Enabled", None, None), &latest), (Status::PartlyTested, None, 10));
     assert_eq!(only_row(versioned("Enabled", Some(10), Some(0)), &latest), (Status::Tested, Some(10), 10));
     assert_eq!(only_row(versioned("none", Some(1_000), None), &latest), (Status::Tested, Some(10), 10));
+    let mut not_asked = bucket("a", Some(1_000));
+    not_asked.facts.clear();
+    assert_eq!(only_row(not_asked, &latest), (Status::PartlyTested, Some(1_000), 10), "what is more may be versions");
     let all = CarriedFrom::Bucket { name: "a".into(), prefix: String::new(), sample: false, versions: true };
     let all = [Carried { from: all, bytes: 1_000, ..carried("a", true, 0) }];
     assert_eq!(only_row(versioned("Enabled", Some(999), None), &all), (Status::Tested, Some(1_000), 1_000));
