@@ -147,7 +147,10 @@ enum Principal {
 
 fn principals(principal: &Value) -> Vec<Principal> {
     match principal {
-        Value::String(text) if text == "*" => vec![Principal::Everybody],
+        // Alone, or in the list that the canonical text makes of it.
+        Value::String(_) | Value::Array(_) if texts(principal).iter().any(|text| text == "*") => {
+            vec![Principal::Everybody]
+        }
         Value::Object(kinds) => kinds
             .iter()
             .flat_map(|(kind, names)| texts(names).into_iter().filter_map(move |name| principal_of(kind, &name)))
@@ -289,6 +292,13 @@ mod tests {
             r#""Principal":"*","Condition":{"StringEquals":{"aws:PrincipalAccount":["111111111111","222222222222"]}}"#,
         );
         assert_eq!((bound.public.len(), bound.others.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_policy_is_read_the_same_from_its_canonical_text() {
+        let text = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Condition":{"IpAddress":{"aws:SourceIp":"0.0.0.0/0"}}}}"#;
+        assert_eq!(read(text, None), read(&canonical(text).unwrap(), None));
+        assert_eq!(read(text, None).unwrap().public.len(), 1);
     }
 
     #[test]
