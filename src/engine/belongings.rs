@@ -22,7 +22,7 @@ use crate::{
         cluster::OWNER_ROLE,
         database::{RefusedStatement, TargetDatabase},
         elevated::Elevated,
-        rights::{RightsTarget, RoleNames},
+        rights::{RightsTarget, RoleNames, is_own, take_dangerous},
     },
     source::postgres::Snapshot,
 };
@@ -39,6 +39,8 @@ pub(crate) struct Belongings<'a> {
     /// Under which names roles are carried; none if they are not.
     names: Option<RoleNames>,
     extensions: BTreeSet<String>,
+    /// What is not carried because restored code could leave the database with it.
+    dangerous: Vec<String>,
     not_portable: Vec<String>,
 }
 
@@ -50,17 +52,25 @@ impl<'a> Belongings<'a> {
         roles: Option<&RolesSpec>,
         snapshot: &mut Snapshot,
     ) -> Result<Self, Stop> {
-        let (rights, mut special) = (snapshot.rights()?, snapshot.special()?);
+        let (mut rights, mut special) = (snapshot.rights()?, snapshot.special()?);
         let concerned = |setting: &Setting| setting.role.as_ref().is_none_or(|role| rights.roles.contains_key(role));
         special.settings.retain(concerned);
         special.settings = special::in_force(special.settings);
         let names = match roles {
             Some(RolesSpec::Carry) => Some(RoleNames::Same),
-            Some(RolesSpec::Map(names)) => Some(RoleNames::Mapped(names.clone())),
+            Some(RolesSpec::Map(names)) => {
+                let is_free = |(_, name): &(&String, &String)| !(target.is_managed() && is_own(name));
+                Some(RoleNames::Mapped(
+                    names.iter().filter(is_free).map(|(role, name)| (role.clone(), name.clone())).collect(),
+                ))
+            }
             Some(RolesSpec::Skip) => None,
             None => target.is_managed().then_some(RoleNames::Same),
         };
-        Ok(Belongings { work, target, rights, special, names, extensions: BTreeSet::new(), not_portable: Vec::new() })
+        let major = target.server.probe()?.major;
+        let dangerous = names.as_ref().map(|names| take_dangerous(&mut rights, names, major)).unwrap_or_default();
+        let (extensions, not_portable) = Default::default();
+        Ok(Belongings { work, target, rights, special, names, extensions, dangerous, not_portable })
     }
 
     /// What hangs on large objects that did not come over did not, either: the objects themselves are named.
@@ -98,25 +108,29 @@ impl<'a> Belongings<'a> {
         Ok(self.elevated(database)?.mend(refused, &self.special, &self.extensions)?)
     }
 
-    /// At the end: comments, owners, grants and settings.
+    /// At the end: comments, owners, grants and settings; event triggers last, because from then on their functions run
+    /// for whatever is defined.
     pub fn finish(&mut self, database: &TargetDatabase) -> Result<Vec<Finding>, Stop> {
         let mut findings = self.refused(database.comment_large_objects(&self.special.large_object_comments)?);
         if let Some(names) = &self.names {
-            findings.extend(self.refused(self.rights_target(database).apply(&self.rights, names)?));
+            let rights = self.rights_target(database);
+            if *names == RoleNames::Same {
+                findings.extend(self.refused(rights.join_roles(&self.rights)?));
+            }
+            findings.extend(self.refused(rights.apply(&self.rights, names)?));
         }
         let on_target = |role: &str| self.names.as_ref().and_then(|names| names.on_target(role));
+        let mut elevated = self.elevated(database)?;
         let left = match self.target.is_managed() {
             true => {
-                let mut elevated = self.elevated(database)?;
                 elevated.withdraw(&self.extensions)?;
                 elevated.leakproof(&self.special)?;
                 elevated.system_triggers(&self.special)?;
-                let left = elevated.settings(&self.special, &on_target)?;
-                findings.extend(self.refused(elevated.event_triggers(&self.special)?));
-                left
+                elevated.settings(&self.special, &on_target)?
             }
             false => self.special.settings.clone(),
         };
+        findings.extend(self.refused(elevated.event_triggers(&self.special)?));
         // Of a provider's role nothing is carried, and the role itself is named.
         let named = left.iter().filter(|setting| !setting.role.as_deref().is_some_and(is_providers));
         self.not_portable.extend(named.map(|setting| format!("setting {}", setting.place())));
@@ -137,7 +151,7 @@ impl<'a> Belongings<'a> {
     /// The same as the target has it.
     pub fn restored(&self, database: &TargetDatabase) -> Result<Catalog, Stop> {
         let carried = self.carried();
-        let known = |role: &str| (carried.contains(role) || rights::is_predefined(role)).then(|| role.to_owned());
+        let known = |role: &str| (carried.contains(role) || rights::is_harmless(role)).then(|| role.to_owned());
         let mut client = database.address().connect()?;
         let mut restored = Catalog::new();
         if self.target.is_managed() {
@@ -145,11 +159,17 @@ impl<'a> Belongings<'a> {
             restored.extend(self.settings(&found, database, &known)?);
         }
         if self.names.is_some() {
-            let found = rights::rights(&mut client)?;
+            let found = rights::rights_with(&mut client, &carried)?;
             restored.extend(found.as_catalog(&known));
             restored.extend(self.role_comments(&found));
         }
         Ok(restored)
+    }
+
+    /// Where sessions of the source's database look names up, unless they say otherwise.
+    pub fn search_path(&self) -> &str {
+        let of_all = |setting: &&Setting| setting.role.is_none() && setting.name == "search_path";
+        self.special.settings.iter().find(of_all).map_or("\"$user\", public", |setting| setting.value.as_str())
     }
 
     /// The names of the roles that are carried, as the target has them; none if none are.
@@ -199,7 +219,7 @@ impl<'a> Belongings<'a> {
 
     fn rights_target(&self, database: &TargetDatabase) -> RightsTarget {
         let restorer = database.address().user_name().to_owned();
-        RightsTarget::new(self.target.server.admin_of(database), &restorer)
+        RightsTarget::new(self.target.server.admin_of(database), &restorer, self.target.is_managed())
     }
 
     fn elevated(&self, database: &TargetDatabase) -> Result<Elevated, PgError> {
@@ -224,8 +244,10 @@ impl<'a> Belongings<'a> {
             lost.push("roles, owners and grants, which are skipped".to_owned());
             return lost;
         };
+        lost.extend(self.dangerous.iter().cloned());
         for (name, role) in &self.rights.roles {
             match names.on_target(name) {
+                None if is_own(name) => lost.push(format!("role {name}, a name that walkaway's own roles have here")),
                 None if is_providers(name) => lost.push(format!("role {name}, the provider's own")),
                 None => lost.push(format!("role {name}, which is mapped to nothing")),
                 Some(_) if *names == RoleNames::Same => {

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{directory::recorded_run, error::EngineError, layout::Layout, preflight};
+use super::{clusters, directory::recorded_run, error::EngineError, layout::Layout, preflight};
 use crate::{
     playbook::{Asset, AssetKind},
     restore::cluster::{Cluster, ClusterError},
@@ -73,17 +73,19 @@ struct ResolvedTarget {
     path: PathBuf,
 }
 
-/// Ends the managed server that a killed run left. What a person started to look at the data stays up.
+/// Ends the managed servers that a killed run left. What a person started to look at the data stays up.
 fn stop_cluster(run_dir: &Path, run: &str, cleaned: &mut Cleaned) {
     let resolved = fs::read(run_dir.join("data").join("playbook.resolved.json"));
     let resolved = resolved.ok().and_then(|bytes| serde_json::from_slice::<Resolved>(&bytes).ok());
     let Some(Resolved { target }) = resolved else { return };
     let layout = Layout { bundle: run_dir.to_owned(), restored: target.path.join(run) };
-    let what = format!("the managed PostgreSQL in {}", layout.cluster().display());
-    match Cluster::stop_left_behind(&layout.cluster()) {
-        Ok(stopped) => cleaned.stopped = stopped.map(|pid| format!("{what} (process {pid})")),
-        Err(ClusterError::ByHand { .. }) => {}
-        Err(error) => cleaned.left.push((what, error.to_string())),
+    for directory in clusters::all(&layout) {
+        let what = format!("the managed PostgreSQL in {}", directory.display());
+        match Cluster::stop_left_behind(&directory) {
+            Ok(None) | Err(ClusterError::ByHand { .. }) => {}
+            Ok(Some(pid)) => cleaned.stopped = Some(format!("{what} (process {pid})")),
+            Err(error) => cleaned.left.push((what, error.to_string())),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 use super::{
     belongings::Belongings,
     database_proof::{Phases, Restored},
+    deferred::{Deferred, LateLoad, Loaded},
     directory::make_private,
     exclusions, large_objects,
     relays::{AWAY_PAUSE, EXPORTS, RelayEnd, Relays},
@@ -36,6 +37,7 @@ use crate::{
     restore::database::{RefusedStatement, TargetDatabase},
     source::postgres::{PostgresSource, Snapshot},
     transfer::{error::SinkError, meter::Meter, pace::Pace},
+    verify::catalog::Spellings,
 };
 
 /// The schema as a pg_dump archive, below the asset's directory.
@@ -89,9 +91,17 @@ impl DatabaseWork {
 
         let watch = Stopwatch::start();
         let (database, mut findings, mut belongings) = (carried.database, carried.findings, carried.belongings);
-        findings.extend(carried.tables.findings);
-        findings.extend(self.restore_post_data(&database, &belongings)?);
+        let Tables { mut receipts, findings: of_tables, deferred } = carried.tables;
+        findings.extend(of_tables);
+        let (of_rebuild, late) = self.restore_post_data(&database, &belongings, deferred)?;
+        findings.extend(of_rebuild);
+        findings.extend(late.findings);
+        receipts.extend(late.receipts);
+        receipts.sort_by(|one, other| one.table.cmp(&other.table));
         findings.extend(self.refused(database.set_sequences(&carried.sequences)?));
+        // What is made for a moment to learn how the target spells it is made before the database's own event triggers,
+        // which may forbid it.
+        let spellings = Spellings::of_views(&carried.catalog, database.address())?;
         findings.extend(belongings.finish(&database)?);
         self.work.go_on()?;
         self.target.settle()?;
@@ -107,9 +117,11 @@ impl DatabaseWork {
             target_version: self.target.server.probe()?.version,
             database,
             key: carried.key,
-            receipts: carried.tables.receipts,
+            receipts,
+            unchecked: late.unchecked,
             sequences: carried.sequences,
             catalog: carried.catalog,
+            spellings,
             large_objects: carried.large_objects,
             belongings,
             views: carried.views,
@@ -304,12 +316,23 @@ impl DatabaseWork {
         facts.not_carried.iter().cloned().map(finding).collect()
     }
 
-    fn restore_post_data(&self, database: &TargetDatabase, belongings: &Belongings<'_>) -> Result<Vec<Finding>, Stop> {
+    /// Also loads what the target did not take before.
+    fn restore_post_data(
+        &self,
+        database: &TargetDatabase,
+        belongings: &Belongings<'_>,
+        deferred: Vec<Deferred>,
+    ) -> Result<(Vec<Finding>, Loaded), Stop> {
         self.work.go_on()?;
         let meter = Arc::new(Meter::default());
         let _ticker = self.work.ticker(Phase::Rebuild, &meter);
-        let refused = database.restore_post_data(&self.target.tools, &self.schema(), self.spec.parallel)?;
-        Ok(self.refused(belongings.mend(database, refused)?))
+        let (mut loaded, search_path) = (Loaded::default(), belongings.search_path());
+        let late = LateLoad { work: &self.work, database, search_path };
+        let refused = database.restore_post_data(&self.target.tools, &self.schema(), self.spec.parallel, || {
+            loaded = late.load(deferred)?;
+            Ok::<(), Stop>(())
+        })?;
+        Ok((self.refused(belongings.mend(database, refused)?), loaded))
     }
 
     fn refused(&self, statements: Vec<RefusedStatement>) -> Vec<Finding> {
@@ -331,7 +354,7 @@ impl DatabaseWork {
         if tables.is_empty() {
             let nothing =
                 self.work.finding(FindingKind::NothingMatched, database.address().database_name(), "no table is there");
-            return Ok((Tables { receipts: Vec::new(), findings: vec![nothing] }, SourceLoad::default()));
+            return Ok((Tables { findings: vec![nothing], ..Tables::default() }, SourceLoad::default()));
         }
         let meter = Arc::new(Meter::default());
         tables.iter().for_each(|table| meter.expect(table.rows_estimate.unwrap_or_default(), table.bytes_on_disk));

@@ -111,7 +111,7 @@ impl Layout {
         self.restored.join(asset)
     }
 
-    /// The managed cluster; the name can't be an asset's, which never begins with a dot.
+    /// The first managed cluster; the name can't be an asset's, which never begins with a dot.
     pub fn cluster(&self) -> PathBuf {
         self.restored.join(".postgres")
     }

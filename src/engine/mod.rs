@@ -28,8 +28,10 @@
 mod account;
 mod belongings;
 mod clean;
+mod clusters;
 mod database;
 mod database_proof;
+mod deferred;
 mod directory;
 mod doctor;
 mod elsewhere;

@@ -5,6 +5,7 @@
 //! read tables are made anew from the target's catalog.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,7 +14,9 @@ use serde::Deserialize;
 use tokio::{runtime::Handle, task::spawn_blocking};
 
 use super::{
+    clusters,
     error::EngineError,
+    layout::Layout,
     target::{self, Target},
     ticker::Ticker,
 };
@@ -138,7 +141,22 @@ impl Rechecking {
     }
 
     fn databases(&self, databases: &[&AssetResult], recheck: &mut Recheck) -> Result<(), EngineError> {
-        let target = match self.target()? {
+        let layout = Layout { bundle: self.bundle.clone(), restored: PathBuf::from(&self.result.restored_to) };
+        let mut by_cluster: BTreeMap<PathBuf, Vec<&AssetResult>> = BTreeMap::new();
+        for asset in databases {
+            by_cluster.entry(clusters::of_asset(&layout, &asset.id)).or_default().push(asset);
+        }
+        by_cluster.iter().try_for_each(|(cluster, databases)| self.databases_in(cluster, databases, recheck))
+    }
+
+    /// Databases of one managed cluster, or of the server that the playbook names.
+    fn databases_in(
+        &self,
+        cluster: &Path,
+        databases: &[&AssetResult],
+        recheck: &mut Recheck,
+    ) -> Result<(), EngineError> {
+        let target = match self.target(cluster)? {
             Ok(target) => target,
             Err(reason) => {
                 let lost = |asset: &&AssetResult| {
@@ -155,21 +173,12 @@ impl Rechecking {
     }
 
     /// Brings the target up again; the inner error says why it can't be reached.
-    fn target(&self) -> Result<Result<Target, String>, EngineError> {
+    fn target(&self, cluster: &Path) -> Result<Result<Target, String>, EngineError> {
         let resolved: Resolved = read_json(&self.bundle.join("data").join("playbook.resolved.json"))?;
         Ok(match resolved.target.postgres.and_then(|postgres| postgres.url) {
-            None => self.managed(),
+            None => managed(cluster),
             Some(reference) => named(&reference),
         })
-    }
-
-    fn managed(&self) -> Result<Target, String> {
-        let directory = Path::new(&self.result.restored_to).join(".postgres");
-        if !directory.join("data").join("PG_VERSION").is_file() {
-            return Err(format!("{} holds no managed cluster", directory.display()));
-        }
-        let tools = Tools::server().map_err(|error| error.to_string())?;
-        Target::managed(tools, &directory).map_err(|error| with_hint(&error, error.hint()))
     }
 
     fn tables(&self, asset: &AssetResult, target: &Target) -> Result<Vec<Comparison>, Finding> {
@@ -268,6 +277,14 @@ impl Recheck {
 /// A finding has no place for a hint of its own.
 fn with_hint(error: &dyn std::fmt::Display, hint: Option<String>) -> String {
     hint.map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))
+}
+
+fn managed(directory: &Path) -> Result<Target, String> {
+    if !directory.join("data").join("PG_VERSION").is_file() {
+        return Err(format!("{} holds no managed cluster", directory.display()));
+    }
+    let tools = Tools::server().map_err(|error| error.to_string())?;
+    Target::managed(tools, directory).map_err(|error| with_hint(&error, error.hint()))
 }
 
 fn named(reference: &str) -> Result<Target, String> {

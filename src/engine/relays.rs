@@ -35,7 +35,7 @@ use crate::{
         meter::Meter,
         pace::{Pace, Paced},
         receipt::ExportReceipt,
-        table::relay,
+        table::{RowSink, relay},
     },
 };
 
@@ -64,9 +64,24 @@ pub(crate) struct Relays<'a> {
 
 /// What the workers tell.
 pub(super) enum News {
-    Part { number: usize, part: usize, done: Part },
-    Counted { number: usize, rows: u64 },
-    Refused { number: usize, reason: String },
+    Part {
+        number: usize,
+        part: usize,
+        done: Part,
+    },
+    Counted {
+        number: usize,
+        rows: u64,
+    },
+    Refused {
+        number: usize,
+        reason: String,
+    },
+    /// The target did not take a share, which is kept in its exports.
+    Declined {
+        number: usize,
+        reason: String,
+    },
 }
 
 /// Why the relays ended early.
@@ -162,13 +177,20 @@ impl Relays<'_> {
             crew.go_on()?;
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(share) = next else { return Ok(()) };
-            match self.carry(share, crew, &mut connections) {
+            let mut carried = self.carry(share, crew, &mut connections);
+            if let Err(Trouble::Declined(reason)) = carried {
+                carried = self.keep(share, crew, &mut connections);
+                if carried.is_ok() {
+                    let _ = news.send(News::Declined { number: share.number, reason });
+                }
+            }
+            match carried {
                 Ok(parts) => {
                     for (part, done) in parts {
                         let _ = news.send(News::Part { number: share.number, part, done });
                     }
                 }
-                Err(Trouble::Refused(reason)) => {
+                Err(Trouble::Refused(reason) | Trouble::Declined(reason)) => {
                     let _ = news.send(News::Refused { number: share.number, reason });
                 }
                 Err(Trouble::End(end)) => return Err(end),
@@ -188,7 +210,7 @@ impl Relays<'_> {
             let mut finished = RowTotals::NONE;
             let loaded = connections.loader.load(share.table, share.filling, |loading| {
                 let parts = share.parts.iter().map(|(part, range)| {
-                    let done = self.relay(share, *part, range, reader, loading, &crew.halt)?;
+                    let done = self.relay(share, *part, range, reader, Some(loading), &crew.halt)?;
                     finished = finished.and(done.export.totals);
                     Ok((*part, done))
                 });
@@ -204,13 +226,34 @@ impl Relays<'_> {
         })
     }
 
+    /// Reads a share into its exports only.
+    fn keep(
+        &self,
+        share: &Share<'_>,
+        crew: &Crew,
+        connections: &mut Connections,
+    ) -> Result<Vec<(usize, Part)>, Trouble> {
+        crew.again_and_again(|| {
+            let reader = reader_of(&mut connections.reader, crew)?;
+            let parts = share
+                .parts
+                .iter()
+                .map(|(part, range)| Ok((*part, self.relay(share, *part, range, reader, None, &crew.halt)?)));
+            parts.collect::<Result<Vec<_>, TransferError>>().map_err(|error| {
+                connections.reader = None;
+                trouble(error)
+            })
+        })
+    }
+
+    /// One part of a share, into its export and, if it is being loaded, into the target.
     fn relay(
         &self,
         share: &Share<'_>,
         part: usize,
         range: &BlockRange,
         reader: &mut SnapshotReader,
-        loading: &mut Loading<'_>,
+        loading: Option<&mut Loading<'_>>,
         halt: &Interrupt,
     ) -> Result<Part, TransferError> {
         let (watch, table) = (Stopwatch::start(), share.table);
@@ -219,15 +262,19 @@ impl Relays<'_> {
         let mut export = Spool::create(&self.work.root().join(&path))?;
         let mut rows =
             Paced::new(reader.copy_out(table, range).map_err(|error| source_error(table, error))?, self.pace.as_ref());
-        let mut target = loading.copy_in()?;
+        let is_loaded = loading.is_some();
+        let mut target: Box<dyn RowSink + '_> = match loading {
+            Some(loading) => Box::new(loading.copy_in()?),
+            None => Box::new(Nowhere),
+        };
         let digest = RowDigest::new(self.key, &table.copy_out_sql());
         let internal = |what: &str| TransferError::Internal(what.to_owned());
         let (relayed, generated) = match table.generated.len() {
-            0 => (relay(&mut rows, digest, &mut export, &mut target, self.meter, halt)?, None),
+            0 => (relay(&mut rows, digest, &mut export, &mut *target, self.meter, halt)?, None),
             fields => {
                 let of_whole = RowDigest::new(self.key, &table.whole_out_sql());
                 let mut rows = WithoutLast::new(&mut rows, fields, of_whole);
-                let relayed = relay(&mut rows, digest, &mut export, &mut target, self.meter, halt)?;
+                let relayed = relay(&mut rows, digest, &mut export, &mut *target, self.meter, halt)?;
                 (relayed, Some(rows.totals().ok_or_else(|| internal("the last row has no end"))?))
             }
         };
@@ -236,7 +283,7 @@ impl Relays<'_> {
         Ok(Part {
             export: ExportReceipt { path, sha256, totals: relayed.stream, from_block, to_block },
             sent_rows: relayed.sent_rows.ok_or_else(|| internal("the source does not say what it sent"))?,
-            accepted_rows: relayed.accepted_rows,
+            accepted_rows: is_loaded.then_some(relayed.accepted_rows),
             duration_ms: watch.elapsed_ms(),
             generated,
         })
@@ -256,13 +303,26 @@ impl Relays<'_> {
             });
             let told = match counted {
                 Ok(rows) => News::Counted { number, rows },
-                Err(Trouble::Refused(reason)) => News::Refused { number, reason },
+                Err(Trouble::Refused(reason) | Trouble::Declined(reason)) => News::Refused { number, reason },
                 Err(Trouble::Lost(reason)) => return Err(lost_source(&table.name.to_string(), &reason)),
                 Err(Trouble::End(end)) => return Err(end),
             };
             let _ = news.send(told);
         }
         Ok(())
+    }
+}
+
+/// Takes rows that are only kept.
+struct Nowhere;
+
+impl RowSink for Nowhere {
+    fn write(&mut self, _: &[u8]) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Option<u64>, SinkError> {
+        Ok(Some(0))
     }
 }
 
@@ -278,6 +338,8 @@ fn reader_of<'r>(reader: &'r mut Option<SnapshotReader>, crew: &Crew) -> Result<
 enum Trouble {
     /// The table's own fault; the others can go on.
     Refused(String),
+    /// The target does not take these rows now; it may when everything else is there.
+    Declined(String),
     /// The way to the source broke; another attempt may succeed.
     Lost(String),
     /// Everybody's end.
@@ -287,7 +349,7 @@ enum Trouble {
 fn trouble(error: TransferError) -> Trouble {
     match error {
         TransferError::Source(SourceError::Permanent { reason, .. }) => Trouble::Refused(reason),
-        TransferError::Sink(SinkError::Database { reason, server_failed: false, .. }) => Trouble::Refused(reason),
+        TransferError::Sink(SinkError::Database { reason, server_failed: false, .. }) => Trouble::Declined(reason),
         TransferError::Source(SourceError::Transient { reason, .. }) => Trouble::Lost(reason),
         other => Trouble::End(RelayEnd::from(other)),
     }

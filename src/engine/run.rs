@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use tokio::task::spawn_blocking;
 
 use super::{
-    account,
+    account, clusters,
     database::DatabaseWork,
     directory::{self, first_line, name_of_its_own, not_a_run, read_back_playbook, reopen, write_json},
     endorse,
@@ -31,10 +31,10 @@ use crate::{
     event::{Event, Monitor},
     evidence::{self, facts::PreviousRun, result::AssetResult},
     interrupt::Interrupt,
-    pg::Address,
+    pg::{Address, identity},
     playbook::{
         Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, Loaded, Playbook, Previous,
-        ProcessEnvironment, RdsMethodSpec, Server, Versions,
+        ProcessEnvironment, RdsMethodSpec, Reference, Server, Versions,
     },
     restore::cluster::{Cluster, ClusterError},
     source::postgres::PostgresSource,
@@ -112,8 +112,9 @@ pub async fn resume(
     let layout = Layout::at(run_dir, &playbook, &id);
     let playbook = playbook.with_selected(&account::selected_before(&layout)?);
     write_json(&layout.resolved(), &playbook)?;
-    let cluster = layout.cluster();
-    spawn_blocking(move || Cluster::stop_left_behind(&cluster)).await.map_err(internal)?.map_err(left_running)?;
+    for cluster in clusters::all(&layout) {
+        spawn_blocking(move || Cluster::stop_left_behind(&cluster)).await.map_err(internal)?.map_err(left_running)?;
+    }
     let work_done = matches!(entries.last().map(|entry| &entry.event), Some(Event::RunDone { .. }));
     let ready = match work_done || seal_as_is {
         true => None,
@@ -274,13 +275,11 @@ impl Run {
         match &asset.kind {
             AssetKind::Objects(bucket) => self.bucket(asset, bucket, ready)?.carry().await,
             AssetKind::Database(spec) => {
-                let target = self.target(ready, target).await?;
+                let origin = origin(&spec.server, ready).await?;
+                let target = self.target(asset, &origin, ready, target).await?;
                 match &spec.server {
                     Server::Url { url } => {
-                        let address = target::address(url);
-                        let address =
-                            address.map_err(|error| Stop::Asset { hint: error.hint(), reason: error.to_string() })?;
-                        let work = self.database(asset, spec, address, target);
+                        let work = self.database(asset, spec, source_address(url)?, target);
                         spawn_blocking(move || work.carry()).await.map_err(TransferError::from)?
                     }
                     Server::Rds(rds) => {
@@ -340,18 +339,30 @@ impl Run {
         DatabaseWork { work: self.work(asset), spec: spec.clone(), source, target }
     }
 
-    /// The target server, brought up for the first database that needs it.
-    async fn target(&self, ready: &Ready, target: &mut Option<Arc<Target>>) -> Result<Arc<Target>, Stop> {
-        if let Some(target) = target {
-            return Ok(Arc::clone(target));
+    /// The target server of an asset that comes from the server `origin`: brought up if it isn't, and a managed cluster
+    /// of another origin goes down before.
+    async fn target(
+        &self,
+        asset: &Asset,
+        origin: &str,
+        ready: &Ready,
+        target: &mut Option<Arc<Target>>,
+    ) -> Result<Arc<Target>, Stop> {
+        let managed = ready.named_target.is_none();
+        let directory = managed.then(|| clusters::claim(&self.layout, origin, asset.id.as_str())).transpose()?;
+        if let Some(up) = target.as_ref().filter(|up| up.directory() == directory.as_deref()) {
+            return Ok(Arc::clone(up));
+        }
+        if let Some(other) = target.take() {
+            let stopped = spawn_blocking(move || stop_target(other)).await.map_err(TransferError::from)?;
+            stopped.map_err(|reason| Stop::Asset { reason, hint: None })?;
         }
         let tools = ready.tools.clone().ok_or_else(|| lacking("PostgreSQL's programs"))?;
-        let up = match ready.named_target.clone() {
-            Some(address) => Target::named(tools, address),
-            None => {
-                let directory = self.layout.cluster();
+        let up = match (ready.named_target.clone(), directory) {
+            (None, Some(directory)) => {
                 spawn_blocking(move || Target::managed(tools, &directory)).await.map_err(TransferError::from)??
             }
+            (named, _) => Target::named(tools, named.ok_or_else(|| lacking("target.postgres"))?),
         };
         Ok(Arc::clone(target.insert(Arc::new(up))))
     }
@@ -436,6 +447,22 @@ async fn signed_outcome(bundle: &Path, mut outcome: RunOutcome) -> Result<RunOut
         }
     }
     Ok(outcome)
+}
+
+/// What tells the server that a database comes from apart from others, where a managed cluster has to stand for it.
+async fn origin(server: &Server, ready: &Ready) -> Result<String, Stop> {
+    match server {
+        _ if ready.named_target.is_some() => Ok(String::new()),
+        Server::Url { url } => {
+            let address = source_address(url)?;
+            Ok(spawn_blocking(move || identity::origin(&address)).await.map_err(TransferError::from)??)
+        }
+        Server::Rds(rds) => Ok(format!("rds:{}", rds.place.id())),
+    }
+}
+
+fn source_address(url: &Reference) -> Result<Address, Stop> {
+    target::address(url).map_err(|error| Stop::Asset { hint: error.hint(), reason: error.to_string() })
 }
 
 fn stop_target(target: Arc<Target>) -> Result<(), String> {

@@ -1,8 +1,8 @@
 //! The server that databases are restored into: the one the playbook names, or a managed cluster for this run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{elsewhere::database_obstacle, error::Obstacle, layout::Layout, stop::Stop};
+use super::{clusters, elsewhere::database_obstacle, error::Obstacle, layout::Layout, stop::Stop};
 use crate::{
     evidence::{DatabaseAccess, result::AssetResult},
     pg::{Address, PgError, session, tools::Tools},
@@ -43,15 +43,16 @@ pub(crate) struct Target {
     pub tools: Tools,
     /// Where a server of the user's is.
     named: Option<Address>,
-    cluster: Option<Cluster>,
+    /// With its directory.
+    cluster: Option<(PathBuf, Cluster)>,
 }
 
 impl Target {
-    /// Starts the managed cluster of this run, making it if it isn't there yet.
+    /// Starts the managed cluster in this directory, making it if it isn't there yet.
     pub fn managed(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
         let cluster = Cluster::start(tools.clone(), directory)?;
         let server = TargetServer::managed(cluster.address(), OWNER_ROLE);
-        Ok(Target { server, tools, named: None, cluster: Some(cluster) })
+        Ok(Target { server, tools, named: None, cluster: Some((directory.to_owned(), cluster)) })
     }
 
     /// A server of the user's.
@@ -64,6 +65,11 @@ impl Target {
         self.cluster.is_some()
     }
 
+    /// Where a managed cluster lies.
+    pub fn directory(&self) -> Option<&Path> {
+        self.cluster.as_ref().map(|(directory, _)| directory.as_path())
+    }
+
     /// Refuses to be the server that the database is read from, which may not have been there before the run began.
     pub fn refuse_source(&self, asset: &str, source: &Address) -> Result<(), Stop> {
         let named = self.named.as_ref();
@@ -73,17 +79,17 @@ impl Target {
 
     /// Rows are about to be loaded: a managed cluster need not make each step durable.
     pub fn unsettle(&self) -> Result<(), ClusterError> {
-        self.cluster.as_ref().map_or(Ok(()), Cluster::unsettle)
+        self.cluster.as_ref().map_or(Ok(()), |(_, cluster)| cluster.unsettle())
     }
 
     /// What was loaded is on the disk when this returns; so it is on any server but a managed one anyway.
     pub fn settle(&self) -> Result<(), ClusterError> {
-        self.cluster.as_ref().map_or(Ok(()), Cluster::settle)
+        self.cluster.as_ref().map_or(Ok(()), |(_, cluster)| cluster.settle())
     }
 
     /// Stops a managed cluster and says if that failed.
     pub fn stop(self) -> Result<(), ClusterError> {
-        self.cluster.map_or(Ok(()), Cluster::stop)
+        self.cluster.map_or(Ok(()), |(_, cluster)| cluster.stop())
     }
 }
 
@@ -95,7 +101,9 @@ pub(crate) fn access(result: &AssetResult, target: &PostgresTarget, layout: &Lay
     match target {
         PostgresTarget::Managed => {
             let tools = Tools::server().map_err(ClusterError::from);
-            if let Ok(by_hand) = tools.and_then(|tools| Cluster::by_hand(&tools, &layout.cluster())) {
+            if let Ok(by_hand) =
+                tools.and_then(|tools| Cluster::by_hand(&tools, &clusters::of_asset(layout, &result.id)))
+            {
                 (access.start, access.psql, access.stop) = (Some(by_hand.start), by_hand.psql, Some(by_hand.stop));
             }
         }

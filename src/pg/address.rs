@@ -21,6 +21,7 @@ use super::{
     error::PgError,
     session,
     tls::{self, Roots},
+    url,
     wire::{Login, Wire},
 };
 
@@ -87,8 +88,10 @@ impl Address {
     /// Understands a libpq URL (PostgreSQL documentation, "Connection URIs") with the parameters of tokio-postgres and
     /// additionally `sslrootcert` and libpq's `sslmode` values.
     pub fn parse(url: &str) -> Result<Self, PgError> {
-        let (url, options) = split_tls_options(url);
-        let config: Config = url.parse().map_err(|error| url_error(&error))?;
+        url::check(url.trim())?;
+        let (url, options) = split_tls_options(url.trim());
+        let config: Config = url.parse().map_err(|_: postgres::Error| url::not_understood())?;
+        url::check_hosts(config.get_hosts())?;
         if config.get_hosts().is_empty() || config.get_user().is_none() {
             return Err(PgError::Url { reason: "host and user are needed".to_owned() });
         }
@@ -327,11 +330,6 @@ fn split_tls_options(url: &str) -> (String, TlsOptions) {
     }
     let url = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
     (url, options)
-}
-
-/// tokio-postgres names the offending option; it doesn't repeat values, and this makes sure of the password.
-fn url_error(error: &postgres::Error) -> PgError {
-    PgError::Url { reason: super::error::reason(error) }
 }
 
 #[cfg(test)]

@@ -34,6 +34,16 @@ impl ServerIdentity {
     }
 }
 
+/// Where a server is and which one it is, in one line: copies of a server have its identifier, and a pooler may lead to
+/// several servers at one place.
+///
+/// # Errors
+/// It can't be reached.
+pub fn origin(address: &Address) -> Result<String, PgError> {
+    let system = ServerIdentity::ask(address)?.system.map(|number| format!(" {number}"));
+    Ok(format!("{}{}", address.database(""), system.unwrap_or_default()))
+}
+
 /// Nothing that both servers tell could tell them apart.
 struct Unknown;
 

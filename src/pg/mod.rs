@@ -14,6 +14,7 @@ pub mod range;
 pub mod session;
 pub mod tls;
 pub mod tools;
+mod url;
 pub mod wire;
 
 pub use address::Address;

@@ -328,12 +328,9 @@ fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), Clust
         command
     })?;
     let caller = caller_name();
-    let mut idents = String::new();
-    for system in [caller.as_str(), user.name.as_str()] {
-        for role in [ADMIN_ROLE, OWNER_ROLE] {
-            idents.push_str(&format!("walkaway \"{system}\" {role}\n"));
-        }
-    }
+    // The server's own user, where it is another, is no superuser: the server itself may be made to connect to itself.
+    let idents = [(&caller, ADMIN_ROLE), (&caller, OWNER_ROLE), (&user.name, OWNER_ROLE)];
+    let idents = idents.map(|(system, role)| format!("walkaway \"{system}\" {role}\n")).concat();
     let settings = format!(
         "listen_addresses = ''\nunix_socket_permissions = 0700\nmax_connections = 40\n\
          wal_level = minimal\nmax_wal_senders = 0\nmax_wal_size = 4GB\nshared_buffers = 256MB\n\

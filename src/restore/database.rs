@@ -158,14 +158,19 @@ impl TargetDatabase {
     }
 
     /// Runs what follows the rows: indexes and constraints by so many workers, then the rest in its order.
-    pub fn restore_post_data(
+    ///
+    /// `between` comes when indexes are there, and before triggers and foreign keys are.
+    pub fn restore_post_data<E: From<PgError>>(
         &self,
         tools: &Tools,
         archive: &Path,
         workers: usize,
-    ) -> Result<Vec<RefusedStatement>, PgError> {
+        between: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Vec<RefusedStatement>, E> {
         let script = Script::read(tools, archive, Section::PostData)?;
-        super::rebuild::go_ahead(script, &self.owner, workers)?.run(&self.owner)
+        let left = super::rebuild::go_ahead(script, &self.owner, workers)?;
+        between()?;
+        Ok(left.run(&self.owner)?)
     }
 
     /// Runs what must be there before the rows; goes on after a refused statement and returns all of them.
@@ -197,7 +202,7 @@ impl TargetDatabase {
 
     /// A connection for one worker that loads tables.
     pub fn loader(&self, patience: Patience) -> Loader {
-        Loader { address: self.owner.clone(), patience, wire: None }
+        Loader { address: self.owner.clone(), patience, search_path: None, wire: None }
     }
 
     /// Sets the sequences to where the source's stood.
@@ -234,10 +239,16 @@ pub enum Filling {
 pub struct Loader {
     address: Address,
     patience: Patience,
+    search_path: Option<String>,
     wire: Option<Wire>,
 }
 
 impl Loader {
+    /// Lets functions that rows go through look names up in these schemas, instead of in none.
+    pub fn looking_up_in(self, search_path: &str) -> Self {
+        Loader { search_path: Some(search_path.to_owned()), wire: None, ..self }
+    }
+
     /// Lets `fill` copy rows into a table, in as many copies as it likes, and commits them all if it succeeds. A failed
     /// attempt leaves nothing, and the next one may follow at once.
     pub fn load<T>(
@@ -269,6 +280,10 @@ impl Loader {
         }
         let mut wire = self.address.wire()?;
         wire.set_patience(self.patience.clone());
+        if let Some(search_path) = &self.search_path {
+            let sql = format!("SELECT pg_catalog.set_config('search_path', {}, false)", literal(search_path));
+            wire.execute(&sql).map_err(|error| error.during("preparing to load a table"))?;
+        }
         Ok(wire)
     }
 

@@ -12,7 +12,7 @@ use super::database::RefusedStatement;
 use crate::pg::{
     Address, PgError,
     catalog::special::{EventTrigger, Extension, Publication, Routine, Setting, Special, each_system_trigger},
-    name::quoted,
+    name::{literal, quoted},
 };
 
 /// Extensions that need a superuser and give none of that away: they neither read the machine's files nor run programs.
@@ -36,6 +36,9 @@ const EXTENSIONS: [&str; 17] = [
     "xml2",
     "vector",
 ];
+/// Custom settings of this prefix belong to procedural languages, and some of those are code that runs when the language is
+/// first used (PostgreSQL documentation, `plperl.on_plperl_init`, `pltcl.start_proc`); `plpgsql` has none of that kind.
+const LANGUAGES: &str = "pl";
 /// Events that an event trigger may wait for. A trigger on `login` would run at the next login of a superuser.
 const EVENTS: [&str; 4] = ["ddl_command_start", "ddl_command_end", "table_rewrite", "sql_drop"];
 
@@ -170,15 +173,12 @@ impl Elevated {
     pub fn event_triggers(mut self, special: &Special) -> Result<Vec<RefusedStatement>, PgError> {
         let mut refused = Vec::new();
         for trigger in &special.event_triggers {
-            let made = match event_trigger(trigger) {
-                Some(sql) => self.run(&sql)?,
-                None => false,
+            let reason = match event_trigger(trigger) {
+                Some(sql) => self.refused(&sql)?,
+                None => Some(format!("it waits for {}, which is not carried", trigger.event)),
             };
-            if !made {
-                let object = format!("event trigger {}", trigger.name);
-                let reason = format!("it waits for {}, or its function is not there", trigger.event);
-                refused.push(RefusedStatement { object, reason });
-            }
+            let object = format!("event trigger {}", trigger.name);
+            refused.extend(reason.map(|reason| RefusedStatement { object, reason }));
         }
         Ok(refused)
     }
@@ -193,15 +193,21 @@ impl Elevated {
 
     /// Whether a statement was taken; only a lost server is an error.
     fn run(&mut self, sql: &str) -> Result<bool, PgError> {
+        let refused = self.refused(sql)?;
+        if let Some(reason) = &refused {
+            tracing::warn!(reason, "a superuser's statement was refused");
+        }
+        Ok(refused.is_none())
+    }
+
+    /// Why a statement was refused, if it was; only a lost server is an error.
+    fn refused(&mut self, sql: &str) -> Result<Option<String>, PgError> {
         match self.client.batch_execute(sql) {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(None),
             Err(error) if crate::pg::error::connection_lost(&error) => {
                 Err(PgError::statement("making what needs a superuser", &error))
             }
-            Err(error) => {
-                tracing::warn!(reason = crate::pg::error::reason(&error), "a superuser's statement was refused");
-                Ok(false)
-            }
+            Err(error) => Ok(Some(crate::pg::error::reason(&error))),
         }
     }
 
@@ -223,14 +229,25 @@ impl Elevated {
                 }
             };
             let set = match place.filter(|_| setting.harmless) {
-                Some(place) => self.set(&place, setting)?,
-                None => false,
+                Some(place) if self.is_harmless(&setting.name)? => self.set(&place, setting)?,
+                _ => false,
             };
             if !set {
                 left.push(setting.clone());
             }
         }
         Ok(left)
+    }
+
+    /// Whether every role may set it, and nothing is loaded or run by it: the source's word is not taken for that.
+    fn is_harmless(&mut self, name: &str) -> Result<bool, PgError> {
+        let sql = "SELECT context = 'user' AND name !~ '_libraries$' AND name NOT IN ('role', 'session_authorization') \
+                   FROM pg_catalog.pg_settings WHERE lower(name) = lower($1)";
+        let failed = |error| PgError::statement("asking who may set what the database sets", &error);
+        match self.client.query_opt(sql, &[&name]).map_err(failed)? {
+            Some(row) => row.try_get(0).map_err(failed),
+            None => Ok(is_plain_custom(name)),
+        }
     }
 
     /// In one transaction: what is set must not bear on how it is put down, as `default_transaction_read_only` would.
@@ -268,9 +285,15 @@ fn firing(state: char) -> Option<&'static str> {
     }
 }
 
+/// Whether a setting that no module has defined yet is none of a procedural language's.
+fn is_plain_custom(name: &str) -> bool {
+    let prefix = name.split_once('.').map(|(prefix, _)| prefix.to_ascii_lowercase());
+    prefix.is_some_and(|prefix| prefix == "plpgsql" || !prefix.starts_with(LANGUAGES))
+}
+
 fn event_trigger(trigger: &EventTrigger) -> Option<String> {
     let event = EVENTS.iter().find(|event| **event == trigger.event)?;
-    let tags: Vec<_> = trigger.tags.iter().map(|tag| format!("'{}'", tag.replace('\'', "''"))).collect();
+    let tags: Vec<_> = trigger.tags.iter().map(|tag| literal(tag)).collect();
     let when = if tags.is_empty() { String::new() } else { format!(" WHEN TAG IN ({})", tags.join(", ")) };
     let name = quoted(&trigger.name);
     let state = match trigger.enabled.as_str() {
@@ -280,7 +303,9 @@ fn event_trigger(trigger: &EventTrigger) -> Option<String> {
         _ => String::new(),
     };
     let function = format!("{}.{}", quoted(&trigger.function_schema), quoted(&trigger.function));
-    Some(format!("CREATE EVENT TRIGGER {name} ON {event}{when} EXECUTE FUNCTION {function}(){state}"))
+    let comment = trigger.comment.iter().map(|text| format!("; COMMENT ON EVENT TRIGGER {name} IS {}", literal(text)));
+    let comment = comment.collect::<String>();
+    Some(format!("CREATE EVENT TRIGGER {name} ON {event}{when} EXECUTE FUNCTION {function}(){state}{comment}"))
 }
 
 fn publication(publication: &Publication) -> Option<String> {
@@ -295,4 +320,19 @@ fn publication(publication: &Publication) -> Option<String> {
         "CREATE PUBLICATION {name} FOR ALL TABLES WITH (publish = '{}', publish_via_partition_root = {root})",
         actions.join(", ")
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain_custom;
+
+    #[test]
+    fn settings_that_a_language_would_run_are_not_carried() {
+        for name in ["plperl.on_plperl_init", "PLtcl.start_proc", "plv8.start_proc", "nodot"] {
+            assert!(!is_plain_custom(name), "{name}");
+        }
+        for name in ["app.tenant", "plpgsql.extra_warnings", "pg_trgm.similarity_threshold"] {
+            assert!(is_plain_custom(name), "{name}");
+        }
+    }
 }

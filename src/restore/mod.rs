@@ -3,6 +3,7 @@
 //! Knows nothing of where the data comes from, and never writes outside the directory or database it was given.
 
 pub mod cluster;
+pub mod constraints;
 pub mod database;
 pub mod elevated;
 mod file;

@@ -20,7 +20,9 @@ pub(super) fn go_ahead(script: Script, owner: &Address, workers: usize) -> Resul
         true => BTreeSet::new(),
         false => build(&script, owner, workers, ahead)?,
     };
-    let left = script.entries.iter().enumerate().filter(|(place, _)| !done.contains(place));
+    // Event triggers come last of all, see `elevated`.
+    let is_left = |place: &usize, entry: &Entry| !done.contains(place) && !is_event_trigger(entry);
+    let left = script.entries.iter().enumerate().filter(|(place, entry)| is_left(place, entry));
     let entries = left.map(|(_, entry)| entry.clone()).collect();
     Ok(Script { entries, ..script })
 }
@@ -81,6 +83,11 @@ fn connect(script: &Script, owner: &Address, helpers: usize) -> Result<Wire, PgE
 
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// An event trigger, or a comment on one.
+fn is_event_trigger(entry: &Entry) -> bool {
+    entry.kind == "EVENT TRIGGER" || entry.title.starts_with("COMMENT EVENT TRIGGER ")
 }
 
 /// An index or a constraint that rests on one. Each locks its own table and nothing else, so that none can wait for

@@ -7,31 +7,81 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Client;
 
-use super::database::RefusedStatement;
+use super::{
+    cluster::{ADMIN_ROLE, OWNER_ROLE},
+    database::RefusedStatement,
+};
 use crate::pg::{
     Address, PgError,
-    catalog::rights::{self, Defaults, Grant, Held, Object, Rights, Role, is_predefined, is_providers},
+    catalog::rights::{
+        self, Defaults, Grant, Held, Membership, Object, Rights, Role, is_harmless, is_predefined, is_providers,
+    },
     name::{literal, quoted},
 };
+
+/// Before this version CREATEROLE lets a role into every other but superusers, and so into those that run programs
+/// (PostgreSQL documentation, release 16, "Migration").
+const CREATEROLE_HARMLESS_SINCE: u32 = 16;
 
 /// Under which name each role of the source stands on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleNames {
-    /// Every role keeps its name; roles that are not there are made.
+    /// Every role keeps its name; roles that are not there are made, but none by a name that walkaway's own roles have.
     Same,
     /// Some roles have another name, which has to be there; the others are left out.
     Mapped(BTreeMap<String, String>),
 }
 
 impl RoleNames {
-    /// The role's name on the target; none if it is left out.
+    /// The role's name on the target; none if it is left out. The restored database's own code may act as any role that
+    /// it knows, so no predefined role that reaches the machine is among them.
     pub fn on_target(&self, role: &str) -> Option<String> {
         match self {
-            _ if is_predefined(role) => Some(role.to_owned()),
-            RoleNames::Same => (!is_providers(role)).then(|| role.to_owned()),
+            _ if is_predefined(role) => is_harmless(role).then(|| role.to_owned()),
+            RoleNames::Same => (!is_providers(role) && !is_own(role)).then(|| role.to_owned()),
             RoleNames::Mapped(names) => names.get(role).cloned(),
         }
     }
+
+    fn both(&self, one: &Membership) -> bool {
+        self.on_target(&one.role).is_some() && self.on_target(&one.member).is_some()
+    }
+}
+
+/// Whether walkaway's own roles on a managed cluster have this name.
+pub fn is_own(role: &str) -> bool {
+    [ADMIN_ROLE, OWNER_ROLE].contains(&role)
+}
+
+/// Takes from the roles what would let restored code out of the database on a server of this version, and says of which
+/// roles it took what.
+pub fn take_dangerous(source: &mut Rights, names: &RoleNames, target_major: u32) -> Vec<String> {
+    let mut taken = Vec::new();
+    if *names == RoleNames::Same && target_major < CREATEROLE_HARMLESS_SINCE {
+        for (name, role) in source.roles.iter_mut().filter(|(name, _)| names.on_target(name).is_some()) {
+            if std::mem::replace(&mut role.makes_roles, false) {
+                taken.push(format!(
+                    "createrole of role {name}, with which restored code could run programs on PostgreSQL {target_major}"
+                ));
+            }
+        }
+    }
+    let reaches = |role: &str| is_predefined(role) && !is_harmless(role);
+    for one in source.memberships.iter().filter(|one| reaches(&one.role) && names.on_target(&one.member).is_some()) {
+        taken.push(format!(
+            "membership of role {} in {}, with which restored code could reach this machine",
+            one.member, one.role
+        ));
+    }
+    for one in
+        source.of_predefined.iter().filter(|one| is_predefined(&one.role) || names.on_target(&one.role).is_some())
+    {
+        taken.push(format!("membership of {} in role {}, which holds on the whole server", one.member, one.role));
+    }
+    for (object, held) in source.objects.iter().filter(|(_, held)| reaches(&held.owner)) {
+        taken.push(format!("owner {} of {object}, as which restored code could reach this machine", held.owner));
+    }
+    taken
 }
 
 /// The restored database, as somebody who may give things away.
@@ -39,36 +89,68 @@ pub struct RightsTarget {
     admin: Address,
     /// Owns what was restored until its owner is known.
     restorer: String,
+    /// Nobody but walkaway uses the server.
+    exclusive: bool,
 }
 
 impl RightsTarget {
     /// `admin` leads to the restored database as a superuser.
-    pub fn new(admin: Address, restorer: &str) -> Self {
-        RightsTarget { admin, restorer: restorer.to_owned() }
+    pub fn new(admin: Address, restorer: &str, exclusive: bool) -> Self {
+        RightsTarget { admin, restorer: restorer.to_owned(), exclusive }
     }
 
-    /// Makes the roles of the source that are not there yet, without passwords, and brings those that are into line.
+    /// Makes the roles of the source that are not there yet, without passwords, and their memberships. A role that is
+    /// there is changed only if no other database of the server can have to do with it.
     pub fn make_roles(&self, source: &Rights) -> Result<Vec<RefusedStatement>, PgError> {
+        const TAKEN: &str = "the target has a role of this name that may do other things; it is not changed, because another \
+                             database may use it";
         let mut work = Work::begin(&self.admin)?;
-        let there = work.names("SELECT rolname::text FROM pg_catalog.pg_roles")?;
-        let carried = source.roles.iter().filter(|(name, _)| RoleNames::Same.on_target(name).is_some());
-        for (name, role) in carried.clone() {
-            let verb = if there.contains(name) { "ALTER" } else { "CREATE" };
-            work.run(&format!("role {name}"), &format!("{verb} ROLE {} {}", quoted(name), attributes(role)))?;
+        let (there, members) = rights::roles_and_memberships(&mut work.client)?;
+        let alone = self.exclusive && work.is_alone()?;
+        let mut new = BTreeSet::new();
+        for (name, role) in source.roles.iter().filter(|(name, _)| RoleNames::Same.on_target(name).is_some()) {
+            let title = format!("role {name}");
+            let verb = match there.get(name) {
+                None => "CREATE",
+                Some(found) if found.may_the_same(role) && (!alone || found.comment == role.comment) => continue,
+                Some(_) if alone => "ALTER",
+                Some(_) => {
+                    work.refuse(&title, TAKEN);
+                    continue;
+                }
+            };
+            new.insert(name.as_str());
+            work.run(&title, &format!("{verb} ROLE {} {}", quoted(name), attributes(role)))?;
             if let Some(comment) = &role.comment {
                 let sql = format!("COMMENT ON ROLE {} IS {}", quoted(name), literal(comment));
-                work.run(&format!("comment on role {name}"), &sql)?;
+                work.run(&format!("comment on {title}"), &sql)?;
             }
         }
-        for one in &source.memberships {
-            if RoleNames::Same.on_target(&one.role).is_some() && RoleNames::Same.on_target(&one.member).is_some() {
-                let option = if one.admin { " WITH ADMIN OPTION" } else { "" };
-                let sql = format!("GRANT {} TO {}{option}", quoted(&one.role), quoted(&one.member));
-                work.run(&format!("membership of {} in {}", one.member, one.role), &sql)?;
+        let is_free = |role: &str| alone || new.contains(role);
+        for one in source.memberships.iter().filter(|one| RoleNames::Same.both(one) && !members.contains(one)) {
+            let title = format!("membership of {} in {}", one.member, one.role);
+            if !is_free(&one.member) || !(is_free(&one.role) || is_predefined(&one.role)) {
+                work.refuse(&title, TAKEN);
+                continue;
             }
+            let option = if one.admin { " WITH ADMIN OPTION" } else { "" };
+            let sql = format!("GRANT {} TO {}{option}", quoted(&one.role), quoted(&one.member));
+            work.run(&title, &sql)?;
         }
-        // Whoever restores reads back, and is looked at by hand, as any of them.
-        for (name, _) in carried {
+        Ok(work.refused)
+    }
+
+    /// Lets the restorer act as each of the roles, to read back and to be looked at by hand. While restored code was being
+    /// loaded it could not.
+    pub fn join_roles(&self, source: &Rights) -> Result<Vec<RefusedStatement>, PgError> {
+        let mut work = Work::begin(&self.admin)?;
+        let (there, _) = rights::roles_and_memberships(&mut work.client)?;
+        let may_all = there.get(&self.restorer).is_some_and(|role| role.superuser);
+        let carried =
+            source.roles.keys().filter(|name| RoleNames::Same.on_target(name).is_some() && **name != self.restorer);
+        // What a superuser of the target may do, restored code never may.
+        let lesser = carried.filter(|name| there.get(*name).is_some_and(|role| !role.superuser));
+        for name in lesser.filter(|_| !may_all) {
             work.run(&format!("role {name}"), &format!("GRANT {} TO {}", quoted(name), quoted(&self.restorer)))?;
         }
         Ok(work.refused)
@@ -90,7 +172,7 @@ impl RightsTarget {
         let restored = rights::rights(&mut work.client)?;
         for (object, held) in &source.objects {
             if let Some(there) = restored.objects.get(object) {
-                let wanted = self.translated(object, held, names);
+                let wanted = translated(held, &there.owner, names);
                 work.grant(&self.place(object), &object.to_string(), &wanted, there)?;
             }
         }
@@ -103,26 +185,27 @@ impl RightsTarget {
         Ok(work.refused)
     }
 
-    /// A database stays with whoever restored it, so what its owner granted is the restorer's grant here.
-    fn translated(&self, object: &Object, held: &Held, names: &RoleNames) -> BTreeSet<Grant> {
-        let owners = |role: &str| object.kind == "database" && role == held.owner;
-        let name = |role: &str| if owners(role) { Some(self.restorer.clone()) } else { names.on_target(role) };
-        let translate = |grant: &Grant| {
-            let grantee = match &grant.grantee {
-                None => None,
-                Some(role) => Some(name(role)?),
-            };
-            Some(Grant { grantor: name(&grant.grantor)?, grantee, ..grant.clone() })
-        };
-        held.grants.iter().filter_map(translate).collect()
-    }
-
     fn place(&self, object: &Object) -> String {
         match object.kind.as_str() {
             "database" => format!("DATABASE {}", quoted(self.admin.database_name())),
             _ => object.spelled(true),
         }
     }
+}
+
+/// The grants on an object whose owner on the target is `owner`, the restorer where the source's is not carried. What
+/// somebody granted who isn't carried either, the owner grants.
+fn translated(held: &Held, owner: &str, names: &RoleNames) -> BTreeSet<Grant> {
+    let name = |role: &str| if role == held.owner { Some(owner.to_owned()) } else { names.on_target(role) };
+    let translate = |grant: &Grant| {
+        let grantee = match &grant.grantee {
+            None => None,
+            Some(role) => Some(name(role)?),
+        };
+        let grantor = name(&grant.grantor).unwrap_or_else(|| owner.to_owned());
+        Some(Grant { grantor, grantee, ..grant.clone() })
+    };
+    held.grants.iter().filter_map(translate).collect()
 }
 
 fn translate(grant: &Grant, names: &RoleNames) -> Option<Grant> {
@@ -144,9 +227,8 @@ fn attributes(role: &Role) -> String {
         word(role.bypasses_rls, "BYPASSRLS"),
         format!("CONNECTION LIMIT {}", role.connections_max),
     ];
-    let until = role.valid_until.as_deref().unwrap_or("infinity");
-    if role.valid_until.is_some() {
-        words.push(format!("VALID UNTIL '{}'", until.replace('\'', "''")));
+    if let Some(until) = &role.valid_until {
+        words.push(format!("VALID UNTIL {}", literal(until)));
     }
     words.join(" ")
 }
@@ -177,9 +259,16 @@ impl Work {
         Ok(Work { client: admin.connect()?, refused: Vec::new() })
     }
 
-    fn names(&mut self, sql: &str) -> Result<BTreeSet<String>, PgError> {
-        let failed = |error| PgError::statement("reading the target's roles", &error);
-        self.client.query(sql, &[]).map_err(failed)?.iter().map(|row| row.try_get(0).map_err(failed)).collect()
+    /// Whether no other restored database is on the server.
+    fn is_alone(&mut self) -> Result<bool, PgError> {
+        let sql = "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_database \
+                   WHERE NOT datistemplate AND datname NOT IN ('postgres', current_database()))";
+        let failed = |error| PgError::statement("looking for other databases of the target", &error);
+        self.client.query_one(sql, &[]).map_err(failed)?.try_get(0).map_err(failed)
+    }
+
+    fn refuse(&mut self, object: &str, reason: &str) {
+        self.refused.push(RefusedStatement { object: object.to_owned(), reason: reason.to_owned() });
     }
 
     /// Runs a statement; one that the server refuses is put down, a lost server ends the work.
@@ -190,8 +279,7 @@ impl Work {
                 Err(PgError::statement("setting owners and grants", &error))
             }
             Err(error) => {
-                let reason = crate::pg::error::reason(&error);
-                self.refused.push(RefusedStatement { object: object.to_owned(), reason });
+                self.refuse(object, &crate::pg::error::reason(&error));
                 Ok(())
             }
         }
@@ -263,4 +351,111 @@ fn right(grant: &Grant) -> String {
 
 fn receiver(grant: &Grant) -> String {
     grant.grantee.as_ref().map_or_else(|| "PUBLIC".to_owned(), |role| quoted(role))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn role() -> Role {
+        Role {
+            inherits: true,
+            logs_in: false,
+            makes_databases: false,
+            makes_roles: true,
+            bypasses_rls: false,
+            superuser: false,
+            replicates: false,
+            connections_max: -1,
+            valid_until: None,
+            comment: None,
+        }
+    }
+
+    fn source() -> Rights {
+        let membership =
+            |member: &str, role: &str| Membership { role: role.into(), member: member.into(), admin: false };
+        let held = Held { owner: "pg_write_server_files".into(), ..Held::default() };
+        Rights {
+            roles: ["app", "walkaway", "rds_superuser"].map(|name| (name.to_owned(), role())).into(),
+            memberships: [
+                membership("app", "pg_execute_server_program"),
+                membership("app", "pg_read_all_data"),
+                membership("app", "pg_of_a_version_to_come"),
+                membership("rds_superuser", "pg_execute_server_program"),
+            ]
+            .into(),
+            of_predefined: [membership("pg_monitor", "app")].into(),
+            objects: [(Object { kind: "function".into(), identity: "public.f()".into() }, held)].into(),
+            ..Rights::default()
+        }
+    }
+
+    #[test]
+    fn what_reaches_the_machine_is_taken_and_named() {
+        let mut rights = source();
+        let taken = take_dangerous(&mut rights, &RoleNames::Same, 15);
+        let begins: Vec<_> = taken.iter().map(|what| what.split(',').next().unwrap_or_default()).collect();
+        let expected = [
+            "createrole of role app",
+            "membership of role app in pg_execute_server_program",
+            "membership of role app in pg_of_a_version_to_come",
+            "membership of pg_monitor in role app",
+            "owner pg_write_server_files of function public.f()",
+        ];
+        assert_eq!(begins, expected);
+        assert!(!rights.roles["app"].makes_roles);
+        let catalog = rights.as_catalog(&|role| RoleNames::Same.on_target(role));
+        let memberships: Vec<_> = catalog.keys().filter(|key| key.class == "membership").collect();
+        assert_eq!(memberships.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["app in pg_read_all_data"]);
+
+        let mut rights = source();
+        assert!(!take_dangerous(&mut rights, &RoleNames::Same, 16).iter().any(|what| what.starts_with("createrole")));
+        assert!(rights.roles["app"].makes_roles);
+    }
+
+    #[test]
+    fn no_role_of_the_source_becomes_one_of_walkaways_or_reaches_the_machine() {
+        let mapped = RoleNames::Mapped([("pg_read_server_files".to_owned(), "x".to_owned())].into());
+        for names in [RoleNames::Same, mapped] {
+            for role in
+                ["pg_execute_server_program", "pg_read_server_files", "pg_write_server_files", "pg_create_subscription"]
+            {
+                assert_eq!(names.on_target(role), None, "{role}");
+            }
+            assert_eq!(names.on_target("pg_monitor").as_deref(), Some("pg_monitor"));
+        }
+        for role in [ADMIN_ROLE, OWNER_ROLE, "rdsadmin"] {
+            assert_eq!(RoleNames::Same.on_target(role), None, "{role}");
+        }
+    }
+
+    #[test]
+    fn what_an_owner_granted_who_is_not_carried_is_the_owners_on_the_target() {
+        let grant = |grantor: &str, grantee: Option<&str>| Grant {
+            fixed: true,
+            grantor: grantor.into(),
+            grantee: grantee.map(str::to_owned),
+            privilege: "USAGE".into(),
+            column: None,
+        };
+        let grants = [
+            grant("rdsadmin", None),
+            grant("rdsadmin", Some("rdsadmin")),
+            grant("rdsadmin", Some("rds_other")),
+            grant("app", Some("app")),
+        ];
+        let held = Held { owner: "rdsadmin".into(), grants: grants.into(), ..Held::default() };
+        let expected = [grant("restorer", None), grant("restorer", Some("restorer")), grant("app", Some("app"))];
+        assert_eq!(translated(&held, "restorer", &RoleNames::Same), expected.clone().into());
+
+        let object = Object { kind: "schema".into(), identity: "public".into() };
+        let catalog = |held: Held, known: &dyn Fn(&str) -> Option<String>| {
+            Rights { objects: [(object.clone(), held)].into(), ..Rights::default() }.as_catalog(known)
+        };
+        let there = Held { owner: "restorer".into(), grants: expected.into(), ..Held::default() };
+        let restored = catalog(there, &|role| (role == "app").then(|| role.to_owned()));
+        assert_eq!(catalog(held, &|role| RoleNames::Same.on_target(role)), restored);
+        assert_eq!(restored.len(), 3);
+    }
 }

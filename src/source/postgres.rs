@@ -212,7 +212,8 @@ impl Snapshot {
 
     /// Roles, owners and grants.
     pub fn rights(&mut self) -> Result<Rights, PgError> {
-        catalog::rights::rights(&mut self.holder)
+        let mentioned = catalog::rights::roles_in_rows(&mut self.holder)?;
+        catalog::rights::rights_with(&mut self.holder, &mentioned)
     }
 
     /// What only a superuser can make.

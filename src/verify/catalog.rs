@@ -1,23 +1,44 @@
 //! Compares two catalogs both ways.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Client;
 
 use super::{Comparison, differs::described, spelling::same_but_for_spelling};
 use crate::{
     finding::{Finding, FindingKind},
-    pg::catalog::{Catalog, CatalogKey},
+    pg::{
+        Address, PgError,
+        catalog::{self, Catalog, CatalogKey},
+    },
 };
 
+/// How the target spells definitions of the source that it has in other words. To learn it, something is made in the
+/// restored database for a moment: so they are asked for before the database's own event triggers are there, and before
+/// anything is proven.
+#[derive(Clone, Debug, Default)]
+pub struct Spellings(BTreeMap<String, String>);
+
+impl Spellings {
+    /// Of the source's views that the target spells differently, as servers of two versions do.
+    pub fn of_views(source: &Catalog, target: &Address) -> Result<Self, PgError> {
+        let mut client = target.connect()?;
+        let restored = catalog::definitions(&mut client)?;
+        let differs = |object: &CatalogKey, definition: &String| {
+            object.class == "view" && restored.get(object).is_some_and(|found| found != definition)
+        };
+        let views = source.iter().filter(|(object, definition)| differs(object, definition));
+        let spelled = views.filter_map(|(_, view)| Some((view.clone(), respelled(&mut client, view)?)));
+        Ok(Spellings(spelled.collect()))
+    }
+
+    fn of<'a>(&'a self, definition: &'a String) -> &'a String {
+        self.0.get(definition).unwrap_or(definition)
+    }
+}
+
 /// Every object of the source must be on the target with the same definition, and the other way round.
-/// Servers of two versions spell a view in two ways; `respelled` is how the target spells the source's.
-pub fn compare_catalogs(
-    asset: &str,
-    source: &Catalog,
-    target: &Catalog,
-    mut respelled: impl FnMut(&str) -> Option<String>,
-) -> Comparison {
+pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog, spellings: &Spellings) -> Comparison {
     let mut comparison = Comparison::new("catalog");
     let source = &without_own_names(source);
     let target = &without_own_names(target);
@@ -35,9 +56,8 @@ pub fn compare_catalogs(
             found if object.class == MEMBER => {
                 member(asset, object, definition, found, [source, target], &mut comparison)
             }
-            Some(found) if object.class == "view" && found != definition => {
-                let definition = respelled(definition).unwrap_or_else(|| definition.clone());
-                comparison.compared(difference(asset, object, &definition, Some(found)));
+            Some(found) if object.class == "view" => {
+                comparison.compared(difference(asset, object, spellings.of(definition), Some(found)));
             }
             Some(found) if is_moved_column(object, definition, found) => {
                 moved.extend(object.name.rsplit_once('.').map(|(relation, _)| relation.to_owned()));
@@ -155,7 +175,7 @@ fn is_given(object: &CatalogKey) -> bool {
 }
 
 /// How this server spells a view's definition: it is made for a moment, by whoever owns what was restored, and dropped.
-pub fn respelled(client: &mut Client, definition: &str) -> Option<String> {
+fn respelled(client: &mut Client, definition: &str) -> Option<String> {
     let mut transaction = client.transaction().ok()?;
     // One statement and no more: the text comes from the source.
     transaction.execute(&format!("CREATE TEMPORARY VIEW walkaway_spelling AS {definition}"), &[]).ok()?;
@@ -204,7 +224,7 @@ mod tests {
             let key = |name: &str| CatalogKey { class: "constraint".into(), name: name.into() };
             objects.iter().map(|(name, definition)| (key(name), (*definition).to_owned())).collect()
         };
-        let comparison = compare_catalogs("a", &catalog(source), &catalog(target), |_| None);
+        let comparison = compare_catalogs("a", &catalog(source), &catalog(target), &Spellings::default());
         comparison.findings.iter().map(|finding| finding.kind).collect()
     }
 
@@ -222,7 +242,7 @@ mod tests {
             let key = CatalogKey { class: "extension version".into(), name: "hstore".into() };
             Catalog::from([(key, version.to_owned())])
         };
-        let comparison = compare_catalogs("a", &catalog("1.7"), &catalog("1.8"), |_| None);
+        let comparison = compare_catalogs("a", &catalog("1.7"), &catalog("1.8"), &Spellings::default());
         assert_eq!(comparison.findings[0].kind, FindingKind::Deviation);
         assert_eq!((comparison.check.expected, comparison.check.equal), (0, 0));
     }
@@ -232,7 +252,7 @@ mod tests {
             let key = |class: &str, name: &str| CatalogKey { class: class.into(), name: name.into() };
             objects.iter().map(|(class, name, definition)| (key(class, name), (*definition).to_owned())).collect()
         };
-        let comparison = compare_catalogs("a", &catalog(source), &catalog(target), |_| None);
+        let comparison = compare_catalogs("a", &catalog(source), &catalog(target), &Spellings::default());
         comparison.findings.into_iter().map(|finding| (finding.kind, finding.subject)).collect()
     }
 

@@ -25,7 +25,6 @@ use crate::{
 
 /// Content for a control where no restored object is small enough to be copied.
 const MADE_UP: &[u8] = b"content that was made up to be damaged";
-const SCRATCH_TABLE: &str = "walkaway_control";
 const SCRATCH_ROWS_MAX: u32 = 1_000;
 /// Objects above this size aren't copied for a control.
 pub const SCRATCH_BYTES_MAX: u64 = 64 << 20;
@@ -135,67 +134,80 @@ fn write_archive(path: &Path, content: &[u8]) -> io::Result<()> {
     archive.into_inner().map(drop)
 }
 
-/// What is planted in a scratch table: a name and the statement that does it.
-const ROW_DAMAGE: [(&str, &str); 4] = [
+/// Rows as they are read for the control, numbered: those of a table, or made-up ones. Two columns are added that damage
+/// can be planted in, whatever the table's own are.
+const SOURCE: &str = "scratch";
+/// What is planted: a name, the two added columns, and which rows come how often.
+const ROW_DAMAGE: [(&str, &str, &str, &str); 4] = [
+    ("one byte changed", "CASE WHEN walkaway_row = 1 THEN 'b' ELSE 'a' END", "NULL::text", ""),
+    ("one row dropped", "'a'::text", "NULL::text", " WHERE walkaway_row > 1"),
     (
-        "one byte changed",
-        "UPDATE walkaway_control SET walkaway_byte = 'b' WHERE ctid = (SELECT ctid FROM walkaway_control LIMIT 1)",
+        "one row doubled",
+        "'a'::text",
+        "NULL::text",
+        ", pg_catalog.generate_series(1, CASE WHEN walkaway_row = 1 THEN 2 ELSE 1 END)",
     ),
-    ("one row dropped", "DELETE FROM walkaway_control WHERE ctid = (SELECT ctid FROM walkaway_control LIMIT 1)"),
-    ("one row doubled", "INSERT INTO walkaway_control SELECT * FROM walkaway_control LIMIT 1"),
-    (
-        "NULL turned into ''",
-        "UPDATE walkaway_control SET walkaway_null = '' WHERE ctid = (SELECT ctid FROM walkaway_control LIMIT 1)",
-    ),
+    ("NULL turned into ''", "'a'::text", "CASE WHEN walkaway_row = 1 THEN '' END", ""),
 ];
 
-/// Plants damage in a temporary copy of up to a thousand rows of a restored table, or of made-up rows if the database
-/// has none. The copy ends with the session.
+/// Reads up to a thousand rows of a restored table again and again, or made-up rows if the database has none, each time
+/// with damage that the query plants in what it yields. Nothing is written: the database is proven by then, and may have
+/// event triggers of its own.
 pub fn of_table(asset: &str, target: &Address, table: Option<&Table>, key: RowKey) -> Result<Vec<Control>, PgError> {
     let mut wire = target.wire()?;
-    let scratch = make_scratch(&mut wire, table)?;
-    execute(&mut wire, "BEGIN")?;
-    let intact = totals(&mut wire, &scratch, key)?;
-    let again = totals(&mut wire, &scratch, key)?;
-    let differs = |found: &RowTotals| content_differs(asset, SCRATCH_TABLE, &intact, found).is_some();
+    let scratch = Scratch::of(table);
+    // The same rows each time, in whatever order.
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL max_parallel_workers_per_gather = 0";
+    wire.execute(begin).map_err(|error| error.during("beginning the negative control"))?;
+    let (byte, null) = ("'a'::text", "NULL::text");
+    let intact = scratch.totals(&mut wire, byte, null, "", key)?;
+    let again = scratch.totals(&mut wire, byte, null, "", key)?;
+    let differs = |found: &RowTotals| content_differs(asset, SOURCE, &intact, found).is_some();
     let mut controls = vec![control("none (an intact copy is accepted)", !differs(&again))];
-    for (damage, sql) in ROW_DAMAGE {
-        execute(&mut wire, &format!("SAVEPOINT walkaway; {sql}"))?;
-        let damaged = totals(&mut wire, &scratch, key)?;
-        execute(&mut wire, "ROLLBACK TO SAVEPOINT walkaway")?;
+    for (damage, byte, null, rows) in ROW_DAMAGE {
+        let damaged = scratch.totals(&mut wire, byte, null, rows, key)?;
         controls.push(control(damage, differs(&damaged)));
     }
     Ok(controls)
 }
 
-fn execute(wire: &mut Wire, sql: &str) -> Result<(), PgError> {
-    wire.execute(sql).map_err(|error| error.during("planting damage in the scratch table"))
+/// The rows that damage is planted in.
+struct Scratch {
+    /// What the digests are taken of.
+    table: Table,
+    /// A query that numbers the rows.
+    rows: String,
 }
 
-fn make_scratch(wire: &mut Wire, table: Option<&Table>) -> Result<Table, PgError> {
-    let rows = match table {
-        Some(table) => {
-            let columns = table.columns.iter().map(|column| format!("t.{}, ", quoted(column))).collect::<String>();
-            format!(
-                "SELECT {columns}'a'::text AS walkaway_byte, NULL::text AS walkaway_null FROM ONLY {} t",
-                table.name.to_sql()
-            )
-        }
-        None => "SELECT 'a'::text AS walkaway_byte, NULL::text AS walkaway_null FROM pg_catalog.generate_series(1, 10)"
-            .to_owned(),
-    };
-    wire.execute(&format!("CREATE TEMPORARY TABLE {SCRATCH_TABLE} AS {rows} LIMIT {SCRATCH_ROWS_MAX}"))
-        .map_err(|error| error.during("making the scratch table"))?;
-    let mut columns = table.map(|table| table.columns.clone()).unwrap_or_default();
-    columns.extend(["walkaway_byte".to_owned(), "walkaway_null".to_owned()]);
-    let name = RelationName { schema: "pg_temp".to_owned(), name: SCRATCH_TABLE.to_owned() };
-    Ok(Table { name, columns, ..Table::default() })
-}
+impl Scratch {
+    fn of(table: Option<&Table>) -> Self {
+        let mut columns = table.map(|table| table.columns.clone()).unwrap_or_default();
+        let own = columns.iter().map(|column| format!("t.{}, ", quoted(column))).collect::<String>();
+        let from = match table {
+            Some(table) => format!("ONLY {} t", table.name.to_sql()),
+            None => "pg_catalog.generate_series(1, 10) t".to_owned(),
+        };
+        let rows = format!(
+            "SELECT {own}pg_catalog.row_number() OVER () AS walkaway_row FROM (SELECT t.* FROM {from} LIMIT {SCRATCH_ROWS_MAX}) t"
+        );
+        columns.extend(["walkaway_byte".to_owned(), "walkaway_null".to_owned()]);
+        let name = RelationName { schema: "walkaway".to_owned(), name: SOURCE.to_owned() };
+        Scratch { table: Table { name, columns, ..Table::default() }, rows }
+    }
 
-fn totals(wire: &mut Wire, scratch: &Table, key: RowKey) -> Result<RowTotals, PgError> {
-    copy::totals(wire, scratch, &scratch.copy_out_sql(), key, |_, _| {}).map_err(|error| PgError::Statement {
-        what: "reading the scratch table".into(),
-        reason: error.to_string(),
-        connection_lost: false,
-    })
+    fn totals(&self, wire: &mut Wire, byte: &str, null: &str, rows: &str, key: RowKey) -> Result<RowTotals, PgError> {
+        let own = self
+            .table
+            .columns
+            .iter()
+            .take(self.table.columns.len() - 2)
+            .map(|column| format!("s.{}, ", quoted(column)));
+        let own = own.collect::<String>();
+        let sql = format!("COPY (SELECT {own}{byte}, {null} FROM ({}) s{rows}) TO STDOUT", self.rows);
+        copy::totals(wire, &self.table, &sql, key, |_, _| {}).map_err(|error| PgError::Statement {
+            what: "reading rows for the negative control".into(),
+            reason: error.to_string(),
+            connection_lost: false,
+        })
+    }
 }

@@ -2,10 +2,13 @@
 //! snapshot is lost in the middle, and how closely a difference is named.
 
 mod beside;
+mod canary;
+mod constraints;
 mod disk;
 mod elsewhere;
 mod encodings;
 mod faults;
+mod hostile;
 mod left_behind;
 mod left_out;
 mod limits;

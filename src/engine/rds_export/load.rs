@@ -40,7 +40,7 @@ impl Proof {
         let meter = Arc::new(Meter::default());
         let _ticker = self.work.ticker(Phase::Transfer, &meter);
         let queue = Mutex::new(self.exported.tables.iter().enumerate());
-        let done = Mutex::new(Tables { receipts: Vec::new(), findings: Vec::new() });
+        let done = Mutex::new(Tables::default());
         let work_off = || -> Result<(), Stop> {
             let patience = Patience { stall: None, interrupt: self.work.interrupt.clone() };
             let mut loader = database.loader(patience);

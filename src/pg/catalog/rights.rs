@@ -26,6 +26,8 @@ pub struct Rights {
     pub objects: BTreeMap<Object, Held>,
     /// What future objects get.
     pub defaults: BTreeMap<Defaults, BTreeSet<Grant>>,
+    /// Memberships that somebody gave to the server's own roles, which belong to the server as a whole.
+    pub of_predefined: BTreeSet<Membership>,
 }
 
 /// What a role may do by itself.
@@ -113,9 +115,35 @@ pub struct Defaults {
 /// Roles that a provider brings along and that exist nowhere else.
 const PROVIDERS: [&str; 4] = ["rds", "azure", "cloudsql", "alloydb"];
 
+/// Predefined roles that give nothing beyond databases and statistics (PostgreSQL documentation, "Predefined Roles").
+/// Those that are not listed, and those of versions to come, may read and write the server's files, run programs as the
+/// server's user, or make the server connect to others.
+const HARMLESS: [&str; 12] = [
+    "pg_checkpoint",
+    "pg_database_owner",
+    "pg_maintain",
+    "pg_monitor",
+    "pg_read_all_data",
+    "pg_read_all_settings",
+    "pg_read_all_stats",
+    "pg_signal_autovacuum_worker",
+    "pg_signal_backend",
+    "pg_stat_scan_tables",
+    "pg_use_reserved_connections",
+    "pg_write_all_data",
+];
+/// The predefined roles that initdb makes members of others, and of which.
+const OF_INITDB: (&str, [&str; 3]) =
+    ("pg_monitor", ["pg_read_all_settings", "pg_read_all_stats", "pg_stat_scan_tables"]);
+
 /// Whether a role belongs to the server itself.
 pub fn is_predefined(role: &str) -> bool {
     role.starts_with("pg_")
+}
+
+/// Whether a role belongs to the server itself, and its members still reach nothing but databases and statistics.
+pub fn is_harmless(role: &str) -> bool {
+    HARMLESS.contains(&role)
 }
 
 /// Whether a role belongs to the provider's service and can't be carried elsewhere.
@@ -198,23 +226,63 @@ fn part(catalog: &str, owner: &str, acl: &str, namespace: &str) -> String {
 
 /// Reads what one database has to do with. Everything here is open to every role.
 pub fn rights(client: &mut impl GenericClient) -> Result<Rights, PgError> {
+    rights_with(client, &BTreeSet::new())
+}
+
+/// The same, with roles that the database mentions elsewhere, spelled as `regrole` spells them.
+pub fn rights_with(client: &mut impl GenericClient, mentioned: &BTreeSet<String>) -> Result<Rights, PgError> {
     let all = everything(client)?;
-    let named = named(client).map_err(failed)?;
+    let mut named = named(client).map_err(failed)?;
+    let is_mentioned = |role: &&String| mentioned.contains(*role) || mentioned.contains(&crate::pg::name::quoted(role));
+    named.extend(all.roles.keys().filter(is_mentioned).cloned());
     let belongs: Vec<_> = all.memberships.iter().cloned().collect();
     let involved = involved(&all, &belongs, named);
     let roles = all.roles.into_iter().filter(|(name, _)| involved.contains(name)).collect();
-    let memberships = all.memberships.into_iter().filter(|one| involved.contains(&one.member)).collect();
-    Ok(Rights { roles, memberships, ..all })
+    let memberships = all.memberships.into_iter().filter(|one| involved.contains(&one.member));
+    let (of_predefined, memberships) = memberships.partition(|one| is_predefined(&one.member));
+    Ok(Rights { roles, memberships, of_predefined, ..all })
+}
+
+/// The roles that values of type `regrole` in tables name: such a value can be restored only where its role is. In a
+/// transaction, which goes on whatever becomes of it.
+pub fn roles_in_rows(client: &mut impl GenericClient) -> Result<BTreeSet<String>, PgError> {
+    let sql = format!(
+        "SELECT format('SELECT DISTINCT %I::text FROM ONLY %I.%I', a.attname, n.nspname, o.relname) \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class o ON o.oid = a.attrelid AND o.relkind = 'r' \
+         JOIN pg_catalog.pg_namespace n ON n.oid = o.relnamespace \
+         WHERE a.atttypid = 'pg_catalog.regrole'::pg_catalog.regtype AND a.attnum > 0 AND NOT a.attisdropped AND {USERS}"
+    );
+    let mut roles = BTreeSet::new();
+    for row in client.query(&sql, &[]).map_err(failed)? {
+        let sql: String = row.try_get(0).map_err(failed)?;
+        client.batch_execute("SAVEPOINT walkaway_roles").map_err(failed)?;
+        match client.query(&sql, &[]) {
+            Ok(rows) => {
+                for row in rows {
+                    roles.extend(row.try_get::<_, Option<String>>(0).map_err(failed)?);
+                }
+            }
+            Err(error) if crate::pg::error::connection_lost(&error) => return Err(failed(error)),
+            // The table can't be read, which the transfer says of it.
+            Err(_) => client.batch_execute("ROLLBACK TO SAVEPOINT walkaway_roles").map_err(failed)?,
+        }
+    }
+    Ok(roles)
+}
+
+/// Every role of the server, and who belongs to which.
+pub fn roles_and_memberships(
+    client: &mut impl GenericClient,
+) -> Result<(BTreeMap<String, Role>, BTreeSet<Membership>), PgError> {
+    let roles = roles(client).map_err(failed)?;
+    Ok((roles, memberships(client).map_err(failed)?.into_iter().collect()))
 }
 
 /// The same with every role of the server.
 fn everything(client: &mut impl GenericClient) -> Result<Rights, PgError> {
-    Ok(Rights {
-        roles: roles(client).map_err(failed)?,
-        memberships: memberships(client).map_err(failed)?.into_iter().collect(),
-        objects: held(client).map_err(failed)?,
-        defaults: defaults(client).map_err(failed)?,
-    })
+    let (roles, memberships) = roles_and_memberships(client)?;
+    let (objects, defaults) = (held(client).map_err(failed)?, defaults(client).map_err(failed)?);
+    Ok(Rights { roles, memberships, objects, defaults, of_predefined: BTreeSet::new() })
 }
 
 fn failed(error: postgres::Error) -> PgError {
@@ -333,12 +401,16 @@ fn roles(client: &mut impl GenericClient) -> Result<BTreeMap<String, Role>, post
     client.query(sql, &[])?.iter().map(role).collect()
 }
 
+/// Without those that initdb made.
 fn memberships(client: &mut impl GenericClient) -> Result<Vec<Membership>, postgres::Error> {
     let sql = "SELECT pg_catalog.pg_get_userbyid(roleid)::text, pg_catalog.pg_get_userbyid(member)::text, \
                bool_or(admin_option) FROM pg_catalog.pg_auth_members GROUP BY 1, 2";
     let membership =
         |row: &Row| Ok(Membership { role: row.try_get(0)?, member: row.try_get(1)?, admin: row.try_get(2)? });
-    client.query(sql, &[])?.iter().map(membership).collect()
+    let (member, roles) = OF_INITDB;
+    let by_initdb = |one: &Membership| one.member == member && roles.contains(&one.role.as_str());
+    let all = client.query(sql, &[])?.iter().map(membership).collect::<Result<Vec<_>, postgres::Error>>()?;
+    Ok(all.into_iter().filter(|one| !by_initdb(one)).collect())
 }
 
 /// Roles that this database mentions elsewhere: in policies and in settings of its own.

@@ -56,6 +56,8 @@ pub struct EventTrigger {
     pub function_schema: String,
     /// Its function.
     pub function: String,
+    /// What is said about it.
+    pub comment: Option<String>,
 }
 
 /// A function and what tells it from others of its name.
@@ -138,7 +140,7 @@ fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
     }
     let sql = format!(
         "SELECT o.evtname::text, o.evtevent::text, o.evtenabled::text, coalesce(o.evttags, '{{}}'), n.nspname::text, \
-         p.proname::text FROM pg_catalog.pg_event_trigger o JOIN pg_catalog.pg_proc p ON p.oid = o.evtfoid \
+         p.proname::text, pg_catalog.obj_description(o.oid, 'pg_event_trigger') FROM pg_catalog.pg_event_trigger o JOIN pg_catalog.pg_proc p ON p.oid = o.evtfoid \
          JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE o.oid >= {FIRST_OWN} ORDER BY 1"
     );
     for row in client.query(&sql, &[])? {
@@ -149,6 +151,7 @@ fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
             tags: row.try_get(3)?,
             function_schema: row.try_get(4)?,
             function: row.try_get(5)?,
+            comment: row.try_get(6)?,
         });
     }
     let sql = "SELECT pubname::text, puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot \

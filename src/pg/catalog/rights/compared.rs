@@ -31,21 +31,21 @@ impl Rights {
         }
         for (object, held) in &self.objects {
             let title = object.to_string();
-            // A restored database belongs to whoever restores it, so its owner goes by no name.
-            let owners = |role: &str| object.kind == "database" && role == held.owner;
-            let name = &|role: &str| if owners(role) { Some("its owner".to_owned()) } else { name(role) };
-            if object.kind != "database"
-                && let Some(owner) = name(&held.owner)
-            {
-                put("owner", title.clone(), owner);
+            // A restored database belongs to the restorer, and so does what belonged to a role that isn't carried: such an
+            // owner goes by no name, and what its grants give to others still counts.
+            let named = name(&held.owner).filter(|_| object.kind != "database");
+            let owner = named.clone().unwrap_or_else(|| "its owner".to_owned());
+            if let Some(named) = named {
+                put("owner", title.clone(), named);
             }
-            put_grants(&mut put, "grant", &title, &held.grants, name);
+            let name = &|role: &str| if role == held.owner { Some(owner.clone()) } else { name(role) };
+            put_grants(&mut put, "grant", &title, &held.grants, &owner, name);
         }
         for (defaults, grants) in &self.defaults {
             let Some(role) = name(&defaults.role) else { continue };
             let place = defaults.schema.as_deref().unwrap_or("every schema");
             let title = format!("{role} in {place}, {}", defaults.kind);
-            put_grants(&mut put, "default privilege", &title, grants, name);
+            put_grants(&mut put, "default privilege", &title, grants, &role, name);
         }
         catalog
     }
@@ -56,10 +56,11 @@ fn put_grants(
     class: &str,
     title: &str,
     grants: &BTreeSet<Grant>,
+    owner: &str,
     name: &dyn Fn(&str) -> Option<String>,
 ) {
     for grant in grants {
-        if let Some((title, passes_on)) = grant.under(title, name) {
+        if let Some((title, passes_on)) = grant.under(title, owner, name) {
             put(class, title, passes_on);
         }
     }
@@ -93,6 +94,11 @@ impl std::fmt::Display for Object {
 }
 
 impl Role {
+    /// Whether another role may do the same, as far as it is carried.
+    pub fn may_the_same(&self, other: &Role) -> bool {
+        self.carried() == other.carried()
+    }
+
     /// All attributes, as one text.
     fn whole(&self) -> String {
         let comment = self.comment.as_deref().unwrap_or_default();
@@ -115,12 +121,13 @@ impl Role {
 }
 
 impl Grant {
-    fn under(&self, title: &str, name: &dyn Fn(&str) -> Option<String>) -> Option<(String, String)> {
+    /// What a role that isn't carried had granted, the owner grants.
+    fn under(&self, title: &str, owner: &str, name: &dyn Fn(&str) -> Option<String>) -> Option<(String, String)> {
         let grantee = match &self.grantee {
             None => "everybody".to_owned(),
             Some(grantee) => format!("role {}", name(grantee)?),
         };
-        let grantor = name(&self.grantor)?;
+        let grantor = name(&self.grantor).unwrap_or_else(|| owner.to_owned());
         let column = self.column.as_ref().map(|column| format!(" ({column})")).unwrap_or_default();
         let passes_on = if self.fixed { "" } else { " with grant option" };
         Some((format!("{} on {title}{column} to {grantee} by {grantor}", self.privilege), passes_on.to_owned()))

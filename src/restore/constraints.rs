@@ -1,0 +1,145 @@
+//! CHECK constraints that keep rows out which the source holds: taken off a table while it is loaded, put back without a
+//! look at the rows, and then checked.
+//!
+//! Such a constraint reads tables that are filled later, or the clock, or a function of it has changed since. pg_dump writes
+//! it into the table's own statement, as if it were about the row alone. Source: PostgreSQL documentation, ALTER TABLE,
+//! `NOT VALID` and `VALIDATE CONSTRAINT`.
+
+use postgres::Client;
+
+use super::database::RefusedStatement;
+use crate::pg::{
+    Address, PgError,
+    error::{connection_lost, reason},
+    name::{RelationName, literal, quoted},
+};
+
+/// Constraints that are off, and the session that puts them back.
+pub struct Relaxed {
+    client: Client,
+    /// Those of parents before those of their children.
+    taken: Vec<Constraint>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Constraint {
+    /// `TABLE public.t` or `DOMAIN public.d`.
+    on: String,
+    name: String,
+    definition: String,
+    comment: Option<String>,
+}
+
+/// What became of the constraints.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct PutBack {
+    /// They are there, and hold for new rows only.
+    pub unchecked: Vec<RefusedStatement>,
+    /// They are not there.
+    pub refused: Vec<RefusedStatement>,
+}
+
+/// Of the table `$1`, its parents and their other children: a constraint is theirs together.
+const OF_TABLE: &str = "\
+    WITH RECURSIVE up (oid) AS (SELECT pg_catalog.to_regclass($1::text)::oid \
+    UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid = up.oid), \
+    down (oid, depth) AS (SELECT oid, 0 FROM up \
+    UNION SELECT i.inhrelid, d.depth + 1 FROM pg_catalog.pg_inherits i JOIN down d ON i.inhparent = d.oid) \
+    SELECT 'TABLE ' || c.conrelid::pg_catalog.regclass::text, c.conname::text, pg_catalog.pg_get_constraintdef(c.oid), \
+    pg_catalog.obj_description(c.oid, 'pg_constraint') \
+    FROM pg_catalog.pg_constraint c JOIN (SELECT oid, max(depth) AS depth FROM down GROUP BY oid) d ON d.oid = c.conrelid \
+    WHERE c.contype = 'c' AND c.convalidated AND c.conislocal AND c.conname IN (SELECT o.conname \
+    FROM pg_catalog.pg_constraint o WHERE o.contype = 'c' AND o.conrelid = pg_catalog.to_regclass($1::text)) \
+    ORDER BY d.depth, 1, 2";
+/// Of the domains that the table's values are of, or have in them.
+const OF_DOMAINS: &str = "\
+    WITH RECURSIVE used (oid) AS (SELECT a.atttypid FROM pg_catalog.pg_attribute a \
+    WHERE a.attrelid = pg_catalog.to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped \
+    UNION SELECT x.oid FROM used u JOIN pg_catalog.pg_type t ON t.oid = u.oid, \
+    LATERAL (SELECT t.typbasetype UNION ALL SELECT t.typelem UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r \
+    WHERE r.rngtypid = t.oid UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.typrelid \
+    AND t.typrelid <> 0 AND a.attnum > 0 AND NOT a.attisdropped) x (oid) WHERE x.oid <> 0) \
+    SELECT 'DOMAIN ' || c.contypid::pg_catalog.regtype::text, c.conname::text, pg_catalog.pg_get_constraintdef(c.oid), \
+    pg_catalog.obj_description(c.oid, 'pg_constraint') \
+    FROM pg_catalog.pg_constraint c JOIN used u ON u.oid = c.contypid \
+    WHERE c.contype = 'c' AND c.convalidated ORDER BY 1, 2";
+
+impl Relaxed {
+    /// A session of whoever owns what is restored.
+    pub fn begin(owner: &Address) -> Result<Self, PgError> {
+        Ok(Relaxed { client: owner.connect()?, taken: Vec::new() })
+    }
+
+    /// Takes off every CHECK constraint that rows of this table have to satisfy. Returns whether there were any.
+    pub fn take_off(&mut self, table: &RelationName) -> Result<bool, PgError> {
+        let mut found = Vec::new();
+        for sql in [OF_TABLE, OF_DOMAINS] {
+            let failed = |error| PgError::statement(format!("looking for constraints of {table}"), &error);
+            for row in self.client.query(sql, &[&table.to_sql()]).map_err(failed)? {
+                found.push(Constraint {
+                    on: row.try_get(0).map_err(failed)?,
+                    name: row.try_get(1).map_err(failed)?,
+                    definition: row.try_get(2).map_err(failed)?,
+                    comment: row.try_get(3).map_err(failed)?,
+                });
+            }
+        }
+        let mut any = false;
+        for constraint in found {
+            let Constraint { on, name, .. } = &constraint;
+            if self.refused(&format!("ALTER {on} DROP CONSTRAINT {}", quoted(name)))?.is_none() {
+                self.taken.push(constraint);
+                any = true;
+            }
+        }
+        Ok(any)
+    }
+
+    /// Puts all of them back, children's first, whose own are then found to be their parents' too; and checks the rows.
+    /// Functions of constraints may look names up: they find what sessions at the source find.
+    pub fn put_back(mut self, search_path: &str) -> Result<PutBack, PgError> {
+        let set = "SELECT pg_catalog.set_config('search_path', $1, false)";
+        let failed = |error| PgError::statement("preparing to put constraints back", &error);
+        self.client.execute(set, &[&search_path]).map_err(failed)?;
+        let mut done = PutBack::default();
+        let taken = std::mem::take(&mut self.taken);
+        let mut there = Vec::new();
+        for constraint in taken.iter().rev() {
+            match self.refused(&constraint.add())? {
+                None => there.push(constraint),
+                Some(reason) => done.refused.push(constraint.refused(reason)),
+            }
+        }
+        for constraint in there {
+            let Constraint { on, name, .. } = constraint;
+            let reason = self.refused(&format!("ALTER {on} VALIDATE CONSTRAINT {}", quoted(name)))?;
+            done.unchecked.extend(reason.map(|reason| constraint.refused(reason)));
+        }
+        Ok(done)
+    }
+
+    /// Why a statement was refused, if it was; only a lost server is an error.
+    fn refused(&mut self, sql: &str) -> Result<Option<String>, PgError> {
+        match self.client.batch_execute(sql) {
+            Ok(()) => Ok(None),
+            Err(error) if connection_lost(&error) => Err(PgError::statement("changing constraints", &error)),
+            Err(error) => Ok(Some(reason(&error))),
+        }
+    }
+}
+
+impl Constraint {
+    fn add(&self) -> String {
+        let Constraint { on, name, definition, comment } = self;
+        let name = quoted(name);
+        let place = on.strip_prefix("TABLE ").unwrap_or(on);
+        let comment =
+            comment.iter().map(|text| format!("; COMMENT ON CONSTRAINT {name} ON {place} IS {}", literal(text)));
+        format!("ALTER {on} ADD CONSTRAINT {name} {definition} NOT VALID{}", comment.collect::<String>())
+    }
+
+    fn refused(&self, reason: String) -> RefusedStatement {
+        let on = self.on.split_once(' ').map_or(self.on.as_str(), |(_, name)| name);
+        RefusedStatement { object: format!("constraint {on}.{}", self.name), reason }
+    }
+}
