@@ -53,6 +53,10 @@ pub enum Event {
     CloudRemoved { asset: String, resource: String },
     /// What was made at the provider, or may have been, could not be removed.
     CloudLeftBehind { asset: String, resource: String, reason: String },
+    /// What was going to be made at the provider never was there.
+    CloudNotMade { asset: String, resource: String },
+    /// Something of another run was left alone at the provider, because that run may be at work.
+    CloudSpared { asset: String, resource: String, reason: String },
     /// A discrepancy.
     Found { finding: Finding },
     /// The asset has more findings of some kinds than the journal holds; every one of these kinds stands in a file.

@@ -1,7 +1,7 @@
 //! The arguments as the user writes them: clap types and help texts. What they mean together with the terminal and
 //! the environment is decided in `options`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -80,7 +80,8 @@ pub(super) enum Command {
     /// Remove what a run left at the provider
     ///
     /// Looks for everything that carries the run's tag, and removes it: temporary RDS instances and snapshots of them.
-    /// Stops the managed PostgreSQL that the run left running on this machine. Nothing else is touched. A run does this by
+    /// What a killed run was about to make may appear late: it is looked for until it no longer can. A run that is still at
+    /// work is left alone. Stops the managed PostgreSQL that the run left running on this machine. Nothing else is touched. A run does this by
     /// itself; this is for one that was killed.
     Clean(CleanArgs),
     /// Check a bundle, offline
@@ -108,7 +109,8 @@ pub(super) enum Command {
     Compare(CompareArgs),
     /// Say whether a playbook has to be run again
     ///
-    /// Exit code 1 when the last passed run is older than the plan allows, or the plan's own review is past.
+    /// Exit code 1 when the last passed run is older than the plan allows, or the plan's own review is past; exit code 4 when
+    /// neither is so and a run that ended may have left something at the provider.
     Due(DueArgs),
     /// Print the JSON Schema of the playbook or of the result
     Schema(SchemaArgs),
@@ -185,6 +187,10 @@ pub(super) struct ConfirmArg {
 pub(super) struct CleanArgs {
     /// The run's directory, as `walkaway run` printed it
     pub run: PathBuf,
+    /// How long to look for what the run was about to make and may still appear, such as 90s or 6m. Less leaves it, with
+    /// exit code 4
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = size::time)]
+    pub wait: Duration,
 }
 
 /// `run`.

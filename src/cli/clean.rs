@@ -5,11 +5,14 @@ use crate::{
     engine::{self, EngineError},
     exit_code::ExitCode,
     finding::printable,
+    interrupt::Interrupt,
 };
 
 /// Prints a line for everything that was removed.
 pub(super) fn clean(console: &Console, args: &CleanArgs) -> Result<ExitCode, EngineError> {
-    let cleaned = work::block_on(engine::clean(&args.run))??;
+    let interrupt = Interrupt::default();
+    let cleaning = engine::clean(&args.run, args.wait, &interrupt);
+    let cleaned = work::block_on_interruptible(&console.screen, interrupt.clone(), cleaning)??;
     if let Some(server) = &cleaned.stopped {
         console.out.line(&format!("stopped {}", printable(server)));
     }
@@ -17,10 +20,14 @@ pub(super) fn clean(console: &Console, args: &CleanArgs) -> Result<ExitCode, Eng
         console.out.line(&format!("removed {}", printable(resource)));
     }
     for (resource, reason) in &cleaned.left {
-        console.screen.line(&format!("{} is still there: {}", printable(resource), printable(reason)));
+        console.screen.line(&format!("{} may still be there: {}", printable(resource), printable(reason)));
     }
     if cleaned.removed.is_empty() && cleaned.left.is_empty() {
-        console.screen.line("the run left nothing at the provider");
+        console.screen.line(if interrupt.asked() { "stopped" } else { "the run left nothing at the provider" });
     }
-    Ok(if cleaned.left.is_empty() { ExitCode::Verified } else { ExitCode::LeftBehind })
+    Ok(match cleaned.left.is_empty() {
+        false => ExitCode::LeftBehind,
+        true if interrupt.asked() => ExitCode::Interrupted,
+        true => ExitCode::Verified,
+    })
 }

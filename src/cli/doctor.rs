@@ -21,7 +21,7 @@ use crate::{
 pub(super) fn doctor(console: &Console, args: &DoctorArgs) -> Result<ExitCode, EngineError> {
     let loaded = args.playbook.as_deref().map(Playbook::read).transpose()?;
     let playbook = loaded.as_ref().map(|loaded| &loaded.playbook);
-    let examined = work::block_on(engine::examine(playbook))?;
+    let examined = work::block_on_droppable(engine::examine(playbook))?;
     let code = exit_code(&examined);
     if args.json.json {
         json_lines(console, &examined, code);

@@ -7,10 +7,11 @@ use super::{
     console::Console,
     style::{Paint, Style, duration, of, shell_word, size, stamp},
     table::{self, Cell, heading},
+    work,
 };
 use crate::{
     engine::{
-        self, EngineError,
+        self, EngineError, StillThere,
         history::{Comparison, Due},
     },
     evidence::facts::PastRun,
@@ -64,10 +65,22 @@ pub(super) fn due(console: &Console, args: &DueArgs) -> Result<ExitCode, EngineE
     let due = engine::history::due(&loaded.playbook)?;
     if args.timer {
         console.out.lines(&timer(&loaded.playbook, &shell_word(&absolute(&args.playbook.playbook)?)));
-    } else {
-        console.out.lines(&told(&due));
+        return Ok(ExitCode::Verified);
     }
-    Ok(if due.reasons.is_empty() || args.timer { ExitCode::Verified } else { ExitCode::Finding })
+    console.out.lines(&told(&due));
+    let left = work::block_on_droppable(engine::still_there(&loaded.playbook))?;
+    left.iter().for_each(|left| console.out.line(&left_behind(left)));
+    // A run that is due removes what others left.
+    Ok(match (due.reasons.is_empty(), left.is_empty()) {
+        (false, _) => ExitCode::Finding,
+        (true, false) => ExitCode::LeftBehind,
+        (true, true) => ExitCode::Verified,
+    })
+}
+
+fn left_behind(left: &StillThere) -> String {
+    let (resource, reason) = (printable(&left.resource), printable(&left.reason));
+    format!("LEFT: {resource}: {reason}; remove it with: walkaway clean {}", shell_word(&left.run_dir))
 }
 
 fn absolute(path: &std::path::Path) -> Result<std::path::PathBuf, EngineError> {
@@ -93,7 +106,8 @@ fn timer(playbook: &Playbook, path: &str) -> Vec<String> {
     let id = playbook.id().as_str();
     let program = std::env::current_exe().map_or_else(|_| "walkaway".to_owned(), |path| shell_word(&path));
     // A percent sign is systemd's own.
-    let command = format!("{program} due {path} || {program} run {path}").replace('%', "%%").replace('"', "\\\"");
+    let command = format!("{program} due {path}; due=$?; [ $due -eq 1 ] || exit $due; {program} run {path}");
+    let command = command.replace('%', "%%").replace('$', "$$").replace('"', "\\\"");
     format!(
         "# /etc/systemd/system/walkaway-{id}.service\n[Unit]\nDescription=Exit drill {id}, when it is due\n\
          Wants=network-online.target\nAfter=network-online.target\n\n[Service]\nType=oneshot\n\

@@ -13,7 +13,7 @@ use crate::{
 pub(super) fn init(console: &Console, args: &InitArgs) -> Result<ExitCode, EngineError> {
     let options =
         InitOptions { profile: args.profile.clone(), regions: args.regions.clone(), target: args.target.clone() };
-    let made = work::block_on(engine::init(options))??;
+    let made = work::block_on_droppable(engine::init(options))??;
     for missing in &made.unreadable {
         console.screen.line(&format!("could not be looked at: {}", printable(missing)));
     }

@@ -27,7 +27,7 @@ pub(super) fn plan(console: &Console, args: &PlanArgs) -> Result<ExitCode, Engin
     if args.iam_policy {
         return pretty(console, &engine::iam_policy(&loaded.playbook));
     }
-    let survey = work::block_on(engine::survey(loaded.playbook, &loaded.origin.folder))??;
+    let survey = work::block_on_droppable(engine::survey(loaded.playbook, &loaded.origin.folder))??;
     if args.json.json {
         json_lines(console, &survey);
     } else {

@@ -1,4 +1,8 @@
-//! Sizes as arguments say them: a whole number and a unit, such as `512MiB`.
+//! Sizes and times as arguments say them: a whole number and a unit, such as `512MiB` or `90s`.
+
+use std::time::Duration;
+
+use crate::playbook::Period;
 
 /// The units and their bytes.
 const UNITS: [(&str, u64); 6] =
@@ -12,6 +16,15 @@ pub(super) fn memory(text: &str) -> Result<u64, String> {
     if bytes < MEMORY_BYTES_MIN { Err("the least is 32MiB".to_owned()) } else { Ok(bytes) }
 }
 
+/// Reads a length of time, which may be none.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    if ["0", "0s"].contains(&text) {
+        return Ok(Duration::ZERO);
+    }
+    let period = text.parse::<Period>().map(Period::duration);
+    period.map_err(|_| "write a whole number and one unit, such as 90s, 6m or 0s".to_owned())
+}
+
 fn size(text: &str) -> Option<u64> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
     let (_, unit_bytes) = UNITS.iter().find(|(name, _)| *name == unit.trim_start())?;
@@ -21,6 +34,12 @@ fn size(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_units_and_may_be_none() {
+        assert_eq!([time("0s"), time("6m")], [Ok(Duration::ZERO), Ok(Duration::from_secs(360))]);
+        assert!(["", "6", "-1s", "1h30m"].iter().all(|wrong| time(wrong).is_err()));
+    }
 
     #[test]
     fn sizes_have_units_and_a_floor() {

@@ -51,6 +51,10 @@ impl Story {
                 let left = format!("{} is still at the provider: {}", printable(resource), printable(reason));
                 vec![format!("{}  {}: {left}", self.style.paint(Paint::Bad, "left   "), printable(asset))]
             }
+            Event::CloudSpared { asset, resource, reason } => {
+                let spared = format!("{} is left alone: {}", printable(resource), printable(reason));
+                vec![format!("{}  {}: {spared}", self.style.paint(Paint::Warn, "spared "), printable(asset))]
+            }
             _ => Vec::new(),
         }
     }
@@ -87,6 +91,7 @@ impl Story {
             Event::AssetDone { asset, verdict, sampled, .. } => Some(self.done(at, asset, (*verdict, *sampled))),
             Event::CloudMaking { resource, .. } => Some(format!("making {} at the provider", printable(resource))),
             Event::CloudRemoved { resource, .. } => Some(format!("removed {}", printable(resource))),
+            Event::CloudNotMade { resource, .. } => Some(format!("{} was not made", printable(resource))),
             _ => None,
         }
     }
@@ -223,6 +228,7 @@ fn asset_of(event: &Event) -> Option<&str> {
         | Event::AssetVerified { asset, .. }
         | Event::CloudMaking { asset, .. }
         | Event::CloudRemoved { asset, .. }
+        | Event::CloudNotMade { asset, .. }
         | Event::AssetDone { asset, .. } => Some(asset),
         _ => None,
     }

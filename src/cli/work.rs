@@ -1,5 +1,5 @@
 //! Runs asynchronous work to its end, and turns signals into the wish to stop: the first one asks, the second one ends
-//! the process.
+//! the process, and names what that may leave at the provider.
 
 use std::io;
 
@@ -9,17 +9,29 @@ use tokio::{
 };
 
 use super::console::Screen;
-use crate::{engine::EngineError, interrupt::Interrupt};
+use crate::{engine::EngineError, exit_code::ExitCode, finding::printable, interrupt::Interrupt};
 
 /// What a shell sees of a process that SIGINT ended.
 const ENDED_BY_SIGNAL: i32 = 130;
 
-/// Work that nobody needs to stop in order: signals end the process as ever.
+/// Work that asks no provider: signals end the process as ever.
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, EngineError> {
     let runtime = runtime()?;
     let done = runtime.block_on(work);
     runtime.shutdown_background();
     Ok(done)
+}
+
+/// Work that changes nothing and may be dropped where it waits. A process that is the first of its container is not ended by
+/// signals unless it listens.
+pub(super) fn block_on_droppable<T>(work: impl Future<Output = T>) -> Result<T, EngineError> {
+    block_on(async move {
+        let (mut ctrl_c, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        tokio::select! {
+            done = work => Ok(done),
+            () = either(&mut ctrl_c, &mut terminate) => Err(EngineError::Interrupted),
+        }
+    })?
 }
 
 /// Work that hears of the wish to stop.
@@ -55,7 +67,13 @@ async fn heed(mut ctrl_c: Signal, mut terminate: Signal, screen: Screen, interru
     either(&mut ctrl_c, &mut terminate).await;
     screen.end_bars();
     screen.line("ended at once");
-    std::process::exit(ENDED_BY_SIGNAL);
+    let held = interrupt.held();
+    held.iter().for_each(|resource| screen.line(&format!("{} may still be at the provider", printable(resource))));
+    if held.is_empty() {
+        std::process::exit(ENDED_BY_SIGNAL);
+    }
+    screen.line("  remove what is left with `walkaway clean` and the run's directory");
+    std::process::exit(ExitCode::LeftBehind.number().into());
 }
 
 async fn either(ctrl_c: &mut Signal, terminate: &mut Signal) {

@@ -3,18 +3,28 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use serde::Deserialize;
 
-use super::{clusters, directory::recorded_run, error::EngineError, layout::Layout, preflight};
+use super::{
+    clusters,
+    directory::{not_a_run, recorded_run},
+    error::EngineError,
+    layout::Layout,
+    leftovers::{Outstanding, Record, remove_named, settle, spared},
+    preflight,
+};
 use crate::{
+    evidence::journal,
+    interrupt::Interrupt,
     playbook::{Asset, AssetKind},
     restore::cluster::{Cluster, ClusterError},
     source::rds::{
-        Rds,
+        Rds, Removed,
         export::{self, Exports},
-        temporary::{self, EXPORTS_MAX, Owner, Resource, Temporary},
+        temporary::{self, EXPORTS_MAX, Owner, Resource, Tagged, Temporary},
     },
     transfer::error::SourceError,
 };
@@ -89,35 +99,84 @@ fn stop_cluster(run_dir: &Path, run: &str, cleaned: &mut Cleaned) {
     }
 }
 
-/// Removes everything that carries the tag of the run in this directory, and stops the managed server that it left. The
-/// directory itself is not changed.
+/// Removes everything that the run in this directory made at the provider, and stops the managed server that it left. What
+/// it was about to make when it was killed is looked for until it can no longer appear, or for `wait` if that is shorter.
+/// The directory itself is not changed, but that an open run remembers what is gone.
 ///
 /// # Errors
-/// The directory is no run, or the provider can't be asked.
-pub async fn clean(run_dir: &Path) -> Result<Cleaned, EngineError> {
+/// The directory is no run, a process is at work on it, or the provider can't be asked.
+pub async fn clean(run_dir: &Path, wait: Duration, interrupt: &Interrupt) -> Result<Cleaned, EngineError> {
     let (playbook, run) = recorded_run(run_dir)?;
+    let record = Record::read(run_dir).ok_or_else(|| not_a_run(run_dir, "its journal can't be read"))?;
+    // Whoever is at work on the run needs its things, and removes them.
+    let _held = journal::hold(&run_dir.join("data").join("journal.ndjson"))?;
     let mut cleaned = Cleaned::default();
     stop_cluster(run_dir, &run, &mut cleaned);
-    let made = playbook.assets().iter().any(makes_resources);
+    let made = playbook.assets().iter().any(makes_resources) || !record.open.is_empty();
     let Some(spec) = playbook.provider().filter(|_| made) else { return Ok(cleaned) };
+    record.open.iter().for_each(|one| interrupt.hold(&one.resource));
     let rds = Rds::new(&preflight::aws(spec).await);
+    let cleaning = Cleaning { rds: &rds, run_dir, run: &run, wait, interrupt };
+    for one in &record.open {
+        cleaning.named(one, &mut cleaned).await?;
+    }
     let unreachable = |error: SourceError| {
         let hint = Some("check credentials (profile, environment), region and endpoints.rds".to_owned());
         EngineError::NotReady(vec![super::Obstacle { what: error.to_string(), hint }])
     };
-    for found in temporary::tagged(&rds).await.map_err(unreachable)? {
-        if found.run != run {
-            continue;
+    let listing = interrupt.unless_asked(temporary::tagged(&rds)).await;
+    for found in listing.transpose().map_err(unreachable)?.unwrap_or_default() {
+        if found.run == run && record.open.iter().all(|one| one.resource != found.resource) {
+            cleaning.tagged(found, &record, &mut cleaned).await;
         }
-        let owner = Owner { run: run.clone(), playbook: found.playbook, asset: String::new() };
+    }
+    for asset in playbook.assets().iter().filter(|asset| asks_for_export(asset)) {
+        if interrupt.asked() {
+            break;
+        }
+        cancel_exports(&rds, &run, asset.id.as_str(), &mut cleaned).await;
+    }
+    Ok(cleaned)
+}
+
+/// What removes one thing after the other.
+struct Cleaning<'a> {
+    rds: &'a Rds,
+    run_dir: &'a Path,
+    run: &'a str,
+    wait: Duration,
+    interrupt: &'a Interrupt,
+}
+
+impl Cleaning<'_> {
+    /// Something that the record names and does not call gone.
+    async fn named(&self, one: &Outstanding, cleaned: &mut Cleaned) -> Result<(), EngineError> {
+        match remove_named(self.rds, self.run, one, self.wait, self.interrupt).await {
+            Ok(removed) => {
+                self.interrupt.release(&one.resource);
+                settle(self.run_dir, &one.resource)?;
+                if removed == Removed::Gone {
+                    cleaned.removed.push(one.resource.to_string());
+                }
+            }
+            Err(reason) => cleaned.left.push((one.resource.to_string(), reason)),
+        }
+        Ok(())
+    }
+
+    /// Something with the run's tag. What the record does not name was made by a run of the same name on another machine.
+    async fn tagged(&self, found: Tagged, record: &Record, cleaned: &mut Cleaned) {
         let resource = found.resource.to_string();
-        match Temporary::new(&rds, owner).remove(&found.resource, &run).await {
+        let record = Record { in_use: false, ..record.clone() };
+        if let Some(reason) = spared(&found, Some(&record)) {
+            cleaned.left.push((resource, reason));
+            return;
+        }
+        let owner = Owner { run: self.run.to_owned(), playbook: found.playbook, asset: String::new() };
+        let removing = Temporary::of_others(self.rds, owner);
+        match removing.remove(&found.resource, self.run, self.interrupt).await {
             Ok(_) => cleaned.removed.push(resource),
             Err(error) => cleaned.left.push((resource, error.to_string())),
         }
     }
-    for asset in playbook.assets().iter().filter(|asset| asks_for_export(asset)) {
-        cancel_exports(&rds, &run, asset.id.as_str(), &mut cleaned).await;
-    }
-    Ok(cleaned)
 }

@@ -57,6 +57,9 @@ pub enum EngineError {
     /// A document could not be made.
     #[error(transparent)]
     Pdf(#[from] PdfError),
+    /// Somebody asked to stop before there was anything to go on with.
+    #[error("stopped before anything was moved")]
+    Interrupted,
     /// A part of walkaway died.
     #[error("internal error: {0}")]
     Internal(String),
@@ -76,7 +79,7 @@ impl EngineError {
     /// What to do next, where something can be said. Obstacles carry hints of their own.
     pub fn hint(&self) -> Option<String> {
         match self {
-            EngineError::Invalid(_) | EngineError::NotReady(_) => None,
+            EngineError::Invalid(_) | EngineError::NotReady(_) | EngineError::Interrupted => None,
             EngineError::NotARun { .. } => Some("name the directory that `walkaway run` printed".to_owned()),
             EngineError::Directory { .. } => Some("check that it exists, and its rights and free space".to_owned()),
             EngineError::Evidence(error) => error.hint(),
@@ -106,6 +109,7 @@ impl EngineError {
             | EngineError::NotComparable { .. }
             | EngineError::Trust { .. }
             | EngineError::Evidence(EvidenceError::NotABundle { .. }) => ExitCode::Invalid,
+            EngineError::Interrupted => ExitCode::Interrupted,
             _ => ExitCode::NotVerified,
         }
     }

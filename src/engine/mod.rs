@@ -13,7 +13,7 @@
 //! | `rows_proof` | what every restored database is proven by, wherever its rows came from |
 //! | `belongings`, `large_objects`, `views` | roles, owners, grants and settings of a database; its large objects; rows of materialized views |
 //! | `exclusions` | what differs because a table was left out |
-//! | `rds`, `guard` | a database on RDS: where it is, a temporary instance of it, and what removes that again |
+//! | `rds`, `guard`, `leftovers` | a database on RDS: where it is, a temporary instance of it, and what removes that again, also after a kill |
 //! | `rds_export` | a database from the Parquet files that RDS exports a snapshot to |
 //! | `shares`, `relays`, `tally` | its tables cut into work, carried side by side, put on record |
 //! | `watch` | the snapshot looked after meanwhile, and let go when others wait behind it |
@@ -44,6 +44,9 @@ mod identity;
 mod large_objects;
 mod layout;
 mod ledger;
+mod leftovers;
+#[cfg(test)]
+mod lives;
 mod not_proven;
 mod objects;
 pub mod outcome;
@@ -77,6 +80,7 @@ pub use clean::{Cleaned, clean};
 pub use doctor::{Examined, State, examine};
 pub use endorse::{Endorsement, Stamped, approve};
 pub use error::{EngineError, Obstacle};
+pub use leftovers::{StillThere, still_there};
 pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
 pub use preflight::Consent;
 pub use recheck::{Recheck, recheck};

@@ -2,13 +2,14 @@
 //!
 //! With a snapshot, the database is first restored to a temporary instance, which a guard removes again.
 
-use std::{future::pending, time::Duration};
+use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 
 use super::{
     database::DatabaseWork,
     guard::{Guard, Guards},
+    leftovers::Orphans,
     stop::Stop,
     work::Work,
 };
@@ -23,11 +24,14 @@ use crate::{
         aws::Aws,
         rds::{
             Endpoint, Login, Password, Place, Rds, RdsFacts, SnapshotFacts,
-            temporary::{self, Owner, Shape, Temporary},
+            temporary::{Owner, Shape, Temporary},
         },
     },
     transfer::error::TransferError,
 };
+
+/// How often it is looked whether the temporary instance is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// One database on RDS.
 pub(crate) struct RdsWork<'a> {
@@ -45,12 +49,12 @@ impl<'a> RdsWork<'a> {
 
     /// Carries the database; `database` makes the work on it at an address.
     pub async fn carry(self, database: impl FnOnce(Address) -> DatabaseWork) -> Result<AssetResult, Stop> {
-        let facts = self.rds.describe(&place(self.spec)).await?;
+        let facts = self.work.unless_stopped(self.rds.describe(&place(self.spec))).await??;
         let record = record(self.spec, &facts);
         let (mut result, record) = match &self.spec.method {
             RdsMethodSpec::Live { replica } => {
                 let replica = replica.as_ref().map(ToString::to_string);
-                let endpoint = live_endpoint(&self.rds, &facts, replica.as_deref()).await?;
+                let endpoint = self.work.unless_stopped(live_endpoint(&self.rds, &facts, replica.as_deref())).await??;
                 let work = database(self.address(&endpoint)?);
                 let result = spawn_blocking(move || work.carry()).await.map_err(TransferError::from)??;
                 (result, RdsResult { replica, ..record })
@@ -78,17 +82,16 @@ impl<'a> RdsWork<'a> {
         spec: &SnapshotSpec,
         database: impl FnOnce(Address) -> DatabaseWork,
     ) -> Result<(AssetResult, TemporaryResult), Stop> {
-        self.remove_orphans().await?;
+        let left_by_others = self.work.unless_stopped(self.remove_orphans()).await??;
         let (run, asset) = (self.work.run.clone(), self.work.asset.clone());
         let owner = Owner { run, playbook: self.playbook.clone(), asset };
-        let temporary = Temporary::new(&self.rds, owner);
+        let temporary = Temporary::new(&self.rds, owner, life(spec).saturating_add(spec.available_within.duration()));
         let mut resources = vec![temporary.instance()];
         if spec.take == SnapshotChoice::New {
             resources.push(temporary.snapshot());
         }
         let instance = temporary.instance().to_string();
-        let guard =
-            Guard::set(self.guards, &self.work.recorder, &self.work.asset, &self.work.run, &temporary, resources)?;
+        let guard = Guard::set(self.guards, &self.work, &temporary, resources)?;
         let watch = Stopwatch::start();
         let done = self.read_temporary(&temporary, facts, spec, database).await;
         let left = guard.release().await;
@@ -96,6 +99,7 @@ impl<'a> RdsWork<'a> {
         let cost = spec.per_hour.for_seconds(watch.elapsed().as_secs());
         let removed = left.is_empty();
         result.findings.extend(left.into_iter().map(|(resource, reason)| self.left_behind(resource, reason)));
+        result.findings.extend(left_by_others.into_iter().map(|(resource, reason)| self.left_behind(resource, reason)));
         let temporary = TemporaryResult {
             snapshot: snapshot.0,
             snapshot_taken: snapshot.1,
@@ -113,20 +117,10 @@ impl<'a> RdsWork<'a> {
         self.work.finding(FindingKind::LeftBehind, resource.to_string(), reason)
     }
 
-    /// What earlier runs of this playbook left; what belongs to other playbooks may still be in use.
-    async fn remove_orphans(&self) -> Result<(), Stop> {
-        for found in temporary::tagged(&self.rds).await? {
-            if found.playbook != self.playbook {
-                continue;
-            }
-            let (run, asset) = (found.run.clone(), self.work.asset.clone());
-            let owner = Owner { run, playbook: found.playbook.clone(), asset: asset.clone() };
-            let temporary = Temporary::new(&self.rds, owner);
-            temporary.remove(&found.resource, &found.run).await?;
-            let resource = format!("{}, which run {} left", found.resource, found.run);
-            self.work.recorder.fact(&crate::event::Event::CloudRemoved { asset, resource })?;
-        }
-        Ok(())
+    /// What earlier runs of this playbook left. What can't be removed does not keep this run from its work.
+    async fn remove_orphans(&self) -> Result<Vec<(String, String)>, Stop> {
+        let orphans = Orphans { rds: &self.rds, work: &self.work, playbook: &self.playbook };
+        orphans.remove(orphans.find().await?).await
     }
 
     /// The result, the snapshot with its time, and milliseconds of waiting and of reading.
@@ -137,7 +131,7 @@ impl<'a> RdsWork<'a> {
         spec: &SnapshotSpec,
         database: impl FnOnce(Address) -> DatabaseWork,
     ) -> Result<(AssetResult, (String, String), u64, u64), Stop> {
-        let life = Duration::from_secs(spec.cost_ceiling.seconds_at(&spec.per_hour));
+        let life = life(spec);
         let watch = Stopwatch::start();
         let within = spec.available_within.duration().min(life);
         let snapshot = match spec.take {
@@ -154,8 +148,12 @@ impl<'a> RdsWork<'a> {
         let own = Interrupt::default();
         work.work.interrupt = own.clone();
         let reading = Stopwatch::start();
-        let ended = self.while_affordable(life.saturating_sub(watch.elapsed()), own, work).await;
-        let result = ended.map_err(|stop| match stop {
+        let ended = self.while_affordable(temporary, life.saturating_sub(watch.elapsed()), own, work).await;
+        let result = ended.map_err(|(stop, vanished)| match stop {
+            _ if vanished && !self.work.interrupt.asked() => Stop::Asset {
+                reason: format!("{} went away while it was read: something else removed it", temporary.instance()),
+                hint: Some("see who deletes instances of that name at the provider; then resume the run".to_owned()),
+            },
             Stop::Interrupted if !self.work.interrupt.asked() => Stop::Asset {
                 reason: format!("the temporary instance would have cost more than {}", spec.cost_ceiling),
                 hint: Some("raise `cost_ceiling`, or choose a class that reads faster".to_owned()),
@@ -170,18 +168,42 @@ impl<'a> RdsWork<'a> {
         result.map_err(|error| if self.work.interrupt.asked() { Stop::Interrupted } else { error.into() })
     }
 
-    /// Runs the work; asks it to stop when somebody asks the run to, or when the money is used up.
-    async fn while_affordable(&self, left: Duration, own: Interrupt, work: DatabaseWork) -> Result<AssetResult, Stop> {
+    /// Runs the work; asks it to stop when somebody asks the run to, when the money is used up, or when the instance went
+    /// away. An early end comes with whether it did.
+    async fn while_affordable(
+        &self,
+        temporary: &Temporary,
+        left: Duration,
+        own: Interrupt,
+        work: DatabaseWork,
+    ) -> Result<AssetResult, (Stop, bool)> {
         let mut working = spawn_blocking(move || work.carry());
+        let money = tokio::time::sleep(left);
+        tokio::pin!(money);
+        let mut vanished = false;
         loop {
             let asked = own.asked();
             tokio::select! {
-                done = &mut working => return done.map_err(TransferError::from)?,
-                () = async { if asked { pending().await } else { tokio::time::sleep(left).await } } => own.ask(),
-                () = async { if asked { pending().await } else { self.work.interrupt.wait().await } } => own.ask(),
+                done = &mut working => {
+                    let done = done.map_err(|error| Stop::from(TransferError::from(error)));
+                    return done.and_then(|done| done).map_err(|stop| (stop, vanished));
+                }
+                () = &mut money, if !asked => own.ask(),
+                () = self.work.interrupt.wait(), if !asked => own.ask(),
+                () = tokio::time::sleep(LOOK_EVERY), if !asked => {
+                    if temporary.instance_vanished().await {
+                        vanished = true;
+                        own.ask();
+                    }
+                }
             }
         }
     }
+}
+
+/// How long the money lasts.
+fn life(spec: &SnapshotSpec) -> Duration {
+    Duration::from_secs(spec.cost_ceiling.seconds_at(&spec.per_hour))
 }
 
 /// The place in the source's words.

@@ -10,10 +10,11 @@ use super::{
     directory::{self, first_line, name_of_its_own, not_a_run, read_back_playbook, reopen, write_json},
     endorse,
     error::{EngineError, Obstacle},
-    guard::Guards,
+    guard::{self, Guards},
     identity::{binary_digest, executable, host_name, version},
     layout::Layout,
     ledger::Ledger,
+    leftovers::{self, Outstanding},
     objects::{self, BucketWork, sink::Destination},
     outcome::{RunEnd, RunOutcome, StoppedAsset},
     preflight::{self, Consent, Ready},
@@ -29,7 +30,8 @@ use super::{
 use crate::{
     digest::Sha256Digest,
     event::{Event, Monitor},
-    evidence::{self, facts::PreviousRun, result::AssetResult},
+    evidence::{self, JournalError, facts::PreviousRun, result::AssetResult},
+    finding::{Finding, FindingKind},
     interrupt::Interrupt,
     pg::{Address, identity},
     playbook::{
@@ -37,7 +39,10 @@ use crate::{
         ProcessEnvironment, RdsMethodSpec, Reference, Server, Versions,
     },
     restore::cluster::{Cluster, ClusterError},
-    source::postgres::PostgresSource,
+    source::{
+        postgres::PostgresSource,
+        rds::{Rds, temporary::Resource},
+    },
     transfer::{
         error::TransferError,
         object::ObjectSource,
@@ -47,7 +52,7 @@ use crate::{
 };
 
 /// How often a run says that it is alive.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 
 /// What a run may use of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,10 +74,15 @@ pub async fn run(
     interrupt: Interrupt,
 ) -> Result<RunOutcome, EngineError> {
     let Loaded { playbook, text, origin } = loaded;
-    let (playbook, mut before) = account::prepare(playbook, &origin.folder).await?;
-    survey::look_for_room(&playbook, &mut before).await?;
-    let (id, layout) = name_of_its_own(&playbook).await;
-    let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
+    let looking = async {
+        let (playbook, mut before) = account::prepare(playbook, &origin.folder).await?;
+        survey::look_for_room(&playbook, &mut before).await?;
+        let (id, layout) = name_of_its_own(&playbook).await;
+        let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
+        Ok::<_, EngineError>((playbook, before, id, layout, ready))
+    };
+    let looked = interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)?;
+    let (playbook, before, id, layout, ready) = looked?;
     let journal = directory::make(&layout, &playbook, &text, &origin)?;
     let read = before.write(&layout)?;
     let ledger = Ledger::from_journal(&layout, &[]);
@@ -118,9 +128,13 @@ pub async fn resume(
     let work_done = matches!(entries.last().map(|entry| &entry.event), Some(Event::RunDone { .. }));
     let ready = match work_done || seal_as_is {
         true => None,
-        false => Some(preflight::look(&playbook, &layout, &id, &consent, Vec::new()).await?),
+        false => {
+            let looking = preflight::look(&playbook, &layout, &id, &consent, Vec::new());
+            Some(interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)??)
+        }
     };
     let ledger = Ledger::from_journal(&layout, &entries);
+    let open = leftovers::Record::read(run_dir).map(|record| record.open).unwrap_or_default();
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
     let binary_sha256 = binary_digest()?;
     // Where only the seal is missing, nobody goes on; but whoever seals has to be on record.
@@ -129,8 +143,11 @@ pub async fn resume(
         run.recorder.fact(&Event::RunResumed { walkaway, binary_sha256, host, torn_bytes })?;
     }
     match ready {
-        Some(ready) => run.go(ready).await,
-        None => run.seal_as_is(work_done).await,
+        Some(ready) => {
+            run.remove_left_by_an_earlier_process(&ready, open);
+            run.go(ready).await
+        }
+        None => run.seal_as_is(work_done, open).await,
     }
 }
 
@@ -183,6 +200,7 @@ impl Run {
             let (account, arn) = (caller.account.clone(), caller.arn.clone());
             self.recorder.fact(&Event::CallerIdentified { account, arn })?;
         }
+        self.remove_left_by_other_runs(&ready)?;
         let mut target = None;
         let ends = tokio::select! {
             ends = self.work_off(&ready, &mut target) => ends,
@@ -194,6 +212,47 @@ impl Run {
         let left_behind = self.guards.finish().await;
         let outcome = self.ended(ends, stopped).await?;
         Ok(RunOutcome { left_behind: merged(outcome.left_behind, left_behind), ..outcome })
+    }
+
+    /// What an earlier process of this run was to make and may have made. Exports are gone on with, and the snapshots that
+    /// they are of removed after them.
+    fn remove_left_by_an_earlier_process(&self, ready: &Ready, open: Vec<Outstanding>) {
+        let Some(aws) = &ready.aws else { return };
+        let by_export = |asset: &Asset| match &asset.kind {
+            AssetKind::Database(spec) => spec.server.rds().is_some_and(|rds| rds.new_export().is_some()),
+            AssetKind::Objects(_) => false,
+        };
+        let kept = self.playbook.assets().iter().filter(|asset| by_export(asset)).map(|asset| asset.id.to_string());
+        let kept: Vec<String> = kept.collect();
+        for one in open.into_iter().filter(|one| !kept.contains(&one.asset)) {
+            leftovers::remove_meanwhile(&self.guards, &Rds::new(aws), &self.work_named(&one.asset), None, one);
+        }
+    }
+
+    /// What other runs with evidence beside this one's left, whose processes have ended. An export comes to its end by
+    /// itself, and their resumption may want it.
+    fn remove_left_by_other_runs(&self, ready: &Ready) -> Result<(), JournalError> {
+        let Some(aws) = &ready.aws else { return Ok(()) };
+        for (directory, record) in leftovers::open_runs(self.playbook.evidence_path(), &self.id) {
+            let run = record.run.clone();
+            let ended = record.has_ended();
+            for one in record.open {
+                if ended && !matches!(one.resource, Resource::Export(_)) {
+                    let work = Work { run: run.clone(), ..self.work_named(&one.asset) };
+                    leftovers::remove_meanwhile(&self.guards, &Rds::new(aws), &work, Some(directory.clone()), one);
+                    continue;
+                }
+                let reason = match ended {
+                    true => {
+                        format!("run {run} left it: `walkaway resume` goes on with it, `walkaway clean` cancels it")
+                    }
+                    false => format!("run {run} may be at work on it"),
+                };
+                let (asset, resource) = (one.asset, one.resource.to_string());
+                self.recorder.fact(&Event::CloudSpared { asset, resource, reason })?;
+            }
+        }
+        Ok(())
     }
 
     async fn ended(
@@ -260,8 +319,12 @@ impl Run {
     }
 
     fn work(&self, asset: &Asset) -> Work {
+        self.work_named(asset.id.as_str())
+    }
+
+    fn work_named(&self, asset: &str) -> Work {
         Work {
-            asset: asset.id.to_string(),
+            asset: asset.to_owned(),
             run: self.id.clone(),
             layout: self.layout.clone(),
             ledger: Arc::clone(&self.ledger),
@@ -376,16 +439,24 @@ impl Run {
             }
         }
         if stopped.is_empty() {
-            account::finish(&self.playbook, &self.layout, &self.recorder, false).await?;
+            let looking = account::finish(&self.playbook, &self.layout, &self.recorder, false);
+            let Some(looked) = self.interrupt.unless_asked(looking).await else {
+                self.recorder.fact(&Event::Interrupted)?;
+                return Ok(self.outcome(RunEnd::Interrupted));
+            };
+            looked?;
             self.seal(results).await
         } else {
             Ok(self.outcome(RunEnd::Stopped { assets: stopped }))
         }
     }
 
-    /// Seals what is there; assets without an outcome are put down as NOT RUN.
-    async fn seal_as_is(self, work_done: bool) -> Result<RunOutcome, EngineError> {
+    /// Seals what is there; assets without an outcome are put down as NOT RUN. What they made at the provider is removed
+    /// first: nobody goes on with them.
+    async fn seal_as_is(self, work_done: bool, open: Vec<Outstanding>) -> Result<RunOutcome, EngineError> {
+        let mut left = Vec::new();
         if !work_done {
+            left = self.remove_open(open).await?;
             account::finish(&self.playbook, &self.layout, &self.recorder, true).await?;
         }
         let names = pseudonyms(&self.playbook).map_err(stop_error)?;
@@ -394,10 +465,33 @@ impl Run {
             let outcome = self.ledger.outcome(asset.id.as_str())?;
             results.push(match outcome {
                 Some(result) => result,
-                None => seal::unfinished(&self.work(asset), asset, names.as_ref()).map_err(stop_error)?,
+                None => {
+                    let of_it = left.extract_if(.., |finding| finding.asset.as_deref() == Some(asset.id.as_str()));
+                    seal::unfinished(&self.work(asset), asset, names.as_ref(), of_it.collect()).map_err(stop_error)?
+                }
             });
         }
-        self.seal(results).await
+        let more = left.into_iter().map(|finding| finding.subject).collect();
+        let outcome = self.seal(results).await?;
+        Ok(RunOutcome { left_behind: merged(outcome.left_behind, more), ..outcome })
+    }
+
+    /// Removes what the record leaves open. A finding for everything that may still be there.
+    async fn remove_open(&self, open: Vec<Outstanding>) -> Result<Vec<Finding>, EngineError> {
+        let Some(spec) = self.playbook.provider().filter(|_| !open.is_empty()) else { return Ok(Vec::new()) };
+        let rds = Rds::new(&preflight::aws(spec).await);
+        let mut left = Vec::new();
+        for one in open {
+            let work = self.work_named(&one.asset);
+            work.interrupt.hold(&one.resource);
+            let removed = leftovers::remove_named(&rds, &self.id, &one, Duration::MAX, &self.interrupt).await;
+            guard::record(&self.recorder, &one.asset, &one.resource, &removed)?;
+            match removed {
+                Ok(_) => work.interrupt.release(&one.resource),
+                Err(reason) => left.push(work.finding(FindingKind::LeftBehind, one.resource.to_string(), reason)),
+            }
+        }
+        Ok(left)
     }
 
     async fn seal(self, results: Vec<AssetResult>) -> Result<RunOutcome, EngineError> {

@@ -403,12 +403,21 @@ fn layout_of(bucket: &BucketSpec) -> ObjectLayout {
 
 /// The entry of an asset whose work never came to its end: what was carried and found stands in it, and it is NOT RUN, if
 /// not worse.
-pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>) -> Result<AssetResult, Stop> {
+pub(crate) fn unfinished(
+    work: &Work,
+    asset: &Asset,
+    names: Option<&Pseudonyms>,
+    left_behind: Vec<Finding>,
+) -> Result<AssetResult, Stop> {
     let why = work.ledger.last_stop(&work.asset).map_or(String::new(), |reason| format!("; it had stopped: {reason}"));
     let detail = format!("sealed before its work was finished{why}");
     let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), detail);
     work.recorder.fact(&Event::Found { finding: finding.clone() })?;
+    for finding in &left_behind {
+        work.recorder.fact(&Event::Found { finding: finding.clone() })?;
+    }
     let mut findings = work.ledger.found(&work.asset);
+    findings.extend(left_behind);
     // What was found in the files of an export was found of the export.
     let of_files = work.ledger.found(&files_of(&work.asset)).into_iter();
     let heavy = of_files.filter(|finding| finding.severity != Severity::Note);

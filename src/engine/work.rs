@@ -55,6 +55,11 @@ impl Work {
         if self.interrupt.asked() { Err(Stop::Interrupted) } else { Ok(()) }
     }
 
+    /// A question to the provider, given up when somebody asks to stop.
+    pub async fn unless_stopped<T>(&self, asking: impl Future<Output = T>) -> Result<T, Stop> {
+        self.interrupt.unless_asked(asking).await.ok_or(Stop::Interrupted)
+    }
+
     /// Puts the controls on record; one that was not found is a finding about the verifier itself.
     pub fn controls(&self, controls: &[Control]) -> Result<Vec<Finding>, Stop> {
         for Control { damage, found } in controls {

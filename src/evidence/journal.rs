@@ -170,6 +170,20 @@ fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
     })
 }
 
+/// Whether a process holds the journal, on this machine or on another that shares its file system's locks. One that can't
+/// be opened is held by nobody.
+pub fn is_in_use(path: &Path) -> bool {
+    let locked = open_regular(path).map(|file| file.try_lock_shared());
+    matches!(locked, Ok(Err(TryLockError::WouldBlock)))
+}
+
+/// Holds a journal without changing it, so that nobody goes on with the run meanwhile.
+pub fn hold(path: &Path) -> Result<File, JournalError> {
+    let file = open_regular(path).map_err(io_error("open", path))?;
+    lock(&file, path)?;
+    Ok(file)
+}
+
 /// The entries of a journal, finished or not; an unfinished last line is left out. A broken chain is an error.
 pub fn read(path: &Path) -> Result<Vec<Entry>, JournalError> {
     let file = open_regular(path).map_err(io_error("open", path))?;

@@ -13,12 +13,15 @@ use aws_smithy_http_client::{
     proxy::ProxyConfig,
     tls::{Provider, rustls_provider::CryptoMode},
 };
-use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
+};
 
+use super::pace::{Pace, Paced};
 use crate::{aws::answer::WholeAnswers, transfer::error::SourceError};
 
-/// Attempts of a call about the account that somebody waits for: throttled calls come in bursts.
-const PATIENT_ATTEMPTS_MAX: u32 = 10;
+/// Attempts of a call about the account that somebody waits for. A busy service is waited for below: see `pace`.
+const PATIENT_ATTEMPTS_MAX: u32 = 4;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the first byte of an answer. The SDK watches the bytes that follow by itself.
@@ -62,6 +65,9 @@ pub enum Service {
     /// The account's settings for S3.
     S3Control,
 }
+
+/// All of them.
+const SERVICES: [Service; 5] = [Service::S3, Service::Rds, Service::Iam, Service::CloudWatch, Service::S3Control];
 
 impl Service {
     /// The key of the playbook's `endpoints`.
@@ -119,6 +125,10 @@ pub struct SessionKeys {
     pub expires: Option<String>,
 }
 
+fn paces() -> Arc<[Arc<Pace>; 5]> {
+    Arc::new(SERVICES.map(|service| Arc::new(Pace::of(service.word()))))
+}
+
 fn retries(patient: bool) -> RetryConfig {
     let attempts = if patient { PATIENT_ATTEMPTS_MAX } else { 2 };
     RetryConfig::standard().with_max_attempts(attempts)
@@ -130,6 +140,8 @@ pub struct Aws {
     shared: SdkConfig,
     settings: AwsSettings,
     connector: Arc<OnceLock<Arc<Connector>>>,
+    /// How fast each service may be asked about the account; shared by all that ask.
+    paces: Arc<[Arc<Pace>; 5]>,
 }
 
 impl Aws {
@@ -149,7 +161,18 @@ impl Aws {
         if shared.region().is_none() {
             shared = shared.into_builder().region(Region::new(REGION_OF_NO_MEANING)).build();
         }
-        Aws { shared, settings, connector: Arc::default() }
+        Aws { shared, settings, connector: Arc::default(), paces: paces() }
+    }
+
+    /// For tests: nobody's account.
+    #[cfg(test)]
+    pub(crate) fn of_nobody() -> Self {
+        Aws {
+            shared: SdkConfig::builder().build(),
+            settings: AwsSettings::default(),
+            connector: Arc::default(),
+            paces: paces(),
+        }
     }
 
     /// Clients of one server for everything, with credentials that it does not look at.
@@ -162,7 +185,7 @@ impl Aws {
             .region(Region::new("eu-central-1"))
             .endpoint_url(endpoint)
             .build();
-        Aws { shared, settings: AwsSettings::default(), connector: Arc::default() }
+        Aws { shared, settings: AwsSettings::default(), connector: Arc::default(), paces: paces() }
     }
 
     /// A client for S3, path-style where an endpoint is named.
@@ -177,9 +200,9 @@ impl Aws {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// A client for RDS.
+    /// A client for RDS that asks once: who asks decides whether to ask again, and knows then that an answer was lost.
     pub(super) fn rds(&self) -> aws_sdk_rds::Client {
-        let mut config = aws_sdk_rds::config::Builder::from(&self.shared);
+        let mut config = aws_sdk_rds::config::Builder::from(&self.shared).retry_config(RetryConfig::disabled());
         if let Some(endpoint) = &self.settings.rds_endpoint {
             config = config.endpoint_url(endpoint);
         }
@@ -191,7 +214,8 @@ impl Aws {
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared)
             .interceptor(WholeAnswers { of_pages: true })
             .retry_classifier(WholeAnswers { of_pages: true })
-            .retry_config(retries(patient));
+            .retry_config(retries(patient))
+            .http_client(self.paced(Service::S3, patient));
         if let Some(endpoint) = &self.settings.s3_endpoint {
             config = config.endpoint_url(endpoint);
         }
@@ -207,6 +231,7 @@ impl Aws {
     pub(super) fn rds_in(&self, region: &str, patient: bool) -> aws_sdk_rds::Client {
         let mut config = aws_sdk_rds::config::Builder::from(&self.shared)
             .retry_config(retries(patient))
+            .http_client(self.paced(Service::Rds, patient))
             .region(Region::new(region.to_owned()));
         if let Some(endpoint) = &self.settings.rds_endpoint {
             config = config.endpoint_url(endpoint);
@@ -228,6 +253,19 @@ impl Aws {
             Arc::new(builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build())
         });
         Arc::clone(made)
+    }
+
+    /// How fast a service may be asked.
+    pub(super) fn pace(&self, service: Service) -> Arc<Pace> {
+        let at = SERVICES.iter().position(|known| *known == service).unwrap_or_default();
+        Arc::clone(&self.paces[at])
+    }
+
+    /// The connections of a client that asks about the account.
+    fn paced(&self, service: Service, patient: bool) -> SharedHttpClient {
+        let paced = Paced { connector: self.connector(), pace: self.pace(service), patient };
+        let paced = SharedHttpConnector::new(paced);
+        http_client_fn(move |_, _| paced.clone())
     }
 
     /// Where the credentials come from; none when the chain found nothing to ask.

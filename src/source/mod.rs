@@ -7,6 +7,8 @@
 pub mod account;
 pub mod aws;
 pub mod holder;
+mod pace;
+mod paging;
 pub mod parquet_rows;
 pub mod postgres;
 pub mod rds;

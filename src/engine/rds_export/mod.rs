@@ -68,7 +68,7 @@ impl ExportWork<'_> {
     pub async fn carry(self) -> Result<AssetResult, Stop> {
         self.work.started(AssetKind::Postgres)?;
         let client = Rds::new(self.aws);
-        let facts = client.describe(&rds::place(self.rds)).await?;
+        let facts = self.work.unless_stopped(client.describe(&rds::place(self.rds))).await??;
         let found = self.find(&client, &facts).await?;
         let (asset, snapshot) = (self.work.asset.clone(), found.snapshot());
         let server_version = facts.engine_version.clone();

@@ -9,13 +9,18 @@ use std::{sync::Arc, time::Duration};
 use super::ExportWork;
 use crate::{
     clock::Stopwatch,
-    engine::{guard::Guard, rds, stop::Stop},
-    event::{Event, Phase},
+    engine::{
+        guard::{self, Guard},
+        leftovers::{Orphans, Outstanding, Record, remove_named},
+        rds,
+        stop::Stop,
+    },
+    event::Phase,
     playbook::{ExportFrom, ExportedSnapshot, NewExport},
     source::rds::{
         Rds, RdsFacts, SnapshotFacts,
         export::{ExportFacts, Exports, Order, name_of},
-        temporary::{self, EXPORTS_MAX, Owner, Resource, Tagged, Temporary},
+        temporary::{EXPORTS_MAX, Owner, Resource, Temporary},
     },
     transfer::{error::SourceError, meter::Meter},
 };
@@ -97,57 +102,35 @@ impl ExportWork<'_> {
         facts: &RdsFacts,
         new: &NewExport,
     ) -> Result<Found, Stop> {
-        let orphans = match new.take {
-            ExportedSnapshot::New => self.orphans(client).await?,
-            _ => Vec::new(),
-        };
+        let orphans = Orphans { rds: client, work: &self.work, playbook: &self.playbook };
+        let (mut found, mut named) = (Vec::new(), Vec::new());
+        if new.take == ExportedSnapshot::New {
+            found = self.work.unless_stopped(orphans.find()).await??;
+            found.retain(|found| matches!(found.resource, Resource::Snapshot(_)));
+            named = self.named_snapshots();
+        }
         let made = self.make(client, exports, facts, new).await;
-        if orphans.is_empty() || matches!(made, Err(Stop::Interrupted)) {
+        if matches!(made, Err(Stop::Interrupted)) {
             return made;
         }
-        let left = self.remove_orphans(client, exports, orphans).await?;
+        named.retain(|one| found.iter().all(|found| found.resource != one.resource));
+        let mut left = orphans.remove(found).await?;
+        for one in named {
+            let removed = remove_named(client, &self.work.run, &one, Duration::MAX, &self.work.interrupt).await;
+            guard::record(&self.work.recorder, &self.work.asset, &one.resource, &removed)?;
+            left.extend(removed.err().map(|reason| (one.resource.to_string(), reason)));
+        }
         let mut found = made?;
         found.left.extend(left);
         Ok(found)
     }
 
-    /// The snapshots that earlier processes of this playbook took. Other playbooks' may still be in use.
-    async fn orphans(&self, client: &Rds) -> Result<Vec<Tagged>, Stop> {
-        let mut tagged = temporary::tagged(client).await?;
-        tagged.retain(|found| matches!(found.resource, Resource::Snapshot(_)) && found.playbook == self.playbook);
-        Ok(tagged)
-    }
-
-    /// Removes all but those of which an export is under way. Returns what is still there, and why.
-    async fn remove_orphans(
-        &self,
-        client: &Rds,
-        exports: &Exports,
-        orphans: Vec<Tagged>,
-    ) -> Result<Vec<(String, String)>, Stop> {
-        let busy = exports.sources_under_way().await;
-        let mut left = Vec::new();
-        for Tagged { resource, run, playbook } in orphans {
-            let owner = Owner { run: run.clone(), playbook, asset: self.work.asset.clone() };
-            let is_of = |arn: &String| matches!(&resource, Resource::Snapshot(id) if arn.ends_with(&format!(":{id}")));
-            let removed = match &busy {
-                Ok(busy) if busy.iter().any(is_of) => Err("an export of it is under way".to_owned()),
-                Ok(_) => {
-                    let removed = Temporary::new(client, owner).remove(&resource, &run).await;
-                    removed.map_err(|error| error.to_string())
-                }
-                Err(error) => Err(format!("whether an export of it is under way is not known: {error}")),
-            };
-            let (asset, resource) = (self.work.asset.clone(), format!("{resource}, which run {run} left"));
-            self.work.recorder.fact(&match removed {
-                Ok(_) => Event::CloudRemoved { asset, resource },
-                Err(reason) => {
-                    left.push((resource.clone(), reason.clone()));
-                    Event::CloudLeftBehind { asset, resource, reason }
-                }
-            })?;
-        }
-        Ok(left)
+    /// Snapshots that an earlier process of this run was to take, and that may not have appeared yet.
+    fn named_snapshots(&self) -> Vec<Outstanding> {
+        let record = Record::read(&self.work.layout.bundle);
+        let mut open = record.map(|record| record.open).unwrap_or_default();
+        open.retain(|one| one.asset == self.work.asset && matches!(one.resource, Resource::Snapshot(_)));
+        open
     }
 
     /// The export that this run asked for before, its files, or a new one.
@@ -192,21 +175,27 @@ impl ExportWork<'_> {
         is_under_way: bool,
     ) -> Result<(ExportFacts, Vec<(Resource, String)>), Stop> {
         let (run, asset) = (self.work.run.clone(), self.work.asset.clone());
-        let temporary = Temporary::new(client, Owner { run, playbook: self.playbook.clone(), asset });
-        let mut resources = vec![Resource::Export(id.to_owned())];
+        let temporary = Temporary::new(
+            client,
+            Owner { run, playbook: self.playbook.clone(), asset },
+            self.within().saturating_mul(2),
+        );
+        let export = Resource::Export(id.to_owned());
+        let mut resources = vec![export.clone()];
         let takes_snapshot = new.take == ExportedSnapshot::New && !is_under_way;
         if takes_snapshot {
             resources.push(temporary.snapshot());
         }
-        let guard =
-            Guard::set(self.guards, &self.work.recorder, &self.work.asset, &self.work.run, &temporary, resources)?;
+        let guard = Guard::set(self.guards, &self.work, &temporary, resources)?;
         let made = async {
-            if !is_under_way {
+            if is_under_way {
+                temporary.expect(&export, Duration::ZERO);
+            } else {
                 let snapshot = match takes_snapshot {
                     true => self.take_snapshot(client, &temporary, facts).await?,
                     false => exported_snapshot(facts, new)?,
                 };
-                self.start(exports, id, new, &snapshot).await?;
+                self.start(exports, &temporary, &export, new, &snapshot).await?;
             }
             self.wait(exports, id).await
         };
@@ -228,7 +217,14 @@ impl ExportWork<'_> {
         found.ok_or_else(|| Stop::Asset { reason: format!("the snapshot {id} is gone"), hint: None })
     }
 
-    async fn start(&self, exports: &Exports, id: &str, new: &NewExport, snapshot: &SnapshotFacts) -> Result<(), Stop> {
+    async fn start(
+        &self,
+        exports: &Exports,
+        temporary: &Temporary,
+        export: &Resource,
+        new: &NewExport,
+        snapshot: &SnapshotFacts,
+    ) -> Result<(), Stop> {
         affordable(new, snapshot.storage_gib)?;
         let database = self.rds.database.as_str();
         // Other names can't be told to RDS; then all databases are exported (Amazon RDS user guide, "Limitations").
@@ -241,7 +237,13 @@ impl ExportWork<'_> {
             role: new.role.to_string(),
             key: new.key.to_string(),
         };
-        Ok(exports.start(id, &order).await?)
+        temporary.expect(export, temporary.appears_within());
+        exports.start(export.id(), &order).await.map_err(|(error, refused)| {
+            if refused {
+                temporary.refused(export);
+            }
+            error.into()
+        })
     }
 
     async fn wait(&self, exports: &Exports, id: &str) -> Result<ExportFacts, Stop> {

@@ -13,10 +13,18 @@ use aws_sigv4::{
     sign::v4,
 };
 use aws_smithy_http_client::Connector;
-use aws_smithy_runtime_api::client::http::HttpConnector as _;
+use aws_smithy_runtime_api::client::{http::HttpConnector as _, orchestrator::HttpResponse, result::ConnectorError};
 
 use super::failure::Failure;
-use crate::{clock, digest::Sha256Digest, source::aws::Aws};
+use crate::{
+    clock,
+    digest::Sha256Digest,
+    source::{
+        aws::{Aws, Service},
+        pace::kind_of,
+        s3::error::chain,
+    },
+};
 
 const ATTEMPTS_MAX: u32 = 8;
 const DELAY_BASE_MS: u64 = 100;
@@ -43,16 +51,19 @@ pub(super) type Raw = (Vec<u8>, Sha256Digest);
 /// The one connection pool for such calls.
 #[derive(Clone, Debug)]
 pub(super) struct Wire {
+    aws: Aws,
     connector: Arc<Connector>,
     credentials: SharedCredentialsProvider,
     attempts_max: u32,
+    patient: bool,
 }
 
 impl Wire {
     /// None where nobody provides credentials.
     pub fn new(aws: &Aws, patient: bool) -> Option<Self> {
         let attempts_max = if patient { ATTEMPTS_MAX } else { 2 };
-        Some(Wire { connector: aws.connector(), credentials: aws.credentials()?, attempts_max })
+        let (connector, credentials) = (aws.connector(), aws.credentials()?);
+        Some(Wire { aws: aws.clone(), connector, credentials, attempts_max, patient })
     }
 
     /// Sends, again after a busy answer.
@@ -72,15 +83,13 @@ impl Wire {
     async fn attempt(&self, call: &Call<'_>) -> Result<Raw, Failure> {
         let request = self.signed(call).await?;
         let answer = async {
-            let answer = self.connector.call(request).await.map_err(|error| format!("{error:?}"))?;
+            let answer = self.paced(call, &request).await.map_err(|error| chain(&error))?;
             let status = answer.status().as_u16();
-            let body = ByteStream::new(answer.into_body()).collect().await.map_err(|error| error.to_string())?;
+            let body = tokio::time::timeout(ANSWER_TIMEOUT, ByteStream::new(answer.into_body()).collect()).await;
+            let body = body.map_err(|_| no_answer())?.map_err(|error| error.to_string())?;
             Ok::<_, String>((status, body.to_vec()))
         };
-        let (status, body) = tokio::time::timeout(ANSWER_TIMEOUT, answer)
-            .await
-            .map_err(|_| Failure::unanswered(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))?
-            .map_err(Failure::unanswered)?;
+        let (status, body) = answer.await.map_err(Failure::unanswered)?;
         match status {
             200..300 => {
                 let digest = Sha256Digest::of(&body);
@@ -88,6 +97,21 @@ impl Wire {
             }
             _ => Err(refusal(status, &body)),
         }
+    }
+
+    /// Sends at the pace of its service.
+    async fn paced(&self, call: &Call<'_>, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let service = match call.service {
+            "iam" => Service::Iam,
+            "monitoring" => Service::CloudWatch,
+            _ => Service::S3Control,
+        };
+        let send = || async {
+            let request = request.try_clone().ok_or_else(|| ConnectorError::user("a request is not whole".into()))?;
+            let answer = tokio::time::timeout(ANSWER_TIMEOUT, self.connector.call(request)).await;
+            answer.map_err(|_| ConnectorError::timeout(no_answer().into()))?
+        };
+        self.aws.pace(service).send(&kind_of(request), self.patient, send).await
     }
 
     async fn signed(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
@@ -123,6 +147,10 @@ impl Wire {
         }
         Ok(request)
     }
+}
+
+fn no_answer() -> String {
+    format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())
 }
 
 /// Reads a refusal in JSON or in XML.

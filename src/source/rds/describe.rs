@@ -3,11 +3,14 @@
 use aws_sdk_rds::{
     Client,
     primitives::{DateTime, DateTimeFormat},
-    types::{DbCluster, DbInstance, DbSnapshot, Tag},
+    types::{DbCluster, DbClusterSnapshot, DbInstance, DbSnapshot, Tag},
 };
 
-use super::{Endpoint, Place};
-use crate::{source::s3::error, transfer::error::SourceError};
+use super::{
+    Endpoint, Place,
+    patience::{Patience, Refusal, every_page, patiently},
+};
+use crate::transfer::error::SourceError;
 
 /// An instance or a cluster as RDS describes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,27 +77,35 @@ impl RdsFacts {
     }
 }
 
-pub(super) async fn instance(client: &Client, id: &str) -> Result<RdsFacts, SourceError> {
+pub(super) async fn instance(client: &Client, patience: &Patience, id: &str) -> Result<RdsFacts, SourceError> {
     let what = Place::Instance(id.to_owned()).what();
-    let answer = client.describe_db_instances().db_instance_identifier(id).send().await;
-    let answer = answer.map_err(|refused| error::of(&what, refused))?;
-    let instance = answer.db_instances().iter().find(|one| one.db_instance_identifier() == Some(id));
-    let instance = instance.ok_or_else(|| SourceError::NotFound { what: what.clone() })?;
-    let mut facts = of_instance(instance);
+    let described = patiently(patience, || instance_alone(client, id)).await;
+    let mut facts = described.map_err(|refusal| refusal.about(&what))?;
     check_engine(&what, &facts.engine)?;
-    facts.snapshots = instance_snapshots(client, id).await?;
+    facts.snapshots = instance_snapshots(client, patience, id).await?;
     Ok(with_known_sizes(facts))
 }
 
-pub(super) async fn cluster(client: &Client, id: &str) -> Result<RdsFacts, SourceError> {
-    let what = Place::Cluster(id.to_owned()).what();
-    let answer = client.describe_db_clusters().db_cluster_identifier(id).send().await;
-    let answer = answer.map_err(|refused| error::of(&what, refused))?;
-    let cluster = answer.db_clusters().iter().find(|one| one.db_cluster_identifier() == Some(id));
-    let cluster = cluster.ok_or_else(|| SourceError::NotFound { what: what.clone() })?;
-    let mut facts = of_cluster(cluster);
-    check_engine(&what, &facts.engine)?;
-    facts.snapshots = cluster_snapshots(client, id).await?;
+/// An instance without its snapshots.
+pub(super) async fn instance_alone(client: &Client, id: &str) -> Result<RdsFacts, Refusal> {
+    let what = Place::Instance(id.to_owned()).what();
+    let answer = client.describe_db_instances().db_instance_identifier(id).send().await;
+    let answer = answer.map_err(|refused| Refusal::of(&what, refused))?;
+    let instance = answer.db_instances().iter().find(|one| one.db_instance_identifier() == Some(id));
+    instance.map(of_instance).ok_or(Refusal::Absent)
+}
+
+pub(super) async fn cluster(client: &Client, patience: &Patience, id: &str) -> Result<RdsFacts, SourceError> {
+    let what = &Place::Cluster(id.to_owned()).what();
+    let described = patiently(patience, || async move {
+        let answer = client.describe_db_clusters().db_cluster_identifier(id).send().await;
+        let answer = answer.map_err(|refused| Refusal::of(what, refused))?;
+        let cluster = answer.db_clusters().iter().find(|one| one.db_cluster_identifier() == Some(id));
+        cluster.map(of_cluster).ok_or(Refusal::Absent)
+    });
+    let mut facts = described.await.map_err(|refusal| refusal.about(what))?;
+    check_engine(what, &facts.engine)?;
+    facts.snapshots = cluster_snapshots(client, patience, id).await?;
     Ok(with_known_sizes(facts))
 }
 
@@ -176,10 +187,13 @@ fn of_cluster(cluster: &DbCluster) -> RdsFacts {
     }
 }
 
-async fn instance_snapshots(client: &Client, id: &str) -> Result<Vec<SnapshotFacts>, SourceError> {
-    let what = format!("the snapshots of RDS instance {id}");
-    let pages = client.describe_db_snapshots().db_instance_identifier(id).into_paginator().items().send();
-    let found: Vec<DbSnapshot> = pages.collect::<Result<_, _>>().await.map_err(|refused| error::of(&what, refused))?;
+async fn instance_snapshots(client: &Client, patience: &Patience, id: &str) -> Result<Vec<SnapshotFacts>, SourceError> {
+    let what = &format!("the snapshots of RDS instance {id}");
+    let found = every_page(what, patience, |marker| async move {
+        let answer = client.describe_db_snapshots().db_instance_identifier(id).set_marker(marker).send().await;
+        answer.map(|answer| (answer.db_snapshots, answer.marker)).map_err(|refused| Refusal::of(what, refused))
+    });
+    let found: Vec<DbSnapshot> = found.await?;
     let facts = |snapshot: &DbSnapshot| SnapshotFacts {
         id: text(snapshot.db_snapshot_identifier()),
         arn: text(snapshot.db_snapshot_arn()),
@@ -191,11 +205,14 @@ async fn instance_snapshots(client: &Client, id: &str) -> Result<Vec<SnapshotFac
     Ok(newest_first(found.iter().filter(|snapshot| snapshot.status() == Some("available")).map(facts)))
 }
 
-async fn cluster_snapshots(client: &Client, id: &str) -> Result<Vec<SnapshotFacts>, SourceError> {
-    let what = format!("the snapshots of RDS cluster {id}");
-    let pages = client.describe_db_cluster_snapshots().db_cluster_identifier(id).into_paginator().items().send();
-    let found: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(|refused| error::of(&what, refused))?;
-    let facts = |snapshot: &aws_sdk_rds::types::DbClusterSnapshot| SnapshotFacts {
+async fn cluster_snapshots(client: &Client, patience: &Patience, id: &str) -> Result<Vec<SnapshotFacts>, SourceError> {
+    let what = &format!("the snapshots of RDS cluster {id}");
+    let found = every_page(what, patience, |marker| async move {
+        let answer = client.describe_db_cluster_snapshots().db_cluster_identifier(id).set_marker(marker).send().await;
+        answer.map(|answer| (answer.db_cluster_snapshots, answer.marker)).map_err(|refused| Refusal::of(what, refused))
+    });
+    let found: Vec<DbClusterSnapshot> = found.await?;
+    let facts = |snapshot: &DbClusterSnapshot| SnapshotFacts {
         id: text(snapshot.db_cluster_snapshot_identifier()),
         arn: text(snapshot.db_cluster_snapshot_arn()),
         created: stamp(snapshot.snapshot_create_time()),

@@ -14,14 +14,13 @@ use aws_sdk_rds::{
     types::ExportTask as Described,
 };
 
-use super::{Rds, temporary::PREFIX};
-use crate::{
-    clock::Stopwatch, digest::Sha256Digest, interrupt::Interrupt, source::s3::error, transfer::error::SourceError,
+use super::{
+    Rds,
+    patience::{Patience, Refusal, every_page, patiently},
+    resource::PREFIX,
+    temporary::ABSENT_MAX,
 };
-
-/// How often the provider is asked for the progress; the first time comes sooner, each later one half as long again.
-const POLL: Duration = Duration::from_secs(30);
-const POLL_FIRST: Duration = Duration::from_millis(250);
+use crate::{clock::Stopwatch, digest::Sha256Digest, interrupt::Interrupt, transfer::error::SourceError};
 
 /// What an export is to be made of, and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,36 +99,64 @@ pub fn name_of(run: &str, asset: &str, attempt: u32) -> String {
 #[derive(Clone)]
 pub struct Exports {
     pub(super) client: Client,
+    pub(super) patience: Patience,
 }
 
 impl Exports {
     /// Asks nothing yet.
     pub fn new(rds: &Rds) -> Self {
-        Exports { client: rds.client.clone() }
+        Exports { client: rds.client.clone(), patience: rds.patience }
     }
 
     /// A task by its identifier; none if there is no such task.
     pub async fn find(&self, id: &str) -> Result<Option<ExportFacts>, SourceError> {
-        let answer = self.client.describe_export_tasks().export_task_identifier(id).send().await;
-        match answer.map_err(|refused| error::of(&what(id), refused)) {
-            Ok(answer) => {
-                Ok(answer.export_tasks().iter().find(|task| task.export_task_identifier() == Some(id)).map(facts))
-            }
-            Err(SourceError::NotFound { .. }) => Ok(None),
-            Err(refused) => Err(refused),
+        let what = &what(id);
+        let found = patiently(&self.patience, || async move {
+            let answer = self.client.describe_export_tasks().export_task_identifier(id).send().await;
+            let answer = answer.map_err(|refused| Refusal::of(what, refused))?;
+            Ok(answer.export_tasks().iter().find(|task| task.export_task_identifier() == Some(id)).map(facts))
+        });
+        match found.await {
+            Err(Refusal::Absent) => Ok(None),
+            found => found.map_err(|refusal| refusal.about(what)),
         }
     }
 
     /// The snapshots of which some export is under way.
     pub async fn sources_under_way(&self) -> Result<Vec<String>, SourceError> {
-        let pages = self.client.describe_export_tasks().into_paginator().items().send();
-        let found: Vec<Described> =
-            pages.collect::<Result<_, _>>().await.map_err(|refused| error::of("the RDS exports", refused))?;
+        let what = "the RDS exports";
+        let found = every_page(what, &self.patience, |marker| async move {
+            let answer = self.client.describe_export_tasks().set_marker(marker).send().await;
+            answer.map(|answer| (answer.export_tasks, answer.marker)).map_err(|refused| Refusal::of(what, refused))
+        });
+        let found: Vec<Described> = found.await?;
         Ok(found.iter().map(facts).filter(|task| !task.has_ended()).map(|task| task.snapshot_arn).collect())
     }
 
-    /// Asks for an export under this identifier. One that has it already is the one that was asked for: an answer was lost.
-    pub async fn start(&self, id: &str, order: &Order) -> Result<(), SourceError> {
+    /// Asks for an export under this identifier. One that has it already and is of the same snapshot and place is the one
+    /// that was asked for: an answer was lost.
+    ///
+    /// # Errors
+    /// With it, whether RDS refused: otherwise the export may be there all the same.
+    pub async fn start(&self, id: &str, order: &Order) -> Result<(), (SourceError, bool)> {
+        let (watch, mut pauses, mut heard) = (Stopwatch::start(), self.patience.pauses(), false);
+        loop {
+            let error = match self.ask(id, order).await {
+                Ok(()) => return Ok(()),
+                Err(Refusal::AlreadyThere) => return self.adopt(id, order).await.map_err(|error| (error, false)),
+                Err(Refusal::Other(error)) if error.is_transient() => error,
+                Err(refusal) => return Err((refusal.about(&what(id)), !heard)),
+            };
+            heard = true;
+            let pause = pauses.next();
+            if watch.elapsed() + pause > self.patience.busy {
+                return Err((error, false));
+            }
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn ask(&self, id: &str, order: &Order) -> Result<(), Refusal> {
         let asked = self
             .client
             .start_export_task()
@@ -140,9 +167,22 @@ impl Exports {
             .iam_role_arn(&order.role)
             .kms_key_id(&order.key)
             .set_export_only(order.database.clone().map(|database| vec![database]));
-        match asked.send().await.map_err(|refused| error::of(&what(id), refused)) {
-            Err(SourceError::Permanent { reason, .. }) if reason.starts_with("ExportTaskAlreadyExists") => Ok(()),
-            asked => asked.map(drop),
+        asked.send().await.map(drop).map_err(|refused| Refusal::of(&what(id), refused))
+    }
+
+    /// Exports carry no tags: what has our name is ours if it is what we asked for.
+    async fn adopt(&self, id: &str, order: &Order) -> Result<(), SourceError> {
+        let Some(task) = self.find(id).await? else { return Ok(()) };
+        let prefix = |prefix: &str| prefix.trim_end_matches('/').to_owned();
+        let same = task.snapshot_arn == order.snapshot_arn
+            && task.bucket == order.bucket
+            && prefix(&task.prefix) == prefix(&order.prefix);
+        match same {
+            true => Ok(()),
+            false => {
+                let reason = "an export of this name is there already, of another snapshot or to another place";
+                Err(SourceError::Permanent { what: what(id), reason: reason.to_owned() })
+            }
         }
     }
 
@@ -154,7 +194,7 @@ impl Exports {
         interrupt: &Interrupt,
         heard: impl Fn(&ExportFacts),
     ) -> Result<ExportFacts, SourceError> {
-        let (watch, mut pause) = (Stopwatch::start(), POLL_FIRST);
+        let (watch, mut pauses, mut seen, mut absent) = (Stopwatch::start(), self.patience.pauses(), false, 0);
         let ended = |reason: String| SourceError::Permanent { what: what(id), reason };
         let mut last = "not there yet".to_owned();
         loop {
@@ -162,16 +202,21 @@ impl Exports {
                 Ok(Some(task)) if task.is_complete() => return Ok(task),
                 Ok(Some(task)) if task.is_under_way() => {
                     heard(&task);
+                    (seen, absent) = (true, 0);
                     last = format!("{} at {} %", task.status, task.percent);
                 }
                 Ok(Some(task)) => {
                     let why = task.failure.map(|failure| format!(": {failure}")).unwrap_or_default();
                     return Err(ended(format!("its status is {}{why}", task.status)));
                 }
-                Ok(None) => {}
+                Ok(None) if seen && absent + 1 >= ABSENT_MAX => {
+                    return Err(ended("it was there and is gone: something else removed it".to_owned()));
+                }
+                Ok(None) => absent += 1,
                 Err(error) if error.is_transient() => last = error.to_string(),
                 Err(error) => return Err(error),
             }
+            let pause = if absent > 0 && seen { self.patience.first } else { pauses.next() };
             if watch.elapsed() + pause > within {
                 return Err(ended(format!("it was not complete within {} s; last seen: {last}", within.as_secs())));
             }
@@ -179,7 +224,6 @@ impl Exports {
                 () = tokio::time::sleep(pause) => {}
                 () = interrupt.wait() => return Err(ended("stopped while waiting for it".to_owned())),
             }
-            pause = (pause * 3 / 2).min(POLL);
         }
     }
 
@@ -192,7 +236,7 @@ impl Exports {
         match self.find(id).await? {
             Some(task) if task.is_under_way() => {
                 let asked = self.client.cancel_export_task().export_task_identifier(id).send().await;
-                asked.map(|_| true).map_err(|refused| error::of(&what(id), refused))
+                asked.map(|_| true).map_err(|refused| Refusal::of(&what(id), refused).about(&what(id)))
             }
             _ => Ok(false),
         }

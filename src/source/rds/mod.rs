@@ -5,6 +5,11 @@
 
 mod describe;
 pub mod export;
+mod patience;
+mod removal;
+mod resource;
+#[cfg(test)]
+pub(crate) mod scripted;
 pub mod temporary;
 mod token;
 
@@ -12,7 +17,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use aws_sdk_rds::Client;
 
-pub use self::describe::{RdsFacts, SnapshotFacts};
+pub use self::{
+    describe::{RdsFacts, SnapshotFacts},
+    patience::Patience,
+    removal::Removed,
+};
 use super::aws::Aws;
 use crate::{
     pg::{
@@ -90,19 +99,20 @@ impl std::fmt::Debug for Password {
 pub struct Rds {
     client: Client,
     aws: Aws,
+    patience: Patience,
 }
 
 impl Rds {
     /// Asks nothing yet.
     pub fn new(aws: &Aws) -> Self {
-        Rds { client: aws.rds(), aws: aws.clone() }
+        Rds { client: aws.rds(), aws: aws.clone(), patience: Patience::default() }
     }
 
     /// What an instance or cluster is, and what snapshots of it there are.
     pub async fn describe(&self, place: &Place) -> Result<RdsFacts, SourceError> {
         match place {
-            Place::Instance(id) => describe::instance(&self.client, id).await,
-            Place::Cluster(id) => describe::cluster(&self.client, id).await,
+            Place::Instance(id) => describe::instance(&self.client, &self.patience, id).await,
+            Place::Cluster(id) => describe::cluster(&self.client, &self.patience, id).await,
         }
     }
 
@@ -114,7 +124,7 @@ impl Rds {
             let reason = format!("it is no read replica of {}, whose replicas are: {known}", of.id);
             return Err(SourceError::Permanent { what, reason });
         }
-        let facts = describe::instance(&self.client, id).await?;
+        let facts = describe::instance(&self.client, &self.patience, id).await?;
         facts.endpoint.ok_or_else(|| no_endpoint(&format!("RDS instance {id}"), &facts.status))
     }
 

@@ -1,39 +1,46 @@
 //! The one thing that walkaway makes at the provider: an instance that a snapshot is restored to, for a while, and the
 //! snapshot itself where a new one is asked for.
 //!
-//! Everything made here carries the tag `walkaway:run`, and nothing is deleted whose tag RDS has not just confirmed. What
-//! was made is written down before it is asked for, so that a killed process leaves nothing unknown.
+//! Everything made here carries the tags of `resource`, and nothing is deleted whose tag RDS has not just confirmed
+//! (`removal`). What was made is written down before it is asked for, so that a killed process leaves nothing unknown. An
+//! answer may be lost on its way: whether a creating call was heard is asked of RDS, never taken from the failure.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use aws_sdk_rds::{
     Client,
     types::{DbInstance, DbSnapshot, Tag},
 };
+use jiff::SignedDuration;
 
-use super::{Endpoint, Rds, describe::tag, export};
+pub use super::resource::{PLAYBOOK_TAG, RUN_TAG, Resource, Tagged, UNTIL_TAG, tagged};
+use super::{
+    Endpoint, Rds,
+    describe::{self, tag},
+    patience::{Patience, Refusal, patiently},
+    resource::PREFIX,
+};
 use crate::{
     clock::{self, Stopwatch},
     digest::Sha256Digest,
     interrupt::Interrupt,
-    source::s3::error,
     transfer::error::SourceError,
 };
 
-/// Whose it is: the run's id.
-pub const RUN_TAG: &str = "walkaway:run";
-/// Which playbook's.
-pub const PLAYBOOK_TAG: &str = "walkaway:playbook";
-/// Identifiers begin so.
-pub(super) const PREFIX: &str = "walkaway-";
-const POLL: Duration = Duration::from_secs(15);
-/// The first look comes sooner, and each later one half as long again.
-const POLL_FIRST: Duration = Duration::from_millis(250);
-const REMOVE_ATTEMPTS_MAX: u32 = 5;
 /// How many exports a run asks for one after the other, if those before failed.
 pub const EXPORTS_MAX: u32 = 9;
-/// RDS refuses to delete what is still being made; it is asked again for this long.
-const REMOVE_WITHIN: Duration = Duration::from_secs(45 * 60);
+/// How long a run answers for what it made, each time that it says so.
+const ANSWERS_FOR: SignedDuration = SignedDuration::from_mins(30);
+/// How often it says so.
+const SAYS_SO_EVERY: Duration = Duration::from_secs(5 * 60);
+/// No tag promises more than this, whatever a playbook allows.
+const LIFE_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// Looks in a row that do not find what was seen before, until it is taken for gone.
+pub(super) const ABSENT_MAX: u32 = 3;
 
 /// Who makes something, as its tags say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +51,13 @@ pub struct Owner {
     pub playbook: String,
     /// Which asset of the run.
     pub asset: String,
+}
+
+impl Owner {
+    /// Of a run whose things are looked after by another process, for which its playbook does not matter.
+    pub fn of_run(run: &str, asset: &str) -> Self {
+        Owner { run: run.to_owned(), playbook: String::new(), asset: asset.to_owned() }
+    }
 }
 
 /// What the temporary instance is like. RDS would choose the default groups by itself; nothing is left to it.
@@ -63,62 +77,56 @@ pub struct Shape {
     pub available_within: Duration,
 }
 
-/// Something of walkaway's at the provider.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Resource {
-    /// An instance.
-    Instance(String),
-    /// A snapshot of an instance.
-    Snapshot(String),
-    /// An export of a snapshot. Only one under way is removed, by cancelling it; what it wrote stays.
-    Export(String),
+/// What is known of something that this process was to make, or finds named in a record.
+#[derive(Clone, Debug)]
+pub(super) enum Made {
+    /// It was asked for and not seen; from when on, and for how long, it may appear.
+    Asked(Stopwatch, Duration),
+    /// RDS showed it, under this ARN; when its tag was last moved on.
+    Seen { arn: String, said: Option<Stopwatch> },
+    /// RDS refused to make it.
+    Refused,
 }
 
-impl Resource {
-    fn id(&self) -> &str {
-        match self {
-            Resource::Instance(id) | Resource::Snapshot(id) | Resource::Export(id) => id,
-        }
-    }
-}
-
-impl std::fmt::Display for Resource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Resource::Instance(id) => write!(f, "RDS instance {id}"),
-            Resource::Snapshot(id) => write!(f, "RDS snapshot {id}"),
-            Resource::Export(id) => write!(f, "RDS export {id}"),
-        }
-    }
-}
-
-/// Something with walkaway's tag, and which run's it is.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Tagged {
-    /// What it is.
-    pub resource: Resource,
-    /// The run that made it.
-    pub run: String,
-    /// The playbook of that run.
-    pub playbook: String,
+/// Something as RDS shows it.
+pub(super) struct Shown {
+    pub status: String,
+    pub tags: Vec<Tag>,
+    pub arn: String,
 }
 
 /// Makes and removes temporary things of one owner.
 #[derive(Clone)]
 pub struct Temporary {
-    client: Client,
-    owner: Owner,
+    pub(super) client: Client,
+    pub(super) patience: Patience,
+    pub(super) owner: Owner,
     name: String,
+    life: Duration,
+    made: Arc<Mutex<BTreeMap<Resource, Made>>>,
 }
 
 impl Temporary {
-    /// Makes nothing yet.
+    /// Makes nothing yet. `life` is how long its things may be needed at most.
     ///
-    /// Its things are named `walkaway-` and a digest of who makes it and when: identifiers have at most 63 letters,
+    /// Its things are named `walkaway-` and a digest that no other process comes to: identifiers have at most 63 letters,
     /// digits and hyphens, and a resumed run must not meet the name of what is just being deleted.
-    pub fn new(rds: &Rds, owner: Owner) -> Self {
-        let digest = Sha256Digest::of(format!("{} {} {}", owner.run, owner.asset, clock::now())).to_string();
-        Temporary { client: rds.client.clone(), owner, name: format!("{PREFIX}{}", &digest[..20]) }
+    pub fn new(rds: &Rds, owner: Owner, life: Duration) -> Self {
+        let random = getrandom::u64().unwrap_or_default();
+        let digest = Sha256Digest::of(format!("{} {} {} {random}", owner.run, owner.asset, clock::now())).to_string();
+        Temporary {
+            client: rds.client.clone(),
+            patience: rds.patience,
+            owner,
+            name: format!("{PREFIX}{}", &digest[..20]),
+            life: life.min(LIFE_MAX),
+            made: Arc::default(),
+        }
+    }
+
+    /// Looks after what other processes made.
+    pub fn of_others(rds: &Rds, owner: Owner) -> Self {
+        Temporary::new(rds, owner, Duration::ZERO)
     }
 
     /// The instance that would be made.
@@ -131,10 +139,74 @@ impl Temporary {
         Resource::Snapshot(self.name.clone())
     }
 
-    fn tags(&self, more: &[(String, String)]) -> Vec<Tag> {
-        let own = [(RUN_TAG, &self.owner.run), (PLAYBOOK_TAG, &self.owner.playbook)];
+    /// Something was asked for, here or by another process, and may appear for so long from now.
+    pub fn expect(&self, resource: &Resource, within: Duration) {
+        self.note(resource, Made::Asked(Stopwatch::start(), within));
+    }
+
+    /// RDS refused to make it.
+    pub fn refused(&self, resource: &Resource) {
+        self.note(resource, Made::Refused);
+    }
+
+    /// How long something that was asked for may take to appear.
+    pub fn appears_within(&self) -> Duration {
+        self.patience.appears
+    }
+
+    /// Whether it was asked for and RDS did not refuse.
+    pub fn may_be_there(&self, resource: &Resource) -> bool {
+        !matches!(self.known().get(resource), None | Some(Made::Refused))
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Resource, Made>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note(&self, resource: &Resource, made: Made) {
+        self.known().insert(resource.clone(), made);
+    }
+
+    pub(super) fn made(&self, resource: &Resource) -> Option<Made> {
+        self.known().get(resource).cloned()
+    }
+
+    fn tags(&self, life: SignedDuration, more: &[(String, String)]) -> Vec<Tag> {
+        let until = clock::now().checked_add(life).unwrap_or(jiff::Timestamp::MAX).to_string();
+        let own = [(RUN_TAG, &self.owner.run), (PLAYBOOK_TAG, &self.owner.playbook), (UNTIL_TAG, &until)];
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value.clone()));
         own.chain(more.iter().cloned()).map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+    }
+
+    /// The tags of something new. Until the first time that they are moved on they hold for all that it may be needed:
+    /// who may make things is not always allowed to tag them again.
+    fn first_tags(&self, more: &[(String, String)]) -> Vec<Tag> {
+        self.tags(SignedDuration::try_from(self.life).unwrap_or(ANSWERS_FOR).max(ANSWERS_FOR), more)
+    }
+
+    /// Moves the time on until which the run answers for what it made, where that is due. Called every now and then.
+    pub async fn answer_for(&self) {
+        let due: Vec<(Resource, String)> = {
+            let known = self.known();
+            let due = known.iter().filter_map(|(resource, made)| match made {
+                Made::Seen { arn, said } if said.is_none_or(|said| said.elapsed() >= SAYS_SO_EVERY) => {
+                    Some((resource.clone(), arn.clone()))
+                }
+                _ => None,
+            });
+            due.filter(|(_, arn)| !arn.is_empty()).collect()
+        };
+        for (resource, arn) in due {
+            let tags = Some(self.tags(ANSWERS_FOR, &[]));
+            let asked = self.client.add_tags_to_resource().resource_name(&arn).set_tags(tags).send().await;
+            match asked.map_err(|refused| Refusal::of(&resource.to_string(), refused)) {
+                Ok(_) => self.note(&resource, Made::Seen { arn, said: Some(Stopwatch::start()) }),
+                Err(refusal) => {
+                    let error = refusal.about(&resource.to_string());
+                    tracing::debug!(%error, "a temporary resource could not be tagged as in use");
+                }
+            }
+        }
     }
 
     /// Takes a snapshot of an instance and waits for it.
@@ -144,213 +216,209 @@ impl Temporary {
         within: Duration,
         interrupt: &Interrupt,
     ) -> Result<String, SourceError> {
-        let id = self.name.clone();
-        let what = format!("RDS snapshot {id}");
-        let asked = self.client.create_db_snapshot().db_instance_identifier(instance).db_snapshot_identifier(&id);
-        asked.set_tags(Some(self.tags(&[]))).send().await.map_err(|refused| error::of(&what, refused))?;
-        let wait = Wait { what, within, interrupt };
-        wait.for_it(|| async { Ok(self.find_snapshot(&id).await?.and_then(|one| one.status().map(str::to_owned))) })
-            .await?;
-        Ok(id)
+        let resource = self.snapshot();
+        let what = resource.to_string();
+        let ask = || async {
+            let asked = self.client.create_db_snapshot().db_instance_identifier(instance);
+            let asked = asked.db_snapshot_identifier(&self.name).set_tags(Some(self.first_tags(&[])));
+            asked.send().await.map(drop).map_err(|refused| Refusal::of(&what, refused))
+        };
+        self.make(&resource, within, interrupt, ask).await?;
+        self.wait(&resource, within, interrupt).await?;
+        Ok(self.name.clone())
     }
 
     /// Restores a snapshot to a new instance, and waits until that is available.
     pub async fn restore(&self, snapshot: &str, shape: &Shape, interrupt: &Interrupt) -> Result<Endpoint, SourceError> {
-        let id = self.name.clone();
-        let what = format!("RDS instance {id}");
-        let asked = self
-            .client
-            .restore_db_instance_from_db_snapshot()
-            .db_instance_identifier(&id)
-            .db_snapshot_identifier(snapshot)
-            .db_instance_class(&shape.class)
-            .db_subnet_group_name(&shape.subnet_group)
-            .set_vpc_security_group_ids(Some(shape.security_groups.clone()))
-            .db_parameter_group_name(&shape.parameter_group)
-            .multi_az(false)
-            .publicly_accessible(false)
-            .auto_minor_version_upgrade(false)
-            .deletion_protection(false)
-            .copy_tags_to_snapshot(false)
-            .enable_iam_database_authentication(true)
-            .set_tags(Some(self.tags(&shape.tags)));
-        asked.send().await.map_err(|refused| error::of(&what, refused))?;
-        let wait = Wait { what: what.clone(), within: shape.available_within, interrupt };
-        let status =
-            || async { Ok(self.find_instance(&id).await?.and_then(|one| one.db_instance_status().map(str::to_owned))) };
-        wait.for_it(status).await?;
-        let described = super::describe::instance(&self.client, &id).await?;
-        described.reached_at()
+        let resource = self.instance();
+        let what = resource.to_string();
+        let ask = || async {
+            let asked = self
+                .client
+                .restore_db_instance_from_db_snapshot()
+                .db_instance_identifier(&self.name)
+                .db_snapshot_identifier(snapshot)
+                .db_instance_class(&shape.class)
+                .db_subnet_group_name(&shape.subnet_group)
+                .set_vpc_security_group_ids(Some(shape.security_groups.clone()))
+                .db_parameter_group_name(&shape.parameter_group)
+                .multi_az(false)
+                .publicly_accessible(false)
+                .auto_minor_version_upgrade(false)
+                .deletion_protection(false)
+                .copy_tags_to_snapshot(false)
+                .enable_iam_database_authentication(true)
+                .set_tags(Some(self.first_tags(&shape.tags)));
+            asked.send().await.map(drop).map_err(|refused| Refusal::of(&what, refused))
+        };
+        self.make(&resource, shape.available_within, interrupt, ask).await?;
+        self.wait(&resource, shape.available_within, interrupt).await?;
+        let described = patiently(&self.patience, || describe::instance_alone(&self.client, &self.name)).await;
+        described.map_err(|refusal| refusal.about(&what))?.reached_at()
     }
 
-    async fn find_instance(&self, id: &str) -> Result<Option<DbInstance>, SourceError> {
-        let answer = self.client.describe_db_instances().db_instance_identifier(id).send().await;
-        match answer.map_err(|refused| error::of(&format!("RDS instance {id}"), refused)) {
-            Ok(answer) => Ok(answer.db_instances().first().cloned()),
-            Err(SourceError::NotFound { .. }) => Ok(None),
-            Err(refused) => Err(refused),
+    /// Whether the instance went away that was there.
+    pub async fn instance_vanished(&self) -> bool {
+        let resource = self.instance();
+        for _ in 0..ABSENT_MAX {
+            match self.find(&resource).await {
+                Ok(None) => tokio::time::sleep(self.patience.first).await,
+                Ok(Some(shown)) => return shown.status == "deleting",
+                Err(_) => return false,
+            }
         }
+        true
     }
 
-    async fn find_snapshot(&self, id: &str) -> Result<Option<DbSnapshot>, SourceError> {
-        let answer = self.client.describe_db_snapshots().db_snapshot_identifier(id).send().await;
-        match answer.map_err(|refused| error::of(&format!("RDS snapshot {id}"), refused)) {
-            Ok(answer) => Ok(answer.db_snapshots().first().cloned()),
-            Err(SourceError::NotFound { .. }) => Ok(None),
-            Err(refused) => Err(refused),
-        }
-    }
-
-    /// Removes one thing and waits until it is going; says whether there was anything to remove. What has not the tag of
-    /// the run `run` is left alone, and that is an error.
-    pub async fn remove(&self, resource: &Resource, run: &str) -> Result<bool, SourceError> {
-        let watch = Stopwatch::start();
-        let mut attempt = 0;
+    /// Asks for something until RDS has it or refuses. An answer that was lost is no refusal: something of our name and
+    /// tag is what was asked for.
+    async fn make<F>(
+        &self,
+        resource: &Resource,
+        within: Duration,
+        interrupt: &Interrupt,
+        ask: impl Fn() -> F,
+    ) -> Result<(), SourceError>
+    where
+        F: Future<Output = Result<(), Refusal>>,
+    {
+        let (watch, mut pauses, mut heard) = (Stopwatch::start(), self.patience.pauses(), false);
+        let busy = within.min(self.patience.busy);
         loop {
-            attempt += 1;
-            let error = match self.remove_once(resource, run).await {
-                Ok(Removal::Gone) => return Ok(true),
-                Ok(Removal::Nothing) => return Ok(false),
-                Ok(Removal::NotYet) if watch.elapsed() < REMOVE_WITHIN => {
-                    attempt = 0;
-                    tokio::time::sleep(POLL).await;
-                    continue;
+            self.expect(resource, self.patience.appears);
+            let (error, patience) = match ask().await {
+                Ok(()) => return Ok(()),
+                Err(Refusal::AlreadyThere) => return self.adopt(resource, interrupt).await,
+                Err(Refusal::Other(error)) if error.is_transient() => {
+                    heard = true;
+                    (error, busy)
                 }
-                Ok(Removal::NotYet) => {
-                    let reason = "RDS did not let it be deleted in time".to_owned();
-                    SourceError::Permanent { what: resource.to_string(), reason }
-                }
-                Err(error) => error,
+                Err(Refusal::NotNow(error)) => (error, within),
+                Err(refused) => (refused.about(&resource.to_string()), Duration::ZERO),
             };
-            if !error.is_transient() || attempt >= REMOVE_ATTEMPTS_MAX {
+            if heard && self.find(resource).await.is_ok_and(|shown| shown.is_some()) {
+                return self.adopt(resource, interrupt).await;
+            }
+            if !heard {
+                self.refused(resource);
+            }
+            let pause = pauses.next();
+            if watch.elapsed() + pause > patience {
                 return Err(error);
             }
-            tokio::time::sleep(POLL_FIRST * 2_u32.pow(attempt)).await;
+            self.pause(resource, pause, interrupt).await?;
         }
     }
 
-    async fn remove_once(&self, resource: &Resource, run: &str) -> Result<Removal, SourceError> {
-        match resource {
-            Resource::Instance(id) => {
-                let Some(found) = self.find_instance(id).await? else { return Ok(Removal::Nothing) };
-                check_tag(resource, found.tag_list(), run)?;
-                if found.db_instance_status() == Some("deleting") {
-                    return Ok(Removal::Gone);
-                }
-                let asked = self.client.delete_db_instance().db_instance_identifier(id);
-                let asked = asked.skip_final_snapshot(true).delete_automated_backups(true).send().await;
-                removal(asked.map(drop).map_err(|refused| error::of(&resource.to_string(), refused)))
-            }
-            Resource::Snapshot(id) => {
-                let Some(found) = self.find_snapshot(id).await? else { return Ok(Removal::Nothing) };
-                check_tag(resource, found.tag_list(), run)?;
-                if found.status() == Some("deleting") {
-                    return Ok(Removal::Gone);
-                }
-                let asked = self.client.delete_db_snapshot().db_snapshot_identifier(id).send().await;
-                removal(asked.map(drop).map_err(|refused| error::of(&resource.to_string(), refused)))
-            }
-            // Exports carry no tags; the name says whose it is.
-            Resource::Export(id) => {
-                let own = (1..=EXPORTS_MAX).any(|attempt| *id == export::name_of(run, &self.owner.asset, attempt));
-                if !own {
-                    let reason = format!("its name is none of run {run}'s, so it is left alone");
-                    return Err(SourceError::Permanent { what: resource.to_string(), reason });
-                }
-                let cancelled = export::Exports { client: self.client.clone() }.cancel(id).await?;
-                Ok(if cancelled { Removal::Gone } else { Removal::Nothing })
-            }
-        }
-    }
-}
-
-enum Removal {
-    Gone,
-    Nothing,
-    NotYet,
-}
-
-/// RDS calls it an invalid state while something is still being made.
-fn removal(asked: Result<(), SourceError>) -> Result<Removal, SourceError> {
-    match asked {
-        Ok(()) | Err(SourceError::NotFound { .. }) => Ok(Removal::Gone),
-        Err(SourceError::Permanent { reason, .. }) if reason.starts_with("InvalidDB") => Ok(Removal::NotYet),
-        Err(refused) => Err(refused),
-    }
-}
-
-/// Nothing is deleted that isn't walkaway's, by its name and by its tag.
-fn check_tag(resource: &Resource, tags: &[Tag], run: &str) -> Result<(), SourceError> {
-    if resource.id().starts_with(PREFIX) && tag(tags, RUN_TAG) == Some(run) {
-        return Ok(());
-    }
-    let reason = format!("it does not carry the tag {RUN_TAG}={run}, so it is left alone");
-    Err(SourceError::Permanent { what: resource.to_string(), reason })
-}
-
-/// Everything at the provider that carries walkaway's tag.
-pub async fn tagged(rds: &Rds) -> Result<Vec<Tagged>, SourceError> {
-    let mut found = Vec::new();
-    let mut put = |resource: Resource, tags: &[Tag]| {
-        if let Some(run) = tag(tags, RUN_TAG) {
-            let playbook = tag(tags, PLAYBOOK_TAG).unwrap_or_default().to_owned();
-            found.push(Tagged { resource, run: run.to_owned(), playbook });
-        }
-    };
-    let instances = rds.client.describe_db_instances().into_paginator().items().send();
-    let instances: Vec<DbInstance> =
-        instances.collect::<Result<_, _>>().await.map_err(|refused| error::of("the RDS instances", refused))?;
-    for one in &instances {
-        put(Resource::Instance(one.db_instance_identifier().unwrap_or_default().to_owned()), one.tag_list());
-    }
-    let snapshots = rds.client.describe_db_snapshots().snapshot_type("manual").into_paginator().items().send();
-    let snapshots: Vec<DbSnapshot> =
-        snapshots.collect::<Result<_, _>>().await.map_err(|refused| error::of("the RDS snapshots", refused))?;
-    for one in &snapshots {
-        put(Resource::Snapshot(one.db_snapshot_identifier().unwrap_or_default().to_owned()), one.tag_list());
-    }
-    found.retain(|one| one.resource.id().starts_with(PREFIX));
-    found.sort();
-    Ok(found)
-}
-
-/// Waiting for something to become available.
-struct Wait<'a> {
-    what: String,
-    within: Duration,
-    interrupt: &'a Interrupt,
-}
-
-impl Wait<'_> {
-    /// Looks again and again. A failed state ends the wait, as does the wish to stop.
-    async fn for_it<W>(&self, status: impl Fn() -> W) -> Result<(), SourceError>
-    where
-        W: Future<Output = Result<Option<String>, SourceError>>,
-    {
-        let watch = Stopwatch::start();
-        let mut pause = POLL_FIRST;
-        let ended = |reason: String| SourceError::Permanent { what: self.what.clone(), reason };
-        let mut last = String::new();
+    /// Something has our name already: it is ours if its tag says so, which it may say a little late.
+    async fn adopt(&self, resource: &Resource, interrupt: &Interrupt) -> Result<(), SourceError> {
+        let (watch, mut pauses) = (Stopwatch::start(), self.patience.pauses());
         loop {
-            match status().await {
-                Ok(Some(status)) if status == "available" => return Ok(()),
-                Ok(Some(status)) if has_failed(&status) => return Err(ended(format!("its status is {status}"))),
-                Ok(Some(status)) => last = status,
+            let error = match self.find(resource).await {
+                Ok(Some(shown)) if tag(&shown.tags, RUN_TAG) == Some(&self.owner.run) => return Ok(()),
+                Ok(Some(_)) => {
+                    let reason =
+                        "something of this name is there already, and does not carry this run's tag".to_owned();
+                    SourceError::Permanent { what: resource.to_string(), reason }
+                }
+                Ok(None) => SourceError::NotFound { what: resource.to_string() },
+                Err(error) if error.is_transient() => error,
+                Err(error) => return Err(error),
+            };
+            if watch.elapsed() >= self.patience.appears {
+                return Err(error);
+            }
+            self.pause(resource, pauses.next(), interrupt).await?;
+        }
+    }
+
+    async fn pause(&self, resource: &Resource, pause: Duration, interrupt: &Interrupt) -> Result<(), SourceError> {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Ok(()),
+            () = interrupt.wait() => {
+                let reason = "stopped while waiting for it".to_owned();
+                Err(SourceError::Permanent { what: resource.to_string(), reason })
+            }
+        }
+    }
+
+    /// Something by its identifier, once. None is RDS's own word that there is no such thing; an answer that speaks of
+    /// other things is no answer.
+    pub(super) async fn find(&self, resource: &Resource) -> Result<Option<Shown>, SourceError> {
+        let (what, id) = (resource.to_string(), resource.id());
+        let shown = match resource {
+            Resource::Instance(_) => {
+                let answer = self.client.describe_db_instances().db_instance_identifier(id).send().await;
+                let of = |one: &DbInstance| shown(one.db_instance_status(), one.tag_list(), one.db_instance_arn());
+                let named = |one: &&DbInstance| one.db_instance_identifier() == Some(id);
+                answer
+                    .map(|answer| answer.db_instances().iter().find(named).map(of))
+                    .map_err(|refused| Refusal::of(&what, refused))
+            }
+            Resource::Snapshot(_) => {
+                let answer = self.client.describe_db_snapshots().db_snapshot_identifier(id).send().await;
+                let of = |one: &DbSnapshot| shown(one.status(), one.tag_list(), one.db_snapshot_arn());
+                let named = |one: &&DbSnapshot| one.db_snapshot_identifier() == Some(id);
+                answer
+                    .map(|answer| answer.db_snapshots().iter().find(named).map(of))
+                    .map_err(|refused| Refusal::of(&what, refused))
+            }
+            Resource::Export(_) => Err(Refusal::Absent),
+        };
+        match shown {
+            Ok(Some(shown)) => {
+                let said = match self.made(resource) {
+                    Some(Made::Seen { said, .. }) => said,
+                    _ => None,
+                };
+                self.note(resource, Made::Seen { arn: shown.arn.clone(), said });
+                Ok(Some(shown))
+            }
+            Ok(None) => {
+                let reason = "the answer to a question about it does not name it".to_owned();
+                Err(SourceError::Transient { what, reason })
+            }
+            Err(Refusal::Absent) => Ok(None),
+            Err(refusal) => Err(refusal.about(&what)),
+        }
+    }
+
+    /// Waits until something is available. A failed state ends the wait, as does the wish to stop, and that it is gone.
+    async fn wait(&self, resource: &Resource, within: Duration, interrupt: &Interrupt) -> Result<(), SourceError> {
+        let (watch, mut pauses, mut absent, mut last) = (Stopwatch::start(), self.patience.pauses(), 0, String::new());
+        let ended = |reason: String| SourceError::Permanent { what: resource.to_string(), reason };
+        loop {
+            let was_there = matches!(self.made(resource), Some(Made::Seen { .. }));
+            let mut pause = pauses.next();
+            match self.find(resource).await {
+                Ok(Some(shown)) if shown.status == "available" => return Ok(()),
+                Ok(Some(shown)) if has_failed(&shown.status) => {
+                    return Err(ended(format!("its status is {}", shown.status)));
+                }
+                Ok(Some(shown)) => (absent, last) = (0, shown.status),
+                Ok(None) if was_there => {
+                    absent += 1;
+                    if absent >= ABSENT_MAX {
+                        return Err(ended("it was there and is gone: something else removed it".to_owned()));
+                    }
+                    pause = self.patience.first;
+                }
                 Ok(None) => "not there yet".clone_into(&mut last),
                 Err(error) if error.is_transient() => last = error.to_string(),
                 Err(error) => return Err(error),
             }
-            if watch.elapsed() + pause > self.within {
-                let within = self.within.as_secs();
+            if watch.elapsed() + pause > within {
+                let within = within.as_secs();
                 return Err(ended(format!("it was not available within {within} s; last seen: {last}")));
             }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                () = self.interrupt.wait() => return Err(ended("stopped while waiting for it".to_owned())),
-            }
-            pause = (pause * 3 / 2).min(POLL);
+            self.pause(resource, pause, interrupt).await?;
         }
     }
+}
+
+fn shown(status: Option<&str>, tags: &[Tag], arn: Option<&str>) -> Shown {
+    let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    Shown { status: text(status), tags: tags.to_vec(), arn: text(arn) }
 }
 
 /// States that waiting does not mend (Amazon RDS user guide, "Viewing Amazon RDS DB instance status").

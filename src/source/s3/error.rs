@@ -3,7 +3,10 @@
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::transfer::{error::SourceError, object::ObjectEntry};
+use crate::{
+    source::pace::FEWER,
+    transfer::{error::SourceError, object::ObjectEntry},
+};
 
 /// What the SDK keeps of an answer.
 pub type Answer = aws_sdk_s3::config::http::HttpResponse;
@@ -65,9 +68,7 @@ pub fn sort(what: String, status: Option<u16>, code: &str, message: Option<&str>
     };
     match (code, status) {
         ("InvalidObjectState", _) => SourceError::Archived { what, class: String::new() },
-        ("SlowDown" | "ServiceUnavailable" | "RequestLimitExceeded" | "ThrottlingException" | "Throttling", _) => {
-            SourceError::Throttled { what, reason }
-        }
+        (code, _) if code == "ServiceUnavailable" || FEWER.contains(&code) => SourceError::Throttled { what, reason },
         ("RequestTimeout" | "InternalError", _) => SourceError::Transient { what, reason },
         (
             "ExpiredToken"

@@ -1,0 +1,203 @@
+//! How long RDS is asked again, and what its refusals mean to one who makes and removes things there. Decided by codes
+//! (Amazon RDS API reference, the errors of each action), never by the words of a message.
+
+use std::time::Duration;
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::{
+    clock::Stopwatch,
+    source::{
+        paging::Paging,
+        s3::error::{self, Answer},
+    },
+    transfer::error::SourceError,
+};
+
+/// Attempts of a question that is not answered at all; a provider that says that it is busy is asked for longer.
+const UNANSWERED_ATTEMPTS_MAX: u32 = 3;
+
+/// How long, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// The first pause; each later one is half as long again.
+    pub first: Duration,
+    /// The longest pause.
+    pub longest: Duration,
+    /// How long a provider that is busy, and in removals one that does not answer, is asked again.
+    pub busy: Duration,
+    /// How long something that was asked for is looked for before it counts as never made.
+    pub appears: Duration,
+    /// How long RDS may refuse to delete what is still being made.
+    pub removal: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            first: Duration::from_millis(250),
+            longest: Duration::from_secs(15),
+            busy: Duration::from_secs(10 * 60),
+            appears: Duration::from_secs(5 * 60),
+            removal: Duration::from_secs(45 * 60),
+        }
+    }
+}
+
+impl Patience {
+    /// The pauses, one after the other.
+    pub fn pauses(&self) -> Pauses {
+        Pauses { next: self.first, longest: self.longest }
+    }
+}
+
+/// Pauses that grow.
+pub struct Pauses {
+    next: Duration,
+    longest: Duration,
+}
+
+impl Pauses {
+    /// The next one.
+    pub fn next(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 3 / 2).min(self.longest);
+        pause
+    }
+}
+
+/// An answer that is none of what was asked for.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// RDS's own word that there is nothing of that name.
+    Absent,
+    /// Something has the name already.
+    AlreadyThere,
+    /// Its state does not allow it now; another may.
+    NotNow(SourceError),
+    /// Anything else.
+    Other(SourceError),
+}
+
+impl Refusal {
+    /// Sorts an error of the SDK.
+    pub fn of<E>(what: &str, refused: SdkError<E, Answer>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let code = refused.as_service_error().and_then(|error| error.code()).unwrap_or_default().to_owned();
+        let kind = code.trim_end_matches("Fault");
+        if ["DBInstanceNotFound", "DBSnapshotNotFound", "ExportTaskNotFound"].contains(&kind) {
+            return Refusal::Absent;
+        }
+        if ["DBInstanceAlreadyExists", "DBSnapshotAlreadyExists", "ExportTaskAlreadyExists"].contains(&kind) {
+            return Refusal::AlreadyThere;
+        }
+        let text = refused.as_service_error().map_or_else(String::new, |error| match error.message() {
+            Some(message) => format!("{code}: {message}"),
+            None => code.clone(),
+        });
+        let (what, reason) = (what.to_owned(), text);
+        if kind.starts_with("InvalidDB") && kind.ends_with("State") {
+            return Refusal::NotNow(SourceError::Permanent { what, reason });
+        }
+        match error::of(&what, refused) {
+            // A page that says 404 and no code of RDS may come from anything between here and there.
+            SourceError::NotFound { .. } if kind.is_empty() => {
+                let reason = "the answer is HTTP status 404 without a code of RDS".to_owned();
+                Refusal::Other(SourceError::Transient { what, reason })
+            }
+            SourceError::NotFound { .. } => Refusal::Other(SourceError::Permanent { what, reason }),
+            other => Refusal::Other(other),
+        }
+    }
+
+    /// As an error about something.
+    pub fn about(self, what: &str) -> SourceError {
+        match self {
+            Refusal::Absent => SourceError::NotFound { what: what.to_owned() },
+            Refusal::AlreadyThere => {
+                let reason = "something of this name is there already".to_owned();
+                SourceError::Permanent { what: what.to_owned(), reason }
+            }
+            Refusal::NotNow(error) | Refusal::Other(error) => error,
+        }
+    }
+}
+
+/// Asks again while the provider is busy, and a few times where it does not answer.
+pub(super) async fn patiently<T, F>(patience: &Patience, ask: impl Fn() -> F) -> Result<T, Refusal>
+where
+    F: Future<Output = Result<T, Refusal>>,
+{
+    let (watch, mut pauses, mut unanswered) = (Stopwatch::start(), patience.pauses(), 0);
+    let mut waits = Waits::default();
+    loop {
+        let refusal = match ask().await {
+            Err(refusal) => refusal,
+            answered => return answered,
+        };
+        match &refusal {
+            Refusal::Other(SourceError::Throttled { .. }) if watch.elapsed() < patience.busy => waits.tell(&refusal),
+            Refusal::Other(SourceError::Transient { .. }) if unanswered + 1 < UNANSWERED_ATTEMPTS_MAX => {
+                unanswered += 1
+            }
+            _ => return Err(refusal),
+        }
+        tokio::time::sleep(pauses.next()).await;
+    }
+}
+
+/// Says now and then that there is a wait.
+#[derive(Default)]
+struct Waits {
+    waited: u32,
+}
+
+impl Waits {
+    /// The first few are nothing worth a line; after that, every tenth.
+    fn tell(&mut self, refusal: &Refusal) {
+        self.waited += 1;
+        if self.waited % 10 == 5
+            && let Refusal::Other(error) = refusal
+        {
+            tracing::warn!("RDS asks for fewer calls; asked again {} times: {error}", self.waited);
+        }
+    }
+}
+
+/// Every item of a list that comes in pages.
+pub(super) async fn every_page<T, F>(
+    what: &str,
+    patience: &Patience,
+    page: impl Fn(Option<String>) -> F,
+) -> Result<Vec<T>, SourceError>
+where
+    F: Future<Output = Result<(Option<Vec<T>>, Option<String>), Refusal>>,
+{
+    let (mut paging, mut marker, mut all) = (Paging::new(), None, Vec::new());
+    let broken = |reason: String| SourceError::Permanent { what: what.to_owned(), reason };
+    loop {
+        let answer = patiently(patience, || page(marker.clone())).await;
+        let (items, next) = answer.map_err(|refusal| refusal.about(what))?;
+        // RDS sends an empty list as such: an answer without any list is none.
+        all.extend(items.ok_or_else(|| broken("the answer holds no list".to_owned()))?);
+        marker = paging.next(next.as_deref()).map_err(|endless| broken(endless.to_string()))?;
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_the_longest() {
+        let (first, longest) = (Duration::from_millis(4), Duration::from_millis(8));
+        let mut pauses = Patience { first, longest, ..Patience::default() }.pauses();
+        let millis: Vec<u128> = (0..4).map(|_| pauses.next().as_millis()).collect();
+        assert_eq!(millis, [4, 6, 8, 8]);
+    }
+}

@@ -1,0 +1,175 @@
+//! Removes what walkaway made at the provider, and does not take "not found" for "removed" too early.
+//!
+//! RDS shows new things late, forgets answers, and refuses to delete what it is still making. Something that was asked
+//! for and is not there is looked for until it can no longer appear; a deletion counts when RDS shows it, not when it says
+//! yes. Nothing is deleted that isn't walkaway's, by its name and by its tag.
+
+use super::{
+    describe::tag,
+    export,
+    patience::{Refusal, patiently},
+    resource::{PREFIX, RUN_TAG, Resource},
+    temporary::{ABSENT_MAX, EXPORTS_MAX, Made, Temporary},
+};
+use crate::{clock::Stopwatch, interrupt::Interrupt, transfer::error::SourceError};
+
+/// What became of something that was to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It was there and is going, or is gone.
+    Gone,
+    /// It never was there: it was not asked for, was refused, or did not appear for as long as it might have.
+    NeverThere,
+}
+
+/// One step towards that.
+enum Step {
+    Gone,
+    Absent,
+    /// RDS agreed to delete it; it has not been seen going.
+    Agreed,
+    /// RDS refuses in its present state.
+    NotYet,
+    /// It is there and has no tags at all, as where RDS shows them late.
+    Untagged,
+}
+
+impl Temporary {
+    /// Removes one thing and waits until it is going. What does not have the tag of the run `run` is left alone, and that
+    /// is an error. `halt` ends the waiting, which is an error too.
+    pub async fn remove(&self, resource: &Resource, run: &str, halt: &Interrupt) -> Result<Removed, SourceError> {
+        let (watch, mut pauses) = (Stopwatch::start(), self.patience.pauses());
+        let (mut answered, mut absent, mut agreed, mut told) = (Stopwatch::start(), 0, false, false);
+        loop {
+            let step = self.step(resource, run).await;
+            if step.is_ok() {
+                answered = Stopwatch::start();
+            }
+            match step {
+                Ok(Step::Gone) => return Ok(Removed::Gone),
+                Ok(Step::Absent) if agreed => return Ok(Removed::Gone),
+                Ok(Step::Absent) => {
+                    absent += 1;
+                    if let Some(removed) = self.absent(resource, absent) {
+                        return Ok(removed);
+                    }
+                    if !told && matches!(self.made(resource), Some(Made::Asked(..))) {
+                        told = true;
+                        tracing::warn!("{resource} was asked for and may still appear; it is looked for again");
+                    }
+                }
+                Ok(Step::Agreed) => (absent, agreed) = (0, true),
+                Ok(Step::Untagged) if watch.elapsed() < self.patience.appears => absent = 0,
+                Ok(Step::Untagged) => return Err(foreign(resource, run)),
+                Ok(Step::NotYet) if watch.elapsed() < self.patience.removal => absent = 0,
+                Ok(Step::NotYet) => {
+                    let reason = "RDS did not let it be deleted in time".to_owned();
+                    return Err(SourceError::Permanent { what: resource.to_string(), reason });
+                }
+                Err(error) if may_pass(&error) && answered.elapsed() < self.patience.busy => {}
+                Err(error) => return Err(error),
+            }
+            if agreed && watch.elapsed() >= self.patience.removal {
+                let reason = "RDS agreed to delete it, and still shows it as there".to_owned();
+                return Err(SourceError::Permanent { what: resource.to_string(), reason });
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pauses.next()) => {}
+                () = halt.wait() => {
+                    let reason = "stopped before it was removed; it may be there".to_owned();
+                    return Err(SourceError::Permanent { what: resource.to_string(), reason });
+                }
+            }
+        }
+    }
+
+    /// What it means that RDS knows nothing of that name, so many times in a row.
+    fn absent(&self, resource: &Resource, times: u32) -> Option<Removed> {
+        match self.made(resource) {
+            Some(Made::Refused) => Some(Removed::NeverThere),
+            Some(Made::Asked(since, within)) if since.elapsed() >= within => Some(Removed::NeverThere),
+            Some(Made::Asked(..)) => None,
+            Some(Made::Seen { .. }) => (times >= ABSENT_MAX).then_some(Removed::Gone),
+            None => (times >= ABSENT_MAX).then_some(Removed::NeverThere),
+        }
+    }
+
+    async fn step(&self, resource: &Resource, run: &str) -> Result<Step, SourceError> {
+        // What RDS refused to make is not looked for: whoever may not make it may not be allowed to look, either.
+        if matches!(self.made(resource), Some(Made::Refused)) {
+            return Ok(Step::Absent);
+        }
+        let (what, id) = (resource.to_string(), resource.id());
+        if let Resource::Export(id) = resource {
+            return self.cancel(id, run).await;
+        }
+        let Some(found) = self.find(resource).await? else { return Ok(Step::Absent) };
+        match tag(&found.tags, RUN_TAG) {
+            Some(owner) if owner == run && id.starts_with(PREFIX) => {}
+            None if found.tags.is_empty() => return Ok(Step::Untagged),
+            _ => return Err(foreign(resource, run)),
+        }
+        if found.status == "deleting" {
+            return Ok(Step::Gone);
+        }
+        let asked = match resource {
+            Resource::Instance(_) => {
+                let asked = self.client.delete_db_instance().db_instance_identifier(id);
+                let asked = asked.skip_final_snapshot(true).delete_automated_backups(true).send().await;
+                asked.map(drop).map_err(|refused| Refusal::of(&what, refused))
+            }
+            _ => {
+                let asked = self.client.delete_db_snapshot().db_snapshot_identifier(id).send().await;
+                asked.map(drop).map_err(|refused| Refusal::of(&what, refused))
+            }
+        };
+        match asked {
+            Ok(()) => Ok(Step::Agreed),
+            Err(Refusal::Absent) => Ok(Step::Absent),
+            Err(Refusal::NotNow(_)) => Ok(Step::NotYet),
+            Err(refusal) => Err(refusal.about(&what)),
+        }
+    }
+
+    /// Exports carry no tags; the name says whose it is. One that came to its end is nothing that could be removed.
+    async fn cancel(&self, id: &str, run: &str) -> Result<Step, SourceError> {
+        let own = (1..=EXPORTS_MAX).any(|attempt| *id == export::name_of(run, &self.owner.asset, attempt));
+        if !own {
+            let reason = format!("its name is none of run {run}'s, so it is left alone");
+            return Err(SourceError::Permanent { what: format!("RDS export {id}"), reason });
+        }
+        let exports = export::Exports { client: self.client.clone(), patience: self.patience };
+        match exports.find(id).await? {
+            None => Ok(Step::Absent),
+            Some(task) => {
+                let resource = Resource::Export(id.to_owned());
+                self.note(&resource, Made::Seen { arn: String::new(), said: None });
+                match task.is_under_way() {
+                    true => exports.cancel(id).await.map(|_| Step::Agreed),
+                    false => Ok(Step::Gone),
+                }
+            }
+        }
+    }
+
+    /// Whether something is there that costs money: an export that came to its end does not.
+    pub async fn is_there(&self, resource: &Resource) -> Result<bool, SourceError> {
+        if let Resource::Export(id) = resource {
+            let exports = export::Exports { client: self.client.clone(), patience: self.patience };
+            return Ok(exports.find(id).await?.is_some_and(|task| task.is_under_way()));
+        }
+        let asked = || async { self.find(resource).await.map_err(Refusal::Other) };
+        let found = patiently(&self.patience, asked).await.map_err(|refusal| refusal.about(&resource.to_string()))?;
+        Ok(found.is_some_and(|found| found.status != "deleting"))
+    }
+}
+
+/// Whether another attempt may go better: the way to the provider, or credentials that are renewed meanwhile.
+fn may_pass(error: &SourceError) -> bool {
+    error.is_transient() || matches!(error, SourceError::Credentials { .. } | SourceError::NoCredentials { .. })
+}
+
+fn foreign(resource: &Resource, run: &str) -> SourceError {
+    let reason = format!("it does not carry the tag {RUN_TAG}={run}, so it is left alone");
+    SourceError::Permanent { what: resource.to_string(), reason }
+}
