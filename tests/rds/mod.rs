@@ -7,4 +7,5 @@ mod export_new;
 mod ldap;
 mod live;
 mod provider;
+mod signals;
 mod snapshot;

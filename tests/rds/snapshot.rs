@@ -1,10 +1,14 @@
 //! Restoring a snapshot to a temporary instance, and removing that again.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    path::PathBuf,
+    process::{Child, Stdio},
+    time::Duration,
+};
 
 use crate::{
     rds::account::{ACCOUNT, Account, INSTANCE, Ran},
-    support::drill::wait_until,
+    support::{block_on, drill::wait_until},
 };
 
 fn keys(account: &Account, more: &str) -> String {
@@ -29,7 +33,9 @@ fn a_snapshot_is_restored_read_and_removed() {
     let account = account();
     account.make_tagged("bystander", &[("walkaway:run", "another"), ("walkaway:playbook", "ledger-drill")]);
     account.make_tagged("walkaway-of-another", &[("walkaway:run", "x"), ("walkaway:playbook", "another-drill")]);
-    account.make_tagged("walkaway-orphan", &[("walkaway:run", "y"), ("walkaway:playbook", "ledger-drill")]);
+    let of_run = |until| [("walkaway:run", "y"), ("walkaway:playbook", "ledger-drill"), ("walkaway:until", until)];
+    account.make_tagged("walkaway-orphan", &of_run("2020-01-01T00:00:00Z"));
+    account.make_tagged("walkaway-living", &of_run("2999-01-01T00:00:00Z"));
     let playbook = account.playbook(&keys(&account, "cost_ceiling: 5 USD"), "");
 
     account.run(&playbook, &[]).assert_code(2).assert_says(&["costs money", &format!("--confirm {ACCOUNT}")]);
@@ -37,19 +43,22 @@ fn a_snapshot_is_restored_read_and_removed() {
 
     let ran = account.run(&playbook, &["--confirm", ACCOUNT]);
     ran.assert_code(0).assert_says(&["making RDS instance walkaway-", "removed RDS instance walkaway-"]);
-    ran.assert_says(&["walkaway-orphan, which run y left"]);
+    ran.assert_says(&[
+        "walkaway-orphan, which run y left",
+        "walkaway-living is left alone: run y may be at work on it",
+    ]);
     let temporary = &ran.database()["rds"]["temporary"];
     assert_eq!((&temporary["removed"], &temporary["cost_ceiling"]), (&true.into(), &"5.00 USD".into()));
     assert!(temporary["snapshot"].as_str().unwrap().starts_with(&format!("rds:{INSTANCE}")), "{temporary}");
     // By its name or by its tag, none of these is this playbook's.
-    assert_eq!(account.instances(), ["bystander", INSTANCE, "walkaway-of-another"]);
+    assert_eq!(account.instances(), ["bystander", INSTANCE, "walkaway-living", "walkaway-of-another"]);
     assert!(account.own_snapshots().is_empty());
 
     let ran =
         account.run(&account.playbook(&keys(&account, "take: new, cost_ceiling: 5 USD"), ""), &["--confirm", ACCOUNT]);
     ran.assert_code(0).assert_says(&["removed RDS snapshot walkaway-"]);
     assert!(account.own_snapshots().is_empty());
-    assert_eq!(account.instances().len(), 3);
+    assert_eq!(account.instances().len(), 4);
 }
 
 #[test]
@@ -79,29 +88,77 @@ fn an_error_an_interruption_and_an_empty_purse_leave_nothing() {
     assert_eq!(account.instances(), [INSTANCE]);
 }
 
+/// A run that waits for a locked table; its instance and its snapshot are there.
+fn waiting(account: &Account) -> (Child, PathBuf) {
+    let known = account.instances().len();
+    let before: Vec<_> = bundles(account);
+    let mut command = account.command(&["run", "drill.yaml", "--confirm", ACCOUNT]);
+    let running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until(|| account.instances().len() == known + 1);
+    std::thread::sleep(Duration::from_millis(300));
+    let bundle = bundles(account).into_iter().find(|bundle| !before.contains(bundle)).unwrap();
+    (running, bundle)
+}
+
+fn bundles(account: &Account) -> Vec<PathBuf> {
+    let directories = std::fs::read_dir(account.home.join("evidence")).into_iter().flatten();
+    directories.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn kill(mut running: Child) {
+    running.kill().unwrap();
+    running.wait().unwrap();
+}
+
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
-fn what_a_killed_run_left_is_cleaned_and_nothing_else() {
+fn a_living_run_is_spared_and_what_a_killed_one_left_is_removed() {
     let account = account();
     account.make_tagged("walkaway-of-another", &[("walkaway:run", "x"), ("walkaway:playbook", "another-drill")]);
     account.write(&account.playbook(&keys(&account, "take: new, cost_ceiling: 5 USD"), ""));
     let mut client = account.server.client("ledger");
     let mut lock = client.transaction().unwrap();
     lock.batch_execute("lock table entries in access exclusive mode").unwrap();
-    let mut command = account.command(&["run", "drill.yaml", "--confirm", ACCOUNT]);
-    let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_until(|| account.instances().len() == 3);
-    std::thread::sleep(Duration::from_millis(300));
-    running.kill().unwrap();
-    running.wait().unwrap();
-    lock.rollback().unwrap();
+    let (living, bundle) = waiting(&account);
+    let path = |bundle: &PathBuf| bundle.to_str().unwrap().to_owned();
+
+    // Neither a second run of the playbook nor a clean-up of the first touches what the first is at work on.
+    let second = account.command(&["run", "drill.yaml", "--confirm", ACCOUNT]).env("LEDGER_PASSWORD", "x").output();
+    let second = Ran::of(&second.unwrap());
+    second.assert_code(2).assert_says(&["is left alone", "is at work on it", "removed RDS instance"]);
+    account.walkaway(&["clean", &path(&bundle)]).assert_code(2).assert_says(&["another walkaway is at work"]);
     assert_eq!((account.instances().len(), account.own_snapshots().len()), (3, 1));
-    let bundle = std::fs::read_dir(account.home.join("evidence")).unwrap().next().unwrap().unwrap().path();
-    let cleaned = account.walkaway(&["clean", bundle.to_str().unwrap()]);
+
+    // Sealed as it stands, it leaves nothing.
+    kill(living);
+    let sealed = account.walkaway(&["resume", "--seal", &path(&bundle)]);
+    sealed.assert_code(2).assert_says(&["removed RDS instance walkaway-", "removed RDS snapshot walkaway-"]);
+    assert_eq!(account.instances(), [INSTANCE, "walkaway-of-another"]);
+    assert!(account.own_snapshots().is_empty());
+
+    // Killed, its journal tells the next one who asks.
+    let (second, bundle) = waiting(&account);
+    kill(second);
+    let due = account.walkaway(&["due", "drill.yaml"]);
+    assert!(due.stdout.matches("LEFT: RDS").count() == 2 && due.stdout.contains("walkaway clean"), "{}", due.stdout);
+    let cleaned = account.walkaway(&["clean", &path(&bundle)]);
     cleaned.assert_code(0);
     let removed = cleaned.stdout.lines().filter(|line| line.starts_with("removed "));
     assert_eq!(removed.count(), 2, "{}", cleaned.stdout);
     assert_eq!(account.instances(), [INSTANCE, "walkaway-of-another"]);
     assert!(account.own_snapshots().is_empty());
-    account.walkaway(&["clean", bundle.to_str().unwrap()]).assert_code(0).assert_says(&["left nothing"]);
+    account.walkaway(&["clean", &path(&bundle)]).assert_code(0).assert_says(&["left nothing"]);
+
+    // What was about to be made and is not there may still appear.
+    let (third, bundle) = waiting(&account);
+    kill(third);
+    for instance in account.instances().iter().filter(|id| id.len() == "walkaway-".len() + 20) {
+        block_on(account.rds().delete_db_instance().db_instance_identifier(instance).skip_final_snapshot(true).send())
+            .unwrap();
+    }
+    let hasty = account.walkaway(&["clean", "--wait", "0s", &path(&bundle)]);
+    hasty.assert_code(4).assert_says(&["may still appear"]);
+    assert!(account.own_snapshots().is_empty());
+    account.walkaway(&["clean", "--wait", "0s", &path(&bundle)]).assert_code(4).assert_says(&["may still appear"]);
+    lock.rollback().unwrap();
 }
