@@ -180,8 +180,12 @@ pub fn is_in_use(path: &Path) -> bool {
 /// Holds a journal without changing it, so that nobody goes on with the run meanwhile.
 pub fn hold(path: &Path) -> Result<File, JournalError> {
     let file = open_regular(path).map_err(io_error("open", path))?;
-    lock(&file, path)?;
-    Ok(file)
+    // Shared, as a file that is open for reading only can't be locked otherwise everywhere; it keeps a writer away.
+    match file.try_lock_shared() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(JournalError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(io_error("lock", path)(source)),
+    }
 }
 
 /// The entries of a journal, finished or not; an unfinished last line is left out. A broken chain is an error.

@@ -7,10 +7,8 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_rds::{
-    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
-    primitives::SdkBody,
-};
+use aws_sdk_rds::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
+use aws_sdk_s3::primitives::SdkBody;
 use aws_smithy_runtime_api::{
     client::{
         http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
