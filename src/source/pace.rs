@@ -101,6 +101,23 @@ impl Pace {
         if state.interval < INTERVAL_LEAST {
             state.interval = Duration::ZERO;
         }
+        self.tell(&mut state);
+    }
+
+    /// A look that takes its time says now and then how far it is.
+    fn tell(&self, state: &mut State) {
+        let now = self.clock.elapsed();
+        if state.told + TOLD_EVERY > now {
+            return;
+        }
+        state.told = now;
+        let (service, answered, again) = (self.service, state.answered, state.again);
+        match again {
+            0 => tracing::warn!("looking at the account: {answered} questions to {service} answered so far"),
+            _ => tracing::warn!(
+                "looking at the account: {answered} questions to {service} answered so far; it asked for fewer {again} times"
+            ),
+        }
     }
 
     /// Calls that were on their way together are refused together: that is one reason to slow down, not many.
@@ -112,13 +129,7 @@ impl Pace {
             state.slowed = now;
             state.interval = (state.interval * 5 / 4).clamp(INTERVAL_FIRST, INTERVAL_MAX);
         }
-        if state.again >= 20 && state.told + TOLD_EVERY <= now {
-            state.told = now;
-            let (service, answered, again) = (self.service, state.answered, state.again);
-            tracing::warn!(
-                "{service} asks for fewer calls: {answered} answered so far, {again} sent again; going on more slowly"
-            );
-        }
+        self.tell(&mut state);
     }
 
     /// Sends until it is answered with something else than "fewer", or for as long as it may take.

@@ -238,7 +238,7 @@ impl ExportWork<'_> {
             key: new.key.to_string(),
         };
         temporary.expect(export, temporary.appears_within());
-        exports.start(export.id(), &order).await.map_err(|(error, refused)| {
+        self.work.unless_stopped(exports.start(export.id(), &order)).await?.map_err(|(error, refused)| {
             if refused {
                 temporary.refused(export);
             }

@@ -69,7 +69,7 @@ pub fn sort(what: String, status: Option<u16>, code: &str, message: Option<&str>
     match (code, status) {
         ("InvalidObjectState", _) => SourceError::Archived { what, class: String::new() },
         (code, _) if code == "ServiceUnavailable" || FEWER.contains(&code) => SourceError::Throttled { what, reason },
-        ("RequestTimeout" | "InternalError", _) => SourceError::Transient { what, reason },
+        ("RequestTimeout" | "InternalError" | "InternalFailure", _) => SourceError::Transient { what, reason },
         (
             "ExpiredToken"
             | "InvalidToken"
