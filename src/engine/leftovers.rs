@@ -105,7 +105,7 @@ pub(crate) struct Record {
     /// What of it may be there.
     pub open: Vec<Outstanding>,
     /// The machine that worked on it last.
-    host: String,
+    pub host: String,
     /// Whether a process is at work on it.
     pub in_use: bool,
 }

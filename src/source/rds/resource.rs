@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Rds,
     describe::tag,
-    patience::{Patience, Refusal, every_page},
+    patience::{Refusal, every_page},
 };
 use crate::transfer::error::SourceError;
 
