@@ -141,9 +141,10 @@ impl Record {
 
 /// Runs whose evidence lies in this folder and whose record leaves something open, but for one. Sealed ones are read only if
 /// they say that they left something.
-pub(crate) fn open_runs(evidence: &Path, but: &str) -> Vec<(PathBuf, Record)> {
+pub(crate) fn open_runs(evidence: &Path, but: Option<&str>) -> Vec<(PathBuf, Record)> {
     let Ok(directories) = fs::read_dir(evidence) else { return Vec::new() };
-    let directories = directories.flatten().map(|entry| entry.path()).filter(|path| !path.ends_with(but));
+    let directories = directories.flatten().map(|entry| entry.path());
+    let directories = directories.filter(|path| but.is_none_or(|but| !path.ends_with(but)));
     let says_so = |path: &Path| {
         let result = fs::read_to_string(path.join(crate::evidence::RESULT)).unwrap_or_default();
         path.join("state").is_dir() || result.contains("\"left_behind\"")
@@ -302,7 +303,7 @@ pub struct StillThere {
 
 /// Asks the provider for everything that runs with evidence in a playbook's folder left open, and removes nothing.
 pub async fn still_there(playbook: &Playbook) -> Vec<StillThere> {
-    let runs = open_runs(playbook.evidence_path(), "");
+    let runs = open_runs(playbook.evidence_path(), None);
     let Some(spec) = playbook.provider().filter(|_| runs.iter().any(|(_, record)| !record.in_use)) else {
         return Vec::new();
     };

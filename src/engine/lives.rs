@@ -140,7 +140,7 @@ async fn export_life(rds: Rds, work: Work, guards: Guards) -> (Vec<String>, bool
 /// What `clean` does after a kill, until nothing is said to be open, or to be left for good.
 async fn clean_up(provider: &Scripted, evidence: &Path) -> BTreeSet<String> {
     let mut said = BTreeSet::new();
-    for (directory, record) in open_runs(evidence, "") {
+    for (directory, record) in open_runs(evidence, None) {
         for one in &record.open {
             match remove_named(&provider.rds(), &record.run, one, Duration::MAX, &Interrupt::default()).await {
                 Ok(_) => settle(&directory, &one.resource).unwrap(),

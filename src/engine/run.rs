@@ -233,7 +233,7 @@ impl Run {
     /// itself, and their resumption may want it.
     fn remove_left_by_other_runs(&self, ready: &Ready) -> Result<(), JournalError> {
         let Some(aws) = &ready.aws else { return Ok(()) };
-        for (directory, record) in leftovers::open_runs(self.playbook.evidence_path(), &self.id) {
+        for (directory, record) in leftovers::open_runs(self.playbook.evidence_path(), Some(&self.id)) {
             let run = record.run.clone();
             let ended = record.has_ended();
             for one in record.open {
