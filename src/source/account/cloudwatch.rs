@@ -12,14 +12,17 @@ use super::{
     failure::Failure,
     wire::{Call, Wire},
 };
-use crate::{account::inventory::ItemKind, clock, source::aws::Service};
+use crate::{
+    account::inventory::ItemKind,
+    clock,
+    source::{aws::Service, paging::Paging},
+};
 
 /// The most that one call takes (Amazon CloudWatch API reference, GetMetricData).
 const QUERIES_MAX: usize = 500;
 const DAY_SECONDS: i64 = 86_400;
 /// The metrics of a day appear within two.
 const LOOK_BACK_DAYS: i64 = 4;
-const PAGES_MAX: u32 = 1_000;
 const RIGHTS: &str = "cloudwatch:GetMetricData, cloudwatch:ListMetrics";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -114,19 +117,20 @@ impl Look<'_> {
 
     async fn metrics(&mut self, wire: &Wire, region: &str, name: &str) -> Result<Vec<Metric>, Failure> {
         let (mut metrics, mut token) = (Vec::new(), None::<String>);
-        for page in 1..=PAGES_MAX {
+        let mut paging = Paging::new();
+        for page in 1.. {
             let mut body = json!({"Namespace": "AWS/S3", "MetricName": name});
             if let Some(token) = token.take() {
                 body["NextToken"] = token.into();
             }
             let answer: MetricsPage = self.cloudwatch(wire, region, "ListMetrics", page, &body).await?;
             metrics.extend(answer.metrics.into_iter().filter(|metric| metric.metric_name == name));
-            token = answer.next_token.filter(|token| !token.is_empty());
+            token = next_page(&mut paging, answer.next_token)?;
             if token.is_none() {
-                return Ok(metrics);
+                break;
             }
         }
-        Err(Failure::not_understood(format!("more than {PAGES_MAX} pages")))
+        Ok(metrics)
     }
 
     async fn newest(
@@ -141,7 +145,8 @@ impl Look<'_> {
         let queries: Vec<_> = metrics.iter().enumerate().map(query).collect();
         let mut token = None::<String>;
         let mut newest: BTreeMap<usize, (i64, f64)> = BTreeMap::new();
-        for page in 1..=PAGES_MAX {
+        let mut paging = Paging::new();
+        for page in 1.. {
             let mut body = json!({"StartTime": now - LOOK_BACK_DAYS * DAY_SECONDS, "EndTime": now,
                 "MetricDataQueries": queries});
             if let Some(token) = token.take() {
@@ -158,7 +163,7 @@ impl Look<'_> {
                     }
                 }
             }
-            token = answer.next_token.filter(|token| !token.is_empty());
+            token = next_page(&mut paging, answer.next_token)?;
             if token.is_none() {
                 break;
             }
@@ -199,6 +204,10 @@ impl Look<'_> {
         self.answered(&format!("cloudwatch {operation}"), Some(region), page, Some(digest));
         serde_json::from_slice(&bytes).map_err(|error| Failure::not_understood(error))
     }
+}
+
+fn next_page(paging: &mut Paging, token: Option<String>) -> Result<Option<String>, Failure> {
+    paging.next(token.as_deref()).map_err(Failure::not_understood)
 }
 
 fn whole(value: f64) -> u64 {

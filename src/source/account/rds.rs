@@ -15,9 +15,12 @@ use super::{
     tap::{Tap, ask},
     xml,
 };
-use crate::account::{
-    inventory::{Fact, Item, ItemKind, NONE, fact},
-    reply::Reply,
+use crate::{
+    account::{
+        inventory::{Fact, Item, ItemKind, NONE, fact},
+        reply::Reply,
+    },
+    source::paging::Paging,
 };
 
 /// The most that a page holds (Amazon RDS API reference).
@@ -29,6 +32,7 @@ const GIB: u64 = 1 << 30;
 macro_rules! every_page {
     ($look:expr, $client:expr, $region:expr, $operation:ident, $call:literal, $list:ident, $element:literal, $kinds:expr, $item:expr) => {{
         let (mut marker, mut page) = (None::<String>, 1);
+        let mut paging = Paging::new();
         loop {
             let request = $client.$operation().max_records(PAGE_RECORDS).set_marker(marker.take());
             match ask!(request) {
@@ -37,7 +41,14 @@ macro_rules! every_page {
                     let items: Vec<Item> = answer.$list().iter().filter_map(|one| $item(one, $region)).collect();
                     let whole = items.len() == answer.$list().len();
                     $look.take_items(concat!("rds ", $call), $region, $element, &tap, (items, whole), $kinds);
-                    marker = answer.marker().filter(|marker| !marker.is_empty()).map(str::to_owned);
+                    marker = match paging.next(answer.marker()) {
+                        Ok(next) => next,
+                        Err(endless) => {
+                            let failure = Failure::not_understood(endless);
+                            $look.refused(concat!("rds ", $call), Some($region), None, &failure, "", $kinds);
+                            None
+                        }
+                    };
                 }
                 Err(failure) => {
                     let right = concat!("rds:", $call);

@@ -19,6 +19,7 @@ use crate::{
         reply::Reply,
     },
     digest::Sha256Digest,
+    source::paging::Paging,
 };
 
 /// The most that a page holds. Asking for less makes some servers cut the list without saying so.
@@ -48,6 +49,7 @@ impl Look<'_> {
     async fn list_buckets(&mut self) -> Vec<Item> {
         let client = self.aws.s3_for_account(None, self.wanted.patient);
         let (mut items, mut token, mut page) = (Vec::new(), None::<String>, 1);
+        let mut paging = Paging::new();
         loop {
             let request = client.list_buckets().max_buckets(PAGE_BUCKETS).set_continuation_token(token.take());
             match ask!(request) {
@@ -65,7 +67,11 @@ impl Look<'_> {
                         let failure = Failure::not_understood(format!("{without_name} buckets without a name"));
                         self.refused("s3 ListBuckets", None, None, &failure, "s3:ListAllMyBuckets", &["s3"]);
                     }
-                    token = answer.continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
+                    token = paging.next(answer.continuation_token()).unwrap_or_else(|endless| {
+                        let failure = Failure::not_understood(endless);
+                        self.refused("s3 ListBuckets", None, None, &failure, "", &["s3"]);
+                        None
+                    });
                 }
                 Err(failure) => {
                     self.refused("s3 ListBuckets", None, None, &failure, "s3:ListAllMyBuckets", &["s3"]);
