@@ -27,7 +27,7 @@ use super::{
 use crate::{
     clock,
     event::Event,
-    evidence::{Entry, journal},
+    evidence::{Entry, JournalError, journal},
     interrupt::Interrupt,
     playbook::Playbook,
     source::rds::{
@@ -323,6 +323,35 @@ pub async fn still_there(playbook: &Playbook) -> Vec<StillThere> {
         }
     }
     there
+}
+
+/// Removes what other runs with evidence beside this one's left, whose processes have ended. An export comes to its end by
+/// itself, and their resumption may want it. What is left alone is put on record.
+pub(crate) fn remove_of_other_runs(
+    guards: &Guards,
+    rds: &Rds,
+    work: &Work,
+    evidence: &Path,
+) -> Result<(), JournalError> {
+    for (directory, record) in open_runs(evidence, Some(&work.run)) {
+        let ended = record.has_ended();
+        let run = record.run;
+        for one in record.open {
+            let asset = one.asset.clone();
+            if ended && !matches!(one.resource, Resource::Export(_)) {
+                let of_it = Work { run: run.clone(), asset, ..work.clone() };
+                remove_meanwhile(guards, rds, &of_it, Some(directory.clone()), one);
+                continue;
+            }
+            let reason = if ended {
+                format!("run {run} left it: `walkaway resume` goes on with it, `walkaway clean` cancels it")
+            } else {
+                format!("run {run} may be at work on it")
+            };
+            work.recorder.fact(&Event::CloudSpared { asset, resource: one.resource.to_string(), reason })?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes what the record of a run leaves open while other work goes on; `Guards::finish` waits for it. `work` is the

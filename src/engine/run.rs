@@ -30,7 +30,7 @@ use super::{
 use crate::{
     digest::Sha256Digest,
     event::{Event, Monitor},
-    evidence::{self, JournalError, facts::PreviousRun, result::AssetResult},
+    evidence::{self, facts::PreviousRun, result::AssetResult},
     finding::{Finding, FindingKind},
     interrupt::Interrupt,
     pg::{Address, identity},
@@ -39,10 +39,7 @@ use crate::{
         ProcessEnvironment, RdsMethodSpec, Reference, Server, Versions,
     },
     restore::cluster::{Cluster, ClusterError},
-    source::{
-        postgres::PostgresSource,
-        rds::{Rds, temporary::Resource},
-    },
+    source::{postgres::PostgresSource, rds::Rds},
     transfer::{
         error::TransferError,
         object::ObjectSource,
@@ -200,7 +197,10 @@ impl Run {
             let (account, arn) = (caller.account.clone(), caller.arn.clone());
             self.recorder.fact(&Event::CallerIdentified { account, arn })?;
         }
-        self.remove_left_by_other_runs(&ready)?;
+        if let Some(aws) = &ready.aws {
+            let evidence = self.playbook.evidence_path();
+            leftovers::remove_of_other_runs(&self.guards, &Rds::new(aws), &self.work_named(""), evidence)?;
+        }
         let mut target = None;
         let ends = tokio::select! {
             ends = self.work_off(&ready, &mut target) => ends,
@@ -227,32 +227,6 @@ impl Run {
         for one in open.into_iter().filter(|one| !kept.contains(&one.asset)) {
             leftovers::remove_meanwhile(&self.guards, &Rds::new(aws), &self.work_named(&one.asset), None, one);
         }
-    }
-
-    /// What other runs with evidence beside this one's left, whose processes have ended. An export comes to its end by
-    /// itself, and their resumption may want it.
-    fn remove_left_by_other_runs(&self, ready: &Ready) -> Result<(), JournalError> {
-        let Some(aws) = &ready.aws else { return Ok(()) };
-        for (directory, record) in leftovers::open_runs(self.playbook.evidence_path(), Some(&self.id)) {
-            let run = record.run.clone();
-            let ended = record.has_ended();
-            for one in record.open {
-                if ended && !matches!(one.resource, Resource::Export(_)) {
-                    let work = Work { run: run.clone(), ..self.work_named(&one.asset) };
-                    leftovers::remove_meanwhile(&self.guards, &Rds::new(aws), &work, Some(directory.clone()), one);
-                    continue;
-                }
-                let reason = match ended {
-                    true => {
-                        format!("run {run} left it: `walkaway resume` goes on with it, `walkaway clean` cancels it")
-                    }
-                    false => format!("run {run} may be at work on it"),
-                };
-                let (asset, resource) = (one.asset, one.resource.to_string());
-                self.recorder.fact(&Event::CloudSpared { asset, resource, reason })?;
-            }
-        }
-        Ok(())
     }
 
     async fn ended(
