@@ -138,7 +138,7 @@ impl Building {
         match (self.open.len(), self.root) {
             (0, Some(root)) => Ok(root),
             (0, None) => Err("it is empty".to_owned()),
-            (open, _) => Err(format!("it ends with {open} elements still open")),
+            _ => Err("it ends inside of an element".to_owned()),
         }
     }
 }

@@ -155,13 +155,13 @@ fn memory_source() {
 
 #[test]
 fn s3_source_on_the_lean_server() {
-    with_credentials("sources::s3_source_on_the_lean_server", || check_source(&LeanProvider));
+    with_credentials("contract_objects::sources::s3_source_on_the_lean_server", || check_source(&LeanProvider));
 }
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn s3_source_on_seaweedfs() {
-    with_credentials("sources::s3_source_on_seaweedfs", || {
+    with_credentials("contract_objects::sources::s3_source_on_seaweedfs", || {
         let server = support::weed();
         check_source(&ServerProvider { endpoint: server.endpoint(), awkward_keys: oddities() });
         check_beyond_the_trait(server.endpoint());
@@ -171,7 +171,7 @@ fn s3_source_on_seaweedfs() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn s3_source_on_moto() {
-    with_credentials("sources::s3_source_on_moto", || {
+    with_credentials("contract_objects::sources::s3_source_on_moto", || {
         let server = support::moto();
         let awkward_keys = [oddities(), oddities_of_paths()].concat();
         check_source(&ServerProvider { endpoint: server.endpoint(), awkward_keys });
