@@ -7,6 +7,7 @@
 pub mod account;
 pub mod aws;
 pub mod holder;
+mod locks;
 pub mod parquet_rows;
 pub mod postgres;
 pub mod rds;
