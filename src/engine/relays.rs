@@ -352,8 +352,10 @@ impl Relays<'_> {
             return Err(Trouble::Refused(reason));
         }
         tracing::warn!(table = %share.table.name, reason, "looking for what can be carried");
-        let pages = self.read(share, crew, connections, |reader| reader.blocks(share.table));
-        let Ok((count, bytes)) = pages else { return Err(Trouble::Refused(reason)) };
+        let (count, bytes) = match self.read(share, crew, connections, |reader| reader.blocks(share.table)) {
+            Err(Trouble::Refused(_) | Trouble::NotNow(_)) => return Err(Trouble::Refused(reason)),
+            pages => pages?,
+        };
         // What is refused without a single row is refused for the table's sake.
         if self.rehearse(share, &Pieces::default(), crew, connections)?.is_some() {
             return Err(Trouble::Refused(reason));
