@@ -3,13 +3,15 @@
 use crate::pg::{Address, PgError, sqlstate::LOCK_NOT_AVAILABLE};
 
 /// Every granted lock that a reader has to wait for, and who holds it: a session, or a transaction that was prepared and
-/// has none. Source: PostgreSQL documentation, "pg_locks", whose `virtualtransaction` of a prepared one is `-1/` and its
-/// number, and "pg_prepared_xacts".
+/// has none; that one is known by the lock that every transaction holds on its own number.
+/// Source: PostgreSQL documentation, "pg_locks" and "pg_prepared_xacts".
 const HOLDERS: &str = "SELECT n.nspname || '.' || c.relname, l.pid, p.gid
     FROM pg_catalog.pg_locks l
     JOIN pg_catalog.pg_class c ON c.oid = l.relation
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN pg_catalog.pg_prepared_xacts p ON l.virtualtransaction = '-1/' || p.transaction::text
+    LEFT JOIN pg_catalog.pg_locks own ON own.virtualtransaction = l.virtualtransaction AND own.pid IS NOT DISTINCT FROM l.pid
+      AND own.locktype = 'transactionid' AND own.granted
+    LEFT JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = own.transactionid AND l.pid IS NULL
     WHERE l.granted AND l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.relation >= 16384
       AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
       AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
