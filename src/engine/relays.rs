@@ -370,6 +370,12 @@ impl Relays<'_> {
             }
         }
         let mut parts = self.carry(share, &salvaged, crew, connections)?;
+        // A table of which no row can be carried is one thing, and not as many as it has rows.
+        if parts.iter().all(|(_, part)| part.sent_rows == 0)
+            && salvaged.iter().any(|(_, found)| !found.left_out.is_empty())
+        {
+            return Err(Trouble::Refused(reason));
+        }
         for ((_, part), (_, Salvaged { pieces, left_out })) in parts.iter_mut().zip(salvaged) {
             let counted = self.read(share, crew, connections, |reader| reader.count_pieces(share.table, &pieces));
             part.kept = Some(Kept { counted: counted.ok(), left_out });
