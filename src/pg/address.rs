@@ -438,7 +438,7 @@ mod tests {
 
     #[test]
     fn what_a_url_asks_for_holds_for_programs_too() {
-        let url = "postgres://u:p@a,b/shop?port=5433,5434&hostaddr=10.0.0.1,10.0.0.2&sslmode=disable\
+        let url = "postgres://u:p@a:5433,b:5434/shop?hostaddr=10.0.0.1,10.0.0.2&sslmode=disable\
                    &channel_binding=require&target_session_attrs=read-write&load_balance_hosts=random\
                    &options=-c%20geqo%3Doff";
         let address = parse(url).expect("valid");
