@@ -84,6 +84,8 @@ finding_kinds! {
     TableDigest Fail "table differs in content";
     /// The table could not be copied or read back.
     TableUnreadable NotRun "table could not be compared";
+    /// Some rows of a table could not be read, or the target refuses them.
+    RowsUnreadable NotRun "rows could not be carried";
     /// The provider skipped a table of an export, or warns of it.
     TableSkipped NotRun "table skipped by the export";
     /// An export's list names a table whose files are not there.

@@ -11,7 +11,7 @@ use super::{
     deferred::{Deferred, LateLoad, Loaded},
     directory::make_private,
     exclusions, large_objects,
-    relays::{AWAY_PAUSE, EXPORTS, RelayEnd, Relays},
+    relays::{AWAY_PAUSE, EXPORTS, Lost, RelayEnd, Relays},
     rows_proof,
     shares::{self, Sized},
     stop::Stop,
@@ -44,8 +44,19 @@ use crate::{
 const SCHEMA: &str = "schema.dump";
 /// How many snapshots may be lost before the asset is given up.
 const SNAPSHOTS_MAX: u32 = 3;
+/// The same where a standby removes what is read; it has a pause before each new one.
+const CONFLICTS_MAX: u32 = 5;
+/// Before the second snapshot of a standby, and twice as long before each one after.
+const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
 /// The snapshot's holder and the one that counts.
 const CONNECTIONS_BESIDE_WORKERS: usize = 2;
+
+/// What helps when snapshots are lost again and again.
+const LOST: &str =
+    "drill while nothing alters tables, or raise limits.lock_timeout, or read a copy (for RDS: method snapshot)";
+/// What helps where the source is a standby.
+const CONFLICT: &str = "the source is a standby that replays what its primary removes: set hot_standby_feedback = on there, or \
+                        raise max_standby_streaming_delay, or read the primary";
 
 /// Carries one database out and proves it. Everything here blocks.
 pub(crate) struct DatabaseWork {
@@ -138,23 +149,32 @@ impl DatabaseWork {
                     return Ok(carried);
                 }
                 Err(RelayEnd::Stop(stop)) => return Err(stop),
-                Err(RelayEnd::SnapshotLost(reason)) if lost.len() as u32 + 1 == SNAPSHOTS_MAX => {
-                    return Err(Stop::Asset {
-                        reason: format!("the snapshot was lost again and again: {reason}"),
-                        hint: Some(
-                            "drill while nothing alters tables, or raise limits.lock_timeout, or read a copy (for RDS: \
-                             method snapshot)"
-                                .to_owned(),
-                        ),
-                    });
-                }
-                Err(RelayEnd::SnapshotLost(reason)) => {
+                Err(RelayEnd::SnapshotLost(Lost { reason, in_conflict })) => {
+                    let (so_far, max) = (lost.len() as u32, if in_conflict { CONFLICTS_MAX } else { SNAPSHOTS_MAX });
+                    if so_far + 1 >= max {
+                        return Err(Stop::Asset {
+                            reason: format!("the snapshot was lost again and again: {reason}"),
+                            hint: Some(if in_conflict { CONFLICT } else { LOST }.to_owned()),
+                        });
+                    }
                     tracing::warn!(reason, "the snapshot was lost; the database starts again");
                     lost.push(self.work.finding(FindingKind::Deviation, "the snapshot was lost", reason));
+                    if in_conflict {
+                        self.wait(CONFLICT_PAUSE * 2u32.pow(so_far))?;
+                    }
                 }
             }
             self.wait_for_source()?;
         }
+    }
+
+    fn wait(&self, pause: Duration) -> Result<(), Stop> {
+        let waiting = Stopwatch::start();
+        while waiting.elapsed() < pause {
+            self.work.go_on()?;
+            std::thread::sleep(AWAY_PAUSE);
+        }
+        Ok(())
     }
 
     /// A server that fails over, or starts again, is waited for as long as a copy may stand still.
@@ -175,7 +195,7 @@ impl DatabaseWork {
         self.work.started(AssetKind::Postgres)?;
         self.clear()?;
         self.target.unsettle()?;
-        let mut snapshot = self.source.snapshot()?;
+        let mut snapshot = self.source.snapshot().map_err(RelayEnd::of_snapshot)?;
         let facts = snapshot.facts().map_err(RelayEnd::of_snapshot)?;
         self.check_texts(&mut snapshot, &facts)?;
         self.work
@@ -191,7 +211,8 @@ impl DatabaseWork {
         let (database, mut findings) = self.create_database(&facts)?;
         let mut belongings = Belongings::read(&self.work, &self.target, self.spec.roles.as_ref(), &mut snapshot)?;
         findings.extend(belongings.prepare(&database)?);
-        snapshot.dump_schema(&self.target.tools, &self.schema(), &facts.encoding).map_err(of_dump)?;
+        let dumped = snapshot.dump_schema(&self.target.tools, &self.schema(), &facts.encoding);
+        dumped.or_else(|error| of_dump(error, &mut snapshot))?;
         self.work.go_on()?;
         let refused = database.restore_pre_data(&self.target.tools, &self.schema())?;
         findings.extend(self.refused(belongings.mend(&database, refused)?));
@@ -260,12 +281,10 @@ impl DatabaseWork {
         }
         if facts.encoding == session::RAW {
             snapshot.definitions().map_err(|error| match error {
-                PgError::Statement { what, reason, connection_lost: false } if is_of_encoding(&reason) => {
-                    RelayEnd::from(Stop::Asset {
-                        reason: format!("{what}: {reason}: names and definitions have to be UTF-8"),
-                        hint: Some("rename what is not, at the provider".to_owned()),
-                    })
-                }
+                error if error.is_of_encoding() => RelayEnd::from(Stop::Asset {
+                    reason: format!("{error}: names and definitions have to be UTF-8"),
+                    hint: Some("rename what is not, at the provider".to_owned()),
+                }),
                 other => RelayEnd::of_snapshot(other),
             })?;
         }
@@ -371,6 +390,7 @@ impl DatabaseWork {
             stall: self.stall(),
             lock_timeout: self.source.lock_patience(),
             workers,
+            major: facts.major,
         };
         let (tables, lag_max) = relays.run(snapshot, &sized, &shares)?;
         let connections_max = (workers.min(shares.len()) + CONNECTIONS_BESIDE_WORKERS) as u64;
@@ -384,11 +404,13 @@ impl DatabaseWork {
     }
 }
 
-/// pg_dump waits for a lock only behind a session that wants the table for itself, which waits for the snapshot.
-fn of_dump(error: PgError) -> RelayEnd {
-    match error.is_lock_not_had() {
-        true => RelayEnd::SnapshotLost(format!("another session wants a table for itself: {error}")),
-        false => error.into(),
+/// pg_dump waits for locks of its own, most of them behind a session that waits for the snapshot. Whether it was that, its
+/// snapshot's holder can see, which is also gone when the server is.
+fn of_dump(error: PgError, snapshot: &mut Snapshot) -> Result<(), RelayEnd> {
+    let locked = snapshot.locked().map_err(RelayEnd::of_snapshot)?;
+    match locked.is_empty() {
+        true => Err(error.into()),
+        false => Err(RelayEnd::SnapshotLost(format!("{}: {error}", locked.join("; ")).into())),
     }
 }
 
@@ -398,12 +420,6 @@ fn blocks(snapshot: &mut Snapshot, table: &Table) -> Result<u64, RelayEnd> {
         true => Ok(0),
         false => snapshot.blocks(table).map_err(RelayEnd::of_snapshot),
     }
-}
-
-/// Whether a text was refused for its bytes, by the server or on the way out of its answer.
-fn is_of_encoding(reason: &str) -> bool {
-    let reason = reason.to_ascii_lowercase();
-    ["utf-8", "utf8", "encoding"].iter().any(|word| reason.contains(word))
 }
 
 fn ms(duration: Duration) -> u64 {

@@ -1,8 +1,8 @@
 //! Large objects of a database: carried under the snapshot, read back and compared.
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
-use super::{stop::Stop, work::Work};
+use super::{relays::RelayEnd, stop::Stop, work::Work};
 use crate::{
     finding::{Finding, FindingKind},
     pg::large::{self, LargeObject},
@@ -16,28 +16,35 @@ pub(crate) fn carry(
     work: &Work,
     snapshot: &mut Snapshot,
     database: &TargetDatabase,
-) -> Result<(Vec<LargeObject>, Vec<Finding>), Stop> {
+) -> Result<(Vec<LargeObject>, Vec<Finding>), RelayEnd> {
     let (mut carried, mut findings) = (Vec::new(), Vec::new());
-    let oids = snapshot.large_objects()?;
+    let oids = snapshot.large_objects().map_err(RelayEnd::of_snapshot)?;
     if oids.is_empty() {
         return Ok((carried, findings));
     }
     let mut target = database.address().connect()?;
-    let mut reader = snapshot.large_object_reader()?;
+    let mut reader = snapshot.large_object_reader().map_err(RelayEnd::of_snapshot)?;
     for oid in oids {
         work.go_on()?;
-        let copied = large::create(&mut target, oid)
-            .and_then(|()| reader.read(oid, |at, piece| large::write(&mut target, oid, at, piece)));
+        // Which side an error is of decides what it ends.
+        let at_target = Cell::new(true);
+        let copied = large::create(&mut target, oid).and_then(|()| {
+            at_target.set(false);
+            reader.read(oid, |at, piece| large::write(&mut target, oid, at, piece).inspect_err(|_| at_target.set(true)))
+        });
         match copied {
             Ok(read) => carried.push(read),
-            Err(error) if error.connection_lost() => return Err(error.into()),
+            Err(error) if at_target.get() && error.ends_all() => return Err(error.into()),
+            Err(error) if !at_target.get() && RelayEnd::is_of_snapshot(&error) => {
+                return Err(RelayEnd::of_snapshot(error));
+            }
             Err(error) => {
                 findings.push(work.finding(FindingKind::NotCarried, format!("large object {oid}"), error.to_string()));
                 if large::list(&mut target)?.contains(&oid) {
                     large::remove(&mut target, oid)?;
                 }
                 // A transaction that failed reads nothing more.
-                reader = snapshot.large_object_reader()?;
+                reader = snapshot.large_object_reader().map_err(RelayEnd::of_snapshot)?;
             }
         }
     }

@@ -63,6 +63,7 @@ pub mod reports;
 mod room;
 mod rows_proof;
 mod run;
+mod salvage;
 mod seal;
 mod shares;
 mod source_rights;

@@ -13,9 +13,10 @@ use std::{
 };
 
 use super::{
+    salvage::{Hopeless, Pages, Salvaged, Search},
     shares::{Share, Sized},
     stop::Stop,
-    tally::{Part, Tables, Tally},
+    tally::{Kept, Part, Tables, Tally},
     watch::watched,
     work::Work,
 };
@@ -23,7 +24,13 @@ use crate::{
     clock::Stopwatch,
     digest::{RowDigest, RowKey, RowTotals},
     interrupt::Interrupt,
-    pg::{PgError, range::BlockRange, wire::Patience},
+    pg::{
+        PgError, copy,
+        pieces::Pieces,
+        range::{self, BlockRange},
+        sqlstate::{self, Concern, SERIALIZATION_FAILURE},
+        wire::Patience,
+    },
     restore::{
         database::{Loader, Loading, TargetDatabase},
         spool::{self, Spool},
@@ -60,6 +67,8 @@ pub(crate) struct Relays<'a> {
     /// How long another session may want a table for itself before the snapshot goes.
     pub lock_timeout: Duration,
     pub workers: usize,
+    /// The source's major version.
+    pub major: u32,
 }
 
 /// What the workers tell.
@@ -82,21 +91,55 @@ pub(super) enum News {
         number: usize,
         reason: String,
     },
+    Uncounted {
+        number: usize,
+        reason: String,
+    },
 }
 
 /// Why the relays ended early.
 pub(crate) enum RelayEnd {
     /// Nothing more can be read from this snapshot; a new one may serve.
-    SnapshotLost(String),
+    SnapshotLost(Lost),
     Stop(Stop),
 }
 
+/// Why a snapshot was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lost {
+    pub reason: String,
+    /// The source is a standby, and replayed what the primary had removed.
+    pub in_conflict: bool,
+}
+
+impl Lost {
+    pub fn of(error: &PgError) -> Self {
+        Lost { reason: error.to_string(), in_conflict: error.code() == Some(SERIALIZATION_FAILURE) }
+    }
+}
+
+impl From<String> for Lost {
+    fn from(reason: String) -> Self {
+        Lost { reason, in_conflict: false }
+    }
+}
+
 impl RelayEnd {
-    /// What an error on the connection that holds the snapshot means: with the connection the snapshot is lost.
+    /// What an error on the connection that holds the snapshot means: with the connection, or its transaction, the
+    /// snapshot is lost.
     pub fn of_snapshot(error: PgError) -> Self {
-        match error.connection_lost() {
-            true => RelayEnd::SnapshotLost(error.to_string()),
+        match Self::is_of_snapshot(&error) {
+            true => RelayEnd::SnapshotLost(Lost::of(&error)),
             false => error.into(),
+        }
+    }
+
+    /// Whether a new snapshot may serve better. A lock was waited for as long as it may be.
+    pub fn is_of_snapshot(error: &PgError) -> bool {
+        match error.concern() {
+            Concern::Session | Concern::Snapshot => true,
+            Concern::Moment => !error.is_lock_not_had(),
+            Concern::Statement | Concern::Room | Concern::Login => false,
         }
     }
 }
@@ -177,20 +220,20 @@ impl Relays<'_> {
             crew.go_on()?;
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(share) = next else { return Ok(()) };
-            let mut carried = self.carry(share, crew, &mut connections);
+            let mut carried = self.carry(share, &[], crew, &mut connections);
             if let Err(Trouble::Declined(reason)) = carried {
                 carried = self.keep(share, crew, &mut connections);
                 if carried.is_ok() {
                     let _ = news.send(News::Declined { number: share.number, reason });
                 }
             }
-            match carried {
+            match carried.or_else(|trouble| self.salvage(trouble, share, crew, &mut connections)) {
                 Ok(parts) => {
                     for (part, done) in parts {
                         let _ = news.send(News::Part { number: share.number, part, done });
                     }
                 }
-                Err(Trouble::Refused(reason) | Trouble::Declined(reason)) => {
+                Err(Trouble::Refused(reason) | Trouble::Declined(reason) | Trouble::NotNow(reason)) => {
                     let _ = news.send(News::Refused { number: share.number, reason });
                 }
                 Err(Trouble::End(end)) => return Err(end),
@@ -199,9 +242,11 @@ impl Relays<'_> {
         }
     }
 
+    /// Carries a share; of the parts that are named in `salvaged`, what was found to be carried.
     fn carry(
         &self,
         share: &Share<'_>,
+        salvaged: &[(usize, Salvaged)],
         crew: &Crew,
         connections: &mut Connections,
     ) -> Result<Vec<(usize, Part)>, Trouble> {
@@ -210,7 +255,8 @@ impl Relays<'_> {
             let mut finished = RowTotals::NONE;
             let loaded = connections.loader.load(share.table, share.filling, |loading| {
                 let parts = share.parts.iter().map(|(part, range)| {
-                    let done = self.relay(share, *part, range, reader, Some(loading), &crew.halt)?;
+                    let pieces = salvaged.iter().find(|(number, _)| number == part).map(|(_, found)| &found.pieces);
+                    let done = self.relay(share, (*part, range, pieces), reader, Some(loading), &crew.halt)?;
                     finished = finished.and(done.export.totals);
                     Ok((*part, done))
                 });
@@ -238,7 +284,7 @@ impl Relays<'_> {
             let parts = share
                 .parts
                 .iter()
-                .map(|(part, range)| Ok((*part, self.relay(share, *part, range, reader, None, &crew.halt)?)));
+                .map(|(part, range)| Ok((*part, self.relay(share, (*part, range, None), reader, None, &crew.halt)?)));
             parts.collect::<Result<Vec<_>, TransferError>>().map_err(|error| {
                 connections.reader = None;
                 trouble(error)
@@ -250,8 +296,7 @@ impl Relays<'_> {
     fn relay(
         &self,
         share: &Share<'_>,
-        part: usize,
-        range: &BlockRange,
+        (part, range, pieces): (usize, &BlockRange, Option<&Pieces>),
         reader: &mut SnapshotReader,
         loading: Option<&mut Loading<'_>>,
         halt: &Interrupt,
@@ -260,8 +305,11 @@ impl Relays<'_> {
         let file = spool::file_name(share.number + 1, &table.name.to_string(), part + 1, share.of);
         let path = format!("{EXPORTS}/{file}");
         let mut export = Spool::create(&self.work.root().join(&path))?;
-        let mut rows =
-            Paced::new(reader.copy_out(table, range).map_err(|error| source_error(table, error))?, self.pace.as_ref());
+        let started = match pieces {
+            None => reader.copy_out(table, range),
+            Some(pieces) => reader.copy_whole_pieces_out(table, pieces),
+        };
+        let mut rows = Paced::new(started.map_err(|error| copy::source_error(table, &error))?, self.pace.as_ref());
         let is_loaded = loading.is_some();
         let mut target: Box<dyn RowSink + '_> = match loading {
             Some(loading) => Box::new(loading.copy_in()?),
@@ -286,6 +334,97 @@ impl Relays<'_> {
             accepted_rows: is_loaded.then_some(relayed.accepted_rows),
             duration_ms: watch.elapsed_ms(),
             generated,
+            kept: None,
+        })
+    }
+
+    /// What can be carried of a share that was refused, with the places of what can't.
+    fn salvage(
+        &self,
+        trouble: Trouble,
+        share: &Share<'_>,
+        crew: &Crew,
+        connections: &mut Connections,
+    ) -> Result<Vec<(usize, Part)>, Trouble> {
+        // Before version 14 a range of pages is read by reading all of them.
+        let Trouble::Refused(reason) = trouble else { return Err(trouble) };
+        if self.major < range::MAJOR_MIN {
+            return Err(Trouble::Refused(reason));
+        }
+        tracing::warn!(table = %share.table.name, reason, "looking for what can be carried");
+        let (count, bytes) = match self.read(share, crew, connections, |reader| reader.blocks(share.table)) {
+            Err(Trouble::Refused(_) | Trouble::NotNow(_)) => return Err(Trouble::Refused(reason)),
+            pages => pages?,
+        };
+        // What is refused without a single row is refused for the table's sake.
+        if self.rehearse(share, &Pieces::default(), crew, connections)?.is_some() {
+            return Err(Trouble::Refused(reason));
+        }
+        let mut salvaged = Vec::new();
+        for (part, range) in &share.parts {
+            let search = Search::new(Pages { count, bytes }, |pieces| self.rehearse(share, pieces, crew, connections));
+            match search.part(*range) {
+                Ok(found) => salvaged.push((*part, found)),
+                Err(Hopeless::Refused(reason)) => return Err(Trouble::Refused(reason)),
+                Err(Hopeless::Ended(trouble)) => return Err(trouble),
+            }
+        }
+        let mut parts = self.carry(share, &salvaged, crew, connections)?;
+        // A table of which no row can be carried is one thing, and not as many as it has rows.
+        if parts.iter().all(|(_, part)| part.sent_rows == 0)
+            && salvaged.iter().any(|(_, found)| !found.left_out.is_empty())
+        {
+            return Err(Trouble::Refused(reason));
+        }
+        for ((_, part), (_, Salvaged { pieces, left_out })) in parts.iter_mut().zip(salvaged) {
+            let counted = self.read(share, crew, connections, |reader| reader.count_pieces(share.table, &pieces));
+            part.kept = Some(Kept { counted: counted.ok(), left_out });
+        }
+        Ok(parts)
+    }
+
+    /// Why these rows can't be carried; nothing if they can. They are read, loaded and taken back.
+    fn rehearse(
+        &self,
+        share: &Share<'_>,
+        pieces: &Pieces,
+        crew: &Crew,
+        connections: &mut Connections,
+    ) -> Result<Option<String>, Trouble> {
+        let rehearsed = crew.again_and_again(|| {
+            let reader = reader_of(&mut connections.reader, crew)?;
+            let rehearsed = connections.loader.rehearse(share.table, share.filling, |loading| {
+                let rows = reader.copy_pieces_out(share.table, pieces);
+                let rows = rows.map_err(|error| copy::source_error(share.table, &error))?;
+                let mut rows = Paced::new(rows, self.pace.as_ref());
+                let digest = RowDigest::new(self.key, &share.table.copy_out_sql());
+                let mut target = loading.copy_in()?;
+                relay(&mut rows, digest, &mut Nowhere, &mut target, &Meter::default(), &crew.halt)
+            });
+            rehearsed.map_err(|error| {
+                connections.reader = connections.reader.take().and_then(SnapshotReader::recovered);
+                trouble(error)
+            })
+        });
+        match rehearsed {
+            Ok(_) => Ok(None),
+            Err(Trouble::Refused(reason) | Trouble::Declined(reason) | Trouble::NotNow(reason)) => Ok(Some(reason)),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn read<T>(
+        &self,
+        share: &Share<'_>,
+        crew: &Crew,
+        connections: &mut Connections,
+        mut read: impl FnMut(&mut SnapshotReader) -> Result<T, PgError>,
+    ) -> Result<T, Trouble> {
+        crew.again_and_again(|| {
+            read(reader_of(&mut connections.reader, crew)?).map_err(|error| {
+                connections.reader = None;
+                trouble(copy::source_error(share.table, &error).into())
+            })
         })
     }
 
@@ -298,12 +437,14 @@ impl Relays<'_> {
                 let counted = reader_of(&mut reader, crew)?.count(table);
                 counted.map_err(|error| {
                     reader = None;
-                    trouble(source_error(table, error))
+                    trouble(copy::source_error(table, &error).into())
                 })
             });
             let told = match counted {
                 Ok(rows) => News::Counted { number, rows },
-                Err(Trouble::Refused(reason) | Trouble::Declined(reason)) => News::Refused { number, reason },
+                Err(Trouble::Refused(reason) | Trouble::Declined(reason) | Trouble::NotNow(reason)) => {
+                    News::Uncounted { number, reason }
+                }
                 Err(Trouble::Lost(reason)) => return Err(lost_source(&table.name.to_string(), &reason)),
                 Err(Trouble::End(end)) => return Err(end),
             };
@@ -313,7 +454,7 @@ impl Relays<'_> {
     }
 }
 
-/// Takes rows that are only kept.
+/// Takes rows that are only kept, or only tried.
 struct Nowhere;
 
 impl RowSink for Nowhere {
@@ -340,6 +481,8 @@ enum Trouble {
     Refused(String),
     /// The target does not take these rows now; it may when everything else is there.
     Declined(String),
+    /// Not now; if it stays so, it is the table's fault.
+    NotNow(String),
     /// The way to the source broke; another attempt may succeed.
     Lost(String),
     /// Everybody's end.
@@ -348,24 +491,26 @@ enum Trouble {
 
 fn trouble(error: TransferError) -> Trouble {
     match error {
-        TransferError::Source(SourceError::Permanent { reason, .. }) => Trouble::Refused(reason),
-        TransferError::Sink(SinkError::Database { reason, server_failed: false, .. }) => Trouble::Declined(reason),
+        TransferError::Source(SourceError::Permanent { reason, .. } | SourceError::Denied { reason, .. }) => {
+            Trouble::Refused(reason)
+        }
+        TransferError::Source(SourceError::Throttled { reason, .. }) => Trouble::NotNow(reason),
         TransferError::Source(SourceError::Transient { reason, .. }) => Trouble::Lost(reason),
+        TransferError::Sink(SinkError::Database { reason, code, server_failed: false, .. }) => {
+            let code = code.unwrap_or_default();
+            match sqlstate::concern("ERROR", &code) {
+                Concern::Moment => Trouble::NotNow(reason),
+                _ if sqlstate::is_of_bytes(&code) => Trouble::Refused(reason),
+                _ => Trouble::Declined(reason),
+            }
+        }
         other => Trouble::End(RelayEnd::from(other)),
-    }
-}
-
-fn source_error(table: &crate::pg::name::Table, error: PgError) -> TransferError {
-    let (what, reason) = (table.name.to_string(), error.to_string());
-    match error.connection_lost() {
-        true => SourceError::Transient { what, reason }.into(),
-        false => SourceError::Permanent { what, reason }.into(),
     }
 }
 
 /// A snapshot that can't be read from serves nobody; a new one may.
 fn lost_source(what: &str, reason: &str) -> RelayEnd {
-    RelayEnd::SnapshotLost(format!("reading {what}: {reason}, {ATTEMPTS_MAX} times"))
+    RelayEnd::SnapshotLost(format!("reading {what}: {reason}, {ATTEMPTS_MAX} times").into())
 }
 
 impl Crew {
@@ -386,8 +531,12 @@ impl Crew {
         loop {
             match self.ticket.reader() {
                 Ok(reader) => return Ok(reader),
-                Err(PgError::Statement { reason, connection_lost: false, .. }) => {
-                    return Err(Trouble::End(RelayEnd::SnapshotLost(reason)));
+                Err(error) if !error.connection_lost() => {
+                    // Whatever keeps a reader from the snapshot keeps all of them.
+                    return Err(Trouble::End(match error {
+                        PgError::Statement { .. } => RelayEnd::SnapshotLost(Lost::of(&error)),
+                        other => other.into(),
+                    }));
                 }
                 Err(error) if away.elapsed() >= self.stall => return Err(Trouble::Lost(error.to_string())),
                 Err(_) => self.wait(AWAY_PAUSE)?,
@@ -399,13 +548,16 @@ impl Crew {
         let (mut pause, mut attempts) = (RETRY_AFTER, 1);
         loop {
             match attempt() {
-                Err(Trouble::Lost(reason)) => {
+                Err(trouble @ (Trouble::Lost(_) | Trouble::NotNow(_))) => {
                     // Whoever is told to stop drops its connection: nothing was lost.
                     self.go_on().map_err(|stop| Trouble::End(stop.into()))?;
-                    if attempts == ATTEMPTS_MAX {
-                        return Err(Trouble::Lost(reason));
+                    match (trouble, attempts) {
+                        (Trouble::NotNow(reason), ATTEMPTS_MAX) => return Err(Trouble::Refused(reason)),
+                        (trouble, ATTEMPTS_MAX) => return Err(trouble),
+                        (Trouble::NotNow(reason), _) => tracing::warn!(reason, "not now; trying again"),
+                        (Trouble::Lost(reason), _) => tracing::warn!(reason, "the source was lost; trying again"),
+                        _ => {}
                     }
-                    tracing::warn!(reason, "the source was lost; trying again");
                 }
                 end => return end,
             }

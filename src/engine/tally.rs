@@ -4,6 +4,7 @@ use super::{
     deferred::Deferred,
     ledger,
     relays::{News, panicked},
+    salvage::{LeftOut, Place},
     shares::Share,
     stop::Stop,
     work::Work,
@@ -37,6 +38,15 @@ pub(crate) struct Part {
     pub duration_ms: u64,
     /// Of the rows with their generated values, if the table has any.
     pub generated: Option<RowTotals>,
+    /// Where not all of it could be carried.
+    pub kept: Option<Kept>,
+}
+
+/// What was carried of a part that could not be carried whole.
+pub(crate) struct Kept {
+    /// The server's own count of what was read.
+    pub counted: Option<u64>,
+    pub left_out: Vec<LeftOut>,
 }
 
 /// What is known of each table so far.
@@ -49,19 +59,41 @@ pub(crate) struct Tally<'a> {
 struct Entry {
     table: Table,
     parts: Vec<Option<Part>>,
-    source_count: Option<u64>,
+    source_count: Count,
     /// Why the target did not take a part.
     declined: Option<String>,
     settled: bool,
 }
 
+/// The server's own count of a table's rows.
+enum Count {
+    Awaited,
+    Had(u64),
+    Refused(String),
+}
+
 impl Entry {
     /// The receipt, once everything is there, and the exports that were only kept.
-    fn receipt(&mut self) -> Option<(TableReceipt, Vec<ExportReceipt>)> {
-        let source_count = self.source_count.filter(|_| !self.settled && self.parts.iter().all(Option::is_some))?;
+    fn receipt(&mut self, work: &Work, findings: &mut Vec<Finding>) -> Option<(TableReceipt, Vec<ExportReceipt>)> {
+        let is_awaited = matches!(self.source_count, Count::Awaited) || self.parts.iter().any(Option::is_none);
+        if self.settled || is_awaited {
+            return None;
+        }
         self.settled = true;
         let parts: Vec<Part> = self.parts.drain(..).flatten().collect();
         let sum = |number: fn(&Part) -> u64| parts.iter().map(number).fold(0, u64::saturating_add);
+        let subject = self.table.name.to_string();
+        for LeftOut { place, reason } in
+            parts.iter().filter_map(|part| part.kept.as_ref()).flat_map(|kept| &kept.left_out)
+        {
+            let detail = format!("{place} could not be carried: {reason}; the other rows were");
+            findings.push(work.finding(FindingKind::RowsUnreadable, &subject, detail));
+        }
+        let source_count = self.counted(&parts).unwrap_or_else(|reason| {
+            let detail = format!("the source could not count its rows, and so nothing but the rows that came says how many there are: {reason}");
+            findings.push(work.finding(FindingKind::NotProven, &subject, detail));
+            sum(|part| part.sent_rows)
+        });
         let kept = parts.iter().filter(|part| part.accepted_rows.is_none()).map(|part| part.export.clone()).collect();
         let receipt = TableReceipt {
             table: self.table.name.to_string(),
@@ -82,9 +114,32 @@ impl Entry {
     }
 }
 
+impl Entry {
+    /// How many of the rows that were read the source itself counts; or why that can't be said.
+    fn counted(&self, parts: &[Part]) -> Result<u64, String> {
+        let of_pieces = parts.iter().map(|part| part.kept.as_ref()?.counted).sum::<Option<u64>>();
+        let kept = || parts.iter().filter_map(|part| part.kept.as_ref());
+        let left_out: Option<u64> = kept()
+            .flat_map(|kept| &kept.left_out)
+            .map(|left_out| matches!(left_out.place, Place::Row(..)).then_some(1))
+            .sum();
+        match (&self.source_count, of_pieces, left_out) {
+            (Count::Had(rows), _, _) if kept().next().is_none() => Ok(*rows),
+            (_, Some(counted), _) if kept().next().is_some() => Ok(counted),
+            (Count::Had(rows), _, Some(left_out)) => Ok(rows.saturating_sub(left_out)),
+            (Count::Had(_), _, None) => Err("a page of it can't be read".to_owned()),
+            (Count::Refused(reason), ..) => Err(reason.clone()),
+            (Count::Awaited, ..) => Err("it was not asked".to_owned()),
+        }
+    }
+}
+
 impl<'a> Tally<'a> {
     pub fn new(work: &'a Work, tables: impl Iterator<Item = Table>, shares: &[Share<'_>]) -> Self {
-        let entry = |table| Entry { table, parts: Vec::new(), source_count: None, declined: None, settled: false };
+        let entry = |table| {
+            let (parts, source_count) = (Vec::new(), Count::Awaited);
+            Entry { table, parts, source_count, declined: None, settled: false }
+        };
         let mut entries: Vec<Entry> = tables.map(entry).collect();
         for share in shares {
             entries[share.number].parts.resize_with(share.of, || None);
@@ -101,7 +156,11 @@ impl<'a> Tally<'a> {
                 number
             }
             News::Counted { number, rows } => {
-                self.entries[number].source_count = Some(rows);
+                self.entries[number].source_count = Count::Had(rows);
+                number
+            }
+            News::Uncounted { number, reason } => {
+                self.entries[number].source_count = Count::Refused(reason);
                 number
             }
             News::Declined { number, reason } => {
@@ -113,7 +172,9 @@ impl<'a> Tally<'a> {
                 return Ok(());
             }
         };
-        let Some((receipt, kept)) = self.entries[number].receipt() else { return Ok(()) };
+        let Some((receipt, kept)) = self.entries[number].receipt(self.work, &mut self.done.findings) else {
+            return Ok(());
+        };
         let entry = &mut self.entries[number];
         if let Some(reason) = entry.declined.take() {
             self.done.deferred.push(Deferred { number, table: entry.table.clone(), receipt, kept, reason });

@@ -101,7 +101,11 @@ impl Reading<'_> {
         for (table, of) in tables {
             match self.again_and_again(ticket, &mut reader, &table, halt)? {
                 Ok(held) => views.push(View { table, of, held }),
-                Err(SourceError::Permanent { what, reason }) => {
+                Err(
+                    SourceError::Permanent { what, reason }
+                    | SourceError::Denied { what, reason }
+                    | SourceError::Throttled { what, reason },
+                ) => {
                     let finding = self.work.finding(FindingKind::TableUnreadable, of.subject(&what), reason);
                     findings.push(finding);
                 }
@@ -124,12 +128,12 @@ impl Reading<'_> {
                 return Err(Stop::Interrupted.into());
             }
             match read_one(ticket, reader, table, self.key, self.pace.as_ref()) {
-                Err(SourceError::Transient { .. }) if halt.asked() => {}
+                Err(error) if error.is_passing() && halt.asked() => {}
                 Err(SourceError::Transient { reason, .. }) if attempt == ATTEMPTS_MAX => {
-                    return Err(RelayEnd::SnapshotLost(reason));
+                    return Err(RelayEnd::SnapshotLost(reason.into()));
                 }
-                Err(SourceError::Transient { reason, .. }) => {
-                    tracing::warn!(reason, "the source was lost; trying again");
+                Err(error) if error.is_passing() && attempt < ATTEMPTS_MAX => {
+                    tracing::warn!(reason = error.detail(), "the source was lost, or busy; trying again");
                     std::thread::sleep(RETRY_AFTER * 2u32.pow(attempt - 1));
                     attempt += 1;
                 }
@@ -151,7 +155,7 @@ fn read_one(
         Some(reading) => reading,
         None => ticket.reader().map_err(|error| of_reader(table, &error))?,
     };
-    let rows = reading.copy_view_out(table).map_err(|error| refused(table, &error))?;
+    let rows = reading.copy_view_out(table).map_err(|error| copy::source_error(table, &error))?;
     let held = totals(rows, table, key, pace)?;
     *reader = Some(reading);
     Ok(held)
@@ -160,14 +164,6 @@ fn read_one(
 /// A new reader is refused when the snapshot is gone, or the way to it: never for the view's sake.
 fn of_reader(table: &Table, error: &PgError) -> SourceError {
     SourceError::Transient { what: table.name.to_string(), reason: error.to_string() }
-}
-
-fn refused(table: &Table, error: &PgError) -> SourceError {
-    let (what, reason) = (table.name.to_string(), error.to_string());
-    match error.connection_lost() {
-        true => SourceError::Transient { what, reason },
-        false => SourceError::Permanent { what, reason },
-    }
 }
 
 fn totals(rows: CopyOut<'_>, table: &Table, key: RowKey, pace: Option<&Pace>) -> Result<RowTotals, SourceError> {

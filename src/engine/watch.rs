@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::relays::{RelayEnd, panicked};
+use super::relays::{Lost, RelayEnd, panicked};
 use crate::{
     clock::Stopwatch,
     interrupt::Interrupt,
@@ -44,8 +44,12 @@ pub(crate) fn watched<T>(
         drop(done);
         keeper.join().map_err(|_| panicked()).map(|()| worked)
     })?;
+    // A reader that the snapshot refuses does not know why it is gone; its holder does.
+    if let (Err(RelayEnd::SnapshotLost(_)), None) = (&done, &watch.lost) {
+        watch.look();
+    }
     match watch.lost {
-        Some(reason) => Err(RelayEnd::SnapshotLost(reason)),
+        Some(lost) => Err(RelayEnd::SnapshotLost(lost)),
         None => Ok((done?, watch.lag_max)),
     }
 }
@@ -54,25 +58,29 @@ struct Watch<'a> {
     snapshot: &'a mut Snapshot,
     patience: Patience,
     lag_max: Option<Duration>,
-    lost: Option<String>,
+    lost: Option<Lost>,
 }
 
 impl Watch<'_> {
     fn keep_until(&mut self, over: Receiver<()>, halt: &Interrupt, run: &Interrupt) {
         while self.lost.is_none() {
-            match self.snapshot.keep() {
-                Ok(Kept { lag, wanted }) => {
-                    self.lag_max = self.lag_max.max(lag);
-                    self.lost = self.patience.ended(&wanted);
-                }
-                Err(error) => self.lost = Some(error.to_string()),
-            }
+            self.look();
             if self.lost.is_some() {
                 halt.ask();
             }
             if Self::pause(&over, halt, run) {
                 return;
             }
+        }
+    }
+
+    fn look(&mut self) {
+        match self.snapshot.keep() {
+            Ok(Kept { lag, wanted }) => {
+                self.lag_max = self.lag_max.max(lag);
+                self.lost = self.patience.ended(&wanted).map(Lost::from);
+            }
+            Err(error) => self.lost = Some(Lost::of(&error)),
         }
     }
 

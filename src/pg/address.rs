@@ -8,18 +8,18 @@ use std::{
     fmt,
     net::{IpAddr, ToSocketAddrs as _},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use postgres::{
     Client, Config,
-    config::{Host, SslMode},
+    config::{ChannelBinding, Host, LoadBalanceHosts, SslMode, TargetSessionAttrs},
 };
 
 use super::{
-    error::PgError,
-    session,
+    error::{PgError, Unreached},
+    pooler, session,
     tls::{self, Roots},
     url,
     wire::{Login, Wire},
@@ -41,6 +41,8 @@ pub struct Address {
     encrypted: bool,
     via: Option<Via>,
     passwords: Option<Arc<dyn Passwords>>,
+    /// Set once it is known that a connection has a session of the server for itself.
+    is_unshared: Arc<OnceLock<()>>,
 }
 
 /// Where to connect instead of the server itself, such as the near end of a tunnel.
@@ -105,7 +107,8 @@ impl Address {
             }
         };
         let roots = options.root_cert.map_or(Roots::System, Roots::File);
-        Ok(Address { config, roots, encrypted, via: None, passwords: None }.prepared())
+        let is_unshared = Arc::default();
+        Ok(Address { config, roots, encrypted, via: None, passwords: None, is_unshared }.prepared())
     }
 
     /// A server that is always reached by TLS, also where it is reached through a tunnel on this machine.
@@ -119,14 +122,16 @@ impl Address {
             }
             Proof::Made(passwords) => Some(passwords),
         };
-        Address { config, roots: remote.roots, encrypted: true, via: remote.via, passwords }.prepared()
+        let is_unshared = Arc::default();
+        Address { config, roots: remote.roots, encrypted: true, via: remote.via, passwords, is_unshared }.prepared()
     }
 
     /// A server on a local socket.
     pub fn socket(directory: &std::path::Path, port: u16, user: &str, database: &str) -> Self {
         let mut config = Config::new();
         config.host_path(directory).port(port).user(user).dbname(database);
-        Address { config, roots: Roots::System, encrypted: false, via: None, passwords: None }.prepared()
+        let is_unshared = Arc::default();
+        Address { config, roots: Roots::System, encrypted: false, via: None, passwords: None, is_unshared }.prepared()
     }
 
     fn prepared(mut self) -> Self {
@@ -139,20 +144,22 @@ impl Address {
     fn settle(&self, config: &mut Config) {
         let mode = if self.encrypted { SslMode::Require } else { SslMode::Disable };
         config.ssl_mode(mode).application_name("walkaway").connect_timeout(CONNECT_TIMEOUT);
+        // A snapshot is of one server: every connection has to come to the same.
+        config.load_balance_hosts(LoadBalanceHosts::Disable);
         config.keepalives(true).keepalives_idle(KEEPALIVE_IDLE);
         config.keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(KEEPALIVE_PROBES);
     }
 
-    /// Another database of the same server.
+    /// Another database of the same server, for which a pooler may have other rules.
     pub fn database(&self, name: &str) -> Self {
-        let mut other = self.clone();
+        let mut other = Address { is_unshared: Arc::default(), ..self.clone() };
         other.config.dbname(name);
         other
     }
 
     /// The same server as another user.
     pub fn user(&self, name: &str) -> Self {
-        let mut other = self.clone();
+        let mut other = Address { is_unshared: Arc::default(), ..self.clone() };
         other.config.user(name);
         other
     }
@@ -169,19 +176,39 @@ impl Address {
 
     /// Connects and pins the session's settings.
     pub fn connect(&self) -> Result<Client, PgError> {
-        let failed = |reason| PgError::Connect { server: self.to_string(), reason };
-        let connected = self.connect_in_time().map_err(failed)?;
-        let mut client = connected.map_err(|error| failed(super::error::reason(&error)))?;
+        let mut client = self.connect_unpinned()?;
         let pinned = client.batch_execute(&session::statements());
         pinned.map_err(|error| PgError::statement("pinning the session's settings", &error))?;
         Ok(client)
     }
 
+    /// Connects, and sets nothing that outlives a transaction: for servers that are others'.
+    pub fn connect_unpinned(&self) -> Result<Client, PgError> {
+        self.refuse_shared()?;
+        let connected = self.connect_in_time().map_err(|(reason, cause)| self.unreached(reason, cause))?;
+        connected.map_err(|error| self.unreached(super::error::reason(&error), Unreached::of(&error)))
+    }
+
+    fn unreached(&self, reason: String, cause: Unreached) -> PgError {
+        PgError::Connect { server: self.to_string(), reason, cause }
+    }
+
+    /// Looks once whether what answers is a pooler that shares sessions; after that it is known.
+    fn refuse_shared(&self) -> Result<(), PgError> {
+        if self.is_unshared.get().is_none() {
+            pooler::refuse_shared(self)?;
+            let _ = self.is_unshared.set(());
+        }
+        Ok(())
+    }
+
     /// A server may take the connection and then say nothing; the client's own time-out covers only the taking. The
     /// thread of such an attempt is left to end with the process.
-    fn connect_in_time(&self) -> Result<Result<Client, postgres::Error>, String> {
-        let tls = self.encrypted.then(|| tls::verified(&self.roots)).transpose()?;
-        let (config, (sender, receiver)) = (self.config_now()?, std::sync::mpsc::channel());
+    fn connect_in_time(&self) -> Result<Result<Client, postgres::Error>, (String, Unreached)> {
+        let tls = self.encrypted.then(|| tls::verified(&self.roots)).transpose();
+        let tls = tls.map_err(|reason| (reason, Unreached::Tls))?;
+        let config = self.config_now().map_err(|reason| (reason, Unreached::Way))?;
+        let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let connected = match tls {
                 Some(tls) => config.connect(tls),
@@ -190,7 +217,7 @@ impl Address {
             let _ = sender.send(connected);
         });
         let limit = CONNECT_TIMEOUT + ANSWER_TIMEOUT;
-        receiver.recv_timeout(limit).map_err(|_| format!("no answer within {} s", limit.as_secs()))
+        receiver.recv_timeout(limit).map_err(|_| (format!("no answer within {} s", limit.as_secs()), Unreached::Way))
     }
 
     /// The configuration of one connection: with a fresh password, and the way through the tunnel.
@@ -202,6 +229,8 @@ impl Address {
                 config.host(&self.hosts().join(",")).hostaddr(resolve(via)?).port(via.port);
                 config.user(self.user_name()).dbname(self.database_name());
                 self.config.get_password().map(|password| config.password(password));
+                self.config.get_options().map(|options| config.options(options));
+                config.channel_binding(self.config.get_channel_binding());
                 self.settle(&mut config);
                 config
             }
@@ -214,11 +243,24 @@ impl Address {
 
     /// Connects for bulk rows, with the same pinned settings.
     pub fn wire(&self) -> Result<Wire, PgError> {
-        let failed = |reason| PgError::Connect { server: self.to_string(), reason };
-        let tls = self.encrypted.then(|| tls::config(&self.roots)).transpose().map_err(failed)?;
-        let config = self.config_now().map_err(failed)?;
+        let mut wire = self.wire_unpinned()?;
+        wire.pin().map_err(|error| error.during("pinning the session's settings"))?;
+        Ok(wire)
+    }
+
+    /// Connects for bulk rows, and sets nothing that outlives a transaction.
+    pub fn wire_unpinned(&self) -> Result<Wire, PgError> {
+        self.refuse_shared()?;
+        self.open_wire()
+    }
+
+    /// Connects for bulk rows, whoever else may be served by the same session: for questions only.
+    pub(super) fn open_wire(&self) -> Result<Wire, PgError> {
+        let tls = self.encrypted.then(|| tls::config(&self.roots)).transpose();
+        let tls = tls.map_err(|reason| self.unreached(reason, Unreached::Tls))?;
+        let config = self.config_now().map_err(|reason| self.unreached(reason, Unreached::Way))?;
         let login = Login { config: &config, tls: tls.map(Arc::new) };
-        Wire::connect(&login).map_err(|error| failed(error.to_string()))
+        Wire::connect(&login).map_err(|error| self.unreached(error.to_string(), error.unreached()))
     }
 
     /// The environment that leads libpq programs to the same place (PostgreSQL documentation, "Environment Variables").
@@ -226,18 +268,38 @@ impl Address {
     /// # Errors
     /// No password could be made, or the tunnel's host has no address.
     pub fn environment(&self) -> Result<Vec<(&'static str, String)>, PgError> {
-        let port = self.via.as_ref().map_or_else(|| self.port(), |via| via.port);
+        let ports: Vec<_> = match &self.via {
+            Some(via) => vec![via.port.to_string()],
+            None => self.config.get_ports().iter().map(u16::to_string).collect(),
+        };
         let mut variables = vec![
             ("PGHOST", self.hosts().join(",")),
-            ("PGPORT", port.to_string()),
+            ("PGPORT", if ports.is_empty() { self.port().to_string() } else { ports.join(",") }),
             ("PGUSER", self.user_name().to_owned()),
             ("PGDATABASE", self.database_name().to_owned()),
             ("PGSSLMODE", if self.encrypted { "verify-full" } else { "disable" }.to_owned()),
             ("PGAPPNAME", "walkaway".to_owned()),
             ("PGCONNECT_TIMEOUT", CONNECT_TIMEOUT.as_secs().to_string()),
         ];
+        if let Some(options) = self.config.get_options() {
+            variables.push(("PGOPTIONS", options.to_owned()));
+        }
+        match self.config.get_channel_binding() {
+            ChannelBinding::Require => variables.push(("PGCHANNELBINDING", "require".to_owned())),
+            ChannelBinding::Disable => variables.push(("PGCHANNELBINDING", "disable".to_owned())),
+            _ => {}
+        }
+        match self.config.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => variables.push(("PGTARGETSESSIONATTRS", "read-write".to_owned())),
+            TargetSessionAttrs::ReadOnly => variables.push(("PGTARGETSESSIONATTRS", "read-only".to_owned())),
+            _ => {}
+        }
+        if self.via.is_none() && !self.config.get_hostaddrs().is_empty() {
+            let addresses: Vec<_> = self.config.get_hostaddrs().iter().map(IpAddr::to_string).collect();
+            variables.push(("PGHOSTADDR", addresses.join(",")));
+        }
         if let Some(via) = &self.via {
-            let failed = |reason| PgError::Connect { server: self.to_string(), reason };
+            let failed = |reason| self.unreached(reason, Unreached::Way);
             variables.push(("PGHOSTADDR", resolve(via).map_err(failed)?.to_string()));
         }
         if let Some(passwords) = &self.passwords {
@@ -372,6 +434,25 @@ mod tests {
         let names = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGSSLMODE", "PGSSLROOTCERT"];
         assert_eq!(names.map(|name| variable(&address, name).unwrap_or_default()), expected);
         assert!(!format!("{address:?} {address}").contains("hunter2"));
+    }
+
+    #[test]
+    fn what_a_url_asks_for_holds_for_programs_too() {
+        let url = "postgres://u:p@a:5433,b:5434/shop?hostaddr=10.0.0.1,10.0.0.2&sslmode=disable\
+                   &channel_binding=require&target_session_attrs=read-write&load_balance_hosts=random\
+                   &options=-c%20geqo%3Doff";
+        let address = parse(url).expect("valid");
+        for (name, value) in [
+            ("PGHOST", "a,b"),
+            ("PGPORT", "5433,5434"),
+            ("PGHOSTADDR", "10.0.0.1,10.0.0.2"),
+            ("PGCHANNELBINDING", "require"),
+            ("PGTARGETSESSIONATTRS", "read-write"),
+            ("PGOPTIONS", "-c geqo=off"),
+        ] {
+            assert_eq!(variable(&address, name).as_deref(), Some(value), "{name}");
+        }
+        assert_eq!(address.config.get_load_balance_hosts(), LoadBalanceHosts::Disable);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::{
     error::PgError,
     name::Table,
+    sqlstate::{Concern, INSUFFICIENT_PRIVILEGE},
     wire::{Wire, WireError},
 };
 use crate::{
@@ -76,10 +77,21 @@ impl RowSource for CopyOut<'_> {
 }
 
 fn read_error(table: &str, error: WireError) -> SourceError {
-    let (what, reason) = (table.to_owned(), error.to_string());
-    match error.connection_lost() {
-        true => SourceError::Transient { what, reason },
-        false => SourceError::Permanent { what, reason },
+    sorted(table, error.concern(), error.code(), error.to_string())
+}
+
+/// What a statement that failed means for the table that it was about.
+pub fn source_error(table: &Table, error: &PgError) -> SourceError {
+    sorted(&table.name.to_string(), error.concern(), error.code(), error.to_string())
+}
+
+fn sorted(table: &str, concern: Concern, code: Option<&str>, reason: String) -> SourceError {
+    let what = table.to_owned();
+    match (concern, code) {
+        (Concern::Session | Concern::Snapshot, _) => SourceError::Transient { what, reason },
+        (Concern::Moment | Concern::Room, _) => SourceError::Throttled { what, reason },
+        (Concern::Statement, Some(INSUFFICIENT_PRIVILEGE)) => SourceError::Denied { what, reason },
+        (Concern::Statement | Concern::Login, _) => SourceError::Permanent { what, reason },
     }
 }
 
@@ -100,7 +112,12 @@ impl<'a> CopyIn<'a> {
 
 /// What a target that refused rows, or failed, means for the relay.
 pub fn write_error(table: &str, error: &WireError) -> SinkError {
-    SinkError::Database { what: table.to_owned(), reason: error.to_string(), server_failed: error.connection_lost() }
+    SinkError::Database {
+        what: table.to_owned(),
+        reason: error.to_string(),
+        code: error.code().map(str::to_owned),
+        server_failed: error.ends_all(),
+    }
 }
 
 impl RowSink for CopyIn<'_> {
@@ -140,7 +157,8 @@ pub fn totals_of(
     mut heard: impl FnMut(u64, u64),
 ) -> Result<RowTotals, SourceError> {
     let failed = |reason: String| SourceError::Permanent { what: name.to_owned(), reason };
-    let mut rows = CopyOut::start(wire, sql, name).map_err(|error| failed(error.to_string()))?;
+    let mut rows = CopyOut::start(wire, sql, name)
+        .map_err(|error| sorted(name, error.concern(), error.code(), error.to_string()))?;
     let mut batch = Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 8);
     loop {
         rows.fill(&mut batch)?;

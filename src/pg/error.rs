@@ -2,6 +2,11 @@
 
 use std::error::Error as _;
 
+use super::{
+    pooler::Sharing,
+    sqlstate::{self, Concern},
+};
+
 /// What went wrong with a PostgreSQL server or program.
 #[derive(Debug, thiserror::Error)]
 pub enum PgError {
@@ -10,10 +15,19 @@ pub enum PgError {
     Url { reason: String },
     /// No connection came about.
     #[error("connecting to {server}: {reason}")]
-    Connect { server: String, reason: String },
+    Connect { server: String, reason: String, cause: Unreached },
+    /// What answers hands its sessions on to others.
+    #[error("{server} is a connection pooler: {how}")]
+    Pooled { server: String, how: Sharing },
     /// A statement failed.
     #[error("{what}: {reason}")]
-    Statement { what: String, reason: String, connection_lost: bool },
+    Statement {
+        what: String,
+        reason: String,
+        /// SQLSTATE; none where it was not the server that refused.
+        code: Option<String>,
+        concern: Concern,
+    },
     /// A program that comes with PostgreSQL is not on this machine.
     #[error("{program} is neither on the PATH nor in /usr/lib/postgresql/*/bin")]
     NoProgram { program: &'static str },
@@ -22,73 +36,162 @@ pub enum PgError {
     Program { program: &'static str, reason: String },
 }
 
-impl PgError {
-    /// A statement that failed, with what it was for.
-    pub fn statement(what: impl Into<String>, error: &postgres::Error) -> Self {
-        PgError::Statement { what: what.into(), reason: reason(error), connection_lost: connection_lost(error) }
+/// Why no connection came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreached {
+    /// The way to the server, or the server: it may be there later.
+    Way,
+    /// The password was refused (`28P01`), or there is none.
+    Password,
+    /// The login was refused otherwise (`28000`): by pg_hba.conf, PAM, IAM.
+    Login,
+    /// The database isn't there, or the login may not connect to it.
+    Database,
+    /// The certificate, or TLS at all.
+    Tls,
+}
+
+impl Unreached {
+    /// The cause behind an error of the general client.
+    pub(super) fn of(error: &postgres::Error) -> Self {
+        match error.as_db_error() {
+            Some(db) => Self::of_server(severity(db), db.code().code()),
+            None if is_tls(error) => Unreached::Tls,
+            None => Unreached::Way,
+        }
     }
 
-    /// Whether the server or the way to it went away, rather than refused.
-    pub fn connection_lost(&self) -> bool {
-        matches!(self, PgError::Connect { .. } | PgError::Statement { connection_lost: true, .. })
+    /// The cause behind a server's refusal.
+    pub(super) fn of_server(severity: &str, code: &str) -> Self {
+        match (sqlstate::concern(severity, code), code) {
+            (Concern::Login, "28P01") => Unreached::Password,
+            (Concern::Login, "28000") => Unreached::Login,
+            (Concern::Login, _) => Unreached::Database,
+            _ => Unreached::Way,
+        }
     }
 
-    /// Whether a lock was waited for in vain, by a statement or by pg_dump.
-    pub fn is_lock_not_had(&self) -> bool {
-        matches!(self, PgError::Program { reason, .. } | PgError::Statement { reason, .. } if reason.contains("lock timeout"))
-    }
-
-    /// What to do next, where something can be said.
-    pub fn hint(&self) -> Option<String> {
+    fn hint(self) -> &'static str {
         match self {
-            PgError::Url { .. } => Some("expected postgres://user:password@host:port/database".to_owned()),
-            PgError::Connect { reason, .. } => Some(connect_hint(reason)),
-            PgError::NoProgram { .. } => Some(
-                "install PostgreSQL (Debian, Ubuntu: apt-get install postgresql), or put its bin on the PATH".into(),
-            ),
-            PgError::Program { reason, .. } | PgError::Statement { reason, .. }
-                if ["No space left on device", "could not extend file"].iter().any(|words| reason.contains(words)) =>
-            {
-                Some(
-                    "make room on the target's file system; a database starts again when the run is resumed".to_owned(),
-                )
+            Unreached::Way => {
+                "check host and port behind the URL's reference, and that the server is up and reachable from here"
             }
-            error if error.is_lock_not_had() => Some(LOCKED.to_owned()),
-            PgError::Program { reason, .. }
-                if ["server closed", "connection to"].iter().any(|w| reason.contains(w)) =>
-            {
-                Some(connect_hint(reason))
+            Unreached::Password => "check user and password behind the URL's reference",
+            Unreached::Login => {
+                "the server does not let this login in: check the user behind the URL's reference and pg_hba.conf; for a \
+                 token of IAM, rds-db:connect in the policy, the role rds_iam, and this machine's clock"
             }
-            PgError::Statement { connection_lost: true, reason, .. } => Some(connect_hint(reason)),
-            PgError::Statement { .. } | PgError::Program { .. } => None,
+            Unreached::Database => {
+                "check the database's name behind the URL's reference, and that the login may connect"
+            }
+            Unreached::Tls => {
+                "name the server's CA file with ?sslrootcert=… in the URL (`ca` for RDS), or sslmode=disable where the way \
+                 is safe without TLS"
+            }
         }
     }
 }
 
-/// What to do about a lock that was waited for in vain.
-const LOCKED: &str = "see in pg_stat_activity and with pg_blocking_pids() who holds it; run again when no DDL is under way \
-                      there, or let the drill wait longer with limits.lock_timeout";
-
-fn connect_hint(reason: &str) -> String {
-    let advice = if reason.contains("authentication failed") && !reason.contains("password") {
-        "a token of IAM was refused: check rds-db:connect in the policy, the role rds_iam, and this machine's clock"
-    } else if reason.contains("password") {
-        "check user and password behind the URL's reference"
-    } else if reason.contains("does not exist") {
-        "check the database's name behind the URL's reference"
-    } else if reason.contains("certificate") || reason.contains("TLS") {
-        "name the server's CA file with ?sslrootcert=… in the URL (`ca` for RDS), or sslmode=disable where the way is safe without TLS"
-    } else {
-        "check host and port behind the URL's reference, and that the server is up and reachable from here"
-    };
-    advice.to_owned()
+/// Whether TLS itself refused: its error lies somewhere among the causes.
+pub(super) fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(found) = cause {
+        let wrapped = found.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if found.is::<rustls::Error>() || wrapped.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        cause = found.source();
+    }
+    false
 }
+
+impl PgError {
+    /// A statement that failed, with what it was for.
+    pub fn statement(what: impl Into<String>, error: &postgres::Error) -> Self {
+        let code = error.code().map(|code| code.code().to_owned());
+        PgError::Statement { what: what.into(), reason: reason(error), code, concern: concern(error) }
+    }
+
+    /// An answer that makes no sense, with what was asked.
+    pub fn answer(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        PgError::Statement { what: what.into(), reason: reason.into(), code: None, concern: Concern::Statement }
+    }
+
+    /// Whether the server or the way to it went away, rather than refused.
+    pub fn connection_lost(&self) -> bool {
+        match self {
+            PgError::Connect { cause, .. } => *cause == Unreached::Way,
+            PgError::Statement { concern, .. } => *concern == Concern::Session,
+            _ => false,
+        }
+    }
+
+    /// What it is about.
+    pub fn concern(&self) -> Concern {
+        match self {
+            PgError::Statement { concern, .. } => *concern,
+            PgError::Connect { cause: Unreached::Way, .. } => Concern::Session,
+            PgError::Connect { .. } | PgError::Pooled { .. } => Concern::Login,
+            PgError::Url { .. } | PgError::NoProgram { .. } | PgError::Program { .. } => Concern::Statement,
+        }
+    }
+
+    /// Whether nothing more succeeds at that server: it went away, its disk is full, or it lets the login in no more.
+    pub fn ends_all(&self) -> bool {
+        matches!(self.concern(), Concern::Session | Concern::Room | Concern::Login)
+    }
+
+    /// SQLSTATE, where a server refused a statement.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            PgError::Statement { code, .. } => code.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether a lock was waited for in vain.
+    pub fn is_lock_not_had(&self) -> bool {
+        self.code() == Some(sqlstate::LOCK_NOT_AVAILABLE)
+    }
+
+    /// Whether text was refused for its bytes: by the server, or while its answer was decoded here.
+    pub fn is_of_encoding(&self) -> bool {
+        match self {
+            PgError::Statement { code: None, concern: Concern::Statement, .. } => true,
+            error => matches!(error.code(), Some(sqlstate::NOT_IN_REPERTOIRE | sqlstate::UNTRANSLATABLE)),
+        }
+    }
+
+    /// What to do next, where something can be said.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            PgError::Url { .. } => "expected postgres://user:password@host:port/database",
+            PgError::Connect { cause, .. } => cause.hint(),
+            PgError::Pooled { how, .. } => how.hint(),
+            PgError::NoProgram { .. } => {
+                "install PostgreSQL (Debian, Ubuntu: apt-get install postgresql), or put its bin on the PATH"
+            }
+            PgError::Statement { concern: Concern::Room, .. } => {
+                "make room on the target's file system; a database starts again when the run is resumed"
+            }
+            error if error.is_lock_not_had() => LOCKED,
+            PgError::Statement { concern: Concern::Session, .. } => Unreached::Way.hint(),
+            PgError::Statement { .. } | PgError::Program { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// What to do about a lock that was waited for in vain.
+const LOCKED: &str = "see in pg_stat_activity and with pg_blocking_pids() who holds it, and in pg_prepared_xacts whether a \
+                      prepared transaction does; run again when no DDL is under way there, or let the drill wait longer \
+                      with limits.lock_timeout";
 
 /// The server's own words, or the chain of causes. Never the server's DETAIL, which may show a row, and never the words
 /// of a data exception (class 22) or of a function that raises one (P0001), which may quote a value.
 pub fn reason(error: &postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
-        return told(db.severity(), db.code().code(), db.message());
+        return words(severity(db), db.code().code(), db.message());
     }
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -99,25 +202,37 @@ pub fn reason(error: &postgres::Error) -> String {
     text
 }
 
-/// The server's words, as far as they can't show a row.
-pub(super) fn told(severity: &str, code: &str, message: &str) -> String {
-    match code.starts_with("22") || code == "P0001" {
-        true => format!("{severity}: a value was refused (SQLSTATE {code})"),
-        false => format!("{severity}: {message}"),
+/// The severity without translation; as the server spells it before version 9.6.
+fn severity(db: &postgres::error::DbError) -> &str {
+    use postgres::error::Severity;
+    match db.parsed_severity() {
+        Some(Severity::Panic) => "PANIC",
+        Some(Severity::Fatal) => "FATAL",
+        Some(Severity::Error) => "ERROR",
+        _ => db.severity(),
     }
 }
 
-/// Whether the server as a whole failed, or the way to it, rather than one statement: no connection, no resources
-/// (class 53, which a full disk belongs to), an operator or crash (57P), a system error (58).
-/// Source: PostgreSQL documentation, "PostgreSQL Error Codes".
-pub fn connection_lost(error: &postgres::Error) -> bool {
-    error.code().map_or_else(
-        || error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()),
-        |code| code_ends_all(code.code()),
-    )
+/// The server's words with the SQLSTATE, as far as they can't show a row.
+pub(super) fn words(severity: &str, code: &str, message: &str) -> String {
+    match code.starts_with("22") || code == "P0001" {
+        true => format!("{severity}: a value was refused (SQLSTATE {code})"),
+        false => format!("{severity}: {message} (SQLSTATE {code})"),
+    }
 }
 
-/// Whether an SQLSTATE says that the server as a whole failed.
-pub(super) fn code_ends_all(code: &str) -> bool {
-    ["53", "57P", "58", "08"].iter().any(|class| code.starts_with(class))
+/// What an error of the general client is about.
+pub fn concern(error: &postgres::Error) -> Concern {
+    match error.as_db_error() {
+        Some(db) => sqlstate::concern(severity(db), db.code().code()),
+        None if error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()) => {
+            Concern::Session
+        }
+        None => Concern::Statement,
+    }
+}
+
+/// Whether nothing succeeds any more without a new connection, or at all: the session is gone, or the disk is full.
+pub fn connection_lost(error: &postgres::Error) -> bool {
+    matches!(concern(error), Concern::Session | Concern::Room | Concern::Login)
 }

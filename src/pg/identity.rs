@@ -16,7 +16,7 @@ pub struct ServerIdentity {
 impl ServerIdentity {
     /// Asks a server. What it does not tell stays unknown.
     pub fn ask(address: &Address) -> Result<Self, PgError> {
-        let mut client = address.connect()?;
+        let mut client = address.connect_unpinned()?;
         let mut number = |sql: &str| client.query_one(sql, &[]).ok().and_then(|row| row.try_get(0).ok());
         Ok(ServerIdentity {
             system: number("SELECT system_identifier FROM pg_catalog.pg_control_system()"),

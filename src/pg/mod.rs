@@ -1,5 +1,5 @@
 //! What the PostgreSQL side of `source`, `restore` and `verify` share: addresses and connecting, pinned session
-//! settings, names, which server it is, the catalog's description of a database, COPY streams, and the programs that come with PostgreSQL.
+//! settings, names, which server it is and whether a pooler stands before it, what its errors are about, the catalog's description of a database, COPY streams, and the programs that come with PostgreSQL.
 //!
 //! Decides nothing about what is read or written; each of the three does that for itself.
 
@@ -10,8 +10,11 @@ pub mod error;
 pub mod identity;
 pub mod large;
 pub mod name;
+pub mod pieces;
+pub mod pooler;
 pub mod range;
 pub mod session;
+pub mod sqlstate;
 pub mod tls;
 pub mod tools;
 mod url;

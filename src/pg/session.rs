@@ -2,7 +2,10 @@
 
 use postgres::GenericClient;
 
-use super::error::{PgError, connection_lost};
+use super::{
+    error::{PgError, concern},
+    sqlstate::Concern,
+};
 
 /// Name and value of each pinned setting.
 ///
@@ -40,12 +43,35 @@ pub fn statements() -> String {
     pinned + NEWER_TIMEOUTS
 }
 
+/// Since this version there is a time-out of transactions.
+const TRANSACTION_TIMEOUT_MAJOR: u32 = 17;
+
+/// Begins a transaction that only reads. Every setting is local: it ends with the transaction, whoever gets the session
+/// afterwards. Nothing here takes a snapshot, so that tables can be locked before; one is adopted if it is named.
+pub fn begin_reading(major: u32, is_raw: bool, snapshot: Option<&str>) -> String {
+    let encoding = if is_raw { RAW } else { "UTF8" };
+    let mut sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;".to_owned();
+    for (name, value) in PINNED {
+        let value = if *name == "client_encoding" { encoding } else { value };
+        sql.push_str(&format!(" SET LOCAL {name} = '{value}';"));
+    }
+    if major >= TRANSACTION_TIMEOUT_MAJOR {
+        sql.push_str(" SET LOCAL transaction_timeout = 0;");
+    }
+    if let Some(snapshot) = snapshot {
+        sql.push_str(&format!(" SET TRANSACTION SNAPSHOT '{}';", snapshot.replace('\'', "''")));
+    }
+    sql
+}
+
 /// A setting's value as this server spells it; as it came, where the server does not take it. The session keeps what it has.
 pub fn spelled(client: &mut impl GenericClient, name: &str, value: &str) -> Result<String, PgError> {
     // A local setting ends with the statement, which is a transaction of its own.
     match client.query_one("SELECT pg_catalog.set_config($1, $2, true)", &[&name, &value]) {
         Ok(row) => row.try_get(0).map_err(|error| PgError::statement(format!("spelling {name}"), &error)),
-        Err(error) if connection_lost(&error) => Err(PgError::statement(format!("spelling {name}"), &error)),
+        Err(error) if concern(&error) != Concern::Statement => {
+            Err(PgError::statement(format!("spelling {name}"), &error))
+        }
         Err(_) => Ok(value.to_owned()),
     }
 }

@@ -110,22 +110,12 @@ pub fn run(program: &'static str, mut command: Command) -> Result<(), PgError> {
     }
     let errors = String::from_utf8_lossy(&output.stderr);
     let reason = errors.lines().filter(|line| !line.trim().is_empty()).take(6).collect::<Vec<_>>().join("; ");
-    let reason = lock_not_had(&reason).unwrap_or(reason);
     Err(PgError::Program { program, reason: if reason.is_empty() { output.status.to_string() } else { reason } })
-}
-
-/// pg_dump waits for locks by `statement_timeout`, and says so when it waited in vain; this says what it waited for.
-fn lock_not_had(reason: &str) -> Option<String> {
-    let (_, statement) = reason.split_once("LOCK TABLE ").filter(|(before, _)| before.contains("timeout"))?;
-    let table = statement.split(" IN ").next().unwrap_or(statement).trim();
-    Some(format!(
-        "lock timeout: {table} is locked by another session, and was not to be had within limits.lock_timeout"
-    ))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Version, lock_not_had};
+    use super::Version;
 
     #[test]
     fn versions_are_read_as_programs_and_servers_spell_them() {
@@ -137,18 +127,5 @@ mod tests {
         }
         assert_eq!(read("PostgreSQL"), None);
         assert!(Version::parse("15.9") < Version::parse("15.20"));
-    }
-
-    #[test]
-    fn a_lock_that_was_waited_for_in_vain_is_named() {
-        let said = "pg_dump: error: query failed: ERROR:  canceling statement due to statement timeout; pg_dump: detail: \
-                    Query was: LOCK TABLE public.q IN ACCESS SHARE MODE";
-        let told = lock_not_had(said).expect("about a lock");
-        assert!(told.starts_with("lock timeout: public.q is locked"), "{told}");
-        assert_eq!(
-            lock_not_had("ERROR:  permission denied; Query was: LOCK TABLE public.q IN ACCESS SHARE MODE"),
-            None
-        );
-        assert_eq!(lock_not_had("ERROR:  canceling statement due to statement timeout"), None);
     }
 }

@@ -213,7 +213,9 @@ impl TargetDatabase {
             let sql = "SELECT pg_catalog.setval($1::text::pg_catalog.regclass, $2, $3)";
             match client.execute(sql, &[&state.name.to_sql(), &state.last_value, &state.is_called]) {
                 Ok(_) => {}
-                Err(error) if error.is_closed() => return Err(PgError::statement("setting the sequences", &error)),
+                Err(error) if crate::pg::error::connection_lost(&error) => {
+                    return Err(PgError::statement("setting the sequences", &error));
+                }
                 Err(error) => {
                     let object = format!("sequence {}", state.name);
                     refused.push(RefusedStatement { object, reason: crate::pg::error::reason(&error) });
@@ -257,7 +259,27 @@ impl Loader {
         filling: Filling,
         fill: impl FnOnce(&mut Loading<'_>) -> Result<T, TransferError>,
     ) -> Result<T, TransferError> {
-        let mut wire = self.ready().map_err(|error| self.failed(table, error.to_string()))?;
+        self.fill(table, filling, "COMMIT", fill)
+    }
+
+    /// The same, and takes all of it back: whether the rows would be taken is all that is wanted.
+    pub fn rehearse<T>(
+        &mut self,
+        table: &Table,
+        filling: Filling,
+        fill: impl FnOnce(&mut Loading<'_>) -> Result<T, TransferError>,
+    ) -> Result<T, TransferError> {
+        self.fill(table, filling, "ROLLBACK", fill)
+    }
+
+    fn fill<T>(
+        &mut self,
+        table: &Table,
+        filling: Filling,
+        end: &str,
+        fill: impl FnOnce(&mut Loading<'_>) -> Result<T, TransferError>,
+    ) -> Result<T, TransferError> {
+        let mut wire = self.ready().map_err(|error| self.failed(table, &error))?;
         let name = table.name.to_string();
         let refused = |error: &WireError| TransferError::from(copy::write_error(&name, error));
         let begin = match filling {
@@ -268,7 +290,7 @@ impl Loader {
         let freeze = if filling == Filling::Alone { " WITH (FREEZE)" } else { "" };
         let sql = table.copy_in_sql() + freeze;
         let filled = fill(&mut Loading { wire: &mut wire, sql: &sql, table: &name })?;
-        wire.query("COMMIT").map_err(|error| refused(&error))?;
+        wire.query(end).map_err(|error| refused(&error))?;
         // Only a connection that came through in order is used again: to close one is to roll back.
         self.wire = Some(wire);
         Ok(filled)
@@ -287,8 +309,9 @@ impl Loader {
         Ok(wire)
     }
 
-    fn failed(&self, table: &Table, reason: String) -> TransferError {
-        SinkError::Database { what: table.name.to_string(), reason, server_failed: true }.into()
+    fn failed(&self, table: &Table, error: &PgError) -> TransferError {
+        let (what, code) = (table.name.to_string(), error.code().map(str::to_owned));
+        SinkError::Database { what, reason: error.to_string(), code, server_failed: true }.into()
     }
 }
 

@@ -47,11 +47,7 @@ pub(super) fn create(
             Err(error) => return Err(failed(&error)),
         }
     }
-    Err(refused.unwrap_or_else(|| PgError::Statement {
-        what: "CREATE DATABASE".to_owned(),
-        reason: "no locale to try".to_owned(),
-        connection_lost: false,
-    }))
+    Err(refused.unwrap_or_else(|| PgError::answer("CREATE DATABASE", "no locale to try")))
 }
 
 /// Codes of a locale that is not on the machine, that does not fit the encoding, and of a provider that the server was

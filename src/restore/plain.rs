@@ -3,7 +3,7 @@
 use super::database::TargetDatabase;
 use crate::{
     pg::{
-        error::{connection_lost, reason},
+        error::{self, connection_lost},
         name::{RelationName, quoted},
     },
     transfer::error::SinkError,
@@ -12,14 +12,20 @@ use crate::{
 impl TargetDatabase {
     /// Makes an empty table, and its schema if that is not there. Names are quoted, types are the caller's own words.
     pub fn create_plain_table(&self, name: &RelationName, columns: &[(String, String)]) -> Result<(), SinkError> {
-        let failed =
-            |reason: String, server_failed| SinkError::Database { what: name.to_string(), reason, server_failed };
-        let mut client = self.address().connect().map_err(|error| failed(error.to_string(), true))?;
+        let failed = |reason: String, code: Option<&str>, server_failed| SinkError::Database {
+            what: name.to_string(),
+            reason,
+            code: code.map(str::to_owned),
+            server_failed,
+        };
+        let mut client = self.address().connect().map_err(|error| failed(error.to_string(), error.code(), true))?;
         let columns: Vec<_> = columns.iter().map(|(name, sql_type)| format!("{} {sql_type}", quoted(name))).collect();
         let sql = format!("CREATE TABLE {} ({})", name.to_sql(), columns.join(", "));
         // Several tables of a schema may be made side by side: whoever comes second finds it there.
         let there = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1::text::name";
-        let refused = |error: postgres::Error| failed(reason(&error), connection_lost(&error));
+        let refused = |error: postgres::Error| {
+            failed(error::reason(&error), error.code().map(|code| code.code()), connection_lost(&error))
+        };
         if client.query_opt(there, &[&name.schema]).map_err(refused)?.is_none() {
             let made = client.batch_execute(&format!("CREATE SCHEMA {}", quoted(&name.schema)));
             let is_there = client.query_opt(there, &[&name.schema]).map_err(refused)?.is_some();

@@ -68,7 +68,7 @@ fn work_off<'e>(
             Ok(_) => {
                 done.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
             }
-            Err(error) if error.connection_lost() => return Err(error.during("building indexes")),
+            Err(error) if error.ends_all() => return Err(error.during("building indexes")),
             Err(error) => tracing::debug!(%error, entry = entry.title, "left for later"),
         }
     }

@@ -92,7 +92,7 @@ impl Script {
             for sql in [before, sql].into_iter().filter(|sql| !sql.is_empty()) {
                 match query(&mut wire, sql) {
                     Ok(()) => {}
-                    Err(error) if error.connection_lost() => return Err(error.during(format!("restoring {title}"))),
+                    Err(error) if error.ends_all() => return Err(error.during(format!("restoring {title}"))),
                     Err(error) => {
                         refused.push(RefusedStatement { object: title.clone(), reason: error.to_string() });
                     }

@@ -67,7 +67,7 @@ pub(super) fn look(holder: &mut Client) -> Result<Kept, PgError> {
 
 /// Nothing where the server can't answer: not every one that speaks PostgreSQL's protocol has these functions. Should the
 /// question fail, the transaction must go on: the snapshot ends with it.
-fn probe<T>(
+pub(super) fn probe<T>(
     holder: &mut Client,
     ask: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
 ) -> Result<Option<T>, PgError> {

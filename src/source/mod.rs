@@ -7,6 +7,7 @@
 pub mod account;
 pub mod aws;
 pub mod holder;
+mod locks;
 mod pace;
 mod paging;
 pub mod parquet_rows;

@@ -4,9 +4,12 @@
 
 use std::{collections::BTreeSet, fs, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
 
-use ::postgres::Client;
+use ::postgres::{Client, SimpleQueryMessage};
 
-use super::holder::{self, Kept};
+use super::{
+    holder::{self, Kept, Wanted},
+    locks,
+};
 use crate::{
     clock::Stopwatch,
     pg::{
@@ -14,21 +17,25 @@ use crate::{
         catalog::{self, Catalog, DatabaseFacts, Named, SequenceState, rights::Rights, special::Special},
         copy::CopyOut,
         large::{self, LargeObject},
-        name::{RelationName, Table},
-        range::BlockRange,
+        name::{RelationName, Table, literal},
+        pieces::{PLAN_BY_PLACE, Pieces},
+        range::{self, BlockRange},
         session,
         tools::{self, Tools},
-        wire::{Patience, Wire},
+        wire::{Patience, Wire, WireError},
     },
 };
 
-/// Isolation and access mode of every transaction at the source.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// How long a table's lock is waited for if nobody says; it conflicts only with TRUNCATE, DROP, rewriting ALTERs and
 /// their like.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the tables are listed and locked anew because some came or went in between.
 const LOCK_ATTEMPTS_MAX: u32 = 5;
+
+/// Where a reader goes back to when pieces can't be read.
+const PIECES: &str = "walkaway_pieces";
+/// Errors of a name that means nothing where it is looked up (syntax error or access rule violation).
+const UNRESOLVED: &str = "42";
 
 /// Tables with their rows, or with the reason why one could not be counted.
 pub type LiveCounts = Vec<(RelationName, Result<u64, String>)>;
@@ -63,7 +70,7 @@ impl PostgresSource {
     /// # Errors
     /// Why it does not.
     pub fn reach(&self) -> Result<(), PgError> {
-        self.address.connect().map(drop)
+        self.address.connect_unpinned().map(drop)
     }
 
     /// Where it is, without the login.
@@ -73,33 +80,29 @@ impl PostgresSource {
 
     /// What the database is, and which relations this login couldn't read whole.
     pub fn probe(&self) -> Result<(DatabaseFacts, Vec<RelationName>), PgError> {
-        let mut client = self.address.connect()?;
-        begin(&mut client)?;
+        let mut client = begin(&self.address)?;
         Ok((catalog::facts(&mut client)?, catalog::unreadable(&mut client)?))
     }
 
     /// What each of these names stands for; nothing where no relation has it.
     pub fn named(&self, names: &[RelationName]) -> Result<Vec<Option<Named>>, PgError> {
-        let mut client = self.address.connect()?;
-        begin(&mut client)?;
+        let mut client = begin(&self.address)?;
         names.iter().map(|name| catalog::named(&mut client, name)).collect()
     }
 
     /// The tables with their estimated sizes, for a plan.
     pub fn tables(&self) -> Result<Vec<Table>, PgError> {
-        let mut client = self.address.connect()?;
-        begin(&mut client)?;
+        let mut client = begin(&self.address)?;
         // Measuring a table takes a lock on it, too.
         let timeout = format!("SET LOCAL lock_timeout = {}", self.lock_timeout.as_millis());
         client.batch_execute(&timeout).map_err(|error| PgError::statement(LOCKING, &error))?;
-        catalog::tables(&mut client)
+        catalog::tables(&mut client).map_err(|error| locks::named(&self.address, error))
     }
 
     /// Rows of every table that is not `excluded`, partitioned ones as a whole, all of one moment; or why one was not counted.
     /// Ends early, without the rest, when `ended` says so.
     pub fn live_counts(&self, excluded: &BTreeSet<String>, ended: impl Fn() -> bool) -> Result<LiveCounts, PgError> {
-        let mut client = self.address.connect()?;
-        begin(&mut client)?;
+        let mut client = begin(&self.address)?;
         let timeout = format!("SET LOCAL lock_timeout = {}", self.lock_timeout.as_millis());
         client.batch_execute(&timeout).map_err(|error| PgError::statement(LOCKING, &error))?;
         let mut counted = Vec::new();
@@ -107,8 +110,8 @@ impl PostgresSource {
         for (name, only) in names.filter(|(name, _)| !excluded.contains(&name.to_string())).take_while(|_| !ended()) {
             let rows = match count_live(&mut client, &name, only) {
                 Ok(rows) => Ok(rows),
-                Err(PgError::Statement { reason, connection_lost: false, .. }) => Err(reason),
-                Err(error) => return Err(error),
+                Err(error) if error.connection_lost() => return Err(error),
+                Err(error) => Err(error.to_string()),
             };
             counted.push((name, rows));
         }
@@ -122,14 +125,17 @@ impl PostgresSource {
         let mut tried = 1;
         loop {
             let tables = self.tables()?;
-            let mut holder = self.address.connect()?;
-            begin(&mut holder)?;
+            let mut holder = begin(&self.address)?;
             match lock(&mut holder, &tables, self.lock_timeout) {
                 Ok(()) if all_locked(&mut holder, &tables)? => return self.export(holder),
-                Err(error) if error.connection_lost() || tried == LOCK_ATTEMPTS_MAX => return Err(error),
+                Err(error) if error.connection_lost() || tried == LOCK_ATTEMPTS_MAX => {
+                    return Err(locks::named(&self.address, error));
+                }
                 Ok(()) if tried == LOCK_ATTEMPTS_MAX => {
-                    let reason = "tables came while the others were being locked, again and again".to_owned();
-                    return Err(PgError::Statement { what: LOCKING.into(), reason, connection_lost: false });
+                    return Err(PgError::answer(
+                        LOCKING,
+                        "tables came while the others were being locked, again and again",
+                    ));
                 }
                 _ => tried += 1,
             }
@@ -210,6 +216,16 @@ impl Snapshot {
         tools::run("pg_dump", command)
     }
 
+    /// Which locks keep others waiting at this moment, of those that pg_dump needs. It says in the server's language alone
+    /// what it waited for in vain.
+    pub fn locked(&mut self) -> Result<Vec<String>, PgError> {
+        let wanted = self.keep()?.wanted.into_iter();
+        let mut locked: Vec<_> =
+            wanted.map(|Wanted { table, .. }| format!("another session wants {table} for itself")).collect();
+        locked.extend(locks::holders(&self.address)?);
+        Ok(locked)
+    }
+
     /// Roles, owners and grants.
     pub fn rights(&mut self) -> Result<Rights, PgError> {
         let mentioned = catalog::rights::roles_in_rows(&mut self.holder)?;
@@ -228,10 +244,7 @@ impl Snapshot {
 
     /// Another connection that sees the snapshot, for large objects.
     pub fn large_object_reader(&self) -> Result<LargeObjectReader, PgError> {
-        let mut client = self.address.connect()?;
-        let adopt = adopting(&self.id);
-        client.batch_execute(&adopt).map_err(|error| PgError::statement("adopting the snapshot", &error))?;
-        Ok(LargeObjectReader { client })
+        Ok(LargeObjectReader { client: adopt(&self.address, Some(&self.id))? })
     }
 
     /// What another thread needs to read from this snapshot while it is held.
@@ -239,8 +252,12 @@ impl Snapshot {
         SnapshotTicket { address: self.address.clone(), id: self.id.clone(), patience }
     }
 
-    /// Blocks of a table's own file now; it may grow, which a last range without an end covers.
+    /// Blocks of a table's own file now; it may grow, which a last range without an end covers. None of a table that can be
+    /// copied as it is, and not by a query.
     pub fn blocks(&mut self, table: &Table) -> Result<u64, PgError> {
+        if holder::probe(&mut self.holder, |client| range::plan(client, table))?.is_none() {
+            return Ok(0);
+        }
         let sql = "SELECT pg_catalog.pg_relation_size($1::text::pg_catalog.regclass) \
                    / pg_catalog.current_setting('block_size')::int8";
         let counted = self.holder.query_one(sql, &[&table.name.to_sql()]).and_then(|row| row.try_get::<_, i64>(0));
@@ -271,11 +288,11 @@ pub struct SnapshotTicket {
 impl SnapshotTicket {
     /// A connection of its own that sees the snapshot.
     pub fn reader(&self) -> Result<SnapshotReader, PgError> {
-        let mut wire = self.address.wire()?;
+        let mut wire = self.address.wire_unpinned()?;
+        wire.begin_reading(Some(&self.id)).map_err(|error| error.during(ADOPTING))?;
         notice_our_end(&mut wire)?;
-        wire.execute(&adopting(&self.id)).map_err(|error| error.during("adopting the snapshot"))?;
         wire.set_patience(self.patience.clone());
-        Ok(SnapshotReader { wire })
+        Ok(SnapshotReader { wire, in_pieces: false })
     }
 }
 
@@ -283,14 +300,13 @@ impl SnapshotTicket {
 /// nobody. Servers before version 14 don't know the setting, and some systems can't do it.
 /// Source: PostgreSQL documentation, `client_connection_check_interval`.
 fn notice_our_end(wire: &mut Wire) -> Result<(), PgError> {
-    match wire.execute("SET client_connection_check_interval = '5s'") {
-        Err(error) if error.connection_lost() => Err(error.during("preparing a reader")),
-        _ => Ok(()),
+    let failed = |error: WireError| error.during("preparing a reader");
+    wire.execute("SAVEPOINT walkaway_notice").map_err(failed)?;
+    match wire.execute("SET LOCAL client_connection_check_interval = '5s'") {
+        Ok(()) => Ok(()),
+        Err(error) if error.connection_lost() => Err(failed(error)),
+        Err(_) => wire.execute("ROLLBACK TO SAVEPOINT walkaway_notice").map_err(failed),
     }
-}
-
-fn adopting(snapshot: &str) -> String {
-    format!("{BEGIN}; SET TRANSACTION SNAPSHOT '{}'", snapshot.replace('\'', "''"))
 }
 
 /// Reads large objects from a snapshot.
@@ -312,26 +328,78 @@ impl LargeObjectReader {
 /// Reads tables from a snapshot, one after the other.
 pub struct SnapshotReader {
     wire: Wire,
+    /// A savepoint stands before the pieces that were read last.
+    in_pieces: bool,
 }
 
 impl SnapshotReader {
     /// The server's own count of a table's rows, children excluded. It spares the source further processes.
+    ///
+    /// A query looks at the expressions of the table's indexes before it reads anything, and one of them may need the
+    /// search path that the database's users have: then it is counted under that.
     pub fn count(&mut self, table: &Table) -> Result<u64, PgError> {
+        let sql = format!("SELECT pg_catalog.count(*) FROM ONLY {}", table.name.to_sql());
+        let before = "SET LOCAL max_parallel_workers_per_gather = 0; SAVEPOINT walkaway_count";
+        self.execute(before, table)?;
+        let mut counted = self.number(&sql, table);
+        if counted.as_ref().is_err_and(is_unresolved) {
+            self.execute("ROLLBACK TO SAVEPOINT walkaway_count; SET LOCAL search_path TO DEFAULT", table)?;
+            counted = self.number(&sql, table);
+        }
+        let counted = counted?;
+        // What was set since the savepoint goes with it.
+        self.execute("ROLLBACK TO SAVEPOINT walkaway_count; RELEASE SAVEPOINT walkaway_count", table)?;
+        Ok(counted)
+    }
+
+    /// The server's own count of these rows.
+    pub fn count_pieces(&mut self, table: &Table, pieces: &Pieces) -> Result<u64, PgError> {
+        self.execute(PLAN_BY_PLACE, table)?;
+        self.number(&pieces.count_sql(table), table)
+    }
+
+    /// The table's blocks as they are now, and the bytes of one.
+    pub fn blocks(&mut self, table: &Table) -> Result<(u64, u64), PgError> {
+        let size = format!("pg_catalog.pg_relation_size({}::pg_catalog.regclass)", literal(&table.name.to_sql()));
+        let block = "pg_catalog.current_setting('block_size')::int8";
+        let blocks = self.number(&format!("SELECT {size} / {block}"), table)?;
+        Ok((blocks, self.number(&format!("SELECT {block}"), table)?))
+    }
+
+    fn execute(&mut self, sql: &str, table: &Table) -> Result<(), PgError> {
+        self.wire.execute(sql).map_err(|error| error.during(format!("reading {}", table.name)))
+    }
+
+    fn number(&mut self, sql: &str, table: &Table) -> Result<u64, PgError> {
         let what = || format!("counting {}", table.name);
-        let sql =
-            format!("SET LOCAL max_parallel_workers_per_gather = 0; SELECT count(*) FROM ONLY {}", table.name.to_sql());
-        let rows = self.wire.query(&sql).map_err(|error| error.during(what()))?;
-        let counted = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
-        counted.ok_or_else(|| PgError::Statement {
-            what: what(),
-            reason: "the server's answer is no number".to_owned(),
-            connection_lost: false,
-        })
+        let rows = self.wire.query(sql).map_err(|error| error.during(what()))?;
+        let number = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
+        number.ok_or_else(|| PgError::answer(what(), "the server's answer is no number"))
     }
 
     /// Starts to copy a part of a table out, with the values of generated columns at the end. Given up before its end, the reader can't be used again.
     pub fn copy_out(&mut self, table: &Table, range: &BlockRange) -> Result<CopyOut<'_>, PgError> {
         CopyOut::start(&mut self.wire, &range.whole_out_sql(table), &table.name.to_string())
+    }
+
+    /// Starts to copy some rows of a table out. Given up before its end, the reader can't be used again.
+    pub fn copy_pieces_out(&mut self, table: &Table, pieces: &Pieces) -> Result<CopyOut<'_>, PgError> {
+        let end = if self.in_pieces { format!("RELEASE SAVEPOINT {PIECES};") } else { String::new() };
+        self.execute(&format!("{end} SAVEPOINT {PIECES}; {PLAN_BY_PLACE}"), table)?;
+        self.in_pieces = true;
+        CopyOut::start(&mut self.wire, &pieces.copy_out_sql(table), &table.name.to_string())
+    }
+
+    /// The same with the values of generated columns at the end.
+    pub fn copy_whole_pieces_out(&mut self, table: &Table, pieces: &Pieces) -> Result<CopyOut<'_>, PgError> {
+        self.execute(PLAN_BY_PLACE, table)?;
+        CopyOut::start(&mut self.wire, &pieces.whole_out_sql(table), &table.name.to_string())
+    }
+
+    /// The same reader after pieces that could not be read to their end, unless the stream is not at an end.
+    pub fn recovered(mut self) -> Option<Self> {
+        let back = format!("ROLLBACK TO SAVEPOINT {PIECES}");
+        (!self.wire.is_broken() && self.wire.execute(&back).is_ok()).then_some(self)
     }
 
     /// Starts to copy a view out. Given up before its end, the reader can't be used again.
@@ -344,18 +412,48 @@ impl SnapshotReader {
 fn count_live(client: &mut Client, name: &RelationName, only: bool) -> Result<u64, PgError> {
     let failed = |error| PgError::statement(format!("counting {name}"), &error);
     client.batch_execute("SAVEPOINT walkaway_count").map_err(failed)?;
-    let sql = format!("SELECT count(*) FROM {}{}", if only { "ONLY " } else { "" }, name.to_sql());
-    let rows = client.query_one(&sql, &[]).and_then(|row| row.try_get::<_, i64>(0)).map_err(failed);
-    if rows.is_err() {
-        client.batch_execute("ROLLBACK TO SAVEPOINT walkaway_count").map_err(failed)?;
+    let sql = format!("SELECT pg_catalog.count(*) FROM {}{}", if only { "ONLY " } else { "" }, name.to_sql());
+    let ask =
+        |client: &mut Client| client.query_one(&sql, &[]).and_then(|row| row.try_get::<_, i64>(0)).map_err(failed);
+    let mut rows = ask(client);
+    if rows.as_ref().is_err_and(is_unresolved) {
+        let again = "ROLLBACK TO SAVEPOINT walkaway_count; SET LOCAL search_path TO DEFAULT";
+        client.batch_execute(again).map_err(failed)?;
+        rows = ask(client);
     }
+    // What was set since the savepoint goes with it.
+    client.batch_execute("ROLLBACK TO SAVEPOINT walkaway_count").map_err(failed)?;
     client.batch_execute("RELEASE SAVEPOINT walkaway_count").map_err(failed)?;
     rows.map(i64::unsigned_abs)
 }
 
-fn begin(client: &mut Client) -> Result<(), PgError> {
-    client.batch_execute(BEGIN).map_err(|error| PgError::statement("beginning a read-only transaction", &error))
+/// Whether a name means nothing where it was looked up.
+fn is_unresolved(error: &PgError) -> bool {
+    error.code().is_some_and(|code| code.starts_with(UNRESOLVED))
 }
+
+/// A connection in a transaction that only reads. What it sets ends with it: sessions may be others' before and after.
+fn begin(address: &Address) -> Result<Client, PgError> {
+    adopt(address, None)
+}
+
+/// The same under an exported snapshot, if one is named.
+fn adopt(address: &Address, snapshot: Option<&str>) -> Result<Client, PgError> {
+    let mut client = address.connect_unpinned()?;
+    let what = if snapshot.is_some() { ADOPTING } else { "beginning a read-only transaction" };
+    let failed = |error| PgError::statement(what, &error);
+    // To show a setting takes no snapshot, as a query would.
+    let shown = client.simple_query("SHOW server_version_num").map_err(failed)?;
+    let number = shown.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0)?.parse::<u32>().ok(),
+        _ => None,
+    });
+    let sql = session::begin_reading(number.unwrap_or_default() / 10_000, false, snapshot);
+    client.batch_execute(&sql).map_err(failed)?;
+    Ok(client)
+}
+
+const ADOPTING: &str = "adopting the snapshot";
 
 const LOCKING: &str = "locking the tables against TRUNCATE and ALTER";
 

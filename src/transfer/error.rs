@@ -4,6 +4,8 @@ use std::io;
 
 use super::receipt::ChecksumKind;
 
+/// SQLSTATE `disk_full`, also of a write that a full disk cuts short.
+const DISK_FULL: &str = "53100";
 /// What a hint says about everything that needs not be done again.
 pub const KEPT: &str = "what is finished is kept";
 
@@ -34,7 +36,7 @@ pub enum SourceError {
     /// The bytes contradict the provider's own checksum; another attempt may bring the right ones.
     #[error("{what} contradicts the provider's own {}", kind.words())]
     Corrupt { what: String, kind: ChecksumKind },
-    /// The provider asks for fewer requests: worth another attempt, later, and with fewer at once.
+    /// The provider asks for fewer requests, or can't serve this one now: worth another attempt, later.
     #[error("reading {what}: {reason}")]
     Throttled { what: String, reason: String },
     /// The provider failed, or the body ended early: worth another attempt.
@@ -111,7 +113,13 @@ pub enum SinkError {
     Refused { reason: String },
     /// The target database refused these rows, or failed as a whole.
     #[error("restoring into {what}: {reason}")]
-    Database { what: String, reason: String, server_failed: bool },
+    Database {
+        what: String,
+        reason: String,
+        /// SQLSTATE; none where it was not the server that refused.
+        code: Option<String>,
+        server_failed: bool,
+    },
 }
 
 impl SinkError {
@@ -120,15 +128,13 @@ impl SinkError {
         SinkError::Write { path: path.as_ref().display().to_string(), source }
     }
 
-    /// What to do next, where something can be said. A write that a full disk cuts short, PostgreSQL reports without the
-    /// system's words, as a file that it could not extend.
+    /// What to do next, where something can be said.
     pub fn hint(&self) -> Option<String> {
         let full = match self {
             SinkError::Refused { .. } => return Some("`layout: tar` takes any object".to_owned()),
             SinkError::Write { source, .. } => source.kind() == io::ErrorKind::StorageFull,
-            SinkError::Server { reason, .. } | SinkError::Database { reason, .. } => {
-                ["No space left on device", "could not extend file"].iter().any(|words| reason.contains(words))
-            }
+            SinkError::Server { .. } => false,
+            SinkError::Database { code, .. } => code.as_deref() == Some(DISK_FULL),
         };
         full.then(|| format!("make room on the target's file system; {KEPT}"))
     }

@@ -196,7 +196,12 @@ mod tests {
     impl RowSink for Kept {
         fn write(&mut self, rows: &[u8]) -> Result<(), SinkError> {
             if self.refuses {
-                return Err(SinkError::Database { what: "t".into(), reason: "disk full".into(), server_failed: true });
+                return Err(SinkError::Database {
+                    what: "t".into(),
+                    reason: "disk full".into(),
+                    code: None,
+                    server_failed: true,
+                });
             }
             self.bytes.extend_from_slice(rows);
             Ok(())

@@ -234,10 +234,7 @@ impl Scratch {
             .map(|column| format!("s.{}, ", quoted(column)));
         let own = own.collect::<String>();
         let sql = format!("COPY (SELECT {own}{byte}, {null} FROM ({}) s{rows}) TO STDOUT", self.rows);
-        copy::totals(wire, &self.table, &sql, key, |_, _| {}).map_err(|error| PgError::Statement {
-            what: "reading rows for the negative control".into(),
-            reason: error.to_string(),
-            connection_lost: false,
-        })
+        let totals = copy::totals(wire, &self.table, &sql, key, |_, _| {});
+        totals.map_err(|error| PgError::answer("reading rows for the negative control", error.to_string()))
     }
 }

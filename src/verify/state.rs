@@ -119,7 +119,7 @@ pub fn again(address: &Address, key: RowKey, proven: &State) -> Result<(State, O
 }
 
 fn unread(what: &str, name: &str, error: &SourceError) -> PgError {
-    PgError::Statement { what: format!("reading {what} {name}"), reason: error.to_string(), connection_lost: false }
+    PgError::answer(format!("reading {what} {name}"), error.to_string())
 }
 
 /// The checks that things fall into.

@@ -196,9 +196,12 @@ pub fn content_differs(asset: &str, table: &str, stream: &RowTotals, found: &Row
 
 /// That it is the restored table which can't be read, and what helps.
 pub fn not_read_back(error: &SourceError) -> String {
-    let advice = match error.to_string().contains("row-level security") {
-        true => "; the login at the target needs BYPASSRLS to read back what it restored",
-        false => "",
+    let advice = match error {
+        SourceError::Denied { .. } => {
+            "; the login at the target needs SELECT, and BYPASSRLS where row-level security is forced, to read back what it \
+             restored"
+        }
+        _ => "",
     };
     format!("restored, and not to be read back from the target: {error}{advice}")
 }

@@ -26,5 +26,19 @@ fn a_lock_is_waited_for_no_longer_than_allowed() {
     let output = drill.prepared(&[]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("lock timeout"), "{said}");
+    assert!(said.contains("lock timeout (SQLSTATE 55P03); public.notes is locked by the session of process"), "{said}");
+    drop(lock);
+
+    // Nobody's session holds what a prepared transaction holds.
+    drill.source().execute("postgres", "alter system set max_prepared_transactions = 1");
+    drill.source().restart();
+    let prepared = "begin; lock table notes in access exclusive mode; prepare transaction 'left over'";
+    drill.source().execute(DATABASE, prepared);
+    let output = drill.prepared(&[]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("public.notes is locked by the prepared transaction left over (pg_prepared_xacts)"),
+        "{said}"
+    );
 }

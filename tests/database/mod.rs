@@ -4,6 +4,7 @@
 mod beside;
 mod canary;
 mod constraints;
+mod damage;
 mod disk;
 mod elsewhere;
 mod encodings;
@@ -12,6 +13,7 @@ mod hostile;
 mod left_behind;
 mod left_out;
 mod limits;
+mod poolers;
 mod proof;
 mod published;
 mod relay;

@@ -47,6 +47,12 @@ fn only_a_server_with_the_right_name_and_ca_is_spoken_to() {
     let said =
         refused(&address(&server, "localhost", &format!("sslmode=verify-full&sslrootcert={}", other_ca.display())));
     assert!(said.contains("certificate"), "{said}");
+    // A login that is bound to the TLS session, for both clients; a server that can't bind it lets nobody in for long.
+    let bound = address(&server, "localhost", &format!("sslmode=verify-full&channel_binding=require&{roots}"));
+    assert!(bound.wire().is_ok() && bound.connect().is_ok());
+    server.let_in("hostssl all postgres 127.0.0.1/32 trust");
+    let said = refused(&bound);
+    assert!(said.contains("authenticates without channel binding"), "{said}");
     // Large results pass, too: a record of TLS is smaller than what is read at once.
     let mut wire = address(&server, "localhost", &format!("sslmode=verify-full&{roots}")).wire().unwrap();
     let rows = wire.query("select length(repeat('x', 3000000))::text, repeat('y', 3000000)").unwrap();

@@ -72,7 +72,7 @@ fn open_parent() -> PathBuf {
 /// A different random port at each call, free together with the one `also` above it. Below 32768, where the ports of
 /// outgoing connections begin. It stays this process's own until that ends: no other test takes it between the choice
 /// and its use, nor after the server is stopped to be started again.
-pub(super) fn free_port(also: u16) -> u16 {
+pub fn free_port(also: u16) -> u16 {
     static RESERVED: Mutex<Vec<File>> = Mutex::new(Vec::new());
     loop {
         let random = RandomState::new().hash_one(0);
@@ -112,7 +112,7 @@ pub(super) fn wait_until(process: &mut Child, mut ready: impl FnMut() -> bool) -
 }
 
 /// Uid and gid of `name` in /etc/passwd.
-pub(super) fn user_ids(name: &str) -> Option<(u32, u32)> {
+pub fn user_ids(name: &str) -> Option<(u32, u32)> {
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');

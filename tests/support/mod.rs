@@ -35,7 +35,7 @@ use std::{env, path::PathBuf, process::Command};
 pub use self::{
     bucket::{block_on, client, decoded, fill_bucket, put_in_parts},
     disk::{SmallDisk, may_mount},
-    machine::TempDir,
+    machine::{TempDir, free_port, user_ids},
     postgres::PgCluster,
     servers::{MotoServer, WeedServer, moto, weed},
 };

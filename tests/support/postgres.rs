@@ -69,6 +69,11 @@ impl PgCluster {
         self.port
     }
 
+    /// Its data directory.
+    pub fn data(&self) -> PathBuf {
+        self.home.join("data")
+    }
+
     /// Turns TLS on, with a certificate for this name; returns the file of the CA that signed it.
     pub fn certified(&self, name: &str) -> PathBuf {
         let path = |file: &str| self.home.join(file);

@@ -2,7 +2,11 @@
 
 use std::{fmt, time::Duration};
 
-use crate::pg::{PgError, error};
+use crate::pg::{
+    PgError,
+    error::{self, Unreached},
+    sqlstate::{self, Concern},
+};
 
 /// What went wrong on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,16 +22,49 @@ pub enum WireError {
     },
     /// The connection broke or never came about.
     Lost(String),
+    /// The login can't be shown to be who it is, however often it is tried.
+    Login(String),
+    /// TLS refused the server, or the server TLS.
+    Tls(String),
     /// Nothing moved for so long.
     Stalled(Duration),
 }
 
 impl WireError {
+    /// What it is about.
+    pub fn concern(&self) -> Concern {
+        match self {
+            WireError::Server { severity, code, .. } => sqlstate::concern(severity, code),
+            WireError::Lost(_) | WireError::Stalled(_) => Concern::Session,
+            WireError::Login(_) | WireError::Tls(_) => Concern::Login,
+        }
+    }
+
     /// Whether the server or the way to it failed, rather than one statement.
     pub fn connection_lost(&self) -> bool {
+        self.concern() == Concern::Session
+    }
+
+    /// Whether nothing more succeeds at that server: it went away, its disk is full, or it lets the login in no more.
+    pub fn ends_all(&self) -> bool {
+        matches!(self.concern(), Concern::Session | Concern::Room | Concern::Login)
+    }
+
+    /// SQLSTATE, where the server refused.
+    pub fn code(&self) -> Option<&str> {
         match self {
-            WireError::Server { code, .. } => error::code_ends_all(code),
-            WireError::Lost(_) | WireError::Stalled(_) => true,
+            WireError::Server { code, .. } => Some(code),
+            _ => None,
+        }
+    }
+
+    /// Why it kept a connection from coming about.
+    pub(in crate::pg) fn unreached(&self) -> Unreached {
+        match self {
+            WireError::Server { severity, code, .. } => Unreached::of_server(severity, code),
+            WireError::Login(_) => Unreached::Password,
+            WireError::Tls(_) => Unreached::Tls,
+            WireError::Lost(_) | WireError::Stalled(_) => Unreached::Way,
         }
     }
 
@@ -38,15 +75,16 @@ impl WireError {
 
     /// The same, with what it was for.
     pub fn during(self, what: impl Into<String>) -> PgError {
-        PgError::Statement { what: what.into(), reason: self.to_string(), connection_lost: self.connection_lost() }
+        let code = self.code().map(str::to_owned);
+        PgError::Statement { what: what.into(), reason: self.to_string(), code, concern: self.concern() }
     }
 }
 
 impl fmt::Display for WireError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            WireError::Server { severity, code, message } => f.write_str(&error::told(severity, code, message)),
-            WireError::Lost(reason) => f.write_str(reason),
+            WireError::Server { severity, code, message } => f.write_str(&error::words(severity, code, message)),
+            WireError::Lost(reason) | WireError::Login(reason) | WireError::Tls(reason) => f.write_str(reason),
             WireError::Stalled(stall) => write!(f, "nothing moved for {} s", stall.as_secs()),
         }
     }
@@ -105,8 +143,8 @@ mod tests {
     #[test]
     fn an_error_keeps_code_and_message_and_drops_the_detail() {
         let error = server_error(b"SFEHLER\0VERROR\0C53100\0Mdisk full\0Dthe row\0\0");
-        assert_eq!(error.to_string(), "ERROR: disk full");
-        assert!(error.connection_lost() && !error.is_fatal());
+        assert_eq!(error.to_string(), "ERROR: disk full (SQLSTATE 53100)");
+        assert!(error.concern() == Concern::Room && !error.is_fatal());
         let quoted = server_error(b"VERROR\0C22P02\0Minvalid input: \"secret\"\0\0");
         assert!(!quoted.to_string().contains("secret") && !quoted.connection_lost());
     }

@@ -11,6 +11,7 @@ mod socket;
 use std::time::Duration;
 
 pub use message::WireError;
+use postgres::config::{Host, TargetSessionAttrs};
 
 pub(super) use self::{auth::Login, message::command_rows};
 use self::{message::Fields, socket::Socket};
@@ -44,6 +45,18 @@ pub struct Wire {
     patience: Patience,
     /// A copy was given up in the middle: what the stream holds now belongs to nobody.
     broken: bool,
+    greeting: Greeting,
+}
+
+/// What a server says of itself and of the session when it has let a login in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Greeting {
+    /// Major version, 0 where the server doesn't tell.
+    pub major: u32,
+    /// The process that a request to cancel would name; a pooler names none of the server's.
+    pub process: Option<u32>,
+    /// The database takes any bytes for text.
+    pub is_raw: bool,
 }
 
 /// A message's tag, and how many bytes of it are still to be read.
@@ -54,18 +67,62 @@ pub(super) struct Header {
 }
 
 impl Wire {
-    /// Connects, authenticates and pins the session's settings. Nothing here waits longer than the login may take.
+    /// Connects and authenticates, and sets nothing. Waits no longer than the login may take, until it has patience of
+    /// its own. Tries the hosts in their order, as the general client and libpq do.
     pub(super) fn connect(login: &Login<'_>) -> Result<Self, WireError> {
-        let socket = Socket::connect(login)?;
-        let patience = Patience { stall: Some(auth::ANSWER_TIMEOUT), interrupt: Interrupt::default() };
-        let mut wire = Wire { socket, input: vec![0; INPUT_BYTES], start: 0, end: 0, patience, broken: false };
-        let is_raw = auth::log_in(&mut wire, login)?;
-        wire.execute(&session::statements())?;
-        if is_raw {
-            wire.execute(session::PASS_RAW)?;
+        let mut last = WireError::Lost("no host is named".to_owned());
+        for (number, host) in login.config.get_hosts().iter().enumerate() {
+            match Self::connect_to(login, number, host).and_then(|wire| wire.wanted(login)) {
+                Ok(wire) => return Ok(wire),
+                Err(error) => last = error,
+            }
         }
-        wire.patience.stall = None;
+        Err(last)
+    }
+
+    fn connect_to(login: &Login<'_>, number: usize, host: &Host) -> Result<Self, WireError> {
+        let socket = Socket::connect(login, number, host)?;
+        let patience = Patience { stall: Some(auth::ANSWER_TIMEOUT), interrupt: Interrupt::default() };
+        let (input, greeting) = (vec![0; INPUT_BYTES], Greeting::default());
+        let mut wire = Wire { socket, input, start: 0, end: 0, patience, broken: false, greeting };
+        wire.greeting = auth::log_in(&mut wire, login)?;
         Ok(wire)
+    }
+
+    /// The same connection, if its session is of the kind that `target_session_attrs` asks for.
+    fn wanted(mut self, login: &Login<'_>) -> Result<Self, WireError> {
+        let wanted = match login.config.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => "off",
+            TargetSessionAttrs::ReadOnly => "on",
+            _ => return Ok(self),
+        };
+        let rows = self.ask("SHOW transaction_read_only")?;
+        match rows.first().and_then(|row| row.first()?.as_deref()) {
+            Some(found) if found == wanted => Ok(self),
+            _ => Err(WireError::Lost("no session of the kind that target_session_attrs asks for".to_owned())),
+        }
+    }
+
+    /// Pins the settings of the session, which has to be this connection's own.
+    pub(super) fn pin(&mut self) -> Result<(), WireError> {
+        self.execute(&session::statements())?;
+        if self.greeting.is_raw {
+            self.execute(session::PASS_RAW)?;
+        }
+        self.patience.stall = None;
+        Ok(())
+    }
+
+    /// What the server said at the login.
+    pub(super) fn greeting(&self) -> Greeting {
+        self.greeting
+    }
+
+    /// Begins a transaction that only reads, with settings that end with it; a snapshot is adopted if one is named.
+    pub fn begin_reading(&mut self, snapshot: Option<&str>) -> Result<(), WireError> {
+        self.execute(&session::begin_reading(self.greeting.major, self.greeting.is_raw, snapshot))?;
+        self.patience.stall = None;
+        Ok(())
     }
 
     /// From now on, waits no longer than that.
@@ -92,7 +149,8 @@ impl Wire {
         self.ask(sql).map(drop)
     }
 
-    fn ask(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
+    /// The same as [`Wire::query`], with the patience that the connection has.
+    pub(super) fn ask(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
         self.send(b'Q', &[sql.as_bytes(), &[0]])?;
         let (mut rows, mut refused) = (Vec::new(), None);
         loop {

@@ -14,6 +14,7 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName}
 use socket2::{SockRef, TcpKeepalive};
 
 use super::{auth::Login, message::WireError};
+use crate::pg::error::is_tls;
 
 /// How often a waiting call looks up.
 const TICK: Duration = Duration::from_millis(250);
@@ -34,19 +35,8 @@ pub(super) fn is_time_out(error: &io::Error) -> bool {
 }
 
 impl Socket {
-    /// Tries the hosts in their order.
-    pub fn connect(login: &Login<'_>) -> Result<Self, WireError> {
-        let mut last = WireError::Lost("no host is named".to_owned());
-        for (number, host) in login.config.get_hosts().iter().enumerate() {
-            match Self::connect_host(login, number, host) {
-                Ok(socket) => return Ok(socket),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    fn connect_host(login: &Login<'_>, number: usize, host: &Host) -> Result<Self, WireError> {
+    /// Connects to the host of this number.
+    pub fn connect(login: &Login<'_>, number: usize, host: &Host) -> Result<Self, WireError> {
         let lost = |error: io::Error| WireError::Lost(error.to_string());
         let ports = login.config.get_ports();
         let port = ports.get(number).or(ports.first()).copied().unwrap_or(5432);
@@ -83,6 +73,14 @@ impl Socket {
                 stream.flush()?;
                 Ok(written)
             }
+        }
+    }
+
+    /// The certificate that the server showed.
+    pub fn server_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Socket::Tls(stream) => stream.conn.peer_certificates()?.first().map(AsRef::as_ref),
+            Socket::Tcp(_) | Socket::Local(_) => None,
         }
     }
 
@@ -142,12 +140,16 @@ fn secured(mut stream: TcpStream, host: &str, tls: &Arc<ClientConfig>) -> Result
     stream.set_read_timeout(Some(super::auth::ANSWER_TIMEOUT)).map_err(lost)?;
     stream.write_all(&SSL_REQUEST).and_then(|()| stream.read_exact(&mut answer)).map_err(lost)?;
     if answer != *b"S" {
-        return Err(WireError::Lost("server does not support TLS".to_owned()));
+        return Err(WireError::Tls("server does not support TLS".to_owned()));
     }
-    let name = ServerName::try_from(host.to_owned()).map_err(|error| WireError::Lost(format!("TLS: {error}")))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| WireError::Tls(format!("TLS: {error}")))?;
     let client = ClientConnection::new(Arc::clone(tls), name);
-    let mut client = client.map_err(|error| WireError::Lost(format!("TLS: {error}")))?;
-    client.complete_io(&mut stream).map_err(lost)?;
+    let mut client = client.map_err(|error| WireError::Tls(format!("TLS: {error}")))?;
+    let refused = |error: io::Error| match is_tls(&error) {
+        true => WireError::Tls(error.to_string()),
+        false => lost(error),
+    };
+    client.complete_io(&mut stream).map_err(refused)?;
     stream.set_read_timeout(Some(TICK)).map_err(lost)?;
     Ok(Socket::Tls(Box::new(StreamOwned::new(client, stream))))
 }

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::Endpoint;
 use crate::{
-    pg::{PgError, address::Passwords},
+    pg::{PgError, address::Passwords, error::Unreached},
     source::aws::Aws,
 };
 
@@ -30,7 +30,11 @@ impl Tokens {
 
     fn failed(&self, reason: String) -> PgError {
         let server = format!("{}:{}", self.endpoint.host, self.endpoint.port);
-        PgError::Connect { server, reason: format!("making a token of IAM for {}: {reason}", self.user) }
+        PgError::Connect {
+            server,
+            reason: format!("making a token of IAM for {}: {reason}", self.user),
+            cause: Unreached::Way,
+        }
     }
 }
 

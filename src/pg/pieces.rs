@@ -1,0 +1,113 @@
+//! What can be read of a damaged part of a table: ranges of pages, and single rows of the pages between them.
+//!
+//! Rows are named by place. A scan of a range reads every row header of a page, and so fails with any of them; a row that is
+//! named by its ctid is read alone.
+
+use super::{
+    name::{Table, quoted},
+    range::BlockRange,
+};
+
+/// Read only by place: any other plan would meet the damage that the places leave out.
+pub const PLAN_BY_PLACE: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; \
+    SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_tidscan = on; \
+    SET LOCAL max_parallel_workers_per_gather = 0";
+
+/// Places in a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pieces {
+    ranges: Vec<BlockRange>,
+    /// Pages, with the numbers of rows on them.
+    rows: Vec<(u64, Vec<u16>)>,
+}
+
+impl Pieces {
+    /// One range of pages.
+    pub fn range(range: BlockRange) -> Self {
+        Pieces { ranges: vec![range], rows: Vec::new() }
+    }
+
+    /// Some rows of one page.
+    pub fn rows(block: u64, rows: Vec<u16>) -> Self {
+        Pieces { ranges: Vec::new(), rows: vec![(block, rows)] }
+    }
+
+    /// These and those, ranges that meet as one.
+    pub fn add(&mut self, more: Pieces) {
+        for range in more.ranges {
+            match self.ranges.last_mut() {
+                Some(last) if last.to.is_some() && last.to == range.from => last.to = range.to,
+                _ => self.ranges.push(range),
+            }
+        }
+        self.rows.extend(more.rows.into_iter().filter(|(_, rows)| !rows.is_empty()));
+    }
+
+    /// Whether a row lies in them.
+    #[cfg(test)]
+    pub fn hold(&self, block: u64, row: u16) -> bool {
+        let in_range =
+            |range: &BlockRange| range.from.is_none_or(|from| from <= block) && range.to.is_none_or(|to| block < to);
+        self.ranges.iter().any(in_range) || self.rows.iter().any(|(page, rows)| *page == block && rows.contains(&row))
+    }
+
+    /// The statement that copies these rows out.
+    pub fn copy_out_sql(&self, table: &Table) -> String {
+        let columns: Vec<_> = table.columns.iter().map(|column| quoted(column)).collect();
+        format!("COPY ({}) TO STDOUT", self.select(table, &columns.join(", ")))
+    }
+
+    /// The same with the values of generated columns at the end.
+    pub fn whole_out_sql(&self, table: &Table) -> String {
+        let columns: Vec<_> = table.columns.iter().chain(&table.generated).map(|column| quoted(column)).collect();
+        format!("COPY ({}) TO STDOUT", self.select(table, &columns.join(", ")))
+    }
+
+    /// The statement that counts them.
+    pub fn count_sql(&self, table: &Table) -> String {
+        format!("SELECT pg_catalog.count(*) FROM ({}) AS pieces", self.select(table, "1"))
+    }
+
+    fn select(&self, table: &Table, columns: &str) -> String {
+        let select = |condition: String| format!("SELECT {columns} FROM ONLY {} {condition}", table.name.to_sql());
+        let ranges = self.ranges.iter().map(|range| select(range.to_sql()));
+        let rows = self.rows.iter().map(|(block, rows)| {
+            let places: Vec<_> = rows.iter().map(|row| format!("\"({block},{row})\"")).collect();
+            let places = places.join(",");
+            select(format!("WHERE ctid OPERATOR(pg_catalog.=) ANY ('{{{places}}}'::pg_catalog.tid[])"))
+        });
+        let selects: Vec<_> = ranges.chain(rows).collect();
+        if selects.is_empty() { select("WHERE false".to_owned()) } else { selects.join(" UNION ALL ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pg::name::RelationName;
+
+    #[test]
+    fn ranges_that_meet_are_one_and_rows_are_named_by_place() {
+        let name = RelationName { schema: "s".into(), name: "t".into() };
+        let table = Table { name, columns: vec!["a".into()], ..Table::default() };
+        let range = |from, to| Pieces::range(BlockRange { from: Some(from), to });
+        let mut pieces = Pieces::default();
+        assert_eq!(
+            pieces.count_sql(&table),
+            "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM ONLY \"s\".\"t\" WHERE false) AS pieces"
+        );
+        for more in
+            [range(0, Some(2)), range(2, Some(5)), Pieces::rows(5, vec![1, 3]), Pieces::rows(6, vec![]), range(7, None)]
+        {
+            pieces.add(more);
+        }
+        let expected = Pieces {
+            ranges: vec![BlockRange { from: Some(0), to: Some(5) }, BlockRange { from: Some(7), to: None }],
+            rows: vec![(5, vec![1, 3])],
+        };
+        assert_eq!(pieces, expected);
+        let sql = pieces.copy_out_sql(&table);
+        assert_eq!(sql.matches(" UNION ALL ").count(), 2);
+        assert!(sql.contains("ANY ('{\"(5,1)\",\"(5,3)\"}'::pg_catalog.tid[])"), "{sql}");
+    }
+}
