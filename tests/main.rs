@@ -15,6 +15,7 @@ mod database;
 mod drill;
 mod evidence;
 mod hostile;
+mod fuzz;
 mod majors;
 mod object_faults;
 mod objects;

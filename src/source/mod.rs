@@ -9,6 +9,7 @@ pub mod aws;
 pub mod holder;
 mod pace;
 mod paging;
+pub mod live;
 pub mod parquet_rows;
 pub mod postgres;
 pub mod rds;

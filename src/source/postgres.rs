@@ -30,9 +30,6 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often the tables are listed and locked anew because some came or went in between.
 const LOCK_ATTEMPTS_MAX: u32 = 5;
 
-/// Tables with their rows, or with the reason why one could not be counted.
-pub type LiveCounts = Vec<(RelationName, Result<u64, String>)>;
-
 /// A database at the provider.
 #[derive(Clone, Debug)]
 pub struct PostgresSource {
@@ -95,24 +92,13 @@ impl PostgresSource {
         catalog::tables(&mut client)
     }
 
-    /// Rows of every table that is not `excluded`, partitioned ones as a whole, all of one moment; or why one was not counted.
-    /// Ends early, without the rest, when `ended` says so.
-    pub fn live_counts(&self, excluded: &BTreeSet<String>, ended: impl Fn() -> bool) -> Result<LiveCounts, PgError> {
+    /// A read-only transaction that waits no longer for a lock than it may.
+    pub(super) fn begin_patiently(&self) -> Result<Client, PgError> {
         let mut client = self.address.connect()?;
         begin(&mut client)?;
         let timeout = format!("SET LOCAL lock_timeout = {}", self.lock_timeout.as_millis());
         client.batch_execute(&timeout).map_err(|error| PgError::statement(LOCKING, &error))?;
-        let mut counted = Vec::new();
-        let names = catalog::whole_tables(&mut client)?.into_iter();
-        for (name, only) in names.filter(|(name, _)| !excluded.contains(&name.to_string())).take_while(|_| !ended()) {
-            let rows = match count_live(&mut client, &name, only) {
-                Ok(rows) => Ok(rows),
-                Err(PgError::Statement { reason, connection_lost: false, .. }) => Err(reason),
-                Err(error) => return Err(error),
-            };
-            counted.push((name, rows));
-        }
-        Ok(counted)
+        Ok(client)
     }
 
     /// Locks every table against being emptied or rewritten, exports a snapshot, and holds both until the value is
@@ -338,19 +324,6 @@ impl SnapshotReader {
     pub fn copy_view_out(&mut self, view: &Table) -> Result<CopyOut<'_>, PgError> {
         CopyOut::start(&mut self.wire, &view.select_out_sql(), &view.name.to_string())
     }
-}
-
-/// A table that refuses does not end the transaction, which is of one moment for all.
-fn count_live(client: &mut Client, name: &RelationName, only: bool) -> Result<u64, PgError> {
-    let failed = |error| PgError::statement(format!("counting {name}"), &error);
-    client.batch_execute("SAVEPOINT walkaway_count").map_err(failed)?;
-    let sql = format!("SELECT count(*) FROM {}{}", if only { "ONLY " } else { "" }, name.to_sql());
-    let rows = client.query_one(&sql, &[]).and_then(|row| row.try_get::<_, i64>(0)).map_err(failed);
-    if rows.is_err() {
-        client.batch_execute("ROLLBACK TO SAVEPOINT walkaway_count").map_err(failed)?;
-    }
-    client.batch_execute("RELEASE SAVEPOINT walkaway_count").map_err(failed)?;
-    rows.map(i64::unsigned_abs)
 }
 
 fn begin(client: &mut Client) -> Result<(), PgError> {
