@@ -22,8 +22,20 @@ const NATIVE: &[&str] = &["bool", "int2", "int4", "int8", "float4", "float8", "b
 const TEXTS: &[&str] = &["text", "varchar", "name"];
 /// Types that an export writes as text, in its own spelling: read as what they are, they are spelled alike.
 const SPELLED: &[&str] = &[
-    "numeric", "date", "time", "timetz", "timestamp", "timestamptz", "interval", "uuid", "inet", "cidr", "macaddr",
-    "macaddr8", "jsonb", "bpchar",
+    "numeric",
+    "date",
+    "time",
+    "timetz",
+    "timestamp",
+    "timestamptz",
+    "interval",
+    "uuid",
+    "inet",
+    "cidr",
+    "macaddr",
+    "macaddr8",
+    "jsonb",
+    "bpchar",
 ];
 
 /// Live tables by their names as receipts spell them: the columns and what they come to; or why one could not be read.
@@ -57,7 +69,8 @@ impl Loaded<'_> {
     /// # Errors
     /// The target does not answer.
     pub fn compare(&self, live: &LiveTables) -> Result<LiveCompared, PgError> {
-        let mut compared = LiveCompared { counts: Comparison::new("live count"), columns: Comparison::new("live columns") };
+        let mut compared =
+            LiveCompared { counts: Comparison::new("live count"), columns: Comparison::new("live columns") };
         for receipt in self.receipts {
             match live.get(&receipt.table) {
                 Some((name, Ok((columns, totals)))) => {
@@ -75,9 +88,8 @@ impl Loaded<'_> {
                 }
             }
         }
-        let carried = |name: &String| {
-            self.known.contains(name) || self.receipts.iter().any(|receipt| receipt.table == *name)
-        };
+        let carried =
+            |name: &String| self.known.contains(name) || self.receipts.iter().any(|receipt| receipt.table == *name);
         for (name, (_, read)) in live.iter().filter(|(name, _)| !carried(name)) {
             let live = match read {
                 Ok((_, totals)) => format!("has {} rows", totals.rows),
@@ -122,7 +134,8 @@ impl Loaded<'_> {
             match restored.iter().find(|found| found.name == column.name) {
                 None => {
                     let (name, since) = (&column.name, self.since());
-                    let detail = format!("the column {name} of the live table is missing; it may have come since {since}");
+                    let detail =
+                        format!("the column {name} of the live table is missing; it may have come since {since}");
                     comparison.compared(differs(FindingKind::CatalogMissing, detail));
                 }
                 Some(found) if !holds(column, found) => {
@@ -147,7 +160,8 @@ impl Loaded<'_> {
             comparison.findings.extend(differs(FindingKind::CatalogDiffers, detail));
         }
         if !rows_agree {
-            let why = || differs(FindingKind::NotProven, "its columns were not compared, as its rows are not as many".into());
+            let why =
+                || differs(FindingKind::NotProven, "its columns were not compared, as its rows are not as many".into());
             why().into_iter().filter(|_| !pairs.is_empty()).for_each(|why| comparison.not_compared(why));
             return Ok(());
         }
@@ -191,11 +205,13 @@ impl Loaded<'_> {
         if live.digest == found.digest {
             return None;
         }
-        let is_one_spelling = column.own_type.as_deref().is_some_and(|own| {
-            [NATIVE, TEXTS, SPELLED].iter().any(|kinds| kinds.contains(&own))
-        });
+        let is_one_spelling = column
+            .own_type
+            .as_deref()
+            .is_some_and(|own| [NATIVE, TEXTS, SPELLED].iter().any(|kinds| kinds.contains(&own)));
         if is_one_spelling {
-            let detail = format!("the column {name} holds other values than the live one, which may have changed since {since}");
+            let detail =
+                format!("the column {name} holds other values than the live one, which may have changed since {since}");
             return Some(self.finding(FindingKind::TableDigest, table, detail));
         }
         let kind = &column.sql_type;
@@ -235,12 +251,28 @@ mod tests {
     #[test]
     fn a_column_comes_as_what_an_export_writes_it_as() {
         let fits = |live, restored| holds(&column(Some(live)), &column(Some(restored)));
-        for (live, restored) in [("int2", "int2"), ("int2", "int4"), ("numeric", "text"), ("numeric", "numeric"),
-            ("jsonb", "text"), ("bytea", "bytea"), ("timestamptz", "timestamptz"), ("_int4", "text")] {
+        for (live, restored) in [
+            ("int2", "int2"),
+            ("int2", "int4"),
+            ("numeric", "text"),
+            ("numeric", "numeric"),
+            ("jsonb", "text"),
+            ("bytea", "bytea"),
+            ("timestamptz", "timestamptz"),
+            ("_int4", "text"),
+        ] {
             assert!(fits(live, restored), "{live} {restored}");
         }
-        for (live, restored) in [("int4", "int2"), ("int8", "int4"), ("int4", "text"), ("bytea", "text"),
-            ("text", "bytea"), ("float8", "float4"), ("timestamptz", "timestamp"), ("bool", "int4")] {
+        for (live, restored) in [
+            ("int4", "int2"),
+            ("int8", "int4"),
+            ("int4", "text"),
+            ("bytea", "text"),
+            ("text", "bytea"),
+            ("float8", "float4"),
+            ("timestamptz", "timestamp"),
+            ("bool", "int4"),
+        ] {
             assert!(!fits(live, restored), "{live} {restored}");
         }
         assert!(holds(&column(None), &column(Some("text"))));

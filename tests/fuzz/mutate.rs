@@ -98,7 +98,8 @@ impl Random {
     }
 }
 
-const TELLING: [u64; 12] = [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 62, u64::MAX];
+const TELLING: [u64; 12] =
+    [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 1 << 62, u64::MAX];
 const TELLING_TEXTS: [&str; 12] =
     ["-1", "18446744073709551616", "9999999999", "0", "\"", "\\", "\n", "\0", "<", "&#0;", "\u{feff}", "1e999"];
 

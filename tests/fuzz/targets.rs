@@ -65,7 +65,8 @@ fn playbooks() {
 
 #[test]
 fn quantities() {
-    let seeds = ["4h", "<= 4h", "0.35 USD", "2%", ">= 60%", "12mo", "20MiB", "90s", "1w"].map(|text| text.as_bytes().to_vec());
+    let seeds =
+        ["4h", "<= 4h", "0.35 USD", "2%", ">= 60%", "12mo", "20MiB", "90s", "1w"].map(|text| text.as_bytes().to_vec());
     run("quantity", seeds, |input| {
         let text = String::from_utf8_lossy(input);
         // What is read is written so that it is read as the same again.
@@ -189,11 +190,17 @@ fn allowed_signers_and_signatures() {
     let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBQXjOrrlcH1kWIsCLhHQBcxvJQr0l0R2yF1mzC8s1vO";
     let lines = [
         format!("olga@example.org {key}\n"),
-        format!("# comment\na,b namespaces=\"x,y\",valid-after=\"20260101\",valid-before=\"20270101120000Z\" {key} note\n"),
+        format!(
+            "# comment\na,b namespaces=\"x,y\",valid-after=\"20260101\",valid-before=\"20270101120000Z\" {key} note\n"
+        ),
     ];
-    run("allowed_signers", lines.map(String::into_bytes), |input| answer(AllowedSigners::parse(&String::from_utf8_lossy(input))));
+    run("allowed_signers", lines.map(String::into_bytes), |input| {
+        answer(AllowedSigners::parse(&String::from_utf8_lossy(input)))
+    });
     let signatures = files_below(&here("tests/evidence/frozen/v2/sig"));
-    run("seal", signatures.iter().map(|path| fs::read(path).unwrap()), |input| answer(Seal::check(input, Role::Operator, b"message")));
+    run("seal", signatures.iter().map(|path| fs::read(path).unwrap()), |input| {
+        answer(Seal::check(input, Role::Operator, b"message"))
+    });
 }
 
 #[test]
@@ -208,7 +215,8 @@ fn time_stamps() {
 
 #[test]
 fn parquet_files() {
-    let schema = "message m { optional int32 id; optional binary body (STRING); optional double d; optional boolean b; }";
+    let schema =
+        "message m { optional int32 id; optional binary body (STRING); optional double d; optional boolean b; }";
     let columns = [
         Column::Int32((0..40).map(|n| (n % 5 > 0).then_some(n)).collect()),
         Column::texts((0..40).map(|n| (n % 3 > 0).then_some("some text"))),

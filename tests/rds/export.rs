@@ -211,7 +211,10 @@ fn live_tables_are_counted_where_the_playbook_says_who_logs_in() {
             ("catalog_differs", "the column id is bigint in the live table"),
         ],
     );
-    world.account.server.execute("ledger", "alter table entries drop note, alter id type integer; alter table entries rename amount to cost");
+    world.account.server.execute(
+        "ledger",
+        "alter table entries drop note, alter id type integer; alter table entries rename amount to cost",
+    );
 
     world.account.server.execute("ledger", "delete from entries where id = 3; create table later (id integer)");
     let ran = world.run(&playbook, &[]);

@@ -51,7 +51,10 @@ pub(super) fn from_first(first: &[ParquetColumn], part: &[ParquetColumn]) -> Opt
 }
 
 /// Pairs of parts with rows whose bytes are the same.
-pub(super) fn twins<'a>(files: &'a [ExportedFile], shapes: &[ParquetShape]) -> Vec<(&'a ExportedFile, &'a ExportedFile)> {
+pub(super) fn twins<'a>(
+    files: &'a [ExportedFile],
+    shapes: &[ParquetShape],
+) -> Vec<(&'a ExportedFile, &'a ExportedFile)> {
     let mut with_rows: Vec<_> =
         files.iter().zip(shapes).filter(|(_, shape)| shape.rows > 0).map(|(file, _)| file).collect();
     with_rows.sort_by_key(|file| file.sha256);

@@ -49,7 +49,9 @@ impl Folders {
         let (table, name) = (steps[0], file_name(within));
         let batch = match steps[..] {
             // Two spellings of a number would be two places with one number.
-            [_, batch, _] => batch.parse().ok().filter(|number: &u64| number.to_string() == batch && *number > UNBATCHED),
+            [_, batch, _] => {
+                batch.parse().ok().filter(|number: &u64| number.to_string() == batch && *number > UNBATCHED)
+            }
             [_, _] => Some(UNBATCHED),
             _ => None,
         };
@@ -129,7 +131,8 @@ impl Folder {
 
     /// Batches that are missing below others, which count from 1: the first of each gap.
     fn gaps(&self) -> impl Iterator<Item = u64> {
-        let batches: BTreeSet<u64> = self.parts.iter().map(|(batch, ..)| *batch).chain(self.marked.iter().copied()).collect();
+        let batches: BTreeSet<u64> =
+            self.parts.iter().map(|(batch, ..)| *batch).chain(self.marked.iter().copied()).collect();
         let missing = |batch: &u64| *batch > 1 && !batches.contains(&(*batch - 1));
         batches.iter().filter(|batch| missing(batch)).map(|batch| batch - 1).collect::<Vec<_>>().into_iter()
     }
@@ -148,7 +151,8 @@ fn number_of(name: &str) -> Option<u64> {
 
 fn doubled(table: &str, (batch, number): (u64, u64)) -> Flaw {
     let place = if batch == UNBATCHED { table.to_owned() } else { format!("{table}/{batch}") };
-    let detail = format!("several parts have the number {number}; all of them were loaded, and rows may have come twice");
+    let detail =
+        format!("several parts have the number {number}; all of them were loaded, and rows may have come twice");
     (FindingKind::ExportContradicts, place, detail)
 }
 

@@ -65,13 +65,18 @@ impl Judged<'_> {
         flaws.extend(self.progress());
         flaws.extend(self.text("failureCause").map(|cause| self.contradicts(format!("it failed: {cause}"))));
         flaws.extend(
-            self.text("warningMessage").map(|warning| self.flaw(FindingKind::TableSkipped, format!("warns: {warning}"))),
+            self.text("warningMessage")
+                .map(|warning| self.flaw(FindingKind::TableSkipped, format!("warns: {warning}"))),
         );
         flaws.extend(self.source());
         flaws.extend(self.moment());
-        flaws.extend(partial(&self.texts("exportOnly"), &self.known.database).map(|(kind, detail)| self.flaw(kind, detail)));
+        flaws.extend(
+            partial(&self.texts("exportOnly"), &self.known.database).map(|(kind, detail)| self.flaw(kind, detail)),
+        );
         if let Some(bucket) = self.text("s3Bucket").filter(|bucket| *bucket != self.known.bucket) {
-            flaws.push(self.flaw(FindingKind::Deviation, format!("was written to the bucket {bucket}, and copied since")));
+            flaws.push(
+                self.flaw(FindingKind::Deviation, format!("was written to the bucket {bucket}, and copied since")),
+            );
         }
         flaws
     }
@@ -260,12 +265,14 @@ mod tests {
             let mut record = good();
             record[key] = value.clone();
             let found = flaws(&record, &known(false));
-            assert!(matches!(&found[..], [(found, detail)] if *found == kind && detail.contains(word)), "{key} {value}: {found:?}");
+            assert!(
+                matches!(&found[..], [(found, detail)] if *found == kind && detail.contains(word)),
+                "{key} {value}: {found:?}"
+            );
         }
-        for (key, value) in [
-            ("sourceArn", "arn:aws:rds:us-east-1:1:snapshot:mine"),
-            ("snapshotTime", "2026-11-29T02:47:00Z"),
-        ] {
+        for (key, value) in
+            [("sourceArn", "arn:aws:rds:us-east-1:1:snapshot:mine"), ("snapshotTime", "2026-11-29T02:47:00Z")]
+        {
             let mut record = good();
             record[key] = json!(value);
             let found = flaws(&record, &known(true));

@@ -139,10 +139,13 @@ impl ListedColumn {
     /// nothing.
     pub fn holds(&self, found: &ParquetColumn) -> bool {
         let exported = self.exported.to_ascii_lowercase();
-        let physical = exported.split(|byte: char| !byte.is_ascii_alphanumeric() && byte != '_').next().unwrap_or_default();
+        let physical =
+            exported.split(|byte: char| !byte.is_ascii_alphanumeric() && byte != '_').next().unwrap_or_default();
         let is_text = ["utf8", "string"].iter().any(|word| exported.contains(word));
         match physical {
-            "boolean" | "int32" | "int64" | "float" | "double" => found.physical.to_string().eq_ignore_ascii_case(physical),
+            "boolean" | "int32" | "int64" | "float" | "double" => {
+                found.physical.to_string().eq_ignore_ascii_case(physical)
+            }
             "binary" | "byte_array" if is_text => found.sql_type == "text",
             "binary" | "byte_array" if exported == physical => found.sql_type == "bytea",
             _ => true,

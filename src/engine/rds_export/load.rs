@@ -213,12 +213,14 @@ impl One<'_> {
         let listed = shapes.first().and_then(|first| columns::from_list(&self.table.listed_columns, &first.columns));
         let mut flaws: Vec<_> = listed.map(|detail| find(FindingKind::ExportContradicts, detail)).into_iter().collect();
         for (one, other) in columns::twins(&self.table.files, shapes) {
-            let detail = format!("{} and {} hold the same bytes: rows may have come twice", file_name(one), file_name(other));
+            let detail =
+                format!("{} and {} hold the same bytes: rows may have come twice", file_name(one), file_name(other));
             flaws.push(find(FindingKind::ExportContradicts, detail));
         }
         for (file, shape) in self.table.files.iter().zip(shapes).filter(|(_, shape)| shape.unnamed_bytes > 0) {
             let (name, bytes) = (file_name(file), shape.unnamed_bytes);
-            let detail = format!("{bytes} bytes of {name} belong to no row group that its footer names; rows may be missing");
+            let detail =
+                format!("{bytes} bytes of {name} belong to no row group that its footer names; rows may be missing");
             flaws.push(find(FindingKind::ExportContradicts, detail));
         }
         flaws

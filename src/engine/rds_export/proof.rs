@@ -178,9 +178,10 @@ impl Proof {
         let live = self.compare_live(&restored, &mut findings)?;
         let counted = live.as_ref().map_or(0, |live| live.counts.check.compared);
         if !restored.receipts.is_empty() {
-            let mut detail = "captured, not proven: their rows agree with the files that RDS wrote, and nothing but RDS's \
+            let mut detail =
+                "captured, not proven: their rows agree with the files that RDS wrote, and nothing but RDS's \
                               word says that the files hold what the snapshot held"
-                .to_owned();
+                    .to_owned();
             if let Some(live) = &live {
                 let Check { equal, expected, .. } = live.columns.check;
                 detail += &format!("; of the live tables of now, {equal} of {expected} columns agree, each by itself");

@@ -239,14 +239,23 @@ fn numbers_that_contradict_each_other_are_refused() {
         // Pages of other lengths than their headers say.
         (MadeFile::of(1, [vec![MadePage { values: 2, ..MadePage::numbers(0..3) }]]), "another number of values"),
         (MadeFile::of(1, [vec![MadePage { values: 3, ..MadePage::numbers(0..2) }]]), "another number of values"),
-        (MadeFile::of(1, [vec![MadePage { decoded: 12, ..MadePage::numbers(0..2) }]]), "not as long as its header says"),
+        (
+            MadeFile::of(1, [vec![MadePage { decoded: 12, ..MadePage::numbers(0..2) }]]),
+            "not as long as its header says",
+        ),
         (MadeFile::of(1, [vec![MadePage { stored: 4000, ..MadePage::numbers(0..2) }]]), "longer than its column"),
         (
-            MadeFile { groups: vec![(2, vec![MadePage { values: -1, ..MadePage::numbers(0..2) }], 1)], ..MadeFile::of(1, []) },
+            MadeFile {
+                groups: vec![(2, vec![MadePage { values: -1, ..MadePage::numbers(0..2) }], 1)],
+                ..MadeFile::of(1, [])
+            },
             "no page where one should begin",
         ),
         (
-            MadeFile::of(1, [vec![MadePage { dictionary: true, values: 9, ..MadePage::numbers([4, 5]) }, MadePage::numbers([1])]]),
+            MadeFile::of(
+                1,
+                [vec![MadePage { dictionary: true, values: 9, ..MadePage::numbers([4, 5]) }, MadePage::numbers([1])]],
+            ),
             "another number of values",
         ),
         (
