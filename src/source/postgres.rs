@@ -84,12 +84,8 @@ impl PostgresSource {
 
     /// The tables with their estimated sizes, for a plan.
     pub fn tables(&self) -> Result<Vec<Table>, PgError> {
-        let mut client = self.address.connect()?;
-        begin(&mut client)?;
         // Measuring a table takes a lock on it, too.
-        let timeout = format!("SET LOCAL lock_timeout = {}", self.lock_timeout.as_millis());
-        client.batch_execute(&timeout).map_err(|error| PgError::statement(LOCKING, &error))?;
-        catalog::tables(&mut client)
+        catalog::tables(&mut self.begin_patiently()?)
     }
 
     /// A read-only transaction that waits no longer for a lock than it may.

@@ -1,9 +1,7 @@
 //! The columns of a table's files, held against the export's list and against each other.
 
-use parquet_rows::{ParquetColumn, ParquetShape};
-
 use super::{folders::ExportedFile, lists::ListedColumn};
-use crate::source::parquet_rows;
+use crate::source::parquet_rows::{ParquetColumn, ParquetShape};
 
 /// How the columns of two descriptions of one table differ; none if they do not. `differs` says how two of one name do.
 pub(super) fn difference<A, B>(

@@ -129,8 +129,10 @@ impl Judged<'_> {
             let detail = format!("is of {arn}, and RDS says of {}", task.snapshot_arn);
             return Some(self.contradicts(detail));
         }
-        let (here, there) = (Arn::of(instance_arn)?, Arn::of(arn));
-        let Some(there) = there else { return Some(self.contradicts(format!("is of {arn}, which names no snapshot"))) };
+        let here = Arn::of(instance_arn)?;
+        let Some(there) = Arn::of(arn) else {
+            return Some(self.contradicts(format!("is of {arn}, which names no snapshot")));
+        };
         if here.account != there.account {
             let detail = format!("is of {arn}, in another account than {instance_arn}");
             return Some(self.contradicts(detail));

@@ -91,7 +91,8 @@ impl ExportWork<'_> {
                 .map_err(|error| Stop::Asset { reason: format!("{}: {error}", objects.display()), hint: None })?;
             let root = work.layout.asset_root(&files.id);
             let exported = layout::read(&work, &spec, &scope, &receipts, &root, &known);
-            let (database, skipped) = (known.database, scope.skipped());
+            let skipped = scope.skipped();
+            let database = known.database;
             Proof { work, spec, target, source_name, record, found, files, exported, database, live, skipped }.carry()
         });
         restoring.await.map_err(TransferError::from)?
@@ -100,7 +101,7 @@ impl ExportWork<'_> {
     /// What the export's own words are held against.
     fn known(&self, facts: &RdsFacts, found: &Found) -> Known {
         Known {
-            database: self.rds.database.to_string(),
+            database: self.rds.database.as_str().to_owned(),
             instance_arn: facts.arn.clone(),
             snapshot_arns: facts.snapshots.iter().map(|snapshot| snapshot.arn.clone()).collect(),
             bucket: found.bucket.clone(),
