@@ -70,7 +70,7 @@ impl Search<'_> {
             fs::remove_file(self.folder.join("running")).unwrap();
         }
         let mut hasher = DefaultHasher::new();
-        answer.bytes().filter(|byte| !byte.is_ascii_digit()).take(60).for_each(|byte| byte.hash(&mut hasher));
+        answer.bytes().filter(|byte| !byte.is_ascii_digit()).take(160).for_each(|byte| byte.hash(&mut hasher));
         hasher.finish()
     }
 

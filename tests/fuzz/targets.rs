@@ -7,8 +7,7 @@ use walkaway::{
     digest::{RowDigest, RowKey, Sha256Digest},
     event::Event,
     evidence::{
-        self, Journal, check_bundle,
-        journal::{self, JournalError},
+        self, Journal, check_bundle, journal,
         signing::{AllowedSigners, Role, Seal},
         timestamp::{Authorities, Stamp},
     },
@@ -125,7 +124,6 @@ fn journals() {
         assert!(!findings.is_empty() || input == good, "another journal has this head");
         match journal::read(&path) {
             Ok(entries) => format!("{} {}", entries.len().min(3), findings.len()),
-            Err(JournalError::Broken { fault, .. }) => fault.to_string(),
             Err(error) => error.to_string(),
         }
     });
@@ -177,7 +175,11 @@ fn bundles() {
         fs::write(&files[file], &good).unwrap();
         match checked {
             Ok(checked) => {
-                assert!(content == good || !checked.findings.is_empty(), "{} may be changed", files[file].display());
+                // Nothing covers the last manifest but a signature, and what lies beside signatures is not covered either.
+                let is_covered =
+                    !["tagmanifest", "sig/"].iter().any(|part| files[file].to_string_lossy().contains(part));
+                let is_found = !checked.findings.is_empty();
+                assert!(content == good || is_found || !is_covered, "{} may be changed", files[file].display());
                 checked.findings.iter().map(|finding| finding.to_string()).collect()
             }
             Err(error) => error.to_string(),
