@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     rds::account::{Account, INSTANCE, Ran},
     support::{
-        PgCluster, fill_bucket,
+        PgCluster, block_on, fill_bucket,
         parquet::{self, Column},
     },
 };
@@ -94,9 +94,13 @@ fn listed_with(targets: &[(&str, &str)], columns: &[(&str, &str)]) -> Vec<u8> {
     serde_json::to_vec(&json!({"perTableStatus": tables})).unwrap()
 }
 
-/// What RDS says about an export that is as it should be.
-fn info(id: &str) -> Value {
-    json!({"exportTaskIdentifier": id, "sourceArn": format!("{SNAPSHOTS}:rds:{INSTANCE}-2026-11-30-02-47"), "exportOnly": [],
+/// What RDS says about an export that is as it should be; of an automated snapshot where there is no task of this name.
+fn info(world: &World, id: &str) -> Value {
+    let tasks = block_on(world.account.rds().describe_export_tasks().send()).unwrap();
+    let task = tasks.export_tasks().iter().find(|task| task.export_task_identifier() == Some(id));
+    let automated = format!("{SNAPSHOTS}:rds:{INSTANCE}-2026-11-30-02-47");
+    let source = task.and_then(|task| task.source_arn()).unwrap_or(&automated);
+    json!({"exportTaskIdentifier": id, "sourceArn": source, "exportOnly": [],
            "s3Bucket": BUCKET, "status": "COMPLETE", "percentProgress": 100})
 }
 
@@ -123,7 +127,7 @@ fn amount(n: i32) -> String {
 pub fn clean_export(world: &World, folder: &str) {
     let id = folder.rsplit('/').next().unwrap();
     let mut objects = entries("");
-    objects.push((format!("export_info_{id}.json"), info(id).to_string().into_bytes()));
+    objects.push((format!("export_info_{id}.json"), info(world, id).to_string().into_bytes()));
     let columns = [("id", "int32"), ("amount", "binary (UTF8)")];
     let list = listed_with(&[("ledger.public.entries", "COMPLETE")], &columns);
     objects.push((format!("export_tables_info_{id}_from_1_to_1.json"), list));
