@@ -7,9 +7,9 @@
 pub mod account;
 pub mod aws;
 pub mod holder;
+pub mod live;
 mod pace;
 mod paging;
-pub mod live;
 pub mod parquet_rows;
 pub mod postgres;
 pub mod rds;
