@@ -90,6 +90,8 @@ finding_kinds! {
     TableSkipped NotRun "table skipped by the export";
     /// An export's list names a table whose files are not there.
     ExportIncomplete Fail "table of the export without its files";
+    /// Parts of an export, or what it says about itself, contradict each other.
+    ExportContradicts Fail "export contradicts itself";
     /// It was captured, and nothing independent says that it is what the provider held.
     NotProven NotRun "captured, not proven";
     /// A materialized view, computed again, holds other rows than the source's did.

@@ -14,6 +14,7 @@ mod damage_bundle;
 mod database;
 mod drill;
 mod evidence;
+mod fuzz;
 mod hostile;
 mod majors;
 mod object_faults;

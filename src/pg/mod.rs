@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod catalog;
+pub mod columns;
 pub mod copy;
 pub mod error;
 pub mod identity;

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod aws;
 pub mod holder;
+pub mod live;
 mod locks;
 mod pace;
 mod paging;

@@ -37,9 +37,6 @@ const PIECES: &str = "walkaway_pieces";
 /// Errors of a name that means nothing where it is looked up (syntax error or access rule violation).
 const UNRESOLVED: &str = "42";
 
-/// Tables with their rows, or with the reason why one could not be counted.
-pub type LiveCounts = Vec<(RelationName, Result<u64, String>)>;
-
 /// A database at the provider.
 #[derive(Clone, Debug)]
 pub struct PostgresSource {
@@ -92,30 +89,17 @@ impl PostgresSource {
 
     /// The tables with their estimated sizes, for a plan.
     pub fn tables(&self) -> Result<Vec<Table>, PgError> {
-        let mut client = begin(&self.address)?;
         // Measuring a table takes a lock on it, too.
-        let timeout = format!("SET LOCAL lock_timeout = {}", self.lock_timeout.as_millis());
-        client.batch_execute(&timeout).map_err(|error| PgError::statement(LOCKING, &error))?;
+        let mut client = self.begin_patiently()?;
         catalog::tables(&mut client).map_err(|error| locks::named(&self.address, error))
     }
 
-    /// Rows of every table that is not `excluded`, partitioned ones as a whole, all of one moment; or why one was not counted.
-    /// Ends early, without the rest, when `ended` says so.
-    pub fn live_counts(&self, excluded: &BTreeSet<String>, ended: impl Fn() -> bool) -> Result<LiveCounts, PgError> {
+    /// A read-only transaction that waits no longer for a lock than it may.
+    pub(super) fn begin_patiently(&self) -> Result<Client, PgError> {
         let mut client = begin(&self.address)?;
         let timeout = format!("SET LOCAL lock_timeout = {}", self.lock_timeout.as_millis());
         client.batch_execute(&timeout).map_err(|error| PgError::statement(LOCKING, &error))?;
-        let mut counted = Vec::new();
-        let names = catalog::whole_tables(&mut client)?.into_iter();
-        for (name, only) in names.filter(|(name, _)| !excluded.contains(&name.to_string())).take_while(|_| !ended()) {
-            let rows = match count_live(&mut client, &name, only) {
-                Ok(rows) => Ok(rows),
-                Err(error) if error.connection_lost() => return Err(error),
-                Err(error) => Err(error.to_string()),
-            };
-            counted.push((name, rows));
-        }
-        Ok(counted)
+        Ok(client)
     }
 
     /// Locks every table against being emptied or rewritten, exports a snapshot, and holds both until the value is
@@ -406,25 +390,6 @@ impl SnapshotReader {
     pub fn copy_view_out(&mut self, view: &Table) -> Result<CopyOut<'_>, PgError> {
         CopyOut::start(&mut self.wire, &view.select_out_sql(), &view.name.to_string())
     }
-}
-
-/// A table that refuses does not end the transaction, which is of one moment for all.
-fn count_live(client: &mut Client, name: &RelationName, only: bool) -> Result<u64, PgError> {
-    let failed = |error| PgError::statement(format!("counting {name}"), &error);
-    client.batch_execute("SAVEPOINT walkaway_count").map_err(failed)?;
-    let sql = format!("SELECT pg_catalog.count(*) FROM {}{}", if only { "ONLY " } else { "" }, name.to_sql());
-    let ask =
-        |client: &mut Client| client.query_one(&sql, &[]).and_then(|row| row.try_get::<_, i64>(0)).map_err(failed);
-    let mut rows = ask(client);
-    if rows.as_ref().is_err_and(is_unresolved) {
-        let again = "ROLLBACK TO SAVEPOINT walkaway_count; SET LOCAL search_path TO DEFAULT";
-        client.batch_execute(again).map_err(failed)?;
-        rows = ask(client);
-    }
-    // What was set since the savepoint goes with it.
-    client.batch_execute("ROLLBACK TO SAVEPOINT walkaway_count").map_err(failed)?;
-    client.batch_execute("RELEASE SAVEPOINT walkaway_count").map_err(failed)?;
-    rows.map(i64::unsigned_abs)
 }
 
 /// Whether a name means nothing where it was looked up.

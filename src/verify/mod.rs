@@ -9,6 +9,7 @@ pub mod control;
 mod differs;
 mod disk;
 pub mod generated;
+pub mod live;
 mod narrow;
 pub mod objects;
 mod properties;

@@ -13,7 +13,7 @@ use crate::{
         Address, PgError,
         catalog::{self, SequenceState},
         copy,
-        name::{RelationName, Table},
+        name::Table,
         range::{self, BlockRange},
     },
     transfer::{error::SourceError, meter::Meter, receipt::TableReceipt},
@@ -204,50 +204,6 @@ pub fn not_read_back(error: &SourceError) -> String {
         _ => "",
     };
     format!("restored, and not to be read back from the target: {error}{advice}")
-}
-
-/// Compares the rows that an export holds with those of the live tables, which may have moved on since its `moment`. A
-/// table that could not be counted is compared with nothing.
-pub fn compare_live_counts(
-    asset: &str,
-    receipts: &[TableReceipt],
-    counts: &[(RelationName, Result<u64, String>)],
-    known: &[String],
-    moment: Option<&str>,
-) -> Comparison {
-    let mut comparison = Comparison::new("live count");
-    let counts: BTreeMap<String, _> = counts.iter().map(|(name, rows)| (name.to_string(), rows)).collect();
-    let since = moment.map_or("the snapshot".to_owned(), |moment| format!("the snapshot of {moment}"));
-    for receipt in receipts {
-        let finding = |kind, detail: String| Finding::of(asset, kind, &receipt.table, detail);
-        match counts.get(&receipt.table) {
-            Some(Ok(live)) if *live == receipt.stream.rows => comparison.compared(None),
-            Some(Err(reason)) => {
-                let detail = format!("the live table could not be counted: {reason}");
-                comparison.not_compared(finding(FindingKind::NotProven, detail));
-            }
-            Some(Ok(live)) => {
-                let rows = receipt.stream.rows;
-                let detail =
-                    format!("the export holds {rows} rows, the live table {live}; it may have changed since {since}");
-                comparison.compared(Some(finding(FindingKind::TableRows, detail)));
-            }
-            None => {
-                let detail = format!("no live table has this name; it may be gone since {since}");
-                comparison.not_compared(finding(FindingKind::NotProven, detail));
-            }
-        }
-    }
-    let carried = |name: &String| known.contains(name) || receipts.iter().any(|receipt| receipt.table == *name);
-    for (name, rows) in counts.iter().filter(|(name, _)| !carried(name)) {
-        let live = match rows {
-            Ok(rows) => format!("has {rows} rows"),
-            Err(reason) => format!("could not be counted ({reason})"),
-        };
-        let detail = format!("the live table {live}, the export has no such table; it may have come since {since}");
-        comparison.findings.push(Finding::of(asset, FindingKind::TableMissing, name, detail));
-    }
-    comparison
 }
 
 /// Compares where the sequences stand.

@@ -43,7 +43,7 @@ impl Account {
         server.execute(
             "ledger",
             "create table entries (id integer primary key, amount numeric);
-            insert into entries select n, n / 7.0 from generate_series(1, 500) as n",
+            insert into entries select n, round(n / 8.0, 3) from generate_series(1, 500) as n",
         );
         let account = Account { moto: moto(), server, ca, home: TempDir::new() };
         account.make_instance(INSTANCE);

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use crate::{
     rds::account::{Account, INSTANCE, Ran},
     support::{
-        PgCluster, fill_bucket,
+        PgCluster, block_on, fill_bucket,
         parquet::{self, Column},
     },
 };
 
 pub const BUCKET: &str = "exports";
+const SNAPSHOTS: &str = "arn:aws:rds:us-east-1:123456789012:snapshot";
+const ENTRIES: &str = "message spark_schema { optional int32 id; optional binary amount (STRING); }";
 /// Every way in which RDS writes a value of PostgreSQL.
 const KINDS: &str = "message spark_schema {
     optional int32 id; optional int64 big; optional int32 small (INTEGER(16,true)); optional boolean flag;
@@ -73,24 +75,41 @@ impl World {
     }
 }
 
+/// A list of tables whose columns it does not name.
 fn listed(targets: &[(&str, &str)]) -> Vec<u8> {
+    listed_with(targets, &[])
+}
+
+fn listed_with(targets: &[(&str, &str)], columns: &[(&str, &str)]) -> Vec<u8> {
+    let columns: Vec<Value> = columns
+        .iter()
+        .map(|(name, exported)| json!({"columnName": name, "originalType": "any", "expectedExportedType": exported}))
+        .collect();
     let tables: Vec<Value> = targets
         .iter()
         .map(|(target, status)| {
-            let columns = json!([{"columnName": "id", "originalType": "integer", "expectedExportedType": "int32"}]);
             json!({"target": target, "status": status, "sizeGB": 0.1, "schemaMetadata": {"originalTypeMappings": columns}})
         })
         .collect();
     serde_json::to_vec(&json!({"perTableStatus": tables})).unwrap()
 }
 
+/// What RDS says about an export that is as it should be; of an automated snapshot where there is no task of this name.
+fn info(world: &World, id: &str) -> Value {
+    let tasks = block_on(world.account.rds().describe_export_tasks().send()).unwrap();
+    let task = tasks.export_tasks().iter().find(|task| task.export_task_identifier() == Some(id));
+    let automated = format!("{SNAPSHOTS}:rds:{INSTANCE}-2026-11-30-02-47");
+    let source = task.and_then(|task| task.source_arn()).unwrap_or(&automated);
+    json!({"exportTaskIdentifier": id, "sourceArn": source, "exportOnly": [],
+           "s3Bucket": BUCKET, "status": "COMPLETE", "percentProgress": 100})
+}
+
 /// The five hundred entries of the live table, in two parts with a gap between their numbers.
 fn entries(folder: &str) -> Vec<(String, Vec<u8>)> {
-    let schema = "message spark_schema { optional int32 id; optional binary amount (STRING); }";
     let part = |from: i32, to: i32| {
-        let amounts: Vec<String> = (from..to).map(|n| format!("{}", f64::from(n) / 7.0)).collect();
+        let amounts: Vec<String> = (from..to).map(amount).collect();
         let amounts = Column::texts(amounts.iter().map(|amount| Some(amount.as_str())));
-        parquet::file(schema, &[Column::Int32((from..to).map(Some).collect()), amounts], 100)
+        parquet::file(ENTRIES, &[Column::Int32((from..to).map(Some).collect()), amounts], 100)
     };
     let key = |name: &str| format!("{folder}ledger/public.entries/1/{name}");
     vec![
@@ -100,11 +119,18 @@ fn entries(folder: &str) -> Vec<(String, Vec<u8>)> {
     ]
 }
 
+/// What the live table holds.
+fn amount(n: i32) -> String {
+    format!("{:.3}", f64::from(n) / 8.0)
+}
+
 pub fn clean_export(world: &World, folder: &str) {
+    let id = folder.rsplit('/').next().unwrap();
     let mut objects = entries("");
-    objects.push(("export_info_e.json".to_owned(), b"{}".to_vec()));
-    objects
-        .push(("export_tables_info_e_from_1_to_1.json".to_owned(), listed(&[("ledger.public.entries", "COMPLETE")])));
+    objects.push((format!("export_info_{id}.json"), info(world, id).to_string().into_bytes()));
+    let columns = [("id", "int32"), ("amount", "binary (UTF8)")];
+    let list = listed_with(&[("ledger.public.entries", "COMPLETE")], &columns);
+    objects.push((format!("export_tables_info_{id}_from_1_to_1.json"), list));
     let objects: Vec<_> = objects.iter().map(|(key, bytes)| (key.as_str(), bytes.clone())).collect();
     world.put(folder, &objects);
 }
@@ -127,12 +153,12 @@ fn files_of_an_export_are_restored_and_never_called_proven() {
     assert_eq!((&result["verdict"], &result["assets"][0]["items"]), (&"NOT RUN".into(), &500.into()));
     let export = &ran.database()["rds"]["export"];
     assert_eq!((&export["data_only"], &export["counted_tables"]), (&true.into(), &0.into()));
-    // Both lists and three files of the table; nothing of another database.
+    // Record, list and three files of the table; nothing of another database.
     assert_eq!((&export["files"]["verdict"], &export["files"]["items"]), (&"PASS".into(), &5.into()));
     assert_eq!(export["files"]["objects"]["provider_confirmed"], 5);
     assert!(has(&ran, "deviation", "other databases"));
     assert_eq!(world.ask("select sum(id)::text from entries"), ["125250"]);
-    assert_eq!(world.ask("select amount from entries where id = 7"), ["1"]);
+    assert_eq!(world.ask("select amount from entries where id = 7"), ["0.875"]);
     world.walkaway(&["verify", ran.bundle().to_str().unwrap()]).assert_code(0);
     world.walkaway(&["verify", "--restored", ran.bundle().to_str().unwrap()]).assert_code(0);
     let plan = world.walkaway(&["plan", "drill.yaml"]);
@@ -144,7 +170,7 @@ fn files_of_an_export_are_restored_and_never_called_proven() {
     let said = world.walkaway(&["verify", "--restored", ran.bundle().to_str().unwrap()]);
     said.assert_code(1);
     assert!((said.stdout + &said.stderr).contains("public.entries"));
-    world.target.execute("ledger", "update public.entries set amount = '1' where id = 7");
+    world.target.execute("ledger", "update public.entries set amount = '0.875' where id = 7");
     let files = world.account.home.join("restored").join(ran.bundle().file_name().unwrap()).join("ledger/files");
     let part = files.join("tree/drills/e/ledger/public.entries/1/part-00003-6f4c.gz.parquet");
     fs::write(&part, b"damaged").unwrap_or_else(|error| panic!("{}: {error}", part.display()));
@@ -160,14 +186,44 @@ fn live_tables_are_counted_where_the_playbook_says_who_logs_in() {
     clean_export(&world, "e");
     let playbook = world.playbook("bucket: exports, folder: e/", &world.login(), "");
     let ran = world.run(&playbook, &[]);
-    // The rows agree; that an export is data only stays.
-    ran.assert_code(2);
-    assert!(!has(&ran, "not_proven", "tables") && has(&ran, "not_carried", "everything but rows"));
+    // Rows and columns agree; that an export is data only stays, and that its values are not proven.
+    ran.assert_code(2).assert_says(&["2 of 2 columns agree, each by itself"]);
+    assert!(has(&ran, "not_proven", "1 tables") && has(&ran, "not_carried", "everything but rows"));
+    assert!(!has(&ran, "not_proven", "entries"), "{:#}", ran.result()["assets"][0]["findings"]);
     assert_eq!(ran.database()["rds"]["export"]["counted_tables"], 1);
+
+    // As many rows, and other values, NULLs, types and columns.
+    let columns_differ = |sql: &str, expected: &[(&str, &str)]| {
+        world.account.server.execute("ledger", sql);
+        let ran = world.run(&playbook, &[]);
+        ran.assert_code(1);
+        for (kind, words) in expected {
+            let findings = ran.result()["assets"][0]["findings"].as_array().unwrap().clone();
+            let fits = |one: &&Value| one["kind"] == *kind && one["detail"].as_str().unwrap().contains(words);
+            assert!(findings.iter().any(|one| fits(&one)), "{kind} {words}: {findings:#?}");
+        }
+    };
+    columns_differ(
+        "update entries set amount = amount + 1 where id = 7",
+        &[("table_digest", "the column amount holds other values")],
+    );
+    columns_differ(
+        "update entries set amount = null where id = 7; alter table entries add note text, alter id type bigint",
+        &[
+            ("table_digest", "has 500 values that are not NULL, the live one 499"),
+            ("catalog_missing", "the column note"),
+            ("catalog_differs", "the column id is bigint in the live table"),
+        ],
+    );
+    world.account.server.execute(
+        "ledger",
+        "alter table entries drop note, alter id type integer; alter table entries rename amount to cost",
+    );
 
     world.account.server.execute("ledger", "delete from entries where id = 3; create table later (id integer)");
     let ran = world.run(&playbook, &[]);
     ran.assert_code(1).assert_says(&["the export holds 500 rows, the live table 499", "the export has no such table"]);
+    assert!(has(&ran, "catalog_missing", "public.entries") && has(&ran, "catalog_unexpected", "public.entries"));
     assert!(has(&ran, "table_rows", "public.entries") && has(&ran, "table_missing", "public.later"));
     world.walkaway(&["verify", ran.bundle().to_str().unwrap()]).assert_code(0);
 
@@ -294,11 +350,23 @@ fn what_an_export_lacks_is_named() {
     let mut damaged = good.clone();
     let middle = damaged.len() / 3;
     damaged.truncate(middle);
+    let narrow = "message spark_schema { optional int32 id; }";
+    let narrow = parquet::file(narrow, &[Column::Int32(vec![Some(1), Some(2)])], 10);
+    let canceled = json!({"status": "CANCELED", "percentProgress": 57, "exportOnly": ["ledger.public.good"],
+                          "sourceArn": SNAPSHOTS.replace("123456789012", "210987654321") + ":rds:crm-2026-11-30-02-47"});
     world.put(
         "e",
         &[
             ("ledger/public.good/1/part-00000-1.gz.parquet", good.clone()),
             ("ledger/public.good/1/_SUCCESS", Vec::new()),
+            ("ledger/public.narrow/1/part-00000-1.gz.parquet", narrow.clone()),
+            ("ledger/public.narrow/1/part-00000-2.gz.parquet", narrow.clone()),
+            ("ledger/public.narrow/3/part-00000-1.gz.parquet", narrow.clone()),
+            ("export_info_e.json", canceled.to_string().into_bytes()),
+            (
+                "export_tables_info_f_from_6_to_7.json",
+                listed_with(&[("ledger.public.narrow", "COMPLETE")], &[("id", "int64"), ("body", "binary (UTF8)")]),
+            ),
             ("ledger/public.good/new/1/part-00000-1.gz.parquet", good.clone()),
             ("ledger/public.left_out/1/part-00000-1.gz.parquet", good.clone()),
             ("ledger/public.not_text/1/part-00000-1.gz.parquet", not_text),
@@ -310,7 +378,7 @@ fn what_an_export_lacks_is_named() {
             ("ledger/pg_catalog.pg_class/1/part-00000-1.gz.parquet", good.clone()),
             ("ledger/public.x\"; drop table good; --/1/part-00000-1.gz.parquet", good.clone()),
             (
-                "export_tables_info_e_from_1_to_9.json",
+                "export_tables_info_e_from_1_to_5.json",
                 listed(&[
                     ("ledger.public.good", "COMPLETE"),
                     ("ledger.public.gone", "COMPLETE"),
@@ -325,6 +393,26 @@ fn what_an_export_lacks_is_named() {
     let ran = world.run(&world.playbook("bucket: exports, folder: e", "", excluded), &[]);
     ran.assert_code(1);
     assert!(has(&ran, "export_incomplete", "public.gone"));
+    let findings = ran.result()["assets"][0]["findings"].as_array().unwrap().clone();
+    let contradictions: Vec<_> = findings
+        .iter()
+        .filter(|one| one["kind"] == "export_contradicts")
+        .map(|one| format!("{}: {}", one["subject"].as_str().unwrap(), one["detail"].as_str().unwrap()))
+        .collect();
+    for words in [
+        "export_info_e.json: its status is CANCELED",
+        "export_info_e.json: it came to 57 %",
+        "in another account",
+        "of several exports: e, f",
+        "public.narrow/1: several parts have the number 0",
+        "public.narrow: the column id is integer in the files, and int64 by the list; the column body is missing",
+        "part-00000-1.gz.parquet and part-00000-2.gz.parquet hold the same bytes",
+    ] {
+        assert!(contradictions.iter().any(|one| one.contains(words)), "{words}: {contradictions:#?}");
+    }
+    assert!(has(&ran, "not_proven", "export_tables_info_f_from_6_to_7.json"));
+    assert!(has(&ran, "not_proven", "export_info_e.json") && has(&ran, "not_proven", "public.narrow"));
+    assert_eq!(world.ask("select count(*)::text from public.narrow"), ["6"]);
     assert!(has(&ran, "table_skipped", "public.wide"));
     assert!(has(&ran, "export_incomplete", "public.good/new/1/part-00000-1.gz.parquet"));
     assert!(has(&ran, "export_incomplete", "public.mixed/1") && !has(&ran, "export_incomplete", "public.good/1"));

@@ -48,7 +48,10 @@ impl Folders {
         let steps: Vec<&str> = within.split('/').collect();
         let (table, name) = (steps[0], file_name(within));
         let batch = match steps[..] {
-            [_, batch, _] => batch.parse().ok(),
+            // Two spellings of a number would be two places with one number.
+            [_, batch, _] => {
+                batch.parse().ok().filter(|number: &u64| number.to_string() == batch && *number > UNBATCHED)
+            }
             [_, _] => Some(UNBATCHED),
             _ => None,
         };
@@ -91,6 +94,8 @@ impl Folders {
         let (mut flaws, mut unmarked) = (Vec::new(), 0);
         for (table, folder) in self.0.iter().filter(|(table, _)| !left_out.contains(*table)) {
             flaws.extend(folder.strays.iter().map(|stray| astray(stray)));
+            flaws.extend(folder.doubled().map(|number| doubled(table, number)));
+            flaws.extend(folder.gaps().map(|batch| gap(table, batch)));
             for batch in folder.unmarked() {
                 match if batch == UNBATCHED { unbatched } else { batched } {
                     true => flaws.push(unfinished(table, batch)),
@@ -113,11 +118,47 @@ impl Folder {
         &batches - &self.marked
     }
 
+    /// Batches and numbers that several parts have.
+    fn doubled(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut counted: BTreeMap<(u64, u64), u64> = BTreeMap::new();
+        for (batch, name, _) in &self.parts {
+            if let Some(number) = number_of(name) {
+                *counted.entry((*batch, number)).or_default() += 1;
+            }
+        }
+        counted.into_iter().filter(|(_, count)| *count > 1).map(|(place, _)| place)
+    }
+
+    /// Batches that are missing below others, which count from 1: the first of each gap.
+    fn gaps(&self) -> impl Iterator<Item = u64> {
+        let batches: BTreeSet<u64> =
+            self.parts.iter().map(|(batch, ..)| *batch).chain(self.marked.iter().copied()).collect();
+        let missing = |batch: &u64| *batch > 1 && !batches.contains(&(*batch - 1));
+        batches.iter().filter(|batch| missing(batch)).map(|batch| batch - 1).collect::<Vec<_>>().into_iter()
+    }
+
     fn into_files(mut self) -> Option<Vec<ExportedFile>> {
         self.parts.sort();
         let is_there = !(self.parts.is_empty() && self.marked.is_empty());
         is_there.then(|| self.parts.into_iter().map(|(.., file)| file).collect())
     }
+}
+
+/// The number of `part-<n>-….parquet`.
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix("part-")?.split(['-', '.']).next()?.parse().ok()
+}
+
+fn doubled(table: &str, (batch, number): (u64, u64)) -> Flaw {
+    let place = if batch == UNBATCHED { table.to_owned() } else { format!("{table}/{batch}") };
+    let detail =
+        format!("several parts have the number {number}; all of them were loaded, and rows may have come twice");
+    (FindingKind::ExportContradicts, place, detail)
+}
+
+fn gap(table: &str, batch: u64) -> Flaw {
+    let detail = format!("has no batch {batch}, and one after it; nothing says whether there was one");
+    (FindingKind::NotProven, table.to_owned(), detail)
 }
 
 /// A part that lies where it can't be told what it is of.

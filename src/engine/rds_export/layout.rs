@@ -7,7 +7,8 @@ use std::{
 
 use super::{
     folders::{self, ExportedFile, Flaw, Folders},
-    lists::{self, List, Status, Unread},
+    info::{self, Known},
+    lists::{self, List, ListedColumn, Status, Unread},
     scope::{Scope, in_keys},
 };
 use crate::{
@@ -39,8 +40,8 @@ pub(super) struct ExportedTable {
     pub name: RelationName,
     /// In the order of batches and parts; none of a table without rows.
     pub files: Vec<ExportedFile>,
-    /// Name and type of each column as the lists have them, for a table without files.
-    pub listed_columns: Vec<(String, String)>,
+    /// The columns as the lists have them; none if no list names any.
+    pub listed_columns: Vec<ListedColumn>,
 }
 
 /// Sorts the files that were carried into tables.
@@ -50,12 +51,9 @@ pub(super) fn read(
     scope: &Scope,
     receipts: &[ObjectReceipt],
     root: &Path,
+    known: &Known,
 ) -> Exported {
-    let database = match &spec.server {
-        crate::playbook::Server::Rds(rds) => rds.database.as_str(),
-        crate::playbook::Server::Url { .. } => "",
-    };
-    let mut reading = Reading::new(&work.asset, database);
+    let mut reading = Reading::new(&work.asset, known);
     for receipt in receipts {
         match (scope.below(&receipt.key), scope.of_database(&receipt.key)) {
             (_, Some(within)) => {
@@ -63,6 +61,9 @@ pub(super) fn read(
             }
             (Some(beside), None) if lists::is_list(beside) => {
                 reading.take_list(beside, &root.join(&receipt.path), receipt.sha256);
+            }
+            (Some(beside), None) if info::export_of(beside).is_some() => {
+                reading.take_info(beside, &root.join(&receipt.path), receipt.sha256);
             }
             (Some(beside), None) if folders::is_part(beside) => reading.flawed(folders::astray(beside)),
             _ => {}
@@ -73,19 +74,22 @@ pub(super) fn read(
 
 struct Reading<'a> {
     asset: &'a str,
-    database: &'a str,
+    known: &'a Known,
     findings: Vec<Finding>,
     folders: Folders,
     /// Tables of the database by their names; none while no list was read.
     lists: Option<Vec<(String, Status)>>,
     /// Which tables the lists are of, by their names.
     ranges: Vec<(u64, u64)>,
+    /// The exports that lists and records are of, by their names.
+    exports: BTreeSet<String>,
+    has_info: bool,
 }
 
 impl<'a> Reading<'a> {
-    fn new(asset: &'a str, database: &'a str) -> Self {
-        let (findings, folders, ranges) = Default::default();
-        Reading { asset, database, findings, folders, lists: None, ranges }
+    fn new(asset: &'a str, known: &'a Known) -> Self {
+        let (findings, folders, ranges, exports) = Default::default();
+        Reading { asset, known, findings, folders, lists: None, ranges, exports, has_info: false }
     }
 
     fn find(&mut self, kind: FindingKind, subject: impl Into<String>, detail: impl Into<String>) {
@@ -104,17 +108,61 @@ impl<'a> Reading<'a> {
     }
 
     fn take_list(&mut self, name: &str, path: &Path, received: Sha256Digest) {
+        self.exports.extend(lists::export_of(name).map(str::to_owned));
         match List::read(path, received) {
             Ok(list) => {
-                self.ranges.extend(lists::range(name));
+                self.counted(name, list.tables.len() as u64);
                 self.take_statuses(list.tables);
             }
-            Err(Unread::Changed) => {
-                self.find(FindingKind::ObjectDigest, name, "the list is not what was received; it was not read");
+            Err(unread) => self.unread(name, unread),
+        }
+    }
+
+    /// The name of a list says how many tables it is of.
+    fn counted(&mut self, name: &str, tables: u64) {
+        let Some((from, to)) = lists::range(name) else { return };
+        let expected = to.checked_sub(from).map(|more| more.saturating_add(1));
+        if expected != Some(tables) {
+            let detail = format!("is of the tables {from} to {to} by its name, and names {tables}");
+            self.find(FindingKind::NotProven, name, detail);
+        }
+        if self.ranges.iter().any(|(begin, end)| from <= *end && *begin <= to) {
+            let detail = "is of tables that another list is of, too";
+            self.find(FindingKind::ExportContradicts, name, detail);
+        }
+        self.ranges.push((from, to));
+    }
+
+    fn take_info(&mut self, name: &str, path: &Path, received: Sha256Digest) {
+        self.has_info = true;
+        self.exports.extend(info::export_of(name).map(str::to_owned));
+        match info::read(name, path, received, self.known) {
+            Ok(flaws) => flaws.into_iter().for_each(|flaw| self.flawed(flaw)),
+            Err(unread) => self.unread(name, unread),
+        }
+    }
+
+    fn unread(&mut self, name: &str, unread: Unread) {
+        match unread {
+            Unread::Changed => {
+                self.find(FindingKind::ObjectDigest, name, "is not what was received; it was not read");
             }
-            Err(Unread::Unclear(reason)) => {
-                self.find(FindingKind::NotProven, name, format!("the list can't be read: {reason}"));
-            }
+            Unread::Unclear(reason) => self.find(FindingKind::NotProven, name, format!("can't be read: {reason}")),
+        }
+    }
+
+    /// Whether lists and records are of one export, and of the task.
+    fn of_one_export(&mut self) {
+        let expected = self.known.task.as_ref().map(|task| task.id.clone()).filter(|id| !id.is_empty());
+        let all: BTreeSet<String> = expected.into_iter().chain(std::mem::take(&mut self.exports)).collect();
+        if all.len() > 1 {
+            let names: Vec<_> = all.into_iter().collect();
+            let detail = format!("what lies in its folder is of several exports: {}", names.join(", "));
+            self.find(FindingKind::ExportContradicts, "the export", detail);
+        }
+        if !self.has_info && !self.folders.is_empty() {
+            let detail = "no export_info file is there, so nothing says that it is complete, and of what it is";
+            self.find(FindingKind::NotProven, "the export's record", detail);
         }
     }
 
@@ -122,18 +170,19 @@ impl<'a> Reading<'a> {
         let lists = self.lists.get_or_insert_default();
         let mut whole = Vec::new();
         for status in statuses {
-            match status.target.strip_prefix(self.database) {
+            match status.target.strip_prefix(&self.known.database) {
                 Some("") => whole.push(status),
                 Some(rest) if rest.starts_with('.') => lists.push((rest[1..].to_owned(), status)),
                 _ => {}
             }
         }
         for status in whole.into_iter().filter(|status| !status.is_complete()) {
-            self.find(FindingKind::TableSkipped, self.database, status.in_words());
+            self.find(FindingKind::TableSkipped, &self.known.database, status.in_words());
         }
     }
 
     fn finish(mut self, excluded: &BTreeSet<String>) -> Exported {
+        self.of_one_export();
         let listed = self.lists.take();
         if listed.is_none() && !self.folders.is_empty() {
             let detail = "no export_tables_info file is there, so nobody can tell which tables are missing";
@@ -156,6 +205,10 @@ impl<'a> Reading<'a> {
             let files = self.folders.remove(&folder);
             match &named[..] {
                 [(name, status)] => tables.extend(self.listed_table(name, status, files)),
+                [(name, status), more @ ..] if more.iter().all(|(other, _)| other == name) => {
+                    self.find(FindingKind::ExportContradicts, name, "the export's lists name it more than once");
+                    tables.extend(self.listed_table(name, status, files));
+                }
                 several => {
                     let names = several.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(" and ");
                     self.find(FindingKind::TableUnreadable, names, format!("all have the folder {folder}"));
@@ -211,16 +264,20 @@ impl<'a> Reading<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::{path::PathBuf, sync::LazyLock};
 
     use super::*;
+    use crate::source::rds::export::ExportFacts;
 
     fn file(path: &str) -> ExportedFile {
         ExportedFile { path: PathBuf::from(path), sha256: Sha256Digest::of(path) }
     }
 
+    static KNOWN: LazyLock<Known> = LazyLock::new(|| Known { database: "shop".to_owned(), ..Known::default() });
+
     fn reading<'a>(files: &[&str], list: Option<&str>) -> Reading<'a> {
-        let mut reading = Reading::new("a", "shop");
+        let mut reading = Reading::new("a", &KNOWN);
+        reading.has_info = true;
         files.iter().for_each(|path| reading.take_file(path, file(path)));
         if let Some(list) = list {
             reading.take_statuses(serde_json::from_str::<List>(list).expect("list").tables);
@@ -249,7 +306,8 @@ mod tests {
         let list = format!(r#"{{"perTableStatus": [{}]}}"#, complete("shop.public.t"));
         let exported = reading(&files, Some(&list)).finish(&BTreeSet::new());
         assert_eq!(exported.tables[0].files, [file(files[1]), file(files[0])]);
-        assert_eq!((exported.findings, exported.listed), (Vec::new(), 1));
+        let gaps: Vec<_> = exported.findings.iter().map(|finding| &finding.detail[..14]).collect();
+        assert_eq!((gaps, exported.listed), (vec!["has no batch 1", "has no batch 9"], 1));
     }
 
     #[test]
@@ -326,6 +384,54 @@ mod tests {
             findings[0].kind == FindingKind::NotProven && findings[0].detail.contains("tables 3 to 4"),
             "{findings:?}"
         );
+    }
+
+    #[test]
+    fn parts_with_one_number_batches_astray_and_gaps_between_them_are_named() {
+        let list = format!(r#"{{"perTableStatus": [{0}, {0}]}}"#, complete("shop.public.t"));
+        let files = [
+            "public.t/1/part-00000-a.gz.parquet",
+            "public.t/1/part-00000-b.gz.parquet",
+            "public.t/1/part-00001-a.gz.parquet",
+            "public.t/1/_SUCCESS",
+            "public.t/3/part-00000-a.gz.parquet",
+            "public.t/3/_SUCCESS",
+            "public.t/03/part-00001-a.gz.parquet",
+        ];
+        let (tables, findings) = finish(&files, Some(&list));
+        assert_eq!(tables, ["public.t 4"]);
+        let expected = [
+            (FindingKind::ExportIncomplete, "public.t/03/part-00001-a.gz.parquet"),
+            (FindingKind::ExportContradicts, "public.t/1"),
+            (FindingKind::NotProven, "public.t"),
+            (FindingKind::ExportContradicts, "public.t"),
+        ];
+        assert_eq!(findings, expected.map(|(kind, subject)| (kind, subject.to_owned())));
+    }
+
+    #[test]
+    fn what_lies_beside_the_tables_is_of_one_export_and_says_what_its_name_does() {
+        let task = ExportFacts { id: "mine".to_owned(), ..ExportFacts::default() };
+        let known = Known { task: Some(task), ..KNOWN.clone() };
+        let findings = |names: &[(&str, u64)]| {
+            let mut reading = Reading::new("a", &known);
+            reading.take_file("public.t/1/part-0.parquet", file("part"));
+            for (name, tables) in names {
+                reading.exports.extend(lists::export_of(name).map(str::to_owned));
+                reading.counted(name, *tables);
+            }
+            reading.of_one_export();
+            reading.findings.into_iter().map(|finding| (finding.kind, finding.subject)).collect::<Vec<_>>()
+        };
+        use FindingKind::{ExportContradicts, NotProven};
+        let record = (NotProven, "the export's record".to_owned());
+        let list = |number: &str| format!("export_tables_info_mine_from_{number}.json");
+        assert_eq!(findings(&[(&list("1_to_3"), 3), (&list("4_to_4"), 1)]), [record.clone()]);
+        assert_eq!(findings(&[(&list("1_to_3"), 2)]), [(NotProven, list("1_to_3")), record.clone()]);
+        let twice = findings(&[(&list("1_to_3"), 3), (&list("3_to_4"), 2)]);
+        assert_eq!(twice, [(ExportContradicts, list("3_to_4")), record.clone()]);
+        let other = findings(&[("export_tables_info_other_from_1_to_1.json", 1)]);
+        assert_eq!(other, [(ExportContradicts, "the export".to_owned()), record]);
     }
 
     #[test]

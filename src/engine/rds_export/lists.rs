@@ -6,7 +6,7 @@ use std::{fs::File, io::Read as _, path::Path};
 
 use serde::Deserialize;
 
-use crate::digest::Sha256Digest;
+use crate::{digest::Sha256Digest, source::parquet_rows::ParquetColumn};
 
 const PREFIX: &str = "export_tables_info_";
 const SUFFIX: &str = ".json";
@@ -63,14 +63,22 @@ pub(super) fn is_list(name: &str) -> bool {
 impl List {
     /// Reads a list that was received with this digest.
     pub fn read(path: &Path, received: Sha256Digest) -> Result<Self, Unread> {
-        let mut text = Vec::new();
-        let read = File::open(path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text));
-        read.map_err(|error| Unread::Unclear(error.to_string()))?;
-        if Sha256Digest::of(&text) != received {
-            return Err(Unread::Changed);
-        }
-        serde_json::from_slice(&text).map_err(|error| Unread::Unclear(error.to_string()))
+        serde_json::from_slice(&text(path, received)?).map_err(|error| Unread::Unclear(error.to_string()))
     }
+}
+
+/// The bytes of a file that was received with this digest.
+pub(super) fn text(path: &Path, received: Sha256Digest) -> Result<Vec<u8>, Unread> {
+    let mut text = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text));
+    read.map_err(|error| Unread::Unclear(error.to_string()))?;
+    if Sha256Digest::of(&text) == received { Ok(text) } else { Err(Unread::Changed) }
+}
+
+/// The export that a list is of, by its name.
+pub(super) fn export_of(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+    Some(rest.rsplit_once("_from_").map_or(rest, |(id, _)| id))
 }
 
 /// The tables that a list is of by its name, counted from 1; none if the name does not say.
@@ -106,16 +114,47 @@ impl Status {
         }
     }
 
-    /// Name and type of each column.
-    pub fn columns(&self) -> Vec<(String, String)> {
-        self.schema_metadata.original_type_mappings.iter().map(TypeMapping::column).collect()
+    /// The columns, in their order.
+    pub fn columns(&self) -> Vec<ListedColumn> {
+        let mappings = self.schema_metadata.original_type_mappings.iter();
+        let column = |mapping: &TypeMapping| ListedColumn {
+            name: mapping.column_name.clone(),
+            exported: mapping.expected_exported_type.clone(),
+        };
+        mappings.map(column).collect()
     }
 }
 
-impl TypeMapping {
+/// A column as a list has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListedColumn {
+    /// Its name.
+    pub name: String,
+    /// The type of Parquet that it is exported as, such as `binary (UTF8)`.
+    pub exported: String,
+}
+
+impl ListedColumn {
+    /// Whether a file's column is of the type that the list says. What a list says that is not understood speaks against
+    /// nothing.
+    pub fn holds(&self, found: &ParquetColumn) -> bool {
+        let exported = self.exported.to_ascii_lowercase();
+        let physical =
+            exported.split(|byte: char| !byte.is_ascii_alphanumeric() && byte != '_').next().unwrap_or_default();
+        let is_text = ["utf8", "string"].iter().any(|word| exported.contains(word));
+        match physical {
+            "boolean" | "int32" | "int64" | "float" | "double" => {
+                found.physical.to_string().eq_ignore_ascii_case(physical)
+            }
+            "binary" | "byte_array" if is_text => found.sql_type == "text",
+            "binary" | "byte_array" if exported == physical => found.sql_type == "bytea",
+            _ => true,
+        }
+    }
+
     /// The type that the file would have had; text holds everything else.
-    fn column(&self) -> (String, String) {
-        let exported = self.expected_exported_type.to_ascii_lowercase();
+    pub fn sql_type(&self) -> &'static str {
+        let exported = self.exported.to_ascii_lowercase();
         let known = [
             ("boolean", "boolean"),
             ("int32 (int_16", "smallint"),
@@ -125,8 +164,7 @@ impl TypeMapping {
             ("double", "double precision"),
         ];
         let found = known.iter().find(|(begin, _)| exported.starts_with(begin)).map(|(_, sql)| *sql);
-        let sql = found.unwrap_or(if exported == "binary" { "bytea" } else { "text" });
-        (self.column_name.clone(), sql.to_owned())
+        found.unwrap_or(if exported == "binary" { "bytea" } else { "text" })
     }
 }
 
@@ -150,6 +188,13 @@ mod tests {
         assert_eq!(gaps(vec![(97, 120), (1, 96)]), []);
         assert_eq!(gaps(vec![(201, 220), (97, 120)]), [(1, 96), (121, 200)]);
         assert_eq!(gaps(vec![(1, u64::MAX), (2, 3)]), []);
+    }
+
+    #[test]
+    fn a_list_belongs_to_an_export() {
+        assert_eq!(export_of("export_tables_info_e_from_1_to_96.json"), Some("e"));
+        assert_eq!(export_of("export_tables_info_x_from_1_to_2_from_97_to_98.json"), Some("x_from_1_to_2"));
+        assert_eq!(export_of("export_info_e.json"), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{layout::ExportedTable, proof::Proof};
+use super::{columns, folders::ExportedFile, layout::ExportedTable, proof::Proof};
 use crate::{
     clock::Stopwatch,
     digest::{RowDigest, RowKey, Sha256Digest},
@@ -36,11 +36,12 @@ use crate::{
 
 impl Proof {
     /// Loads every table of the export. What one table's files or the target say against it is a finding; the others go on.
-    pub(super) fn load(&self, database: &TargetDatabase, key: RowKey) -> Result<Tables, Stop> {
+    /// Second come the findings about tables that were loaded.
+    pub(super) fn load(&self, database: &TargetDatabase, key: RowKey) -> Result<(Tables, Vec<Finding>), Stop> {
         let meter = Arc::new(Meter::default());
         let _ticker = self.work.ticker(Phase::Transfer, &meter);
         let queue = Mutex::new(self.exported.tables.iter().enumerate());
-        let done = Mutex::new(Tables::default());
+        let done = Mutex::new((Tables::default(), Vec::new()));
         let work_off = || -> Result<(), Stop> {
             let patience = Patience { stall: None, interrupt: self.work.interrupt.clone() };
             let mut loader = database.loader(patience);
@@ -52,17 +53,19 @@ impl Proof {
                 let loaded = match self.changed(table)? {
                     Some(finding) => Err(finding),
                     None => match one.load(&mut loader) {
-                        Ok(receipt) => Ok(receipt),
+                        Ok(loaded) => Ok(loaded),
                         Err(error) => Err(self.refused(table, error)?),
                     },
                 };
                 let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                let (tables, flaws) = &mut *done;
                 match loaded {
-                    Ok(receipt) => {
+                    Ok((receipt, found)) => {
                         self.record(number, &receipt)?;
-                        done.receipts.push(receipt);
+                        tables.receipts.push(receipt);
+                        flaws.extend(found);
                     }
-                    Err(finding) => done.findings.push(finding),
+                    Err(finding) => tables.findings.push(finding),
                 }
             }
         };
@@ -72,10 +75,10 @@ impl Proof {
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked()))).collect()
         });
         ends.into_iter().collect::<Result<(), Stop>>()?;
-        let mut tables = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (mut tables, flaws) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         tables.receipts.sort_by(|one, other| one.table.cmp(&other.table));
         tables.findings.sort();
-        Ok(tables)
+        Ok((tables, flaws))
     }
 
     /// Says so if a file of the table is not what was received: only what was proven is decoded.
@@ -146,12 +149,15 @@ struct One<'a> {
 }
 
 impl One<'_> {
-    fn load(&self, loader: &mut Loader) -> Result<TableReceipt, TransferError> {
+    fn load(&self, loader: &mut Loader) -> Result<(TableReceipt, Vec<Finding>), TransferError> {
         let watch = Stopwatch::start();
-        let shape = self.shape()?;
-        let columns: Vec<(String, String)> = match &shape {
+        let shapes = self.shapes()?;
+        let columns: Vec<(String, String)> = match shapes.first() {
             Some(shape) => shape.columns.iter().map(|column| (column.name.clone(), column.sql_type.clone())).collect(),
-            None => self.table.listed_columns.clone(),
+            None => {
+                let listed = self.table.listed_columns.iter();
+                listed.map(|column| (column.name.clone(), column.sql_type().to_owned())).collect()
+            }
         };
         self.database.create_plain_table(&self.table.name, &columns)?;
         let table = Table {
@@ -159,9 +165,10 @@ impl One<'_> {
             columns: columns.into_iter().map(|(name, _)| name).collect(),
             ..Table::default()
         };
-        let told = shape.as_ref().map_or(0, |shape| shape.rows);
-        self.meter.expect(told, 0);
-        let columns = shape.map(|shape| shape.columns).unwrap_or_default();
+        let source_count = shapes.iter().map(|shape| shape.rows).fold(0, u64::saturating_add);
+        self.meter.expect(source_count, 0);
+        let flaws = self.flaws(&shapes);
+        let columns = shapes.into_iter().next().map(|shape| shape.columns).unwrap_or_default();
         let mut rows = ParquetRows::new(self.table.files.iter().map(|file| file.path.clone()), columns);
         let file = spool::file_name(self.number + 1, &table.name.to_string(), 1, 1);
         let path = format!("{EXPORTS}/{file}");
@@ -172,27 +179,54 @@ impl One<'_> {
             relay(&mut rows, digest, &mut export, &mut target, self.meter, &self.of.work.interrupt)
         })?;
         let sha256 = export.digest().ok_or_else(|| TransferError::Internal("an export has no digest".to_owned()))?;
-        Ok(TableReceipt {
+        let receipt = TableReceipt {
             table: table.name.to_string(),
             copy_sql: table.copy_out_sql(),
             stream: relayed.stream,
-            source_count: told,
+            source_count,
             sent_rows: relayed.sent_rows.unwrap_or_default(),
             accepted_rows: relayed.accepted_rows,
             exports: vec![ExportReceipt { path, sha256, totals: relayed.stream, from_block: None, to_block: None }],
             duration_ms: watch.elapsed_ms(),
             generated: None,
-        })
+        };
+        Ok((receipt, flaws))
     }
 
-    /// The columns of the first file and the rows of all; none of a table without files.
-    fn shape(&self) -> Result<Option<ParquetShape>, SourceError> {
-        let mut files = self.table.files.iter();
-        let Some(first) = files.next() else { return Ok(None) };
-        let mut shape = shape_of(&first.path)?;
-        for file in files {
-            shape.rows = shape.rows.saturating_add(shape_of(&file.path)?.rows);
+    /// What each file says about itself. All must have one list of columns.
+    fn shapes(&self) -> Result<Vec<ParquetShape>, SourceError> {
+        let mut shapes: Vec<ParquetShape> = Vec::new();
+        for file in &self.table.files {
+            let shape = shape_of(&file.path)?;
+            let first = shapes.first().map_or(&shape.columns, |first| &first.columns);
+            if let Some(reason) = columns::from_first(first, &shape.columns) {
+                return Err(SourceError::Permanent { what: file_name(file), reason });
+            }
+            shapes.push(shape);
         }
-        Ok(Some(shape))
+        Ok(shapes)
     }
+
+    /// What speaks against the files, though they can be loaded.
+    fn flaws(&self, shapes: &[ParquetShape]) -> Vec<Finding> {
+        let find = |kind, detail: String| self.of.work.finding(kind, self.table.name.to_string(), detail);
+        let listed = shapes.first().and_then(|first| columns::from_list(&self.table.listed_columns, &first.columns));
+        let mut flaws: Vec<_> = listed.map(|detail| find(FindingKind::ExportContradicts, detail)).into_iter().collect();
+        for (one, other) in columns::twins(&self.table.files, shapes) {
+            let detail =
+                format!("{} and {} hold the same bytes: rows may have come twice", file_name(one), file_name(other));
+            flaws.push(find(FindingKind::ExportContradicts, detail));
+        }
+        for (file, shape) in self.table.files.iter().zip(shapes).filter(|(_, shape)| shape.unnamed_bytes > 0) {
+            let (name, bytes) = (file_name(file), shape.unnamed_bytes);
+            let detail =
+                format!("{bytes} bytes of {name} belong to no row group that its footer names; rows may be missing");
+            flaws.push(find(FindingKind::ExportContradicts, detail));
+        }
+        flaws
+    }
+}
+
+fn file_name(file: &ExportedFile) -> String {
+    file.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -5,17 +5,20 @@
 //! | `mod` | the order of things |
 //! | `task` | finds the export, or asks for it and waits |
 //! | `scope` | which of the export's objects are the asset's |
-//! | `lists` | what RDS says about the export's tables |
+//! | `lists`, `info` | what RDS says about the export's tables, and about the export |
+//! | `columns` | whether list and files agree about columns |
 //! | `folders` | which files there are of each table, and whether they are all |
 //! | `layout` | which tables the objects are, and which are missing |
 //! | `load` | the tables made and filled on the target |
-//! | `proof` | the comparison of what is restored with the files, and with live counts; the result |
+//! | `proof` | the comparison of what is restored with the files, and with the live tables; the result |
 //!
 //! The files are an asset within the asset, `<asset>/files`, carried and proven as objects of a bucket are; a resumed run
 //! fetches only what is missing of them. What was decoded from them is compared with what is restored. That RDS wrote
 //! everything into the files that the snapshot held, nothing here can see: the verdict is never PASS.
 
+mod columns;
 mod folders;
+mod info;
 mod layout;
 mod lists;
 mod load;
@@ -27,7 +30,7 @@ use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
-use self::{proof::Proof, scope::Scope, task::Found};
+use self::{info::Known, proof::Proof, scope::Scope, task::Found};
 use super::{
     guard::Guards,
     objects::{BucketWork, sink::Destination},
@@ -79,6 +82,7 @@ impl ExportWork<'_> {
         let live = self.live(&client, &facts).await;
         let source_name = self.rds.to_string();
         let record = super::rds::record(self.rds, &facts);
+        let known = self.known(&facts, &found);
         let ExportWork { work, spec, target, .. } = self;
         let restoring = spawn_blocking(move || {
             let objects = work.layout.asset_evidence(&files.id).join(crate::evidence::OBJECTS_NDJSON);
@@ -86,11 +90,23 @@ impl ExportWork<'_> {
             let receipts = receipts
                 .map_err(|error| Stop::Asset { reason: format!("{}: {error}", objects.display()), hint: None })?;
             let root = work.layout.asset_root(&files.id);
-            let exported = layout::read(&work, &spec, &scope, &receipts, &root);
-            Proof { work, spec, target, source_name, record, found, files, exported, live, skipped: scope.skipped() }
-                .carry()
+            let exported = layout::read(&work, &spec, &scope, &receipts, &root, &known);
+            let skipped = scope.skipped();
+            let database = known.database;
+            Proof { work, spec, target, source_name, record, found, files, exported, database, live, skipped }.carry()
         });
         restoring.await.map_err(TransferError::from)?
+    }
+
+    /// What the export's own words are held against.
+    fn known(&self, facts: &RdsFacts, found: &Found) -> Known {
+        Known {
+            database: self.rds.database.as_str().to_owned(),
+            instance_arn: facts.arn.clone(),
+            snapshot_arns: facts.snapshots.iter().map(|snapshot| snapshot.arn.clone()).collect(),
+            bucket: found.bucket.clone(),
+            task: found.task.clone(),
+        }
     }
 
     fn source(&self, found: &Found) -> Arc<S3Source> {

@@ -1,5 +1,7 @@
 //! One column of a row group: values of some rows at a time, and each of them as COPY text.
 
+use std::collections::VecDeque;
+
 use parquet::{
     column::reader::{ColumnReader, ColumnReaderImpl},
     data_type::{ByteArray, DataType, FixedLenByteArray, Int96},
@@ -11,6 +13,8 @@ use super::{text, types::Form};
 /// A column that is being read.
 pub(super) struct Chunk {
     reader: ColumnReader,
+    /// Rows of each page that are not read yet.
+    pages: VecDeque<u64>,
     /// Which of the rows at hand have a value; empty where every row has one.
     levels: Vec<i16>,
     row: usize,
@@ -32,7 +36,7 @@ enum Values {
 }
 
 impl Chunk {
-    pub(super) fn new(reader: ColumnReader) -> Self {
+    pub(super) fn new(reader: ColumnReader, pages: Vec<u64>) -> Self {
         let values = match &reader {
             ColumnReader::BoolColumnReader(_) => Values::Bool(Vec::new()),
             ColumnReader::Int32ColumnReader(_) => Values::Int32(Vec::new()),
@@ -43,7 +47,12 @@ impl Chunk {
             ColumnReader::ByteArrayColumnReader(_) => Values::Bytes(Vec::new()),
             ColumnReader::FixedLenByteArrayColumnReader(_) => Values::Fixed(Vec::new()),
         };
-        Chunk { reader, levels: Vec::new(), row: 0, values, value: 0, is_optional: false }
+        Chunk { reader, pages: pages.into(), levels: Vec::new(), row: 0, values, value: 0, is_optional: false }
+    }
+
+    /// How many rows can be read of one page: the values of several would keep all of them in memory.
+    pub(super) fn rows_of_page(&self) -> u64 {
+        self.pages.front().copied().unwrap_or_default()
     }
 
     /// Reads the next rows in place of those at hand; says how many came.
@@ -66,7 +75,12 @@ impl Chunk {
             _ => Ok(0),
         };
         self.is_optional = !self.levels.is_empty();
-        read
+        let read = read?;
+        if let Some(left) = self.pages.front_mut() {
+            *left = left.saturating_sub(read as u64);
+        }
+        self.pages.pop_front_if(|left| *left == 0);
+        Ok(read)
     }
 
     /// Writes the next row's value.

@@ -1,12 +1,26 @@
 //! The rows of Parquet files as COPY text: what an export wrote, decoded column by column, page by page.
 //!
-//! The files are input from outside: nothing in them is believed but what their pages hold, a decoder that gives up is an
-//! error about the file, and what is in memory at once is a page of each column and a batch of rows, whatever the size of
-//! a row group.
+//! The files are input from outside: nothing in them is believed but what their pages hold, a file that contradicts itself
+//! is an error, and so is a decoder that gives up. What is in memory at once is a page of each column and a batch of rows,
+//! whatever the size of a row group, and no more than a multiple of what they take in the file.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `mod` | files, row groups and rows, in their order |
+//! | `footer`, `pages` | whether a file agrees with itself, before anything of it is decoded |
+//! | `watch` | the same of a page's inside, before the decoder gets it |
+//! | `thrift` | the encoding of footer and headers |
+//! | `column`, `types`, `text` | values, their types in PostgreSQL, and how COPY spells them |
 
 mod column;
+mod footer;
+mod pages;
+#[cfg(test)]
+mod tests;
 mod text;
+mod thrift;
 mod types;
+mod watch;
 
 use std::{
     collections::VecDeque,
@@ -16,13 +30,20 @@ use std::{
 };
 
 use parquet::{
+    basic::Type,
+    column::reader::get_column_reader,
     errors::ParquetError,
-    file::{reader::FileReader as _, serialized_reader::SerializedFileReader},
+    file::{
+        reader::{FileReader as _, RowGroupReader},
+        serialized_reader::SerializedFileReader,
+    },
 };
 
 use self::{
     column::Chunk,
+    pages::{Survey, VALUE_BYTES},
     types::{Form, IDENTIFIER_BYTES_MAX},
+    watch::Watched,
 };
 use crate::transfer::{
     error::SourceError,
@@ -31,8 +52,13 @@ use crate::transfer::{
 
 /// Rows that are decoded at once, at most.
 const ROWS_AT_ONCE_MAX: u64 = 4096;
-/// Bytes of rows, as the file tells their size, that are decoded at once.
-const BYTES_AT_ONCE: u64 = 4 << 20;
+/// Bytes that values may take beside the pages they lie in.
+const BYTES_AT_ONCE: u64 = 16 << 20;
+/// Bytes that a page and the dictionary of each column may take in memory: as much for every file, and more if the file has
+/// its part of it. No value of an export is larger than 500 MB (Amazon RDS user guide, "Limitations").
+const HELD_BYTES_MIN: u64 = 128 << 20;
+const HELD_BYTES_MAX: u64 = 1 << 30;
+const EXPANSION_MAX: u64 = 64;
 
 /// A column of a table, as Parquet could say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +67,8 @@ pub struct ParquetColumn {
     pub name: String,
     /// The PostgreSQL type that holds it.
     pub sql_type: String,
+    /// The type of its values in the file, such as `INT32`.
+    pub physical: Type,
     form: Form,
 }
 
@@ -51,6 +79,8 @@ pub struct ParquetShape {
     pub columns: Vec<ParquetColumn>,
     /// How many rows it has.
     pub rows: u64,
+    /// Bytes of it that its footer does not account for.
+    pub unnamed_bytes: u64,
 }
 
 /// Reads what a file says about itself.
@@ -59,24 +89,22 @@ pub struct ParquetShape {
 /// It is no Parquet file, or has a column that no type of PostgreSQL holds.
 pub fn shape_of(path: &Path) -> Result<ParquetShape, SourceError> {
     guarded(path, || {
-        let reader = open(path)?;
+        let (reader, file, footer) = open(path)?;
         let schema = reader.metadata().file_metadata().schema_descr();
         let columns = schema.columns().iter().map(|column| {
             let name = column.name().to_owned();
-            let form = Form::of(column).map_err(|reason| format!("column {name:?} {reason}"))?;
+            let form = Form::of(column).map_err(|reason| format!("column \"{name}\" {reason}"))?;
             if name.is_empty() || name.len() > IDENTIFIER_BYTES_MAX || name.contains('\0') {
-                return Err(format!("{name:?} can't be the name of a column"));
+                return Err(format!("\"{name}\" can't be the name of a column"));
             }
-            Ok(ParquetColumn { name, sql_type: form.sql(), form })
+            Ok(ParquetColumn { name, sql_type: form.sql(), physical: column.physical_type(), form })
         });
         let columns = columns.collect::<Result<Vec<_>, String>>()?;
         if columns.is_empty() {
             return Err("it has no columns".to_owned());
         }
-        let rows = reader.metadata().row_groups().iter().map(|group| u64::try_from(group.num_rows()));
-        let rows =
-            rows.collect::<Result<Vec<_>, _>>().map_err(|_| "it says that it has less than no rows".to_owned())?;
-        Ok(ParquetShape { columns, rows: rows.into_iter().fold(0, u64::saturating_add) })
+        let (rows, unnamed_bytes) = footer::agrees(&file, footer, reader.metadata())?;
+        Ok(ParquetShape { columns, rows, unnamed_bytes })
     })
 }
 
@@ -102,8 +130,8 @@ impl ParquetRows {
             if shape.columns != self.columns {
                 return Err(refused(&path, "its columns are not those of the table's first file".to_owned()));
             }
-            let reader = guarded(&path, || open(&path))?;
-            self.open = Some(Open { path, reader, group: 0, rows: None });
+            let (reader, file, _) = guarded(&path, || open(&path))?;
+            self.open = Some(Open { path, reader, file, group: 0, rows: None });
         }
         Ok(self.open.as_mut())
     }
@@ -136,6 +164,7 @@ impl RowSource for ParquetRows {
 struct Open {
     path: PathBuf,
     reader: SerializedFileReader<File>,
+    file: File,
     group: usize,
     rows: Option<Group>,
 }
@@ -157,7 +186,7 @@ impl Open {
             let group = match &mut self.rows {
                 Some(group) => group,
                 None if self.group < self.reader.num_row_groups() => {
-                    let group = begin(&self.reader, self.group)?;
+                    let group = begin(&self.reader, &self.file, self.group)?;
                     self.group += 1;
                     self.rows.insert(group)
                 }
@@ -174,17 +203,33 @@ impl Open {
     }
 }
 
-fn begin(reader: &SerializedFileReader<File>, number: usize) -> Result<Group, String> {
+fn begin(reader: &SerializedFileReader<File>, file: &File, number: usize) -> Result<Group, String> {
     let group = reader.get_row_group(number).map_err(told)?;
-    let left = u64::try_from(group.metadata().num_rows()).unwrap_or_default();
-    let bytes = u64::try_from(group.metadata().total_byte_size()).unwrap_or_default();
-    let columns = (0..group.num_columns()).map(|column| group.get_column_reader(column).map(Chunk::new));
-    Ok(Group {
-        columns: columns.collect::<Result<_, _>>().map_err(told)?,
-        left,
-        rows_at_once: (BYTES_AT_ONCE / (bytes / left.max(1)).max(1)).clamp(1, ROWS_AT_ONCE_MAX),
-        decoded: 0,
-    })
+    let metadata = group.metadata();
+    let left = u64::try_from(metadata.num_rows()).unwrap_or_default();
+    let surveys = metadata.columns().iter().map(|column| pages::survey(file, column, left));
+    let surveys = surveys.collect::<Result<Vec<_>, _>>()?;
+    let rows_at_once = rows_at_once(&surveys)?;
+    let columns = surveys.into_iter().enumerate().map(|(number, survey)| chunk(&*group, number, survey));
+    Ok(Group { columns: columns.collect::<Result<_, _>>()?, left, rows_at_once, decoded: 0 })
+}
+
+/// Rows that can be decoded at once, whatever their values are.
+fn rows_at_once(columns: &[Survey]) -> Result<u64, String> {
+    let sum = |number: fn(&Survey) -> u64| columns.iter().map(number).fold(0, u64::saturating_add);
+    let (held, stored) = (sum(|column| column.held), sum(|column| column.stored));
+    let room = stored.saturating_mul(EXPANSION_MAX).clamp(HELD_BYTES_MIN, HELD_BYTES_MAX);
+    if held > room {
+        return Err(format!("{stored} bytes of it would take {held} in memory, more than {room}"));
+    }
+    let row = sum(|column| column.per_value + VALUE_BYTES).max(1);
+    Ok((BYTES_AT_ONCE / row).clamp(1, ROWS_AT_ONCE_MAX))
+}
+
+fn chunk(group: &(dyn RowGroupReader + '_), number: usize, survey: Survey) -> Result<Chunk, String> {
+    let column = group.metadata().column(number).column_descr_ptr();
+    let pages = Watched::new(group.get_column_page_reader(number).map_err(told)?, &column);
+    Ok(Chunk::new(get_column_reader(column, Box::new(pages)), survey.rows))
 }
 
 impl Group {
@@ -193,7 +238,11 @@ impl Group {
         if self.decoded > 0 {
             return Ok(());
         }
-        let rows = self.left.min(self.rows_at_once);
+        let of_page = self.columns.iter().map(Chunk::rows_of_page).min().unwrap_or_default();
+        let rows = self.left.min(self.rows_at_once).min(of_page);
+        if rows == 0 {
+            return Err("a column ends before the others".to_owned());
+        }
         for column in &mut self.columns {
             let came = column.read(rows as usize).map_err(told)?;
             if came as u64 != rows {
@@ -231,8 +280,12 @@ impl Group {
     }
 }
 
-fn open(path: &Path) -> Result<SerializedFileReader<File>, String> {
-    SerializedFileReader::new(File::open(path).map_err(|error| error.to_string())?).map_err(told)
+/// The file for the decoder, for looking at it beforehand, and where its footer begins.
+fn open(path: &Path) -> Result<(SerializedFileReader<File>, File, u64), String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let footer = footer::begin(&file)?;
+    let reader = SerializedFileReader::new(file.try_clone().map_err(|error| error.to_string())?).map_err(told)?;
+    Ok((reader, file, footer))
 }
 
 fn told(error: ParquetError) -> String {

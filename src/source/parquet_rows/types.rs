@@ -122,7 +122,10 @@ impl Form {
 
 fn told(column: &ColumnDescriptor) -> String {
     match column.logical_type_ref() {
-        Some(logical) => format!("{logical:?}"),
+        Some(LogicalType::Integer(int)) if !int.is_signed => format!("unsigned of {} bits", int.bit_width),
+        Some(LogicalType::Timestamp(_)) => "a timestamp in nanoseconds".to_owned(),
+        Some(LogicalType::Decimal(decimal)) => format!("a decimal of {} digits", decimal.precision),
+        Some(_) => "with a meaning that no type of PostgreSQL has".to_owned(),
         None => column.converted_type().to_string(),
     }
 }

@@ -62,6 +62,8 @@ pub struct ExportFacts {
     pub failure: Option<String>,
     /// Gibibytes that were read out of the snapshot.
     pub extracted_gib: u64,
+    /// What it was asked for; all of the snapshot if nothing stands here.
+    pub only: Vec<String>,
 }
 
 impl ExportFacts {
@@ -263,6 +265,7 @@ fn facts(task: &Described) -> ExportFacts {
         warning: said(task.warning_message()),
         failure: said(task.failure_cause()),
         extracted_gib: number(task.total_extracted_data_in_gb()),
+        only: task.export_only().to_vec(),
     }
 }
 

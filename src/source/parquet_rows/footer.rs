@@ -1,0 +1,148 @@
+//! The footer of a file, looked at before and after the decoder reads it: that its schema is a plain list of columns, that
+//! its numbers agree with each other, and that its row groups are all that is in the file.
+//!
+//! Source: Apache Parquet, "File Format", `parquet.thrift` (`FileMetaData`, `SchemaElement`).
+
+use std::{fs::File, ops::Range, os::unix::fs::FileExt as _};
+
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+
+use super::thrift::Compact;
+
+const MAGIC: &[u8; 4] = b"PAR1";
+/// The length of the footer, and the magic bytes.
+const TAIL: u64 = 8;
+/// Some hundred bytes for each column of each row group.
+const FOOTER_BYTES_MAX: u64 = 16 << 20;
+/// Columns that a table of PostgreSQL can have.
+const COLUMNS_MAX: u64 = 1600;
+const STRUCT: u8 = 12;
+
+/// Where the footer begins.
+///
+/// # Errors
+/// It is no Parquet file, or its schema is not a plain list of columns: the decoder follows groups within groups as deep as
+/// they go.
+pub(super) fn begin(file: &File) -> Result<u64, String> {
+    let no_file = || "it is no Parquet file".to_owned();
+    let length = file.metadata().map_err(|error| error.to_string())?.len();
+    let end = length.checked_sub(TAIL).ok_or_else(no_file)?;
+    let mut tail = [0; TAIL as usize];
+    file.read_exact_at(&mut tail, end).map_err(|error| error.to_string())?;
+    let (size, magic) = tail.split_at(4);
+    if magic != MAGIC {
+        return Err(no_file());
+    }
+    let size = size.try_into().map(u32::from_le_bytes).map_or(0, u64::from);
+    let begin = end.checked_sub(size).filter(|begin| *begin >= MAGIC.len() as u64).ok_or_else(no_file)?;
+    if size > FOOTER_BYTES_MAX {
+        return Err(format!("its footer has {size} bytes, more than {FOOTER_BYTES_MAX}"));
+    }
+    let mut footer = vec![0; size as usize];
+    file.read_exact_at(&mut footer, begin).map_err(|error| error.to_string())?;
+    match columns(&footer) {
+        Some(true) => Ok(begin),
+        Some(false) => Err("a column is nested, or there are more than a table can have".to_owned()),
+        None => Err("its footer is damaged".to_owned()),
+    }
+}
+
+/// Whether the schema is a root and its columns, no more than a table can have. None if the footer can't be read.
+fn columns(footer: &[u8]) -> Option<bool> {
+    let mut is_plain = None;
+    Compact::new(footer).fields(|value, id, kind| {
+        if id != 2 {
+            return value.skip(kind);
+        }
+        let (STRUCT, count) = value.list()? else { return None };
+        let mut children = Vec::new();
+        for _ in 0..count {
+            children.push(0);
+            value.fields(|value, id, kind| match id {
+                5 => {
+                    *children.last_mut()? = value.small()?;
+                    Some(())
+                }
+                _ => value.skip(kind),
+            })?;
+        }
+        let (root, leaves) = children.split_first()?;
+        let counted = i32::try_from(leaves.len()) == Ok(*root);
+        is_plain = Some(counted && leaves.iter().all(|leaf| *leaf == 0) && leaves.len() as u64 <= COLUMNS_MAX);
+        Some(())
+    })?;
+    is_plain
+}
+
+/// Rows of the file, and bytes before the footer that belong to nothing that it names.
+///
+/// # Errors
+/// The footer's numbers contradict each other, or it names some bytes twice.
+pub(super) fn agrees(file: &File, footer: u64, metadata: &ParquetMetaData) -> Result<(u64, u64), String> {
+    let groups = metadata.row_groups();
+    let rows = groups.iter().map(|group| u64::try_from(group.num_rows()));
+    let rows = rows.collect::<Result<Vec<_>, _>>().map_err(|_| "it says that it has less than no rows".to_owned())?;
+    let rows = rows.into_iter().fold(0, u64::saturating_add);
+    let all = metadata.file_metadata().num_rows();
+    if u64::try_from(all) != Ok(rows) {
+        return Err(format!("its footer says that it has {all} rows, and its row groups have {rows}"));
+    }
+    let mut named: Vec<Range<u64>> = Vec::new();
+    for column in groups.iter().flat_map(|group| group.columns()) {
+        let (at, length) = column.byte_range();
+        let end = at.checked_add(length).filter(|end| at >= MAGIC.len() as u64 && *end <= footer);
+        named.push(at..end.ok_or("its footer places a column beyond the file")?);
+    }
+    named.sort_by_key(|range| (range.start, range.end));
+    if named.windows(2).any(|pair| pair[0].end > pair[1].start && !pair[0].is_empty() && !pair[1].is_empty()) {
+        return Err("its footer names some bytes twice, as two columns or two row groups".to_owned());
+    }
+    named.extend(groups.iter().flat_map(|group| group.columns()).flat_map(beside));
+    Ok((rows, unnamed(file, footer, named)?))
+}
+
+/// What lies beside the pages of a column: indexes of pages, and a Bloom filter.
+fn beside(column: &ColumnChunkMetaData) -> Vec<Range<u64>> {
+    let range = |at: Option<i64>, length: Option<i32>| {
+        let at = u64::try_from(at?).ok()?;
+        Some(at..at.checked_add(u64::try_from(length?).ok()?)?)
+    };
+    // Where the length of a filter is not given, it reaches to whatever comes next.
+    let filter = match column.bloom_filter_length() {
+        None => column.bloom_filter_offset().and_then(|at| u64::try_from(at).ok()).map(|at| at..u64::MAX),
+        length => range(column.bloom_filter_offset(), length),
+    };
+    let indexes = [
+        range(column.column_index_offset(), column.column_index_length()),
+        range(column.offset_index_offset(), column.offset_index_length()),
+    ];
+    indexes.into_iter().flatten().chain(filter).collect()
+}
+
+/// Bytes in gaps between what is named. A gap of zeros is padding.
+fn unnamed(file: &File, footer: u64, mut named: Vec<Range<u64>>) -> Result<u64, String> {
+    named.sort_by_key(|range| (range.start, range.end));
+    named.push(footer..footer);
+    let (mut at, mut unnamed) = (MAGIC.len() as u64, 0);
+    for range in named {
+        if range.start > at && !is_zero(file, at..range.start.min(footer))? {
+            unnamed += range.start.min(footer) - at;
+        }
+        at = at.max(range.end);
+    }
+    Ok(unnamed)
+}
+
+fn is_zero(file: &File, range: Range<u64>) -> Result<bool, String> {
+    let mut piece = vec![0; 64 << 10];
+    let mut at = range.start;
+    while at < range.end {
+        let count = (range.end - at).min(piece.len() as u64) as usize;
+        file.read_exact_at(&mut piece[..count], at).map_err(|error| error.to_string())?;
+        if piece[..count].iter().any(|byte| *byte != 0) {
+            return Ok(false);
+        }
+        at += count as u64;
+    }
+    Ok(true)
+}
