@@ -399,7 +399,10 @@ impl Run {
                 spawn_blocking(move || look::at_objects(&work, depth, reader.as_deref())).await
             }
             AssetKind::Database(_) => {
-                let (target, result) = (self.target(ready, target).await?, result.clone());
+                let managed = ready.named_target.is_none();
+                let directory = managed.then(|| clusters::of_asset(&self.layout, asset.id.as_str()));
+                let target = self.target_in(directory, ready, target).await?;
+                let result = result.clone();
                 spawn_blocking(move || look::at_database(&work, depth, &result, &target)).await
             }
         };
@@ -461,6 +464,16 @@ impl Run {
     ) -> Result<Arc<Target>, Stop> {
         let managed = ready.named_target.is_none();
         let directory = managed.then(|| clusters::claim(&self.layout, origin, asset.id.as_str())).transpose()?;
+        self.target_in(directory, ready, target).await
+    }
+
+    /// The same by the managed cluster's directory; none stands for the server that the playbook names.
+    async fn target_in(
+        &self,
+        directory: Option<PathBuf>,
+        ready: &Ready,
+        target: &mut Option<Arc<Target>>,
+    ) -> Result<Arc<Target>, Stop> {
         if let Some(up) = target.as_ref().filter(|up| up.directory() == directory.as_deref()) {
             return Ok(Arc::clone(up));
         }
