@@ -1,6 +1,11 @@
 //! A run from preflight to outcome, and its resumption after an interruption, an error, or a kill.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::task::spawn_blocking;
 
