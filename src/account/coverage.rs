@@ -396,17 +396,21 @@ enum Earlier {
 /// Earlier versions that none of the assets carried; none where there are none, or where nobody asked.
 fn earlier_versions(item: &Item, whole: &[&Carried], carried: u64) -> Option<Earlier> {
     let carries = |asset: &&Carried| matches!(asset.from, CarriedFrom::Bucket { versions: true, .. });
-    let versioning = item.facts.get(fact::VERSIONING);
-    if whole.iter().any(carries) || versioning.is_some_and(|fact| fact.value.as_deref() == Some(NONE)) {
+    if whole.iter().any(carries) {
         return None;
     }
     if let Some(bytes) = item.earlier_bytes {
         return Some(Earlier::Bytes(bytes)).filter(|_| bytes > 0);
     }
+    // Where nobody asked, a number of yesterday alone says nothing about versions.
+    let versioning = item.facts.get(fact::VERSIONING)?;
+    if versioning.value.as_deref() == Some(NONE) {
+        return None;
+    }
     match item.bytes {
         Some(bytes) if bytes > carried => Some(Earlier::Bytes(bytes - carried)),
         Some(bytes) if bytes == carried => None,
-        _ => versioning.map(|_| Earlier::Unknown),
+        _ => Some(Earlier::Unknown),
     }
 }
 
