@@ -43,6 +43,9 @@ pub enum Event {
     AssetTransferred { asset: String, items: u64, bytes: u64, duration_ms: u64 },
     /// The restored copy was read back and compared.
     AssetVerified { asset: String, items: u64, bytes: u64, duration_ms: u64 },
+    /// A run went on, and what a finished asset restored was looked at again; where something differs the asset is taken up
+    /// again.
+    AssetLookedAt { asset: String, items: u64, differ: u64 },
     /// Damage was planted in a scratch copy, and the verifier found it or did not.
     ControlRan { asset: String, damage: String, found: bool },
     /// The run is alive; said once a minute, so that a kill loses no more of the measured time.

@@ -1,4 +1,4 @@
-//! Numbers as people read them, the same on the terminal and in reports.
+//! Numbers and errors as people read them, the same on the terminal and in reports.
 
 /// `1,234,567`.
 pub(crate) fn thousands(number: u64) -> String {
@@ -26,6 +26,25 @@ pub(crate) fn of(part: u64, whole: u64) -> String {
 /// `9 of 11 objects`, `0 of 1 object`.
 pub(crate) fn count_of(part: u64, whole: u64, one: &str, many: &str) -> String {
     format!("{} of {}", thousands(part), count(whole, one, many))
+}
+
+/// What is shown of an error is no longer than this.
+const CAUSES_CHARS_MAX: usize = 300;
+
+/// An error and its causes in one line, each once; of a server's document that stands in one only the beginning.
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in std::iter::successors(Some(error), |error| error.source()) {
+        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        if !parts.contains(&text) {
+            parts.push(text);
+        }
+    }
+    let text = parts.join(": ");
+    match text.char_indices().nth(CAUSES_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 const BYTE_UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -91,6 +110,14 @@ pub(crate) fn dollars(millionths: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_document_in_an_error_stays_one_short_line() {
+        let document = format!("<html>\n  <body>{}</body>\n</html>", "Gateway ".repeat(100));
+        let shown = causes(&std::io::Error::other(document));
+        assert!(shown.starts_with("<html> <body>Gateway") && !shown.contains('\n'), "{shown}");
+        assert_eq!(shown.chars().count(), CAUSES_CHARS_MAX + 1);
+    }
 
     #[test]
     fn numbers_have_thousands_separators() {

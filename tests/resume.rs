@@ -58,7 +58,7 @@ impl World {
              id: drill\n\
              provider: {{aws: {{regions: [us-east-1], endpoints: {{s3: \"{}\"}}}}}}\n\
              target: {{path: restored/, postgres: {postgres}}}\n\
-             defaults: {{database: {{limits: {{stall: 10s}}}}}}\n\
+             defaults: {{s3: {{limits: {{stall: 5s}}}}, database: {{limits: {{stall: 10s}}}}}}\n\
              assets:\n\
              \x20 - {{id: files, s3: {{bucket: files}}}}\n\
              \x20 - {{id: shop, postgres: {{url: \"env:SHOP\"}}}}\n\

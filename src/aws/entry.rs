@@ -64,6 +64,7 @@ impl Entries<'_> {
             version,
             last_modified: element.text_of("LastModified")?.and_then(time),
             storage_class: text("StorageClass")?,
+            ..ObjectEntry::default()
         })
     }
 

@@ -214,6 +214,9 @@ pub(super) struct ResumeArgs {
     /// Do no more work: seal the run as it stands; what was not done is NOT RUN
     #[arg(long)]
     pub seal: bool,
+    /// Read and compare again what finished assets restored; otherwise it is only seen whether it is there, in its size
+    #[arg(long)]
+    pub verify: bool,
     #[command(flatten)]
     pub confirm: ConfirmArg,
     #[command(flatten)]

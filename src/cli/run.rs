@@ -10,7 +10,7 @@ use super::{
     summary, terminal, work,
 };
 use crate::{
-    engine::{self, Consent, EngineError, Means, RunEnd, RunOutcome},
+    engine::{self, Consent, Depth, EngineError, Means, RunEnd, RunOutcome},
     event::Monitor,
     exit_code::ExitCode,
     interrupt::Interrupt,
@@ -27,13 +27,14 @@ pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineE
 /// Goes on with a run.
 pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, EngineError> {
     let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
+    let means = Means { look: if args.verify { Depth::Content } else { Depth::Presence }, ..means };
     watched(console, args.json.json, |monitor, interrupt| {
         engine::resume(&args.run, args.seal, consent, means, monitor, interrupt)
     })
 }
 
 fn means(args: MeansArgs) -> Means {
-    Means { memory_bytes: args.memory }
+    Means { memory_bytes: args.memory, look: Depth::default() }
 }
 
 fn watched<W>(

@@ -88,6 +88,14 @@ impl Story {
             Event::AssetVerified { asset, items, bytes, duration_ms } => {
                 Some(self.measured("verified", asset, [*items, *bytes, *duration_ms]))
             }
+            Event::AssetLookedAt { items, differ: 0, .. } => Some(format!(
+                "finished before; all {} are where they were put",
+                crate::words::count(*items, "item", "items")
+            )),
+            Event::AssetLookedAt { items, differ, .. } => {
+                let items = crate::words::count(*items, "item", "items");
+                Some(format!("finished before, and {differ} of {items} are missing or changed: taken up again"))
+            }
             Event::AssetDone { asset, verdict, sampled, .. } => Some(self.done(at, asset, (*verdict, *sampled))),
             Event::CloudMaking { resource, .. } => Some(format!("making {} at the provider", printable(resource))),
             Event::CloudRemoved { resource, .. } => Some(format!("removed {}", printable(resource))),
@@ -226,6 +234,7 @@ fn asset_of(event: &Event) -> Option<&str> {
         | Event::DatabaseCreated { asset, .. }
         | Event::AssetTransferred { asset, .. }
         | Event::AssetVerified { asset, .. }
+        | Event::AssetLookedAt { asset, .. }
         | Event::CloudMaking { asset, .. }
         | Event::CloudRemoved { asset, .. }
         | Event::CloudNotMade { asset, .. }

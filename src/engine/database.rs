@@ -36,7 +36,7 @@ use crate::{
     playbook::DatabaseSpec,
     restore::database::{RefusedStatement, TargetDatabase},
     source::postgres::{PostgresSource, Snapshot},
-    transfer::{error::SinkError, meter::Meter, pace::Pace},
+    transfer::{error::SinkError, meter::Meter, pace::Pace, retry::STALL},
     verify::catalog::Spellings,
 };
 
@@ -44,8 +44,6 @@ use crate::{
 const SCHEMA: &str = "schema.dump";
 /// How many snapshots may be lost before the asset is given up.
 const SNAPSHOTS_MAX: u32 = 3;
-/// How long a copy may stand still if the playbook doesn't say.
-const STALL: Duration = Duration::from_secs(300);
 /// The snapshot's holder and the one that counts.
 const CONNECTIONS_BESIDE_WORKERS: usize = 2;
 

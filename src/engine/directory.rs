@@ -48,6 +48,44 @@ pub(super) fn make(layout: &Layout, playbook: &Playbook, text: &str, origin: &Or
     Ok(Journal::create(&layout.journal())?)
 }
 
+/// Completes the directory of a run that was ended before its first line; what is there of it is written again.
+pub(super) fn complete(
+    layout: &Layout,
+    playbook: &Playbook,
+    text: &str,
+    origin: &Origin,
+) -> Result<Journal, EngineError> {
+    for path in [&layout.restored, &layout.data()] {
+        fs::create_dir_all(path).map_err(|source| EngineError::Directory { path: path.clone(), source })?;
+    }
+    let mode = Permissions::from_mode(restored_mode());
+    let failed = |source| EngineError::Directory { path: layout.restored.clone(), source };
+    fs::set_permissions(&layout.restored, mode).map_err(failed)?;
+    make_private(&layout.state()).map_err(|source| EngineError::Directory { path: layout.state(), source })?;
+    write_replacing(&layout.playbook(), text.as_bytes())?;
+    write_replacing(&layout.resolved(), &pretty(playbook)?)?;
+    write_replacing(&layout.origin(), &pretty(origin)?)?;
+    match layout.journal().exists() {
+        // Whoever still writes it holds its lock.
+        true => Ok(Journal::reopen(&layout.journal())?.0),
+        false => Ok(Journal::create(&layout.journal())?),
+    }
+}
+
+/// Whether a directory is what a run leaves that was ended before the first line of its journal was whole.
+pub(super) fn never_began(run_dir: &Path) -> bool {
+    let data = run_dir.join("data");
+    let first_line = fs::read(data.join("journal.ndjson")).map(|journal| journal.contains(&b'\n'));
+    data.is_dir() && !first_line.unwrap_or(false) && !data.join("result.json").exists()
+}
+
+/// Where the playbook of a run came from.
+pub(super) fn read_origin(run_dir: &Path) -> Result<Origin, EngineError> {
+    let path = run_dir.join("state").join("origin.json");
+    let text = fs::read(&path).map_err(|source| EngineError::Directory { path: path.clone(), source })?;
+    serde_json::from_slice(&text).map_err(|error| not_a_run(run_dir, &format!("state/origin.json: {error}")))
+}
+
 /// Restored data is its owner's alone. Where root runs the drill, the user that runs the managed cluster must get through
 /// to its own directory; the others are closed.
 fn restored_mode() -> u32 {

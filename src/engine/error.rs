@@ -39,6 +39,9 @@ pub enum EngineError {
     /// The journal could not be written or read; the run can't go on.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A run that was ended before it began: nothing was moved.
+    #[error("the run in {path} was ended before it began: nothing was moved")]
+    NeverBegan { path: PathBuf },
     /// What was written is no longer what it was when it was written.
     #[error("{path} contradicts itself, so it was not left sealed: {reason}")]
     Changed { path: PathBuf, reason: String },
@@ -81,6 +84,7 @@ impl EngineError {
         match self {
             EngineError::Invalid(_) | EngineError::NotReady(_) | EngineError::Interrupted => None,
             EngineError::NotARun { .. } => Some("name the directory that `walkaway run` printed".to_owned()),
+            EngineError::NeverBegan { .. } => Some("remove the directory, and start the run again".to_owned()),
             EngineError::Directory { .. } => Some("check that it exists, and its rights and free space".to_owned()),
             EngineError::Evidence(error) => error.hint(),
             EngineError::Journal(error) => error.hint(),
@@ -106,6 +110,7 @@ impl EngineError {
         match self {
             EngineError::Invalid(_)
             | EngineError::NotARun { .. }
+            | EngineError::NeverBegan { .. }
             | EngineError::NotComparable { .. }
             | EngineError::Trust { .. }
             | EngineError::Evidence(EvidenceError::NotABundle { .. }) => ExitCode::Invalid,

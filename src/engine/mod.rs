@@ -47,6 +47,7 @@ mod ledger;
 mod leftovers;
 #[cfg(test)]
 mod lives;
+mod look;
 mod not_proven;
 mod objects;
 pub mod outcome;
@@ -81,6 +82,7 @@ pub use doctor::{Examined, State, examine};
 pub use endorse::{Endorsement, Stamped, approve};
 pub use error::{EngineError, Obstacle};
 pub use leftovers::{StillThere, still_there};
+pub use look::Depth;
 pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
 pub use preflight::Consent;
 pub use recheck::{Recheck, recheck};

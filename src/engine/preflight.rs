@@ -141,11 +141,10 @@ async fn look_at_provider(
         obstacles.extend(unconfirmed(asset, rds, account.as_deref(), caller.as_ref()));
     }
     for asset in playbook.assets() {
-        if let AssetKind::Objects(bucket) = &asset.kind {
-            let source = S3Source::new(&aws, bucket.bucket.as_str(), bucket.prefix.as_deref());
-            if let Err(error) = source.probe().await {
-                obstacles.push(bucket_obstacle(asset, &error));
-            }
+        if let AssetKind::Objects(bucket) = &asset.kind
+            && let Err(error) = reached_bucket(&aws, bucket).await
+        {
+            obstacles.push(bucket_obstacle(asset, &error));
         }
     }
     (Some(aws), caller)
@@ -287,7 +286,9 @@ pub(super) fn rds_obstacle(asset: &Asset, error: &SourceError) -> Obstacle {
         SourceError::Denied { .. } => {
             "check the credentials; walkaway needs rds:DescribeDBInstances, DescribeDBClusters and DescribeDBSnapshots"
         }
-        SourceError::Transient { .. } => "check endpoints.rds and that RDS can be reached from here",
+        SourceError::Transient { .. } | SourceError::Unreached { .. } => {
+            "check endpoints.rds and that RDS can be reached from here"
+        }
         _ => "check credentials (profile, environment), region and endpoint",
     };
     Obstacle { what: format!("asset {}: {error}", asset.id), hint: Some(hint.to_owned()) }
@@ -329,8 +330,12 @@ pub(super) fn bucket_obstacle(asset: &Asset, error: &SourceError) -> Obstacle {
         SourceError::NotFound { .. } => "check the bucket's name and region",
         SourceError::NoCredentials { .. } => NO_CREDENTIALS,
         SourceError::Credentials { .. } => "check the credentials (profile, environment) and this machine's clock",
+        SourceError::ClockSkew { .. } => "set this machine's clock (NTP)",
+        SourceError::Elsewhere { .. } => {
+            "name that region first in provider.aws.regions, or its address in endpoints.s3"
+        }
         SourceError::Denied { .. } => "check the credentials; walkaway needs s3:ListBucket and s3:GetObject",
-        SourceError::Transient { .. } | SourceError::Throttled { .. } => {
+        SourceError::Transient { .. } | SourceError::Unreached { .. } | SourceError::Throttled { .. } => {
             "check endpoints.s3 and that the server is up and reachable from here"
         }
         _ => "check credentials (profile, environment), region and endpoint",
@@ -456,6 +461,22 @@ fn cluster_obstacle(error: &ClusterError) -> Obstacle {
 }
 
 /// Sources for the assets of a playbook that is ready.
+/// The source of a bucket that answers. Where the provider says that the bucket lies in another region, it is asked there,
+/// and so are all sources of this bucket that are made later.
+pub(super) async fn reached_bucket(
+    aws: &Aws,
+    bucket: &crate::playbook::BucketSpec,
+) -> Result<Arc<S3Source>, SourceError> {
+    let source = bucket_source(aws, bucket);
+    match source.probe().await {
+        Err(SourceError::Elsewhere { region, .. }) if aws.learn_region(bucket.bucket.as_str(), &region) => {
+            let source = bucket_source(aws, bucket);
+            source.probe().await.map(|()| source)
+        }
+        probed => probed.map(|()| source),
+    }
+}
+
 pub(crate) fn bucket_source(aws: &Aws, bucket: &crate::playbook::BucketSpec) -> Arc<S3Source> {
     let source = S3Source::new(aws, bucket.bucket.as_str(), bucket.prefix.as_deref());
     Arc::new(source.with_versions(bucket.versions == Versions::All).with_acls(bucket.acls))

@@ -31,9 +31,9 @@ use crate::{
     interrupt::Interrupt,
     pg::{Address, tools::Tools},
     playbook::Reference,
-    restore::s3::S3Copy,
+    restore::s3::{S3Copy, Server},
     source::aws::{Aws, AwsSettings},
-    transfer::{meter::Meter, object::RestoredBucket},
+    transfer::{meter::Meter, object::RestoredBucket, retry::STALL},
     verify::{
         Comparison, objects,
         state::{again, compare_state},
@@ -257,7 +257,7 @@ fn reader_of(s3: ResolvedS3) -> Box<dyn RestoredBucket> {
     let ResolvedS3 { endpoint, profile, region } = s3;
     let settings = AwsSettings { profile, region, s3_endpoint: Some(endpoint), ..AwsSettings::default() };
     let aws = Handle::current().block_on(Aws::load(settings));
-    Box::new(S3Copy::new(aws.s3()))
+    Box::new(S3Copy::new(Server::new(aws.s3(), STALL)))
 }
 
 impl Recheck {

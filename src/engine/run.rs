@@ -15,6 +15,7 @@ use super::{
     layout::Layout,
     ledger::Ledger,
     leftovers::{self, Outstanding},
+    look::{self, Depth, Looked},
     objects::{self, BucketWork, sink::Destination},
     outcome::{RunEnd, RunOutcome, StoppedAsset},
     preflight::{self, Consent, Ready},
@@ -45,6 +46,7 @@ use crate::{
         object::ObjectSource,
         objects::Budget,
         pseudonyms::{Pseudonymous, Pseudonyms},
+        retry::STALL,
     },
 };
 
@@ -56,6 +58,8 @@ pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 pub struct Means {
     /// Bytes of objects in memory at once.
     pub memory_bytes: u64,
+    /// How closely a resumed run looks at what its finished assets restored.
+    pub look: Depth,
 }
 
 /// Runs a playbook from the beginning, in a run directory of its own.
@@ -84,16 +88,31 @@ pub async fn run(
     let read = before.write(&layout)?;
     let ledger = Ledger::from_journal(&layout, &[]);
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
-    let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
-    let (run_name, playbook_sha256) = (run.id.clone(), Sha256Digest::of(&text));
-    run.recorder.fact(&Event::RunStarted { run: run_name, playbook_sha256, walkaway, binary_sha256, host })?;
-    run.name_predecessor()?;
-    if let Some(read) = &read {
-        run.recorder.fact(read)?;
-    }
-    run.go(ready).await
+    run.begin(ready, &text, read.as_ref()).await
 }
 
+/// Begins a run anew whose process was ended before the first line of its journal, in the directory that it has.
+async fn begin_again(
+    run_dir: &Path,
+    consent: Consent,
+    means: Means,
+    monitor: Arc<dyn Monitor>,
+    interrupt: Interrupt,
+) -> Result<RunOutcome, EngineError> {
+    let never_began = || EngineError::NeverBegan { path: run_dir.to_owned() };
+    let id = run_dir.file_name().and_then(|name| name.to_str()).ok_or_else(never_began)?.to_owned();
+    let (playbook, text) = read_back_playbook(run_dir).map_err(|_| never_began())?;
+    let origin = directory::read_origin(run_dir)?;
+    let (playbook, mut before) = account::prepare(playbook, &origin.folder).await?;
+    survey::look_for_room(&playbook, &mut before).await?;
+    let layout = Layout::at(run_dir, &playbook, &id);
+    let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
+    let journal = directory::complete(&layout, &playbook, &text, &origin)?;
+    let read = before.write(&layout)?;
+    let ledger = Ledger::from_journal(&layout, &[]);
+    let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
+    run.begin(ready, &text, read.as_ref()).await
+}
 /// Goes on with a run that did not end. A sealed one is not touched: its outcome is returned again. With `seal_as_is`
 /// nothing more is moved; what was not done is NOT RUN, and the bundle is sealed.
 ///
@@ -109,6 +128,12 @@ pub async fn resume(
 ) -> Result<RunOutcome, EngineError> {
     if evidence::is_sealed(run_dir) {
         return signed_outcome(run_dir, seal::sealed_before(run_dir)?).await;
+    }
+    if directory::never_began(run_dir) {
+        return match seal_as_is {
+            true => Err(EngineError::NeverBegan { path: run_dir.to_owned() }),
+            false => begin_again(run_dir, consent, means, monitor, interrupt).await,
+        };
     }
     let (playbook, text) = read_back_playbook(run_dir)?;
     let (journal, entries, torn_bytes) = reopen(run_dir)?;
@@ -158,6 +183,8 @@ struct Run {
     budget: Budget,
     interrupt: Interrupt,
     guards: Guards,
+    /// How closely finished assets are looked at.
+    look: Depth,
 }
 
 /// What became of one asset.
@@ -177,8 +204,8 @@ impl Run {
         interrupt: Interrupt,
     ) -> Self {
         let (ledger, recorder, guards) = (Arc::new(ledger), Arc::new(recorder), Guards::default());
-        let budget = Budget::new(means.memory_bytes);
-        Run { id, playbook, layout, ledger, recorder, budget, interrupt, guards }
+        let (budget, look) = (Budget::new(means.memory_bytes), means.look);
+        Run { id, playbook, layout, ledger, recorder, budget, interrupt, guards, look }
     }
 
     /// The run before is named while nothing is known of this one yet.
@@ -190,6 +217,18 @@ impl Run {
         let Some(before) = chain.and_then(|chain| chain.previous) else { return Ok(()) };
         let PreviousRun { run, bundle_digest, journal_head, .. } = before;
         Ok(self.recorder.fact(&Event::Continues { previous: run, bundle_digest, journal_head })?)
+    }
+
+    /// Puts the beginning on record, then does the work.
+    async fn begin(self, ready: Ready, text: &str, read: Option<&Event>) -> Result<RunOutcome, EngineError> {
+        let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
+        let (run, playbook_sha256) = (self.id.clone(), Sha256Digest::of(text));
+        self.recorder.fact(&Event::RunStarted { run, playbook_sha256, walkaway, binary_sha256, host })?;
+        self.name_predecessor()?;
+        if let Some(read) = read {
+            self.recorder.fact(read)?;
+        }
+        self.go(ready).await
     }
 
     async fn go(self, ready: Ready) -> Result<RunOutcome, EngineError> {
@@ -270,11 +309,20 @@ impl Run {
             if self.interrupt.asked() {
                 return Err(Stop::Interrupted);
             }
-            if let Some(result) = self.ledger.outcome(asset.id.as_str())? {
-                ends.push(AssetEnd::Done(Box::new(result)));
-                continue;
-            }
-            match self.carry(asset, ready, target).await {
+            let finished = self.ledger.outcome(asset.id.as_str())?;
+            let done = match finished {
+                Some(result) => self.looked_at(asset, result, ready, target).await,
+                None => Ok(None),
+            };
+            let done = match done {
+                Ok(Some(intact)) => {
+                    ends.push(AssetEnd::Done(Box::new(intact)));
+                    continue;
+                }
+                Ok(None) => self.carry(asset, ready, target).await,
+                Err(stop) => Err(stop),
+            };
+            match done {
                 Ok(result) => {
                     self.work(asset).done(&result)?;
                     ends.push(AssetEnd::Done(Box::new(result)));
@@ -335,6 +383,31 @@ impl Run {
         }
     }
 
+    /// The result of an asset that is finished, if what it restored still lies where it was put. Otherwise the asset is taken
+    /// up again: a bucket is read back, a database is restored anew.
+    async fn looked_at(
+        &self,
+        asset: &Asset,
+        result: AssetResult,
+        ready: &Ready,
+        target: &mut Option<Arc<Target>>,
+    ) -> Result<Option<AssetResult>, Stop> {
+        let (work, depth) = (self.work(asset), self.look);
+        let looked = match &asset.kind {
+            AssetKind::Objects(bucket) => {
+                let reader = self.sink_of(asset, bucket, ready)?.reader();
+                spawn_blocking(move || look::at_objects(&work, depth, reader.as_deref())).await
+            }
+            AssetKind::Database(_) => {
+                let (target, result) = (self.target(ready, target).await?, result.clone());
+                spawn_blocking(move || look::at_database(&work, depth, &result, &target)).await
+            }
+        };
+        let Looked { items, differ } = looked.map_err(TransferError::from)??;
+        self.recorder.fact(&Event::AssetLookedAt { asset: asset.id.to_string(), items, differ })?;
+        Ok((differ == 0).then_some(result))
+    }
+
     fn bucket(&self, asset: &Asset, bucket: &BucketSpec, ready: &Ready) -> Result<BucketWork, Stop> {
         let aws = ready.aws.as_ref().ok_or_else(|| lacking("provider.aws"))?;
         let bucket_source = preflight::bucket_source(aws, bucket);
@@ -351,6 +424,7 @@ impl Run {
             into: self.sink_of(asset, bucket, ready)?,
             sample: bucket.sample,
             versions: bucket.versions == Versions::All,
+            stall: stall_of(bucket),
         })
     }
 
@@ -362,7 +436,7 @@ impl Run {
             ObjectLayout::S3 => {
                 let target = ready.s3_target.as_ref().ok_or_else(|| lacking("target.s3"))?;
                 let name = objects::sink::bucket_name(asset.id.as_str(), &self.id);
-                Ok(Destination::Bucket { client: target.s3(), name })
+                Ok(Destination::Bucket { client: target.s3(), name, stall: stall_of(bucket) })
             }
         }
     }
@@ -557,6 +631,11 @@ fn internal(error: tokio::task::JoinError) -> EngineError {
 
 fn lacking(what: &str) -> Stop {
     Stop::Asset { reason: format!("{what} was not looked for before the run"), hint: None }
+}
+
+/// How long either end may be away.
+fn stall_of(bucket: &BucketSpec) -> Duration {
+    bucket.limits.stall.map_or(STALL, |stall| stall.duration())
 }
 
 /// `s3://bucket/prefix`.

@@ -8,6 +8,10 @@ use crate::{
     transfer::error::{KEPT, SinkError, SourceError, TransferError},
 };
 
+/// What is done about an outage.
+const AWAY_HINT: &str = "see whether the provider can be reached, then resume the run, or seal it as it stands with \
+                         --seal; `limits.stall` says how long an outage is waited for";
+
 /// An early end.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -37,7 +41,7 @@ impl From<TransferError> for Stop {
         match error {
             TransferError::Interrupted => Stop::Interrupted,
             TransferError::Sink(error) => error.into(),
-            TransferError::Source(error) => error.into(),
+            TransferError::Source(error) | TransferError::Away(error) => error.into(),
             TransferError::Internal(what) => Stop::Run(EngineError::Internal(what)),
         }
     }
@@ -53,9 +57,13 @@ impl From<SourceError> for Stop {
     fn from(error: SourceError) -> Self {
         let hint = match &error {
             SourceError::Credentials { .. } | SourceError::NoCredentials { .. } => {
-                Some("renew the credentials; what is finished is kept".to_owned())
+                Some("renew the credentials, then resume the run; what is finished is kept".to_owned())
             }
-            error => error.is_transient().then(|| "see whether the provider can be reached".to_owned()),
+            SourceError::ClockSkew { .. } => {
+                Some("set this machine's clock (NTP), then resume the run; what is finished is kept".to_owned())
+            }
+            SourceError::Elsewhere { .. } => Some("name that region first in provider.aws.regions".to_owned()),
+            error => error.is_transient().then(|| AWAY_HINT.to_owned()),
         };
         Stop::Asset { reason: error.to_string(), hint }
     }

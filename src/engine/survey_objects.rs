@@ -1,6 +1,6 @@
 //! What carrying a bucket would take: sizes, requests, time and cost, from its listing alone.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use super::{error::Obstacle, objects::sample::size_class, preflight, run::bucket_name, survey::SurveyedAsset};
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
         listing::Pages,
         object::{ObjectEntry, Odd},
         objects::RANGE_BYTES,
+        retry::Reach,
         unit::{LARGE_OBJECT_BYTES, PlacedObject, UnitCutter},
     },
     words,
@@ -25,6 +26,8 @@ const ASSUMED_BYTES_PER_SECOND: u64 = 100_000_000;
 const REQUESTS_AT_ONCE: u64 = 32;
 /// Questions about the bucket itself.
 const CONFIGURATION_REQUESTS: u64 = 22;
+/// How long the provider may be away while a plan is made.
+const OUTAGE_MAX: Duration = Duration::from_secs(20);
 
 /// What is particular to the plan of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -108,14 +111,15 @@ pub(super) async fn of(
     aws: &Aws,
     playbook: &Playbook,
 ) -> Result<SurveyedAsset, Obstacle> {
-    let source = preflight::bucket_source(aws, bucket);
+    let source = preflight::reached_bucket(aws, bucket).await;
+    let source = source.map_err(|error| preflight::bucket_obstacle(asset, &error))?;
     let watch = Stopwatch::start();
     let cutter = UnitCutter::starting_at(1);
     let mut counting = Counting { classes: BTreeMap::new(), cutter, units: 0, pages: 0, markers: 0, gets: 0, odd: 0 };
-    let mut pages = Pages::default();
+    let (mut pages, reach) = (Pages::default(), Reach::new(OUTAGE_MAX));
     loop {
-        let page = pages.next(source.as_ref()).await.map_err(|error| match error {
-            TransferError::Source(error) => preflight::bucket_obstacle(asset, &error),
+        let page = pages.next(source.as_ref(), &reach).await.map_err(|error| match error {
+            TransferError::Source(error) | TransferError::Away(error) => preflight::bucket_obstacle(asset, &error),
             error => super::survey::obstacle(asset, error, None),
         })?;
         let Some(page) = page else { break };

@@ -250,6 +250,9 @@ pub(super) struct S3Defaults {
     /// Which versions of an object are carried.
     #[serde(default)]
     pub versions: Checked<Versions>,
+    /// How long either end may be away: only `stall` goes with buckets.
+    #[serde(default)]
+    pub limits: Checked<Limits>,
 }
 
 /// Settings for databases.
@@ -286,7 +289,8 @@ pub(super) struct Limits {
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
     pub lock_timeout: Checked<Written>,
-    /// How long a copy may stand still, and a server be away, before it is begun again, such as `5m`.
+    /// How long a copy may stand still, and a server be away, before it is begun again, such as `5m`. Of a bucket: how long
+    /// the provider or the target's server may be away before the work on it stops and waits to be resumed.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
     pub stall: Checked<Written>,
@@ -375,7 +379,8 @@ pub(super) struct Asset {
     /// Questions to the restored database whose answers must hold.
     #[serde(default)]
     pub checks: List<SqlCheck>,
-    /// How much the database may be asked for at once; a key that is not here is taken from the defaults.
+    /// How much the database may be asked for at once, and how long an end may be away; of a bucket only `stall`. A key that
+    /// is not here is taken from the defaults.
     #[serde(default)]
     pub limits: Checked<Limits>,
 }

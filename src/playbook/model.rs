@@ -306,6 +306,9 @@ pub struct BucketSpec {
     /// Only a part of the objects is carried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleSpec>,
+    /// How long either end may be away; nothing else of it goes with buckets.
+    #[serde(skip_serializing_if = "Limits::are_none")]
+    pub limits: Limits,
 }
 
 /// A part of a bucket's objects, drawn by a keyed hash of their keys.

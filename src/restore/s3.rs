@@ -7,6 +7,7 @@
 mod copy;
 mod put;
 mod said;
+mod server;
 
 use std::{
     collections::HashSet,
@@ -14,16 +15,15 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use aws_sdk_s3::{
-    Client as SdkClient, config::http::HttpResponse, error::SdkError, operation::head_bucket::HeadBucketError,
-};
+use aws_sdk_s3::Client as SdkClient;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 
-pub use self::copy::S3Copy;
+pub use self::{copy::S3Copy, server::Server};
 use self::{
     put::Put,
-    said::{Said, said},
+    said::said,
+    server::{CallError, CallErrorKind, failed},
 };
 use super::{file::PendingFile, place::Places, tree};
 use crate::{
@@ -45,7 +45,7 @@ const PUTS_IN_FLIGHT: usize = 16;
 
 /// A bucket of the target, made for one asset of one run.
 pub struct S3Target {
-    client: Client,
+    server: Server,
     bucket: String,
     staging: PathBuf,
     runtime: Handle,
@@ -54,13 +54,16 @@ pub struct S3Target {
 
 impl S3Target {
     /// Makes the bucket if it isn't there. With `fresh` it must be empty: nobody else's objects are mixed with the run's.
-    pub async fn open(client: Client, bucket: String, staging: PathBuf, fresh: bool) -> Result<Self, SinkError> {
+    pub async fn open(server: Server, bucket: String, staging: PathBuf, fresh: bool) -> Result<Self, SinkError> {
         tree::remove_tree(&staging)?;
         std::fs::create_dir_all(&staging).map_err(|error| SinkError::write(&staging, error))?;
-        let target = S3Target { client, bucket, staging, runtime: Handle::current(), places: Mutex::default() };
-        match target.client.head_bucket().bucket(&target.bucket).send().await {
-            Err(SdkError::ServiceError(error)) if matches!(error.err(), HeadBucketError::NotFound(_)) => {
-                let made = target.client.create_bucket().bucket(&target.bucket).send().await;
+        let target = S3Target { server, bucket, staging, runtime: Handle::current(), places: Mutex::default() };
+        let client = &target.server.client;
+        let head = || client.head_bucket().bucket(&target.bucket).send();
+        match target.server.call(None, head).await {
+            Err(error) if error.kind == CallErrorKind::NotFound => {
+                let make = || client.create_bucket().bucket(&target.bucket).send();
+                let made = target.server.call(None, make).await;
                 made.map_err(|error| target.failed("making the bucket", &error))?;
             }
             answer => drop(answer.map_err(|error| target.failed("looking for the bucket", &error))?),
@@ -79,22 +82,18 @@ impl S3Target {
     }
 
     async fn is_empty(&self) -> Result<bool, SinkError> {
-        let page = copy::page(&self.client, &self.bucket, &PageStart::Beginning).await;
-        let page = page.map_err(|error| failed(&self.bucket, "listing the bucket", &error.to_string()))?;
+        let read = || copy::page(&self.server.client, &self.bucket, &PageStart::Beginning);
+        let page = self.server.attempt(None, read).await.map_err(|error| self.failed("listing the bucket", &error))?;
         Ok(page.entries.is_empty() && page.odd.is_empty() && page.next.is_none())
     }
 
-    fn failed<E: Said>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> SinkError {
-        failed(&self.bucket, doing, &said(error))
+    fn failed(&self, doing: &str, error: &CallError) -> SinkError {
+        failed(&self.bucket, doing, error)
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn failed(bucket: &str, doing: &str, reason: &str) -> SinkError {
-    SinkError::Server { what: format!("bucket {bucket}"), reason: format!("{doing}: {reason}") }
 }
 
 impl ObjectSink for S3Target {
@@ -118,7 +117,7 @@ impl ObjectSink for S3Target {
     fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError> {
         let staging = self.staging.join(unit.as_str());
         std::fs::create_dir(&staging).map_err(|error| SinkError::write(&staging, error))?;
-        let put = Put { client: self.client.clone(), bucket: self.bucket.clone() };
+        let put = Put { server: self.server.clone(), bucket: self.bucket.clone() };
         Ok(Box::new(S3Unit { put, staging, runtime: self.runtime.clone() }))
     }
 
@@ -141,17 +140,21 @@ impl UnitSink for S3Unit {
     fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<Refused, SinkError> {
         let puts = published.iter_mut().map(|(index, receipt)| {
             let staged = self.staging.join(index.to_string());
-            async move {
-                match self.put.object(staged, receipt).await {
-                    Err(refused @ SinkError::Refused { .. }) => Ok(Some((*index, refused))),
-                    done => done.map(|()| None),
-                }
-            }
+            async move { self.put.object(staged, receipt).await.map(|put| put.err().map(|error| (*index, error))) }
         });
         let puts = stream::iter(puts).buffer_unordered(PUTS_IN_FLIGHT).try_collect::<Vec<_>>();
-        let refused = self.runtime.block_on(puts)?;
+        let failures: Vec<_> = self.runtime.block_on(puts)?.into_iter().flatten().collect();
+        // What the server refuses to all, it does not refuse to one.
+        let one_by_one = failures.len() < published.len()
+            || failures.iter().any(|(_, error)| error.kind == CallErrorKind::AboutObject);
+        let refused = failures.into_iter().map(|(index, error)| match error.kind {
+            CallErrorKind::Away => (index, failed(&self.put.bucket, "putting an object", &error)),
+            CallErrorKind::Refused if !one_by_one => (index, failed(&self.put.bucket, "putting an object", &error)),
+            _ => (index, SinkError::Refused { reason: error.reason }),
+        });
+        let refused = refused.collect();
         tree::remove_tree(&self.staging)?;
-        Ok(refused.into_iter().flatten().collect())
+        Ok(refused)
     }
 }
 

@@ -1,13 +1,20 @@
 //! The AWS side of the provider: configuration by the SDK's own chain, and who the caller is.
 
 use std::{
-    sync::{Arc, OnceLock},
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
-use aws_sdk_s3::config::ResponseChecksumValidation;
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig,
+    retry::RetryConfig, timeout::TimeoutConfig,
+};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials as _, SharedCredentialsProvider},
+};
+use aws_sdk_s3::{config::ResponseChecksumValidation, presigning::PresigningConfig};
 use aws_smithy_http_client::{
     Connector,
     proxy::ProxyConfig,
@@ -29,6 +36,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const REQUEST_ATTEMPTS_MAX: u32 = 3;
 /// S3-compatible servers accept any region; the SDK wants one.
 const REGION_OF_NO_MEANING: &str = "us-east-1";
+/// The SDK's variable that switches off addresses from the environment and the profile.
+const IGNORE_ENDPOINTS: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 
 /// What a playbook says about the provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,9 +148,13 @@ fn retries(patient: bool) -> RetryConfig {
 pub struct Aws {
     shared: SdkConfig,
     settings: AwsSettings,
+    /// Where environment or profile send the requests for S3.
+    s3_configured: Option<String>,
     connector: Arc<OnceLock<Arc<Connector>>>,
     /// How fast each service may be asked about the account; shared by all that ask.
     paces: Arc<[Arc<Pace>; 5]>,
+    /// Regions of buckets that lie elsewhere than the client's own.
+    regions: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Aws {
@@ -152,7 +165,14 @@ impl Aws {
             .retry_config(RetryConfig::standard().with_max_attempts(REQUEST_ATTEMPTS_MAX))
             .timeout_config(timeouts);
         if let Some(profile) = &settings.profile {
-            loader = loader.profile_name(profile);
+            // A profile that is named comes before credentials of the environment, as with the AWS CLI's `--profile`.
+            let region = settings.region.clone().map(Region::new);
+            let config = match region {
+                Some(region) => ProviderConfig::without_region().with_region(Some(region)),
+                None => ProviderConfig::with_default_region().await,
+            };
+            let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(profile).build();
+            loader = loader.profile_name(profile).credentials_provider(provider);
         }
         if let Some(region) = &settings.region {
             loader = loader.region(Region::new(region.clone()));
@@ -161,7 +181,9 @@ impl Aws {
         if shared.region().is_none() {
             shared = shared.into_builder().region(Region::new(REGION_OF_NO_MEANING)).build();
         }
-        Aws { shared, settings, connector: Arc::default(), paces: paces() }
+        let s3_configured = s3_configured(&shared).await;
+        let (connector, regions) = Default::default();
+        Aws { shared, settings, s3_configured, connector, paces: paces(), regions }
     }
 
     /// For tests: nobody's account.
@@ -170,8 +192,10 @@ impl Aws {
         Aws {
             shared: SdkConfig::builder().build(),
             settings: AwsSettings::default(),
+            s3_configured: None,
             connector: Arc::default(),
             paces: paces(),
+            regions: Arc::default(),
         }
     }
 
@@ -185,17 +209,52 @@ impl Aws {
             .region(Region::new("eu-central-1"))
             .endpoint_url(endpoint)
             .build();
-        Aws { shared, settings: AwsSettings::default(), connector: Arc::default(), paces: paces() }
+        Aws {
+            shared,
+            settings: AwsSettings::default(),
+            s3_configured: None,
+            connector: Arc::default(),
+            paces: paces(),
+            regions: Arc::default(),
+        }
     }
 
-    /// A client for S3, path-style where an endpoint is named.
+    /// A client for one bucket, in the region where it is known to lie.
+    pub(crate) fn s3_of(&self, bucket: &str) -> aws_sdk_s3::Client {
+        let region = self.regions().get(bucket).cloned();
+        self.s3_in(region.as_deref(), None)
+    }
+
+    /// The bucket lies in this region, the provider says; false if that was known.
+    pub(crate) fn learn_region(&self, bucket: &str, region: &str) -> bool {
+        self.regions().insert(bucket.to_owned(), region.to_owned()).as_deref() != Some(region)
+    }
+
+    fn regions(&self) -> std::sync::MutexGuard<'_, HashMap<String, String>> {
+        self.regions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client for S3, path-style wherever an endpoint is named, as the AWS CLI asks.
     pub(crate) fn s3(&self) -> aws_sdk_s3::Client {
+        self.s3_in(None, None)
+    }
+
+    /// With `of_account` for questions about the account, patient or not; otherwise for one bucket.
+    fn s3_in(&self, region: Option<&str>, of_account: Option<bool>) -> aws_sdk_s3::Client {
+        let of_pages = of_account.is_some();
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared)
-            .interceptor(WholeAnswers { of_pages: false })
-            .retry_classifier(WholeAnswers { of_pages: false })
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            .interceptor(WholeAnswers { of_pages })
+            .retry_classifier(WholeAnswers { of_pages })
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .force_path_style(self.own_endpoint(Service::S3).is_some());
         if let Some(endpoint) = &self.settings.s3_endpoint {
-            config = config.endpoint_url(endpoint).force_path_style(true);
+            config = config.endpoint_url(endpoint);
+        }
+        if let Some(region) = region {
+            config = config.region(Region::new(region.to_owned()));
+        }
+        if let Some(patient) = of_account {
+            config = config.retry_config(retries(patient)).http_client(self.paced(Service::S3, patient));
         }
         aws_sdk_s3::Client::from_conf(config.build())
     }
@@ -211,20 +270,8 @@ impl Aws {
 
     /// A client for the buckets of a region; of the client's own where none is named.
     pub(super) fn s3_for_account(&self, region: Option<&str>, patient: bool) -> aws_sdk_s3::Client {
-        let mut config = aws_sdk_s3::config::Builder::from(&self.shared)
-            .interceptor(WholeAnswers { of_pages: true })
-            .retry_classifier(WholeAnswers { of_pages: true })
-            .retry_config(retries(patient))
-            .http_client(self.paced(Service::S3, patient));
-        if let Some(endpoint) = &self.settings.s3_endpoint {
-            config = config.endpoint_url(endpoint);
-        }
-        if self.own_endpoint(Service::S3).is_some() {
-            config = config.force_path_style(true);
-        } else if let Some(region) = region {
-            config = config.region(Region::new(region.to_owned()));
-        }
-        aws_sdk_s3::Client::from_conf(config.build())
+        let region = region.filter(|_| self.own_endpoint(Service::S3).is_none());
+        self.s3_in(region, Some(patient))
     }
 
     /// A client for the databases of a region.
@@ -288,8 +335,11 @@ impl Aws {
             Service::CloudWatch => &settings.cloudwatch_endpoint,
             Service::S3Control => &settings.s3control_endpoint,
         };
-        let variable = || std::env::var(service.variable()).ok().filter(|address| !address.is_empty());
-        named.clone().or_else(variable).or_else(|| self.shared.endpoint_url().map(str::to_owned))
+        let ignored = std::env::var(IGNORE_ENDPOINTS).is_ok_and(|value| value.eq_ignore_ascii_case("true"));
+        let variable = || std::env::var(service.variable()).ok().filter(|address| !address.is_empty() && !ignored);
+        let configured = || self.s3_configured.clone().filter(|_| service == Service::S3);
+        let global = || self.shared.endpoint_url().map(str::to_owned);
+        named.clone().or_else(variable).or_else(configured).or_else(global)
     }
 
     /// Where a service is asked; for S3 Control, `{account}` stands for the account's number.
@@ -327,8 +377,8 @@ impl Aws {
     }
 
     /// The endpoint in words, for messages.
-    pub(super) fn s3_endpoint(&self) -> &str {
-        self.settings.s3_endpoint.as_deref().unwrap_or("AWS")
+    pub(super) fn s3_endpoint(&self) -> String {
+        self.own_endpoint(Service::S3).unwrap_or_else(|| "AWS".to_owned())
     }
 
     /// Asks STS who the caller is (AWS STS API, `GetCallerIdentity`).
@@ -347,4 +397,19 @@ impl Aws {
         let account = answer.account().ok_or_else(nameless)?.to_owned();
         Ok(CallerIdentity { account, arn: answer.arn().unwrap_or_default().to_owned() })
     }
+}
+
+/// Where environment and profile send requests for S3, if not to AWS: the SDK resolves one, offline.
+async fn s3_configured(shared: &SdkConfig) -> Option<String> {
+    const PATH: &str = "/bucket/key";
+    let nobody = Credentials::new("nobody", "nothing", None, None, "walkaway");
+    let config = aws_sdk_s3::config::Builder::from(shared).credentials_provider(nobody).force_path_style(true).build();
+    let expires = PresigningConfig::expires_in(Duration::from_secs(1)).ok()?;
+    let object = aws_sdk_s3::Client::from_conf(config).get_object().bucket("bucket").key("key");
+    let request = object.presigned(expires).await.ok()?;
+    let uri: http::Uri = request.uri().parse().ok()?;
+    let of_aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+    let host = uri.host().filter(|host| !of_aws.iter().any(|suffix| host.ends_with(suffix)))?;
+    let port = uri.port_u16().map_or(String::new(), |port| format!(":{port}"));
+    Some(format!("{}://{host}{port}{}", uri.scheme_str()?, uri.path().strip_suffix(PATH)?))
 }

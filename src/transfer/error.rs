@@ -19,6 +19,9 @@ pub enum SourceError {
     /// The provider no longer believes the credentials: nothing else can be read either.
     #[error("reading {what}: the credentials are refused: {reason}")]
     Credentials { what: String, reason: String },
+    /// The clocks of this machine and of the provider are too far apart for signatures to be believed.
+    #[error("reading {what}: the clocks are apart: {reason}")]
+    ClockSkew { what: String, reason: String },
     /// There are no credentials to ask with.
     #[error("reading {what}: {reason}")]
     NoCredentials { what: String, reason: String },
@@ -34,9 +37,21 @@ pub enum SourceError {
     /// The provider asks for fewer requests: worth another attempt, later, and with fewer at once.
     #[error("reading {what}: {reason}")]
     Throttled { what: String, reason: String },
-    /// The network failed, the provider failed, or the body ended early: worth another attempt.
+    /// The provider failed, or the body ended early: worth another attempt.
     #[error("reading {what}: {reason}")]
     Transient { what: String, reason: String },
+    /// No answer came: the way to the provider is broken, or the provider is away.
+    #[error("reading {what}: {reason}")]
+    Unreached { what: String, reason: String },
+    /// It is served with another size than it is listed with, under the same entity tag.
+    #[error("{what} is listed with {listed} bytes and served with {served}")]
+    Size { what: String, listed: u64, served: u64 },
+    /// The server does not answer with the range that was asked for: the object can be read as a whole only.
+    #[error("reading {what}: {reason}")]
+    Unranged { what: String, reason: String },
+    /// The bucket lies in another region than the one that was asked.
+    #[error("{what} lies in the region {region}")]
+    Elsewhere { what: String, region: String },
     /// The provider answered something that another attempt won't change.
     #[error("reading {what}: {reason}")]
     Permanent { what: String, reason: String },
@@ -49,24 +64,36 @@ impl SourceError {
             SourceError::NotFound { .. } => "not found".to_owned(),
             SourceError::Denied { reason, .. } => format!("access denied: {reason}"),
             SourceError::Credentials { reason, .. } => format!("the credentials are refused: {reason}"),
+            SourceError::ClockSkew { reason, .. } => format!("the clocks are apart: {reason}"),
             SourceError::Changed { .. } => "changed since it was listed".to_owned(),
+            SourceError::Size { listed, served, .. } => {
+                format!("listed with {listed} bytes, served with {served}")
+            }
+            SourceError::Elsewhere { region, .. } => format!("lies in the region {region}"),
             SourceError::Archived { class, .. } => class.clone(),
             SourceError::Corrupt { kind, .. } => format!("contradicts the provider's own {}", kind.words()),
             SourceError::NoCredentials { reason, .. }
             | SourceError::Throttled { reason, .. }
             | SourceError::Transient { reason, .. }
+            | SourceError::Unreached { reason, .. }
+            | SourceError::Unranged { reason, .. }
             | SourceError::Permanent { reason, .. } => reason.clone(),
         }
     }
 
     /// Whether another attempt may succeed.
     pub fn is_transient(&self) -> bool {
-        self.is_passing() || matches!(self, SourceError::Corrupt { .. })
+        self.is_passing() || matches!(self, Self::Corrupt { .. } | Self::Size { .. })
     }
 
     /// Whether it says something about the way to the provider, and nothing about the object.
     pub fn is_passing(&self) -> bool {
-        matches!(self, SourceError::Transient { .. } | SourceError::Throttled { .. })
+        matches!(self, Self::Transient { .. } | Self::Throttled { .. } | Self::Unreached { .. })
+    }
+
+    /// Whether it says something about who asks: then it is true of all requests, or a mistake about this one.
+    pub fn is_about_caller(&self) -> bool {
+        matches!(self, Self::Credentials { .. } | Self::NoCredentials { .. } | Self::ClockSkew { .. })
     }
 }
 
@@ -113,6 +140,9 @@ pub enum TransferError {
     /// The source failed in a way that concerns more than one object.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The provider does not answer any more, whatever it is asked; what came before is published.
+    #[error(transparent)]
+    Away(SourceError),
     /// The sink failed; everything after would fail too.
     #[error(transparent)]
     Sink(#[from] SinkError),

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     error::{SourceError, TransferError},
     object::{ListPage, ObjectSource},
-    retry::with_retries,
+    retry::{Reach, with_retries},
 };
 use crate::digest::Sha256Digest;
 
@@ -25,15 +25,15 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// The next page, or none after the last.
+    /// The next page, or none after the last. An outage of the source is waited for as long as `reach` allows.
     ///
     /// # Errors
     /// What the source says in its last attempt; as a transient failure, that the listing goes in a circle.
-    pub async fn next(&mut self, source: &dyn ObjectSource) -> Result<Option<ListPage>, TransferError> {
+    pub async fn next(&mut self, source: &dyn ObjectSource, reach: &Reach) -> Result<Option<ListPage>, TransferError> {
         if self.has_ended {
             return Ok(None);
         }
-        let page = with_retries(|| async {
+        let page = with_retries(source, reach, || async {
             let page = source.list(self.from.as_deref()).await?;
             self.course.check(&page)?;
             Ok(page)

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 
 use super::{
-    error::{SinkError, SourceError},
+    error::{SinkError, SourceError, TransferError},
     properties::{Item, Properties},
     receipt::{ChecksumKind, ObjectReceipt, VersionMark},
     unit::{PlacedObject, UnitId},
@@ -35,9 +35,30 @@ pub struct ObjectEntry {
     pub last_modified: Option<String>,
     /// Storage class.
     pub storage_class: Option<String>,
+    /// What an earlier answer about it said, so that all that is read of it belongs to one state.
+    pub pin: Pin,
+}
+
+/// What an answer says about the state of an object, where the listing does not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pin {
+    /// Entity tag without quotes.
+    pub etag: Option<String>,
+    /// The version that was read.
+    pub version_id: Option<String>,
+    /// The time of the last change, as the answer writes it.
+    pub last_modified: Option<String>,
+    /// A server that unpacks what is stored packed is asked not to.
+    pub packed: bool,
 }
 
 impl ObjectEntry {
+    /// The same entry, held to the state that an answer was about.
+    #[must_use]
+    pub fn pinned(&self, pin: Pin) -> Self {
+        ObjectEntry { pin, ..self.clone() }
+    }
+
     /// Whether this is a delete marker, which has no bytes.
     pub fn is_delete_marker(&self) -> bool {
         self.version.is_some_and(|mark| mark.delete_marker)
@@ -47,6 +68,18 @@ impl ObjectEntry {
     pub fn is_superseded(&self) -> bool {
         self.version.is_some_and(|mark| !mark.is_latest)
     }
+}
+
+/// Whether two entity tags are about the same object: weakness, quotes, and the case of hexadecimal digits aside
+/// (RFC 9110, 8.8.3.2, weak comparison).
+pub fn same_entity_tag(one: &str, other: &str) -> bool {
+    let (one, other) = (bare(one), bare(other));
+    let is_hex = |tag: &str| tag.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    one == other || is_hex(one) && one.eq_ignore_ascii_case(other)
+}
+
+fn bare(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"')
 }
 
 /// One page of a listing.
@@ -128,6 +161,8 @@ pub struct ObjectBody {
     pub word: ProviderWord,
     /// What the provider keeps beside the bytes, as far as this answer tells.
     pub properties: Properties,
+    /// The state that the answer is about.
+    pub pin: Pin,
     /// Bytes that the provider announced.
     pub length: Option<u64>,
     /// The pieces of the body; an error ends it.
@@ -140,10 +175,15 @@ pub struct Described {
     pub word: ProviderWord,
     /// What the provider keeps beside the bytes.
     pub properties: Properties,
+    /// The state that the answer is about.
+    pub pin: Pin,
 }
 
 /// Reads objects at the provider.
 pub trait ObjectSource: Send + Sync {
+    /// Whether the provider answers at all, by a small question that no single object can make fail.
+    fn answers<'a>(&'a self) -> BoxFuture<'a, Result<(), SourceError>>;
+
     /// One page of the listing, from the beginning or from a token of the page before.
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>>;
 
@@ -186,11 +226,17 @@ pub trait ObjectSink: Send + Sync {
     fn close(&self) -> Result<(), SinkError>;
 }
 
-/// Reads back what lies in a bucket of the target. Blocking, and never called on a runtime's own thread.
+/// The kind of error of a target that stays away: what could not be read then says nothing about what was restored.
+pub const AWAY: io::ErrorKind = io::ErrorKind::HostUnreachable;
+
+/// Reads back what lies in a bucket of the target. An error of the kind [`AWAY`] is about the server. Blocking, and never called on a runtime's own thread.
 pub trait RestoredBucket: Send + Sync {
     /// An object as the server answers for it; its tags are asked for where `with_tags` says so, or the server that it
     /// has some.
     fn read_back(&self, bucket: &str, key: &str, with_tags: bool) -> io::Result<Answered>;
+
+    /// The bytes that the server says an object has.
+    fn size(&self, bucket: &str, key: &str) -> io::Result<u64>;
 
     /// An object's bytes.
     fn content(&self, bucket: &str, key: &str) -> io::Result<Vec<u8>>;
@@ -248,7 +294,8 @@ pub struct Refusal {
     pub error: SourceError,
 }
 
-/// Objects that the target refuses, by their index in the unit, and why.
+/// Objects that the target refuses, by their index in the unit, and why; any other error than a refusal means that the
+/// target is away.
 pub type Refused = Vec<(usize, SinkError)>;
 
 /// An object that was read whole, and that the target refuses, although the unit went on.
@@ -269,4 +316,6 @@ pub struct UnitOutcome {
     pub refusals: Vec<Refusal>,
     /// Objects that could be read and not restored.
     pub unrestored: Vec<Unrestored>,
+    /// One end stayed away: objects of the unit that are in none of the lists were not read or not restored.
+    pub ended: Option<TransferError>,
 }

@@ -88,6 +88,11 @@ fn silenced(error: SourceError, pseudonym: &str) -> SourceError {
         SourceError::Corrupt { kind, .. } => SourceError::Corrupt { what, kind },
         SourceError::Throttled { .. } => SourceError::Throttled { what, reason },
         SourceError::Transient { .. } => SourceError::Transient { what, reason },
+        SourceError::Unreached { .. } => SourceError::Unreached { what, reason },
+        SourceError::Unranged { .. } => SourceError::Unranged { what, reason },
+        SourceError::ClockSkew { .. } => SourceError::ClockSkew { what, reason },
+        SourceError::Size { listed, served, .. } => SourceError::Size { what, listed, served },
+        SourceError::Elsewhere { region, .. } => SourceError::Elsewhere { what, region },
         SourceError::Permanent { .. } => SourceError::Permanent { what, reason },
     }
 }
@@ -107,6 +112,10 @@ fn silenced_listing(error: SourceError) -> SourceError {
 }
 
 impl ObjectSource for Pseudonymous {
+    fn answers<'a>(&'a self) -> BoxFuture<'a, Result<(), SourceError>> {
+        self.source.answers().map(|answered| answered.map_err(silenced_listing)).boxed()
+    }
+
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
         async move {
             let mut page = self.source.list(from).await.map_err(silenced_listing)?;
@@ -143,8 +152,8 @@ impl ObjectSource for Pseudonymous {
     fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
         async move {
             let described = self.source.describe(&unveiled(entry)).await;
-            let Described { word, properties } = described.map_err(|error| silenced(error, &entry.key))?;
-            Ok(Described { word, properties: silenced_properties(properties) })
+            let described = described.map_err(|error| silenced(error, &entry.key))?;
+            Ok(Described { properties: silenced_properties(described.properties), ..described })
         }
         .boxed()
     }

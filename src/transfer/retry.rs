@@ -1,26 +1,50 @@
 //! Bounded retries with exponential backoff and full jitter
-//! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015).
+//! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), and patience with an end that does not answer at all.
+//!
+//! Attempts are counted against what is read; an outage is not. Which of the two it is says a small question that has
+//! nothing to do with what failed: see [`Reach`].
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
-use super::error::{SourceError, TransferError};
+use tokio::sync::Mutex;
+
+use super::{
+    error::{SourceError, TransferError},
+    object::ObjectSource,
+};
+use crate::clock::Stopwatch;
 
 /// How often a read is attempted in all.
 pub const ATTEMPTS_MAX: u32 = 5;
 /// How often, if the provider keeps saying that it is busy: bursts of that take longer than a broken connection.
 pub const THROTTLED_ATTEMPTS_MAX: u32 = 10;
+/// How often again, when everything else is through.
+const LATE_ATTEMPTS_MAX: u32 = 2;
+/// How long an end may be away before the work on an asset stops, where the playbook does not say.
+pub const STALL: Duration = Duration::from_secs(300);
+/// Outages that one read lives through.
+const OUTAGES_MAX: u32 = 100;
 const DELAY_BASE_MS: u64 = 100;
 const DELAY_MAX_MS: u64 = 10_000;
+/// Between two questions whether an end is back.
+const ASKING_DELAY: Duration = Duration::from_secs(1);
 
-/// Runs `attempt` until it succeeds, fails for good, or has been tried often enough.
-pub async fn with_retries<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, TransferError>
+/// Runs `attempt` until it succeeds, fails for good, or has been tried often enough. An outage of the source is waited for.
+pub async fn with_retries<T, F>(
+    source: &dyn ObjectSource,
+    reach: &Reach,
+    mut attempt: impl FnMut() -> F,
+) -> Result<T, TransferError>
 where
     F: Future<Output = Result<T, TransferError>>,
 {
     let mut attempts = Attempts::default();
     loop {
         match attempt().await {
-            Err(error) => attempts.pause_after(error).await?,
+            Err(TransferError::Source(error)) => attempts.again(source, reach, error).await?,
             done => return done,
         }
     }
@@ -31,24 +55,73 @@ where
 pub struct Attempts {
     failed: u32,
     throttled: u32,
+    outages: u32,
+    /// All attempts were made in vain once before.
+    late: bool,
 }
 
 impl Attempts {
-    /// Waits before the next attempt, or gives the error back if there is to be none.
-    pub async fn pause_after(&mut self, error: TransferError) -> Result<(), TransferError> {
-        let Some(delay) = self.delay_after(&error) else { return Err(error) };
+    /// For what all attempts were made for before: few more.
+    pub fn late() -> Self {
+        Attempts { late: true, ..Attempts::default() }
+    }
+
+    /// Waits before the next attempt, or gives the error back if there is to be none. Where the source as a whole does not
+    /// answer, it is waited for, and the attempt does not count.
+    pub async fn again(
+        &mut self,
+        source: &dyn ObjectSource,
+        reach: &Reach,
+        error: SourceError,
+    ) -> Result<(), TransferError> {
+        let mut delay = self.delay_after(&error);
+        let last = delay.is_none() && error.is_passing();
+        if last || error.is_about_caller() || matches!(error, SourceError::Unreached { .. }) {
+            let met = reach.wait(|| there(source), SourceError::is_passing).await.map_err(TransferError::Away)?;
+            if met == Met::Back && self.outlives_outage() {
+                delay = Some(Duration::ZERO);
+            }
+        }
+        let Some(delay) = delay else { return Err(error.into()) };
         tracing::debug!(?delay, %error, "trying again");
         tokio::time::sleep(delay).await;
         Ok(())
     }
 
-    fn delay_after(&mut self, error: &TransferError) -> Option<Duration> {
+    /// Waits before the next attempt; false if there is to be none.
+    pub async fn pause(&mut self) -> bool {
+        self.failed += 1;
+        if self.failed >= ATTEMPTS_MAX {
+            return false;
+        }
+        tokio::time::sleep(delay(self.failed)).await;
+        true
+    }
+
+    /// An outage ended: the attempts begin again, unless that happened too often.
+    pub fn outlives_outage(&mut self) -> bool {
+        *self = Attempts { outages: self.outages + 1, late: self.late, ..Attempts::default() };
+        self.outages <= OUTAGES_MAX
+    }
+
+    fn delay_after(&mut self, error: &SourceError) -> Option<Duration> {
         let (tried, limit) = match error {
-            TransferError::Source(SourceError::Throttled { .. }) => (&mut self.throttled, THROTTLED_ATTEMPTS_MAX),
+            SourceError::Throttled { .. } => (&mut self.throttled, THROTTLED_ATTEMPTS_MAX),
             _ => (&mut self.failed, ATTEMPTS_MAX),
         };
         *tried += 1;
-        (error.is_transient() && *tried < limit).then(|| delay(*tried))
+        let limit = if self.late { LATE_ATTEMPTS_MAX } else { limit };
+        let again = error.is_transient() || error.is_about_caller();
+        (again && *tried < limit).then(|| delay(*tried))
+    }
+}
+
+/// Whether the source answers. A refusal is an answer too, unless it is about who asks or about all there is.
+async fn there(source: &dyn ObjectSource) -> Result<(), SourceError> {
+    match source.answers().await {
+        Err(error) if error.is_passing() || error.is_about_caller() => Err(error),
+        Err(error @ SourceError::NotFound { .. }) => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -59,32 +132,150 @@ fn delay(tried: u32) -> Duration {
     Duration::from_millis(random % (bound + 1))
 }
 
+/// Knows whether one end of a transfer answers at all, and how long it has not. Shared by all that talk to this end.
+pub struct Reach {
+    stall: Duration,
+    /// Since when it has been away.
+    away: Mutex<Option<Stopwatch>>,
+    /// Outages that ended.
+    ended: AtomicU64,
+}
+
+/// How an end was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// It answers.
+    There,
+    /// It was away, and answers again.
+    Back,
+}
+
+impl Reach {
+    /// The end may be away for so long.
+    pub fn new(stall: Duration) -> Self {
+        Reach { stall, away: Mutex::default(), ended: AtomicU64::new(0) }
+    }
+
+    /// Asks until the end answers. An error that `is_away` does not know ends the waiting, and so does an outage of `stall`.
+    pub async fn wait<E, F>(&self, ask: impl Fn() -> F, is_away: impl Fn(&E) -> bool) -> Result<Met, E>
+    where
+        F: Future<Output = Result<(), E>>,
+    {
+        let before = self.ended.load(Relaxed);
+        // One asks, the others wait for what it learns.
+        let mut away = self.away.lock().await;
+        loop {
+            match ask().await {
+                Ok(()) => {
+                    if away.take().is_some() {
+                        self.ended.fetch_add(1, Relaxed);
+                    }
+                    let ended = self.ended.load(Relaxed) > before;
+                    return Ok(if ended { Met::Back } else { Met::There });
+                }
+                Err(error) if !is_away(&error) => return Err(error),
+                Err(error) => {
+                    let since = away.get_or_insert_with(Stopwatch::start);
+                    if since.elapsed() >= self.stall {
+                        return Err(error);
+                    }
+                }
+            }
+            tokio::time::sleep(ASKING_DELAY.min(self.stall / 8)).await;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::error::SourceError;
-    use std::cell::Cell;
+    use crate::transfer::object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry};
+    use futures_util::{FutureExt as _, future::BoxFuture};
+    use std::sync::atomic::AtomicU32;
 
-    fn transient() -> TransferError {
-        SourceError::Transient { what: "k".into(), reason: "reset".into() }.into()
+    /// A source that does not answer so many questions, and knows no object.
+    struct Away(AtomicU32);
+
+    impl ObjectSource for Away {
+        fn answers<'a>(&'a self) -> BoxFuture<'a, Result<(), SourceError>> {
+            async {
+                match self.0.load(Relaxed) {
+                    0 => Ok(()),
+                    left => {
+                        self.0.store(left - 1, Relaxed);
+                        Err(unreached())
+                    }
+                }
+            }
+            .boxed()
+        }
+
+        fn list<'a>(&'a self, _: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
+            async { Ok(ListPage::default()) }.boxed()
+        }
+
+        fn open<'a>(
+            &'a self,
+            _: &'a ObjectEntry,
+            _: Option<ByteRange>,
+        ) -> BoxFuture<'a, Result<ObjectBody, SourceError>> {
+            async { Err(transient()) }.boxed()
+        }
+
+        fn find<'a>(&'a self, _: &'a ObjectEntry) -> BoxFuture<'a, Result<Option<ObjectEntry>, SourceError>> {
+            async { Ok(None) }.boxed()
+        }
+
+        fn describe<'a>(&'a self, _: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
+            async { Err(transient()) }.boxed()
+        }
+    }
+
+    fn unreached() -> SourceError {
+        SourceError::Unreached { what: "k".into(), reason: "refused".into() }
+    }
+
+    fn transient() -> SourceError {
+        SourceError::Transient { what: "k".into(), reason: "500".into() }
+    }
+
+    /// How often it was tried, and what came of it.
+    async fn tries(unanswered: u32, stall: Duration, errors: impl Fn(u32) -> Option<SourceError>) -> (u32, bool) {
+        let (source, reach, tries) = (Away(AtomicU32::new(unanswered)), Reach::new(stall), AtomicU32::new(0));
+        let result = with_retries(&source, &reach, || async {
+            let tried = tries.fetch_add(1, Relaxed) + 1;
+            errors(tried).map_or(Ok(()), |error| Err(error.into()))
+        });
+        let ended = result.await.is_ok();
+        (tries.into_inner(), ended)
     }
 
     #[tokio::test]
-    async fn gives_up_after_the_last_attempt() {
-        let tries = Cell::new(0);
-        let result: Result<(), _> = with_retries(|| async {
-            tries.set(tries.get() + 1);
-            Err(transient())
-        })
-        .await;
-        assert!(result.is_err());
-        assert_eq!(tries.get(), ATTEMPTS_MAX);
+    async fn gives_up_after_the_last_attempt_while_the_source_answers() {
+        for error in [transient, unreached] {
+            assert_eq!(tries(0, STALL, |_| Some(error())).await, (ATTEMPTS_MAX, false));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_outage_does_not_count() {
+        let stall = Duration::from_millis(80);
+        let twice_away = |tried| (tried <= ATTEMPTS_MAX + 1).then(unreached);
+        // The question after the first error is not answered: the attempts begin again.
+        assert_eq!(tries(1, stall, twice_away).await, (ATTEMPTS_MAX + 2, true));
+        let failing = |tried| (tried <= ATTEMPTS_MAX + 1).then(transient);
+        assert_eq!(tries(1, stall, failing).await, (ATTEMPTS_MAX + 2, true));
+    }
+
+    #[tokio::test]
+    async fn a_source_that_stays_away_is_given_up() {
+        assert_eq!(tries(u32::MAX, Duration::from_millis(40), |_| Some(unreached())).await, (1, false));
     }
 
     #[test]
     fn a_busy_provider_gets_more_attempts() {
         let mut attempts = Attempts::default();
-        let busy = SourceError::Throttled { what: "k".into(), reason: "SlowDown".into() }.into();
+        let busy = SourceError::Throttled { what: "k".into(), reason: "SlowDown".into() };
         let pauses = std::iter::from_fn(|| attempts.delay_after(&busy)).count();
         assert_eq!(pauses as u32, THROTTLED_ATTEMPTS_MAX - 1);
         assert!(attempts.delay_after(&transient()).is_some(), "a broken connection is counted apart");
@@ -92,14 +283,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_permanent_error_is_not_tried_again() {
-        let tries = Cell::new(0);
-        let result: Result<(), _> = with_retries(|| async {
-            tries.set(tries.get() + 1);
-            Err(SourceError::Changed { what: "k".into() }.into())
-        })
-        .await;
-        assert!(result.is_err());
-        assert_eq!(tries.get(), 1);
+        assert_eq!(tries(0, STALL, |_| Some(SourceError::Changed { what: "k".into() })).await, (1, false));
     }
 
     #[test]

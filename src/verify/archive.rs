@@ -1,5 +1,6 @@
 //! Reads members of tar archives back: each from where its receipt says, and every archive from its beginning to its
-//! end, as a tar program would, so that nothing hides between the members.
+//! end, as a tar program would, so that nothing hides between the members or behind the last one. What pax records say
+//! beside the bytes is read back with them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,7 +17,7 @@ use super::{
     disk::{hash_all, open_beneath},
     objects::path_id,
 };
-use crate::digest::Sha256Digest;
+use crate::{digest::Sha256Digest, transfer::properties::Properties};
 
 /// The archives of one asset, each opened once.
 pub(super) struct Archives {
@@ -29,16 +30,34 @@ impl Archives {
         Archives { root: root.to_owned(), open: Mutex::default() }
     }
 
-    /// Size and SHA-256 of the member whose first header begins at `offset`, if it has this path.
-    pub(super) fn read_back(&self, archive: &str, offset: u64, path: &str) -> io::Result<(u64, Sha256Digest)> {
+    /// The member whose first header begins at `offset`, if it has this path.
+    pub(super) fn read_back(&self, archive: &str, offset: u64, path: &str) -> io::Result<Member> {
         let mut archive = tar::Archive::new(ReadAt { file: self.file(archive)?, offset });
         let mut member = archive.entries()?.next().ok_or(io::ErrorKind::NotFound)??;
         if member.path_bytes().as_ref() != path.as_bytes() || !member.header().entry_type().is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let announced = member.size();
-        let (size, digest) = hash_all(&mut member)?;
-        if size == announced { Ok((size, digest)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        let (announced, modified_s) = (member.size(), member.header().mtime()?);
+        let records = records(&mut member)?;
+        let (size, sha256) = hash_all(&mut member)?;
+        if size == announced {
+            Ok(Member { size, sha256, modified_s, records })
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    /// The size of the member whose first header begins at `offset`, if it has this path and the archive reaches to its end.
+    pub(super) fn size(&self, archive: &str, offset: u64, path: &str) -> io::Result<u64> {
+        let file = self.file(archive)?;
+        let length = file.metadata()?.len();
+        let mut archive = tar::Archive::new(ReadAt { file, offset });
+        let member = archive.entries()?.next().ok_or(io::ErrorKind::NotFound)??;
+        if member.path_bytes().as_ref() != path.as_bytes() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let begins = offset + member.raw_file_position();
+        Ok(member.size().min(length.saturating_sub(begins)))
     }
 
     /// The content of a member.
@@ -49,16 +68,32 @@ impl Archives {
         Ok(content)
     }
 
-    /// Members of an archive that no receipt names, or that come twice.
-    pub(super) fn strangers(&self, name: &str, known: &HashSet<u128>) -> io::Result<Vec<String>> {
+    /// What is wrong with an archive as a whole: members that no receipt names or that come twice, members that can't be
+    /// reached from its beginning, and anything behind its end.
+    pub(super) fn strangers(
+        &self,
+        name: &str,
+        known: &HashSet<u128>,
+        members: u64,
+    ) -> io::Result<Vec<(String, String)>> {
         let file = open_beneath(&self.root, name)?;
-        let (mut strangers, mut seen) = (Vec::new(), HashSet::new());
-        let mut archive = tar::Archive::new(io::BufReader::new(file));
+        let (mut strangers, mut seen, mut end) = (Vec::new(), HashSet::new(), 0);
+        let mut archive = tar::Archive::new(io::BufReader::new(&file));
         for member in archive.entries_with_seek()? {
-            let path = String::from_utf8_lossy(&member?.path_bytes()).into_owned();
+            let member = member?;
+            end = (member.raw_file_position() + member.size()).next_multiple_of(BLOCK_BYTES);
+            let path = String::from_utf8_lossy(&member.path_bytes()).into_owned();
             if !known.contains(&path_id(&path)) || !seen.insert(path_id(&path)) {
-                strangers.push(format!("{name}: {path}"));
+                strangers.push((format!("{name}: {path}"), "no receipt names this member".to_owned()));
             }
+        }
+        let reached = seen.len() as u64;
+        if reached < members {
+            let detail = format!("a tar program gets to {reached} of the {members} members only");
+            strangers.push((name.to_owned(), detail));
+        }
+        if !is_zero_from(&file, end)? {
+            strangers.push((name.to_owned(), "data lies behind the end of the archive".to_owned()));
         }
         Ok(strangers)
     }
@@ -83,6 +118,53 @@ impl Archives {
 }
 
 const OPEN_MAX: usize = 64;
+const BLOCK_BYTES: u64 = 512;
+/// Extended attributes of this prefix are walkaway's own.
+pub(super) const ATTRIBUTE: &str = "SCHILY.xattr.user.walkaway.";
+
+/// A member as it lies in its archive.
+pub(super) struct Member {
+    pub size: u64,
+    pub sha256: Sha256Digest,
+    /// Seconds since 1970, as its header has them.
+    pub modified_s: u64,
+    pub records: Records,
+}
+
+/// What pax records say of an object.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Records {
+    pub key: Option<String>,
+    pub version_id: Option<String>,
+    pub properties: Properties,
+}
+
+/// Reads walkaway's own records of a member; one that can't be read is an error.
+fn records(member: &mut tar::Entry<'_, impl Read>) -> io::Result<Records> {
+    let mut records = Records::default();
+    for record in member.pax_extensions()?.into_iter().flatten() {
+        let record = record?;
+        match record.key_bytes().strip_prefix(ATTRIBUTE.as_bytes()) {
+            Some(b"key") => records.key = Some(serde_json::from_slice(record.value_bytes())?),
+            Some(b"version_id") => records.version_id = Some(serde_json::from_slice(record.value_bytes())?),
+            Some(b"properties") => records.properties = serde_json::from_slice(record.value_bytes())?,
+            _ => {}
+        }
+    }
+    Ok(records)
+}
+
+/// Whether a file holds nothing but zeros from an offset on.
+fn is_zero_from(file: &File, mut offset: u64) -> io::Result<bool> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read_at(&mut buffer, offset)? {
+            0 => return Ok(true),
+            length if buffer[..length].iter().any(|byte| *byte != 0) => return Ok(false),
+            length => offset += length as u64,
+        }
+    }
+}
 
 /// A file from an offset on, read without moving the cursor that its threads share.
 struct ReadAt {

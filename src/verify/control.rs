@@ -7,7 +7,11 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{archive::Archives, objects::check_object, tables::content_differs};
+use super::{
+    archive::{ATTRIBUTE, Archives},
+    objects::check_object,
+    tables::content_differs,
+};
 use crate::{
     digest::{RowKey, RowTotals, Sha256Digest},
     evidence::result::Control,
@@ -59,7 +63,7 @@ pub fn of_object(
     let found = |content: &[u8]| -> io::Result<bool> {
         match copy.within {
             None => fs::write(&path, content)?,
-            Some(Within::Archive { .. }) => write_archive(&path, content)?,
+            Some(Within::Archive { .. }) => write_archive(&path, &copy, &copy.properties, content)?,
             Some(Within::Bucket { .. }) => answer.set(Some((content, &copy.properties))),
         }
         Ok(check_object(asset, scratch, Some(&answer), &copy).is_some())
@@ -74,14 +78,22 @@ pub fn of_object(
     controls.push(control("one byte added", found(&damaged)?));
     match copy.within {
         Some(Within::Bucket { .. }) => {
-            let mut other = copy.properties.clone();
-            other.metadata.insert("walkaway-control".to_owned(), "planted".to_owned());
+            let other = with_planted(&copy.properties);
             answer.set(Some((&original, &other)));
             let found = check_object(asset, scratch, Some(&answer), &copy).is_some();
             controls.push(control("metadata changed", found));
             answer.set(None);
         }
-        _ => fs::remove_file(&path)?,
+        Some(Within::Archive { .. }) => {
+            write_archive(&path, &copy, &with_planted(&copy.properties), &original)?;
+            let found = check_object(asset, scratch, None, &copy).is_some();
+            // A receipt that classes nothing as carried has nothing beside its bytes to compare.
+            if !copy.classes.is_empty() {
+                controls.push(control("metadata changed", found));
+            }
+            fs::remove_file(&path)?;
+        }
+        None => fs::remove_file(&path)?,
     }
     controls.push(control("file removed", check_object(asset, scratch, Some(&answer), &copy).is_some()));
     Ok(controls)
@@ -108,6 +120,10 @@ impl RestoredBucket for ScratchAnswer {
         Ok(Answered { size: content.len() as u64, sha256: Sha256Digest::of(content), properties })
     }
 
+    fn size(&self, _: &str, _: &str) -> io::Result<u64> {
+        Ok(self.object()?.0.len() as u64)
+    }
+
     fn content(&self, _: &str, _: &str) -> io::Result<Vec<u8>> {
         Ok(self.object()?.0)
     }
@@ -125,11 +141,25 @@ fn content(root: &Path, buckets: Option<&dyn RestoredBucket>, receipt: &ObjectRe
     }
 }
 
-/// An archive whose one member is the copy.
-fn write_archive(path: &Path, content: &[u8]) -> io::Result<()> {
+fn with_planted(properties: &Properties) -> Properties {
+    let mut other = properties.clone();
+    other.metadata.insert("walkaway-control".to_owned(), "planted".to_owned());
+    other
+}
+
+/// An archive whose one member is the copy, with the records that say what lies beside its bytes.
+fn write_archive(path: &Path, copy: &ObjectReceipt, properties: &Properties, content: &[u8]) -> io::Result<()> {
+    let modified = copy.last_modified.as_deref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
     let mut header = tar::Header::new_ustar();
     header.set_size(content.len() as u64);
+    header.set_mtime(modified.and_then(|time| u64::try_from(time.as_second()).ok()).unwrap_or_default());
+    let mut records = vec![("key", serde_json::to_vec(&copy.key)?), ("properties", serde_json::to_vec(properties)?)];
+    if let Some(version) = &copy.version_id {
+        records.push(("version_id", serde_json::to_vec(version)?));
+    }
+    let records: Vec<_> = records.into_iter().map(|(name, value)| (format!("{ATTRIBUTE}{name}"), value)).collect();
     let mut archive = tar::Builder::new(fs::File::create(path)?);
+    archive.append_pax_extensions(records.iter().map(|(name, value)| (name.as_str(), value.as_slice())))?;
     archive.append_data(&mut header, "copy", content)?;
     archive.into_inner().map(drop)
 }

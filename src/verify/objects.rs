@@ -2,13 +2,19 @@
 //! nobody restored.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
-use super::{Comparison, archive::Archives, disk::read_back, in_parallel, properties::differing};
+use super::{
+    Comparison,
+    archive::{Archives, Member},
+    disk::{open_beneath, read_back},
+    in_parallel,
+    properties::{differing, differing_member},
+};
 use crate::{
     digest::Sha256Digest,
     evidence::result::Check,
@@ -16,8 +22,7 @@ use crate::{
     interrupt::Interrupt,
     transfer::{
         meter::Meter,
-        object::{Answered, RestoredBucket},
-        properties::Properties,
+        object::{AWAY, Answered, RestoredBucket},
         receipt::{ObjectReceipt, Within},
     },
 };
@@ -58,21 +63,46 @@ impl ReadBack<'_> {
         receipts: impl Iterator<Item = ReadReceipt> + Send,
         findings: &mut (dyn TakesFindings + Send),
     ) -> io::Result<Check> {
+        self.check_into(receipts, findings, check_in)
+    }
+
+    /// The same without reading contents: whether everything is there, of the right size, and nothing else.
+    pub fn look_into(
+        &self,
+        receipts: impl Iterator<Item = ReadReceipt> + Send,
+        findings: &mut (dyn TakesFindings + Send),
+    ) -> io::Result<Check> {
+        self.check_into(receipts, findings, look_in)
+    }
+
+    fn check_into(
+        &self,
+        receipts: impl Iterator<Item = ReadReceipt> + Send,
+        findings: &mut (dyn TakesFindings + Send),
+        check: impl Fn(&str, &Copies<'_>, &ObjectReceipt) -> io::Result<Option<Finding>> + Sync,
+    ) -> io::Result<Check> {
         let copies = Copies { root: self.root, archives: Archives::below(self.root), buckets: self.buckets };
         let workers = std::thread::available_parallelism().map_or(2, usize::from) * READERS_PER_CORE;
         let mut known = Named::default();
         let receipts = receipts.take_while(|_| !self.interrupt.asked());
         let receipts = receipts.filter(|receipt| !receipt.as_ref().is_ok_and(ObjectReceipt::is_marker));
         let receipts = receipts.inspect(|receipt| receipt.iter().for_each(|receipt| known.take(receipt)));
-        let (found, broken) = (Mutex::new((Comparison::new("objects").check, findings)), Mutex::new(None));
+        let (found, broken) = (Mutex::new((Comparison::new("objects").check, findings)), Mutex::new(None::<io::Error>));
+        let break_off = |error| *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        let receipts = receipts.take_while(|_| broken.lock().unwrap_or_else(PoisonError::into_inner).is_none());
         in_parallel(receipts, workers, |receipt| match receipt {
             Ok(receipt) => {
-                let difference = self.one(&copies, &receipt);
+                let difference = match check(self.asset, &copies, &receipt) {
+                    Ok(difference) => difference,
+                    Err(away) => return break_off(away),
+                };
+                self.meter.add_items(1);
+                self.meter.add_bytes(receipt.size);
                 let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                 found.0.count(difference.as_ref().map(|difference| difference.kind));
                 difference.into_iter().for_each(|difference| found.1.take(difference));
             }
-            Err(error) => *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+            Err(error) => break_off(error),
         });
         if let Some(error) = broken.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
@@ -82,13 +112,6 @@ impl ReadBack<'_> {
             self.find_strangers(&known, &copies, findings)?;
         }
         Ok(check)
-    }
-
-    fn one(&self, copies: &Copies<'_>, receipt: &ObjectReceipt) -> Option<Finding> {
-        let difference = check_in(self.asset, copies, receipt);
-        self.meter.add_items(1);
-        self.meter.add_bytes(receipt.size);
-        difference
     }
 
     /// Files among the restored objects that no receipt names; symbolic links are never followed. Then members of
@@ -102,9 +125,9 @@ impl ReadBack<'_> {
         let mut strange = |what: String, detail: &str| {
             findings.take(Finding::of(self.asset, FindingKind::ObjectUnexpected, what, detail));
         };
-        for archive in &known.archives {
-            match copies.archives.strangers(archive, &known.paths) {
-                Ok(members) => members.into_iter().for_each(|member| strange(member, "no receipt names this member")),
+        for (archive, members) in &known.archives {
+            match copies.archives.strangers(archive, &known.paths, *members) {
+                Ok(strangers) => strangers.into_iter().for_each(|(what, detail)| strange(what, &detail)),
                 // That its members are missing has been found already.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => strange(archive.clone(), &format!("cannot be read to its end as an archive: {error}")),
@@ -127,7 +150,7 @@ impl ReadBack<'_> {
                     continue;
                 }
                 let relative = relative(self.root, &entry.path());
-                if !known.files.contains(&path_id(&relative)) && !known.archives.contains(&relative) {
+                if !known.files.contains(&path_id(&relative)) && !known.archives.contains_key(&relative) {
                     strange(relative, "no receipt names this file");
                 }
             }
@@ -140,7 +163,8 @@ impl ReadBack<'_> {
 #[derive(Default)]
 struct Named {
     files: HashSet<u128>,
-    archives: BTreeSet<String>,
+    /// How many members each has.
+    archives: BTreeMap<String, u64>,
     paths: HashSet<u128>,
     /// By the bucket.
     keys: BTreeMap<String, HashSet<u128>>,
@@ -158,8 +182,9 @@ impl Named {
         match &receipt.within {
             None => drop(self.files.insert(path_id(&receipt.path))),
             Some(Within::Archive { name, .. }) => {
-                if !self.archives.contains(name) {
-                    self.archives.insert(name.clone());
+                match self.archives.get_mut(name) {
+                    Some(members) => *members += 1,
+                    None => drop(self.archives.insert(name.clone(), 1)),
                 }
                 self.paths.insert(path_id(&receipt.path));
             }
@@ -177,21 +202,57 @@ pub fn check_object(
     buckets: Option<&dyn RestoredBucket>,
     receipt: &ObjectReceipt,
 ) -> Option<Finding> {
-    check_in(asset, &Copies { root, archives: Archives::below(root), buckets }, receipt)
+    let checked = check_in(asset, &Copies { root, archives: Archives::below(root), buckets }, receipt);
+    let unread = |error: io::Error| {
+        Some(Finding::of(asset, FindingKind::CopyUnreadable, &receipt.key, format!("{}: {error}", receipt.path)))
+    };
+    checked.unwrap_or_else(unread)
 }
 
-fn check_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> Option<Finding> {
-    let finding = |kind, detail: String| Some(Finding::of(asset, kind, &receipt.key, detail));
-    let found = match &receipt.within {
-        None => read_back(copies.root, &receipt.path).map(Found::bytes),
-        Some(Within::Archive { name, offset }) => {
-            copies.archives.read_back(name, *offset, &receipt.path).map(Found::bytes)
-        }
+/// Whether an object is where its receipt says, and of the right size.
+fn look_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Result<Option<Finding>> {
+    let size = match &receipt.within {
+        None => open_beneath(copies.root, &receipt.path).and_then(|file| file.metadata()).map(|there| there.len()),
+        Some(Within::Archive { name, offset }) => copies.archives.size(name, *offset, &receipt.path),
         Some(Within::Bucket { name, key }) => match copies.buckets {
-            Some(buckets) => buckets.read_back(name, key, !receipt.properties.tags.is_empty()).map(Found::answered),
+            Some(buckets) => buckets.size(name, key),
             None => Err(io::Error::other(format!("lies in the bucket {name}, which can't be reached"))),
         },
     };
+    match size {
+        Err(error) if error.kind() == AWAY => Err(error),
+        size => Ok(judged(asset, receipt, size.map(|size| Found::bytes((size, receipt.sha256))))),
+    }
+}
+
+/// Compares an object with its receipt. An error means that the target's server is away, which says nothing about the object.
+fn check_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Result<Option<Finding>> {
+    let found = find_in(copies, receipt);
+    match found {
+        Err(error) if error.kind() == AWAY => Err(error),
+        found => Ok(judged(asset, receipt, found)),
+    }
+}
+
+fn find_in(copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Result<Found> {
+    match &receipt.within {
+        None => read_back(copies.root, &receipt.path).map(Found::bytes),
+        Some(Within::Archive { name, offset }) => {
+            let member = copies.archives.read_back(name, *offset, &receipt.path)?;
+            Ok(Found::member(receipt, &member))
+        }
+        Some(Within::Bucket { name, key }) => match copies.buckets {
+            Some(buckets) => {
+                let answered = buckets.read_back(name, key, !receipt.properties.tags.is_empty())?;
+                Ok(Found::answered(receipt, &answered))
+            }
+            None => Err(io::Error::other(format!("lies in the bucket {name}, which can't be reached"))),
+        },
+    }
+}
+
+fn judged(asset: &str, receipt: &ObjectReceipt, found: io::Result<Found>) -> Option<Finding> {
+    let finding = |kind, detail: String| Some(Finding::of(asset, kind, &receipt.key, detail));
     match found {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             finding(FindingKind::ObjectMissing, format!("{} is not there", receipt.path))
@@ -207,31 +268,34 @@ fn check_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> Option
             FindingKind::ObjectDigest,
             format!("SHA-256 {} crossed, {sha256} lies in {}", receipt.sha256, receipt.path),
         ),
-        Ok(Found { properties: Some(there), .. }) => {
-            let differ = differing(&receipt.properties, &there);
-            let detail = || format!("the target's answer differs in {}", differ.join(", "));
-            differ.first().and_then(|_| finding(FindingKind::ObjectProperties, detail()))
+        Ok(Found { differing, .. }) => {
+            let detail = || format!("what lies beside the bytes differs in {}", differing.join(", "));
+            differing.first().and_then(|_| finding(FindingKind::ObjectProperties, detail()))
         }
-        Ok(_) => None,
     }
 }
 
-/// What a place holds: of files and members of archives the bytes count, a server of the target also answers for what lies
+/// What a place holds: of files the bytes count, of members of archives and of objects of the target's server also what lies
 /// beside them.
 struct Found {
     size: u64,
     sha256: Sha256Digest,
-    properties: Option<Properties>,
+    /// By name, what lies beside the bytes and is not what crossed.
+    differing: Vec<String>,
 }
 
 impl Found {
     fn bytes((size, sha256): (u64, Sha256Digest)) -> Self {
-        Found { size, sha256, properties: None }
+        Found { size, sha256, differing: Vec::new() }
     }
 
-    fn answered(answered: Answered) -> Self {
+    fn member(receipt: &ObjectReceipt, member: &Member) -> Self {
+        Found { size: member.size, sha256: member.sha256, differing: differing_member(receipt, member) }
+    }
+
+    fn answered(receipt: &ObjectReceipt, answered: &Answered) -> Self {
         let Answered { size, sha256, properties } = answered;
-        Found { size, sha256, properties: Some(properties) }
+        Found { size: *size, sha256: *sha256, differing: differing(&receipt.properties, properties) }
     }
 }
 
@@ -255,8 +319,12 @@ pub(super) fn path_id(path: &str) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::transfer::{object::ObjectEntry, receipt::Confirmation};
+    use super::{super::archive::ATTRIBUTE, *};
+    use crate::transfer::{
+        object::ObjectEntry,
+        properties::{Item, Properties},
+        receipt::Confirmation,
+    };
 
     fn receipt(path: &str, content: &[u8]) -> ObjectReceipt {
         let entry = ObjectEntry { key: path.into(), ..ObjectEntry::default() };
@@ -296,5 +364,76 @@ mod tests {
         let root = tempfile::tempdir().expect("directory");
         let outside = receipt("../../../../etc/hostname", b"");
         assert_eq!(kinds(root.path(), vec![outside]), [FindingKind::CopyUnreadable]);
+    }
+
+    /// An archive with one member that says this beside its bytes, and what is behind its end.
+    fn archive(path: &Path, receipt: &ObjectReceipt, properties: &Properties, modified_s: u64, behind: &[u8]) {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(receipt.size);
+        header.set_mtime(modified_s);
+        let records = [("key", serde_json::to_vec(&receipt.key)), ("properties", serde_json::to_vec(properties))];
+        let records = records.map(|(name, value)| (format!("{ATTRIBUTE}{name}"), value.expect("JSON")));
+        let mut archive = tar::Builder::new(Vec::new());
+        let records = records.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+        archive.append_pax_extensions(records).expect("records");
+        archive.append_data(&mut header, &receipt.path, b"same".as_slice()).expect("a member");
+        let mut bytes = archive.into_inner().expect("an archive");
+        bytes.extend_from_slice(behind);
+        fs::write(path, bytes).expect("written");
+    }
+
+    #[test]
+    fn what_an_archive_says_beside_the_bytes_and_behind_its_end_is_compared() {
+        let root = tempfile::tempdir().expect("directory");
+        let path = root.path().join("unit.tar");
+        let properties = Properties { metadata: [("owner".into(), "finance".into())].into(), ..Properties::default() };
+        let entry = ObjectEntry {
+            key: "k".into(),
+            last_modified: Some("1970-01-01T00:00:09.5Z".into()),
+            ..ObjectEntry::default()
+        };
+        let word = Confirmation::Unavailable("test".into());
+        let receipt = ObjectReceipt::new(entry, "tree/k".into(), 4, Sha256Digest::of("same"), word);
+        let carries = [Item::LastModified, Item::Metadata];
+        let within = Some(Within::Archive { name: "unit.tar".into(), offset: 0 });
+        let receipt = ObjectReceipt { within, ..receipt.with_properties(properties.clone(), &carries) };
+        let found = |properties: &Properties, modified_s, behind: &[u8]| {
+            archive(&path, &receipt, properties, modified_s, behind);
+            kinds(root.path(), vec![receipt.clone()])
+        };
+        assert_eq!(found(&properties, 9, &[0; 8192]), []);
+        let mut edited = properties.clone();
+        edited.metadata.insert("owner".into(), "sales".into());
+        assert_eq!(found(&edited, 9, b""), [FindingKind::ObjectProperties]);
+        assert_eq!(found(&Properties::default(), 9, b""), [FindingKind::ObjectProperties]);
+        assert_eq!(found(&properties, 10, b""), [FindingKind::ObjectProperties]);
+        assert_eq!(found(&properties, 9, b"more"), [FindingKind::ObjectUnexpected]);
+        // A member that is where its receipt says, and that a tar program passes over.
+        let mut hidden = fs::read(&path).expect("read");
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::XHeader);
+        header.set_size(hidden.len() as u64 - 4);
+        header.set_cksum();
+        hidden.truncate(hidden.len() - 4);
+        fs::write(&path, [header.as_bytes().as_slice(), &hidden, &[0; 1024]].concat()).expect("written");
+        let within = Some(Within::Archive { name: "unit.tar".into(), offset: 512 });
+        let kinds = kinds(root.path(), vec![ObjectReceipt { within, ..receipt }]);
+        assert!(kinds.contains(&FindingKind::ObjectUnexpected), "{kinds:?}");
+    }
+
+    #[test]
+    fn a_look_sees_what_is_missing_and_what_has_another_size() {
+        let root = tempfile::tempdir().expect("directory");
+        fs::write(root.path().join("same"), b"emas").expect("written");
+        fs::write(root.path().join("size"), b"longer").expect("written");
+        let receipts = ["same", "size", "gone"].map(|name| Ok(receipt(name, name.as_bytes())));
+        let (meter, interrupt) = (Meter::default(), Interrupt::default());
+        let reader = ReadBack { asset: "a", root: root.path(), meter: &meter, interrupt: &interrupt, buckets: None };
+        let mut found = Vec::<Finding>::new();
+        let check = reader.look_into(receipts.into_iter(), &mut found).expect("readable");
+        found.sort();
+        let kinds: Vec<_> = found.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [FindingKind::ObjectMissing, FindingKind::ObjectSize]);
+        assert_eq!((check.expected, check.equal), (3, 1), "contents are not read");
     }
 }

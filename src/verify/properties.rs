@@ -1,6 +1,40 @@
 //! What lies beside the bytes of a restored object, held against what the provider said.
 
-use crate::transfer::properties::{ContentHeaders, Properties};
+use jiff::Timestamp;
+
+use super::archive::Member;
+use crate::transfer::{
+    properties::{ContentHeaders, Item, Properties},
+    receipt::ObjectReceipt,
+};
+
+/// By name what the records of an archive's member say otherwise than the receipt, of what is classed as carried there.
+pub(super) fn differing_member(receipt: &ObjectReceipt, member: &Member) -> Vec<String> {
+    // Receipts of the first versions class nothing.
+    if receipt.classes.is_empty() {
+        return Vec::new();
+    }
+    let records = &member.records;
+    let mut differ = differing(&receipt.properties, &records.properties);
+    if receipt.properties.checksums != records.properties.checksums {
+        differ.push("checksums".to_owned());
+    }
+    if differ.is_empty() && receipt.properties != records.properties {
+        differ.push("other properties".to_owned());
+    }
+    if records.key.as_ref() != Some(&receipt.key) {
+        differ.push("the key".to_owned());
+    }
+    if receipt.version_id != records.version_id {
+        differ.push("the version".to_owned());
+    }
+    let modified = receipt.last_modified.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+    let modified_s = modified.and_then(|time| u64::try_from(time.as_second()).ok()).unwrap_or_default();
+    if receipt.classes.carried.contains(&Item::LastModified) && modified_s != member.modified_s {
+        differ.push("the time of the last change".to_owned());
+    }
+    differ
+}
 
 /// By name what of it a server of the target answers otherwise, as far as it is restored there. Values are not told: they
 /// may be anybody's.

@@ -6,6 +6,7 @@
 //! few seconds.
 
 mod beside;
+mod outages;
 mod patience;
 mod provider;
 mod refused;
@@ -22,7 +23,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
         mpsc,
     },
     thread,
@@ -177,21 +178,66 @@ fn a_body_that_is_longer_than_listed_is_not_read_to_its_end() {
 // ---------------------------------------------------------------------------------------------------------------------
 // What is given up
 
+/// Objects that fail while the provider answers are refused one by one, however many there are in a row.
 #[test]
-fn a_provider_that_is_gone_ends_the_unit() {
+fn many_that_fail_in_a_row_do_not_cost_the_others() {
     let keys: Vec<_> = (0..300).map(|number| format!("k{number:03}")).collect();
     let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), SMALL)).collect();
     let drill = Drill::new(&objects, |open| match open.key {
         "k000" | "k001" => Fault::None,
         _ => Fault::Refused(transient()),
     });
-    let error = drill.copy().unwrap_err();
-    assert!(matches!(error, TransferError::Source(SourceError::Transient { .. })), "{error:?}");
-    let opened: u64 = keys.iter().map(|key| drill.source.opened(key)).sum();
-    let bound = (2 * OBJECTS_IN_FLIGHT as u64 + 8) * u64::from(ATTEMPTS_MAX);
-    assert!(opened <= bound, "{opened} attempts before giving up, more than {bound}");
-    drill.published_are(&[]);
+    let outcome = drill.copy().unwrap();
+    assert_eq!((outcome.receipts.len(), outcome.refusals.len()), (2, 298));
+    assert!(outcome.ended.is_none(), "{:?}", outcome.ended);
+    drill.published_are(&["k000", "k001"]);
     drill.nothing_is_staged();
+}
+
+/// A provider that does not answer at all ends the unit after a while, and what came before is published.
+#[test]
+fn an_outage_ends_the_unit_and_what_came_is_published() {
+    let keys: Vec<_> = (0..300).map(|number| format!("k{number:03}")).collect();
+    let objects: Vec<_> = keys.iter().map(|key| (key.as_str(), SMALL)).collect();
+    let mut drill = Drill::new(&objects, |open| match open.key {
+        "k000" | "k001" => Fault::None,
+        _ => Fault::Refused(unreached()),
+    });
+    drill.patience = Patience { away: Duration::from_millis(500), ..Patience::default() };
+    drill.source.away.store(u64::MAX, SeqCst);
+    let outcome = drill.copy().unwrap();
+    let ended = outcome.ended.as_ref();
+    assert!(matches!(ended, Some(TransferError::Away(SourceError::Unreached { .. }))), "{ended:?}");
+    assert_eq!(outcome.refusals.len(), 0, "an outage says nothing about objects");
+    let opened: u64 = keys.iter().map(|key| drill.source.opened(key)).sum();
+    let bound = 2 * OBJECTS_IN_FLIGHT as u64 + 2;
+    assert!(opened <= bound, "{opened} attempts before giving up, more than {bound}");
+    drill.published_are(&["k000", "k001"]);
+    drill.nothing_is_staged();
+}
+
+/// An outage that ends in time costs nothing, however many attempts fell into it.
+#[test]
+fn an_outage_is_waited_for() {
+    let mut drill = Drill::new(&[("medium", MEDIUM), ("small", SMALL)], |open| match open.attempt {
+        1..=6 => Fault::Refused(unreached()),
+        _ => Fault::None,
+    });
+    drill.patience = Patience { away: Duration::from_secs(1), ..Patience::default() };
+    drill.source.away.store(1, SeqCst);
+    drill.source.each_outage.store(true, SeqCst);
+    drill.everything_arrives();
+}
+
+/// A server without ranges is read as a whole; what breaks off begins anew.
+#[test]
+fn a_server_without_ranges_serves_whole_objects() {
+    let drill = Drill::new(&[("large", LARGE), ("small", SMALL)], |open| match (open.attempt, open.ranged) {
+        (_, true) => Fault::Refused(SourceError::Unranged { what: "k".into(), reason: "scripted".into() }),
+        (1..=3, false) => Fault::Breaks { after: 12_345 },
+        _ => Fault::None,
+    });
+    drill.everything_arrives();
 }
 
 #[test]
@@ -354,6 +400,10 @@ fn sample(key: &str, size: usize) -> Bytes {
     (0..size).map(|at| (at * at / 251 + at + seed) as u8).collect::<Vec<_>>().into()
 }
 
+fn unreached() -> SourceError {
+    SourceError::Unreached { what: "scripted".to_owned(), reason: "connection refused".to_owned() }
+}
+
 fn transient() -> SourceError {
     SourceError::Transient { what: "scripted".to_owned(), reason: "503".to_owned() }
 }
@@ -397,6 +447,8 @@ struct Opening<'a> {
     key: &'a str,
     /// How often this object, or its range in which the opening begins, has been opened, this time included.
     attempt: u32,
+    /// Not the whole object is asked for.
+    ranged: bool,
     /// A number that looks random and is the same in every run.
     dice: u64,
 }
@@ -406,6 +458,10 @@ struct Faulty {
     script: Box<dyn Fn(&Opening<'_>) -> Fault + Send + Sync>,
     opened: Mutex<HashMap<(String, u64), u32>>,
     longest_read: Arc<AtomicU64>,
+    /// So many questions whether the provider is there are not answered.
+    away: AtomicU64,
+    /// After each of them that is answered, the next is not.
+    each_outage: AtomicBool,
     hung: (mpsc::Sender<()>, Mutex<mpsc::Receiver<()>>),
 }
 
@@ -413,7 +469,9 @@ impl Faulty {
     fn new(inner: MemorySource, script: impl Fn(&Opening<'_>) -> Fault + Send + Sync + 'static) -> Self {
         let (hangs, hung) = mpsc::channel();
         let hung = (hangs, Mutex::new(hung));
-        Faulty { inner, script: Box::new(script), opened: Mutex::default(), longest_read: Arc::default(), hung }
+        let (opened, longest_read, away) = Default::default();
+        let each_outage = AtomicBool::new(false);
+        Faulty { inner, script: Box::new(script), opened, longest_read, away, each_outage, hung }
     }
 
     /// How often an object was opened, all its ranges taken together.
@@ -426,7 +484,7 @@ impl Faulty {
         self.hung.1.lock().unwrap().recv().unwrap();
     }
 
-    fn fault(&self, key: &str, number: u64) -> Fault {
+    fn fault(&self, key: &str, number: u64, ranged: bool) -> Fault {
         let attempt = {
             let mut opened = self.opened.lock().unwrap();
             let times = opened.entry((key.to_owned(), number)).or_default();
@@ -435,7 +493,7 @@ impl Faulty {
         };
         let mut hasher = DefaultHasher::new();
         (key, number, attempt).hash(&mut hasher);
-        (self.script)(&Opening { key, attempt, dice: hasher.finish() })
+        (self.script)(&Opening { key, attempt, ranged, dice: hasher.finish() })
     }
 
     async fn damaged(&self, mut body: ObjectBody, fault: Fault) -> Result<ObjectBody, SourceError> {
@@ -493,6 +551,23 @@ async fn hang(hangs: &mpsc::Sender<()>) -> Result<Bytes, SourceError> {
 }
 
 impl ObjectSource for Faulty {
+    fn answers<'a>(&'a self) -> BoxFuture<'a, Result<(), SourceError>> {
+        async {
+            match self.away.load(SeqCst) {
+                0 if self.each_outage.load(SeqCst) => {
+                    self.away.store(1, SeqCst);
+                    Ok(())
+                }
+                0 => Ok(()),
+                left => {
+                    self.away.store(left - 1, SeqCst);
+                    Err(unreached())
+                }
+            }
+        }
+        .boxed()
+    }
+
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
         self.inner.list(from)
     }
@@ -503,7 +578,7 @@ impl ObjectSource for Faulty {
         range: Option<ByteRange>,
     ) -> BoxFuture<'a, Result<ObjectBody, SourceError>> {
         async move {
-            let fault = self.fault(&entry.key, range.map_or(0, |range| range.first / RANGE_BYTES));
+            let fault = self.fault(&entry.key, range.map_or(0, |range| range.first / RANGE_BYTES), range.is_some());
             let body = self.inner.open(entry, range).await?;
             self.damaged(body, fault).await
         }

@@ -10,7 +10,7 @@ use std::{
     net::Ipv4Addr,
     sync::{Arc, Mutex},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use md5::{Digest as _, Md5};
@@ -55,6 +55,8 @@ pub enum Act {
     Slow(usize),
     /// From now on the object has other bytes.
     Replace(&'static [u8]),
+    /// The server is gone for so long, and nobody is answered.
+    Vanish(Duration),
 }
 
 /// A document, or a status with the code of an error document.
@@ -83,6 +85,8 @@ struct Shared {
     objects: Mutex<BTreeMap<String, Vec<u8>>>,
     script: Script,
     beside: Beside,
+    /// Until then nobody is answered.
+    away: Mutex<Option<Instant>>,
     asked: Mutex<Vec<Asked>>,
     attempts: Mutex<HashMap<(String, u64), u32>>,
 }
@@ -104,6 +108,7 @@ impl Provider {
             objects: Mutex::new(objects),
             script: Box::new(script),
             beside,
+            away: Mutex::default(),
             asked: Mutex::default(),
             attempts: Mutex::default(),
         });
@@ -145,6 +150,10 @@ impl Shared {
     async fn converse(&self, stream: TcpStream) -> io::Result<()> {
         let mut stream = BufReader::new(stream);
         while let Some(request) = read_request(&mut stream).await? {
+            if self.is_away() {
+                stream.get_mut().set_zero_linger()?;
+                break;
+            }
             if !self.answer(&request, stream.get_mut()).await? {
                 break;
             }
@@ -170,6 +179,10 @@ impl Shared {
             };
         }
         let act = if request.method == "GET" { self.act(&key, request) } else { Act::Serve };
+        if let Act::Vanish(time) = act {
+            *self.away.lock().unwrap() = Some(Instant::now() + time);
+            return Ok(false);
+        }
         if let Act::Replace(bytes) = act {
             self.objects.lock().unwrap().insert(key.clone(), bytes.to_vec());
         }
@@ -195,6 +208,10 @@ impl Shared {
             return Ok(true);
         }
         perform(act, to, status, &head, slice).await
+    }
+
+    fn is_away(&self) -> bool {
+        self.away.lock().unwrap().is_some_and(|until| Instant::now() < until)
     }
 
     fn act(&self, key: &str, request: &Request) -> Act {
@@ -232,7 +249,7 @@ impl Shared {
 
 async fn perform(act: Act, to: &mut TcpStream, status: &str, head: &str, body: &[u8]) -> io::Result<bool> {
     match act {
-        Act::Serve | Act::Replace(_) => send(to, status, head, body).await,
+        Act::Serve | Act::Replace(_) | Act::Vanish(_) => send(to, status, head, body).await,
         Act::Refuse(status, code) => refuse(to, status, code).await,
         Act::ErrorWithStatus200 => send(to, "200 OK", "Content-Type: application/xml\r\n", &document("SlowDown")).await,
         Act::Flip(at) => {

@@ -18,7 +18,7 @@ use walkaway::transfer::{
     error::{SinkError, SourceError},
     object::{
         Arriving, ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, Parts,
-        PendingObject, ProviderChecksum, ProviderWord, Refused, UnitSink,
+        PendingObject, Pin, ProviderChecksum, ProviderWord, Refused, UnitSink,
     },
     properties::Properties,
     receipt::{ChecksumKind, ObjectReceipt},
@@ -107,6 +107,10 @@ impl MemorySource {
 }
 
 impl ObjectSource for MemorySource {
+    fn answers<'a>(&'a self) -> BoxFuture<'a, Result<(), SourceError>> {
+        async { Ok(()) }.boxed()
+    }
+
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
         async move { Ok(self.page(from)) }.boxed()
     }
@@ -125,6 +129,7 @@ impl ObjectSource for MemorySource {
             Ok(ObjectBody {
                 word,
                 properties: Properties::default(),
+                pin: Pin::default(),
                 length: Some(bytes.len() as u64),
                 pieces: pieces(bytes),
             })
@@ -137,7 +142,8 @@ impl ObjectSource for MemorySource {
     }
 
     fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
-        let described = |object: Object| Described { word: object.word(), properties: Properties::default() };
+        let described =
+            |object: Object| Described { word: object.word(), properties: Properties::default(), pin: Pin::default() };
         async move { self.find(entry).map(described) }.boxed()
     }
 }

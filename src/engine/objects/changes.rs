@@ -1,6 +1,8 @@
 //! The closing listing: what came, changed or went at the provider while the run went on, each by name in
 //! `changes.ndjson`; and what it shows that the opening listing should have shown.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -17,7 +19,7 @@ use crate::{
         findings::SHOWN_MAX,
     },
     finding::{Finding, FindingKind},
-    transfer::object::ObjectEntry,
+    transfer::{object::ObjectEntry, retry::Reach},
     words,
 };
 
@@ -39,7 +41,7 @@ impl BucketWork {
         let mut changes = ChangesFile::create(&self.evidence_directory()?)?;
         let mut book = self.key_book()?;
         let mut unlisted = Unlisted::default();
-        let mut lister = Lister::new(&self.source, &self.work.interrupt);
+        let mut lister = Lister::new(&self.source, &self.work.interrupt, Arc::new(Reach::new(self.stall)));
         while let Some(page) = lister.next().await? {
             for entry in page.entries {
                 let movement = match known.meet_again(&entry) {

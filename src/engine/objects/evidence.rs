@@ -21,18 +21,31 @@ pub(crate) struct Written {
     pub evidence: ObjectsEvidence,
     /// Objects that lie under a mapped name.
     mapped: u64,
-    /// Objects of which tags, and of which the access control list could not be read.
-    unreadable: [u64; 2],
+    /// Objects of which each of [`READ_BESIDE`] could not be read.
+    unreadable: [u64; READ_BESIDE.len()],
 }
+
+/// What can be unreadable beside the bytes, and its name.
+const READ_BESIDE: [(Item, &str); 9] = [
+    (Item::Tags, "tags"),
+    (Item::Acl, "access control lists"),
+    (Item::Metadata, "metadata"),
+    (Item::ContentHeaders, "content headers"),
+    (Item::Checksums, "checksums"),
+    (Item::Encryption, "encryption"),
+    (Item::Lock, "object lock"),
+    (Item::WebsiteRedirect, "website redirections"),
+    (Item::Expiration, "expiry"),
+];
 
 /// Writes the files that follow from the receipts.
 pub(crate) fn write_evidence(work: &Work, files: &[PathBuf]) -> Result<Written, Stop> {
     let directory = directory(work)?;
-    let (mut mapped, mut unreadable) = (0, [0; 2]);
+    let (mut mapped, mut unreadable) = (0, [0; READ_BESIDE.len()]);
     let receipts = evidence::merge(files.to_vec()).inspect(|receipt| {
         let Ok(receipt) = receipt else { return };
         mapped += u64::from(receipt.path.starts_with("mapped/"));
-        for (count, item) in unreadable.iter_mut().zip([Item::Tags, Item::Acl]) {
+        for (count, item) in unreadable.iter_mut().zip(READ_BESIDE.map(|(item, _)| item)) {
             *count += u64::from(receipt.classes.unreadable.contains(&item));
         }
     });
@@ -69,7 +82,7 @@ impl Written {
 
     /// What could not be read beside the bytes, one note for each kind.
     pub(super) fn findings(&self, work: &Work) -> Vec<Finding> {
-        let words = ["tags", "access control lists"];
+        let words = READ_BESIDE.map(|(_, name)| name);
         let found = self.unreadable.iter().zip(words).filter(|(count, _)| **count > 0).map(|(count, what)| {
             let detail = format!("of {count} objects; the reasons are in objects.ndjson");
             work.finding(FindingKind::PropertyUnreadable, what, detail)

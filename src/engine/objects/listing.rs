@@ -14,6 +14,7 @@ use crate::{
         listing::Pages,
         object::{ListPage, ObjectEntry, ObjectSource},
         receipt::ObjectReceipt,
+        retry::Reach,
     },
 };
 
@@ -22,13 +23,15 @@ pub(super) struct Lister<'a> {
     source: &'a Arc<dyn ObjectSource>,
     interrupt: &'a Interrupt,
     pages: Pages,
+    /// An outage of the provider is waited for.
+    reach: Arc<Reach>,
     /// The key of the last version, and how many of its versions came.
     versions: (String, u64),
 }
 
 impl<'a> Lister<'a> {
-    pub(super) fn new(source: &'a Arc<dyn ObjectSource>, interrupt: &'a Interrupt) -> Self {
-        Lister { source, interrupt, pages: Pages::default(), versions: Default::default() }
+    pub(super) fn new(source: &'a Arc<dyn ObjectSource>, interrupt: &'a Interrupt, reach: Arc<Reach>) -> Self {
+        Lister { source, interrupt, pages: Pages::default(), reach, versions: Default::default() }
     }
 
     /// The next page, or none after the last.
@@ -36,7 +39,7 @@ impl<'a> Lister<'a> {
         let page = tokio::select! {
             biased;
             () = self.interrupt.wait() => return Err(Stop::Interrupted),
-            page = self.pages.next(self.source.as_ref()) => page?,
+            page = self.pages.next(self.source.as_ref(), &self.reach) => page?,
         };
         Ok(page.map(|mut page| {
             page.entries.iter_mut().for_each(|entry| self.count(entry));

@@ -19,7 +19,7 @@ pub(crate) mod sample;
 pub(crate) mod sink;
 mod transfer;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -47,7 +47,7 @@ use crate::{
         bucket::BucketConfiguration,
         error::{SinkError, TransferError},
         meter::Meter,
-        object::{ObjectSource, RestoredBucket},
+        object::{AWAY, ObjectSource, RestoredBucket},
         pseudonyms::Pseudonyms,
     },
     verify::{control, objects::ReadBack},
@@ -70,6 +70,8 @@ pub(crate) struct BucketWork {
     pub sample: Option<SampleSpec>,
     /// Earlier versions are carried, too.
     pub versions: bool,
+    /// How long either end may be away.
+    pub stall: Duration,
 }
 
 /// What the proof of a copy came to.
@@ -252,6 +254,8 @@ struct Everything {
     sample: Option<SampleResult>,
 }
 
-fn unreadable(path: PathBuf, source: std::io::Error) -> Stop {
-    Stop::Asset { reason: format!("reading {}: {source}", path.display()), hint: None }
+pub(super) fn unreadable(path: PathBuf, source: std::io::Error) -> Stop {
+    let away = source.kind() == AWAY;
+    let hint = away.then(|| "see whether the target's server can be reached, then resume the run".to_owned());
+    Stop::Asset { reason: format!("reading {}: {source}", path.display()), hint }
 }

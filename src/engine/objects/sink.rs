@@ -1,12 +1,12 @@
 //! Where a bucket's objects go, and who reads them back from there.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
     digest::Sha256Digest,
     evidence::result::ObjectLayout,
     restore::{
-        s3::{Client, S3Copy, S3Target},
+        s3::{Client, S3Copy, S3Target, Server},
         tar::TarArchives,
         tree::Tree,
     },
@@ -23,7 +23,7 @@ pub(crate) enum Destination {
     /// Archives.
     Archives,
     /// Objects of another server, in a bucket that is made for the run.
-    Bucket { client: Client, name: String },
+    Bucket { client: Client, name: String, stall: Duration },
 }
 
 /// A bucket's name has so many characters at most (Amazon S3 User Guide, "Bucket naming rules").
@@ -52,17 +52,20 @@ impl Destination {
         Ok(match self {
             Destination::Tree => Arc::new(Tree::open(root)?),
             Destination::Archives => Arc::new(TarArchives::open(root)?),
-            Destination::Bucket { client, name } => {
-                Arc::new(S3Target::open(client.clone(), name.clone(), root.join(".staging"), fresh).await?)
+            Destination::Bucket { client, name, stall } => {
+                let server = Server::new(client.clone(), *stall);
+                Arc::new(S3Target::open(server, name.clone(), root.join(".staging"), fresh).await?)
             }
         })
     }
 
     /// Reads back what does not lie on this machine. Made where the runtime is.
-    pub(super) fn reader(&self) -> Option<Box<dyn RestoredBucket>> {
+    pub(crate) fn reader(&self) -> Option<Box<dyn RestoredBucket>> {
         match self {
             Destination::Tree | Destination::Archives => None,
-            Destination::Bucket { client, .. } => Some(Box::new(S3Copy::new(client.clone()))),
+            Destination::Bucket { client, stall, .. } => {
+                Some(Box::new(S3Copy::new(Server::new(client.clone(), *stall))))
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     transfer::{
         error::{SourceError, TransferError},
         meter::Meter,
-        object::{ObjectEntry, ObjectSink, Odd, OddEntry, Refusal, UnitOutcome, Unrestored},
+        object::{ObjectEntry, ObjectSink, Odd, OddEntry, Refusal, UnitOutcome, Unrestored, same_entity_tag},
         objects::{Ends, ObjectCopier, Patience},
         receipt::ObjectReceipt,
         retry::with_retries,
@@ -38,8 +38,8 @@ const UNITS_IN_FLIGHT_MAX: usize = 12;
 const OBJECTS_IN_FLIGHT: usize = (UNITS_IN_FLIGHT - 1) * UNIT_OBJECTS_MAX;
 /// ... nor more bytes: what is staged at once never outgrows so many units of the largest kind as are copied anyway.
 const BYTES_IN_FLIGHT: u64 = (UNITS_IN_FLIGHT as u64 - 1) * UNIT_BYTES_MAX;
-/// So many objects that changed between listing and reading are remembered to be fetched anew.
-const CHANGED_MAX: usize = 10_000;
+/// So many objects that did not come are remembered to be tried once more.
+const LATE_MAX: usize = 10_000;
 
 /// What the transfer left for the verification.
 pub(super) struct Carried {
@@ -52,11 +52,8 @@ pub(super) struct Carried {
     /// What the sample decided, if there is one.
     pub sampler: Option<Sampler>,
     pub duration_ms: u64,
-    /// Objects that were refused although another attempt may bring them, and the first one's error.
-    may_come: u64,
-    first_to_come: String,
-    /// Objects that are no longer what was listed.
-    changed: Vec<Refusal>,
+    /// Objects that did not come and are tried once more when all others are through.
+    late: Vec<Refusal>,
     /// Those of them that could not be had at all.
     pub lost: Vec<ObjectEntry>,
     /// When the opening listing began.
@@ -74,20 +71,8 @@ pub(super) struct Undated {
 
 impl Carried {
     fn new(files: Vec<PathBuf>, refused: FindingsList, sampler: Option<Sampler>) -> Self {
-        let (listed, duration_ms, may_come) = (0, 0, 0);
-        Carried {
-            listed,
-            files,
-            refused,
-            sampler,
-            duration_ms,
-            may_come,
-            first_to_come: String::new(),
-            changed: vec![],
-            lost: vec![],
-            listed_from: clock::now(),
-            undated: Undated::default(),
-        }
+        let (listed_from, undated) = (clock::now(), Undated::default());
+        Carried { listed: 0, files, refused, sampler, duration_ms: 0, late: vec![], lost: vec![], listed_from, undated }
     }
 }
 
@@ -107,6 +92,8 @@ struct Transfer<'a> {
     markers: Vec<ObjectReceipt>,
     /// The names behind pseudonyms.
     book: Option<KeyBook>,
+    /// Why no more can come now.
+    ended: Option<Stop>,
 }
 
 /// What units hold.
@@ -137,7 +124,7 @@ impl BucketWork {
         let book = self.key_book()?;
         let known = self.remember(sink.as_ref(), &files, &meter)?;
         let interrupt = self.work.interrupt.clone();
-        let (budget, patience) = (self.work.budget.clone(), Patience::default());
+        let (budget, patience) = (self.work.budget.clone(), Patience { away: self.stall, ..Patience::default() });
         let ends = Ends { source: Arc::clone(&self.source), sink: Arc::clone(&sink), budget, patience };
         let copier = ObjectCopier::between(ends, Arc::clone(&meter), interrupt);
         let mut transfer = Transfer {
@@ -152,9 +139,13 @@ impl BucketWork {
             carried: Carried::new(files, self.no_findings()?, self.sample.map(Sampler::new)),
             markers: Vec::new(),
             book,
+            ended: None,
         };
-        transfer.copy_listing().await?;
-        transfer.fetch_changed().await?;
+        let copied = transfer.copy_all().await;
+        if matches!(copied, Err(Stop::Asset { .. })) {
+            transfer.land_all().await?;
+        }
+        copied?;
         transfer.end()?;
         drop(ticker);
         let Transfer { mut carried, known, meter, .. } = transfer;
@@ -190,9 +181,26 @@ impl BucketWork {
 }
 
 impl Transfer<'_> {
+    async fn copy_all(&mut self) -> Result<(), Stop> {
+        self.copy_listing().await?;
+        self.fetch_late().await
+    }
+
+    /// Waits for the units that are under way, whatever stopped the others: what came is published and recorded.
+    async fn land_all(&mut self) -> Result<(), Stop> {
+        while let Some(done) = self.units.join_next().await {
+            match done.map_err(TransferError::from) {
+                Ok(Ok((_, finished))) => self.file(finished)?,
+                // The first error is the one that counts.
+                Ok(Err(error)) | Err(error) => tracing::debug!(%error, "a unit of an asset that stopped"),
+            }
+        }
+        self.file_markers()
+    }
+
     /// At most three times [`UNIT_OBJECTS_MAX`] objects and one batch of the listing are in memory.
     async fn copy_listing(&mut self) -> Result<(), Stop> {
-        let mut lister = Lister::new(&self.of.source, &self.of.work.interrupt);
+        let mut lister = Lister::new(&self.of.source, &self.of.work.interrupt, self.copier.reach());
         while let Some(page) = lister.next().await? {
             page.odd.into_iter().for_each(|entry| self.note(entry));
             for entry in page.entries {
@@ -346,12 +354,15 @@ impl Transfer<'_> {
         self.in_flight.objects -= load.objects;
         self.in_flight.bytes -= load.bytes;
         self.file(finished)?;
-        Ok(true)
+        self.ended.take().map_or(Ok(true), Err)
     }
 
     /// Puts a finished unit on record: first its receipts, then the journal's line.
     fn file(&mut self, finished: Finished) -> Result<(), Stop> {
-        let Finished { id, outcome: UnitOutcome { receipts, refusals, unrestored } } = finished;
+        let Finished { id, outcome: UnitOutcome { receipts, refusals, unrestored, ended } } = finished;
+        if let Some(error) = ended {
+            self.ended.get_or_insert_with(|| error.into());
+        }
         self.book.iter_mut().try_for_each(KeyBook::sync)?;
         for refusal in refusals {
             self.refuse(refusal);
@@ -370,15 +381,11 @@ impl Transfer<'_> {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
-        if matches!(refusal.error, SourceError::Changed { .. }) && self.carried.changed.len() < CHANGED_MAX {
-            self.carried.changed.push(refusal);
-            return;
+        if is_tried_late(&refusal.error) && self.carried.late.len() < LATE_MAX {
+            self.carried.late.push(refusal);
+        } else {
+            self.carried.refused.take(self.finding(refusal));
         }
-        if refusal.error.is_passing() {
-            self.carried.may_come += 1;
-            self.carried.first_to_come = refusal.error.to_string();
-        }
-        self.carried.refused.take(self.finding(refusal));
     }
 
     fn finding(&self, refusal: Refusal) -> Finding {
@@ -407,41 +414,69 @@ impl Transfer<'_> {
         self.of.work.finding(FindingKind::ObjectUnrestored, key, detail)
     }
 
-    /// Objects that changed between listing and reading are listed anew and fetched once more, each to its old place. What
-    /// was listed first stays what the closing listing is held against.
-    async fn fetch_changed(&mut self) -> Result<(), Stop> {
-        for refusal in std::mem::take(&mut self.carried.changed) {
-            let found = with_retries(|| async { Ok(self.of.source.find(&refusal.object.entry).await?) }).await?;
-            let Some(entry) = found else {
-                let detail = "deleted at the provider after it was listed";
-                let key = &refusal.object.entry.key;
-                self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, key, detail));
-                self.carried.lost.push(refusal.object.entry);
-                continue;
-            };
-            let place = refusal.object.place;
+    /// Objects that changed between listing and reading, or did not come, are looked up anew and fetched once more, each to
+    /// its old place. What was listed first stays what the closing listing is held against.
+    async fn fetch_late(&mut self) -> Result<(), Stop> {
+        self.copier.turn_late();
+        for Refusal { object: PlacedObject { mut entry, place }, error } in std::mem::take(&mut self.carried.late) {
+            if needs_another_look(&error) {
+                match self.look_up(&entry).await? {
+                    Some(found) => entry = self.as_found(entry, found),
+                    None => {
+                        let detail = "deleted at the provider after it was listed";
+                        self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, &entry.key, detail));
+                        self.carried.lost.push(entry);
+                        continue;
+                    }
+                }
+            }
             if let Some(unit) = self.cutter.push(PlacedObject { entry, place }) {
                 self.start(unit).await?;
             }
         }
         self.flush().await?;
-        for refusal in std::mem::take(&mut self.carried.changed) {
-            self.carried.lost.push(refusal.object.entry.clone());
+        for refusal in std::mem::take(&mut self.carried.late) {
+            if needs_another_look(&refusal.error) {
+                self.carried.lost.push(refusal.object.entry.clone());
+            }
             self.carried.refused.take(self.finding(refusal));
         }
         Ok(())
     }
 
-    /// The transfer counts only if nothing that may still come is missing.
-    fn end(&mut self) -> Result<(), Stop> {
-        if self.carried.may_come > 0 {
-            // A busy or broken way to the provider is no verdict about the objects behind it.
-            let hint =
-                "see whether the provider can be reached, then resume the run, or seal it as it stands with --seal";
-            let number = words::count(self.carried.may_come, "object", "objects");
-            let reason = format!("{number} did not come, the first: {}", self.carried.first_to_come);
-            return Err(Stop::Asset { reason, hint: Some(hint.to_owned()) });
+    async fn look_up(&self, entry: &ObjectEntry) -> Result<Option<ObjectEntry>, Stop> {
+        let (source, reach) = (&self.of.source, self.copier.reach());
+        tokio::select! {
+            biased;
+            () = self.of.work.interrupt.wait() => Err(Stop::Interrupted),
+            found = with_retries(source.as_ref(), &reach, || async { Ok(source.find(entry).await?) }) => match found {
+                // Another attempt to read it says what is the matter.
+                Err(TransferError::Source(_)) => Ok(Some(entry.clone())),
+                found => Ok(found?),
+            },
         }
+    }
+
+    /// The object as it was found. Another size under the same entity tag contradicts the listing, and is named.
+    fn as_found(&mut self, listed: ObjectEntry, found: ObjectEntry) -> ObjectEntry {
+        if found.etag.is_none() && listed.etag.is_some() {
+            // An answer without an entity tag is about no object, whatever its size.
+            return listed;
+        }
+        let tags = found.etag.as_deref().zip(listed.etag.as_deref());
+        if found.size != listed.size && tags.is_none_or(|(found, listed)| same_entity_tag(found, listed)) {
+            let detail = format!(
+                "listed with {} bytes, served with {} under the same entity tag: the provider contradicts itself, \
+                 and what it serves counts",
+                listed.size, found.size
+            );
+            self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, &listed.key, detail));
+        }
+        found
+    }
+
+    /// Nothing is missing now that may still come.
+    fn end(&mut self) -> Result<(), Stop> {
         self.name_vanished()?;
         self.name_without_latest()?;
         Ok(self.sink.close()?)
@@ -477,4 +512,14 @@ impl Transfer<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether a second attempt after all others may bring what the first ones did not.
+fn is_tried_late(error: &SourceError) -> bool {
+    needs_another_look(error) || error.is_passing() || error.is_about_caller()
+}
+
+/// Whether the object may be another one than was listed.
+fn needs_another_look(error: &SourceError) -> bool {
+    matches!(error, SourceError::Changed { .. } | SourceError::Size { .. })
 }

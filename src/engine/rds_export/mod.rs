@@ -46,7 +46,7 @@ use crate::{
         rds::{Rds, RdsFacts},
         s3::S3Source,
     },
-    transfer::error::TransferError,
+    transfer::{error::TransferError, retry::STALL},
 };
 
 pub(crate) use self::task::affordable_gib;
@@ -118,6 +118,7 @@ impl ExportWork<'_> {
             into: Destination::Tree,
             sample: None,
             versions: false,
+            stall: self.spec.limits.stall.map_or(STALL, |stall| stall.duration()),
         };
         let result = carrying.carry().await?;
         work.done(&result)?;

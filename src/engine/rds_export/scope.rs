@@ -82,6 +82,10 @@ impl Scope {
 }
 
 impl ObjectSource for Scope {
+    fn answers<'a>(&'a self) -> BoxFuture<'a, Result<(), SourceError>> {
+        self.inner.answers()
+    }
+
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
         self.list_page(from).boxed()
     }

@@ -33,6 +33,7 @@ struct Defaults {
     verify: Vec<DatabaseCheck>,
     parallel: usize,
     limits: Limits,
+    bucket_limits: Limits,
 }
 
 impl Validator<'_> {
@@ -91,6 +92,7 @@ impl Validator<'_> {
             versions: s3.and_then(|s3| s3.value.versions.optional()).map_or(defaults.versions, |v| v.value),
             acls: s3.and_then(|s3| s3.value.acls.optional()).is_some_and(|acls| acls.value),
             sample: asset.sample.optional().and_then(|sample| self.sample(sample)),
+            limits: self.bucket_limits(&asset.limits, defaults.bucket_limits),
         };
         Some(Selection { id: id?, selector: selector?, tags, like: BucketLike(like) })
     }
@@ -110,9 +112,13 @@ impl Validator<'_> {
         }
         let tables = self.excluded_tables(asset);
         let sample = asset.sample.optional().and_then(|sample| self.sample(sample));
-        let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, sample, defaults));
+        let is_bucket = !asset.s3.is_missing();
+        let limits = match is_bucket {
+            true => self.bucket_limits(&asset.limits, defaults.bucket_limits),
+            false => self.limits(&asset.limits, defaults.limits),
+        };
+        let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, sample, limits, defaults));
         let (roles, checks) = (self.roles(entry), self.checks(asset));
-        let limits = self.limits(&asset.limits, defaults.limits);
         let url = asset.postgres.optional().and_then(|postgres| self.postgres(postgres));
         let rds = asset.rds.optional().and_then(|rds| self.rds(rds)).map(|rds| Server::Rds(Box::new(rds)));
         let server = url.or(rds);
@@ -150,7 +156,6 @@ impl Validator<'_> {
         only(tables, "a bucket has no tables to leave out", "exclude_tables");
         only(asset.roles.optional().map(|roles| &roles.place), "a bucket has no roles", "roles");
         only(asset.checks.optional().map(|list| &list.place), "a bucket can't be asked questions", "checks");
-        only(asset.limits.optional().map(|limits| &limits.place), "a bucket has no such limits", "limits");
     }
 
     fn no_sample(&self, asset: &AssetEntry) {
@@ -168,7 +173,13 @@ impl Validator<'_> {
         Some(SampleSpec { share: share?, seed: seed?.value })
     }
 
-    fn bucket(&self, entry: &Located<S3>, sample: Option<SampleSpec>, defaults: &Defaults) -> Option<BucketSpec> {
+    fn bucket(
+        &self,
+        entry: &Located<S3>,
+        sample: Option<SampleSpec>,
+        limits: Limits,
+        defaults: &Defaults,
+    ) -> Option<BucketSpec> {
         let Located { value: s3, place } = entry;
         let bucket = self.required_text(&s3.bucket, "bucket", place);
         let prefix = s3.prefix.optional().and_then(|prefix| self.prefix(prefix));
@@ -179,6 +190,7 @@ impl Validator<'_> {
             versions: s3.versions.optional().map_or(defaults.versions, |versions| versions.value),
             acls: s3.acls.optional().is_some_and(|acls| acls.value),
             sample,
+            limits,
         })
     }
 
@@ -219,6 +231,8 @@ impl Validator<'_> {
             versions,
             verify: database.map_or(ALL_CHECKS.to_vec(), |database| self.verify(&database.value)),
             parallel: self.parallel(database.map(|database| &database.value)),
+            bucket_limits: s3
+                .map_or_else(Limits::default, |s3| self.bucket_limits(&s3.value.limits, Limits::default())),
             limits: database
                 .map_or_else(Limits::default, |database| self.limits(&database.value.limits, Limits::default())),
         }
@@ -233,6 +247,21 @@ impl Validator<'_> {
             lock_timeout: self.quantity(&limits.lock_timeout).or(otherwise.lock_timeout),
             stall: self.quantity(&limits.stall).or(otherwise.stall),
         }
+    }
+
+    /// Of a bucket only the patience with an end that is away.
+    fn bucket_limits(&self, entry: &Checked<LimitsEntry>, otherwise: Limits) -> Limits {
+        let Some(Located { value: limits, .. }) = entry.optional() else { return otherwise };
+        let others = [
+            ("connections", limits.connections.optional().map(|given| &given.place)),
+            ("bytes_per_s", limits.bytes_per_s.optional().map(|given| &given.place)),
+            ("lock_timeout", limits.lock_timeout.optional().map(|given| &given.place)),
+        ];
+        for (name, place) in others.into_iter().filter_map(|(name, place)| Some((name, place?))) {
+            let hint = format!("remove the key; `{name}` goes with `postgres` and `rds`, a bucket knows `stall`");
+            self.problems.add(Problem::at(place, "a bucket has no such limit").hint(hint));
+        }
+        Limits { stall: self.quantity(&limits.stall).or(otherwise.stall), ..Limits::default() }
     }
 
     fn connections(&self, limits: &LimitsEntry) -> Option<u64> {

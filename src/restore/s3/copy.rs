@@ -6,7 +6,7 @@ use aws_sdk_s3::{Client, operation::get_object::GetObjectOutput, types::Encoding
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
-use super::said::said;
+use super::server::{CallError, CallErrorKind, Server};
 use crate::{
     aws::{
         answer::RawAnswer,
@@ -21,25 +21,25 @@ use crate::{
 
 /// Reads restored objects back from the target.
 pub struct S3Copy {
-    client: Client,
+    server: Server,
     runtime: Handle,
 }
 
 impl S3Copy {
     /// A reader; must be made where the runtime is.
-    pub fn new(client: Client) -> Self {
-        S3Copy { client, runtime: Handle::current() }
+    pub fn new(server: Server) -> Self {
+        S3Copy { server, runtime: Handle::current() }
     }
 
-    async fn get(&self, bucket: &str, key: &str) -> io::Result<GetObjectOutput> {
-        let answer = self.client.get_object().bucket(bucket).key(key).send().await;
-        answer.map_err(|error| read_error(said(&error), error.raw_response().map(|answer| answer.status().as_u16())))
+    async fn get(&self, bucket: &str, key: &str) -> Result<GetObjectOutput, CallError> {
+        let answer = self.server.client.get_object().bucket(bucket).key(key).send().await;
+        answer.map_err(|error| CallError::of(&error))
     }
 
-    async fn answered(&self, bucket: &str, key: &str, with_tags: bool) -> io::Result<Answered> {
+    async fn answered(&self, bucket: &str, key: &str, with_tags: bool) -> Result<Answered, CallError> {
         let (mut answer, mut hasher, mut size) = (self.get(bucket, key).await?, Sha256::new(), 0);
         let mut properties = answered_properties(&answer);
-        while let Some(piece) = answer.body.try_next().await.map_err(io::Error::other)? {
+        while let Some(piece) = answer.body.try_next().await.map_err(|error| CallError::broken(&error))? {
             size += piece.len() as u64;
             hasher.update(&piece);
         }
@@ -49,16 +49,16 @@ impl S3Copy {
         Ok(Answered { size, sha256: hasher.into(), properties })
     }
 
-    async fn tags(&self, bucket: &str, key: &str) -> io::Result<BTreeMap<String, String>> {
-        let answer = self.client.get_object_tagging().bucket(bucket).key(key).send().await;
-        let answer = answer.map_err(|error| read_error(said(&error), None))?;
+    async fn tags(&self, bucket: &str, key: &str) -> Result<BTreeMap<String, String>, CallError> {
+        let answer = self.server.client.get_object_tagging().bucket(bucket).key(key).send().await;
+        let answer = answer.map_err(|error| CallError::of(&error))?;
         Ok(answer.tag_set.into_iter().map(|tag| (tag.key, tag.value)).collect())
     }
 
     async fn list(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()> {
         let (mut from, mut course) = (PageStart::Beginning, Course::default());
         loop {
-            let page = page(&self.client, bucket, &from).await?;
+            let page = self.server.attempt(Some(bucket), || page(&self.server.client, bucket, &from)).await?;
             course.check(&page).map_err(io::Error::other)?;
             course.take(&page);
             // A key that can't be decoded is none of walkaway's, and not to be passed over.
@@ -73,7 +73,7 @@ impl S3Copy {
 }
 
 /// A page of what lies in a bucket.
-pub(super) async fn page(client: &Client, bucket: &str, from: &PageStart) -> io::Result<ListPage> {
+pub(super) async fn page(client: &Client, bucket: &str, from: &PageStart) -> Result<ListPage, CallError> {
     let request = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
     let request = match from {
         PageStart::Token { token, .. } => request.continuation_token(token),
@@ -82,8 +82,11 @@ pub(super) async fn page(client: &Client, bucket: &str, from: &PageStart) -> io:
     };
     let raw = RawAnswer::default();
     let answer = request.customize().interceptor(raw.clone()).send().await;
-    let body = raw.of(answer).map_err(|error| read_error(said(&error), None))?;
-    let wrong = |reason| io::Error::other(format!("the answer is not whole, or contradicts itself: {reason}"));
+    let body = raw.of(answer).map_err(|error| CallError::of(&error))?;
+    let wrong = |reason| CallError {
+        reason: format!("the answer is not whole, or contradicts itself: {reason}"),
+        kind: CallErrorKind::Passing,
+    };
     listing::objects(&body, Question { bucket, prefix: "", from }).map_err(wrong)
 }
 
@@ -106,19 +109,24 @@ fn answered_properties(answer: &GetObjectOutput) -> Properties {
     }
 }
 
-fn read_error(said: String, status: Option<u16>) -> io::Error {
-    let kind = if status == Some(404) { io::ErrorKind::NotFound } else { io::ErrorKind::Other };
-    io::Error::new(kind, said)
-}
-
 impl RestoredBucket for S3Copy {
     fn read_back(&self, bucket: &str, key: &str, with_tags: bool) -> io::Result<Answered> {
-        self.runtime.block_on(self.answered(bucket, key, with_tags))
+        let read = self.server.attempt(Some(bucket), || self.answered(bucket, key, with_tags));
+        Ok(self.runtime.block_on(read)?)
+    }
+
+    fn size(&self, bucket: &str, key: &str) -> io::Result<u64> {
+        let head = self.server.call(Some(bucket), || self.server.client.head_object().bucket(bucket).key(key).send());
+        let size = self.runtime.block_on(head)?.content_length.and_then(|size| u64::try_from(size).ok());
+        size.ok_or_else(|| io::Error::other("the server names no size"))
     }
 
     fn content(&self, bucket: &str, key: &str) -> io::Result<Vec<u8>> {
-        let collected = async { self.get(bucket, key).await?.body.collect().await.map_err(io::Error::other) };
-        Ok(self.runtime.block_on(collected)?.to_vec())
+        let collect = || async {
+            let body = self.get(bucket, key).await?.body.collect().await;
+            body.map_err(|error| CallError::broken(&error))
+        };
+        Ok(self.runtime.block_on(self.server.attempt(Some(bucket), collect))?.to_vec())
     }
 
     fn each_key(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()> {

@@ -5,6 +5,8 @@ use aws_sdk_s3::{
     error::{ProvideErrorMetadata, SdkError},
 };
 
+use crate::words;
+
 /// What a call's error can say.
 pub(super) trait Said: ProvideErrorMetadata + std::error::Error + 'static {}
 
@@ -24,11 +26,5 @@ pub(super) fn said<E: Said>(error: &SdkError<E, HttpResponse>) -> String {
 
 /// An error and its causes in one line.
 pub(super) fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut told: Vec<String> = Vec::new();
-    for cause in std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string) {
-        if !told.contains(&cause) {
-            told.push(cause);
-        }
-    }
-    told.join(": ")
+    words::causes(error)
 }

@@ -41,7 +41,7 @@ pub fn of_headers<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Offer {
             (ChecksumKind::Sha1, text("x-amz-checksum-sha1")),
         ],
         composite: text("x-amz-checksum-type") == Some("COMPOSITE"),
-        etag: text("etag").map(|etag| etag.trim_matches('"')),
+        etag: text("etag").map(|etag| etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')),
         opaque_etag: text("x-amz-server-side-encryption-customer-algorithm").is_some()
             || encryption.is_some_and(|algorithm| algorithm.starts_with("aws:kms")),
     };

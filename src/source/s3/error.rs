@@ -6,6 +6,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use crate::{
     source::pace::FEWER,
     transfer::{error::SourceError, object::ObjectEntry},
+    words,
 };
 
 /// What the SDK keeps of an answer.
@@ -17,7 +18,11 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let what = what.to_owned();
-    let status = error.raw_response().map(|answer| answer.status().as_u16());
+    let answer = error.raw_response();
+    let status = answer.map(|answer| answer.status().as_u16());
+    if let Some(region) = answer.and_then(region_in).filter(|_| is_sent_on(status, &error)) {
+        return SourceError::Elsewhere { what, region };
+    }
     match &error {
         // A success that the SDK cannot read is no refusal, and no answer either.
         SdkError::ServiceError(read) if read.raw().status().is_success() && read.err().code().is_none() => {
@@ -30,9 +35,21 @@ where
         _ => match (no_credentials(&error), &error) {
             (Some(reason), _) => SourceError::NoCredentials { what, reason },
             (None, SdkError::ConstructionFailure(_)) => SourceError::Permanent { what, reason: chain(&error) },
-            (None, _) => SourceError::Transient { what, reason: chain(&error) },
+            (None, SdkError::ResponseError(_)) => SourceError::Transient { what, reason: chain(&error) },
+            (None, _) => SourceError::Unreached { what, reason: chain(&error) },
         },
     }
+}
+
+/// The region that an answer says the bucket lies in.
+fn region_in(answer: &Answer) -> Option<String> {
+    answer.headers().get("x-amz-bucket-region").filter(|region| !region.is_empty()).map(str::to_owned)
+}
+
+/// Whether the answer sends the caller to another region (Amazon S3 API reference, "Error responses").
+fn is_sent_on<E: ProvideErrorMetadata>(status: Option<u16>, error: &SdkError<E, Answer>) -> bool {
+    let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+    matches!(status, Some(301 | 302 | 307 | 308)) || code == Some("AuthorizationHeaderMalformed")
 }
 
 /// Why there is nothing to sign a request with, if that is why nothing was asked.
@@ -71,14 +88,11 @@ pub fn sort(what: String, status: Option<u16>, code: &str, message: Option<&str>
         (code, _) if code == "ServiceUnavailable" || FEWER.contains(&code) => SourceError::Throttled { what, reason },
         ("RequestTimeout" | "InternalError" | "InternalFailure", _) => SourceError::Transient { what, reason },
         (
-            "ExpiredToken"
-            | "InvalidToken"
-            | "TokenRefreshRequired"
-            | "RequestTimeTooSkewed"
-            | "InvalidAccessKeyId"
-            | "SignatureDoesNotMatch",
+            "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" | "InvalidAccessKeyId" | "SignatureDoesNotMatch",
             _,
         ) => SourceError::Credentials { what, reason },
+        ("RequestTimeTooSkewed", _) => SourceError::ClockSkew { what, reason },
+        (_, Some(502 | 504)) => SourceError::Unreached { what, reason },
         (_, Some(404)) => SourceError::NotFound { what },
         (_, Some(401)) => SourceError::Credentials { what, reason },
         (_, Some(403)) => SourceError::Denied { what, reason },
@@ -91,15 +105,5 @@ pub fn sort(what: String, status: Option<u16>, code: &str, message: Option<&str>
 
 /// An error and its causes in one line.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let one_line = |error: &dyn std::error::Error| error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut parts = vec![one_line(error)];
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let text = one_line(inner);
-        if !parts.contains(&text) {
-            parts.push(text);
-        }
-        cause = inner.source();
-    }
-    parts.join(": ")
+    words::causes(error)
 }

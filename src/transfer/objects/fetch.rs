@@ -2,7 +2,8 @@
 //!
 //! Bounded in every way: attempts, bytes, the time until an answer, the time without a byte, and the slowest pace. What
 //! came before a break is kept, for a later read is pinned to the same entity tag; whether it was right the checksums
-//! say at the end. A body that is longer than it should be is thrown away.
+//! say at the end. A body that is longer than it should be is thrown away. Every later request is held to the state that
+//! the first answer was about.
 
 use std::{
     sync::{
@@ -22,9 +23,9 @@ use crate::{
     transfer::{
         error::{SourceError, TransferError},
         meter::Meter,
-        object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, ProviderWord},
+        object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, Pin, ProviderWord},
         properties::Properties,
-        retry::Attempts,
+        retry::{Attempts, Reach, STALL},
     },
 };
 
@@ -37,11 +38,18 @@ pub struct Patience {
     pub silence: Duration,
     /// A slower body has stalled, in bytes a second.
     pub pace_bytes_min: u64,
+    /// How long it may not answer at all before the work stops.
+    pub away: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Patience { answer: Duration::from_secs(60), silence: Duration::from_secs(20), pace_bytes_min: 1 << 10 }
+        Patience {
+            answer: Duration::from_secs(60),
+            silence: Duration::from_secs(20),
+            pace_bytes_min: 1 << 10,
+            away: STALL,
+        }
     }
 }
 
@@ -57,7 +65,7 @@ impl Counted {
         Counted { meter: Arc::clone(meter), items: AtomicU64::new(0), bytes: AtomicU64::new(0) }
     }
 
-    fn add(&self, bytes: u64) {
+    pub fn add(&self, bytes: u64) {
         self.meter.add_bytes(bytes);
         self.bytes.fetch_add(bytes, Relaxed);
     }
@@ -113,6 +121,7 @@ pub(super) struct Fetched {
     pub properties: Properties,
     pub pieces: Vec<Bytes>,
     bytes: u64,
+    pin: Option<Pin>,
 }
 
 /// Reads stretches of one object.
@@ -121,6 +130,7 @@ pub(super) struct Fetcher<'a> {
     pub entry: &'a ObjectEntry,
     pub lanes: &'a Lanes,
     pub patience: &'a Patience,
+    pub reach: &'a Reach,
     pub counted: &'a Counted,
 }
 
@@ -128,7 +138,7 @@ impl Fetcher<'_> {
     /// All bytes of the stretch, within the attempts that are left. The caller holds a lane.
     pub async fn fetch(&self, stretch: Stretch, attempts: &mut Attempts) -> Result<Fetched, TransferError> {
         let word = Err("a range".to_owned());
-        let mut got = Fetched { word, properties: Properties::default(), pieces: Vec::new(), bytes: 0 };
+        let mut got = Fetched { word, properties: Properties::default(), pieces: Vec::new(), bytes: 0, pin: None };
         loop {
             match self.attempt(stretch, &mut got).await {
                 Ok(()) => {
@@ -136,16 +146,27 @@ impl Fetcher<'_> {
                     return Ok(got);
                 }
                 Err(error) => {
-                    if matches!(error, SourceError::Throttled { .. }) {
-                        self.lanes.note_throttled();
-                    }
-                    if let Err(last) = attempts.pause_after(error.into()).await {
+                    if let Err(last) = self.again(error, attempts).await {
                         self.counted.take_back(got.bytes);
                         return Err(last);
                     }
                 }
             }
         }
+    }
+
+    /// Waits before the next attempt, or gives the error back if there is to be none.
+    pub async fn again(&self, error: SourceError, attempts: &mut Attempts) -> Result<(), TransferError> {
+        if matches!(error, SourceError::Throttled { .. }) {
+            self.lanes.note_throttled();
+        }
+        attempts.again(self.source, self.reach, error).await
+    }
+
+    /// Opens the object or a range of it.
+    pub async fn open(&self, entry: &ObjectEntry, range: Option<ByteRange>) -> Result<ObjectBody, SourceError> {
+        let body = timeout(self.patience.answer, self.source.open(entry, range)).await;
+        body.map_err(|_| SourceError::Unreached { what: entry.key.clone(), reason: "no answer in time".to_owned() })?
     }
 
     /// Asks for what is missing of the stretch and adds what comes of it.
@@ -156,24 +177,79 @@ impl Fetcher<'_> {
         };
         let plain = matches!(stretch, Stretch::Whole) && got.bytes == 0;
         let missing = ByteRange { first: first + got.bytes, last: (first + length).saturating_sub(1) };
-        let body = timeout(self.patience.answer, self.source.open(self.entry, (!plain).then_some(missing))).await;
-        let mut body = body.map_err(|_| self.stalled("no answer"))??;
+        let pinned = got.pin.clone().map(|pin| self.entry.pinned(pin));
+        let opened = self.open(pinned.as_ref().unwrap_or(self.entry), (!plain).then_some(missing)).await;
+        let mut body = match opened {
+            // What came before the break can't be gone on with: the next attempt begins anew.
+            Err(SourceError::Unranged { what, reason }) if matches!(stretch, Stretch::Whole) => {
+                self.discard(got);
+                return Err(SourceError::Transient { what, reason });
+            }
+            opened => opened?,
+        };
         if body.length.is_some_and(|announced| announced != length - got.bytes) {
-            return Err(self.wrong_length(body.length.unwrap_or_default(), length - got.bytes));
+            let served = body.length.unwrap_or_default();
+            if plain {
+                got.pin = Some(repacked(&got.pin.take().unwrap_or_default()));
+            }
+            return Err(match plain {
+                true => SourceError::Size { what: self.entry.key.clone(), listed: length, served },
+                false => self.wrong_length(served, length - got.bytes),
+            });
         }
         if plain {
             got.word = body.word.clone();
             got.properties = std::mem::take(&mut body.properties);
+            got.pin = Some(body.pin.clone());
         }
+        let unannounced = body.length.is_none();
         let ended = self.collect(body, length, got).await;
         if got.bytes > length {
-            let bytes = std::mem::take(&mut got.bytes);
-            self.counted.take_back(bytes);
-            got.pieces.clear();
+            let bytes = self.discard(got);
+            got.pin = got.pin.take().map(|pin| if unannounced { repacked(&pin) } else { pin });
             return Err(self.wrong_length(bytes, length));
+        }
+        if got.bytes < length && unannounced && ended.is_ok() {
+            // All that the server has, and no break that could be gone on from.
+            let bytes = self.discard(got);
+            got.pin = got.pin.take().map(|pin| repacked(&pin));
+            return Err(self.wrong_length(bytes, length));
+        }
+        if got.bytes < length && matches!(stretch, Stretch::Whole) && got.word.is_err() {
+            // Nothing would show that the rest is from the right place.
+            let bytes = self.discard(got);
+            return ended.and(Err(self.wrong_length(bytes, length)));
         }
         // A connection that breaks after the last byte took nothing away.
         if got.bytes == length { Ok(()) } else { ended.and(Err(self.wrong_length(got.bytes, length))) }
+    }
+
+    /// Throws away what came; how much it was.
+    fn discard(&self, got: &mut Fetched) -> u64 {
+        let bytes = std::mem::take(&mut got.bytes);
+        self.counted.take_back(bytes);
+        got.pieces.clear();
+        bytes
+    }
+
+    /// The next bytes of a body, as many as are wanted unless it ends before. What is left of a piece goes into `rest`.
+    pub async fn take(&self, body: &mut ObjectBody, rest: &mut Bytes, wanted: u64) -> Result<Vec<Bytes>, SourceError> {
+        let (mut pieces, mut missing, watch) = (Vec::new(), wanted, Stopwatch::start());
+        while missing > 0 {
+            if rest.is_empty() {
+                let piece = timeout(self.patience.silence, body.pieces.next()).await;
+                let Some(piece) = piece.map_err(|_| self.stalled("no more bytes"))? else { break };
+                *rest = piece?;
+                self.lanes.note_bytes(rest.len() as u64);
+            }
+            let piece = rest.split_to(rest.len().min(usize::try_from(missing).unwrap_or(usize::MAX)));
+            missing -= piece.len() as u64;
+            pieces.push(piece);
+            if missing > 0 && self.is_too_slow(wanted - missing, watch.elapsed()) {
+                return Err(self.stalled("hardly any bytes"));
+            }
+        }
+        Ok(pieces)
     }
 
     async fn collect(&self, body: ObjectBody, length: u64, got: &mut Fetched) -> Result<(), SourceError> {
@@ -205,6 +281,12 @@ impl Fetcher<'_> {
     fn wrong_length(&self, got: u64, asked: u64) -> SourceError {
         wrong_length(self.entry, got, asked)
     }
+}
+
+/// The same state, asked for packed where it was asked for plain and the other way round: servers that unpack what is
+/// stored packed serve other bytes than they list (Google Cloud Storage, "Transcoding of gzip-compressed files").
+fn repacked(pin: &Pin) -> Pin {
+    Pin { packed: !pin.packed, ..pin.clone() }
 }
 
 /// Another number of bytes than were listed or asked for.

@@ -8,6 +8,7 @@
 //! | `lanes` | how many requests are under way at once |
 //! | `budget` | how many bytes are in memory at once |
 //! | `crew` | threads that hash and write small objects |
+//! | `seam` | whether ranges fit together |
 //! | `stream` | hashes and writes a large object while its ranges arrive |
 //!
 //! An object up to [`PLAIN_BYTES_MAX`] is one request, and is hashed before a byte of it is written; a larger one is
@@ -17,6 +18,7 @@ mod budget;
 mod crew;
 mod fetch;
 mod lanes;
+mod seam;
 mod stream;
 
 use std::{
@@ -25,11 +27,12 @@ use std::{
     num::NonZero,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     thread::available_parallelism,
 };
 
+use bytes::Bytes;
 use tokio::{
     sync::mpsc,
     task::{JoinSet, spawn_blocking},
@@ -40,19 +43,20 @@ use self::{
     crew::Crew,
     fetch::{Counted, Fetcher, Stretch, wrong_length},
     lanes::{Lane, Lanes},
+    seam::{Seam, with_seam},
     stream::{Chunk, Stream},
 };
 use super::{
     checksum::{Md5Lanes, Observed, StreamDigest},
-    error::{SourceError, TransferError},
+    error::{SinkError, SourceError, TransferError},
     meter::Meter,
     object::{
-        Arriving, ByteRange, Described, ObjectEntry, ObjectSink, ObjectSource, PendingObject, Refusal, UnitOutcome,
-        UnitSink, Unrestored,
+        Arriving, ByteRange, Described, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, PendingObject, Refusal,
+        UnitOutcome, UnitSink, Unrestored,
     },
     properties::Properties,
     receipt::{Confirmation, ObjectReceipt},
-    retry::{Attempts, with_retries},
+    retry::{Attempts, Reach, with_retries},
     unit::{ObjectUnit, PlacedObject},
     window::OrderedWindow,
 };
@@ -66,8 +70,8 @@ pub const PLAIN_BYTES_MAX: u64 = 16 << 20;
 pub const RANGE_BYTES: u64 = 8 << 20;
 /// From this size on, an object's MD5 is computed together with those of others.
 const SHARED_MD5_BYTES_MIN: u64 = 256 << 10;
-/// So many objects in a row that fail after every attempt mean that the provider is gone, not the objects.
-const FAILURES_IN_A_ROW_MAX: u32 = 8;
+/// So many objects in a row that fail after every attempt, although the provider answers, end the work on the asset.
+pub const FAILURES_IN_A_ROW_MAX: u32 = 1_000;
 /// Threads that hash and write wait for the disk half of their time, so there are more of them than cores.
 const THREADS_PER_CORE: usize = 2;
 
@@ -81,6 +85,9 @@ struct Shared {
     lanes: Arc<Lanes>,
     budget: Budget,
     patience: Patience,
+    reach: Arc<Reach>,
+    /// What is copied now was tried in vain before.
+    late: AtomicBool,
     crew: Crew,
     md5: Arc<Md5Lanes>,
     failures_in_a_row: AtomicU32,
@@ -121,6 +128,8 @@ impl ObjectCopier {
             lanes: Lanes::new(OBJECTS_IN_FLIGHT),
             budget: ends.budget,
             patience: ends.patience,
+            reach: Arc::new(Reach::new(ends.patience.away)),
+            late: AtomicBool::new(false),
             crew: Crew::start(cores * THREADS_PER_CORE),
             md5: Arc::new(Md5Lanes::start()),
             failures_in_a_row: AtomicU32::new(0),
@@ -129,9 +138,19 @@ impl ObjectCopier {
         }))
     }
 
+    /// Whether the source answers, as all that ask it know.
+    pub fn reach(&self) -> Arc<Reach> {
+        Arc::clone(&self.0.reach)
+    }
+
+    /// From now on only objects are copied that did not come before.
+    pub fn turn_late(&self) {
+        self.0.late.store(true, Relaxed);
+    }
+
     /// Copies a unit and publishes what arrived whole. Objects that can't be read become refusals, and those that the
-    /// target refuses are named; an error means that nothing of the unit is recorded, and that nothing writes into its
-    /// staging any more.
+    /// target refuses are named. Where the provider is away for good, what came until then is published, and the outcome
+    /// says so. An error means that nothing of the unit is recorded, and that nothing writes into its staging any more.
     pub async fn copy(&self, unit: ObjectUnit) -> Result<UnitOutcome, TransferError> {
         let (shared, id) = (Arc::clone(&self.0), unit.id.clone());
         let sink: Arc<dyn UnitSink> = spawn_blocking(move || shared.sink.begin(&id)).await??.into();
@@ -147,8 +166,10 @@ impl ObjectCopier {
         // The threads that still hold a part of the staging let go of it.
         ended.recv().await;
         // Not to be interrupted: what is published must come to be recorded.
-        let Arrivals { receipts, refusals, counted } = arrived?;
-        let outcome = publish(sink, receipts, refusals).await?;
+        let Arrivals { receipts, refusals, counted, ended } = arrived?;
+        let (mut outcome, not_put) = publish(sink, receipts, refusals).await?;
+        outcome.ended = ended.or(outcome.ended);
+        not_put.into_iter().for_each(|bytes| counted.give_back(bytes));
         outcome.unrestored.iter().for_each(|object| counted.give_back(object.receipt.size));
         counted.keep();
         Ok(outcome)
@@ -178,9 +199,15 @@ impl ObjectCopier {
             while let Some(done) = tasks.try_join_next() {
                 self.0.sort(done?, &mut arrived)?;
             }
+            if arrived.ended.is_some() {
+                return Ok(arrived);
+            }
         }
         while let Some(done) = tasks.join_next().await {
             self.0.sort(done?, &mut arrived)?;
+            if arrived.ended.is_some() {
+                break;
+            }
         }
         Ok(arrived)
     }
@@ -197,35 +224,47 @@ impl Shared {
                 let receipt = receipt(object, observed).with_properties(properties, self.sink.carries());
                 arrived.receipts.push((index, receipt));
             }
-            Err(TransferError::Source(error)) if !self.provider_is_gone(&error) => {
-                arrived.refusals.push(Refusal { object, error });
+            Err(away @ TransferError::Away(_)) => arrived.ended = Some(away),
+            Err(TransferError::Source(error)) if self.is_one_too_many(&error) => {
+                arrived.ended = Some(TransferError::Away(error));
             }
+            Err(TransferError::Source(error)) => arrived.refusals.push(Refusal { object, error }),
             Err(fatal) => return Err(fatal),
         }
         Ok(())
     }
 
-    fn provider_is_gone(&self, error: &SourceError) -> bool {
-        matches!(error, SourceError::Credentials { .. } | SourceError::NoCredentials { .. })
-            || error.is_passing() && self.failures_in_a_row.fetch_add(1, Relaxed) + 1 >= FAILURES_IN_A_ROW_MAX
+    fn attempts(&self) -> Attempts {
+        if self.late.load(Relaxed) { Attempts::late() } else { Attempts::default() }
+    }
+
+    /// Whether so many objects in a row failed by now that nothing but failures is to be expected.
+    fn is_one_too_many(&self, error: &SourceError) -> bool {
+        error.is_passing() && self.failures_in_a_row.fetch_add(1, Relaxed) + 1 >= FAILURES_IN_A_ROW_MAX
     }
 
     /// Copies one object into the staging; bytes that contradict the provider's checksum are read again.
     async fn stage(self: &Arc<Self>, job: &Incoming, lane: Lane) -> Result<Copied, TransferError> {
-        let (mut attempts, mut lane) = (Attempts::default(), Some(lane));
+        let (mut attempts, mut lane) = (self.attempts(), Some(lane));
         loop {
             let lane = match lane.take() {
                 Some(lane) => lane,
                 None => self.lanes.enter().await,
             };
-            let counted = Arc::new(Counted::new(&self.meter));
-            let staged = if job.object.entry.size <= PLAIN_BYTES_MAX {
+            let mut counted = Arc::new(Counted::new(&self.meter));
+            let mut staged = if job.object.entry.size <= PLAIN_BYTES_MAX {
                 self.stage_whole(job, lane, &counted, &mut attempts).await
             } else {
                 self.stage_ranges(job, lane, &counted).await
             };
+            if let Err(TransferError::Source(SourceError::Unranged { .. })) = staged {
+                counted = Arc::new(Counted::new(&self.meter));
+                staged = self.stage_stream(job, &counted, &mut attempts).await;
+            }
             match staged {
-                Err(error @ TransferError::Source(SourceError::Corrupt { .. })) => attempts.pause_after(error).await?,
+                Err(TransferError::Source(error @ SourceError::Corrupt { .. })) => {
+                    attempts.again(self.source.as_ref(), &self.reach, error).await?;
+                }
                 done => return done.map(|(observed, properties)| Copied { observed, properties, counted }),
             }
         }
@@ -264,11 +303,27 @@ impl Shared {
         counted: &Arc<Counted>,
     ) -> Result<Crossed, TransferError> {
         let entry = &job.object.entry;
-        let described = with_retries(|| async { Ok(self.source.describe(entry).await?) }).await?;
+        let described =
+            with_retries(self.source.as_ref(), &self.reach, || async { Ok(self.source.describe(entry).await?) });
+        let Described { word, properties, pin } = described.await?;
         drop(lane);
-        let Described { word, properties } = described;
+        let entry = &entry.pinned(pin);
         let mut stream = Stream::start(job.clone(), properties.clone(), word, Arc::clone(&self.md5));
+        if let Err(error) = self.push_ranges(entry, counted, &mut stream).await {
+            stream.abandon().await;
+            return Err(error);
+        }
+        Ok((accept(entry, stream.finish().await?)?, properties))
+    }
+
+    async fn push_ranges(
+        self: &Arc<Self>,
+        entry: &ObjectEntry,
+        counted: &Arc<Counted>,
+        stream: &mut Stream,
+    ) -> Result<(), TransferError> {
         let (mut waiting, mut window) = (ranges(entry.size, RANGE_BYTES), OrderedWindow::new());
+        let mut seam = Seam::default();
         loop {
             while window.len() < self.lanes.limit() {
                 // Nobody waits for a share who could give some back.
@@ -278,23 +333,95 @@ impl Shared {
                     None => break,
                 };
                 let Some(range) = waiting.next() else { break };
+                let (range, extra) = with_seam(range, entry.size);
                 let (shared, entry, counted) = (Arc::clone(self), entry.clone(), Arc::clone(counted));
                 window.push(async move {
                     let _lane = shared.lanes.enter().await;
                     let fetcher = shared.fetcher(&entry, &counted);
-                    let fetched = fetcher.fetch(Stretch::Range(range), &mut Attempts::default()).await?;
-                    Ok::<_, TransferError>(Chunk { pieces: fetched.pieces, _share: share })
+                    let fetched = fetcher.fetch(Stretch::Range(range), &mut shared.attempts()).await?;
+                    counted.take_back(extra);
+                    Ok::<_, TransferError>((Chunk { pieces: fetched.pieces, _share: share }, extra))
                 });
             }
-            let Some(chunk) = window.next().await else { break };
-            stream.push(chunk??).await?;
+            let Some(chunk) = window.next().await else { return Ok(()) };
+            let (mut chunk, extra) = chunk??;
+            if !seam.fits(&mut chunk.pieces, extra) {
+                let reason = "the server's ranges do not fit together".to_owned();
+                return Err(SourceError::Unranged { what: entry.key.clone(), reason }.into());
+            }
+            stream.push(chunk).await?;
+        }
+    }
+
+    /// Reads an object as one body, for a server that serves no ranges: what breaks off begins anew.
+    async fn stage_stream(
+        &self,
+        job: &Incoming,
+        counted: &Counted,
+        attempts: &mut Attempts,
+    ) -> Result<Crossed, TransferError> {
+        loop {
+            let _lane = self.lanes.enter().await;
+            let fetcher = self.fetcher(&job.object.entry, counted);
+            let mut taken = 0;
+            match self.stream_once(job, &fetcher, &mut taken).await {
+                Err(TransferError::Source(error)) => {
+                    counted.take_back(taken);
+                    fetcher.again(error, attempts).await?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    async fn stream_once(
+        &self,
+        job: &Incoming,
+        fetcher: &Fetcher<'_>,
+        taken: &mut u64,
+    ) -> Result<Crossed, TransferError> {
+        let entry = &job.object.entry;
+        let mut body = fetcher.open(entry, None).await?;
+        let properties = std::mem::take(&mut body.properties);
+        let mut stream = Stream::start(job.clone(), properties.clone(), body.word.clone(), Arc::clone(&self.md5));
+        if let Err(error) = self.push_body(entry, fetcher, &mut body, &mut stream, taken).await {
+            stream.abandon().await;
+            return Err(error);
         }
         Ok((accept(entry, stream.finish().await?)?, properties))
     }
 
+    async fn push_body(
+        &self,
+        entry: &ObjectEntry,
+        fetcher: &Fetcher<'_>,
+        body: &mut ObjectBody,
+        stream: &mut Stream,
+        taken: &mut u64,
+    ) -> Result<(), TransferError> {
+        let mut rest = Bytes::new();
+        loop {
+            let wanted = RANGE_BYTES.min(entry.size - *taken);
+            let share = self.budget.take(in_memory(wanted)).await;
+            // At the end one byte more is asked for than there should be.
+            let pieces = fetcher.take(body, &mut rest, wanted.max(1)).await?;
+            let came = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+            if came < wanted || wanted == 0 && came > 0 {
+                return Err(wrong_length(entry, *taken + came, entry.size).into());
+            }
+            if wanted == 0 {
+                return Ok(());
+            }
+            fetcher.counted.add(came);
+            *taken += came;
+            stream.push(Chunk { pieces, _share: share }).await?;
+        }
+    }
+
     fn fetcher<'a>(&'a self, entry: &'a ObjectEntry, counted: &'a Counted) -> Fetcher<'a> {
-        let (source, lanes, patience) = (self.source.as_ref(), self.lanes.as_ref(), &self.patience);
-        Fetcher { source, entry, lanes, patience, counted }
+        let (source, lanes, patience, reach) =
+            (self.source.as_ref(), self.lanes.as_ref(), &self.patience, self.reach.as_ref());
+        Fetcher { source, entry, lanes, patience, reach, counted }
     }
 }
 
@@ -315,11 +442,13 @@ struct Arrivals {
     receipts: Vec<(usize, ObjectReceipt)>,
     refusals: Vec<Refusal>,
     counted: Counted,
+    /// Why no more will come.
+    ended: Option<TransferError>,
 }
 
 impl Arrivals {
     fn counted_by(meter: &Arc<Meter>) -> Self {
-        Arrivals { receipts: Vec::new(), refusals: Vec::new(), counted: Counted::new(meter) }
+        Arrivals { receipts: Vec::new(), refusals: Vec::new(), counted: Counted::new(meter), ended: None }
     }
 }
 
@@ -380,22 +509,29 @@ fn receipt(object: PlacedObject, observed: Observed) -> ObjectReceipt {
     ObjectReceipt::new(entry, place, observed.size, observed.sha256, observed.confirmation)
 }
 
+/// The outcome, and the bytes of each object that a target which is away did not take.
 async fn publish(
     staging: Arc<dyn UnitSink>,
     mut receipts: Vec<(usize, ObjectReceipt)>,
     refusals: Vec<Refusal>,
-) -> Result<UnitOutcome, TransferError> {
+) -> Result<(UnitOutcome, Vec<u64>), TransferError> {
     spawn_blocking(move || {
+        let mut not_put = Vec::new();
         let mut refused: HashMap<_, _> = staging.commit(&mut receipts)?.into_iter().collect();
         let mut outcome = UnitOutcome { refusals, ..UnitOutcome::default() };
         for (index, receipt) in receipts {
             match refused.remove(&index) {
-                Some(error) => outcome.unrestored.push(Unrestored { receipt, error }),
+                Some(error @ SinkError::Refused { .. }) => outcome.unrestored.push(Unrestored { receipt, error }),
+                // The target is away: what did not get there is carried when the run goes on.
+                Some(error) => {
+                    outcome.ended = Some(error.into());
+                    not_put.push(receipt.size);
+                }
                 None => outcome.receipts.push(receipt),
             }
         }
         outcome.receipts.sort_unstable_by(|a, b| a.rank().cmp(&b.rank()));
-        Ok(outcome)
+        Ok((outcome, not_put))
     })
     .await?
 }

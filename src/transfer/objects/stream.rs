@@ -77,6 +77,19 @@ impl Stream {
         self.hashing.await?.ok_or_else(TransferError::of_thread)
     }
 
+    /// Gives the object up, and waits until no thread can write to its place any more.
+    pub async fn abandon(self) {
+        let Stream { to_hash, to_write, hashing, writing } = self;
+        drop((to_hash, to_write));
+        // What became of an object that is given up is of no interest. A thread that has ended may have been waited for before.
+        if !writing.is_finished() {
+            let _ = writing.await;
+        }
+        if !hashing.is_finished() {
+            let _ = hashing.await;
+        }
+    }
+
     async fn say(&mut self, word: Word) -> Result<(), TransferError> {
         let heard = self.to_hash.send(word.clone()).await.is_ok();
         if heard && self.to_write.send(word).await.is_ok() {

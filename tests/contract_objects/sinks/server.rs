@@ -11,11 +11,12 @@ use std::{
 
 use aws_sdk_s3::{Client, types::EncodingType};
 use walkaway::{
-    restore::s3::S3Target,
+    restore::s3::{S3Target, Server},
     transfer::{
         error::SinkError,
         object::{Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, UnitSink},
         receipt::ObjectReceipt,
+        retry::STALL,
         unit::UnitId,
     },
 };
@@ -86,7 +87,8 @@ impl<'a> ServerTarget<'a> {
         let (directory, client) = (TempDir::new(), support::client(endpoint));
         let bucket = format!("case-{bucket}");
         let staging = directory.join("staging");
-        let opened = block_on(S3Target::open(client.clone(), bucket.clone(), staging, true));
+        let server = Server::new(client.clone(), STALL);
+        let opened = block_on(S3Target::open(server, bucket.clone(), staging, true));
         let sink = NamingSink { inner: opened.unwrap(), keys: Keys::default() };
         ServerTarget { directory, sink, client, bucket, holds }
     }

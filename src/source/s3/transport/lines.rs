@@ -17,13 +17,14 @@ use http::{Request, Response, Uri};
 use http_body_util::Empty;
 use hyper::{
     body::{Body as _, Incoming},
-    client::conn::http1::{self, Connection, SendRequest},
+    client::conn::http1::{Builder, Connection, SendRequest},
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::net::TcpStream;
 use tower_service::Service as _;
 
+use super::HeadersLeftOut;
 use crate::{source::s3::error, tls};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,19 +33,48 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
 
+/// Headers of one answer. S3 stores 2 KB of user metadata, which makes several hundred; others store more.
+const HEADERS_MAX: usize = 2_000;
+
 /// What failed before the head of an answer was there, in words.
 #[derive(Debug)]
-pub(super) struct LineError(String);
+pub(super) struct LineError {
+    reason: String,
+    pub kind: LineErrorKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LineErrorKind {
+    /// No answer came.
+    Unreached,
+    /// An answer came, and is no HTTP.
+    Unreadable,
+    /// An answer came, and has more headers than can be taken.
+    TooLarge,
+}
 
 impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.reason)
     }
 }
 
 impl LineError {
     fn of(failed: &(dyn std::error::Error + 'static)) -> Self {
-        LineError(error::chain(failed))
+        LineError::unreached(error::chain(failed))
+    }
+
+    fn of_exchange(failed: &hyper::Error) -> Self {
+        if failed.is_parse_too_large() {
+            let reason = format!("the answer has more than {HEADERS_MAX} headers, or too long ones");
+            return LineError { reason, kind: LineErrorKind::TooLarge };
+        }
+        let kind = if failed.is_parse() { LineErrorKind::Unreadable } else { LineErrorKind::Unreached };
+        LineError { reason: error::chain(failed), kind }
+    }
+
+    fn unreached(reason: String) -> Self {
+        LineError { reason, kind: LineErrorKind::Unreached }
     }
 }
 
@@ -59,6 +89,8 @@ pub(super) struct Lines {
 struct Line {
     sender: SendRequest<Empty<Bytes>>,
     connection: Pin<Box<Connection<Socket, Empty<Bytes>>>>,
+    /// Headers that are no HTTP are left out of its answers: it serves one request only.
+    lenient: bool,
 }
 
 impl Lines {
@@ -81,19 +113,29 @@ impl Lines {
         request: impl Fn() -> Result<Request<Empty<Bytes>>, String>,
     ) -> Result<Response<LineBody>, LineError> {
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(request)).await;
-        answered.map_err(|_| LineError(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))?
+        answered.map_err(|_| LineError::unreached(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))?
     }
 
     async fn exchange(
         self: &Arc<Self>,
         request: impl Fn() -> Result<Request<Empty<Bytes>>, String>,
     ) -> Result<Response<LineBody>, LineError> {
+        let request = || request().map_err(LineError::unreached);
         if let Some(line) = self.kept()
-            && let Ok((line, answer)) = line.exchange(request().map_err(LineError)?).await
+            && let Ok((line, answer)) = line.exchange(request()?).await
         {
             return Ok(self.answer(line, answer));
         }
-        let (line, answer) = self.connect().await?.exchange(request().map_err(LineError)?).await?;
+        let strict = self.connect(false).await?.exchange(request()?).await;
+        let (line, answer) = match strict {
+            // Without the headers that are no HTTP the answer may still be one; what is missing of it is on record.
+            Err(LineError { kind: LineErrorKind::Unreadable, .. }) => {
+                let (line, mut answer) = self.connect(true).await?.exchange(request()?).await?;
+                answer.extensions_mut().insert(HeadersLeftOut::Some);
+                (line, answer)
+            }
+            strict => strict?,
+        };
         Ok(self.answer(line, answer))
     }
 
@@ -112,12 +154,15 @@ impl Lines {
         answer.map(|body| LineBody { body, line, lines: Arc::clone(self) })
     }
 
-    async fn connect(&self) -> Result<Line, LineError> {
+    async fn connect(&self, lenient: bool) -> Result<Line, LineError> {
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connector.clone().call(self.server.clone())).await;
-        let connected = connected.map_err(|_| LineError(format!("no connection to {} in time", self.server)))?;
+        let connected =
+            connected.map_err(|_| LineError::unreached(format!("no connection to {} in time", self.server)))?;
         let socket = connected.map_err(|failed| LineError::of(failed.as_ref()))?;
-        let (sender, connection) = http1::handshake(socket).await.map_err(|failed| LineError::of(&failed))?;
-        Ok(Line { sender, connection: Box::pin(connection) })
+        let mut builder = Builder::new();
+        builder.max_headers(HEADERS_MAX).ignore_invalid_headers_in_responses(lenient);
+        let (sender, connection) = builder.handshake(socket).await.map_err(|failed| LineError::of(&failed))?;
+        Ok(Line { sender, connection: Box::pin(connection), lenient })
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Line>> {
@@ -128,7 +173,7 @@ impl Lines {
 impl Line {
     /// The answer's head, and the connection unless it came to its end with it.
     async fn exchange(self, request: Request<Empty<Bytes>>) -> Result<(Option<Self>, Response<Incoming>), LineError> {
-        let Line { mut sender, connection } = self;
+        let Line { mut sender, connection, lenient } = self;
         let mut open = Some(connection);
         let answered = {
             let mut answer = std::pin::pin!(sender.send_request(request));
@@ -145,14 +190,14 @@ impl Line {
             });
             answered.await
         };
-        let answer = answered.map_err(|failed| LineError::of(&failed))?;
-        Ok((open.map(|connection| Line { sender, connection }), answer))
+        let answer = answered.map_err(|failed| LineError::of_exchange(&failed))?;
+        Ok((open.map(|connection| Line { sender, connection, lenient }), answer))
     }
 
     /// Whether it can take another request. Nobody has to be woken: the next request drives the connection on.
     fn is_open(&mut self) -> bool {
         let open = self.connection.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
-        open && self.sender.is_ready()
+        open && !self.lenient && self.sender.is_ready()
     }
 }
 
@@ -355,6 +400,31 @@ mod tests {
         let server = Server::answering(&["HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel"]).await;
         server.ask("GET").await.expect_err("two bytes are missing");
         assert_eq!(server.lines.idle().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn many_headers_are_read_and_too_many_are_named() {
+        let headers = |count| (0..count).map(|number| format!("x-amz-meta-a{number}: 1\r\n")).collect::<String>();
+        let answer = |count| &*format!("HTTP/1.1 200 OK\r\n{}content-length: 5\r\n\r\nhello", headers(count)).leak();
+        let server = Server::answering(&*vec![answer(700)].leak()).await;
+        assert_eq!(server.ask("GET").await.as_deref(), Ok("hello"));
+        let server = Server::answering(&*vec![answer(HEADERS_MAX + 1)].leak()).await;
+        let request = || Ok(Request::get("/k").body(Empty::new()).expect("a request"));
+        let refused = server.lines.send(request).await.map(drop).expect_err("too many");
+        assert_eq!(refused.kind, LineErrorKind::TooLarge);
+    }
+
+    /// The bytes are worth more than a header that nobody can read; that there was one is not kept back.
+    #[tokio::test]
+    async fn a_header_that_is_no_http_is_left_out_and_said() {
+        let odd = "HTTP/1.1 200 OK\r\nx-amz-meta-\u{e9}: v\r\ncontent-length: 5\r\n\r\nhello";
+        let server = Server::answering(&*vec![odd].leak()).await;
+        let request = || Ok(Request::get("/k").body(Empty::new()).expect("a request"));
+        let answer = server.lines.send(request).await.expect("an answer");
+        assert_eq!(answer.extensions().get(), Some(&HeadersLeftOut::Some));
+        let pieces: Vec<Bytes> = answer.into_body().try_collect().await.expect("a body");
+        assert_eq!(pieces.concat(), b"hello");
+        assert_eq!(server.lines.idle().len(), 0, "such a connection is not used again");
     }
 
     #[tokio::test]

@@ -22,8 +22,12 @@ pub(super) struct Pass {
     /// `YYYYMMDD`, as the scope of the signature says it.
     pub day: String,
     pub signing_key: Vec<u8>,
+    /// What the key signs for.
+    region: String,
     /// After this, another pass has to be made.
     until: Option<Timestamp>,
+    /// After this, no server believes it.
+    ends: Option<Timestamp>,
 }
 
 impl Pass {
@@ -33,11 +37,18 @@ impl Pass {
         let ends = credentials.expiry().and_then(|expiry| Timestamp::try_from(expiry).ok());
         // Credentials that live for less than the lead are used to their end.
         let until = ends.map(|ends| if ends - LEAD > now { ends - LEAD } else { ends });
-        Pass { day: day(now), signing_key: key.as_ref().to_vec(), credentials, until }
+        Pass {
+            day: day(now),
+            signing_key: key.as_ref().to_vec(),
+            region: site.region.clone(),
+            credentials,
+            until,
+            ends,
+        }
     }
 
-    fn serves(&self, now: Timestamp) -> bool {
-        self.day == day(now) && self.until.is_none_or(|until| now < until)
+    fn serves(&self, site: &Site, now: Timestamp) -> bool {
+        self.day == day(now) && self.region == site.region && self.until.is_none_or(|until| now < until)
     }
 }
 
@@ -55,10 +66,16 @@ impl Passes {
     /// A pass for requests of this moment.
     pub async fn current(&self, site: &Site, now: Timestamp) -> Result<Arc<Pass>, SourceError> {
         let mut current = self.current.lock().await;
-        if let Some(pass) = current.as_ref().filter(|pass| pass.serves(now)) {
+        if let Some(pass) = current.as_ref().filter(|pass| pass.serves(site, now)) {
             return Ok(Arc::clone(pass));
         }
-        let pass = Arc::new(Pass::new(self.ask_provider().await?, site, now));
+        let credentials = match (self.ask_provider().await, current.as_ref()) {
+            (Ok(credentials), _) => credentials,
+            // Where the credentials come from may be away for a while; the ones at hand serve to their end.
+            (Err(_), Some(pass)) if pass.ends.is_none_or(|ends| now < ends) => pass.credentials.clone(),
+            (Err(error), _) => return Err(error),
+        };
+        let pass = Arc::new(Pass::new(credentials, site, now));
         *current = Some(Arc::clone(&pass));
         Ok(pass)
     }
@@ -79,7 +96,7 @@ impl Passes {
         provider.provide_credentials().await.map_err(|failed| {
             let reason = error::chain(&failed);
             match failed {
-                CredentialsError::ProviderTimedOut(_) => SourceError::Transient { what, reason },
+                CredentialsError::ProviderTimedOut(_) => SourceError::Unreached { what, reason },
                 _ => SourceError::NoCredentials { what, reason },
             }
         })
@@ -108,9 +125,11 @@ pub(super) mod tests {
         let site = super::super::site::tests::site();
         let (now, later) = (at("2026-10-01T12:00:00Z"), at("2026-10-01T23:59:59Z"));
         let lasting = pass(&site, now, None);
-        assert!(lasting.serves(later) && !lasting.serves(at("2026-10-02T00:00:00Z")));
+        assert!(lasting.serves(&site, later) && !lasting.serves(&site, at("2026-10-02T00:00:00Z")));
+        let elsewhere = Site { region: "eu-west-2".into(), ..site.clone() };
+        assert!(!lasting.serves(&elsewhere, now), "its key signs for another region");
         let ends = clock::system(at("2026-10-01T13:00:00Z"));
         let ending = Pass::new(Credentials::new("AKID", "secret", None, Some(ends), "test"), &site, now);
-        assert!(ending.serves(at("2026-10-01T12:54:59Z")) && !ending.serves(at("2026-10-01T12:55:00Z")));
+        assert!(ending.serves(&site, at("2026-10-01T12:54:59Z")) && !ending.serves(&site, at("2026-10-01T12:55:00Z")));
     }
 }

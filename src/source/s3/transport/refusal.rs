@@ -3,9 +3,9 @@
 //! Source: Amazon S3 API reference, "Error responses". A HEAD has no body, so its refusals say only their status.
 
 use futures_util::StreamExt as _;
-use http::Response;
+use http::{HeaderMap, Response, header::LOCATION};
 
-use super::{super::error, Answer, Body};
+use super::{super::error, Answer, Body, redirect::Redirect};
 use crate::transfer::error::SourceError;
 
 /// Error documents are small; of anything longer only the beginning is read.
@@ -16,24 +16,48 @@ pub(super) struct Refused {
     status: u16,
     code: String,
     message: Option<String>,
+    redirect: Option<Redirect>,
 }
 
 /// The answer, or what was said in its place.
 pub(super) async fn of(reply: Response<Body>) -> Result<Answer, Refused> {
     let (parts, body) = reply.into_parts();
     if parts.status.is_success() {
-        return Ok(Answer { headers: parts.headers, body });
+        let left_out = parts.extensions.get().copied().unwrap_or_default();
+        return Ok(Answer { status: parts.status, headers: parts.headers, left_out, body });
     }
     let document = beginning(body).await;
     let document = String::from_utf8_lossy(&document);
     let code = element(&document, "Code").unwrap_or_default();
-    Err(Refused { status: parts.status.as_u16(), code, message: element(&document, "Message") })
+    let (status, message) = (parts.status.as_u16(), element(&document, "Message"));
+    let redirect = redirect_of(status, &code, &parts.headers, &document);
+    Err(Refused { status, code, message, redirect })
+}
+
+/// Where the server sends the request: with the status of a redirection, or by naming the region that a signature has to be
+/// for (Amazon S3 API reference, "Error responses", `PermanentRedirect`, `AuthorizationHeaderMalformed`).
+fn redirect_of(status: u16, code: &str, headers: &HeaderMap, document: &str) -> Option<Redirect> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let region = header("x-amz-bucket-region").or_else(|| element(document, "Region"));
+    let region = region.filter(|region| !region.is_empty());
+    match status {
+        301 | 302 | 307 | 308 => Some(Redirect { status, location: header(LOCATION.as_str()), region }),
+        400 if code == "AuthorizationHeaderMalformed" && region.is_some() => {
+            Some(Redirect { status, location: None, region })
+        }
+        _ => None,
+    }
 }
 
 impl Refused {
     /// Whether other credentials might be believed.
     pub fn credentials_ran_out(&self) -> bool {
         matches!(self.code.as_str(), "ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException")
+    }
+
+    /// Where the server sends the request.
+    pub fn redirect(&self) -> Option<Redirect> {
+        self.redirect.clone()
     }
 
     /// As an error about the object with this key.

@@ -19,7 +19,7 @@ use http_body_util::Empty;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::{
-    lines::{LineBody, Lines},
+    lines::{LineBody, LineErrorKind, Lines},
     sign::Signed,
     site::Site,
 };
@@ -38,7 +38,9 @@ pub(super) enum Road {
 pub(super) enum Unanswered {
     /// The server could not be reached, or went away before it answered.
     Unreached(String),
-    /// No such request can be made.
+    /// What the server answered is no HTTP.
+    Unreadable(String),
+    /// No such request can be made, or no such answer be taken.
     Impossible(String),
 }
 
@@ -79,7 +81,11 @@ impl Road {
                 let path = signed.uri.strip_prefix(&site.origin).unwrap_or(&signed.uri);
                 let request = || request(&method, path, signed, Some(&site.host), Empty::new());
                 let answer = lines.send(request).await;
-                let answer = answer.map_err(|failed| Unanswered::Unreached(failed.to_string()))?;
+                let answer = answer.map_err(|failed| match failed.kind {
+                    LineErrorKind::Unreached => Unanswered::Unreached(failed.to_string()),
+                    LineErrorKind::Unreadable => Unanswered::Unreadable(failed.to_string()),
+                    LineErrorKind::TooLarge => Unanswered::Impossible(failed.to_string()),
+                })?;
                 Ok(answer.map(|body| Body::Line(Box::new(body))))
             }
             Road::Proxied(connector) => {

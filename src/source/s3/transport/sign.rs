@@ -44,6 +44,9 @@ pub(super) fn signed(site: &Site, pass: &Pass, ask: &Ask<'_>, now: Timestamp) ->
 
     headers.retain(|(name, _)| *name != "host");
     headers.push(("authorization", authorization));
+    if ask.accept_gzip {
+        headers.push(("accept-encoding", "gzip".to_owned()));
+    }
     let mut uri = format!("{}{path}", site.origin);
     if let Some(query) = query {
         uri.push('?');
@@ -79,7 +82,7 @@ fn stamp(now: Timestamp) -> String {
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
 }
 
-fn encoded_path(before: &str, key: &str) -> String {
+pub(super) fn encoded_path(before: &str, key: &str) -> String {
     let mut path = before.to_owned();
     path.push_str(&encoded(key, true));
     path
@@ -141,7 +144,7 @@ mod tests {
             for key in ["a", "a b/ü+%2F//../~x", "line\nbreak", "\u{1}\\\"'*()!$&,;=:@"] {
                 for version_id in [None, Some("v/1+2 =")] {
                     let headers = vec![("range", "bytes=0-9".to_owned()), ("if-match", "\"25f9\"".to_owned())];
-                    let ask = Ask { method: Method::Get, key, version_id, headers };
+                    let ask = Ask { method: Method::Get, key, version_id, headers, accept_gzip: false };
                     let signed = signed(&site, &pass, &ask, now);
                     let ours = &signed.headers.last().expect("the signature is last").1;
                     assert_eq!(*ours, by_the_sdk(&signed, &site, &pass, now), "{key:?} {version_id:?}");

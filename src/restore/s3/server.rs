@@ -1,0 +1,194 @@
+//! One server of the target: a call that fails is made again, and an outage of the server is waited for.
+//!
+//! Whether the server is away, or refuses this one call, says a small question that has nothing to do with the call.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use aws_sdk_s3::{Client, config::http::HttpResponse, error::SdkError};
+
+use super::said::{Said, in_full, said};
+use crate::transfer::{
+    error::SinkError,
+    object::AWAY,
+    retry::{Attempts, Met, Reach},
+};
+
+/// A server of the target, shared by all that write there or read back from there.
+#[derive(Clone)]
+pub struct Server {
+    pub(super) client: Client,
+    reach: Arc<Reach>,
+}
+
+/// Why a call came to nothing.
+#[derive(Debug)]
+pub(super) struct CallError {
+    pub reason: String,
+    pub kind: CallErrorKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CallErrorKind {
+    /// The server refuses this object for what it is, and would refuse it again.
+    AboutObject,
+    /// What was asked for is not there.
+    NotFound,
+    /// Another attempt may succeed.
+    Passing,
+    /// The server was away for longer than it may be.
+    Away,
+    /// Anything else.
+    Refused,
+}
+
+impl Server {
+    /// The server may be away for as long as `stall`.
+    pub fn new(client: Client, stall: Duration) -> Self {
+        Server { client, reach: Arc::new(Reach::new(stall)) }
+    }
+
+    /// Makes a call until it succeeds, is refused, or has failed often enough. `bucket` is one that must be there.
+    pub(super) async fn call<T, E, F>(&self, bucket: Option<&str>, call: impl Fn() -> F) -> Result<T, CallError>
+    where
+        E: Said,
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    {
+        self.attempt(bucket, || async { call().await.map_err(|error| CallError::of(&error)) }).await
+    }
+
+    /// The same for more than one call, which are made again together.
+    pub(super) async fn attempt<T, F>(&self, bucket: Option<&str>, attempt: impl Fn() -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<T, CallError>>,
+    {
+        let mut attempts = Attempts::default();
+        loop {
+            let error = match attempt().await {
+                Err(error) if !matches!(error.kind, CallErrorKind::AboutObject | CallErrorKind::NotFound) => error,
+                done => return done,
+            };
+            let met = self.reach.wait(|| self.answers(bucket), CallError::is_passing).await;
+            match met {
+                Ok(Met::Back) if attempts.outlives_outage() => {}
+                Ok(_) if error.is_passing() && attempts.pause().await => {}
+                Ok(_) => return Err(error),
+                Err(away) if away.is_passing() => {
+                    let reason = format!("the server has been away for too long: {}", away.reason);
+                    return Err(CallError { reason, kind: CallErrorKind::Away });
+                }
+                Err(useless) => return Err(CallError { reason: useless.reason, kind: CallErrorKind::Away }),
+            }
+        }
+    }
+
+    async fn answers(&self, bucket: Option<&str>) -> Result<(), CallError> {
+        match bucket {
+            Some(bucket) => is_there(self.client.list_objects_v2().bucket(bucket).max_keys(1).send().await),
+            None => is_there(self.client.list_buckets().send().await),
+        }
+    }
+}
+
+impl CallError {
+    pub fn of<E: Said>(error: &SdkError<E, HttpResponse>) -> Self {
+        let kind = match error {
+            SdkError::ServiceError(refused) => {
+                sort(refused.raw().status().as_u16(), refused.err().code().unwrap_or_default())
+            }
+            SdkError::ConstructionFailure(_) => CallErrorKind::AboutObject,
+            _ => CallErrorKind::Passing,
+        };
+        CallError { reason: said(error), kind }
+    }
+
+    /// A body that broke off.
+    pub fn broken(error: &(dyn std::error::Error + 'static)) -> Self {
+        CallError { reason: in_full(error), kind: CallErrorKind::Passing }
+    }
+
+    /// This machine failed.
+    pub fn of_machine(error: &(dyn std::error::Error + 'static)) -> Self {
+        CallError { reason: in_full(error), kind: CallErrorKind::Refused }
+    }
+
+    fn is_passing(&self) -> bool {
+        self.kind == CallErrorKind::Passing
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl From<CallError> for io::Error {
+    fn from(error: CallError) -> Self {
+        let kind = match error.kind {
+            CallErrorKind::NotFound => io::ErrorKind::NotFound,
+            CallErrorKind::Away => AWAY,
+            _ => io::ErrorKind::Other,
+        };
+        io::Error::new(kind, error.to_string())
+    }
+}
+
+/// A server that answers something that can't be read is there.
+fn is_there<T, E: Said>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<(), CallError> {
+    match answer {
+        Err(error) if !error.raw_response().is_some_and(|answer| answer.status().is_success()) => {
+            Err(CallError::of(&error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An error about a bucket of the target.
+pub(super) fn failed(bucket: &str, doing: &str, error: &CallError) -> SinkError {
+    SinkError::Server { what: format!("bucket {bucket}"), reason: format!("{doing}: {error}") }
+}
+
+/// What can be done about a refusal: about the object, the caller, the bucket, or the load.
+fn sort(status: u16, code: &str) -> CallErrorKind {
+    const PASSING: [&str; 5] =
+        ["RequestTimeout", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeTooSkewed"];
+    const OF_ALL: [&str; 7] = [
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "IllegalLocationConstraintException",
+        "InvalidBucketName",
+        "InvalidSecurity",
+        "InvalidToken",
+        "TokenRefreshRequired",
+    ];
+    match status {
+        _ if PASSING.contains(&code) => CallErrorKind::Passing,
+        _ if OF_ALL.contains(&code) => CallErrorKind::Refused,
+        408 | 409 | 429 | 500.. => CallErrorKind::Passing,
+        404 => CallErrorKind::NotFound,
+        401 | 403 | 407 => CallErrorKind::Refused,
+        400..=499 => CallErrorKind::AboutObject,
+        _ => CallErrorKind::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_about_the_object_the_caller_or_the_load() {
+        for (status, code) in [(400, "InvalidRequest"), (400, "KeyTooLongError"), (400, "MetadataTooLarge"), (413, "")]
+        {
+            assert_eq!(sort(status, code), CallErrorKind::AboutObject, "{status} {code}");
+        }
+        for status in [408, 409, 429, 500, 503, 507] {
+            assert_eq!(sort(status, "InvalidRequest"), CallErrorKind::Passing, "{status}");
+        }
+        for (status, code) in [(401, ""), (403, "AccessDenied"), (301, "PermanentRedirect"), (400, "ExpiredToken")] {
+            assert_eq!(sort(status, code), CallErrorKind::Refused, "{status} {code}");
+        }
+        assert_eq!(sort(400, "RequestTimeout"), CallErrorKind::Passing);
+        assert_eq!(sort(404, "NoSuchKey"), CallErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,350 @@
+//! Single objects: every request is held to the state that was listed or that an earlier answer was about, and every
+//! answer is checked for being about that state. Not every server honours `If-Match`, `Range` and `versionId`.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
+
+use aws_sdk_s3::types::Grant;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use http::{
+    HeaderMap, HeaderName, StatusCode,
+    header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED},
+};
+
+use super::{
+    S3Source,
+    checksum::{self, Offer},
+    error, parts, properties,
+    transport::{Answer, Ask, Body, HeadersLeftOut, Method},
+};
+use crate::transfer::{
+    error::SourceError,
+    object::{ByteRange, Described, ObjectBody, ObjectEntry, Pin, ProviderChecksum, same_entity_tag},
+    properties::{Item, Properties},
+};
+
+const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
+
+impl S3Source {
+    pub(super) async fn get(&self, entry: &ObjectEntry, range: Option<ByteRange>) -> Result<ObjectBody, SourceError> {
+        let mut ask = self.asked(Method::Get, entry);
+        match range {
+            Some(range) => ask.headers.push(("range", format!("bytes={}-{}", range.first, range.last))),
+            None => ask.headers.push(checksums_wanted()),
+        }
+        let answer = self.answered(ask, entry, range).await?;
+        let described = match range {
+            None => self.described(entry, &answer).await?,
+            Some(_) => {
+                let pin = pin(entry, &answer.headers);
+                Described { word: Err("a range".to_owned()), properties: Properties::default(), pin }
+            }
+        };
+        let Described { word, properties, pin } = described;
+        Ok(ObjectBody {
+            word,
+            properties,
+            pin,
+            length: text(&answer.headers, CONTENT_LENGTH).and_then(|length| length.parse().ok()),
+            pieces: pieces(answer.body, entry.key.clone()),
+        })
+    }
+
+    /// A server that answers no HEAD is asked for the first byte: that answer has the same headers.
+    pub(super) async fn head(&self, entry: &ObjectEntry) -> Result<Described, SourceError> {
+        let mut ask = self.asked(Method::Head, entry);
+        ask.headers.push(checksums_wanted());
+        let answer = match self.answered(ask, entry, None).await {
+            Err(SourceError::Permanent { .. }) if entry.size > 0 => {
+                let mut ask = self.asked(Method::Get, entry);
+                ask.headers.push(("range", "bytes=0-0".to_owned()));
+                ask.headers.push(checksums_wanted());
+                self.answered(ask, entry, Some(ByteRange { first: 0, last: 0 })).await?
+            }
+            answer => answer?,
+        };
+        self.described(entry, &answer).await
+    }
+
+    /// A request about the state that was listed, or that an earlier answer was about.
+    fn asked<'a>(&self, method: Method, entry: &'a ObjectEntry) -> Ask<'a> {
+        let tag = entry.etag.as_ref().or(entry.pin.etag.as_ref()).filter(|tag| is_strong(tag));
+        let held = tag.filter(|_| !self.fails_if_match.load(Relaxed)).map(|tag| ("if-match", format!("\"{tag}\"")));
+        let version_id = entry.version_id.as_deref().or(entry.pin.version_id.as_deref());
+        let headers = held.into_iter().collect();
+        Ask { method, key: &entry.key, version_id, headers, accept_gzip: entry.pin.packed }
+    }
+
+    /// Sends a request and checks the answer. Some servers fail every `If-Match`: what is refused because of it is asked for
+    /// without, and then the answer's own entity tag decides.
+    async fn answered(
+        &self,
+        mut ask: Ask<'_>,
+        entry: &ObjectEntry,
+        range: Option<ByteRange>,
+    ) -> Result<Answer, SourceError> {
+        let about_object = |error| error::of_object(entry, error);
+        let answer = match self.transport.send(&ask).await {
+            Err(SourceError::Changed { .. }) if ask.headers.iter().any(|(name, _)| *name == "if-match") => {
+                ask.headers.retain(|(name, _)| *name != "if-match");
+                let answer = self.transport.send(&ask).await.map_err(about_object)?;
+                check_answer(entry, range, &answer)?;
+                self.fails_if_match.store(true, Relaxed);
+                return Ok(answer);
+            }
+            answer => answer.map_err(about_object)?,
+        };
+        check_answer(entry, range, &answer)?;
+        Ok(answer)
+    }
+
+    /// Checksum and properties out of the headers of an answer; asks for more only where they say that there is more.
+    async fn described(&self, entry: &ObjectEntry, answer: &Answer) -> Result<Described, SourceError> {
+        let headers = &answer.headers;
+        let pin = pin(entry, headers);
+        let of_answer = |name: &str| match (name, headers.get(name).and_then(|value| value.to_str().ok())) {
+            // The listed one is as good: it must be the MD5 of what comes.
+            ("etag", None) => entry.etag.as_deref(),
+            (_, text) => text,
+        };
+        let word = match checksum::of_headers(of_answer) {
+            Offer::Whole(checksum) => Ok(checksum),
+            Offer::Nothing(reason) => Err(reason.to_owned()),
+            Offer::OfParts { kind, value, count } => {
+                let parts = parts::of(&self.client, &self.bucket, entry, count).await;
+                parts.map(|parts| ProviderChecksum { kind, value, parts })
+            }
+        };
+        let values = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let (mut properties, tags) = properties::of_headers(values);
+        if answer.left_out == HeadersLeftOut::Some {
+            let reason = "the answer has headers that are no valid HTTP".to_owned();
+            properties.unreadable.insert(Item::Metadata, reason);
+        }
+        let pinned = entry.pinned(pin.clone());
+        if tags > 0 {
+            self.read_tags(&pinned, tags, &mut properties).await?;
+        }
+        if self.acls {
+            self.read_acl(&pinned, &mut properties).await?;
+        }
+        Ok(Described { word, properties, pin })
+    }
+
+    /// Reads the tags, of which the headers state the number.
+    async fn read_tags(
+        &self,
+        entry: &ObjectEntry,
+        stated: u64,
+        properties: &mut Properties,
+    ) -> Result<(), SourceError> {
+        let request = self.client.get_object_tagging().bucket(&self.bucket).key(&entry.key);
+        match request.set_version_id(version_of(entry)).send().await {
+            Ok(answer) => {
+                let tags = answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned()));
+                let tags: BTreeMap<_, _> = tags.collect();
+                let answered = answer.tag_set().len();
+                if answered as u64 == stated && answered == tags.len() {
+                    properties.tags = tags;
+                } else {
+                    let reason = format!("reading tags: the object states {stated}, the answer holds {answered}");
+                    properties.unreadable.insert(Item::Tags, reason);
+                }
+                Ok(())
+            }
+            Err(error) => unread(properties, Item::Tags, error::of("tags", error)),
+        }
+    }
+
+    async fn read_acl(&self, entry: &ObjectEntry, properties: &mut Properties) -> Result<(), SourceError> {
+        let request = self.client.get_object_acl().bucket(&self.bucket).key(&entry.key);
+        match request.set_version_id(version_of(entry)).send().await {
+            Ok(answer) => properties.acl.extend(answer.grants().iter().map(grant)),
+            Err(error) => return unread(properties, Item::Acl, error::of("access control list", error)),
+        }
+        Ok(())
+    }
+}
+
+/// An outage says nothing about what was asked for; any other error is the answer.
+fn unread(properties: &mut Properties, item: Item, error: SourceError) -> Result<(), SourceError> {
+    if matches!(error, SourceError::Unreached { .. }) {
+        return Err(error);
+    }
+    properties.unreadable.insert(item, error.to_string());
+    Ok(())
+}
+
+fn version_of(entry: &ObjectEntry) -> Option<String> {
+    entry.version_id.clone().or_else(|| entry.pin.version_id.clone())
+}
+
+/// Who may do what, in one line.
+fn grant(grant: &Grant) -> String {
+    let permission = grant.permission().map_or("", |permission| permission.as_str());
+    let grantee = grant.grantee();
+    let whom = grantee.and_then(|whom| whom.uri().or(whom.id()).or(whom.email_address()));
+    format!("{permission} {}", whom.unwrap_or_default())
+}
+
+fn checksums_wanted() -> (&'static str, String) {
+    ("x-amz-checksum-mode", "ENABLED".to_owned())
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// What the answer says about the state of the object.
+fn pin(entry: &ObjectEntry, headers: &HeaderMap) -> Pin {
+    let kept = |name, before: &Option<String>| text(headers, name).map(str::to_owned).or_else(|| before.clone());
+    Pin {
+        etag: text(headers, ETAG).map(|tag| tag.trim_matches('"').to_owned()).or_else(|| entry.pin.etag.clone()),
+        version_id: kept(VERSION_ID, &entry.pin.version_id),
+        last_modified: kept(LAST_MODIFIED, &entry.pin.last_modified),
+        packed: entry.pin.packed,
+    }
+}
+
+/// Only strong tags can be held to (RFC 9110, 13.1.1).
+fn is_strong(tag: &str) -> bool {
+    !tag.is_empty() && !tag.starts_with("W/") && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
+}
+
+/// An answer about something else must not be taken for this. Neither must an error that comes with the status of a
+/// success: it has no entity tag.
+fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Answer) -> Result<(), SourceError> {
+    let headers = &answer.headers;
+    check_state(entry, headers)?;
+    let Some(range) = range else { return Ok(()) };
+    let unranged = |reason: String| Err(SourceError::Unranged { what: entry.key.clone(), reason });
+    let names_state = [ETAG, LAST_MODIFIED, VERSION_ID].into_iter().any(|name| headers.contains_key(name));
+    if !names_state && !entry.etag.as_deref().is_some_and(is_md5) {
+        return unranged("nothing in the answers says that ranges belong to one state".to_owned());
+    }
+    let wanted = format!("bytes {}-{}/", range.first, range.last);
+    match text(headers, CONTENT_RANGE) {
+        _ if answer.status != StatusCode::PARTIAL_CONTENT => {
+            unranged("the server answers with the whole object where a range was asked for".to_owned())
+        }
+        None => unranged("the server does not say which range it answers with".to_owned()),
+        Some(range) => match range.strip_prefix(&wanted) {
+            None => unranged(format!("the server answers with another range than the one asked for: {range}")),
+            Some("*") => Ok(()),
+            Some(total) if total.parse() == Ok(entry.size) => Ok(()),
+            Some(total) => match total.parse() {
+                Ok(served) => Err(SourceError::Size { what: entry.key.clone(), listed: entry.size, served }),
+                Err(_) => unranged(format!("the server answers with a range that makes no sense: {range}")),
+            },
+        },
+    }
+}
+
+fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceError> {
+    let what = || entry.key.clone();
+    let changed = || Err(SourceError::Changed { what: what() });
+    let mut tags = headers.get_all(ETAG).iter().filter_map(|tag| tag.to_str().ok());
+    let (answered, another) = (tags.next(), tags.next());
+    if let (Some(one), Some(other)) = (answered, another)
+        && !same_entity_tag(one, other)
+    {
+        let reason = "the answer names two entity tags".to_owned();
+        return Err(SourceError::Transient { what: what(), reason });
+    }
+    let listed = entry.etag.as_deref().filter(|tag| !tag.is_empty());
+    match (listed.or(entry.pin.etag.as_deref()), answered) {
+        (Some(known), Some(answered)) if !same_entity_tag(known, answered) => return changed(),
+        // The bytes themselves can say that they are the listed ones.
+        (Some(known), None) if !is_md5(known) => {
+            let reason = "the answer names no entity tag, the listing does: nothing says that it is the object listed";
+            return Err(SourceError::Transient { what: what(), reason: reason.to_owned() });
+        }
+        // A page of something in between looks like this.
+        (None, None) if !headers.contains_key(LAST_MODIFIED) => {
+            let reason =
+                "the answer names neither entity tag nor time of the last change: nothing says that it is an object";
+            return Err(SourceError::Transient { what: what(), reason: reason.to_owned() });
+        }
+        _ => {}
+    }
+    let version = text(headers, VERSION_ID).filter(|answered| *answered != "null");
+    let known = entry.version_id.as_deref().or(entry.pin.version_id.as_deref()).filter(|known| *known != "null");
+    if let (Some(known), Some(answered)) = (known, version)
+        && known != answered
+    {
+        return changed();
+    }
+    match (&entry.pin.last_modified, text(headers, LAST_MODIFIED)) {
+        (Some(known), Some(answered)) if known != answered => changed(),
+        _ => Ok(()),
+    }
+}
+
+fn is_md5(tag: &str) -> bool {
+    tag.len() == 32 && tag.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn pieces(body: Body, key: String) -> BoxStream<'static, Result<bytes::Bytes, SourceError>> {
+    body.map_err(move |reason| SourceError::Transient { what: key.clone(), reason }).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MD5: &str = "25f9e794323b453885f5181f1b624d0b";
+
+    fn entry(etag: Option<&str>, pin: Pin) -> ObjectEntry {
+        ObjectEntry { key: "k".into(), size: 9, etag: etag.map(str::to_owned), pin, ..ObjectEntry::default() }
+    }
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().expect("a value"));
+        }
+        headers
+    }
+
+    fn verdict(entry: &ObjectEntry, lines: &[(&'static str, &'static str)]) -> &'static str {
+        match check_state(entry, &headers(lines)) {
+            Ok(()) => "same",
+            Err(SourceError::Changed { .. }) => "changed",
+            Err(_) => "no answer",
+        }
+    }
+
+    #[test]
+    fn entity_tags_are_compared_as_servers_write_them() {
+        let listed = entry(Some(MD5), Pin::default());
+        let upper = "\"25F9E794323B453885F5181F1B624D0B\"";
+        for tag in ["\"25f9e794323b453885f5181f1b624d0b\"", "W/\"25f9e794323b453885f5181f1b624d0b\"", MD5, upper] {
+            assert_eq!(verdict(&listed, &[("etag", tag)]), "same", "{tag}");
+        }
+        assert_eq!(verdict(&listed, &[("etag", "\"other\"")]), "changed");
+        assert_eq!(verdict(&listed, &[("etag", MD5), ("etag", "\"other\"")]), "no answer");
+        assert_eq!(verdict(&entry(Some("Opaque"), Pin::default()), &[("etag", "\"opaque\"")]), "changed");
+        // Without a tag in the answer only an MD5 of the listing can say whose bytes these are.
+        assert_eq!(verdict(&listed, &[]), "same");
+        assert_eq!(verdict(&entry(Some("opaque"), Pin::default()), &[]), "no answer");
+        assert_eq!(verdict(&entry(Some(""), Pin::default()), &[("etag", MD5)]), "same");
+        assert_eq!(verdict(&entry(None, Pin::default()), &[("content-type", "text/html")]), "no answer");
+        assert_eq!(verdict(&entry(None, Pin::default()), &[("last-modified", "Mon")]), "same");
+    }
+
+    #[test]
+    fn what_the_listing_did_not_pin_an_earlier_answer_does() {
+        let first = [("etag", "\"a\""), ("x-amz-version-id", "v1"), ("last-modified", "Mon")];
+        let pinned = entry(None, pin(&entry(None, Pin::default()), &headers(&first)));
+        assert_eq!(verdict(&pinned, &first), "same");
+        for other in [("etag", "\"b\""), ("x-amz-version-id", "v2"), ("last-modified", "Tue")] {
+            let mut lines = first;
+            *lines.iter_mut().find(|(name, _)| *name == other.0).expect("a line") = other;
+            assert_eq!(verdict(&pinned, &lines), "changed", "{other:?}");
+        }
+    }
+
+    #[test]
+    fn only_strong_tags_are_held_to() {
+        assert!(is_strong(MD5) && !is_strong("W/\"a") && !is_strong("") && !is_strong("a b"));
+    }
+}
