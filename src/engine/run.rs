@@ -113,6 +113,7 @@ async fn begin_again(
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
     run.begin(ready, &text, read.as_ref()).await
 }
+
 /// Goes on with a run that did not end. A sealed one is not touched: its outcome is returned again. With `seal_as_is`
 /// nothing more is moved; what was not done is NOT RUN, and the bundle is sealed.
 ///
@@ -398,8 +399,10 @@ impl Run {
                 let reader = self.sink_of(asset, bucket, ready)?.reader();
                 spawn_blocking(move || look::at_objects(&work, depth, reader.as_deref())).await
             }
-            AssetKind::Database(_) => {
-                let (target, result) = (self.target(ready, target).await?, result.clone());
+            AssetKind::Database(spec) => {
+                let origin = origin(&spec.server, ready).await?;
+                let target = self.target(asset, &origin, ready, target).await?;
+                let result = result.clone();
                 spawn_blocking(move || look::at_database(&work, depth, &result, &target)).await
             }
         };
