@@ -166,7 +166,7 @@ impl Temporary {
 
 /// Whether another attempt may go better: the way to the provider, or credentials that are renewed meanwhile.
 fn may_pass(error: &SourceError) -> bool {
-    error.is_transient() || matches!(error, SourceError::Credentials { .. } | SourceError::NoCredentials { .. })
+    error.is_transient() || error.is_about_caller()
 }
 
 fn foreign(resource: &Resource, run: &str) -> SourceError {
