@@ -118,6 +118,7 @@ async fn begin_again(
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
     run.begin(ready, &text, read.as_ref()).await
 }
+
 /// Goes on with a run that did not end. A sealed one is not touched: its outcome is returned again. With `seal_as_is`
 /// nothing more is moved; what was not done is NOT RUN, and the bundle is sealed.
 ///
