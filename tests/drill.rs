@@ -157,7 +157,7 @@ fn assert_verify_agrees(drill: &Drill, ran: &Ran) {
         .filter(|line| line["type"] == "check")
         .map(|line| line["check"]["name"].as_str().unwrap())
         .collect();
-    let all = ["objects", "rows", "digest", "spool", "catalog", "sequences", "materialized views"];
+    let all = ["objects", "rows", "digest", "spool", "catalog", "sequences", "materialized views", "generated columns"];
     assert_eq!(compared, BTreeSet::from(all));
 
     let quiet = verify(drill, &[bundle, "--restored", "--quiet"]);

@@ -245,7 +245,7 @@ impl Attested {
             if document.bytes == 0 {
                 findings.push(Finding::of_run(Kind::DocumentMissing, &name, "the file is empty"));
             }
-            findings.extend(self.from_future(document, &name));
+            findings.extend(self.future_date(document, &name));
             findings.extend(self.age(document, &name));
             if self.review_note && document.review_sha256.is_none() {
                 let detail = format!("{0}.review.md or {0}.review.txt beside it", document.name);
@@ -259,7 +259,7 @@ impl Attested {
     }
 
     /// A day of grace: the document may have been dated where it is tomorrow already.
-    fn from_future(&self, document: &Document, name: &str) -> Option<Finding> {
+    fn future_date(&self, document: &Document, name: &str) -> Option<Finding> {
         let dated: Date = document.dated.as_ref()?.parse().ok()?;
         let read_on: Date = self.read_on.as_ref()?.parse().ok()?;
         let is_future = dated > read_on.tomorrow().ok()?;

@@ -28,6 +28,7 @@ impl RawAnswer {
     ///
     /// # Errors
     /// The SDK's own, if there was no answer or it was a refusal.
+    #[allow(clippy::result_large_err, reason = "the SDK's own error, passed on as it came")]
     pub fn of<A, E>(&self, answer: Result<A, SdkError<E, HttpResponse>>) -> Result<Vec<u8>, SdkError<E, HttpResponse>>
     where
         E: ProvideErrorMetadata,

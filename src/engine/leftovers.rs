@@ -280,7 +280,7 @@ pub(crate) async fn remove_named(
 ) -> Result<Removed, String> {
     let removing = Temporary::of_others(rds, Owner::of_run(run, &one.asset));
     let appears = one.may_appear_for(removing.appears_within());
-    removing.expect(&one.resource, appears.min(wait));
+    removing.expect_to_appear(&one.resource, appears.min(wait));
     match removing.remove(&one.resource, run, halt).await {
         Ok(Removed::NeverThere) if appears > wait => {
             let left = one.may_appear_for(removing.appears_within());

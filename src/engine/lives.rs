@@ -32,8 +32,11 @@ const WITHIN: Duration = Duration::from_millis(150);
 const ASSET: &str = "ledger";
 const PLAYBOOK: &str = "ledger-drill";
 
+/// Kind, identifier and tags of a thing.
+type Thing = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// What walkaway must never touch: by its name, by its tags, or because another run is at work on it.
-const OF_OTHERS: [(&str, &str, &[(&str, &str)]); 4] = [
+const OF_OTHERS: [Thing; 4] = [
     ("instance", "ledger-prod", &[]),
     ("instance", "bystander", &[("walkaway:run", "drill-1"), ("walkaway:playbook", PLAYBOOK)]),
     ("snapshot", "walkaway-untagged", &[]),
@@ -123,7 +126,7 @@ async fn export_life(rds: Rds, work: Work, guards: Guards) -> (Vec<String>, bool
             role: text(),
             key: text(),
         };
-        temporary.expect(&export, temporary.appears_within());
+        temporary.expect_to_appear(&export, temporary.appears_within());
         exports.start(export.id(), &order).await.map_err(|(error, refused)| {
             if refused {
                 temporary.refused(&export);

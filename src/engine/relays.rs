@@ -72,6 +72,7 @@ pub(crate) struct Relays<'a> {
 }
 
 /// What the workers tell.
+#[allow(clippy::large_enum_variant, reason = "nearly all of them are parts")]
 pub(super) enum News {
     Part {
         number: usize,

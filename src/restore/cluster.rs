@@ -30,6 +30,8 @@ pub const OWNER_ROLE: &str = "walkaway_restore";
 /// Names the socket; nothing listens on TCP.
 const PORT: u16 = 5432;
 const START_SECONDS_MAX: u32 = 120;
+/// What an empty cluster takes: some 40 MiB of files and a first segment of 16 MiB of its log.
+const CLUSTER_BYTES: u64 = 64 << 20;
 /// A data directory that is being made; the number of the process follows.
 const HALF_MADE: &str = "making-";
 /// The socket's directory is named so, in `/tmp` …
@@ -75,6 +77,9 @@ pub enum ClusterError {
     /// Root has no lesser user to run the server as.
     #[error("the managed PostgreSQL cannot run as root, and there is no user postgres or nobody")]
     NoServerUser,
+    /// The cluster could not be made, and its file system has no room for one.
+    #[error("{error}; {path} has {free} bytes left")]
+    Full { path: String, free: u64, error: PgError },
     /// One of PostgreSQL's programs failed, or is missing.
     #[error(transparent)]
     Pg(#[from] PgError),
@@ -92,6 +97,9 @@ impl ClusterError {
             ClusterError::ByHand { stop, .. } => Some(format!("stop it first: {stop}")),
             ClusterError::NoServerUser => Some("run walkaway as an ordinary user".to_owned()),
             ClusterError::Directory { .. } => Some("check target.path: space, rights, file system".to_owned()),
+            ClusterError::Full { .. } => Some(
+                "make room on the target's file system; a database starts again when the run is resumed".to_owned(),
+            ),
             ClusterError::Pg(error) => error.hint(),
         }
     }
@@ -320,13 +328,21 @@ fn clear_half_made(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// initdb's own words come in the language of the machine: how much room there is decides.
+fn without_room(data: &Path, error: PgError) -> ClusterError {
+    let free = rustix::fs::statvfs(data).map_or(u64::MAX, |of| of.f_bavail.saturating_mul(of.f_frsize));
+    if free < CLUSTER_BYTES {
+        ClusterError::Full { path: data.display().to_string(), free, error }
+    } else {
+        error.into()
+    }
+}
+
 fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), ClusterError> {
     let mut command = as_user(tools, "initdb", user)?;
     command.args(["--auth=peer", "--encoding=UTF8", "--locale=C", "--no-sync", "--username", ADMIN_ROLE, "--pgdata"]);
-    tools::run("initdb", {
-        command.arg(data);
-        command
-    })?;
+    command.arg(data);
+    tools::run("initdb", command).map_err(|error| without_room(data, error))?;
     let caller = caller_name();
     // The server's own user, where it is another, is no superuser: the server itself may be made to connect to itself.
     let idents = [(&caller, ADMIN_ROLE), (&caller, OWNER_ROLE), (&user.name, OWNER_ROLE)];

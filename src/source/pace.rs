@@ -264,7 +264,7 @@ mod tests {
             let send = || async {
                 let mut sent = sent.lock().unwrap();
                 *sent += 1;
-                Ok(answer(if *sent % 3 == 0 { 503 } else { 200 }, ""))
+                Ok(answer(if sent.is_multiple_of(3) { 503 } else { 200 }, ""))
             };
             let answer = pace.send("DescribeDBInstances", true, send).await.unwrap();
             assert_eq!(answer.status().as_u16(), 200);

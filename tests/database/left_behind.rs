@@ -17,7 +17,7 @@ fn clean_ends_the_server_that_a_killed_run_left_and_no_run_at_work() {
     let server = drill.postmaster().expect("a managed server");
     let run = text(&drill.bundle());
 
-    let said = drill.end(&["clean", &run]).expect(4);
+    let said = drill.end(&["clean", &run]).expect(2);
     assert!(said.stderr.contains("another walkaway is at work"), "{}", said.stderr);
     assert!(server.runs(), "the server of a run at work was stopped");
 

@@ -315,7 +315,7 @@ mod tests {
             Failure::not_understood("the answer has no content"),
             Failure::unanswered("no answer within 30 s"),
         ] {
-            assert_eq!(holds(&[failure.clone()], true), None, "{}", failure.reason);
+            assert_eq!(holds(std::slice::from_ref(&failure), true), None, "{}", failure.reason);
             assert_eq!(holds(&[failure, refused[0].clone()], true), Some(false), "a refusal is known for sure");
         }
         assert_eq!((holds(&[], false), holds(&[], true)), (None, Some(true)));

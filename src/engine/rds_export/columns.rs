@@ -7,22 +7,23 @@ use crate::source::parquet_rows::{ParquetColumn, ParquetShape};
 pub(super) fn difference<A, B>(
     expected: &[A],
     found: &[B],
-    names: (fn(&A) -> &str, fn(&B) -> &str),
+    expected_name: fn(&A) -> &str,
+    found_name: fn(&B) -> &str,
     differs: impl Fn(&A, &B) -> Option<String>,
 ) -> Option<String> {
-    let of_found = |name: &str| found.iter().find(|column| names.1(column) == name);
-    let of_expected = |name: &str| expected.iter().any(|column| names.0(column) == name);
+    let of_found = |name: &str| found.iter().find(|column| found_name(column) == name);
+    let of_expected = |name: &str| expected.iter().any(|column| expected_name(column) == name);
     let mut details = Vec::new();
     for column in expected {
-        let name = names.0(column);
+        let name = expected_name(column);
         match of_found(name) {
             None => details.push(format!("the column {name} is missing")),
             Some(found) => details.extend(differs(column, found).map(|how| format!("the column {name} is {how}"))),
         }
     }
-    let more = found.iter().map(names.1).filter(|name| !of_expected(name));
+    let more = found.iter().map(found_name).filter(|name| !of_expected(name));
     details.extend(more.map(|name| format!("the column {name} is one too many")));
-    let in_order = expected.iter().map(names.0).eq(found.iter().map(names.1));
+    let in_order = expected.iter().map(expected_name).eq(found.iter().map(found_name));
     if details.is_empty() && !in_order {
         details.push("the columns are in another order, or one is there twice".to_owned());
     }
@@ -34,18 +35,30 @@ pub(super) fn from_list(listed: &[ListedColumn], found: &[ParquetColumn]) -> Opt
     if listed.is_empty() {
         return None;
     }
-    difference(listed, found, (|column| &column.name, |column| &column.name), |listed, found| {
-        let how = || format!("{} in the files, and {} by the list", found.sql_type, listed.exported);
-        (!listed.holds(found)).then(how)
-    })
+    difference(
+        listed,
+        found,
+        |column| &column.name,
+        |column| &column.name,
+        |listed, found| {
+            let how = || format!("{} in the files, and {} by the list", found.sql_type, listed.exported);
+            (!listed.holds(found)).then(how)
+        },
+    )
 }
 
 /// How a part differs from the first.
 pub(super) fn from_first(first: &[ParquetColumn], part: &[ParquetColumn]) -> Option<String> {
-    difference(first, part, (|column| &column.name, |column| &column.name), |first, part| {
-        let how = || format!("{}, and {} in the first part", part.sql_type, first.sql_type);
-        (first != part).then(how)
-    })
+    difference(
+        first,
+        part,
+        |column| &column.name,
+        |column| &column.name,
+        |first, part| {
+            let how = || format!("{}, and {} in the first part", part.sql_type, first.sql_type);
+            (first != part).then(how)
+        },
+    )
 }
 
 /// Pairs of parts with rows whose bytes are the same.
@@ -64,9 +77,13 @@ mod tests {
     use super::*;
 
     fn compared(expected: &[(&str, i32)], found: &[(&str, i32)]) -> Option<String> {
-        difference(expected, found, (|one| one.0, |one| one.0), |one, other| {
-            (one.1 != other.1).then(|| format!("{} and not {}", other.1, one.1))
-        })
+        difference(
+            expected,
+            found,
+            |one| one.0,
+            |one| one.0,
+            |one, other| (one.1 != other.1).then(|| format!("{} and not {}", other.1, one.1)),
+        )
     }
 
     #[test]

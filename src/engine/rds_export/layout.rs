@@ -426,7 +426,7 @@ mod tests {
         use FindingKind::{ExportContradicts, NotProven};
         let record = (NotProven, "the export's record".to_owned());
         let list = |number: &str| format!("export_tables_info_mine_from_{number}.json");
-        assert_eq!(findings(&[(&list("1_to_3"), 3), (&list("4_to_4"), 1)]), [record.clone()]);
+        assert_eq!(findings(&[(&list("1_to_3"), 3), (&list("4_to_4"), 1)]), std::slice::from_ref(&record));
         assert_eq!(findings(&[(&list("1_to_3"), 2)]), [(NotProven, list("1_to_3")), record.clone()]);
         let twice = findings(&[(&list("1_to_3"), 3), (&list("3_to_4"), 2)]);
         assert_eq!(twice, [(ExportContradicts, list("3_to_4")), record.clone()]);

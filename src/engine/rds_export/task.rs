@@ -189,7 +189,7 @@ impl ExportWork<'_> {
         let guard = Guard::set(self.guards, &self.work, &temporary, resources)?;
         let made = async {
             if is_under_way {
-                temporary.expect(&export, Duration::ZERO);
+                temporary.expect_to_appear(&export, Duration::ZERO);
             } else {
                 let snapshot = match takes_snapshot {
                     true => self.take_snapshot(client, &temporary, facts).await?,

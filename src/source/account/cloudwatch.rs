@@ -202,7 +202,7 @@ impl Look<'_> {
         };
         let (bytes, digest) = wire.send(&call).await?;
         self.answered(&format!("cloudwatch {operation}"), Some(region), page, Some(digest));
-        serde_json::from_slice(&bytes).map_err(|error| Failure::not_understood(error))
+        serde_json::from_slice(&bytes).map_err(Failure::not_understood)
     }
 }
 

@@ -140,7 +140,7 @@ impl Temporary {
     }
 
     /// Something was asked for, here or by another process, and may appear for so long from now.
-    pub fn expect(&self, resource: &Resource, within: Duration) {
+    pub fn expect_to_appear(&self, resource: &Resource, within: Duration) {
         self.note(resource, Made::Asked(Stopwatch::start(), within));
     }
 
@@ -285,7 +285,7 @@ impl Temporary {
         let (watch, mut pauses, mut heard) = (Stopwatch::start(), self.patience.pauses(), false);
         let busy = within.min(self.patience.busy);
         loop {
-            self.expect(resource, self.patience.appears);
+            self.expect_to_appear(resource, self.patience.appears);
             let (error, patience) = match ask().await {
                 Ok(()) => return Ok(()),
                 Err(Refusal::AlreadyThere) => return self.adopt(resource, interrupt).await,
