@@ -2,18 +2,12 @@
 
 mod assets;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::task::spawn_blocking;
 
 use super::{
-    account, clusters,
-    database::DatabaseWork,
+    account,
     directory::{self, first_line, name_of_its_own, not_a_run, read_back_playbook, reopen, write_json},
     endorse,
     error::{EngineError, Obstacle},
@@ -22,17 +16,14 @@ use super::{
     layout::Layout,
     ledger::Ledger,
     leftovers::{self, Outstanding},
-    look::{self, Depth, Looked},
-    objects::{self, BucketWork, sink::Destination},
+    look::Depth,
     outcome::{RunEnd, RunOutcome, StoppedAsset},
     preflight::{self, Consent, Ready},
-    rds::RdsWork,
-    rds_export::ExportWork,
     recorder::Recorder,
     seal,
     stop::Stop,
     survey,
-    target::{self, Target},
+    target::Target,
     work::Work,
 };
 use crate::{
@@ -41,20 +32,10 @@ use crate::{
     evidence::{self, facts::PreviousRun, result::AssetResult},
     finding::{Finding, FindingKind},
     interrupt::Interrupt,
-    pg::{Address, identity},
-    playbook::{
-        Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, Loaded, Playbook, Previous,
-        ProcessEnvironment, RdsMethodSpec, Reference, Server, Versions,
-    },
+    playbook::{Asset, AssetKind, BucketSpec, Loaded, Playbook, Previous, ProcessEnvironment},
     restore::cluster::{Cluster, ClusterError},
-    source::{postgres::PostgresSource, rds::Rds},
-    transfer::{
-        error::TransferError,
-        object::ObjectSource,
-        objects::Budget,
-        pseudonyms::{Pseudonymous, Pseudonyms},
-        retry::STALL,
-    },
+    source::rds::Rds,
+    transfer::{objects::Budget, pseudonyms::Pseudonyms},
 };
 
 /// How often a run says that it is alive.

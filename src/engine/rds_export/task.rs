@@ -237,7 +237,7 @@ impl ExportWork<'_> {
             role: new.role.to_string(),
             key: new.key.to_string(),
         };
-        temporary.expect(export, temporary.appears_within());
+        temporary.expect_to_appear(export, temporary.appears_within());
         self.work.unless_stopped(exports.start(export.id(), &order)).await?.map_err(|(error, refused)| {
             if refused {
                 temporary.refused(export);

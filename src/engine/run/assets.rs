@@ -23,7 +23,7 @@ use crate::{
     playbook::{
         Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, RdsMethodSpec, Reference, Server, Versions,
     },
-    source::{postgres::PostgresSource, rds::Rds},
+    source::postgres::PostgresSource,
     transfer::{error::TransferError, object::ObjectSource, pseudonyms::Pseudonymous, retry::STALL},
 };
 
