@@ -7,7 +7,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 use tokio::task::spawn_blocking;
 
 use super::{
-    account,
+    account, clusters,
     directory::{self, first_line, name_of_its_own, not_a_run, read_back_playbook, reopen, write_json},
     endorse,
     error::{EngineError, Obstacle},
