@@ -125,7 +125,7 @@ impl Elevated {
         }
     }
 
-    /// Gives functions the promise that they were restored without, see [`super::script`]. One that is not there is
+    /// Gives functions the promise that they were restored without, see `restore::script`. One that is not there is
     /// missed by the comparison.
     pub fn leakproof(&mut self, special: &Special) -> Result<(), PgError> {
         let sql = "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p \
