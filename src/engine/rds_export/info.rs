@@ -17,6 +17,8 @@ use crate::{digest::Sha256Digest, finding::FindingKind, source::rds::export::Exp
 
 const PREFIX: &str = "export_info_";
 const SUFFIX: &str = ".json";
+/// A record is some hundred bytes, and some dozen more for each table that was asked for.
+const BYTES_MAX: u64 = 1 << 20;
 /// How far apart two records of one moment may be, as one of them may leave out fractions of a second.
 const APART_MS_MAX: u128 = 1000;
 
@@ -46,7 +48,7 @@ pub(super) fn export_of(name: &str) -> Option<&str> {
 /// # Errors
 /// It can't be read.
 pub(super) fn read(name: &str, path: &Path, received: Sha256Digest, known: &Known) -> Result<Vec<Flaw>, Unread> {
-    let text = lists::text(path, received)?;
+    let text = lists::text(path, received, BYTES_MAX)?;
     let record: Map<String, Value> =
         serde_json::from_slice(&text).map_err(|error| Unread::Unclear(error.to_string()))?;
     Ok(Judged { name, record: &record, known }.flaws())
@@ -240,6 +242,19 @@ mod tests {
         let mut named = good();
         named["exportOnly"] = json!(["shop", "other"]);
         assert_eq!(flaws(&named, &known(false)), []);
+    }
+
+    #[test]
+    fn a_record_of_more_than_a_megabyte_is_not_read() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("export_info_e.json");
+        let read = |spaces: usize| {
+            let text = format!("{}{}", good(), " ".repeat(spaces));
+            std::fs::write(&path, &text).expect("write");
+            super::read("export_info_e.json", &path, Sha256Digest::of(&text), &known(true))
+        };
+        assert!(matches!(read(1000), Ok(flaws) if flaws.is_empty()));
+        assert!(matches!(read(1 << 20), Err(Unread::Unclear(_))));
     }
 
     #[test]

@@ -63,15 +63,18 @@ pub(super) fn is_list(name: &str) -> bool {
 impl List {
     /// Reads a list that was received with this digest.
     pub fn read(path: &Path, received: Sha256Digest) -> Result<Self, Unread> {
-        serde_json::from_slice(&text(path, received)?).map_err(|error| Unread::Unclear(error.to_string()))
+        serde_json::from_slice(&text(path, received, BYTES_MAX)?).map_err(|error| Unread::Unclear(error.to_string()))
     }
 }
 
-/// The bytes of a file that was received with this digest.
-pub(super) fn text(path: &Path, received: Sha256Digest) -> Result<Vec<u8>, Unread> {
+/// The bytes of a file that was received with this digest; one of more than `most` bytes is not read.
+pub(super) fn text(path: &Path, received: Sha256Digest, most: u64) -> Result<Vec<u8>, Unread> {
     let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(BYTES_MAX).read_to_end(&mut text));
+    let read = File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut text));
     read.map_err(|error| Unread::Unclear(error.to_string()))?;
+    if text.len() as u64 > most {
+        return Err(Unread::Unclear(format!("it has more than {most} bytes")));
+    }
     if Sha256Digest::of(&text) == received { Ok(text) } else { Err(Unread::Changed) }
 }
 
@@ -204,5 +207,15 @@ mod tests {
         std::fs::write(&path, r#"{"perTableStatus": []}"#).expect("write");
         assert!(List::read(&path, Sha256Digest::of(r#"{"perTableStatus": []}"#)).is_ok());
         assert!(matches!(List::read(&path, Sha256Digest::of("another")), Err(Unread::Changed)));
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_not_read() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("list");
+        std::fs::write(&path, "12345").expect("write");
+        let read = |most| text(&path, Sha256Digest::of("12345"), most);
+        assert!(matches!(read(5), Ok(text) if text == b"12345"));
+        assert!(matches!(read(4), Err(Unread::Unclear(reason)) if reason.contains("more than 4")));
     }
 }

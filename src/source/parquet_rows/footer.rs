@@ -17,6 +17,12 @@ const FOOTER_BYTES_MAX: u64 = 16 << 20;
 /// Columns that a table of PostgreSQL can have.
 const COLUMNS_MAX: u64 = 1600;
 const STRUCT: u8 = 12;
+/// A filter's header holds a number and three unions without content; the number is one of whole blocks (Apache Parquet,
+/// "Bloom Filter").
+const FILTER_HEADER_BYTES_MAX: u64 = 64;
+const FILTER_BLOCK_BYTES: u64 = 32;
+/// An index has some dozen bytes for each page of a column.
+const BESIDE_BYTES_MAX: u64 = 64 << 20;
 
 /// Where the footer begins.
 ///
@@ -92,31 +98,76 @@ pub(super) fn agrees(file: &File, footer: u64, metadata: &ParquetMetaData) -> Re
         let (at, length) = column.byte_range();
         let end = at.checked_add(length).filter(|end| at >= MAGIC.len() as u64 && *end <= footer);
         named.push(at..end.ok_or("its footer places a column beyond the file")?);
+        named.extend(Beside { file, footer, column }.ranges());
     }
+    named.retain(|range| !range.is_empty());
     named.sort_by_key(|range| (range.start, range.end));
-    if named.windows(2).any(|pair| pair[0].end > pair[1].start && !pair[0].is_empty() && !pair[1].is_empty()) {
+    if named.windows(2).any(|pair| pair[0].end > pair[1].start) {
         return Err("its footer names some bytes twice, as two columns or two row groups".to_owned());
     }
-    named.extend(groups.iter().flat_map(|group| group.columns()).flat_map(beside));
     Ok((rows, unnamed(file, footer, named)?))
 }
 
-/// What lies beside the pages of a column: indexes of pages, and a Bloom filter.
-fn beside(column: &ColumnChunkMetaData) -> Vec<Range<u64>> {
-    let range = |at: Option<i64>, length: Option<i32>| {
+/// What lies beside the pages of a column: indexes of pages, and a Bloom filter. A range counts only if it holds that, to
+/// its last byte: anything else could be named so.
+struct Beside<'a> {
+    file: &'a File,
+    footer: u64,
+    column: &'a ColumnChunkMetaData,
+}
+
+impl Beside<'_> {
+    fn ranges(&self) -> Vec<Range<u64>> {
+        let column = self.column;
+        let indexes = [
+            self.index(column.column_index_offset(), column.column_index_length()),
+            self.index(column.offset_index_offset(), column.offset_index_length()),
+        ];
+        indexes.into_iter().flatten().chain(self.filter()).collect()
+    }
+
+    /// An index is one struct.
+    fn index(&self, at: Option<i64>, length: Option<i32>) -> Option<Range<u64>> {
         let at = u64::try_from(at?).ok()?;
-        Some(at..at.checked_add(u64::try_from(length?).ok()?)?)
-    };
-    // Where the length of a filter is not given, it reaches to whatever comes next.
-    let filter = match column.bloom_filter_length() {
-        None => column.bloom_filter_offset().and_then(|at| u64::try_from(at).ok()).map(|at| at..u64::MAX),
-        length => range(column.bloom_filter_offset(), length),
-    };
-    let indexes = [
-        range(column.column_index_offset(), column.column_index_length()),
-        range(column.offset_index_offset(), column.offset_index_length()),
-    ];
-    indexes.into_iter().flatten().chain(filter).collect()
+        let end = at.checked_add(u64::try_from(length?).ok()?).filter(|end| *end <= self.footer)?;
+        let bytes = self.read(at..end)?;
+        let mut index = Compact::new(&bytes);
+        index.fields(|value, _, kind| value.skip(kind))?;
+        (index.left() == 0).then_some(at..end)
+    }
+
+    /// A filter is a header, which says how many bytes it has, and these. Writers of old give no length of both.
+    fn filter(&self) -> Option<Range<u64>> {
+        let at = u64::try_from(self.column.bloom_filter_offset()?).ok()?;
+        let window = at..self.footer.min(at.checked_add(FILTER_HEADER_BYTES_MAX)?);
+        let bytes = self.read(window)?;
+        let mut header = Compact::new(&bytes);
+        let mut bits = None;
+        let mut choices = 0;
+        header.fields(|value, id, kind| match (id, kind) {
+            (1, _) => {
+                bits = u64::try_from(value.small()?).ok();
+                Some(())
+            }
+            (2..=4, STRUCT) => {
+                choices += 1;
+                value.skip(kind)
+            }
+            _ => None,
+        })?;
+        let bits = bits.filter(|bits| choices == 3 && *bits > 0 && bits % FILTER_BLOCK_BYTES == 0)?;
+        let length = ((bytes.len() - header.left()) as u64).checked_add(bits)?;
+        let claimed = self.column.bloom_filter_length().map(|claimed| u64::try_from(claimed).ok());
+        let end = at.checked_add(length).filter(|end| *end <= self.footer)?;
+        claimed.is_none_or(|claimed| claimed == Some(length)).then_some(at..end)
+    }
+
+    fn read(&self, range: Range<u64>) -> Option<Vec<u8>> {
+        let length = range.end.checked_sub(range.start).filter(|length| *length <= BESIDE_BYTES_MAX)?;
+        let mut bytes = vec![0; usize::try_from(length).ok()?];
+        self.file.read_exact_at(&mut bytes, range.start).ok()?;
+        Some(bytes)
+    }
 }
 
 /// Bytes in gaps between what is named. A gap of zeros is padding.

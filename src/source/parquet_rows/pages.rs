@@ -1,15 +1,21 @@
 //! The pages of a column in a row group, looked at before anything is decoded: whether their checksums hold, whether they
 //! are as many values as the footer says, and how much memory they take.
 //!
-//! The decoder makes room by the numbers in the headers of pages, checks no checksum, and fills up what a compressed page
-//! lacks. So the headers are read here first, by themselves, and contradictions end the reading.
+//! The decoder makes room by the numbers in the headers of pages, checks no checksum, fills up what a compressed page
+//! lacks, and unpacks gzip to its end, however long that is. So the headers are read here first, by themselves, what is
+//! packed is unpacked once into nothing, and contradictions end the reading.
 //!
-//! Source: Apache Parquet, `parquet.thrift` (`PageHeader`), "Data Pages", "Encodings"; RFC 1952 (the length at a member's
-//! end); Snappy's format description (the length at the beginning).
+//! Source: Apache Parquet, `parquet.thrift` (`PageHeader`), "Data Pages", "Encodings"; Snappy's format description (the
+//! length at the beginning).
 
-use std::{fs::File, os::unix::fs::FileExt as _};
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::FileExt as _,
+};
 
 use crc_fast::CrcAlgorithm;
+use flate2::read::MultiGzDecoder;
 use parquet::{basic::Compression, file::metadata::ColumnChunkMetaData};
 
 use super::thrift::Compact;
@@ -178,7 +184,7 @@ fn check(file: &File, compression: Compression, header: &Header, body: u64) -> R
         Compression::UNCOMPRESSED => stored,
         // Nothing is decompressed of a page without values.
         _ if values == 0 => 0,
-        Compression::GZIP(_) => length_of_gzip(file, body + header.levels, stored).ok_or_else(contradicts)?,
+        Compression::GZIP(_) => length_of_gzip(file, body + header.levels, stored, values).ok_or_else(contradicts)?,
         Compression::SNAPPY => length_of_snappy(file, body + header.levels, stored).ok_or_else(contradicts)?,
         // The decoder refuses what it does not know.
         _ => values,
@@ -200,11 +206,27 @@ fn checksum_of(file: &File, mut at: u64, length: u64) -> Result<u32, String> {
     Ok(digest.finalize() as u32)
 }
 
-/// The length at the end of a gzip member. A page of 2 GiB or more can't be, so that it is never ambiguous.
-fn length_of_gzip(file: &File, at: u64, stored: u64) -> Option<u64> {
-    let mut bytes = [0; 4];
-    file.read_exact_at(&mut bytes, at + stored.checked_sub(4)?).ok()?;
-    Some(u64::from(u32::from_le_bytes(bytes)))
+/// What gzip members unpack to, as the decoder does it; no more is unpacked than one byte beyond what there should be. None
+/// where they are damaged.
+fn length_of_gzip(file: &File, at: u64, stored: u64, expected: u64) -> Option<u64> {
+    let members = MultiGzDecoder::new(Part { file, at, left: stored });
+    io::copy(&mut members.take(expected.saturating_add(1)), &mut io::sink()).ok()
+}
+
+/// Some bytes of a file.
+struct Part<'a> {
+    file: &'a File,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let read = self.file.read_at(&mut buffer[..most], self.at)?;
+        (self.at, self.left) = (self.at + read as u64, self.left - read as u64);
+        Ok(read)
+    }
 }
 
 /// The length at the beginning of a block of Snappy.

@@ -125,13 +125,19 @@ struct MadeFile {
     /// What the footer says beyond its row groups.
     rows_more: i64,
     codec: i64,
+    /// What follows the pages.
+    beside: Vec<u8>,
+    /// Where the footer places a Bloom filter, and how long it says that it is.
+    filter: Option<(u64, Option<i64>)>,
+    /// Where it places an index, and how long.
+    index: Option<(u64, i64)>,
 }
 
 impl MadeFile {
     fn of(kind: i64, groups: impl IntoIterator<Item = Vec<MadePage>>) -> Self {
         let values = |page: &MadePage| if page.dictionary { 0 } else { page.values as u64 };
         let groups = groups.into_iter().map(|pages| (pages.iter().map(values).sum(), pages, 1)).collect();
-        MadeFile { kind, groups, rows_more: 0, codec: 0 }
+        MadeFile { kind, groups, rows_more: 0, codec: 0, beside: Vec::new(), filter: None, index: None }
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -154,11 +160,19 @@ impl MadeFile {
             if has_dictionary {
                 column = column.i64(2, begin);
             }
-            let chunk = Thrift::default().i64(2, begin).object(1, column);
+            if let Some((at, length)) = self.filter {
+                column = column.i64(if has_dictionary { 3 } else { 5 }, at);
+                column = length.map_or(column.clone(), |length| column.i32(1, length));
+            }
+            let mut chunk = Thrift::default().i64(2, begin).object(1, column);
+            if let Some((at, length)) = self.index {
+                chunk = chunk.i64(1, at).i32(1, length);
+            }
             let group = Thrift::default().objects(1, [chunk]).i64(1, length).i64(1, *group_rows);
             groups.extend(std::iter::repeat_n(group, *times));
             rows += group_rows * *times as u64;
         }
+        bytes.extend(&self.beside);
         let root = Thrift::default().text(4, "m").i32(1, 1);
         let leaf = Thrift::default().i32(1, self.kind).i32(2, 0).text(1, "c");
         let mut footer = Thrift::default().i32(1, 1).objects(1, [root, leaf]);
@@ -280,6 +294,49 @@ fn a_row_group_that_the_footer_forgets_leaves_bytes_that_nothing_names() {
 }
 
 #[test]
+fn what_lies_beside_pages_counts_only_as_far_as_it_is_what_the_footer_says() {
+    let page = MadePage::numbers([1]);
+    let end = 4 + page.bytes().len() as u64;
+    let filter = |bits: i64| {
+        let nothing = || Thrift::default().object(1, Thrift::default());
+        let mut header = Thrift::default().i32(1, bits).object(1, nothing()).object(1, nothing()).object(1, nothing());
+        header.0.push(0);
+        header.0
+    };
+    let forgotten = MadePage::numbers([2]).bytes();
+    let whole = [filter(32), vec![7; 32]].concat();
+    let length = whole.len() as i64;
+    let all = length + forgotten.len() as i64;
+    let endless = [filter(i64::from(i32::MAX - 31)), forgotten.clone()].concat();
+    let with_group = [whole.clone(), forgotten.clone()].concat();
+    let index = [Thrift::default().i32(1, 5).0, vec![0]].concat();
+    let made = |beside: &[u8], filter, index| {
+        let file = MadeFile { beside: beside.to_vec(), filter, index, ..MadeFile::of(1, [vec![page.clone()]]) };
+        read(&file.bytes()).map(|(_, shape)| shape.unnamed_bytes)
+    };
+    let group = forgotten.len() as u64;
+    for (beside, filter, index, unnamed) in [
+        (&whole, Some((end, None)), None, 0),
+        (&whole, Some((end, Some(length))), None, 0),
+        (&index, None, Some((end, index.len() as i64)), 0),
+        // A row group that the footer forgets, behind a filter without a length, in one that is too long, or as one.
+        (&with_group, Some((end, None)), None, group),
+        (&with_group, Some((end, Some(all))), None, all as u64),
+        (&forgotten, Some((end, None)), None, group),
+        (&forgotten, Some((end, Some(group as i64))), None, group),
+        (&forgotten, None, Some((end, group as i64)), group),
+        // A filter that says that it goes on beyond the footer.
+        (&endless, Some((end, None)), None, endless.len() as u64),
+    ] {
+        let found = made(beside, filter, index).unwrap_or_else(|error| panic!("{filter:?} {index:?}: {error}"));
+        assert_eq!(found, unnamed, "{filter:?} {index:?}");
+    }
+    // The whole page would be an index, too, if it were one struct.
+    let twice = made(&[], None, Some((4, (end - 4) as i64)));
+    assert!(matches!(twice, Ok(0)), "{twice:?}");
+}
+
+#[test]
 fn any_flipped_bit_of_a_page_with_a_checksum_is_found() {
     let page = MadePage::numbers(0..6).with_checksum();
     let good = MadeFile::of(1, [vec![page.clone()]]).bytes();
@@ -334,6 +391,45 @@ fn a_small_file_does_not_become_a_large_memory() {
     }
 }
 
+/// Bytes packed by gzip, and a length at their end that may be another.
+fn packed(bytes: &[u8], claimed: Option<u32>) -> Vec<u8> {
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, bytes).expect("pack");
+    let mut packed = packed.finish().expect("pack");
+    if let Some(claimed) = claimed {
+        let end = packed.len() - 4;
+        packed[end..].copy_from_slice(&claimed.to_le_bytes());
+    }
+    packed
+}
+
+#[test]
+fn a_page_is_unpacked_no_further_than_its_header_says() {
+    let numbers: Vec<u8> = [7_i32, 9].iter().flat_map(|number| number.to_le_bytes()).collect();
+    let file = |body: Vec<u8>| {
+        let page = MadePage { decoded: 8, ..MadePage::plain(2, &body) };
+        MadeFile { codec: 2, ..MadeFile::of(1, [vec![page]]) }.bytes()
+    };
+    assert_eq!(lines(&file(packed(&numbers, None))), ["7", "9"]);
+    // Two members are one page.
+    assert_eq!(lines(&file([packed(&numbers[..4], None), packed(&numbers[4..], None)].concat())), ["7", "9"]);
+    let zeros = vec![0; 16 << 20];
+    for (number, body) in [
+        packed(&zeros, Some(8)),
+        packed(&zeros, None),
+        [packed(&zeros, None), packed(&numbers, None)].concat(),
+        packed(&numbers[..4], Some(8)),
+        packed(&numbers, Some(9)),
+        packed(&numbers, None)[..12].to_vec(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let refused = refusal(&file(body));
+        assert!(refused.contains("not as long as its header says"), "{number}: {refused}");
+    }
+}
+
 #[test]
 fn values_made_of_those_before_them_are_decoded_a_few_at_a_time() {
     let survey = |per_value| Survey { rows: vec![4096], held: 1 << 20, stored: 1 << 10, per_value };
@@ -375,6 +471,8 @@ pub(super) fn written(rows: i32, encoding: Encoding, compression: Compression, v
     let properties = WriterProperties::builder()
         .set_compression(compression)
         .set_writer_version(version)
+        .set_bloom_filter_enabled(true)
+        .set_bloom_filter_max_ndv(100)
         .set_dictionary_enabled(encoding == Encoding::RLE_DICTIONARY)
         .set_data_page_row_count_limit(100)
         .set_write_batch_size(50);
