@@ -167,7 +167,7 @@ impl Before {
             (true, false) => None,
         };
         self.hold(Precondition::LocalNoSecrets, Answer::new(holds, scan.in_words()));
-        self.secrets = Some(scan.suspects.into_iter().chain(scan.passed_over).collect());
+        self.secrets = Some([scan.suspects, scan.passed_over, scan.left_out].concat());
     }
 
     fn hold(&mut self, precondition: Precondition, answer: Answer) {

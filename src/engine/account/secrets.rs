@@ -2,11 +2,12 @@
 //! where, never what.
 //!
 //! Bounded in depth, number and size; what was passed over for that, or could not be read, is named, because it was not
-//! looked at. What the rules are is said in `secret_rules`.
+//! looked at, and so is what is packed or walkaway's own. Files that are no text are looked at for the text within. The
+//! rules are those of `secret_rules`.
 
 use std::{
     fmt, fs,
-    io::Read as _,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -16,10 +17,15 @@ use super::secret_rules;
 use crate::{account::documents::text_of, finding::printable};
 
 const DEPTH_MAX: usize = 6;
-const FILES_MAX: usize = 5_000;
+const FILES_MAX: usize = 20_000;
 const FILE_BYTES_MAX: u64 = 8 << 20;
-/// Longer lines are no configuration; their beginning is looked at.
-const LINE_BYTES_MAX: usize = 64 << 10;
+/// Of all files together.
+const BYTES_MAX: u64 = 512 << 20;
+/// Longer lines are looked at piece by piece. Pieces overlap, so that what is shorter than that is whole in one of them.
+const PIECE_BYTES: usize = 64 << 10;
+const OVERLAP_BYTES: usize = 4 << 10;
+/// Shorter runs of characters within files that are no text are none.
+const RUN_CHARS_MIN: usize = 8;
 /// What files of settings end with: in these, the names of settings count.
 const SETTINGS: [&str; 21] = [
     "cfg",
@@ -48,8 +54,18 @@ const SETTINGS: [&str; 21] = [
 const SETTINGS_NAMES: [&str; 6] = ["credentials", "config", "Dockerfile", ".env", ".s3cfg", ".boto"];
 /// Files that hold keys in a form of their own.
 const KEY_STORES: [&str; 8] = ["p12", "pfx", "jks", "keystore", "kdbx", "ppk", "bcfks", "keychain-db"];
-/// Directories of programs and of their work.
-const SKIPPED: [&str; 7] = ["node_modules", "target", "evidence", "restored", ".terraform", ".venv", "__pycache__"];
+/// How files begin whose content is packed, or not in the clear.
+const PACKED: [(&[u8], &str); 9] = [
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b", "packed by gzip"),
+    (b"BZh", "packed by bzip2"),
+    (b"\xfd7zXZ\0", "packed by xz"),
+    (b"\x28\xb5\x2f\xfd", "packed by zstd"),
+    (b"\x04\x22\x4d\x18", "packed by lz4"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-zip archive"),
+    (b"Rar!\x1a", "a rar archive"),
+    (b"\xed\xab\xee\xdb", "an rpm package"),
+];
 /// Files of the user's own directory that hold logins.
 const LOGINS: [&str; 6] = [".pgpass", ".netrc", ".npmrc", ".pypirc", ".git-credentials", ".docker/config.json"];
 
@@ -60,8 +76,13 @@ pub(crate) struct Scan {
     pub suspects: Vec<Suspect>,
     /// What was not looked at.
     pub passed_over: Vec<Suspect>,
+    /// What is no plain text of the user's: the history that git packs, and walkaway's own directories.
+    pub left_out: Vec<Suspect>,
     /// Files that were read.
     pub files: usize,
+    /// Those of them that are no text, and were looked at for the text within.
+    pub not_text: usize,
+    bytes: u64,
 }
 
 impl Scan {
@@ -69,16 +90,18 @@ impl Scan {
     pub fn in_words(&self) -> String {
         let places = |list: &[Suspect]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let rules = secret_rules::RULE_SET;
-        match (&self.suspects[..], &self.passed_over[..]) {
-            ([], []) => format!("none was found by {rules} in {} files", self.files),
-            ([], passed_over) => format!(
-                "none was found by {rules} in {} files, and not all were read: {}",
-                self.files,
-                places(passed_over)
-            ),
-            (suspects, []) => places(suspects),
-            (suspects, passed_over) => format!("{}; {}", places(suspects), places(passed_over)),
+        let mut words = match &self.suspects[..] {
+            [] => format!("none was found by {rules} in {} files", self.files),
+            suspects => places(suspects),
+        };
+        if self.not_text > 0 {
+            words +=
+                &format!("; {} of the files are no text, and only the text within them was looked at", self.not_text);
         }
+        for list in [&self.passed_over, &self.left_out].into_iter().filter(|list| !list.is_empty()) {
+            words += &format!("; {}", places(list));
+        }
+        words
     }
 }
 
@@ -103,13 +126,22 @@ impl fmt::Display for Suspect {
 /// walkaway's own directories.
 pub(crate) fn scan(folder: &Path, besides: &[PathBuf]) -> Scan {
     let besides: Vec<_> = besides.iter().filter_map(|path| path.canonicalize().ok()).collect();
-    let mut gathered = Gathered { files: logins(), besides: &besides, scan: Scan::default() };
+    let mut gathered =
+        Gathered { files: logins(), folder: folder.canonicalize().ok(), besides: &besides, scan: Scan::default() };
     gathered.below(folder, 0);
-    let Gathered { files, mut scan, .. } = gathered;
-    for file in files {
+    let Gathered { mut files, mut scan, .. } = gathered;
+    // Large directories of programs lie deep; what lies above them is looked at first.
+    files.sort_by_key(|file| file.components().count());
+    let mut files = files.into_iter();
+    while let Some(file) = files.next() {
+        if scan.bytes >= BYTES_MAX {
+            let more = files.len();
+            scan.pass_over(&file, format!("{} MiB of files come before it and {more} more", BYTES_MAX >> 20));
+            break;
+        }
         scan.look_at(&file);
     }
-    for list in [&mut scan.suspects, &mut scan.passed_over] {
+    for list in [&mut scan.suspects, &mut scan.passed_over, &mut scan.left_out] {
         list.sort();
         list.dedup();
     }
@@ -126,11 +158,19 @@ fn logins() -> Vec<PathBuf> {
     };
     let aws = [place("AWS_SHARED_CREDENTIALS_FILE", "credentials"), place("AWS_CONFIG_FILE", "config")];
     let others = home.iter().flat_map(|home| LOGINS.map(|name| Some(home.join(name))));
-    aws.into_iter().chain(others).flatten().filter(|path| path.is_file()).collect()
+    aws.into_iter().chain(others).flatten().filter(|path| !is_missing(path)).collect()
+}
+
+/// Whether nothing is there; what cannot be looked at is there.
+fn is_missing(path: &Path) -> bool {
+    fs::metadata(path)
+        .is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }
 
 struct Gathered<'a> {
     files: Vec<PathBuf>,
+    /// Where it began, without links.
+    folder: Option<PathBuf>,
     besides: &'a [PathBuf],
     scan: Scan,
 }
@@ -144,11 +184,20 @@ impl Gathered<'_> {
         };
         paths.sort();
         for path in paths {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let is_link = path.is_symlink();
-            if path.is_dir() && !is_link {
-                self.directory(&path, &name, depth);
-            } else if path.is_file() {
+            let kind = match fs::metadata(&path) {
+                Ok(metadata) => metadata.file_type(),
+                // A link to what is not there.
+                Err(_) if is_missing(&path) => continue,
+                Err(error) => {
+                    self.scan.pass_over(&path, error.to_string());
+                    continue;
+                }
+            };
+            if kind.is_dir() && path.is_symlink() {
+                self.linked(&path);
+            } else if kind.is_dir() {
+                self.directory(&path, depth);
+            } else if kind.is_file() {
                 if self.files.len() >= FILES_MAX {
                     return self.scan.pass_over(directory, format!("more than {FILES_MAX} files"));
                 }
@@ -157,13 +206,21 @@ impl Gathered<'_> {
         }
     }
 
-    fn directory(&mut self, path: &Path, name: &str, depth: usize) {
-        if SKIPPED.contains(&name) || path.canonicalize().is_ok_and(|path| self.besides.contains(&path)) {
-            return;
+    /// A link to a directory is not followed, because it may lead round in a circle; what is below the folder anyway is
+    /// looked at there.
+    fn linked(&mut self, path: &Path) {
+        let is_below = |to: PathBuf| self.folder.as_ref().is_some_and(|folder| to.starts_with(folder));
+        if !path.canonicalize().is_ok_and(is_below) {
+            self.scan.pass_over(path, "a link to a directory elsewhere".to_owned());
         }
-        if name == ".git" {
-            // Its objects are compressed; its configuration may hold the login of a remote.
-            self.files.extend(Some(path.join("config")).filter(|config| config.is_file()));
+    }
+
+    fn directory(&mut self, path: &Path, depth: usize) {
+        let is_git = path.file_name().is_some_and(|name| name == "objects") && path.join("../HEAD").is_file();
+        if path.canonicalize().is_ok_and(|path| self.besides.contains(&path)) {
+            self.scan.leave_out(path, "walkaway's own directory");
+        } else if is_git {
+            self.scan.leave_out(path, "the history that git packs");
         } else if depth < DEPTH_MAX {
             self.below(path, depth + 1);
         } else {
@@ -178,6 +235,11 @@ impl Scan {
         self.passed_over.push(Suspect { file: path.display().to_string(), line: 0, looks_like });
     }
 
+    fn leave_out(&mut self, path: &Path, what: &str) {
+        let looks_like = format!("not looked at: {what}");
+        self.left_out.push(Suspect { file: path.display().to_string(), line: 0, looks_like });
+    }
+
     fn look_at(&mut self, path: &Path) {
         let mut bytes = Vec::new();
         let read = fs::File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
@@ -185,6 +247,7 @@ impl Scan {
             return self.pass_over(path, error.to_string());
         }
         self.files += 1;
+        self.bytes += bytes.len() as u64;
         let file = path.display().to_string();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let ending = name.rsplit('.').next().unwrap_or_default().to_lowercase();
@@ -192,24 +255,68 @@ impl Scan {
             let looks_like = "looks like a store of keys".to_owned();
             return self.suspects.push(Suspect { file, line: 0, looks_like });
         }
-        let Some(text) = plain_text(&bytes) else { return };
+        if let Some((_, what)) = PACKED.iter().find(|(begin, _)| bytes.starts_with(begin)) {
+            return self.pass_over(path, (*what).to_owned());
+        }
+        let text = plain_text(&bytes).unwrap_or_else(|| {
+            self.not_text += 1;
+            text_within(&bytes)
+        });
         if bytes.len() as u64 > FILE_BYTES_MAX {
             self.pass_over(path, format!("larger than {} MiB, beyond that", FILE_BYTES_MAX >> 20));
         }
         let is_settings =
             SETTINGS.contains(&ending.as_str()) || SETTINGS_NAMES.contains(&name.as_str()) || name.starts_with(".env");
         for (line, text) in (1..).zip(text.lines()) {
-            let text = beginning(text);
-            let found = secret_rules::in_format(&name, text).or_else(|| secret_rules::in_line(text, is_settings));
+            let found = secret_rules::in_format(&name, text)
+                .or_else(|| pieces(text).find_map(|piece| secret_rules::in_line(piece, is_settings)));
             let suspect = |what: &str| Suspect { file: file.clone(), line, looks_like: format!("looks like {what}") };
             self.suspects.extend(found.map(suspect));
         }
     }
 }
 
-fn beginning(line: &str) -> &str {
-    let end = (0..=LINE_BYTES_MAX.min(line.len())).rev().find(|at| line.is_char_boundary(*at));
-    &line[..end.unwrap_or_default()]
+/// A line in pieces that overlap.
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let text = rest.take()?;
+        let boundary = |at: usize| (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+        if text.len() <= PIECE_BYTES {
+            return Some(text);
+        }
+        rest = Some(&text[boundary(PIECE_BYTES - OVERLAP_BYTES)..]);
+        Some(&text[..boundary(PIECE_BYTES)])
+    })
+}
+
+/// The runs of printable characters within a file that is no text, a line each: of one byte each, and of two as UTF-16 has
+/// them.
+fn text_within(bytes: &[u8]) -> String {
+    let wide = |from: usize| runs(bytes[from.min(bytes.len())..].chunks_exact(2).map(unit));
+    [runs(bytes.iter().copied()), wide(0), wide(1)].concat()
+}
+
+/// A character of UTF-16, little-endian; nothing printable if it is no ASCII. Of the other order, the neighbour is one.
+fn unit(pair: &[u8]) -> u8 {
+    if pair[1] == 0 { pair[0] } else { 0 }
+}
+
+fn runs(bytes: impl Iterator<Item = u8>) -> String {
+    let mut text = String::new();
+    let mut run = String::new();
+    for byte in bytes.chain([0]) {
+        if byte == b'\t' || (b' '..=b'~').contains(&byte) {
+            run.push(char::from(byte));
+            continue;
+        }
+        if run.len() >= RUN_CHARS_MIN {
+            text.push_str(&run);
+            text.push('\n');
+        }
+        run.clear();
+    }
+    text
 }
 
 /// The text of a file; none for what is no text. UTF-16 without a mark shows by its zeros in every other place.
@@ -252,6 +359,7 @@ mod tests {
             ("key.tfvars", b"aws_secret_key = \"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY\"\n"),
             ("fine.yaml", b"profile: exit-drill\n"),
             ("notes.txt", b"AKIAIOSFODNN7EXAMPLE\n"),
+            ("node_modules/x.env", b"K=AKIAIOSFODNN7EXAMPLE\n"),
             ("target/x.env", b"K=AKIAIOSFODNN7EXAMPLE\n"),
             ("own/data.json", b"AKIAIOSFODNN7EXAMPLE\n"),
             (".pgpass", b"db:5432:*:reader:hunter2\n"),
@@ -263,6 +371,7 @@ mod tests {
             ("vault.kdbx", b"\x03\xd9\xa2\x9a"),
             (".git/config", b"url = https://u:hunter2@git.acme.example/x\n"),
             ("picture.png", b"\x89PNG\x00\x00AKIAIOSFODNN7EXAMPLE"),
+            ("wide.bin", &[vec![0; 65], utf16.clone()].concat()),
         ]);
         let expected = [
             ".git/config:1",
@@ -272,9 +381,13 @@ mod tests {
             "deploy/prod.env:2",
             "id_ed25519:1",
             "key.tfvars:1",
+            "node_modules/x.env:1",
             "notes.txt:1",
+            "picture.png:1",
             "service.json:2",
+            "target/x.env:1",
             "vault.kdbx:0",
+            "wide.bin:1",
             "windows.ini:1",
         ];
         let found: Vec<_> = places.iter().map(|place| place.rsplit_once(": ").unwrap().0).collect();
@@ -286,8 +399,68 @@ mod tests {
     #[test]
     fn what_was_not_looked_at_is_named() {
         let deep = format!("{}x.env", "d/".repeat(DEPTH_MAX + 1));
-        let (_folder, places, scan) = scan_of(&[(&deep, b"K=AKIAIOSFODNN7EXAMPLE\n")]);
-        assert!(places.is_empty());
-        assert!(scan.passed_over.iter().any(|one| one.looks_like.contains("deeper than")), "{:?}", scan.passed_over);
+        let (_folder, places, scan) = scan_of(&[
+            (&deep, b"K=AKIAIOSFODNN7EXAMPLE\n"),
+            ("old.zip", b"PK\x03\x04AKIAIOSFODNN7EXAMPLE"),
+            ("dump.gz", b"\x1f\x8b\x08"),
+            ("large.txt", &vec![b'\n'; FILE_BYTES_MAX as usize + 1]),
+        ]);
+        assert!(places.is_empty(), "{places:?}");
+        for what in ["deeper than", "zip archive", "packed by gzip", "larger than 8 MiB"] {
+            assert!(scan.passed_over.iter().any(|one| one.looks_like.contains(what)), "{what}: {:?}", scan.passed_over);
+            assert!(scan.in_words().contains(what));
+        }
+    }
+
+    #[test]
+    fn links_to_directories_elsewhere_are_named_and_those_to_files_followed() {
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::write(elsewhere.path().join("x.env"), "K=AKIAIOSFODNN7EXAMPLE\n").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("here")).unwrap();
+        let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+        link(&folder.path().join("here"), "inside");
+        link(folder.path(), "here/round");
+        link(Path::new("nowhere"), "broken");
+        let here = |list: &[Suspect]| -> Vec<String> {
+            let below = format!("{}/", folder.path().display());
+            list.iter().filter_map(|one| one.file.strip_prefix(&below).map(str::to_owned)).collect()
+        };
+        let scanned = scan(folder.path(), &[]);
+        assert_eq!((here(&scanned.suspects), here(&scanned.passed_over)), (vec![], vec![]));
+        link(elsewhere.path(), "outside");
+        link(&elsewhere.path().join("x.env"), "one.env");
+        let scanned = scan(folder.path(), &[]);
+        assert_eq!(here(&scanned.suspects), ["one.env"]);
+        assert_eq!(here(&scanned.passed_over), ["outside"]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_named_and_git_is_looked_at_around_its_objects() {
+        let (_folder, places, scan) = scan_of(&[
+            (".git/HEAD", b"ref: refs/heads/main\n"),
+            (".git/FETCH_HEAD", b"0 branch 'main' of https://u:hunter2@git.acme.example/x\n"),
+            (".git/objects/ab/cdef", b"x\x9c"),
+            ("own/data.json", b"AKIAIOSFODNN7EXAMPLE\n"),
+            ("objects/key.env", b"K=AKIAIOSFODNN7EXAMPLE\n"),
+        ]);
+        let found: Vec<_> = places.iter().map(|place| place.rsplit_once(": ").unwrap().0).collect();
+        assert_eq!(found, [".git/FETCH_HEAD:1", "objects/key.env:1"]);
+        let words = scan.in_words();
+        for what in ["the history that git packs", "walkaway's own directory"] {
+            assert!(scan.left_out.iter().any(|one| one.looks_like.contains(what)) && words.contains(what), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_looked_at_to_its_end() {
+        for before in [0, 1_000, PIECE_BYTES - 10, PIECE_BYTES - OVERLAP_BYTES, PIECE_BYTES, 5 * PIECE_BYTES - 3] {
+            let line = format!("{{\"a\": \"{}é\", \"key\": \"AKIAIOSFODNN7EXAMPLE\"}}", "é ".repeat(before / 3));
+            let (_folder, places, _) = scan_of(&[("one.json", line.as_bytes())]);
+            assert_eq!(places.len(), 1, "{before}");
+        }
+        assert_eq!(pieces("").collect::<Vec<_>>(), [""]);
+        let line = "x".repeat(3 * PIECE_BYTES);
+        assert!(pieces(&line).all(|piece| piece.len() <= PIECE_BYTES) && pieces(&line).count() == 4);
     }
 }
