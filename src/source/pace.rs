@@ -4,8 +4,12 @@
 //! Sits below the SDK, whose own retries share a small quota that a busy account uses up at once (AWS SDKs and Tools
 //! Reference Guide, "Retry behavior"). Only what says "fewer" is sent again here; other failures are the SDK's business.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -18,10 +22,14 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
 };
 
+use futures_util::future::BoxFuture;
+
 use crate::clock::Stopwatch;
 
-/// How long one call waits for its turn to be answered where somebody waits for the whole look, and where nobody does.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long one call of a look that the playbook asks for waits: while others of its kind are answered, and while none is.
+const PATIENCE: Duration = Duration::from_secs(900);
+const PATIENCE_IN_SILENCE: Duration = Duration::from_secs(120);
+/// The same of any other look.
 const HASTE: Duration = Duration::from_secs(8);
 /// Pauses before a call is sent again: random up to a bound that doubles.
 const PAUSE_FIRST_MS: u64 = 100;
@@ -53,11 +61,40 @@ pub(crate) const FEWER: [&str; 13] = [
     "TransactionInProgressException",
 ];
 
+/// The time of a pace, and its chances.
+trait Timer: fmt::Debug + Send + Sync {
+    /// How long it is since the pace began.
+    fn now(&self) -> Duration;
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
+
+    /// A random number, from 0 to this one.
+    fn random(&self, most: u64) -> u64;
+}
+
+/// The machine's own.
+#[derive(Debug)]
+struct Machine(Stopwatch);
+
+impl Timer for Machine {
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
+
+    fn random(&self, most: u64) -> u64 {
+        getrandom::u64().unwrap_or(most) % (most + 1)
+    }
+}
+
 /// The pace of one service.
 #[derive(Debug)]
 pub(crate) struct Pace {
     service: &'static str,
-    clock: Stopwatch,
+    timer: Box<dyn Timer>,
     state: Mutex<State>,
 }
 
@@ -67,17 +104,23 @@ struct State {
     /// When, on the clock, the next call may go, and when the interval was last made longer.
     next: Duration,
     slowed: Duration,
-    /// Kinds of calls that were not answered for as long as one may take; until one of a kind is answered again, the
-    /// others of it do not wait as long.
-    given_up: BTreeSet<String>,
+    kinds: BTreeMap<String, Kind>,
     answered: u64,
     again: u64,
     told: Duration,
 }
 
+/// What became of calls of one kind.
+#[derive(Debug, Default)]
+struct Kind {
+    answered: u64,
+    /// One was not answered for as long as it may take; until one is again, the others do not wait as long.
+    given_up: bool,
+}
+
 impl Pace {
     pub fn of(service: &'static str) -> Self {
-        Pace { service, clock: Stopwatch::start(), state: Mutex::default() }
+        Pace { service, timer: Box::new(Machine(Stopwatch::start())), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -86,7 +129,7 @@ impl Pace {
 
     /// How long until the next call may go.
     fn turn(&self) -> Duration {
-        let now = self.clock.elapsed();
+        let now = self.timer.now();
         let mut state = self.state();
         let turn = state.next.max(now);
         state.next = turn + state.interval;
@@ -96,7 +139,9 @@ impl Pace {
     fn answered(&self, kind: &str) {
         let mut state = self.state();
         state.answered += 1;
-        state.given_up.remove(kind);
+        let of_kind = state.kinds.entry(kind.to_owned()).or_default();
+        of_kind.answered += 1;
+        of_kind.given_up = false;
         state.interval = state.interval * 9 / 10;
         if state.interval < INTERVAL_LEAST {
             state.interval = Duration::ZERO;
@@ -106,7 +151,7 @@ impl Pace {
 
     /// A look that takes its time says now and then how far it is.
     fn tell(&self, state: &mut State) {
-        let now = self.clock.elapsed();
+        let now = self.timer.now();
         if state.told + TOLD_EVERY > now {
             return;
         }
@@ -122,7 +167,7 @@ impl Pace {
 
     /// Calls that were on their way together are refused together: that is one reason to slow down, not many.
     fn refused(&self) {
-        let now = self.clock.elapsed();
+        let now = self.timer.now();
         let mut state = self.state();
         state.again += 1;
         if state.slowed + state.interval <= now {
@@ -137,25 +182,44 @@ impl Pace {
     where
         F: Future<Output = Result<HttpResponse, ConnectorError>>,
     {
-        let (watch, mut bound_ms) = (Stopwatch::start(), PAUSE_FIRST_MS);
-        let patience = if patient { PATIENCE } else { HASTE };
+        let begun = self.timer.now();
+        let answered = self.state().kinds.entry(kind.to_owned()).or_default().answered;
+        let mut bound_ms = PAUSE_FIRST_MS;
         loop {
-            tokio::time::sleep(self.turn()).await;
+            self.timer.sleep(self.turn()).await;
             let (answer, fewer) = looked_at(send().await?).await?;
             if !fewer {
                 self.answered(kind);
                 return Ok(answer);
             }
             self.refused();
-            let pause = Duration::from_millis(getrandom::u64().unwrap_or(bound_ms) % (bound_ms + 1));
-            let over = watch.elapsed() + pause >= patience;
-            if over || self.state().given_up.contains(kind) && bound_ms > PAUSE_FIRST_MS {
-                self.state().given_up.insert(kind.to_owned());
+            let pause = Duration::from_millis(self.timer.random(bound_ms));
+            let waited = self.timer.now() - begun + pause;
+            if self.is_over(kind, answered, waited, patient) || self.is_given_up(kind) && bound_ms > PAUSE_FIRST_MS {
                 return Ok(answer);
             }
             bound_ms = (bound_ms * 2).min(PAUSE_MAX_MS);
-            tokio::time::sleep(pause).await;
+            self.timer.sleep(pause).await;
         }
+    }
+
+    /// Whether a call has waited long enough; others of its kind have been answered since `answered` of them were, or not.
+    fn is_over(&self, kind: &str, answered: u64, waited: Duration, patient: bool) -> bool {
+        let mut state = self.state();
+        let of_kind = state.kinds.entry(kind.to_owned()).or_default();
+        let is_silent = of_kind.answered == answered;
+        let patience = match (patient, is_silent) {
+            (false, _) => HASTE,
+            (true, true) => PATIENCE_IN_SILENCE,
+            (true, false) => PATIENCE,
+        };
+        let is_over = waited >= patience;
+        of_kind.given_up |= is_over && is_silent;
+        is_over
+    }
+
+    fn is_given_up(&self, kind: &str) -> bool {
+        self.state().kinds.get(kind).is_some_and(|kind| kind.given_up)
     }
 }
 
@@ -224,65 +288,4 @@ pub(crate) fn kind_of(request: &HttpRequest) -> String {
     let query = request.uri().split_once('?').map_or("", |(_, query)| query);
     let names: Vec<&str> = query.split('&').filter_map(|part| part.split('=').next()).collect();
     format!("{} {}", request.method(), names.join(" "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answer(status: u16, body: &'static str) -> HttpResponse {
-        HttpResponse::new(status.try_into().unwrap(), SdkBody::from(body))
-    }
-
-    #[tokio::test]
-    async fn only_what_asks_for_fewer_is_sent_again() {
-        let xml = "<ErrorResponse><Error><Code>Throttling</Code><Message>x</Message></Error></ErrorResponse>";
-        let json = r#"{"__type": "com.amazon#ThrottlingException"}"#;
-        let cases = [
-            (400, xml, true),
-            (400, json, true),
-            (503, "", true),
-            (429, "", true),
-            (400, "<Error><Code>ValidationError</Code></Error>", false),
-            (403, "<Error><Code>AccessDenied</Code></Error>", false),
-            (500, "", false),
-            (200, xml, false),
-        ];
-        for (status, body, expected) in cases {
-            let (whole, fewer) = looked_at(answer(status, body)).await.unwrap();
-            assert_eq!((fewer, whole.status().as_u16()), (expected, status), "{status} {body}");
-            let kept = ByteStream::new(whole.into_body()).collect().await.unwrap().to_vec();
-            assert_eq!(kept, body.as_bytes());
-        }
-    }
-
-    #[tokio::test]
-    async fn a_third_of_all_calls_refused_costs_no_answer() {
-        let pace = Pace::of("rds");
-        let sent = Mutex::new(0_u32);
-        for _ in 0..30 {
-            let send = || async {
-                let mut sent = sent.lock().unwrap();
-                *sent += 1;
-                Ok(answer(if sent.is_multiple_of(3) { 503 } else { 200 }, ""))
-            };
-            let answer = pace.send("DescribeDBInstances", true, send).await.unwrap();
-            assert_eq!(answer.status().as_u16(), 200);
-        }
-        assert!(pace.state().again >= 10 && pace.state().interval < INTERVAL_MAX);
-    }
-
-    #[test]
-    fn the_pace_slows_at_refusals_and_recovers_with_answers() {
-        let pace = Pace::of("s3");
-        assert_eq!(pace.turn(), Duration::ZERO);
-        pace.refused();
-        let slowed = pace.state().interval;
-        assert_eq!(slowed, INTERVAL_FIRST);
-        // Refused together with the first: no second reason.
-        pace.refused();
-        assert_eq!(pace.state().interval, slowed);
-        (0..40).for_each(|_| pace.answered("x"));
-        assert_eq!(pace.state().interval, Duration::ZERO);
-    }
 }
