@@ -1,10 +1,19 @@
 //! The least IAM policy that a playbook needs. Every action in it reads, but for those that make and remove the temporary
 //! instance of a database that is read from a snapshot: these are bound to the tag that walkaway's own things carry; and
 //! for those that ask for an export, which carries no tags.
+//!
+//! Made of what the playbook asks for, and narrowed by what an inventory saw: which keys buckets and databases are encrypted
+//! by, and which identifiers databases have. What it did not see stays as wide as it has to be.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::change::OWN_TAG;
+use super::{
+    change::OWN_TAG,
+    inventory::{Inventory, Item, ItemKind, NONE, fact},
+};
+use crate::glob;
 
 /// What a playbook asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,19 +39,103 @@ pub struct Needs {
     /// Every object and version of every bucket is listed.
     pub sizes_by_listing: bool,
     /// Database users that log in by tokens of IAM.
-    pub iam_logins: Vec<String>,
+    pub iam_logins: Vec<IamLogin>,
     /// The account's number, if the playbook names it.
     pub account: Option<String>,
     /// Users and keys.
     pub users: bool,
-    /// A database is read from a snapshot, which is restored to a temporary instance.
+    /// A database is read from a snapshot, which is restored to a temporary instance, or exported.
     pub restores: bool,
+    /// The instances and clusters of such snapshots.
+    pub restored: Vec<String>,
+    /// Files of an export are read that is there already; by which key it was made, nothing says.
+    pub reads_exports: bool,
+    /// Keys of the buckets that are carried, as ARNs; none where they are not known.
+    pub object_keys: Option<BTreeSet<String>>,
+    /// The same of the databases of `restored`.
+    pub snapshot_keys: Option<BTreeSet<String>>,
     /// Exports of snapshots that are asked for: the role that is passed on, and the key.
     pub exports: Vec<(String, String)>,
     /// The role's own trust policy.
     pub own_role: bool,
     /// Regions that are looked at.
     pub regions: Vec<String>,
+}
+
+/// A login by tokens of IAM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IamLogin {
+    /// The database user.
+    pub user: String,
+    /// The instance or cluster; none for a temporary one.
+    pub at: Option<String>,
+    /// The provider's own identifier of it, if it is known.
+    pub resource: Option<String>,
+}
+
+impl Needs {
+    /// Takes what an inventory saw; returns what it did not see, a line each.
+    pub fn narrow(&mut self, inventory: &Inventory) -> Vec<String> {
+        let mut unseen = Vec::new();
+        let carried = |item: &Item| {
+            item.kind == ItemKind::Bucket
+                && (self.buckets.iter().any(|(name, _)| *name == item.name)
+                    || self.patterns.iter().any(|pattern| glob::matches(pattern, &item.name)))
+        };
+        let buckets: Vec<_> = inventory.items.iter().filter(|item| carried(item)).collect();
+        let is_listed = |(name, _): &(String, _)| buckets.iter().any(|item| item.name == *name);
+        let is_whole = self.buckets.iter().all(is_listed)
+            && (self.patterns.is_empty() || inventory.unlisted("s3").next().is_none());
+        if !self.buckets.is_empty() || !self.patterns.is_empty() {
+            let keys = buckets.iter().map(|item| keys_of(item, inventory)).collect::<Option<Vec<_>>>();
+            self.object_keys =
+                keys.filter(|_| is_whole && !self.reads_exports).map(|keys| keys.concat().into_iter().collect());
+            if self.object_keys.is_none() {
+                unseen.push("by which keys the objects of the playbook's buckets are encrypted is not known: the policy lets every key be used through S3".to_owned());
+            }
+        }
+        if !self.restored.is_empty() {
+            let keys = self.restored.iter().map(|name| keys_of(database(name, inventory)?, inventory));
+            self.snapshot_keys = keys.collect::<Option<Vec<_>>>().map(|keys| keys.concat().into_iter().collect());
+            if self.snapshot_keys.is_none() {
+                unseen.push("by which keys the playbook's snapshots are encrypted is not known: the policy lets every key be used through RDS".to_owned());
+            }
+        }
+        for login in &mut self.iam_logins {
+            let item = login.at.as_ref().and_then(|name| database(name, inventory));
+            login.resource = item.and_then(|item| item.known(fact::RESOURCE)).map(str::to_owned);
+            if login.resource.is_none() {
+                unseen.push(format!(
+                    "at which database {} logs in is not known: the policy names all of the account",
+                    login.user
+                ));
+            }
+        }
+        unseen
+    }
+}
+
+/// The only instance or cluster of a name.
+fn database<'a>(name: &str, inventory: &'a Inventory) -> Option<&'a Item> {
+    let mut named = inventory.items.iter().filter(|item| item.kind.selector() == "rds" && item.name == name);
+    named.next().filter(|_| named.next().is_none())
+}
+
+/// The key that something is encrypted by, as an ARN; no key for what is not encrypted or by one of the provider's own,
+/// which needs no right. None where that is not known.
+fn keys_of(item: &Item, inventory: &Inventory) -> Option<Vec<String>> {
+    let encryption = item.known(fact::ENCRYPTION)?;
+    let (how, key) = encryption.split_once(' ').map_or((encryption, None), |(how, key)| (how, Some(key)));
+    match (how, key) {
+        (NONE | "AES256", _) | ("aws:kms" | "aws:kms:dsse", None) => Some(Vec::new()),
+        (_, Some(key)) if key.starts_with("arn:") && key.contains(":key/") => Some(vec![key.to_owned()]),
+        // An alias is no resource that a policy could name.
+        (_, Some(key)) if !key.contains(['/', ':']) => {
+            let (region, account) = (item.region.as_ref()?, inventory.account_id.as_ref()?);
+            Some(vec![format!("arn:aws:kms:{region}:{account}:key/{key}")])
+        }
+        _ => None,
+    }
 }
 
 /// Listing a bucket and reading its whole configuration.
@@ -125,7 +218,8 @@ pub fn policy(needs: &Needs) -> Value {
         statements.push(statement("ReadBucketSettings", settings, vec!["arn:aws:s3:::*".to_owned()]));
     }
     if !buckets.is_empty() {
-        statements.push(decrypting(needs, "s3", "DecryptCarriedObjects", vec!["kms:Decrypt"]));
+        let keys = needs.object_keys.as_ref();
+        statements.extend(decrypting(needs, "s3", "DecryptCarriedObjects", vec!["kms:Decrypt"], keys));
     }
     if !needs.iam_logins.is_empty() {
         statements.push(statement("LogIntoDatabases", vec!["rds-db:connect"], logins(needs)));
@@ -133,7 +227,7 @@ pub fn policy(needs: &Needs) -> Value {
     if needs.restores {
         statements.extend(temporary());
         let actions = vec!["kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKeyWithoutPlaintext"];
-        statements.push(decrypting(needs, "rds", "UseTheKeysOfSnapshots", actions));
+        statements.extend(decrypting(needs, "rds", "UseTheKeysOfSnapshots", actions, needs.snapshot_keys.as_ref()));
     }
     if !needs.exports.is_empty() {
         statements.extend(exporting(&needs.exports));
@@ -144,25 +238,35 @@ pub fn policy(needs: &Needs) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 
-/// Uses keys through one service only, so that nothing can be decrypted past it (AWS KMS, "kms:ViaService"). Which keys,
-/// the buckets and snapshots say; a playbook does not.
-fn decrypting(needs: &Needs, service: &str, id: &str, actions: Vec<&str>) -> Value {
+/// Uses keys through one service only, so that nothing can be decrypted past it (AWS KMS, "kms:ViaService"): every key
+/// where they are not known, and nothing where there are none.
+fn decrypting(
+    needs: &Needs,
+    service: &str,
+    id: &str,
+    actions: Vec<&str>,
+    keys: Option<&BTreeSet<String>>,
+) -> Option<Value> {
     let services = || needs.regions.iter().filter(|region| !region.is_empty());
     let mut via: Vec<_> = services().map(|region| format!("{service}.{region}.amazonaws.com")).collect();
     if via.is_empty() {
         via.push(format!("{service}.*.amazonaws.com"));
     }
-    let mut statement = statement(id, actions, vec!["*".to_owned()]);
+    let resources = keys.map_or(vec!["*".to_owned()], |keys| keys.iter().cloned().collect());
+    let mut statement = statement(id, actions, resources);
     statement["Condition"] = json!({"StringLike": {"kms:ViaService": via}});
-    statement
+    keys.is_none_or(|keys| !keys.is_empty()).then_some(statement)
 }
 
-/// Users of databases, whose resource identifiers are known to the provider only (Amazon RDS user guide, "Creating and
-/// using an IAM policy for IAM database access").
+/// Users of databases by the provider's own identifiers (Amazon RDS user guide, "Creating and using an IAM policy for IAM
+/// database access"); those of temporary ones nobody knows yet.
 fn logins(needs: &Needs) -> Vec<String> {
     let account = needs.account.as_deref().unwrap_or("*");
-    let mut users: Vec<_> =
-        needs.iam_logins.iter().map(|user| format!("arn:aws:rds-db:*:{account}:dbuser:*/{user}")).collect();
+    let user = |login: &IamLogin| {
+        let resource = login.resource.as_deref().unwrap_or("*");
+        format!("arn:aws:rds-db:*:{account}:dbuser:{resource}/{}", login.user)
+    };
+    let mut users: Vec<_> = needs.iam_logins.iter().map(user).collect();
     users.sort();
     users.dedup();
     users
@@ -248,6 +352,7 @@ fn statement(id: &str, actions: Vec<&str>, resources: Vec<String>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::inventory::Fact;
 
     fn actions(policy: &Value) -> Vec<String> {
         let statements = policy["Statement"].as_array().unwrap();
@@ -302,7 +407,7 @@ mod tests {
         let needs = Needs {
             buckets: vec![("acme".into(), None)],
             restores: true,
-            iam_logins: vec!["exit_reader".into()],
+            iam_logins: vec![IamLogin { user: "exit_reader".into(), ..IamLogin::default() }],
             account: Some("123456789012".into()),
             regions: vec!["eu-central-1".into()],
             ..Needs::default()
@@ -316,6 +421,67 @@ mod tests {
         let snapshots = of("UseTheKeysOfSnapshots");
         assert!(snapshots["Action"].as_array().unwrap().contains(&json!("kms:CreateGrant")));
         assert_eq!(of("LogIntoDatabases")["Resource"][0], "arn:aws:rds-db:*:123456789012:dbuser:*/exit_reader");
+    }
+
+    #[test]
+    fn what_an_inventory_saw_narrows_the_policy_and_what_it_did_not_see_leaves_it_wide() {
+        const KEY: &str = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+        let item = |kind, name: &str, facts: &[(&str, &str)]| {
+            let facts = facts.iter().map(|(name, value)| ((*name).to_owned(), Fact::listed(*value)));
+            Item { facts: facts.collect(), ..Item::named(kind, name, Some("eu-central-1".into())) }
+        };
+        let bucket = |encryption: &str| item(ItemKind::Bucket, "acme", &[(fact::ENCRYPTION, encryption)]);
+        let ledger = |encryption: &str| {
+            item(ItemKind::Instance, "ledger", &[(fact::ENCRYPTION, encryption), (fact::RESOURCE, "db-ABC")])
+        };
+        let login = |at: Option<&str>| IamLogin { user: "u".into(), at: at.map(str::to_owned), resource: None };
+        let narrowed = |items: Vec<Item>, login: IamLogin, reads_exports| {
+            let mut inventory = Inventory::new(String::new(), vec![]);
+            inventory.items = items;
+            inventory.account_id = Some("123456789012".into());
+            let mut needs = Needs {
+                buckets: vec![("acme".into(), None)],
+                restores: true,
+                restored: vec!["ledger".into()],
+                iam_logins: vec![login],
+                reads_exports,
+                ..Needs::default()
+            };
+            let unseen = needs.narrow(&inventory).len();
+            let policy = policy(&needs);
+            let of = |id: &str| {
+                let found = policy["Statement"].as_array().unwrap().iter().find(|one| one["Sid"] == id).cloned();
+                found.map(|one| one["Resource"].clone())
+            };
+            let logins = of("LogIntoDatabases").unwrap();
+            let user = logins[0].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+            (of("DecryptCarriedObjects"), of("UseTheKeysOfSnapshots"), user, unseen)
+        };
+        let (key, any) = (|| Some(json!([KEY])), || Some(json!(["*"])));
+        let encrypted = format!("aws:kms {KEY}");
+        let by_id = format!("aws:kms {}", KEY.rsplit('/').next().unwrap());
+        let of_rds = format!("yes {KEY}");
+        let at = || login(Some("ledger"));
+        for (bucket_by, ledger_by, login, reads_exports, expected) in [
+            (&*encrypted, &*of_rds, at(), false, (key(), key(), "db-ABC/u", 0)),
+            (&*by_id, &*of_rds, at(), false, (key(), key(), "db-ABC/u", 0)),
+            ("AES256", "none", at(), false, (None, None, "db-ABC/u", 0)),
+            ("aws:kms", "none", at(), false, (None, None, "db-ABC/u", 0)),
+            ("aws:kms alias/exit", "yes", at(), false, (any(), any(), "db-ABC/u", 2)),
+            ("AES256", "none", at(), true, (any(), None, "db-ABC/u", 1)),
+            ("AES256", "none", login(None), false, (None, None, "*/u", 1)),
+        ] {
+            let (objects, snapshots, user, unseen) =
+                narrowed(vec![bucket(bucket_by), ledger(ledger_by)], login, reads_exports);
+            assert_eq!((objects, snapshots, &*user, unseen), expected, "{bucket_by} {ledger_by}");
+        }
+        // Nothing was seen, or a name means two things.
+        let (objects, snapshots, user, unseen) = narrowed(vec![], at(), false);
+        assert_eq!((objects, snapshots, &*user, unseen), (any(), any(), "*/u", 3));
+        let twins =
+            vec![bucket("AES256"), ledger("none"), item(ItemKind::Cluster, "ledger", &[(fact::ENCRYPTION, "none")])];
+        let (objects, snapshots, user, unseen) = narrowed(twins, at(), false);
+        assert_eq!((objects, snapshots, &*user, unseen), (None, any(), "*/u", 2));
     }
 
     #[test]

@@ -159,7 +159,8 @@ pub(super) struct InitArgs {
 pub(super) struct PlanArgs {
     #[command(flatten)]
     pub playbook: PlaybookArg,
-    /// Print the least IAM policy that the playbook needs, and nothing else; asks nobody
+    /// Print the least IAM policy that the playbook needs, and nothing else; asks the account for the keys of its buckets
+    /// and databases, for 15 seconds at most
     #[arg(long)]
     pub iam_policy: bool,
     #[command(flatten)]

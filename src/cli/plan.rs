@@ -25,7 +25,7 @@ pub(super) fn plan(console: &Console, args: &PlanArgs) -> Result<ExitCode, Engin
     let path = &args.playbook.playbook;
     let loaded = Playbook::read(path)?;
     if args.iam_policy {
-        return pretty(console, &engine::iam_policy(&loaded.playbook));
+        return pretty(console, &work::block_on_droppable(engine::iam_policy(&loaded.playbook))?);
     }
     let survey = work::block_on_droppable(engine::survey(loaded.playbook, &loaded.origin.folder))??;
     if args.json.json {

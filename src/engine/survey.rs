@@ -30,6 +30,8 @@ use crate::{
         SnapshotChoice, Versions,
     },
     source::{
+        self,
+        account::Wanted,
         aws::Aws,
         postgres::PostgresSource,
         rds::{Rds, RdsFacts},
@@ -91,10 +93,23 @@ pub struct SurveyedAccount {
     pub missing_rights: Vec<String>,
 }
 
-/// The least IAM policy for a playbook; asks nobody.
-#[must_use]
-pub fn iam_policy(playbook: &Playbook) -> serde_json::Value {
-    policy(&account::needs(playbook))
+/// The least IAM policy for a playbook. Asks the account, for some seconds at most, by which keys the playbook's buckets and
+/// databases are encrypted; what it does not say leaves the policy as wide as it has to be, with a warning.
+pub async fn iam_policy(playbook: &Playbook) -> serde_json::Value {
+    let mut needs = account::needs(playbook);
+    let Some(spec) = playbook.provider() else { return policy(&needs) };
+    let wanted = Wanted {
+        regions: needs.regions.clone(),
+        encryption: true,
+        only_buckets: needs.restored.is_empty() && needs.iam_logins.is_empty(),
+        ..Wanted::default()
+    };
+    let aws = preflight::aws(spec).await;
+    let inventory = source::account::look(&aws, needs.account.as_deref(), wanted, clock::now().to_string()).await;
+    for unseen in needs.narrow(&inventory) {
+        tracing::warn!("{unseen}");
+    }
+    policy(&needs)
 }
 
 /// Measures every asset of a playbook, and looks at the account around them.

@@ -12,7 +12,7 @@ fn the_plan_shows_coverage_posture_and_what_stands_in_the_way() {
     let world = World::of("faulty");
     world.playbook(
         "assets: [{id: invoices, s3: {bucket: acme-invoices}}]\nposture: [residency, public_access]\n\
-         preconditions: [identity.mfa]\n",
+         preconditions: [identity.mfa]\nthresholds: {coverage_assets: \">= 1%\"}\n",
     );
     let output = world.command(&["plan", "drill.yaml"]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -32,7 +32,7 @@ fn the_plan_shows_coverage_posture_and_what_stands_in_the_way() {
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
-fn the_least_policy_is_printed_without_asking_anybody() {
+fn the_least_policy_is_printed_where_nobody_answers_and_narrower_where_the_account_does() {
     let world = World::of("clean");
     world.playbook(
         "assets: [{id: invoices, s3: {bucket: acme-invoices, prefix: 2026/}}]\n\
@@ -44,6 +44,14 @@ fn the_least_policy_is_printed_without_asking_anybody() {
     let policy: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = policy.to_string();
     assert!(text.contains("arn:aws:s3:::acme-invoices/2026/*") && !text.contains("Put") && !text.contains("\"*:*\""));
+    assert!(text.contains("kms:Decrypt"), "{text}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(stderr.contains("is not known: the policy lets every key be used through S3"), "{stderr}");
+
+    // The account's bucket is encrypted by a key of S3's own.
+    let output = world.command(&["plan", "--iam-policy", "drill.yaml"]).output().unwrap();
+    let seen = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && seen.contains("ReadCarriedObjects") && !seen.contains("kms:"), "{seen}");
 }
 
 #[test]

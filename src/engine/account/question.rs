@@ -3,7 +3,7 @@
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
-    account::rights::Needs,
+    account::rights::{IamLogin, Needs},
     playbook::{
         Asset, AssetKind, AwsSpec, ExportFrom, ExportSpec, ExportedSnapshot, Playbook, Postcondition, Posture,
         Precondition, RdsMethodSpec, Sizes, Versions,
@@ -97,10 +97,33 @@ fn asks_for(asset: &Asset) -> Option<(String, String)> {
 }
 
 /// The user that logs into a database by tokens of IAM. One that restores a snapshot does so at the temporary instance.
-fn iam_login(asset: &Asset) -> Option<String> {
+fn iam_login(asset: &Asset) -> Option<IamLogin> {
     let AssetKind::Database(database) = &asset.kind else { return None };
-    let login = database.server.rds()?.login.as_ref()?;
-    login.password.is_none().then(|| login.user.to_string())
+    let rds = database.server.rds()?;
+    let login = rds.login.as_ref().filter(|login| login.password.is_none())?;
+    let at = match &rds.method {
+        RdsMethodSpec::Live { replica } => {
+            Some(replica.as_ref().map_or_else(|| rds.place.id().to_string(), ToString::to_string))
+        }
+        _ => None,
+    };
+    Some(IamLogin { user: login.user.to_string(), at, resource: None })
+}
+
+/// The instance or cluster whose snapshot is restored or exported.
+fn restored(asset: &Asset) -> Option<String> {
+    let AssetKind::Database(database) = &asset.kind else { return None };
+    database.server.rds().filter(|_| restores(asset)).map(|rds| rds.place.id().to_string())
+}
+
+fn reads_export(asset: &Asset) -> bool {
+    let AssetKind::Database(database) = &asset.kind else { return false };
+    database.server.rds().is_some_and(|rds| {
+        matches!(
+            &rds.method,
+            RdsMethodSpec::Export(ExportSpec { from: ExportFrom::Files { .. } | ExportFrom::Task(_), .. })
+        )
+    })
 }
 
 /// The rights that a playbook needs.
@@ -130,6 +153,10 @@ pub(crate) fn needs(playbook: &Playbook) -> Needs {
         account: playbook.provider().and_then(|aws| aws.account.as_ref()).map(ToString::to_string),
         users: wanted.users,
         restores: playbook.assets().iter().any(restores),
+        restored: playbook.assets().iter().filter_map(restored).collect(),
+        reads_exports: playbook.assets().iter().any(reads_export),
+        object_keys: None,
+        snapshot_keys: None,
         exports: playbook.assets().iter().filter_map(asks_for).collect(),
         own_role: account.preconditions.contains(&Precondition::IdentityMfa),
         regions: wanted.regions,
