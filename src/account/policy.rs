@@ -39,6 +39,8 @@ pub struct Reading {
     pub others: BTreeSet<String>,
     /// It denies something, which may undo what it allows.
     pub denies: bool,
+    /// It allows everybody who comes through an access point, whose own policy decides who that is.
+    pub leaves_to_access_points: bool,
 }
 
 /// The policy's text with everything in one order that has none of its own.
@@ -130,6 +132,10 @@ impl Reading {
             return;
         }
         let bound = bound_to(&statement["Condition"]);
+        // An access point binds nobody: whom it lets in stands in a policy of its own.
+        self.leaves_to_access_points |=
+            !bound.is_empty() && bound.iter().all(|(key, _)| key.contains("dataaccesspoint"));
+        let bound: Vec<_> = bound.into_iter().map(|(_, named)| named).collect();
         if bound.is_empty() {
             let condition =
                 if statement["Condition"].is_object() { ", on a condition that everybody meets" } else { "" };
@@ -179,8 +185,8 @@ fn principal_of(kind: &str, name: &str) -> Option<Principal> {
     }
 }
 
-/// What each condition that binds a request binds it to, in words where it names somebody.
-fn bound_to(conditions: &Value) -> Vec<Vec<String>> {
+/// The key of each condition that binds a request, and what it binds it to, in words where it names an account or an organization.
+fn bound_to(conditions: &Value) -> Vec<(String, Vec<String>)> {
     let operators = conditions.as_object().into_iter().flatten();
     let conditions = operators.flat_map(|(operator, keys)| {
         keys.as_object()
@@ -189,7 +195,11 @@ fn bound_to(conditions: &Value) -> Vec<Vec<String>> {
             .map(move |(key, values)| (operator.to_lowercase(), key.to_lowercase(), texts(values)))
     });
     conditions
-        .filter_map(|(operator, key, values)| binds(&operator, &key, &values).then(|| named(&key, &values)))
+        .filter(|(operator, key, values)| binds(operator, key, values))
+        .map(|(_, key, values)| {
+            let named = named(&key, &values);
+            (key, named)
+        })
         .collect()
 }
 
@@ -279,6 +289,23 @@ mod tests {
             }
         }
         assert_eq!(allow(r#""NotPrincipal":{"AWS":"arn:aws:iam::222222222222:root"}"#).public.len(), 1);
+    }
+
+    #[test]
+    fn what_is_left_to_access_points_is_no_answer_to_who_is_let_in() {
+        for (condition, left) in [
+            (r#"{"StringEquals":{"s3:DataAccessPointAccount":"111111111111"}}"#, true),
+            (r#"{"ArnLike":{"s3:DataAccessPointArn":"arn:aws:s3:eu-central-1:111111111111:accesspoint/*"}}"#, true),
+            (r#"{"StringEquals":{"s3:DataAccessPointAccount":"111111111111","aws:PrincipalOrgID":"o-abc"}}"#, false),
+            (r#"{"StringEquals":{"aws:PrincipalOrgID":"o-abc"}}"#, false),
+            ("{}", false),
+        ] {
+            let reading = allow(&format!("\"Principal\":\"*\",\"Condition\":{condition}"));
+            assert_eq!(reading.leaves_to_access_points, left, "{condition}");
+            assert_eq!(reading.public.is_empty(), condition != "{}", "{condition}");
+        }
+        let own = r#""Principal":{"AWS":"111111111111"},"Condition":{"StringEquals":{"s3:DataAccessPointAccount":"111111111111"}}"#;
+        assert!(!allow(own).leaves_to_access_points);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::{
+    credentials::ROOT,
     inventory::{Fact, Inventory, Item, ItemKind, NONE, Source, User, fact},
     policy,
 };
@@ -16,7 +17,6 @@ pub const KEY_DAYS_MAX: i32 = 90;
 const REPORT_DAYS_MAX: i32 = 1;
 /// How grants to other accounts begin in the fact about a bucket's access list.
 pub const OTHER_ACCOUNT: &str = "account:";
-const ROOT: &str = "<root_account>";
 
 /// What the rules need beside the inventory.
 #[derive(Clone, Debug)]
@@ -68,7 +68,10 @@ pub struct NamedFact {
 pub const CHECKS: [(&str, &str); 6] = [
     ("residency", "everything lies in the allowed regions"),
     ("encryption", "everything is encrypted at rest"),
-    ("public_access", "nothing is open to everybody; access lists of single objects are not read"),
+    (
+        "public_access",
+        "nothing is open to everybody; access lists of single objects and policies of access points are not read",
+    ),
     ("orphan_snapshots", "no snapshot outlives what it was taken of"),
     ("credentials", "users have a second factor; keys are younger than 90 days and used; the root user has none"),
     ("protection", "versioning, object lock and retention are recorded, not judged"),
@@ -188,7 +191,11 @@ impl Judge<'_> {
                 ItemKind::Bucket => findings.extend(Bucket { item, inventory: self.inventory }.findings()),
                 ItemKind::Instance => findings.extend(public_instance(item)),
                 ItemKind::Snapshot | ItemKind::ClusterSnapshot => findings.extend(public_snapshot(item)),
-                ItemKind::Cluster | ItemKind::Export => {}
+                // Of Aurora the provider says it of the instances only.
+                ItemKind::Cluster => {
+                    findings.extend(public_instance(item).filter(|_| item.known(fact::PUBLIC).is_some()))
+                }
+                ItemKind::Export => {}
             }
         }
         findings
@@ -377,6 +384,10 @@ impl Bucket<'_> {
             let how = if reasons.is_empty() { "the provider calls it public" } else { &reasons };
             findings.push(self.open(&format!("by its policy: {how}")));
         }
+        if reading.leaves_to_access_points && !self.is_blocked("RestrictPublicBuckets") {
+            let detail = "its policy lets in whom its access points let in, and their policies are not read";
+            findings.push(Finding::of_run(Kind::AccountUnreadable, item.title(), detail));
+        }
         if !reading.others.is_empty() {
             let others: Vec<_> = reading.others.iter().map(String::as_str).collect();
             findings.push(Finding::of_run(
@@ -438,5 +449,7 @@ fn place(item: &Item) -> String {
     item.region.as_ref().map_or("in no known region".to_owned(), |region| format!("in {region}"))
 }
 
+#[cfg(test)]
+mod prowler_tests;
 #[cfg(test)]
 mod tests;

@@ -81,8 +81,12 @@ const STATEMENTS: &[(Concerns, &str)] = &[
     ),
 ];
 const ACCOUNT_NOT_SEEN: &str = "coverage: only the assets of the playbook were looked at, not the account around them";
-const ACCOUNT_SEEN: &str = "coverage: buckets, RDS databases and RDS snapshots were looked for, these two in the \
-                            playbook's regions only; no other service of the account was looked at";
+const ACCOUNT_SEEN: &str = "coverage: general purpose buckets, databases and snapshots of the RDS interface (all engines, \
+                            Aurora, DocumentDB and Neptune) were looked for, these two in the playbook's regions only; not \
+                            looked at, and so neither there nor absent here: directory, table and vector buckets, access \
+                            points (multi-region and Object Lambda, too), automated backups of deleted databases, RDS in \
+                            other regions, and every other service, such as DynamoDB, EFS, FSx, EBS, Redshift, ElastiCache, \
+                            MemoryDB, OpenSearch, Glacier vaults and AWS Backup";
 
 /// The statements about a run of these assets, and about what the look at the account left out.
 pub(super) fn statements(assets: &[AssetResult], account_seen: bool) -> Vec<String> {
@@ -108,5 +112,11 @@ mod tests {
         assert!(begins(&assets, "objects: ") == 0 && begins(&assets, "databases: ") > 4);
         assert_eq!(["time: ", "authenticity: ", "coverage: "].map(|word| begins(&[], word)), [1, 1, 1]);
         assert_eq!(statements(&[], false).len(), 3);
+        let seen = statements(&[], true).pop().unwrap_or_default();
+        for kind in
+            ["directory, table and vector buckets", "access points", "Object Lambda", "EFS", "DynamoDB", "deleted"]
+        {
+            assert!(seen.contains(kind), "{kind} is neither looked at nor named: {seen}");
+        }
     }
 }
