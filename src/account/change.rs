@@ -13,6 +13,9 @@ use crate::finding::{Finding, FindingKind as Kind};
 
 /// The tag that walkaway puts on whatever it makes at the provider.
 pub const OWN_TAG: &str = "walkaway:run";
+/// Names of what walkaway makes: this, and 20 lower-case hexadecimal digits.
+const OWN_PREFIX: &str = "walkaway-";
+const OWN_DIGITS: usize = 20;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,7 +120,7 @@ pub fn compare(before: &Inventory, after: &Inventory) -> Comparison {
         }
     }
     comparison.account(before, after);
-    comparison.users(before.users.as_deref(), after.users.as_deref());
+    comparison.users(before, after);
     comparison.changes.sort();
     comparison.not_compared.sort();
     comparison.not_compared.dedup();
@@ -139,21 +142,41 @@ fn holes(before: &Inventory, after: &Inventory) -> Vec<NotCompared> {
 }
 
 fn by(item: &Item) -> By {
-    if item.tags.as_ref().is_some_and(|tags| tags.contains_key(OWN_TAG)) {
+    if is_own(item) {
         return By::Walkaway;
     }
     let automated = item.known(fact::SNAPSHOT_TYPE).is_some_and(|kind| kind == "automated" || kind == "awsbackup");
-    if automated || item.kind == ItemKind::Export { By::Schedule } else { By::Somebody }
+    if automated { By::Schedule } else { By::Somebody }
+}
+
+/// Whether it is of a kind that walkaway makes, has such a name, and carries the tag, which anyone can put on anything.
+/// Exports carry no tags.
+fn is_own(item: &Item) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    let is_named = item
+        .name
+        .strip_prefix(OWN_PREFIX)
+        .is_some_and(|digits| digits.len() == OWN_DIGITS && digits.bytes().all(is_digit));
+    is_named
+        && match item.kind {
+            ItemKind::Instance | ItemKind::Cluster | ItemKind::Snapshot | ItemKind::ClusterSnapshot => {
+                item.tags.as_ref().is_some_and(|tags| tags.contains_key(OWN_TAG))
+            }
+            ItemKind::Export => true,
+            ItemKind::Bucket => false,
+        }
 }
 
 impl Comparison {
     fn presence(&mut self, item: &Item, (before, after): (&str, &str)) {
+        // The provider forgets exports after a while; none begins by itself.
+        let is_forgotten = item.kind == ItemKind::Export && after == "no";
         self.changes.push(Change {
             thing: item.title(),
             what: "is there".to_owned(),
             before: before.to_owned(),
             after: after.to_owned(),
-            by: by(item),
+            by: if is_forgotten { By::Schedule } else { by(item) },
         });
     }
 
@@ -237,16 +260,19 @@ impl Comparison {
         }
     }
 
-    /// When a key was last used changes by using it, so it does not count.
-    fn users(&mut self, before: Option<&[User]>, after: Option<&[User]>) {
-        let (before, after) = match (before, after) {
-            (Some(before), Some(after)) => (before, after),
+    /// Users of two reports. IAM makes a new one when the last is four hours old (IAM User Guide, "Getting credential
+    /// reports"); one that is read twice knows nothing of what happened in between. When a key was last used changes by
+    /// using it, so it does not count.
+    fn users(&mut self, before: &Inventory, after: &Inventory) {
+        let open = |reason: String| NotCompared { what: "users and keys".to_owned(), reason };
+        let (old, new) = match (&before.users, &after.users) {
+            (Some(old), Some(new)) => (old, new),
             (None, None) => return,
-            _ => {
-                let reason = "they could be read once only".to_owned();
-                return self.not_compared.push(NotCompared { what: "users and keys".to_owned(), reason });
-            }
+            _ => return self.not_compared.push(open("they could be read once only".to_owned())),
         };
+        if let Some(reason) = same_report(before, after) {
+            return self.not_compared.push(open(reason));
+        }
         let credentials = |users: &[User]| -> BTreeMap<String, String> {
             let keys = |user: &User| -> Vec<String> {
                 user.keys
@@ -261,8 +287,8 @@ impl Comparison {
             };
             users.iter().map(|user| (format!("user {}", user.name), in_words(user))).collect()
         };
-        let old = credentials(before);
-        let new = credentials(after);
+        let old = credentials(old);
+        let new = credentials(new);
         for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
             self.counts("user", "credentials");
             let value =
@@ -295,6 +321,20 @@ impl Comparison {
         let open = open.map(|open| Finding::of_run(Kind::SourceNotCompared, &open.what, open.reason.clone()));
         changed.chain(open).collect()
     }
+}
+
+/// Why the second look at users is no later one, if it is not.
+fn same_report(before: &Inventory, after: &Inventory) -> Option<String> {
+    let made = |look: &Inventory| look.users_reported.as_deref()?.parse::<jiff::Timestamp>().ok();
+    let Some((first, second)) = made(before).zip(made(after)) else {
+        return Some("when IAM made the credential reports is not known".to_owned());
+    };
+    (second <= first).then(|| {
+        format!(
+            "both looks read the credential report that IAM made at {first}, and it makes none within four hours of the \
+             last; in a shorter run, users cannot be compared"
+        )
+    })
 }
 
 #[cfg(test)]
@@ -339,12 +379,11 @@ mod tests {
     #[test]
     fn a_look_that_failed_once_is_not_passed_over() {
         let whole = Inventory {
-            users: Some(vec![]),
             account: [("block".to_owned(), Fact::listed("all"))].into(),
             ..look(vec![Item { tags: Some(BTreeMap::new()), ..bucket("a", Fact::listed("AES256")) }])
         };
         assert!(compare(&whole, &whole).findings().is_empty());
-        let no_users = Inventory { users: None, ..whole.clone() };
+        let no_users = Inventory { users: Some(vec![]), ..whole.clone() };
         let no_block = Inventory { account: BTreeMap::new(), ..whole.clone() };
         let block_refused = Inventory { account: [("block".to_owned(), refused())].into(), ..whole.clone() };
         let no_tags = Inventory { items: vec![bucket("a", Fact::listed("AES256"))], ..whole.clone() };
@@ -377,12 +416,74 @@ mod tests {
 
     #[test]
     fn own_things_and_automated_snapshots_are_set_apart() {
-        let mut own = Item::named(ItemKind::Instance, "walkaway-1", None);
-        own.tags = Some([(OWN_TAG.to_owned(), "run".to_owned())].into());
+        let own = tagged(ItemKind::Instance, "walkaway-0123456789abcdef0123");
         let mut automated = Item::named(ItemKind::Snapshot, "rds:db-1", None);
         automated.facts.insert(fact::SNAPSHOT_TYPE.into(), Fact::listed("automated"));
         let comparison = compare(&look(vec![]), &look(vec![own, automated]));
         let by: Vec<_> = comparison.changes.iter().map(|change| change.by).collect();
         assert_eq!((by, comparison.findings()), (vec![By::Walkaway, By::Schedule], vec![]));
+    }
+
+    fn tagged(kind: ItemKind, name: &str) -> Item {
+        Item { tags: Some([(OWN_TAG.to_owned(), "run".to_owned())].into()), ..Item::named(kind, name, None) }
+    }
+
+    #[test]
+    fn a_tag_or_a_name_alone_makes_nothing_walkaways_own() {
+        const OWN: &str = "walkaway-0123456789abcdef0123";
+        use ItemKind::{Bucket, Cluster, ClusterSnapshot, Export, Instance, Snapshot};
+        for kind in [Instance, Cluster, Snapshot, ClusterSnapshot] {
+            assert_eq!(by(&tagged(kind, OWN)), By::Walkaway, "{kind:?}");
+            assert_eq!(by(&Item::named(kind, OWN, None)), By::Somebody, "{kind:?} without a tag");
+        }
+        for (kind, name) in [
+            (Bucket, OWN),
+            (Bucket, "acme-invoices"),
+            (Instance, "walkaway-1"),
+            (Instance, "ledger"),
+            (Snapshot, "walkaway-0123456789ABCDEF0123"),
+            (Snapshot, "walkaway-0123456789abcdef01234"),
+            (Snapshot, "walkaway-0123456789abcdefg123"),
+            (Cluster, "my-walkaway-0123456789abcdef0123"),
+        ] {
+            assert_eq!(by(&tagged(kind, name)), By::Somebody, "{kind:?} {name}");
+        }
+        // What a tag says of it does not hide what was changed about it.
+        let with = |name: &str, encryption: &str| {
+            let mut item = tagged(Bucket, name);
+            item.facts.insert(fact::ENCRYPTION.into(), Fact::listed(encryption));
+            item
+        };
+        assert_eq!(kinds(vec![with("a", "AES256")], vec![with("a", NONE)]), [Kind::SourceChanged]);
+        // Of exports the name is all that there is; what others begin is theirs, and the provider forgets old ones.
+        assert!(kinds(vec![], vec![Item::named(Export, OWN, None)]).is_empty());
+        let other = Item::named(Export, "nightly", None);
+        assert_eq!(kinds(vec![], vec![other.clone()]), [Kind::SourceChanged]);
+        assert!(kinds(vec![other], vec![]).is_empty());
+    }
+
+    #[test]
+    fn users_are_compared_by_two_reports_and_not_by_one_that_was_read_twice() {
+        let bob = |console| User { name: "bob".into(), console, mfa: false, keys: vec![] };
+        let reported = |made: Option<&str>, users: Vec<User>| Inventory {
+            users: Some(users),
+            users_reported: made.map(str::to_owned),
+            ..look(vec![])
+        };
+        let first = reported(Some("2026-11-24T01:00:00Z"), vec![bob(false)]);
+        for (made, console, expected) in [
+            (Some("2026-11-24T05:00:00Z"), false, None),
+            (Some("2026-11-24T05:00:00+00:00"), false, None),
+            (Some("2026-11-24T05:00:00Z"), true, Some(Kind::SourceChanged)),
+            (Some("2026-11-24T01:00:00Z"), false, Some(Kind::SourceNotCompared)),
+            (Some("2026-11-24T01:00:00+00:00"), false, Some(Kind::SourceNotCompared)),
+            (Some("2026-11-23T23:00:00Z"), true, Some(Kind::SourceNotCompared)),
+            (Some("lately"), false, Some(Kind::SourceNotCompared)),
+            (None, false, Some(Kind::SourceNotCompared)),
+        ] {
+            let found = compare(&first, &reported(made, vec![bob(console)])).findings();
+            let kinds: Vec<_> = found.iter().map(|finding| finding.kind).collect();
+            assert_eq!(kinds, expected.into_iter().collect::<Vec<_>>(), "{made:?}");
+        }
     }
 }

@@ -162,7 +162,8 @@ fn is_member_of(cluster: &Item, arn: &str, inventory: &Inventory) -> bool {
 /// How things are matched and bytes are counted. A bundle is checked by the rules that it was made by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rules {
-    /// By name; bytes of several assets of one bucket are added up; earlier versions of objects are passed over.
+    /// By name, the sources of snapshots too; bytes of several assets of one bucket are added up; earlier versions of
+    /// objects are passed over.
     First,
     /// By ARN; bytes of one bucket are a union; earlier versions that were not carried are untested.
     Second,
@@ -282,7 +283,11 @@ pub struct Coverage {
 impl Coverage {
     /// Sorts everything of an inventory.
     pub fn of(inventory: &Inventory, carried: &[Carried], exclusions: &[Excluding], rules: Rules) -> Self {
-        let items = inventory.items.iter().filter(|item| item.holds_data(inventory));
+        let holds_data = match rules {
+            Rules::First => Item::holds_data_by_names,
+            Rules::Second => Item::holds_data,
+        };
+        let items = inventory.items.iter().filter(|item| holds_data(item, inventory));
         let of_item = |item: &Item| carried.iter().filter(|asset| asset.from.is(item, inventory, rules)).collect();
         let mut rows: Vec<_> = items.map(|item| row(item, of_item(item), exclusions, rules)).collect();
         rows.extend(unreadable_lists(inventory, exclusions));
@@ -379,21 +384,32 @@ impl Row {
     fn add_earlier_versions(&mut self, earlier: Option<Earlier>) {
         let Some(earlier) = earlier else { return };
         self.status = Status::PartlyTested;
-        self.why = "earlier versions of its objects were not asked for (versions: all)".to_owned();
+        self.why = match earlier {
+            Earlier::Unasked => UNASKED_VERSIONS,
+            Earlier::Bytes(_) | Earlier::Unknown => {
+                "earlier versions of its objects were not asked for (versions: all)"
+            }
+        }
+        .to_owned();
         self.bytes = match earlier {
             Earlier::Bytes(bytes) => self.bytes.map(|carried| carried.saturating_add(bytes)),
-            Earlier::Unknown => None,
+            Earlier::Unknown | Earlier::Unasked => None,
         };
     }
 }
+
+const UNASKED_VERSIONS: &str = "it is larger than what was carried, and whether it keeps earlier versions was not asked; \
+                                thresholds.coverage_bytes and sizes: listing ask";
 
 /// What a bucket holds besides the objects that a list of it has.
 enum Earlier {
     Bytes(u64),
     Unknown,
+    /// More than was carried, and nobody asked whether the bucket keeps versions.
+    Unasked,
 }
 
-/// Earlier versions that none of the assets carried; none where there are none, or where nobody asked.
+/// Earlier versions that none of the assets carried; none where there are none.
 fn earlier_versions(item: &Item, whole: &[&Carried], carried: u64) -> Option<Earlier> {
     let carries = |asset: &&Carried| matches!(asset.from, CarriedFrom::Bucket { versions: true, .. });
     if whole.iter().any(carries) {
@@ -402,8 +418,9 @@ fn earlier_versions(item: &Item, whole: &[&Carried], carried: u64) -> Option<Ear
     if let Some(bytes) = item.earlier_bytes {
         return Some(Earlier::Bytes(bytes)).filter(|_| bytes > 0);
     }
-    // Where nobody asked, a number of yesterday alone says nothing about versions.
-    let versioning = item.facts.get(fact::VERSIONING)?;
+    let Some(versioning) = item.facts.get(fact::VERSIONING) else {
+        return item.bytes.filter(|bytes| *bytes > carried).map(|_| Earlier::Unasked);
+    };
     if versioning.value.as_deref() == Some(NONE) {
         return None;
     }

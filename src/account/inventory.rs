@@ -81,21 +81,21 @@ impl Inventory {
         });
     }
 
-    /// Brings everything into an order that does not depend on who answered first. A thing that lists name twice counts
-    /// once; where they contradict each other, the list is not understood.
+    /// Brings everything into an order that does not depend on who answered first. A thing that a list names twice counts
+    /// once, and the list is not understood: a page that came in the place of another hides what that one held.
     pub fn sort(&mut self) {
         self.items.sort_by(|a, b| (a.kind, &a.region, &a.name).cmp(&(b.kind, &b.region, &b.name)));
-        let mut contradictions = Vec::new();
+        let mut doubled = Vec::new();
         self.items.dedup_by(|next, kept| {
             let same = (next.kind, &next.region, &next.name) == (kept.kind, &kept.region, &kept.name);
-            if same && next != kept {
-                contradictions.push((kept.kind, kept.region.clone(), kept.name.clone()));
+            if same {
+                doubled.push((kept.kind, kept.region.clone(), kept.name.clone(), next != kept));
             }
             same
         });
-        for (kind, region, name) in contradictions {
-            let failure =
-                Failure::not_understood(format!("the {} {name} is listed twice with differing settings", kind.word()));
+        for (kind, region, name, differs) in doubled {
+            let how = if differs { " with differing settings" } else { ", so that a page may hide another" };
+            let failure = Failure::not_understood(format!("the {} {name} is listed twice{how}", kind.word()));
             let call = format!("{} list", kind.selector());
             self.missed(&call, region.as_deref(), Some(name.as_str()), &failure, "", &[kind.selector()]);
         }
@@ -220,27 +220,43 @@ impl Item {
     /// Whether the item holds data that nothing else in the account holds: what coverage counts. Automated snapshots,
     /// and manual ones whose source is there, repeat what their source holds; a cluster's instance, its cluster.
     pub fn holds_data(&self, inventory: &Inventory) -> bool {
+        self.holds(|| self.source(inventory) == Some(Source::Gone))
+    }
+
+    /// The same where a snapshot is of whatever carries its source's name in its region: the rules of the first inventories.
+    pub fn holds_data_by_names(&self, inventory: &Inventory) -> bool {
+        self.holds(|| self.is_orphan_by_names(inventory).unwrap_or_default())
+    }
+
+    fn holds(&self, is_orphan: impl FnOnce() -> bool) -> bool {
         match self.kind {
             ItemKind::Bucket | ItemKind::Cluster => true,
             ItemKind::Instance => self.known(fact::CLUSTER).is_none(),
-            ItemKind::Snapshot | ItemKind::ClusterSnapshot => self.is_orphan(inventory),
+            ItemKind::Snapshot | ItemKind::ClusterSnapshot => is_orphan(),
             ItemKind::Export => false,
         }
     }
 
-    /// Whether the item is a snapshot of something that is gone, as far as that could be told.
-    pub fn is_orphan(&self, inventory: &Inventory) -> bool {
-        self.source(inventory) == Some(Source::Gone)
+    /// What kind of thing a snapshot is of; none for what is no snapshot.
+    fn snapshot_of(&self) -> Option<ItemKind> {
+        match self.kind {
+            ItemKind::Snapshot => Some(ItemKind::Instance),
+            ItemKind::ClusterSnapshot => Some(ItemKind::Cluster),
+            _ => None,
+        }
+    }
+
+    fn is_orphan_by_names(&self, inventory: &Inventory) -> Option<bool> {
+        let (of, name) = (self.snapshot_of()?, self.known(fact::SOURCE)?);
+        let is_unlisted =
+            inventory.unlisted(of.selector()).any(|missing| missing.region.is_none() || missing.region == self.region);
+        Some(!is_unlisted && !inventory.of(of).any(|item| item.name == name && item.region == self.region))
     }
 
     /// What became of the thing that a snapshot was taken of; none for what is no snapshot. One that carries the name of
     /// the source is another if the provider's identifier or the engine differs, or if it was made after the snapshot.
     pub fn source(&self, inventory: &Inventory) -> Option<Source> {
-        let of = match self.kind {
-            ItemKind::Snapshot => ItemKind::Instance,
-            ItemKind::ClusterSnapshot => ItemKind::Cluster,
-            _ => return None,
-        };
+        let of = self.snapshot_of()?;
         let name = self.known(fact::SOURCE)?;
         // A copy's source lies where the copied snapshot does (ARN: partition, service, region, account).
         let copied = self.known(fact::COPY_OF).and_then(|arn| {

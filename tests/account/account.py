@@ -34,10 +34,28 @@ def versioning(self):
 S3Response.get_bucket_versioning = versioning
 
 
+UNKNOWN = {"analytics", "intelligent-tiering", "metrics", "requestPayment"}
+known_only = S3Response._bucket_response_get
+
+
+def bucket_response_get(self, bucket_name, querystring):
+    """What servers answer that have no such call: moto lists the bucket, which says nothing about the setting."""
+    if UNKNOWN & set(querystring):
+        return 501, {}, "<Error><Code>NotImplemented</Code><Message>not in this server</Message></Error>"
+    return known_only(self, bucket_name, querystring)
+
+
+S3Response._bucket_response_get = bucket_response_get
+
+
 def credential_report(self):
-    """What IAM answers: moto's report is always of 2015."""
-    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """What IAM answers: moto's report is always of 2015, and leaves the root user out. Each is a new one here."""
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     report = self.backend.get_credential_report()
+    header, users = report.split("\n", 1)
+    root = dict.fromkeys(header.split(","), "N/A") | {"user": "<root_account>", "mfa_active": "true"}
+    root |= {"password_enabled": "not_supported", "access_key_1_active": "false", "access_key_2_active": "false"}
+    report = "\n".join([header, ",".join(root.values()), users])
     return ActionResult({"Content": report, "ReportFormat": "text/csv", "GeneratedTime": now})
 
 

@@ -151,7 +151,11 @@ fn earlier_versions_that_were_not_asked_for_are_untested() {
     assert_eq!(only_row(versioned("none", Some(1_000), None), &latest), (Status::Tested, Some(10), 10));
     let mut not_asked = bucket("a", Some(1_000));
     not_asked.facts.clear();
-    assert_eq!(only_row(not_asked, &latest), (Status::Tested, Some(10), 10), "yesterday's number is no version");
+    assert_eq!(only_row(not_asked.clone(), &latest), (Status::PartlyTested, None, 10), "nobody asked what it is more");
+    not_asked.bytes = Some(10);
+    assert_eq!(only_row(not_asked.clone(), &latest), (Status::Tested, Some(10), 10));
+    not_asked.bytes = None;
+    assert_eq!(only_row(not_asked, &latest), (Status::Tested, Some(10), 10));
     let all = CarriedFrom::Bucket { name: "a".into(), prefix: String::new(), sample: false, versions: true };
     let all = [Carried { from: all, bytes: 1_000, ..carried("a", true, 0) }];
     assert_eq!(only_row(versioned("Enabled", Some(999), None), &all), (Status::Tested, Some(1_000), 1_000));
@@ -182,4 +186,42 @@ fn an_asset_tests_the_thing_that_its_arn_names_and_no_namesake() {
     // An instance of a cluster serves the cluster's data.
     inventory.items[0].facts.insert(fact::CLUSTER.into(), Fact::listed("ledger"));
     assert_eq!(tested("arn:aws:rds:eu-central-1:1:db:ledger", &inventory), [1]);
+}
+
+#[test]
+fn a_bundle_of_the_first_rules_counts_the_snapshots_that_it_counted() {
+    let known = |item: Item, facts: &[(&str, &str)]| {
+        let facts = facts.iter().map(|(name, value)| ((*name).to_owned(), Fact::listed(*value)));
+        Item { facts: facts.collect(), ..item }
+    };
+    let here = || Some("eu-central-1".to_owned());
+    let source = Item::named(ItemKind::Instance, "db", here());
+    let source = known(source, &[(fact::ENGINE, "postgres 16.1"), (fact::CREATED, "2026-05-02T00:00:00Z")]);
+    // Of what was there before under that name.
+    let old = [(fact::SOURCE, "db"), (fact::ENGINE, "postgres 15.4"), (fact::CREATED, "2026-05-01T00:00:00Z")];
+    let old = known(Item::named(ItemKind::Snapshot, "old", here()), &old);
+    let of_another_engine = [(fact::SOURCE, "db"), (fact::ENGINE, "mysql 8.0")];
+    let of_another_engine = known(Item::named(ItemKind::Snapshot, "mysql", here()), &of_another_engine);
+    // A copy, whose source lies where databases were not looked for.
+    let copy = [(fact::SOURCE, "far"), (fact::COPY_OF, "arn:aws:rds:us-east-1:1:snapshot:s")];
+    let copy = known(Item::named(ItemKind::Snapshot, "copy", here()), &copy);
+    let mut inventory = inventory(vec![source, old, of_another_engine, copy]);
+    let counted = |inventory: &Inventory, rules| -> Vec<String> {
+        let rows = Coverage::of(inventory, &[], &[], rules).rows;
+        rows.into_iter().map(|row| row.name).filter(|name| name != "*").collect()
+    };
+    assert_eq!(counted(&inventory, Rules::First), ["db", "copy"]);
+    assert_eq!(counted(&inventory, Rules::Second), ["db", "old", "mysql"]);
+    let denied = crate::account::reply::Failure::answered(403, "AccessDenied", None);
+    inventory.missed("rds DescribeDBInstances", Some("eu-central-1"), None, &denied, "", &["rds"]);
+    assert_eq!(counted(&inventory, Rules::First), ["db"]);
+}
+
+#[test]
+fn a_thing_that_is_listed_twice_counts_once_and_makes_its_list_one_with_a_hole() {
+    let mut inventory = inventory(vec![bucket("a", Some(1)), bucket("b", Some(1)), bucket("a", Some(1))]);
+    inventory.sort();
+    let rows = Coverage::of(&inventory, &[], &[], Rules::Second).rows;
+    let rows: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.status)).collect();
+    assert_eq!(rows, [("a", Status::Untested), ("b", Status::Untested), ("*", Status::Unreadable)]);
 }

@@ -1,7 +1,7 @@
 //! How large buckets are, from the metrics that CloudWatch keeps once a day (Amazon S3 User Guide, "Metrics and
 //! dimensions"): the sum over all storage classes of the newest value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -67,6 +67,9 @@ struct DataPage {
 #[serde(rename_all = "PascalCase")]
 struct Series {
     id: String,
+    /// `Complete`; `PartialData` where a later page has more; otherwise a failure (Amazon CloudWatch API reference,
+    /// MetricDataResult).
+    status_code: Option<String>,
     #[serde(default)]
     timestamps: Vec<f64>,
     #[serde(default)]
@@ -79,6 +82,8 @@ struct Size {
     bytes: Option<f64>,
     objects: Option<f64>,
     at_seconds: i64,
+    /// A number of one of its storage classes was not answered.
+    is_partial: bool,
 }
 
 impl Look<'_> {
@@ -91,9 +96,13 @@ impl Look<'_> {
                 return self.refused(&call, Some(region), None, &failure, RIGHTS, &[]);
             }
         };
+        for (bucket, _) in sizes.iter().filter(|(_, size)| size.is_partial) {
+            let failure = Failure::not_understood("not every number of its storage classes was answered");
+            self.refused("cloudwatch GetMetricData", Some(region), Some(bucket), &failure, "", &[]);
+        }
         let here = |kind: ItemKind, at: Option<&str>| kind == ItemKind::Bucket && at == Some(region);
         for item in self.inventory.items.iter_mut().filter(|item| here(item.kind, item.region.as_deref())) {
-            let Some(size) = sizes.get(&item.name) else { continue };
+            let Some(size) = sizes.get(&item.name).filter(|size| !size.is_partial) else { continue };
             if let Some(bytes) = size.bytes.filter(|_| item.bytes.is_none()) {
                 item.bytes = Some(whole(bytes));
                 item.bytes_from = Some(format!("CloudWatch {}", day(size.at_seconds)));
@@ -145,6 +154,7 @@ impl Look<'_> {
         let queries: Vec<_> = metrics.iter().enumerate().map(query).collect();
         let mut token = None::<String>;
         let mut newest: BTreeMap<usize, (i64, f64)> = BTreeMap::new();
+        let mut unfinished = BTreeSet::new();
         let mut paging = Paging::new();
         for page in 1.. {
             let mut body = json!({"StartTime": now - LOOK_BACK_DAYS * DAY_SECONDS, "EndTime": now,
@@ -155,6 +165,10 @@ impl Look<'_> {
             let answer: DataPage = self.cloudwatch(wire, region, "GetMetricData", page, &body).await?;
             for series in answer.metric_data_results {
                 let Some(at) = series.id.strip_prefix('m').and_then(|at| at.parse().ok()) else { continue };
+                match series.status_code.as_deref() {
+                    None | Some("Complete") => unfinished.remove(&at),
+                    Some(_) => unfinished.insert(at),
+                };
                 for (time, value) in series.timestamps.iter().zip(series.values) {
                     let time = *time as i64;
                     let known = newest.entry(at).or_insert((time, value));
@@ -167,6 +181,9 @@ impl Look<'_> {
             if token.is_none() {
                 break;
             }
+        }
+        for bucket in unfinished.into_iter().filter_map(|at| metrics.get(at)?.bucket()) {
+            sizes.entry(bucket.to_owned()).or_default().is_partial = true;
         }
         for (at, (time, value)) in newest {
             let Some((metric, bucket)) = metrics.get(at).and_then(|m| Some((m, m.bucket()?))) else { continue };

@@ -2,8 +2,8 @@
 
 use super::{
     Look, settings_on,
+    tap::root_in,
     wire::{Call, Wire},
-    xml,
 };
 use crate::{
     account::{
@@ -30,9 +30,20 @@ impl Look<'_> {
         };
         let reply =
             Reply::of(wire.send(&call).await, &["NoSuchPublicAccessBlockConfiguration"]).read(|(body, digest)| {
-                let root = xml::read(&String::from_utf8_lossy(&body))?;
-                let names = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
-                let on = names.map(|name| (name, root.find(name).map(|value| value.text == "true")));
+                let text = String::from_utf8_lossy(&body);
+                let root = root_in(&text, OPERATION, "PublicAccessBlockConfiguration")?;
+                let is_on = |name| match root.find(name).map(|value| value.text.as_str()) {
+                    None => Ok((name, None)),
+                    Some("true") => Ok((name, Some(true))),
+                    Some("false") => Ok((name, Some(false))),
+                    Some(_) => Err(format!("{name} is neither true nor false")),
+                };
+                let on = [
+                    is_on("BlockPublicAcls")?,
+                    is_on("IgnorePublicAcls")?,
+                    is_on("BlockPublicPolicy")?,
+                    is_on("RestrictPublicBuckets")?,
+                ];
                 Ok((settings_on(on)?, Some(digest)))
             });
         if let Reply::Unanswered(failure) = &reply {

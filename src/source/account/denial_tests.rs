@@ -10,7 +10,11 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::{Wanted, look};
+use super::{
+    Wanted,
+    list_tests::{self, PageFault},
+    look,
+};
 use crate::{
     account::{
         change::compare,
@@ -28,12 +32,14 @@ const REGION: &str = "eu-central-1";
 
 /// What the server does to the call of the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     Refused,
     RefusedWithoutContent,
     WithoutContent,
     /// An element of another name.
     AnotherDocument,
+    /// What servers answer that do not know the question: the bucket's objects.
+    BucketList,
     /// The honest answer without its end.
     Cut,
     Failed,
@@ -41,13 +47,16 @@ enum Fault {
     ErrorAsSuccess,
     /// An honest answer that differs from the one before.
     Changed(&'static str),
+    /// A list that does not go on as lists do.
+    Page(PageFault),
 }
 
-const FAULTS: [Fault; 7] = [
+const FAULTS: [Fault; 8] = [
     Fault::Refused,
     Fault::RefusedWithoutContent,
     Fault::WithoutContent,
     Fault::AnotherDocument,
+    Fault::BucketList,
     Fault::Cut,
     Fault::Failed,
     Fault::ErrorAsSuccess,
@@ -191,9 +200,9 @@ fn operations() -> Vec<&'static str> {
     buckets.chain(rds).chain(others).collect()
 }
 
-type Row = Arc<Mutex<Option<(&'static str, Fault)>>>;
+pub(super) type Row = Arc<Mutex<Option<(&'static str, Fault)>>>;
 
-fn serve(row: &Row) -> String {
+pub(super) fn serve(row: &Row) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let row = Arc::clone(row);
@@ -213,7 +222,12 @@ fn converse(stream: TcpStream, row: &Row) {
     while let Some((target, body)) = read(&mut reader) {
         let (operation, honest) = honest(&target, &body);
         let fault = row.lock().unwrap().filter(|(faulty, _)| *faulty == operation).map(|(_, fault)| fault);
-        let (status, body) = answer(fault, operation, &honest);
+        let (status, body) = match fault {
+            Some(Fault::Page(fault)) => {
+                ("200 OK", list_tests::page(fault, operation, &honest, &format!("{target}{body}")))
+            }
+            fault => answer(fault, operation, &honest),
+        };
         let kind = if body.starts_with('{') { "application/json" } else { "application/xml" };
         let head = format!("HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n", body.len());
         if writer.write_all(format!("{head}{body}").as_bytes()).is_err() {
@@ -270,6 +284,7 @@ fn action_of(action: &str) -> (&'static str, String) {
     }
     let report = "user,arn,password_enabled,mfa_active,access_key_1_active,access_key_1_last_rotated,\
         access_key_1_last_used_date,access_key_2_active,access_key_2_last_rotated,access_key_2_last_used_date\n\
+        <root_account>,arn,not_supported,true,false,N/A,N/A,false,N/A,N/A\n\
         bob,arn,true,true,false,N/A,N/A,false,N/A,N/A\n";
     let content = BASE64_STANDARD.encode(report);
     let result = format!("<Content>{content}</Content><GeneratedTime>{}</GeneratedTime>", clock::now());
@@ -289,10 +304,14 @@ fn answer(fault: Option<Fault>, operation: &str, honest: &str) -> (&'static str,
         (Some(Fault::RefusedWithoutContent), _) => ("403 Forbidden", String::new()),
         (Some(Fault::WithoutContent), _) => ("200 OK", String::new()),
         (Some(Fault::AnotherDocument), _) => ("200 OK", "<Another><Document/></Another>".to_owned()),
+        (Some(Fault::BucketList), _) => {
+            ("200 OK", "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>".to_owned())
+        }
         (Some(Fault::Cut), Some(_)) => ("200 OK", "<Some><Document>".to_owned()),
         (Some(Fault::Cut), None) => ("200 OK", honest[..honest.len() * 2 / 3].to_owned()),
         (Some(Fault::Failed), _) => ("400 Bad Request", error("InternalFailure")),
         (Some(Fault::ErrorAsSuccess), _) => ("200 OK", error("InternalError")),
+        (Some(Fault::Page(_)), _) => unreachable!("answered before"),
         (Some(Fault::Changed(changed)), _) if is_query => ("200 OK", replaced(honest, changed)),
         (Some(Fault::Changed(changed)), _) => ("200 OK", changed.to_owned()),
     }
@@ -478,7 +497,7 @@ async fn every_setting_that_can_be_changed_is_compared() {
     assert!(wrong.is_empty(), "{} rows:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-async fn taken(aws: &Aws) -> Inventory {
+pub(super) async fn taken(aws: &Aws) -> Inventory {
     let wanted = Wanted {
         regions: vec![REGION.to_owned()],
         sizes_by_listing: true,
@@ -495,7 +514,7 @@ async fn taken(aws: &Aws) -> Inventory {
 }
 
 /// The checks of a look that are not clean: of posture, before and after, and coverage that is not known.
-fn not_clean(before: &Inventory, inventory: &Inventory) -> Vec<String> {
+pub(super) fn not_clean(before: &Inventory, inventory: &Inventory) -> Vec<String> {
     let rules = Rules { regions: vec![REGION.to_owned()], today: clock::today() };
     let mut names: Vec<String> = Vec::new();
     for (check, _) in CHECKS {
@@ -521,14 +540,15 @@ async fn no_call_that_went_without_an_answer_leaves_a_check_clean() {
     let aws = Aws::for_test(&serve(&row));
     let whole = taken(&aws).await;
     assert!(whole.unreadable.is_empty(), "the honest server: {:?}", whole.unreadable);
-    assert_eq!(not_clean(&whole, &whole), [""; 0]);
+    let before = Inventory { users_reported: Some("2026-01-01T00:00:00Z".to_owned()), ..whole.clone() };
+    assert_eq!(not_clean(&before, &whole), [""; 0]);
 
     let mut wrong = Vec::new();
     for operation in operations() {
         for fault in FAULTS {
             *row.lock().unwrap() = Some((operation, fault));
             let seen = taken(&aws).await;
-            let found = not_clean(&whole, &seen);
+            let found = not_clean(&before, &seen);
             let compared = (!NOT_COMPARED.contains(&operation)).then_some("source_unchanged");
             for check in resting_on(operation).iter().copied().chain(compared) {
                 if !found.iter().any(|name| name == check) {

@@ -16,6 +16,8 @@ mod control;
 mod denial_tests;
 mod failure;
 mod iam;
+#[cfg(test)]
+mod list_tests;
 mod rds;
 mod s3;
 mod settings;

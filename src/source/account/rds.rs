@@ -12,8 +12,8 @@ use super::{
     Look,
     failure::Failure,
     settings,
-    tap::{Tap, ask},
-    xml,
+    tap::{Tap, all_read, ask},
+    xml::{self, Element},
 };
 use crate::{
     account::{
@@ -134,17 +134,22 @@ impl Look<'_> {
         &mut self,
         call: &str,
         region: &str,
-        list: &str,
+        list_name: &str,
         tap: &Tap,
         (mut items, whole): (Vec<Item>, bool),
         kinds: &[&str],
     ) {
-        let list = xml::read(&tap.text()).ok().and_then(|root| root.find(list).cloned());
+        let list = xml::read(&tap.text()).ok().and_then(|root| root.find(list_name).cloned());
         let understood = match list {
             None => Err(Failure::not_understood("the answer holds no list")),
             Some(_) if !whole => Err(Failure::not_understood("something in the list has no identifier")),
-            Some(list) if self.wanted.settings => settings::of_described(&list, &mut items),
-            Some(_) => Ok(()),
+            Some(list) => {
+                let is_whole = all_read(&list, list_name, items.len()).map_err(Failure::not_understood);
+                if is_whole.is_ok() && self.wanted.settings {
+                    settings::of_described(&list, &mut items);
+                }
+                is_whole
+            }
         };
         if let Err(failure) = understood {
             self.refused(call, Some(region), None, &failure, "", kinds);
@@ -184,7 +189,12 @@ async fn shared_with(client: &Client, kind: ItemKind, name: &str) -> Fact {
         let reply = Reply::of(asked, &[]).read(|(answer, tap)| {
             let result = answer.db_snapshot_attributes_result().ok_or("the answer holds no attributes")?;
             is_about(result.db_snapshot_identifier(), name)?;
-            let restore = result.db_snapshot_attributes().iter().find(|a| a.attribute_name() == Some("restore"));
+            let attributes = result.db_snapshot_attributes();
+            let root = xml::read(&tap.text())?;
+            all_read(&root, "DBSnapshotAttributes", attributes.len())?;
+            let values = attributes.iter().map(|attribute| attribute.attribute_values().len()).sum();
+            all_values_read(&root, values)?;
+            let restore = attributes.iter().find(|a| a.attribute_name() == Some("restore"));
             Ok((accounts(restore.map(|attribute| attribute.attribute_values())), tap.digest()))
         });
         return Fact::of("DescribeDBSnapshotAttributes", reply);
@@ -193,10 +203,25 @@ async fn shared_with(client: &Client, kind: ItemKind, name: &str) -> Fact {
     let reply = Reply::of(asked, &[]).read(|(answer, tap)| {
         let result = answer.db_cluster_snapshot_attributes_result().ok_or("the answer holds no attributes")?;
         is_about(result.db_cluster_snapshot_identifier(), name)?;
-        let restore = result.db_cluster_snapshot_attributes().iter().find(|a| a.attribute_name() == Some("restore"));
+        let attributes = result.db_cluster_snapshot_attributes();
+        let root = xml::read(&tap.text())?;
+        all_read(&root, "DBClusterSnapshotAttributes", attributes.len())?;
+        let values = attributes.iter().map(|attribute| attribute.attribute_values().len()).sum();
+        all_values_read(&root, values)?;
+        let restore = attributes.iter().find(|a| a.attribute_name() == Some("restore"));
         Ok((accounts(restore.map(|attribute| attribute.attribute_values())), tap.digest()))
     });
     Fact::of("DescribeDBClusterSnapshotAttributes", reply)
+}
+
+/// Whether as many accounts were read of all attributes as the answer holds.
+fn all_values_read(answer: &Element, read: usize) -> Result<(), String> {
+    fn listed(element: &Element) -> usize {
+        let own = if element.name == "AttributeValues" { element.children.len() } else { 0 };
+        own + element.children.iter().map(listed).sum::<usize>()
+    }
+    let listed = listed(answer);
+    if listed == read { Ok(()) } else { Err(format!("{read} of {listed} accounts could be read")) }
 }
 
 fn is_about(named: Option<&str>, asked: &str) -> Result<(), String> {

@@ -1,6 +1,9 @@
 //! Buckets: their list over all regions, and the settings of each that were asked for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use aws_sdk_s3::{Client, operation::get_bucket_acl::GetBucketAclOutput, types::BucketLocationConstraint};
 use futures_util::{StreamExt as _, stream};
@@ -9,7 +12,8 @@ use super::{
     Look,
     failure::Failure,
     settings, settings_on,
-    tap::{Tap, ask, ask_raw, root_of},
+    tap::{Tap, all_read, ask, ask_raw, root_of},
+    xml::Element,
 };
 use crate::{
     account::{
@@ -26,6 +30,9 @@ use crate::{
 const PAGE_BUCKETS: i32 = 10_000;
 /// Requests on their way at a time.
 const CONCURRENCY: usize = 16;
+/// Pages of a thousand objects, and how long a list of a bucket's objects may take.
+const OBJECT_PAGES_MAX: u64 = 10_000_000;
+const OBJECTS_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Groups of everybody (Amazon S3 User Guide, "Access control list (ACL) overview").
 const EVERYBODY: [&str; 2] = ["/global/AllUsers", "/global/AuthenticatedUsers"];
 
@@ -55,7 +62,7 @@ impl Look<'_> {
             match ask!(request) {
                 Ok((answer, tap)) => {
                     self.answered("s3 ListBuckets", None, page, tap.digest());
-                    if let Err(reason) = has_list(&tap) {
+                    if let Err(reason) = has_list(&tap, answer.buckets().len()) {
                         let failure = Failure::not_understood(reason);
                         self.refused("s3 ListBuckets", None, None, &failure, "s3:ListAllMyBuckets", &["s3"]);
                     }
@@ -97,9 +104,11 @@ impl Look<'_> {
     }
 }
 
-fn has_list(tap: &Tap) -> Result<(), String> {
+/// Whether an answer is a list of buckets, all of which were read.
+fn has_list(tap: &Tap, read: usize) -> Result<(), String> {
     let root = root_of(tap, "ListBuckets", "ListAllMyBucketsResult")?;
-    root.child("Buckets").map(|_| ()).ok_or_else(|| "the answer holds no list of buckets".to_owned())
+    root.child("Buckets").ok_or("the answer holds no list of buckets")?;
+    all_read(&root, "Buckets", read)
 }
 
 fn bucket_item(bucket: &aws_sdk_s3::types::Bucket) -> Option<Item> {
@@ -225,7 +234,7 @@ impl Asking {
     async fn tags(&self) -> Result<BTreeMap<String, String>, Failure> {
         let asked = ask!(self.client.get_bucket_tagging().bucket(&self.bucket));
         let tags = Reply::of(asked, &["NoSuchTagSet"]).read(|(answer, tap)| {
-            root_of(&tap, "GetBucketTagging", "Tagging")?;
+            all_read(&root_of(&tap, "GetBucketTagging", "Tagging")?, "TagSet", answer.tag_set().len())?;
             Ok(answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
         });
         Ok(tags.answer()?.unwrap_or_default())
@@ -321,20 +330,24 @@ impl Asking {
     }
 
     async fn objects(&self) -> Result<Sizes, Failure> {
-        let (mut sizes, mut token) = (Sizes::default(), None::<String>);
-        let mut seen = BTreeSet::new();
+        let (mut sizes, mut token, mut firsts) = (Sizes::default(), None::<String>, HashSet::new());
+        let mut paging = Paging::bounded(OBJECT_PAGES_MAX, OBJECTS_TIME_MAX);
         loop {
             let request = self.client.list_objects_v2().bucket(&self.bucket).set_continuation_token(token.take());
             let (answer, tap) = ask!(request)?;
-            root_of(&tap, "ListObjectsV2", "ListBucketResult").map_err(Failure::not_understood)?;
+            let root = root_of(&tap, "ListObjectsV2", "ListBucketResult").map_err(Failure::not_understood)?;
+            objects_read(&root, "Contents", answer.contents().len())?;
+            let first = answer.contents().first().map(|one| one.key().map(str::to_owned));
+            if first.is_some_and(|first| !firsts.insert(first)) {
+                return Err(Failure::not_understood("a page of the list came again"));
+            }
             for object in answer.contents() {
                 sizes.add(object.size(), true)?;
             }
-            token = answer.next_continuation_token().filter(|token| !token.is_empty()).map(str::to_owned);
+            token = paging.next(answer.next_continuation_token()).map_err(Failure::not_understood)?;
             match &token {
                 None if answer.is_truncated() == Some(true) => return Err(cut()),
                 None => return Ok(sizes),
-                Some(token) if !seen.insert(token.clone()) => return Err(repeated()),
                 Some(_) => {}
             }
         }
@@ -342,12 +355,21 @@ impl Asking {
 
     async fn versions(&self) -> Result<Sizes, Failure> {
         let (mut sizes, mut key, mut version) = (Sizes::default(), None::<String>, None::<String>);
-        let mut seen = BTreeSet::new();
+        let mut firsts = HashSet::new();
+        let mut paging = Paging::bounded(OBJECT_PAGES_MAX, OBJECTS_TIME_MAX);
         loop {
             let request = self.client.list_object_versions().bucket(&self.bucket);
             let request = request.set_key_marker(key.take()).set_version_id_marker(version.take());
             let (answer, tap) = ask!(request)?;
-            root_of(&tap, "ListObjectVersions", "ListVersionsResult").map_err(Failure::not_understood)?;
+            let root = root_of(&tap, "ListObjectVersions", "ListVersionsResult").map_err(Failure::not_understood)?;
+            objects_read(&root, "Version", answer.versions().len())?;
+            let first = answer
+                .versions()
+                .first()
+                .map(|one| (one.key().map(str::to_owned), one.version_id().map(str::to_owned)));
+            if first.is_some_and(|first| !firsts.insert(first)) {
+                return Err(Failure::not_understood("a page of the list came again"));
+            }
             for one in answer.versions() {
                 sizes.add(one.size(), one.is_latest() != Some(false))?;
             }
@@ -356,10 +378,9 @@ impl Asking {
             }
             key = answer.next_key_marker().filter(|key| !key.is_empty()).map(str::to_owned);
             version = answer.next_version_id_marker().filter(|id| !id.is_empty()).map(str::to_owned);
-            match &key {
-                None => return Err(cut()),
-                Some(_) if !seen.insert((key.clone(), version.clone())) => return Err(repeated()),
-                Some(_) => {}
+            let marker = key.as_ref().map(|key| format!("{key}\0{}", version.as_deref().unwrap_or_default()));
+            if paging.next(marker.as_deref()).map_err(Failure::not_understood)?.is_none() {
+                return Err(cut());
             }
         }
     }
@@ -369,8 +390,13 @@ fn cut() -> Failure {
     Failure::not_understood("the list goes on, and the answer does not say where")
 }
 
-fn repeated() -> Failure {
-    Failure::not_understood("the list goes on where it was before")
+/// Whether as many objects were read of a page as it has elements of that name.
+fn objects_read(page: &Element, name: &str, read: usize) -> Result<(), Failure> {
+    let listed = page.children.iter().filter(|child| child.name == name).count();
+    if listed == read {
+        return Ok(());
+    }
+    Err(Failure::not_understood(format!("{read} objects of {listed} could be read")))
 }
 
 /// What a bucket holds.
@@ -394,9 +420,9 @@ impl Sizes {
 
 /// Who is let in by a bucket's access list besides its owner: everybody's groups, and other accounts.
 fn open_grants(answer: &GetBucketAclOutput, tap: &Tap) -> Result<Read, String> {
-    root_of(tap, "GetBucketAcl", "AccessControlPolicy")?
-        .child("AccessControlList")
-        .ok_or("the answer holds no access list")?;
+    let root = root_of(tap, "GetBucketAcl", "AccessControlPolicy")?;
+    root.child("AccessControlList").ok_or("the answer holds no access list")?;
+    all_read(&root, "AccessControlList", answer.grants().len())?;
     let owner = answer.owner().and_then(|owner| owner.id());
     let mut open = Vec::new();
     for grant in answer.grants() {

@@ -11,13 +11,12 @@ use futures_util::{
 };
 
 use super::{
-    failure::Failure,
     tap::{Tap, ask_raw, root_of},
-    xml::{self, Element},
+    xml::Element,
 };
 use crate::{
     account::{
-        inventory::{Fact, Item, NONE},
+        inventory::{Fact, Item},
         policy,
         reply::Reply,
     },
@@ -191,10 +190,6 @@ fn in_words(
     (name, operation, expected): (&str, &str, &str),
     tap: &Tap,
 ) -> Result<(String, Option<Sha256Digest>), String> {
-    // A server that does not know the question lists the bucket instead.
-    if xml::read(&tap.text())?.name == "ListBucketResult" {
-        return Ok((NONE.to_owned(), tap.digest()));
-    }
     let root = root_of(tap, operation, expected)?;
     // A list of configurations comes in pages of a hundred; more than one page is more than is compared here.
     if root.text_of("IsTruncated") == Some("true") {
@@ -207,19 +202,11 @@ fn shortened(text: &str) -> String {
     if text.len() <= TEXT_BYTES_MAX { text.to_owned() } else { format!("sha256 {}", Sha256Digest::of(text)) }
 }
 
-/// Puts every setting of the described things into the items that were read from the same answer.
-///
-/// # Errors
-/// When the raw answer lists other things than the items.
-pub(super) fn of_described(list: &Element, items: &mut [Item]) -> Result<(), Failure> {
-    if list.children.len() != items.len() {
-        let things = list.children.len();
-        return Err(Failure::not_understood(format!("{} things of {things} could be read", items.len())));
-    }
+/// Puts every setting of the described things into the items that were read from the same answer, in its order.
+pub(super) fn of_described(list: &Element, items: &mut [Item]) {
     for (item, described) in items.iter_mut().zip(&list.children) {
         item.facts.extend(facts(described));
     }
-    Ok(())
 }
 
 fn facts(described: &Element) -> impl Iterator<Item = (String, Fact)> {

@@ -27,14 +27,29 @@ impl Tap {
     }
 }
 
-/// The raw answer to a call as a tree, if it is one to this question. S3-compatible servers name the root after the call.
+/// The raw answer to a call as a tree, if it is one to this question.
 pub(super) fn root_of(tap: &Tap, operation: &str, expected: &str) -> Result<xml::Element, String> {
-    let root = xml::read(&tap.text())?;
+    root_in(&tap.text(), operation, expected)
+}
+
+/// The same of a text. Some S3-compatible servers name the root after the call, by its newer name or by its older one
+/// without `Configuration`; one that does not know the question lists the bucket instead, which answers nothing.
+pub(super) fn root_in(text: &str, operation: &str, expected: &str) -> Result<xml::Element, String> {
+    let root = xml::read(text)?;
     let stem = ["Response", "Output", "Result"].iter().find_map(|end| root.name.strip_suffix(end));
-    if root.name == expected || stem.is_some_and(|stem| stem.len() > "Get".len() && operation.starts_with(stem)) {
+    let is_named_so =
+        |stem: &str| operation.strip_prefix(stem).is_some_and(|rest| ["", "Configuration"].contains(&rest));
+    if root.name == expected || stem.is_some_and(is_named_so) {
         return Ok(root);
     }
     Err(format!("the answer is a {}, not a {expected}", root.name))
+}
+
+/// Whether everything in a list of an answer was read. What stands there under a name that the SDK does not know is passed
+/// over by it.
+pub(super) fn all_read(answer: &xml::Element, list: &str, read: usize) -> Result<(), String> {
+    let listed = answer.find(list).map_or(0, |list| list.children.len());
+    if listed == read { Ok(()) } else { Err(format!("{read} of {listed} things in {list} could be read")) }
 }
 
 impl Intercept for Tap {
@@ -103,3 +118,40 @@ macro_rules! ask_raw {
     }};
 }
 pub(super) use ask_raw;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_counts_only_if_all_of_it_was_read() {
+        let answer = xml::read("<a><l><x/><y/></l></a>").unwrap();
+        for (list, read, whole) in [("l", 2, true), ("l", 1, false), ("m", 0, true), ("m", 1, false)] {
+            assert_eq!(all_read(&answer, list, read).is_ok(), whole, "{list} {read}");
+        }
+    }
+
+    #[test]
+    fn an_answer_to_another_question_is_none() {
+        let is_one = |root: &str, operation, expected| root_in(&format!("<{root}/>"), operation, expected).is_ok();
+        let analytics = ("ListBucketAnalyticsConfigurations", "ListBucketAnalyticsConfigurationResult");
+        for (root, (operation, expected), answers) in [
+            ("ListBucketAnalyticsConfigurationResult", analytics, true),
+            ("ListBucketAnalyticsConfigurationsOutput", analytics, true),
+            ("ListBucketResult", analytics, false),
+            ("ListBucketResult", ("GetBucketLifecycleConfiguration", "LifecycleConfiguration"), false),
+            ("VersioningConfiguration", ("GetBucketVersioning", "VersioningConfiguration"), true),
+            ("GetBucketVersioningOutput", ("GetBucketVersioning", "VersioningConfiguration"), true),
+            ("GetBucketResult", ("GetBucketVersioning", "VersioningConfiguration"), false),
+            ("GetBucketVersionOutput", ("GetBucketVersioning", "VersioningConfiguration"), false),
+            (
+                "GetBucketNotificationResponse",
+                ("GetBucketNotificationConfiguration", "NotificationConfiguration"),
+                true,
+            ),
+            ("ListBucketResult", ("ListObjectsV2", "ListBucketResult"), true),
+        ] {
+            assert_eq!(is_one(root, operation, expected), answers, "{operation}: {root}");
+        }
+    }
+}
