@@ -322,6 +322,23 @@ impl Row {
     }
 }
 
+impl Row {
+    /// A record of `coverage.csv` read back; none if it is not one.
+    pub fn from_fields(fields: &[String]) -> Option<Self> {
+        let [status, kind, name, region, bytes, tested_bytes, assets, why, ..] = fields else { return None };
+        Some(Row {
+            kind: kind.clone(),
+            name: name.clone(),
+            region: (!region.is_empty()).then(|| region.clone()),
+            bytes: if bytes.is_empty() { None } else { Some(bytes.parse().ok()?) },
+            status: Status::ALL.into_iter().find(|known| known.word() == status)?,
+            tested_bytes: tested_bytes.parse().ok()?,
+            assets: assets.split_whitespace().map(str::to_owned).collect(),
+            why: why.clone(),
+        })
+    }
+}
+
 fn row(item: &Item, of_item: Vec<&Carried>, exclusions: &[Excluding], rules: Rules) -> Row {
     let compared: Vec<_> = of_item.iter().copied().filter(|asset| asset.compared).collect();
     let whole: Vec<_> = compared.iter().copied().filter(|asset| asset.from.whole()).collect();

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use super::{error::EngineError, identity::binary_digest};
 use crate::{
-    account::controls::Checklist,
+    account::{controls::Checklist, coverage::Row},
     digest::Sha256Digest,
     evidence::{self, EvidenceError, files::read_whole, result::RunResult, write_replacing},
     finding::{Finding, FindingKind},
@@ -12,6 +12,7 @@ use crate::{
 };
 
 const CONTROLS: &str = "data/controls.json";
+const COVERAGE: &str = "data/coverage.csv";
 
 /// What reports are made of.
 struct Material {
@@ -19,6 +20,7 @@ struct Material {
     json: Vec<u8>,
     playbook: Vec<u8>,
     checklist: Checklist,
+    account: Vec<Row>,
 }
 
 impl Material {
@@ -29,14 +31,18 @@ impl Material {
         // Bundles of the first version have no checklist.
         let checklist = read(bundle, CONTROLS).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let playbook = read(bundle, evidence::PLAYBOOK)?;
-        Ok(Material { result, json, playbook, checklist: checklist.unwrap_or_default() })
+        // There is none where the account was not looked at; that it is the right one is checked elsewhere.
+        let account =
+            read(bundle, COVERAGE).ok().and_then(|bytes| evidence::read_coverage_csv(&String::from_utf8(bytes).ok()?));
+        let account = account.filter(|_| result.coverage.is_some()).unwrap_or_default();
+        Ok(Material { result, json, playbook, checklist: checklist.unwrap_or_default(), account })
     }
 
     /// One report; with the digest of the sealed bundle for a copy that lies outside of it.
     fn report(&self, name: &str, sealed: Option<Sha256Digest>) -> Result<Vec<u8>, EngineError> {
         let bundle_digest = sealed.filter(|_| name == report::PDF);
         let view = report::View::new(&self.result, &self.json);
-        let view = report::View { bundle_digest, checklist: &self.checklist.controls, ..view };
+        let view = report::View { bundle_digest, checklist: &self.checklist.controls, account: &self.account, ..view };
         Ok(report::make(name, &view, &self.json, &self.playbook)?)
     }
 }

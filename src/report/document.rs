@@ -23,6 +23,8 @@ pub enum Block {
     Steps { items: Vec<String> },
     /// A verdict that can't be overlooked: its class, its words, and what it means.
     Banner { class: String, verdict: String, lines: Vec<String> },
+    /// Answers that are seen at once.
+    Answers { answers: Vec<Boxed> },
     /// A paragraph that stands out.
     Warning { text: String },
     /// A figure as SVG, whose numbers stand in a table beside it.
@@ -31,6 +33,21 @@ pub enum Block {
     Table { headings: Vec<String>, rows: Vec<Vec<String>>, marks: Vec<Vec<Option<String>>> },
     /// Commands, literally.
     Code { language: String, text: String },
+}
+
+/// An answer in a box of its own: what is asked, the number, a sentence, what is named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Boxed {
+    /// What is asked.
+    pub title: String,
+    /// The number that decides.
+    pub number: String,
+    /// What it means.
+    pub text: String,
+    /// What is named.
+    pub items: Vec<String>,
+    /// Whether the reader has to act on it.
+    pub weighs: bool,
 }
 
 impl Block {
@@ -88,6 +105,12 @@ fn write_block(out: &mut String, block: &Block) {
             let lines = lines.iter().map(|line| format!("\n{}\n", plain(line))).collect::<String>();
             write!(out, "**{}**\n{lines}", plain(verdict))
         }
+        Block::Answers { answers } => answers.iter().try_for_each(|answer| {
+            writeln!(out, "**{}: {}**\n\n{}\n", plain(&answer.title), plain(&answer.number), plain(&answer.text))?;
+            answer.items.iter().try_for_each(|item| writeln!(out, "* {}", plain(item)))?;
+            out.push('\n');
+            Ok(())
+        }),
         // Its numbers stand in a table.
         Block::Figure { .. } => Ok(()),
         Block::Facts { rows } => {

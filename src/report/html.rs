@@ -4,11 +4,14 @@
 use std::fmt::Write as _;
 
 use super::{
+    first_page::Answer,
     svg,
     table::{Cell, Table, class},
-    view::{CHECKLIST, EXPORT_FILES, METHOD, NO_TERMS, SUPPORTS, View},
+    tables::OWNERS,
+    view::{CHECKLIST, EXPORT_FILES, METHOD, NO_TERMS, NOT_PORTABLE, PARTICULARS, SUPPORTS, UNCOVERED, View},
     xml::escape,
 };
+use crate::words::thousands;
 
 const CSS: &str = include_str!("html/style.css");
 const JS: &str = include_str!("html/script.js");
@@ -135,40 +138,50 @@ fn cell_of(index: usize, cell: &Cell, heading: &str) -> String {
 fn first(view: &View) -> String {
     let (verdict, words) = (view.result.verdict.to_string(), view.verdict_words());
     format!(
-        "<div class=\"banner v-{}\"><p class=\"verdict\">{words}</p><p class=\"headline\">{}</p><p>{}</p>{}</div>\n{}{}<h3>What this does not prove</h3>\n{}",
+        "<div class=\"banner v-{}\"><p class=\"verdict\">{words}</p><p class=\"headline\">{}</p></div>\n<div class=\"answers\">{}</div>\n{}<h3>What this does not prove</h3>\n{}{}",
         class(&verdict),
-        escape(&view.headline()),
         escape(view.meaning()),
-        heaviest(view),
+        view.answers().iter().map(answer).collect::<String>(),
+        list(&view.identification()),
         paragraph(&view.limits()),
-        list(&view.first_page()),
         statements(&view.result.not_proven),
     )
 }
 
-fn heaviest(view: &View) -> String {
-    let lines = view.heaviest();
-    if lines.is_empty() {
-        return String::new();
-    }
-    let more = view.more_than_heaviest().map(|more| format!("<p>{more}<a href=\"#findings\">Deviations</a></p>"));
-    format!("{}{}", bullets(&lines), more.unwrap_or_default())
+/// One of the five answers: what is asked, the number, the sentence, what is named.
+fn answer(answer: &Answer) -> String {
+    let items = if answer.items.is_empty() { String::new() } else { bullets(&answer.items) };
+    let more = answer.more.map(|(more, part)| {
+        let (anchor, title) = part.place();
+        format!("<p>and {} more: <a href=\"#{anchor}\">{title}</a></p>", thousands(more))
+    });
+    format!(
+        "<div class=\"answer{}\"><h3>{}</h3><p class=\"number\">{}</p><p>{}</p>{items}{}</div>\n",
+        if answer.weighs { " weighs" } else { "" },
+        answer.question,
+        escape(&answer.number),
+        code(&answer.sentence),
+        more.unwrap_or_default()
+    )
 }
 
 /// What walkaway itself says, with names of keys and fields between backticks.
 fn statements(items: &[String]) -> String {
-    let item = |text: &String| {
-        let parts = text.split('`').enumerate().map(|(index, part)| match index % 2 {
-            0 => escape(part),
-            _ => format!("<code>{}</code>", escape(part)),
-        });
-        format!("<li>{}</li>", parts.collect::<String>())
-    };
-    format!("<ul>{}</ul>\n", items.iter().map(item).collect::<String>())
+    format!("<ul>{}</ul>\n", items.iter().map(|text| format!("<li>{}</li>", code(text))).collect::<String>())
+}
+
+fn code(text: &str) -> String {
+    let parts = text.split('`').enumerate().map(|(index, part)| match index % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    });
+    parts.collect()
 }
 
 fn coverage(view: &View) -> String {
-    figure(&svg::coverage(view)) + &table("What was tested, left out, and not looked at", &view.coverage_table())
+    figure(&svg::coverage(view))
+        + &table("What was tested, left out, and not looked at", &view.coverage_table())
+        + &table(UNCOVERED, &view.uncovered_table())
 }
 
 fn assets(view: &View) -> String {
@@ -179,6 +192,8 @@ fn assets(view: &View) -> String {
     table("Assets", &view.asset_table())
         + &listed(EXPORT_FILES, view.export_files())
         + &listed("Left out inside assets", view.left_out())
+        + &listed(PARTICULARS, view.particulars())
+        + &listed(NOT_PORTABLE, view.not_portable())
 }
 
 fn exit(view: &View) -> String {
@@ -204,7 +219,9 @@ fn cost(view: &View) -> String {
 }
 
 fn findings(view: &View) -> String {
+    let owners = if view.lacks_owners() { paragraph(OWNERS) } else { String::new() };
     let mut out = table("Findings of this run", &view.finding_table())
+        + &owners
         + &table("Waivers", &view.waiver_table())
         + &table("Thresholds", &view.threshold_table());
     out += &match view.followed_up() {

@@ -1,5 +1,5 @@
-//! What people and machines read of a result. Everything is made of a [`RunResult`](crate::evidence::result::RunResult) and its file's bytes alone (the
-//! one on paper has the playbook attached), so that anybody who holds them can make the same report again; nothing here reads or
+//! What people and machines read of a result. Everything is made of a [`RunResult`](crate::evidence::result::RunResult), its file's bytes and
+//! the rows of `coverage.csv` alone (the one on paper has the playbook attached), so that anybody who holds them can make the same report again; nothing here reads or
 //! writes a file.
 //!
 //! | file | what it makes |
@@ -8,6 +8,7 @@
 //! | `html`, `svg` | `report.html`: one self-contained file |
 //! | `junit`, `xml` | `junit.xml` for build servers |
 //! | `oscal` | OSCAL assessment results |
+//! | `first_page` | the five answers of the first page |
 //! | `phrases` | what the story is put together from |
 //! | `document` | blocks of a document, and Markdown of them |
 //! | `pages` | the report as blocks |
@@ -16,7 +17,7 @@
 
 mod document;
 mod filed;
-mod heaviest;
+mod first_page;
 mod html;
 mod junit;
 mod manual;

@@ -1,12 +1,15 @@
 //! The report as blocks: the same ten parts as the page, for paper.
 
 use super::{
-    document::Block,
+    document::{Block, Boxed},
+    first_page::Answer,
     pdf::{Attached, Paper},
     svg,
     table::{Table, class},
-    view::{CHECKLIST, EXPORT_FILES, METHOD, NO_TERMS, SUPPORTS, View},
+    tables::OWNERS,
+    view::{CHECKLIST, EXPORT_FILES, METHOD, NO_TERMS, NOT_PORTABLE, PARTICULARS, SUPPORTS, UNCOVERED, View},
 };
+use crate::{finding::printable, words::thousands};
 
 /// Rows of a table that are printed; the rest stands in the result that is attached.
 const ROWS_MAX: usize = 500;
@@ -14,7 +17,8 @@ const ROWS_MAX: usize = 500;
 /// Figures keep their classes; outside of the page they bring their colors along.
 const COLORS: &str = "<style>text{fill:#000;font-family:'Libertinus Serif';font-size:14px}.v-pass{fill:#0b5a25}.v-fail{fill:#8e0d15}\
 .v-not-run{fill:none;stroke:#6b4100;stroke-width:3;stroke-dasharray:6 4}.v-waived{fill:none;stroke:#4a2c86;stroke-width:3;stroke-dasharray:2 3}\
-.v-unknown{fill:none;stroke:#444;stroke-dasharray:4 4}.bar{fill:#00408a}.faint{fill-opacity:.55}.axis,.line,.limit{fill:none;stroke:#444}\
+.v-unknown{fill:none;stroke:#444;stroke-dasharray:4 4}.c-tested{fill:#0b5a25}.c-part{fill:#0b5a25;fill-opacity:.5}\
+.c-excluded{fill:#4a2c86;fill-opacity:.45}.c-untested{fill:none;stroke:#6b4100;stroke-width:3;stroke-dasharray:6 4}.c-unreadable{fill:none;stroke:#8e0d15;stroke-width:3;stroke-dasharray:2 3}.bar{fill:#00408a}.faint{fill-opacity:.55}.axis,.line,.limit{fill:none;stroke:#444}\
 .line{stroke:#00408a;stroke-width:2}.limit{stroke:#0b5a25;stroke-width:2}.missed{stroke:#8e0d15;stroke-dasharray:6 3;stroke-width:3}</style>";
 
 /// What stands on every page, and what is attached.
@@ -38,18 +42,27 @@ pub(super) fn report(view: &View) -> Vec<Block> {
     let result = view.result;
     let mut blocks = vec![
         Block::heading(1, format!("Exit drill {}", result.run)),
-        Block::Banner { class: class(&result.verdict.to_string()), verdict: view.verdict_words(), lines: banner(view) },
-        Block::facts(&view.first_page()),
+        Block::Banner {
+            class: class(&result.verdict.to_string()),
+            verdict: view.verdict_words(),
+            lines: vec![view.meaning().to_owned()],
+        },
+        Block::Answers { answers: view.answers().into_iter().map(answer).collect() },
+        Block::facts(&view.identification()),
         Block::heading(3, "What this does not prove"),
+        Block::text(view.limits()),
         Block::List { items: result.not_proven.iter().map(|text| text.replace('`', "")).collect() },
         Block::heading(2, "2 Coverage"),
     ];
     blocks.extend(figure(svg::coverage(view)));
     blocks.extend(table("What was tested, left out, and not looked at", &view.coverage_table()));
+    blocks.extend(table(UNCOVERED, &view.uncovered_table()));
     blocks.push(Block::heading(2, "3 Assets"));
     blocks.extend(table("Assets", &view.asset_table()));
     blocks.extend(list(EXPORT_FILES, view.export_files()));
     blocks.extend(list("Left out inside assets", view.left_out()));
+    blocks.extend(list(PARTICULARS, view.particulars()));
+    blocks.extend(list(NOT_PORTABLE, view.not_portable()));
     blocks.extend(exit(view));
     blocks.push(Block::heading(2, "5 Cost"));
     blocks.push(Block::facts(&view.cost_rows()));
@@ -68,10 +81,15 @@ pub(super) fn report(view: &View) -> Vec<Block> {
     blocks
 }
 
-fn banner(view: &View) -> Vec<String> {
-    let more = view.more_than_heaviest().map(|more| format!("{more}6 Deviations"));
-    let meaning = [view.headline(), view.meaning().to_owned()];
-    meaning.into_iter().chain(view.heaviest()).chain(more).chain([view.limits()]).collect()
+fn answer(answer: Answer) -> Boxed {
+    let more = answer.more.map(|(more, part)| format!("and {} more: {}", thousands(more), part.place().1));
+    Boxed {
+        title: answer.question.to_owned(),
+        number: printable(&answer.number),
+        text: printable(&answer.sentence.replace('`', "")),
+        items: answer.items.iter().map(|item| printable(item)).chain(more).collect(),
+        weighs: answer.weighs,
+    }
 }
 
 fn exit(view: &View) -> Vec<Block> {
@@ -93,6 +111,9 @@ fn exit(view: &View) -> Vec<Block> {
 fn findings(view: &View) -> Vec<Block> {
     let mut blocks = vec![Block::heading(2, "6 Deviations, waivers, findings")];
     blocks.extend(table("Findings of this run", &view.finding_table()));
+    if view.lacks_owners() {
+        blocks.push(Block::text(OWNERS));
+    }
     blocks.extend(table("Waivers", &view.waiver_table()));
     blocks.extend(table("Thresholds", &view.threshold_table()));
     match view.followed_up() {

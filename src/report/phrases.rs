@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn account_rows(region: &str, totals: &Totals) -> Vec<Vec<Cell>> {
     let place = match region {
         "" => "the account".to_owned(),
-        "?" => "a region that was not told".to_owned(),
+        "?" => "region not stated".to_owned(),
         _ => format!("region {region}"),
     };
     let row = |(what, amount): (&str, Amount)| {

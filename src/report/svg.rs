@@ -4,11 +4,13 @@
 use std::fmt::Write as _;
 
 use super::{table::class, view::View, xml::escape};
-use crate::words::{count, duration, size};
+use crate::{
+    account::coverage::{Status, Totals},
+    finding::Verdict,
+    words::{count, duration, percent, size, thousands},
+};
 
 const WIDTH: f64 = 720.0;
-/// About the width of a letter.
-const LETTER: f64 = 8.0;
 /// Where bars and lines of time begin, right of their names.
 const BARS: f64 = 230.0;
 
@@ -21,28 +23,73 @@ fn text(out: &mut String, [x, y]: [f64; 2], anchor: &str, words: &str) {
     let _ = write!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", escape(words));
 }
 
-/// What became of the bytes: one bar, and the unknown beside it.
+/// A piece of the coverage bar: its class, its words, its bytes.
+type Piece = (String, String, u64);
+
+/// What became of the bytes, as one bar: those of the whole account where it was looked at, otherwise those that were
+/// carried, with the unknown beside them.
 pub(super) fn coverage(view: &View) -> String {
-    let parts = view.coverage();
-    let total = parts.iter().map(|(_, bytes)| *bytes).fold(0, u64::saturating_add).max(1);
-    let room = WIDTH - 150.0;
-    let words: Vec<_> = parts.iter().map(|(verdict, bytes)| format!("{verdict} {}", size(*bytes))).collect();
-    let mut out =
-        open(84.0, &format!("Bytes carried: {}; what else lies in the account stands in the table", words.join(", ")));
-    let (mut x, mut free) = (0.0, 0.0);
-    for ((verdict, bytes), words) in parts.iter().zip(&words) {
-        let class = class(&verdict.to_string());
+    let (pieces, beside) = match &view.result.coverage {
+        Some(coverage) => {
+            let unknown = coverage.totals.of_unknown_size;
+            let beside = (unknown > 0).then(|| format!("{} of unknown size", thousands(unknown)));
+            (account_pieces(&coverage.totals), beside)
+        }
+        None => (carried_pieces(view), Some("account: unknown".to_owned())),
+    };
+    let words: Vec<_> = pieces.iter().map(|(_, words, _)| words.clone()).chain(beside.clone()).collect();
+    let whole = if view.result.coverage.is_some() { "Bytes of the account" } else { "Bytes carried" };
+    let mut out = open(34.0 + 24.0 * words.len() as f64 + 20.0, &format!("{whole}: {}", words.join(", ")));
+    let room = if beside.is_some() { WIDTH - 70.0 } else { WIDTH };
+    let total = pieces.iter().map(|(.., bytes)| *bytes).fold(0, u64::saturating_add).max(1);
+    let mut x = 0.0;
+    for (class, _, bytes) in &pieces {
         let width = *bytes as f64 / total as f64 * room;
-        let _ = write!(out, "<rect x=\"{x:.1}\" y=\"10\" width=\"{width:.1}\" height=\"34\" class=\"v-{class}\"/>");
-        // A label that is wider than its bar moves on, or left where the room ends.
-        let wide = words.chars().count() as f64 * LETTER;
-        let at = f64::min(f64::max(x + 4.0, free), room - wide);
-        text(&mut out, [at, 62.0], "start", words);
-        (x, free) = (x + width, at + wide + 2.0 * LETTER);
+        let _ = write!(out, "<rect x=\"{x:.1}\" y=\"6\" width=\"{width:.1}\" height=\"30\" class=\"{class}\"/>");
+        x += width;
     }
-    let _ = write!(out, "<rect x=\"{:.1}\" y=\"10\" width=\"140\" height=\"34\" class=\"v-unknown\"/>", room + 10.0);
-    text(&mut out, [room + 14.0, 62.0], "start", "the rest: see below");
+    if beside.is_some() {
+        let left = room + 8.0;
+        let _ = write!(out, "<rect x=\"{left:.1}\" y=\"6\" width=\"60\" height=\"30\" class=\"v-unknown\"/>");
+    }
+    // Words beside a bar cross one another where pieces are small: they stand below it, each with its mark.
+    let classes = pieces.iter().map(|(class, ..)| class.as_str()).chain(beside.as_ref().map(|_| "v-unknown"));
+    for (index, (class, words)) in classes.zip(&words).enumerate() {
+        let y = 48.0 + 24.0 * index as f64;
+        let _ = write!(out, "<rect x=\"2\" y=\"{y:.1}\" width=\"14\" height=\"14\" class=\"{class}\"/>");
+        text(&mut out, [26.0, y + 12.0], "start", words);
+    }
     out + "</svg>"
+}
+
+fn account_pieces(totals: &Totals) -> Vec<Piece> {
+    let all = Status::ALL.iter().fold(0u64, |sum, status| sum.saturating_add(totals.amount(*status).bytes));
+    let piece = |status: &Status| {
+        let (amount, class) = (totals.amount(*status), class_of(*status));
+        let share = percent(amount.bytes, all);
+        let words =
+            format!("{} {} ({share}), {}", status.word(), size(amount.bytes), count(amount.assets, "thing", "things"));
+        (class.to_owned(), words, amount.bytes)
+    };
+    let there = |status: &&Status| totals.amount(**status).assets > 0 || totals.amount(**status).bytes > 0;
+    Status::ALL.iter().filter(there).map(piece).collect()
+}
+
+fn class_of(status: Status) -> &'static str {
+    match status {
+        Status::Tested => "c-tested",
+        Status::PartlyTested => "c-part",
+        Status::Excluded => "c-excluded",
+        Status::Untested => "c-untested",
+        Status::Unreadable => "c-unreadable",
+    }
+}
+
+fn carried_pieces(view: &View) -> Vec<Piece> {
+    let piece = |(verdict, bytes): (Verdict, u64)| {
+        (format!("v-{}", class(&verdict.to_string())), format!("{verdict} {}", size(bytes)), bytes)
+    };
+    view.coverage().into_iter().map(piece).collect()
 }
 
 /// P50 and P90 against each term.

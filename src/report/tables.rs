@@ -7,6 +7,7 @@ use super::{
     view::View,
 };
 use crate::{
+    account::coverage::{Row, Status},
     evidence::{
         facts::{AlternativeFact, ClassTime, PastRun, Window},
         result::{AssetResult, ThresholdResult, Tier, WaiverResult},
@@ -15,7 +16,18 @@ use crate::{
     words::{duration, of, percent, size, thousands},
 };
 
+/// Where nobody answers for a finding.
+const NO_OWNER: &str = "no owner";
+/// What to do about it.
+pub(super) const OWNERS: &str =
+    "Findings with no owner: plan.follow_up in the playbook names who mends them, and by when.";
+
 impl<'a> View<'a> {
+    /// Whether a finding that weighs has nobody who answers for it.
+    pub(super) fn lacks_owners(&self) -> bool {
+        self.findings().into_iter().any(|finding| self.owner_of(finding) == NO_OWNER)
+    }
+
     /// What was tested, left out, and not looked at.
     pub(super) fn coverage_table(&self) -> Table {
         let all = self.sum(|asset| asset.bytes);
@@ -47,6 +59,30 @@ impl<'a> View<'a> {
             "Everything in the account that no asset of the playbook names.".into(),
         ]);
         Table { headings: vec!["What", "Assets", "Bytes", "Share of what was carried", "Why"], rows }
+    }
+
+    /// What of the account was not tested in full, by name.
+    pub(super) fn uncovered_table(&self) -> Table {
+        let row = |row: &&Row| {
+            let size = match row.bytes {
+                None => "unknown".into(),
+                Some(bytes) => number(size(bytes), bytes),
+            };
+            vec![
+                row.status.word().into(),
+                row.kind.clone().into(),
+                row.name.clone().into(),
+                row.region.clone().unwrap_or_else(|| "not stated".to_owned()).into(),
+                size,
+                number(crate::words::size(row.tested_bytes), row.tested_bytes),
+                row.why.clone().into(),
+            ]
+        };
+        let open = self.account.iter().filter(|row| row.status != Status::Tested);
+        Table {
+            headings: vec!["Status", "Kind", "Name", "Region", "Size", "Tested of it", "Why"],
+            rows: open.collect::<Vec<_>>().iter().map(row).collect(),
+        }
     }
 
     /// One row for each asset.
@@ -304,7 +340,7 @@ impl<'a> View<'a> {
             _ if finding.severity == Severity::Note => String::new(),
             (Some(entry), _) => until(&entry.owner, &entry.due, "due"),
             (None, Some(waiver)) => until(&waiver.owner, &waiver.until, "waived until"),
-            (None, None) => "nobody yet: name one in plan.follow_up".to_owned(),
+            (None, None) => NO_OWNER.to_owned(),
         }
     }
 }

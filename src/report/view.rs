@@ -1,8 +1,11 @@
 //! The story of a run: what every form of the report says, said once. Its tables are made in `tables`.
 
-use super::phrases::{kind, named, sentence, times};
+use super::{
+    first_page::sample_words,
+    phrases::{kind, sentence},
+};
 use crate::{
-    account::controls::Control,
+    account::{controls::Control, coverage::Row},
     digest::Sha256Digest,
     event::AssetKind,
     evidence::{
@@ -10,7 +13,7 @@ use crate::{
         result::{AssetResult, RunResult, Tier},
     },
     finding::{Finding, Verdict},
-    words::{count, dollars, duration, percent, size, thousands},
+    words::{count, count_of, dollars, duration, percent, size, thousands},
 };
 
 /// How the time to exit is projected.
@@ -23,6 +26,12 @@ pub(super) const NO_TERMS: &str = "The playbook names no objective and no term o
 pub(super) const EXPORT_FILES: &str = "Files of exports";
 /// The list that the account is held against.
 pub(super) const CHECKLIST: &str = "The checklist for cloud services (ISO/IEC 27001:2022, A.5.23)";
+/// What the account holds beside what was tested in full.
+pub(super) const UNCOVERED: &str = "Buckets, databases and orphaned snapshots that were not tested in full";
+/// What is said of single assets beside the table.
+pub(super) const PARTICULARS: &str = "Particulars of each asset";
+/// What stays behind.
+pub(super) const NOT_PORTABLE: &str = "Not portable: what another PostgreSQL cannot take over";
 /// What evidence can do.
 pub(super) const SUPPORTS: &str =
     "The evidence supports these controls; whether it is enough is the auditor's judgement.";
@@ -37,12 +46,14 @@ pub struct View<'a> {
     pub bundle_digest: Option<Sha256Digest>,
     /// The checklist for cloud services, with the files that support each row.
     pub checklist: &'a [Control],
+    /// The rows of `coverage.csv`, where the account was looked at.
+    pub account: &'a [Row],
 }
 
 impl<'a> View<'a> {
     /// The story of a result.
     pub fn new(result: &'a RunResult, result_json: &[u8]) -> Self {
-        View { result, result_sha256: Sha256Digest::of(result_json), bundle_digest: None, checklist: &[] }
+        View { result, result_sha256: Sha256Digest::of(result_json), bundle_digest: None, checklist: &[], account: &[] }
     }
 
     pub(super) fn assets(&self) -> &'a [AssetResult] {
@@ -72,20 +83,18 @@ impl<'a> View<'a> {
 
     /// The verdict with what it covers, in one line.
     pub(super) fn headline(&self) -> String {
-        let passed = self.passed();
-        let proven = passed.iter().map(|asset| asset.bytes).fold(0, u64::saturating_add);
-        let (how, all, what) = match self.result.tier {
-            Tier::Full => ("proven equal", self.sum(|asset| asset.bytes), "carried"),
-            Tier::Sample => ("proven equal in what the sample took", self.sum(in_scope), "in scope"),
+        let assets = count_of(self.passed().len() as u64, self.assets().len() as u64, "asset", "assets");
+        format!("{assets} proven equal: {}", self.headline_bytes())
+    }
+
+    /// The bytes of it.
+    pub(super) fn headline_bytes(&self) -> String {
+        let proven = self.passed().iter().map(|asset| asset.bytes).fold(0, u64::saturating_add);
+        let (all, what) = match self.result.tier {
+            Tier::Full => (self.sum(|asset| asset.bytes), "that were carried"),
+            Tier::Sample => (self.sum(in_scope), "in scope; the sample took no more"),
         };
-        format!(
-            "{} of {} {how}: {} of {} {what} ({})",
-            thousands(passed.len() as u64),
-            count(self.assets().len() as u64, "asset", "assets"),
-            size(proven),
-            size(all),
-            percent(proven, all)
-        )
+        format!("{} proven equal of {} {what} ({})", size(proven), size(all), percent(proven, all))
     }
 
     /// What the verdict means, in one sentence that fits no other verdict.
@@ -94,7 +103,7 @@ impl<'a> View<'a> {
             Verdict::Pass if self.result.tier == Tier::Sample => {
                 "What the sample took was restored here and compared with the source, and agrees. Of the rest it says nothing."
             }
-            Verdict::Pass => "Everything in scope was restored here and compared with the source, and agrees.",
+            Verdict::Pass => "Every asset of the playbook was restored here and compared with its source, and agrees.",
             Verdict::Fail => {
                 "This drill FAILED: something was compared and differs, or a bound was missed. The exit is not proven."
             }
@@ -113,32 +122,6 @@ impl<'a> View<'a> {
                 .to_owned();
         }
         "Not proven: whatever lies outside these assets, and what the statements below name.".to_owned()
-    }
-
-    /// Facts for the first page.
-    pub(super) fn first_page(&self) -> Vec<(&'static str, String)> {
-        let result = self.result;
-        let person = |role: &str| {
-            let named = result.plan.roles.iter().find(|(name, _)| name == role);
-            named.map_or_else(|| "not named in the playbook".to_owned(), |(_, person)| person.clone())
-        };
-        let retest =
-            result.plan.retest.clone().unwrap_or_else(|| "now: this run does not count as a passed drill".to_owned());
-        vec![
-            ("Run", result.run.clone()),
-            ("Playbook", named(&result.playbook.id, result.playbook.title.as_deref())),
-            ("Started, ended (UTC)", format!("{} – {}", result.started, result.ended)),
-            ("Work", format!("{}, resumed {}", duration(result.duration_ms), times(result.resumed))),
-            ("Scenario", result.plan.scenario.clone().unwrap_or_else(|| "not named in the playbook".to_owned())),
-            ("Accountable", person("accountable")),
-            ("Run by", person("operator")),
-            ("Reviewed by", format!("{}; valid only with a signature in sig/reviewer.sig", person("reviewer"))),
-            ("Retest by", retest),
-            (
-                "Plan reviewed next",
-                result.plan.next_review.clone().unwrap_or_else(|| "no date in the playbook".to_owned()),
-            ),
-        ]
     }
 
     /// Bytes by what became of them, in the order in which the assets met it.
@@ -162,6 +145,20 @@ impl<'a> View<'a> {
             })
         };
         self.assets().iter().flat_map(tables).collect()
+    }
+
+    /// What is particular to each asset, beside its row of the table.
+    pub(super) fn particulars(&self) -> Vec<String> {
+        self.assets().iter().flat_map(|asset| [objects_of(asset), database_of(asset)]).flatten().collect()
+    }
+
+    /// What a database holds that PostgreSQL elsewhere cannot take over, by name.
+    pub(super) fn not_portable(&self) -> Vec<String> {
+        let of_asset = |asset: &'a AssetResult| {
+            let items = asset.database.iter().flat_map(|database| &database.not_portable);
+            items.map(|item| format!("{}: {item}", asset.id))
+        };
+        self.assets().iter().flat_map(of_asset).collect()
     }
 
     /// Files that databases were read from, and where in the bundle each is named.
@@ -244,6 +241,7 @@ impl<'a> View<'a> {
         let before = result.chain.previous.as_ref();
         vec![
             ("Run id", result.run.clone()),
+            ("Change reference", result.change.clone().unwrap_or_else(|| "none".to_owned())),
             ("Playbook SHA-256", result.playbook.sha256.to_string()),
             ("Program", format!("{} {}, SHA-256 {}", result.tool.name, result.tool.version, result.tool.binary_sha256)),
             ("Restored on", format!("{}, below {}", result.host, result.restored_to)),
@@ -322,6 +320,29 @@ impl<'a> View<'a> {
         }
         evidence
     }
+}
+
+fn objects_of(asset: &AssetResult) -> Option<String> {
+    let objects = asset.objects.as_ref()?;
+    let sample = objects.sample.as_ref().map(|sample| format!("{}; ", sample_words(sample))).unwrap_or_default();
+    Some(format!(
+        "{}: {sample}{} confirmed by a checksum of the provider, {} not; {} under another name than the key",
+        asset.id,
+        count(objects.provider_confirmed, "object", "objects"),
+        thousands(objects.provider_unconfirmed),
+        count(objects.mapped, "object", "objects")
+    ))
+}
+
+fn database_of(asset: &AssetResult) -> Option<String> {
+    let database = asset.database.as_ref()?;
+    Some(format!(
+        "{}: {} read in snapshot {}, restored as database {}",
+        asset.id,
+        count(database.tables, "table", "tables"),
+        database.snapshot,
+        database.target_database
+    ))
 }
 
 /// Bytes that an asset has at the source, as far as they were listed.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use walkaway::{
-    evidence::parse_result,
+    evidence::{parse_result, read_coverage_csv},
     report::{self, View},
 };
 
@@ -13,42 +13,117 @@ fn html(result: &Value) -> String {
     report::html(&View::new(&parse_result(&bytes).unwrap(), &bytes))
 }
 
-fn banner(page: &str) -> &str {
-    let from = page.find("<div class=\"banner").unwrap();
+/// One of the five answers.
+fn answer<'a>(page: &'a str, question: &str) -> &'a str {
+    let from = page.find(&format!("<h3>{question}</h3>")).unwrap_or_else(|| panic!("{question} is not asked"));
     &page[from..from + page[from..].find("</div>").unwrap()]
 }
 
-fn found(kind: &str, severity: &str, subject: &str) -> Value {
-    json!({"asset": "files", "kind": kind, "severity": severity, "subject": subject, "detail": "x"})
+fn found(asset: Option<&str>, kind: &str, severity: &str, subject: &str) -> Value {
+    json!({"asset": asset, "kind": kind, "severity": severity, "subject": subject, "detail": "x"})
 }
 
 #[test]
-fn the_first_page_says_what_failed() {
+fn the_first_page_answers_five_questions_in_their_order() {
+    let (result, _) = ended("PASS", "", "");
+    let page = html(&result);
+    let questions = [
+        "<h3>What was tested<",
+        "<h3>What was not tested<",
+        "<h3>What failed, and why<",
+        "<h3>How long the exit takes, against the contract<",
+        "<h3>Who ran, signed and reviewed it<",
+    ];
+    let places: Vec<usize> = questions.iter().map(|question| page.find(question).unwrap()).collect();
+    assert!(page.find("<p class=\"verdict\">").unwrap() < places[0] && places.is_sorted());
+    assert!(places[4] < page.find("<h3>What this does not prove").unwrap());
+    assert!(answer(&page, "What failed, and why").contains("none of 2 assets"));
+    assert!(answer(&page, "What was not tested").contains("was not looked at"), "nobody looked at the account");
+}
+
+#[test]
+fn the_first_page_names_what_failed_and_why() {
     let (mut result, _) = ended("FAIL", "", "");
-    assert!(!banner(&html(&result)).contains("<li>"), "nothing was found");
+    let files = Some("files");
+    result["assets"][0]["verdict"] = json!("FAIL");
     result["assets"][0]["findings"] = json!([
-        found("deviation", "note", "worth a note"),
-        found("object_unreadable", "not_run", "unread"),
-        found("object_digest", "fail", "first"),
-        found("object_digest", "fail", "second"),
-        found("object_digest", "fail", &"long ".repeat(100)),
-        found("object_size", "fail", "fifth"),
+        found(files, "deviation", "note", "worth a note"),
+        found(files, "object_unreadable", "not_run", "unread"),
+        found(files, "object_digest", "fail", "first <b>"),
+        found(files, "object_digest", "fail", "second"),
     ]);
+    // What concerns the account does not push the asset away.
+    result["findings"] =
+        json!((0..12).map(|n| found(None, "deviation", "fail", &format!("bucket {n}"))).collect::<Vec<_>>());
     let page = html(&result);
-    let told = banner(&page);
-    assert_eq!(told.matches("<li>FAIL: files: object differs in content: ").count(), 3, "{told}");
-    assert!(told.contains("and 2 more, see <a href=\"#findings\">Deviations</a>"), "{told}");
-    assert!(told.contains(": first (x)<") && told.contains("…</li>") && !told.contains("note"), "{told}");
+    let failed = answer(&page, "What failed, and why");
+    let asset = "<li>FAIL files, ";
+    assert!(failed.contains("<p class=\"number\">1 of 2 assets</p>"), "{failed}");
+    assert!(
+        failed.contains(asset) && failed.contains("object differs in content: first &lt;b&gt; – x; 3 findings in all"),
+        "{failed}"
+    );
+    assert!(failed.find(asset).unwrap() < failed.find("bucket 0").unwrap() && !failed.contains("worth a note"));
+    assert!(failed.contains("and 5 more: <a href=\"#findings\">"), "{failed}");
     // What somebody answers for comes after what nobody does.
-    let waiver = json!({"finding": "files: object differs in content: first", "reason": "r", "owner": "o",
-        "until": "2099-01-31", "expired": false, "waives": 1});
-    result["waivers"] = json!([waiver]);
-    result["assets"][0]["findings"] =
-        json!([found("object_digest", "fail", "first"), found("object_unreadable", "not_run", "unread")]);
+    result["waivers"] = json!([{"finding": "files: object differs in content", "reason": "r", "owner": "o",
+        "until": "2099-01-31", "expired": false, "waives": 2}]);
     let page = html(&result);
-    let [unread, first] =
-        ["<li>NOT RUN: files: ", "<li>FAIL, waived: files: "].map(|words| banner(&page).find(words).unwrap());
-    assert!(unread < first);
+    assert!(answer(&page, "What failed, and why").contains("object could not be read: unread"), "{page}");
+}
+
+#[test]
+fn the_first_page_names_what_was_not_tested_by_name_and_size() {
+    let (mut result, _) = ended("PASS", "", "");
+    let amount = |assets: u64, bytes: u64| json!({"assets": assets, "bytes": bytes});
+    result["coverage"] = json!({"rules": 2, "inventory_sha256": "0".repeat(64), "taken": "2026-11-01T00:00:00Z", "regions": [],
+        "totals": {"tested": amount(1, 1 << 30), "partly_tested": amount(1, 10), "excluded": amount(1, 5),
+            "untested": amount(2, 3 << 30), "unreadable": amount(1, 0), "of_unknown_size": 1}});
+    let csv = "status,kind,name,region,bytes,tested_bytes,assets,why,size\n\
+               TESTED,bucket,carried,eu-west-1,1073741824,1073741824,files,,known\n\
+               TESTED IN PART,bucket,half,eu-west-1,1048576,10,files,,known\n\
+               UNTESTED,bucket,large,eu-west-1,3221225472,0,,no asset names it,known\n\
+               UNTESTED,bucket,small <i>,,512,0,,no asset names it,known\n\
+               EXCLUDED,bucket,cache,eu-west-1,5,0,,can be made again,known\n\
+               UNREADABLE,bucket,shut,eu-west-1,,0,,AccessDenied,unknown\n";
+    let bytes = serde_json::to_vec(&result).unwrap();
+    let (read, rows) = (parse_result(&bytes).unwrap(), read_coverage_csv(csv).unwrap());
+    let page = report::html(&View { account: &rows, ..View::new(&read, &bytes) });
+    let open = answer(&page, "What was not tested");
+    assert!(open.contains("4 of 5 not tested in full, at least 3.0 GiB"), "{open}");
+    let named = [
+        "UNREADABLE bucket shut in eu-west-1, size unknown: AccessDenied",
+        "UNTESTED bucket large in eu-west-1, 3.0 GiB",
+        "TESTED IN PART bucket half in eu-west-1, 1.0 MiB, 10 bytes of it tested",
+        "UNTESTED bucket small &lt;i&gt;, 512 bytes",
+        "EXCLUDED bucket cache, 5 bytes: can be made again",
+    ];
+    let places: Vec<usize> =
+        named.iter().map(|words| open.find(words).unwrap_or_else(|| panic!("{words}: {open}"))).collect();
+    assert!(places.is_sorted() && !open.contains("carried"));
+    let figure = &page[page.find("<svg").unwrap()..];
+    let figure = &figure[..figure.find("</svg>").unwrap()];
+    assert!(
+        figure.contains("Bytes of the account")
+            && figure.contains("c-untested")
+            && figure.contains("1 of unknown size")
+    );
+}
+
+#[test]
+fn a_sample_is_counted_by_objects_and_by_bytes() {
+    let (mut result, _) = ended("PASS", "", "");
+    let files = result["assets"].as_array_mut().unwrap().iter_mut().find(|asset| asset["kind"] == "s3").unwrap();
+    files["tier"] = json!("sample");
+    files["objects"]["sample"] = json!({"share": "1%", "seed": 7, "strata": [
+        {"bytes_from": 0, "objects": 300, "bytes": 1000, "taken_objects": 28, "taken_bytes": 964}]});
+    result["tier"] = json!("sample");
+    let page = html(&result);
+    let tested = answer(&page, "What was tested");
+    assert!(
+        tested.contains("28 of 300 objects (9.3 %), 964 bytes of 1,000 bytes; share asked for 1%, seed 7"),
+        "{tested}"
+    );
 }
 
 #[test]
@@ -70,7 +145,7 @@ fn names_between_backticks_are_set_as_code() {
     assert!(html(&result).contains("<li>where the playbook says <code>versions: all</code> &lt;b&gt;</li>"));
 }
 
-/// Eleven columns beside one another break words in the middle: each asset is a record, and records can be sorted.
+/// Eleven columns beside one another break words in the middle: each asset is a record.
 #[test]
 fn wide_tables_are_records() {
     let (result, _) = ended("PASS", "", "");

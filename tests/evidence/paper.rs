@@ -47,7 +47,7 @@ fn attached(pdf: &Path, name: &str) -> Vec<u8> {
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn pages_of_different_ends_can_not_be_mistaken() {
     let ends = [
-        ("PASS", "", "", "Everything in scope was restored"),
+        ("PASS", "", "", "Every asset of the playbook was restored"),
         ("FAIL", "object_digest", "fail", "This drill FAILED"),
         ("NOT RUN", "object_unreadable", "not_run", "NO proof of an exit"),
         ("WAIVED", "object_digest", "fail", "This drill did NOT pass"),

@@ -2,8 +2,8 @@
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0];
   const heads = Array.from(table.tHead.rows[0].cells);
-  if (body.rows.length > 1) table.classList.add("sorted");
-  if (body.rows.length > 1) heads.forEach((head, column) => {
+  // Records have no row of headings to sort by.
+  if (body.rows.length > 1 && !table.classList.contains("wide")) heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = head.textContent;
@@ -24,11 +24,11 @@ for (const table of document.querySelectorAll("table")) {
   if (body.rows.length > 7) {
     const label = document.createElement("label");
     const input = document.createElement("input");
-    const told = document.createElement("span");
+    const matches = document.createElement("span");
     label.className = "filter";
     input.type = "search";
-    told.setAttribute("role", "status");
-    label.append("Only rows with", input, " ", told);
+    matches.setAttribute("role", "status");
+    label.append("Only rows with", input, " ", matches);
     table.parentNode.before(label);
     input.addEventListener("input", () => {
       const word = input.value.toLowerCase();
@@ -37,7 +37,7 @@ for (const table of document.querySelectorAll("table")) {
         row.hidden = !row.textContent.toLowerCase().includes(word);
         shown += row.hidden ? 0 : 1;
       }
-      told.textContent = word ? `${shown} of ${body.rows.length} rows; the rest is hidden` : "";
+      matches.textContent = word ? `${shown} of ${body.rows.length} rows; the rest is hidden` : "";
     });
   }
 }
