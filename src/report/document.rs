@@ -99,7 +99,7 @@ fn write_block(out: &mut String, block: &Block) {
     }
     let _ = match block {
         Block::Heading { level, text } => writeln!(out, "{} {}", "#".repeat(usize::from(*level)), plain(text)),
-        Block::Text { text } => writeln!(out, "{}", plain(text)),
+        Block::Text { text } => writeln!(out, "{}", prose(text)),
         Block::Warning { text } => writeln!(out, "**{}**", plain(text)),
         Block::Banner { verdict, lines, .. } => {
             let lines = lines.iter().map(|line| format!("\n{}\n", plain(line))).collect::<String>();
@@ -132,6 +132,18 @@ fn write_table(out: &mut String, headings: &[String], rows: &[Vec<String>]) -> s
     rows.iter().try_for_each(|row| writeln!(out, "{}", line(row)))
 }
 
+/// A paragraph of walkaway's own: what stands between backticks is code.
+fn prose(text: &str) -> String {
+    let parts = printable(text);
+    let parts: Vec<&str> = parts.split('`').collect();
+    // A single backtick is none of a pair.
+    if parts.len() % 2 == 0 {
+        return plain(text);
+    }
+    let part = |(index, part): (usize, &&str)| if index % 2 == 0 { plain(part) } else { format!("`{part}`") };
+    parts.iter().enumerate().map(part).collect()
+}
+
 /// Text that Markdown takes as text.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -152,11 +164,11 @@ mod tests {
     fn blocks_become_markdown() {
         let blocks = [
             Block::heading(2, "A_b"),
-            Block::text("x *y*"),
+            Block::text("x *y* `cp a*` z_"),
             Block::plain_table(&["h"], vec![vec!["a|b".to_owned()]]),
             Block::sh("echo 1 *"),
         ];
-        let expected = "## A\\_b\n\nx \\*y\\*\n\n| h |\n|---|\n| a\\|b |\n\n```sh\necho 1 *\n```\n";
+        let expected = "## A\\_b\n\nx \\*y\\* `cp a*` z\\_\n\n| h |\n|---|\n| a\\|b |\n\n```sh\necho 1 *\n```\n";
         assert_eq!(markdown(&blocks), expected);
     }
 }

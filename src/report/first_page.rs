@@ -14,6 +14,8 @@ use crate::{
     words::{count, count_of, duration, of, percent, size, thousands},
 };
 
+/// Where the playbook leaves a fact out.
+const NOT_NAMED: &str = "not named in the playbook";
 /// Things that one answer names.
 const NAMED_MAX: usize = 8;
 /// Characters of a line that come from outside.
@@ -66,16 +68,20 @@ impl View<'_> {
         });
         let account = self.result.coverage.as_ref().map(|coverage| {
             let totals = &coverage.totals;
+            let unknown = match totals.of_unknown_size {
+                0 => String::new(),
+                some => format!("; the size of {} is not known", thousands(some)),
+            };
             format!(
-                "Of the account: {} of the known bytes outside of exclusions, {} tested in full, {} in part.",
-                percent(totals.bytes_tested(), totals.bytes_in_scope()),
+                "Of the account: {} tested in full, {} in part; {} of the known bytes outside of exclusions{unknown}.",
                 count_of(
                     totals.tested.assets,
                     totals.assets_in_scope(),
                     "bucket, database or orphaned snapshot",
                     "buckets, databases and orphaned snapshots"
                 ),
-                thousands(totals.partly_tested.assets)
+                thousands(totals.partly_tested.assets),
+                percent(totals.bytes_tested(), totals.bytes_in_scope())
             )
         });
         let all = self.assets().len() as u64;
@@ -104,7 +110,11 @@ impl View<'_> {
                 let totals = &coverage.totals;
                 let open = totals.untested.assets + totals.unreadable.assets + totals.partly_tested.assets;
                 let bytes = totals.untested.bytes.saturating_add(totals.unreadable.bytes);
-                let least = if totals.of_unknown_size > 0 { "at least " } else { "" };
+                let amount = match (bytes, totals.of_unknown_size) {
+                    (bytes, 0) => size(bytes),
+                    (0, _) => "sizes unknown".to_owned(),
+                    (bytes, _) => format!("at least {}", size(bytes)),
+                };
                 let unknown = match totals.of_unknown_size {
                     0 => String::new(),
                     some => format!(" The size of {} is not known.", thousands(some)),
@@ -114,7 +124,7 @@ impl View<'_> {
                     some => format!(" The playbook excludes {} more, with a reason.", thousands(some)),
                 };
                 (
-                    format!("{} not tested in full, {least}{}", of(open, totals.assets_in_scope()), size(bytes)),
+                    format!("{} not tested in full, {amount}", of(open, totals.assets_in_scope())),
                     format!("Buckets, databases and orphaned snapshots that the account holds.{unknown}{excluded}"),
                 )
             }
@@ -243,24 +253,27 @@ impl View<'_> {
     }
 
     fn people(&self) -> Answer {
-        let named = |role: &str| {
+        let person = |role: &str| {
             let found = self.result.plan.roles.iter().find(|(name, _)| name == role);
-            found.map_or("not named in the playbook", |(_, person)| person.as_str())
+            found.map(|(_, person)| person.as_str())
         };
+        let named = |role: &str| person(role).unwrap_or(NOT_NAMED);
+        let of_person = |role: &str| person(role).map_or_else(String::new, |person| format!(", of {person}"));
         let caller = self.result.caller.as_ref();
         let at_provider =
             caller.map_or_else(|| "not stated".to_owned(), |caller| format!("{} in {}", caller.arn, caller.account));
         Answer {
             question: "Who ran, signed and reviewed it",
-            number: format!("run by {}", named("operator")),
+            number: person("operator")
+                .map_or_else(|| format!("operator {NOT_NAMED}"), |person| format!("run by {person}")),
             sentence: "Signatures cover this page, so it cannot state them: they lie in sig/, and `walkaway verify \
                        --allowed-signers FILE` says whose they are and whether they hold."
                 .to_owned(),
             items: vec![
-                format!("Operator's signature: sig/operator.sig, of {}", named("operator")),
+                format!("Operator's signature: sig/operator.sig{}", of_person("operator")),
                 format!(
-                    "Reviewer's signature: sig/reviewer.sig, of {}; without it the run is unreviewed",
-                    named("reviewer")
+                    "Reviewer's signature: sig/reviewer.sig{}; without it the run is unreviewed",
+                    of_person("reviewer")
                 ),
                 format!("Accountable: {}", named("accountable")),
                 format!("Identity at the provider: {at_provider}"),
@@ -273,7 +286,7 @@ impl View<'_> {
     /// What identifies the run; it follows the answers.
     pub(super) fn identification(&self) -> Vec<(&'static str, String)> {
         let result = self.result;
-        let missing = |fact: &Option<String>| fact.clone().unwrap_or_else(|| "not named in the playbook".to_owned());
+        let missing = |fact: &Option<String>| fact.clone().unwrap_or_else(|| NOT_NAMED.to_owned());
         let interrupted = match result.resumed {
             0 => "not interrupted".to_owned(),
             resumed => format!("interrupted, resumed {}", times(resumed)),
@@ -299,7 +312,12 @@ fn uncovered_line(row: &Row) -> String {
         Status::PartlyTested => format!(", {} of it tested", size(row.tested_bytes)),
         _ => String::new(),
     };
-    clipped(&format!("{} {} {}{region}, {}{tested}{why}", row.status.word(), row.kind, row.name, size_of(row.bytes)))
+    let what = match row.name.as_str() {
+        // Not a thing, but the list in which things of the kind would stand.
+        "*" => row.kind.clone(),
+        name => format!("{} {name}", row.kind),
+    };
+    clipped(&format!("{} {what}{region}, {}{tested}{why}", row.status.word(), size_of(row.bytes)))
 }
 
 fn size_of(bytes: Option<u64>) -> String {

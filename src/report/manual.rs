@@ -13,7 +13,9 @@ use super::{
 use crate::{
     digest::Sha256Digest,
     evidence::result::RunResult,
-    playbook::{Asset, AssetKind, BucketSpec, DatabaseSpec, ExitPlan, Playbook, PostgresTarget, Server},
+    playbook::{
+        Asset, AssetKind, BucketSpec, Contract, DatabaseSpec, ExitPlan, Line, Period, Playbook, PostgresTarget, Server,
+    },
     words::{count, duration, size},
 };
 
@@ -67,9 +69,9 @@ fn blocks(playbook: &Playbook, title: &str, digest: Sha256Digest, last: Option<&
         Block::heading(1, format!("Exit plan: {title}")),
         Block::facts(&[
             ("Playbook", format!("{}, version of the file: SHA-256 {digest}", playbook.id())),
-            ("Approval", "by signature over the bundle of a run of this playbook (walkaway approve)".to_owned()),
             ("Next review", or_missing(playbook.plan().next_review)),
         ]),
+        approval(playbook.plan()),
         Block::text(
             "This document is made from the playbook that the drills run, so plan and drill cannot drift apart. What the \
              playbook does not say, stands here as missing.",
@@ -79,8 +81,19 @@ fn blocks(playbook: &Playbook, title: &str, digest: Sha256Digest, last: Option<&
     blocks.extend(purpose(playbook.plan()));
     blocks.extend(inventory(playbook, last));
     blocks.extend(steps(playbook, last));
+    blocks.extend(schedule(playbook, last));
     blocks.extend(closing(playbook, last));
     blocks
+}
+
+/// Who approves this version; on paper by hand, of a bundle by signature.
+fn approval(plan: &ExitPlan) -> Block {
+    let row =
+        |role: &str, person: Option<&Line>| vec![role.to_owned(), or_missing(person), String::new(), String::new()];
+    Block::plain_table(
+        &["Approval of this version", "Name", "Date", "Signature"],
+        vec![row("Accountable", plan.roles.accountable.as_ref()), row("Reviewer", plan.roles.reviewer.as_ref())],
+    )
 }
 
 const MISSING: &str = "MISSING: the playbook does not say";
@@ -91,6 +104,8 @@ fn or_missing(value: Option<impl ToString>) -> String {
 
 fn provider(playbook: &Playbook) -> Vec<Block> {
     let aws = playbook.provider();
+    let account = playbook.account();
+    let contract = account.contract.as_ref();
     let regions = aws.map(|aws| aws.regions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     vec![
         Block::heading(2, "1. Provider and contract"),
@@ -106,7 +121,75 @@ fn provider(playbook: &Playbook) -> Vec<Block> {
             ("Account", or_missing(aws.and_then(|aws| aws.account.as_ref()))),
             ("Regions", or_missing(regions.filter(|regions| !regions.is_empty()))),
             ("Local target", playbook.target().path.display().to_string()),
+            ("Contract", or_missing(contract.map(|contract| contract.file.display()))),
+            ("Notice, transition, retrieval", or_missing(contract.map(terms))),
+            ("Change reference", or_missing(account.change.as_ref())),
         ]),
+    ]
+}
+
+fn terms(contract: &Contract) -> String {
+    format!("{}, {}, {}", contract.notice, contract.transition, contract.retrieval)
+}
+
+/// The three ends that the RTS on exit plans asks for (Delegated Regulation (EU) 2024/1773, Article 10), and what each
+/// means for the steps below.
+fn scenarios(plan: &ExitPlan) -> Vec<Block> {
+    let drilled = plan.scenario.map(|scenario| format!("{scenario:?}").to_lowercase());
+    let row = |end: &str, provider: &str, steps: &str| vec![end.to_owned(), provider.to_owned(), steps.to_owned()];
+    vec![
+        Block::heading(3, "Scenarios"),
+        Block::facts(&[("The drill stands for an exit that is", or_missing(drilled))]),
+        Block::plain_table(
+            &["The provider's service", "What still works there", "What is done"],
+            vec![
+                row(
+                    "is interrupted for long",
+                    "nothing can be read while it lasts",
+                    "restore the last drill's copies: they are as old as that drill; carry out the rest as soon as it answers",
+                ),
+                row(
+                    "is not delivered as agreed, or fails",
+                    "data can be read, perhaps slowly",
+                    "every step of part 6, the most critical services first",
+                ),
+                row(
+                    "ends unexpectedly (contract, insolvency, law)",
+                    "data can be read for the retrieval period at most",
+                    "every step of part 6 within the retrieval period; give notice of deletion only after the proof",
+                ),
+            ],
+        ),
+    ]
+}
+
+/// How long it takes, against each term.
+fn schedule(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
+    let time = last.and_then(|run| run.exit_time.as_ref());
+    let [p50, p90] = [time.and_then(|time| time.p50_ms), time.and_then(|time| time.p90_ms)];
+    let projected = |ms: Option<u64>| ms.map_or_else(|| "not projected".to_owned(), duration);
+    let contract = playbook.account().contract.as_ref();
+    let terms = [
+        ("Recovery time objective", playbook.plan().objectives.rto),
+        ("Notice", contract.map(|contract| contract.notice)),
+        ("Transition", contract.map(|contract| contract.transition)),
+        ("Retrieval", contract.map(|contract| contract.retrieval)),
+    ];
+    let row = |(name, term): (&str, Option<Period>)| {
+        let fits = match (term, p90) {
+            (None, _) => "not decided: the term is missing",
+            (_, None) => "not decided: no drill has projected it",
+            (Some(term), Some(p90)) if u128::from(p90) <= term.duration().as_millis() => "fits",
+            _ => "DOES NOT FIT",
+        };
+        vec![name.to_owned(), or_missing(term), projected(p50), projected(p90), fits.to_owned()]
+    };
+    vec![
+        Block::heading(2, "7. Schedule"),
+        Block::plain_table(
+            &["Term", "Length", "Whole exit, P50", "Whole exit, P90", "P90 within the term"],
+            terms.into_iter().map(row).collect(),
+        ),
     ]
 }
 
@@ -114,7 +197,6 @@ fn purpose(plan: &ExitPlan) -> Vec<Block> {
     let mut blocks = vec![
         Block::heading(2, "2. Services, scenario, triggers"),
         Block::facts(&[
-            ("Scenario", or_missing(plan.scenario.map(|scenario| format!("{scenario:?}").to_lowercase()))),
             ("Recovery time objective", or_missing(plan.objectives.rto)),
             ("Recovery point objective", or_missing(plan.objectives.rpo)),
         ]),
@@ -127,7 +209,8 @@ fn purpose(plan: &ExitPlan) -> Vec<Block> {
             vec![service.name.to_string(), service.criticality.to_string(), data.join(", ")]
         })
         .collect();
-    blocks.push(table_or_missing("Services", &["Service", "Criticality", "Assets"], services));
+    blocks.extend(scenarios(plan));
+    blocks.push(table_or_missing("Services", &["Service", "Criticality", "Depends on the assets"], services));
     let triggers: Vec<String> = plan.triggers.iter().map(ToString::to_string).collect();
     blocks.push(Block::heading(3, "Triggers"));
     blocks.push(if triggers.is_empty() { Block::text(MISSING) } else { Block::List { items: triggers } });
@@ -201,9 +284,10 @@ fn steps(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
     let mut blocks = vec![
         Block::heading(2, "6. The exit by hand, step by step"),
         Block::text(
-            "With walkaway: `walkaway run PLAYBOOK`. Without it, on a machine that is in no cloud, with aws (AWS CLI 2), \
-             PostgreSQL's programs of at least the source's version, and coreutils; every block in one shell (bash):",
+            "With walkaway: `walkaway run PLAYBOOK`. Without it, on a machine that is in no cloud, with these programs; \
+             every block in one shell (bash):",
         ),
+        Block::List { items: tools(playbook) },
         Block::sh(setup),
     ];
     for (number, asset) in (1..).zip(playbook.assets()) {
@@ -226,6 +310,23 @@ fn steps(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
         blocks.extend(commands);
     }
     blocks
+}
+
+/// The programs that the steps call.
+fn tools(playbook: &Playbook) -> Vec<String> {
+    let mut tools = vec!["bash, sed, awk and GNU coreutils, findutils (sort, sha256sum, find, xargs)".to_owned()];
+    let has =
+        |objects: bool| playbook.assets().iter().any(|asset| matches!(asset.kind, AssetKind::Objects(_)) == objects);
+    if has(true) {
+        tools.push("aws: AWS CLI, version 2".to_owned());
+        tools.push("jq, version 1.6 or later".to_owned());
+    }
+    if has(false) {
+        tools.push(
+            "psql, pg_dump, pg_restore: of the source's major version or later, and not an older minor".to_owned(),
+        );
+    }
+    tools
 }
 
 fn bucket_url(bucket: &BucketSpec) -> String {
@@ -268,6 +369,15 @@ fn database_steps(playbook: &Playbook, asset: &Asset, spec: &DatabaseSpec) -> Ve
             format!(" --exclude-table-data={}", quote(&format!("{}.{}", table.name.schema(), table.name.table())))
         })
         .collect();
+    // What is dumped without its rows differs on purpose.
+    let left_out: String = spec
+        .exclude_tables
+        .iter()
+        .map(|table| {
+            let [schema, name] = [table.name.schema(), table.name.table()].map(shell_literal);
+            format!("\n  and (schemaname, tablename) <> ({schema}, {name})")
+        })
+        .collect();
     let target = match &playbook.target().postgres {
         Some(PostgresTarget::Url(url)) => format!("export EXIT_PG={}\n", reference(&url.to_string())),
         _ => "# EXIT_PG: a connection string of a local server on which you may create databases\n".to_owned(),
@@ -286,7 +396,7 @@ fn database_steps(playbook: &Playbook, asset: &Asset, spec: &DatabaseSpec) -> Ve
         Block::text("Compare each table's rows, sorted, on both sides; every line must end in `equal`:"),
         Block::sh(format!(
             "export PGOPTIONS='-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 -c bytea_output=hex'\n\
-             psql -XAtq {source} -c \"select format('%I.%I', schemaname, tablename) from pg_tables\n  where schemaname not in ('pg_catalog', 'information_schema') order by 1\" |\n\
+             psql -XAtq {source} -c \"select format('%I.%I', schemaname, tablename) from pg_tables\n  where schemaname not in ('pg_catalog', 'information_schema'){left_out} order by 1\" |\n\
              while read -r table; do\n  \
                here=$(psql -XAtq \"$EXIT_TARGET\" -c \"copy $table to stdout\" < /dev/null | LC_ALL=C sort | sha256sum)\n  \
                there=$(psql -XAtq {source} -c \"copy $table to stdout\" < /dev/null | LC_ALL=C sort | sha256sum)\n  \
@@ -318,7 +428,7 @@ fn closing(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
     let tested =
         last.map_or_else(|| "NEVER".to_owned(), |run| format!("{}, {} ({})", run.started, run.verdict, run.run));
     vec![
-        Block::heading(2, "7. Success, time and cost"),
+        Block::heading(2, "8. Success, time and cost"),
         Block::facts(&[
             ("Success", "every object and row in scope restored here and equal to the source, by comparison".to_owned()),
             ("Last tested", tested),
@@ -326,7 +436,7 @@ fn closing(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
             ("Cost of the traffic", cost),
             ("Evidence", playbook.evidence_path().display().to_string()),
         ]),
-        Block::heading(2, "8. Assumptions"),
+        Block::heading(2, "9. Assumptions"),
         Block::List {
             items: vec![
                 "The provider still answers, and the credentials still work, for as long as the exit takes.".to_owned(),
@@ -334,10 +444,11 @@ fn closing(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
                 "The local target has room for everything in scope and its exports.".to_owned(),
             ],
         },
-        Block::heading(2, "9. Afterwards"),
+        Block::heading(2, "10. Communication and afterwards"),
         Block::Steps {
             items: vec![
-                "Tell those who are accountable, customers and, where it is due, the supervisor, that the exit is done; with the bundle's digest.".to_owned(),
+                "Before the first step, inform whoever is accountable, the owners of the services above, and where it is due the supervisor and the customers: what happens, when, and by whom.".to_owned(),
+                "After the last step, inform the same people that the exit is done; with the bundle's digest.".to_owned(),
                 "Demand deletion at the provider in writing, and its confirmation; keep both with the bundle. walkaway deletes nothing there.".to_owned(),
                 "Keep the bundle, the signatures and this document for as long as the contract and the law ask.".to_owned(),
             ],
@@ -363,6 +474,19 @@ fn reference(text: &str) -> String {
         (_, Some(path)) => format!("\"$(cat {})\"", quote(path)),
         _ => quote(text),
     }
+}
+
+/// A literal of SQL within a shell's double quotes.
+fn shell_literal(text: &str) -> String {
+    let mut out = "'".to_owned();
+    for c in text.chars() {
+        match c {
+            '\'' => out.push_str("''"),
+            '"' | '$' | '`' | '\\' => out.extend(['\\', c]),
+            _ => out.push(c),
+        }
+    }
+    out + "'"
 }
 
 /// A word that a shell takes literally.
