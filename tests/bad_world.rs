@@ -291,7 +291,7 @@ fn a_target_database_that_is_there_already_is_left_alone() {
     target.execute("postgres", "create database shop");
     target.execute("shop", "create table precious (n int)");
     let drill = || {
-        let book = Book { postgres: "{url: \"env:TARGET\"}", ..Book::of(&world) };
+        let book = Book { postgres: "{url: \"env:TARGET\", trust_source: true}", ..Book::of(&world) };
         book.drill().with("SHOP", world.reader())
     };
     let occupied = drill().with("TARGET", target.url("postgres"));
@@ -454,9 +454,10 @@ fn a_machine_without_postgresql_is_said_before_anything_moves() {
     let (world, target) = (World::new(), PgCluster::start());
     target.execute("postgres", "create database shop");
     let before = world.state();
-    for (name, postgres) in
-        [("no_postgres_managed", "{managed: true}"), ("no_postgres_client", "{url: \"env:TARGET\"}")]
-    {
+    for (name, postgres) in [
+        ("no_postgres_managed", "{managed: true}"),
+        ("no_postgres_client", "{url: \"env:TARGET\", trust_source: true}"),
+    ] {
         let book = Book { postgres, ..Book::of(&world) };
         let drill = book.drill().with("SHOP", world.reader()).with("TARGET", target.url("postgres"));
         let walkaway = drill.command(&["run", &text(&drill.join("playbook.yaml"))]);

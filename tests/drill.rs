@@ -524,7 +524,8 @@ fn a_database_is_restored_into_a_server_that_is_named() {
     for setting in ["array_nulls = off", "xmloption = document", "quote_all_identifiers = on", "DateStyle = 'German'"] {
         target.execute("postgres", &format!("alter role keeper set {setting}"));
     }
-    let drill = Drill::new().database(ODD_DATABASE).into_server(&target.url_as("keeper", PASSWORD, "postgres"));
+    let drill =
+        Drill::new().database(ODD_DATABASE).into_server_as_lesser(&target.url_as("keeper", PASSWORD, "postgres"));
     let (before, touched) = (drill.source_dump(), state_of(drill.source()));
     let ran = drill.run();
     ran.assert_ended(0, "PASS");

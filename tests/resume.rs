@@ -653,7 +653,7 @@ fn database(cluster: &PgCluster, name: &str) -> Option<(u32, Option<String>)> {
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_half_restored_database_of_this_run_is_made_again() {
     let (world, target) = (World::new(), PgCluster::start());
-    let drill = world.drill_into("{url: \"env:TARGET\"}").with("TARGET", target.url("postgres"));
+    let drill = world.drill_into("{url: \"env:TARGET\", trust_source: true}").with("TARGET", target.url("postgres"));
     world.killed_in_the_database(&drill);
     let run = text(Path::new(drill.bundle().file_name().unwrap()));
     let (oid, mark) = database(&target, "shop").unwrap();
@@ -672,7 +672,7 @@ fn a_half_restored_database_of_this_run_is_made_again() {
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_database_of_somebody_else_is_never_dropped() {
     let (world, target) = (World::new(), PgCluster::start());
-    let drill = world.drill_into("{url: \"env:TARGET\"}").with("TARGET", target.url("postgres"));
+    let drill = world.drill_into("{url: \"env:TARGET\", trust_source: true}").with("TARGET", target.url("postgres"));
     world.killed_in_the_database(&drill);
     let comments = ["null", "'walkaway run another-20260101T000000Z'", "'walkaway'"];
     for comment in comments {

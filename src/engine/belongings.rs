@@ -2,7 +2,7 @@
 //! schema, and what needs a superuser to be made. Read under the snapshot, put in place around the rows, compared with the
 //! rest.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, io, path::PathBuf};
 
 use super::{stop::Stop, target::Target, work::Work};
 use crate::{
@@ -15,11 +15,11 @@ use crate::{
             special::{self, Setting, Special},
         },
         large::LargeObject,
+        name::Table,
         session,
     },
     playbook::RolesSpec,
     restore::{
-        cluster::OWNER_ROLE,
         database::{RefusedStatement, TargetDatabase},
         elevated::Elevated,
         rights::{RightsTarget, RoleNames, is_own, take_dangerous},
@@ -39,6 +39,12 @@ pub(crate) struct Belongings<'a> {
     /// Under which names roles are carried; none if they are not.
     names: Option<RoleNames>,
     extensions: BTreeSet<String>,
+    /// Roles that this run made on a server of the user's, for this database or before.
+    made: BTreeSet<String>,
+    /// What CREATE EXTENSION makes here of the source's versions, where those are not the ones that it makes by itself.
+    members: Catalog,
+    /// Extensions' tables and sequences that whoever restores may fill for now.
+    opened: Vec<String>,
     /// What is not carried because restored code could leave the database with it.
     dangerous: Vec<String>,
     not_portable: Vec<String>,
@@ -69,8 +75,21 @@ impl<'a> Belongings<'a> {
         };
         let major = target.server.probe()?.major;
         let dangerous = names.as_ref().map(|names| take_dangerous(&mut rights, names, major)).unwrap_or_default();
-        let (extensions, not_portable) = Default::default();
-        Ok(Belongings { work, target, rights, special, names, extensions, dangerous, not_portable })
+        let (extensions, members, opened, not_portable) = Default::default();
+        let made = if target.is_managed() { BTreeSet::new() } else { made_before(work)? };
+        Ok(Belongings {
+            work,
+            target,
+            rights,
+            special,
+            names,
+            extensions,
+            made,
+            members,
+            opened,
+            dangerous,
+            not_portable,
+        })
     }
 
     /// What hangs on large objects that did not come over did not, either: the objects themselves are named.
@@ -86,14 +105,38 @@ impl<'a> Belongings<'a> {
     /// Before the schema: roles that it mentions, extensions that it needs.
     pub fn prepare(&mut self, database: &TargetDatabase) -> Result<Vec<Finding>, Stop> {
         self.not_portable = self.lost();
-        let mut findings = Vec::new();
+        // Roles of databases that were restored before are none of this one's code.
+        let mut findings = self.refused(self.rights_target(database).leave_roles()?);
         if self.names == Some(RoleNames::Same) {
-            findings.extend(self.refused(self.rights_target(database).make_roles(&self.rights)?));
+            let (refused, made) = self.rights_target(database).make_roles(&self.rights)?;
+            findings.extend(self.refused(refused));
+            if !self.target.is_managed() {
+                self.made.extend(made);
+                note_made(self.work, &self.made)?;
+            }
         }
+        let mut elevated = self.elevated(database)?;
+        self.members = elevated.rehearse(&self.special)?;
         if self.target.is_managed() {
-            self.extensions = self.elevated(database)?.extensions(&self.special)?;
+            self.extensions = elevated.extensions(&self.special)?;
         }
         Ok(findings)
+    }
+
+    /// Before the rows: the extensions' tables among these are emptied of what CREATE EXTENSION put there, and may be filled,
+    /// as far as the extensions of the target keep users' configuration in them.
+    pub fn open(&mut self, database: &TargetDatabase, tables: &[Table]) -> Result<(), Stop> {
+        if self.special.extensions.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = tables.iter().filter(|table| table.of_extension).map(|table| &table.name).collect();
+        self.opened = self.elevated(database)?.open(&names)?;
+        Ok(database.empty(&names)?)
+    }
+
+    /// What CREATE EXTENSION makes here of the versions that the source has.
+    pub fn members(&self) -> &Catalog {
+        &self.members
     }
 
     /// After each part of the schema: what the restricted owner was refused.
@@ -110,22 +153,29 @@ impl<'a> Belongings<'a> {
 
     /// At the end: comments, owners, grants and settings; event triggers last, because from then on their functions run
     /// for whatever is defined.
-    pub fn finish(&mut self, database: &TargetDatabase) -> Result<Vec<Finding>, Stop> {
+    ///
+    /// Of the source's `catalog` that is left out which nobody but a superuser could restore, and is named.
+    pub fn finish(&mut self, database: &TargetDatabase, catalog: &mut Catalog) -> Result<Vec<Finding>, Stop> {
         let mut findings = self.refused(database.comment_large_objects(&self.special.large_object_comments)?);
         if let Some(names) = &self.names {
             let rights = self.rights_target(database);
             if *names == RoleNames::Same {
-                findings.extend(self.refused(rights.join_roles(&self.rights)?));
+                findings.extend(self.refused(rights.join_roles(Some(&self.rights))?));
             }
             findings.extend(self.refused(rights.apply(&self.rights, names)?));
         }
         let on_target = |role: &str| self.names.as_ref().and_then(|names| names.on_target(role));
         let mut elevated = self.elevated(database)?;
+        elevated.close(&self.opened)?;
+        if self.target.server.probe()?.superuser {
+            elevated.system_triggers(&self.special)?;
+        } else {
+            findings.extend(self.without_system_triggers(catalog));
+        }
         let left = match self.target.is_managed() {
             true => {
                 elevated.withdraw(&self.extensions)?;
                 elevated.leakproof(&self.special)?;
-                elevated.system_triggers(&self.special)?;
                 elevated.settings(&self.special, &on_target)?
             }
             false => self.special.settings.clone(),
@@ -136,6 +186,24 @@ impl<'a> Belongings<'a> {
         self.not_portable.extend(named.map(|setting| format!("setting {}", setting.place())));
         self.special.settings.retain(|setting| !left.contains(setting));
         Ok(findings)
+    }
+
+    /// Only a superuser may say how the triggers of constraints fire: each is named, and not missed afterwards.
+    fn without_system_triggers(&self, catalog: &mut Catalog) -> Vec<Finding> {
+        let finding = |(title, _): &(String, String)| {
+            catalog.remove(&CatalogKey { class: "system trigger".to_owned(), name: title.clone() });
+            let detail = "it does not fire at the source as it was made to (ALTER TABLE … DISABLE TRIGGER ALL), and on the \
+                          target it does, because only a superuser may change that: do so there as one";
+            self.work.finding(FindingKind::Deviation, format!("trigger of constraint {title}"), detail)
+        };
+        self.special.system_triggers.iter().map(finding).collect()
+    }
+
+    /// After the proof: whoever restores may act as every role that runs made, to look at what was restored before, too.
+    pub fn rejoin(&self, database: &TargetDatabase) -> Result<(), Stop> {
+        // What is refused was refused before, and named.
+        self.rights_target(database).join_roles(None)?;
+        Ok(())
     }
 
     /// What the source has, under the names of the target, for the comparison; nothing of what is not carried.
@@ -219,11 +287,12 @@ impl<'a> Belongings<'a> {
 
     fn rights_target(&self, database: &TargetDatabase) -> RightsTarget {
         let restorer = database.address().user_name().to_owned();
-        RightsTarget::new(self.target.server.admin_of(database), &restorer, self.target.is_managed())
+        let admin = self.target.server.admin_of(database);
+        RightsTarget::new(admin, &restorer, self.target.is_managed(), self.made.clone())
     }
 
     fn elevated(&self, database: &TargetDatabase) -> Result<Elevated, PgError> {
-        Elevated::connect(&self.target.server.admin_of(database), OWNER_ROLE)
+        Elevated::connect(&self.target.server.admin_of(database), database.address().user_name())
     }
 
     fn refused(&self, statements: Vec<RefusedStatement>) -> Vec<Finding> {
@@ -264,4 +333,26 @@ impl<'a> Belongings<'a> {
         }
         lost
     }
+}
+
+/// Where the names of the roles stand that this run made on a server of the user's.
+fn made_file(work: &Work) -> PathBuf {
+    work.layout.state().join("roles.json")
+}
+
+fn made_before(work: &Work) -> Result<BTreeSet<String>, Stop> {
+    match fs::read(made_file(work)) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|error| unreadable(work, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeSet::new()),
+        Err(error) => Err(unreadable(work, &error)),
+    }
+}
+
+fn note_made(work: &Work, made: &BTreeSet<String>) -> Result<(), Stop> {
+    let text = serde_json::to_vec(made).map_err(|error| unreadable(work, &error))?;
+    fs::write(made_file(work), text).map_err(|error| unreadable(work, &error))
+}
+
+fn unreadable(work: &Work, error: &dyn std::error::Error) -> Stop {
+    Stop::Asset { reason: format!("{}: {error}", made_file(work).display()), hint: None }
 }

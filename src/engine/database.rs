@@ -91,7 +91,7 @@ impl DatabaseWork {
 
     fn carry_and_prove(&self) -> Result<AssetResult, Stop> {
         let watch = Stopwatch::start();
-        let carried = self.carry_rows()?;
+        let mut carried = self.carry_rows()?;
         let transfer_ms = watch.elapsed_ms();
         let receipts = &carried.tables.receipts;
         let rows = receipts.iter().map(|receipt| receipt.stream.rows).sum();
@@ -111,7 +111,8 @@ impl DatabaseWork {
         // What is made for a moment to learn how the target spells it is made before the database's own event triggers,
         // which may forbid it.
         let spellings = Spellings::of_views(&carried.catalog, database.address())?;
-        findings.extend(belongings.finish(&database)?);
+        let spellings = spellings.with_members(belongings.members().clone());
+        findings.extend(belongings.finish(&database, &mut carried.catalog)?);
         self.work.go_on()?;
         self.target.settle()?;
         let rebuild_ms = watch.elapsed_ms();
@@ -220,7 +221,10 @@ impl DatabaseWork {
         findings.extend(lost);
         let (excluded, unmatched) = self.left_out(&mut snapshot)?;
         findings.extend(unmatched);
-        let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key, &excluded)?;
+        let is_in = |table: &Table| !excluded.iter().any(|other| other.table == table.name.to_string());
+        let tables: Vec<_> = snapshot.tables().map_err(RelayEnd::of_snapshot)?.into_iter().filter(is_in).collect();
+        belongings.open(&database, &tables)?;
+        let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key, tables)?;
         let (views, unread) = self.read_views(&mut snapshot, key)?;
         findings.extend(unread);
         let sequences = snapshot.sequences().map_err(RelayEnd::of_snapshot)?;
@@ -319,9 +323,11 @@ impl DatabaseWork {
         let event = Event::DatabaseCreated { asset: name.clone(), database: name.clone() };
         self.work.recorder.fact(&event)?;
         let mut findings = self.not_carried(facts);
-        if self.target.server.probe()?.superuser && !self.target.is_managed() {
-            let detail = "the source's DDL ran with its rights; name a login that has CREATEDB and no more";
-            findings.push(self.work.finding(FindingKind::Deviation, "the target's login is a superuser", detail));
+        let ways_out = self.target.server.probe()?.ways_out;
+        if !ways_out.is_empty() && !self.target.is_managed() {
+            let detail = format!("{}: {}", super::preflight::SOURCE_RUNS, super::preflight::LESSER_LOGIN);
+            let subject = format!("the target's login {}", ways_out.join(", "));
+            findings.push(self.work.finding(FindingKind::Deviation, subject, detail));
         }
         let missing = missing.into_iter();
         findings.extend(missing.map(|one| self.work.finding(FindingKind::NotCarried, one.subject, one.detail)));
@@ -364,10 +370,8 @@ impl DatabaseWork {
         facts: &DatabaseFacts,
         database: &TargetDatabase,
         key: RowKey,
-        excluded: &[ExcludedTable],
+        tables: Vec<Table>,
     ) -> Result<(Tables, SourceLoad), RelayEnd> {
-        let is_in = |table: &Table| !excluded.iter().any(|other| other.table == table.name.to_string());
-        let tables: Vec<_> = snapshot.tables().map_err(RelayEnd::of_snapshot)?.into_iter().filter(is_in).collect();
         if tables.is_empty() {
             let nothing =
                 self.work.finding(FindingKind::NothingMatched, database.address().database_name(), "no table is there");

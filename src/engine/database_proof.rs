@@ -78,6 +78,7 @@ impl Restored<'_> {
         let roles = self.belongings.roles();
         let beside = Beside { large_objects: &self.large_objects, view_rows, roles: roles.as_ref() };
         let (evidence, restored_sha256) = self.rows().write_evidence(beside)?;
+        self.belongings.rejoin(&self.database)?;
         Ok(AssetResult {
             id: self.work.asset.clone(),
             kind: AssetKind::Postgres,

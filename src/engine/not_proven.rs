@@ -56,7 +56,7 @@ const STATEMENTS: &[(Concerns, &str)] = &[
     ),
     (
         Concerns::Databases,
-        "databases: rows of foreign tables and configuration rows of extensions are not carried; where there are any, the asset cannot pass",
+        "databases: rows of foreign tables are not carried; where there are any, the asset cannot pass",
     ),
     (
         Concerns::Databases,

@@ -357,10 +357,12 @@ fn look_at_databases(playbook: &Playbook, sources: &[Found], layout: &Layout, ru
     };
     let tools = match target {
         PostgresTarget::Managed => Tools::server(),
-        PostgresTarget::Url(_) => Tools::client(),
+        PostgresTarget::Url { .. } => Tools::client(),
     };
     let tools = tools.map_err(|error| obstacles.push(pg_obstacle("target.postgres", &error))).ok();
     let (named, target_major) = look_at_target(target, tools.as_ref(), layout, &mut obstacles);
+    let brings_code = databases.iter().any(|(_, spec)| !is_export(spec));
+    obstacles.extend(named.as_ref().filter(|_| brings_code).and_then(|named| too_mighty(target, named)));
     for ((asset, spec), found) in databases.iter().zip(sources) {
         if SYSTEM_DATABASES.contains(&asset.id.as_str()) {
             let what = format!("asset {}: its database would be named like one of the server's own", asset.id);
@@ -384,6 +386,30 @@ fn look_at_databases(playbook: &Playbook, sources: &[Found], layout: &Layout, ru
     (tools, named, obstacles)
 }
 
+/// An export brings rows and no code.
+fn is_export(spec: &DatabaseSpec) -> bool {
+    spec.server.rds().is_some_and(|rds| matches!(rds.method, RdsMethodSpec::Export(_)))
+}
+
+/// What the source's code may do at a server of the user's.
+pub(super) const SOURCE_RUNS: &str = "definitions and functions of the source run with its rights";
+/// What helps.
+pub(super) const LESSER_LOGIN: &str = "name a login with CREATEDB and no more (CREATE ROLE drill LOGIN CREATEDB PASSWORD \
+                                       '…'; with forced row level security also BYPASSRLS)";
+
+/// A login with which restored code could leave the database: the server, or the machine, would be the source's.
+fn too_mighty(target: &PostgresTarget, named: &Address) -> Option<Obstacle> {
+    let is_trusted = matches!(target, PostgresTarget::Url { trust_source: true, .. });
+    let ways_out = TargetServer::named(named.clone()).probe().map(|facts| facts.ways_out).unwrap_or_default();
+    (!is_trusted && !ways_out.is_empty()).then(|| Obstacle {
+        what: format!("target.postgres: the login on {named} {}, and {SOURCE_RUNS}", ways_out.join(", ")),
+        hint: Some(format!(
+            "{LESSER_LOGIN}; or restore into `managed: true`; or write `trust_source: true` beside `url`, if whoever \
+             changes the source may do so at this server, too"
+        )),
+    })
+}
+
 fn database(asset: &Asset) -> Option<(&Asset, &DatabaseSpec)> {
     match &asset.kind {
         AssetKind::Database(spec) => Some((asset, spec)),
@@ -403,7 +429,7 @@ fn look_at_target(
             obstacles.extend(Cluster::possible(&layout.cluster()).err().map(|error| cluster_obstacle(&error)));
             (None, tools.map(Tools::major))
         }
-        PostgresTarget::Url(reference) => match address(reference) {
+        PostgresTarget::Url { url, .. } => match address(url) {
             Err(error) => {
                 obstacles.push(address_obstacle("target.postgres", &error));
                 (None, None)

@@ -82,7 +82,7 @@ fn of_bucket(layout: Layout, objects: u64, bytes: u64, largest: u64) -> Need {
 fn of_database(target: Option<&PostgresTarget>, bytes: u64) -> Need {
     let databases = match target {
         Some(PostgresTarget::Managed) => percent(bytes, CLUSTER_PERCENT),
-        Some(PostgresTarget::Url(_)) | None => 0,
+        Some(PostgresTarget::Url { .. }) | None => 0,
     };
     Need { databases, exports: bytes, ..Need::default() }
 }

@@ -71,6 +71,8 @@ fn of_table(number: usize, sized: &Sized, all: u64, workers: u64, major: u32) ->
     };
     match shared {
         true => parts.into_iter().map(|part| share(vec![part], Filling::Shared)).collect(),
+        // Nobody but its owner may load it in a way that empties it first.
+        false if table.of_extension => vec![share(parts, Filling::Shared)],
         false => vec![share(parts, Filling::Alone)],
     }
 }
@@ -94,6 +96,9 @@ mod tests {
         let shares = cut(&tables, 2, 15);
         let found: Vec<_> = shares.iter().map(|share| (share.number, share.parts.len(), share.filling)).collect();
         assert_eq!(found, [(1, 1, Filling::Alone), (0, 1, Filling::Alone), (2, 1, Filling::Alone)]);
+        let mut of_extension = sized(1);
+        of_extension.table.of_extension = true;
+        assert_eq!(cut(&[of_extension], 4, 15)[0].filling, Filling::Shared);
         assert_eq!(shares[0].parts[0].1, BlockRange::WHOLE);
     }
 

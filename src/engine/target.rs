@@ -107,8 +107,8 @@ pub(crate) fn access(result: &AssetResult, target: &PostgresTarget, layout: &Lay
                 (access.start, access.psql, access.stop) = (Some(by_hand.start), by_hand.psql, Some(by_hand.stop));
             }
         }
-        PostgresTarget::Url(reference) => {
-            if let Ok(address) = address(reference) {
+        PostgresTarget::Url { url, .. } => {
+            if let Ok(address) = address(url) {
                 access.psql = address.psql_arguments();
             }
         }

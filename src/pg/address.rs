@@ -207,7 +207,9 @@ impl Address {
     fn connect_in_time(&self) -> Result<Result<Client, postgres::Error>, (String, Unreached)> {
         let tls = self.encrypted.then(|| tls::verified(&self.roots)).transpose();
         let tls = tls.map_err(|reason| (reason, Unreached::Tls))?;
-        let config = self.config_now().map_err(|reason| (reason, Unreached::Way))?;
+        let mut config = self.config_now().map_err(|reason| (reason, Unreached::Way))?;
+        // The client would log notices, in which code of a database may show its rows.
+        config.notice_callback(|_| {});
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let connected = match tls {

@@ -187,11 +187,13 @@ const LOCKED: &str = "see in pg_stat_activity and with pg_blocking_pids() who ho
                       prepared transaction does; run again when no DDL is under way there, or let the drill wait longer \
                       with limits.lock_timeout";
 
-/// The server's own words, or the chain of causes. Never the server's DETAIL, which may show a row, and never the words
-/// of a data exception (class 22) or of a function that raises one (P0001), which may quote a value.
+/// The server's own words, or the chain of causes. Never the server's DETAIL, which may show a row, and never words that
+/// may quote a value, see [`shown`].
 pub fn reason(error: &postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
-        return words(severity(db), db.code().code(), db.message());
+        let is_internal = matches!(db.position(), Some(postgres::error::ErrorPosition::Internal { .. }));
+        let message = shown(db.code().code(), db.routine().unwrap_or_default(), is_internal, db.message());
+        return words(severity(db), db.code().code(), message);
     }
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -213,11 +215,42 @@ fn severity(db: &postgres::error::DbError) -> &str {
     }
 }
 
-/// The server's words with the SQLSTATE, as far as they can't show a row.
+/// The server's words with the SQLSTATE.
 pub(super) fn words(severity: &str, code: &str, message: &str) -> String {
-    match code.starts_with("22") || code == "P0001" {
-        true => format!("{severity}: a value was refused (SQLSTATE {code})"),
-        false => format!("{severity}: {message} (SQLSTATE {code})"),
+    format!("{severity}: {message} (SQLSTATE {code})")
+}
+
+/// Routines of the server that say what code of the database tells them to, under any SQLSTATE: RAISE and ASSERT of PL/pgSQL,
+/// errors of PL/Perl, PL/Python and PL/Tcl, and what another server answered to a foreign table or to dblink.
+const SAYS_WHAT_CODE_SAYS: [&str; 11] = [
+    "exec_stmt_raise",
+    "exec_stmt_assert",
+    "plperl_util_elog",
+    "do_util_elog",
+    "plperl_create_sub",
+    "PLy_elog",
+    "PLy_elog_impl",
+    "throw_tcl_error",
+    "pltcl_elog",
+    "pgfdw_report_error",
+    "dblink_res_error",
+];
+/// Raised by code, a failed ASSERT, and errors of functions in other languages (classes 38 and 39).
+const RAISED: [&str; 4] = ["P0001", "P0004", "38", "39"];
+/// SQLSTATE of a statement that can't be read.
+const SYNTAX_ERROR: &str = "42601";
+
+/// The message as far as it can't hold a value of a row: never that of a data exception (class 22), which quotes the value,
+/// nor what code of the database says, nor a word of a statement that such code put together (`is_internal`).
+pub(super) fn shown<'m>(code: &str, routine: &str, is_internal: bool, message: &'m str) -> &'m str {
+    if code.starts_with("22") {
+        "a value was refused"
+    } else if SAYS_WHAT_CODE_SAYS.contains(&routine) || RAISED.iter().any(|raised| code.starts_with(raised)) {
+        "code of the database raised an error, whose words may hold data"
+    } else if is_internal && code == SYNTAX_ERROR {
+        "code of the database put a statement together that cannot be read"
+    } else {
+        message
     }
 }
 

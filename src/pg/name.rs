@@ -46,6 +46,8 @@ pub struct Table {
     pub columns: Vec<String>,
     /// Those whose values the server computed and stored.
     pub generated: Vec<String>,
+    /// Whether it belongs to an extension, which may have put rows of its own there.
+    pub of_extension: bool,
     /// The planner's estimate of the rows; none if it was never analysed.
     pub rows_estimate: Option<u64>,
     /// Bytes on the server's disk.

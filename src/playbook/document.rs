@@ -226,6 +226,10 @@ pub(super) struct TargetPostgres {
     #[serde(default)]
     #[schemars(extend("pattern" = "^(env|file):.+$"))]
     pub url: Checked<String>,
+    /// Lets definitions and functions of the source run on a server of yours as a login that can leave the database, such as
+    /// a superuser: whoever changes the source may then do so there, too. Left out: such a login is refused.
+    #[serde(default)]
+    pub trust_source: Checked<bool>,
 }
 
 /// Settings for all assets.

@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 mod plan;
 
@@ -245,15 +245,27 @@ pub struct S3TargetSpec {
 pub enum PostgresTarget {
     /// A disposable cluster, started from the programs on this machine.
     Managed,
-    /// A server of the user's; the reference leads to its connection string.
-    Url(Reference),
+    /// A server of the user's.
+    Url {
+        /// Leads to its connection string.
+        url: Reference,
+        /// Whether code of the source may run there as a login that can leave the database.
+        trust_source: bool,
+    },
 }
 
 impl Serialize for PostgresTarget {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Managed => serializer.collect_map([("managed", true)]),
-            Self::Url(reference) => serializer.collect_map([("url", reference)]),
+            Self::Url { url, trust_source } => {
+                let mut map = serializer.serialize_map(None)?;
+                map.serialize_entry("url", url)?;
+                if *trust_source {
+                    map.serialize_entry("trust_source", trust_source)?;
+                }
+                map.end()
+            }
         }
     }
 }

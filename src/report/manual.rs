@@ -379,7 +379,7 @@ fn database_steps(playbook: &Playbook, asset: &Asset, spec: &DatabaseSpec) -> Ve
         })
         .collect();
     let target = match &playbook.target().postgres {
-        Some(PostgresTarget::Url(url)) => format!("export EXIT_PG={}\n", reference(&url.to_string())),
+        Some(PostgresTarget::Url { url, .. }) => format!("export EXIT_PG={}\n", reference(&url.to_string())),
         _ => "# EXIT_PG: a connection string of a local server on which you may create databases\n".to_owned(),
     };
     vec![

@@ -27,6 +27,8 @@ use crate::{
 pub const ADMIN_ROLE: &str = "walkaway";
 /// Owns what is restored: no superuser, but allowed to read past row level security, as a comparison must.
 pub const OWNER_ROLE: &str = "walkaway_restore";
+/// What is set for it, in ALTER ROLE: large objects may be given to others, and have to be read back.
+pub(super) const OWNER_SETTING: &str = "SET lo_compat_privileges = on";
 /// Names the socket; nothing listens on TCP.
 const PORT: u16 = 5432;
 const START_SECONDS_MAX: u32 = 120;
@@ -253,9 +255,7 @@ impl Cluster {
         let failed = |error| PgError::statement("making the owner of restored objects", &error);
         let known = client.query_opt("SELECT FROM pg_catalog.pg_roles WHERE rolname = $1::text::name", &[&OWNER_ROLE]);
         if known.map_err(failed)?.is_none() {
-            let make = format!(
-                "CREATE ROLE {OWNER_ROLE} LOGIN BYPASSRLS; ALTER ROLE {OWNER_ROLE} SET lo_compat_privileges = on"
-            );
+            let make = format!("CREATE ROLE {OWNER_ROLE} LOGIN BYPASSRLS; ALTER ROLE {OWNER_ROLE} {OWNER_SETTING}");
             client.batch_execute(&make).map_err(failed)?;
             // What is restored may be given to others, and has to be read back.
             if self.tools.major() >= 14 {

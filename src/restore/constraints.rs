@@ -96,11 +96,10 @@ impl Relaxed {
     }
 
     /// Puts all of them back, children's first, whose own are then found to be their parents' too; and checks the rows.
-    /// Functions of constraints may look names up: they find what sessions at the source find.
+    ///
+    /// A definition means what it meant when it was read: with no path to look names up in, lest it find a namesake. The
+    /// functions that it calls may look names up while rows are checked: they find what sessions at the source find.
     pub fn put_back(mut self, search_path: &str) -> Result<PutBack, PgError> {
-        let set = "SELECT pg_catalog.set_config('search_path', $1, false)";
-        let failed = |error| PgError::statement("preparing to put constraints back", &error);
-        self.client.execute(set, &[&search_path]).map_err(failed)?;
         let mut done = PutBack::default();
         let taken = std::mem::take(&mut self.taken);
         let mut there = Vec::new();
@@ -110,6 +109,9 @@ impl Relaxed {
                 Some(reason) => done.refused.push(constraint.refused(reason)),
             }
         }
+        let set = "SELECT pg_catalog.set_config('search_path', $1, false)";
+        let failed = |error| PgError::statement("preparing to check constraints", &error);
+        self.client.execute(set, &[&search_path]).map_err(failed)?;
         for constraint in there {
             let Constraint { on, name, .. } = constraint;
             let reason = self.refused(&format!("ALTER {on} VALIDATE CONSTRAINT {}", quoted(name)))?;

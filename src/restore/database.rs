@@ -10,14 +10,15 @@ use postgres::Client;
 pub use super::locale::MissingLocale;
 use super::{
     locale,
+    rights::CREATEROLE_HARMLESS_SINCE,
     script::{Script, Section},
 };
 use crate::{
     pg::{
         Address, PgError,
-        catalog::{DatabaseFacts, SequenceState},
+        catalog::{DatabaseFacts, SequenceState, rights::is_harmless},
         copy::{self, CopyIn},
-        name::{Table, literal, quoted},
+        name::{RelationName, Table, literal, quoted},
         tools::Tools,
         wire::{Patience, Wire, WireError},
     },
@@ -71,14 +72,21 @@ impl TargetServer {
     pub fn probe(&self) -> Result<TargetFacts, PgError> {
         let failed = |error| PgError::statement("asking the target for its version", &error);
         let sql = "SELECT current_setting('server_version_num')::int8, current_setting('server_version'), \
-                   rolcreatedb OR rolsuper, rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user";
+                   u.rolcreatedb OR u.rolsuper, u.rolsuper, u.rolcreaterole, \
+                   ARRAY(SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE (r.rolsuper OR r.rolname ~ '^pg_') \
+                   AND pg_catalog.pg_has_role(r.oid, 'MEMBER') ORDER BY 1) \
+                   FROM pg_catalog.pg_roles u WHERE u.rolname = current_user";
         let row = self.admin.connect()?.query_one(sql, &[]).map_err(failed)?;
         let number: i64 = row.try_get(0).map_err(failed)?;
+        let major = u32::try_from(number / 10_000).unwrap_or_default();
+        let superuser = row.try_get(3).map_err(failed)?;
+        let (makes_roles, member_of) = (row.try_get(4).map_err(failed)?, row.try_get(5).map_err(failed)?);
         Ok(TargetFacts {
-            major: u32::try_from(number / 10_000).unwrap_or_default(),
+            major,
             version: row.try_get(1).map_err(failed)?,
             can_create: row.try_get(2).map_err(failed)?,
-            superuser: row.try_get(3).map_err(failed)?,
+            superuser,
+            ways_out: ways_out(major, superuser, makes_roles, member_of),
         })
     }
 
@@ -143,6 +151,21 @@ pub struct TargetFacts {
     pub can_create: bool,
     /// Whether the login may do everything.
     pub superuser: bool,
+    /// What about the login would let code that runs as it leave the database, in words.
+    pub ways_out: Vec<String>,
+}
+
+/// `member_of` are the predefined roles and the superusers that the login may act as.
+fn ways_out(major: u32, superuser: bool, makes_roles: bool, member_of: Vec<String>) -> Vec<String> {
+    if superuser {
+        return vec!["is a superuser".to_owned()];
+    }
+    let mut ways: Vec<_> =
+        member_of.iter().filter(|role| !is_harmless(role)).map(|role| format!("belongs to {role}")).collect();
+    if makes_roles && major < CREATEROLE_HARMLESS_SINCE {
+        ways.push("may create roles (before PostgreSQL 16 that lets it into pg_execute_server_program)".to_owned());
+    }
+    ways
 }
 
 /// One database that is being restored.
@@ -176,6 +199,25 @@ impl TargetDatabase {
     /// Runs what must be there before the rows; goes on after a refused statement and returns all of them.
     pub fn restore_pre_data(&self, tools: &Tools, archive: &Path) -> Result<Vec<RefusedStatement>, PgError> {
         Script::read(tools, archive, Section::PreData)?.run(&self.owner)
+    }
+
+    /// Empties tables that CREATE EXTENSION may have filled, together, as they may refer to each other. What stays in one
+    /// nevertheless is found when it is read back.
+    pub fn empty(&self, tables: &[&RelationName]) -> Result<(), PgError> {
+        let names: Vec<_> = tables.iter().map(|name| name.to_sql()).collect();
+        let together = (!names.is_empty()).then(|| format!("TRUNCATE ONLY {}", names.join(", ONLY ")));
+        let one_by_one = names.iter().map(|name| format!("DELETE FROM ONLY {name}"));
+        let mut client = self.owner.connect()?;
+        for statement in together.into_iter().chain(one_by_one) {
+            match client.batch_execute(&statement) {
+                Err(error) if crate::pg::error::connection_lost(&error) => {
+                    return Err(PgError::statement("emptying tables of extensions", &error));
+                }
+                Err(error) => tracing::debug!(reason = crate::pg::error::reason(&error), statement, "not emptied so"),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Says about large objects what the source says about them; whoever restored them owns them still.
@@ -344,4 +386,24 @@ fn mark_of(client: &mut Client, database: &str) -> Result<Option<String>, PgErro
 fn execute(client: &mut Client, sql: &str) -> Result<(), PgError> {
     let what = sql.split(' ').take(3).collect::<Vec<_>>().join(" ");
     client.batch_execute(sql).map_err(|error| PgError::statement(what, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_that_can_leave_the_database_is_known_by_what_it_is_and_belongs_to() {
+        let ways = |major, superuser, makes_roles, member_of: &[&str]| {
+            let member_of = member_of.iter().map(|role| (*role).to_owned()).collect();
+            ways_out(major, superuser, makes_roles, member_of).join(", ")
+        };
+        assert_eq!(ways(15, true, true, &["pg_monitor", "pg_write_server_files"]), "is a superuser");
+        assert_eq!(ways(16, false, true, &["pg_monitor", "pg_read_all_data"]), "");
+        assert_eq!(
+            ways(16, false, false, &["dba", "pg_execute_server_program", "pg_signal_backend"]),
+            "belongs to dba, belongs to pg_execute_server_program"
+        );
+        assert!(ways(15, false, true, &[]).starts_with("may create roles"));
+    }
 }

@@ -11,38 +11,19 @@ use postgres::Client;
 use super::database::RefusedStatement;
 use crate::pg::{
     Address, PgError,
-    catalog::special::{EventTrigger, Extension, Publication, Routine, Setting, Special, each_system_trigger},
+    catalog::special::{EventTrigger, Publication, Routine, Setting, Special, each_system_trigger},
     name::{literal, quoted},
 };
 
-/// Extensions that need a superuser and give none of that away: they neither read the machine's files nor run programs.
-/// Trusted ones need no list; the restricted owner makes them itself.
-const EXTENSIONS: [&str; 17] = [
-    "amcheck",
-    "autoinc",
-    "bloom",
-    "earthdistance",
-    "insert_username",
-    "intagg",
-    "moddatetime",
-    "pg_buffercache",
-    "pg_stat_statements",
-    "pg_visibility",
-    "pgrowlocks",
-    "pgstattuple",
-    "postgres_fdw",
-    "refint",
-    "sslinfo",
-    "xml2",
-    "vector",
-];
+mod extensions;
+
 /// Custom settings of this prefix belong to procedural languages, and some of those are code that runs when the language is
 /// first used (PostgreSQL documentation, `plperl.on_plperl_init`, `pltcl.start_proc`); `plpgsql` has none of that kind.
 const LANGUAGES: &str = "pl";
 /// Events that an event trigger may wait for. A trigger on `login` would run at the next login of a superuser.
 const EVENTS: [&str; 4] = ["ddl_command_start", "ddl_command_end", "table_rewrite", "sql_drop"];
 
-/// The restored database, as the cluster's superuser.
+/// The restored database, as the cluster's superuser, or as the one login of a server of the user's.
 pub struct Elevated {
     client: Client,
     owner: String,
@@ -52,28 +33,6 @@ impl Elevated {
     /// `admin` leads to the restored database; `owner` owns what is restored.
     pub fn connect(admin: &Address, owner: &str) -> Result<Self, PgError> {
         Ok(Elevated { client: admin.connect()?, owner: owner.to_owned() })
-    }
-
-    /// Makes the listed extensions that the source has and the machine knows. Returns their names.
-    pub fn extensions(&mut self, special: &Special) -> Result<BTreeSet<String>, PgError> {
-        let mut made = BTreeSet::new();
-        for Extension { name, schema } in
-            special.extensions.iter().filter(|one| EXTENSIONS.contains(&one.name.as_str()))
-        {
-            let schema_sql =
-                format!("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", quoted(schema), quoted(&self.owner));
-            let needs_schema = schema != "pg_catalog" && schema != "public";
-            if needs_schema && !self.run(&schema_sql)? {
-                continue;
-            }
-            if self.run(&format!("CREATE EXTENSION {} SCHEMA {} CASCADE", quoted(name), quoted(schema)))? {
-                made.insert(name.clone());
-                if name == "postgres_fdw" {
-                    self.run(&format!("GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO {}", quoted(&self.owner)))?;
-                }
-            }
-        }
-        Ok(made)
     }
 
     /// Takes up what the restricted owner was refused; returns what is refused for good.
@@ -181,14 +140,6 @@ impl Elevated {
             refused.extend(reason.map(|reason| RefusedStatement { object, reason }));
         }
         Ok(refused)
-    }
-
-    /// Takes back what the owner needed only while it restored.
-    pub fn withdraw(&mut self, made: &BTreeSet<String>) -> Result<(), PgError> {
-        if made.contains("postgres_fdw") {
-            self.run(&format!("REVOKE USAGE ON FOREIGN DATA WRAPPER postgres_fdw FROM {}", quoted(&self.owner)))?;
-        }
-        Ok(())
     }
 
     /// Whether a statement was taken; only a lost server is an error.

@@ -14,14 +14,16 @@ use super::{
 use crate::pg::{
     Address, PgError,
     catalog::rights::{
-        self, Defaults, Grant, Held, Membership, Object, Rights, Role, is_harmless, is_predefined, is_providers,
+        self, Defaults, Grant, Held, Membership, Object, Rights, is_harmless, is_predefined, is_providers,
     },
-    name::{literal, quoted},
+    name::quoted,
 };
+
+mod roles;
 
 /// Before this version CREATEROLE lets a role into every other but superusers, and so into those that run programs
 /// (PostgreSQL documentation, release 16, "Migration").
-const CREATEROLE_HARMLESS_SINCE: u32 = 16;
+pub(super) const CREATEROLE_HARMLESS_SINCE: u32 = 16;
 
 /// Under which name each role of the source stands on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +68,8 @@ pub fn take_dangerous(source: &mut Rights, names: &RoleNames, target_major: u32)
             }
         }
     }
-    let reaches = |role: &str| is_predefined(role) && !is_harmless(role);
-    for one in source.memberships.iter().filter(|one| reaches(&one.role) && names.on_target(&one.member).is_some()) {
+    let member_of = |one: &&Membership| reaches_machine(&one.role) && names.on_target(&one.member).is_some();
+    for one in source.memberships.iter().filter(member_of) {
         taken.push(format!(
             "membership of role {} in {}, with which restored code could reach this machine",
             one.member, one.role
@@ -78,10 +80,15 @@ pub fn take_dangerous(source: &mut Rights, names: &RoleNames, target_major: u32)
     {
         taken.push(format!("membership of {} in role {}, which holds on the whole server", one.member, one.role));
     }
-    for (object, held) in source.objects.iter().filter(|(_, held)| reaches(&held.owner)) {
+    for (object, held) in source.objects.iter().filter(|(_, held)| reaches_machine(&held.owner)) {
         taken.push(format!("owner {} of {object}, as which restored code could reach this machine", held.owner));
     }
     taken
+}
+
+/// Whether a predefined role lets its members leave the database.
+fn reaches_machine(role: &str) -> bool {
+    is_predefined(role) && !is_harmless(role)
 }
 
 /// The restored database, as somebody who may give things away.
@@ -91,69 +98,14 @@ pub struct RightsTarget {
     restorer: String,
     /// Nobody but walkaway uses the server.
     exclusive: bool,
+    /// Roles that this run made on a server that others use.
+    made: BTreeSet<String>,
 }
 
 impl RightsTarget {
     /// `admin` leads to the restored database as a superuser.
-    pub fn new(admin: Address, restorer: &str, exclusive: bool) -> Self {
-        RightsTarget { admin, restorer: restorer.to_owned(), exclusive }
-    }
-
-    /// Makes the roles of the source that are not there yet, without passwords, and their memberships. A role that is
-    /// there is changed only if no other database of the server can have to do with it.
-    pub fn make_roles(&self, source: &Rights) -> Result<Vec<RefusedStatement>, PgError> {
-        const TAKEN: &str = "the target has a role of this name that may do other things; it is not changed, because another \
-                             database may use it";
-        let mut work = Work::begin(&self.admin)?;
-        let (there, members) = rights::roles_and_memberships(&mut work.client)?;
-        let alone = self.exclusive && work.is_alone()?;
-        let mut new = BTreeSet::new();
-        for (name, role) in source.roles.iter().filter(|(name, _)| RoleNames::Same.on_target(name).is_some()) {
-            let title = format!("role {name}");
-            let verb = match there.get(name) {
-                None => "CREATE",
-                Some(found) if found.may_the_same(role) && (!alone || found.comment == role.comment) => continue,
-                Some(_) if alone => "ALTER",
-                Some(_) => {
-                    work.refuse(&title, TAKEN);
-                    continue;
-                }
-            };
-            new.insert(name.as_str());
-            work.run(&title, &format!("{verb} ROLE {} {}", quoted(name), attributes(role)))?;
-            if let Some(comment) = &role.comment {
-                let sql = format!("COMMENT ON ROLE {} IS {}", quoted(name), literal(comment));
-                work.run(&format!("comment on {title}"), &sql)?;
-            }
-        }
-        let is_free = |role: &str| alone || new.contains(role);
-        for one in source.memberships.iter().filter(|one| RoleNames::Same.both(one) && !members.contains(one)) {
-            let title = format!("membership of {} in {}", one.member, one.role);
-            if !is_free(&one.member) || !(is_free(&one.role) || is_predefined(&one.role)) {
-                work.refuse(&title, TAKEN);
-                continue;
-            }
-            let option = if one.admin { " WITH ADMIN OPTION" } else { "" };
-            let sql = format!("GRANT {} TO {}{option}", quoted(&one.role), quoted(&one.member));
-            work.run(&title, &sql)?;
-        }
-        Ok(work.refused)
-    }
-
-    /// Lets the restorer act as each of the roles, to read back and to be looked at by hand. While restored code was being
-    /// loaded it could not.
-    pub fn join_roles(&self, source: &Rights) -> Result<Vec<RefusedStatement>, PgError> {
-        let mut work = Work::begin(&self.admin)?;
-        let (there, _) = rights::roles_and_memberships(&mut work.client)?;
-        let may_all = there.get(&self.restorer).is_some_and(|role| role.superuser);
-        let carried =
-            source.roles.keys().filter(|name| RoleNames::Same.on_target(name).is_some() && **name != self.restorer);
-        // What a superuser of the target may do, restored code never may.
-        let lesser = carried.filter(|name| there.get(*name).is_some_and(|role| !role.superuser));
-        for name in lesser.filter(|_| !may_all) {
-            work.run(&format!("role {name}"), &format!("GRANT {} TO {}", quoted(name), quoted(&self.restorer)))?;
-        }
-        Ok(work.refused)
+    pub fn new(admin: Address, restorer: &str, exclusive: bool, made: BTreeSet<String>) -> Self {
+        RightsTarget { admin, restorer: restorer.to_owned(), exclusive, made }
     }
 
     /// Gives every restored object to its owner, then grants and revokes what the source had granted and revoked.
@@ -216,23 +168,6 @@ fn translate(grant: &Grant, names: &RoleNames) -> Option<Grant> {
     Some(Grant { grantor: names.on_target(&grant.grantor)?, grantee, ..grant.clone() })
 }
 
-/// No password, no superuser, no replication: those are named, not carried.
-fn attributes(role: &Role) -> String {
-    let word = |has: bool, word: &str| format!("{}{word}", if has { "" } else { "NO" });
-    let mut words = vec![
-        word(role.inherits, "INHERIT"),
-        word(role.logs_in, "LOGIN"),
-        word(role.makes_databases, "CREATEDB"),
-        word(role.makes_roles, "CREATEROLE"),
-        word(role.bypasses_rls, "BYPASSRLS"),
-        format!("CONNECTION LIMIT {}", role.connections_max),
-    ];
-    if let Some(until) = &role.valid_until {
-        words.push(format!("VALID UNTIL {}", literal(until)));
-    }
-    words.join(" ")
-}
-
 impl Object {
     /// How SQL names the object, in `ALTER` or in `GRANT … ON`.
     fn spelled(&self, in_grant: bool) -> String {
@@ -259,28 +194,20 @@ impl Work {
         Ok(Work { client: admin.connect()?, refused: Vec::new() })
     }
 
-    /// Whether no other restored database is on the server.
-    fn is_alone(&mut self) -> Result<bool, PgError> {
-        let sql = "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_database \
-                   WHERE NOT datistemplate AND datname NOT IN ('postgres', current_database()))";
-        let failed = |error| PgError::statement("looking for other databases of the target", &error);
-        self.client.query_one(sql, &[]).map_err(failed)?.try_get(0).map_err(failed)
-    }
-
     fn refuse(&mut self, object: &str, reason: &str) {
         self.refused.push(RefusedStatement { object: object.to_owned(), reason: reason.to_owned() });
     }
 
-    /// Runs a statement; one that the server refuses is put down, a lost server ends the work.
-    fn run(&mut self, object: &str, sql: &str) -> Result<(), PgError> {
+    /// Runs a statement, and says whether the server took it; what it refuses is put down, a lost server ends the work.
+    fn run(&mut self, object: &str, sql: &str) -> Result<bool, PgError> {
         match self.client.batch_execute(sql) {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
             Err(error) if crate::pg::error::connection_lost(&error) => {
                 Err(PgError::statement("setting owners and grants", &error))
             }
             Err(error) => {
                 self.refuse(object, &crate::pg::error::reason(&error));
-                Ok(())
+                Ok(false)
             }
         }
     }
@@ -308,9 +235,7 @@ impl Work {
             true => sql.to_owned(),
             false => format!("SET ROLE {}; {sql}; RESET ROLE", quoted(&grant.grantor)),
         };
-        let before = self.refused.len();
-        self.run(&format!("grant on {title}"), &sql)?;
-        if self.refused.len() > before {
+        if !self.run(&format!("grant on {title}"), &sql)? {
             self.run(&format!("grant on {title}"), "RESET ROLE")?;
         }
         Ok(())
@@ -356,8 +281,9 @@ fn receiver(grant: &Grant) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pg::catalog::rights::Role;
 
-    fn role() -> Role {
+    pub fn role() -> Role {
         Role {
             inherits: true,
             logs_in: false,
@@ -372,9 +298,11 @@ mod tests {
         }
     }
 
+    pub fn membership(member: &str, role: &str) -> Membership {
+        Membership { role: role.into(), member: member.into(), admin: false, inherits: true, sets: true }
+    }
+
     fn source() -> Rights {
-        let membership =
-            |member: &str, role: &str| Membership { role: role.into(), member: member.into(), admin: false };
         let held = Held { owner: "pg_write_server_files".into(), ..Held::default() };
         Rights {
             roles: ["app", "walkaway", "rds_superuser"].map(|name| (name.to_owned(), role())).into(),

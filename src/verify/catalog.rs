@@ -13,11 +13,14 @@ use crate::{
     },
 };
 
-/// How the target spells definitions of the source that it has in other words. To learn it, something is made in the
-/// restored database for a moment: so they are asked for before the database's own event triggers are there, and before
-/// anything is proven.
+/// How the target spells definitions of the source that it has in other words, and what it makes of versions of extensions
+/// that it doesn't have. To learn it, something is made in the restored database for a moment: so they are asked for before
+/// the database's own event triggers are there, and before anything is proven.
 #[derive(Clone, Debug, Default)]
-pub struct Spellings(BTreeMap<String, String>);
+pub struct Spellings {
+    views: BTreeMap<String, String>,
+    members: Catalog,
+}
 
 impl Spellings {
     /// Of the source's views that the target spells differently, as servers of two versions do.
@@ -29,11 +32,17 @@ impl Spellings {
         };
         let views = source.iter().filter(|(object, definition)| differs(object, definition));
         let spelled = views.filter_map(|(_, view)| Some((view.clone(), respelled(&mut client, view)?)));
-        Ok(Spellings(spelled.collect()))
+        Ok(Spellings { views: spelled.collect(), members: Catalog::new() })
+    }
+
+    /// With the members that CREATE EXTENSION makes on the target of the source's versions, where those are other ones.
+    #[must_use]
+    pub fn with_members(self, members: Catalog) -> Self {
+        Spellings { members, ..self }
     }
 
     fn of<'a>(&'a self, definition: &'a String) -> &'a String {
-        self.0.get(definition).unwrap_or(definition)
+        self.views.get(definition).unwrap_or(definition)
     }
 }
 
@@ -54,7 +63,9 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog, spellin
                 comparison.compared(None);
             }
             found if object.class == MEMBER => {
-                member(asset, object, definition, found, [source, target], &mut comparison)
+                let versions = versions(object, [source, target]);
+                let made = made_by_version(object, definition, &spellings.members);
+                member(asset, (object, definition), found, (versions, made), &mut comparison)
             }
             Some(found) if object.class == "view" => {
                 comparison.compared(difference(asset, object, spellings.of(definition), Some(found)));
@@ -104,8 +115,6 @@ fn without_own_names(catalog: &Catalog) -> Catalog {
 
 const DERIVED: &str = "derived constraint";
 const MEMBER: &str = "extension member";
-/// What of an extension holds rows or shows them.
-const RELATIONS: [&str; 5] = ["table", "view", "materialized view", "sequence", "foreign table"];
 
 /// The versions of an extension at the source and on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,19 +137,25 @@ fn versions(member: &CatalogKey, [source, target]: [&Catalog; 2]) -> Versions {
     }
 }
 
-/// A member that CREATE EXTENSION of the same version doesn't make was given to the extension by a user, or changed by one.
-/// Of another version nobody can tell, and what may have held rows is named.
+/// Whether CREATE EXTENSION of the source's version makes a member just so; none where that was not tried.
+fn made_by_version(member: &CatalogKey, definition: &str, made: &Catalog) -> Option<bool> {
+    let (extension, _) = member.name.split_once(": ")?;
+    let is_known = made.keys().any(|key| key.name.split_once(": ").is_some_and(|(other, _)| other == extension));
+    is_known.then(|| made.get(member).is_some_and(|own| own == definition))
+}
+
+/// A member that CREATE EXTENSION of the source's version doesn't make was given to the extension by a user, or changed by
+/// one. Where the target has another version and can't make that one, nobody can tell, and what is missing is named.
 fn member(
     asset: &str,
-    object: &CatalogKey,
-    definition: &str,
+    (object, definition): (&CatalogKey, &str),
     found: Option<&String>,
-    catalogs: [&Catalog; 2],
+    (versions, made): (Versions, Option<bool>),
     comparison: &mut Comparison,
 ) {
-    match versions(object, catalogs) {
-        Versions::Absent => {}
-        Versions::Same => {
+    match (versions, made) {
+        (Versions::Absent, _) | (Versions::Other(_), Some(true)) => {}
+        (Versions::Same, _) | (Versions::Other(_), Some(false)) => {
             let detail = "a user gave it to the extension or changed it there, and a dump leaves out whatever belongs to \
                           one: take it out at the source (ALTER EXTENSION … DROP …) to have it carried";
             let finding = difference(asset, object, definition, found);
@@ -148,16 +163,14 @@ fn member(
                 finding.map(|finding| Finding { detail: format!("{}; {detail}", finding.detail), ..finding }),
             );
         }
-        Versions::Other(versions) => {
-            let kind = object.name.split_once(": ").map_or("", |(_, member)| member);
-            let holds_rows =
-                RELATIONS.iter().any(|relation| kind.strip_prefix(relation).is_some_and(|rest| rest.starts_with(' ')));
-            if holds_rows && found.is_none() {
-                let detail =
-                    format!("{versions}: a user may have given it to the extension, or the version there has it");
-                comparison.not_compared(Finding::of(asset, FindingKind::NotCarried, title(object), detail));
-            }
+        (Versions::Other(versions), None) if found.is_none() => {
+            let detail = format!(
+                "{versions}, which lacks it: the version there has it, or a user gave it to the extension (ALTER EXTENSION \
+                 … ADD), and this server cannot make that version to tell; look, and waive this if nothing of yours is lost"
+            );
+            comparison.not_compared(Finding::of(asset, FindingKind::NotCarried, title(object), detail));
         }
+        (Versions::Other(_), None) => {}
     }
 }
 
@@ -247,12 +260,21 @@ mod tests {
         assert_eq!((comparison.check.expected, comparison.check.equal), (0, 0));
     }
 
-    fn found_in(source: &[(&str, &str, &str)], target: &[(&str, &str, &str)]) -> Vec<(FindingKind, String)> {
-        let catalog = |objects: &[(&str, &str, &str)]| -> Catalog {
+    /// Classes, names and definitions.
+    type Objects<'a> = &'a [(&'a str, &'a str, &'a str)];
+
+    fn found_in(source: Objects<'_>, target: Objects<'_>) -> Vec<(FindingKind, String)> {
+        found_beside(source, target, &[])
+    }
+
+    /// The same where the target was seen to make these members of the source's versions of extensions.
+    fn found_beside(source: Objects<'_>, target: Objects<'_>, made: Objects<'_>) -> Vec<(FindingKind, String)> {
+        let catalog = |objects: Objects<'_>| -> Catalog {
             let key = |class: &str, name: &str| CatalogKey { class: class.into(), name: name.into() };
             objects.iter().map(|(class, name, definition)| (key(class, name), (*definition).to_owned())).collect()
         };
-        let comparison = compare_catalogs("a", &catalog(source), &catalog(target), &Spellings::default());
+        let spellings = Spellings::default().with_members(catalog(made));
+        let comparison = compare_catalogs("a", &catalog(source), &catalog(target), &spellings);
         comparison.findings.into_iter().map(|finding| (finding.kind, finding.subject)).collect()
     }
 
@@ -290,14 +312,22 @@ mod tests {
         let expected =
             [function, table].map(|member| (FindingKind::CatalogMissing, format!("extension member {member}")));
         assert_eq!(found_in(&all, &of("1.8", &[])), expected);
-        let other = found_in(&all, &of("1.9", &["x: function s.new()"]));
+        let (newer, version) = (of("1.9", &["x: function s.new()"]), "extension version x".to_owned());
+        let member = |kind, member: &str| (kind, format!("extension member {member}"));
+        let deviation = (FindingKind::Deviation, version);
+        // Nothing here makes 1.8: nobody can tell whose they are.
+        let unknown = [function, table].map(|one| member(FindingKind::NotCarried, one));
+        assert_eq!(found_in(&all, &newer), [&unknown[..], std::slice::from_ref(&deviation)].concat());
+        // Here 1.8 has the function; so the table was a user's. A function that a user changed was the user's, too.
+        let made = [(MEMBER, function, "")];
+        let missed = [member(FindingKind::CatalogMissing, table), deviation.clone()];
+        assert_eq!(found_beside(&all, &newer, &made), missed);
+        let changed = [("extension version", "x", "1.8"), (MEMBER, function, "changed")];
         assert_eq!(
-            other,
-            [
-                (FindingKind::NotCarried, format!("extension member {table}")),
-                (FindingKind::Deviation, "extension version x".to_owned())
-            ]
+            found_beside(&changed, &newer, &made),
+            [member(FindingKind::CatalogMissing, function), deviation.clone()]
         );
+        assert_eq!(found_beside(&of("1.8", &[function]), &newer, &made), [deviation]);
         assert!(found_in(&all, &[]).is_empty(), "the extension itself is a finding of the class that names it");
         assert_eq!(found_in(&of("1.8", &[]), &of("1.8", &[table])).len(), 1);
     }

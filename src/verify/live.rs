@@ -164,26 +164,44 @@ impl Loaded<'_> {
             comparison.not_compared(self.finding(FindingKind::NotProven, &of_table, why));
             return Ok(());
         }
-        let found = self.totals(&mut client, table, &pairs)?;
-        for ((column, live), found) in pairs.iter().zip(&found.columns) {
-            comparison.compared(self.values_differ(&of_table, column, live, found));
+        let expressions: Vec<_> = pairs.iter().map(|(column, _)| spelled(column)).collect();
+        let found = match columns::totals(&mut client, table, false, &expressions) {
+            Err(error) if !error.ends_all() => self.one_by_one(&mut client, table, &pairs)?,
+            totals => totals?.columns.into_iter().map(|totals| (totals, None)).collect(),
+        };
+        for ((column, live), (found, unread)) in pairs.iter().zip(&found) {
+            match unread {
+                Some(reason) if found != *live => {
+                    let (name, kind) = (&column.name, &column.sql_type);
+                    let detail = format!(
+                        "the column {name} holds text that cannot be read as {kind}, and so its values were not compared: {reason}"
+                    );
+                    comparison.not_compared(self.finding(FindingKind::NotProven, &of_table, detail));
+                }
+                _ => comparison.compared(self.values_differ(&of_table, column, live, found)),
+            }
         }
         Ok(())
     }
 
-    /// What the restored columns come to, read as what the live ones are. Where a value can't be read so, as it is.
-    fn totals(
+    /// What each column comes to, read as what the live one is; where a value of it can't be read so, as it is, with the
+    /// reason.
+    fn one_by_one(
         &self,
         client: &mut postgres::Client,
         table: &RelationName,
         pairs: &[(&Column, &ColumnTotals)],
-    ) -> Result<TableTotals, PgError> {
-        let of_type: Vec<_> = pairs.iter().map(|(column, _)| spelled(column)).collect();
-        let as_it_is: Vec<_> = pairs.iter().map(|(column, _)| column.text()).collect();
-        match columns::totals(client, table, false, &of_type) {
-            Err(error) if !error.connection_lost() => columns::totals(client, table, false, &as_it_is),
-            totals => totals,
+    ) -> Result<Vec<(ColumnTotals, Option<String>)>, PgError> {
+        let mut found = Vec::new();
+        for (column, _) in pairs {
+            let mut of_one = |expression: String| columns::totals(client, table, false, &[expression]);
+            let (totals, unread) = match of_one(spelled(column)) {
+                Err(error) if !error.ends_all() => (of_one(column.text())?, Some(error.to_string())),
+                totals => (totals?, None),
+            };
+            found.extend(totals.columns.into_iter().map(|totals| (totals, unread.clone())));
         }
+        Ok(found)
     }
 
     fn values_differ(

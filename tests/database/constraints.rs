@@ -28,9 +28,14 @@ const ODD: &str = "
     create function public.norm(text) returns text language sql immutable as 'select lower($1)';
     create function public.norm2(text) returns text language sql immutable as 'select norm($1)';
     create table public.looked (id int primary key, name text check (public.norm2(name) <> ''));
-    insert into public.looked (id, name) select n, 'N' || n from generate_series(1, 50) n;";
+    insert into public.looked (id, name) select n, 'N' || n from generate_series(1, 50) n;
+
+    create table public.sized (id int, at timestamptz, t text, check (at > now()), constraint has_text check (length(t) > 0));
+    create function public.length(text) returns integer language sql immutable as 'select -1';
+    alter database shop set search_path = public, pg_catalog;";
 const OF_THE_CLOCK: &str = "set timezone = 'UTC';
     insert into public.slots select n, now() + interval '1 second' from generate_series(1, 500) n;
+    insert into public.sized values (1, now() + interval '1 second', 'x');
     insert into public.later select n, now() + interval '1 second', 7 from generate_series(1, 50) n;
     insert into public.ranged select n, now() + interval '1 second' from generate_series(1, 500) n;
     insert into public.dated select n, now() + interval '1 second', array[now() + interval '1 second'] from generate_series(1, 5) n;
@@ -42,13 +47,22 @@ fn a_constraint_that_does_not_hold_costs_no_row() {
     let drill = Drill::new().database(&format!("{ODD}{OF_THE_CLOCK}"));
     let ran = drill.run();
     ran.assert_ended(0, "PASS");
-    for table in ["public.slots", "public.later", "public.ranged_1", "public.dated", "public.refs", "public.looked"] {
+    for table in [
+        "public.slots",
+        "public.later",
+        "public.ranged_1",
+        "public.dated",
+        "public.refs",
+        "public.looked",
+        "public.sized",
+    ] {
         ran.assert_found("deviation", table);
     }
     for constraint in [
         "constraint public.slots.slots_at_check",
         "constraint public.ranged.ranged_at_check",
         "constraint public.ahead.ahead_check",
+        "constraint public.sized.sized_at_check",
     ] {
         ran.assert_found("deviation", constraint);
     }
@@ -56,11 +70,15 @@ fn a_constraint_that_does_not_hold_costs_no_row() {
     let mut client = managed.client();
     let unchecked = "select conname::text from pg_constraint where not convalidated and conislocal order by 1";
     let names: Vec<String> = client.query(unchecked, &[]).unwrap().iter().map(|row| row.get(0)).collect();
-    assert_eq!(names, ["ahead_check", "ranged_at_check", "slots_at_check"]);
+    assert_eq!(names, ["ahead_check", "ranged_at_check", "sized_at_check", "slots_at_check"]);
+    // The path of the source's sessions would lead to a namesake.
+    let calls = "select count(*) from pg_constraint c join pg_depend d on d.objid = c.oid and d.refclassid = 'pg_proc'::regclass
+                 where c.conname = 'has_text'";
+    assert_eq!(client.query_one(calls, &[]).unwrap().get::<_, i64>(0), 0);
     let rows = "select (select count(*) from a.accounts) + (select count(*) from public.slots) + (select count(*) from public.ranged)
                 + (select count(*) from public.dated) + (select count(*) from public.refs)";
     assert_eq!(client.query_one(rows, &[]).unwrap().get::<_, i64>(0), 2000 + 550 + 500 + 5 + 2);
-    assert_eq!(ran.asset(LEDGER)["database"]["tables"], 9);
+    assert_eq!(ran.asset(LEDGER)["database"]["tables"], 10);
     let verified = drill.walkaway(&["verify", "--restored", ran.bundle.to_str().unwrap()]).output();
     drop((client, managed));
     assert!(verified.is_ok());

@@ -10,7 +10,7 @@ use crate::support::{PgCluster, disturb::Drill};
 
 const PLAYBOOK: &str = r#"version: 1
 id: drill
-target: {path: restored/, postgres: {url: "env:TARGET"}}
+target: {path: restored/, postgres: {url: "env:TARGET", trust_source: true}}
 evidence: {path: evidence/}
 assets:
   - {id: shop, postgres: {url: "env:SOURCE"}}

@@ -4,7 +4,7 @@ use crate::support::{PgCluster, disturb::Drill, disturb::Gate};
 
 const PLAYBOOK: &str = r#"version: 1
 id: drill
-target: {path: restored/, postgres: {url: "env:TARGET"}}
+target: {path: restored/, postgres: {url: "env:TARGET", trust_source: true}}
 evidence: {path: evidence/}
 assets:
   - {id: tinycopy, postgres: {url: "env:SOURCE"}}

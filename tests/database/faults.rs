@@ -243,7 +243,7 @@ fn a_session_that_wants_a_table_for_itself_gets_it_and_the_database_starts_again
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_target_that_dies_in_the_middle_of_a_row_stops_the_asset_and_the_run_can_be_resumed() {
     let target = PgCluster::start();
-    let playbook = PLAYBOOK.replace("{managed: true}", "{url: \"env:TARGET\"}");
+    let playbook = PLAYBOOK.replace("{managed: true}", "{url: \"env:TARGET\", trust_source: true}");
     let mut world = World::new(&playbook);
     world.drill = Drill::new(&playbook)
         .with("SOURCE", world.gate.through(&world.source.url("shop")))
@@ -264,7 +264,7 @@ fn a_target_that_dies_in_the_middle_of_a_row_stops_the_asset_and_the_run_can_be_
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_target_that_ends_the_session_is_quoted() {
     let target = PgCluster::start();
-    let playbook = PLAYBOOK.replace("{managed: true}", "{url: \"env:TARGET\"}");
+    let playbook = PLAYBOOK.replace("{managed: true}", "{url: \"env:TARGET\", trust_source: true}");
     let mut world = World::new(&playbook);
     world.drill = Drill::new(&playbook)
         .with("SOURCE", world.gate.through(&world.source.url("shop")))

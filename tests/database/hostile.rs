@@ -9,7 +9,7 @@ use std::{
 use crate::support::{
     PgCluster, TempDir,
     disturb::Drill as PlainDrill,
-    drill::{Drill, LEDGER, Managed},
+    drill::{DATABASE, Drill, LEDGER, Managed, READER, READER_PASSWORD},
 };
 
 const HOSTILE: &str = include_str!("hostile.sql");
@@ -147,6 +147,102 @@ fn a_named_servers_roles_are_never_changed() {
     let members = client.query("select from pg_auth_members where member::regrole::text = 'master'", &[]).unwrap();
     assert!(members.is_empty());
     assert!(ran.findings().to_string().contains("it is not changed"), "{}", ran.findings());
+}
+
+/// A role that was there before and can write files, one that is new, and triggers of a constraint that do not fire.
+const OWNED: &str = "create role app; create role fresh;
+    create table a (id int primary key); insert into a values (1); alter table a owner to app;
+    create schema s authorization fresh; create table s.b (id int primary key); alter table s.b owner to fresh;
+    create table held (id int primary key); create table holds (id int references held);
+    alter table holds disable trigger all; alter table held disable trigger all;
+    insert into held values (1); insert into holds values (1);";
+const KEEPER: (&str, &str) = ("keeper", "keeps");
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_login_that_can_leave_the_database_is_refused_and_a_lesser_one_carries_what_it_may() {
+    let target = PgCluster::start();
+    let role = format!("create role {} login createdb bypassrls password '{}'", KEEPER.0, KEEPER.1);
+    target.execute("postgres", &role);
+    let keeper = target.url_as(KEEPER.0, KEEPER.1, "postgres");
+    let drill = Drill::new().database(OWNED);
+    let refused = |drill: &Drill, words: &str| {
+        let output = drill.prepared(&[]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for words in
+            [words, "definitions and functions of the source run with its rights", "LOGIN CREATEDB", "trust_source"]
+        {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+        assert!(
+            !drill.home().join("restored").exists()
+                || fs::read_dir(drill.home().join("restored")).unwrap().count() == 0
+        );
+    };
+    let drill = drill.into_server_as_lesser(&target.url("postgres"));
+    refused(&drill, "is a superuser");
+    let drill = drill.into_server_as_lesser(&keeper);
+    target.execute("postgres", "create role dba in role pg_write_server_files; grant dba to keeper");
+    refused(&drill, "belongs to pg_write_server_files");
+    target.execute("postgres", "revoke dba from keeper");
+    let ran = drill.run();
+    ran.assert_ended(0, "PASS").assert_found("deviation", "trigger of constraint public.holds");
+    assert!(ran.findings().to_string().contains("DISABLE TRIGGER ALL"), "{:#}", ran.findings());
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn at_a_server_of_others_nobody_is_let_into_roles_that_the_run_did_not_make() {
+    let target = PgCluster::start();
+    let roles = format!(
+        "create role {} login createdb createrole bypassrls password '{}'; create role app in role pg_write_server_files",
+        KEEPER.0, KEEPER.1
+    );
+    target.execute("postgres", &roles);
+    let keeper = target.url_as(KEEPER.0, KEEPER.1, "postgres");
+    let ran = Drill::new().database(OWNED).into_server(&keeper).asset_settings("roles: carry").run();
+    ran.assert_ended(1, "FAIL").assert_found("schema_statement", "owner of table public.a");
+    let belongs = "select pg_has_role('keeper', 'app', 'member'), pg_has_role('keeper', 'fresh', 'member')";
+    let row = target.client("postgres").query_one(belongs, &[]).unwrap();
+    assert_eq!((row.get::<_, bool>(0), row.get::<_, bool>(1)), (false, true));
+    let owner = "select relowner::regrole::text from pg_class where relname = 'b'";
+    assert_eq!(target.client(LEDGER).query_one(owner, &[]).unwrap().get::<_, &str>(0), "fresh");
+}
+
+/// Owns a table of the first database, and has nothing to do with the second, whose code tries to act as it.
+const FIRST: &str = "create role app createdb; create table t (id int primary key); alter table t owner to app;";
+const SECOND: &str = "create schema reached;
+    create function public.tries() returns boolean language plpgsql as 'begin return true; end';
+    create table public.t (id int primary key check (public.tries())); insert into public.t values (1), (2);
+    create or replace function public.tries() returns boolean language plpgsql as $$ declare name text; begin
+        for name in select rolname from pg_roles where rolname = 'app' loop
+            begin
+                execute format('set role %I', name); reset role;
+                execute format('comment on schema reached is %L', name);
+            exception when others then null; end;
+        end loop;
+        begin alter role walkaway_restore set work_mem = '7MB'; exception when others then null; end;
+        return true;
+    end $$;";
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn code_of_a_second_database_reaches_no_role_of_the_first() {
+    let drill = Drill::new().database(FIRST);
+    drill.source().execute("postgres", "create database second");
+    drill.source().execute("second", SECOND);
+    let second = drill.source().url_as(READER, READER_PASSWORD, "second");
+    let third = drill.source().url_as(READER, READER_PASSWORD, DATABASE);
+    let assets = "  - {id: second, postgres: {url: \"env:SECOND\"}}\n  - {id: third, postgres: {url: \"env:THIRD\"}}";
+    let ran = drill.env("SECOND", &second).env("THIRD", &third).settings(assets).run();
+    ran.assert_ended(0, "PASS");
+    let managed = Managed::start(&ran);
+    let mut client = managed.client();
+    // Afterwards whoever looks by hand may act as it again, and nothing stays of what code set for the role that restores.
+    assert!(client.query_one("select pg_has_role('app', 'member')", &[]).unwrap().get::<_, bool>(0));
+    let set = "select setconfig::text from pg_db_role_setting where setrole = 'walkaway_restore'::regrole";
+    assert_eq!(client.query_one(set, &[]).unwrap().get::<_, &str>(0), "{lo_compat_privileges=on}");
 }
 
 const TWO_SOURCES: &str = r#"version: 1

@@ -8,6 +8,7 @@ mod damage;
 mod disk;
 mod elsewhere;
 mod encodings;
+mod extensions;
 mod faults;
 mod hostile;
 mod left_behind;

@@ -120,7 +120,7 @@ fn an_export_that_was_tampered_with_is_not_used_to_narrow_a_difference_down() {
 /// A database of a server into another server.
 pub const PLAYBOOK: &str = r#"version: 1
 id: drill
-target: {path: restored/, postgres: {url: "env:TARGET"}}
+target: {path: restored/, postgres: {url: "env:TARGET", trust_source: true}}
 evidence: {path: evidence/}
 assets:
   - {id: shop, postgres: {url: "env:SOURCE"}}

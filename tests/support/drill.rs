@@ -190,8 +190,15 @@ impl Drill {
         self
     }
 
-    /// Restores databases into a server that exists.
-    pub fn into_server(mut self, url: &str) -> Self {
+    /// Restores databases into a server that exists, as whatever login.
+    pub fn into_server(self, url: &str) -> Self {
+        let mut drill = self.into_server_as_lesser(url);
+        drill.target = "{url: \"env:DRILL_TARGET\", trust_source: true}".to_owned();
+        drill
+    }
+
+    /// The same as a login that can't leave the databases that it makes.
+    pub fn into_server_as_lesser(mut self, url: &str) -> Self {
         self.environment.push(("DRILL_TARGET".to_owned(), url.to_owned()));
         self.target = "{url: \"env:DRILL_TARGET\"}".to_owned();
         self

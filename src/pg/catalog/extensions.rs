@@ -3,8 +3,54 @@
 
 use postgres::GenericClient;
 
-use super::{Class, tables};
-use crate::pg::{error::PgError, name::Table};
+use super::{Catalog, Class, read_class, tables};
+use crate::pg::{
+    error::PgError,
+    name::{RelationName, Table},
+};
+
+/// That a relation `c` is one in which an extension keeps what users configure (PostgreSQL documentation, "Extension
+/// Configuration Tables"): its rows are the database's own.
+pub(super) const REGISTERED: &str = "EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid = ANY (x.extconfig))";
+/// That a sequence `c` numbers the rows of such a table.
+pub(super) const NUMBERS_REGISTERED: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend d \
+     JOIN pg_catalog.pg_extension x ON d.refobjid = ANY (x.extconfig) \
+     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid \
+     AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i'))";
+
+/// A relation in which an extension keeps what users configure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configuration {
+    /// Its name.
+    pub name: RelationName,
+    /// Whether it is a sequence, and not a table.
+    pub is_sequence: bool,
+    /// Its owner.
+    pub owner: String,
+}
+
+/// Every such relation.
+pub fn configuration(client: &mut impl GenericClient) -> Result<Vec<Configuration>, PgError> {
+    let failed = |error| PgError::statement("looking for configuration tables of extensions", &error);
+    let sql = format!(
+        "SELECT n.nspname::text, c.relname::text, c.relkind = 'S', pg_catalog.pg_get_userbyid(c.relowner)::text \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE (c.relkind IN ('r', 'S') AND {REGISTERED}) OR (c.relkind = 'S' AND {NUMBERS_REGISTERED}) ORDER BY 1, 2"
+    );
+    let configuration = |row: &postgres::Row| {
+        let name = RelationName { schema: row.try_get(0)?, name: row.try_get(1)? };
+        Ok(Configuration { name, is_sequence: row.try_get(2)?, owner: row.try_get(3)? })
+    };
+    client.query(&sql, &[]).map_err(failed)?.iter().map(|row| configuration(row).map_err(failed)).collect()
+}
+
+/// What belongs to extensions, with what users can change of it.
+pub fn members_of_extensions(client: &mut impl GenericClient) -> Result<Catalog, PgError> {
+    let (class, sql) = members();
+    let mut catalog = Catalog::new();
+    read_class(client, class, &sql, &mut catalog)?;
+    Ok(catalog)
+}
 
 /// Of every member: what users can change of it. Row types and types of arrays follow from others, and count as members in
 /// some versions only.
@@ -29,13 +75,8 @@ pub(super) fn members() -> Class {
     ("extension member", sql.to_owned())
 }
 
-/// The extensions' tables, except those whose rows a dump carries as configuration: their rows come from CREATE EXTENSION or
-/// from nowhere.
+/// The extensions' tables, except those that hold what users configure: their rows come from CREATE EXTENSION or from
+/// nowhere.
 pub fn tables_of_extensions(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {
-    tables::of_kind(
-        client,
-        "c.relkind = 'r' AND EXISTS (SELECT FROM pg_catalog.pg_depend e JOIN pg_catalog.pg_extension x \
-         ON x.oid = e.refobjid WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid \
-         AND e.deptype = 'e' AND c.oid <> ALL (coalesce(x.extconfig, '{}')))",
-    )
+    tables::of_kind(client, &format!("c.relkind = 'r' AND {} AND NOT {REGISTERED}", tables::OF_EXTENSION))
 }

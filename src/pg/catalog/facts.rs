@@ -22,7 +22,7 @@ pub struct DatabaseFacts {
     pub large_objects: u64,
     /// Those of them that this login can't read.
     pub unreadable_large_objects: Unreadable,
-    /// Rows of foreign tables and of extensions' configuration, and what lies in schemas of the system.
+    /// Rows of foreign tables, and what lies in schemas of the system.
     pub not_carried: Vec<String>,
 }
 
@@ -111,15 +111,17 @@ pub fn properties(client: &mut impl GenericClient) -> Result<String, PgError> {
     client.query_one(sql, &[]).and_then(|row| row.try_get(0)).map_err(failed)
 }
 
-/// Tables in which extensions keep what users configured, where that is anything (PostgreSQL documentation,
-/// "Extension Configuration Tables").
+/// Tables in schemas of the system in which extensions keep what users configured, where that is anything (PostgreSQL
+/// documentation, "Extension Configuration Tables"); those in other schemas are carried.
 fn extension_rows(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
-    let sql = "SELECT x.extname::text, n.nspname::text, c.relname::text, f.condition \
-               FROM pg_catalog.pg_extension x, unnest(x.extconfig, x.extcondition) f (relation, condition) \
-               JOIN pg_catalog.pg_class c ON c.oid = f.relation AND c.relkind = 'r' \
-               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY 1, 2, 3";
+    let sql = format!(
+        "SELECT x.extname::text, n.nspname::text, c.relname::text, f.condition \
+         FROM pg_catalog.pg_extension x, unnest(x.extconfig, x.extcondition) f (relation, condition) \
+         JOIN pg_catalog.pg_class c ON c.oid = f.relation AND c.relkind = 'r' \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE NOT ({USERS}) ORDER BY 1, 2, 3"
+    );
     let mut found = Vec::new();
-    for row in client.query(sql, &[])? {
+    for row in client.query(&sql, &[])? {
         let name = RelationName { schema: row.try_get(1)?, name: row.try_get(2)? };
         let condition: Option<String> = row.try_get(3)?;
         let sql = format!("SELECT EXISTS (SELECT FROM {} {})", name.to_sql(), condition.unwrap_or_default());

@@ -29,7 +29,7 @@ pub mod special;
 mod tables;
 mod types;
 
-pub use extensions::tables_of_extensions;
+pub use extensions::{Configuration, configuration, members_of_extensions, tables_of_extensions};
 pub use facts::{DatabaseFacts, LocaleFacts, Unreadable, facts, properties};
 pub use tables::{Named, SequenceState, materialized_views, named, sequences, tables, unreadable, whole_tables};
 
@@ -101,12 +101,17 @@ pub fn definitions(client: &mut impl GenericClient) -> Result<Catalog, PgError> 
         classes.push(vec![extras::published_schemas()]);
     }
     for (class, sql) in classes.into_iter().flatten() {
-        let failed = |error| PgError::statement(format!("reading the catalog ({class})"), &error);
-        for row in client.query(&sql, &[]).map_err(failed)? {
-            let name: String = row.try_get(0).map_err(failed)?;
-            let definition: Option<String> = row.try_get(1).map_err(failed)?;
-            catalog.insert(CatalogKey { class: class.to_owned(), name }, definition.unwrap_or_default());
-        }
+        read_class(client, class, &sql, &mut catalog)?;
     }
     Ok(catalog)
+}
+
+fn read_class(client: &mut impl GenericClient, class: &str, sql: &str, catalog: &mut Catalog) -> Result<(), PgError> {
+    let failed = |error| PgError::statement(format!("reading the catalog ({class})"), &error);
+    for row in client.query(sql, &[]).map_err(failed)? {
+        let name: String = row.try_get(0).map_err(failed)?;
+        let definition: Option<String> = row.try_get(1).map_err(failed)?;
+        catalog.insert(CatalogKey { class: class.to_owned(), name }, definition.unwrap_or_default());
+    }
+    Ok(())
 }

@@ -55,7 +55,7 @@ pub struct Role {
     pub comment: Option<String>,
 }
 
-/// One role's place in another.
+/// One role's place in another, with what all its grants give together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Membership {
     /// The role that is belonged to.
@@ -64,6 +64,10 @@ pub struct Membership {
     pub member: String,
     /// Whether the member may let others in.
     pub admin: bool,
+    /// Whether the member has the role's rights without asking: before version 16, what the member itself says.
+    pub inherits: bool,
+    /// Whether the member may act as the role (SET ROLE): before version 16, every member may.
+    pub sets: bool,
 }
 
 /// An object as `pg_identify_object` names it: `("table", "public.orders")`.
@@ -401,12 +405,21 @@ fn roles(client: &mut impl GenericClient) -> Result<BTreeMap<String, Role>, post
     client.query(sql, &[])?.iter().map(role).collect()
 }
 
-/// Without those that initdb made.
+/// Without those that initdb made. Options that only newer servers have are read through `to_jsonb`.
 fn memberships(client: &mut impl GenericClient) -> Result<Vec<Membership>, postgres::Error> {
-    let sql = "SELECT pg_catalog.pg_get_userbyid(roleid)::text, pg_catalog.pg_get_userbyid(member)::text, \
-               bool_or(admin_option) FROM pg_catalog.pg_auth_members GROUP BY 1, 2";
-    let membership =
-        |row: &Row| Ok(Membership { role: row.try_get(0)?, member: row.try_get(1)?, admin: row.try_get(2)? });
+    let sql = "SELECT pg_catalog.pg_get_userbyid(m.roleid)::text, r.rolname::text, bool_or(m.admin_option), \
+               bool_or(coalesce((pg_catalog.to_jsonb(m) ->> 'inherit_option')::bool, r.rolinherit)), \
+               bool_or(coalesce((pg_catalog.to_jsonb(m) ->> 'set_option')::bool, true)) \
+               FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.member GROUP BY 1, 2";
+    let membership = |row: &Row| {
+        Ok(Membership {
+            role: row.try_get(0)?,
+            member: row.try_get(1)?,
+            admin: row.try_get(2)?,
+            inherits: row.try_get(3)?,
+            sets: row.try_get(4)?,
+        })
+    };
     let (member, roles) = OF_INITDB;
     let by_initdb = |one: &Membership| one.member == member && roles.contains(&one.role.as_str());
     let all = client.query(sql, &[])?.iter().map(membership).collect::<Result<Vec<_>, postgres::Error>>()?;

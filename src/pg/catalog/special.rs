@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use postgres::GenericClient;
 
 pub use super::relations::{each_system_trigger, system_triggers};
-use super::{FIRST_OWN, named::named, own};
+use super::{named::named, own, without_schema};
 use crate::pg::error::PgError;
 
 /// All of it.
@@ -39,6 +39,8 @@ pub struct Extension {
     pub name: String,
     /// The schema.
     pub schema: String,
+    /// Its version.
+    pub version: String,
 }
 
 /// An event trigger.
@@ -133,15 +135,19 @@ pub fn special(client: &mut impl GenericClient) -> Result<Special, PgError> {
 
 fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
     let mut special = Special::default();
-    let sql = "SELECT o.extname::text, n.nspname::text FROM pg_catalog.pg_extension o \
+    let sql = "SELECT o.extname::text, n.nspname::text, o.extversion FROM pg_catalog.pg_extension o \
                JOIN pg_catalog.pg_namespace n ON n.oid = o.extnamespace WHERE o.extname <> 'plpgsql' ORDER BY o.oid";
     for row in client.query(sql, &[])? {
-        special.extensions.push(Extension { name: row.try_get(0)?, schema: row.try_get(1)? });
+        let (name, schema, version) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        special.extensions.push(Extension { name, schema, version });
     }
     let sql = format!(
         "SELECT o.evtname::text, o.evtevent::text, o.evtenabled::text, coalesce(o.evttags, '{{}}'), n.nspname::text, \
-         p.proname::text, pg_catalog.obj_description(o.oid, 'pg_event_trigger') FROM pg_catalog.pg_event_trigger o JOIN pg_catalog.pg_proc p ON p.oid = o.evtfoid \
-         JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE o.oid >= {FIRST_OWN} ORDER BY 1"
+         p.proname::text, pg_catalog.obj_description(o.oid, 'pg_event_trigger') FROM pg_catalog.pg_event_trigger o \
+         JOIN pg_catalog.pg_proc p ON p.oid = o.evtfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+         WHERE {} ORDER BY 1",
+        // An extension makes its own.
+        without_schema("pg_event_trigger")
     );
     for row in client.query(&sql, &[])? {
         special.event_triggers.push(EventTrigger {

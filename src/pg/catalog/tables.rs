@@ -2,7 +2,11 @@
 
 use postgres::GenericClient;
 
-use super::{USERS, not_of_extension};
+use super::{
+    USERS,
+    extensions::{NUMBERS_REGISTERED, REGISTERED},
+    not_of_extension,
+};
 use crate::pg::{
     error::PgError,
     name::{RelationName, Table},
@@ -19,9 +23,14 @@ pub struct SequenceState {
     pub is_called: bool,
 }
 
-/// Every table that holds rows of its own: plain tables, partitions, children; not partitioned parents.
+/// That a relation `c` belongs to an extension.
+pub(super) const OF_EXTENSION: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend e \
+     WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e')";
+
+/// Every table that holds rows of its own: plain tables, partitions, children, and those in which extensions keep what users
+/// configure; not partitioned parents.
 pub fn tables(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {
-    of_kind(client, &format!("c.relkind = 'r' AND {}", not_of_extension("pg_class", "c.oid")))
+    of_kind(client, &format!("c.relkind = 'r' AND (NOT {OF_EXTENSION} OR {REGISTERED})"))
 }
 
 /// Every materialized view that is populated.
@@ -34,7 +43,8 @@ pub(super) fn of_kind(client: &mut impl GenericClient, kind: &str) -> Result<Vec
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text, c.reltuples::float8, pg_catalog.pg_table_size(c.oid), \
          coalesce(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = ''), '{{}}'), \
-         coalesce(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = 's'), '{{}}') \
+         coalesce(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = 's'), '{{}}'), \
+         {OF_EXTENSION} \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          LEFT JOIN pg_catalog.pg_attribute a \
          ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
@@ -95,6 +105,7 @@ fn table(row: &postgres::Row) -> Result<Table, postgres::Error> {
         name: RelationName { schema: row.try_get(0)?, name: row.try_get(1)? },
         columns: row.try_get(4)?,
         generated: row.try_get(5)?,
+        of_extension: row.try_get(6)?,
         rows_estimate: (estimate >= 0.0).then_some(estimate as u64),
         bytes_on_disk: bytes.unsigned_abs(),
     })
@@ -128,8 +139,8 @@ pub fn sequences(client: &mut impl GenericClient) -> Result<Vec<SequenceState>, 
     let sql = format!(
         "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND {USERS} AND {} ORDER BY 1, 2",
-        not_of_extension("pg_class", "c.oid")
+         WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND {USERS} \
+         AND (NOT {OF_EXTENSION} OR {REGISTERED} OR {NUMBERS_REGISTERED}) ORDER BY 1, 2"
     );
     let rows = client.query(&sql, &[]).map_err(failed)?;
     let names: Vec<_> = rows.iter().map(relation).collect::<Result<_, _>>().map_err(failed)?;

@@ -17,7 +17,7 @@ pub enum WireError {
         severity: String,
         /// SQLSTATE.
         code: String,
-        /// The primary message; never the detail, which may show a row.
+        /// The primary message, as far as it can't hold a value; never the detail, which may show a row.
         message: String,
     },
     /// The connection broke or never came about.
@@ -99,7 +99,9 @@ pub(super) fn server_error(body: &[u8]) -> WireError {
     };
     // V is the severity without translation; servers before 9.6 don't send it.
     let severity = [b'V', b'S'].map(field).into_iter().find(|text| !text.is_empty()).unwrap_or_default();
-    WireError::Server { severity, code: field(b'C'), message: field(b'M') }
+    let (code, message, is_internal) = (field(b'C'), field(b'M'), !field(b'q').is_empty());
+    let message = error::shown(&code, &field(b'R'), is_internal, &message).to_owned();
+    WireError::Server { severity, code, message }
 }
 
 /// The number at the end of a CommandComplete such as `COPY 42`.
@@ -147,6 +149,21 @@ mod tests {
         assert!(error.concern() == Concern::Room && !error.is_fatal());
         let quoted = server_error(b"VERROR\0C22P02\0Minvalid input: \"secret\"\0\0");
         assert!(!quoted.to_string().contains("secret") && !quoted.connection_lost());
+        for (fields, shows) in [
+            ("C23514\0Rexec_stmt_raise", false),
+            ("C23514\0RExecConstraints", true),
+            ("CP0001", false),
+            ("CP0004\0Rexec_stmt_assert", false),
+            ("C38000\0Rplperl_call_perl_func", false),
+            ("C40001\0RPLy_elog_impl", false),
+            ("C23505\0Rpgfdw_report_error", false),
+            ("C42601\0Rscanner_yyerror\0qselect secret", false),
+            ("C42601\0Rscanner_yyerror", true),
+            ("C42P01\0qselect from secret", true),
+        ] {
+            let error = server_error(format!("VERROR\0{fields}\0Msecret\0Dsecret\0\0").as_bytes());
+            assert_eq!(error.to_string().contains("secret"), shows, "{fields}");
+        }
     }
 
     #[test]

@@ -90,10 +90,14 @@ impl Validator<'_> {
             return None;
         }
         if let Some(managed) = postgres.managed.optional() {
+            if let Some(Located { place, .. }) = postgres.trust_source.optional() {
+                let problem = Problem::at(place, "`trust_source` has no meaning beside `managed`");
+                self.problems.add(problem.hint("leave it out: there the source's code runs as a restricted role"));
+            }
             return self.managed(managed);
         }
-        let url = postgres.url.optional()?;
-        self.reference(url).map(PostgresTarget::Url)
+        let trust_source = postgres.trust_source.optional().is_some_and(|trusts| trusts.value);
+        Some(PostgresTarget::Url { url: self.reference(postgres.url.optional()?)?, trust_source })
     }
 
     fn managed(&self, managed: &Located<bool>) -> Option<PostgresTarget> {

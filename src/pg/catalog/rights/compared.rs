@@ -1,7 +1,7 @@
 //! Rights as objects of a catalog, to be compared: under the names that roles have on the target, or, to be looked at again
 //! later, as one database has them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::GenericClient;
 
@@ -24,9 +24,9 @@ impl Rights {
                 put("role", role, attributes.carried());
             }
         }
-        for Membership { role, member, admin } in &self.memberships {
-            if let (Some(role), Some(member)) = (name(role), name(member)) {
-                put("membership", format!("{member} in {role}"), if *admin { "admin" } else { "" }.to_owned());
+        for one in &self.memberships {
+            if let (Some(role), Some(member)) = (name(&one.role), name(&one.member)) {
+                put("membership", format!("{member} in {role}"), one.options(&self.roles));
             }
         }
         for (object, held) in &self.objects {
@@ -81,8 +81,8 @@ pub fn state(client: &mut impl GenericClient, carried: &BTreeSet<String>) -> Res
     for (role, attributes) in all.roles.iter().filter(|(role, _)| carried.contains(*role)) {
         put("role", role.clone(), attributes.whole());
     }
-    for Membership { role, member, admin } in all.memberships.iter().filter(|one| carried.contains(&one.member)) {
-        put("membership", format!("{member} in {role}"), if *admin { "admin" } else { "" }.to_owned());
+    for one in all.memberships.iter().filter(|one| carried.contains(&one.member)) {
+        put("membership", format!("{} in {}", one.member, one.role), one.options(&all.roles));
     }
     Ok(state)
 }
@@ -90,6 +90,20 @@ pub fn state(client: &mut impl GenericClient, carried: &BTreeSet<String>) -> Res
 impl std::fmt::Display for Object {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.kind, self.identity)
+    }
+}
+
+impl Membership {
+    /// What sets it apart from a membership without options, as one text.
+    fn options(&self, roles: &BTreeMap<String, Role>) -> String {
+        let by_itself = roles.get(&self.member).is_none_or(|member| member.inherits);
+        let inherits = if self.inherits { "inherits" } else { "does not inherit" };
+        let options = [
+            self.admin.then_some("admin"),
+            (self.inherits != by_itself).then_some(inherits),
+            (!self.sets).then_some("may not act as it"),
+        ];
+        options.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -131,5 +145,37 @@ impl Grant {
         let column = self.column.as_ref().map(|column| format!(" ({column})")).unwrap_or_default();
         let passes_on = if self.fixed { "" } else { " with grant option" };
         Some((format!("{} on {title}{column} to {grantee} by {grantor}", self.privilege), passes_on.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_membership_is_told_by_what_its_member_would_not_do_anyway() {
+        let role = |inherits| Role {
+            inherits,
+            logs_in: false,
+            makes_databases: false,
+            makes_roles: false,
+            bypasses_rls: false,
+            superuser: false,
+            replicates: false,
+            connections_max: -1,
+            valid_until: None,
+            comment: None,
+        };
+        let roles: BTreeMap<_, _> =
+            [("eager", true), ("shy", false)].map(|(name, inherits)| (name.to_owned(), role(inherits))).into();
+        let options = |member: &str, admin, inherits, sets| {
+            Membership { role: "r".into(), member: member.into(), admin, inherits, sets }.options(&roles)
+        };
+        // As bundles of earlier versions have it, which knew neither option.
+        assert_eq!(options("eager", false, true, true), "");
+        assert_eq!(options("shy", false, false, true), "");
+        assert_eq!(options("pg_monitor", true, true, true), "admin");
+        assert_eq!(options("eager", true, false, false), "admin, does not inherit, may not act as it");
+        assert_eq!(options("shy", false, true, true), "inherits");
     }
 }

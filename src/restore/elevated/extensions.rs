@@ -1,0 +1,142 @@
+//! Extensions in the restored database: those of a list made by a superuser, those of other versions tried in the source's,
+//! and the tables opened in which extensions keep what users configure.
+
+use std::collections::BTreeSet;
+
+use super::Elevated;
+use crate::pg::{
+    PgError,
+    catalog::{
+        self, Catalog, Configuration,
+        special::{Extension, Special},
+    },
+    error::connection_lost,
+    name::{RelationName, literal, quoted},
+};
+
+/// Extensions that need a superuser and give none of that away: they neither read the machine's files nor run programs.
+/// Trusted ones need no list; the restricted owner makes them itself.
+const EXTENSIONS: [&str; 17] = [
+    "amcheck",
+    "autoinc",
+    "bloom",
+    "earthdistance",
+    "insert_username",
+    "intagg",
+    "moddatetime",
+    "pg_buffercache",
+    "pg_stat_statements",
+    "pg_visibility",
+    "pgrowlocks",
+    "pgstattuple",
+    "postgres_fdw",
+    "refint",
+    "sslinfo",
+    "xml2",
+    "vector",
+];
+
+impl Elevated {
+    /// Makes the listed extensions that the source has and the machine knows. Returns their names.
+    pub fn extensions(&mut self, special: &Special) -> Result<BTreeSet<String>, PgError> {
+        let mut made = BTreeSet::new();
+        for Extension { name, schema, .. } in
+            special.extensions.iter().filter(|one| EXTENSIONS.contains(&one.name.as_str()))
+        {
+            if let Some(schema_sql) = self.make_schema(schema)
+                && !self.run(&schema_sql)?
+            {
+                continue;
+            }
+            if self.run(&format!("CREATE EXTENSION {} SCHEMA {} CASCADE", quoted(name), quoted(schema)))? {
+                made.insert(name.clone());
+                if name == "postgres_fdw" {
+                    self.run(&format!("GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO {}", quoted(&self.owner)))?;
+                }
+            }
+        }
+        Ok(made)
+    }
+
+    /// The schema of an extension has to be there before it.
+    fn make_schema(&self, schema: &str) -> Option<String> {
+        let is_there = ["pg_catalog", "public"].contains(&schema);
+        (!is_there)
+            .then(|| format!("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", quoted(schema), quoted(&self.owner)))
+    }
+
+    /// What CREATE EXTENSION makes of the source's versions here, where this server would make another version by itself. It
+    /// is made in a transaction that is taken back, while nothing else is in the database. Of a version that this server
+    /// doesn't have, nothing can be known; nor of an extension that is neither trusted nor on the list.
+    pub fn rehearse(&mut self, special: &Special) -> Result<Catalog, PgError> {
+        let failed = |error| PgError::statement("asking for versions of extensions", &error);
+        let sql = "SELECT v.trusted FROM pg_catalog.pg_available_extension_versions v \
+                   JOIN pg_catalog.pg_available_extensions a ON a.name = v.name \
+                   WHERE v.name = $1::text AND v.version = $2::text AND v.version <> a.default_version";
+        let mut made = Catalog::new();
+        for extension in &special.extensions {
+            let other = self.client.query_opt(sql, &[&extension.name, &extension.version]).map_err(failed)?;
+            let is_trusted = other.map(|row| row.try_get::<_, bool>(0)).transpose().map_err(failed)?;
+            if is_trusted.is_some_and(|is_trusted| is_trusted || EXTENSIONS.contains(&extension.name.as_str())) {
+                made.extend(self.members_of(extension)?);
+            }
+        }
+        Ok(made)
+    }
+
+    fn members_of(&mut self, extension: &Extension) -> Result<Catalog, PgError> {
+        let Extension { name, schema, version } = extension;
+        let create = format!(
+            "{}; CREATE EXTENSION {} SCHEMA {} VERSION {} CASCADE",
+            self.make_schema(schema).unwrap_or_default(),
+            quoted(name),
+            quoted(schema),
+            literal(version)
+        );
+        let failed = |error| PgError::statement(format!("trying version {version} of extension {name}"), &error);
+        let mut transaction = self.client.transaction().map_err(failed)?;
+        let mut members = match transaction.batch_execute(&create) {
+            Ok(()) => catalog::members_of_extensions(&mut transaction)?,
+            Err(error) if connection_lost(&error) => return Err(failed(error)),
+            Err(_) => Catalog::new(),
+        };
+        transaction.rollback().map_err(failed)?;
+        members.retain(|key, _| key.name.starts_with(&format!("{name}: ")));
+        Ok(members)
+    }
+
+    /// Lets the owner fill those of the tables, and the sequences, in which extensions of the target keep what users
+    /// configure: the source's word is not taken for that. Returns the rights to be taken back.
+    pub fn open(&mut self, tables: &[&RelationName]) -> Result<Vec<String>, PgError> {
+        let mut opened = Vec::new();
+        for Configuration { name, is_sequence, owner } in catalog::configuration(&mut self.client)? {
+            let (rights, kind) =
+                if is_sequence { ("UPDATE", "SEQUENCE") } else { ("INSERT, DELETE, TRUNCATE", "TABLE") };
+            if owner != self.owner && (is_sequence || tables.contains(&&name)) {
+                let place = format!("{kind} {}", name.to_sql());
+                // It is read back, too, and stays readable.
+                let grant = format!("GRANT SELECT, {rights} ON {place} TO {}", quoted(&self.owner));
+                if self.run(&grant)? {
+                    opened.push(format!("{rights} ON {place}"));
+                }
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Takes these rights back.
+    pub fn close(&mut self, opened: &[String]) -> Result<(), PgError> {
+        for rights in opened {
+            self.run(&format!("REVOKE {rights} FROM {}", quoted(&self.owner)))?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what the owner needed only while it restored.
+    pub fn withdraw(&mut self, made: &BTreeSet<String>) -> Result<(), PgError> {
+        if made.contains("postgres_fdw") {
+            self.run(&format!("REVOKE USAGE ON FOREIGN DATA WRAPPER postgres_fdw FROM {}", quoted(&self.owner)))?;
+        }
+        Ok(())
+    }
+}
