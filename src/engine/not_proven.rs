@@ -58,11 +58,7 @@ const STATEMENTS: &[(Concerns, &str)] = &[
         Concerns::Databases,
         "databases: rows of foreign tables are not carried; where there are any, the asset cannot pass",
     ),
-    (
-        Concerns::Databases,
-        "databases: generated columns' values are computed again on the target, not compared; versions of extensions and collations may differ, and are named where they do",
-    ),
-    (Concerns::Databases, "databases: an ICU or built-in locale provider of the source is not carried over"),
+    (Concerns::Databases, "databases: versions of extensions and collations may differ, and are named where they do"),
     (
         Concerns::Databases,
         "databases: rows of materialized views are computed again on the target; where they are not those that the source held, the asset cannot pass",

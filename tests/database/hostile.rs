@@ -99,6 +99,14 @@ fn code_of_a_restored_database_reaches_nothing_outside_of_it() {
                      ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'walkaway')";
     assert_eq!(names(dangerous), Vec::<String>::new());
     assert_eq!(names("select extname::text from pg_extension order by 1"), ["plpgsql"]);
+    // What would wait for somebody with more rights.
+    let waiting = "select 'setting' from pg_db_role_setting where setconfig::text like '%walkaway_escaped%' union all
+        select 'default privileges' from pg_default_acl where defaclrole = 'walkaway'::regrole union all
+        select 'subscription' from pg_subscription union all select 'wrapper' from pg_foreign_data_wrapper union all
+        select 'language' from pg_language where lanname ~ 'escaped' union all select 'method' from pg_am where amname ~ 'escaped'
+        union all select 'cast' from pg_cast where castsource = 'text'::regtype and oid >= 16384
+        union all select 'operator' from pg_operator where oprnamespace = 'pg_catalog'::regnamespace and oid >= 16384";
+    assert_eq!(names(waiting), Vec::<String>::new());
 }
 
 /// Whoever defines anything is refused, and so would walkaway be.

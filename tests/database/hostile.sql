@@ -100,6 +100,14 @@ begin
                 'create function public.escaped(internal) returns internal language internal as ''numeric_in''',
                 'create event trigger escaped on ddl_command_start execute function public.reacts_to_ddl()',
                 'alter database ledger set session_preload_libraries = ''walkaway_escaped''',
+                'alter database postgres set search_path = ''walkaway_escaped''',
+                'alter role walkaway set search_path = ''walkaway_escaped''', 'grant walkaway to current_user',
+                'alter default privileges for role walkaway grant all on tables to public',
+                'create subscription walkaway_escaped connection ''host=/tmp'' publication p with (connect = false)',
+                'create foreign data wrapper walkaway_escaped', 'create language walkaway_escaped handler plpgsql_call_handler',
+                'create cast (text as name) with function pg_catalog.name(text) as implicit',
+                'create operator pg_catalog.=== (function = public.equals, leftarg = text, rightarg = text)',
+                'create access method walkaway_escaped type index handler pg_catalog.bthandler',
                 'load ''walkaway-escaped'''] loop
                 begin execute sql; exception when others then null; end;
             end loop;
