@@ -98,6 +98,22 @@ fn a_small_playbook_gets_the_defaults() {
 }
 
 #[test]
+fn a_server_runs_the_source_s_code_with_great_rights_only_if_the_playbook_says_so() {
+    let target = |postgres: &str| {
+        let asset = "{id: crm, postgres: {url: 'env:CRM_URL'}}";
+        parse(&format!("version: 1\nid: small\ntarget: {{path: exit, postgres: {postgres}}}\nassets: [{asset}]\n"))
+    };
+    for (postgres, expected) in [("{url: 'env:CRM_URL'}", false), ("{url: 'env:CRM_URL', trust_source: true}", true)] {
+        let playbook = target(postgres).unwrap();
+        let Some(PostgresTarget::Url { trust_source, .. }) = playbook.target().postgres else { panic!() };
+        assert_eq!(trust_source, expected);
+        let resolved = serde_json::to_value(playbook.target()).unwrap();
+        assert_eq!(resolved["postgres"].get("trust_source").is_some(), expected);
+    }
+    assert!(target("{managed: true, trust_source: true}").is_err());
+}
+
+#[test]
 fn one_mistake_does_not_hide_the_next() {
     let text = FULL
         .replace("version: 1", "version: 2")

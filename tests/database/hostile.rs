@@ -243,7 +243,8 @@ fn code_of_a_second_database_reaches_no_role_of_the_first() {
     let second = drill.source().url_as(READER, READER_PASSWORD, "second");
     let third = drill.source().url_as(READER, READER_PASSWORD, DATABASE);
     let assets = "  - {id: second, postgres: {url: \"env:SECOND\"}}\n  - {id: third, postgres: {url: \"env:THIRD\"}}";
-    let ran = drill.env("SECOND", &second).env("THIRD", &third).settings(assets).run();
+    let drill = drill.env("SECOND", &second).env("THIRD", &third).settings(assets);
+    let ran = drill.run();
     ran.assert_ended(0, "PASS");
     let managed = Managed::start(&ran);
     let mut client = managed.client();
