@@ -89,7 +89,7 @@ fn a_target_that_nothing_names_any_more_is_said_to_be_missing() {
     let (source, target) = (PgCluster::start(), PgCluster::start());
     source.execute("postgres", "create database shop");
     source.execute("shop", "create table t (a int primary key)");
-    let playbook = PLAYBOOK.replace("{managed: true}", "{url: \"env:SELF\"}");
+    let playbook = PLAYBOOK.replace("{managed: true}", "{url: \"env:SELF\", trust_source: true}");
     let drill = disturb::Drill::new(&playbook).with("SOURCE", source.url("shop")).with("SELF", target.url("postgres"));
     drill.run().expect(0);
     let mut command = drill.command(&["verify", "--restored", &text(&drill.bundle())]);
