@@ -312,9 +312,9 @@ mod tests {
         let expected =
             [function, table].map(|member| (FindingKind::CatalogMissing, format!("extension member {member}")));
         assert_eq!(found_in(&all, &of("1.8", &[])), expected);
-        let (newer, version) = (of("1.9", &["x: function s.new()"]), "extension version x".to_owned());
+        let newer = of("1.9", &["x: function s.new()"]);
         let member = |kind, member: &str| (kind, format!("extension member {member}"));
-        let deviation = (FindingKind::Deviation, version);
+        let deviation = (FindingKind::Deviation, "extension version x".to_owned());
         // Nothing here makes 1.8: nobody can tell whose they are.
         let unknown = [function, table].map(|one| member(FindingKind::NotCarried, one));
         assert_eq!(found_in(&all, &newer), [&unknown[..], std::slice::from_ref(&deviation)].concat());
