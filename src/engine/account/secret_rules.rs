@@ -177,17 +177,20 @@ pub(super) fn in_format(file: &str, line: &str) -> Option<&'static str> {
     }
 }
 
+/// One pass over the beginnings of words, because much is looked at that holds none.
 fn token_in(line: &str) -> Option<&'static str> {
-    let is_token = |(prefix, least, besides, _): &&Token| {
-        line.match_indices(prefix).any(|(at, _)| {
-            let begins = !line[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
-            let rest = &line[at + prefix.len()..];
-            let length =
-                rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || besides.as_bytes().contains(b)).count();
-            begins && length >= *least && rest.bytes().take(length).any(|b| b.is_ascii_digit())
-        })
-    };
-    TOKENS.iter().find(is_token).map(|token| token.3)
+    let bytes = line.as_bytes();
+    let is_of_word = |at: usize| bytes[at].is_ascii_alphanumeric();
+    let begins = |at: &usize| is_of_word(*at) && (*at == 0 || !is_of_word(at - 1));
+    let mut words = (0..bytes.len()).filter(begins).map(|at| &bytes[at..]);
+    words.find_map(|word| TOKENS.iter().find(|token| is_token(word, token))).map(|token| token.3)
+}
+
+fn is_token(word: &[u8], (prefix, least, besides, _): &Token) -> bool {
+    word.strip_prefix(prefix.as_bytes()).is_some_and(|rest| {
+        let length = rest.iter().take_while(|b| b.is_ascii_alphanumeric() || besides.as_bytes().contains(b)).count();
+        length >= *least && rest[..length].iter().any(u8::is_ascii_digit)
+    })
 }
 
 /// Three parts of base64url, of which two are JSON objects (RFC 7519).

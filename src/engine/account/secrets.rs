@@ -21,6 +21,8 @@ const FILES_MAX: usize = 20_000;
 const FILE_BYTES_MAX: u64 = 8 << 20;
 /// Of all files together.
 const BYTES_MAX: u64 = 512 << 20;
+/// Shorter lines hold no secret.
+const LINE_BYTES_MIN: usize = 6;
 /// Longer lines are looked at piece by piece. Pieces overlap, so that what is shorter than that is whole in one of them.
 const PIECE_BYTES: usize = 64 << 10;
 const OVERLAP_BYTES: usize = 4 << 10;
@@ -267,7 +269,7 @@ impl Scan {
         }
         let is_settings =
             SETTINGS.contains(&ending.as_str()) || SETTINGS_NAMES.contains(&name.as_str()) || name.starts_with(".env");
-        for (line, text) in (1..).zip(text.lines()) {
+        for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| text.len() >= LINE_BYTES_MIN) {
             let found = secret_rules::in_format(&name, text)
                 .or_else(|| pieces(text).find_map(|piece| secret_rules::in_line(piece, is_settings)));
             let suspect = |what: &str| Suspect { file: file.clone(), line, looks_like: format!("looks like {what}") };
@@ -403,7 +405,7 @@ mod tests {
             (&deep, b"K=AKIAIOSFODNN7EXAMPLE\n"),
             ("old.zip", b"PK\x03\x04AKIAIOSFODNN7EXAMPLE"),
             ("dump.gz", b"\x1f\x8b\x08"),
-            ("large.txt", &vec![b'\n'; FILE_BYTES_MAX as usize + 1]),
+            ("large.txt", &vec![b' '; FILE_BYTES_MAX as usize + 1]),
         ]);
         assert!(places.is_empty(), "{places:?}");
         for what in ["deeper than", "zip archive", "packed by gzip", "larger than 8 MiB"] {
