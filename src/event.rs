@@ -27,8 +27,13 @@ pub enum Event {
     RunResumed { walkaway: String, binary_sha256: Sha256Digest, host: String, torn_bytes: u64 },
     /// The run continues the chain of another; stands at the beginning of the journal.
     Continues { previous: String, bundle_digest: Sha256Digest, journal_head: Sha256Digest },
-    /// Who walkaway is at the provider.
-    CallerIdentified { account: String, arn: String },
+    /// Who walkaway is at the provider, and the region where it makes what it makes.
+    CallerIdentified {
+        account: String,
+        arn: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        region: Option<String>,
+    },
     /// The account was looked at; `inventory.json` or `after.json` has what was found.
     AccountRead { look: String, sha256: Sha256Digest, things: u64, unreadable: u64 },
     /// Work on an asset began, or began again.

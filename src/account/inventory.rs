@@ -278,13 +278,25 @@ impl Item {
         }
         let unlisted =
             inventory.unlisted(of.selector()).any(|missing| missing.region.is_none() || missing.region == region);
-        let lives =
-            inventory.of(of).any(|item| item.name == name && item.region == region && item.may_be_source_of(self));
+        let mut there = inventory.of(of).filter(|item| item.region == region);
+        let lives = there.any(|item| (item.name == name || item.was_renamed_from(self)) && item.may_be_source_of(self));
         Some(match (lives, unlisted) {
             (true, _) => Source::Lives,
             (false, true) => Source::Unknown("what it was taken of could not be listed".to_owned()),
             (false, false) => Source::Gone,
         })
+    }
+
+    /// Whether it is what a snapshot was taken of, by the provider's identifier and the time at which it was made, whatever it
+    /// is called now.
+    fn was_renamed_from(&self, snapshot: &Item) -> bool {
+        let at = |item: &Item, name: &str| item.known(name)?.parse::<jiff::Timestamp>().ok();
+        let made = at(self, fact::CREATED).zip(at(snapshot, fact::SOURCE_CREATED)).is_some_and(|(own, its)| {
+            // Not every answer has the fractions of a second.
+            let whole = own.subsec_nanosecond() == 0 || its.subsec_nanosecond() == 0;
+            own == its || (whole && own.as_second() == its.as_second())
+        });
+        made && self.known(fact::RESOURCE).is_some_and(|own| snapshot.known(fact::RESOURCE) == Some(own))
     }
 
     fn may_be_source_of(&self, snapshot: &Item) -> bool {

@@ -70,8 +70,8 @@ pub(super) fn due(console: &Console, args: &DueArgs) -> Result<ExitCode, EngineE
     console.out.lines(&told(&due));
     let left = work::block_on_droppable(engine::still_there(&loaded.playbook))?;
     left.iter().for_each(|left| console.out.line(&left_behind(left)));
-    // A run that is due removes what others left.
-    Ok(match (due.reasons.is_empty(), left.is_empty()) {
+    // A run that is due removes what others left. What may be in use is nobody's to remove.
+    Ok(match (due.reasons.is_empty(), left.iter().all(|left| left.in_use)) {
         (false, _) => ExitCode::Finding,
         (true, false) => ExitCode::LeftBehind,
         (true, true) => ExitCode::Verified,
@@ -80,6 +80,9 @@ pub(super) fn due(console: &Console, args: &DueArgs) -> Result<ExitCode, EngineE
 
 fn left_behind(left: &StillThere) -> String {
     let (resource, reason) = (printable(&left.resource), printable(&left.reason));
+    if left.in_use {
+        return format!("IN USE: {resource}: {reason}");
+    }
     format!("LEFT: {resource}: {reason}; remove it with: walkaway clean {}", shell_word(&left.run_dir))
 }
 

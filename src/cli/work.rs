@@ -64,6 +64,7 @@ async fn heed(mut ctrl_c: Signal, mut terminate: Signal, screen: Screen, interru
     either(&mut ctrl_c, &mut terminate).await;
     interrupt.ask();
     screen.line("stopping in order; once more ends at once");
+    stopping(&interrupt.held()).iter().for_each(|line| screen.line(line));
     either(&mut ctrl_c, &mut terminate).await;
     screen.end_bars();
     screen.line("ended at once");
@@ -76,6 +77,17 @@ async fn heed(mut ctrl_c: Signal, mut terminate: Signal, screen: Screen, interru
     std::process::exit(ExitCode::LeftBehind.number().into());
 }
 
+/// What an end in order waits for, which may take minutes. The record keeps what an end at once leaves.
+fn stopping(held: &[String]) -> Vec<String> {
+    if held.is_empty() {
+        return Vec::new();
+    }
+    let names = held.iter().map(|resource| format!("  {}", printable(resource)));
+    let why =
+        "removing first what is at the provider, or may still appear there, for which it is looked for 5 minutes:";
+    [why.to_owned()].into_iter().chain(names).collect()
+}
+
 async fn either(ctrl_c: &mut Signal, terminate: &mut Signal) {
     tokio::select! {
         _ = ctrl_c.recv() => {}
@@ -86,6 +98,13 @@ async fn either(ctrl_c: &mut Signal, terminate: &mut Signal) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_end_in_order_waits_for_is_named_at_once() {
+        assert_eq!(stopping(&[]), Vec::<String>::new());
+        let lines = stopping(&["RDS instance walkaway-0123456789abcdef0123".to_owned()]);
+        assert!(lines[0].contains("may still appear") && lines[1].ends_with("abcdef0123"), "{lines:?}");
+    }
 
     #[test]
     fn work_returns_what_it_made() {

@@ -28,7 +28,7 @@ pub(crate) fn binary_digest() -> Result<Sha256Digest, EngineError> {
 }
 
 /// The machine's name, as `uname -n` prints it.
-pub(super) fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 

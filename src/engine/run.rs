@@ -15,7 +15,7 @@ use super::{
     identity::{binary_digest, executable, host_name, version},
     layout::Layout,
     ledger::Ledger,
-    leftovers::{self, Outstanding},
+    leftovers::{self, Asker, Outstanding},
     look::Depth,
     outcome::{RunEnd, RunOutcome, StoppedAsset},
     preflight::{self, Consent, Ready},
@@ -30,11 +30,9 @@ use crate::{
     digest::Sha256Digest,
     event::{Event, Monitor},
     evidence::{self, facts::PreviousRun, result::AssetResult},
-    finding::{Finding, FindingKind},
     interrupt::Interrupt,
     playbook::{Asset, AssetKind, BucketSpec, Loaded, Playbook, Previous, ProcessEnvironment},
     restore::cluster::{Cluster, ClusterError},
-    source::rds::Rds,
     transfer::{objects::Budget, pseudonyms::Pseudonyms},
 };
 
@@ -91,10 +89,15 @@ async fn begin_again(
     let id = run_dir.file_name().and_then(|name| name.to_str()).ok_or_else(never_began)?.to_owned();
     let (playbook, text) = read_back_playbook(run_dir).map_err(|_| never_began())?;
     let origin = directory::read_origin(run_dir)?;
-    let (playbook, mut before) = account::prepare(playbook, &origin.folder).await?;
-    survey::look_for_room(&playbook, &mut before).await?;
-    let layout = Layout::at(run_dir, &playbook, &id);
-    let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
+    let looking = async {
+        let (playbook, mut before) = account::prepare(playbook, &origin.folder).await?;
+        survey::look_for_room(&playbook, &mut before).await?;
+        let layout = Layout::at(run_dir, &playbook, &id);
+        let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
+        Ok::<_, EngineError>((playbook, before, layout, ready))
+    };
+    let looked = interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)?;
+    let (playbook, before, layout, ready) = looked?;
     let journal = directory::complete(&layout, &playbook, &text, &origin)?;
     let read = before.write(&layout)?;
     let ledger = Ledger::from_journal(&layout, &[]);
@@ -148,14 +151,14 @@ pub async fn resume(
     let open = leftovers::Record::read(run_dir).map(|record| record.open).unwrap_or_default();
     let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
     let binary_sha256 = binary_digest()?;
-    // Where only the seal is missing, nobody goes on; but whoever seals has to be on record.
-    if !work_done || executable(&entries) != Some(binary_sha256) {
+    // Where only the seal is missing, nobody goes on; but whoever seals has to be on record, and what is removed first.
+    if !work_done || !open.is_empty() || executable(&entries) != Some(binary_sha256) {
         let (walkaway, host) = (version(), host_name());
         run.recorder.fact(&Event::RunResumed { walkaway, binary_sha256, host, torn_bytes })?;
     }
     match ready {
         Some(ready) => {
-            run.remove_left_by_an_earlier_process(&ready, open);
+            run.remove_left_by_an_earlier_process(&ready, open).await?;
             run.go(ready).await
         }
         None => run.seal_as_is(work_done, open).await,
@@ -223,11 +226,13 @@ impl Run {
     async fn go(self, ready: Ready) -> Result<RunOutcome, EngineError> {
         if let Some(caller) = &ready.caller {
             let (account, arn) = (caller.account.clone(), caller.arn.clone());
-            self.recorder.fact(&Event::CallerIdentified { account, arn })?;
+            let region = ready.aws.as_ref().map(|aws| aws.region());
+            self.recorder.fact(&Event::CallerIdentified { account, arn, region })?;
         }
-        if let Some(aws) = &ready.aws {
-            let evidence = self.playbook.evidence_path();
-            leftovers::remove_of_other_runs(&self.guards, &Rds::new(aws), &self.work_named(""), evidence)?;
+        if ready.aws.is_some() {
+            let (evidence, work) = (self.playbook.evidence_path(), self.work_named(""));
+            let removing = leftovers::remove_of_other_runs(&self.guards, &work, evidence);
+            self.interrupt.unless_asked(removing).await.transpose()?;
         }
         let mut target = None;
         let ends = tokio::select! {
@@ -242,19 +247,26 @@ impl Run {
         Ok(RunOutcome { left_behind: merged(outcome.left_behind, left_behind), ..outcome })
     }
 
-    /// What an earlier process of this run was to make and may have made. Exports are gone on with, and the snapshots that
-    /// they are of removed after them.
-    fn remove_left_by_an_earlier_process(&self, ready: &Ready, open: Vec<Outstanding>) {
-        let Some(aws) = &ready.aws else { return };
-        let by_export = |asset: &Asset| match &asset.kind {
-            AssetKind::Database(spec) => spec.server.rds().is_some_and(|rds| rds.new_export().is_some()),
-            AssetKind::Objects(_) => false,
-        };
-        let kept = self.playbook.assets().iter().filter(|asset| by_export(asset)).map(|asset| asset.id.to_string());
-        let kept: Vec<String> = kept.collect();
-        for one in open.into_iter().filter(|one| !kept.contains(&one.asset)) {
-            leftovers::remove_meanwhile(&self.guards, &Rds::new(aws), &self.work_named(&one.asset), None, one);
+    /// What an earlier process of this run was to make and may have made. Exports of assets that are not finished are gone
+    /// on with, and the snapshots that they are of removed after them.
+    async fn remove_left_by_an_earlier_process(
+        &self,
+        ready: &Ready,
+        open: Vec<Outstanding>,
+    ) -> Result<(), EngineError> {
+        let Some(aws) = ready.aws.as_ref().filter(|_| !open.is_empty()) else { return Ok(()) };
+        open.iter().for_each(|one| self.interrupt.hold(&one.resource));
+        let mut kept = Vec::new();
+        for asset in self.playbook.assets().iter().filter(|asset| makes_export(asset)) {
+            if self.ledger.outcome(asset.id.as_str())?.is_none() {
+                kept.push(asset.id.as_str());
+            }
         }
+        let Some(asker) = self.interrupt.unless_asked(Asker::new(aws)).await else { return Ok(()) };
+        for one in open.into_iter().filter(|one| !kept.contains(&one.asset.as_str())) {
+            leftovers::remove_meanwhile(&self.guards, &asker, &self.work_named(&one.asset), None, one);
+        }
+        Ok(())
     }
 
     async fn ended(
@@ -369,9 +381,8 @@ impl Run {
     /// Seals what is there; assets without an outcome are put down as NOT RUN. What they made at the provider is removed
     /// first: nobody goes on with them.
     async fn seal_as_is(self, work_done: bool, open: Vec<Outstanding>) -> Result<RunOutcome, EngineError> {
-        let mut left = Vec::new();
+        self.remove_open(open).await?;
         if !work_done {
-            left = self.remove_open(open).await?;
             account::finish(&self.playbook, &self.layout, &self.recorder, true).await?;
         }
         let names = pseudonyms(&self.playbook).map_err(stop_error)?;
@@ -380,33 +391,25 @@ impl Run {
             let outcome = self.ledger.outcome(asset.id.as_str())?;
             results.push(match outcome {
                 Some(result) => result,
-                None => {
-                    let of_it = left.extract_if(.., |finding| finding.asset.as_deref() == Some(asset.id.as_str()));
-                    seal::unfinished(&self.work(asset), asset, names.as_ref(), of_it.collect()).map_err(stop_error)?
-                }
+                None => seal::unfinished(&self.work(asset), asset, names.as_ref()).map_err(stop_error)?,
             });
         }
-        let more = left.into_iter().map(|finding| finding.subject).collect();
-        let outcome = self.seal(results).await?;
-        Ok(RunOutcome { left_behind: merged(outcome.left_behind, more), ..outcome })
+        self.seal(results).await
     }
 
-    /// Removes what the record leaves open. A finding for everything that may still be there.
-    async fn remove_open(&self, open: Vec<Outstanding>) -> Result<Vec<Finding>, EngineError> {
-        let Some(spec) = self.playbook.provider().filter(|_| !open.is_empty()) else { return Ok(Vec::new()) };
-        let rds = Rds::new(&preflight::aws(spec).await);
-        let mut left = Vec::new();
+    /// Removes what the record leaves open. What may still be there is on record, and becomes a finding.
+    async fn remove_open(&self, open: Vec<Outstanding>) -> Result<(), EngineError> {
+        let Some(spec) = self.playbook.provider().filter(|_| !open.is_empty()) else { return Ok(()) };
+        open.iter().for_each(|one| self.interrupt.hold(&one.resource));
+        let asker = Asker::new(&preflight::aws(spec).await).await;
         for one in open {
-            let work = self.work_named(&one.asset);
-            work.interrupt.hold(&one.resource);
-            let removed = leftovers::remove_named(&rds, &self.id, &one, Duration::MAX, &self.interrupt).await;
+            let removed = leftovers::remove_named(&asker, &self.id, &one, Duration::MAX, &self.interrupt).await;
             guard::record(&self.recorder, &one.asset, &one.resource, &removed)?;
-            match removed {
-                Ok(_) => work.interrupt.release(&one.resource),
-                Err(reason) => left.push(work.finding(FindingKind::LeftBehind, one.resource.to_string(), reason)),
+            if removed.is_ok() {
+                self.interrupt.release(&one.resource);
             }
         }
-        Ok(left)
+        Ok(())
     }
 
     async fn seal(self, results: Vec<AssetResult>) -> Result<RunOutcome, EngineError> {
@@ -456,6 +459,13 @@ async fn signed_outcome(bundle: &Path, mut outcome: RunOutcome) -> Result<RunOut
         }
     }
     Ok(outcome)
+}
+
+fn makes_export(asset: &Asset) -> bool {
+    match &asset.kind {
+        AssetKind::Database(spec) => spec.server.rds().is_some_and(|rds| rds.new_export().is_some()),
+        AssetKind::Objects(_) => false,
+    }
 }
 
 fn stop_target(target: Arc<Target>) -> Result<(), String> {

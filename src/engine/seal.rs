@@ -12,7 +12,7 @@ use super::{
     error::EngineError,
     identity::version,
     layout::Layout as RunLayout,
-    not_proven,
+    leftovers, not_proven,
     outcome::{RunEnd, RunOutcome},
     projection,
     rds_export::files_of,
@@ -97,7 +97,7 @@ impl Story {
                 Event::Continues { previous, bundle_digest, journal_head } => {
                     story.continues = Some((previous.clone(), *bundle_digest, *journal_head));
                 }
-                Event::CallerIdentified { account, arn } => {
+                Event::CallerIdentified { account, arn, .. } => {
                     story.caller = Some(Caller { account: account.clone(), arn: arn.clone() });
                 }
                 Event::RunDone { .. } => story.ended = Some(entry.at),
@@ -129,6 +129,7 @@ impl Sealing {
         thresholds.extend(account::thresholds(&self.playbook, coverage));
         let mut findings = run_findings(&thresholds, &exclusions);
         findings.extend(judged.findings.iter().cloned());
+        findings.extend(leftovers::unremoved(&entries, self.results.iter().flat_map(|result| &result.findings)));
         findings.sort();
         findings.dedup();
         let mut waivers = account::waivers(&self.playbook, today);
@@ -403,21 +404,12 @@ fn layout_of(bucket: &BucketSpec) -> ObjectLayout {
 
 /// The entry of an asset whose work never came to its end: what was carried and found stands in it, and it is NOT RUN, if
 /// not worse.
-pub(crate) fn unfinished(
-    work: &Work,
-    asset: &Asset,
-    names: Option<&Pseudonyms>,
-    left_behind: Vec<Finding>,
-) -> Result<AssetResult, Stop> {
+pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>) -> Result<AssetResult, Stop> {
     let why = work.ledger.last_stop(&work.asset).map_or(String::new(), |reason| format!("; it had stopped: {reason}"));
     let detail = format!("sealed before its work was finished{why}");
     let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), detail);
     work.recorder.fact(&Event::Found { finding: finding.clone() })?;
-    for finding in &left_behind {
-        work.recorder.fact(&Event::Found { finding: finding.clone() })?;
-    }
     let mut findings = work.ledger.found(&work.asset);
-    findings.extend(left_behind);
     // What was found in the files of an export was found of the export.
     let of_files = work.ledger.found(&files_of(&work.asset)).into_iter();
     let heavy = of_files.filter(|finding| finding.severity != Severity::Note);

@@ -99,6 +99,15 @@ impl Account {
         answer.db_snapshots().iter().filter_map(|one| one.db_snapshot_identifier().map(str::to_owned)).collect()
     }
 
+    /// An access key by which moto takes its caller for one of another account.
+    pub fn key_of(&self, other: &str) -> String {
+        let program = "import boto3, sys\nkind = dict(endpoint_url=sys.argv[1], region_name='us-east-1', \
+                       aws_access_key_id='x', aws_secret_access_key='y')\n\
+                       role = boto3.client('sts', **kind).assume_role(RoleArn=f'arn:aws:iam::{sys.argv[2]}:role/r', \
+                       RoleSessionName='s')\nprint(role['Credentials']['AccessKeyId'])\n";
+        stock(Command::new(standin("python")).args(["-c", program, self.moto.endpoint(), other])).trim().to_owned()
+    }
+
     pub fn via(&self) -> String {
         format!("via: {{host: 127.0.0.1, port: {}}}", self.server.port())
     }

@@ -43,9 +43,20 @@ fn a_signal_before_the_run_has_begun_ends_every_command_that_asks_the_provider()
          \"{endpoint}\", sts: \"{endpoint}\"}}}}}}\ntarget: {{path: restored/}}\nevidence: {{path: evidence/}}\nassets:\n  \
          - {{id: files, s3: {{bucket: files}}}}\n"
     );
-    fs::write(home.join("drill.yaml"), playbook).unwrap();
-    let commands: [&[&str]; 4] = [
+    fs::write(home.join("drill.yaml"), &playbook).unwrap();
+    // A run that was killed before the first line of its journal begins anew.
+    let never_began = home.join("evidence/drill-20261130T000000Z");
+    for (path, text) in [
+        ("data/playbook.yaml", playbook),
+        ("state/origin.json", format!("{{\"name\": \"drill.yaml\", \"folder\": {:?}}}", home.path())),
+    ] {
+        let path = never_began.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let commands: [&[&str]; 5] = [
         &["run", "drill.yaml"],
+        &["resume", never_began.to_str().unwrap()],
         &["plan", "drill.yaml"],
         &["doctor", "drill.yaml"],
         &["init", "--region", "us-east-1"],

@@ -11,6 +11,11 @@ use crate::{
     support::{block_on, drill::wait_until},
 };
 
+/// Names as walkaway gives them.
+const OF_ANOTHER: &str = "walkaway-11111111111111111111";
+const LIVING: &str = "walkaway-22222222222222222222";
+const ORPHAN: &str = "walkaway-33333333333333333333";
+
 fn keys(account: &Account, more: &str) -> String {
     format!(
         "password: \"env:LEDGER_PASSWORD\", ca: \"{}\", {}, method: snapshot, snapshot: {{class: db.t3.small, \
@@ -32,10 +37,11 @@ fn account() -> Account {
 fn a_snapshot_is_restored_read_and_removed() {
     let account = account();
     account.make_tagged("bystander", &[("walkaway:run", "another"), ("walkaway:playbook", "ledger-drill")]);
-    account.make_tagged("walkaway-of-another", &[("walkaway:run", "x"), ("walkaway:playbook", "another-drill")]);
+    account.make_tagged(OF_ANOTHER, &[("walkaway:run", "x"), ("walkaway:playbook", "another-drill")]);
     let of_run = |until| [("walkaway:run", "y"), ("walkaway:playbook", "ledger-drill"), ("walkaway:until", until)];
-    account.make_tagged("walkaway-orphan", &of_run("2020-01-01T00:00:00Z"));
-    account.make_tagged("walkaway-living", &of_run("2999-01-01T00:00:00Z"));
+    account.make_tagged(ORPHAN, &of_run("2020-01-01T00:00:00Z"));
+    account.make_tagged(LIVING, &of_run("2999-01-01T00:00:00Z"));
+    account.make_tagged("walkaway-prod", &of_run("2020-01-01T00:00:00Z"));
     let playbook = account.playbook(&keys(&account, "cost_ceiling: 5 USD"), "");
 
     account.run(&playbook, &[]).assert_code(2).assert_says(&["costs money", &format!("--confirm {ACCOUNT}")]);
@@ -44,21 +50,22 @@ fn a_snapshot_is_restored_read_and_removed() {
     let ran = account.run(&playbook, &["--confirm", ACCOUNT]);
     ran.assert_code(0).assert_says(&["making RDS instance walkaway-", "removed RDS instance walkaway-"]);
     ran.assert_says(&[
-        "walkaway-orphan, which run y left",
-        "walkaway-living is left alone: run y may be at work on it",
+        &format!("{ORPHAN}, which run y left"),
+        &format!("{LIVING} is left alone: run y may be at work on it"),
+        "walkaway-prod is left alone: it carries the tag of run y, and its name is none that walkaway gives",
     ]);
     let temporary = &ran.database()["rds"]["temporary"];
     assert_eq!((&temporary["removed"], &temporary["cost_ceiling"]), (&true.into(), &"5.00 USD".into()));
     assert!(temporary["snapshot"].as_str().unwrap().starts_with(&format!("rds:{INSTANCE}")), "{temporary}");
     // By its name or by its tag, none of these is this playbook's.
-    assert_eq!(account.instances(), ["bystander", INSTANCE, "walkaway-living", "walkaway-of-another"]);
+    assert_eq!(account.instances(), ["bystander", INSTANCE, OF_ANOTHER, LIVING, "walkaway-prod"]);
     assert!(account.own_snapshots().is_empty());
 
     let ran =
         account.run(&account.playbook(&keys(&account, "take: new, cost_ceiling: 5 USD"), ""), &["--confirm", ACCOUNT]);
     ran.assert_code(0).assert_says(&["removed RDS snapshot walkaway-"]);
     assert!(account.own_snapshots().is_empty());
-    assert_eq!(account.instances().len(), 4);
+    assert_eq!(account.instances().len(), 5);
 }
 
 #[test]
@@ -114,7 +121,7 @@ fn kill(mut running: Child) {
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_living_run_is_spared_and_what_a_killed_one_left_is_removed() {
     let account = account();
-    account.make_tagged("walkaway-of-another", &[("walkaway:run", "x"), ("walkaway:playbook", "another-drill")]);
+    account.make_tagged(OF_ANOTHER, &[("walkaway:run", "x"), ("walkaway:playbook", "another-drill")]);
     account.write(&account.playbook(&keys(&account, "take: new, cost_ceiling: 5 USD"), ""));
     let mut client = account.server.client("ledger");
     let mut lock = client.transaction().unwrap();
@@ -126,14 +133,16 @@ fn a_living_run_is_spared_and_what_a_killed_one_left_is_removed() {
     let second = account.command(&["run", "drill.yaml", "--confirm", ACCOUNT]).env("LEDGER_PASSWORD", "x").output();
     let second = Ran::of(&second.unwrap());
     second.assert_code(2).assert_says(&["is left alone", "is at work on it", "removed RDS instance"]);
-    account.walkaway(&["clean", &path(&bundle)]).assert_code(2).assert_says(&["another walkaway is at work"]);
+    let refused = account.walkaway(&["clean", &path(&bundle)]);
+    refused.assert_code(4).assert_says(&["may still be there: another walkaway is at work"]);
+    assert_eq!(refused.stderr.matches("may still be there").count(), 2, "{}", refused.stderr);
     assert_eq!((account.instances().len(), account.own_snapshots().len()), (3, 1));
 
     // Sealed as it stands, it leaves nothing.
     kill(living);
     let sealed = account.walkaway(&["resume", "--seal", &path(&bundle)]);
     sealed.assert_code(2).assert_says(&["removed RDS instance walkaway-", "removed RDS snapshot walkaway-"]);
-    assert_eq!(account.instances(), [INSTANCE, "walkaway-of-another"]);
+    assert_eq!(account.instances(), [INSTANCE, OF_ANOTHER]);
     assert!(account.own_snapshots().is_empty());
 
     // Killed, its journal tells the next one who asks.
@@ -141,11 +150,21 @@ fn a_living_run_is_spared_and_what_a_killed_one_left_is_removed() {
     kill(second);
     let due = account.walkaway(&["due", "drill.yaml"]);
     assert!(due.stdout.matches("LEFT: RDS").count() == 2 && due.stdout.contains("walkaway clean"), "{}", due.stdout);
+    // Asked by another account, nobody hears of it; that is no word about whether it is there.
+    let other = |arguments: &[&str]| {
+        let output = account.command(arguments).env("AWS_ACCESS_KEY_ID", account.key_of("222222222222")).output();
+        Ran::of(&output.unwrap())
+    };
+    let due = other(&["due", "drill.yaml"]);
+    let words = format!("in account {ACCOUNT}, and the caller belongs to 222222222222; use credentials of {ACCOUNT}");
+    assert_eq!(due.stdout.matches(&words).count(), 2, "{}", due.stdout);
+    other(&["clean", &path(&bundle)]).assert_code(4).assert_says(&[&words]);
+
     let cleaned = account.walkaway(&["clean", &path(&bundle)]);
     cleaned.assert_code(0);
     let removed = cleaned.stdout.lines().filter(|line| line.starts_with("removed "));
     assert_eq!(removed.count(), 2, "{}", cleaned.stdout);
-    assert_eq!(account.instances(), [INSTANCE, "walkaway-of-another"]);
+    assert_eq!(account.instances(), [INSTANCE, OF_ANOTHER]);
     assert!(account.own_snapshots().is_empty());
     account.walkaway(&["clean", &path(&bundle)]).assert_code(0).assert_says(&["left nothing"]);
 

@@ -133,6 +133,19 @@ fn a_name_that_was_given_again_is_no_source_and_a_copy_has_its_own_elsewhere() {
         let inventory = inventory(vec![item(ItemKind::Instance, "db", &facts), of(&old)]);
         assert_eq!(kinds("orphan_snapshots", &inventory) == [Kind::SnapshotOrphaned], orphan, "{facts:?}");
     }
+    // A thing keeps the provider's identifier and the time at which it was made when it is renamed.
+    for (resource, created, source_created, orphan) in [
+        ("db-1", "2026-01-01T00:00:00.123Z", "2026-01-01T00:00:00.123Z", false),
+        ("db-1", "2026-01-01T00:00:00.123Z", "2026-01-01T00:00:00Z", false),
+        ("db-1", "2026-01-01T00:00:00.123Z", "2026-01-01T00:00:00.124Z", true),
+        ("db-1", "2026-02-01T00:00:00Z", "2026-01-01T00:00:00Z", true),
+        ("db-2", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z", true),
+    ] {
+        let facts = [(fact::RESOURCE, resource), (fact::ENGINE, "postgres 15.4"), (fact::CREATED, created)];
+        let snapshot = of(&[&old[..], &[(fact::SOURCE_CREATED, source_created)]].concat());
+        let inventory = inventory(vec![item(ItemKind::Instance, "db-renamed", &facts), snapshot]);
+        assert_eq!(kinds("orphan_snapshots", &inventory) == [Kind::SnapshotOrphaned], orphan, "{facts:?}");
+    }
     let copy = of(&[(fact::COPY_OF, "arn:aws:rds:us-east-1:111111111111:snapshot:s")]);
     let mut far = item(ItemKind::Instance, "db", &[]);
     far.region = Some("us-east-1".into());

@@ -11,7 +11,7 @@ use crate::{
     clock::Stopwatch,
     engine::{
         guard::{self, Guard},
-        leftovers::{Orphans, Outstanding, Record, remove_named},
+        leftovers::{Asker, Orphans, Outstanding, Record, remove_named},
         rds,
         stop::Stop,
     },
@@ -73,7 +73,7 @@ impl ExportWork<'_> {
         let exports = Exports::new(client);
         match &self.export.from {
             ExportFrom::Task(id) => {
-                if exports.find(id.as_str()).await?.is_none() {
+                if self.work.unless_stopped(exports.find(id.as_str())).await??.is_none() {
                     return self.carried()?.ok_or_else(|| no_such_task(id.as_str()));
                 }
                 let watch = Stopwatch::start();
@@ -103,34 +103,52 @@ impl ExportWork<'_> {
         new: &NewExport,
     ) -> Result<Found, Stop> {
         let orphans = Orphans { rds: client, work: &self.work, playbook: &self.playbook };
-        let (mut found, mut named) = (Vec::new(), Vec::new());
+        let named = self.left_open();
+        named.iter().for_each(|one| self.work.interrupt.hold(&one.resource));
+        let mut found = Vec::new();
         if new.take == ExportedSnapshot::New {
             found = self.work.unless_stopped(orphans.find()).await??;
             found.retain(|found| matches!(found.resource, Resource::Snapshot(_)));
-            named = self.named_snapshots();
         }
         let made = self.make(client, exports, facts, new).await;
         if matches!(made, Err(Stop::Interrupted)) {
             return made;
         }
-        named.retain(|one| found.iter().all(|found| found.resource != one.resource));
         let mut left = orphans.remove(found).await?;
-        for one in named {
-            let removed = remove_named(client, &self.work.run, &one, Duration::MAX, &self.work.interrupt).await;
-            guard::record(&self.work.recorder, &self.work.asset, &one.resource, &removed)?;
-            left.extend(removed.err().map(|reason| (one.resource.to_string(), reason)));
-        }
+        left.extend(self.remove_still_open(named).await?);
         let mut found = made?;
         found.left.extend(left);
         Ok(found)
     }
 
-    /// Snapshots that an earlier process of this run was to take, and that may not have appeared yet.
-    fn named_snapshots(&self) -> Vec<Outstanding> {
+    /// What an earlier process of this run was to make for the asset, and what the record does not call gone.
+    fn left_open(&self) -> Vec<Outstanding> {
         let record = Record::read(&self.work.layout.bundle);
         let mut open = record.map(|record| record.open).unwrap_or_default();
-        open.retain(|one| one.asset == self.work.asset && matches!(one.resource, Resource::Snapshot(_)));
+        open.retain(|one| one.asset == self.work.asset);
         open
+    }
+
+    /// Removes what of these the record still does not call gone: an export that came to its end, or that RDS has forgotten,
+    /// and snapshots that may not have appeared yet.
+    async fn remove_still_open(&self, named: Vec<Outstanding>) -> Result<Vec<(String, String)>, Stop> {
+        let (still, mut left) = (self.left_open(), Vec::new());
+        let is_open = |one: &Outstanding| still.iter().any(|other| other.resource == one.resource);
+        let (open, gone): (Vec<_>, Vec<_>) = named.into_iter().partition(is_open);
+        gone.iter().for_each(|one| self.work.interrupt.release(&one.resource));
+        if open.is_empty() {
+            return Ok(left);
+        }
+        let asker = self.work.unless_stopped(Asker::new(self.aws)).await?;
+        for one in open {
+            let removed = remove_named(&asker, &self.work.run, &one, Duration::MAX, &self.work.interrupt).await;
+            guard::record(&self.work.recorder, &self.work.asset, &one.resource, &removed)?;
+            match removed {
+                Ok(_) => self.work.interrupt.release(&one.resource),
+                Err(reason) => left.push((one.resource.to_string(), reason)),
+            }
+        }
+        Ok(left)
     }
 
     /// The export that this run asked for before, its files, or a new one.
@@ -138,7 +156,7 @@ impl ExportWork<'_> {
         let (run, asset) = (&self.work.run, &self.work.asset);
         let mut attempt = 1;
         let known = loop {
-            match exports.find(&name_of(run, asset, attempt)).await? {
+            match self.work.unless_stopped(exports.find(&name_of(run, asset, attempt))).await?? {
                 Some(task) if task.is_complete() || task.is_under_way() => break Some(task),
                 // A name is never given twice.
                 Some(_) if attempt < EXPORTS_MAX => attempt += 1,
@@ -212,7 +230,7 @@ impl ExportWork<'_> {
     ) -> Result<SnapshotFacts, Stop> {
         let taken = temporary.take_snapshot(&facts.id, self.within(), &self.work.interrupt).await;
         let id = self.or_interrupted(taken)?;
-        let facts = client.describe(&rds::place(self.rds)).await?;
+        let facts = self.work.unless_stopped(client.describe(&rds::place(self.rds))).await??;
         let found = facts.snapshots.into_iter().find(|snapshot| snapshot.id == id);
         found.ok_or_else(|| Stop::Asset { reason: format!("the snapshot {id} is gone"), hint: None })
     }

@@ -17,7 +17,7 @@ use aws_sdk_rds::{
 use super::{
     Rds,
     patience::{Patience, Refusal, every_page, patiently},
-    resource::PREFIX,
+    resource::{is_own_name, own_name},
     temporary::ABSENT_MAX,
 };
 use crate::{clock::Stopwatch, digest::Sha256Digest, interrupt::Interrupt, transfer::error::SourceError};
@@ -72,9 +72,9 @@ impl ExportFacts {
         self.status == "COMPLETE"
     }
 
-    /// Whether it is still to come to an end.
+    /// Whether it is still to come to an end, and nobody has cancelled it. A word that is not known here is no end.
     pub fn is_under_way(&self) -> bool {
-        ["STARTING", "IN_PROGRESS"].contains(&self.status.as_str())
+        !self.has_ended() && self.status != "CANCELING"
     }
 
     /// Whether nothing more comes of it; `CANCELING` is no end yet.
@@ -93,8 +93,7 @@ impl ExportFacts {
 
 /// The identifier of the export that an attempt of a run asks for; at most 60 letters, digits and hyphens are allowed.
 pub fn name_of(run: &str, asset: &str, attempt: u32) -> String {
-    let digest = Sha256Digest::of(format!("{run} {asset} export {attempt}")).to_string();
-    format!("{PREFIX}{}", &digest[..20])
+    own_name(Sha256Digest::of(format!("{run} {asset} export {attempt}")))
 }
 
 /// Asks for exports and looks after them.
@@ -199,8 +198,9 @@ impl Exports {
         let (watch, mut pauses, mut seen, mut absent) = (Stopwatch::start(), self.patience.pauses(), false, 0);
         let ended = |reason: String| SourceError::Permanent { what: what(id), reason };
         let mut last = "not there yet".to_owned();
+        let stopped = || ended("stopped while waiting for it".to_owned());
         loop {
-            match self.find(id).await {
+            match interrupt.unless_asked(self.find(id)).await.ok_or_else(stopped)? {
                 Ok(Some(task)) if task.is_complete() => return Ok(task),
                 Ok(Some(task)) if task.is_under_way() => {
                     heard(&task);
@@ -224,14 +224,14 @@ impl Exports {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = interrupt.wait() => return Err(ended("stopped while waiting for it".to_owned())),
+                () = interrupt.wait() => return Err(stopped()),
             }
         }
     }
 
     /// Cancels a task of walkaway's if it has not come to its end. Says whether there was anything to cancel.
     pub async fn cancel(&self, id: &str) -> Result<bool, SourceError> {
-        if !id.starts_with(PREFIX) {
+        if !is_own_name(id) {
             let reason = "it is none of walkaway's, so it is left alone".to_owned();
             return Err(SourceError::Permanent { what: what(id), reason });
         }
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_name_belongs_to_run_asset_and_attempt() {
         let name = name_of("run", "ledger", 1);
-        assert!(name.len() <= 60 && name.starts_with(PREFIX));
+        assert!(name.len() <= 60 && is_own_name(&name));
         let others = [name_of("run", "ledger", 2), name_of("run", "crm", 1), name_of("other", "ledger", 1)];
         assert!(!others.contains(&name));
         assert_eq!(name, name_of("run", "ledger", 1));

@@ -20,7 +20,7 @@ use aws_sdk_rds::Client;
 pub use self::{
     describe::{RdsFacts, SnapshotFacts},
     patience::Patience,
-    removal::Removed,
+    removal::{Presence, Removed},
 };
 use super::aws::Aws;
 use crate::{

@@ -28,6 +28,8 @@ pub struct Patience {
     pub busy: Duration,
     /// How long something that was asked for is looked for before it counts as never made.
     pub appears: Duration,
+    /// For how long at least RDS has to say that something is not there: one of its answers may be old.
+    pub absent: Duration,
     /// How long RDS may refuse to delete what is still being made.
     pub removal: Duration,
 }
@@ -39,6 +41,7 @@ impl Default for Patience {
             longest: Duration::from_secs(15),
             busy: Duration::from_secs(10 * 60),
             appears: Duration::from_secs(5 * 60),
+            absent: Duration::from_secs(5),
             removal: Duration::from_secs(45 * 60),
         }
     }

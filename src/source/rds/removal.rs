@@ -4,14 +4,22 @@
 //! for and is not there is looked for until it can no longer appear; a deletion counts when RDS shows it, not when it says
 //! yes. Nothing is deleted that isn't walkaway's, by its name and by its tag.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::{
     describe::tag,
     export,
     patience::{Refusal, patiently},
-    resource::{PREFIX, RUN_TAG, Resource},
+    resource::{RUN_TAG, Resource, UNTIL_TAG, in_use_until},
     temporary::{ABSENT_MAX, EXPORTS_MAX, Made, Temporary},
 };
-use crate::{clock::Stopwatch, interrupt::Interrupt, transfer::error::SourceError};
+use crate::{
+    clock::{self, Stopwatch},
+    interrupt::Interrupt,
+    transfer::error::SourceError,
+};
 
 /// What became of something that was to be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +28,17 @@ pub enum Removed {
     Gone,
     /// It never was there: it was not asked for, was refused, or did not appear for as long as it might have.
     NeverThere,
+}
+
+/// Whether something is there that costs money: an export that came to its end does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// RDS does not show it, once, or shows it going.
+    Absent,
+    /// It is there, and no tag says that a run is at work on it. Exports carry none.
+    There,
+    /// A run may be at work on it until then.
+    InUse(Timestamp),
 }
 
 /// One step towards that.
@@ -39,7 +58,9 @@ impl Temporary {
     /// is an error. `halt` ends the waiting, which is an error too.
     pub async fn remove(&self, resource: &Resource, run: &str, halt: &Interrupt) -> Result<Removed, SourceError> {
         let (watch, mut pauses) = (Stopwatch::start(), self.patience.pauses());
-        let (mut answered, mut absent, mut agreed, mut told) = (Stopwatch::start(), 0, false, false);
+        let (mut answered, mut agreed, mut told) = (Stopwatch::start(), false, false);
+        // Since when, and how often, RDS says that it is not there.
+        let mut absent: Option<(Stopwatch, u32)> = None;
         loop {
             let step = self.step(resource, run).await;
             if step.is_ok() {
@@ -49,8 +70,9 @@ impl Temporary {
                 Ok(Step::Gone) => return Ok(Removed::Gone),
                 Ok(Step::Absent) if agreed => return Ok(Removed::Gone),
                 Ok(Step::Absent) => {
-                    absent += 1;
-                    if let Some(removed) = self.absent(resource, absent) {
+                    let (since, times) = absent.get_or_insert((Stopwatch::start(), 0));
+                    *times += 1;
+                    if let Some(removed) = self.absent(resource, *times, since.elapsed()) {
                         return Ok(removed);
                     }
                     if !told && matches!(self.made(resource), Some(Made::Asked(..))) {
@@ -58,10 +80,10 @@ impl Temporary {
                         tracing::warn!("{resource} was asked for and may still appear; it is looked for again");
                     }
                 }
-                Ok(Step::Agreed) => (absent, agreed) = (0, true),
-                Ok(Step::Untagged) if watch.elapsed() < self.patience.appears => absent = 0,
+                Ok(Step::Agreed) => (absent, agreed) = (None, true),
+                Ok(Step::Untagged) if watch.elapsed() < self.patience.appears => absent = None,
                 Ok(Step::Untagged) => return Err(foreign(resource, run)),
-                Ok(Step::NotYet) if watch.elapsed() < self.patience.removal => absent = 0,
+                Ok(Step::NotYet) if watch.elapsed() < self.patience.removal => absent = None,
                 Ok(Step::NotYet) => {
                     let reason = "RDS did not let it be deleted in time".to_owned();
                     return Err(SourceError::Permanent { what: resource.to_string(), reason });
@@ -83,15 +105,17 @@ impl Temporary {
         }
     }
 
-    /// What it means that RDS knows nothing of that name, so many times in a row.
-    fn absent(&self, resource: &Resource, times: u32) -> Option<Removed> {
-        match self.made(resource) {
-            Some(Made::Refused) => Some(Removed::NeverThere),
-            Some(Made::Asked(since, within)) if since.elapsed() >= within => Some(Removed::NeverThere),
-            Some(Made::Asked(..)) => None,
-            Some(Made::Seen { .. }) => (times >= ABSENT_MAX).then_some(Removed::Gone),
-            None => (times >= ABSENT_MAX).then_some(Removed::NeverThere),
+    /// What it means that RDS knows nothing of that name, so many times in a row and for so long.
+    fn absent(&self, resource: &Resource, times: u32, lasting: Duration) -> Option<Removed> {
+        let made = self.made(resource);
+        if matches!(made, Some(Made::Refused)) {
+            return Some(Removed::NeverThere);
         }
+        let may_appear = matches!(&made, Some(Made::Asked(since, within)) if since.elapsed() < *within);
+        if times < ABSENT_MAX || lasting < self.patience.absent || may_appear {
+            return None;
+        }
+        Some(if matches!(made, Some(Made::Seen { .. })) { Removed::Gone } else { Removed::NeverThere })
     }
 
     async fn step(&self, resource: &Resource, run: &str) -> Result<Step, SourceError> {
@@ -100,12 +124,16 @@ impl Temporary {
             return Ok(Step::Absent);
         }
         let (what, id) = (resource.to_string(), resource.id());
+        if !resource.has_own_name() {
+            let reason = "its name is none that walkaway gives, so it is left alone".to_owned();
+            return Err(SourceError::Permanent { what, reason });
+        }
         if let Resource::Export(id) = resource {
             return self.cancel(id, run).await;
         }
         let Some(found) = self.find(resource).await? else { return Ok(Step::Absent) };
         match tag(&found.tags, RUN_TAG) {
-            Some(owner) if owner == run && id.starts_with(PREFIX) => {}
+            Some(owner) if owner == run => {}
             None if found.tags.is_empty() => return Ok(Step::Untagged),
             _ => return Err(foreign(resource, run)),
         }
@@ -152,15 +180,18 @@ impl Temporary {
         }
     }
 
-    /// Whether something is there that costs money: an export that came to its end does not.
-    pub async fn is_there(&self, resource: &Resource) -> Result<bool, SourceError> {
+    /// Whether it is there, and in use.
+    pub async fn presence(&self, resource: &Resource) -> Result<Presence, SourceError> {
         if let Resource::Export(id) = resource {
             let exports = export::Exports { client: self.client.clone(), patience: self.patience };
-            return Ok(exports.find(id).await?.is_some_and(|task| task.is_under_way()));
+            let is_there = exports.find(id).await?.is_some_and(|task| task.is_under_way());
+            return Ok(if is_there { Presence::There } else { Presence::Absent });
         }
         let asked = || async { self.find(resource).await.map_err(Refusal::Other) };
         let found = patiently(&self.patience, asked).await.map_err(|refusal| refusal.about(&resource.to_string()))?;
-        Ok(found.is_some_and(|found| found.status != "deleting"))
+        let Some(found) = found.filter(|found| found.status != "deleting") else { return Ok(Presence::Absent) };
+        let until = tag(&found.tags, UNTIL_TAG).and_then(|until| until.parse().ok());
+        Ok(in_use_until(until, found.created, clock::now()).map_or(Presence::There, Presence::InUse))
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     describe::tag,
     patience::{Refusal, every_page},
 };
-use crate::transfer::error::SourceError;
+use crate::{digest::Sha256Digest, transfer::error::SourceError};
 
 /// Whose it is: the run's id.
 pub const RUN_TAG: &str = "walkaway:run";
@@ -24,10 +24,22 @@ pub const RUN_TAG: &str = "walkaway:run";
 pub const PLAYBOOK_TAG: &str = "walkaway:playbook";
 /// Until when its run answers for it, RFC 3339.
 pub const UNTIL_TAG: &str = "walkaway:until";
-/// Identifiers begin so.
-pub(super) const PREFIX: &str = "walkaway-";
-/// Versions that did not say until when made nothing that lives longer than this.
-const UNDATED_LIFE: SignedDuration = SignedDuration::from_hours(48);
+/// Identifiers begin so, and go on with so many digits of a digest.
+const PREFIX: &str = "walkaway-";
+const NAME_DIGITS: usize = 20;
+/// What does not say until when it is needed is needed no longer than this.
+pub const UNDATED_LIFE: SignedDuration = SignedDuration::from_hours(48);
+
+/// The identifier that follows from a digest: letters, digits and hyphens, at most 60, as RDS wants it.
+pub(super) fn own_name(of: Sha256Digest) -> String {
+    format!("{PREFIX}{}", &of.to_string()[..NAME_DIGITS])
+}
+
+/// Whether an identifier is one that [`own_name`] gives. Nothing else is ever deleted, cancelled, or looked after.
+pub(super) fn is_own_name(id: &str) -> bool {
+    let digits = id.strip_prefix(PREFIX).unwrap_or_default();
+    digits.len() == NAME_DIGITS && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
 
 /// Something of walkaway's at the provider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +59,11 @@ impl Resource {
             Resource::Instance(id) | Resource::Snapshot(id) | Resource::Export(id) => id,
         }
     }
+
+    /// Whether its identifier is one that walkaway gives.
+    pub fn has_own_name(&self) -> bool {
+        is_own_name(self.id())
+    }
 }
 
 impl fmt::Display for Resource {
@@ -65,7 +82,7 @@ impl FromStr for Resource {
 
     fn from_str(text: &str) -> Result<Self, ()> {
         let (kind, id) = text.strip_prefix("RDS ").and_then(|text| text.split_once(' ')).ok_or(())?;
-        if !id.starts_with(PREFIX) || id.contains(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+        if !is_own_name(id) {
             return Err(());
         }
         match kind {
@@ -77,7 +94,8 @@ impl FromStr for Resource {
     }
 }
 
-/// Something with walkaway's tag, and which run's it is.
+/// Something with walkaway's tag, and which run's it is. Its name may be another than walkaway gives: tags are copied, and
+/// things renamed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tagged {
     /// What it is.
@@ -96,16 +114,24 @@ impl Tagged {
     fn new(resource: Resource, tags: &[Tag], created: Option<&DateTime>) -> Option<Self> {
         let run = tag(tags, RUN_TAG)?.to_owned();
         let until = tag(tags, UNTIL_TAG).and_then(|until| until.parse().ok());
-        let created = created.and_then(|at| Timestamp::from_second(at.secs()).ok());
         let playbook = tag(tags, PLAYBOOK_TAG).unwrap_or_default().to_owned();
-        resource.id().starts_with(PREFIX).then_some(Tagged { resource, run, playbook, until, created })
+        Some(Tagged { resource, run, playbook, until, created: stamp(created) })
     }
 
     /// Until when its run may be at work on it, if that is not over. What does not say is spared for a time of its own.
     pub fn in_use_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let undated = || self.created.unwrap_or(now).checked_add(UNDATED_LIFE).unwrap_or(Timestamp::MAX);
-        Some(self.until.unwrap_or_else(undated)).filter(|until| *until > now)
+        in_use_until(self.until, self.created, now)
     }
+}
+
+/// The same of the values of its tags.
+pub(super) fn in_use_until(until: Option<Timestamp>, created: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+    let undated = || created.unwrap_or(now).checked_add(UNDATED_LIFE).unwrap_or(Timestamp::MAX);
+    Some(until.unwrap_or_else(undated)).filter(|until| *until > now)
+}
+
+pub(super) fn stamp(at: Option<&DateTime>) -> Option<Timestamp> {
+    at.and_then(|at| Timestamp::from_second(at.secs()).ok())
 }
 
 /// Everything at the provider that carries walkaway's tag.
@@ -142,11 +168,39 @@ mod tests {
 
     #[test]
     fn a_journal_names_only_what_is_walkaways() {
-        for resource in [Resource::Instance("walkaway-1a".into()), Resource::Export("walkaway-2b".into())] {
+        let name = own_name(Sha256Digest::of("x"));
+        for resource in
+            [Resource::Instance(name.clone()), Resource::Snapshot(name.clone()), Resource::Export(name.clone())]
+        {
+            assert!(resource.has_own_name());
             assert_eq!(resource.to_string().parse(), Ok(resource));
         }
-        for text in ["RDS instance ledger-prod", "RDS instance walkaway-x, which run y left", "bucket walkaway-x", ""] {
+        let of_another_kind = [format!("bucket {name}"), format!("RDS cluster {name}"), String::new()];
+        let others = NO_NAMES.iter().map(|name| format!("RDS instance {name}"));
+        for text in others.chain(of_another_kind).chain([format!("RDS instance {name}, which run y left")]) {
             assert_eq!(text.parse::<Resource>(), Err(()), "{text}");
+        }
+    }
+
+    /// What people may call their own things.
+    const NO_NAMES: [&str; 9] = [
+        "ledger-prod",
+        "walkaway-",
+        "walkaway-prod",
+        "walkaway-0123456789abcdef012",
+        "walkaway-0123456789abcdef01234",
+        "walkaway-0123456789ABCDEF0123",
+        "walkaway-0123456789abcdef012g",
+        "walkaway-0123456789abcdef0123-prod",
+        "x-walkaway-0123456789abcdef0123",
+    ];
+
+    #[test]
+    fn a_tag_alone_makes_nothing_walkaways() {
+        let tags = [Tag::builder().key(RUN_TAG).value("r").build()];
+        for name in NO_NAMES {
+            let found = Tagged::new(Resource::Snapshot(name.into()), &tags, None).expect("it carries the tag");
+            assert!(!found.resource.has_own_name(), "{name}");
         }
     }
 
@@ -154,7 +208,7 @@ mod tests {
     fn what_a_run_answers_for_is_in_use_and_what_does_not_say_is_for_two_days() {
         let now: Timestamp = "2026-11-30T12:00:00Z".parse().unwrap();
         let found = |until: Option<&str>, created: Option<&str>| Tagged {
-            resource: Resource::Instance("walkaway-a".into()),
+            resource: Resource::Instance(own_name(Sha256Digest::of("a"))),
             run: "r".into(),
             playbook: "p".into(),
             until: until.map(|until| until.parse().unwrap()),

@@ -93,6 +93,7 @@ struct Thing {
     making: u32,
     untagged: u32,
     source: String,
+    is_protected: bool,
 }
 
 #[derive(Default)]
@@ -142,6 +143,20 @@ impl Scripted {
         self.state().things.insert(format!("{kind} {id}"), thing);
     }
 
+    /// It is not seen for so many looks.
+    pub fn hide(&self, what: &str, looks: u32) {
+        if let Some(thing) = self.state().things.get_mut(what) {
+            thing.unseen = looks;
+        }
+    }
+
+    /// A policy of its owner's keeps it from being deleted.
+    pub fn protect(&self, what: &str) {
+        if let Some(thing) = self.state().things.get_mut(what) {
+            thing.is_protected = true;
+        }
+    }
+
     /// Somebody else removes it.
     pub fn take(&self, what: &str) {
         self.state().things.remove(what);
@@ -177,6 +192,11 @@ impl Scripted {
 
     /// RDS as walkaway knows it, patient for milliseconds.
     pub fn rds(&self) -> Rds {
+        self.rds_patient_for(Duration::from_millis(25))
+    }
+
+    /// The same; a busy provider is asked again for this long.
+    pub fn rds_patient_for(&self, busy: Duration) -> Rds {
         let connector = SharedHttpConnector::new(self.clone());
         let config = aws_sdk_rds::Config::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -187,8 +207,9 @@ impl Scripted {
         let patience = Patience {
             first: Duration::from_millis(1),
             longest: Duration::from_millis(2),
-            busy: Duration::from_millis(25),
+            busy,
             appears: Duration::from_millis(40),
+            absent: Duration::from_millis(4),
             removal: Duration::from_millis(120),
         };
         Rds { client: aws_sdk_rds::Client::from_conf(config.build()), aws: Aws::of_nobody(), patience }
@@ -267,6 +288,7 @@ impl State {
             making: MAKING_LOOKS,
             untagged: if fault == Some(Fault::LateTags) { LATE_LOOKS } else { 0 },
             source: query.get("SourceArn"),
+            is_protected: false,
         };
         self.things.insert(name, thing);
         envelope(&query.action, "")
@@ -284,6 +306,9 @@ impl State {
                 thing.status = "available".into();
             }
             return refusal(400, if kind == "instance" { "InvalidDBInstanceState" } else { "InvalidDBSnapshotState" });
+        }
+        if thing.is_protected {
+            return refusal(400, "InvalidParameterCombination");
         }
         self.touched.push(name.clone());
         match kind {

@@ -13,16 +13,17 @@ use std::{
 
 use aws_sdk_rds::{
     Client,
+    primitives::DateTime,
     types::{DbInstance, DbSnapshot, Tag},
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-pub use super::resource::{PLAYBOOK_TAG, RUN_TAG, Resource, Tagged, UNTIL_TAG, tagged};
+pub use super::resource::{PLAYBOOK_TAG, RUN_TAG, Resource, Tagged, UNDATED_LIFE, UNTIL_TAG, tagged};
 use super::{
     Endpoint, Rds,
     describe::{self, tag},
     patience::{Patience, Refusal, patiently},
-    resource::PREFIX,
+    resource::{own_name, stamp},
 };
 use crate::{
     clock::{self, Stopwatch},
@@ -93,6 +94,7 @@ pub(super) struct Shown {
     pub status: String,
     pub tags: Vec<Tag>,
     pub arn: String,
+    pub created: Option<Timestamp>,
 }
 
 /// Makes and removes temporary things of one owner.
@@ -113,12 +115,12 @@ impl Temporary {
     /// digits and hyphens, and a resumed run must not meet the name of what is just being deleted.
     pub fn new(rds: &Rds, owner: Owner, life: Duration) -> Self {
         let random = getrandom::u64().unwrap_or_default();
-        let digest = Sha256Digest::of(format!("{} {} {} {random}", owner.run, owner.asset, clock::now())).to_string();
+        let digest = Sha256Digest::of(format!("{} {} {} {random}", owner.run, owner.asset, clock::now()));
         Temporary {
             client: rds.client.clone(),
             patience: rds.patience,
             owner,
-            name: format!("{PREFIX}{}", &digest[..20]),
+            name: own_name(digest),
             life: life.min(LIFE_MAX),
             made: Arc::default(),
         }
@@ -253,7 +255,8 @@ impl Temporary {
         };
         self.make(&resource, shape.available_within, interrupt, ask).await?;
         self.wait(&resource, shape.available_within, interrupt).await?;
-        let described = patiently(&self.patience, || describe::instance_alone(&self.client, &self.name)).await;
+        let describing = patiently(&self.patience, || describe::instance_alone(&self.client, &self.name));
+        let described = interrupt.unless_asked(describing).await.ok_or_else(|| stopped(&resource))?;
         described.map_err(|refusal| refusal.about(&what))?.reached_at()
     }
 
@@ -285,8 +288,12 @@ impl Temporary {
         let (watch, mut pauses, mut heard) = (Stopwatch::start(), self.patience.pauses(), false);
         let busy = within.min(self.patience.busy);
         loop {
+            if interrupt.asked() {
+                return Err(stopped(resource));
+            }
             self.expect_to_appear(resource, self.patience.appears);
-            let (error, patience) = match ask().await {
+            // A call that nobody answers is not waited for: whether it was heard is asked when the thing is removed.
+            let (error, patience) = match interrupt.unless_asked(ask()).await.ok_or_else(|| stopped(resource))? {
                 Ok(()) => return Ok(()),
                 Err(Refusal::AlreadyThere) => return self.adopt(resource, interrupt).await,
                 Err(Refusal::Other(error)) if error.is_transient() => {
@@ -296,7 +303,8 @@ impl Temporary {
                 Err(Refusal::NotNow(error)) => (error, within),
                 Err(refused) => (refused.about(&resource.to_string()), Duration::ZERO),
             };
-            if heard && self.find(resource).await.is_ok_and(|shown| shown.is_some()) {
+            let seen = async { heard && self.find(resource).await.is_ok_and(|shown| shown.is_some()) };
+            if interrupt.unless_asked(seen).await.unwrap_or_default() {
                 return self.adopt(resource, interrupt).await;
             }
             if !heard {
@@ -314,7 +322,8 @@ impl Temporary {
     async fn adopt(&self, resource: &Resource, interrupt: &Interrupt) -> Result<(), SourceError> {
         let (watch, mut pauses) = (Stopwatch::start(), self.patience.pauses());
         loop {
-            let error = match self.find(resource).await {
+            let found = interrupt.unless_asked(self.find(resource)).await;
+            let error = match found.ok_or_else(|| stopped(resource))? {
                 Ok(Some(shown)) if tag(&shown.tags, RUN_TAG) == Some(&self.owner.run) => return Ok(()),
                 Ok(Some(_)) => {
                     let reason =
@@ -335,10 +344,7 @@ impl Temporary {
     async fn pause(&self, resource: &Resource, pause: Duration, interrupt: &Interrupt) -> Result<(), SourceError> {
         tokio::select! {
             () = tokio::time::sleep(pause) => Ok(()),
-            () = interrupt.wait() => {
-                let reason = "stopped while waiting for it".to_owned();
-                Err(SourceError::Permanent { what: resource.to_string(), reason })
-            }
+            () = interrupt.wait() => Err(stopped(resource)),
         }
     }
 
@@ -349,7 +355,9 @@ impl Temporary {
         let shown = match resource {
             Resource::Instance(_) => {
                 let answer = self.client.describe_db_instances().db_instance_identifier(id).send().await;
-                let of = |one: &DbInstance| shown(one.db_instance_status(), one.tag_list(), one.db_instance_arn());
+                let of = |one: &DbInstance| {
+                    shown(one.db_instance_status(), one.tag_list(), one.db_instance_arn(), one.instance_create_time())
+                };
                 let named = |one: &&DbInstance| one.db_instance_identifier() == Some(id);
                 answer
                     .map(|answer| answer.db_instances().iter().find(named).map(of))
@@ -357,7 +365,9 @@ impl Temporary {
             }
             Resource::Snapshot(_) => {
                 let answer = self.client.describe_db_snapshots().db_snapshot_identifier(id).send().await;
-                let of = |one: &DbSnapshot| shown(one.status(), one.tag_list(), one.db_snapshot_arn());
+                let of = |one: &DbSnapshot| {
+                    shown(one.status(), one.tag_list(), one.db_snapshot_arn(), one.snapshot_create_time())
+                };
                 let named = |one: &&DbSnapshot| one.db_snapshot_identifier() == Some(id);
                 answer
                     .map(|answer| answer.db_snapshots().iter().find(named).map(of))
@@ -390,7 +400,8 @@ impl Temporary {
         loop {
             let was_there = matches!(self.made(resource), Some(Made::Seen { .. }));
             let mut pause = pauses.next();
-            match self.find(resource).await {
+            let found = interrupt.unless_asked(self.find(resource)).await;
+            match found.ok_or_else(|| stopped(resource))? {
                 Ok(Some(shown)) if shown.status == "available" => return Ok(()),
                 Ok(Some(shown)) if has_failed(&shown.status) => {
                     return Err(ended(format!("its status is {}", shown.status)));
@@ -416,9 +427,14 @@ impl Temporary {
     }
 }
 
-fn shown(status: Option<&str>, tags: &[Tag], arn: Option<&str>) -> Shown {
+fn stopped(resource: &Resource) -> SourceError {
+    let reason = "stopped while waiting for it".to_owned();
+    SourceError::Permanent { what: resource.to_string(), reason }
+}
+
+fn shown(status: Option<&str>, tags: &[Tag], arn: Option<&str>, created: Option<&DateTime>) -> Shown {
     let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    Shown { status: text(status), tags: tags.to_vec(), arn: text(arn) }
+    Shown { status: text(status), tags: tags.to_vec(), arn: text(arn), created: stamp(created) }
 }
 
 /// States that waiting does not mend (Amazon RDS user guide, "Viewing Amazon RDS DB instance status").
