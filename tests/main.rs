@@ -23,3 +23,4 @@ mod playbook_messages;
 mod rds;
 mod regression;
 mod resume;
+mod rights;

@@ -132,7 +132,7 @@ fn keys_of(item: &Item, inventory: &Inventory) -> Option<Vec<String>> {
         // An alias is no resource that a policy could name.
         (_, Some(key)) if !key.contains(['/', ':']) => {
             let (region, account) = (item.region.as_ref()?, inventory.account_id.as_ref()?);
-            Some(vec![format!("arn:aws:kms:{region}:{account}:key/{key}")])
+            Some(vec![format!("arn:{}:kms:{region}:{account}:key/{key}", partition(region))])
         }
         _ => None,
     }
@@ -192,8 +192,24 @@ const SETTINGS: [&str; 19] = [
     "s3:GetReplicationConfiguration",
 ];
 
+impl Needs {
+    /// The first part of every ARN (AWS General Reference, "Amazon Resource Names"): an account lies in one partition.
+    fn partition(&self) -> &'static str {
+        partition(self.regions.first().map_or("", String::as_str))
+    }
+}
+
+fn partition(region: &str) -> &'static str {
+    match region {
+        region if region.starts_with("cn-") => "aws-cn",
+        region if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
 /// The policy document (IAM JSON policy reference).
 pub fn policy(needs: &Needs) -> Value {
+    let partition = needs.partition();
     let mut statements = vec![statement("Inventory", inventory(needs), vec!["*".to_owned()])];
     let buckets: Vec<_> =
         needs.buckets.iter().map(|(bucket, _)| bucket.clone()).chain(needs.patterns.clone()).collect();
@@ -204,18 +220,17 @@ pub fn policy(needs: &Needs) -> Value {
             list.push("s3:ListBucketVersions");
             read.extend(CARRIED_VERSIONS);
         }
-        let arn = |bucket: &String| format!("arn:aws:s3:::{bucket}");
+        let arn = |bucket: &String| format!("arn:{partition}:s3:::{bucket}");
         statements.push(statement("ListCarriedBuckets", list, buckets.iter().map(arn).collect()));
-        let objects = needs
-            .buckets
-            .iter()
-            .map(|(bucket, prefix)| format!("arn:aws:s3:::{bucket}/{}*", prefix.as_deref().unwrap_or_default()));
-        let objects = objects.chain(needs.patterns.iter().map(|pattern| format!("arn:aws:s3:::{pattern}/*")));
+        let objects = needs.buckets.iter().map(|(bucket, prefix)| {
+            format!("arn:{partition}:s3:::{bucket}/{}*", prefix.as_deref().unwrap_or_default())
+        });
+        let objects = objects.chain(needs.patterns.iter().map(|pattern| format!("arn:{partition}:s3:::{pattern}/*")));
         statements.push(statement("ReadCarriedObjects", read, objects.collect()));
     }
     let settings = bucket_settings(needs);
     if !settings.is_empty() {
-        statements.push(statement("ReadBucketSettings", settings, vec!["arn:aws:s3:::*".to_owned()]));
+        statements.push(statement("ReadBucketSettings", settings, vec![format!("arn:{partition}:s3:::*")]));
     }
     if !buckets.is_empty() {
         let keys = needs.object_keys.as_ref();
@@ -233,7 +248,11 @@ pub fn policy(needs: &Needs) -> Value {
         statements.extend(exporting(&needs.exports));
     }
     if needs.own_role {
-        statements.push(statement("ReadOwnTrustPolicy", vec!["iam:GetRole"], vec!["arn:aws:iam::*:role/*".to_owned()]));
+        statements.push(statement(
+            "ReadOwnTrustPolicy",
+            vec!["iam:GetRole"],
+            vec![format!("arn:{partition}:iam::*:role/*")],
+        ));
     }
     json!({"Version": "2012-10-17", "Statement": statements})
 }
@@ -261,10 +280,10 @@ fn decrypting(
 /// Users of databases by the provider's own identifiers (Amazon RDS user guide, "Creating and using an IAM policy for IAM
 /// database access"); those of temporary ones nobody knows yet.
 fn logins(needs: &Needs) -> Vec<String> {
-    let account = needs.account.as_deref().unwrap_or("*");
+    let (partition, account) = (needs.partition(), needs.account.as_deref().unwrap_or("*"));
     let user = |login: &IamLogin| {
         let resource = login.resource.as_deref().unwrap_or("*");
-        format!("arn:aws:rds-db:*:{account}:dbuser:{resource}/{}", login.user)
+        format!("arn:{partition}:rds-db:*:{account}:dbuser:{resource}/{}", login.user)
     };
     let mut users: Vec<_> = needs.iam_logins.iter().map(user).collect();
     users.sort();
@@ -482,6 +501,26 @@ mod tests {
             vec![bucket("AES256"), ledger("none"), item(ItemKind::Cluster, "ledger", &[(fact::ENCRYPTION, "none")])];
         let (objects, snapshots, user, unseen) = narrowed(twins, at(), false);
         assert_eq!((objects, snapshots, &*user, unseen), (None, any(), "*/u", 2));
+    }
+
+    #[test]
+    fn the_names_of_things_are_those_of_the_partition() {
+        for (region, partition) in [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov"), ("eu-central-1", "aws")]
+        {
+            let needs = Needs {
+                buckets: vec![("acme".into(), None)],
+                patterns: vec!["acme-*".into()],
+                settings: true,
+                own_role: true,
+                iam_logins: vec![IamLogin { user: "reader".into(), ..IamLogin::default() }],
+                regions: vec![region.into()],
+                ..Needs::default()
+            };
+            let text = policy(&needs).to_string();
+            let arns: Vec<&str> =
+                text.match_indices("arn:").filter_map(|(at, _)| text[at..].split(':').nth(1)).collect();
+            assert!(arns.len() >= 7 && arns.iter().all(|own| *own == partition), "{region}: {text}");
+        }
     }
 
     #[test]

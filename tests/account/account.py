@@ -1,7 +1,8 @@
 """An account for the tests: moto in this process, filled through its API.
 
-Called with a port and the kind of account: clean, faulty or denied. Prints `ready`, and for the denied one the key of a
-user whose policy allows half of the calls, and serves until it is ended. What the API cannot do (a key of last year) is
+Called with a port and the kind of account: clean, faulty, denied, or `rights:` and the path of a policy. Prints `ready`,
+and for the denied one the key of a user whose policy allows half of the calls, and serves until it is ended. For rights, the
+keys of users that have all of the policy but one action are written beside it. What the API cannot do (a key of last year) is
 done to the server's memory.
 """
 
@@ -18,7 +19,7 @@ from moto.iam.responses import IamResponse
 from moto.s3.responses import S3Response
 from moto.server import main as serve
 
-PORT, KIND = int(sys.argv[1]), sys.argv[2]
+PORT, (KIND, _, POLICY) = int(sys.argv[1]), sys.argv[2].partition(":")
 URL = f"http://127.0.0.1:{PORT}"
 HOME, FAR = "eu-central-1", "us-east-1"
 ACCOUNT = "123456789012"
@@ -161,11 +162,39 @@ def denied():
     policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": allowed, "Resource": "*"}]}
     iam.put_user_policy(UserName="auditor", PolicyName="half", PolicyDocument=json.dumps(policy))
     key = iam.create_access_key(UserName="auditor")["AccessKey"]
+    enforce()
+    return key["AccessKeyId"], key["SecretAccessKey"]
+
+
+def rights():
+    faulty()
+    iam = client("iam")
+    with open(POLICY) as file:
+        statements = json.load(file)["Statement"]
+    actions = sorted({action for statement in statements for action in statement["Action"]})
+    keys = []
+    for number, missing in enumerate(["", *actions]):
+        # moto does not know the conditions of services.
+        rest = [
+            {"Effect": "Allow", "Action": [one for one in s["Action"] if one != missing], "Resource": s["Resource"]}
+            for s in statements
+        ]
+        policy = {"Version": "2012-10-17", "Statement": [statement for statement in rest if statement["Action"]]}
+        name = f"user-{number}"
+        iam.create_user(UserName=name)
+        iam.put_user_policy(UserName=name, PolicyName="most", PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        keys.append([missing, key["AccessKeyId"], key["SecretAccessKey"]])
+    enforce()
+    with open(f"{POLICY}.keys", "w") as file:
+        json.dump(keys, file)
+
+
+def enforce():
     request = urllib.request.Request(
         f"{URL}/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"}, method="POST"
     )
     urllib.request.urlopen(request).read()
-    return key["AccessKeyId"], key["SecretAccessKey"]
 
 
 threading.Thread(target=serve, args=(["-H", "127.0.0.1", "-p", str(PORT)],), daemon=True).start()
@@ -175,6 +204,6 @@ for _ in range(600):
         break
     except OSError:
         time.sleep(0.05)
-key = {"clean": clean, "faulty": faulty, "denied": denied}[KIND]()
+key = {"clean": clean, "faulty": faulty, "denied": denied, "rights": rights}[KIND]()
 print("ready", *(key or ()), flush=True)
 threading.Event().wait()

@@ -4,6 +4,7 @@
 mod faults;
 mod local;
 mod plan;
+mod rights;
 mod scale;
 mod selection;
 mod world;

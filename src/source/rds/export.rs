@@ -16,9 +16,8 @@ use aws_sdk_rds::{
 
 use super::{
     Rds,
-    patience::{Patience, Refusal, every_page, patiently},
+    patience::{Absence, Patience, Refusal, every_page, patiently},
     resource::{is_own_name, own_name},
-    temporary::ABSENT_MAX,
 };
 use crate::{clock::Stopwatch, digest::Sha256Digest, interrupt::Interrupt, transfer::error::SourceError};
 
@@ -195,7 +194,8 @@ impl Exports {
         interrupt: &Interrupt,
         heard: impl Fn(&ExportFacts),
     ) -> Result<ExportFacts, SourceError> {
-        let (watch, mut pauses, mut seen, mut absent) = (Stopwatch::start(), self.patience.pauses(), false, 0);
+        let (watch, mut pauses, mut seen) = (Stopwatch::start(), self.patience.pauses(), false);
+        let mut absence = Absence::default();
         let ended = |reason: String| SourceError::Permanent { what: what(id), reason };
         let mut last = "not there yet".to_owned();
         let stopped = || ended("stopped while waiting for it".to_owned());
@@ -204,21 +204,22 @@ impl Exports {
                 Ok(Some(task)) if task.is_complete() => return Ok(task),
                 Ok(Some(task)) if task.is_under_way() => {
                     heard(&task);
-                    (seen, absent) = (true, 0);
+                    absence.ends();
+                    seen = true;
                     last = format!("{} at {} %", task.status, task.percent);
                 }
                 Ok(Some(task)) => {
                     let why = task.failure.map(|failure| format!(": {failure}")).unwrap_or_default();
                     return Err(ended(format!("its status is {}{why}", task.status)));
                 }
-                Ok(None) if seen && absent + 1 >= ABSENT_MAX => {
+                Ok(None) if seen && absence.lasts(&self.patience) => {
                     return Err(ended("it was there and is gone: something else removed it".to_owned()));
                 }
-                Ok(None) => absent += 1,
+                Ok(None) => {}
                 Err(error) if error.is_transient() => last = error.to_string(),
                 Err(error) => return Err(error),
             }
-            let pause = if absent > 0 && seen { self.patience.first } else { pauses.next() };
+            let pause = pauses.next();
             if watch.elapsed() + pause > within {
                 return Err(ended(format!("it was not complete within {} s; last seen: {last}", within.as_secs())));
             }

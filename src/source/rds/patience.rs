@@ -14,6 +14,8 @@ use crate::{
     transfer::error::SourceError,
 };
 
+/// Looks in a row that do not find something, until it is taken for gone.
+const ABSENT_MAX: u32 = 3;
 /// Attempts of a question that is not answered at all; a provider that says that it is busy is asked for longer.
 const UNANSWERED_ATTEMPTS_MAX: u32 = 3;
 
@@ -41,7 +43,7 @@ impl Default for Patience {
             longest: Duration::from_secs(15),
             busy: Duration::from_secs(10 * 60),
             appears: Duration::from_secs(5 * 60),
-            absent: Duration::from_secs(5),
+            absent: Duration::from_secs(10),
             removal: Duration::from_secs(45 * 60),
         }
     }
@@ -66,6 +68,24 @@ impl Pauses {
         let pause = self.next;
         self.next = (pause * 3 / 2).min(self.longest);
         pause
+    }
+}
+
+/// How often in a row, and since when, RDS says that something is not there. One of its answers may be old.
+#[derive(Default)]
+pub(super) struct Absence(Option<(Stopwatch, u32)>);
+
+impl Absence {
+    /// It was not found, once more. Says whether that is enough to take it for gone.
+    pub fn lasts(&mut self, patience: &Patience) -> bool {
+        let (since, times) = self.0.get_or_insert_with(|| (Stopwatch::start(), 0));
+        *times += 1;
+        *times >= ABSENT_MAX && since.elapsed() >= patience.absent
+    }
+
+    /// It is there.
+    pub fn ends(&mut self) {
+        self.0 = None;
     }
 }
 

@@ -4,16 +4,14 @@
 //! for and is not there is looked for until it can no longer appear; a deletion counts when RDS shows it, not when it says
 //! yes. Nothing is deleted that isn't walkaway's, by its name and by its tag.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::{
     describe::tag,
     export,
-    patience::{Refusal, patiently},
+    patience::{Absence, Refusal, patiently},
     resource::{RUN_TAG, Resource, UNTIL_TAG, in_use_until},
-    temporary::{ABSENT_MAX, EXPORTS_MAX, Made, Temporary},
+    temporary::{EXPORTS_MAX, Made, Temporary},
 };
 use crate::{
     clock::{self, Stopwatch},
@@ -59,8 +57,7 @@ impl Temporary {
     pub async fn remove(&self, resource: &Resource, run: &str, halt: &Interrupt) -> Result<Removed, SourceError> {
         let (watch, mut pauses) = (Stopwatch::start(), self.patience.pauses());
         let (mut answered, mut agreed, mut told) = (Stopwatch::start(), false, false);
-        // Since when, and how often, RDS says that it is not there.
-        let mut absent: Option<(Stopwatch, u32)> = None;
+        let mut absence = Absence::default();
         loop {
             let step = self.step(resource, run).await;
             if step.is_ok() {
@@ -70,9 +67,7 @@ impl Temporary {
                 Ok(Step::Gone) => return Ok(Removed::Gone),
                 Ok(Step::Absent) if agreed => return Ok(Removed::Gone),
                 Ok(Step::Absent) => {
-                    let (since, times) = absent.get_or_insert((Stopwatch::start(), 0));
-                    *times += 1;
-                    if let Some(removed) = self.absent(resource, *times, since.elapsed()) {
+                    if let Some(removed) = self.absent(resource, absence.lasts(&self.patience)) {
                         return Ok(removed);
                     }
                     if !told && matches!(self.made(resource), Some(Made::Asked(..))) {
@@ -80,10 +75,13 @@ impl Temporary {
                         tracing::warn!("{resource} was asked for and may still appear; it is looked for again");
                     }
                 }
-                Ok(Step::Agreed) => (absent, agreed) = (None, true),
-                Ok(Step::Untagged) if watch.elapsed() < self.patience.appears => absent = None,
+                Ok(Step::Agreed) => {
+                    absence.ends();
+                    agreed = true;
+                }
+                Ok(Step::Untagged) if watch.elapsed() < self.patience.appears => absence.ends(),
                 Ok(Step::Untagged) => return Err(foreign(resource, run)),
-                Ok(Step::NotYet) if watch.elapsed() < self.patience.removal => absent = None,
+                Ok(Step::NotYet) if watch.elapsed() < self.patience.removal => absence.ends(),
                 Ok(Step::NotYet) => {
                     let reason = "RDS did not let it be deleted in time".to_owned();
                     return Err(SourceError::Permanent { what: resource.to_string(), reason });
@@ -105,17 +103,14 @@ impl Temporary {
         }
     }
 
-    /// What it means that RDS knows nothing of that name, so many times in a row and for so long.
-    fn absent(&self, resource: &Resource, times: u32, lasting: Duration) -> Option<Removed> {
-        let made = self.made(resource);
-        if matches!(made, Some(Made::Refused)) {
-            return Some(Removed::NeverThere);
+    /// What it means that RDS knows nothing of that name, and whether it has said so often and long enough.
+    fn absent(&self, resource: &Resource, lasts: bool) -> Option<Removed> {
+        match self.made(resource) {
+            Some(Made::Refused) => Some(Removed::NeverThere),
+            Some(Made::Asked(since, within)) if since.elapsed() < within => None,
+            Some(Made::Seen { .. }) => lasts.then_some(Removed::Gone),
+            _ => lasts.then_some(Removed::NeverThere),
         }
-        let may_appear = matches!(&made, Some(Made::Asked(since, within)) if since.elapsed() < *within);
-        if times < ABSENT_MAX || lasting < self.patience.absent || may_appear {
-            return None;
-        }
-        Some(if matches!(made, Some(Made::Seen { .. })) { Removed::Gone } else { Removed::NeverThere })
     }
 
     async fn step(&self, resource: &Resource, run: &str) -> Result<Step, SourceError> {

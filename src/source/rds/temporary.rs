@@ -22,7 +22,7 @@ pub use super::resource::{PLAYBOOK_TAG, RUN_TAG, Resource, Tagged, UNDATED_LIFE,
 use super::{
     Endpoint, Rds,
     describe::{self, tag},
-    patience::{Patience, Refusal, patiently},
+    patience::{Absence, Patience, Refusal, patiently},
     resource::{own_name, stamp},
 };
 use crate::{
@@ -40,8 +40,6 @@ const ANSWERS_FOR: SignedDuration = SignedDuration::from_mins(30);
 const SAYS_SO_EVERY: Duration = Duration::from_secs(5 * 60);
 /// No tag promises more than this, whatever a playbook allows.
 const LIFE_MAX: Duration = Duration::from_secs(30 * 86_400);
-/// Looks in a row that do not find what was seen before, until it is taken for gone.
-pub(super) const ABSENT_MAX: u32 = 3;
 
 /// Who makes something, as its tags say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -262,15 +260,15 @@ impl Temporary {
 
     /// Whether the instance went away that was there.
     pub async fn instance_vanished(&self) -> bool {
-        let resource = self.instance();
-        for _ in 0..ABSENT_MAX {
+        let (resource, mut absence) = (self.instance(), Absence::default());
+        loop {
             match self.find(&resource).await {
-                Ok(None) => tokio::time::sleep(self.patience.first).await,
+                Ok(None) if absence.lasts(&self.patience) => return true,
+                Ok(None) => tokio::time::sleep(self.patience.first * 4).await,
                 Ok(Some(shown)) => return shown.status == "deleting",
                 Err(_) => return false,
             }
         }
-        true
     }
 
     /// Asks for something until RDS has it or refuses. An answer that was lost is no refusal: something of our name and
@@ -395,7 +393,8 @@ impl Temporary {
 
     /// Waits until something is available. A failed state ends the wait, as does the wish to stop, and that it is gone.
     async fn wait(&self, resource: &Resource, within: Duration, interrupt: &Interrupt) -> Result<(), SourceError> {
-        let (watch, mut pauses, mut absent, mut last) = (Stopwatch::start(), self.patience.pauses(), 0, String::new());
+        let (watch, mut pauses, mut last) = (Stopwatch::start(), self.patience.pauses(), String::new());
+        let mut absence = Absence::default();
         let ended = |reason: String| SourceError::Permanent { what: resource.to_string(), reason };
         loop {
             let was_there = matches!(self.made(resource), Some(Made::Seen { .. }));
@@ -406,13 +405,15 @@ impl Temporary {
                 Ok(Some(shown)) if has_failed(&shown.status) => {
                     return Err(ended(format!("its status is {}", shown.status)));
                 }
-                Ok(Some(shown)) => (absent, last) = (0, shown.status),
+                Ok(Some(shown)) => {
+                    absence.ends();
+                    last = shown.status;
+                }
                 Ok(None) if was_there => {
-                    absent += 1;
-                    if absent >= ABSENT_MAX {
+                    if absence.lasts(&self.patience) {
                         return Err(ended("it was there and is gone: something else removed it".to_owned()));
                     }
-                    pause = self.patience.first;
+                    pause = self.patience.first * 4;
                 }
                 Ok(None) => "not there yet".clone_into(&mut last),
                 Err(error) if error.is_transient() => last = error.to_string(),
