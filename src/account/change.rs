@@ -14,8 +14,15 @@ use crate::finding::{Finding, FindingKind as Kind};
 /// The tag that walkaway puts on whatever it makes at the provider.
 pub const OWN_TAG: &str = "walkaway:run";
 /// Names of what walkaway makes: this, and 20 lower-case hexadecimal digits.
-const OWN_PREFIX: &str = "walkaway-";
-const OWN_DIGITS: usize = 20;
+pub const OWN_PREFIX: &str = "walkaway-";
+/// How many.
+pub const OWN_DIGITS: usize = 20;
+
+/// Whether an identifier is one that walkaway gives. Tags are copied and things renamed: only both together tell.
+pub fn is_own_name(id: &str) -> bool {
+    let digits = id.strip_prefix(OWN_PREFIX).unwrap_or_default();
+    digits.len() == OWN_DIGITS && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -152,12 +159,7 @@ fn by(item: &Item) -> By {
 /// Whether it is of a kind that walkaway makes, has such a name, and carries the tag, which anyone can put on anything.
 /// Exports carry no tags.
 fn is_own(item: &Item) -> bool {
-    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let is_named = item
-        .name
-        .strip_prefix(OWN_PREFIX)
-        .is_some_and(|digits| digits.len() == OWN_DIGITS && digits.bytes().all(is_digit));
-    is_named
+    is_own_name(&item.name)
         && match item.kind {
             ItemKind::Instance | ItemKind::Cluster | ItemKind::Snapshot | ItemKind::ClusterSnapshot => {
                 item.tags.as_ref().is_some_and(|tags| tags.contains_key(OWN_TAG))

@@ -16,7 +16,13 @@ use super::{
     describe::tag,
     patience::{Refusal, every_page},
 };
-use crate::{digest::Sha256Digest, transfer::error::SourceError};
+/// Nothing with another name is ever deleted, cancelled, or looked after.
+pub(super) use crate::account::change::is_own_name;
+use crate::{
+    account::change::{OWN_DIGITS, OWN_PREFIX},
+    digest::Sha256Digest,
+    transfer::error::SourceError,
+};
 
 /// Whose it is: the run's id.
 pub const RUN_TAG: &str = "walkaway:run";
@@ -24,21 +30,12 @@ pub const RUN_TAG: &str = "walkaway:run";
 pub const PLAYBOOK_TAG: &str = "walkaway:playbook";
 /// Until when its run answers for it, RFC 3339.
 pub const UNTIL_TAG: &str = "walkaway:until";
-/// Identifiers begin so, and go on with so many digits of a digest.
-const PREFIX: &str = "walkaway-";
-const NAME_DIGITS: usize = 20;
 /// What does not say until when it is needed is needed no longer than this.
 pub const UNDATED_LIFE: SignedDuration = SignedDuration::from_hours(48);
 
 /// The identifier that follows from a digest: letters, digits and hyphens, at most 60, as RDS wants it.
 pub(super) fn own_name(of: Sha256Digest) -> String {
-    format!("{PREFIX}{}", &of.to_string()[..NAME_DIGITS])
-}
-
-/// Whether an identifier is one that [`own_name`] gives. Nothing else is ever deleted, cancelled, or looked after.
-pub(super) fn is_own_name(id: &str) -> bool {
-    let digits = id.strip_prefix(PREFIX).unwrap_or_default();
-    digits.len() == NAME_DIGITS && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    format!("{OWN_PREFIX}{}", &of.to_string()[..OWN_DIGITS])
 }
 
 /// Something of walkaway's at the provider.
