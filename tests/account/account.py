@@ -174,8 +174,12 @@ def rights():
     actions = sorted({action for statement in statements for action in statement["Action"]})
     keys = []
     for number, missing in enumerate(["", *actions]):
-        # moto does not know the conditions of services.
-        rest = [
+        # moto does not know the conditions of services, and calls some actions otherwise: CloudWatch's by the name of the
+        # endpoint, and those of buckets that it has no name for, like the list of objects.
+        own = {"cloudwatch:ListMetrics": "monitoring:ListMetrics", "cloudwatch:GetMetricData": "monitoring:GetMetricData"}
+        own |= {"s3:ListBucket": "s3:ListBucket", "s3:GetAccountPublicAccessBlock": "s3:GetPublicAccessBlock"}
+        rest = [{"Effect": "Allow", "Action": [ours for name, ours in own.items() if name != missing], "Resource": ["*"]}]
+        rest += [
             {"Effect": "Allow", "Action": [one for one in s["Action"] if one != missing], "Resource": s["Resource"]}
             for s in statements
         ]

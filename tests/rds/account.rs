@@ -104,7 +104,7 @@ impl Account {
         let program = "import boto3, sys\nkind = dict(endpoint_url=sys.argv[1], region_name='us-east-1', \
                        aws_access_key_id='x', aws_secret_access_key='y')\n\
                        role = boto3.client('sts', **kind).assume_role(RoleArn=f'arn:aws:iam::{sys.argv[2]}:role/r', \
-                       RoleSessionName='s')\nprint(role['Credentials']['AccessKeyId'])\n";
+                       RoleSessionName='other')\nprint(role['Credentials']['AccessKeyId'])\n";
         stock(Command::new(standin("python")).args(["-c", program, self.moto.endpoint(), other])).trim().to_owned()
     }
 

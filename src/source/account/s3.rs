@@ -124,6 +124,7 @@ fn bucket_item(bucket: &aws_sdk_s3::types::Bucket) -> Option<Item> {
 /// The IAM action that a call needs, where it has another name.
 pub(super) fn right_of(operation: &str) -> String {
     let action = match operation {
+        "GetBucketCors" => "s3:GetBucketCORS",
         "GetBucketEncryption" => "s3:GetEncryptionConfiguration",
         "GetPublicAccessBlock" => "s3:GetBucketPublicAccessBlock",
         "GetObjectLockConfiguration" => "s3:GetBucketObjectLockConfiguration",
