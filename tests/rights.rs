@@ -92,7 +92,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("GetMetricData", &["cloudwatch:GetMetricData"]),
     ("ListMetrics", &["cloudwatch:ListMetrics"]),
     ("publicAccessBlock", &["s3:GetAccountPublicAccessBlock"]),
-    ("rds-db", &["rds-db:connect"]),
+    ("AuthTokenGenerator", &["rds-db:connect"]),
 ];
 
 /// Allowed without a call of the code's: parts of an upload that S3 looks into for attributes of an object in parts.
@@ -172,7 +172,8 @@ fn calls(code: &str) -> BTreeSet<String> {
         let word: &str = code[at..].split(|c| !is_word(c)).next().unwrap_or_default();
         let after = &code[at + word.len()..];
         let is_verb = word.split_once('_').is_some_and(|(verb, _)| VERBS.contains(&verb));
-        if is_verb && (after.starts_with("()") || after.starts_with(',')) {
+        let is_variable = code.contains(&format!("{word}: "));
+        if is_verb && !is_variable && (after.starts_with("()") || after.starts_with(',')) {
             found.insert(word.to_owned());
         }
     }
