@@ -401,17 +401,16 @@ fn layout_of(bucket: &BucketSpec) -> ObjectLayout {
     }
 }
 
-/// The entry of an asset whose work never came to its end: what was carried and found stands in it, and it is NOT RUN, if
+/// The entry of an asset whose work never came to its end, or whose end doesn't stand: what was carried and found stands in it, and it is NOT RUN, if
 /// not worse.
 pub(crate) fn unfinished(
     work: &Work,
     asset: &Asset,
     names: Option<&Pseudonyms>,
+    why: &str,
     left_behind: Vec<Finding>,
 ) -> Result<AssetResult, Stop> {
-    let why = work.ledger.last_stop(&work.asset).map_or(String::new(), |reason| format!("; it had stopped: {reason}"));
-    let detail = format!("sealed before its work was finished{why}");
-    let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), detail);
+    let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), why);
     work.recorder.fact(&Event::Found { finding: finding.clone() })?;
     for finding in &left_behind {
         work.recorder.fact(&Event::Found { finding: finding.clone() })?;
