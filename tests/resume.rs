@@ -668,6 +668,39 @@ fn a_half_restored_database_of_this_run_is_made_again() {
     drill.verify().expect(0);
 }
 
+/// What is missing, or stands elsewhere, in a database that was finished before the run was stopped.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_finished_database_that_was_changed_in_between_does_not_pass() {
+    for (change, how, code, verdict) in [
+        ("delete from customers where id = 7", "--seal", 2, "NOT RUN"),
+        ("select setval('customers_id_seq', 5)", "--verify", 0, "PASS"),
+    ] {
+        let (world, target) = (World::new(), PgCluster::start());
+        let drill = world.drill_into("{url: \"env:TARGET\"}").with("TARGET", target.url("postgres"));
+        world.s3.stall_after(20 << 20);
+        let running = drill.start();
+        world.s3.wait_for_stall();
+        world.s3.shut();
+        assert_stopped(&drill, running, "files", "shop", "hint: see whether the provider can be reached");
+        world.s3.open();
+        target.execute("shop", change);
+        drill.end(&["resume", how, &text(&drill.bundle())]).expect(code);
+        let shop = drill.result()["assets"][1].clone();
+        assert_eq!(shop["verdict"], verdict, "{change}: {shop:#}");
+        drill.end(&["verify", &text(&drill.bundle())]).expect(0);
+        let (looked, started) = (count(&drill.journal(), "asset_looked_at"), count(&drill.journal(), "asset_started"));
+        // One of the bucket, one of the database, and those of what was taken up again.
+        assert_eq!((looked, started), if code == 0 { (1, 4) } else { (1, 2) }, "{change}");
+        if code == 0 {
+            let sequence = target.client("shop").query_one("select last_value from customers_id_seq", &[]).unwrap();
+            assert_eq!(sequence.get::<_, i64>(0), 10_000, "it was not restored anew");
+        } else {
+            assert!(shop["findings"][0]["detail"].as_str().unwrap().contains("is not as it was left"), "{shop:#}");
+        }
+    }
+}
+
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_database_of_somebody_else_is_never_dropped() {

@@ -94,7 +94,9 @@ impl Story {
             )),
             Event::AssetLookedAt { items, differ, .. } => {
                 let items = crate::words::count(*items, "item", "items");
-                Some(format!("finished before, and {differ} of {items} are missing or changed: taken up again"))
+                Some(format!(
+                    "finished before, and {differ} of {items} are missing or changed: that end does not stand"
+                ))
             }
             Event::AssetDone { asset, verdict, sampled, .. } => Some(self.done(at, asset, (*verdict, *sampled))),
             Event::CloudMaking { resource, .. } => Some(format!("making {} at the provider", printable(resource))),

@@ -4,6 +4,8 @@
 //! cluster's directory says which server it stands for and which assets lie in it.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -16,8 +18,10 @@ const NOTE: &str = "origin";
 
 /// The directory of the cluster for databases of the server `origin`; notes that this asset lies in it.
 pub(crate) fn claim(layout: &Layout, origin: &str, asset: &str) -> Result<PathBuf, ClusterError> {
-    let is_free = |directory: &PathBuf| read(directory).first().is_none_or(|noted| noted == origin);
-    let directory = numbers(layout).find(is_free).unwrap_or_else(|| layout.cluster());
+    let is_origins = |directory: &PathBuf| read(directory).first().is_some_and(|noted| noted == origin);
+    let is_free = |directory: &PathBuf| read(directory).is_empty();
+    let own = all(layout).into_iter().find(is_origins);
+    let directory = own.or_else(|| numbers(layout).find(is_free)).unwrap_or_else(|| layout.cluster());
     let note = read(&directory);
     let others = note.iter().skip(1).map(String::as_str).filter(|noted| *noted != asset);
     let text = std::iter::once(origin).chain(others).chain([asset]).collect::<Vec<_>>().join("\n") + "\n";
@@ -32,20 +36,32 @@ pub(crate) fn of_asset(layout: &Layout, asset: &str) -> PathBuf {
     all(layout).into_iter().find(has).unwrap_or_else(|| layout.cluster())
 }
 
-/// The directories of all clusters of a run.
+/// The directories of all clusters of a run, in the order of their numbers; one in between may have been removed.
 pub(crate) fn all(layout: &Layout) -> Vec<PathBuf> {
-    numbers(layout).take_while(|directory| directory.is_dir()).collect()
+    let first = layout.cluster();
+    let (Some(parent), Some(name)) = (first.parent(), first.file_name().and_then(OsStr::to_str)) else {
+        return Vec::new();
+    };
+    let number = |found: &OsStr| match found.to_str()?.strip_prefix(name)? {
+        "" => Some(1),
+        rest => rest.strip_prefix('-')?.parse::<u32>().ok(),
+    };
+    let found = fs::read_dir(parent).into_iter().flatten().flatten();
+    let numbers: BTreeSet<u32> = found.filter_map(|entry| number(&entry.file_name())).collect();
+    numbers.into_iter().map(|number| numbered(layout, number)).filter(|directory| directory.is_dir()).collect()
 }
 
 /// `.postgres`, `.postgres-2`, …
 fn numbers(layout: &Layout) -> impl Iterator<Item = PathBuf> {
-    let first = layout.cluster();
-    let others = first.clone();
-    std::iter::once(first).chain((2..).map(move |number: u32| {
-        let mut name = others.clone().into_os_string();
+    (1..).map(|number| numbered(layout, number))
+}
+
+fn numbered(layout: &Layout, number: u32) -> PathBuf {
+    let mut name = layout.cluster().into_os_string();
+    if number > 1 {
         name.push(format!("-{number}"));
-        PathBuf::from(name)
-    }))
+    }
+    PathBuf::from(name)
 }
 
 /// The note's lines; none where a cluster has no note, as those of earlier versions.
@@ -76,6 +92,14 @@ mod tests {
             ["a", "b", "c", "d", "unknown"].map(of),
             [".postgres", ".postgres-2", ".postgres", ".postgres-3", ".postgres"]
         );
+        assert_eq!(all(&layout).len(), 3);
+        // One that is gone hides none of the others, and nobody's database moves.
+        fs::remove_dir_all(layout.cluster()).expect("removed");
+        assert_eq!(all(&layout), [".postgres-2", ".postgres-3"].map(|name| layout.cluster().with_file_name(name)));
+        assert_eq!(["b", "d"].map(of), [".postgres-2", ".postgres-3"]);
+        assert_eq!(claim("two:5432/ 7", "b"), ".postgres-2");
+        assert_eq!(claim("five:5432/ 1", "e"), ".postgres");
+        fs::create_dir(layout.cluster().with_file_name(".postgres-old")).expect("a directory");
         assert_eq!(all(&layout).len(), 3);
     }
 }

@@ -102,7 +102,7 @@ impl DatabaseWork {
         let (database, mut findings, mut belongings) = (carried.database, carried.findings, carried.belongings);
         let Tables { mut receipts, findings: of_tables, deferred } = carried.tables;
         findings.extend(of_tables);
-        let (of_rebuild, late) = self.restore_post_data(&database, &belongings, deferred)?;
+        let (of_rebuild, late) = self.restore_post_data(&database, &belongings, carried.key, deferred)?;
         findings.extend(of_rebuild);
         findings.extend(late.findings);
         receipts.extend(late.receipts);
@@ -110,7 +110,7 @@ impl DatabaseWork {
         findings.extend(self.refused(database.set_sequences(&carried.sequences)?));
         // What is made for a moment to learn how the target spells it is made before the database's own event triggers,
         // which may forbid it.
-        let spellings = Spellings::of_views(&carried.catalog, database.address())?;
+        let spellings = Spellings::learn(&carried.catalog, database.address())?;
         let spellings = spellings.with_members(belongings.members().clone());
         findings.extend(belongings.finish(&database, &mut carried.catalog)?);
         self.work.go_on()?;
@@ -128,7 +128,7 @@ impl DatabaseWork {
             database,
             key: carried.key,
             receipts,
-            unchecked: late.unchecked,
+            marks: late.marks,
             sequences: carried.sequences,
             catalog: carried.catalog,
             spellings,
@@ -215,7 +215,7 @@ impl DatabaseWork {
         let dumped = snapshot.dump_schema(&self.target.tools, &self.schema(), &facts.encoding);
         dumped.or_else(|error| of_dump(error, &mut snapshot))?;
         self.work.go_on()?;
-        let refused = database.restore_pre_data(&self.target.tools, &self.schema())?;
+        let refused = database.restore_pre_data(&self.target.tools, &self.schema(), belongings.search_path())?;
         findings.extend(self.refused(belongings.mend(&database, refused)?));
         let (large_objects, lost) = large_objects::carry(&self.work, &mut snapshot, &database)?;
         findings.extend(lost);
@@ -344,14 +344,16 @@ impl DatabaseWork {
         &self,
         database: &TargetDatabase,
         belongings: &Belongings<'_>,
+        key: RowKey,
         deferred: Vec<Deferred>,
     ) -> Result<(Vec<Finding>, Loaded), Stop> {
         self.work.go_on()?;
         let meter = Arc::new(Meter::default());
         let _ticker = self.work.ticker(Phase::Rebuild, &meter);
         let (mut loaded, search_path) = (Loaded::default(), belongings.search_path());
-        let late = LateLoad { work: &self.work, database, search_path };
-        let refused = database.restore_post_data(&self.target.tools, &self.schema(), self.spec.parallel, || {
+        let late = LateLoad { work: &self.work, database, key, search_path };
+        let (tools, schema, workers) = (&self.target.tools, self.schema(), self.spec.parallel);
+        let refused = database.restore_post_data(tools, &schema, workers, search_path, || {
             loaded = late.load(deferred)?;
             Ok::<(), Stop>(())
         })?;
@@ -411,6 +413,8 @@ impl DatabaseWork {
 /// pg_dump waits for locks of its own, most of them behind a session that waits for the snapshot. Whether it was that, its
 /// snapshot's holder can see, which is also gone when the server is.
 fn of_dump(error: PgError, snapshot: &mut Snapshot) -> Result<(), RelayEnd> {
+    // A standby ends the sessions that stand in its way one after the other.
+    std::thread::sleep(AWAY_PAUSE);
     let locked = snapshot.locked().map_err(RelayEnd::of_snapshot)?;
     match locked.is_empty() {
         true => Err(error.into()),

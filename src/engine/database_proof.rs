@@ -1,6 +1,8 @@
 //! The proof of one restored database: rows, digests, sequences, catalog and exports, the verifier's control, and the
 //! asset's evidence and result.
 
+use std::collections::BTreeMap;
+
 use super::{
     belongings::Belongings,
     exclusions, large_objects,
@@ -16,11 +18,11 @@ use crate::{
     evidence::result::{AssetResult, DatabaseResult, ExcludedTable, SourceLoad, Tier, Timings},
     finding::{Finding, Verdict},
     pg::{
-        catalog::{self, Catalog, DatabaseFacts, SequenceState},
+        catalog::{self, Catalog, CatalogKey, DatabaseFacts, SequenceState},
         large::LargeObject,
     },
     playbook::{DatabaseCheck, DatabaseSpec},
-    restore::database::TargetDatabase,
+    restore::{constraints::Mark, database::TargetDatabase},
     transfer::receipt::TableReceipt,
     verify::{
         Comparison,
@@ -43,8 +45,8 @@ pub(crate) struct Restored<'a> {
     pub database: TargetDatabase,
     pub key: RowKey,
     pub receipts: Vec<TableReceipt>,
-    /// Whether a CHECK constraint stands on the target without having been checked.
-    pub unchecked: bool,
+    /// Where the catalog shows constraints that rows of the source do not satisfy.
+    pub marks: Vec<Mark>,
     pub sequences: Vec<SequenceState>,
     pub catalog: Catalog,
     pub spellings: Spellings,
@@ -120,9 +122,7 @@ impl Restored<'_> {
             let mut client = target.connect()?;
             let mut restored = catalog::definitions(&mut client)?;
             restored.extend(self.belongings.restored(&self.database)?);
-            if self.unchecked {
-                take_unchecked(&mut expected, &restored);
-            }
+            take_broken(&mut expected, &restored, &self.marks);
             comparisons.push(compare_catalogs(asset, &expected, &restored, &self.spellings));
         }
         comparisons.push(large_objects::compare(self.work, &self.large_objects, &self.database)?);
@@ -161,16 +161,68 @@ fn is_unread_table(finding: &Finding) -> bool {
     finding.kind == crate::finding::FindingKind::TableUnreadable
 }
 
-/// CHECK constraints that the source's own rows do not satisfy stand on the target for new rows only, which a finding says:
-/// here they are not held against it once more.
-fn take_unchecked(expected: &mut Catalog, restored: &Catalog) {
-    let checked = |definition: &str| {
-        definition.replace(" NOT VALID valid false", " valid true").replace(" NOT VALIDfalse", "true")
-    };
-    let checks = expected.iter_mut().filter(|(key, _)| ["constraint", "type"].contains(&key.class.as_str()));
-    for (key, definition) in checks {
-        if let Some(found) = restored.get(key).filter(|found| checked(found) == *definition) {
-            definition.clone_from(found);
+/// CHECK constraints that the source's own rows do not satisfy stand on the target for new rows only, which a finding says
+/// of each: those are not held against it once more.
+fn take_broken(expected: &mut Catalog, restored: &Catalog, marks: &[Mark]) {
+    let mut proven: BTreeMap<&CatalogKey, String> = BTreeMap::new();
+    for mark in marks {
+        let Some(found) = restored.get(&mark.object) else { continue };
+        let before = proven.entry(&mark.object).or_insert_with(|| found.clone());
+        if let Some(checked) = mark.taken_off(before) {
+            *before = checked;
         }
+    }
+    for (object, checked) in proven {
+        if expected.get(object) == Some(&checked) {
+            expected.extend(restored.get_key_value(object).map(|(object, found)| (object.clone(), found.clone())));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_constraints_that_rows_break_are_excused() {
+        let key = |class: &str, name: &str| CatalogKey { class: class.to_owned(), name: name.to_owned() };
+        let catalog = |things: &[(&str, &str, &str)]| -> Catalog {
+            things.iter().map(|(class, name, what)| (key(class, name), (*what).to_owned())).collect()
+        };
+        let source = catalog(&[
+            ("constraint", "s.t.a", "CHECK ((x > 0)) valid true"),
+            ("constraint", "s.t.b", "CHECK ((x > 1)) valid true"),
+            ("type", "s.d", "d integer one CHECK ((VALUE > 0))true,two CHECK ((VALUE > 1))true"),
+        ]);
+        let restored = catalog(&[
+            ("constraint", "s.t.a", "CHECK ((x > 0)) NOT VALID valid false"),
+            ("constraint", "s.t.b", "CHECK ((x > 1)) NOT VALID valid false"),
+            ("type", "s.d", "d integer one CHECK ((VALUE > 0)) NOT VALIDfalse,two CHECK ((VALUE > 1)) NOT VALIDfalse"),
+        ]);
+        let on = |object, checked: &str, unchecked: &str| {
+            let (checked, unchecked) = (checked.to_owned(), unchecked.to_owned());
+            Mark { object, checked, unchecked }
+        };
+        let table = |name| on(key("constraint", name), " valid true", " NOT VALID valid false");
+        let domain = |name: &str, check: &str| {
+            let (checked, unchecked) = (format!("{name} {check}true"), format!("{name} {check} NOT VALIDfalse"));
+            on(key("type", "s.d"), &checked, &unchecked)
+        };
+        let (one, two) = (domain("one", "CHECK ((VALUE > 0))"), domain("two", "CHECK ((VALUE > 1))"));
+        for (marks, left) in [
+            (vec![], vec!["s.t.a", "s.t.b", "s.d"]),
+            (vec![table("s.t.a")], vec!["s.t.b", "s.d"]),
+            (vec![table("s.t.a"), one.clone()], vec!["s.t.b", "s.d"]),
+            (vec![table("s.t.b"), one, two], vec!["s.t.a"]),
+        ] {
+            let mut expected = source.clone();
+            take_broken(&mut expected, &restored, &marks);
+            let differing = expected.iter().filter(|(object, definition)| restored.get(*object) != Some(*definition));
+            assert_eq!(differing.map(|(object, _)| object.name.as_str()).collect::<Vec<_>>(), left);
+        }
+        // What is shown as broken and differs otherwise, too, is not excused.
+        let mut expected = catalog(&[("constraint", "s.t.a", "CHECK ((x > 7)) valid true")]);
+        take_broken(&mut expected, &restored, &[table("s.t.a")]);
+        assert_eq!(expected[&key("constraint", "s.t.a")], "CHECK ((x > 7)) valid true");
     }
 }

@@ -24,6 +24,7 @@ use crate::{
 pub(crate) struct Ledger {
     layout: Layout,
     units: BTreeMap<String, BTreeMap<String, Sha256Digest>>,
+    /// The outcomes that still stand: an asset that was taken up again, or was found changed, has none.
     finished: BTreeMap<String, Sha256Digest>,
     /// Of each asset since it was last started.
     found: BTreeMap<String, Vec<Finding>>,
@@ -45,6 +46,7 @@ impl Ledger {
     fn take(&mut self, event: &Event) {
         match event {
             Event::AssetStarted { asset, kind } => {
+                self.finished.remove(asset);
                 self.found.remove(asset);
                 if *kind == AssetKind::Postgres {
                     self.units.remove(asset);
@@ -58,7 +60,11 @@ impl Ledger {
             Event::UnitDone { asset, unit, receipt_sha256, .. } => {
                 self.units.entry(asset.clone()).or_default().insert(unit.clone(), *receipt_sha256);
             }
+            Event::AssetLookedAt { asset, differ: 1.., .. } => {
+                self.finished.remove(asset);
+            }
             Event::AssetStopped { asset, reason } => {
+                self.finished.remove(asset);
                 self.stopped.insert(asset.clone(), reason.clone());
             }
             Event::AssetDone { asset, outcome_sha256, .. } => {
@@ -170,4 +176,39 @@ fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T, EngineErro
 
 fn unwritable(error: serde_json::Error) -> EngineError {
     EngineError::Internal(format!("a receipt has no JSON form: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Verdict;
+
+    #[test]
+    fn an_outcome_stands_until_its_asset_is_taken_up_again_or_found_changed() {
+        let asset = || "a".to_owned();
+        let done = Event::AssetDone {
+            asset: asset(),
+            verdict: Verdict::Pass,
+            outcome_sha256: Sha256Digest::of("outcome"),
+            sampled: false,
+        };
+        let looked = |differ| Event::AssetLookedAt { asset: asset(), items: 3, differ };
+        let started = |kind| Event::AssetStarted { asset: asset(), kind };
+        let stopped = Event::AssetStopped { asset: asset(), reason: String::new() };
+        for (events, stands) in [
+            (vec![done.clone()], true),
+            (vec![done.clone(), looked(0)], true),
+            (vec![done.clone(), looked(1)], false),
+            (vec![done.clone(), looked(1), started(AssetKind::Postgres)], false),
+            (vec![done.clone(), started(AssetKind::S3)], false),
+            (vec![done.clone(), stopped.clone()], false),
+            (vec![done.clone(), Event::AssetStarted { asset: "b".to_owned(), kind: AssetKind::S3 }], true),
+            (vec![done.clone(), looked(2), started(AssetKind::S3), done.clone()], true),
+        ] {
+            let layout = Layout { bundle: PathBuf::new(), restored: PathBuf::new() };
+            let mut ledger = Ledger::from_journal(&layout, &[]);
+            events.iter().for_each(|event| ledger.take(event));
+            assert_eq!(ledger.finished.contains_key("a"), stands, "{events:?}");
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! What a finished asset restored, looked at again when its run is resumed: it may have been removed in between.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use super::{stop::Stop, target::Target, work::Work};
+use super::{recheck, stop::Stop, target::Target, work::Work};
 use crate::{
     event::Phase,
     evidence::{
@@ -10,8 +10,7 @@ use crate::{
         result::AssetResult,
         tables::{TABLES_CSV, read_tables},
     },
-    finding::Finding,
-    pg::catalog,
+    finding::{Finding, Severity},
     transfer::{meter::Meter, object::RestoredBucket, receipt::TableReceipt},
     verify::{objects::ReadBack, tables},
 };
@@ -19,7 +18,7 @@ use crate::{
 /// How closely it is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// Whether everything is there, and of the right size.
+    /// Whether everything is there, and of the right size: objects by their bytes, tables by their rows.
     #[default]
     Presence,
     /// Everything is read and compared, as after the transfer.
@@ -30,6 +29,14 @@ pub enum Depth {
 pub(super) struct Looked {
     pub items: u64,
     pub differ: u64,
+}
+
+impl Looked {
+    /// Where nothing is left of what an asset restored.
+    pub fn nothing_of(result: &AssetResult) -> Self {
+        let items = result.database.as_ref().map_or(1, |database| database.tables);
+        Looked { items, differ: items.max(1) }
+    }
 }
 
 /// Files, members of archives, or objects of the target's server.
@@ -53,29 +60,18 @@ pub(super) fn at_objects(work: &Work, depth: Depth, buckets: Option<&dyn Restore
     Ok(Looked { items: seen.expected, differ: differing.len() as u64 })
 }
 
-/// Tables of a restored database, and the files that its rows were spooled to.
+/// Tables of a restored database, and the files that its rows were spooled to; what stands beside the rows, too, where
+/// contents are looked at.
 pub(super) fn at_database(work: &Work, depth: Depth, result: &AssetResult, target: &Target) -> Result<Looked, Stop> {
     let evidence = work.layout.asset_evidence(&work.asset);
     let Some(database) = result.database.as_ref().filter(|_| evidence.join(TABLES_CSV).exists()) else {
-        return Ok(Looked { items: 0, differ: 0 });
+        // Nothing says what there has to be.
+        return Ok(Looked::nothing_of(result));
     };
     let receipts = read_tables(&evidence)?;
     let items = receipts.len() as u64;
     let address = target.server.existing(&database.target_database).address().clone();
-    // A database that can't be entered is not as it was left; restoring it again says why.
-    let there = address.connect().and_then(|mut client| catalog::tables(&mut client)).unwrap_or_default();
-    let there: BTreeMap<String, u64> =
-        there.into_iter().map(|table| (table.name.to_string(), table.bytes_on_disk)).collect();
-    let root = work.root();
-    let is_there = |receipt: &&TableReceipt| {
-        let filled = there.get(&receipt.table).is_some_and(|bytes| *bytes > 0 || receipt.stream.rows == 0);
-        filled && receipt.exports.iter().all(|export| root.join(&export.path).is_file())
-    };
-    let missing = items - receipts.iter().filter(is_there).count() as u64;
-    if missing > 0 || depth == Depth::Presence {
-        return Ok(Looked { items, differ: missing });
-    }
-    let meter = Arc::new(Meter::default());
+    let (root, meter) = (work.root(), Arc::new(Meter::default()));
     let ticker = work.ticker(Phase::Verify, &meter);
     let reader = tables::ReadBack {
         asset: &work.asset,
@@ -86,11 +82,24 @@ pub(super) fn at_database(work: &Work, depth: Depth, result: &AssetResult, targe
         meter: &meter,
         interrupt: &work.interrupt,
     };
+    let has_exports = |receipt: &TableReceipt| receipt.exports.iter().all(|export| root.join(&export.path).is_file());
+    let there = reader.hold_as_many_rows(&receipts);
+    work.go_on()?;
+    let missing = receipts.iter().zip(there).filter(|(receipt, there)| !there || !has_exports(receipt)).count() as u64;
+    if missing > 0 || depth == Depth::Presence {
+        return Ok(Looked { items, differ: missing });
+    }
     let excluded: Vec<_> = database.excluded_tables.iter().map(|table| table.table.clone()).collect();
     let compared = reader.compare(&receipts, &excluded)?;
     drop(ticker);
     work.go_on()?;
-    let spools = tables::compare_spools(&work.asset, &root, &receipts);
-    let differ = compared.rows.findings.len() + compared.digest.findings.len() + spools.findings.len();
-    Ok(Looked { items, differ: differ as u64 })
+    let mut findings = compared.rows.findings;
+    findings.extend(compared.digest.findings);
+    findings.extend(tables::compare_spools(&work.asset, &root, &receipts).findings);
+    match recheck::state(result, &evidence, &address) {
+        Ok(beside) => findings.extend(beside.into_iter().flat_map(|comparison| comparison.findings)),
+        Err(unread) => findings.push(unread),
+    }
+    let differ = findings.iter().filter(|finding| finding.severity != Severity::Note).count() as u64;
+    Ok(Looked { items, differ })
 }

@@ -16,6 +16,7 @@
 //! | `rds`, `guard`, `leftovers` | a database on RDS: where it is, a temporary instance of it, and what removes that again, also after a kill |
 //! | `rds_export` | a database from the Parquet files that RDS exports a snapshot to |
 //! | `shares`, `relays`, `tally` | its tables cut into work, carried side by side, put on record |
+//! | `salvage`, `deferred`, `late_rows` | what can be carried of a damaged table; rows that the target takes later, or never |
 //! | `watch` | the snapshot looked after meanwhile, and let go when others wait behind it |
 //! | `ledger`, `layout`, `recorder` | what is finished, where it lies, who hears of it |
 //! | `account` | the account around the assets: before, after, and what it comes to |
@@ -42,6 +43,7 @@ mod guard;
 pub mod history;
 mod identity;
 mod large_objects;
+mod late_rows;
 mod layout;
 mod ledger;
 mod leftovers;

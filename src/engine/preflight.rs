@@ -21,7 +21,7 @@ use crate::{
     },
     playbook::{
         Asset, AssetKind, AwsSpec, DatabaseSpec, ExportFrom, ExportSpec, Layout as ObjectLayout, Playbook,
-        PostgresTarget, RdsMethodSpec, RdsSpec, S3TargetSpec, Server, SnapshotChoice, Versions,
+        PostgresTarget, RdsMethodSpec, RdsSpec, S3TargetSpec, Server, SnapshotChoice, TargetSpec, Versions,
     },
     restore::{
         cluster::{Cluster, ClusterError},
@@ -82,6 +82,25 @@ pub(crate) async fn look(
     } else {
         Err(EngineError::NotReady(obstacles))
     }
+}
+
+/// What it takes to look at what was restored, and nothing else: the provider may be gone. Nothing is tried, and what isn't
+/// there is missed where it is needed.
+pub(crate) async fn at_target(playbook: &Playbook) -> Ready {
+    let TargetSpec { s3, postgres, .. } = playbook.target();
+    let s3_target = match s3 {
+        Some(spec) => Some(target_aws(spec).await),
+        None => None,
+    };
+    let (tools, named_target) = match postgres {
+        None => (None, None),
+        Some(PostgresTarget::Managed) => (Tools::server().ok(), None),
+        // Without its address there are no programs for it either: no other server takes its place.
+        Some(PostgresTarget::Url(reference)) => {
+            address(reference).ok().and_then(|at| Some((Tools::client().ok()?, at))).unzip()
+        }
+    };
+    Ready { aws: None, caller: None, s3_target, tools, named_target }
 }
 
 /// A client configuration for the S3 server that buckets are restored into.

@@ -31,7 +31,10 @@ use crate::{
     interrupt::Interrupt,
     pg::{Address, tools::Tools},
     playbook::Reference,
-    restore::s3::{S3Copy, Server},
+    restore::{
+        cluster::Cluster,
+        s3::{S3Copy, Server},
+    },
     source::aws::{Aws, AwsSettings},
     transfer::{meter::Meter, object::RestoredBucket, retry::STALL},
     verify::{
@@ -193,39 +196,8 @@ impl Rechecking {
         })?;
         let spools = compare_spools(&asset.id, &self.root(asset), &receipts);
         let mut comparisons = vec![compared.rows, compared.digest, spools];
-        comparisons.extend(self.state(asset, &address)?);
+        comparisons.extend(state(asset, &evidence, &address)?);
         Ok(comparisons)
-    }
-
-    /// Sequences, large objects, catalog, rights, settings, rows of views, as the bundle has them; what it doesn't have is
-    /// said.
-    fn state(&self, asset: &AssetResult, address: &Address) -> Result<Vec<Comparison>, Finding> {
-        let evidence = self.evidence(asset);
-        let proven = evidence::read_restored(&evidence)
-            .map_err(|error| unread(asset, FindingKind::TableUnreadable, &evidence, &error))?;
-        let told = asset.database.as_ref().is_some_and(|database| database.restored_sha256.is_some());
-        if proven.is_none() && told {
-            let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(unread(asset, FindingKind::TableUnreadable, &evidence.join(evidence::RESTORED_CSV), &missing));
-        }
-        let Some(proven) = proven else {
-            let detail = "the bundle does not hold what they were, so they were not compared";
-            let subject = "sequences, large objects, catalog, roles, owners, grants, settings, materialized views";
-            let mut said = Comparison::new("catalog");
-            said.findings.push(Finding::of(&asset.id, FindingKind::Deviation, subject, detail));
-            return Ok(vec![said]);
-        };
-        let what = "sequences, large objects, catalog";
-        let unread = |reason: String| Finding::of(&asset.id, FindingKind::TableUnreadable, what, reason);
-        let key =
-            asset.database.as_ref().map(|database| database.row_key).ok_or_else(|| unread("no key".to_owned()))?;
-        let (found, not_held) = again(address, key, &proven).map_err(|error| unread(error.to_string()))?;
-        let mut compared = compare_state(&asset.id, &proven, &found);
-        if let Some((subject, comparison)) = not_held.zip(compared.last_mut()) {
-            let detail = "the bundle does not hold what they were, so they were not compared";
-            comparison.findings.push(Finding::of(&asset.id, FindingKind::Deviation, subject, detail));
-        }
-        Ok(compared)
     }
 
     fn read_back(
@@ -250,6 +222,35 @@ impl Rechecking {
         let excluded: Vec<_> = database.excluded_tables.iter().map(|table| table.table.clone()).collect();
         reader.compare(receipts, &excluded)
     }
+}
+
+/// Sequences, large objects, catalog, rights, settings, rows of views, as the evidence has them; what it doesn't have is
+/// said.
+pub(super) fn state(asset: &AssetResult, evidence: &Path, address: &Address) -> Result<Vec<Comparison>, Finding> {
+    let proven = evidence::read_restored(evidence)
+        .map_err(|error| unread(asset, FindingKind::TableUnreadable, evidence, &error))?;
+    let told = asset.database.as_ref().is_some_and(|database| database.restored_sha256.is_some());
+    if proven.is_none() && told {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(unread(asset, FindingKind::TableUnreadable, &evidence.join(evidence::RESTORED_CSV), &missing));
+    }
+    let Some(proven) = proven else {
+        let detail = "the bundle does not hold what they were, so they were not compared";
+        let subject = "sequences, large objects, catalog, roles, owners, grants, settings, materialized views";
+        let mut said = Comparison::new("catalog");
+        said.findings.push(Finding::of(&asset.id, FindingKind::Deviation, subject, detail));
+        return Ok(vec![said]);
+    };
+    let what = "sequences, large objects, catalog";
+    let unread = |reason: String| Finding::of(&asset.id, FindingKind::TableUnreadable, what, reason);
+    let key = asset.database.as_ref().map(|database| database.row_key).ok_or_else(|| unread("no key".to_owned()))?;
+    let (found, not_held) = again(address, key, &proven).map_err(|error| unread(error.to_string()))?;
+    let mut compared = compare_state(&asset.id, &proven, &found);
+    if let Some((subject, comparison)) = not_held.zip(compared.last_mut()) {
+        let detail = "the bundle does not hold what they were, so they were not compared";
+        comparison.findings.push(Finding::of(&asset.id, FindingKind::Deviation, subject, detail));
+    }
+    Ok(compared)
 }
 
 /// On a blocking thread of the runtime.
@@ -280,7 +281,7 @@ fn with_hint(error: &dyn std::fmt::Display, hint: Option<String>) -> String {
 }
 
 fn managed(directory: &Path) -> Result<Target, String> {
-    if !directory.join("data").join("PG_VERSION").is_file() {
+    if !Cluster::is_in(directory) {
         return Err(format!("{} holds no managed cluster", directory.display()));
     }
     let tools = Tools::server().map_err(|error| error.to_string())?;

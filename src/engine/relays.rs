@@ -4,6 +4,8 @@
 //! A reader that loses its connection is replaced as long as the snapshot is held; what it had carried of its share is
 //! rolled back at the target and begun again.
 
+mod rescue;
+
 use std::{
     sync::{
         Mutex, PoisonError,
@@ -12,11 +14,12 @@ use std::{
     time::Duration,
 };
 
+use self::rescue::Route;
 use super::{
-    salvage::{Hopeless, Pages, Salvaged, Search},
+    salvage::Salvaged,
     shares::{Share, Sized},
     stop::Stop,
-    tally::{Kept, Part, Tables, Tally},
+    tally::{Part, Tables, Tally},
     watch::watched,
     work::Work,
 };
@@ -26,8 +29,9 @@ use crate::{
     interrupt::Interrupt,
     pg::{
         PgError, copy,
+        name::Table,
         pieces::Pieces,
-        range::{self, BlockRange},
+        range::BlockRange,
         sqlstate::{self, Concern, SERIALIZATION_FAILURE},
         wire::Patience,
     },
@@ -42,7 +46,7 @@ use crate::{
         meter::Meter,
         pace::{Pace, Paced},
         receipt::ExportReceipt,
-        table::{RowSink, relay},
+        table::{Relayed, RowSink, RowSource, relay},
     },
 };
 
@@ -221,14 +225,11 @@ impl Relays<'_> {
             crew.go_on()?;
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(share) = next else { return Ok(()) };
-            let mut carried = self.carry(share, &[], crew, &mut connections);
-            if let Err(Trouble::Declined(reason)) = carried {
-                carried = self.keep(share, crew, &mut connections);
-                if carried.is_ok() {
-                    let _ = news.send(News::Declined { number: share.number, reason });
-                }
+            let (carried, declined) = self.carry_or_keep(share, crew, &mut connections);
+            if let (Ok(_), Some(reason)) = (&carried, declined) {
+                let _ = news.send(News::Declined { number: share.number, reason });
             }
-            match carried.or_else(|trouble| self.salvage(trouble, share, crew, &mut connections)) {
+            match carried {
                 Ok(parts) => {
                     for (part, done) in parts {
                         let _ = news.send(News::Part { number: share.number, part, done });
@@ -241,6 +242,26 @@ impl Relays<'_> {
                 Err(Trouble::Lost(reason)) => return Err(lost_source(&share.table.name.to_string(), &reason)),
             }
         }
+    }
+
+    /// Carries a share, or as much of it as can be. What the target does not take now is only kept, and why is returned
+    /// beside it.
+    fn carry_or_keep(
+        &self,
+        share: &Share<'_>,
+        crew: &Crew,
+        connections: &mut Connections,
+    ) -> (Result<Vec<(usize, Part)>, Trouble>, Option<String>) {
+        let carried = match self.carry(share, &[], crew, connections) {
+            Err(Trouble::Refused(reason)) => self.salvage(reason, share, Route::Target, crew, connections),
+            carried => carried,
+        };
+        let Err(Trouble::Declined(declined)) = carried else { return (carried, None) };
+        let kept = match self.keep(share, &[], crew, connections) {
+            Err(Trouble::Refused(reason)) => self.salvage(reason, share, Route::Exports, crew, connections),
+            kept => kept,
+        };
+        (kept, Some(declined))
     }
 
     /// Carries a share; of the parts that are named in `salvaged`, what was found to be carried.
@@ -256,7 +277,7 @@ impl Relays<'_> {
             let mut finished = RowTotals::NONE;
             let loaded = connections.loader.load(share.table, share.filling, |loading| {
                 let parts = share.parts.iter().map(|(part, range)| {
-                    let pieces = salvaged.iter().find(|(number, _)| number == part).map(|(_, found)| &found.pieces);
+                    let pieces = pieces_of(*part, salvaged);
                     let done = self.relay(share, (*part, range, pieces), reader, Some(loading), &crew.halt)?;
                     finished = finished.and(done.export.totals);
                     Ok((*part, done))
@@ -277,15 +298,16 @@ impl Relays<'_> {
     fn keep(
         &self,
         share: &Share<'_>,
+        salvaged: &[(usize, Salvaged)],
         crew: &Crew,
         connections: &mut Connections,
     ) -> Result<Vec<(usize, Part)>, Trouble> {
         crew.again_and_again(|| {
             let reader = reader_of(&mut connections.reader, crew)?;
-            let parts = share
-                .parts
-                .iter()
-                .map(|(part, range)| Ok((*part, self.relay(share, (*part, range, None), reader, None, &crew.halt)?)));
+            let parts = share.parts.iter().map(|(part, range)| {
+                let pieces = pieces_of(*part, salvaged);
+                Ok((*part, self.relay(share, (*part, range, pieces), reader, None, &crew.halt)?))
+            });
             parts.collect::<Result<Vec<_>, TransferError>>().map_err(|error| {
                 connections.reader = None;
                 trouble(error)
@@ -316,17 +338,8 @@ impl Relays<'_> {
             Some(loading) => Box::new(loading.copy_in()?),
             None => Box::new(Nowhere),
         };
-        let digest = RowDigest::new(self.key, &table.copy_out_sql());
+        let (relayed, generated) = self.pass_on(table, &mut rows, &mut export, &mut *target, self.meter, halt)?;
         let internal = |what: &str| TransferError::Internal(what.to_owned());
-        let (relayed, generated) = match table.generated.len() {
-            0 => (relay(&mut rows, digest, &mut export, &mut *target, self.meter, halt)?, None),
-            fields => {
-                let of_whole = RowDigest::new(self.key, &table.whole_out_sql());
-                let mut rows = WithoutLast::new(&mut rows, fields, of_whole);
-                let relayed = relay(&mut rows, digest, &mut export, &mut *target, self.meter, halt)?;
-                (relayed, Some(rows.totals().ok_or_else(|| internal("the last row has no end"))?))
-            }
-        };
         let sha256 = export.digest().ok_or_else(|| internal("an export has no digest"))?;
         let (from_block, to_block) = (range.from, range.to);
         Ok(Part {
@@ -339,94 +352,27 @@ impl Relays<'_> {
         })
     }
 
-    /// What can be carried of a share that was refused, with the places of what can't.
-    fn salvage(
+    /// Relays rows that come with the values of generated columns at their end, if the table has any, and go on without.
+    fn pass_on(
         &self,
-        trouble: Trouble,
-        share: &Share<'_>,
-        crew: &Crew,
-        connections: &mut Connections,
-    ) -> Result<Vec<(usize, Part)>, Trouble> {
-        // Before version 14 a range of pages is read by reading all of them.
-        let Trouble::Refused(reason) = trouble else { return Err(trouble) };
-        if self.major < range::MAJOR_MIN {
-            return Err(Trouble::Refused(reason));
-        }
-        tracing::warn!(table = %share.table.name, reason, "looking for what can be carried");
-        let (count, bytes) = match self.read(share, crew, connections, |reader| reader.blocks(share.table)) {
-            Err(Trouble::Refused(_) | Trouble::NotNow(_)) => return Err(Trouble::Refused(reason)),
-            pages => pages?,
-        };
-        // What is refused without a single row is refused for the table's sake.
-        if self.rehearse(share, &Pieces::default(), crew, connections)?.is_some() {
-            return Err(Trouble::Refused(reason));
-        }
-        let mut salvaged = Vec::new();
-        for (part, range) in &share.parts {
-            let search = Search::new(Pages { count, bytes }, |pieces| self.rehearse(share, pieces, crew, connections));
-            match search.part(*range) {
-                Ok(found) => salvaged.push((*part, found)),
-                Err(Hopeless::Refused(reason)) => return Err(Trouble::Refused(reason)),
-                Err(Hopeless::Ended(trouble)) => return Err(trouble),
+        table: &Table,
+        rows: &mut dyn RowSource,
+        export: &mut dyn RowSink,
+        target: &mut dyn RowSink,
+        meter: &Meter,
+        halt: &Interrupt,
+    ) -> Result<(Relayed, Option<RowTotals>), TransferError> {
+        let digest = RowDigest::new(self.key, &table.copy_out_sql());
+        match table.generated.len() {
+            0 => Ok((relay(rows, digest, export, target, meter, halt)?, None)),
+            fields => {
+                let of_whole = RowDigest::new(self.key, &table.whole_out_sql());
+                let mut rows = WithoutLast::new(rows, fields, of_whole);
+                let relayed = relay(&mut rows, digest, export, target, meter, halt)?;
+                let no_end = || TransferError::Internal("the last row has no end".to_owned());
+                Ok((relayed, Some(rows.totals().ok_or_else(no_end)?)))
             }
         }
-        let mut parts = self.carry(share, &salvaged, crew, connections)?;
-        // A table of which no row can be carried is one thing, and not as many as it has rows.
-        if parts.iter().all(|(_, part)| part.sent_rows == 0)
-            && salvaged.iter().any(|(_, found)| !found.left_out.is_empty())
-        {
-            return Err(Trouble::Refused(reason));
-        }
-        for ((_, part), (_, Salvaged { pieces, left_out })) in parts.iter_mut().zip(salvaged) {
-            let counted = self.read(share, crew, connections, |reader| reader.count_pieces(share.table, &pieces));
-            part.kept = Some(Kept { counted: counted.ok(), left_out });
-        }
-        Ok(parts)
-    }
-
-    /// Why these rows can't be carried; nothing if they can. They are read, loaded and taken back.
-    fn rehearse(
-        &self,
-        share: &Share<'_>,
-        pieces: &Pieces,
-        crew: &Crew,
-        connections: &mut Connections,
-    ) -> Result<Option<String>, Trouble> {
-        let rehearsed = crew.again_and_again(|| {
-            let reader = reader_of(&mut connections.reader, crew)?;
-            let rehearsed = connections.loader.rehearse(share.table, share.filling, |loading| {
-                let rows = reader.copy_pieces_out(share.table, pieces);
-                let rows = rows.map_err(|error| copy::source_error(share.table, &error))?;
-                let mut rows = Paced::new(rows, self.pace.as_ref());
-                let digest = RowDigest::new(self.key, &share.table.copy_out_sql());
-                let mut target = loading.copy_in()?;
-                relay(&mut rows, digest, &mut Nowhere, &mut target, &Meter::default(), &crew.halt)
-            });
-            rehearsed.map_err(|error| {
-                connections.reader = connections.reader.take().and_then(SnapshotReader::recovered);
-                trouble(error)
-            })
-        });
-        match rehearsed {
-            Ok(_) => Ok(None),
-            Err(Trouble::Refused(reason) | Trouble::Declined(reason) | Trouble::NotNow(reason)) => Ok(Some(reason)),
-            Err(trouble) => Err(trouble),
-        }
-    }
-
-    fn read<T>(
-        &self,
-        share: &Share<'_>,
-        crew: &Crew,
-        connections: &mut Connections,
-        mut read: impl FnMut(&mut SnapshotReader) -> Result<T, PgError>,
-    ) -> Result<T, Trouble> {
-        crew.again_and_again(|| {
-            read(reader_of(&mut connections.reader, crew)?).map_err(|error| {
-                connections.reader = None;
-                trouble(copy::source_error(share.table, &error).into())
-            })
-        })
     }
 
     /// Counts at the source, on a connection of its own, while the rows are on their way.
@@ -453,6 +399,11 @@ impl Relays<'_> {
         }
         Ok(())
     }
+}
+
+/// What was found of a part that could not be carried whole.
+fn pieces_of(part: usize, salvaged: &[(usize, Salvaged)]) -> Option<&Pieces> {
+    salvaged.iter().find(|(number, _)| *number == part).map(|(_, found)| &found.pieces)
 }
 
 /// Takes rows that are only kept, or only tried.

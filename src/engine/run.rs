@@ -33,7 +33,7 @@ use crate::{
     interrupt::Interrupt,
     playbook::{Asset, AssetKind, BucketSpec, Loaded, Playbook, Previous, ProcessEnvironment},
     restore::cluster::{Cluster, ClusterError},
-    transfer::{objects::Budget, pseudonyms::Pseudonyms},
+    transfer::{error::TransferError, objects::Budget, pseudonyms::Pseudonyms},
 };
 
 /// How often a run says that it is alive.
@@ -378,23 +378,71 @@ impl Run {
         }
     }
 
-    /// Seals what is there; assets without an outcome are put down as NOT RUN. What they made at the provider is removed
-    /// first: nobody goes on with them.
+    /// Seals what is there; assets without an outcome, and those whose restored data isn't as they left it, are put down as
+    /// NOT RUN. What they made at the provider is removed first: nobody goes on with them.
     async fn seal_as_is(self, work_done: bool, open: Vec<Outstanding>) -> Result<RunOutcome, EngineError> {
+        // Where the verdict of the run is on record nothing is decided any more.
+        let looked = if work_done { self.finished_before() } else { self.look_again().await };
+        let ends = match looked {
+            Ok(ends) => ends,
+            Err(stop) => return self.ended(Err(stop), Ok(())).await,
+        };
         self.remove_open(open).await?;
         if !work_done {
             account::finish(&self.playbook, &self.layout, &self.recorder, true).await?;
         }
         let names = pseudonyms(&self.playbook).map_err(stop_error)?;
         let mut results = Vec::new();
-        for asset in self.playbook.assets() {
-            let outcome = self.ledger.outcome(asset.id.as_str())?;
-            results.push(match outcome {
-                Some(result) => result,
-                None => seal::unfinished(&self.work(asset), asset, names.as_ref()).map_err(stop_error)?,
+        for (asset, end) in self.playbook.assets().iter().zip(ends) {
+            results.push(match end {
+                Ok(result) => *result,
+                Err(why) => seal::unfinished(&self.work(asset), asset, names.as_ref(), &why).map_err(stop_error)?,
             });
         }
         self.seal(results).await
+    }
+
+    /// Each asset's outcome, or why it has none.
+    fn finished_before(&self) -> Result<Vec<Result<Box<AssetResult>, String>>, Stop> {
+        let end = |asset: &Asset| {
+            let outcome = self.ledger.outcome(asset.id.as_str())?.map(Box::new);
+            let stop = self.ledger.last_stop(asset.id.as_str());
+            let why = stop.map_or(String::new(), |reason| format!("; it had stopped: {reason}"));
+            Ok::<_, Stop>(outcome.ok_or_else(|| format!("sealed before its work was finished{why}")))
+        };
+        self.playbook.assets().iter().map(end).collect()
+    }
+
+    /// The same, and what finished assets restored is looked at: a verdict is about what is there when it is sealed.
+    async fn look_again(&self) -> Result<Vec<Result<Box<AssetResult>, String>>, Stop> {
+        let (ready, mut target) = (preflight::at_target(&self.playbook).await, None);
+        let mut ends = self.finished_before()?;
+        let mut interrupted = Ok(());
+        for (asset, end) in self.playbook.assets().iter().zip(&mut ends) {
+            let Ok(result) = end else { continue };
+            let looked = if self.interrupt.asked() {
+                Err(Stop::Interrupted)
+            } else {
+                self.looked_at(asset, (**result).clone(), &ready, &mut target).await
+            };
+            match looked {
+                Ok(Some(_)) => {}
+                Ok(None) => *end = Err("it was finished, and what it restored is not as it was left".to_owned()),
+                Err(Stop::Asset { reason, .. }) => {
+                    let reason = format!("it was finished, and what it restored can't be looked at again: {reason}");
+                    let event = Event::AssetStopped { asset: asset.id.to_string(), reason: reason.clone() };
+                    self.recorder.fact(&event)?;
+                    *end = Err(reason);
+                }
+                Err(stop) => {
+                    interrupted = Err(stop);
+                    break;
+                }
+            }
+        }
+        let stopped = spawn_blocking(move || target.map_or(Ok(()), stop_target)).await.map_err(TransferError::from)?;
+        interrupted?;
+        stopped.map_err(|reason| Stop::Asset { reason, hint: None }).map(|()| ends)
     }
 
     /// Removes what the record leaves open. What may still be there is on record, and becomes a finding.

@@ -6,14 +6,15 @@
 
 use std::fmt;
 
-use crate::pg::{pieces::Pieces, range::BlockRange};
+use crate::pg::{
+    pieces::{Pieces, ROW_BYTES_MIN},
+    range::BlockRange,
+};
 
 /// So many places are looked for; a table with more of them is not carried.
 pub(super) const PLACES_MAX: usize = 1_000;
 /// Behind the last row that a page can hold: read it, and nothing but the page is looked at.
 const NO_ROW: u16 = u16::MAX;
-/// The least that a row takes of a page, in bytes: its header and the pointer to it.
-const ROW_BYTES_MIN: u64 = 28;
 
 /// A table's pages as they are now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,13 @@ pub(crate) enum Place {
     Row(u64, u16),
     /// All rows of a page, however many they are.
     Page(u64),
+}
+
+impl Place {
+    /// Whether it is one row, and not as many as a page holds.
+    pub fn is_row(self) -> bool {
+        matches!(self, Place::Row(..))
+    }
 }
 
 impl fmt::Display for Place {

@@ -402,12 +402,15 @@ fn layout_of(bucket: &BucketSpec) -> ObjectLayout {
     }
 }
 
-/// The entry of an asset whose work never came to its end: what was carried and found stands in it, and it is NOT RUN, if
-/// not worse.
-pub(crate) fn unfinished(work: &Work, asset: &Asset, names: Option<&Pseudonyms>) -> Result<AssetResult, Stop> {
-    let why = work.ledger.last_stop(&work.asset).map_or(String::new(), |reason| format!("; it had stopped: {reason}"));
-    let detail = format!("sealed before its work was finished{why}");
-    let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), detail);
+/// The entry of an asset whose work never came to its end, or whose end doesn't stand: what was carried and found stands
+/// in it, and it is NOT RUN, if not worse.
+pub(crate) fn unfinished(
+    work: &Work,
+    asset: &Asset,
+    names: Option<&Pseudonyms>,
+    why: &str,
+) -> Result<AssetResult, Stop> {
+    let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), why);
     work.recorder.fact(&Event::Found { finding: finding.clone() })?;
     let mut findings = work.ledger.found(&work.asset);
     // What was found in the files of an export was found of the export.

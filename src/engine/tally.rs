@@ -4,7 +4,7 @@ use super::{
     deferred::Deferred,
     ledger,
     relays::{News, panicked},
-    salvage::{LeftOut, Place},
+    salvage::LeftOut,
     shares::Share,
     stop::Stop,
     work::Work,
@@ -89,7 +89,8 @@ impl Entry {
             let detail = format!("{place} could not be carried: {reason}; the other rows were");
             findings.push(work.finding(FindingKind::RowsUnreadable, &subject, detail));
         }
-        let source_count = self.counted(&parts).unwrap_or_else(|reason| {
+        let kept: Vec<_> = parts.iter().filter_map(|part| part.kept.as_ref()).collect();
+        let source_count = counted(&self.source_count, parts.len(), &kept).unwrap_or_else(|reason| {
             let detail = format!("the source could not count its rows, and so nothing but the rows that came says how many there are: {reason}");
             findings.push(work.finding(FindingKind::NotProven, &subject, detail));
             sum(|part| part.sent_rows)
@@ -114,23 +115,22 @@ impl Entry {
     }
 }
 
-impl Entry {
-    /// How many of the rows that were read the source itself counts; or why that can't be said.
-    fn counted(&self, parts: &[Part]) -> Result<u64, String> {
-        let of_pieces = parts.iter().map(|part| part.kept.as_ref()?.counted).sum::<Option<u64>>();
-        let kept = || parts.iter().filter_map(|part| part.kept.as_ref());
-        let left_out: Option<u64> = kept()
-            .flat_map(|kept| &kept.left_out)
-            .map(|left_out| matches!(left_out.place, Place::Row(..)).then_some(1))
-            .sum();
-        match (&self.source_count, of_pieces, left_out) {
-            (Count::Had(rows), _, _) if kept().next().is_none() => Ok(*rows),
-            (_, Some(counted), _) if kept().next().is_some() => Ok(counted),
-            (Count::Had(rows), _, Some(left_out)) => Ok(rows.saturating_sub(left_out)),
-            (Count::Had(_), _, None) => Err("a page of it can't be read".to_owned()),
-            (Count::Refused(reason), ..) => Err(reason.clone()),
-            (Count::Awaited, ..) => Err("it was not asked".to_owned()),
+/// How many rows have to be on the target by the source's own word; or why nobody can say. What was searched for rows that
+/// can be carried is no measure of what there is: where the whole table was counted, that counts, less the rows that are
+/// named one by one.
+fn counted(whole: &Count, parts: usize, kept: &[&Kept]) -> Result<u64, String> {
+    let rows_left_out: Option<u64> =
+        kept.iter().flat_map(|kept| &kept.left_out).map(|left_out| left_out.place.is_row().then_some(1)).sum();
+    let of_pieces = || kept.iter().map(|kept| kept.counted).sum::<Option<u64>>().filter(|_| kept.len() == parts);
+    match (whole, rows_left_out) {
+        (Count::Had(rows), Some(left_out)) => {
+            rows.checked_sub(left_out).ok_or_else(|| "it counts fewer rows than can't be carried".to_owned())
         }
+        // How many a page held that can't be read, nobody knows: it is named, and the others were counted by their places.
+        (Count::Had(_), None) => of_pieces().ok_or_else(|| "a page of it can't be read".to_owned()),
+        // Something is left out and named, or else nothing says that the places were all there are.
+        (Count::Refused(reason), left_out) => of_pieces().filter(|_| left_out != Some(0)).ok_or_else(|| reason.clone()),
+        (Count::Awaited, _) => Err("it was not asked".to_owned()),
     }
 }
 
@@ -210,4 +210,39 @@ pub(super) fn record(work: &Work, number: usize, receipt: &TableReceipt) -> Resu
     let (items, bytes) = (receipt.stream.rows, receipt.stream.bytes);
     let asset = work.asset.clone();
     Ok(work.recorder.fact(&Event::UnitDone { asset, unit: unit.to_string(), items, bytes, receipt_sha256 })?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::salvage::Place;
+
+    #[test]
+    fn the_whole_tables_count_is_what_has_to_come_and_not_what_was_found_to_be_carried() {
+        let kept = |counted, places: &[Place]| Kept {
+            counted,
+            left_out: places.iter().map(|place| LeftOut { place: *place, reason: String::new() }).collect(),
+        };
+        let (row, page) = (Place::Row(1, 2), Place::Page(3));
+        let refused = || Count::Refused("damaged".to_owned());
+        for (whole, parts, of_parts, expected) in [
+            (Count::Had(10), 1, vec![], Some(10)),
+            // A row that the search overlooked is missed.
+            (Count::Had(10), 1, vec![kept(Some(8), &[row])], Some(9)),
+            (Count::Had(10), 1, vec![kept(Some(8), &[])], Some(10)),
+            (Count::Had(10), 3, vec![kept(Some(2), &[row, row]), kept(Some(3), &[])], Some(8)),
+            (Count::Had(10), 1, vec![kept(Some(6), &[row, page])], Some(6)),
+            (Count::Had(10), 2, vec![kept(Some(6), &[page])], None),
+            (Count::Had(1), 1, vec![kept(None, &[row, row])], None),
+            (refused(), 1, vec![], None),
+            (refused(), 1, vec![kept(Some(6), &[row])], Some(6)),
+            // Nothing says that all places were looked at, and no finding that any was left out.
+            (refused(), 1, vec![kept(Some(6), &[])], None),
+            (refused(), 2, vec![kept(Some(6), &[row])], None),
+            (Count::Awaited, 1, vec![], None),
+        ] {
+            let of_parts: Vec<_> = of_parts.iter().collect();
+            assert_eq!(counted(&whole, parts, &of_parts).ok(), expected);
+        }
+    }
 }

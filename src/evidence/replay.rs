@@ -47,7 +47,7 @@ pub(crate) struct AssetReplay<'a> {
     pub filed: Option<Sha256Digest>,
     /// Every control that ran.
     pub controls: BTreeSet<(&'a str, bool)>,
-    /// The verdict it ended with.
+    /// The verdict it ended with, as long as that stands.
     pub done: Option<Verdict>,
 }
 
@@ -115,6 +115,9 @@ impl<'a> Replay<'a> {
             Event::AssetDone { asset, verdict, .. } => {
                 self.assets.entry(asset).or_default().done = Some(*verdict);
             }
+            Event::AssetLookedAt { asset, differ: 1.., .. } | Event::AssetStopped { asset, .. } => {
+                self.assets.entry(asset).or_default().done = None;
+            }
             _ => {}
         }
     }
@@ -155,6 +158,20 @@ mod tests {
         let mut replay = Replay::default();
         events.iter().for_each(|event| replay.take(event));
         replay.assets["a"].totals()
+    }
+
+    #[test]
+    fn a_verdict_stands_until_its_asset_is_found_changed_or_can_not_be_looked_at() {
+        let asset = || "a".to_owned();
+        let outcome_sha256 = Sha256Digest([0; 32]);
+        let done = Event::AssetDone { asset: asset(), verdict: Verdict::Pass, outcome_sha256, sampled: false };
+        let looked = |differ| Event::AssetLookedAt { asset: asset(), items: 3, differ };
+        let stopped = Event::AssetStopped { asset: asset(), reason: String::new() };
+        for (event, stands) in [(looked(0), true), (looked(1), false), (stopped, false)] {
+            let mut replay = Replay::default();
+            [&done, &event].into_iter().for_each(|event| replay.take(event));
+            assert_eq!(replay.assets["a"].done.is_some(), stands, "{event:?}");
+        }
     }
 
     #[test]

@@ -149,6 +149,14 @@ impl PgError {
         }
     }
 
+    /// Why, without what it was for.
+    pub fn reason(&self) -> String {
+        match self {
+            PgError::Statement { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether a lock was waited for in vain.
     pub fn is_lock_not_had(&self) -> bool {
         self.code() == Some(sqlstate::LOCK_NOT_AVAILABLE)

@@ -1,12 +1,22 @@
 //! What can be read of a damaged part of a table: ranges of pages, and single rows of the pages between them.
 //!
 //! Rows are named by place. A scan of a range reads every row header of a page, and so fails with any of them; a row that is
-//! named by its ctid is read alone.
+//! named by its ctid is read alone. Servers that know no scan of a range are given every place in it.
 
 use super::{
-    name::{Table, quoted},
-    range::BlockRange,
+    name::{Table, literal, quoted},
+    range::{BlockRange, MAJOR_MIN},
 };
+
+/// The least that a row takes of a page, in bytes: its header and the pointer to it.
+pub const ROW_BYTES_MIN: u64 = 28;
+/// So many pages have no more places than a server can be given at once.
+const PAGES_BY_PLACE_MAX: u64 = 1 << 16;
+
+/// Whether a server of this major version reads pieces of a table with so many pages without reading the rest.
+pub fn can_be_read(major: u32, pages: u64) -> bool {
+    major >= MAJOR_MIN || pages <= PAGES_BY_PLACE_MAX
+}
 
 /// Read only by place: any other plan would meet the damage that the places leave out.
 pub const PLAN_BY_PLACE: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; \
@@ -51,26 +61,23 @@ impl Pieces {
         self.ranges.iter().any(in_range) || self.rows.iter().any(|(page, rows)| *page == block && rows.contains(&row))
     }
 
-    /// The statement that copies these rows out.
-    pub fn copy_out_sql(&self, table: &Table) -> String {
-        let columns: Vec<_> = table.columns.iter().map(|column| quoted(column)).collect();
-        format!("COPY ({}) TO STDOUT", self.select(table, &columns.join(", ")))
-    }
-
-    /// The same with the values of generated columns at the end.
-    pub fn whole_out_sql(&self, table: &Table) -> String {
+    /// The statement by which a server of this major version copies these rows out, with the values of generated columns at
+    /// the end.
+    pub fn whole_out_sql(&self, table: &Table, major: u32) -> String {
         let columns: Vec<_> = table.columns.iter().chain(&table.generated).map(|column| quoted(column)).collect();
-        format!("COPY ({}) TO STDOUT", self.select(table, &columns.join(", ")))
+        format!("COPY ({}) TO STDOUT", self.select(table, &columns.join(", "), major))
     }
 
     /// The statement that counts them.
-    pub fn count_sql(&self, table: &Table) -> String {
-        format!("SELECT pg_catalog.count(*) FROM ({}) AS pieces", self.select(table, "1"))
+    pub fn count_sql(&self, table: &Table, major: u32) -> String {
+        format!("SELECT pg_catalog.count(*) FROM ({}) AS pieces", self.select(table, "1", major))
     }
 
-    fn select(&self, table: &Table, columns: &str) -> String {
+    fn select(&self, table: &Table, columns: &str, major: u32) -> String {
         let select = |condition: String| format!("SELECT {columns} FROM ONLY {} {condition}", table.name.to_sql());
-        let ranges = self.ranges.iter().map(|range| select(range.to_sql()));
+        let by_place = major < MAJOR_MIN;
+        let ranges = self.ranges.iter();
+        let ranges = ranges.map(|range| select(if by_place { every_place(table, range) } else { range.to_sql() }));
         let rows = self.rows.iter().map(|(block, rows)| {
             let places: Vec<_> = rows.iter().map(|row| format!("\"({block},{row})\"")).collect();
             let places = places.join(",");
@@ -79,6 +86,19 @@ impl Pieces {
         let selects: Vec<_> = ranges.chain(rows).collect();
         if selects.is_empty() { select("WHERE false".to_owned()) } else { selects.join(" UNION ALL ") }
     }
+}
+
+/// A WHERE clause of all places that rows of these pages can have.
+fn every_place(table: &Table, range: &BlockRange) -> String {
+    const BLOCK: &str = "pg_catalog.current_setting('block_size')::int8";
+    let size = format!("pg_catalog.pg_relation_size({}::pg_catalog.regclass)", literal(&table.name.to_sql()));
+    let (from, to) =
+        (range.from.unwrap_or_default(), range.to.map_or(format!("{size} / {BLOCK}"), |to| to.to_string()));
+    format!(
+        "WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.format('(%s,%s)', page, line)::pg_catalog.tid \
+         FROM pg_catalog.generate_series({from}::int8, ({to})::int8 - 1) AS pages (page), \
+         pg_catalog.generate_series(1::int8, {BLOCK} / {ROW_BYTES_MIN}) AS lines (line)))"
+    )
 }
 
 #[cfg(test)]
@@ -93,7 +113,7 @@ mod tests {
         let range = |from, to| Pieces::range(BlockRange { from: Some(from), to });
         let mut pieces = Pieces::default();
         assert_eq!(
-            pieces.count_sql(&table),
+            pieces.count_sql(&table, 15),
             "SELECT pg_catalog.count(*) FROM (SELECT 1 FROM ONLY \"s\".\"t\" WHERE false) AS pieces"
         );
         for more in
@@ -106,7 +126,14 @@ mod tests {
             rows: vec![(5, vec![1, 3])],
         };
         assert_eq!(pieces, expected);
-        let sql = pieces.copy_out_sql(&table);
+        let by_place = pieces.whole_out_sql(&table, 13);
+        assert!(by_place.contains("generate_series(0::int8, (5)::int8 - 1)"), "{by_place}");
+        assert!(
+            by_place.contains("generate_series(7::int8, (pg_catalog.pg_relation_size('\"s\".\"t\"'::"),
+            "{by_place}"
+        );
+        assert!(can_be_read(14, u64::MAX) && can_be_read(13, 65_536) && !can_be_read(13, 65_537));
+        let sql = pieces.whole_out_sql(&table, 15);
         assert_eq!(sql.matches(" UNION ALL ").count(), 2);
         assert!(sql.contains("ANY ('{\"(5,1)\",\"(5,3)\"}'::pg_catalog.tid[])"), "{sql}");
     }

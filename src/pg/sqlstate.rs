@@ -11,6 +11,8 @@ pub const DISK_FULL: &str = "53100";
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// A right is missing, row-level security's among them (`insufficient_privilege`).
 pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
+/// A row does not satisfy a CHECK constraint (`check_violation`).
+pub const CHECK_VIOLATION: &str = "23514";
 /// Bytes that are no text in the database's encoding (`character_not_in_repertoire`).
 pub const NOT_IN_REPERTOIRE: &str = "22021";
 /// Text that has no counterpart in the other encoding (`untranslatable_character`).

@@ -136,6 +136,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Whether one was made below this directory.
+    pub fn is_in(directory: &Path) -> bool {
+        directory.join("data").join("PG_VERSION").is_file()
+    }
+
     /// Starts the cluster below `directory`; makes it first if it isn't there. One that a killed run left running is
     /// stopped before.
     pub fn start(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
@@ -148,7 +153,7 @@ impl Cluster {
             return Err(ClusterError::WentDown { path: data.display().to_string() });
         }
         stop_stale(directory)?;
-        if !data.join("PG_VERSION").is_file() {
+        if !Self::is_in(directory) {
             make_data(&tools, directory, &data, &user)?;
         }
         if let Some(signal) = RECOVERY_SIGNALS.iter().find(|signal| data.join(signal).exists()) {

@@ -10,8 +10,9 @@ use postgres::Client;
 use super::database::RefusedStatement;
 use crate::pg::{
     Address, PgError,
-    error::{connection_lost, reason},
+    catalog::CatalogKey,
     name::{RelationName, literal, quoted},
+    sqlstate::CHECK_VIOLATION,
 };
 
 /// Constraints that are off, and the session that puts them back.
@@ -33,10 +34,24 @@ struct Constraint {
 /// What became of the constraints.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PutBack {
-    /// They are there, and hold for new rows only.
+    /// They are there, and hold for new rows only: a row breaks them.
+    pub broken: Vec<RefusedStatement>,
+    /// How the catalog shows those.
+    pub marks: Vec<Mark>,
+    /// They are there, and nobody knows whether the rows satisfy them.
     pub unchecked: Vec<RefusedStatement>,
     /// They are not there.
     pub refused: Vec<RefusedStatement>,
+}
+
+/// What a constraint that holds for new rows only changes in the definition of one object of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    pub object: CatalogKey,
+    /// Part of the definition if the constraint holds for all rows, …
+    pub checked: String,
+    /// … and if it doesn't.
+    pub unchecked: String,
 }
 
 /// Of the table `$1`, its parents and their other children: a constraint is theirs together.
@@ -63,6 +78,16 @@ const OF_DOMAINS: &str = "\
     pg_catalog.obj_description(c.oid, 'pg_constraint') \
     FROM pg_catalog.pg_constraint c JOIN used u ON u.oid = c.contypid \
     WHERE c.contype = 'c' AND c.convalidated ORDER BY 1, 2";
+
+/// The constraint `$2` of the table `$1` on all tables that inherit it, as [`CatalogKey`] names it.
+const ON_TABLES: &str = "\
+    WITH RECURSIVE down (oid) AS (SELECT pg_catalog.to_regclass($1::text)::oid \
+    UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN down d ON i.inhparent = d.oid) \
+    SELECT n.nspname || '.' || c.relname || '.' || $2::text FROM down d JOIN pg_catalog.pg_class c ON c.oid = d.oid \
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
+/// The domain `$1`, as [`CatalogKey`] names it.
+const DOMAIN: &str = "SELECT n.nspname || '.' || t.typname FROM pg_catalog.pg_type t \
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = pg_catalog.to_regtype($1::text)";
 
 impl Relaxed {
     /// A session of whoever owns what is restored.
@@ -106,7 +131,7 @@ impl Relaxed {
         for constraint in taken.iter().rev() {
             match self.refused(&constraint.add())? {
                 None => there.push(constraint),
-                Some(reason) => done.refused.push(constraint.refused(reason)),
+                Some(error) => done.refused.push(constraint.refused(&error)),
             }
         }
         let set = "SELECT pg_catalog.set_config('search_path', $1, false)";
@@ -114,19 +139,59 @@ impl Relaxed {
         self.client.execute(set, &[&search_path]).map_err(failed)?;
         for constraint in there {
             let Constraint { on, name, .. } = constraint;
-            let reason = self.refused(&format!("ALTER {on} VALIDATE CONSTRAINT {}", quoted(name)))?;
-            done.unchecked.extend(reason.map(|reason| constraint.refused(reason)));
+            match self.refused(&format!("ALTER {on} VALIDATE CONSTRAINT {}", quoted(name)))? {
+                None => {}
+                Some(error) if error.code() == Some(CHECK_VIOLATION) => {
+                    done.broken.push(constraint.refused(&error));
+                    done.marks.extend(self.marks(constraint)?);
+                }
+                Some(error) => done.unchecked.push(constraint.refused(&error)),
+            }
         }
         Ok(done)
     }
 
-    /// Why a statement was refused, if it was; only a lost server is an error.
-    fn refused(&mut self, sql: &str) -> Result<Option<String>, PgError> {
-        match self.client.batch_execute(sql) {
-            Ok(()) => Ok(None),
-            Err(error) if connection_lost(&error) => Err(PgError::statement("changing constraints", &error)),
-            Err(error) => Ok(Some(reason(&error))),
+    /// Where the catalog shows that a constraint holds for new rows only.
+    fn marks(&mut self, constraint: &Constraint) -> Result<Vec<Mark>, PgError> {
+        let Constraint { on, name, definition, .. } = constraint;
+        let failed = |error| PgError::statement("looking for what a constraint is on", &error);
+        let mark = |class: &str, name: String, checked: String, unchecked: String| {
+            let object = CatalogKey { class: class.to_owned(), name };
+            Mark { object, checked, unchecked }
+        };
+        let mut marks = Vec::new();
+        if let Some(table) = on.strip_prefix("TABLE ") {
+            for row in self.client.query(ON_TABLES, &[&table, name]).map_err(failed)? {
+                let (checked, unchecked) = (" valid true".to_owned(), " NOT VALID valid false".to_owned());
+                marks.push(mark("constraint", row.try_get(0).map_err(failed)?, checked, unchecked));
+            }
         }
+        if let Some(domain) = on.strip_prefix("DOMAIN ") {
+            for row in self.client.query(DOMAIN, &[&domain]).map_err(failed)? {
+                let (checked, unchecked) =
+                    (format!("{name} {definition}true"), format!("{name} {definition} NOT VALIDfalse"));
+                marks.push(mark("type", row.try_get(0).map_err(failed)?, checked, unchecked));
+            }
+        }
+        Ok(marks)
+    }
+
+    /// Why a statement was refused, if it was; only a lost server is an error.
+    fn refused(&mut self, sql: &str) -> Result<Option<PgError>, PgError> {
+        let refused =
+            self.client.batch_execute(sql).map_err(|error| PgError::statement("changing constraints", &error));
+        match refused {
+            Ok(()) => Ok(None),
+            Err(error) if error.ends_all() => Err(error),
+            Err(error) => Ok(Some(error)),
+        }
+    }
+}
+
+impl Mark {
+    /// The definition as it was before the constraint held for new rows only; none if it doesn't show that.
+    pub fn taken_off(&self, definition: &str) -> Option<String> {
+        definition.contains(&self.unchecked).then(|| definition.replacen(&self.unchecked, &self.checked, 1))
     }
 }
 
@@ -140,8 +205,8 @@ impl Constraint {
         format!("ALTER {on} ADD CONSTRAINT {name} {definition} NOT VALID{}", comment.collect::<String>())
     }
 
-    fn refused(&self, reason: String) -> RefusedStatement {
+    fn refused(&self, error: &PgError) -> RefusedStatement {
         let on = self.on.split_once(' ').map_or(self.on.as_str(), |(_, name)| name);
-        RefusedStatement { object: format!("constraint {on}.{}", self.name), reason }
+        RefusedStatement { object: format!("constraint {on}.{}", self.name), reason: error.reason() }
     }
 }

@@ -182,23 +182,31 @@ impl TargetDatabase {
 
     /// Runs what follows the rows: indexes and constraints by so many workers, then the rest in its order.
     ///
-    /// `between` comes when indexes are there, and before triggers and foreign keys are.
+    /// `between` comes when indexes are there, and before triggers and foreign keys are. `search_path` is where sessions at
+    /// the source look names up.
     pub fn restore_post_data<E: From<PgError>>(
         &self,
         tools: &Tools,
         archive: &Path,
         workers: usize,
+        search_path: &str,
         between: impl FnOnce() -> Result<(), E>,
     ) -> Result<Vec<RefusedStatement>, E> {
         let script = Script::read(tools, archive, Section::PostData)?;
         let left = super::rebuild::go_ahead(script, &self.owner, workers)?;
         between()?;
-        Ok(left.run(&self.owner)?)
+        Ok(left.run(&self.owner, search_path)?)
     }
 
     /// Runs what must be there before the rows; goes on after a refused statement and returns all of them.
-    pub fn restore_pre_data(&self, tools: &Tools, archive: &Path) -> Result<Vec<RefusedStatement>, PgError> {
-        Script::read(tools, archive, Section::PreData)?.run(&self.owner)
+    /// `search_path` is where sessions at the source look names up.
+    pub fn restore_pre_data(
+        &self,
+        tools: &Tools,
+        archive: &Path,
+        search_path: &str,
+    ) -> Result<Vec<RefusedStatement>, PgError> {
+        Script::read(tools, archive, Section::PreData)?.run(&self.owner, search_path)
     }
 
     /// Empties tables that CREATE EXTENSION may have filled, together, as they may refer to each other. What stays in one

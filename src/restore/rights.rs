@@ -179,7 +179,22 @@ impl Object {
             ("statistics object", _) => "STATISTICS".to_owned(),
             (kind, _) => kind.to_uppercase(),
         };
-        format!("{keyword} {}", self.identity)
+        let identity = if self.kind == "procedure" { of_input(&self.identity) } else { self.identity.clone() };
+        format!("{keyword} {identity}")
+    }
+}
+
+/// A procedure by its input arguments, as it is identified: without a mode, those of others may be meant, whose arguments
+/// include some that are only put out.
+fn of_input(procedure: &str) -> String {
+    let mut quoted = false;
+    let open = procedure.find(|c: char| {
+        quoted ^= c == '"';
+        c == '(' && !quoted
+    });
+    match open.map(|open| procedure.split_at(open + 1)) {
+        Some((name, arguments)) if arguments != ")" => format!("{name}IN {arguments}"),
+        _ => procedure.to_owned(),
     }
 }
 
@@ -295,6 +310,17 @@ mod tests {
             connections_max: -1,
             valid_until: None,
             comment: None,
+        }
+    }
+
+    #[test]
+    fn a_procedure_is_named_by_what_is_put_into_it() {
+        for (identity, named) in [
+            ("s.p(integer,text)", "s.p(IN integer,text)"),
+            ("s.p()", "s.p()"),
+            (r#""s(".p(s."t()")"#, r#""s(".p(IN s."t()")"#),
+        ] {
+            assert_eq!(of_input(identity), named);
         }
     }
 

@@ -10,6 +10,7 @@ use super::database::RefusedStatement;
 use crate::pg::{
     Address, PgError,
     catalog::COLUMN_OPTIONS,
+    name::literal,
     tools::Tools,
     wire::{Wire, WireError},
 };
@@ -84,13 +85,19 @@ impl Script {
         Ok(wire)
     }
 
-    /// Runs every entry in its order; goes on after a refused one and returns all of them.
-    pub fn run(&self, owner: &Address) -> Result<Vec<RefusedStatement>, PgError> {
+    /// Runs every entry in its order; goes on after a refused one and returns all of them. What is found in no schema is
+    /// looked up once more where sessions at the source look: a dump qualifies its own names, and not those in the bodies of
+    /// functions that an index, a constraint or a view calls.
+    pub fn run(&self, owner: &Address, search_path: &str) -> Result<Vec<RefusedStatement>, PgError> {
         let mut wire = self.session(owner)?;
         let mut refused = Vec::new();
         for Entry { title, before, sql, .. } in &self.entries {
             for sql in [before, sql].into_iter().filter(|sql| !sql.is_empty()) {
-                match query(&mut wire, sql) {
+                let ran = match query(&mut wire, sql) {
+                    Err(refused) if is_unresolved(&refused) => query_in(&mut wire, search_path, sql, refused),
+                    ran => ran,
+                };
+                match ran {
                     Ok(()) => {}
                     Err(error) if error.ends_all() => return Err(error.during(format!("restoring {title}"))),
                     Err(error) => {
@@ -101,6 +108,23 @@ impl Script {
         }
         Ok(refused)
     }
+}
+
+/// Whether a name means nothing where it was looked up.
+fn is_unresolved(error: &WireError) -> bool {
+    error.code().is_some_and(|code| code.starts_with("42") && code != INSUFFICIENT_PRIVILEGE)
+}
+
+/// Runs a statement where names are looked up in these schemas. It was refused before; that reason counts if it is again.
+fn query_in(wire: &mut Wire, search_path: &str, sql: &str, refused: WireError) -> Result<(), WireError> {
+    let set = |path: &str| format!("SELECT pg_catalog.set_config('search_path', {}, false)", literal(path));
+    wire.execute(&set(search_path))?;
+    let again = query(wire, sql);
+    if again.as_ref().is_err_and(WireError::ends_all) {
+        return again;
+    }
+    wire.execute(&set(""))?;
+    again.map_err(|_| refused)
 }
 
 /// A function whose promise to leak nothing only a superuser may make is made without it: the others need it, and the

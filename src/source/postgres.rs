@@ -339,7 +339,7 @@ impl SnapshotReader {
     /// The server's own count of these rows.
     pub fn count_pieces(&mut self, table: &Table, pieces: &Pieces) -> Result<u64, PgError> {
         self.execute(PLAN_BY_PLACE, table)?;
-        self.number(&pieces.count_sql(table), table)
+        self.number(&pieces.count_sql(table, self.wire.major()), table)
     }
 
     /// The table's blocks as they are now, and the bytes of one.
@@ -366,18 +366,20 @@ impl SnapshotReader {
         CopyOut::start(&mut self.wire, &range.whole_out_sql(table), &table.name.to_string())
     }
 
-    /// Starts to copy some rows of a table out. Given up before its end, the reader can't be used again.
+    /// Starts to copy some rows of a table out, with the values of generated columns at the end. Given up before its end, the reader can't be used again.
     pub fn copy_pieces_out(&mut self, table: &Table, pieces: &Pieces) -> Result<CopyOut<'_>, PgError> {
         let end = if self.in_pieces { format!("RELEASE SAVEPOINT {PIECES};") } else { String::new() };
         self.execute(&format!("{end} SAVEPOINT {PIECES}; {PLAN_BY_PLACE}"), table)?;
         self.in_pieces = true;
-        CopyOut::start(&mut self.wire, &pieces.copy_out_sql(table), &table.name.to_string())
+        let sql = pieces.whole_out_sql(table, self.wire.major());
+        CopyOut::start(&mut self.wire, &sql, &table.name.to_string())
     }
 
-    /// The same with the values of generated columns at the end.
+    /// The same once and for all: what can't be read to its end is not gone back to.
     pub fn copy_whole_pieces_out(&mut self, table: &Table, pieces: &Pieces) -> Result<CopyOut<'_>, PgError> {
         self.execute(PLAN_BY_PLACE, table)?;
-        CopyOut::start(&mut self.wire, &pieces.whole_out_sql(table), &table.name.to_string())
+        let sql = pieces.whole_out_sql(table, self.wire.major());
+        CopyOut::start(&mut self.wire, &sql, &table.name.to_string())
     }
 
     /// The same reader after pieces that could not be read to their end, unless the stream is not at an end.

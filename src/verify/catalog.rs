@@ -23,16 +23,23 @@ pub struct Spellings {
 }
 
 impl Spellings {
-    /// Of the source's views that the target spells differently, as servers of two versions do.
-    pub fn of_views(source: &Catalog, target: &Address) -> Result<Self, PgError> {
+    /// Of the source's views and rules that the target spells differently, as servers of two versions do.
+    pub fn learn(source: &Catalog, target: &Address) -> Result<Self, PgError> {
         let mut client = target.connect()?;
-        let restored = catalog::definitions(&mut client)?;
-        let differs = |object: &CatalogKey, definition: &String| {
-            object.class == "view" && restored.get(object).is_some_and(|found| found != definition)
+        let restored = &catalog::definitions(&mut client)?;
+        let differing = |class: &'static str| {
+            source.iter().filter(move |(object, definition)| {
+                object.class == class && restored.get(*object).is_some_and(|found| found != *definition)
+            })
         };
-        let views = source.iter().filter(|(object, definition)| differs(object, definition));
-        let spelled = views.filter_map(|(_, view)| Some((view.clone(), respelled(&mut client, view)?)));
-        Ok(Spellings { views: spelled.collect(), members: Catalog::new() })
+        let views = differing("view");
+        let mut spelled: BTreeMap<_, _> =
+            views.filter_map(|(_, view)| Some((view.clone(), respelled(&mut client, view)?))).collect();
+        let rules: Vec<_> = differing("rule").collect();
+        if !rules.is_empty() {
+            spelled.extend(respelled_rules(&mut client, &rules).unwrap_or_default());
+        }
+        Ok(Spellings { views: spelled, members: Catalog::new() })
     }
 
     /// With the members that CREATE EXTENSION makes on the target of the source's versions, where those are other ones.
@@ -67,7 +74,7 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog, spellin
                 let made = made_by_version(object, definition, &spellings.members);
                 member(asset, (object, definition), found, (versions, made), &mut comparison)
             }
-            Some(found) if object.class == "view" => {
+            Some(found) if ["rule", "view"].contains(&object.class.as_str()) => {
                 comparison.compared(difference(asset, object, spellings.of(definition), Some(found)));
             }
             Some(found) if is_moved_column(object, definition, found) => {
@@ -196,6 +203,31 @@ fn respelled(client: &mut Client, definition: &str) -> Option<String> {
     let spelled = transaction.query_one(sql, &[]).ok()?.try_get(0).ok();
     transaction.rollback().ok()?;
     spelled
+}
+
+/// How this server spells rules: each takes the place of the restored one for a moment. What the server does not take has no
+/// spelling.
+fn respelled_rules(client: &mut Client, rules: &[(&CatalogKey, &String)]) -> Option<BTreeMap<String, String>> {
+    let mut transaction = client.transaction().ok()?;
+    let mut taken = Vec::new();
+    for (object, rule) in rules {
+        // Behind the statement stands whether the rule is in force, which a statement leaves as it is.
+        let Some((statement, state)) = rule.rsplit_once(' ') else { continue };
+        let Some(rest) = statement.strip_prefix("CREATE RULE ") else { continue };
+        let mut attempt = transaction.transaction().ok()?;
+        // One statement and no more: the text comes from the source.
+        if attempt.execute(&format!("CREATE OR REPLACE RULE {rest}"), &[]).is_ok() {
+            attempt.commit().ok()?;
+            taken.push((*object, *rule, state));
+        }
+    }
+    let there = catalog::definitions(&mut transaction).ok()?;
+    transaction.rollback().ok()?;
+    let spelled = taken.into_iter().filter_map(|(object, rule, state)| {
+        let (statement, _) = there.get(object)?.rsplit_once(' ')?;
+        Some((rule.clone(), format!("{statement} {state}")))
+    });
+    Some(spelled.collect())
 }
 
 /// An index that no query uses, such as the rest of a `CREATE INDEX CONCURRENTLY` that failed.

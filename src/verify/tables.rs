@@ -95,6 +95,30 @@ impl ReadBack<'_> {
         Ok(compared)
     }
 
+    /// Of each receipt whether its table is there and holds as many rows, by the server's own count.
+    pub fn hold_as_many_rows(&self, receipts: &[TableReceipt]) -> Vec<bool> {
+        let mut holds = vec![false; receipts.len()];
+        // A database that can't be entered is not as it was left; restoring it again says why.
+        let there = self.target.connect().and_then(|mut client| catalog::tables(&mut client)).unwrap_or_default();
+        let there: BTreeMap<String, Table> = there.into_iter().map(|table| (table.name.to_string(), table)).collect();
+        let queue = receipts.iter().enumerate().take_while(|_| !self.interrupt.asked());
+        let counted = in_parallel(queue, self.parallel, |(number, receipt)| {
+            (number, there.get(&receipt.table).and_then(|table| self.count(table)) == Some(receipt.stream.rows))
+        });
+        for (number, holds_as_many) in counted {
+            holds[number] = holds_as_many;
+        }
+        holds
+    }
+
+    /// None where it can't be counted. An expression of an index may need the search path that the database's users have.
+    fn count(&self, table: &Table) -> Option<u64> {
+        let sql = format!("SELECT pg_catalog.count(*) FROM ONLY {}", table.name.to_sql());
+        let mut wire = self.target.wire().ok()?;
+        let rows = wire.query(&sql).or_else(|_| wire.query(&format!("SET search_path TO DEFAULT; {sql}"))).ok()?;
+        rows.first()?.first()?.as_deref()?.parse().ok()
+    }
+
     /// Says of tables whose content differs where it does.
     fn narrow(&self, receipts: &[TableReceipt], by_name: &BTreeMap<String, Table>, findings: &mut [Finding]) {
         for finding in findings.iter_mut().filter(|finding| finding.kind == FindingKind::TableDigest).take(NARROWED_MAX)

@@ -572,7 +572,8 @@ pub fn normalised(dumped: &str) -> String {
     kept.join("\n")
 }
 
-fn is_about_the_dump(line: &str) -> bool {
+/// Whether a line of a plain dump is about the dump, and not about what was dumped.
+pub fn is_about_the_dump(line: &str) -> bool {
     let settings = ["--", "\\restrict ", "\\unrestrict ", "SET ", "SELECT pg_catalog.set_config("];
     line.is_empty() || settings.iter().any(|start| line.starts_with(start))
 }

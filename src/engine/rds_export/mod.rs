@@ -33,6 +33,7 @@ use tokio::task::spawn_blocking;
 use self::{info::Known, proof::Proof, scope::Scope, task::Found};
 use super::{
     guard::Guards,
+    look::{self, Depth, Looked},
     objects::{BucketWork, sink::Destination},
     rds,
     stop::Stop,
@@ -118,12 +119,18 @@ impl ExportWork<'_> {
         Ok(self.work.ledger.outcome(&files_of(&self.work.asset))?)
     }
 
-    /// The files as an asset of their own, unless an earlier part of the run finished them.
+    /// The files as an asset of their own, unless an earlier part of the run finished them and they still lie there.
     async fn files(&self, found: &Found, scope: &Arc<Scope>) -> Result<AssetResult, Stop> {
-        if let Some(finished) = self.finished_files()? {
-            return Ok(finished);
-        }
         let work = Work { asset: files_of(&self.work.asset), ..self.work.clone() };
+        if let Some(finished) = self.finished_files()? {
+            let looking = work.clone();
+            let looked = spawn_blocking(move || look::at_objects(&looking, Depth::Presence, None));
+            let Looked { items, differ } = looked.await.map_err(TransferError::from)??;
+            work.recorder.fact(&Event::AssetLookedAt { asset: work.asset.clone(), items, differ })?;
+            if differ == 0 {
+                return Ok(finished);
+            }
+        }
         let carrying = BucketWork {
             work: work.clone(),
             source_name: format!("s3://{}/{}", found.bucket, found.folder),

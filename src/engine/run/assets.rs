@@ -21,8 +21,10 @@ use crate::{
     evidence::result::AssetResult,
     pg::{Address, identity},
     playbook::{
-        Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, RdsMethodSpec, Reference, Server, Versions,
+        Asset, AssetKind, BucketSpec, DatabaseSpec, Layout as ObjectLayout, PostgresTarget, RdsMethodSpec, Reference,
+        Server, Versions,
     },
+    restore::cluster::Cluster,
     source::postgres::PostgresSource,
     transfer::{error::TransferError, object::ObjectSource, pseudonyms::Pseudonymous, retry::STALL},
 };
@@ -76,11 +78,16 @@ impl Run {
                 spawn_blocking(move || look::at_objects(&work, depth, reader.as_deref())).await
             }
             AssetKind::Database(_) => {
-                let managed = ready.named_target.is_none();
+                let managed = self.playbook.target().postgres == Some(PostgresTarget::Managed);
                 let directory = managed.then(|| clusters::of_asset(&self.layout, asset.id.as_str()));
-                let target = self.target_in(directory, ready, target).await?;
-                let result = result.clone();
-                spawn_blocking(move || look::at_database(&work, depth, &result, &target)).await
+                // None is made to look into it.
+                if directory.as_ref().is_some_and(|directory| !Cluster::is_in(directory)) {
+                    Ok(Ok(Looked::nothing_of(&result)))
+                } else {
+                    let target = self.target_in(directory, ready, target).await?;
+                    let result = result.clone();
+                    spawn_blocking(move || look::at_database(&work, depth, &result, &target)).await
+                }
             }
         };
         let Looked { items, differ } = looked.map_err(TransferError::from)??;
@@ -186,7 +193,7 @@ fn source_address(url: &Reference) -> Result<Address, Stop> {
 }
 
 fn lacking(what: &str) -> Stop {
-    Stop::Asset { reason: format!("{what} was not looked for before the run"), hint: None }
+    Stop::Asset { reason: format!("{what} is not at hand"), hint: None }
 }
 
 /// How long either end may be away.

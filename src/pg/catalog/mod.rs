@@ -108,10 +108,43 @@ pub fn definitions(client: &mut impl GenericClient) -> Result<Catalog, PgError> 
 
 fn read_class(client: &mut impl GenericClient, class: &str, sql: &str, catalog: &mut Catalog) -> Result<(), PgError> {
     let failed = |error| PgError::statement(format!("reading the catalog ({class})"), &error);
+    let mut named: Vec<(String, String)> = Vec::new();
     for row in client.query(sql, &[]).map_err(failed)? {
-        let name: String = row.try_get(0).map_err(failed)?;
         let definition: Option<String> = row.try_get(1).map_err(failed)?;
-        catalog.insert(CatalogKey { class: class.to_owned(), name }, definition.unwrap_or_default());
+        named.push((row.try_get(0).map_err(failed)?, definition.unwrap_or_default()));
     }
+    put(catalog, class, named);
     Ok(())
+}
+
+/// A dot in one of its parts can give an object another one's name. None hides the other: they are told apart in the order of
+/// what they are.
+fn put(catalog: &mut Catalog, class: &str, mut named: Vec<(String, String)>) {
+    named.sort();
+    for (name, definition) in named {
+        let mut key = CatalogKey { class: class.to_owned(), name };
+        while catalog.contains_key(&key) {
+            key.name.push_str(" (another)");
+        }
+        catalog.insert(key, definition);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_object_hides_another_of_its_name() {
+        let put = |things: &[(&str, &str)]| {
+            let mut catalog = Catalog::new();
+            let named = things.iter().map(|(name, what)| ((*name).to_owned(), (*what).to_owned())).collect();
+            super::put(&mut catalog, "column", named);
+            catalog
+        };
+        let both = put(&[("s.a.b.c", "2 text"), ("s.a.b.c", "1 integer"), ("s.d", "")]);
+        assert_eq!(both.len(), 3);
+        assert_eq!(both, put(&[("s.d", ""), ("s.a.b.c", "1 integer"), ("s.a.b.c", "2 text")]));
+        assert_ne!(both, put(&[("s.d", ""), ("s.a.b.c", "1 integer"), ("s.a.b.c", "2 int")]));
+    }
 }

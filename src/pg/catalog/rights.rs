@@ -209,6 +209,7 @@ fn part(catalog: &str, owner: &str, acl: &str, namespace: &str) -> String {
              WHERE r.oid = o.typrelid AND r.relkind <> 'c') AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e \
              WHERE e.typarray = o.oid)"
         ),
+        ("pg_operator", _) => format!("{USERS} AND o.oprcode <> 0"),
         // Their numbers are anybody's choice.
         ("pg_largeobject_metadata", _) => "true".to_owned(),
         // A publication of every table belongs to a superuser, and so does it on the target.

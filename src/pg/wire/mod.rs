@@ -113,6 +113,11 @@ impl Wire {
         Ok(())
     }
 
+    /// The server's major version, 0 where it doesn't tell.
+    pub fn major(&self) -> u32 {
+        self.greeting.major
+    }
+
     /// What the server said at the login.
     pub(super) fn greeting(&self) -> Greeting {
         self.greeting
