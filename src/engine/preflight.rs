@@ -96,8 +96,8 @@ pub(crate) async fn at_target(playbook: &Playbook) -> Ready {
         None => (None, None),
         Some(PostgresTarget::Managed) => (Tools::server().ok(), None),
         // Without its address there are no programs for it either: no other server takes its place.
-        Some(PostgresTarget::Url(reference)) => {
-            address(reference).ok().and_then(|at| Some((Tools::client().ok()?, at))).unzip()
+        Some(PostgresTarget::Url { url, .. }) => {
+            address(url).ok().and_then(|at| Some((Tools::client().ok()?, at))).unzip()
         }
     };
     Ready { aws: None, caller: None, s3_target, tools, named_target }
