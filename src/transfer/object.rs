@@ -35,6 +35,8 @@ pub struct ObjectEntry {
     pub last_modified: Option<String>,
     /// Storage class.
     pub storage_class: Option<String>,
+    /// A digest of the key as the listing writes it: two spellings that are read as one key may be two keys.
+    pub spelling: u32,
     /// What an earlier answer about it said, so that all that is read of it belongs to one state.
     pub pin: Pin,
 }
@@ -91,6 +93,8 @@ pub struct ListPage {
     pub odd: Vec<OddEntry>,
     /// Where the next page begins; none on the last page.
     pub next: Option<String>,
+    /// The name of that place, if `next` holds more than it.
+    pub place: Option<String>,
 }
 
 /// An entry of a listing that cannot be taken as it stands.
