@@ -222,6 +222,28 @@ fn runs_are_compared_and_due() {
     due(1, "no run of this playbook has passed");
     let (first, second) = (drill.run(), drill.run());
     due(0, "not due");
+    // What does not count: another bucket, a bundle without the signature that is wanted, a start in the future, a sample.
+    let due_of = |from: &str, to: &str, words: &str| {
+        let text = drill.playbook();
+        assert!(text.contains(from), "{text}");
+        fs::write(drill.home().join("drill.yaml"), text.replace(from, to)).unwrap();
+        let output = drill.walkaway(&["due", "drill.yaml"]).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains(words), "{said}");
+    };
+    due_of("bucket: drill-files", "bucket: other-files", "does not count: ");
+    due_of("path: evidence/", "path: evidence/, sign: /nonexistent/key", "not signed, as the playbook wants it");
+    due_of("id: drill\n", "id: other\n", "no run of this playbook has passed");
+    let sampled = Drill::new().bucket(&[("a", "1"), ("b", "22"), ("c", "333")]).s3("sample: {share: 50%, seed: 1}");
+    sampled.run().assert_ended(0, "PASS");
+    let asked = |more: &[&str]| {
+        let output = sampled.walkaway(&[&["due", "drill.yaml"], more].concat()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = asked(&[]);
+    assert!(code == 1 && said.contains("it carried a sample"), "{said}");
+    assert_eq!(asked(&["--samples"]).0, 0);
+    assert!(asked(&["--timer"]).1.contains("due --samples "));
     let timer = drill.walkaway(&["due", "drill.yaml", "--timer"]).output().unwrap();
     let timer = String::from_utf8(timer.stdout).unwrap();
     assert!(timer.contains("OnCalendar=daily") && timer.contains("drill.yaml"), "{timer}");

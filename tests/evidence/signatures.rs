@@ -7,11 +7,14 @@ use std::{
     process::{Command, Stdio},
 };
 
+use walkaway::digest::Sha256Digest;
+
 use crate::{
     evidence::authority::Authority,
     support::{
         TempDir,
         drill::{Drill, Ran, stock},
+        independent,
     },
 };
 
@@ -81,8 +84,18 @@ fn operator_and_reviewer_sign_with_time_stamps_and_stock_tools_accept_both() {
     let ran = drill.run();
     ran.assert_ended(0, "PASS");
     let bundle = ran.bundle.display().to_string();
-    let approved = drill.walkaway(&["approve", &bundle, "--key", &keys.text("reviewer")]).output().unwrap();
+    // Nobody answers the question, then somebody does.
+    let approve = ["approve", &bundle, "--key", &keys.text("reviewer")];
+    let unasked = drill.walkaway(&approve).output().unwrap();
+    assert_eq!(unasked.status.code(), Some(2), "{unasked:?}");
+    assert!(!ran.bundle.join("sig/reviewer.sig").exists());
+    let approved = drill.walkaway(&[&approve[..], &["--yes"]].concat()).output().unwrap();
     assert_eq!(approved.status.code(), Some(0), "{approved:?}");
+    let shown = String::from_utf8(approved.stderr).unwrap();
+    let digest = Sha256Digest::of(fs::read(ran.bundle.join("tagmanifest-sha256.txt")).unwrap()).to_string();
+    for words in ["verdict", "PASS", "coverage", &digest, "operator"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
 
     for role in ["operator", "reviewer"] {
         assert!(ssh_keygen_accepts(&keys, &ran.bundle, role), "{role}");
@@ -95,11 +108,17 @@ fn operator_and_reviewer_sign_with_time_stamps_and_stock_tools_accept_both() {
     let trusting = ["--allowed-signers", &allowed, "--tsa-ca", &certificate];
     let (code, said) = verify(&drill, &ran.bundle, &trusting);
     assert!(code == 0 && said.contains("operator@example") && said.contains("reviewer@example"), "{said}");
+    let all = [&trusting[..], &["--require", "signed,reviewed,stamped"]].concat();
+    let (code, said) = verify(&drill, &ran.bundle, &all);
+    assert!(code == 0 && said.contains("the bundle is intact, and its operator vouches for it"), "{said}");
+    let (code, said) = independent::check(&ran.bundle, &all);
+    assert!(code == 0 && said.contains("its operator vouches for it"), "{said}");
 
     // A stranger's authority, and a stamp that belongs to the other signature.
     let stranger = Authority::start();
     let other = stranger.certificate().display().to_string();
     assert_found(verify(&drill, &ran.bundle, &["--tsa-ca", &other]), "time-stamp does not hold");
+    assert_eq!(independent::check(&ran.bundle, &["--tsa-ca", &other]).0, 1);
     fs::copy(ran.bundle.join("sig/reviewer.sig.tsr"), ran.bundle.join("sig/operator.sig.tsr")).unwrap();
     assert_found(verify(&drill, &ran.bundle, &trusting), "time-stamp does not hold");
 }
@@ -122,17 +141,19 @@ fn forged_signatures_are_found() {
     fs::copy(&signature, bundle.join("sig/reviewer.sig")).unwrap();
     assert_found(verify(&drill, bundle, &trusting), "was made for \"walkaway-operator\"");
     fs::remove_file(bundle.join("sig/reviewer.sig")).unwrap();
-    let own =
-        drill.walkaway(&["approve", &bundle.display().to_string(), "--key", &keys.text("operator")]).output().unwrap();
+    let own = drill.walkaway(&["approve", &bundle.display().to_string(), "--yes", "--key", &keys.text("operator")]);
+    let own = { own }.output().unwrap();
     assert_eq!(own.status.code(), Some(2), "{own:?}");
     sign_by_hand(&keys, bundle, "operator", "walkaway-reviewer", "reviewer.sig");
     assert_found(verify(&drill, bundle, &trusting), "review is not independent");
+    assert_eq!(independent::check(bundle, &trusting).0, 1);
     fs::remove_file(bundle.join("sig/reviewer.sig")).unwrap();
 
     // A stranger, nobody, and rubbish.
     sign_by_hand(&keys, bundle, "stranger", "walkaway-operator", "operator.sig");
     assert_eq!(verify(&drill, bundle, &[]).0, 0, "without allowed signers nobody is a stranger");
     assert_found(verify(&drill, bundle, &trusting), "signer is not allowed");
+    assert_eq!(independent::check(bundle, &trusting).0, 1);
     fs::remove_file(&signature).unwrap();
     assert_found(verify(&drill, bundle, &[]), "signature is missing");
     fs::write(&signature, "rubbish").unwrap();

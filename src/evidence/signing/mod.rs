@@ -10,11 +10,12 @@
 //! | `key` | signs, with a key from a file or through `agent` |
 //! | `agent` | the two requests of ssh-agent's protocol that signing needs |
 //! | `seal` | reads a signature and checks that the key it names made it |
-//! | `allowed` | `allowed_signers` |
+//! | `allowed`, `patterns` | `allowed_signers`, and its lists of names |
 
 mod agent;
 mod allowed;
 mod key;
+mod patterns;
 mod seal;
 
 use std::path::PathBuf;
