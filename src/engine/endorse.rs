@@ -17,8 +17,8 @@ use crate::{
     clock,
     digest::Sha256Digest,
     evidence::{
-        self, BundleCheck, EvidenceError, STAMP_SUFFIX, TIME_SUFFIX, Trust, Vouched,
-        signing::{AllowedSigners, Role, Seal, Signer},
+        self, BundleCheck, EvidenceError, STAMP_SUFFIX, STATEMENT_SUFFIX, TIME_SUFFIX, Trust, Vouched,
+        signing::{self, AllowedSigners, Role, Seal, Signer},
         timestamp, vouched, write_replacing,
     },
     finding::Severity,
@@ -166,6 +166,10 @@ fn message(bundle: &Path) -> Result<Vec<u8>, EngineError> {
 fn sign(bundle: &Path, file: &Path, signer: &Signer, role: Role) -> Result<String, EngineError> {
     let armored = signer.sign(role, &message(bundle)?)?;
     let fingerprint = sealed(bundle, armored.as_bytes(), role)?.fingerprint();
+    let result = evidence::parse_result(&read(&bundle.join(evidence::RESULT))?.unwrap_or_default());
+    let result = result.map_err(|reason| EngineError::NotARun { path: bundle.join(evidence::RESULT), reason })?;
+    let stated = signing::statement(&result, Sha256Digest::of(message(bundle)?), role);
+    write_replacing(&beside(file, STATEMENT_SUFFIX), &signing::envelope(signer, &stated)?)?;
     write_replacing(file, armored.as_bytes())?;
     Ok(fingerprint)
 }
@@ -178,9 +182,13 @@ fn sealed(bundle: &Path, armored: &[u8], role: Role) -> Result<Seal, EngineError
     Seal::check(armored, role, &message(bundle)?).map_err(wrong)
 }
 
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from([file.as_os_str(), suffix.as_ref()].join("".as_ref()))
+}
+
 /// Puts a time-stamp, or the reason why there is none, beside a signature.
 async fn stamp(file: &Path, authority: Option<&str>) -> Result<Stamped, EngineError> {
-    let beside = |suffix: &str| PathBuf::from([file.as_os_str(), suffix.as_ref()].join("".as_ref()));
+    let beside = |suffix: &str| beside(file, suffix);
     let signature = read(file)?.unwrap_or_default();
     if let Some(response) = read(&beside(STAMP_SUFFIX))?
         && let Ok(stamp) = timestamp::Stamp::read(&response, &signature)

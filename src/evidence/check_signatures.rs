@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     bag::{SIGNATURES, TAG_MANIFEST},
     bag_check::Bag,
-    check::RESOLVED,
-    signing::{AllowedSigners, Role, Seal, SealError},
+    check::{RESOLVED, RESULT, parse_result},
+    signing::{AllowedSigners, Role, Seal, SealError, check_envelope, statement},
     timestamp::{Authorities, Stamp},
 };
 use crate::finding::{Finding, FindingKind};
@@ -158,6 +158,7 @@ impl Check<'_> {
             Role::of_file(name).is_some()
                 || name.strip_suffix(STAMP_SUFFIX).is_some_and(of_signature)
                 || name.strip_suffix(TIME_SUFFIX).is_some_and(of_signature)
+                || name.strip_suffix(STATEMENT_SUFFIX).is_some_and(of_signature)
         };
         let unknown: Vec<_> = signatures.keys().filter(|name| !known(name)).cloned().collect();
         for name in unknown {
@@ -178,6 +179,7 @@ impl Check<'_> {
         if let Some(seal) = self.seal(name, role) {
             let at = stamped.filter(|_| stamp_trusted).or(self.trust.map(|trust| trust.now));
             seen.fingerprint = Some(seal.fingerprint());
+            self.statement(name, &seal);
             let principals = self.principals(name, &seal, at);
             seen.principals = (!principals.is_empty()).then(|| principals.join(", "));
             self.seals.push((name.to_owned(), seal, principals));
@@ -206,6 +208,24 @@ impl Check<'_> {
             self.find(FindingKind::SignerNotAllowed, name, format!("{}: {error}", seal.fingerprint()));
             Vec::new()
         })
+    }
+
+    /// The statement beside a signature, if there is one, says what follows from the bundle.
+    fn statement(&mut self, name: &str, seal: &Seal) {
+        let file = format!("{name}{STATEMENT_SUFFIX}");
+        if !self.bag.signatures.contains_key(&file) {
+            return;
+        }
+        let result = self.bag.read(RESULT).ok().and_then(|bytes| parse_result(&bytes).ok());
+        let expected = result.zip(self.bag.digest).map(|(result, digest)| statement(&result, digest, seal.role));
+        let read = self.bag.read(&path(&file)).unwrap_or_default();
+        let checked = match expected {
+            Some(expected) => check_envelope(&read, &expected, seal),
+            None => Err("there is no result that it could state".to_owned()),
+        };
+        if let Err(reason) = checked {
+            self.find(FindingKind::SignatureInvalid, &file, reason);
+        }
     }
 
     /// The time of the stamp over a signature, and whether it is to be believed.
@@ -268,5 +288,7 @@ impl Check<'_> {
 
 /// A time-stamp of the signature before the suffix.
 pub const STAMP_SUFFIX: &str = ".tsr";
+/// What the signer states, for tools that read in-toto statements in DSSE envelopes.
+pub const STATEMENT_SUFFIX: &str = ".dsse.json";
 /// Says in words why there is no time-stamp.
 pub const TIME_SUFFIX: &str = ".time.txt";

@@ -51,7 +51,9 @@ pub mod verify_md;
 pub(crate) use bag::TAG_MANIFEST;
 pub use bag::{BagInfo, is_sealed, seal};
 pub use check::{BundleCheck, PLAYBOOK, RESOLVED, RESULT, check_bundle, check_bundle_against, parse_result};
-pub use check_signatures::{Requirement, STAMP_SUFFIX, SignatureSeen, TIME_SUFFIX, Trust, Vouched, vouched};
+pub use check_signatures::{
+    Requirement, STAMP_SUFFIX, STATEMENT_SUFFIX, SignatureSeen, TIME_SUFFIX, Trust, Vouched, vouched,
+};
 pub use coverage::{coverage_csv, read_coverage_csv};
 pub use files::{EvidenceError, write_new, write_replacing};
 pub use journal::{Entry, Journal, JournalError};

@@ -104,6 +104,7 @@ fn operator_and_reviewer_sign_with_time_stamps_and_stock_tools_accept_both() {
         openssl.args(["ts", "-verify", "-data", &signature, "-in", &format!("{signature}.tsr"), "-CAfile"]);
         stock(openssl.arg(authority.certificate()).current_dir(&ran.bundle));
     }
+    statements_are_read_by_others(&keys, &ran.bundle);
     let (allowed, certificate) = (keys.text("allowed"), authority.certificate().display().to_string());
     let trusting = ["--allowed-signers", &allowed, "--tsa-ca", &certificate];
     let (code, said) = verify(&drill, &ran.bundle, &trusting);
@@ -121,6 +122,43 @@ fn operator_and_reviewer_sign_with_time_stamps_and_stock_tools_accept_both() {
     assert_eq!(independent::check(&ran.bundle, &["--tsa-ca", &other]).0, 1);
     fs::copy(ran.bundle.join("sig/reviewer.sig.tsr"), ran.bundle.join("sig/operator.sig.tsr")).unwrap();
     assert_found(verify(&drill, &ran.bundle, &trusting), "time-stamp does not hold");
+}
+
+/// With openssl alone, and none of them says more than the bundle does: an Ed25519 key for the operator, ECDSA for the reviewer.
+fn statements_are_read_by_others(keys: &Keys, bundle: &Path) {
+    let script = r#"
+        jq -r .payload sig/$ROLE.sig.dsse.json | base64 -d > "$WORK"/payload
+        jq -r '.signatures[0].sig' sig/$ROLE.sig.dsse.json | base64 -d > "$WORK"/sig
+        { printf 'DSSEv1 28 application/vnd.in-toto+json %d ' "$(wc -c < "$WORK"/payload)"; cat "$WORK"/payload; } > "$WORK"/signed
+        jq -e ".predicate.verdict == \"PASS\" and .predicate.role == \"$ROLE\"" "$WORK"/payload > "$WORK"/word
+        jq -r '"\(.subject[0].digest.sha256)  tagmanifest-sha256.txt"' "$WORK"/payload | sha256sum --strict -c > "$WORK"/word
+        if [ $ROLE = operator ]; then
+            { printf '\060\052\060\005\006\003\053\145\160\003\041\000'; cut -d' ' -f2 "$KEY" | base64 -d | tail -c 32; } |
+                openssl pkey -pubin -inform DER -out "$WORK"/pem
+            openssl pkeyutl -verify -pubin -inkey "$WORK"/pem -rawin -in "$WORK"/signed -sigfile "$WORK"/sig
+        else
+            ssh-keygen -e -m PKCS8 -f "$KEY" > "$WORK"/pem
+            openssl dgst -sha256 -verify "$WORK"/pem -signature "$WORK"/sig "$WORK"/signed
+        fi"#;
+    for role in ["operator", "reviewer"] {
+        let mut bash = Command::new("bash");
+        bash.args(["-euc", script]).current_dir(bundle).env("ROLE", role).env("WORK", keys.0.path());
+        stock(bash.env("KEY", keys.path(&format!("{role}.pub"))));
+    }
+    let found = |what: &str| {
+        let check = walkaway::evidence::check_bundle(bundle).unwrap();
+        let of_statement = check.findings.iter().any(|finding| finding.subject == "sig/operator.sig.dsse.json");
+        assert!(of_statement, "{what}: {:#?}", check.findings);
+    };
+    let file = bundle.join("sig/operator.sig.dsse.json");
+    let original = fs::read(&file).unwrap();
+    fs::copy(bundle.join("sig/reviewer.sig.dsse.json"), &file).unwrap();
+    found("the reviewer's statement");
+    fs::write(&file, String::from_utf8(original.clone()).unwrap().replacen("\"sig\":\"", "\"sig\":\"AAAA", 1)).unwrap();
+    found("another signature");
+    fs::write(&file, "{}").unwrap();
+    found("no envelope");
+    fs::write(&file, original).unwrap();
 }
 
 #[test]

@@ -96,7 +96,8 @@ impl Signer {
         seal.and_then(|seal| seal.to_pem(LineEnding::LF)).map_err(failed)
     }
 
-    fn raw(&self, data: &[u8]) -> Result<Signature, SignError> {
+    /// The signature of bytes, in SSH's form.
+    pub(super) fn raw(&self, data: &[u8]) -> Result<Signature, SignError> {
         let failed = |reason: String| SignError::Failed(format!("{}: {reason}", self.path.display()));
         let (algorithm, bytes) = match &self.means {
             Means::Ed25519(pair) => (Algorithm::Ed25519, pair.sign(data).as_ref().to_vec()),

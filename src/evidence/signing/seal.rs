@@ -91,14 +91,14 @@ pub(super) fn rsa_bits(key: &RsaPublicKey) -> usize {
     modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize)
 }
 
-/// The signature in lines of 70 characters, as ssh-keygen writes it; it reads lines of any length and line ends of any kind,
-/// and passes over what follows the end.
+/// The signature in lines of 70 characters, as ssh-keygen writes it; it reads lines of any length, and passes over what
+/// follows the end. A carriage return behind the first line is more than most of its versions read.
 fn dearmored(armored: &[u8]) -> Result<String, SealError> {
     const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
     const END: &str = "\n-----END SSH SIGNATURE-----";
     let malformed = |reason: &str| SealError::Malformed(reason.to_owned());
     let text = std::str::from_utf8(armored).map_err(|_| malformed("not a text"))?;
-    let body = text.strip_prefix(BEGIN).filter(|rest| rest.starts_with(['\r', '\n']));
+    let body = text.strip_prefix(BEGIN).filter(|rest| rest.starts_with('\n'));
     let body = body.and_then(|rest| rest.split_once(END)).ok_or_else(|| malformed("no begin or no end"))?.0;
     let encoded: Vec<char> = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
     let lines: String = encoded.chunks(70).map(|line| line.iter().collect::<String>() + "\n").collect();
@@ -131,7 +131,7 @@ fn fixed(mut signature: &[u8], width: usize) -> Option<Vec<u8>> {
     signature.is_empty().then_some(out)
 }
 
-fn rsa(key: &RsaPublicKey, hash: HashAlg, data: &[u8], signature: &[u8]) -> bool {
+pub(super) fn rsa(key: &RsaPublicKey, hash: HashAlg, data: &[u8], signature: &[u8]) -> bool {
     let (Some(n), Some(e)) = (key.n.as_positive_bytes(), key.e.as_positive_bytes()) else { return false };
     let parameters = match hash {
         HashAlg::Sha256 => &RSA_PKCS1_2048_8192_SHA256,

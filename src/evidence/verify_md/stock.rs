@@ -61,7 +61,27 @@ test -z "${ALLOWED_SIGNERS:-}" || test ! -e sig/reviewer.sig || ssh-keygen -Y ve
   -n walkaway-reviewer -s sig/reviewer.sig < tagmanifest-sha256.txt
 ```
 
-Beside a signature lies the word of a time-stamp authority (`.tsr`), or the reason why there is none (`.time.txt`): then the
+Beside a signature lies the same key's statement for tools that read in-toto statements in DSSE envelopes (`.dsse.json`):
+its subject is the tag manifest, its predicate what the run came to. `PUBLIC_KEY` holds the signer's key in PEM, from
+somewhere else: `ssh-keygen -e -m PKCS8 -f KEY.pub` for ECDSA and RSA, and for Ed25519
+`(printf '\060\052\060\005\006\003\053\145\160\003\041\000'; cut -d' ' -f2 KEY.pub | base64 -d | tail -c 32) | openssl pkey -pubin -inform DER`.
+With cosign: `cosign verify-blob-attestation --key PUBLIC_KEY --signature sig/operator.sig.dsse.json --type
+https://walkaway.example/attestation/exit-drill/v1 tagmanifest-sha256.txt`. With openssl (ECDSA and RSA: `openssl dgst -sha256`,
+`-sha384` for P-384, `-sha512` for P-521 and RSA, `-verify "$PUBLIC_KEY" -signature "$WORK"/sig "$WORK"/signed`):
+
+```sh
+test -z "${PUBLIC_KEY:-}" || (
+  WORK=$(mktemp -d)
+  jq -r .payload sig/operator.sig.dsse.json | base64 -d > "$WORK"/payload
+  jq -r '.signatures[0].sig' sig/operator.sig.dsse.json | base64 -d > "$WORK"/sig
+  { printf 'DSSEv1 28 application/vnd.in-toto+json %d ' "$(wc -c < "$WORK"/payload)"; cat "$WORK"/payload; } > "$WORK"/signed
+  openssl pkeyutl -verify -pubin -inkey "$PUBLIC_KEY" -rawin -in "$WORK"/signed -sigfile "$WORK"/sig
+  jq -r '"\(.subject[0].digest.sha256)  tagmanifest-sha256.txt"' "$WORK"/payload | sha256sum --strict -c
+  rm -r "$WORK"
+)
+```
+
+Beside a signature lies also the word of a time-stamp authority (`.tsr`), or the reason why there is none (`.time.txt`): then the
 time is the signing machine's own. `TSA_CA` holds the authority's root certificate, from somewhere else. The time must lie
 after the end of the run:
 
