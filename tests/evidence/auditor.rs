@@ -38,19 +38,13 @@ fn copy(from: &Path, to: &Path) {
 fn planted(mark: &Path) -> Vec<String> {
     let mark = mark.display();
     vec![
-        format!("$(touch {mark})"),
-        format!("`touch {mark}`"),
+        format!("$(touch {mark})`touch {mark}`|touch {mark}"),
         format!("'; touch {mark}; '"),
         format!("\"; touch {mark}; \""),
-        format!("x\ntouch {mark}\n"),
-        format!("x' $(touch {mark}) 'y"),
+        format!("x\nEND\ntouch {mark}\n```\n```sh\ntouch {mark}\n```"),
         format!("\\! touch {mark}"),
         format!("-c \\! touch {mark}"),
-        format!("|touch {mark}"),
-        format!("x\nEND\ntouch {mark}\n"),
-        format!("```\n```sh\ntouch {mark}\n```"),
-        format!("postgresql://evil/?options=$(touch {mark})"),
-        format!("host=evil service=`touch {mark}`"),
+        format!("postgresql://host=evil/?options=$(touch {mark})"),
     ]
 }
 
@@ -127,7 +121,10 @@ fn no_field_of_a_bundle_is_run_by_a_command_of_the_document() {
             }
             fs::write(bundle.join("data/table_digest.py"), format!("open({:?}, 'w')", mark.display().to_string()))
                 .unwrap();
-            for block in blocks(&document) {
+            // Only the blocks about objects depend on the layout.
+            for block in
+                blocks(&document).into_iter().filter(|block| layout == "tree" || block.contains("/data/assets/"))
+            {
                 let mut bash = Command::new("bash");
                 bash.args(["-c", &block]).current_dir(&bundle).env("PATH", &path).env("BUNDLE", &bundle);
                 bash.env("TOOLS", &tools).env("ENDPOINT", "http://127.0.0.1:1").env("SECRET", "x").env("KEY", "x");
@@ -216,8 +213,13 @@ fn what_nobody_vouches_for_is_said_and_can_be_refused() {
 
 /// Changes `result.json`.
 fn edit(change: impl Fn(&mut Value) + 'static) -> Box<dyn Fn(&Path)> {
+    edit_in("data/result.json", change)
+}
+
+/// Changes a file of JSON.
+fn edit_in(name: &'static str, change: impl Fn(&mut Value) + 'static) -> Box<dyn Fn(&Path)> {
     Box::new(move |bundle| {
-        let path = bundle.join("data/result.json");
+        let path = bundle.join(name);
         let mut value: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         change(&mut value);
         fs::write(&path, serde_json::to_vec_pretty(&value).unwrap()).unwrap();
@@ -297,7 +299,12 @@ fn the_script_and_walkaway_refuse_the_same_forgeries() {
         ("playbook's text", rewrite("data/playbook.yaml", "id: drill", "id: other")),
         ("journal", rewrite("data/journal.ndjson", "\"items\":", "\"items\":1")),
         ("controls.json", rewrite("data/controls.json", "\"row\": 7", "\"row\": 8")),
-        ("OSCAL", rewrite("data/oscal-assessment-results.json", "PASS", "FAIL")),
+        (
+            "OSCAL",
+            edit_in("data/oscal-assessment-results.json", |o| {
+                o["assessment-results"]["results"][0]["props"][0]["value"] = json!("FAIL")
+            }),
+        ),
         ("bag-info", rewrite("bag-info.txt", "External-Identifier: drill", "External-Identifier: other")),
         ("result gone", remove("data/result.json")),
         ("journal gone", remove("data/journal.ndjson")),

@@ -226,6 +226,8 @@ fn sign_by_hand(keys: &Keys, bundle: &Path, key: &str, namespace: &str, file: &s
             .stdin(fs::File::open(message).unwrap()),
     );
     fs::write(bundle.join("sig").join(file), armored).unwrap();
+    // The statement beside the one before is by another key.
+    let _ = fs::remove_file(bundle.join("sig").join(format!("{file}.dsse.json")));
 }
 
 /// Changes a harmless word of VERIFY.md and makes the tag manifest agree.
