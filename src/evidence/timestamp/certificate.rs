@@ -21,6 +21,8 @@ const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x25];
 /// digitalSignature and nonRepudiation (RFC 5280, section 4.2.1.3).
 const SIGNING: u8 = 0xc0;
+/// keyCertSign.
+const CERTIFYING: u8 = 0x04;
 
 /// The parts of a certificate that matter here.
 pub(super) struct Certificate<'a> {
@@ -60,6 +62,11 @@ impl<'a> Certificate<'a> {
     /// Whether it names itself as its issuer, as the certificates do at which OpenSSL ends a chain.
     pub fn is_root(&self) -> bool {
         self.issuer == self.subject
+    }
+
+    /// Whether its key may sign certificates, as far as its key usage says.
+    pub fn may_certify(&self) -> bool {
+        self.key_usage().is_none_or(|usage| usage & CERTIFYING != 0)
     }
 
     /// Whether its key may sign time-stamps: that and nothing else, said critically (RFC 3161, section 2.3).

@@ -239,7 +239,7 @@ impl Authorities {
         let (mut roots, mut others) = (Vec::new(), Vec::new());
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|error| error.to_string())?;
-            if Certificate::read(&certificate).is_some_and(|read| read.is_root()) {
+            if Certificate::read(&certificate).is_some_and(|read| read.is_root() && read.may_certify()) {
                 roots.push(anchor_from_trusted_cert(&certificate).map_err(|error| error.to_string())?.to_owned());
             } else {
                 others.push(certificate);
@@ -276,7 +276,8 @@ impl Authorities {
         }
         let seconds = u64::try_from(stamp.at.as_second()).unwrap_or_default();
         let others = token.certificates.iter().map(|der| CertificateDer::from(der.as_slice()));
-        let others: Vec<_> = others.chain(self.others.iter().cloned()).collect();
+        let certifies = |der: &CertificateDer<'_>| Certificate::read(der).is_some_and(|read| read.may_certify());
+        let others: Vec<_> = others.chain(self.others.iter().cloned()).filter(certifies).collect();
         signer
             .verify_for_usage(
                 algorithms,
