@@ -28,6 +28,15 @@ pub(crate) fn count_of(part: u64, whole: u64, one: &str, many: &str) -> String {
     format!("{} of {}", thousands(part), count(whole, one, many))
 }
 
+/// A word that a POSIX shell takes literally.
+pub(crate) fn shell_quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@,+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
 /// What is shown of an error is no longer than this.
 const CAUSES_CHARS_MAX: usize = 300;
 
@@ -110,6 +119,13 @@ pub(crate) fn dollars(millionths: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_reach_the_shell_literally() {
+        assert_eq!(shell_quoted("/srv/exit"), "/srv/exit");
+        assert_eq!(shell_quoted("it's $(here)"), r"'it'\''s $(here)'");
+        assert_eq!(shell_quoted(""), "''");
+    }
 
     #[test]
     fn a_document_in_an_error_stays_one_short_line() {

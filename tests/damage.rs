@@ -15,6 +15,7 @@ use std::{
 use crate::support::{
     PgCluster,
     drill::{Drill, FILES, LEDGER, Managed, PLAIN_DATABASE, Ran, content, stock},
+    independent,
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -361,6 +362,7 @@ fn assert_bundle_differs(drill: &Drill, ran: &Ran, damage: &str, name: &str) -> 
     let output = verify(drill, &ran.bundle, &["--json"]);
     assert_eq!(output.status.code(), Some(1), "{damage}: {}", said(&output));
     let found = findings(&output, "bundle");
+    independent::assert_agrees(&ran.bundle, false, damage);
     let names = |finding: &Value| finding["subject"].as_str().unwrap().starts_with(name);
     assert!(found.iter().any(names), "{damage}: {name} is not named in {found:#?}");
     found
@@ -370,6 +372,7 @@ fn assert_bundle_differs(drill: &Drill, ran: &Ran, damage: &str, name: &str) -> 
 fn assert_bundle_intact(drill: &Drill, ran: &Ran) {
     let output = verify(drill, &ran.bundle, &[]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    independent::assert_agrees(&ran.bundle, true, "undamaged");
 }
 
 fn findings(output: &Output, of: &str) -> Vec<Value> {

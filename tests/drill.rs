@@ -19,7 +19,7 @@ use crate::support::{
         DATABASE, Drill, FILES, LEDGER, Managed, OBJECT_CANARY, ODD_DATABASE, PLAIN_DATABASE, READER, READER_PASSWORD,
         ROW_CANARY, Ran, dump, odd_objects, python, start_and_stop, stock, wait_until,
     },
-    standin,
+    independent, standin,
 };
 use serde_json::{Value, json};
 
@@ -147,7 +147,10 @@ fn assert_verify_agrees(drill: &Drill, ran: &Ran) {
     let text = verify(drill, &[bundle, "--restored"]);
     assert_eq!(text.status.code(), Some(0), "{text:?}");
     let said = String::from_utf8(text.stdout).unwrap();
-    assert!(said.contains("the bundle is intact") && said.contains("the restored data agrees"), "{said}");
+    assert!(
+        said.contains("the bundle is consistent; nobody vouches for it") && said.contains("the restored data agrees"),
+        "{said}"
+    );
     assert_no_escapes(&said);
 
     let lines = ndjson(verify(drill, &[bundle, "--restored", "--json"]));
@@ -220,13 +223,14 @@ fn run_the_commands_of_verify_md(drill: Drill, user: Option<(u32, u32)>) {
     assert!(heads.len() == 2 && heads[0] == heads[1] && heads[0].len() > 64, "{heads:?}");
     assert_eq!(of("objects.sha256 && echo ok"), "ok\n");
     assert_eq!(of("comm -13"), "", "a file that no line names");
-    assert_eq!(of("objects.ndjson").trim(), ran.asset(FILES)["content_sha256"]);
+    assert_eq!(of("objects.ndjson <<").trim(), ran.asset(FILES)["content_sha256"]);
     assert_eq!(of("exports.sha256 && echo ok"), "ok\n");
     assert_eq!(of("exports.csv <<").trim(), ran.asset(LEDGER)["content_sha256"]);
     let tables = ran.asset(LEDGER)["database"]["tables"].as_u64().unwrap();
     let equal = of("table_digest.py data/assets").lines().filter(|line| line.starts_with("ok ")).count();
     assert_eq!(equal as u64, tables, "{}", of("table_digest.py data/assets"));
-    assert_eq!(of("'STATEMENT'").trim(), numbers_of_one_table(&ran));
+    assert!(of("tables.csv 1 -- psql").starts_with("ok "), "{}", of("tables.csv 1 -- psql"));
+    assert!(of("verify.py").contains("the bundle is consistent"), "{}", of("verify.py"));
 }
 
 /// The fenced blocks of shell, in their order.
@@ -245,18 +249,18 @@ fn blocks(document: &str) -> Vec<String> {
     blocks
 }
 
-/// Runs the blocks in one shell, each from the bundle's directory, and returns what each prints. In two of them the
-/// reader has to fill something in; the one that loads an export is [`an_export_loads_into_any_database`]'s.
+/// Runs the blocks in one shell, each from the bundle's directory, and returns what each prints. The one that loads an
+/// export, in which the reader has to fill something in, is [`an_export_loads_into_any_database`]'s.
 fn run_blocks(drill: &Drill, ran: &Ran, blocks: &[String], user: Option<(u32, u32)>) -> Vec<String> {
     const NEXT: &str = "---- the next block ----";
-    let statement = one_table(ran)["copy_sql"].as_str().unwrap().to_owned();
     let mut script = "set -e\n".to_owned();
     for block in blocks {
-        let block = if block.contains("EXPORT") { "" } else { &block.replace("STATEMENT", &statement) };
+        let block = if block.contains("EXPORT") { "" } else { block };
         script += &format!("cd '{}'\n{block}echo '{NEXT}'\n", ran.bundle.display());
     }
     let mut shell = Command::new("bash");
     shell.args(["-c", &script]).current_dir("/").env("PATH", path_with_bagit(drill.home().path()));
+    shell.env("TOOLS", independent::tools(drill.home().path()));
     if let Some((uid, gid)) = user {
         shell.uid(uid).gid(gid).env("HOME", "/nonexistent");
     }
@@ -282,13 +286,14 @@ source = pathlib.Path(bagit.locate_file('bagit.py')).read_text()
     format!("{}:{}", bin.display(), std::env::var("PATH").unwrap())
 }
 
-/// The line of `tables.csv` about the table with the odd texts.
-fn one_table(ran: &Ran) -> Value {
+/// The place in `tables.csv` of the table with the odd texts.
+fn one_table(ran: &Ran) -> String {
     let program = "
-import csv, json, sys
-print(json.dumps(next(line for line in csv.DictReader(open(sys.argv[1], newline='')) if line['table'] == 'shop.texts')))
+import csv, sys
+lines = enumerate(csv.DictReader(open(sys.argv[1], newline='')), 1)
+print(next(number for number, line in lines if line['table'] == 'shop.texts'))
 ";
-    serde_json::from_str(&python(program, &[&ran.bundle.join("data/assets").join(LEDGER).join("tables.csv")])).unwrap()
+    python(program, &[&ran.bundle.join("data/assets").join(LEDGER).join("tables.csv")]).trim().to_owned()
 }
 
 /// The path of the table's only export.
@@ -300,11 +305,6 @@ print(next(line['path'] for line in csv.DictReader(open(sys.argv[1], newline='')
     python(program, &[&ran.bundle.join("data/assets").join(LEDGER).join("exports.csv")]).trim().to_owned()
 }
 
-fn numbers_of_one_table(ran: &Ran) -> String {
-    let line = one_table(ran);
-    ["rows", "bytes", "row_digest"].map(|name| line[name].as_str().unwrap().to_owned()).join(" ")
-}
-
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn an_export_loads_into_any_database() {
@@ -314,12 +314,12 @@ fn an_export_loads_into_any_database() {
     let source = drill.source();
     source.execute("postgres", &format!("create database loaded template {DATABASE}"));
     source.execute("loaded", "truncate shop.texts");
-    let line = one_table(&ran);
     let load = blocks(&ran.read("VERIFY.md")).into_iter().find(|block| block.contains("EXPORT")).unwrap();
-    let statement = line["copy_sql"].as_str().unwrap().replace("TO STDOUT", "FROM STDIN");
-    let load = load.replace("-d DATABASE", "-d \"$LOADED\"").replace("COPY … FROM STDIN", &statement);
+    let load = load.replace("-d DATABASE", "-d \"$LOADED\"").replace("NUMBER", &one_table(&ran));
     let load = load.replace("EXPORT", &export_of_one_table(&ran));
-    stock(Command::new("bash").args(["-ec", &load]).env("LOADED", source.url("loaded")));
+    let mut bash = Command::new("bash");
+    bash.args(["-ec", &load]).env("LOADED", source.url("loaded")).env("TOOLS", independent::tools(drill.home().path()));
+    stock(bash.current_dir(&ran.bundle));
     let loaded = dump(Command::new("pg_dump").args(["--dbname", &source.url("loaded")]));
     assert_same_text(&drill.source_dump(), &loaded);
 }

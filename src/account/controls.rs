@@ -118,6 +118,26 @@ const ROWS: [Row; 10] = [
     ),
 ];
 
+/// Rows of the checklist that a control stands for; none for a control of which nobody has said that.
+pub fn rows_of(control: &str) -> Option<&'static [u8]> {
+    match control {
+        "ISO27001:A.5.23" => Some(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        "ISO27001:A.5.30" => Some(&[7]),
+        "DORA:28.8" => Some(&[2, 7]),
+        _ => None,
+    }
+}
+
+/// What a bundle lacks of the evidence that a row asks for, by the beginning of the files' names.
+pub fn lacks(row: u8, checklist: &[Control]) -> Vec<&'static str> {
+    let names = ROWS.iter().filter(|one| one.0 == row).flat_map(|one| one.2);
+    let held = |name: &str| {
+        let of_row = checklist.iter().filter(|control| control.row == row);
+        of_row.flat_map(|control| control.supported_by.keys()).any(|file| file.starts_with(name))
+    };
+    names.filter(|name| !held(name)).copied().collect()
+}
+
 /// The checklist with the files that are there.
 pub fn controls(files: &BTreeMap<String, Sha256Digest>) -> Vec<Control> {
     let control = |(row, control, names, person_adds): &Row| {

@@ -1,18 +1,101 @@
-//! `walkaway approve`: a reviewer's signature under a bundle.
+//! `walkaway approve`: a reviewer's signature under a bundle, after everything that `verify` checks, and after the reviewer
+//! saw what the signature will stand for.
 
-use super::{args::ApproveArgs, console::Console, endorse, work};
+use std::io;
+
+use super::{
+    args::ApproveArgs,
+    console::Console,
+    endorse,
+    style::{Paint, Style, count, near, size},
+    table::{self, Cell},
+    verify, work,
+};
 use crate::{
+    account::coverage::Amount,
     engine::{self, EngineError},
+    evidence::{
+        BundleCheck,
+        result::{RunResult, Tier},
+    },
     exit_code::ExitCode,
+    finding::printable,
 };
 
 /// Signs.
 pub(super) fn approve(console: &Console, args: &ApproveArgs) -> Result<ExitCode, EngineError> {
-    let signing = engine::approve(&args.bundle, &args.key, args.timestamp.as_deref());
+    let style = console.options.stderr;
+    let trust = verify::trust(&args.trust, &args.bundle)?;
+    let check = verify::check(&args.bundle, &trust)?;
+    let review = engine::review(&args.bundle, &check, &args.key, &trust)?;
+    if !args.yes || !console.options.quiet {
+        console.screen.lines(&shown(style, &near(&args.bundle), &check));
+    }
+    if !args.yes {
+        console.screen.line("Sign this as its reviewer? Type yes:");
+        if !agreed() {
+            console.screen.line("nothing was signed; in a script, --yes signs without asking");
+            return Ok(ExitCode::NotVerified);
+        }
+    }
+    let signing = engine::approve(&args.bundle, review, args.timestamp.as_deref());
     let endorsement = work::block_on(signing)??;
     if !console.options.quiet {
-        console.screen.lines(&endorse::lines(console.options.stderr, &endorsement));
+        console.screen.lines(&endorse::lines(style, &endorsement));
     }
     console.out.path(&endorsement.file);
     Ok(ExitCode::Verified)
+}
+
+/// Whether the next line of stdin is a yes; the end of it is none.
+fn agreed() -> bool {
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer).is_ok();
+    read && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
+}
+
+/// The bundle, who signed it, and what it says: verdict, coverage, what was left out, what was waived.
+fn shown(style: Style, path: &str, check: &BundleCheck) -> Vec<String> {
+    let mut lines = verify::checked(style, path, check);
+    lines.extend(verify::signatures(style, check));
+    let Some(result) = &check.result else { return lines };
+    let mut rows = vec![("verdict", verdict(result)), ("coverage", coverage(result))];
+    rows.extend(result.exclusions.iter().map(|left_out| {
+        let (pattern, reason, owner, until) = (&left_out.pattern, &left_out.reason, &left_out.owner, &left_out.until);
+        ("excluded", format!("{pattern}: {reason}, by {owner} until {until}"))
+    }));
+    rows.extend(result.waivers.iter().map(|waiver| {
+        let waives = count(waiver.waives, "finding", "findings");
+        (
+            "waived",
+            format!("{} ({waives}): {}, by {} until {}", waiver.finding, waiver.reason, waiver.owner, waiver.until),
+        )
+    }));
+    let row = |(word, text): &(&str, String)| vec![Cell::painted(*word, Paint::Faint), printable(text).into()];
+    lines.extend(table::lines(style, &rows.iter().map(row).collect::<Vec<_>>()));
+    lines.extend(check.findings.iter().map(|finding| style.finding(finding)));
+    lines
+}
+
+fn verdict(result: &RunResult) -> String {
+    let tier = if result.tier == Tier::Sample { " (SAMPLE TIER)" } else { "" };
+    let found = count(result.findings_total(), "finding", "findings");
+    format!("{}{tier}, {}, {found}", result.verdict, count(result.assets.len() as u64, "asset", "assets"))
+}
+
+fn coverage(result: &RunResult) -> String {
+    let Some(coverage) = &result.coverage else {
+        return "nothing was looked for beside the playbook's assets".to_owned();
+    };
+    let totals = &coverage.totals;
+    let parts = [
+        ("tested", &totals.tested),
+        ("partly tested", &totals.partly_tested),
+        ("excluded", &totals.excluded),
+        ("untested", &totals.untested),
+        ("unreadable", &totals.unreadable),
+    ];
+    let there = parts.iter().filter(|(_, total)| total.assets > 0);
+    let part = |(word, total): &(&str, &Amount)| format!("{word} {}, {}", total.assets, size(total.bytes));
+    there.map(part).collect::<Vec<_>>().join("; ")
 }

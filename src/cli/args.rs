@@ -87,12 +87,14 @@ pub(super) enum Command {
     /// Check a bundle, offline
     ///
     /// Checks every file against the manifests, the journal's chain, and whether result, journal and evidence tell
-    /// the same story. An intact bundle gives exit code 0 whatever the verdict of the run that it records.
+    /// the same story. A consistent bundle gives exit code 0 whatever the verdict of the run that it records, and whoever
+    /// made it: who vouches for it is said beside, and demanded with --require.
     Verify(VerifyArgs),
     /// Sign a bundle as its reviewer
     ///
-    /// Checks the bundle first: one that is not intact is not signed. Read the report before you sign; the signature says
-    /// that you did. The key must not be the operator's.
+    /// Checks the bundle as verify does: one that verify refuses, or that no operator signed, is not signed. Shows what the
+    /// signature will stand for, and asks. Read the report before you sign; the signature says that you did. The key must not
+    /// be the operator's.
     Approve(ApproveArgs),
     /// Make the reports of a bundle again, from its result, its checklist and its playbook alone
     ///
@@ -230,22 +232,58 @@ pub(super) struct ResumeArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct VerifyArgs {
     /// The bundle's directory
-    pub bundle: PathBuf,
+    #[arg(required_unless_present = "print_script")]
+    pub bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// What must hold beside consistency, or else the exit code is 1: an allowed operator's signature, an allowed
+    /// reviewer's, a trusted time-stamp on every signature
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "WHAT")]
+    pub require: Vec<Required>,
+    /// Also read the restored data again, on disk and in the target database, and compare it with the bundle
+    #[arg(long)]
+    pub restored: bool,
+    /// Print the program that checks a bundle without walkaway, or the one that recomputes the digests of tables
+    #[arg(long, value_enum, value_name = "SCRIPT", num_args = 0..=1, require_equals = true,
+          default_missing_value = "verify", conflicts_with = "bundle")]
+    pub print_script: Option<Script>,
+    #[command(flatten)]
+    pub json: JsonArg,
+}
+
+/// Whom a reader of a bundle trusts.
+#[derive(Debug, clap::Args)]
+pub(super) struct TrustArgs {
     /// Who may sign: an allowed_signers file as ssh-keygen reads it, from outside the bundle. The operator's signature
     /// is then demanded
     #[arg(long, value_name = "FILE")]
     pub allowed_signers: Option<PathBuf>,
-    /// Certificates of trusted time-stamp authorities in PEM, from outside the bundle. Time-stamps are then demanded
+    /// Root certificates of trusted time-stamp authorities in PEM, from outside the bundle. Time-stamps are then demanded
     #[arg(long, value_name = "FILE")]
     pub tsa_ca: Option<PathBuf>,
     /// The bundle of the run before, if it does not lie beside this one
     #[arg(long, value_name = "BUNDLE")]
     pub previous: Option<PathBuf>,
-    /// Also read the restored data again, on disk and in the target database, and compare it with the bundle
-    #[arg(long)]
-    pub restored: bool,
-    #[command(flatten)]
-    pub json: JsonArg,
+}
+
+/// What a reader may require.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Required {
+    /// Signed by an allowed operator
+    Signed,
+    /// Signed by an allowed reviewer
+    Reviewed,
+    /// Stamped by a trusted authority
+    Stamped,
+}
+
+/// A program that checks without walkaway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Script {
+    /// A whole bundle
+    Verify,
+    /// The tables of a restored database
+    TableDigest,
 }
 
 /// `approve`.
@@ -259,6 +297,11 @@ pub(super) struct ApproveArgs {
     /// Address of a time-stamp authority; by default the one that the playbook names
     #[arg(long, value_name = "URL")]
     pub timestamp: Option<String>,
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    /// Sign without asking
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `report`.
@@ -305,6 +348,9 @@ pub(super) struct DueArgs {
     /// Print a systemd service and timer that run the drill when it is due
     #[arg(long)]
     pub timer: bool,
+    /// Let a run count that carried a sample
+    #[arg(long)]
+    pub samples: bool,
 }
 
 /// `schema`.

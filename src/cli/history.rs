@@ -17,7 +17,7 @@ use crate::{
     evidence::facts::PastRun,
     exit_code::ExitCode,
     finding::printable,
-    playbook::Playbook,
+    playbook::{AssetKind, Playbook},
 };
 
 /// Compares bundles.
@@ -62,7 +62,7 @@ fn row(run: &PastRun) -> Vec<Cell> {
 /// Says whether a playbook has to be run.
 pub(super) fn due(console: &Console, args: &DueArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
-    let due = engine::history::due(&loaded.playbook)?;
+    let due = engine::history::due(&loaded.playbook, args.samples)?;
     if args.timer {
         console.out.lines(&timer(&loaded.playbook, &shell_word(&absolute(&args.playbook.playbook)?)));
         return Ok(ExitCode::Verified);
@@ -99,7 +99,11 @@ fn told(due: &Due) -> Vec<String> {
     let mut lines = vec![last, format!("a run counts for {days} days")];
     match due.reasons.as_slice() {
         [] => lines.push("not due".to_owned()),
-        reasons => lines.extend(reasons.iter().map(|reason| format!("DUE: {}", printable(reason)))),
+        reasons => {
+            let passed_over = due.passed_over.iter().map(|run| format!("does not count: {}", printable(run)));
+            lines.extend(passed_over);
+            lines.extend(reasons.iter().map(|reason| format!("DUE: {}", printable(reason))));
+        }
     }
     lines
 }
@@ -109,7 +113,13 @@ fn timer(playbook: &Playbook, path: &str) -> Vec<String> {
     let id = playbook.id().as_str();
     let program = std::env::current_exe().map_or_else(|_| "walkaway".to_owned(), |path| shell_word(&path));
     // A percent sign is systemd's own.
-    let command = format!("{program} due {path}; due=$?; [ $due -eq 1 ] || exit $due; {program} run {path}");
+    // Where the playbook itself asks for samples, each run is one: they count, or the drill would run every day.
+    let samples = playbook
+        .assets()
+        .iter()
+        .any(|asset| matches!(&asset.kind, AssetKind::Objects(bucket) if bucket.sample.is_some()));
+    let samples = if samples { " --samples" } else { "" };
+    let command = format!("{program} due{samples} {path}; due=$?; [ $due -eq 1 ] || exit $due; {program} run {path}");
     let command = command.replace('%', "%%").replace('$', "$$").replace('"', "\\\"");
     format!(
         "# /etc/systemd/system/walkaway-{id}.service\n[Unit]\nDescription=Exit drill {id}, when it is due\n\

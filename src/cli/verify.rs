@@ -1,12 +1,13 @@
-//! `walkaway verify`: checks a bundle offline and, if asked, the restored data against it. An intact bundle is
-//! exit code 0 whatever the run that it records came to: the question is whether the record can be trusted.
+//! `walkaway verify`: checks a bundle offline and, if asked, the restored data against it. A consistent bundle is
+//! exit code 0 whatever the run that it records came to, and whoever made it; what a reader requires beside that decides
+//! with it.
 
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
 use super::{
-    args::VerifyArgs,
+    args::{Required, Script, TrustArgs, VerifyArgs},
     console::Console,
     style::{Paint, Style, count, near, of, size},
     table::{self, Cell, heading},
@@ -16,13 +17,14 @@ use crate::{
     clock,
     engine::{self, EngineError, Recheck, outcome::of_findings},
     evidence::{
-        BundleCheck, SignatureSeen, Trust, check_bundle_against,
+        BundleCheck, Requirement, SignatureSeen, TABLE_DIGEST_PY, Trust, VERIFY_PY, Vouched, check_bundle_against,
         result::{RunResult, Tier},
-        signing::AllowedSigners,
+        signing::{AllowedSigners, Role},
         timestamp::Authorities,
+        vouched,
     },
     exit_code::ExitCode,
-    finding::{Finding, Verdict, printable},
+    finding::{Finding, Severity, Verdict, printable},
     interrupt::Interrupt,
 };
 
@@ -38,15 +40,25 @@ enum Restored {
 
 /// Verifies.
 pub(super) fn verify(console: &Console, args: &VerifyArgs) -> Result<ExitCode, EngineError> {
-    let mut bundle = check_bundle_against(&args.bundle, &trust(args)?)?;
-    bundle.findings.extend(engine::reports::check(&args.bundle));
+    let path = match (&args.bundle, args.print_script) {
+        (Some(path), _) => path,
+        (None, script) => {
+            let text = if script == Some(Script::TableDigest) { TABLE_DIGEST_PY } else { VERIFY_PY };
+            console.out.line(text.trim_end());
+            return Ok(ExitCode::Verified);
+        }
+    };
+    let trust = trust(&args.trust, path)?;
+    let bundle = check(path, &trust)?;
+    let unmet = unmet(&args.require, &bundle, &trust);
     if !args.json.json {
-        console.out.lines(&bundle_lines(console, args, &bundle));
+        console.out.lines(&bundle_lines(console, path, &bundle));
+        console.out.lines(&unmet_lines(console.options.stdout, &unmet));
     }
-    let restored = restored(console, args, &bundle)?;
-    let code = exit_code(&bundle, &restored);
+    let restored = restored(console, args, path, intact(&bundle) && unmet.is_empty())?;
+    let code = if unmet.is_empty() { exit_code(&bundle, &restored) } else { ExitCode::Finding };
     if args.json.json {
-        for (kind, line) in json_lines(&bundle, &restored, code) {
+        for (kind, line) in json_lines(&bundle, &unmet, &restored, code) {
             console.out.typed(kind, &line);
         }
     } else {
@@ -55,12 +67,37 @@ pub(super) fn verify(console: &Console, args: &VerifyArgs) -> Result<ExitCode, E
     Ok(code)
 }
 
+/// Everything that is checked of a bundle itself, its reports included.
+pub(super) fn check(path: &Path, trust: &Trust) -> Result<BundleCheck, EngineError> {
+    let mut bundle = check_bundle_against(path, trust)?;
+    bundle.findings.extend(engine::reports::check(path));
+    Ok(bundle)
+}
+
+/// What was required and does not hold, each with the reason.
+fn unmet(required: &[Required], bundle: &BundleCheck, trust: &Trust) -> Vec<(&'static str, String)> {
+    let requirement = |required: &Required| match required {
+        Required::Signed => ("signed", Requirement::Signed),
+        Required::Reviewed => ("reviewed", Requirement::Reviewed),
+        Required::Stamped => ("stamped", Requirement::Stamped),
+    };
+    let reason =
+        |(name, requirement): (&'static str, Requirement)| Some((name, requirement.unmet(&bundle.signatures, trust)?));
+    required.iter().map(requirement).filter_map(reason).collect()
+}
+
+fn unmet_lines(style: Style, unmet: &[(&'static str, String)]) -> Vec<String> {
+    let line = |(name, reason): &(&str, String)| {
+        format!("{}: {name}: {}", style.paint(Paint::Bad, "required and not met"), printable(reason))
+    };
+    unmet.iter().map(line).collect()
+}
+
 /// Who is trusted, read from outside the bundle.
-fn trust(args: &VerifyArgs) -> Result<Trust, EngineError> {
+pub(super) fn trust(args: &TrustArgs, bundle: &Path) -> Result<Trust, EngineError> {
     let unfit = |path: &Path, reason: String| EngineError::Trust { path: path.to_owned(), reason };
     let read = |path: &Path| {
-        let inside =
-            path.canonicalize().is_ok_and(|path| args.bundle.canonicalize().is_ok_and(|b| path.starts_with(b)));
+        let inside = path.canonicalize().is_ok_and(|path| bundle.canonicalize().is_ok_and(|b| path.starts_with(b)));
         if inside {
             return Err(unfit(path, "lies inside the bundle, which can't vouch for itself".to_owned()));
         }
@@ -86,17 +123,17 @@ fn intact(bundle: &BundleCheck) -> bool {
     Verdict::from_findings(&bundle.findings) == Verdict::Pass
 }
 
-fn restored(console: &Console, args: &VerifyArgs, bundle: &BundleCheck) -> Result<Restored, EngineError> {
-    match (args.restored, intact(bundle)) {
+fn restored(console: &Console, args: &VerifyArgs, path: &Path, sound: bool) -> Result<Restored, EngineError> {
+    match (args.restored, sound) {
         (false, _) => Ok(Restored::NotAsked),
         (true, false) => Ok(Restored::Senseless),
-        (true, true) => recheck(console, args),
+        (true, true) => recheck(console, args, path),
     }
 }
 
-fn recheck(console: &Console, args: &VerifyArgs) -> Result<Restored, EngineError> {
+fn recheck(console: &Console, args: &VerifyArgs, path: &Path) -> Result<Restored, EngineError> {
     let (monitor, interrupt) = (terminal::monitor(console, args.json.json), Interrupt::default());
-    let work = engine::recheck(&args.bundle, monitor.clone(), interrupt.clone());
+    let work = engine::recheck(path, monitor.clone(), interrupt.clone());
     let recheck = work::block_on_interruptible(&console.screen, interrupt.clone(), work);
     console.screen.end_bars();
     match recheck? {
@@ -113,13 +150,13 @@ fn exit_code(bundle: &BundleCheck, restored: &Restored) -> ExitCode {
     }
 }
 
-fn bundle_lines(console: &Console, args: &VerifyArgs, bundle: &BundleCheck) -> Vec<String> {
+fn bundle_lines(console: &Console, path: &Path, bundle: &BundleCheck) -> Vec<String> {
     let style = console.options.stdout;
     let findings = bundle.findings.iter().map(|finding| style.finding(finding));
     if console.options.quiet {
         return findings.collect();
     }
-    let mut lines = checked(style, &near(&args.bundle), bundle);
+    let mut lines = checked(style, &near(path), bundle);
     lines.extend(signatures(style, bundle));
     lines.push(String::new());
     lines.extend(findings);
@@ -127,7 +164,7 @@ fn bundle_lines(console: &Console, args: &VerifyArgs, bundle: &BundleCheck) -> V
     lines
 }
 
-fn checked(style: Style, path: &str, bundle: &BundleCheck) -> Vec<String> {
+pub(super) fn checked(style: Style, path: &str, bundle: &BundleCheck) -> Vec<String> {
     let files = format!("{}, {}", count(bundle.files, "file", "files"), size(bundle.bytes));
     let run = |result: &RunResult| {
         let words = [&result.run, &result.started, &result.host].map(|word| printable(word));
@@ -146,39 +183,56 @@ fn checked(style: Style, path: &str, bundle: &BundleCheck) -> Vec<String> {
     table::lines(style, &rows)
 }
 
-fn signatures(style: Style, bundle: &BundleCheck) -> Vec<String> {
+pub(super) fn signatures(style: Style, bundle: &BundleCheck) -> Vec<String> {
     let row = |seen: &SignatureSeen| {
         let who = match (&seen.fingerprint, &seen.principals) {
             (None, _) => "does not hold".to_owned(),
-            (Some(key), None) => format!("{key}, whose key that is was not asked"),
+            (Some(key), None) => format!("{key}, whose key that is was not looked up or is not allowed"),
             (Some(key), Some(principals)) => format!("{principals}, {key}"),
         };
         let when = match (&seen.stamped, seen.stamp_trusted) {
             (None, _) => "no time-stamp: the time is the signing machine's own".to_owned(),
             (Some(at), true) => format!("stamped {at}"),
-            (Some(at), false) => format!("stamped {at}, by whom was not asked or is not trusted"),
+            (Some(at), false) => format!("a time-stamp says {at}, which no trusted authority confirms"),
         };
         vec![Cell::painted(seen.role, Paint::Faint), printable(&format!("{who}; {when}")).into()]
     };
     let previous = bundle.result.as_ref().and_then(|result| result.chain.previous.as_ref());
     let before = previous.map(|before| vec![Cell::painted("before", Paint::Faint), printable(&before.run).into()]);
     let mut rows: Vec<Vec<Cell>> = bundle.signatures.iter().map(row).collect();
-    if rows.is_empty() {
-        rows.push(vec![Cell::painted("signed", Paint::Faint), "by nobody".into()]);
+    for (role, word) in [(Role::Operator, "signed"), (Role::Reviewer, "reviewed")] {
+        if vouched(&bundle.signatures, role) == Vouched::ByNobody {
+            rows.push(vec![Cell::painted(word, Paint::Faint), "by nobody".into()]);
+        }
     }
     rows.extend(before);
     table::lines(style, &rows)
 }
 
+/// Notes are no findings against the bundle.
 fn conclusion(style: Style, bundle: &BundleCheck) -> String {
-    let found = count(bundle.findings.len() as u64, "finding", "findings");
+    let notes = bundle.findings.iter().filter(|finding| finding.severity == Severity::Note).count();
+    let found = count((bundle.findings.len() - notes) as u64, "finding", "findings");
     match (&bundle.result, intact(bundle)) {
         (Some(result), true) => {
             let tier = if result.tier == Tier::Sample { " (SAMPLE TIER)" } else { "" };
             let verdict = format!("{}{tier}", style.verdict(result.verdict));
-            format!("{}; the run it records ended {verdict}", style.paint(Paint::Good, "the bundle is intact"))
+            format!("{}; the run it records ended {verdict}", standing(style, bundle))
         }
         _ => format!("{}: {found}", style.paint(Paint::Bad, "the bundle is not intact")),
+    }
+}
+
+/// What it is worth that the bundle is consistent: whoever rewrites an unsigned one in full makes it consistent again.
+fn standing(style: Style, bundle: &BundleCheck) -> String {
+    match vouched(&bundle.signatures, Role::Operator) {
+        Vouched::ByAllowed => style.paint(Paint::Good, "the bundle is intact, and its operator vouches for it"),
+        Vouched::ByUnknown => {
+            let text =
+                "the bundle is consistent; it is signed, and whose key that is was not looked up (--allowed-signers)";
+            style.paint(Paint::Warn, text)
+        }
+        Vouched::ByNobody => style.paint(Paint::Warn, "the bundle is consistent; nobody vouches for it"),
     }
 }
 
@@ -224,7 +278,12 @@ fn restored_conclusion(style: Style, findings: &[Finding]) -> String {
     style.paint(Paint::of_verdict(verdict), text)
 }
 
-fn json_lines(bundle: &BundleCheck, restored: &Restored, code: ExitCode) -> Vec<(&'static str, Value)> {
+fn json_lines(
+    bundle: &BundleCheck,
+    unmet: &[(&'static str, String)],
+    restored: &Restored,
+    code: ExitCode,
+) -> Vec<(&'static str, Value)> {
     let none = Recheck { checks: Vec::new(), findings: Vec::new() };
     let recheck = if let Restored::Compared(recheck) = restored { recheck } else { &none };
     let whole = json!({
@@ -233,12 +292,15 @@ fn json_lines(bundle: &BundleCheck, restored: &Restored, code: ExitCode) -> Vec<
         "bundle_digest": bundle.bundle_digest,
         "intact": intact(bundle),
         "verdict": bundle.result.as_ref().map(|result| result.verdict),
+        "signed": vouched(&bundle.signatures, Role::Operator),
+        "reviewed": vouched(&bundle.signatures, Role::Reviewer),
         "signatures": bundle.signatures,
         "previous": bundle.result.as_ref().and_then(|result| Some(&result.chain.previous.as_ref()?.run)),
     });
     let finding = |of: &str, finding: &Finding| ("finding", json!({"of": of, "finding": finding}));
     let mut lines = vec![("bundle", whole)];
     lines.extend(bundle.findings.iter().map(|found| finding("bundle", found)));
+    lines.extend(unmet.iter().map(|(name, reason)| ("unmet", json!({"requirement": name, "reason": reason}))));
     lines.extend(recheck.checks.iter().map(|(asset, check)| ("check", json!({"asset": asset, "check": check}))));
     lines.extend(recheck.findings.iter().map(|found| finding("restored", found)));
     lines.push(("result", json!({"exit_code": code.number()})));
@@ -275,13 +337,15 @@ digest   0707070707070707070707070707070707070707070707070707070707070707";
     #[test]
     fn an_intact_record_of_a_failure_is_intact() {
         let failed = bundle(Verdict::Fail, vec![]);
-        assert_eq!(conclusion(Style::default(), &failed), "the bundle is intact; the run it records ended FAIL");
+        let words = "the bundle is consistent; nobody vouches for it; the run it records ended FAIL";
+        assert_eq!(conclusion(Style::default(), &failed), words);
         assert_eq!(exit_code(&failed, &Restored::NotAsked), ExitCode::Verified);
     }
 
     #[test]
     fn a_changed_bundle_is_a_finding() {
-        let changed = bundle(Verdict::Pass, vec![changed()]);
+        let note = Finding::of_run(FindingKind::PredecessorUnseen, "run-0", "");
+        let changed = bundle(Verdict::Pass, vec![changed(), note]);
         assert_eq!(conclusion(Style::default(), &changed), "the bundle is not intact: 1 finding");
         assert_eq!(exit_code(&changed, &Restored::Senseless), ExitCode::Finding);
     }

@@ -15,11 +15,13 @@ use serde::Deserialize;
 use super::error::EngineError;
 use crate::{
     clock,
+    digest::Sha256Digest,
     evidence::{
-        self, EvidenceError, STAMP_SUFFIX, TIME_SUFFIX,
-        signing::{Role, Seal, Signer},
-        timestamp, write_replacing,
+        self, BundleCheck, EvidenceError, STAMP_SUFFIX, STATEMENT_SUFFIX, TIME_SUFFIX, Trust, Vouched,
+        signing::{self, AllowedSigners, Role, Seal, Signer},
+        timestamp, vouched, write_replacing,
     },
+    finding::Severity,
 };
 
 /// A signature that was made.
@@ -85,19 +87,49 @@ pub(crate) async fn sign_as_operator(bundle: &Path) -> Result<Option<Endorsement
     Ok(Some(Endorsement { file, fingerprint, stamped }))
 }
 
-/// Signs an intact bundle as a reviewer. Time-stamps come from `authority`, or else from whom the playbook names.
+/// A bundle that may be signed by a reviewer, and the key that can.
+pub struct Review {
+    signer: Signer,
+    digest: Sha256Digest,
+}
+
+/// Whether a reviewer may sign a bundle that was checked.
 ///
 /// # Errors
-/// When the bundle isn't intact, when the key is the operator's own or has signed already, and when it can't sign.
-pub async fn approve(bundle: &Path, key: &Path, authority: Option<&str>) -> Result<Endorsement, EngineError> {
-    let check = evidence::check_bundle(bundle)?;
-    if let Some(finding) = check.findings.first() {
-        let reason = format!("the bundle is not intact: {finding}");
-        return Err(EngineError::NotApproved { path: bundle.to_owned(), reason });
+/// When the check found something that weighs, when no operator signed, when the key is the operator's own, has signed
+/// already or is not allowed, and when it can't sign.
+pub fn review(bundle: &Path, check: &BundleCheck, key: &Path, trust: &Trust) -> Result<Review, EngineError> {
+    let refused = |reason: String| EngineError::NotApproved { path: bundle.to_owned(), reason };
+    if let Some(finding) = check.findings.iter().find(|finding| finding.severity > Severity::Note) {
+        return Err(refused(format!("the bundle is not intact: {finding}")));
+    }
+    if vouched(&check.signatures, Role::Operator) == Vouched::ByNobody {
+        return Err(refused("no operator signed it, so there is nobody whose word could be reviewed".to_owned()));
     }
     let signer = signer(key)?;
     if let Some(seen) = check.signatures.iter().find(|seen| seen.fingerprint.as_ref() == Some(&signer.fingerprint())) {
-        let reason = format!("{} is by the same key; a review is somebody else's", seen.file);
+        return Err(refused(format!("{} is by the same key; a review is another person's", seen.file)));
+    }
+    if let Some(allowed) = &trust.allowed_signers {
+        let found = allowed.principals(&Seal { role: Role::Reviewer, key: signer.public().clone() }, trust.now);
+        let reviewer = found.map_err(|error| refused(format!("{}: {error}", signer.fingerprint())))?;
+        let operators = check.signatures.iter().filter(|seen| seen.role == Role::Operator.name());
+        let operators: Vec<String> = operators.filter_map(|seen| seen.principals.clone()).collect();
+        if AllowedSigners::share(&operators, &reviewer) {
+            return Err(refused("the key stands for the operator as well; a review is another person's".to_owned()));
+        }
+    }
+    Ok(Review { signer, digest: check.bundle_digest })
+}
+
+/// Signs as a reviewer what was reviewed. Time-stamps come from `authority`, or else from whom the playbook names.
+///
+/// # Errors
+/// When the bundle is no longer the one that was reviewed, and when the key can't sign.
+pub async fn approve(bundle: &Path, review: Review, authority: Option<&str>) -> Result<Endorsement, EngineError> {
+    let Review { signer, digest } = review;
+    if Sha256Digest::of(message(bundle)?) != digest {
+        let reason = "it was changed while it was reviewed".to_owned();
         return Err(EngineError::NotApproved { path: bundle.to_owned(), reason });
     }
     let directory = signatures(bundle)?;
@@ -134,6 +166,10 @@ fn message(bundle: &Path) -> Result<Vec<u8>, EngineError> {
 fn sign(bundle: &Path, file: &Path, signer: &Signer, role: Role) -> Result<String, EngineError> {
     let armored = signer.sign(role, &message(bundle)?)?;
     let fingerprint = sealed(bundle, armored.as_bytes(), role)?.fingerprint();
+    let result = evidence::parse_result(&read(&bundle.join(evidence::RESULT))?.unwrap_or_default());
+    let result = result.map_err(|reason| EngineError::NotARun { path: bundle.join(evidence::RESULT), reason })?;
+    let stated = signing::statement(&result, Sha256Digest::of(message(bundle)?), role);
+    write_replacing(&beside(file, STATEMENT_SUFFIX), &signing::envelope(signer, &stated)?)?;
     write_replacing(file, armored.as_bytes())?;
     Ok(fingerprint)
 }
@@ -146,9 +182,13 @@ fn sealed(bundle: &Path, armored: &[u8], role: Role) -> Result<Seal, EngineError
     Seal::check(armored, role, &message(bundle)?).map_err(wrong)
 }
 
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from([file.as_os_str(), suffix.as_ref()].join("".as_ref()))
+}
+
 /// Puts a time-stamp, or the reason why there is none, beside a signature.
 async fn stamp(file: &Path, authority: Option<&str>) -> Result<Stamped, EngineError> {
-    let beside = |suffix: &str| PathBuf::from([file.as_os_str(), suffix.as_ref()].join("".as_ref()));
+    let beside = |suffix: &str| beside(file, suffix);
     let signature = read(file)?.unwrap_or_default();
     if let Some(response) = read(&beside(STAMP_SUFFIX))?
         && let Ok(stamp) = timestamp::Stamp::read(&response, &signature)

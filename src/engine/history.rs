@@ -3,12 +3,19 @@
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{error::EngineError, projection};
 use crate::{
     clock,
-    evidence::{self, facts::PastRun, result::RunResult},
-    finding::Verdict,
+    evidence::{
+        self, Trust, Vouched,
+        facts::PastRun,
+        result::{RunResult, Tier},
+        signing::Role,
+        vouched,
+    },
+    finding::{Severity, Verdict},
     playbook::Playbook,
 };
 
@@ -87,8 +94,10 @@ fn worse(before: &RunResult, after: &RunResult) -> Vec<String> {
 /// When a playbook was last proven, and how long that counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
-    /// The last run that passed and whose bundle is intact.
+    /// The last run that passed and counts.
     pub last: Option<LastRun>,
+    /// Later runs that passed and do not count, each with the reason.
+    pub passed_over: Vec<String>,
     /// How long a run counts.
     pub every: Duration,
     /// Why something is due now; empty if nothing is.
@@ -104,15 +113,17 @@ pub struct LastRun {
     pub started: Timestamp,
 }
 
-/// Looks at the bundles in the playbook's evidence folder.
+/// Looks at the bundles in the playbook's evidence folder. A run counts that passed, whose bundle is intact, signed where the
+/// playbook wants that, that carried all that the playbook asks for today, and no sample of it unless `samples` do.
 ///
 /// # Errors
 /// When the folder can't be read.
-pub fn due(playbook: &Playbook) -> Result<Due, EngineError> {
-    let (last, every, now) = (last_pass(playbook)?, projection::every(playbook), clock::now());
+pub fn due(playbook: &Playbook, samples: bool) -> Result<Due, EngineError> {
+    let (every, now) = (projection::every(playbook), clock::now());
+    let (last, passed_over) = last_pass(playbook, samples, now)?;
     let mut reasons = Vec::new();
     match &last {
-        None => reasons.push("no run of this playbook has passed with an intact bundle".to_owned()),
+        None => reasons.push("no run of this playbook has passed with an intact bundle that counts".to_owned()),
         Some(last) => {
             let age =
                 Duration::from_secs(u64::try_from(now.as_second() - last.started.as_second()).unwrap_or_default());
@@ -124,36 +135,87 @@ pub fn due(playbook: &Playbook) -> Result<Due, EngineError> {
     if let Some(date) = playbook.plan().next_review.filter(|date| *date < clock::today()) {
         reasons.push(format!("the plan's review was due on {date}"));
     }
-    Ok(Due { last, every, reasons })
+    Ok(Due { last, passed_over, every, reasons })
 }
 
-/// Newest first, until one is intact.
-fn last_pass(playbook: &Playbook) -> Result<Option<LastRun>, EngineError> {
+/// Newest first, until one counts; and why those before it don't.
+fn last_pass(
+    playbook: &Playbook,
+    samples: bool,
+    now: Timestamp,
+) -> Result<(Option<LastRun>, Vec<String>), EngineError> {
     let path = playbook.evidence_path();
     let entries = match fs::read_dir(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((None, Vec::new())),
         entries => entries.map_err(|source| EngineError::Directory { path: path.to_owned(), source })?,
     };
     let mut runs: Vec<_> = entries
         .flatten()
         .filter_map(|entry| {
             let chain = evidence::predecessor::of_bundle(&entry.path(), None)?;
-            let told = chain.history.last()?.clone();
-            Some((told.started.parse::<Timestamp>().ok()?, told, entry.path()))
+            let run = chain.history.last()?.clone();
+            Some((run.started.parse::<Timestamp>().ok()?, run, entry.path()))
         })
-        .filter(|(_, told, _)| told.verdict == Verdict::Pass)
+        .filter(|(_, run, _)| run.verdict == Verdict::Pass)
         .collect();
     runs.sort_by_key(|(started, ..)| std::cmp::Reverse(*started));
-    for (started, told, path) in runs {
-        let intact =
-            evidence::check_bundle(&path).ok().filter(|c| Verdict::from_findings(&c.findings) == Verdict::Pass);
-        let of_playbook =
-            intact.and_then(|check| check.result).is_some_and(|r| r.playbook.id == playbook.id().as_str());
-        if of_playbook {
-            return Ok(Some(LastRun { run: told.run, started }));
+    let mut passed_over = Vec::new();
+    for (started, run, path) in runs {
+        match counts(playbook, samples, started > now, &path) {
+            Some(None) => return Ok((Some(LastRun { run: run.run, started }), passed_over)),
+            Some(Some(reason)) => passed_over.push(format!("{}: {reason}", run.run)),
+            None => {}
         }
     }
-    Ok(None)
+    Ok((None, passed_over))
+}
+
+/// Why a run that passed does not count, the inner none if it does; the outer one if it is another playbook's.
+fn counts(playbook: &Playbook, samples: bool, in_future: bool, bundle: &Path) -> Option<Option<String>> {
+    let trust = Trust { allowed_signers: None, authorities: None, previous: None, now: clock::now() };
+    let mut check = evidence::check_bundle_against(bundle, &trust).ok()?;
+    let result = check.result.take()?;
+    if result.playbook.id != playbook.id().as_str() {
+        return None;
+    }
+    check.findings.extend(super::reports::check(bundle));
+    let weighs = check.findings.iter().find(|finding| finding.severity > Severity::Note);
+    let signed = vouched(&check.signatures, Role::Operator) != Vouched::ByNobody;
+    Some(if in_future {
+        Some("it begins in the future".to_owned())
+    } else if let Some(finding) = weighs {
+        Some(format!("its bundle is not intact: {finding}"))
+    } else if playbook.signing_key().is_some() && !signed {
+        Some("its bundle is not signed, as the playbook wants it".to_owned())
+    } else if result.tier == Tier::Sample && !samples {
+        Some("it carried a sample".to_owned())
+    } else {
+        missing(playbook, bundle)
+            .map(|asset| format!("the asset {asset} of the playbook was not in it, or another one"))
+    })
+}
+
+/// An asset of the playbook that a run did not carry, or from somewhere else.
+fn missing(playbook: &Playbook, bundle: &Path) -> Option<String> {
+    // How it is carried is not what is carried.
+    const HOW: [&str; 6] = ["layout", "acls", "sample", "limits", "parallel", "verify"];
+    let read = fs::read(bundle.join(evidence::RESOLVED)).unwrap_or_default();
+    let then: Value = serde_json::from_slice(&read).unwrap_or_default();
+    let now = serde_json::to_value(playbook).unwrap_or_default();
+    let assets = |playbook: &Value| playbook["assets"].as_array().cloned().unwrap_or_default();
+    let source = |asset: &Value| {
+        let mut asset = asset.clone();
+        for kind in asset.as_object_mut().into_iter().flat_map(|kinds| kinds.values_mut()) {
+            kind.as_object_mut()
+                .into_iter()
+                .for_each(|kind| HOW.map(|key| kind.remove(key)).into_iter().for_each(drop));
+        }
+        asset
+    };
+    let then = assets(&then);
+    let carried = |asset: &Value| then.iter().any(|old| source(old) == source(asset));
+    let lost = assets(&now).into_iter().find(|asset| !carried(asset))?;
+    Some(lost["id"].as_str().unwrap_or_default().to_owned())
 }
 
 /// The result of the latest sealed run of a playbook, whatever it came to.

@@ -82,7 +82,7 @@ mod work;
 pub use account::{Init, InitOptions, init};
 pub use clean::{Cleaned, clean};
 pub use doctor::{Examined, State, examine};
-pub use endorse::{Endorsement, Stamped, approve};
+pub use endorse::{Endorsement, Review, Stamped, approve, review};
 pub use error::{EngineError, Obstacle};
 pub use leftovers::{StillThere, still_there};
 pub use look::Depth;

@@ -21,6 +21,7 @@ use super::{
     replay::{AssetReplay, Replay},
     restored::RESTORED_CSV,
     result::{AssetResult, ObjectsResult, Tier},
+    statement::copies_out,
     tables::{EXPORTS_SHA256, Lists, TABLES_CSV, exports_sha256, parse_tables, tally},
 };
 use crate::{
@@ -333,11 +334,22 @@ impl AssetCheck<'_> {
             None => findings.push(inconsistent(RESULT, "a database without its numbers")),
         }
         findings.extend(self.restored());
+        findings.extend(self.statements(lists.tables.iter().map(|line| (&*line.table, &*line.copy_sql))));
         for line in lists.tables.iter().filter(|line| self.passed() && line.rows != line.source_count) {
             let detail = format!("verdict is PASS, {} has {} rows of {}", line.table, line.rows, line.source_count);
             findings.push(inconsistent(&name, detail));
         }
         findings
+    }
+
+    /// An auditor hands the statements of the list to psql: each copies its own table out and does nothing else.
+    fn statements<'a>(&self, lines: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Finding> {
+        let name = self.file(TABLES_CSV);
+        let foreign = lines.filter(|(table, statement)| !copies_out(table, statement));
+        let detail = |(table, _)| {
+            format!("copy_sql of {table} is not the copy of that table by its quoted names; do not run it")
+        };
+        foreign.map(|line| inconsistent(&name, detail(line))).collect()
     }
 
     /// What was restored beside the rows is listed as the result knows it. Earlier results know no list.

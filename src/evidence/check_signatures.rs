@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     bag::{SIGNATURES, TAG_MANIFEST},
     bag_check::Bag,
-    check::RESOLVED,
-    signing::{AllowedSigners, Role, Seal, SealError},
+    check::{RESOLVED, RESULT, parse_result},
+    signing::{AllowedSigners, Role, Seal, SealError, check_envelope, statement},
     timestamp::{Authorities, Stamp},
 };
 use crate::finding::{Finding, FindingKind};
@@ -47,6 +47,67 @@ pub struct SignatureSeen {
     pub stamp_trusted: bool,
 }
 
+/// Who stands behind a role's signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Vouched {
+    /// No signature that holds.
+    ByNobody,
+    /// A key, whose owner was not asked for or is not allowed.
+    ByUnknown,
+    /// Somebody whom the reader allows.
+    ByAllowed,
+}
+
+/// What a reader may demand of a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Requirement {
+    /// By an operator whom the allowed signers name.
+    Signed,
+    /// By a reviewer whom they name, who is not the operator.
+    Reviewed,
+    /// Every signature, by a trusted authority.
+    Stamped,
+}
+
+impl Requirement {
+    /// Why it is not met; none if it is.
+    pub fn unmet(self, seen: &[SignatureSeen], trust: &Trust) -> Option<String> {
+        let signer = |role: Role| match (vouched(seen, role), &trust.allowed_signers) {
+            (Vouched::ByAllowed, _) => None,
+            (Vouched::ByNobody, _) => Some(format!("no signature of the {} holds", role.name())),
+            (Vouched::ByUnknown, None) => Some(format!(
+                "whose key the {}'s is was not looked up: name the file of allowed signers with --allowed-signers",
+                role.name()
+            )),
+            (Vouched::ByUnknown, Some(_)) => Some(format!("the {}'s key is not allowed", role.name())),
+        };
+        let stamped = || {
+            if trust.authorities.is_none() {
+                return Some("no authority is trusted: name its certificate with --tsa-ca".to_owned());
+            }
+            let bare = seen.iter().find(|seen| !seen.stamp_trusted).map(|seen| seen.file.as_str());
+            let bare = bare.or(seen.is_empty().then_some("sig/operator.sig"));
+            bare.map(|file| format!("no trusted authority stamped {file}"))
+        };
+        match self {
+            Requirement::Signed => signer(Role::Operator),
+            Requirement::Reviewed => signer(Role::Reviewer),
+            Requirement::Stamped => stamped(),
+        }
+    }
+}
+
+/// The best that is known of a role's signatures.
+pub fn vouched(seen: &[SignatureSeen], role: Role) -> Vouched {
+    let mut holding = seen.iter().filter(|seen| seen.role == role.name() && seen.fingerprint.is_some()).peekable();
+    match (holding.peek().is_some(), holding.any(|seen| seen.principals.is_some())) {
+        (false, _) => Vouched::ByNobody,
+        (true, false) => Vouched::ByUnknown,
+        (true, true) => Vouched::ByAllowed,
+    }
+}
+
 #[derive(Deserialize)]
 struct Resolved {
     evidence: Wanted,
@@ -77,7 +138,7 @@ struct Check<'a> {
     bag: &'a Bag,
     trust: Option<&'a Trust>,
     seen: Vec<SignatureSeen>,
-    seals: Vec<(String, Seal, Option<String>)>,
+    seals: Vec<(String, Seal, Vec<String>)>,
     findings: Vec<Finding>,
 }
 
@@ -97,6 +158,7 @@ impl Check<'_> {
             Role::of_file(name).is_some()
                 || name.strip_suffix(STAMP_SUFFIX).is_some_and(of_signature)
                 || name.strip_suffix(TIME_SUFFIX).is_some_and(of_signature)
+                || name.strip_suffix(STATEMENT_SUFFIX).is_some_and(of_signature)
         };
         let unknown: Vec<_> = signatures.keys().filter(|name| !known(name)).cloned().collect();
         for name in unknown {
@@ -117,8 +179,10 @@ impl Check<'_> {
         if let Some(seal) = self.seal(name, role) {
             let at = stamped.filter(|_| stamp_trusted).or(self.trust.map(|trust| trust.now));
             seen.fingerprint = Some(seal.fingerprint());
-            seen.principals = self.principals(name, &seal, at);
-            self.seals.push((name.to_owned(), seal, seen.principals.clone()));
+            self.statement(name, &seal);
+            let principals = self.principals(name, &seal, at);
+            seen.principals = (!principals.is_empty()).then(|| principals.join(", "));
+            self.seals.push((name.to_owned(), seal, principals));
         }
         self.seen.push(seen);
     }
@@ -137,14 +201,30 @@ impl Check<'_> {
         None
     }
 
-    fn principals(&mut self, name: &str, seal: &Seal, at: Option<Timestamp>) -> Option<String> {
-        let allowed = self.trust.and_then(|trust| trust.allowed_signers.as_ref())?;
-        match allowed.principals(seal, at?) {
-            Ok(principals) => Some(principals),
-            Err(error) => {
-                self.find(FindingKind::SignerNotAllowed, name, format!("{}: {error}", seal.fingerprint()));
-                None
-            }
+    fn principals(&mut self, name: &str, seal: &Seal, at: Option<Timestamp>) -> Vec<String> {
+        let allowed = self.trust.and_then(|trust| trust.allowed_signers.as_ref());
+        let Some((allowed, at)) = allowed.zip(at) else { return Vec::new() };
+        allowed.principals(seal, at).unwrap_or_else(|error| {
+            self.find(FindingKind::SignerNotAllowed, name, format!("{}: {error}", seal.fingerprint()));
+            Vec::new()
+        })
+    }
+
+    /// The statement beside a signature, if there is one, says what follows from the bundle.
+    fn statement(&mut self, name: &str, seal: &Seal) {
+        let file = format!("{name}{STATEMENT_SUFFIX}");
+        if !self.bag.signatures.contains_key(&file) {
+            return;
+        }
+        let result = self.bag.read(RESULT).ok().and_then(|bytes| parse_result(&bytes).ok());
+        let expected = result.zip(self.bag.digest).map(|(result, digest)| statement(&result, digest, seal.role));
+        let read = self.bag.read(&path(&file)).unwrap_or_default();
+        let checked = match expected {
+            Some(expected) => check_envelope(&read, &expected, seal),
+            None => Err("there is no result that it could state".to_owned()),
+        };
+        if let Err(reason) = checked {
+            self.find(FindingKind::SignatureInvalid, &file, reason);
         }
     }
 
@@ -179,10 +259,10 @@ impl Check<'_> {
     /// A review is somebody else's.
     fn independence(&mut self) {
         let of = |role: Role| self.seals.iter().filter(move |(_, seal, _)| seal.role == role);
-        let same = |reviewer: &(String, Seal, Option<String>)| {
+        let same = |reviewer: &(String, Seal, Vec<String>)| {
             of(Role::Operator).any(|operator| {
                 operator.1.key.key_data() == reviewer.1.key.key_data()
-                    || (operator.2.is_some() && operator.2 == reviewer.2)
+                    || AllowedSigners::share(&operator.2, &reviewer.2)
             })
         };
         let own: Vec<_> = of(Role::Reviewer).filter(|seal| same(seal)).map(|(name, ..)| name.clone()).collect();
@@ -208,5 +288,7 @@ impl Check<'_> {
 
 /// A time-stamp of the signature before the suffix.
 pub const STAMP_SUFFIX: &str = ".tsr";
+/// What the signer states, for tools that read in-toto statements in DSSE envelopes.
+pub const STATEMENT_SUFFIX: &str = ".dsse.json";
 /// Says in words why there is no time-stamp.
 pub const TIME_SUFFIX: &str = ".time.txt";

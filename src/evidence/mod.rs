@@ -10,6 +10,7 @@
 //! | `result`, `facts` | `result.json` and its schema |
 //! | `objects`, `changes`, `findings`, `merge`, `tables`, `exports`, `restored` | the evidence of a bucket and of a database |
 //! | `verify_md`, `table_digest.py` | how to check a bundle without walkaway |
+//! | `statement` | the one form of statement that a bundle may hold |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
 //! | `coverage` | what the run did with each thing of the account |
 //! | `check`, `check_run`, `check_asset`, `check_account`, `replay` | whether result, journal and files tell the same story |
@@ -41,6 +42,7 @@ mod replay;
 pub mod restored;
 pub mod result;
 pub mod signing;
+mod statement;
 pub mod tables;
 pub mod timestamp;
 mod tree;
@@ -49,7 +51,9 @@ pub mod verify_md;
 pub(crate) use bag::TAG_MANIFEST;
 pub use bag::{BagInfo, is_sealed, seal};
 pub use check::{BundleCheck, PLAYBOOK, RESOLVED, RESULT, check_bundle, check_bundle_against, parse_result};
-pub use check_signatures::{STAMP_SUFFIX, SignatureSeen, TIME_SUFFIX, Trust};
+pub use check_signatures::{
+    Requirement, STAMP_SUFFIX, STATEMENT_SUFFIX, SignatureSeen, TIME_SUFFIX, Trust, Vouched, vouched,
+};
 pub use coverage::{coverage_csv, read_coverage_csv};
 pub use files::{EvidenceError, write_new, write_replacing};
 pub use journal::{Entry, Journal, JournalError};
@@ -57,4 +61,4 @@ pub use merge::merge;
 pub use objects::{BUCKET_JSON, OBJECTS_NDJSON, ObjectsEvidence, write_objects};
 pub use restored::{RESTORED_CSV, read_restored, write_restored};
 pub use tables::{TablesEvidence, write_tables};
-pub use verify_md::{DatabaseAccess, TABLE_DIGEST_PY, verify_md};
+pub use verify_md::{DatabaseAccess, TABLE_DIGEST_PY, VERIFY_PY, verify_md};

@@ -185,7 +185,7 @@ pub(crate) mod tests {
         let totals = RowTotals { rows, bytes: 2 * rows, digest: Sha256Digest::of("rows") };
         TableReceipt {
             table: table.into(),
-            copy_sql: format!("COPY {table} (\"a\", b) TO STDOUT"),
+            copy_sql: format!("COPY \"public\".\"{table}\" (\"a\", \"b\") TO STDOUT"),
             stream: totals,
             source_count: rows,
             sent_rows: rows,

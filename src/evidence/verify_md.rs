@@ -1,7 +1,9 @@
 //! Writes `VERIFY.md`: how to check this very bundle, and the restored data, without walkaway.
 //!
 //! Every command names the paths of this run. It is written before the bag is sealed and knows nothing of the bag's
-//! digest.
+//! digest. Whoever follows it runs no program of the bundle, and no text of it reaches a shell unquoted.
+
+mod stock;
 
 use std::fmt::Write as _;
 
@@ -11,11 +13,13 @@ use super::{
     result::{AssetResult, ObjectLayout, RunResult},
     tables::{EXPORTS_SHA256, TABLES_CSV},
 };
-use crate::{event::AssetKind, finding::printable, transfer::pseudonyms::MARK_OF};
+use crate::{event::AssetKind, finding::printable, transfer::pseudonyms::MARK_OF, words::shell_quoted as quote};
 
-/// The Python program that recomputes row digests. It is printed in `VERIFY.md` and belongs into the bag as
-/// `data/table_digest.py`.
+/// The Python program that recomputes row digests. It is printed in `VERIFY.md`, and lies in the bag as
+/// `data/table_digest.py` to be compared with the one that is run.
 pub const TABLE_DIGEST_PY: &str = include_str!("table_digest.py");
+/// The Python program that checks a whole bundle without walkaway.
+pub const VERIFY_PY: &str = include_str!("../../scripts/verify.py");
 
 /// How a restored database is reached by hand.
 #[derive(Clone, Debug, Default)]
@@ -36,9 +40,7 @@ pub struct DatabaseAccess {
 /// objects; `.` if that is the asset's directory itself.
 pub fn verify_md(result: &RunResult, databases: &[DatabaseAccess], objects_below: &str) -> String {
     let mut doc = intro(result);
-    doc.push_str(BAG);
-    doc.push_str(SIGNATURES);
-    doc.push_str(JOURNAL);
+    doc.extend([stock::NEEDED, stock::BAG, stock::SIGNATURES, stock::JOURNAL, stock::CLAIMS]);
     doc.push_str(&chain(result));
     let of_kind = |kind: AssetKind| result.assets.iter().filter(move |asset| asset.kind == kind);
     of_kind(AssetKind::S3).for_each(|asset| doc.push_str(&objects(result, asset, objects_below)));
@@ -59,82 +61,13 @@ pub fn verify_md(result: &RunResult, databases: &[DatabaseAccess], objects_below
 
 fn intro(result: &RunResult) -> String {
     format!(
-        "# How to check this bundle without walkaway\n\n\
-         Run {}, playbook {}, ended {}, verdict {}.\n\n\
-         Needed: a POSIX shell, coreutils, python3 (standard library only); `jq`, `bagit.py`, `ssh-keygen`, `openssl` and\n\
-         `psql` where named.\n\
-         Every block begins in the directory of this file:\n\n```sh\nBUNDLE=$(pwd)\n```\n",
+        "# How to check this bundle without walkaway\n\nRun {}, playbook {}, ended {}, verdict {}.\n",
         printable(&result.run),
         printable(&result.playbook.id),
         printable(&result.ended),
         result.verdict
     )
 }
-
-const BAG: &str = r#"
-## The bundle is unchanged
-
-```sh
-sha256sum --strict -c tagmanifest-sha256.txt
-sha256sum --strict -c manifest-sha256.txt
-bagit.py --validate .
-```
-
-The digest of the whole bundle is `sha256sum tagmanifest-sha256.txt`. Nothing in the bag protects that number: the
-signatures over that file do, or a copy that is kept elsewhere.
-"#;
-
-const SIGNATURES: &str = r#"
-## Who signed, and when
-
-Signatures lie in `sig/`, outside of the bag, because they are made over its tag manifest. This prints the key of each, and
-nothing if the bundle is not signed:
-
-```sh
-for signature in sig/operator.sig sig/reviewer*.sig; do
-  test -e "$signature" || continue
-  role=$(basename "$signature" .sig)
-  ssh-keygen -Y check-novalidate -n "walkaway-${role%%-*}" -s "$signature" < tagmanifest-sha256.txt
-done
-```
-
-Whose key that is, a file says that comes from somewhere else: `ALLOWED_SIGNERS`, in the form that ssh-keygen(1) describes;
-`WHO` is the name that it gives to the signer. Who reviewed must not be who ran the drill.
-
-```sh
-test -z "${ALLOWED_SIGNERS:-}" || ssh-keygen -Y verify -f "$ALLOWED_SIGNERS" -I "$WHO" \
-  -n walkaway-operator -s sig/operator.sig < tagmanifest-sha256.txt
-```
-
-Beside a signature lies the word of a time-stamp authority (`.tsr`), or the reason why there is none (`.time.txt`): then the
-time is the signing machine's own. `TSA_CA` holds the authority's certificate, from somewhere else:
-
-```sh
-test -z "${TSA_CA:-}" || for stamp in sig/*.tsr; do
-  openssl ts -verify -data "${stamp%.tsr}" -in "$stamp" -CAfile "$TSA_CA"
-done
-```
-"#;
-
-const JOURNAL: &str = r#"
-## The journal is unbroken
-
-Each line of the journal names the SHA-256 of the line before.
-
-```sh
-python3 - <<'END'
-import hashlib, json
-number, prev = 0, "0" * 64
-for number, line in enumerate(open("data/journal.ndjson", "rb"), 1):
-    assert json.loads(line)["prev"] == prev, f"line {number} does not continue the one before"
-    prev = hashlib.sha256(line.rstrip(b"\n")).hexdigest()
-print(number, prev)
-END
-jq -r '"\(.journal.lines) \(.journal.head)"' data/result.json
-```
-
-Both print the same number of lines and the same head.
-"#;
 
 fn chain(result: &RunResult) -> String {
     let Some(before) = &result.chain.previous else {
@@ -143,7 +76,7 @@ fn chain(result: &RunResult) -> String {
     let (run, path) = (printable(&before.run), quote(&format!("../{}", before.run)));
     format!(
         "\n## The run before\n\nThis run continues {run}. If its bundle lies beside this one, this compares its digest:\n\n\
-         ```sh\ntest ! -d {path} || echo {}\\ \\ {path}/tagmanifest-sha256.txt | sha256sum -c\n```\n",
+         ```sh\ntest ! -d {path} || test \"$(sha256sum < {path}/tagmanifest-sha256.txt)\" = '{}  -'\n```\n",
         before.bundle_digest
     )
 }
@@ -192,7 +125,7 @@ fn objects(result: &RunResult, asset: &AssetResult, below: &str) -> String {
         "{title}{pseudonyms}{} objects, {} bytes. The digests were taken while the bytes came from the provider; this compares\n\
          them with what was restored, as it is now:\n\n{compared}\n\
          The content digest, which result.json has as {}:\n\n\
-         ```sh\npython3 - \"$BUNDLE\"/data/assets/{id}/{OBJECTS_NDJSON} <<'END'\n{CONTENT_PY}END\n```\n",
+         ```sh\npython3 -I - \"$BUNDLE\"/data/assets/{id}/{OBJECTS_NDJSON} <<'END'\n{CONTENT_PY}END\n```\n",
         asset.items, asset.bytes, asset.content_sha256
     )
 }
@@ -231,12 +164,26 @@ fn archives(id: &str, directory: &str) -> String {
     )
 }
 
-/// Objects that lie in another server; `aws` and `jq` are needed, and `--endpoint-url` of the playbook's `target.s3`.
+/// Reads every object of another server and compares it; the argument is `objects.ndjson`. Names are arguments of a program,
+/// never text of a shell.
+const BUCKET_PY: &str = r#"import hashlib, json, os, subprocess, sys
+for line in open(sys.argv[1], "rb"):
+    r = json.loads(line)
+    at = (r.get("within") or {}).get("bucket")
+    if not at: continue
+    get = ["aws", "--endpoint-url", os.environ["ENDPOINT"], "s3", "cp", f's3://{at["name"]}/{at["key"]}', "-"]
+    digest = hashlib.sha256()
+    with subprocess.Popen(get, stdout=subprocess.PIPE) as copy:
+        for piece in iter(lambda: copy.stdout.read(1 << 20), b""): digest.update(piece)
+    if copy.returncode or digest.hexdigest() != r["sha256"]: sys.exit(f'DIFFERS or unreadable: {at["key"]!a}')
+print("ok")
+"#;
+
+/// Objects that lie in another server; `aws` is needed, and `ENDPOINT`, the playbook's `target.s3`.
 fn bucket(id: &str) -> String {
     format!(
-        "```sh\njq -r '.within.bucket | select(.) | [.name, .key] | @tsv' \"$BUNDLE\"/data/assets/{id}/{OBJECTS_NDJSON} | head\n```\n\n\
-         names the bucket and the keys there. For each line, `aws --endpoint-url ENDPOINT s3 cp s3://BUCKET/KEY - | sha256sum`\n\
-         prints the line's `sha256`.\n"
+        "```sh\ntest -z \"${{ENDPOINT:-}}\" || python3 -I - \"$BUNDLE\"/data/assets/{id}/{OBJECTS_NDJSON} <<'END'\n{BUCKET_PY}END\n```\n\n\
+         reads every object with the AWS CLI from `ENDPOINT`, the address of the playbook's `target.s3`.\n"
     )
 }
 
@@ -245,17 +192,15 @@ fn tables(asset: &AssetResult, access: Option<&DatabaseAccess>) -> String {
     let (Some(access), Some(database)) = (access, &asset.database) else {
         return title + "The restored database can't be reached any more.\n";
     };
-    let id = quote(&asset.id);
+    let compare = format!("python3 -I \"${{TOOLS:?}}\"/table_digest.py data/assets/{}/{TABLES_CSV}", quote(&asset.id));
     let psql = psql(access, &database.target_database);
-    let key = database.row_key.0;
     let mut text = title + "Recomputes the digest of every restored table from `psql`'s output";
     text.push_str(" and compares it with what left the source:\n\n```sh\n");
     access.start.iter().for_each(|start| text.push_str(&format!("{start}\n")));
     text.push_str(&environment(access));
-    text.push_str(&format!("python3 data/table_digest.py data/assets/{id}/{TABLES_CSV} -- {psql}\n```\n\n"));
-    text.push_str("One table by itself; STATEMENT is its `copy_sql` in tables.csv, to the letter:\n\n");
-    text.push_str(&format!("```sh\n{psql} -c 'STATEMENT' | python3 data/table_digest.py {key} 'STATEMENT'\n"));
-    text.push_str("```\n");
+    text.push_str(&format!("{compare} -- {psql}\n```\n\n"));
+    text.push_str("One table by itself, the first of the list; another number names another:\n\n");
+    text.push_str(&format!("```sh\n{compare} 1 -- {psql}\n```\n"));
     if let Some(stop) = &access.stop {
         text.push_str(&format!("\nStop the server afterwards:\n\n```sh\n{stop}\n```\n"));
     }
@@ -272,11 +217,12 @@ fn exports(result: &RunResult, asset: &AssetResult, access: Option<&DatabaseAcce
     format!(
         "{title}```sh\ncd {directory} && sha256sum --quiet --strict -c \"$BUNDLE\"/data/assets/{id}/{EXPORTS_SHA256} && echo ok\n```\n\n\
          Each export is the text that COPY writes, compressed by zstd; {EXPORTS_CSV} says which part of which table it\n\
-         is. Any PostgreSQL loads it with the table's `copy_sql` of tables.csv in which `TO STDOUT` is turned into\n\
-         `FROM STDIN`:\n\n\
-         ```sh\ncd {directory}\n{settings}zstd -dcq EXPORT | psql -Xq -d DATABASE -c 'COPY … FROM STDIN'\n```\n\n\
+         is. Any PostgreSQL loads it; NUMBER is the table's place in {TABLES_CSV}, from whose quoted names the statement\n\
+         is made:\n\n\
+         ```sh\n{settings}LOAD=$(python3 -I \"${{TOOLS:?}}\"/table_digest.py data/assets/{id}/{TABLES_CSV} NUMBER)\n\
+         cd {directory} && zstd -dcq EXPORT | psql -Xq -d DATABASE -c \"$LOAD\"\n```\n\n\
          The content digest, a Merkle tree hash (RFC 9162) over the exports, which result.json has as\n{}:\n\n\
-         ```sh\npython3 - \"$BUNDLE\"/data/assets/{id}/{EXPORTS_CSV} <<'END'\n{ROOT_PY}END\n```\n",
+         ```sh\npython3 -I - \"$BUNDLE\"/data/assets/{id}/{EXPORTS_CSV} <<'END'\n{ROOT_PY}END\n```\n",
         asset.content_sha256
     )
 }
@@ -287,7 +233,16 @@ fn environment(access: &DatabaseAccess) -> String {
 
 fn psql(access: &DatabaseAccess, database: &str) -> String {
     let arguments: Vec<_> = access.psql.iter().map(|argument| quote(argument)).collect();
-    ["psql -XAtq".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" ") + " -d " + &quote(database)
+    let all = ["psql -XAtq".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" ");
+    all + " -d " + &quote(&database_argument(database))
+}
+
+/// psql reads a name with `=` or with the beginning of a URL as a whole connection string, which could name another server.
+fn database_argument(name: &str) -> String {
+    match name.contains('=') || name.starts_with("postgres") && name.contains(':') {
+        true => format!("dbname='{}'", name.replace('\\', "\\\\").replace('\'', "\\'")),
+        false => name.to_owned(),
+    }
 }
 
 fn not_proven(result: &RunResult) -> String {
@@ -302,25 +257,9 @@ fn directory(result: &RunResult, asset: &AssetResult) -> String {
     quote(&format!("{}/{}", result.restored_to, asset.directory))
 }
 
-/// A word that a POSIX shell takes literally.
-fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@,+".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_reach_the_shell_literally() {
-        assert_eq!(quote("/srv/exit"), "/srv/exit");
-        assert_eq!(quote("it's $(here)"), r"'it'\''s $(here)'");
-        assert_eq!(quote(""), "''");
-    }
 
     #[test]
     fn a_database_argument_is_quoted() {
@@ -329,8 +268,14 @@ mod tests {
     }
 
     #[test]
+    fn a_database_name_is_no_connection_string() {
+        let names = ["postgres", "postgres://evil/", r"host=e'\il"].map(database_argument);
+        assert_eq!(names, ["postgres", "dbname='postgres://evil/'", r"dbname='host=e\'\\il'"]);
+    }
+
+    #[test]
     fn the_program_is_short_enough_to_read() {
-        assert!(TABLE_DIGEST_PY.lines().count() <= 50);
+        assert!(TABLE_DIGEST_PY.lines().count() <= 65 && VERIFY_PY.lines().count() <= 400);
         assert!(!TABLE_DIGEST_PY.contains("```"));
     }
 }

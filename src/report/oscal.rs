@@ -1,13 +1,15 @@
 //! OSCAL assessment results, version 1.1.2 (NIST, pages.nist.gov/OSCAL): one observation for each asset, one finding for
 //! each control that the playbook names.
 //!
-//! A control is `satisfied` as far as this drill goes only when the whole run passed; everything else is `not-satisfied`.
+//! A control is `satisfied` as far as this drill goes only when the whole run passed and the bundle holds all of the control's
+//! evidence by the checklist; everything else is `not-satisfied`.
 //! Identifiers follow from the run, so that the same result gives the same file.
 
 use serde_json::{Value, json};
 
 use super::{phrases::kind, view::View};
 use crate::{
+    account::controls::{lacks, rows_of},
     digest::Sha256Digest,
     evidence::result::{AssetResult, FiledKind, Tier},
     finding::{Severity, Verdict},
@@ -92,9 +94,14 @@ fn observation(view: &View, asset: &AssetResult) -> Value {
 
 fn finding(view: &View, control: &str) -> Value {
     let result = view.result;
+    let lacking = lacking(view, control);
     // A sample is not the whole that a control asks for.
-    let state =
-        if result.verdict == Verdict::Pass && result.tier == Tier::Full { "satisfied" } else { "not-satisfied" };
+    let satisfied = result.verdict == Verdict::Pass && result.tier == Tier::Full && lacking.is_empty();
+    let state = if satisfied { "satisfied" } else { "not-satisfied" };
+    let remarks = match lacking.is_empty() {
+        true => "As far as this drill goes.".to_owned(),
+        false => format!("As far as this drill goes. The bundle does not hold: {}.", lacking.join(", ")),
+    };
     let related: Vec<Value> = result
         .assets
         .iter()
@@ -107,13 +114,22 @@ fn finding(view: &View, control: &str) -> Value {
         "target": {
             "type": "objective-id",
             "target-id": token(control),
-            "status": {"state": state, "remarks": "As far as this drill goes."},
+            "status": {"state": state, "remarks": remarks},
         },
     });
     if !related.is_empty() {
         finding["related-observations"] = Value::Array(related);
     }
     finding
+}
+
+/// What the bundle does not hold of a control's evidence, as files of it. The drill by itself asks for no more than its verdict.
+fn lacking(view: &View, control: &str) -> Vec<String> {
+    match rows_of(control) {
+        _ if control == NO_CONTROL => Vec::new(),
+        Some(rows) => rows.iter().flat_map(|row| lacks(*row, view.checklist)).map(str::to_owned).collect(),
+        None => vec!["a list of the evidence that this control asks for".to_owned()],
+    }
 }
 
 fn prop(name: &str, value: &str) -> Value {

@@ -21,6 +21,7 @@ use crate::{
         Address, PgError,
         tools::{self, Tools},
     },
+    words::shell_quoted,
 };
 
 /// The cluster's superuser.
@@ -221,8 +222,9 @@ impl Cluster {
             Some(_) => (format!("runuser -u {} -- ", user.name), format!(" -o {}", user.name)),
             None => Default::default(),
         };
-        let (bin, data) = (tools.directory().display(), directory.join("data"));
-        let pg_ctl = format!("{become_user}{bin}/pg_ctl -s -w -D '{}'", data.display());
+        let (program, data) = (tools.directory().join("pg_ctl"), directory.join("data"));
+        let quoted = |path: &Path| shell_quoted(&path.display().to_string());
+        let pg_ctl = format!("{become_user}{} -s -w -D {}", quoted(&program), quoted(&data));
         let socket = format!("/tmp/walkaway-look-{:032x}", Sha256Digest::of(data.display().to_string()).short());
         let make_socket = format!("install -d -m 700{owner} {socket}");
         Ok(ByHand {

@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::{Value, json};
 use walkaway::{
+    account::controls::Control,
+    digest::Sha256Digest,
     evidence::{check_bundle, parse_result},
     finding::Verdict,
     report::{self, View},
@@ -66,7 +68,17 @@ fn reports_of_different_ends_can_not_be_mistaken() {
     for (verdict, kind, severity, words) in ends {
         let (_, bytes) = ended(verdict, kind, severity);
         let result = parse_result(&bytes).unwrap();
-        let view = View::new(&result, &bytes);
+        let held = walkaway::account::controls::rows().map(|row| Control {
+            row,
+            control: String::new(),
+            supported_by: walkaway::account::controls::lacks(row, &[])
+                .iter()
+                .map(|name| (format!("{name}x"), Sha256Digest([0; 32])))
+                .collect(),
+            person_adds: String::new(),
+        });
+        let checklist: Vec<_> = held.collect();
+        let view = View { checklist: &checklist, ..View::new(&result, &bytes) };
         let (html, junit) = (report::html(&view), report::junit(&view));
         let oscal: Value = serde_json::from_slice(&report::oscal(&view)).unwrap();
         assert!(html.contains(&format!("<title>{verdict}: ")) && html.contains(words), "{verdict}");
@@ -90,6 +102,13 @@ fn reports_of_different_ends_can_not_be_mistaken() {
         );
         let state = &oscal["assessment-results"]["results"][0]["findings"][0]["target"]["status"]["state"];
         assert_eq!(state == "satisfied", verdict == "PASS");
+        let without: Value = serde_json::from_slice(&report::oscal(&View::new(&result, &bytes))).unwrap();
+        for finding in without["assessment-results"]["results"][0]["findings"].as_array().unwrap() {
+            let status = &finding["target"]["status"];
+            assert!(
+                status["state"] == "not-satisfied" && status["remarks"].as_str().unwrap().contains("does not hold")
+            );
+        }
     }
 }
 
@@ -222,6 +241,28 @@ fn runs_are_compared_and_due() {
     due(1, "no run of this playbook has passed");
     let (first, second) = (drill.run(), drill.run());
     due(0, "not due");
+    // What does not count: another bucket, a bundle without the signature that is wanted, a start in the future, a sample.
+    let due_of = |from: &str, to: &str, words: &str| {
+        let text = drill.playbook();
+        assert!(text.contains(from), "{text}");
+        fs::write(drill.home().join("drill.yaml"), text.replace(from, to)).unwrap();
+        let output = drill.walkaway(&["due", "drill.yaml"]).output().unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains(words), "{said}");
+    };
+    due_of("bucket: drill-files", "bucket: other-files", "does not count: ");
+    due_of("path: evidence/", "path: evidence/, sign: /nonexistent/key", "not signed, as the playbook wants it");
+    due_of("id: drill\n", "id: other\n", "no run of this playbook has passed");
+    let sampled = Drill::new().bucket(&[("a", "1"), ("b", "22"), ("c", "333")]).asset("sample: {share: 50%, seed: 1}");
+    sampled.run().assert_ended(0, "PASS");
+    let asked = |more: &[&str]| {
+        let output = sampled.walkaway(&[&["due", "drill.yaml"], more].concat()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = asked(&[]);
+    assert!(code == 1 && said.contains("it carried a sample"), "{said}");
+    assert_eq!(asked(&["--samples"]).0, 0);
+    assert!(asked(&["--timer"]).1.contains("due --samples "));
     let timer = drill.walkaway(&["due", "drill.yaml", "--timer"]).output().unwrap();
     let timer = String::from_utf8(timer.stdout).unwrap();
     assert!(timer.contains("OnCalendar=daily") && timer.contains("drill.yaml"), "{timer}");

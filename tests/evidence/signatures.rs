@@ -7,11 +7,14 @@ use std::{
     process::{Command, Stdio},
 };
 
+use walkaway::digest::Sha256Digest;
+
 use crate::{
     evidence::authority::Authority,
     support::{
         TempDir,
         drill::{Drill, Ran, stock},
+        independent,
     },
 };
 
@@ -81,8 +84,18 @@ fn operator_and_reviewer_sign_with_time_stamps_and_stock_tools_accept_both() {
     let ran = drill.run();
     ran.assert_ended(0, "PASS");
     let bundle = ran.bundle.display().to_string();
-    let approved = drill.walkaway(&["approve", &bundle, "--key", &keys.text("reviewer")]).output().unwrap();
+    // Nobody answers the question, then somebody does.
+    let approve = ["approve", &bundle, "--key", &keys.text("reviewer")];
+    let unasked = drill.walkaway(&approve).output().unwrap();
+    assert_eq!(unasked.status.code(), Some(2), "{unasked:?}");
+    assert!(!ran.bundle.join("sig/reviewer.sig").exists());
+    let approved = drill.walkaway(&[&approve[..], &["--yes"]].concat()).output().unwrap();
     assert_eq!(approved.status.code(), Some(0), "{approved:?}");
+    let shown = String::from_utf8(approved.stderr).unwrap();
+    let digest = Sha256Digest::of(fs::read(ran.bundle.join("tagmanifest-sha256.txt")).unwrap()).to_string();
+    for words in ["verdict", "PASS", "coverage", &digest, "operator"] {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
 
     for role in ["operator", "reviewer"] {
         assert!(ssh_keygen_accepts(&keys, &ran.bundle, role), "{role}");
@@ -91,17 +104,61 @@ fn operator_and_reviewer_sign_with_time_stamps_and_stock_tools_accept_both() {
         openssl.args(["ts", "-verify", "-data", &signature, "-in", &format!("{signature}.tsr"), "-CAfile"]);
         stock(openssl.arg(authority.certificate()).current_dir(&ran.bundle));
     }
+    statements_are_read_by_others(&keys, &ran.bundle);
     let (allowed, certificate) = (keys.text("allowed"), authority.certificate().display().to_string());
     let trusting = ["--allowed-signers", &allowed, "--tsa-ca", &certificate];
     let (code, said) = verify(&drill, &ran.bundle, &trusting);
     assert!(code == 0 && said.contains("operator@example") && said.contains("reviewer@example"), "{said}");
+    let all = [&trusting[..], &["--require", "signed,reviewed,stamped"]].concat();
+    let (code, said) = verify(&drill, &ran.bundle, &all);
+    assert!(code == 0 && said.contains("the bundle is intact, and its operator vouches for it"), "{said}");
+    let (code, said) = independent::check(&ran.bundle, &all);
+    assert!(code == 0 && said.contains("its operator vouches for it"), "{said}");
 
     // A stranger's authority, and a stamp that belongs to the other signature.
     let stranger = Authority::start();
     let other = stranger.certificate().display().to_string();
     assert_found(verify(&drill, &ran.bundle, &["--tsa-ca", &other]), "time-stamp does not hold");
+    assert_eq!(independent::check(&ran.bundle, &["--tsa-ca", &other]).0, 1);
     fs::copy(ran.bundle.join("sig/reviewer.sig.tsr"), ran.bundle.join("sig/operator.sig.tsr")).unwrap();
     assert_found(verify(&drill, &ran.bundle, &trusting), "time-stamp does not hold");
+}
+
+/// With openssl alone, and none of them says more than the bundle does: an Ed25519 key for the operator, ECDSA for the reviewer.
+fn statements_are_read_by_others(keys: &Keys, bundle: &Path) {
+    let script = r#"
+        jq -r .payload sig/$ROLE.sig.dsse.json | base64 -d > "$WORK"/payload
+        jq -r '.signatures[0].sig' sig/$ROLE.sig.dsse.json | base64 -d > "$WORK"/sig
+        { printf 'DSSEv1 28 application/vnd.in-toto+json %d ' "$(wc -c < "$WORK"/payload)"; cat "$WORK"/payload; } > "$WORK"/signed
+        jq -e ".predicate.verdict == \"PASS\" and .predicate.role == \"$ROLE\"" "$WORK"/payload > "$WORK"/word
+        jq -r '"\(.subject[0].digest.sha256)  tagmanifest-sha256.txt"' "$WORK"/payload | sha256sum --strict -c > "$WORK"/word
+        if [ $ROLE = operator ]; then
+            { printf '\060\052\060\005\006\003\053\145\160\003\041\000'; cut -d' ' -f2 "$KEY" | base64 -d | tail -c 32; } |
+                openssl pkey -pubin -inform DER -out "$WORK"/pem
+            openssl pkeyutl -verify -pubin -inkey "$WORK"/pem -rawin -in "$WORK"/signed -sigfile "$WORK"/sig
+        else
+            ssh-keygen -e -m PKCS8 -f "$KEY" > "$WORK"/pem
+            openssl dgst -sha256 -verify "$WORK"/pem -signature "$WORK"/sig "$WORK"/signed
+        fi"#;
+    for role in ["operator", "reviewer"] {
+        let mut bash = Command::new("bash");
+        bash.args(["-euc", script]).current_dir(bundle).env("ROLE", role).env("WORK", keys.0.path());
+        stock(bash.env("KEY", keys.path(&format!("{role}.pub"))));
+    }
+    let found = |what: &str| {
+        let check = walkaway::evidence::check_bundle(bundle).unwrap();
+        let of_statement = check.findings.iter().any(|finding| finding.subject == "sig/operator.sig.dsse.json");
+        assert!(of_statement, "{what}: {:#?}", check.findings);
+    };
+    let file = bundle.join("sig/operator.sig.dsse.json");
+    let original = fs::read(&file).unwrap();
+    fs::copy(bundle.join("sig/reviewer.sig.dsse.json"), &file).unwrap();
+    found("the reviewer's statement");
+    fs::write(&file, String::from_utf8(original.clone()).unwrap().replacen("\"sig\":\"", "\"sig\":\"AAAA", 1)).unwrap();
+    found("another signature");
+    fs::write(&file, "{}").unwrap();
+    found("no envelope");
+    fs::write(&file, original).unwrap();
 }
 
 #[test]
@@ -122,17 +179,19 @@ fn forged_signatures_are_found() {
     fs::copy(&signature, bundle.join("sig/reviewer.sig")).unwrap();
     assert_found(verify(&drill, bundle, &trusting), "was made for \"walkaway-operator\"");
     fs::remove_file(bundle.join("sig/reviewer.sig")).unwrap();
-    let own =
-        drill.walkaway(&["approve", &bundle.display().to_string(), "--key", &keys.text("operator")]).output().unwrap();
+    let own = drill.walkaway(&["approve", &bundle.display().to_string(), "--yes", "--key", &keys.text("operator")]);
+    let own = { own }.output().unwrap();
     assert_eq!(own.status.code(), Some(2), "{own:?}");
     sign_by_hand(&keys, bundle, "operator", "walkaway-reviewer", "reviewer.sig");
     assert_found(verify(&drill, bundle, &trusting), "review is not independent");
+    assert_eq!(independent::check(bundle, &trusting).0, 1);
     fs::remove_file(bundle.join("sig/reviewer.sig")).unwrap();
 
     // A stranger, nobody, and rubbish.
     sign_by_hand(&keys, bundle, "stranger", "walkaway-operator", "operator.sig");
     assert_eq!(verify(&drill, bundle, &[]).0, 0, "without allowed signers nobody is a stranger");
     assert_found(verify(&drill, bundle, &trusting), "signer is not allowed");
+    assert_eq!(independent::check(bundle, &trusting).0, 1);
     fs::remove_file(&signature).unwrap();
     assert_found(verify(&drill, bundle, &[]), "signature is missing");
     fs::write(&signature, "rubbish").unwrap();
@@ -167,6 +226,8 @@ fn sign_by_hand(keys: &Keys, bundle: &Path, key: &str, namespace: &str, file: &s
             .stdin(fs::File::open(message).unwrap()),
     );
     fs::write(bundle.join("sig").join(file), armored).unwrap();
+    // The statement beside the one before is by another key.
+    let _ = fs::remove_file(bundle.join("sig").join(format!("{file}.dsse.json")));
 }
 
 /// Changes a harmless word of VERIFY.md and makes the tag manifest agree.

@@ -334,7 +334,11 @@ impl Drill {
 
     /// Checks the bundle, and the restored data against it.
     pub fn verify(&self) -> Ended {
-        self.end(&["verify", "--restored", &text(&self.bundle())])
+        let ended = self.end(&["verify", "--restored", &text(&self.bundle())]);
+        if ended.code == Some(0) {
+            super::independent::assert_agrees(&self.bundle(), true, "after a run");
+        }
+        ended
     }
 
     /// The managed cluster's process and socket directory, as long as it runs.

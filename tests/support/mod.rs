@@ -22,6 +22,7 @@ mod bucket;
 mod disk;
 pub mod disturb;
 pub mod drill;
+pub mod independent;
 mod machine;
 pub mod majors;
 pub mod memory;

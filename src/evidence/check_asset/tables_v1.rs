@@ -26,6 +26,7 @@ struct Line {
     spool: String,
     spool_sha256: Sha256Digest,
     source_count: u64,
+    copy_sql: String,
 }
 
 impl AssetCheck<'_> {
@@ -44,6 +45,7 @@ impl AssetCheck<'_> {
         findings.extend(self.compare_totals(&name, (sum(|line| line.rows), sum(|line| line.bytes))));
         findings.extend(self.compare_content(&name, content(&lines)));
         findings.extend(self.exports_v1(&lines));
+        findings.extend(self.statements(lines.iter().map(|line| (&*line.table, &*line.copy_sql))));
         let agrees = self.asset.database.as_ref().is_some_and(|database| {
             database.tables == lines.len() as u64 && lines.iter().all(|line| line.row_key == database.row_key.0)
         });
@@ -75,7 +77,7 @@ fn parse(text: &str) -> Option<Vec<Line>> {
 }
 
 fn line(record: Vec<String>) -> Option<Line> {
-    let [table, rows, bytes, _, row_key, spool, spool_sha256, source_count, _] =
+    let [table, rows, bytes, _, row_key, spool, spool_sha256, source_count, copy_sql] =
         <[String; 9]>::try_from(record).ok()?;
     Some(Line {
         table,
@@ -85,6 +87,7 @@ fn line(record: Vec<String>) -> Option<Line> {
         spool,
         spool_sha256: spool_sha256.parse().ok()?,
         source_count: source_count.parse().ok()?,
+        copy_sql,
     })
 }
 

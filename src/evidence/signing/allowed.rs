@@ -1,7 +1,8 @@
-//! `allowed_signers` (ssh-keygen(1), "ALLOWED SIGNERS"): who may sign, with which key, for what and when.
+//! `allowed_signers` (ssh-keygen(1), "ALLOWED SIGNERS"): who may sign, with which key, for what and when, read as
+//! `ssh-keygen -Y verify` reads it: a name is accepted here exactly if it is accepted there with `-I`.
 //!
-//! Leaves out certificate authorities: a line with `cert-authority` is an error, because passing it over would make a
-//! signature look unknown that ssh-keygen accepts.
+//! A line that can't be read is passed over, as there; lines with `cert-authority` stand for certificates, which sign nothing
+//! here.
 
 use jiff::{
     Timestamp,
@@ -10,7 +11,14 @@ use jiff::{
 };
 use ssh_key::PublicKey;
 
-use super::Seal;
+use super::{
+    Seal,
+    patterns::{matches_list, may_share},
+};
+
+const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
+/// ssh-keygen takes it as a part of the first name.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The file, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,11 +26,21 @@ pub struct AllowedSigners(Vec<Line>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
+    number: usize,
+    /// A list of patterns, as it is written.
     principals: String,
+    /// What the line says, or why it can't be read.
+    entry: Result<Entry, &'static str>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Entry {
+    /// None for kinds of keys that sign nothing here.
+    key: Option<PublicKey>,
+    certificates: bool,
     namespaces: Option<String>,
     valid_after: Option<Timestamp>,
     valid_before: Option<Timestamp>,
-    key: PublicKey,
 }
 
 /// Why a signature is not an allowed one.
@@ -31,126 +49,217 @@ pub enum NotAllowed {
     /// No line has this key.
     #[error("its key is not among the allowed signers")]
     Unknown,
+    /// No line that can be read has this key.
+    #[error("its key is in no line of the allowed signers that can be read; line {0} cannot")]
+    Unreadable(usize),
     /// The line is for something else.
     #[error("its key is not allowed for this role (namespaces)")]
     Namespace,
     /// The key was not yet, or no longer, valid.
     #[error("its key was not valid then (valid-after, valid-before)")]
     Time,
+    /// Nobody can be called as the line says.
+    #[error("its key stands for no name that ssh-keygen would accept (negated, or after a byte order mark)")]
+    Nameless,
 }
 
 impl AllowedSigners {
-    /// Reads the file; an error names the line.
+    /// Reads the file. Lines that can't be read stay in it; a file without any other is an error that names the first.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut lines = Vec::new();
-        for (number, line) in (1..).zip(text.lines()) {
-            let line = line.trim();
-            if !line.is_empty() && !line.starts_with('#') {
-                lines.push(parse_line(line).map_err(|reason| format!("line {number}: {reason}"))?);
-            }
+        let lines: Vec<Line> =
+            (1..).zip(text.split_inclusive('\n')).filter_map(|(n, line)| Line::read(n, line)).collect();
+        match lines.iter().find(|line| line.entry.is_ok()).or(lines.first()) {
+            None => Err("names nobody".to_owned()),
+            Some(Line { number, entry: Err(reason), .. }) => Err(format!("line {number}: {reason}")),
+            Some(_) => Ok(AllowedSigners(lines)),
         }
-        if lines.is_empty() { Err("names nobody".to_owned()) } else { Ok(AllowedSigners(lines)) }
     }
 
-    /// The principals for whom a signature stands that was made at `at`.
-    pub fn principals(&self, seal: &Seal, at: Timestamp) -> Result<String, NotAllowed> {
-        let of_key: Vec<&Line> = self.0.iter().filter(|line| line.key.key_data() == seal.key.key_data()).collect();
-        let for_role: Vec<&&Line> = of_key.iter().filter(|line| line.serves(seal.role.namespace())).collect();
-        let valid = for_role.iter().find(|line| line.valid(at)).map(|line| line.principals.clone());
-        valid.ok_or(match (of_key.is_empty(), for_role.is_empty()) {
-            (true, _) => NotAllowed::Unknown,
-            (_, true) => NotAllowed::Namespace,
-            _ => NotAllowed::Time,
-        })
+    /// The lists of principals for whom a signature stands that was made at `at`: one for each line of the key.
+    pub fn principals(&self, seal: &Seal, at: Timestamp) -> Result<Vec<String>, NotAllowed> {
+        let read = self.0.iter().filter_map(|line| Some((line, line.entry.as_ref().ok()?)));
+        let of_key: Vec<_> = read
+            .filter(|(_, entry)| !entry.certificates)
+            .filter(|(_, entry)| entry.key.as_ref().is_some_and(|key| key.key_data() == seal.key.key_data()))
+            .collect();
+        let for_role: Vec<_> = of_key.iter().filter(|(_, entry)| entry.serves(seal.role.namespace())).collect();
+        let valid: Vec<_> = for_role.iter().filter(|(_, entry)| entry.valid(at)).collect();
+        let named: Vec<String> = valid.iter().filter_map(|(line, _)| line.names()).collect();
+        let unreadable = self.0.iter().find(|line| line.entry.is_err());
+        match (named.is_empty(), unreadable) {
+            (false, _) => Ok(named),
+            _ if !valid.is_empty() => Err(NotAllowed::Nameless),
+            _ if !for_role.is_empty() => Err(NotAllowed::Time),
+            _ if !of_key.is_empty() => Err(NotAllowed::Namespace),
+            (true, Some(line)) => Err(NotAllowed::Unreadable(line.number)),
+            (true, None) => Err(NotAllowed::Unknown),
+        }
+    }
+
+    /// Whether somebody may be meant by both of two lists of principals.
+    pub fn share(one: &[String], other: &[String]) -> bool {
+        one.iter().any(|one| other.iter().any(|other| may_share(one, other)))
+    }
+}
+
+impl Entry {
+    fn serves(&self, namespace: &str) -> bool {
+        self.namespaces.as_ref().is_none_or(|list| matches_list(namespace, list))
+    }
+
+    /// To the second, both ends included.
+    fn valid(&self, at: Timestamp) -> bool {
+        self.valid_after.is_none_or(|from| at.as_second() >= from.as_second())
+            && self.valid_before.is_none_or(|until| at.as_second() <= until.as_second())
     }
 }
 
 impl Line {
-    fn serves(&self, namespace: &str) -> bool {
-        self.namespaces.as_ref().is_none_or(|list| list.split(',').any(|pattern| matches(pattern.trim(), namespace)))
+    /// The line's principals, if ssh-keygen finds the line under one of them.
+    fn names(&self) -> Option<String> {
+        let principals = self.principals.as_str();
+        let named = |name: &str| !name.starts_with(['!', BYTE_ORDER_MARK]) && matches_list(name, principals);
+        principals
+            .split(',')
+            .find(|name| named(name))
+            .map(|_| principals.trim_start_matches(BYTE_ORDER_MARK).to_owned())
     }
 
-    fn valid(&self, at: Timestamp) -> bool {
-        self.valid_after.is_none_or(|from| at >= from) && self.valid_before.is_none_or(|until| at < until)
+    fn read(number: usize, line: &str) -> Option<Self> {
+        let line = line.trim_start_matches(BLANK);
+        if line.is_empty() || line.starts_with('#') {
+            return None;
+        }
+        let nameless = |reason| Line { number, principals: String::new(), entry: Err(reason) };
+        let Some((principals, rest)) = word(line) else { return Some(nameless("is not a name and a key")) };
+        Some(Line { number, principals, entry: entry(rest) })
     }
 }
 
-/// Whether a text fits a pattern with `*` and `?` (ssh_config(5), "PATTERNS"; negation is not known here).
-fn matches(pattern: &str, text: &str) -> bool {
-    match pattern.chars().next() {
-        None => text.is_empty(),
-        Some('*') => {
-            text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| matches(&pattern[1..], &text[at..]))
-        }
-        Some(c) => text.chars().next().is_some_and(|found| {
-            (c == '?' || c == found) && matches(&pattern[c.len_utf8()..], &text[found.len_utf8()..])
-        }),
-    }
-}
-
-fn parse_line(line: &str) -> Result<Line, String> {
-    let (principals, rest) = word(line).ok_or("has no key")?;
-    let (options, key) = match PublicKey::from_openssh(rest) {
-        Ok(key) => (String::new(), key),
-        Err(_) => {
-            let (options, rest) = word(rest).ok_or("has no key")?;
-            (options, PublicKey::from_openssh(rest).map_err(|error| format!("key: {error}"))?)
-        }
-    };
-    let mut line = Line { principals, namespaces: None, valid_after: None, valid_before: None, key };
-    for option in split_options(&options) {
-        match option.split_once('=').map_or((option.as_str(), ""), |(name, value)| (name, value)) {
-            ("namespaces", value) => line.namespaces = Some(value.to_owned()),
-            ("valid-after", value) => line.valid_after = Some(stamp(value)?),
-            ("valid-before", value) => line.valid_before = Some(stamp(value)?),
-            (name, _) => return Err(format!("the option {name:?} is not known here")),
-        }
-    }
-    Ok(line)
-}
-
-/// The first word, which may have blanks between double quotes, without the quotes of a whole; and the rest.
+/// The first word, without quotes around its end, and what follows the blanks after it.
 fn word(text: &str) -> Option<(String, &str)> {
-    let mut quoted = false;
-    let end = text.find(|c: char| {
-        quoted ^= c == '"';
-        c.is_whitespace() && !quoted
-    })?;
-    let first = text[..end].strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(&text[..end]);
-    Some((first.to_owned(), text[end..].trim_start()))
+    let (first, rest) = text.split_at(text.find(|c| BLANK.contains(&c) || c == '"')?);
+    match rest.strip_prefix('"') {
+        Some(rest) => {
+            let (quoted, rest) = rest.split_once('"')?;
+            Some((format!("{first}{quoted}"), rest.trim_start_matches(BLANK)))
+        }
+        None => Some((first.to_owned(), rest.trim_start_matches(BLANK))),
+    }
 }
 
-/// Options between commas; a value in double quotes may hold commas.
-fn split_options(text: &str) -> Vec<String> {
-    let (mut options, mut quoted) = (vec![String::new()], false);
-    for c in text.chars() {
+/// Options, if there are any, and a key.
+fn entry(text: &str) -> Result<Entry, &'static str> {
+    if let Some(key) = key(text) {
+        return Ok(Entry { key, ..Entry::default() });
+    }
+    let end = options_end(text).ok_or("has an open quote in its options")?;
+    let (options, rest) = text.split_at(end);
+    let mut entry = parse_options(options)?;
+    entry.key = key(rest.trim_start_matches([' ', '\t'])).ok_or("has no key that can be read")?;
+    Ok(entry)
+}
+
+/// A key; the inner none is one of a kind that signs nothing here.
+fn key(text: &str) -> Option<Option<PublicKey>> {
+    let mut words = text.splitn(2, [' ', '\t']);
+    let kind = words.next()?;
+    let encoded = words.next()?.trim_start_matches([' ', '\t']).split([' ', '\t']).next()?;
+    let encoded: String = encoded.split_whitespace().collect();
+    if let Ok(key) = PublicKey::from_openssh(&format!("{kind} {encoded}")) {
+        return Some(Some(key));
+    }
+    let foreign = kind.ends_with("-cert-v01@openssh.com") || kind.starts_with("sk-");
+    (foreign && !encoded.is_empty()).then_some(None)
+}
+
+/// Where a blank ends the options.
+fn options_end(text: &str) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (at, c) in text.char_indices() {
         match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => options.push(String::new()),
-            _ => options.last_mut().into_iter().for_each(|last| last.push(c)),
+            ' ' | '\t' if !quoted => return Some(at),
+            '"' if !escaped => quoted = !quoted,
+            _ => {}
+        }
+        escaped = c == '\\';
+    }
+    (!quoted).then_some(text.len())
+}
+
+fn parse_options(mut text: &str) -> Result<Entry, &'static str> {
+    let mut entry = Entry::default();
+    let mut seen = Vec::new();
+    while !text.is_empty() {
+        if let Some(rest) = strip_prefix_of_any_case(text, "cert-authority") {
+            (entry.certificates, text) = (true, rest);
+        } else {
+            let names = ["namespaces", "valid-after", "valid-before"];
+            let found =
+                names.iter().find_map(|name| Some((*name, strip_prefix_of_any_case(text, name)?.strip_prefix('=')?)));
+            let (name, value) = found.ok_or("has an option that is not known")?;
+            let (value, rest) = dequoted(value).ok_or("has a value without quotes around it")?;
+            if seen.contains(&name) {
+                return Err("has an option twice");
+            }
+            seen.push(name);
+            text = rest;
+            match name {
+                "namespaces" => entry.namespaces = Some(value),
+                "valid-after" => entry.valid_after = Some(stamp(&value).ok_or("has no time after valid-after")?),
+                _ => entry.valid_before = Some(stamp(&value).ok_or("has no time after valid-before")?),
+            }
+        }
+        if text.is_empty() {
+            break;
+        }
+        text = text.strip_prefix(',').filter(|rest| !rest.is_empty()).ok_or("has an option that is not known")?;
+    }
+    match (entry.valid_after, entry.valid_before) {
+        (Some(after), Some(before)) if before <= after => Err("ends before it begins"),
+        _ => Ok(entry),
+    }
+}
+
+fn strip_prefix_of_any_case<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+/// A value in double quotes, of which `\"` is one inside; and what follows it.
+fn dequoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut rest = text.strip_prefix('"')?;
+    loop {
+        let (piece, after) = rest.split_once('"')?;
+        rest = after;
+        match piece.strip_suffix('\\') {
+            Some(piece) => value.push_str(&format!("{piece}\"")),
+            None => return Some((value + piece, rest)),
         }
     }
-    options.retain(|option| !option.is_empty());
-    options
 }
 
-/// `YYYYMMDD[Z]` or `YYYYMMDDHHMM[SS][Z]`; without `Z` the time is this machine's own.
-fn stamp(text: &str) -> Result<Timestamp, String> {
-    let (digits, zone) = text.strip_suffix('Z').map_or((text, TimeZone::system()), |digits| (digits, TimeZone::UTC));
+/// `YYYYMMDD`, `YYYYMMDDHHMM` or `YYYYMMDDHHMMSS`; in this machine's own time without `Z` or `UTC` after it.
+fn stamp(text: &str) -> Option<Timestamp> {
+    let utc = ["Z", "z"].iter().find_map(|zone| text.strip_suffix(zone)).or_else(|| {
+        let (digits, zone) = text.split_at_checked(text.len().checked_sub(3)?)?;
+        zone.eq_ignore_ascii_case("utc").then_some(digits)
+    });
+    let (digits, zone) = utc.map_or((text, TimeZone::system()), |digits| (digits, TimeZone::UTC));
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
     let number = |from: usize, to: usize| digits.get(from..to).and_then(|part| part.parse::<i16>().ok());
     let part = |from: usize| number(from, from + 2).and_then(|value| i8::try_from(value).ok());
-    let read = || {
-        let date = Date::new(number(0, 4)?, part(4)?, part(6)?).ok()?;
-        let time = match digits.len() {
-            8 => Time::midnight(),
-            12 => Time::new(part(8)?, part(10)?, 0, 0).ok()?,
-            14 => Time::new(part(8)?, part(10)?, part(12)?, 0).ok()?,
-            _ => return None,
-        };
-        zone.to_timestamp(date.to_datetime(time)).ok()
+    let date = Date::new(number(0, 4)?, part(4)?, part(6)?).ok()?;
+    let time = match digits.len() {
+        8 => Time::midnight(),
+        12 => Time::new(part(8)?, part(10)?, 0, 0).ok()?,
+        14 => Time::new(part(8)?, part(10)?, part(12)?, 0).ok()?,
+        _ => return None,
     };
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(read).flatten().ok_or_else(|| format!("{text:?} is no time"))
+    zone.to_timestamp(date.to_datetime(time)).ok()
 }
 
 #[cfg(test)]
@@ -164,7 +273,8 @@ mod tests {
     }
 
     fn ask(line: &str, role: Role, at: &str) -> Result<String, NotAllowed> {
-        AllowedSigners::parse(line).expect("readable").principals(&seal(role), at.parse().expect("a time"))
+        let allowed = AllowedSigners::parse(line).expect("readable");
+        allowed.principals(&seal(role), at.parse().expect("a time")).map(|lists| lists.join(" "))
     }
 
     #[test]
@@ -172,26 +282,40 @@ mod tests {
         let now = "2026-11-24T00:00:00Z";
         assert_eq!(ask(&format!("# who\n\nops@x {KEY} laptop"), Role::Operator, now).as_deref(), Ok("ops@x"));
         assert_eq!(ask(&format!("\"a b\" {KEY}"), Role::Reviewer, now).as_deref(), Ok("a b"));
+        assert_eq!(ask(&format!("a,b {KEY}\nc {KEY}"), Role::Reviewer, now).as_deref(), Ok("a,b c"));
         let other = KEY.replace("LM+", "LN+");
         assert_eq!(ask(&format!("ops@x {other}"), Role::Operator, now), Err(NotAllowed::Unknown));
+        assert_eq!(ask(&format!("!ops@x,!* {KEY}"), Role::Operator, now), Err(NotAllowed::Nameless));
+        assert_eq!(ask(&format!("\u{feff}ops@x {KEY}"), Role::Operator, now), Err(NotAllowed::Nameless));
+        assert_eq!(ask(&format!("ops@x cert-authority {KEY}"), Role::Operator, now), Err(NotAllowed::Unknown));
+        assert_eq!(ask(&format!("a {KEY}\r\n"), Role::Operator, now).as_deref(), Ok("a"));
     }
 
     #[test]
     fn namespaces_and_times_bound_it() {
         let line =
-            format!("a namespaces=\"git,walkaway-op*\",valid-after=\"20260101Z\",valid-before=202612310000Z {KEY}");
+            format!("a namespaces=\"git,walkaway-op*\",valid-after=\"20260101Z\",valid-before=\"202612310000Z\" {KEY}");
         assert!(ask(&line, Role::Operator, "2026-06-01T00:00:00Z").is_ok());
         assert_eq!(ask(&line, Role::Reviewer, "2026-06-01T00:00:00Z"), Err(NotAllowed::Namespace));
-        for at in ["2025-12-31T23:59:59Z", "2026-12-31T00:00:00Z"] {
+        for at in ["2025-12-31T23:59:59Z", "2026-12-31T00:00:01Z"] {
             assert_eq!(ask(&line, Role::Operator, at), Err(NotAllowed::Time), "{at}");
         }
+        let negated = format!("a namespaces=\"walkaway-*,!walkaway-reviewer\" {KEY}");
+        assert_eq!(ask(&negated, Role::Reviewer, "2026-06-01T00:00:00Z"), Err(NotAllowed::Namespace));
     }
 
     #[test]
     fn what_is_not_understood_is_an_error() {
-        let bad = [String::new(), "a".into(), format!("a cert-authority {KEY}"), format!("a valid-after=2026 {KEY}")];
+        let bad = [
+            String::new(),
+            "a".into(),
+            format!("a valid-after=20260101 {KEY}"),
+            format!("a valid-after=\"2026\" {KEY}"),
+        ];
         for text in bad {
             assert!(AllowedSigners::parse(&text).is_err(), "{text}");
         }
+        let behind = |name: &str| ask(&format!("{name} what {KEY}\nb {KEY}"), Role::Operator, "2026-06-01T00:00:00Z");
+        assert_eq!(["a", "*"].map(behind).map(|found| found.unwrap_or_default()), ["b", "b"]);
     }
 }

@@ -11,7 +11,11 @@ use ssh_key::{
     private::{EcdsaKeypair, KeypairData},
 };
 
-use super::{Role, SignError, agent::Agent};
+use super::{
+    Role, SignError,
+    agent::Agent,
+    seal::{RSA_BITS_MIN, rsa_bits},
+};
 use crate::evidence::files::read_whole;
 
 /// Somebody who can sign.
@@ -57,6 +61,10 @@ impl Signer {
             };
             return Err(SignError::Key { path: path.to_owned(), reason });
         }
+        if let Some(bits) = public.key_data().rsa().map(rsa_bits).filter(|bits| *bits < RSA_BITS_MIN) {
+            let reason = format!("is an RSA key of {bits} bits, which is too weak to count");
+            return Err(SignError::Key { path: path.to_owned(), reason });
+        }
         let key = encoded(&public)?;
         if !Agent::connect(agent)?.keys()?.contains(&key) {
             return Err(SignError::NotHeld { fingerprint: fingerprint(&public) });
@@ -67,6 +75,11 @@ impl Signer {
     /// `SHA256:…`, as `ssh-keygen -l` prints it.
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.public)
+    }
+
+    /// The public half.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
     }
 
     /// The public half as a line of `authorized_keys`.
@@ -83,7 +96,8 @@ impl Signer {
         seal.and_then(|seal| seal.to_pem(LineEnding::LF)).map_err(failed)
     }
 
-    fn raw(&self, data: &[u8]) -> Result<Signature, SignError> {
+    /// The signature of bytes, in SSH's form.
+    pub(super) fn raw(&self, data: &[u8]) -> Result<Signature, SignError> {
         let failed = |reason: String| SignError::Failed(format!("{}: {reason}", self.path.display()));
         let (algorithm, bytes) = match &self.means {
             Means::Ed25519(pair) => (Algorithm::Ed25519, pair.sign(data).as_ref().to_vec()),

@@ -10,16 +10,20 @@
 //! | `key` | signs, with a key from a file or through `agent` |
 //! | `agent` | the two requests of ssh-agent's protocol that signing needs |
 //! | `seal` | reads a signature and checks that the key it names made it |
-//! | `allowed` | `allowed_signers` |
+//! | `envelope` | the same key's statement in a form that others' tools read (in-toto, DSSE) |
+//! | `allowed`, `patterns` | `allowed_signers`, and its lists of names |
 
 mod agent;
 mod allowed;
+mod envelope;
 mod key;
+mod patterns;
 mod seal;
 
 use std::path::PathBuf;
 
 pub use allowed::{AllowedSigners, NotAllowed};
+pub use envelope::{PREDICATE_TYPE, check_envelope, envelope, statement};
 pub use key::Signer;
 pub use seal::{Seal, SealError};
 

@@ -40,6 +40,11 @@ pub enum SealError {
     /// Made by a kind of key that walkaway can't check.
     #[error("was made by a {0} key, which walkaway can't check; ssh-keygen -Y verify can")]
     Unsupported(String),
+    /// Made by a key that can be broken.
+    #[error(
+        "was made by an RSA key of {0} bits, which is too weak to count; sign with 2048 bits or more, or with Ed25519"
+    )]
+    Weak(usize),
     /// The mathematics says no.
     #[error("was not made over this bundle by the key that it names")]
     Wrong,
@@ -49,7 +54,7 @@ impl Seal {
     /// Checks a signature.
     pub fn check(armored: &[u8], role: Role, message: &[u8]) -> Result<Self, SealError> {
         let malformed = |error: ssh_key::Error| SealError::Malformed(error.to_string());
-        let seal = SshSig::from_pem(armored).map_err(malformed)?;
+        let seal = SshSig::from_pem(dearmored(armored)?).map_err(malformed)?;
         if seal.namespace() != role.namespace() {
             let found = seal.namespace().to_owned();
             return Err(SealError::Namespace { expected: role.namespace(), found });
@@ -60,6 +65,9 @@ impl Seal {
             (KeyData::Ed25519(key), Algorithm::Ed25519) => holds(&ED25519, &key.0, &data, seal.signature_bytes()),
             (KeyData::Ecdsa(key), Algorithm::Ecdsa { curve }) if key.curve() == *curve => {
                 ecdsa(key, &data, seal.signature_bytes())
+            }
+            (KeyData::Rsa(key), Algorithm::Rsa { .. }) if rsa_bits(key) < RSA_BITS_MIN => {
+                return Err(SealError::Weak(rsa_bits(key)));
             }
             (KeyData::Rsa(key), Algorithm::Rsa { hash: Some(hash) }) => rsa(key, *hash, &data, seal.signature_bytes()),
             _ => return Err(SealError::Unsupported(algorithm.to_string())),
@@ -72,6 +80,29 @@ impl Seal {
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.key)
     }
+}
+
+/// Shorter ones are broken by those who can pay for it.
+pub(super) const RSA_BITS_MIN: usize = 2048;
+
+/// The length of a key's modulus.
+pub(super) fn rsa_bits(key: &RsaPublicKey) -> usize {
+    let modulus = key.n.as_positive_bytes().unwrap_or_default();
+    modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize)
+}
+
+/// The signature in lines of 70 characters, as ssh-keygen writes it; it reads lines of any length, and passes over what
+/// follows the end. A carriage return behind the first line is more than most of its versions read.
+fn dearmored(armored: &[u8]) -> Result<String, SealError> {
+    const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
+    const END: &str = "\n-----END SSH SIGNATURE-----";
+    let malformed = |reason: &str| SealError::Malformed(reason.to_owned());
+    let text = std::str::from_utf8(armored).map_err(|_| malformed("not a text"))?;
+    let body = text.strip_prefix(BEGIN).filter(|rest| rest.starts_with('\n'));
+    let body = body.and_then(|rest| rest.split_once(END)).ok_or_else(|| malformed("no begin or no end"))?.0;
+    let encoded: Vec<char> = body.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let lines: String = encoded.chunks(70).map(|line| line.iter().collect::<String>() + "\n").collect();
+    Ok(format!("{BEGIN}\n{lines}{}\n", &END[1..]))
 }
 
 fn holds(algorithm: &'static dyn VerificationAlgorithm, key: &[u8], data: &[u8], signature: &[u8]) -> bool {
@@ -100,7 +131,7 @@ fn fixed(mut signature: &[u8], width: usize) -> Option<Vec<u8>> {
     signature.is_empty().then_some(out)
 }
 
-fn rsa(key: &RsaPublicKey, hash: HashAlg, data: &[u8], signature: &[u8]) -> bool {
+pub(super) fn rsa(key: &RsaPublicKey, hash: HashAlg, data: &[u8], signature: &[u8]) -> bool {
     let (Some(n), Some(e)) = (key.n.as_positive_bytes(), key.e.as_positive_bytes()) else { return false };
     let parameters = match hash {
         HashAlg::Sha256 => &RSA_PKCS1_2048_8192_SHA256,

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | `der` | the little of DER (ITU-T X.690) that requests and answers need |
 //! | `token` | reads an answer, and checks it against the authority's certificate |
+//! | `certificate` | what is asked of certificates around a time-stamp |
 //! | `fetch` | asks an authority over HTTP |
 
+mod certificate;
 mod der;
 mod fetch;
 mod token;

@@ -12,8 +12,9 @@ use rustls::{
 };
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
-use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+use webpki::{EndEntityCert, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_from_trusted_cert};
 
+use super::certificate::Certificate;
 use super::der::{GENERALIZED_TIME, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, SET, context};
 
 pub(super) const SHA256_OID: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
@@ -26,8 +27,6 @@ const MESSAGE_DIGEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 
 const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x03];
 const SIGNING_CERTIFICATE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x0c];
 const SIGNING_CERTIFICATE_V2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x2f];
-/// id-kp-timeStamping, without tag and length.
-const TIME_STAMPING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08];
 
 /// What an authority said: this message existed at this time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +63,9 @@ pub enum TokenError {
     /// About something else.
     #[error("it is about something else")]
     OtherMessage,
+    /// Two messages can be made that have one digest.
+    #[error("it is over a {0} digest, which is too weak to count")]
+    Weak(&'static str),
     /// The signature or the certificate does not hold.
     #[error("nobody among the trusted authorities signed it: {0}")]
     Untrusted(String),
@@ -84,7 +86,10 @@ impl Stamp {
         let token = token(response).ok_or(malformed("no time-stamp token"))?;
         let content = token.content.clone();
         let info = info(&content).ok_or(malformed("no TSTInfo"))?;
-        if info.algorithm != SHA256_OID || info.imprint != Sha256::digest(message).as_slice() {
+        if info.algorithm == SHA1_OID {
+            return Err(TokenError::Weak("SHA-1"));
+        }
+        if hash(info.algorithm, message).is_none_or(|digest| info.imprint != digest) {
             return Err(TokenError::OtherMessage);
         }
         let at = time(info.time).ok_or(malformed("no time"))?;
@@ -194,14 +199,8 @@ impl Token {
     /// The certificate that the signer names.
     fn signer(&self) -> Option<&[u8]> {
         let named = |certificate: &&Vec<u8>| {
-            let read = || {
-                let mut body = Reader::new(certificate).enter(SEQUENCE)?.enter(SEQUENCE)?;
-                body.optional(context(0));
-                let serial = body.expect(INTEGER)?.content;
-                body.expect(SEQUENCE)?;
-                Some((body.expect(SEQUENCE)?.whole, serial))
-            };
-            read() == Some((&self.issuer[..], &self.serial[..]))
+            let read = Certificate::read(certificate);
+            read.is_some_and(|read| (read.issuer, read.serial) == (&self.issuer[..], &self.serial[..]))
         };
         self.certificates.iter().find(named).map(Vec::as_slice)
     }
@@ -217,19 +216,40 @@ fn hash(algorithm: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Certificates of time-stamp authorities that somebody trusts, from outside the bundle.
+/// Extended key usages of authorities above the signer are not asked for, as OpenSSL doesn't; the signer's is checked apart.
+struct AnyUsage;
+
+impl ExtendedKeyUsageValidator for AnyUsage {
+    fn validate(&self, mut purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), webpki::Error> {
+        purposes.try_for_each(|purpose| purpose.map(|_| ()))
+    }
+}
+
+/// Certificates of time-stamp authorities that somebody trusts, from outside the bundle: chains end at those that name
+/// themselves as their issuer; others may stand between.
 #[derive(Clone, Debug)]
-pub struct Authorities(Vec<TrustAnchor<'static>>);
+pub struct Authorities {
+    roots: Vec<TrustAnchor<'static>>,
+    others: Vec<CertificateDer<'static>>,
+}
 
 impl Authorities {
     /// Reads certificates in PEM.
     pub fn parse(pem: &[u8]) -> Result<Self, String> {
-        let mut anchors = Vec::new();
+        let (mut roots, mut others) = (Vec::new(), Vec::new());
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|error| error.to_string())?;
-            anchors.push(anchor_from_trusted_cert(&certificate).map_err(|error| error.to_string())?.to_owned());
+            if Certificate::read(&certificate).is_some_and(|read| read.is_root() && read.may_certify()) {
+                roots.push(anchor_from_trusted_cert(&certificate).map_err(|error| error.to_string())?.to_owned());
+            } else {
+                others.push(certificate);
+            }
         }
-        if anchors.is_empty() { Err("holds no certificate".to_owned()) } else { Ok(Authorities(anchors)) }
+        match (roots.is_empty(), others.is_empty()) {
+            (true, true) => Err("holds no certificate".to_owned()),
+            (true, false) => Err("holds no root certificate, at which openssl would end a chain".to_owned()),
+            (false, _) => Ok(Authorities { roots, others }),
+        }
     }
 
     /// Checks that one of them stands behind the stamp.
@@ -242,6 +262,11 @@ impl Authorities {
             .ok_or_else(|| untrusted("its signed attributes are about something else".into()))?;
         let der = CertificateDer::from(certificate);
         let signer = EndEntityCert::try_from(&der).map_err(|error| untrusted(error.to_string()))?;
+        if !Certificate::read(certificate).is_some_and(|certificate| certificate.may_stamp()) {
+            return Err(untrusted(
+                "its signer's certificate is not for time-stamps alone (extended key usage)".to_owned(),
+            ));
+        }
         let algorithms = default_provider().signature_verification_algorithms.all;
         let signed = algorithms
             .iter()
@@ -250,14 +275,16 @@ impl Authorities {
             return Err(untrusted("its signature does not hold".to_owned()));
         }
         let seconds = u64::try_from(stamp.at.as_second()).unwrap_or_default();
-        let others: Vec<_> = token.certificates.iter().map(|der| CertificateDer::from(der.as_slice())).collect();
+        let others = token.certificates.iter().map(|der| CertificateDer::from(der.as_slice()));
+        let certifies = |der: &CertificateDer<'_>| Certificate::read(der).is_some_and(|read| read.may_certify());
+        let others: Vec<_> = others.chain(self.others.iter().cloned()).filter(certifies).collect();
         signer
             .verify_for_usage(
                 algorithms,
-                &self.0,
+                &self.roots,
                 &others,
                 UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
-                KeyUsage::required(TIME_STAMPING),
+                AnyUsage,
                 None,
                 None,
             )
