@@ -39,7 +39,7 @@ enum Restored {
 /// Verifies.
 pub(super) fn verify(console: &Console, args: &VerifyArgs) -> Result<ExitCode, EngineError> {
     let mut bundle = check_bundle_against(&args.bundle, &trust(args)?)?;
-    bundle.findings.extend(engine::reports::check(&args.bundle));
+    bundle.findings.extend(engine::claims::check(&args.bundle));
     if !args.json.json {
         console.out.lines(&bundle_lines(console, args, &bundle));
     }

@@ -12,7 +12,7 @@
 //! | `verify_md`, `table_digest.py` | how to check a bundle without walkaway |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
 //! | `coverage` | what the run did with each thing of the account |
-//! | `check`, `check_run`, `check_asset`, `check_account`, `replay` | whether result, journal and files tell the same story |
+//! | `check`, `check_run`, `check_journal`, `check_asset`, `check_account`, `replay` | whether result, journal and files tell the same story |
 //! | `signing`, `timestamp`, `check_signatures` | SSH signatures over the bag, RFC 3161 time-stamps over those, and their check |
 //! | `exit_time` | how long the real exit would take, and what it would cost |
 //! | `predecessor` | the run before, which each run names |
@@ -25,6 +25,7 @@ pub mod changes;
 pub mod check;
 mod check_account;
 mod check_asset;
+mod check_journal;
 mod check_run;
 mod check_signatures;
 mod coverage;

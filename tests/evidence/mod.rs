@@ -3,6 +3,7 @@
 
 mod authority;
 mod first_page;
+mod forger;
 mod paper;
 mod privacy;
 mod reports;
