@@ -90,6 +90,9 @@ pub enum Event {
         /// Whether the verdict is about a sample of some asset only.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         sampled: bool,
+        /// SHA-256 of the result, as `evidence::result::bound_sha256` takes it; journals of older versions have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        result_sha256: Option<Sha256Digest>,
     },
 }
 

@@ -208,6 +208,12 @@ finding_kinds! {
     TimestampInvalid Fail "time-stamp does not hold";
     /// A signature without a time-stamp, where time-stamps are asked for.
     TimestampMissing NotRun "time-stamp is missing";
+    /// A signature without a time-stamp, where the playbook asks for one and the bundle says why there is none.
+    TimestampAbsent Note "has no time-stamp";
+    /// A time-stamp was made long after the run that it is about.
+    TimestampLate Note "time-stamp is of a much later time";
+    /// What only the version that wrote it can tell.
+    OtherVersion NotRun "made by another version, and not compared";
     /// The bundle of the run before is not the one that this run continues.
     PredecessorDiffers Fail "run before is another than the one named";
     /// The bundle of the run before is not at hand.
@@ -218,6 +224,7 @@ finding_kinds! {
 
 /// One typed discrepancy. Names things, never values of rows or secrets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Finding {
     /// The asset's id, or none for the run as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -270,9 +277,20 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Names come from outside: control characters are escaped before they reach a terminal.
+/// Names come from outside: what steers a terminal, or turns the direction in which text is read, is escaped.
 pub fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    text.chars().flat_map(|c| if is_unprintable(c) { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+fn is_unprintable(c: char) -> bool {
+    c.is_control() || turns_text(c) || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}')
+}
+
+/// Marks that turn the direction of text (Unicode UAX #9), separators of lines and paragraphs, and the byte-order mark: with
+/// them one text looks like another.
+pub fn turns_text(c: char) -> bool {
+    let marks = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{feff}'];
+    marks.contains(&c) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
 /// A waiver, as far as verdicts care.
@@ -305,7 +323,7 @@ impl FindingKind {
     pub fn can_be_waived(self) -> bool {
         use FindingKind::{
             BundleFileDiffers, BundleFileMissing, BundleFileUnexpected, BundleInconsistent, BundleMalformed,
-            JournalBroken, VerifierBlind, WaiverExpired, WaiverUnused,
+            JournalBroken, OtherVersion, VerifierBlind, WaiverExpired, WaiverUnused,
         };
         !matches!(
             self,
@@ -316,6 +334,7 @@ impl FindingKind {
                 | BundleMalformed
                 | JournalBroken
                 | BundleInconsistent
+                | OtherVersion
                 | WaiverUnused
                 | WaiverExpired
         )
@@ -440,5 +459,13 @@ mod tests {
     fn a_control_character_in_a_name_does_not_reach_the_terminal() {
         let finding = Finding::of("a", FindingKind::ObjectDigest, "x\u{1b}[2Jy", "");
         assert_eq!(finding.to_string(), "a: object differs in content: x\\u{1b}[2Jy");
+        assert_eq!(printable("fdp.\u{202e}exe\u{200b}ü"), "fdp.\\u{202e}exe\\u{200b}ü");
+    }
+
+    #[test]
+    fn a_finding_has_no_member_that_is_not_known() {
+        let json = r#"{"kind":"deviation","severity":"note","subject":"a","detail":"","x":1}"#;
+        assert!(serde_json::from_str::<Finding>(json).is_err());
+        assert!(serde_json::from_str::<Finding>(&json.replace(r#","x":1"#, "")).is_ok());
     }
 }

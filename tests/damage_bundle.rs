@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use jiff::{Timestamp, civil::Date};
+use jiff::civil::Date;
 use tempfile::TempDir;
 use walkaway::{
     account::controls::controls,
@@ -64,11 +64,11 @@ impl Bundle {
         let objects = self.write_objects(&data.join("assets/files"));
         let tables = self.write_tables(&data.join("assets/ledger"));
         let verdict = Verdict::from_findings([&finding]);
-        let journal = write_journal(&data.join("journal.ndjson"), &finding, verdict);
-        let mut result = result(self.dir.path(), verdict, journal);
+        let mut result = result(self.dir.path(), verdict);
         let sequence = (("sequence".to_owned(), "public.s".to_owned()), Sha256Digest::of("7"));
         let restored = write_restored(&Things::from([sequence]), &data.join("assets/ledger")).expect("written");
-        result.assets = vec![bucket(objects, finding, verdict), database(tables, restored)];
+        result.assets = vec![bucket(objects, finding.clone(), verdict), database(tables, restored)];
+        result.journal = write_journal(&data.join("journal.ndjson"), &finding, &result);
         let json = serde_json::to_string_pretty(&result).expect("json");
         write_new(&data.join("result.json"), json.as_bytes()).expect("written");
         write_new(&data.join("playbook.yaml"), PLAYBOOK.as_bytes()).expect("written");
@@ -80,9 +80,9 @@ impl Bundle {
     }
 
     fn write_objects(&self, dir: &Path) -> walkaway::evidence::ObjectsEvidence {
-        let receipts = [("a b", "tree/a b", "one"), ("c", "tree/c", "three")].map(|(key, path, content)| {
+        let receipts = OBJECTS.map(|(key, path, content, unit)| {
             fs::write(self.dir.path().join("restored/files").join(path), content).expect("restored");
-            object(key, path, content)
+            object(key, path, content, unit)
         });
         let units = [0, 1].map(|unit| self.dir.path().join(format!("unit-{unit}")));
         for (unit, receipt) in units.iter().zip(&receipts) {
@@ -97,24 +97,7 @@ impl Bundle {
 
     fn write_tables(&self, dir: &Path) -> walkaway::evidence::TablesEvidence {
         fs::write(self.dir.path().join("restored/ledger/exports/t.copy"), ROWS).expect("spooled");
-        let receipt = TableReceipt {
-            table: "public.t".into(),
-            copy_sql: COPY.into(),
-            stream: totals(),
-            source_count: 2,
-            sent_rows: 2,
-            accepted_rows: 2,
-            exports: vec![ExportReceipt {
-                path: "exports/t.copy".into(),
-                sha256: Sha256Digest::of(ROWS),
-                totals: totals(),
-                from_block: None,
-                to_block: None,
-            }],
-            duration_ms: 1,
-            generated: None,
-        };
-        write_tables(&[receipt], KEY, dir).expect("written")
+        write_tables(&[table()], KEY, dir).expect("written")
     }
 
     fn seal(&self) {
@@ -152,36 +135,88 @@ impl Bundle {
     }
 }
 
+/// Key, path, content, and the number of the unit.
+const OBJECTS: [(&str, &str, &str, u64); 2] = [("a b", "tree/a b", "one", 1), ("c", "tree/c", "three", 2)];
+
+fn table() -> TableReceipt {
+    TableReceipt {
+        table: "public.t".into(),
+        copy_sql: COPY.into(),
+        stream: totals(),
+        source_count: 2,
+        sent_rows: 2,
+        accepted_rows: 2,
+        exports: vec![ExportReceipt {
+            path: "exports/t.copy".into(),
+            sha256: Sha256Digest::of(ROWS),
+            totals: totals(),
+            from_block: None,
+            to_block: None,
+        }],
+        duration_ms: 1,
+        generated: None,
+    }
+}
+
 fn totals() -> RowTotals {
     let mut digest = RowDigest::new(KEY, COPY);
     digest.update(ROWS.as_bytes());
     digest.finish().expect("complete")
 }
 
-fn object(key: &str, path: &str, content: &str) -> ObjectReceipt {
+fn object(key: &str, path: &str, content: &str, unit: u64) -> ObjectReceipt {
     let entry = ObjectEntry { key: key.into(), ..ObjectEntry::default() };
     let word = Confirmation::Confirmed(ChecksumKind::Crc64nvme);
-    ObjectReceipt::new(entry, path.into(), content.len() as u64, Sha256Digest::of(content), word)
+    let receipt = ObjectReceipt::new(entry, path.into(), content.len() as u64, Sha256Digest::of(content), word);
+    ObjectReceipt { unit: Some(unit), ..receipt }
 }
 
-fn write_journal(path: &Path, finding: &Finding, verdict: Verdict) -> JournalHead {
+/// The damage that is planted in a copy of an object, and in rows; the first is none.
+const CONTROLS: [&[&str]; 2] = [
+    &["one byte changed", "none (an intact copy is accepted)", "one byte added", "file removed"],
+    &[
+        "one byte changed",
+        "none (an intact copy is accepted)",
+        "one row dropped",
+        "one row doubled",
+        "NULL turned into ''",
+    ],
+];
+/// As the run writes receipts and outcomes.
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("json")
+}
+
+const BEGAN: &str = "2026-10-01T00:00:00Z";
+const ENDED: &str = "2026-10-01T00:00:01Z";
+
+/// The journal of a run that came to this result, with this finding.
+fn write_journal(path: &Path, finding: &Finding, result: &RunResult) -> JournalHead {
     let digest = Sha256Digest::of("outcome");
     let started = |asset: &str, kind| Event::AssetStarted { asset: asset.into(), kind };
-    let unit = |asset: &str, unit: &str, items, bytes| Event::UnitDone {
+    let unit = |asset: &str, unit: &str, items, bytes, receipts: String| Event::UnitDone {
         asset: asset.into(),
         unit: unit.into(),
         items,
         bytes,
-        receipt_sha256: digest,
+        receipt_sha256: Sha256Digest::of(receipts),
     };
-    let control = |asset: &str| Event::ControlRan { asset: asset.into(), damage: "byte changed".into(), found: true };
-    let done = |asset: &str, verdict| Event::AssetDone {
-        asset: asset.into(),
+    let of_object = |index: usize| {
+        let (key, path, content, number) = OBJECTS[index];
+        let receipts = json(&object(key, path, content, number)) + "\n";
+        unit("files", &format!("unit-{number:06}"), 1, content.len() as u64, receipts)
+    };
+    let control =
+        |asset: &str, damage: &str| Event::ControlRan { asset: asset.into(), damage: damage.into(), found: true };
+    let done = |asset: &AssetResult, verdict| Event::AssetDone {
+        asset: asset.id.clone(),
         verdict,
-        outcome_sha256: digest,
+        outcome_sha256: Sha256Digest::of(json(asset)),
         sampled: false,
     };
-    let events = [
+    let verdict = Verdict::from_findings([finding]);
+    let [files, ledger] = &result.assets[..] else { panic!("two assets") };
+    let mut events = vec![
         Event::RunStarted {
             run: "run-1".into(),
             playbook_sha256: Sha256Digest::of(PLAYBOOK),
@@ -190,38 +225,50 @@ fn write_journal(path: &Path, finding: &Finding, verdict: Verdict) -> JournalHea
             host: "h".into(),
         },
         started("files", AssetKind::S3),
-        unit("files", "unit-0", 1, 3),
+        of_object(0),
         Event::Interrupted,
         Event::RunResumed { walkaway: "0".into(), binary_sha256: digest, host: "h".into(), torn_bytes: 0 },
         started("files", AssetKind::S3),
-        unit("files", "unit-1", 1, 5),
-        control("files"),
+        of_object(1),
+        control("files", CONTROLS[0][0]),
         Event::Found { finding: finding.clone() },
-        done("files", verdict),
+        done(files, verdict),
         started("ledger", AssetKind::Postgres),
-        unit("ledger", "public.t", 2, totals().bytes),
-        control("ledger"),
-        done("ledger", Verdict::Pass),
-        Event::RunDone { verdict, findings: 1, duration_ms: 1, sampled: false },
+        unit("ledger", "unit-000001", 2, totals().bytes, json(&table())),
+        control("ledger", CONTROLS[1][0]),
+        done(ledger, Verdict::Pass),
     ];
+    for (asset, damages) in result.assets.iter().zip(CONTROLS) {
+        let (id, items, bytes) = (asset.id.clone(), asset.items, asset.bytes);
+        events.extend(damages[1..].iter().map(|damage| control(&id, damage)));
+        events.push(Event::AssetTransferred { asset: id.clone(), items, bytes, duration_ms: 0 });
+        let lines = if asset.database.is_some() { items } else { 0 };
+        events.push(Event::AssetVerified { asset: id, items, bytes: bytes + lines, duration_ms: 0 });
+    }
+    let asset = || "ledger".to_owned();
+    events.push(Event::SnapshotTaken { asset: asset(), snapshot: "s".into(), server_version: "17".into() });
+    events.push(Event::DatabaseCreated { asset: asset(), database: "ledger".into() });
+    let result_sha256 = Some(result.bound_sha256().expect("json"));
+    events.push(Event::RunDone { verdict, findings: 1, duration_ms: 0, sampled: false, result_sha256 });
     let mut journal = Journal::create(path).expect("created");
     for event in &events {
-        journal.append(Timestamp::UNIX_EPOCH, event).expect("appended");
+        let at = if matches!(event, Event::RunDone { .. }) { ENDED } else { BEGAN };
+        journal.append(at.parse().expect("a time"), event).expect("appended");
     }
     journal.sync().expect("synced");
     journal.head()
 }
 
-fn result(dir: &Path, verdict: Verdict, journal: JournalHead) -> RunResult {
+fn result(dir: &Path, verdict: Verdict) -> RunResult {
     RunResult {
         result_version: RESULT_VERSION,
         run: "run-1".into(),
         playbook: PlaybookRef { id: "drill".into(), title: None, sha256: Sha256Digest::of(PLAYBOOK) },
         tool: Tool { name: "walkaway".into(), version: "0".into(), binary_sha256: Sha256Digest::of("outcome") },
         host: "h".into(),
-        started: "2026-10-01T00:00:00Z".into(),
-        ended: "2026-10-01T00:00:01Z".into(),
-        duration_ms: 1,
+        started: BEGAN.into(),
+        ended: ENDED.into(),
+        duration_ms: 0,
         resumed: 1,
         caller: None,
         session: None,
@@ -237,13 +284,22 @@ fn result(dir: &Path, verdict: Verdict, journal: JournalHead) -> RunResult {
         findings: vec![],
         thresholds: vec![],
         not_proven: vec!["roles".into()],
-        journal,
+        journal: JournalHead { lines: 0, head: Sha256Digest([0; 32]) },
         chain: Default::default(),
         plan: Default::default(),
         exit_time: None,
         cost: None,
         pace: Vec::new(),
     }
+}
+
+fn check(name: &str, number: u64) -> Check {
+    Check { name: name.into(), expected: number, compared: number, equal: number }
+}
+
+fn controls_of(index: usize) -> Vec<Control> {
+    let control = |damage: &&str| Control { damage: (*damage).into(), found: true };
+    CONTROLS[index].iter().map(control).collect()
 }
 
 fn asset(id: &str, kind: AssetKind, verdict: Verdict) -> AssetResult {
@@ -257,8 +313,8 @@ fn asset(id: &str, kind: AssetKind, verdict: Verdict) -> AssetResult {
         items: 2,
         bytes: 0,
         content_sha256: Sha256Digest([0; 32]),
-        checks: vec![Check { name: "digest".into(), expected: 2, compared: 2, equal: 2 }],
-        controls: vec![Control { damage: "byte changed".into(), found: true }],
+        checks: vec![check("objects", 2)],
+        controls: controls_of(0),
         timings: Timings::default(),
         findings: vec![],
         database: None,
@@ -301,11 +357,13 @@ fn database(evidence: walkaway::evidence::TablesEvidence, restored: Sha256Digest
             rds: None,
             source_load: None,
         }),
+        checks: vec![check("rows", 1), check("digest", 1)],
+        controls: controls_of(1),
         ..asset("ledger", AssetKind::Postgres, Verdict::Pass)
     }
 }
 
-const FILES: [&str; 16] = [
+const FILES: [&str; 17] = [
     "VERIFY.md",
     "bag-info.txt",
     "bagit.txt",
@@ -319,6 +377,7 @@ const FILES: [&str; 16] = [
     "data/assets/files/objects.ndjson",
     "data/assets/files/objects.sha256",
     "data/assets/ledger/tables.csv",
+    "data/assets/ledger/tables.ndjson",
     "data/assets/ledger/exports.csv",
     "data/assets/ledger/exports.sha256",
     "data/assets/ledger/restored.csv",
@@ -442,10 +501,10 @@ fn a_damaged_journal_is_found_though_the_manifests_agree() {
     type Damage = (&'static str, fn(String) -> String, &'static str);
     let damages: [Damage; 6] = [
         ("changed", |text| text.replacen("\"items\":1", "\"items\":7", 1), "data/journal.ndjson line 4"),
-        ("last changed", |text| text.replace("\"findings\":1", "\"findings\":0"), "data/journal.ndjson line 15"),
-        ("cut off", |text| without_line(&text, 15), "data/journal.ndjson after line 14"),
-        ("torn", |text| text[..text.len() - 5].to_owned(), "data/journal.ndjson line 15"),
-        ("appended", |text| text.clone() + &line(&text, 4), "data/journal.ndjson line 16"),
+        ("last changed", |text| text.replace("\"findings\":1", "\"findings\":0"), "data/journal.ndjson line 28"),
+        ("cut off", |text| without_line(&text, 28), "data/journal.ndjson after line 27"),
+        ("torn", |text| text[..text.len() - 5].to_owned(), "data/journal.ndjson line 28"),
+        ("appended", |text| text.clone() + &line(&text, 4), "data/journal.ndjson line 29"),
         (
             "swapped",
             |text| text.replace(&line(&text, 2), "").replace(&line(&text, 3), &(line(&text, 3) + &line(&text, 2))),
@@ -466,7 +525,9 @@ fn a_journal_that_was_chained_anew_contradicts_the_result() {
     let bundle = Bundle::sealed(FindingKind::ObjectDigest);
     let path = bundle.root().join("data/journal.ndjson");
     fs::remove_file(&path).expect("removed");
-    let head = write_journal(&path, &Finding::of("files", FindingKind::Deviation, "a", "planted"), Verdict::Pass);
+    let text = fs::read_to_string(bundle.root().join("data/result.json")).expect("text");
+    let result: RunResult = serde_json::from_str(&text).expect("result");
+    let head = write_journal(&path, &Finding::of("files", FindingKind::Deviation, "a", "planted"), &result);
     bundle.edit("data/result.json", |text| {
         let mut result: RunResult = serde_json::from_str(&text).expect("result");
         result.journal = head;
@@ -481,7 +542,18 @@ fn a_journal_that_was_chained_anew_contradicts_the_result() {
 fn a_forged_result_contradicts_its_parts() {
     type Forgery = (&'static str, fn(&mut RunResult), &'static str);
     const RESULT: &str = "data/result.json";
-    let forgeries: [Forgery; 16] = [
+    let forgeries: [Forgery; 27] = [
+        ("a title", |r| r.playbook.title = Some("another".into()), RESULT),
+        ("what is not portable", |r| database_of(r).not_portable.push("password of a".into()), RESULT),
+        ("a fact of the asset", |r| r.assets[0].source = "s3://other/".into(), RESULT),
+        ("nothing was expected", |r| r.assets[0].checks = vec![check("objects", 0)], RESULT),
+        ("nothing was planted", |r| r.assets[1].controls[2].damage = "nothing".into(), RESULT),
+        ("began", |r| r.started = "2026-09-30T00:00:00Z".into(), "data/journal.ndjson line 1"),
+        ("ended", |r| r.ended = "2026-10-01T00:00:02Z".into(), "data/journal.ndjson"),
+        ("no time", |r| r.ended = "2026-13-45".into(), RESULT),
+        ("duration", |r| r.duration_ms = 2, "data/journal.ndjson"),
+        ("host", |r| r.host = "i".into(), "data/journal.ndjson"),
+        ("an earlier version", |r| r.result_version = 2, RESULT),
         ("run verdict", |r| r.verdict = Verdict::Pass, RESULT),
         ("asset verdict", |r| r.assets[0].verdict = Verdict::Pass, RESULT),
         ("finding removed", |r| r.assets[0].findings.clear(), RESULT),
@@ -490,7 +562,7 @@ fn a_forged_result_contradicts_its_parts() {
         ("content", |r| r.assets[1].content_sha256 = Sha256Digest([1; 32]), "data/assets/ledger/exports.csv"),
         ("row key", |r| set_key(r, RowKey(Sha256Digest([1; 32]))), "data/assets/ledger/tables.csv"),
         ("check left out", |r| r.assets[1].checks.clear(), RESULT),
-        ("check in part", |r| r.assets[1].checks[0].compared = 1, RESULT),
+        ("check in part", |r| r.assets[1].checks[0].compared = 0, RESULT),
         ("controls left out", |r| r.assets[1].controls.clear(), RESULT),
         ("control missed", |r| r.assets[1].controls[0].found = false, RESULT),
         ("playbook", |r| r.playbook.sha256 = Sha256Digest([1; 32]), "data/playbook.yaml"),
@@ -512,13 +584,29 @@ fn a_forged_result_contradicts_its_parts() {
 }
 
 fn set_key(result: &mut RunResult, key: RowKey) {
-    result.assets[1].database.as_mut().expect("a database").row_key = key;
+    database_of(result).row_key = key;
+}
+
+fn database_of(result: &mut RunResult) -> &mut DatabaseResult {
+    result.assets[1].database.as_mut().expect("a database")
 }
 
 #[test]
 fn forged_evidence_of_an_asset_is_found() {
     type Forgery = (&'static str, fn(String) -> String, FindingKind, &'static str);
-    let forgeries: [Forgery; 13] = [
+    let forgeries: [Forgery; 15] = [
+        (
+            "data/assets/files/objects.ndjson",
+            |text| text.replace(&Sha256Digest::of("one").to_string(), &Sha256Digest::of("two").to_string()),
+            FindingKind::BundleInconsistent,
+            "data/assets/files/objects.sha256 line 1",
+        ),
+        (
+            "data/assets/ledger/tables.ndjson",
+            |text| text.replace("\"sent_rows\":2", "\"sent_rows\":3"),
+            FindingKind::BundleInconsistent,
+            "data/assets/ledger/tables.ndjson",
+        ),
         (
             "data/assets/files/objects.ndjson",
             |text| text.replace("\"size\":3", "\"size\":4"),
@@ -593,7 +681,7 @@ fn forged_evidence_of_an_asset_is_found() {
         ),
         (
             "data/result.json",
-            |text| text.replace("\"result_version\": 2", "\"result_version\": 99"),
+            |text| text.replace("\"result_version\": 3", "\"result_version\": 99"),
             FindingKind::BundleMalformed,
             "data/result.json",
         ),

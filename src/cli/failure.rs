@@ -8,6 +8,7 @@ use crate::{
     engine::{EngineError, Obstacle},
     finding::printable,
     playbook::{Invalid, Problem},
+    words::thousands,
 };
 
 /// The lines for an error.
@@ -15,7 +16,8 @@ pub(super) fn lines(style: Style, error: &EngineError) -> Vec<String> {
     match error {
         EngineError::Invalid(invalid) => of_playbook(style, invalid),
         EngineError::NotReady(obstacles) => {
-            obstacles.iter().flat_map(|obstacle| of_obstacle(style, obstacle)).collect()
+            let shown = obstacles.iter().take(PROBLEMS_MAX).flat_map(|obstacle| of_obstacle(style, obstacle));
+            shown.chain(beyond(style, obstacles.len())).collect()
         }
         _ => pair(style, &chain(error), error.hint().as_deref()),
     }
@@ -28,7 +30,18 @@ fn of_playbook(style: Style, invalid: &Invalid) -> Vec<String> {
     };
     let path = |problem: &Problem| if problem.path.is_empty() { String::new() } else { format!("{}: ", problem.path) };
     let what = |problem: &Problem| format!("{}{}{}", place(problem), path(problem), problem.message);
-    invalid.problems.iter().flat_map(|problem| pair(style, &what(problem), problem.hint.as_deref())).collect()
+    let shown = invalid.problems.iter().take(PROBLEMS_MAX);
+    let lines = shown.flat_map(|problem| pair(style, &what(problem), problem.hint.as_deref()));
+    lines.chain(beyond(style, invalid.problems.len())).collect()
+}
+
+/// Nobody reads more of them; the first ones are mended first.
+const PROBLEMS_MAX: usize = 100;
+
+/// How many there are beyond those that are shown.
+fn beyond(style: Style, all: usize) -> Option<String> {
+    let more = all.checked_sub(PROBLEMS_MAX).filter(|more| *more > 0)?;
+    Some(format!("{} {} more like these", style.paint(Paint::Bad, "error:"), thousands(more as u64)))
 }
 
 fn of_obstacle(style: Style, obstacle: &Obstacle) -> Vec<String> {
@@ -100,5 +113,9 @@ mod tests {
         let invalid = Invalid { origin: "p.yaml".into(), problems };
         let lines = of_playbook(Style::default(), &invalid);
         assert_eq!(lines, ["error: p.yaml: wrong", "error: p.yaml:2:3: assets: wrong", "  hint: right"]);
+        let many =
+            Invalid { origin: "p.yaml".into(), problems: (1..=40_000).map(|line| problem(line, "", None)).collect() };
+        let lines = of_playbook(Style::default(), &many);
+        assert_eq!((lines.len(), lines[100].as_str()), (101, "error: 39,900 more like these"));
     }
 }

@@ -277,7 +277,13 @@ mod tests {
 
     #[test]
     fn a_sampled_run_does_not_end_as_a_whole_one() {
-        let done = |sampled| Event::RunDone { verdict: Verdict::Pass, findings: 0, duration_ms: 3_000, sampled };
+        let done = |sampled| Event::RunDone {
+            verdict: Verdict::Pass,
+            findings: 0,
+            duration_ms: 3_000,
+            sampled,
+            result_sha256: None,
+        };
         assert_eq!(begun().news(at(0), &done(false)).as_deref(), Some("run ended PASS in 3.0 s"));
         assert_eq!(begun().news(at(0), &done(true)).as_deref(), Some("run ended PASS (SAMPLE TIER) in 3.0 s"));
     }

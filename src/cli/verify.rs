@@ -70,7 +70,7 @@ pub(super) fn verify(console: &Console, args: &VerifyArgs) -> Result<ExitCode, E
 /// Everything that is checked of a bundle itself, its reports included.
 pub(super) fn check(path: &Path, trust: &Trust) -> Result<BundleCheck, EngineError> {
     let mut bundle = check_bundle_against(path, trust)?;
-    bundle.findings.extend(engine::reports::check(path));
+    bundle.findings.extend(engine::claims::check(path));
     Ok(bundle)
 }
 

@@ -23,11 +23,13 @@
 //! | `seal` | result, documents, and the bag around them |
 //! | `projection` | the plan, the time to exit, its thresholds and its cost |
 //! | `endorse` | signatures over the sealed bag, and their time-stamps |
+//! | `claims` | whether a bundle holds what its playbook asked for, and nothing that no run leaves there |
 //! | `reports`, `history` | reports made again and compared; runs side by side, and when the next is due |
 //! | `survey`, `survey_objects`, `recheck`, `doctor`, `clean` | `plan`, `verify --restored`, `doctor`, `clean` |
 
 mod account;
 mod belongings;
+pub mod claims;
 mod clean;
 mod clusters;
 mod database;

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
+
 use crate::{
     clock,
     event::{Event, Monitor},
@@ -21,6 +23,11 @@ impl Recorder {
 
     /// Records a fact. An error means that the evidence is incomplete, and the run must not go on.
     pub fn fact(&self, event: &Event) -> Result<(), JournalError> {
+        self.fact_at(event).map(drop)
+    }
+
+    /// The same; returns the time that stands in the journal.
+    pub fn fact_at(&self, event: &Event) -> Result<Timestamp, JournalError> {
         let at = clock::now();
         // Findings come in numbers and are followed by facts that are synced.
         match event {
@@ -28,7 +35,7 @@ impl Recorder {
             _ => self.journal().append_synced(at, event)?,
         }
         self.monitor.fact(at, event);
-        Ok(())
+        Ok(at)
     }
 
     /// Who hears of progress.

@@ -2,16 +2,17 @@
 
 use std::{fs, path::Path};
 
-use super::{error::EngineError, identity::binary_digest};
+use super::{claims, error::EngineError, identity::binary_digest};
 use crate::{
     account::{controls::Checklist, coverage::Row},
     digest::Sha256Digest,
     evidence::{self, EvidenceError, files::read_whole, result::RunResult, write_replacing},
-    finding::{Finding, FindingKind},
+    finding::Finding,
     report,
 };
 
-const CONTROLS: &str = "data/controls.json";
+/// The checklist, in the bag.
+pub(crate) const CONTROLS: &str = "data/controls.json";
 const COVERAGE: &str = "data/coverage.csv";
 
 /// What reports are made of.
@@ -54,11 +55,7 @@ fn read(bundle: &Path, name: &str) -> Result<Vec<u8>, EngineError> {
 
 /// Writes the reports into a bundle that is about to be sealed and has everything else.
 pub(crate) fn write(bundle: &Path) -> Result<(), EngineError> {
-    let material = Material::read(bundle)?;
-    for name in report::NAMES {
-        write_replacing(&bundle.join("data").join(name), &material.report(name, None)?)?;
-    }
-    Ok(())
+    make_unsealed(bundle, &bundle.join("data")).map(drop)
 }
 
 /// Makes the reports of a bundle again, from its result, its checklist and its playbook, into a directory. Returns the
@@ -71,7 +68,18 @@ pub fn make(bundle: &Path, out: &Path) -> Result<Vec<&'static str>, EngineError>
     if unsealed {
         return Err(EvidenceError::NotSealed { root: bundle.to_owned() }.into());
     }
-    let sealed = read(bundle, evidence::TAG_MANIFEST).ok().map(Sha256Digest::of);
+    write_into(bundle, out, read(bundle, evidence::TAG_MANIFEST).ok().map(Sha256Digest::of))
+}
+
+/// The same without the digest of the bundle: as the reports lie in the bundle itself.
+///
+/// # Errors
+/// As [`make`].
+pub fn make_unsealed(bundle: &Path, out: &Path) -> Result<Vec<&'static str>, EngineError> {
+    write_into(bundle, out, None)
+}
+
+fn write_into(bundle: &Path, out: &Path, sealed: Option<Sha256Digest>) -> Result<Vec<&'static str>, EngineError> {
     let material = Material::read(bundle)?;
     fs::create_dir_all(out).map_err(|source| EngineError::Directory { path: out.to_owned(), source })?;
     for name in report::NAMES {
@@ -80,27 +88,24 @@ pub fn make(bundle: &Path, out: &Path) -> Result<Vec<&'static str>, EngineError>
     Ok(report::NAMES.to_vec())
 }
 
-/// Whether the reports in a bundle are those that its result gives. Another build of walkaway may write them otherwise;
-/// then only the verdict and the run are compared, and the rest is a note.
-pub fn check(bundle: &Path) -> Vec<Finding> {
+/// Whether the reports in a bundle are those that its result gives. What another build wrote can't be made again here: then
+/// the verdict and the run are compared, and it is said that the rest was not.
+pub(crate) fn check(bundle: &Path) -> Vec<Finding> {
     let Ok(material) = Material::read(bundle) else { return Vec::new() };
-    let same_build = binary_digest().is_ok_and(|digest| digest == material.result.tool.binary_sha256);
+    let own = binary_digest().is_ok_and(|digest| digest == material.result.tool.binary_sha256);
     let title = report::View::new(&material.result, &material.json).title();
     let mut findings = Vec::new();
     for name in report::NAMES {
-        // Bundles of older versions lack some, and what a manifest names is missed elsewhere.
-        let Ok(found) = read_whole(&bundle.join("data").join(name)) else { continue };
+        let path = format!("data/{name}");
+        // Which there have to be depends on the version.
+        let Ok(found) = read_whole(&bundle.join(&path)) else { continue };
         if material.report(name, None).is_ok_and(|expected| expected == found) {
             continue;
         }
         let tells_its_end = [report::HTML, report::PDF].contains(&name);
         let contradicts = tells_its_end && memchr::memmem::find(&found, title.as_bytes()).is_none();
-        let (kind, detail) = if same_build || contradicts {
-            (FindingKind::BundleInconsistent, "is not the report of this result; walkaway report makes that again")
-        } else {
-            (FindingKind::Deviation, "made by another build of walkaway; walkaway report makes it again with this one")
-        };
-        findings.push(Finding::of_run(kind, format!("data/{name}"), detail));
+        let detail = "is not the report of this result; walkaway report makes that again";
+        findings.push(claims::differs(own || contradicts, &path, detail));
     }
     findings
 }

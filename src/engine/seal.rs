@@ -34,8 +34,8 @@ use crate::{
         findings::{self, FINDINGS_NDJSON},
         journal,
         result::{
-            AssetResult, Caller, ExclusionResult, FiledFindings, JournalHead, ObjectLayout, ObjectsResult, PlaybookRef,
-            RESULT_VERSION, RunResult, ThresholdResult, Tier, Timings, Tool, carried, result_schema,
+            AssetResult, Caller, ExclusionResult, ObjectLayout, ObjectsResult, PlaybookRef, RESULT_VERSION, RunResult,
+            ThresholdResult, Tier, Timings, Tool, carried, result_schema,
         },
         write_replacing,
     },
@@ -66,7 +66,10 @@ struct Story {
     worked_ms: u64,
     resumed: u32,
     caller: Option<Caller>,
-    ended: Option<Timestamp>,
+    /// The machine that worked on the run last.
+    host: Option<String>,
+    /// Time and result of the last line of a run that was ended and not sealed.
+    ended: Option<(Timestamp, Option<Sha256Digest>)>,
     playbook_sha256: Sha256Digest,
     continues: Option<(String, Sha256Digest, Sha256Digest)>,
 }
@@ -79,19 +82,24 @@ impl Story {
             worked_ms: 0,
             resumed: 0,
             caller: None,
+            host: None,
             ended: None,
             playbook_sha256: Sha256Digest::of(""),
             continues: None,
         };
-        let (mut since, mut last) = (started, started);
+        let (mut since, mut last, mut told_ms) = (started, started, None);
         for entry in entries {
             match &entry.event {
-                Event::RunStarted { playbook_sha256, .. } => story.playbook_sha256 = *playbook_sha256,
-                Event::RunResumed { .. } => {
+                Event::RunStarted { playbook_sha256, host, .. } => {
+                    story.playbook_sha256 = *playbook_sha256;
+                    story.host = Some(host.clone());
+                }
+                Event::RunResumed { host, .. } => {
+                    story.host = Some(host.clone());
                     story.worked_ms += between_ms(since, last);
                     story.resumed += 1;
                     // Whoever resumes ends the run again, in its own words.
-                    story.ended = None;
+                    (story.ended, told_ms) = (None, None);
                     since = entry.at;
                 }
                 Event::Continues { previous, bundle_digest, journal_head } => {
@@ -100,12 +108,14 @@ impl Story {
                 Event::CallerIdentified { account, arn, .. } => {
                     story.caller = Some(Caller { account: account.clone(), arn: arn.clone() });
                 }
-                Event::RunDone { .. } => story.ended = Some(entry.at),
+                Event::RunDone { duration_ms, result_sha256, .. } => {
+                    (story.ended, told_ms) = (Some((entry.at, *result_sha256)), Some(*duration_ms));
+                }
                 _ => {}
             }
             last = entry.at;
         }
-        story.worked_ms += between_ms(since, last);
+        story.worked_ms = told_ms.unwrap_or(story.worked_ms + between_ms(since, last));
         story
     }
 }
@@ -124,7 +134,7 @@ impl Sealing {
         let exit_time = projection::exit_time(&self.playbook, &entries, &self.run, &self.results);
         let judged = self.judge(&story, &exclusions, &exit_time)?;
         let coverage = judged.coverage.as_ref().map(|(_, coverage)| coverage);
-        let mut thresholds = self.thresholds(&story);
+        let mut thresholds: Vec<_> = run_time(&self.playbook, story.worked_ms).into_iter().collect();
         thresholds.extend(projection::thresholds(&self.playbook, &exit_time));
         thresholds.extend(account::thresholds(&self.playbook, coverage));
         let mut findings = run_findings(&thresholds, &exclusions);
@@ -141,14 +151,18 @@ impl Sealing {
         let mut weight = Weight::default();
         self.each_finding(&findings, |finding| weight.add(finding, &waivers))?;
         let verdict = weight.verdict();
-        if story.ended.is_none() {
-            self.record_end(&findings, verdict, story.worked_ms)?;
-        }
+        let ended = story.ended;
         let mut result =
             RunResult { waivers, ..self.result(story, verdict, findings, thresholds, exclusions, &judged) };
         result.cost = projection::cost(&self.playbook, &self.results, &exit_time);
         result.exit_time = Some(exit_time);
         result.pace = evidence::exit_time::pace(&entries);
+        let bound = result.bound_sha256().map_err(|error| EngineError::Internal(error.to_string()))?;
+        let at = match ended {
+            Some((at, told)) if told == Some(bound) => at,
+            _ => self.record_end(&result, bound)?,
+        };
+        (result.ended, result.journal) = (at.to_string(), self.recorder.head());
         self.write_documents(&result, &judged)?;
         let bundle_digest = evidence::seal(&self.layout.bundle, &self.bag_info(&result))?;
         self.check_own_bundle()?;
@@ -176,7 +190,7 @@ impl Sealing {
             today: account::today_of(story.started),
             worked_ms: story.worked_ms,
             exit: Some(exit_time),
-            host: &self.host,
+            host: story.host.as_ref().unwrap_or(&self.host),
         };
         account::judge(&self.playbook, &facts, outcome)
     }
@@ -193,30 +207,14 @@ impl Sealing {
         Err(EngineError::Changed { path, reason: finding.to_string() })
     }
 
-    fn record_end(&self, findings: &[Finding], verdict: Verdict, duration_ms: u64) -> Result<(), EngineError> {
-        for finding in findings {
+    /// The last line, which binds the result; returns its time.
+    fn record_end(&self, result: &RunResult, bound: Sha256Digest) -> Result<Timestamp, EngineError> {
+        for finding in &result.findings {
             self.recorder.fact(&Event::Found { finding: finding.clone() })?;
         }
-        let beyond = |result: &AssetResult| result.filed.as_ref().map_or(0, FiledFindings::beyond);
-        let of_assets = self.results.iter().map(|result| result.findings.len() as u64 + beyond(result));
-        let findings = findings.len() as u64 + of_assets.sum::<u64>();
-        let sampled = self.tier() == Tier::Sample;
-        Ok(self.recorder.fact(&Event::RunDone { verdict, findings, duration_ms, sampled })?)
-    }
-
-    fn thresholds(&self, story: &Story) -> Vec<ThresholdResult> {
-        let measured = std::time::Duration::from_millis(story.worked_ms);
-        let run_time = self.playbook.thresholds().run_time.as_ref();
-        run_time
-            .map(|limit| ThresholdResult {
-                name: "run_time".to_owned(),
-                limit: limit.to_string(),
-                measured: format!("{:.1}s", measured.as_secs_f64()),
-                met: limit.allows(measured),
-                unknown: false,
-            })
-            .into_iter()
-            .collect()
+        let (verdict, findings, duration_ms) = (result.verdict, result.findings_total(), result.duration_ms);
+        let (sampled, result_sha256) = (result.tier == Tier::Sample, Some(bound));
+        Ok(self.recorder.fact_at(&Event::RunDone { verdict, findings, duration_ms, sampled, result_sha256 })?)
     }
 
     fn result(
@@ -230,15 +228,15 @@ impl Sealing {
     ) -> RunResult {
         let title = self.playbook.title().map(str::to_owned);
         let chain = self.chain(&story);
-        let JournalHead { lines, head } = self.recorder.head();
         RunResult {
             result_version: RESULT_VERSION,
             run: self.run.clone(),
             playbook: PlaybookRef { id: self.playbook.id().to_string(), title, sha256: story.playbook_sha256 },
             tool: self.tool.clone(),
-            host: self.host.clone(),
+            host: story.host.clone().unwrap_or_else(|| self.host.clone()),
             started: story.started.to_string(),
-            ended: story.ended.unwrap_or_else(clock::now).to_string(),
+            // Both follow once the last line is written.
+            ended: String::new(),
             duration_ms: story.worked_ms,
             resumed: story.resumed,
             caller: story.caller,
@@ -256,7 +254,7 @@ impl Sealing {
             thresholds,
             not_proven: [not_proven::statements(&self.results, judged.coverage.is_some()), judged.statements.clone()]
                 .concat(),
-            journal: JournalHead { lines, head },
+            journal: self.recorder.head(),
             chain,
             plan: projection::plan(&self.playbook, story.started, verdict),
             exit_time: None,
@@ -340,6 +338,18 @@ pub(crate) fn exclusions(playbook: &Playbook, today: Date) -> Vec<ExclusionResul
             expired: exclusion.expired(today),
         })
         .collect()
+}
+
+/// The threshold on the time of the run.
+pub(crate) fn run_time(playbook: &Playbook, worked_ms: u64) -> Option<ThresholdResult> {
+    let measured = std::time::Duration::from_millis(worked_ms);
+    playbook.thresholds().run_time.as_ref().map(|limit| ThresholdResult {
+        name: "run_time".to_owned(),
+        limit: limit.to_string(),
+        measured: format!("{:.1}s", measured.as_secs_f64()),
+        met: limit.allows(measured),
+        unknown: false,
+    })
 }
 
 fn make_parent(path: &Path) -> Result<(), EngineError> {

@@ -59,6 +59,16 @@ impl Bag {
         bag
     }
 
+    /// Lists, and compares nothing.
+    pub(crate) fn list(root: &Path) -> Self {
+        let (files, signatures) = (BTreeMap::new(), BTreeMap::new());
+        let mut bag = Bag { root: root.to_owned(), files, signatures, findings: vec![], digest: None };
+        if let Ok(tree) = root.canonicalize().and_then(|root| Tree::walk(&root)) {
+            bag.take(tree);
+        }
+        bag
+    }
+
     fn take(&mut self, tree: Tree) {
         for name in &tree.strange {
             self.find(FindingKind::BundleFileUnexpected, name, "not a regular file");
@@ -163,10 +173,14 @@ impl Bag {
 
     /// Every value that `bag-info.txt` gives to a label.
     pub(crate) fn labels(&self, label: &str) -> Vec<String> {
+        self.all_labels().into_iter().filter(|(name, _)| name == label).map(|(_, value)| value).collect()
+    }
+
+    /// Labels and values of `bag-info.txt`, in its order; a line that has no label has an empty one.
+    pub(crate) fn all_labels(&self) -> Vec<(String, String)> {
         let text = String::from_utf8(self.read(BAG_INFO).unwrap_or_default()).unwrap_or_default();
-        let value =
-            |line: &str| line.split_once(": ").filter(|(name, _)| *name == label).map(|(_, value)| value.to_owned());
-        text.lines().filter_map(value).collect()
+        let split = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
+        text.lines().map(|line| split(line).unwrap_or_default()).collect()
     }
 }
 

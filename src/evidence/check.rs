@@ -10,6 +10,7 @@ use std::{
     path::Path,
 };
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::{
@@ -17,12 +18,14 @@ use super::{
     bag_check::Bag,
     chain::Reading,
     check_asset::AssetCheck,
+    check_journal::check_journal,
     check_run::check_run,
     check_signatures::{SignatureSeen, Trust, check_signatures},
     files::{EvidenceError, IoContext},
     predecessor,
     replay::Replay,
     result::{RESULT_VERSION, RESULT_VERSION_OLDEST, RunResult},
+    signing::Role,
 };
 use crate::{
     digest::Sha256Digest,
@@ -40,6 +43,11 @@ pub const PLAYBOOK: &str = "data/playbook.yaml";
 pub const RESOLVED: &str = "data/playbook.resolved.json";
 /// The directory of each asset's evidence, in the bag.
 pub const ASSETS: &str = "data/assets";
+
+/// Two clocks that are right are no further apart, in seconds.
+const CLOCKS_APART_S: i64 = 60;
+/// An operator's signature that was stamped so much later did not come with the seal.
+const SIGNED_LATE_S: i64 = 24 * 60 * 60;
 
 /// What the check of a bundle came to.
 #[derive(Debug)]
@@ -84,6 +92,9 @@ fn examine(root: &Path, trust: Option<&Trust>) -> Result<BundleCheck, EvidenceEr
     }
     let (signatures, more) = check_signatures(&bag, trust);
     findings.extend(more);
+    if let Some(result) = &result {
+        findings.extend(check_time_stamps(result, &signatures));
+    }
     if let (Some(result), Some(trust)) = (&result, trust) {
         findings.extend(check_predecessor(root, result, trust));
     }
@@ -95,6 +106,23 @@ fn examine(root: &Path, trust: Option<&Trust>) -> Result<BundleCheck, EvidenceEr
         bytes: bag.files.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)),
         bundle_digest: bag.digest.ok_or_else(|| EvidenceError::NotSealed { root: root.to_owned() })?,
     })
+}
+
+/// A signature is made over the sealed bag, so nobody stamped it before the run ended; whether the authority's clock or this
+/// record is wrong, they can't both be right. The operator's comes with the seal.
+fn check_time_stamps(result: &RunResult, signatures: &[SignatureSeen]) -> Vec<Finding> {
+    let Ok(ended) = result.ended.parse::<Timestamp>() else { return Vec::new() };
+    let judge = |seen: &SignatureSeen| {
+        let at: Timestamp = seen.stamped.as_ref()?.parse().ok()?;
+        let (after, detail) = (at.as_second() - ended.as_second(), format!("stamped {at}, the run ended {ended}"));
+        let file = seen.file.clone();
+        if after < -CLOCKS_APART_S {
+            return Some(inconsistent(file, detail));
+        }
+        let is_late = seen.role == Role::Operator.name() && after > SIGNED_LATE_S;
+        is_late.then(|| Finding::of_run(FindingKind::TimestampLate, file, detail))
+    };
+    signatures.iter().filter_map(judge).collect()
 }
 
 /// What a directory without a seal is: a run, a bundle that lost its seal, or nothing of walkaway's.
@@ -169,6 +197,7 @@ fn check_story(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     let entries: &[_] = journal.as_ref().map_or(&[], |journal| &journal.entries);
     let replay = Replay::of(entries);
     findings.extend(check_run(bag, result, entries, &replay));
+    findings.extend(check_journal(bag, result, entries, &replay));
     for asset in &result.assets {
         findings.extend(AssetCheck { bag, asset, version: result.result_version, replay: &replay }.run());
     }

@@ -68,7 +68,7 @@ fn check_coverage(bag: &Bag, result: &RunResult, told: &CoverageResult) -> Vec<F
         Err(error) => return vec![Finding::of_run(FindingKind::BundleMalformed, INVENTORY, error.to_string())],
     };
     let mut findings = Vec::new();
-    if Sha256Digest::of(&bytes) != told.inventory_sha256 {
+    if Sha256Digest::of(&bytes) != told.inventory_sha256 || inventory.taken != told.taken {
         findings.push(inconsistent(INVENTORY, format!("{RESULT} was made from another")));
     }
     let Some(rules) = Rules::of_number(told.rules) else {

@@ -1,6 +1,7 @@
 //! Whether the result's word about one asset follows from its findings, its checks, its files and the journal.
 
 mod filed;
+mod receipts;
 mod tables_v1;
 
 use std::{
@@ -8,6 +9,8 @@ use std::{
     io::{self, BufReader},
     path::Path,
 };
+
+use receipts::Units;
 
 use super::{
     bag_check::Bag,
@@ -49,6 +52,7 @@ impl AssetCheck<'_> {
         let mut findings = self.verdict();
         findings.extend(self.support());
         findings.extend(self.controls());
+        findings.extend(self.planted());
         findings.extend(self.journal());
         findings.extend(self.filed());
         findings.extend(match self.asset.kind {
@@ -93,7 +97,7 @@ impl AssetCheck<'_> {
         if !self.passed() {
             return vec![];
         }
-        let mut findings = Vec::new();
+        let mut findings = self.compare_checks();
         if self.asset.checks.is_empty() {
             findings.push(inconsistent(RESULT, "verdict is PASS, and nothing was compared"));
         }
@@ -173,13 +177,15 @@ impl AssetCheck<'_> {
             return vec![];
         }
         let name = self.file(OBJECTS_NDJSON);
-        let evidence = match self.read_objects() {
-            Ok(evidence) => evidence,
+        let (evidence, units) = match self.read_objects() {
+            Ok(read) => read,
             Err(finding) => return vec![finding],
         };
         let mut findings = Vec::new();
         findings.extend(self.compare_totals(&name, (evidence.objects, evidence.bytes)));
         findings.extend(self.compare_content(&name, evidence.content_sha256));
+        let mapped = units.mapped;
+        findings.extend(self.compare_units(&name, units));
         let Some(summary) = &self.asset.objects else {
             findings.push(inconsistent(RESULT, "a bucket without its numbers"));
             return findings;
@@ -189,6 +195,9 @@ impl AssetCheck<'_> {
             findings.push(inconsistent(&name, format!("differs from {RESULT} in what the provider confirmed")));
         }
         findings.extend(self.compare_numbers(&name, &evidence, summary));
+        if mapped != summary.mapped {
+            findings.push(inconsistent(&name, format!("differs from {RESULT} in the number of mapped objects")));
+        }
         if self.passed() && summary.listed != self.asset.items {
             let detail = format!("verdict is PASS, {} listed and {} carried", summary.listed, self.asset.items);
             findings.push(inconsistent(RESULT, detail));
@@ -246,17 +255,18 @@ impl AssetCheck<'_> {
     }
 
     /// Adds the receipts up while it compares each with its line of `objects.sha256`.
-    fn read_objects(&self) -> Result<ObjectsEvidence, Finding> {
+    fn read_objects(&self) -> Result<(ObjectsEvidence, Units), Finding> {
         let (ndjson, sums) = (self.file(OBJECTS_NDJSON), self.file(OBJECTS_SHA256));
         let at = |name: &str, line: u64, detail: String| inconsistent(format!("{name} line {line}"), detail);
         let open = |name: &str| self.bag.open(name).map(BufReader::new).map_err(|error| unreadable(name, &error));
         let (mut receipts, mut sum_lines) = (open(&ndjson)?, open(&sums)?);
-        let (mut tally, mut number, mut line) = (ObjectsTally::default(), 1, Vec::new());
+        let (mut tally, mut units, mut number, mut line) = (ObjectsTally::default(), Units::default(), 1, Vec::new());
         let unfit = |name: &str, number: u64, error: &dyn std::fmt::Display| at(name, number, error.to_string());
         while let Some(receipt) =
             read_receipt(&mut receipts, Path::new(&ndjson)).map_err(|error| unfit(&ndjson, number, &error))?
         {
             tally.add(&receipt).map_err(|error| unfit(&ndjson, number, &error))?;
+            units.add(&receipt);
             if self.asset.pseudonyms().is_some() && receipt.key.parse::<Sha256Digest>().is_err() {
                 return Err(at(&ndjson, number, "names a key, which should go by a pseudonym".to_owned()));
             }
@@ -273,7 +283,7 @@ impl AssetCheck<'_> {
             number += 1;
         }
         match read_line(&mut sum_lines, &mut line, LINE_BYTES_MAX) {
-            Ok(LineEnd::Nothing) => Ok(tally.finish()),
+            Ok(LineEnd::Nothing) => Ok((tally.finish(), units)),
             _ => Err(at(&sums, number, format!("has no receipt in {ndjson}"))),
         }
     }
@@ -322,6 +332,7 @@ impl AssetCheck<'_> {
         findings.extend(self.compare_content(&self.file(EXPORTS_CSV), evidence.content_sha256));
         findings.extend(self.compare_sums(&lists.exports));
         findings.extend(self.compare_parts(&lists));
+        findings.extend(self.compare_table_receipts(&lists));
         match &self.asset.database {
             Some(database) if database.tables != evidence.tables => {
                 let detail = format!("{} tables, {RESULT} has {}", evidence.tables, database.tables);

@@ -13,7 +13,7 @@
 //! | `statement` | the one form of statement that a bundle may hold |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
 //! | `coverage` | what the run did with each thing of the account |
-//! | `check`, `check_run`, `check_asset`, `check_account`, `replay` | whether result, journal and files tell the same story |
+//! | `check`, `check_run`, `check_journal`, `check_asset`, `check_account`, `replay` | whether result, journal and files tell the same story |
 //! | `signing`, `timestamp`, `check_signatures` | SSH signatures over the bag, RFC 3161 time-stamps over those, and their check |
 //! | `exit_time` | how long the real exit would take, and what it would cost |
 //! | `predecessor` | the run before, which each run names |
@@ -26,6 +26,7 @@ pub mod changes;
 pub mod check;
 mod check_account;
 mod check_asset;
+mod check_journal;
 mod check_run;
 mod check_signatures;
 mod coverage;

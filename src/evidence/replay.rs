@@ -49,6 +49,18 @@ pub(crate) struct AssetReplay<'a> {
     pub controls: BTreeSet<(&'a str, bool)>,
     /// The verdict it ended with, as long as that stands.
     pub done: Option<Verdict>,
+    /// The digest of the outcome that it ended with, and whether that was about a sample.
+    pub outcome: Option<(Sha256Digest, bool)>,
+    /// The digest of the receipts of each finished unit that counts.
+    pub receipts: BTreeMap<&'a str, Sha256Digest>,
+    /// Items, bytes and milliseconds of what was moved, since the asset was last started.
+    pub transferred: Option<(u64, u64, u64)>,
+    /// The same of what was read back.
+    pub verified: Option<(u64, u64, u64)>,
+    /// The snapshot, and the version of the server that it is of.
+    pub snapshot: Option<(&'a str, &'a str)>,
+    /// The database of the target.
+    pub database: Option<&'a str>,
 }
 
 impl<'a> Replay<'a> {
@@ -103,8 +115,22 @@ impl<'a> Replay<'a> {
     fn take_asset_event(&mut self, event: &'a Event) {
         match event {
             Event::AssetStarted { asset, kind } => self.assets.entry(asset).or_default().start(*kind),
-            Event::UnitDone { asset, unit, items, bytes, .. } => {
-                self.assets.entry(asset).or_default().units.insert(unit, (*items, *bytes));
+            Event::UnitDone { asset, unit, items, bytes, receipt_sha256 } => {
+                let replay = self.assets.entry(asset).or_default();
+                replay.units.insert(unit, (*items, *bytes));
+                replay.receipts.insert(unit, *receipt_sha256);
+            }
+            Event::AssetTransferred { asset, items, bytes, duration_ms } => {
+                self.assets.entry(asset).or_default().transferred = Some((*items, *bytes, *duration_ms));
+            }
+            Event::AssetVerified { asset, items, bytes, duration_ms } => {
+                self.assets.entry(asset).or_default().verified = Some((*items, *bytes, *duration_ms));
+            }
+            Event::SnapshotTaken { asset, snapshot, server_version } => {
+                self.assets.entry(asset).or_default().snapshot = Some((snapshot, server_version));
+            }
+            Event::DatabaseCreated { asset, database } => {
+                self.assets.entry(asset).or_default().database = Some(database);
             }
             Event::ControlRan { asset, damage, found } => {
                 self.assets.entry(asset).or_default().controls.insert((damage, *found));
@@ -112,8 +138,9 @@ impl<'a> Replay<'a> {
             Event::FindingsFiled { asset, sha256, .. } => {
                 self.assets.entry(asset).or_default().filed = Some(*sha256);
             }
-            Event::AssetDone { asset, verdict, .. } => {
-                self.assets.entry(asset).or_default().done = Some(*verdict);
+            Event::AssetDone { asset, verdict, outcome_sha256, sampled } => {
+                let replay = self.assets.entry(asset).or_default();
+                (replay.done, replay.outcome) = (Some(*verdict), Some((*outcome_sha256, *sampled)));
             }
             Event::AssetLookedAt { asset, differ: 1.., .. } | Event::AssetStopped { asset, .. } => {
                 self.assets.entry(asset).or_default().done = None;
@@ -128,9 +155,11 @@ impl AssetReplay<'_> {
     fn start(&mut self, kind: AssetKind) {
         self.kind = Some(kind);
         self.found.clear();
-        (self.filed, self.done) = (None, None);
+        (self.filed, self.done, self.outcome) = (None, None, None);
+        (self.transferred, self.verified) = (None, None);
         if kind == AssetKind::Postgres {
             self.units.clear();
+            self.receipts.clear();
         }
     }
 

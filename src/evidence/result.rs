@@ -15,13 +15,17 @@ use crate::{
 };
 
 mod account;
+mod bound;
 mod rds;
 
 pub use account::{CoverageResult, SessionResult, TargetResult, WaiverResult, carried, excluding};
+pub use bound::bound_sha256;
+pub(crate) use bound::outcomes;
 pub use rds::{ExportResult, RdsResult, TemporaryResult};
 
-/// The format that this version writes.
-pub const RESULT_VERSION: u32 = 2;
+/// The format that this version writes. From 3 on the journal's last line binds the whole result, and its receipts are in
+/// the bundle.
+pub const RESULT_VERSION: u32 = 3;
 /// The oldest format that is read; what it lacks is empty.
 pub const RESULT_VERSION_OLDEST: u32 = 1;
 

@@ -16,6 +16,9 @@ use crate::{
 
 /// One line per table.
 pub const TABLES_CSV: &str = "tables.csv";
+/// The receipts, one JSON object per line in the order of the tables: each line has the digest that the journal has of it,
+/// and both lists follow from them.
+pub const TABLES_NDJSON: &str = "tables.ndjson";
 /// Digests of the spooled exports, for `sha256sum -c` in the asset's directory.
 pub const EXPORTS_SHA256: &str = "exports.sha256";
 /// The columns of `tables.csv`.
@@ -49,14 +52,27 @@ pub fn write_tables(receipts: &[TableReceipt], key: RowKey, dir: &Path) -> Resul
     if let Some(pair) = sorted.windows(2).find(|pair| pair[0].table == pair[1].table) {
         return Err(EvidenceError::ReceiptOrder { name: pair[0].table.clone() });
     }
-    let tables: Vec<_> = sorted.iter().map(|receipt| TableLine::of(receipt, key)).collect();
-    let exports: Vec<_> = sorted.iter().flat_map(|receipt| ExportLine::of(receipt)).collect();
-    let lists = Lists { tables, exports };
+    let lists = lists_of(sorted.iter().copied(), key);
+    let path = dir.join(TABLES_NDJSON);
+    let mut lines = Vec::new();
+    for receipt in sorted {
+        serde_json::to_writer(&mut lines, receipt).map_err(std::io::Error::from).when("write", &path)?;
+        lines.push(b'\n');
+    }
+    write_replacing(&path, &lines)?;
     write_replacing(&dir.join(EXPORTS_SHA256), exports_sha256(&lists.exports)?.as_bytes())?;
     write_replacing(&dir.join(EXPORTS_CSV), exports_csv(&lists.exports).as_bytes())?;
     let records: String = lists.tables.iter().map(TableLine::to_record).collect();
     write_replacing(&dir.join(TABLES_CSV), (csv::record(HEADER) + &records).as_bytes())?;
     Ok(tally(&lists))
+}
+
+/// The lists that follow from receipts in the order of their tables.
+pub(crate) fn lists_of<'a>(receipts: impl Iterator<Item = &'a TableReceipt> + Clone, key: RowKey) -> Lists {
+    Lists {
+        tables: receipts.clone().map(|receipt| TableLine::of(receipt, key)).collect(),
+        exports: receipts.flat_map(ExportLine::of).collect(),
+    }
 }
 
 /// Reads the lists of an asset back into receipts. What isn't in them is filled in: what source and target said with the

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Wrong, shown};
+use crate::finding::turns_text;
 
 /// Makes a newtype over a string that only its check can build.
 macro_rules! checked_text {
@@ -223,8 +224,8 @@ fn is_authority(text: &str) -> bool {
 fn check_line(text: &str) -> Result<(), Wrong> {
     let hint = "write one line of text";
     require(!text.trim().is_empty(), || "is empty".into(), hint)?;
-    let one_line = !text.chars().any(char::is_control);
-    require(one_line, || "has more than one line, or control characters".into(), hint)
+    let one_line = !text.chars().any(|c| c.is_control() || turns_text(c));
+    require(one_line, || "has more than one line, or characters that steer a terminal or turn text".into(), hint)
 }
 
 fn require(fits: bool, message: impl FnOnce() -> String, hint: &str) -> Result<(), Wrong> {
@@ -281,7 +282,7 @@ mod tests {
             ],
         );
         accepts::<TableName>(&["public.orders", "a.B c"], &["orders", "a.b.c", ".a", "a.", "\"a\".b", "a. b"]);
-        accepts::<Line>(&["reproducible"], &["", "  ", "a\nb"]);
+        accepts::<Line>(&["reproducible", "كتاب"], &["", "  ", "a\nb", "gnp.\u{202e}fdp"]);
     }
 
     #[test]

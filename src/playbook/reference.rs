@@ -6,8 +6,10 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
@@ -40,8 +42,14 @@ impl Environment for ProcessEnvironment {
 
     fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
+        // A pipe would be waited for, and would be empty the second time.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
         // One byte more than is allowed, so that too much can be told from just enough.
-        std::fs::File::open(path)?.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }
@@ -215,6 +223,18 @@ mod tests {
             .file("/books/crm.url", b"postgres://db/x\n")
             .file("/books/bytes", b"\xff\xfe");
         Reference::parse(text, Path::new("/books")).unwrap().resolve(&fake)
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        assert!(ProcessEnvironment.file(&pipe).is_err());
+        assert!(ProcessEnvironment.file(dir.path()).is_err());
+        std::fs::write(dir.path().join("file"), "x").unwrap();
+        assert_eq!(ProcessEnvironment.file(&dir.path().join("file")).unwrap(), b"x");
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub struct ObjectReceipt {
     /// What became of each of them.
     #[serde(default, skip_serializing_if = "Classes::is_empty")]
     pub classes: Classes,
+    /// The number of the unit that it came in; none in receipts of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<u64>,
 }
 
 impl ObjectReceipt {
@@ -65,6 +68,7 @@ impl ObjectReceipt {
             within: None,
             properties: Properties::default(),
             classes: Classes::default(),
+            unit: None,
         }
     }
 

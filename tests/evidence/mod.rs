@@ -4,6 +4,7 @@
 mod auditor;
 mod authority;
 mod first_page;
+mod forger;
 mod paper;
 mod privacy;
 mod reports;

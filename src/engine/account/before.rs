@@ -1,6 +1,7 @@
 //! Before anything moves: who asks, what is in the account, which buckets the patterns choose, and whether the
 //! preconditions hold. Makes no call that the playbook did not ask for.
 
+use jiff::civil::Date;
 use tokio::task::spawn_blocking;
 
 use super::{
@@ -216,8 +217,7 @@ impl Before {
             self.obstacles.push(Obstacle { what, hint: missing.right.clone().map(|right| format!("allow {right}")) });
             return playbook;
         }
-        let selected = playbook.selections().iter().map(|selection| choose(&playbook, selection, inventory));
-        self.selected = selected.collect();
+        self.selected = chosen(&playbook, inventory, clock::today());
         let chosen: Vec<_> = self.selected.iter().map(|chosen| (chosen.id.clone(), chosen.buckets.clone())).collect();
         playbook.with_selected(&chosen)
     }
@@ -262,8 +262,12 @@ fn word(precondition: Precondition) -> String {
     .to_owned()
 }
 
-fn choose(playbook: &Playbook, selection: &Selection, inventory: &Inventory) -> Selected {
-    let today = clock::today();
+/// What the patterns of a playbook choose.
+pub(crate) fn chosen(playbook: &Playbook, inventory: &Inventory, today: Date) -> Vec<Selected> {
+    playbook.selections().iter().map(|selection| choose(playbook, selection, inventory, today)).collect()
+}
+
+fn choose(playbook: &Playbook, selection: &Selection, inventory: &Inventory, today: Date) -> Selected {
     let excluded = |name: &str, tags: Option<&std::collections::BTreeMap<String, String>>| {
         playbook.exclusions().iter().any(|exclusion| {
             !exclusion.expired(today)

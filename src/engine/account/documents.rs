@@ -1,11 +1,14 @@
 //! Reads documents that people answer for: their names, digests, dates, and the notes beside them.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use jiff::civil::Date;
+use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -69,11 +72,22 @@ fn read(entry: &Attest, today: Date) -> Attested {
 }
 
 fn text(path: &Path) -> io::Result<String> {
-    let too_long = fs::metadata(path)?.len() > TEXT_BYTES_MAX;
-    if too_long {
+    let (mut file, mut bytes) = (open(path)?, Vec::new());
+    if file.metadata()?.len() > TEXT_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 4 MiB"));
     }
-    Ok(text_of(&fs::read(path)?))
+    file.read_to_end(&mut bytes)?;
+    Ok(text_of(&bytes))
+}
+
+/// A document is a file; a pipe would be waited for.
+fn open(path: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
 }
 
 fn fill(attested: &mut Attested, place: &DocumentPlace, dated: Option<Date>) {
@@ -122,7 +136,7 @@ fn document(path: &Path, dated: Option<Date>) -> io::Result<Document> {
 }
 
 fn digest(path: &Path) -> io::Result<(Sha256Digest, u64)> {
-    let mut file = fs::File::open(path)?;
+    let mut file = open(path)?;
     let mut hasher = Sha256::new();
     let bytes = io::copy(&mut file, &mut HashWriter(&mut hasher))?;
     Ok((hasher.into(), bytes))

@@ -8,6 +8,7 @@ use crate::{
     account::{documents::Attested, identity::Identity, inventory::Inventory, machine::Machine},
     digest::Sha256Digest,
     engine::{directory::write_json, error::EngineError, layout::Layout},
+    evidence::files::read_whole,
     playbook::{AssetId, BucketName},
 };
 
@@ -91,7 +92,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, EngineError> {
 }
 
 fn read_with_digest<T: DeserializeOwned>(path: &Path) -> Result<Option<(T, Sha256Digest)>, EngineError> {
-    let bytes = match fs::read(path) {
+    let bytes = match read_whole(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(EngineError::Directory { path: path.to_owned(), source }),

@@ -347,15 +347,21 @@ pub(crate) fn controls(bundle: &Path) -> Result<Value, EngineError> {
     }))
 }
 
+/// Whether a file can support a control: by its ending.
+pub(crate) fn supports(name: &str) -> bool {
+    let known = ["json", "ndjson", "csv", "yaml", "sha256"];
+    name.rsplit_once('.').is_some_and(|(_, ending)| known.contains(&ending))
+}
+
 fn gather(bundle: &Path, directory: &Path, files: &mut BTreeMap<String, Sha256Digest>) -> Result<(), EngineError> {
     let failed = |source| EngineError::Directory { path: directory.to_owned(), source };
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         if path.is_dir() {
             gather(bundle, &path, files)?;
-        } else if let (Ok(name), Some(ending)) = (path.strip_prefix(bundle), path.extension()) {
+        } else if let Ok(name) = path.strip_prefix(bundle) {
             // The receipts of the data are named by their manifests.
-            if ["json", "ndjson", "csv", "yaml", "sha256"].iter().any(|known| ending == *known) {
+            if supports(&name.to_string_lossy()) {
                 let file = fs::File::open(&path).map_err(failed)?;
                 let (digest, _) = digest_file(&file).map_err(failed)?;
                 files.insert(name.to_string_lossy().into_owned(), digest);

@@ -23,10 +23,10 @@ mod secret_rules;
 mod secrets;
 
 pub(crate) use after::{finish, look};
-pub(crate) use before::{Before, prepare};
+pub(crate) use before::{Before, chosen, prepare};
 pub(crate) use documents::attested;
 pub(crate) use facts::{Facts, IdentityCheck, Selected, selected_before};
 pub use init::{Init, InitOptions, init};
-pub(crate) use judgement::{Judged, Outcome, controls, judge, thresholds, waivers, wrong_waivers};
+pub(crate) use judgement::{Judged, Outcome, controls, judge, supports, thresholds, waivers, wrong_waivers};
 pub(crate) use machine::machine_here;
 pub(crate) use question::{needs, today_of};

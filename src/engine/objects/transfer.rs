@@ -357,7 +357,9 @@ impl Transfer<'_> {
 
     /// Puts a finished unit on record: first its receipts, then the journal's line.
     fn file(&mut self, finished: Finished) -> Result<(), Stop> {
-        let Finished { id, outcome: UnitOutcome { receipts, refusals, unrestored, ended } } = finished;
+        let Finished { id, outcome: UnitOutcome { mut receipts, refusals, unrestored, ended } } = finished;
+        let number = UnitId::number_in(id.as_str());
+        receipts.iter_mut().for_each(|receipt| receipt.unit = number);
         if let Some(error) = ended {
             self.ended.get_or_insert_with(|| error.into());
         }

@@ -136,7 +136,7 @@ pub fn refusals(class: &ClassInput) -> Vec<String> {
     if larger(class.scope.bytes, class.measured.bytes) || larger(class.scope.items, class.measured.items) {
         reasons.push(format!("{name}: the exit is more than {FACTOR_MAX} times what was carried"));
     }
-    let grows = class.scope.bytes > class.measured.bytes + class.measured.bytes / 20;
+    let grows = class.scope.bytes > class.measured.bytes.saturating_add(class.measured.bytes / 20);
     if grows && measured_ms < MEASURED_MS_MIN {
         let (measured, needed) = (measured_ms / 1000, MEASURED_MS_MIN / 1000);
         reasons.push(format!("{name}: {measured} s were measured; to project to more, {needed} s are needed"));
@@ -180,7 +180,7 @@ fn time(class: &ClassInput, drawn: Sample) -> u64 {
     let by_items = u128::from(class.scope.items) * t / u128::from(drawn.items.max(1));
     let after = u128::from(class.rebuild_ms.saturating_add(class.verify_ms)) * u128::from(class.scope.bytes)
         / u128::from(class.measured.bytes.max(1));
-    narrow(u128::from(class.setup_ms) + by_bytes.max(by_items) + after)
+    narrow(by_bytes.max(by_items).saturating_add(u128::from(class.setup_ms)).saturating_add(after))
 }
 
 fn class_time(class: &ClassInput, times: &[u64], rates: &[u64]) -> ClassTime {
@@ -364,6 +364,18 @@ mod tests {
             (None, None, None)
         );
         assert!(!project(&[], "all", &[], 1).refused.is_empty());
+    }
+
+    #[test]
+    fn the_largest_numbers_do_not_overflow() {
+        let most = Scope { items: u64::MAX, bytes: u64::MAX };
+        let samples = vec![Sample { elapsed_ms: u64::MAX, items: 1, bytes: 1 }; UNITS_MIN];
+        let (kind, ms) = (AssetKind::S3, u64::MAX);
+        let class =
+            ClassInput { kind, samples, setup_ms: ms, rebuild_ms: ms, verify_ms: ms, measured: most, scope: most };
+        let small = ClassInput { measured: Scope { items: 1, bytes: 1 }, ..class.clone() };
+        assert_eq!(project(&[class.clone(), class], "all", &[], 1).p90_ms, Some(u64::MAX));
+        assert!(!project(&[small], "all", &[], 1).refused.is_empty());
     }
 
     #[test]
