@@ -165,7 +165,7 @@ fn check_worker(result: &RunResult, entries: &[Entry]) -> Option<Finding> {
 
 fn check_caller(result: &RunResult, entries: &[Entry]) -> Option<Finding> {
     let caller = entries.iter().rev().find_map(|entry| match &entry.event {
-        Event::CallerIdentified { account, arn } => Some(Caller { account: account.clone(), arn: arn.clone() }),
+        Event::CallerIdentified { account, arn, .. } => Some(Caller { account: account.clone(), arn: arn.clone() }),
         _ => None,
     });
     (caller != result.caller).then(|| inconsistent(JOURNAL, format!("knows another caller than {RESULT}")))
