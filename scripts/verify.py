@@ -8,7 +8,6 @@ Exit code 0: consistent, and what was required holds; 1: something contradicts; 
 the YAML, percentiles of the time to exit, the wording of reports, and of a waiver more than which asset it begins with.
 """
 import argparse, base64, collections, csv, datetime, hashlib, itertools, json, os, re, stat, subprocess, sys
-
 # How findings weigh by kind; all other kinds fail.
 NOTES = set("""deviation left_behind property_unreadable source_moved exclusion_unused snapshot_shared
 contract_unprojected waiver_unused predecessor_unseen""".split())
@@ -22,7 +21,6 @@ ROLE = re.compile(r"(operator|reviewer|reviewer-(?:[2-9]|[1-9][0-9]+))\.sig")
 RESULT, JOURNAL, OSCAL = "data/result.json", "data/journal.ndjson", "data/oscal-assessment-results.json"
 TAGS = "tagmanifest-sha256.txt"
 found = []  # what is wrong: severity, where, what
-
 def expect(holds, where, what, severity="fail"):
     if not holds:
         found.append((severity, where, what))
@@ -155,10 +153,12 @@ def check_run(bag, result, journal):
     before = (result.get("chain") or {}).get("previous")
     before = (before["run"], before["bundle_digest"], before["journal_head"]) if before else None
     begun = tuple(journal.entries[0].get(key) for key in ("event", "run", "playbook_sha256"))
-    ended = tuple(journal.entries[-1].get(key) for key in ("event", "verdict", "findings"))
+    ended = tuple(journal.entries[-1].get(key) for key in ("event", "verdict", "findings", "result_sha256"))
     told = {same(finding) for finding in result["findings"] + [f for asset in result["assets"] for f in asset["findings"]]}
     ids = [asset["id"] for asset in result["assets"]]
     known = set(ids) | {f"{name}.files" for name in ids}
+    bound = {key: value for key, value in result.items() if key not in ("journal", "ended")}  # jq -cS 'del(.journal, .ended)'
+    bound = sha256(json.dumps(bound, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode())
     for holds, where, what in [
         (verdict_of(findings, result["waivers"]) == verdict, RESULT, f"{verdict} does not follow from findings and waivers"),
         (verdict != "PASS" or ids, RESULT, "PASS, and there is no asset"),
@@ -170,7 +170,7 @@ def check_run(bag, result, journal):
         (bag.labels("External-Identifier") == [result["run"]], "bag-info.txt", "names another run"),
         (bag.digest("data/playbook.yaml") == playbook, "data/playbook.yaml", "is another than the result's"),
         (begun == ("run_started", result["run"], playbook), JOURNAL, "begins as another run"),
-        (ended == ("run_done", verdict, len(findings)), JOURNAL, "ends otherwise than the result"),
+        (ended == ("run_done", verdict, len(findings), bound if result["result_version"] > 2 else None), JOURNAL, "ends otherwise"),
         (result["tool"]["binary_sha256"] in journal.binaries, JOURNAL, "the result's program never worked on this run"),
         (journal.resumed == result["resumed"], JOURNAL, "was resumed another number of times"),
         (before == journal.before, JOURNAL, "continues another run than the result's"),
@@ -366,7 +366,7 @@ def guarded(step, *arguments):  # what is missing or of another shape is a findi
 def read_result(bag):
     result, schema = bag.json(RESULT), bag.json("data/result.schema.json")
     keys = set(schema["required"]) <= result.keys() <= schema["properties"].keys()
-    expect(result["result_version"] in (1, 2) and keys, RESULT, "does not have the keys of its schema")
+    expect(result["result_version"] in (1, 2, 3) and keys, RESULT, "does not have the keys of its schema")
     return {"waivers": [], **result}
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
