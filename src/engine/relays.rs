@@ -251,7 +251,7 @@ impl Relays<'_> {
         share: &Share<'_>,
         crew: &Crew,
         connections: &mut Connections,
-    ) -> (Result<Vec<(usize, Part)>, Trouble>, Option<String>) {
+    ) -> (Carried, Option<String>) {
         let carried = match self.carry(share, &[], crew, connections) {
             Err(Trouble::Refused(reason)) => self.salvage(reason, share, Route::Target, crew, connections),
             carried => carried,
@@ -271,7 +271,7 @@ impl Relays<'_> {
         salvaged: &[(usize, Salvaged)],
         crew: &Crew,
         connections: &mut Connections,
-    ) -> Result<Vec<(usize, Part)>, Trouble> {
+    ) -> Carried {
         crew.again_and_again(|| {
             let reader = reader_of(&mut connections.reader, crew)?;
             let mut finished = RowTotals::NONE;
@@ -301,7 +301,7 @@ impl Relays<'_> {
         salvaged: &[(usize, Salvaged)],
         crew: &Crew,
         connections: &mut Connections,
-    ) -> Result<Vec<(usize, Part)>, Trouble> {
+    ) -> Carried {
         crew.again_and_again(|| {
             let reader = reader_of(&mut connections.reader, crew)?;
             let parts = share.parts.iter().map(|(part, range)| {
@@ -426,6 +426,9 @@ fn reader_of<'r>(reader: &'r mut Option<SnapshotReader>, crew: &Crew) -> Result<
         none => Ok(none.insert(crew.reader()?)),
     }
 }
+
+/// The pieces of a share that were carried, by number.
+type Carried = Result<Vec<(usize, Part)>, Trouble>;
 
 /// What stands between a worker and the end of its share.
 enum Trouble {

@@ -137,7 +137,7 @@ fn prose(text: &str) -> String {
     let parts = printable(text);
     let parts: Vec<&str> = parts.split('`').collect();
     // A single backtick is none of a pair.
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return plain(text);
     }
     let part = |(index, part): (usize, &&str)| if index % 2 == 0 { plain(part) } else { format!("`{part}`") };

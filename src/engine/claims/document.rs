@@ -54,9 +54,9 @@ impl Claims<'_> {
 /// Whether a text is the expected one with words in the places that are left to the machine.
 fn follows(expected: &str, found: &str, nonce: &str) -> bool {
     let mark = format!(".{nonce}@");
-    let mut pieces = expected.split(mark.as_str());
+    let pieces = expected.split(mark.as_str());
     let (mut rest, mut open) = (found, None);
-    while let Some(piece) = pieces.next() {
+    for piece in pieces {
         let (text, next) = match piece.rsplit_once('@') {
             Some((text, what)) if ["start", "stop", "psql"].contains(&what) => (text, Some(what)),
             _ => (piece, None),
