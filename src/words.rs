@@ -28,12 +28,19 @@ pub(crate) fn count_of(part: u64, whole: u64, one: &str, many: &str) -> String {
     format!("{} of {}", thousands(part), count(whole, one, many))
 }
 
-/// A word that a POSIX shell takes literally.
+/// A word that a POSIX shell takes literally, in one line: a line end within it would end a block of a document.
 pub(crate) fn shell_quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@,+".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else if word.contains(|c: char| c.is_control()) {
+        // Dollar-single-quotes (POSIX.1-2024, 2.2.4): octal digits of each byte that is no letter.
+        let byte = |byte: u8| {
+            if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("\\{byte:03o}") }
+        };
+        format!("$'{}'", word.bytes().map(byte).collect::<String>())
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
@@ -125,6 +132,7 @@ mod tests {
         assert_eq!(shell_quoted("/srv/exit"), "/srv/exit");
         assert_eq!(shell_quoted("it's $(here)"), r"'it'\''s $(here)'");
         assert_eq!(shell_quoted(""), "''");
+        assert_eq!(shell_quoted("a\n'$(b)"), r"$'a\012\047\044\050b\051'");
     }
 
     #[test]

@@ -219,6 +219,9 @@ fn conclusion(style: Style, bundle: &BundleCheck) -> String {
             let verdict = format!("{}{tier}", style.verdict(result.verdict));
             format!("{}; the run it records ended {verdict}", standing(style, bundle))
         }
+        _ if bundle.findings.iter().all(|finding| finding.severity < Severity::Fail) => {
+            format!("{}: {found}", style.paint(Paint::Bad, "the bundle could not be checked in full"))
+        }
         _ => format!("{}: {found}", style.paint(Paint::Bad, "the bundle is not intact")),
     }
 }
@@ -348,6 +351,8 @@ digest   0707070707070707070707070707070707070707070707070707070707070707";
         let changed = bundle(Verdict::Pass, vec![changed(), note]);
         assert_eq!(conclusion(Style::default(), &changed), "the bundle is not intact: 1 finding");
         assert_eq!(exit_code(&changed, &Restored::Senseless), ExitCode::Finding);
+        let open = bundle(Verdict::Pass, vec![Finding::of_run(FindingKind::OtherVersion, "VERIFY.md", "")]);
+        assert_eq!(conclusion(Style::default(), &open), "the bundle could not be checked in full: 1 finding");
     }
 
     #[test]
