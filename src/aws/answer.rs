@@ -6,15 +6,22 @@ use aws_sdk_s3::{
     config::{
         ConfigBag, Intercept, RuntimeComponents,
         http::HttpResponse,
-        interceptors::{AfterDeserializationInterceptorContextRef, InterceptorContext},
+        interceptors::{
+            AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut, InterceptorContext,
+        },
         retry::{ClassifyRetry, RetryAction},
     },
     error::{BoxError, ProvideErrorMetadata, SdkError},
+    primitives::SdkBody,
 };
+use http_body_util::Limited;
 
 use super::xml;
 
-/// Keeps the last answer to one request.
+/// A page of 1,000 entries has some 4 MB at most; servers that send more entries at once are heard out up to here.
+const PAGE_BYTES_MAX: usize = 128 << 20;
+
+/// Keeps the last answer to one request, and gives up on one that is larger than any page.
 #[derive(Clone, Debug, Default)]
 pub struct RawAnswer(Arc<Mutex<Option<Vec<u8>>>>);
 
@@ -49,6 +56,18 @@ impl Intercept for RawAnswer {
         "RawAnswer"
     }
 
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response_mut().body_mut();
+        let whole = std::mem::replace(body, SdkBody::taken());
+        *body = SdkBody::from_body_1_x(Limited::new(whole, PAGE_BYTES_MAX));
+        Ok(())
+    }
+
     fn read_after_deserialization(
         &self,
         context: &AfterDeserializationInterceptorContextRef<'_>,
@@ -59,6 +78,16 @@ impl Intercept for RawAnswer {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = body;
         Ok(())
     }
+}
+
+/// What the SDK's own HTTP client makes of an answer with more headers than it reads (hyper's limit).
+pub const TOO_MANY_HEADERS: &str = "the answer has more headers than can be read here (100), or too long ones";
+
+/// Whether that is what failed.
+pub fn has_too_many_headers(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .filter_map(|error| error.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_parse_too_large)
 }
 
 /// The roots of pages of objects and versions, and where they are looked for.

@@ -3,9 +3,12 @@
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 
 use super::{keys, xml::Element};
-use crate::transfer::{
-    object::{ListPage, ObjectEntry, Odd, OddEntry},
-    receipt::VersionMark,
+use crate::{
+    digest::Sha256Digest,
+    transfer::{
+        object::{ListPage, ObjectEntry, Odd, OddEntry},
+        receipt::VersionMark,
+    },
 };
 
 /// Amazon S3 takes at most 10,000 parts of 5 GiB for an object. What claims more has no size that could be believed.
@@ -55,8 +58,10 @@ impl Entries<'_> {
             }
             _ => None,
         };
+        let key = self.key(element)?;
         Ok(ObjectEntry {
-            key: self.key(element)?,
+            spelling: Sha256Digest::of(element.text_of("Key")?.unwrap_or_default()).short() as u32,
+            key,
             address: None,
             size: if delete_marker { 0 } else { size(element)? },
             etag: element.text_of("ETag")?.and_then(entity_tag),

@@ -37,8 +37,9 @@ pub enum PageStart {
     /// At the first key.
     #[default]
     Beginning,
-    /// Where the server's token leads.
-    Token { token: String, end: End },
+    /// Where the server's token leads. `behind` is the last key that came, if all of them came in order: should the server
+    /// forget its token, the same place is to be found by that.
+    Token { token: String, end: End, behind: Option<String> },
     /// Behind this key.
     After(String),
     /// Behind this version, or behind all versions of the key where none is named.
@@ -73,7 +74,13 @@ impl PageStart {
                 let version = Some(version.to_owned()).filter(|version| !version.is_empty());
                 PageStart::Marker { key: key.to_owned(), version, end }
             }
-            _ => PageStart::Token { token: rest.to_owned(), end },
+            _ => {
+                let lengths = rest.split_once(' ').and_then(|(length, both)| Some((length.parse().ok()?, both)));
+                let (token, key) =
+                    lengths.and_then(|(length, both)| both.split_at_checked(length)).unwrap_or((rest, ""));
+                let behind = Some(key.to_owned()).filter(|key| !key.is_empty());
+                PageStart::Token { token: token.to_owned(), end, behind }
+            }
         }
     }
 
@@ -85,7 +92,9 @@ impl PageStart {
         };
         match self {
             PageStart::Beginning => None,
-            PageStart::Token { token, end } => Some(format!("t{}{token}", letter(end))),
+            PageStart::Token { token, end, behind } => {
+                Some(format!("t{}{} {token}{}", letter(end), token.len(), behind.as_deref().unwrap_or_default()))
+            }
             PageStart::After(key) => Some(format!("kn{key}")),
             PageStart::Marker { key, version, end } => {
                 Some(format!("v{}{}\n{key}", letter(end), version.as_deref().unwrap_or_default()))
@@ -120,9 +129,9 @@ pub fn objects(body: &[u8], asked: Question<'_>) -> Result<ListPage, String> {
     page.echoes("ContinuationToken", token)?;
     page.echoes("StartAfter", after)?;
     page.counts("KeyCount", |count, entries| count == entries)?;
-    let next = page.text("NextContinuationToken")?.map(str::to_owned);
-    let next = next.map(|token| PageStart::Token { token, end: page.end() });
     let mut listed = page.entries();
+    let token = page.text("NextContinuationToken")?.map(str::to_owned);
+    let next = token.map(|token| PageStart::Token { token, end: page.end(), behind: behind(asked, &listed) });
     if let PageStart::After(key) = asked.from
         && listed.entries.iter().any(|entry| entry.key <= *key)
     {
@@ -165,6 +174,23 @@ pub fn versions(body: &[u8], asked: Question<'_>) -> Result<ListPage, String> {
     listed.next = page.next(asked, next, behind(End::Unstated))?;
     listed.entries = grouped(listed.entries);
     Ok(listed)
+}
+
+/// The last key that came, this page's included, if all came in order.
+fn behind(asked: Question<'_>, listed: &ListPage) -> Option<String> {
+    let before = match asked.from {
+        PageStart::Beginning => "",
+        PageStart::After(key) | PageStart::Token { behind: Some(key), .. } => key.as_str(),
+        PageStart::Token { behind: None, .. } | PageStart::Marker { .. } => return None,
+    };
+    let mut last = before;
+    for entry in &listed.entries {
+        if entry.key.as_str() <= last {
+            return None;
+        }
+        last = &entry.key;
+    }
+    Some(last.to_owned()).filter(|last| !last.is_empty())
 }
 
 const BEGINS_ANEW: &str = "the page before does not state whether it is the last one, and this one begins anew";

@@ -107,7 +107,8 @@ fn is_plain_component(component: &str) -> bool {
 }
 
 fn folded(path: &str) -> u128 {
-    hash("folded", &path.nfc().flat_map(char::to_lowercase).collect::<String>())
+    // By way of upper case, too: `ς` and `σ`, `ſ` and `s` have but one.
+    hash("folded", &path.nfc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>())
 }
 
 fn exact(path: &str) -> u128 {
@@ -150,6 +151,7 @@ mod tests {
         assert_eq!(places(&["Readme", "README"]), [true, false]);
         assert_eq!(places(&["d/x", "D/y", "d/z"]), [true, false, true]);
         assert_eq!(places(&["\u{e9}", "e\u{301}"]), [true, false]);
+        assert_eq!(places(&["λόγος", "λόγοσ", "s", "\u{17f}"]), [true, false, true, false]);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct ObjectEntry {
     pub last_modified: Option<String>,
     /// Storage class.
     pub storage_class: Option<String>,
+    /// A digest of the key as the listing writes it: two spellings that are read as one key may be two keys.
+    pub spelling: u32,
     /// What an earlier answer about it said, so that all that is read of it belongs to one state.
     pub pin: Pin,
 }

@@ -2,13 +2,15 @@
 //! must find it. Nothing restored is touched.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::Path,
     sync::{Mutex, PoisonError},
 };
 
 use super::{
     archive::{ATTRIBUTE, Archives},
+    disk::open_beneath,
     objects::check_object,
     tables::content_differs,
 };
@@ -137,7 +139,12 @@ fn content(root: &Path, buckets: Option<&dyn RestoredBucket>, receipt: &ObjectRe
     match (&receipt.within, buckets) {
         (Some(Within::Bucket { name, key }), Some(buckets)) => buckets.content(name, key),
         (Some(Within::Archive { name, offset }), _) => Archives::below(root).content(name, *offset),
-        _ => fs::read(root.join(&receipt.path)),
+        _ => {
+            let file = open_beneath(root, &receipt.path).map_err(|_| io::ErrorKind::NotFound)?;
+            let mut content = Vec::new();
+            file.take(SCRATCH_BYTES_MAX + 1).read_to_end(&mut content)?;
+            Ok(content)
+        }
     }
 }
 

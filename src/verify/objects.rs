@@ -122,6 +122,7 @@ impl ReadBack<'_> {
         copies: &Copies<'_>,
         findings: &mut (dyn TakesFindings + Send),
     ) -> io::Result<()> {
+        let mut missing = Vec::new();
         let mut strange = |what: String, detail: &str| {
             findings.take(Finding::of(self.asset, FindingKind::ObjectUnexpected, what, detail));
         };
@@ -135,11 +136,17 @@ impl ReadBack<'_> {
         }
         for (bucket, keys) in &known.keys {
             let Some(reader) = copies.buckets else { continue };
+            let mut unlisted = keys.clone();
             reader.each_key(bucket, &mut |key| {
+                unlisted.remove(&path_id(&key));
                 if !keys.contains(&path_id(&key)) {
                     strange(key, "no receipt names this object of the target's bucket");
                 }
             })?;
+            if !unlisted.is_empty() {
+                let detail = format!("the target's bucket does not list {} of {} objects", unlisted.len(), keys.len());
+                missing.push(Finding::of(self.asset, FindingKind::ObjectMissing, bucket, detail));
+            }
         }
         let mut directories = vec![self.root.to_path_buf()];
         while let Some(directory) = directories.pop() {
@@ -155,6 +162,7 @@ impl ReadBack<'_> {
                 }
             }
         }
+        missing.into_iter().for_each(|finding| findings.take(finding));
         Ok(())
     }
 }
@@ -419,6 +427,50 @@ mod tests {
         let within = Some(Within::Archive { name: "unit.tar".into(), offset: 512 });
         let kinds = kinds(root.path(), vec![ObjectReceipt { within, ..receipt }]);
         assert!(kinds.contains(&FindingKind::ObjectUnexpected), "{kinds:?}");
+    }
+
+    /// A target's bucket that gives every object it is asked for, and lists these keys.
+    struct Listing(&'static [&'static str]);
+
+    impl RestoredBucket for Listing {
+        fn read_back(&self, _: &str, key: &str, _: bool) -> io::Result<Answered> {
+            let (size, sha256) = (key.len() as u64, Sha256Digest::of(key));
+            Ok(Answered { size, sha256, properties: Properties::default() })
+        }
+
+        fn size(&self, _: &str, key: &str) -> io::Result<u64> {
+            Ok(key.len() as u64)
+        }
+
+        fn content(&self, _: &str, key: &str) -> io::Result<Vec<u8>> {
+            Ok(key.into())
+        }
+
+        fn each_key(&self, _: &str, take: &mut dyn FnMut(String)) -> io::Result<()> {
+            self.0.iter().for_each(|key| take((*key).to_owned()));
+            Ok(())
+        }
+    }
+
+    /// A server whose keys differ in less than their bytes serves one object under both of two keys.
+    #[test]
+    fn what_the_target_s_bucket_does_not_list_is_missing() {
+        let root = tempfile::tempdir().expect("directory");
+        let receipts = ["a", "A"].map(|key| {
+            let within = Some(Within::Bucket { name: "b".to_owned(), key: key.to_owned() });
+            ObjectReceipt { within, ..receipt(key, key.as_bytes()) }
+        });
+        let (meter, interrupt) = (Meter::default(), Interrupt::default());
+        let kinds = |keys| {
+            let buckets = Listing(keys);
+            let (root, buckets) = (root.path(), Some(&buckets as &dyn RestoredBucket));
+            let reader = ReadBack { asset: "a", root, meter: &meter, interrupt: &interrupt, buckets };
+            let compared = reader.compare(receipts.clone().into_iter().map(Ok)).expect("readable");
+            compared.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(&["A", "a"]), []);
+        assert_eq!(kinds(&["a"]), [FindingKind::ObjectMissing]);
+        assert_eq!(kinds(&["A", "a", "x"]), [FindingKind::ObjectUnexpected]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Readers of what others wrote, given broken input: whatever the bytes, they answer; none panics, and what each promises
-//! holds. `mutate` breaks good inputs, `targets` are the readers.
+//! holds. `mutate` breaks good inputs; `targets` and `objects` are the readers.
 //!
 //! `cargo test` runs every kept input and a fixed number of broken ones, the same each time. For a longer search with other
 //! numbers: `WALKAWAY_FUZZ_SECONDS=1800 cargo nextest run fuzz::targets::playbooks`. An input that fails is kept in
@@ -10,4 +10,5 @@
 //! new is kept and broken further, which leads about as far for formats with readable refusals.
 
 mod mutate;
+mod objects;
 mod targets;

@@ -14,9 +14,11 @@ use std::{
     thread,
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
-use self::server::{Asked, Bucket, Object, PAGE, Page, Script, Server};
+use self::server::{Answers, Asked, Bucket, Object, PAGE, Page, Reply, Script, Server, TRUE};
 use crate::support::{self, block_on, client, disturb::Drill};
 
 /// Scenarios that one run carries, an asset each.
@@ -43,10 +45,20 @@ struct Lie {
     outcome: Outcome,
     /// The prefix that is asked for.
     prefix: &'static str,
+    answers: Answers,
 }
 
 const fn lie(name: &'static str, truth: fn() -> Vec<Object>, script: Script, outcome: Outcome) -> Lie {
-    Lie { name, truth, script, outcome, prefix: "" }
+    Lie { name, truth, script, outcome, prefix: "", answers: TRUE }
+}
+
+/// A lie in the answers about objects.
+const fn tale(name: &'static str, truth: fn() -> Vec<Object>, answers: Answers, outcome: Outcome) -> Lie {
+    Lie { answers, ..lie(name, truth, |_, _| {}, outcome) }
+}
+
+const fn told_of(script: fn(&Object, &mut Reply)) -> Answers {
+    Answers { knows_no_version: false, script }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -62,6 +74,14 @@ fn with(key: &str, listed: Option<&'static str>) -> Vec<Object> {
     let mut objects = plain();
     objects.truncate(PAGE - 1);
     objects.push(Object { listed, ..Object::new(key) });
+    objects.sort_by(|a, b| a.key.cmp(&b.key));
+    objects
+}
+
+/// Two keys of one content, of which the listing leaves the plus of one as it is.
+fn with_plus() -> Vec<Object> {
+    let mut objects = with("a b", None);
+    objects.push(Object { listed: Some("a+b"), body: objects[0].body.clone(), ..Object::new("a+b") });
     objects.sort_by(|a, b| a.key.cmp(&b.key));
     objects
 }
@@ -118,6 +138,8 @@ const OBJECTS: &[Lie] = &[
     // Once, as a broken connection may do.
     lie("cut-once", plain, |asked, page| page.cut(asked.is_last && asked.attempt == 1), Pass),
     lie("cut-closing-once", plain, |asked, page| page.cut(asked.round == 2 && asked.attempt == 1), Pass),
+    lie("token-refused-once", plain, |asked, page| page.refuse_if(asked.start == 20 && asked.attempt == 1), Pass),
+    lie("token-refused", plain, |asked, page| page.refuse_if(asked.query.contains_key("continuation-token")), Pass),
     lie("same-token-once", plain, |asked, page| page.next_if(asked.start == 20 && asked.attempt == 1, "t20"), Pass),
     // Not whole.
     lie("cut-behind-entry", plain, |asked, page| page.cut(asked.is_last), Stopped),
@@ -138,6 +160,7 @@ const OBJECTS: &[Lie] = &[
     lie("end-with-token", plain, |asked, page| if asked.start == 20 { page.state("IsTruncated", false) }, Stopped),
     lie("no-token", plain, |asked, page| if asked.start == 20 { page.withhold(&["NextContinuationToken"]) }, Stopped),
     lie("empty-token", plain, |asked, page| page.next_if(!asked.is_last, ""), Stopped),
+    lie("refused", plain, |asked, page| page.refuse_if(asked.start == 20), Stopped),
     lie("same-token", plain, |asked, page| page.next_if(asked.start == 20, "t20"), Stopped),
     lie("token-circle", plain, |asked, page| page.next_if(asked.is_last, "t20"), Stopped),
     lie("same-page", plain, same_page_under_new_tokens, Stopped),
@@ -148,8 +171,12 @@ const OBJECTS: &[Lie] = &[
     lie("size-missing", plain, |_, page| page.alter("k0003", "Size", "Length"), Found("object_unreadable", 1)),
     lie("size-huge", plain, |_, page| page.alter("k0003", "<Size>", "<Size>922337203685477580"), Found("object_unreadable", 1)),
     lie("size-negative", plain, |_, page| page.alter("k0003", "<Size>", "<Size>-"), Found("object_unreadable", 1)),
+    lie("two-spellings", with_plus, |_, _| {}, Found("listing_contradiction", 1)),
     lie("two-states", plain, two_states, Found("listing_contradiction", 1)),
     Lie { prefix: "k000", ..lie("prefix-ignored", plain, |_, page| page.withhold(&["Prefix"]), Found("listing_contradiction", 40)) },
+    // About one object.
+    tale("other-object", plain, told_of(another_object), Found("provider_checksum", 1)),
+    tale("status", plain, told_of(|object, reply| if object.key == "k0003" { reply.status = 202 }), Found("object_unreadable", 1)),
     // A smaller truth that is whole in itself: the closing listing tells.
     lie("opening-short", plain, |asked, page| if asked.round == 1 && asked.start == 20 { page.end() }, Found("object_unlisted", 10)),
     lie("opening-without-one", plain, opening_without_one, Found("object_unlisted", 1)),
@@ -179,6 +206,7 @@ const VERSIONS: &[Lie] = &[
     lie("v-two-latest", versions, |_, page| page.alter("v003</Key><VersionId>id1", "false", "true"), Found("listing_contradiction", 1)),
     lie("v-no-latest", versions, |_, page| page.alter("v003", "true", "false"), Found("listing_contradiction", 1)),
     lie("v-latest-missing", versions, |_, page| page.alter("v003", "IsLatest", "IsNewest"), Found("object_unreadable", 1)),
+    tale("v-versions-ignored", versions, Answers { knows_no_version: true, script: |_, _| {} }, Found("object_changed", 28)),
     lie("v-opening-short", versions, |asked, page| if asked.round == 1 && asked.start == 20 { page.end() }, Found("object_unlisted", 8)),
 ];
 
@@ -236,6 +264,15 @@ fn two_states(asked: &Asked, page: &mut Page) {
         let again = page.rows[3].replace("<Size>", "<Size>1").replace("&quot;", "&quot;0");
         page.rows.push(again);
         page.state("KeyCount", page.rows.len());
+    }
+}
+
+/// The bytes of another one with a checksum that fits them, and no word about which object that is.
+fn another_object(object: &Object, reply: &mut Reply) {
+    if object.key == "k0003" {
+        reply.body = object.body.iter().rev().copied().collect();
+        let sha256 = BASE64_STANDARD.encode(Sha256::digest(&reply.body));
+        reply.head = format!("x-amz-checksum-sha256: {sha256}\r\n");
     }
 }
 
@@ -304,7 +341,9 @@ fn tell<'a>(lies: impl IntoIterator<Item = &'a Lie>, layout: &str, versions: &st
 }
 
 fn serve(lies: &[&Lie]) -> Server {
-    Server::start(lies.iter().map(|lie| (lie.name.to_owned(), Bucket::new((lie.truth)(), lie.script))).collect())
+    Server::start(
+        lies.iter().map(|lie| (lie.name.to_owned(), Bucket::new((lie.truth)(), lie.script, lie.answers))).collect(),
+    )
 }
 
 fn playbook(lies: &[&Lie], endpoint: &str, layout: &str, versions: &str, target: Option<&str>) -> String {

@@ -92,9 +92,18 @@ pub struct Page {
     pub cut_before: Option<&'static str>,
     /// HTTP/1.0 without a length: the end of the connection is the end of the answer.
     pub has_no_length: bool,
+    /// Status and code of a refusal, in place of the page.
+    pub refusal: Option<(u16, &'static str)>,
 }
 
 impl Page {
+    /// Refuses the question.
+    pub fn refuse_if(&mut self, condition: bool) {
+        if condition {
+            self.refusal = Some((400, "InvalidArgument"));
+        }
+    }
+
     /// States something, in place of what is true.
     pub fn state(&mut self, name: &'static str, value: impl ToString) {
         self.head.insert(name, value.to_string());
@@ -161,16 +170,28 @@ impl Page {
 /// What a script does to a page.
 pub type Script = fn(&Asked, &mut Page);
 
+/// What a script does to a question for an object, and to the answer.
+#[derive(Clone, Copy)]
+pub struct Answers {
+    /// Versions are not told apart: the first of the key is meant, and the answer does not say which it is.
+    pub knows_no_version: bool,
+    pub script: fn(&Object, &mut Reply),
+}
+
+/// The truth.
+pub const TRUE: Answers = Answers { knows_no_version: false, script: |_, _| {} };
+
 pub struct Bucket {
     pub truth: Vec<Object>,
     pub script: Script,
+    pub answers: Answers,
     /// Rounds, and the attempts of each page in the current one.
     asked: Mutex<(u32, HashMap<usize, u32>)>,
 }
 
 impl Bucket {
-    pub fn new(truth: Vec<Object>, script: Script) -> Self {
-        Bucket { truth, script, asked: Mutex::default() }
+    pub fn new(truth: Vec<Object>, script: Script, answers: Answers) -> Self {
+        Bucket { truth, script, answers, asked: Mutex::default() }
     }
 
     fn page(&self, name: &str, query: HashMap<String, String>) -> Page {
@@ -210,7 +231,16 @@ impl Bucket {
         }
         let rows = truth[start..end].iter().map(Object::row).collect();
         let root = if is_of_versions { "ListVersionsResult" } else { "ListBucketResult" };
-        let mut page = Page { root, head, rows, document: None, namespace: "", cut_before: None, has_no_length: false };
+        let mut page = Page {
+            root,
+            head,
+            rows,
+            document: None,
+            namespace: "",
+            cut_before: None,
+            has_no_length: false,
+            refusal: None,
+        };
         // The question before a run is none of its listings.
         if !query.contains_key("max-keys") {
             let is_first = ["continuation-token", "start-after", "key-marker"].iter().all(|name| given(name).is_none());
@@ -283,10 +313,10 @@ fn converse(buckets: &BTreeMap<String, Bucket>, stream: TcpStream) -> io::Result
 }
 
 #[derive(Default)]
-struct Reply {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
     has_no_length: bool,
 }
 
@@ -311,13 +341,16 @@ fn reply(buckets: &BTreeMap<String, Bucket>, target: &str, if_match: Option<&str
     let Some(bucket) = buckets.get(name) else { return refusal(404, "NoSuchBucket") };
     if key.is_empty() && (query.contains_key("list-type") || query.contains_key("versions")) {
         let page = bucket.page(name, query);
+        if let Some((status, code)) = page.refusal {
+            return refusal(status, code);
+        }
         return Reply { has_no_length: page.has_no_length, ..document(page.text()) };
     }
     if key.is_empty() {
         return refusal(501, "NotImplemented");
     }
     let key = decoded(key);
-    let version = query.get("versionId");
+    let version = query.get("versionId").filter(|_| !bucket.answers.knows_no_version);
     let is_meant = |object: &&Object| object.key == key && (version.is_none() || object.version.as_ref() == version);
     let Some(object) = bucket.truth.iter().filter(|object| !object.is_marker).find(is_meant) else {
         return refusal(404, "NoSuchKey");
@@ -333,7 +366,9 @@ fn reply(buckets: &BTreeMap<String, Bucket>, target: &str, if_match: Option<&str
     if let Some((count, _)) = object.tags {
         write!(head, "x-amz-tagging-count: {count}\r\n").unwrap();
     }
-    Reply { status: 200, head, body: object.body.clone(), has_no_length: false }
+    let mut reply = Reply { status: 200, head, body: object.body.clone(), has_no_length: false };
+    (bucket.answers.script)(object, &mut reply);
+    reply
 }
 
 fn decoded(text: &str) -> String {

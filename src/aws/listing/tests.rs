@@ -21,7 +21,11 @@ fn listed(head: &str, keys: &[&str], from: &PageStart) -> Result<ListPage, Strin
 }
 
 fn token(text: &str, end: End) -> PageStart {
-    PageStart::Token { token: text.to_owned(), end }
+    PageStart::Token { token: text.to_owned(), end, behind: None }
+}
+
+fn token_behind(text: &str, end: End, key: &str) -> PageStart {
+    PageStart::Token { token: text.to_owned(), end, behind: Some(key.to_owned()) }
 }
 
 const BEGINNING: &PageStart = &PageStart::Beginning;
@@ -32,10 +36,14 @@ fn a_page_that_states_everything_rightly_is_taken() {
     let head = "<Name>b</Name><Prefix></Prefix><KeyCount>2</KeyCount><MaxKeys>1000</MaxKeys><Delimiter></Delimiter>\
                 <EncodingType>url</EncodingType><ContinuationToken>t1</ContinuationToken><IsTruncated>true</IsTruncated>\
                 <NextContinuationToken>t2</NextContinuationToken>";
-    let page = listed(head, &["a%20b", "c"], &token("t1", End::Flagged)).expect("an answer");
+    let page = listed(head, &["a%20b", "c"], &token_behind("t1", End::Flagged, "a")).expect("an answer");
     let keys: Vec<_> = page.entries.iter().map(|entry| entry.key.as_str()).collect();
     assert_eq!((keys, page.odd), (vec!["a b", "c"], vec![]));
-    assert_eq!(PageStart::parse(page.next.as_deref()), token("t2", End::Flagged));
+    assert_eq!(PageStart::parse(page.next.as_deref()), token_behind("t2", End::Flagged, "c"));
+    for start in [token("t1", End::Flagged), token_behind("t1", End::Flagged, "b")] {
+        let page = listed(head, &["a%20b", "c"], &start).expect("an answer");
+        assert_eq!(PageStart::parse(page.next.as_deref()), token("t2", End::Flagged), "not in order: {start:?}");
+    }
 }
 
 #[test]
@@ -91,7 +99,7 @@ fn a_page_that_is_cut_anywhere_is_none() {
 fn a_listing_without_the_flag_ends_where_nothing_follows() {
     let next = |page: Result<ListPage, String>| PageStart::parse(page.expect("an answer").next.as_deref());
     let with_token = "<NextContinuationToken>t2</NextContinuationToken>";
-    assert_eq!(next(listed(with_token, &["a"], BEGINNING)), token("t2", End::Unflagged));
+    assert_eq!(next(listed(with_token, &["a"], BEGINNING)), token_behind("t2", End::Unflagged, "a"));
     assert_eq!(next(listed("", &["b"], &token("t2", End::Unflagged))), PageStart::Beginning);
     assert_eq!(next(listed("", &["a", "b"], BEGINNING)), PageStart::After("b".into()));
     assert_eq!(next(listed("", &["c"], &PageStart::After("b".into()))), PageStart::After("c".into()));
@@ -127,6 +135,7 @@ fn starts_survive_as_text() {
     for start in [
         token("", End::Flagged),
         token("f\nu", End::Unflagged),
+        token_behind("7 é", End::Flagged, "3 é\n"),
         PageStart::After("é".into()),
         marker("a\nb", Some("v1"), End::Flagged),
         marker("a", None, End::Unstated),

@@ -73,7 +73,8 @@ pub(super) struct Known {
 /// What the opening listing shows of an object or version.
 struct Listed {
     state: u64,
-    /// Of a version, what else tells it from another one; a server may list several without ids.
+    /// What else tells it from another one: how its key is spelled, and of a version, of which a server may list several
+    /// without ids, whether it is the latest one, a delete marker, and from when.
     version: u32,
     /// Whether the closing listing shows it too.
     is_listed_again: bool,
@@ -146,7 +147,8 @@ impl Known {
 
     /// Takes up what an earlier part of the run carried.
     pub(super) fn carried(&mut self, receipt: &ObjectReceipt) {
-        self.carried.insert(id_of_receipt(receipt), state(receipt.etag.as_deref(), receipt.size));
+        let state = state(receipt.etag.as_deref(), receipt.last_modified.as_deref(), receipt.size);
+        self.carried.insert(id_of_receipt(receipt), state);
     }
 
     /// Whether anything was carried before.
@@ -204,19 +206,22 @@ fn id(key: &str, version: Option<&str>) -> Id {
 }
 
 fn state_of(entry: &ObjectEntry) -> u64 {
-    state(entry.etag.as_deref(), entry.size)
+    state(entry.etag.as_deref(), entry.last_modified.as_deref(), entry.size)
 }
 
-/// Nothing for an object that is listed without versions: the same bytes under another date are no other object.
+/// Of an object that is listed without versions only how its key is spelled: the same bytes under another date are no
+/// other object.
 fn version_of(entry: &ObjectEntry) -> u32 {
-    let Some(mark) = entry.version else { return 0 };
+    let Some(mark) = entry.version else { return entry.spelling };
+    let spelling = entry.spelling;
     let modified = entry.last_modified.as_deref().unwrap_or_default();
-    Sha256Digest::of(format!("{} {} {modified}", mark.is_latest, mark.delete_marker)).short() as u32
+    Sha256Digest::of(format!("{} {} {spelling} {modified}", mark.is_latest, mark.delete_marker)).short() as u32
 }
 
-fn state(etag: Option<&str>, size: u64) -> u64 {
+/// Where no entity tag is listed, the date has to tell one state from another.
+fn state(etag: Option<&str>, modified: Option<&str>, size: u64) -> u64 {
     // The lower half of a digest is a digest.
-    Sha256Digest::of(format!("{size} {}", etag.unwrap_or_default())).short() as u64
+    Sha256Digest::of(format!("{size} {}", etag.or(modified).unwrap_or_default())).short() as u64
 }
 
 #[cfg(test)]
@@ -235,12 +240,23 @@ mod tests {
         assert_eq!(known.meet(&entry("a", "1")), Novelty::Twice);
         assert_eq!(known.meet(&entry("a", "2")), Novelty::Contradicted);
         known.meet(&entry("b", "1"));
+        let spelled = ObjectEntry { spelling: 7, ..entry("a", "1") };
+        assert_eq!(known.meet(&spelled), Novelty::Contradicted, "`a+b` and `a%20b` may be two keys");
         assert_eq!(known.meet_again(&entry("a", "1")), Since::Same);
         assert_eq!(known.meet_again(&entry("b", "2")), Since::Changed);
         assert_eq!(known.meet_again(&entry("c", "1")), Since::Came);
         for twice in [entry("a", "1"), entry("c", "1")] {
             assert_eq!(known.meet_again(&twice), Since::Same);
         }
+    }
+
+    #[test]
+    fn without_entity_tags_the_date_tells_one_state_from_another() {
+        let dated = |date: &str| ObjectEntry { etag: None, last_modified: Some(date.into()), ..entry("a", "") };
+        let mut known = Known::default();
+        known.meet(&dated("2024-05-06T00:00:00Z"));
+        assert_eq!(known.meet_again(&dated("2024-05-06T00:00:00Z")), Since::Same);
+        assert_eq!(known.meet_again(&dated("2024-05-07T00:00:00Z")), Since::Changed);
     }
 
     #[test]

@@ -87,11 +87,12 @@ impl BucketWork {
     /// Everything from the listing to the asset's result.
     pub async fn carry(self) -> Result<AssetResult, Stop> {
         self.work.started(AssetKind::S3)?;
+        let fresh = !self.work.root().exists() && self.work.ledger.next_unit(&self.work.asset) == 1;
         make_private(&self.work.root()).map_err(|error| SinkError::write(self.work.root(), error))?;
         // What an attempt before this one found is not this one's.
         findings::discard(&self.evidence_directory()?)?;
         let configuration = self.ask_for_configuration();
-        let (mut carried, known) = self.transfer().await?;
+        let (mut carried, known) = self.transfer(fresh).await?;
         let mut configuration = configuration.await.map_err(TransferError::from)?;
         if self.names.is_some() {
             configuration.withhold(UPLOADS, "left out: the names of uploads are keys");

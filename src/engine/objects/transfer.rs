@@ -115,12 +115,13 @@ struct Finished {
 }
 
 impl BucketWork {
-    pub(super) async fn transfer(&self) -> Result<(Carried, Known), Stop> {
+    /// With `fresh` nothing of the asset was ever begun: then nothing can lie at the target yet.
+    pub(super) async fn transfer(&self, fresh: bool) -> Result<(Carried, Known), Stop> {
         let watch = Stopwatch::start();
         let meter = Arc::new(Meter::default());
         let ticker = self.work.ticker(Phase::Transfer, &meter);
         let files = self.work.ledger.receipt_files(&self.work.asset)?;
-        let sink = self.into.open(self.work.root(), self.begins_anew()).await?;
+        let sink = self.into.open(self.work.root(), fresh).await?;
         let book = self.key_book()?;
         let known = self.remember(sink.as_ref(), &files, &meter)?;
         let interrupt = self.work.interrupt.clone();
@@ -153,11 +154,6 @@ impl BucketWork {
         let total = meter.read();
         self.work.transferred(total.items, total.bytes, carried.duration_ms)?;
         Ok((carried, known))
-    }
-
-    /// Whether no unit of the asset was ever begun: then nothing can lie at the target yet.
-    fn begins_anew(&self) -> bool {
-        !self.work.root().exists()
     }
 
     /// Takes up what an interrupted part of the run finished, and discards what it did not.
@@ -245,7 +241,9 @@ impl Transfer<'_> {
             Novelty::Contradicted => {
                 let etag = entry.etag.as_deref().unwrap_or("none");
                 let size = words::count(entry.size, "byte", "bytes");
-                let state = format!("listed a second time in another state ({size}, entity tag {etag}); not carried");
+                let state = format!(
+                    "listed a second time in another state or spelling ({size}, entity tag {etag}); not carried"
+                );
                 self.contradict(&entry, &state);
                 return Ok(());
             }
@@ -421,6 +419,15 @@ impl Transfer<'_> {
         for Refusal { object: PlacedObject { mut entry, place }, error } in std::mem::take(&mut self.carried.late) {
             if needs_another_look(&error) {
                 match self.look_up(&entry).await? {
+                    Some(found) if is_fixed(&entry) && is_another_state(&entry, &found) => {
+                        let id = entry.version_id.as_deref().unwrap_or("without an id");
+                        let detail = format!(
+                            "version {id}: served in another state than it is listed in, and a version never changes: \
+                             the server answers with another one"
+                        );
+                        self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, &entry.key, detail));
+                        continue;
+                    }
                     Some(found) => entry = self.as_found(entry, found),
                     None => {
                         let detail = "deleted at the provider after it was listed";
@@ -517,6 +524,24 @@ impl Transfer<'_> {
 /// Whether a second attempt after all others may bring what the first ones did not.
 fn is_tried_late(error: &SourceError) -> bool {
     needs_another_look(error) || error.is_passing() || error.is_about_caller()
+}
+
+/// Whether it is a version that can go, and can never become another one: all but the latest one without an id of its own.
+fn is_fixed(entry: &ObjectEntry) -> bool {
+    entry.version.is_some() && (entry.is_superseded() || entry.version_id.as_deref().is_some_and(|id| id != "null"))
+}
+
+/// Whether what was found is not what was listed, by the entity tag where there are two, otherwise by size and date.
+fn is_another_state(listed: &ObjectEntry, found: &ObjectEntry) -> bool {
+    let second = |entry: &ObjectEntry| {
+        let modified = entry.last_modified.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+        modified.map(Timestamp::as_second)
+    };
+    match (&listed.etag, &found.etag) {
+        (Some(listed), Some(found)) => !same_entity_tag(listed, found),
+        (Some(_), None) => false,
+        (None, _) => listed.size != found.size || second(listed) != second(found),
+    }
 }
 
 /// Whether the object may be another one than was listed.

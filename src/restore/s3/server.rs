@@ -7,10 +7,13 @@ use std::{fmt, io, sync::Arc, time::Duration};
 use aws_sdk_s3::{Client, config::http::HttpResponse, error::SdkError};
 
 use super::said::{Said, in_full, said};
-use crate::transfer::{
-    error::SinkError,
-    object::AWAY,
-    retry::{Attempts, Met, Reach},
+use crate::{
+    aws::answer::{TOO_MANY_HEADERS, has_too_many_headers},
+    transfer::{
+        error::SinkError,
+        object::AWAY,
+        retry::{Attempts, Met, Reach},
+    },
 };
 
 /// A server of the target, shared by all that write there or read back from there.
@@ -96,6 +99,9 @@ impl CallError {
                 sort(refused.raw().status().as_u16(), refused.err().code().unwrap_or_default())
             }
             SdkError::ConstructionFailure(_) => CallErrorKind::AboutObject,
+            other if has_too_many_headers(other) => {
+                return CallError { reason: TOO_MANY_HEADERS.to_owned(), kind: CallErrorKind::AboutObject };
+            }
             _ => CallErrorKind::Passing,
         };
         CallError { reason: said(error), kind }

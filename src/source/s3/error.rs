@@ -4,6 +4,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::{
+    aws::answer::{TOO_MANY_HEADERS, has_too_many_headers},
     source::pace::FEWER,
     transfer::{error::SourceError, object::ObjectEntry},
     words,
@@ -34,6 +35,9 @@ where
         }
         _ => match (no_credentials(&error), &error) {
             (Some(reason), _) => SourceError::NoCredentials { what, reason },
+            (None, _) if has_too_many_headers(&error) => {
+                SourceError::Permanent { what, reason: TOO_MANY_HEADERS.to_owned() }
+            }
             (None, SdkError::ConstructionFailure(_)) => SourceError::Permanent { what, reason: chain(&error) },
             (None, SdkError::ResponseError(_)) => SourceError::Transient { what, reason: chain(&error) },
             (None, _) => SourceError::Unreached { what, reason: chain(&error) },
@@ -84,6 +88,7 @@ pub fn sort(what: String, status: Option<u16>, code: &str, message: Option<&str>
         (code, Some(message)) => format!("{code}: {message}"),
     };
     match (code, status) {
+        ("NotImplemented", _) | (_, Some(501)) => SourceError::Permanent { what, reason },
         ("InvalidObjectState", _) => SourceError::Archived { what, class: String::new() },
         (code, _) if code == "ServiceUnavailable" || FEWER.contains(&code) => SourceError::Throttled { what, reason },
         ("RequestTimeout" | "InternalError" | "InternalFailure", _) => SourceError::Transient { what, reason },

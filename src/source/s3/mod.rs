@@ -20,6 +20,7 @@ use aws_sdk_s3::{
     types::EncodingType,
 };
 use futures_util::{FutureExt as _, future::BoxFuture};
+use tokio::sync::OnceCell;
 
 pub use self::configuration::UPLOADS;
 use self::transport::Transport;
@@ -53,6 +54,8 @@ pub struct S3Source {
     acls: bool,
     /// The server refuses what is held to an entity tag, also where the tag is right.
     fails_if_match: AtomicBool,
+    /// Why tags can't be read, once an object was asked about that states no number of them.
+    tags_denied: OnceCell<Option<String>>,
 }
 
 impl S3Source {
@@ -68,6 +71,7 @@ impl S3Source {
             all_versions: false,
             acls: false,
             fails_if_match: AtomicBool::new(false),
+            tags_denied: OnceCell::new(),
         }
     }
 
@@ -117,19 +121,31 @@ impl S3Source {
         None
     }
 
+    /// A server that no longer knows its own token is asked for what lies behind the last key, where keys came in order so
+    /// far; a listing in the middle of which a request is refused is not whole.
     async fn list_objects(&self, from: Option<&str>) -> Result<ListPage, SourceError> {
-        let what = format!("the listing of bucket {}", self.bucket);
         let from = PageStart::parse(from);
+        let page = match (self.page_of_objects(&from).await, &from) {
+            (Err(SourceError::Permanent { .. }), PageStart::Token { behind: Some(key), .. }) => {
+                self.page_of_objects(&PageStart::After(key.clone())).await
+            }
+            (page, _) => page,
+        };
+        page.map_err(|error| in_the_middle(&from, error))
+    }
+
+    async fn page_of_objects(&self, from: &PageStart) -> Result<ListPage, SourceError> {
+        let what = format!("the listing of bucket {}", self.bucket);
         let request = self.client.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);
         let request = request.set_prefix(self.prefix.clone());
-        let request = match &from {
+        let request = match from {
             PageStart::Token { token, .. } => request.continuation_token(token),
             PageStart::After(key) => request.start_after(key),
             PageStart::Beginning | PageStart::Marker { .. } => request,
         };
         let raw = RawAnswer::default();
         let answer = request.customize().interceptor(raw.clone()).send().await;
-        read(&what, answer, &raw, |body| listing::objects(body, self.question(&from)))
+        read(&what, answer, &raw, |body| listing::objects(body, self.question(from)))
     }
 
     async fn list_versions(&self, from: Option<&str>) -> Result<ListPage, SourceError> {
@@ -143,7 +159,8 @@ impl S3Source {
         };
         let raw = RawAnswer::default();
         let answer = request.customize().interceptor(raw.clone()).send().await;
-        read(&what, answer, &raw, |body| listing::versions(body, self.question(&from)))
+        let page = read(&what, answer, &raw, |body| listing::versions(body, self.question(&from)));
+        page.map_err(|error| in_the_middle(&from, error))
     }
 
     fn question<'a>(&'a self, from: &'a PageStart) -> Question<'a> {
@@ -161,8 +178,9 @@ impl S3Source {
             },
         };
         let size = answer.content_length().and_then(|size| u64::try_from(size).ok());
-        Ok(size.map(|size| ObjectEntry {
-            size,
+        Ok(Some(ObjectEntry {
+            // Where none is stated, reading it shows.
+            size: size.unwrap_or(entry.size),
             etag: answer.e_tag().map(|etag| etag.trim_matches('"').to_owned()),
             last_modified: answer.last_modified().and_then(|time| time.fmt(DateTimeFormat::DateTime).ok()),
             storage_class: answer.storage_class().map(|class| class.as_str().to_owned()),
@@ -197,6 +215,16 @@ impl ObjectSource for S3Source {
 
     fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
         self.head(entry).boxed()
+    }
+}
+
+/// What was answered up to here shows that the listing can be read: another attempt may bring the rest.
+fn in_the_middle(from: &PageStart, error: SourceError) -> SourceError {
+    match error {
+        SourceError::Permanent { what, reason } if *from != PageStart::Beginning => {
+            SourceError::Transient { what, reason }
+        }
+        error => error,
     }
 }
 

@@ -1,14 +1,18 @@
 //! Single objects: every request is held to the state that was listed or that an earlier answer was about, and every
 //! answer is checked for being about that state. Not every server honours `If-Match`, `Range` and `versionId`.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
-use aws_sdk_s3::types::Grant;
+use aws_sdk_s3::{
+    primitives::{DateTime, DateTimeFormat},
+    types::Grant,
+};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use http::{
     HeaderMap, HeaderName, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED},
 };
+use tokio::time::timeout;
 
 use super::{
     S3Source,
@@ -22,6 +26,8 @@ use crate::transfer::{
     properties::{Item, Properties},
 };
 
+/// What has no answer by then is not what keeps anybody from reading tags.
+const TAGS_TIMEOUT: Duration = Duration::from_secs(20);
 const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
 impl S3Source {
@@ -101,10 +107,11 @@ impl S3Source {
     async fn described(&self, entry: &ObjectEntry, answer: &Answer) -> Result<Described, SourceError> {
         let headers = &answer.headers;
         let pin = pin(entry, headers);
-        let of_answer = |name: &str| match (name, headers.get(name).and_then(|value| value.to_str().ok())) {
-            // The listed one is as good: it must be the MD5 of what comes.
-            ("etag", None) => entry.etag.as_deref(),
-            (_, text) => text,
+        // An answer without an entity tag is about the listed object only if the bytes have the listed MD5.
+        let listed_only = entry.etag.as_deref().filter(|tag| is_md5(tag) && text(headers, ETAG).is_none());
+        let of_answer = |name: &str| match listed_only {
+            Some(tag) => (name == "etag").then_some(tag),
+            None => headers.get(name).and_then(|value| value.to_str().ok()),
         };
         let word = match checksum::of_headers(of_answer) {
             Offer::Whole(checksum) => Ok(checksum),
@@ -123,6 +130,8 @@ impl S3Source {
         let pinned = entry.pinned(pin.clone());
         if tags > 0 {
             self.read_tags(&pinned, tags, &mut properties).await?;
+        } else if let Some(reason) = self.tags_denied(&pinned).await {
+            properties.unreadable.insert(Item::Tags, reason);
         }
         if self.acls {
             self.read_acl(&pinned, &mut properties).await?;
@@ -143,7 +152,14 @@ impl S3Source {
                 let tags = answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned()));
                 let tags: BTreeMap<_, _> = tags.collect();
                 let answered = answer.tag_set().len();
-                if answered as u64 == stated && answered == tags.len() {
+                let is_same_version = match (version_of(entry), answer.version_id()) {
+                    (Some(asked), Some(answered)) => asked == answered,
+                    _ => true,
+                };
+                if !is_same_version {
+                    let reason = "reading tags: the answer is about another version".to_owned();
+                    properties.unreadable.insert(Item::Tags, reason);
+                } else if answered as u64 == stated && answered == tags.len() {
                     properties.tags = tags;
                 } else {
                     let reason = format!("reading tags: the object states {stated}, the answer holds {answered}");
@@ -153,6 +169,24 @@ impl S3Source {
             }
             Err(error) => unread(properties, Item::Tags, error::of("tags", error)),
         }
+    }
+
+    /// Why tags can't be read. Their number is stated only to those who may read them (Amazon S3 API reference,
+    /// `GetObject`, `x-amz-tagging-count`), so that where none is stated one object has to be asked about.
+    async fn tags_denied(&self, entry: &ObjectEntry) -> Option<String> {
+        let ask = || async {
+            let request = self.client.get_object_tagging().bucket(&self.bucket).key(&entry.key);
+            let answer = timeout(TAGS_TIMEOUT, request.set_version_id(version_of(entry)).send()).await;
+            let Ok(answer) = answer else { return Ok(None) };
+            match answer.map_err(|error| error::of("tags", error)) {
+                Err(denied @ SourceError::Denied { .. }) => Ok(Some(denied.to_string())),
+                // Another object may have more to say.
+                Err(SourceError::NotFound { .. }) => Err(()),
+                Err(error) if error.is_passing() || error.is_about_caller() => Err(()),
+                _ => Ok(None),
+            }
+        };
+        self.tags_denied.get_or_try_init(ask).await.ok().cloned().flatten()
     }
 
     async fn read_acl(&self, entry: &ObjectEntry, properties: &mut Properties) -> Result<(), SourceError> {
@@ -215,7 +249,14 @@ fn is_strong(tag: &str) -> bool {
 fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Answer) -> Result<(), SourceError> {
     let headers = &answer.headers;
     check_state(entry, headers)?;
-    let Some(range) = range else { return Ok(()) };
+    let Some(range) = range else {
+        let reason = || format!("HTTP status {}: that is no answer with a whole object", answer.status.as_u16());
+        return match answer.status {
+            // The second is how proxies say that they read along.
+            StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => Ok(()),
+            _ => Err(SourceError::Transient { what: entry.key.clone(), reason: reason() }),
+        };
+    };
     let unranged = |reason: String| Err(SourceError::Unranged { what: entry.key.clone(), reason });
     let names_state = [ETAG, LAST_MODIFIED, VERSION_ID].into_iter().any(|name| headers.contains_key(name));
     if !names_state && !entry.etag.as_deref().is_some_and(is_md5) {
@@ -253,8 +294,8 @@ fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceErr
     let listed = entry.etag.as_deref().filter(|tag| !tag.is_empty());
     match (listed.or(entry.pin.etag.as_deref()), answered) {
         (Some(known), Some(answered)) if !same_entity_tag(known, answered) => return changed(),
-        // The bytes themselves can say that they are the listed ones.
-        (Some(known), None) if !is_md5(known) => {
+        // The bytes themselves can say that they are the listed ones, unless the listed tag is no MD5.
+        (Some(known), None) if !is_md5(known) || is_keyed(headers) => {
             let reason = "the answer names no entity tag, the listing does: nothing says that it is the object listed";
             return Err(SourceError::Transient { what: what(), reason: reason.to_owned() });
         }
@@ -266,17 +307,33 @@ fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceErr
         }
         _ => {}
     }
-    let version = text(headers, VERSION_ID).filter(|answered| *answered != "null");
-    let known = entry.version_id.as_deref().or(entry.pin.version_id.as_deref()).filter(|known| *known != "null");
-    if let (Some(known), Some(answered)) = (known, version)
+    let known = entry.version_id.as_deref().or(entry.pin.version_id.as_deref());
+    if let (Some(known), Some(answered)) = (known, text(headers, VERSION_ID))
         && known != answered
     {
         return changed();
     }
     match (&entry.pin.last_modified, text(headers, LAST_MODIFIED)) {
         (Some(known), Some(answered)) if known != answered => changed(),
+        (None, Some(answered)) if listed.is_none() && !is_of_date(entry, answered) => changed(),
         _ => Ok(()),
     }
+}
+
+/// Whether an object of which no entity tag is listed was last changed when the listing says, to the second; one may be
+/// rounded otherwise than the other. A date that can't be read contradicts nothing.
+fn is_of_date(entry: &ObjectEntry, answered: &str) -> bool {
+    let listed =
+        entry.last_modified.as_deref().and_then(|time| DateTime::from_str(time, DateTimeFormat::DateTime).ok());
+    let answered = DateTime::from_str(answered, DateTimeFormat::HttpDate).ok();
+    listed.zip(answered).is_none_or(|(listed, answered)| listed.secs().abs_diff(answered.secs()) <= 1)
+}
+
+/// Whether the object is encrypted so that no entity tag is the MD5 of its bytes.
+fn is_keyed(headers: &HeaderMap) -> bool {
+    let algorithm = headers.get("x-amz-server-side-encryption").and_then(|value| value.to_str().ok());
+    headers.contains_key("x-amz-server-side-encryption-customer-algorithm")
+        || algorithm.is_some_and(|algorithm| algorithm.starts_with("aws:kms"))
 }
 
 fn is_md5(tag: &str) -> bool {
@@ -341,6 +398,41 @@ mod tests {
             *lines.iter_mut().find(|(name, _)| *name == other.0).expect("a line") = other;
             assert_eq!(verdict(&pinned, &lines), "changed", "{other:?}");
         }
+    }
+
+    #[test]
+    fn another_version_than_the_one_asked_for_is_another_object() {
+        let version = |id: &str| ObjectEntry { version_id: Some(id.to_owned()), ..entry(None, Pin::default()) };
+        let answered = |id| [("last-modified", "Mon"), ("x-amz-version-id", id)];
+        for (listed, answer, expected) in
+            [("v1", "v1", "same"), ("v1", "v2", "changed"), ("null", "v1", "changed"), ("v1", "null", "changed")]
+        {
+            assert_eq!(verdict(&version(listed), &answered(answer)), expected, "{listed}, {answer}");
+        }
+        assert_eq!(verdict(&version("null"), &[("last-modified", "Mon")]), "same", "not every server says it");
+    }
+
+    #[test]
+    fn without_a_listed_tag_the_date_has_to_be_the_listed_one() {
+        let dated = |etag, date: &str| ObjectEntry { last_modified: Some(date.into()), ..entry(etag, Pin::default()) };
+        let answered = [("etag", "\"a\""), ("last-modified", "Mon, 06 May 2024 07:08:09 GMT")];
+        for (date, expected) in [
+            ("2024-05-06T07:08:09.9Z", "same"),
+            ("2024-05-06T07:08:10Z", "same"),
+            ("2024-05-06T07:09:09Z", "changed"),
+            ("yesterday", "same"),
+        ] {
+            assert_eq!(verdict(&dated(None, date), &answered), expected, "{date}");
+            assert_eq!(verdict(&dated(Some("a"), date), &answered), "same", "the tag says it");
+        }
+    }
+
+    #[test]
+    fn an_md5_says_nothing_about_what_is_encrypted_with_a_key() {
+        let listed = entry(Some(MD5), Pin::default());
+        assert_eq!(verdict(&listed, &[("x-amz-server-side-encryption", "AES256")]), "same");
+        assert_eq!(verdict(&listed, &[("x-amz-server-side-encryption", "aws:kms")]), "no answer");
+        assert_eq!(verdict(&listed, &[("x-amz-server-side-encryption-customer-algorithm", "AES256")]), "no answer");
     }
 
     #[test]

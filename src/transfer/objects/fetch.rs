@@ -23,7 +23,7 @@ use crate::{
     transfer::{
         error::{SourceError, TransferError},
         meter::Meter,
-        object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, Pin, ProviderWord},
+        object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, Parts, Pin, ProviderWord},
         properties::Properties,
         retry::{Attempts, Reach, STALL},
     },
@@ -215,7 +215,7 @@ impl Fetcher<'_> {
             got.pin = got.pin.take().map(|pin| repacked(&pin));
             return Err(self.wrong_length(bytes, length));
         }
-        if got.bytes < length && matches!(stretch, Stretch::Whole) && got.word.is_err() {
+        if got.bytes < length && matches!(stretch, Stretch::Whole) && !is_decisive(&got.word) {
             // Nothing would show that the rest is from the right place.
             let bytes = self.discard(got);
             return ended.and(Err(self.wrong_length(bytes, length)));
@@ -281,6 +281,11 @@ impl Fetcher<'_> {
     fn wrong_length(&self, got: u64, asked: u64) -> SourceError {
         wrong_length(self.entry, got, asked)
     }
+}
+
+/// Whether a body that was put together wrongly would contradict it.
+fn is_decisive(word: &ProviderWord) -> bool {
+    word.as_ref().is_ok_and(|checksum| !matches!(checksum.parts, Parts::Guessed(_)))
 }
 
 /// The same state, asked for packed where it was asked for plain and the other way round: servers that unpack what is

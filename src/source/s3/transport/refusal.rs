@@ -2,14 +2,21 @@
 //!
 //! Source: Amazon S3 API reference, "Error responses". A HEAD has no body, so its refusals say only their status.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use http::{HeaderMap, Response, header::LOCATION};
+
+use tokio::time::timeout;
 
 use super::{super::error, Answer, Body, redirect::Redirect};
 use crate::transfer::error::SourceError;
 
 /// Error documents are small; of anything longer only the beginning is read.
 const DOCUMENT_BYTES_MAX: usize = 64 << 10;
+
+/// What has not come by then of an error document is not waited for.
+const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a server said instead of yes.
 pub(super) struct Refused {
@@ -26,7 +33,7 @@ pub(super) async fn of(reply: Response<Body>) -> Result<Answer, Refused> {
         let left_out = parts.extensions.get().copied().unwrap_or_default();
         return Ok(Answer { status: parts.status, headers: parts.headers, left_out, body });
     }
-    let document = beginning(body).await;
+    let document = timeout(DOCUMENT_TIMEOUT, beginning(body)).await.unwrap_or_default();
     let document = String::from_utf8_lossy(&document);
     let code = element(&document, "Code").unwrap_or_default();
     let (status, message) = (parts.status.as_u16(), element(&document, "Message"));

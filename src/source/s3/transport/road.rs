@@ -23,7 +23,10 @@ use super::{
     sign::Signed,
     site::Site,
 };
-use crate::source::s3::error;
+use crate::{
+    aws::answer::{TOO_MANY_HEADERS, has_too_many_headers},
+    source::s3::error,
+};
 
 const USER_AGENT: &str = concat!("walkaway/", env!("CARGO_PKG_VERSION"));
 
@@ -93,6 +96,9 @@ impl Road {
                 let request = request(&method, &signed.uri, signed, None, SdkBody::empty()).map_err(impossible)?;
                 let request = HttpRequest::try_from(request).map_err(|error| impossible(error.to_string()))?;
                 let answer = connector.call(request).await.map_err(|failed| {
+                    if has_too_many_headers(&failed) {
+                        return impossible(format!("{TOO_MANY_HEADERS}; without a proxy more can be read"));
+                    }
                     let reason = error::chain(&failed);
                     if failed.is_user() { Unanswered::Impossible(reason) } else { Unanswered::Unreached(reason) }
                 })?;
