@@ -48,10 +48,13 @@ impl Element {
     /// The text of the child of this name, if there is one.
     ///
     /// # Errors
-    /// That there are several, and which is meant is not to be known.
+    /// That there are several, and which is meant is not to be known; or that it holds more than text.
     pub fn text_of(&self, name: &str) -> Result<Option<&str>, String> {
         let mut found = self.all(name);
         match (found.next(), found.next()) {
+            (Some(child), None) if !child.children.is_empty() => {
+                Err(format!("its element {name} holds elements where text belongs"))
+            }
             (first, None) => Ok(first.map(|child| child.text.as_str())),
             _ => Err(format!("it has several elements {name}")),
         }
@@ -176,6 +179,8 @@ mod tests {
         }
         let several = parse(b"<a><b>1</b><b>2</b></a>").expect("whole").root;
         assert!(several.text_of("b").is_err());
+        let nested = parse(b"<a><b>1<c>2</c></b></a>").expect("whole").root;
+        assert!(nested.text_of("b").is_err(), "1 is not all that it says");
     }
 
     #[test]

@@ -144,11 +144,13 @@ impl UnitSink for S3Unit {
         });
         let puts = stream::iter(puts).buffer_unordered(PUTS_IN_FLIGHT).try_collect::<Vec<_>>();
         let failures: Vec<_> = self.runtime.block_on(puts)?.into_iter().flatten().collect();
-        // What the server refuses to all, it does not refuse to one.
+        // What the server refuses to all, it does not refuse to one; nor does it fail for all what they are.
         let one_by_one = failures.len() < published.len()
             || failures.iter().any(|(_, error)| error.kind == CallErrorKind::AboutObject);
+        let fails_for_all = !one_by_one && published.len() > 1;
         let refused = failures.into_iter().map(|(index, error)| match error.kind {
             CallErrorKind::Away => (index, failed(&self.put.bucket, "putting an object", &error)),
+            CallErrorKind::Passing if fails_for_all => (index, failed(&self.put.bucket, "putting an object", &error)),
             CallErrorKind::Refused if !one_by_one => (index, failed(&self.put.bucket, "putting an object", &error)),
             _ => (index, SinkError::Refused { reason: error.reason }),
         });

@@ -461,10 +461,10 @@ mod tests {
             ObjectReceipt { within, ..receipt(key, key.as_bytes()) }
         });
         let (meter, interrupt) = (Meter::default(), Interrupt::default());
-        let kinds = |keys| {
+        let kinds = |keys: &'static [&'static str]| {
             let buckets = Listing(keys);
-            let (root, buckets) = (root.path(), Some(&buckets as &dyn RestoredBucket));
-            let reader = ReadBack { asset: "a", root, meter: &meter, interrupt: &interrupt, buckets };
+            let buckets: Option<&dyn RestoredBucket> = Some(&buckets);
+            let reader = ReadBack { asset: "a", root: root.path(), meter: &meter, interrupt: &interrupt, buckets };
             let compared = reader.compare(receipts.clone().into_iter().map(Ok)).expect("readable");
             compared.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>()
         };

@@ -168,13 +168,13 @@ impl BucketWork {
         let scratch = tempfile::Builder::new().prefix(".control-").tempdir_in(&self.work.layout.restored);
         let scratch = scratch.map_err(|source| unreadable(self.work.layout.restored.clone(), source))?;
         let (asset, root) = (&self.work.asset, self.work.root());
-        let controls = control::of_object(asset, &root, buckets, sample.as_ref(), scratch.path());
-        match controls {
-            Ok(controls) => Ok(controls),
-            // The read-back has named the sample already.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(source) => Err(unreadable(scratch.path().to_owned(), source)),
-        }
+        let plant = |sample| control::of_object(asset, &root, buckets, sample, scratch.path());
+        let controls = match plant(sample.as_ref()) {
+            // The read-back has named the sample already; made-up content serves.
+            Err(error) if error.kind() != AWAY => plant(None),
+            controls => controls,
+        };
+        controls.map_err(|source| unreadable(scratch.path().to_owned(), source))
     }
 
     fn result(&self, all: Everything) -> Result<AssetResult, Stop> {
