@@ -130,8 +130,9 @@ pub fn objects(body: &[u8], asked: Question<'_>) -> Result<ListPage, String> {
     page.echoes("StartAfter", after)?;
     page.counts("KeyCount", |count, entries| count == entries)?;
     let mut listed = page.entries();
-    let token = page.text("NextContinuationToken")?.map(str::to_owned);
-    let next = token.map(|token| PageStart::Token { token, end: page.end(), behind: behind(asked, &listed) });
+    listed.place = page.text("NextContinuationToken")?.map(str::to_owned);
+    let next =
+        listed.place.clone().map(|token| PageStart::Token { token, end: page.end(), behind: behind(asked, &listed) });
     if let PageStart::After(key) = asked.from
         && listed.entries.iter().any(|entry| entry.key <= *key)
     {

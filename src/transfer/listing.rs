@@ -63,7 +63,7 @@ impl Course {
             let reason = format!("{reason}: the listing goes in a circle");
             Err(SourceError::Transient { what: "the listing".to_owned(), reason })
         };
-        if page.next.as_deref().is_some_and(|next| self.seen.contains(&start(next))) {
+        if place(page).is_some_and(|next| self.seen.contains(&start(next))) {
             return circle("the next page begins where an earlier one began");
         }
         match content(page) {
@@ -75,11 +75,16 @@ impl Course {
 
     /// Remembers a page.
     pub fn take(&mut self, page: &ListPage) {
-        self.seen.extend(page.next.as_deref().map(start));
+        self.seen.extend(place(page).map(start));
         let content = content(page);
         self.empty = if content.is_some() { 0 } else { self.empty + 1 };
         self.seen.extend(content);
     }
+}
+
+/// Where the next page begins.
+fn place(page: &ListPage) -> Option<&str> {
+    page.place.as_deref().or(page.next.as_deref())
 }
 
 fn start(token: &str) -> u128 {
@@ -132,6 +137,8 @@ mod tests {
         assert_eq!(taken([page(&["a"], Some("1")), page(&["b"], Some("1"))]), 1);
         assert_eq!(taken([page(&["a"], Some("1")), page(&["b"], Some("2")), page(&["c"], Some("1"))]), 2);
         assert_eq!(taken([page(&[], Some("1")), page(&[], Some("1"))]), 1);
+        let more = |keys, next| ListPage { place: Some("1".into()), ..page(keys, Some(next)) };
+        assert_eq!(taken([more(&["a"], "1 a"), more(&["b"], "1 b")]), 1);
     }
 
     #[test]

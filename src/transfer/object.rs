@@ -93,6 +93,8 @@ pub struct ListPage {
     pub odd: Vec<OddEntry>,
     /// Where the next page begins; none on the last page.
     pub next: Option<String>,
+    /// The name of that place, if `next` holds more than it.
+    pub place: Option<String>,
 }
 
 /// An entry of a listing that cannot be taken as it stands.
