@@ -14,7 +14,6 @@ use std::{
 use rustix::fs::Advice;
 
 use super::{
-    control::SCRATCH_BYTES_MAX,
     disk::{hash_all, open_beneath},
     objects::path_id,
 };
@@ -61,12 +60,12 @@ impl Archives {
         Ok(member.size().min(length.saturating_sub(begins)))
     }
 
-    /// The content of a member, or a byte more than a control takes of it.
-    pub(super) fn content(&self, archive: &str, offset: u64) -> io::Result<Vec<u8>> {
+    /// The content of a member, at most so many bytes of it.
+    pub(super) fn content(&self, archive: &str, offset: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
         let mut archive = tar::Archive::new(ReadAt { file: self.file(archive)?, offset });
         let mut content = Vec::new();
         let member = archive.entries()?.next().ok_or(io::ErrorKind::NotFound)??;
-        member.take(SCRATCH_BYTES_MAX + 1).read_to_end(&mut content)?;
+        member.take(bytes_max).read_to_end(&mut content)?;
         Ok(content)
     }
 
