@@ -60,11 +60,12 @@ impl Archives {
         Ok(member.size().min(length.saturating_sub(begins)))
     }
 
-    /// The content of a member.
-    pub(super) fn content(&self, archive: &str, offset: u64) -> io::Result<Vec<u8>> {
+    /// The content of a member, at most so many bytes of it.
+    pub(super) fn content(&self, archive: &str, offset: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
         let mut archive = tar::Archive::new(ReadAt { file: self.file(archive)?, offset });
         let mut content = Vec::new();
-        archive.entries()?.next().ok_or(io::ErrorKind::NotFound)??.read_to_end(&mut content)?;
+        let member = archive.entries()?.next().ok_or(io::ErrorKind::NotFound)??;
+        member.take(bytes_max).read_to_end(&mut content)?;
         Ok(content)
     }
 

@@ -138,7 +138,9 @@ impl RestoredBucket for ScratchAnswer {
 fn content(root: &Path, buckets: Option<&dyn RestoredBucket>, receipt: &ObjectReceipt) -> io::Result<Vec<u8>> {
     match (&receipt.within, buckets) {
         (Some(Within::Bucket { name, key }), Some(buckets)) => buckets.content(name, key),
-        (Some(Within::Archive { name, offset }), _) => Archives::below(root).content(name, *offset),
+        (Some(Within::Archive { name, offset }), _) => {
+            Archives::below(root).content(name, *offset, SCRATCH_BYTES_MAX + 1)
+        }
         _ => {
             let file = open_beneath(root, &receipt.path).map_err(|_| io::ErrorKind::NotFound)?;
             let mut content = Vec::new();

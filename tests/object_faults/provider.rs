@@ -169,7 +169,7 @@ impl Shared {
             return send(to, "200 OK", "Content-Type: application/xml\r\n", self.listing().as_bytes()).await;
         }
         let question = query.split(['&', '=']).next().unwrap();
-        if key.is_empty() || question == "acl" {
+        if key.is_empty() || ["acl", "tagging"].contains(&question) {
             return match self.beside.answers.iter().find(|(asked, _)| **asked == (key.as_str(), question)) {
                 Some((_, Ok(answer))) => {
                     send(to, "200 OK", "Content-Type: application/xml\r\n", answer.as_bytes()).await

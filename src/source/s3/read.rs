@@ -180,9 +180,9 @@ impl S3Source {
             let Ok(answer) = answer else { return Ok(None) };
             match answer.map_err(|error| error::of("tags", error)) {
                 Err(denied @ SourceError::Denied { .. }) => Ok(Some(denied.to_string())),
-                // Another object may have more to say.
-                Err(SourceError::NotFound { .. }) => Err(()),
-                Err(error) if error.is_passing() || error.is_about_caller() => Err(()),
+                // An outage says nothing. What fails otherwise is not asked again: it would cost a request for each object.
+                Err(SourceError::Unreached { .. }) => Err(()),
+                Err(error) if error.is_about_caller() => Err(()),
                 _ => Ok(None),
             }
         };
