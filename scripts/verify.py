@@ -27,8 +27,7 @@ def expect(holds, where, what, severity="fail"):
     return holds
 def sha256(data):
     return hashlib.sha256(data).hexdigest()
-def written(text):
-    return json.dumps(text, ensure_ascii=False)
+def written(text): return json.dumps(text, ensure_ascii=False)
 def unique(pairs):
     if len(dict(pairs)) != len(pairs):
         raise ValueError("a key stands twice")
@@ -95,9 +94,10 @@ def severity(finding):
 def may_waive(waiver, finding):  # whether the waiver is for the finding's asset; what follows is compared by walkaway
     pattern, start = waiver["finding"], f"{finding['asset']}: " if finding.get("asset") is not None else ""
     glob = lambda text: "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in text)
-    begins = [pattern + "*", *(pattern[:end] for end in range(len(pattern) + 1))]
-    begins = any(re.fullmatch(glob(part), start, re.S) for part in begins)
-    return begins and not waiver["expired"] and finding["kind"] not in NEVER_WAIVED and finding["kind"][:7] != "bundle_"
+    begins = any(re.fullmatch(glob(p), start, re.S) for p in [pattern + "*", *(pattern[:n] for n in range(len(pattern) + 1))])
+    if not start and ": " in pattern:  # of the run: what follows the kind's title is about the subject
+        begins = re.fullmatch(glob(pattern.split(": ", 1)[1]) + ".*", f"{finding['subject']} ({finding['detail']})", re.S)
+    return bool(begins) and not waiver["expired"] and finding["kind"] not in NEVER_WAIVED and finding["kind"][:7] != "bundle_"
 def verdict_of(findings, waivers=()):
     weighs = [finding for finding in findings if severity(finding) != "note"]
     is_open = {severity(finding) for finding in weighs if not any(may_waive(waiver, finding) for waiver in waivers)}

@@ -18,7 +18,8 @@ use crate::{
 /// How closely it is looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// Whether everything is there, and of the right size: objects by their bytes, tables by their rows.
+    /// Whether everything is there, and of the right size: objects by their bytes, tables by their rows; and what stands
+    /// beside rows is as it was proven.
     #[default]
     Presence,
     /// Everything is read and compared, as after the transfer.
@@ -60,8 +61,7 @@ pub(super) fn at_objects(work: &Work, depth: Depth, buckets: Option<&dyn Restore
     Ok(Looked { items: seen.expected, differ: differing.len() as u64 })
 }
 
-/// Tables of a restored database, and the files that its rows were spooled to; what stands beside the rows, too, where
-/// contents are looked at.
+/// Tables of a restored database, the files that its rows were spooled to, and what stands beside the rows.
 pub(super) fn at_database(work: &Work, depth: Depth, result: &AssetResult, target: &Target) -> Result<Looked, Stop> {
     let evidence = work.layout.asset_evidence(&work.asset);
     let Some(database) = result.database.as_ref().filter(|_| evidence.join(TABLES_CSV).exists()) else {
@@ -86,20 +86,21 @@ pub(super) fn at_database(work: &Work, depth: Depth, result: &AssetResult, targe
     let there = reader.hold_as_many_rows(&receipts);
     work.go_on()?;
     let missing = receipts.iter().zip(there).filter(|(receipt, there)| !there || !has_exports(receipt)).count() as u64;
+    let weighing =
+        |findings: &[Finding]| findings.iter().filter(|finding| finding.severity != Severity::Note).count() as u64;
+    let mut findings = match recheck::state(result, &evidence, &address) {
+        Ok(beside) => beside.into_iter().flat_map(|comparison| comparison.findings).collect(),
+        Err(unread) => vec![unread],
+    };
     if missing > 0 || depth == Depth::Presence {
-        return Ok(Looked { items, differ: missing });
+        return Ok(Looked { items, differ: missing.saturating_add(weighing(&findings)) });
     }
     let excluded: Vec<_> = database.excluded_tables.iter().map(|table| table.table.clone()).collect();
     let compared = reader.compare(&receipts, &excluded)?;
     drop(ticker);
     work.go_on()?;
-    let mut findings = compared.rows.findings;
+    findings.extend(compared.rows.findings);
     findings.extend(compared.digest.findings);
     findings.extend(tables::compare_spools(&work.asset, &root, &receipts).findings);
-    match recheck::state(result, &evidence, &address) {
-        Ok(beside) => findings.extend(beside.into_iter().flat_map(|comparison| comparison.findings)),
-        Err(unread) => findings.push(unread),
-    }
-    let differ = findings.iter().filter(|finding| finding.severity != Severity::Note).count() as u64;
-    Ok(Looked { items, differ })
+    Ok(Looked { items, differ: weighing(&findings) })
 }

@@ -175,8 +175,10 @@ impl View<'_> {
             (false, _) => "Each with the finding that weighs most.".to_owned(),
         };
         let weighs = !lines.is_empty();
+        let around = (lines.len() - assets.len()) as u64;
         let (items, more) = named(lines, Part::Findings);
         let number = match assets.len() as u64 {
+            0 if weighs => format!("no asset; {} beside them", count(around, "finding", "findings")),
             0 => format!("none of {}", count(all, "asset", "assets")),
             failed => count_of(failed, all, "asset", "assets"),
         };
