@@ -213,13 +213,16 @@ fn what_nobody_vouches_for_is_said_and_can_be_refused() {
     assert_eq!(String::from_utf8(printed.stdout).unwrap(), VERIFY_PY);
 }
 
+/// A change of a bundle.
+type Change = Box<dyn Fn(&Path)>;
+
 /// Changes `result.json`.
-fn edit(change: impl Fn(&mut Value) + 'static) -> Box<dyn Fn(&Path)> {
+fn edit(change: impl Fn(&mut Value) + 'static) -> Change {
     edit_in("data/result.json", change)
 }
 
 /// Changes a file of JSON.
-fn edit_in(name: &'static str, change: impl Fn(&mut Value) + 'static) -> Box<dyn Fn(&Path)> {
+fn edit_in(name: &'static str, change: impl Fn(&mut Value) + 'static) -> Change {
     Box::new(move |bundle| {
         let path = bundle.join(name);
         let mut value: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -229,7 +232,7 @@ fn edit_in(name: &'static str, change: impl Fn(&mut Value) + 'static) -> Box<dyn
 }
 
 /// Changes a file as text.
-fn rewrite(name: &'static str, from: &'static str, to: &'static str) -> Box<dyn Fn(&Path)> {
+fn rewrite(name: &'static str, from: &'static str, to: &'static str) -> Change {
     Box::new(move |bundle| {
         let text = fs::read_to_string(bundle.join(name)).unwrap();
         assert!(text.contains(from), "{name} has no {from}");
@@ -244,9 +247,8 @@ fn the_script_and_walkaway_refuse_the_same_forgeries() {
     let ran: Ran = drill.run();
     ran.assert_ended(0, "PASS");
     independent::assert_agrees(&ran.bundle, true, "as it was sealed");
-    let remove =
-        |name: &'static str| -> Box<dyn Fn(&Path)> { Box::new(move |b| fs::remove_file(b.join(name)).unwrap()) };
-    let forgeries: Vec<(&str, Box<dyn Fn(&Path)>)> = vec![
+    let remove = |name: &'static str| -> Change { Box::new(move |b| fs::remove_file(b.join(name)).unwrap()) };
+    let forgeries: Vec<(&str, Change)> = vec![
         ("verdict", edit(|r| r["verdict"] = json!("FAIL"))),
         ("verdict of an asset", edit(|r| r["assets"][0]["verdict"] = json!("FAIL"))),
         ("items", edit(|r| r["assets"][0]["items"] = json!(4))),

@@ -61,7 +61,7 @@ fn allowed_signers_mean_what_they_mean_to_ssh_keygen() {
     let armored = signed(&home, &["-t", "ed25519"]);
     let seal = Seal::check(&armored, Role::Operator, MESSAGE.as_bytes()).unwrap();
     let key = |name: &str| {
-        let line = fs::read_to_string(home.join(&format!("{name}.pub"))).unwrap();
+        let line = fs::read_to_string(home.join(format!("{name}.pub"))).unwrap();
         line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     };
     let (own, other) = (key("operator"), key("other"));
