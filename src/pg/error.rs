@@ -196,7 +196,7 @@ const LOCKED: &str = "see in pg_stat_activity and with pg_blocking_pids() who ho
                       with limits.lock_timeout";
 
 /// The server's own words, or the chain of causes. Never the server's DETAIL, which may show a row, and never words that
-/// may quote a value, see [`shown`].
+/// may quote a value.
 pub fn reason(error: &postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
         let is_internal = matches!(db.position(), Some(postgres::error::ErrorPosition::Internal { .. }));

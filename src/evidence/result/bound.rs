@@ -14,7 +14,7 @@ use crate::digest::Sha256Digest;
 /// The members that are left out.
 const UNBOUND: [&str; 2] = ["journal", "ended"];
 
-/// SHA-256 of a result's text in canonical form: members sorted by name, no space, without [`UNBOUND`].
+/// SHA-256 of a result's text in canonical form: members sorted by name, no space, without the members that are not bound.
 ///
 /// # Errors
 /// When the text is no JSON object.
