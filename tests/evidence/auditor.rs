@@ -192,7 +192,8 @@ fn only_the_copy_of_a_table_is_handed_to_psql() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn what_nobody_vouches_for_is_said_and_can_be_refused() {
-    let ran = Drill::new().bucket(&[("a", "1")]).run();
+    let drill = Drill::new().bucket(&[("a", "1")]);
+    let ran = drill.run();
     let bundle = ran.bundle.display().to_string();
     let verify = |more: &[&str]| {
         let output = walkaway().args(["verify", &bundle]).args(more).output().unwrap();
