@@ -239,7 +239,9 @@ fn write_journal(path: &Path, finding: &Finding, result: &RunResult) -> JournalH
         done(ledger, Verdict::Pass),
     ];
     for (asset, damages) in result.assets.iter().zip(CONTROLS) {
-        let (id, items, bytes) = (asset.id.clone(), asset.items, asset.bytes);
+        let id = asset.id.clone();
+        let items = asset.items;
+        let bytes = asset.bytes;
         events.extend(damages[1..].iter().map(|damage| control(&id, damage)));
         events.push(Event::AssetTransferred { asset: id.clone(), items, bytes, duration_ms: 0 });
         let lines = if asset.database.is_some() { items } else { 0 };

@@ -49,7 +49,8 @@ fn fill(source: &PgCluster) {
 fn entries(pg_dump: &mut Command) -> BTreeMap<String, String> {
     let text = stock(pg_dump.args(["--schema-only", "--no-owner", "--no-privileges"]));
     let mut found: BTreeMap<String, (String, String)> = BTreeMap::new();
-    let (mut of, mut method) = (String::new(), String::new());
+    let mut of = String::new();
+    let mut method = String::new();
     for line in text.lines() {
         if let Some(entry) = line.strip_prefix("-- Name: ") {
             let mut parts = entry.split("; ");
@@ -211,7 +212,8 @@ const FOUND: [(&[&str], &[&str], &str); 10] = [
 /// The findings that no line of [`FOUND`] is about, and the names and kinds of it that no finding is about.
 fn unlisted(findings: &Value) -> (Vec<String>, Vec<String>) {
     let word = |c: char| !c.is_alphanumeric() && c != '_';
-    let (mut unlisted, mut met) = (Vec::new(), BTreeSet::new());
+    let mut unlisted = Vec::new();
+    let mut met = BTreeSet::new();
     for finding in findings.as_array().unwrap() {
         let part = |part: &str| finding[part].as_str().unwrap();
         let text = format!("{} {}", part("subject"), part("detail"));

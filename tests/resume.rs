@@ -677,7 +677,8 @@ fn long_a_finished_database_that_was_changed_in_between_does_not_pass() {
         ("comment on table customers is 'another'", "--seal", 2, "NOT RUN"),
         ("select setval('customers_id_seq', 5)", "--verify", 0, "PASS"),
     ] {
-        let (world, target) = (World::new(), PgCluster::start());
+        let world = World::new();
+        let target = PgCluster::start();
         let drill =
             world.drill_into("{url: \"env:TARGET\", trust_source: true}").with("TARGET", target.url("postgres"));
         world.s3.stall_after(20 << 20);
@@ -691,7 +692,8 @@ fn long_a_finished_database_that_was_changed_in_between_does_not_pass() {
         let shop = drill.result()["assets"][1].clone();
         assert_eq!(shop["verdict"], verdict, "{change}: {shop:#}");
         drill.end(&["verify", &text(&drill.bundle())]).expect(0);
-        let (looked, started) = (count(&drill.journal(), "asset_looked_at"), count(&drill.journal(), "asset_started"));
+        let looked = count(&drill.journal(), "asset_looked_at");
+        let started = count(&drill.journal(), "asset_started");
         // One of the bucket, one of the database, and those of what was taken up again.
         assert_eq!((looked, started), if code == 0 { (1, 4) } else { (1, 2) }, "{change}");
         if code == 0 {

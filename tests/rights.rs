@@ -141,7 +141,8 @@ fn allows(granted: &BTreeSet<String>, action: &str) -> bool {
 
 /// The code that speaks to the provider, without its tests, its servers for tests, and what speaks PostgreSQL.
 fn sources() -> Vec<(PathBuf, String)> {
-    let (mut folders, mut files) = (vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source")], Vec::new());
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source")];
+    let mut files = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -182,7 +183,8 @@ fn calls(code: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_call_is_allowed_by_the_printed_policy_and_every_action_is_there_for_a_call() {
-    let (sources, granted) = (sources(), granted());
+    let sources = sources();
+    let granted = granted();
     let known: BTreeMap<&str, &[&str]> = CALLS.iter().copied().collect();
     let mut wrong = Vec::new();
     for (path, code) in &sources {

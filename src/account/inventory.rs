@@ -247,7 +247,8 @@ impl Item {
     }
 
     fn is_orphan_by_names(&self, inventory: &Inventory) -> Option<bool> {
-        let (of, name) = (self.snapshot_of()?, self.known(fact::SOURCE)?);
+        let of = self.snapshot_of()?;
+        let name = self.known(fact::SOURCE)?;
         let is_unlisted =
             inventory.unlisted(of.selector()).any(|missing| missing.region.is_none() || missing.region == self.region);
         Some(!is_unlisted && !inventory.of(of).any(|item| item.name == name && item.region == self.region))

@@ -131,7 +131,8 @@ fn keys_of(item: &Item, inventory: &Inventory) -> Option<Vec<String>> {
         (_, Some(key)) if key.starts_with("arn:") && key.contains(":key/") => Some(vec![key.to_owned()]),
         // An alias is no resource that a policy could name.
         (_, Some(key)) if !key.contains(['/', ':']) => {
-            let (region, account) = (item.region.as_ref()?, inventory.account_id.as_ref()?);
+            let region = item.region.as_ref()?;
+            let account = inventory.account_id.as_ref()?;
             Some(vec![format!("arn:{}:kms:{region}:{account}:key/{key}", partition(region))])
         }
         _ => None,
@@ -280,7 +281,8 @@ fn decrypting(
 /// Users of databases by the provider's own identifiers (Amazon RDS user guide, "Creating and using an IAM policy for IAM
 /// database access"); those of temporary ones nobody knows yet.
 fn logins(needs: &Needs) -> Vec<String> {
-    let (partition, account) = (needs.partition(), needs.account.as_deref().unwrap_or("*"));
+    let partition = needs.partition();
+    let account = needs.account.as_deref().unwrap_or("*");
     let user = |login: &IamLogin| {
         let resource = login.resource.as_deref().unwrap_or("*");
         format!("arn:{partition}:rds-db:*:{account}:dbuser:{resource}/{}", login.user)
@@ -476,7 +478,8 @@ mod tests {
             let user = logins[0].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
             (of("DecryptCarriedObjects"), of("UseTheKeysOfSnapshots"), user, unseen)
         };
-        let (key, any) = (|| Some(json!([KEY])), || Some(json!(["*"])));
+        let key = || Some(json!([KEY]));
+        let any = || Some(json!(["*"]));
         let encrypted = format!("aws:kms {KEY}");
         let by_id = format!("aws:kms {}", KEY.rsplit('/').next().unwrap());
         let of_rds = format!("yes {KEY}");

@@ -61,7 +61,10 @@ fn shown(style: Style, path: &str, check: &BundleCheck) -> Vec<String> {
     let Some(result) = &check.result else { return lines };
     let mut rows = vec![("verdict", verdict(result)), ("coverage", coverage(result))];
     rows.extend(result.exclusions.iter().map(|left_out| {
-        let (pattern, reason, owner, until) = (&left_out.pattern, &left_out.reason, &left_out.owner, &left_out.until);
+        let pattern = &left_out.pattern;
+        let reason = &left_out.reason;
+        let owner = &left_out.owner;
+        let until = &left_out.until;
         ("excluded", format!("{pattern}: {reason}, by {owner} until {until}"))
     }));
     rows.extend(result.waivers.iter().map(|waiver| {

@@ -352,7 +352,9 @@ impl DatabaseWork {
         let _ticker = self.work.ticker(Phase::Rebuild, &meter);
         let (mut loaded, search_path) = (Loaded::default(), belongings.search_path());
         let late = LateLoad { work: &self.work, database, key, search_path };
-        let (tools, schema, workers) = (&self.target.tools, self.schema(), self.spec.parallel);
+        let tools = &self.target.tools;
+        let schema = self.schema();
+        let workers = self.spec.parallel;
         let refused = database.restore_post_data(tools, &schema, workers, search_path, || {
             loaded = late.load(deferred)?;
             Ok::<(), Stop>(())

@@ -200,15 +200,18 @@ mod tests {
             ("type", "s.d", "d integer one CHECK ((VALUE > 0)) NOT VALIDfalse,two CHECK ((VALUE > 1)) NOT VALIDfalse"),
         ]);
         let on = |object, checked: &str, unchecked: &str| {
-            let (checked, unchecked) = (checked.to_owned(), unchecked.to_owned());
+            let checked = checked.to_owned();
+            let unchecked = unchecked.to_owned();
             Mark { object, checked, unchecked }
         };
         let table = |name| on(key("constraint", name), " valid true", " NOT VALID valid false");
         let domain = |name: &str, check: &str| {
-            let (checked, unchecked) = (format!("{name} {check}true"), format!("{name} {check} NOT VALIDfalse"));
+            let checked = format!("{name} {check}true");
+            let unchecked = format!("{name} {check} NOT VALIDfalse");
             on(key("type", "s.d"), &checked, &unchecked)
         };
-        let (one, two) = (domain("one", "CHECK ((VALUE > 0))"), domain("two", "CHECK ((VALUE > 1))"));
+        let one = domain("one", "CHECK ((VALUE > 0))");
+        let two = domain("two", "CHECK ((VALUE > 1))");
         for (marks, left) in [
             (vec![], vec!["s.t.a", "s.t.b", "s.d"]),
             (vec![table("s.t.a")], vec!["s.t.b", "s.d"]),

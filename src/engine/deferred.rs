@@ -195,7 +195,8 @@ impl LateLoad<'_> {
             each.map(|(export, refused)| self.load_others(table, export, refused, loading))
                 .collect::<Result<Vec<_>, _>>()
         })?;
-        let (subject, mut findings) = (table.name.to_string(), Vec::new());
+        let subject = table.name.to_string();
+        let mut findings = Vec::new();
         for ((export, refused), (new, accepted)) in kept.iter().zip(&refused).zip(rewritten) {
             receipt.accepted_rows += accepted;
             if refused.is_empty() {
@@ -269,7 +270,8 @@ impl LateLoad<'_> {
             }
             all.push(refused);
         }
-        let (rows, refused) = (kept.iter().map(|export| export.totals.rows).sum::<u64>(), all.iter().flatten().count());
+        let rows = kept.iter().map(|export| export.totals.rows).sum::<u64>();
+        let refused = all.iter().flatten().count();
         match all.iter().flatten().next() {
             Some(RefusedRow { reason, .. }) if rows == refused as u64 => Err(declined(table, reason.clone())),
             _ => Ok(all),

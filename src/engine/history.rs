@@ -119,7 +119,8 @@ pub struct LastRun {
 /// # Errors
 /// When the folder can't be read.
 pub fn due(playbook: &Playbook, samples: bool) -> Result<Due, EngineError> {
-    let (every, now) = (projection::every(playbook), clock::now());
+    let every = projection::every(playbook);
+    let now = clock::now();
     let (last, passed_over) = last_pass(playbook, samples, now)?;
     let mut reasons = Vec::new();
     match &last {

@@ -126,7 +126,8 @@ mod tests {
     fn rows_that_are_refused_are_told_apart_from_the_others() {
         for (rows, bad) in [(0, vec![]), (1, vec![0]), (9, vec![]), (1_000, vec![0, 499, 500, 999]), (3, vec![0, 1, 2])]
         {
-            let (mut attempts, mut found) = (0, Vec::new());
+            let mut attempts = 0;
+            let mut found = Vec::new();
             let mut attempt = |range: Range<u64>| {
                 attempts += 1;
                 Ok::<_, ()>(bad.iter().any(|row| range.contains(row)).then(|| "no".to_owned()))
@@ -144,7 +145,8 @@ mod tests {
     #[test]
     fn rows_are_read_by_their_numbers_and_an_export_that_ends_early_is_none() {
         let home = tempfile::tempdir().expect("a directory");
-        let (path, aside) = (home.path().join("export"), home.path().join("aside"));
+        let path = home.path().join("export");
+        let aside = home.path().join("aside");
         fs::write(&path, zstd::encode_all(&b"a\tx\\n\nb\t\nc\t\\N\n"[..], 0).expect("packed")).expect("written");
         let read = |end, wanted: fn(u64) -> bool| {
             let mut rows = ExportRows::open(&path, end, wanted)?;

@@ -211,7 +211,8 @@ pub async fn still_there(playbook: &Playbook) -> Vec<StillThere> {
                 Err(reason) => (Some(format!("not asked: {reason}")), false),
                 Ok(asker) => still_open(asker, &record, one).await,
             };
-            let (run_dir, resource) = (run_dir.clone(), one.resource.to_string());
+            let run_dir = run_dir.clone();
+            let resource = one.resource.to_string();
             there.extend(reason.map(|reason| StillThere { run_dir, resource, reason, in_use }));
         }
     }
@@ -256,7 +257,8 @@ pub(crate) async fn remove_of_other_runs(guards: &Guards, work: &Work, evidence:
                     }
                 },
             };
-            let (asset, resource) = (one.asset.clone(), one.resource.to_string());
+            let asset = one.asset.clone();
+            let resource = one.resource.to_string();
             work.recorder.fact(&Event::CloudSpared { asset, resource, reason })?;
         }
     }
@@ -273,7 +275,8 @@ pub(crate) fn remove_meanwhile(
     one: Outstanding,
 ) {
     work.interrupt.hold(&one.resource);
-    let (asker, work) = (asker.clone(), work.clone());
+    let asker = asker.clone();
+    let work = work.clone();
     guards.also(tokio::spawn(async move {
         let removed = remove_named(&asker, &work.run, &one, Duration::MAX, &work.interrupt).await;
         if removed.is_ok() {

@@ -369,7 +369,8 @@ async fn what_is_not_there_in_another_account_or_region_is_not_gone() {
 /// What is open of a run that worked on a machine.
 fn record_of(host: &str, open: Vec<Outstanding>) -> Record {
     let host = if host == "here" { super::identity::host_name() } else { host.to_owned() };
-    let (run, named) = ("drill-1".to_owned(), open.iter().map(|one| one.resource.clone()).collect());
+    let run = "drill-1".to_owned();
+    let named = open.iter().map(|one| one.resource.clone()).collect();
     Record { run, named, open, place: here(), host, in_use: false, is_over: false }
 }
 
@@ -403,8 +404,9 @@ async fn what_another_machine_may_be_at_work_on_is_neither_removed_nor_called_re
             provider.put("snapshot", &id('b'), &until(tag));
         }
         let things: Vec<_> = resources.iter().map(|resource| open(resource.clone(), alive)).collect();
-        let (directory, interrupt, mut cleaned) =
-            (tempfile::tempdir().unwrap(), Interrupt::default(), Cleaned::default());
+        let directory = tempfile::tempdir().unwrap();
+        let interrupt = Interrupt::default();
+        let mut cleaned = Cleaned::default();
         let record = record_of("another-machine", things.clone());
         let case = format!("there: {is_there}, until {tag}, alive at {alive}");
         let asker = asker(&provider);
@@ -426,7 +428,8 @@ async fn what_another_machine_may_be_at_work_on_is_neither_removed_nor_called_re
 
 #[tokio::test]
 async fn a_list_that_is_refused_does_not_hide_what_was_removed_and_what_was_renamed_is_named() {
-    let (directory, interrupt) = (tempfile::tempdir().unwrap(), Interrupt::default());
+    let directory = tempfile::tempdir().unwrap();
+    let interrupt = Interrupt::default();
     let clean = async |provider: &Scripted, asker: Asker| {
         let record = record_of("here", vec![open(Resource::Instance(id('a')), long_ago())]);
         let mut cleaned = Cleaned::default();
@@ -461,7 +464,8 @@ async fn a_list_that_is_refused_does_not_hide_what_was_removed_and_what_was_rena
 async fn nobody_waits_for_a_provider_that_does_not_answer_once_somebody_asked_to_stop() {
     let long = Duration::from_secs(3_600);
     // A creating call that is never answered: the thing may be there, and stays on record as asked for.
-    let (provider, interrupt) = (provider(), Interrupt::default());
+    let provider = provider();
+    let interrupt = Interrupt::default();
     provider.fail(0, Fault::KilledBefore, true);
     let temporary = Temporary::new(&provider.rds_patient_for(long), owner("drill-1"), WITHIN);
     let (made, ()) = tokio::join!(temporary.take_snapshot("ledger-prod", long, &interrupt), async {
@@ -474,7 +478,8 @@ async fn nobody_waits_for_a_provider_that_does_not_answer_once_somebody_asked_to
     assert!(unasked.take_snapshot("ledger-prod", long, &interrupt).await.is_err());
     assert!(!unasked.may_be_there(&unasked.snapshot()));
     // A provider that asks for fewer calls, for an hour.
-    let (provider, interrupt) = (self::provider(), Interrupt::default());
+    let provider = self::provider();
+    let interrupt = Interrupt::default();
     provider.fail(0, Fault::Throttled, true);
     let exports = Exports::new(&provider.rds_patient_for(long));
     let name = id('c');

@@ -71,7 +71,8 @@ pub(super) fn at_database(work: &Work, depth: Depth, result: &AssetResult, targe
     let receipts = read_tables(&evidence)?;
     let items = receipts.len() as u64;
     let address = target.server.existing(&database.target_database).address().clone();
-    let (root, meter) = (work.root(), Arc::new(Meter::default()));
+    let root = work.root();
+    let meter = Arc::new(Meter::default());
     let ticker = work.ticker(Phase::Verify, &meter);
     let reader = tables::ReadBack {
         asset: &work.asset,

@@ -230,7 +230,8 @@ impl Run {
             self.recorder.fact(&Event::CallerIdentified { account, arn, region })?;
         }
         if ready.aws.is_some() {
-            let (evidence, work) = (self.playbook.evidence_path(), self.work_named(""));
+            let evidence = self.playbook.evidence_path();
+            let work = self.work_named("");
             let removing = leftovers::remove_of_other_runs(&self.guards, &work, evidence);
             self.interrupt.unless_asked(removing).await.transpose()?;
         }
@@ -415,7 +416,8 @@ impl Run {
 
     /// The same, and what finished assets restored is looked at: a verdict is about what is there when it is sealed.
     async fn look_again(&self) -> Result<Vec<Result<Box<AssetResult>, String>>, Stop> {
-        let (ready, mut target) = (preflight::at_target(&self.playbook).await, None);
+        let ready = preflight::at_target(&self.playbook).await;
+        let mut target = None;
         let mut ends = self.finished_before()?;
         let mut interrupted = Ok(());
         for (asset, end) in self.playbook.assets().iter().zip(&mut ends) {

@@ -87,7 +87,9 @@ impl Story {
             playbook_sha256: Sha256Digest::of(""),
             continues: None,
         };
-        let (mut since, mut last, mut told_ms) = (started, started, None);
+        let mut since = started;
+        let mut last = started;
+        let mut told_ms = None;
         for entry in entries {
             match &entry.event {
                 Event::RunStarted { playbook_sha256, host, .. } => {
@@ -212,8 +214,11 @@ impl Sealing {
         for finding in &result.findings {
             self.recorder.fact(&Event::Found { finding: finding.clone() })?;
         }
-        let (verdict, findings, duration_ms) = (result.verdict, result.findings_total(), result.duration_ms);
-        let (sampled, result_sha256) = (result.tier == Tier::Sample, Some(bound));
+        let verdict = result.verdict;
+        let findings = result.findings_total();
+        let duration_ms = result.duration_ms;
+        let sampled = result.tier == Tier::Sample;
+        let result_sha256 = Some(bound);
         Ok(self.recorder.fact_at(&Event::RunDone { verdict, findings, duration_ms, sampled, result_sha256 })?)
     }
 

@@ -223,7 +223,8 @@ mod tests {
             counted,
             left_out: places.iter().map(|place| LeftOut { place: *place, reason: String::new() }).collect(),
         };
-        let (row, page) = (Place::Row(1, 2), Place::Page(3));
+        let row = Place::Row(1, 2);
+        let page = Place::Page(3);
         let refused = || Count::Refused("damaged".to_owned());
         for (whole, parts, of_parts, expected) in [
             (Count::Had(10), 1, vec![], Some(10)),

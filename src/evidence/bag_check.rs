@@ -61,7 +61,8 @@ impl Bag {
 
     /// Lists, and compares nothing.
     pub(crate) fn list(root: &Path) -> Self {
-        let (files, signatures) = (BTreeMap::new(), BTreeMap::new());
+        let files = BTreeMap::new();
+        let signatures = BTreeMap::new();
         let mut bag = Bag { root: root.to_owned(), files, signatures, findings: vec![], digest: None };
         if let Ok(tree) = root.canonicalize().and_then(|root| Tree::walk(&root)) {
             bag.take(tree);

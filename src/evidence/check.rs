@@ -114,7 +114,8 @@ fn check_time_stamps(result: &RunResult, signatures: &[SignatureSeen]) -> Vec<Fi
     let Ok(ended) = result.ended.parse::<Timestamp>() else { return Vec::new() };
     let judge = |seen: &SignatureSeen| {
         let at: Timestamp = seen.stamped.as_ref()?.parse().ok()?;
-        let (after, detail) = (at.as_second() - ended.as_second(), format!("stamped {at}, the run ended {ended}"));
+        let after = at.as_second() - ended.as_second();
+        let detail = format!("stamped {at}, the run ended {ended}");
         let file = seen.file.clone();
         if after < -CLOCKS_APART_S {
             return Some(inconsistent(file, detail));

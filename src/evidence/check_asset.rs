@@ -260,7 +260,10 @@ impl AssetCheck<'_> {
         let at = |name: &str, line: u64, detail: String| inconsistent(format!("{name} line {line}"), detail);
         let open = |name: &str| self.bag.open(name).map(BufReader::new).map_err(|error| unreadable(name, &error));
         let (mut receipts, mut sum_lines) = (open(&ndjson)?, open(&sums)?);
-        let (mut tally, mut units, mut number, mut line) = (ObjectsTally::default(), Units::default(), 1, Vec::new());
+        let mut tally = ObjectsTally::default();
+        let mut units = Units::default();
+        let mut number = 1;
+        let mut line = Vec::new();
         let unfit = |name: &str, number: u64, error: &dyn std::fmt::Display| at(name, number, error.to_string());
         while let Some(receipt) =
             read_receipt(&mut receipts, Path::new(&ndjson)).map_err(|error| unfit(&ndjson, number, &error))?

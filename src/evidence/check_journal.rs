@@ -83,11 +83,13 @@ fn older(result: &RunResult) -> Finding {
 fn check_times(result: &RunResult, first: &Entry, last: &Entry) -> Vec<Finding> {
     let mut findings = Vec::new();
     let sensible = |time: &str| {
-        let (from, to) = (FIRST_DAY.parse::<Timestamp>(), LAST_DAY.parse::<Timestamp>());
+        let from = FIRST_DAY.parse::<Timestamp>();
+        let to = LAST_DAY.parse::<Timestamp>();
         let at = time.parse::<Timestamp>().ok()?;
         (from.is_ok_and(|from| from <= at) && to.is_ok_and(|to| at < to)).then_some(at)
     };
-    let (started, ended) = (sensible(&result.started), sensible(&result.ended));
+    let started = sensible(&result.started);
+    let ended = sensible(&result.ended);
     for (name, time, at) in [("started", &result.started, started), ("ended", &result.ended, ended)] {
         if at.is_none() {
             findings.push(inconsistent(RESULT, format!("{name}: {time} is no time that a run can have")));
@@ -132,7 +134,9 @@ fn check_duration(result: &RunResult, entries: &[Entry]) -> Option<Finding> {
 /// Milliseconds of work up to each line, as the run is timed: from the first to the last line of each piece. Breaks between
 /// interruption and resumption are not counted.
 fn worked_ms(entries: &[Entry]) -> Vec<u64> {
-    let (mut before, mut since, mut last) = (0u64, None, None);
+    let mut before = 0u64;
+    let mut since = None;
+    let mut last = None;
     let worked = entries.iter().map(|entry| {
         let since = since.get_or_insert(entry.at);
         if matches!(entry.event, Event::RunResumed { .. }) {

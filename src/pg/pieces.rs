@@ -92,8 +92,8 @@ impl Pieces {
 fn every_place(table: &Table, range: &BlockRange) -> String {
     const BLOCK: &str = "pg_catalog.current_setting('block_size')::int8";
     let size = format!("pg_catalog.pg_relation_size({}::pg_catalog.regclass)", literal(&table.name.to_sql()));
-    let (from, to) =
-        (range.from.unwrap_or_default(), range.to.map_or(format!("{size} / {BLOCK}"), |to| to.to_string()));
+    let from = range.from.unwrap_or_default();
+    let to = range.to.map_or(format!("{size} / {BLOCK}"), |to| to.to_string());
     format!(
         "WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.format('(%s,%s)', page, line)::pg_catalog.tid \
          FROM pg_catalog.generate_series({from}::int8, ({to})::int8 - 1) AS pages (page), \

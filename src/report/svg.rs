@@ -65,7 +65,8 @@ pub(super) fn coverage(view: &View) -> String {
 fn account_pieces(totals: &Totals) -> Vec<Piece> {
     let all = Status::ALL.iter().fold(0u64, |sum, status| sum.saturating_add(totals.amount(*status).bytes));
     let piece = |status: &Status| {
-        let (amount, class) = (totals.amount(*status), class_of(*status));
+        let amount = totals.amount(*status);
+        let class = class_of(*status);
         let share = percent(amount.bytes, all);
         let words =
             format!("{} {} ({share}), {}", status.word(), size(amount.bytes), count(amount.assets, "thing", "things"));

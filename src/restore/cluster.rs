@@ -222,7 +222,8 @@ impl Cluster {
             Some(_) => (format!("runuser -u {} -- ", user.name), format!(" -o {}", user.name)),
             None => Default::default(),
         };
-        let (program, data) = (tools.directory().join("pg_ctl"), directory.join("data"));
+        let program = tools.directory().join("pg_ctl");
+        let data = directory.join("data");
         let quoted = |path: &Path| shell_quoted(&path.display().to_string());
         let pg_ctl = format!("{become_user}{} -s -w -D {}", quoted(&program), quoted(&data));
         let socket = format!("/tmp/walkaway-look-{:032x}", Sha256Digest::of(data.display().to_string()).short());

@@ -162,14 +162,15 @@ impl Relaxed {
         let mut marks = Vec::new();
         if let Some(table) = on.strip_prefix("TABLE ") {
             for row in self.client.query(ON_TABLES, &[&table, name]).map_err(failed)? {
-                let (checked, unchecked) = (" valid true".to_owned(), " NOT VALID valid false".to_owned());
+                let checked = " valid true".to_owned();
+                let unchecked = " NOT VALID valid false".to_owned();
                 marks.push(mark("constraint", row.try_get(0).map_err(failed)?, checked, unchecked));
             }
         }
         if let Some(domain) = on.strip_prefix("DOMAIN ") {
             for row in self.client.query(DOMAIN, &[&domain]).map_err(failed)? {
-                let (checked, unchecked) =
-                    (format!("{name} {definition}true"), format!("{name} {definition} NOT VALIDfalse"));
+                let checked = format!("{name} {definition}true");
+                let unchecked = format!("{name} {definition} NOT VALIDfalse");
                 marks.push(mark("type", row.try_get(0).map_err(failed)?, checked, unchecked));
             }
         }

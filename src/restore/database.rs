@@ -80,7 +80,8 @@ impl TargetServer {
         let number: i64 = row.try_get(0).map_err(failed)?;
         let major = u32::try_from(number / 10_000).unwrap_or_default();
         let superuser = row.try_get(3).map_err(failed)?;
-        let (makes_roles, member_of) = (row.try_get(4).map_err(failed)?, row.try_get(5).map_err(failed)?);
+        let makes_roles = row.try_get(4).map_err(failed)?;
+        let member_of = row.try_get(5).map_err(failed)?;
         Ok(TargetFacts {
             major,
             version: row.try_get(1).map_err(failed)?,

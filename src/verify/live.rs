@@ -172,7 +172,8 @@ impl Loaded<'_> {
         for ((column, live), (found, unread)) in pairs.iter().zip(&found) {
             match unread {
                 Some(reason) if found != *live => {
-                    let (name, kind) = (&column.name, &column.sql_type);
+                    let name = &column.name;
+                    let kind = &column.sql_type;
                     let detail = format!(
                         "the column {name} holds text that cannot be read as {kind}, and so its values were not compared: {reason}"
                     );

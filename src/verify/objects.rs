@@ -434,7 +434,8 @@ mod tests {
 
     impl RestoredBucket for Listing {
         fn read_back(&self, _: &str, key: &str, _: bool) -> io::Result<Answered> {
-            let (size, sha256) = (key.len() as u64, Sha256Digest::of(key));
+            let size = key.len() as u64;
+            let sha256 = Sha256Digest::of(key);
             Ok(Answered { size, sha256, properties: Properties::default() })
         }
 
@@ -460,7 +461,8 @@ mod tests {
             let within = Some(Within::Bucket { name: "b".to_owned(), key: key.to_owned() });
             ObjectReceipt { within, ..receipt(key, key.as_bytes()) }
         });
-        let (meter, interrupt) = (Meter::default(), Interrupt::default());
+        let meter = Meter::default();
+        let interrupt = Interrupt::default();
         let kinds = |keys: &'static [&'static str]| {
             let buckets = Listing(keys);
             let buckets: Option<&dyn RestoredBucket> = Some(&buckets);

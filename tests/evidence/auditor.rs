@@ -70,7 +70,9 @@ fn fake_programs(home: &Path) -> String {
 #[test]
 fn no_field_of_a_bundle_is_run_by_a_command_of_the_document() {
     let home = TempDir::new();
-    let (mark, path, tools) = (home.join("mark"), fake_programs(home.path()), independent::tools(home.path()));
+    let mark = home.join("mark");
+    let path = fake_programs(home.path());
+    let tools = independent::tools(home.path());
     let original: Value = serde_json::from_slice(&fs::read(frozen().join("data/result.json")).unwrap()).unwrap();
     for text in planted(&mark) {
         let bundle = home.join("bundle");
@@ -144,7 +146,8 @@ fn no_field_of_a_bundle_is_run_by_a_command_of_the_document() {
 #[test]
 fn only_the_copy_of_a_table_is_handed_to_psql() {
     let home = TempDir::new();
-    let (program, list) = (independent::tools(home.path()).join("table_digest.py"), home.join("tables.csv"));
+    let program = independent::tools(home.path()).join("table_digest.py");
+    let list = home.join("tables.csv");
     let ask = |copy_sql: &str, arguments: &[&str]| {
         let quoted = copy_sql.replace('"', "\"\"");
         let digest = "0".repeat(64);

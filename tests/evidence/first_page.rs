@@ -88,7 +88,8 @@ fn the_first_page_names_what_was_not_tested_by_name_and_size() {
                EXCLUDED,bucket,cache,eu-west-1,5,0,,can be made again,known\n\
                UNREADABLE,bucket,shut,eu-west-1,,0,,AccessDenied,unknown\n";
     let bytes = serde_json::to_vec(&result).unwrap();
-    let (read, rows) = (parse_result(&bytes).unwrap(), read_coverage_csv(csv).unwrap());
+    let read = parse_result(&bytes).unwrap();
+    let rows = read_coverage_csv(csv).unwrap();
     let page = report::html(&View { account: &rows, ..View::new(&read, &bytes) });
     let open = answer(&page, "What was not tested");
     assert!(open.contains("4 of 5 not tested in full, at least 3.0 GiB"), "{open}");

@@ -134,7 +134,9 @@ impl Bundle {
     }
 
     fn labels(&self, result: &RunResult) {
-        let (agent, run, verdict) = (&result.tool.version, &result.run, result.verdict);
+        let agent = &result.tool.version;
+        let run = &result.run;
+        let verdict = result.verdict;
         let text = self.read("bag-info.txt");
         let line = |line: &str| match line.split_once(": ") {
             Some((label @ "Bag-Software-Agent", _)) => format!("{label}: walkaway {agent}\n"),
@@ -166,7 +168,8 @@ impl Bundle {
     }
 
     fn chain(&mut self, follow: Follow) {
-        let (mut prev, mut text) = ("0".repeat(64), String::new());
+        let mut prev = "0".repeat(64);
+        let mut text = String::new();
         for line in &mut self.journal {
             line["prev"] = json!(prev);
             let written = line.to_string();
@@ -332,7 +335,8 @@ const MEASURED_ONCE: [(&str, &str); 7] = [
 #[test]
 fn no_fact_can_be_changed_with_all_digests_but_those_measured_once() {
     let mut bundle = Bundle::own();
-    let (original, journal) = (bundle.result.clone(), bundle.journal.clone());
+    let original = bundle.result.clone();
+    let journal = bundle.journal.clone();
     let mut all = Vec::new();
     leaves(&original, "", &mut all);
     let skipped = ["/journal/", "/playbook/sha256"];
@@ -471,7 +475,8 @@ fn swap(bundle: &Bundle, name: &str) {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["sha256"].as_str().unwrap().to_owned())
         .collect();
-    let (one, other) = (&digests[0], &digests[1]);
+    let one = &digests[0];
+    let other = &digests[1];
     let exchange = |text: &str| text.replace(one.as_str(), "-").replace(other.as_str(), one).replace('-', other);
     let exchanged: String = text
         .lines()

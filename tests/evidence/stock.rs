@@ -64,7 +64,8 @@ fn allowed_signers_mean_what_they_mean_to_ssh_keygen() {
         let line = fs::read_to_string(home.join(format!("{name}.pub"))).unwrap();
         line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     };
-    let (own, other) = (key("operator"), key("other"));
+    let own = key("operator");
+    let other = key("other");
     let principals = [
         "ops@x",
         "ops@x",
@@ -115,7 +116,8 @@ fn allowed_signers_mean_what_they_mean_to_ssh_keygen() {
     let keys = [own.as_str(), own.as_str(), own.as_str(), other.as_str(), broken.as_str(), ""];
     let ends = ["\n", "\n", "\r\n", " a comment\n", "\t\n", "\n\n# nobody\n"];
     let names = ["ops@x", "a", "a b", "*@x", "o?s@x", "OPS@x", "z@x"];
-    let (mut draw, mut accepted) = (Draw(7), 0);
+    let mut draw = Draw(7);
+    let mut accepted = 0;
     for _ in 0..400 {
         let line = |draw: &mut Draw| {
             let indent = draw.of(&["", "", "", " ", "\t"]);
@@ -146,7 +148,8 @@ fn armours_are_read_as_ssh_keygen_reads_them() {
     fs::write(home.join("allowed"), format!("ops@x {}", fs::read_to_string(home.join("operator.pub")).unwrap()))
         .unwrap();
     let body: String = armored.lines().filter(|line| !line.starts_with('-')).collect();
-    let (begin, end) = ("-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----");
+    let begin = "-----BEGIN SSH SIGNATURE-----";
+    let end = "-----END SSH SIGNATURE-----";
     let variants = [
         armored.clone(),
         armored.replace('\n', "\r\n"),

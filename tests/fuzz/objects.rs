@@ -177,7 +177,8 @@ fn archives() {
     let two = [&good[..good.len() - 1024], &good].concat();
     run("archive", [good, two], |input| {
         fs::write(dir.path().join("unit.tar"), input).unwrap();
-        let (meter, interrupt) = (Meter::default(), Interrupt::default());
+        let meter = Meter::default();
+        let interrupt = Interrupt::default();
         let reader = ReadBack { asset: "a", root: dir.path(), meter: &meter, interrupt: &interrupt, buckets: None };
         let compared = reader.compare([Ok(receipt.clone())].into_iter()).unwrap();
         let kinds: BTreeSet<_> = compared.findings.iter().map(|finding| format!("{:?}", finding.kind)).collect();

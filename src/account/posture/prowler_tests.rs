@@ -334,7 +334,8 @@ fn account(made: &Made) -> Inventory {
 
 /// The kinds of findings of all checks, each once.
 fn found(made: &Made) -> Vec<Kind> {
-    let (inventory, rules) = (account(made), Rules { regions: vec!["eu-central-1".into()], today: TODAY });
+    let inventory = account(made);
+    let rules = Rules { regions: vec!["eu-central-1".into()], today: TODAY };
     let checks = CHECKS.iter().flat_map(|(check, _)| judge(check, &inventory, &rules).findings);
     let mut kinds: Vec<_> = checks.map(|finding| finding.kind).collect();
     kinds.sort();

@@ -72,7 +72,8 @@ fn read(entry: &Attest, today: Date) -> Attested {
 }
 
 fn text(path: &Path) -> io::Result<String> {
-    let (mut file, mut bytes) = (open(path)?, Vec::new());
+    let mut file = open(path)?;
+    let mut bytes = Vec::new();
     if file.metadata()?.len() > TEXT_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "longer than 4 MiB"));
     }

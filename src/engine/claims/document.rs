@@ -55,7 +55,8 @@ impl Claims<'_> {
 fn follows(expected: &str, found: &str, nonce: &str) -> bool {
     let mark = format!(".{nonce}@");
     let pieces = expected.split(mark.as_str());
-    let (mut rest, mut open) = (found, None);
+    let mut rest = found;
+    let mut open = None;
     for piece in pieces {
         let (text, next) = match piece.rsplit_once('@') {
             Some((text, what)) if ["start", "stop", "psql"].contains(&what) => (text, Some(what)),
@@ -88,7 +89,9 @@ fn is_tame(what: &str, text: &str) -> bool {
 
 /// The words of one line as a shell reads them; none if it does more than that. Commands may follow each other by `&&`.
 fn words(text: &str) -> Option<Vec<String>> {
-    let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quoted = false;
     for c in text.chars() {
         match c {
             '\n' | '\r' => return None,
@@ -112,10 +115,8 @@ mod tests {
     fn only_words_stand_in_for_words() {
         let expected = "a\n@start.N@\npsql -X @psql.N@ -d x\n@stop.N@\nb";
         let of = |start: &str, psql: &str, stop: &str| format!("a\n{start}\npsql -X {psql} -d x\n{stop}\nb");
-        let (start, stop) = (
-            "install -d -m 700 /tmp/s && /usr/bin/pg_ctl -D '/a b' -o '-k /tmp/s' start",
-            "/usr/bin/pg_ctl -D /a stop",
-        );
+        let start = "install -d -m 700 /tmp/s && /usr/bin/pg_ctl -D '/a b' -o '-k /tmp/s' start";
+        let stop = "/usr/bin/pg_ctl -D /a stop";
         assert!(follows(expected, &of(start, "-h /tmp/s -p 5432 -U postgres", stop), "N"));
         assert!(follows("a", "a", "N") && !follows("a", "ab", "N") && !follows("ab", "a", "N"));
         for psql in ["-h x; rm y", "-c '\\! id'", "-h $(id)", "-h x\nrm y", "-h `id`", "-h x | sh", "-h"] {

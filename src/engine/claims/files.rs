@@ -149,7 +149,8 @@ impl Claims<'_> {
         }
         let day = |time: &str| time.parse::<Timestamp>().ok().map(account::today_of);
         let bagged = labels[1].1.parse::<Date>().ok();
-        let (first, last) = (day(&result.started), day(&result.ended));
+        let first = day(&result.started);
+        let last = day(&result.ended);
         // Sealing follows the end of the run at once; it may be repeated, but not before.
         if bagged.is_none()
             || first.is_some_and(|first| bagged < Some(first))

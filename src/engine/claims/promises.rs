@@ -24,7 +24,8 @@ use crate::{
 
 impl Claims<'_> {
     pub(super) fn promises(&mut self, read: &Read) {
-        let (playbook, result) = (&read.playbook, self.result);
+        let playbook = &read.playbook;
+        let result = self.result;
         self.same("the playbook's id", &result.playbook.id.as_str(), &playbook.id().as_str());
         self.same("the title", &result.playbook.title.as_deref(), &playbook.title());
         self.same("the change", &result.change, &playbook.account().change.as_ref().map(ToString::to_string));
@@ -80,7 +81,8 @@ impl Claims<'_> {
     }
 
     fn assets(&mut self, playbook: &Playbook) {
-        let (told, expected) = (&self.result.assets, playbook.assets());
+        let told = &self.result.assets;
+        let expected = playbook.assets();
         let ids: Vec<_> = told.iter().map(|asset| asset.id.clone()).collect();
         self.same("the list of assets", &ids, &expected.iter().map(|asset| asset.id.to_string()).collect());
         for (asset, told) in expected.iter().zip(told).filter(|(asset, told)| asset.id.as_str() == told.id) {

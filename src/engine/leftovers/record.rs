@@ -56,7 +56,8 @@ fn outstanding(entries: &[Entry]) -> Vec<Outstanding> {
                 place = Place { account: Some(account.clone()), region: region.clone() };
             }
             Event::CloudMaking { asset, resource } => {
-                let (asset, place) = (asset.clone(), place.clone());
+                let asset = asset.clone();
+                let place = place.clone();
                 open.extend(resource.parse().ok().map(|resource| Outstanding { asset, resource, alive, place }));
             }
             Event::CloudRemoved { resource, .. } | Event::CloudNotMade { resource, .. } => {
@@ -71,7 +72,8 @@ fn outstanding(entries: &[Entry]) -> Vec<Outstanding> {
 /// Until when the process that wrote each entry may have lived: one that went on with the run says nothing about those
 /// before it.
 fn alive_until(entries: &[Entry]) -> Vec<Timestamp> {
-    let (mut alive, mut last) = (Vec::with_capacity(entries.len()), None);
+    let mut alive = Vec::with_capacity(entries.len());
+    let mut last = None;
     for entry in entries.iter().rev() {
         let end: Timestamp = *last.get_or_insert(entry.at);
         alive.push(end.checked_add(SIGN_OF_LIFE).unwrap_or(end));
@@ -176,7 +178,8 @@ impl Record {
         let last = entries.last().map(|entry| &entry.event);
         let is_over = matches!(last, Some(Event::RunDone { .. } | Event::Interrupted)) || evidence::is_sealed(run_dir);
         let in_use = journal::is_in_use(&path);
-        let (named, place) = (making.collect(), place.unwrap_or_default());
+        let named = making.collect();
+        let place = place.unwrap_or_default();
         let mut record = Record { run: run?, named, open, place, host: host?, in_use, is_over };
         record.take_region_from_playbook(run_dir);
         Some(record)
@@ -206,7 +209,8 @@ impl Record {
         if self.has_ended() {
             return None;
         }
-        let (run, host) = (&self.run, &self.host);
+        let run = &self.run;
+        let host = &self.host;
         let removing = Temporary::of_others(&asker.rds, Owner::of_run(run, &one.asset));
         let until = match removing.presence(&one.resource).await {
             Ok(Presence::InUse(until)) => until,
@@ -281,7 +285,8 @@ mod tests {
     }
 
     fn identified(account: &str, region: Option<&str>) -> Event {
-        let (account, region) = (account.to_owned(), region.map(str::to_owned));
+        let account = account.to_owned();
+        let region = region.map(str::to_owned);
         Event::CallerIdentified { account, arn: String::new(), region }
     }
 
@@ -356,7 +361,8 @@ mod tests {
     #[test]
     fn another_run_keeps_an_open_export_with_its_snapshot_and_what_may_be_in_use() {
         let id = "walkaway-0123456789abcdef0123".to_owned();
-        let (alive, place) = (Timestamp::UNIX_EPOCH, Place::default());
+        let alive = Timestamp::UNIX_EPOCH;
+        let place = Place::default();
         let one =
             |asset: &str, resource| Outstanding { asset: asset.to_owned(), resource, alive, place: place.clone() };
         let snapshot = Resource::Snapshot(id.clone());
@@ -366,7 +372,9 @@ mod tests {
             one("restored", Resource::Instance(id.clone())),
             one("restored", snapshot),
         ];
-        let (run, host, named) = ("r".to_owned(), host_name(), BTreeSet::new());
+        let run = "r".to_owned();
+        let host = host_name();
+        let named = BTreeSet::new();
         let place = Place::default();
         let record = Record { run, named, open: open.clone(), place, host, in_use: false, is_over: false };
         let kept = |record: &Record| open.iter().map(|one| record.kept(one).is_some()).collect::<Vec<_>>();

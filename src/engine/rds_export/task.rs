@@ -132,7 +132,8 @@ impl ExportWork<'_> {
     /// Removes what of these the record still does not call gone: an export that came to its end, or that RDS has forgotten,
     /// and snapshots that may not have appeared yet.
     async fn remove_still_open(&self, named: Vec<Outstanding>) -> Result<Vec<(String, String)>, Stop> {
-        let (still, mut left) = (self.left_open(), Vec::new());
+        let still = self.left_open();
+        let mut left = Vec::new();
         let is_open = |one: &Outstanding| still.iter().any(|other| other.resource == one.resource);
         let (open, gone): (Vec<_>, Vec<_>) = named.into_iter().partition(is_open);
         gone.iter().for_each(|one| self.work.interrupt.release(&one.resource));

@@ -370,7 +370,8 @@ mod tests {
     fn the_largest_numbers_do_not_overflow() {
         let most = Scope { items: u64::MAX, bytes: u64::MAX };
         let samples = vec![Sample { elapsed_ms: u64::MAX, items: 1, bytes: 1 }; UNITS_MIN];
-        let (kind, ms) = (AssetKind::S3, u64::MAX);
+        let kind = AssetKind::S3;
+        let ms = u64::MAX;
         let class =
             ClassInput { kind, samples, setup_ms: ms, rebuild_ms: ms, verify_ms: ms, measured: most, scope: most };
         let small = ClassInput { measured: Scope { items: 1, bytes: 1 }, ..class.clone() };

@@ -76,7 +76,9 @@ const PACE_POINTS_MAX: usize = 120;
 /// Bytes over time, all assets together; breaks between interruption and resumption are cut out.
 pub fn pace(entries: &[Entry]) -> Vec<PacePoint> {
     let Some(first) = entries.first() else { return Vec::new() };
-    let (mut last, mut worked_ms, mut points) = (first.at, 0u64, Vec::new());
+    let mut last = first.at;
+    let mut worked_ms = 0u64;
+    let mut points = Vec::new();
     let mut bytes_so_far: u64 = 0;
     for Entry { at, event, .. } in entries {
         if !matches!(event, Event::RunResumed { .. }) {

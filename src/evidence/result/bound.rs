@@ -68,7 +68,11 @@ fn canonical(value: &Value, text: &mut String) {
 pub(crate) fn outcomes(json: &[u8]) -> Vec<Sha256Digest> {
     let text = without_space(json);
     let Some(from) = member(&text, b"\"assets\":[") else { return Vec::new() };
-    let (mut outcomes, mut depth, mut start, mut in_string, mut escaped) = (Vec::new(), 0, from, false, false);
+    let mut outcomes = Vec::new();
+    let mut depth = 0;
+    let mut start = from;
+    let mut in_string = false;
+    let mut escaped = false;
     for (at, byte) in text.iter().enumerate().skip(from) {
         match byte {
             _ if escaped => escaped = false,
@@ -94,7 +98,9 @@ pub(crate) fn outcomes(json: &[u8]) -> Vec<Sha256Digest> {
 
 /// Where a member of the outermost object begins, after its name.
 fn member(text: &[u8], name: &[u8]) -> Option<usize> {
-    let (mut depth, mut in_string, mut escaped) = (0, false, false);
+    let mut depth = 0;
+    let mut in_string = false;
+    let mut escaped = false;
     for (at, byte) in text.iter().enumerate() {
         if depth == 1 && !in_string && text[at..].starts_with(name) {
             return Some(at + name.len());
@@ -112,7 +118,8 @@ fn member(text: &[u8], name: &[u8]) -> Option<usize> {
 }
 
 fn without_space(json: &[u8]) -> Vec<u8> {
-    let (mut in_string, mut escaped) = (false, false);
+    let mut in_string = false;
+    let mut escaped = false;
     let kept = json.iter().copied().filter(|byte| {
         match byte {
             _ if escaped => escaped = false,

@@ -175,7 +175,8 @@ fn key(text: &str) -> Option<Option<PublicKey>> {
 
 /// Where a blank ends the options.
 fn options_end(text: &str) -> Option<usize> {
-    let (mut quoted, mut escaped) = (false, false);
+    let mut quoted = false;
+    let mut escaped = false;
     for (at, c) in text.char_indices() {
         match c {
             ' ' | '\t' if !quoted => return Some(at),

@@ -51,7 +51,8 @@ fn table(one: &[u8], other: &[u8], same: impl Fn(u8, u8) -> bool, passes: impl F
     for i in 0..=one.len() {
         let mut next = vec![false; other.len() + 1];
         for j in 0..=other.len() {
-            let (up, left) = (i > 0 && row[j], j > 0 && next[j - 1]);
+            let up = i > 0 && row[j];
+            let left = j > 0 && next[j - 1];
             let diagonal = i > 0 && j > 0 && row[j - 1];
             let star = i > 0 && one[i - 1] == b'*';
             let passing = j > 0 && passes(other[j - 1]);

@@ -236,7 +236,8 @@ pub struct Authorities {
 impl Authorities {
     /// Reads certificates in PEM.
     pub fn parse(pem: &[u8]) -> Result<Self, String> {
-        let (mut roots, mut others) = (Vec::new(), Vec::new());
+        let mut roots = Vec::new();
+        let mut others = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|error| error.to_string())?;
             if Certificate::read(&certificate).is_some_and(|read| read.is_root() && read.may_certify()) {

@@ -138,7 +138,9 @@ fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
     let sql = "SELECT o.extname::text, n.nspname::text, o.extversion FROM pg_catalog.pg_extension o \
                JOIN pg_catalog.pg_namespace n ON n.oid = o.extnamespace WHERE o.extname <> 'plpgsql' ORDER BY o.oid";
     for row in client.query(sql, &[])? {
-        let (name, schema, version) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let name = row.try_get(0)?;
+        let schema = row.try_get(1)?;
+        let version = row.try_get(2)?;
         special.extensions.push(Extension { name, schema, version });
     }
     let sql = format!(

@@ -99,7 +99,9 @@ pub(super) fn server_error(body: &[u8]) -> WireError {
     };
     // V is the severity without translation; servers before 9.6 don't send it.
     let severity = [b'V', b'S'].map(field).into_iter().find(|text| !text.is_empty()).unwrap_or_default();
-    let (code, message, is_internal) = (field(b'C'), field(b'M'), !field(b'q').is_empty());
+    let code = field(b'C');
+    let message = field(b'M');
+    let is_internal = !field(b'q').is_empty();
     let message = error::shown(&code, &field(b'R'), is_internal, &message).to_owned();
     WireError::Server { severity, code, message }
 }

@@ -42,8 +42,10 @@ impl RightsTarget {
                              database may use it";
         let mut work = Work::begin(&self.admin)?;
         let (there, members) = rights::roles_and_memberships(&mut work.client)?;
-        let (alone, major) = (self.exclusive && work.is_alone()?, work.major()?);
-        let (mut new, mut made) = (BTreeSet::new(), BTreeSet::new());
+        let alone = self.exclusive && work.is_alone()?;
+        let major = work.major()?;
+        let mut new = BTreeSet::new();
+        let mut made = BTreeSet::new();
         for (name, role) in source.roles.iter().filter(|(name, _)| RoleNames::Same.on_target(name).is_some()) {
             let title = format!("role {name}");
             let verb = match there.get(name) {
@@ -81,7 +83,8 @@ impl RightsTarget {
     /// for it: what is loaded from now on acts as none of those roles, whatever was restored before.
     pub fn leave_roles(&self) -> Result<Vec<RefusedStatement>, PgError> {
         let mut work = Work::begin(&self.admin)?;
-        let (major, restorer) = (work.major()?, quoted(&self.restorer));
+        let major = work.major()?;
+        let restorer = quoted(&self.restorer);
         if self.exclusive {
             let reset = format!("ALTER ROLE {restorer} RESET ALL; ALTER ROLE {restorer} {OWNER_SETTING}");
             work.run(&format!("settings of role {}", self.restorer), &reset)?;

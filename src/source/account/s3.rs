@@ -331,7 +331,9 @@ impl Asking {
     }
 
     async fn objects(&self) -> Result<Sizes, Failure> {
-        let (mut sizes, mut token, mut firsts) = (Sizes::default(), None::<String>, HashSet::new());
+        let mut sizes = Sizes::default();
+        let mut token = None::<String>;
+        let mut firsts = HashSet::new();
         let mut paging = Paging::bounded(OBJECT_PAGES_MAX, OBJECTS_TIME_MAX);
         loop {
             let request = self.client.list_objects_v2().bucket(&self.bucket).set_continuation_token(token.take());

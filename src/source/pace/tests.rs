@@ -166,7 +166,9 @@ fn look(calls: u64, patient: bool, provider: impl Fn(&Busy) -> HttpResponse) -> 
     let pace = Pace { timer: Box::new(Arc::clone(&timer)), ..Pace::of("rds") };
     let busy = Busy { timer: Arc::clone(&timer), seen: RefCell::default() };
     let kinds = ["GET acl", "GET policy", "DescribeDBSnapshots", "GET encryption"];
-    let (pace, busy, provider) = (&pace, &busy, &provider);
+    let pace = &pace;
+    let busy = &busy;
+    let provider = &provider;
     let one = |number: u64| async move {
         let kind = kinds[number as usize % kinds.len()];
         let answer = pace.send(kind, patient, || async { Ok(provider(busy)) }).await.unwrap();

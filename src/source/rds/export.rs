@@ -194,7 +194,9 @@ impl Exports {
         interrupt: &Interrupt,
         heard: impl Fn(&ExportFacts),
     ) -> Result<ExportFacts, SourceError> {
-        let (watch, mut pauses, mut seen) = (Stopwatch::start(), self.patience.pauses(), false);
+        let watch = Stopwatch::start();
+        let mut pauses = self.patience.pauses();
+        let mut seen = false;
         let mut absence = Absence::default();
         let ended = |reason: String| SourceError::Permanent { what: what(id), reason };
         let mut last = "not there yet".to_owned();

@@ -56,7 +56,9 @@ impl Temporary {
     /// is an error. `halt` ends the waiting, which is an error too.
     pub async fn remove(&self, resource: &Resource, run: &str, halt: &Interrupt) -> Result<Removed, SourceError> {
         let (watch, mut pauses) = (Stopwatch::start(), self.patience.pauses());
-        let (mut answered, mut agreed, mut told) = (Stopwatch::start(), false, false);
+        let mut answered = Stopwatch::start();
+        let mut agreed = false;
+        let mut told = false;
         let mut absence = Absence::default();
         loop {
             let step = self.step(resource, run).await;

@@ -260,7 +260,8 @@ impl Temporary {
 
     /// Whether the instance went away that was there.
     pub async fn instance_vanished(&self) -> bool {
-        let (resource, mut absence) = (self.instance(), Absence::default());
+        let resource = self.instance();
+        let mut absence = Absence::default();
         loop {
             match self.find(&resource).await {
                 Ok(None) if absence.lasts(&self.patience) => return true,
@@ -393,7 +394,9 @@ impl Temporary {
 
     /// Waits until something is available. A failed state ends the wait, as does the wish to stop, and that it is gone.
     async fn wait(&self, resource: &Resource, within: Duration, interrupt: &Interrupt) -> Result<(), SourceError> {
-        let (watch, mut pauses, mut last) = (Stopwatch::start(), self.patience.pauses(), String::new());
+        let watch = Stopwatch::start();
+        let mut pauses = self.patience.pauses();
+        let mut last = String::new();
         let mut absence = Absence::default();
         let ended = |reason: String| SourceError::Permanent { what: resource.to_string(), reason };
         loop {
