@@ -524,6 +524,13 @@ impl Totals {
         }
     }
 
+    /// The bytes of one amount; none where nothing of them is known and some sizes are unknown: zero would be believed.
+    pub fn known_bytes(&self, status: Status) -> Option<u64> {
+        let Amount { assets, bytes } = self.amount(status);
+        let is_open = bytes == 0 && assets > 0 && (self.of_unknown_size > 0 || status == Status::Excluded);
+        (!is_open).then_some(bytes)
+    }
+
     /// Things that are not excluded.
     pub fn assets_in_scope(&self) -> u64 {
         [self.tested, self.partly_tested, self.untested, self.unreadable].iter().map(|amount| amount.assets).sum()

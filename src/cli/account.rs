@@ -1,7 +1,7 @@
 //! How much of the account was tested, in words; what was not stands beside what was.
 
 use super::style::{Paint, Style, count, size, thousands};
-use crate::account::coverage::{Amount, RegionTotals, Status, Totals};
+use crate::account::coverage::{RegionTotals, Status, Totals};
 
 /// Regions that are shown; the others are in the result.
 const REGIONS_SHOWN_MAX: usize = 5;
@@ -42,8 +42,9 @@ fn told(totals: &Totals, remark: &str) -> String {
 fn rest(style: Style, totals: &Totals) -> String {
     let others = Status::ALL.into_iter().filter(|status| *status != Status::Tested);
     let part = |status: Status| {
-        let Amount { assets, bytes } = totals.amount(status);
-        let text = format!("{} {} ({})", status.word().to_lowercase(), thousands(assets), size(bytes));
+        let assets = totals.amount(status).assets;
+        let bytes = totals.known_bytes(status).map_or_else(|| "size unknown".to_owned(), size);
+        let text = format!("{} {} ({bytes})", status.word().to_lowercase(), thousands(assets));
         let alarming = assets > 0 && matches!(status, Status::Untested | Status::Unreadable);
         if alarming { style.paint(Paint::Warn, &text) } else { text }
     };
@@ -54,6 +55,7 @@ fn rest(style: Style, totals: &Totals) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::account::coverage::Amount;
 
     #[test]
     fn what_was_not_tested_is_said_in_numbers() {

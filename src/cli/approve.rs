@@ -12,7 +12,7 @@ use super::{
     verify, work,
 };
 use crate::{
-    account::coverage::Amount,
+    account::coverage::Status,
     engine::{self, EngineError},
     evidence::{
         BundleCheck,
@@ -91,14 +91,10 @@ fn coverage(result: &RunResult) -> String {
         return "nothing was looked for beside the playbook's assets".to_owned();
     };
     let totals = &coverage.totals;
-    let parts = [
-        ("tested", &totals.tested),
-        ("partly tested", &totals.partly_tested),
-        ("excluded", &totals.excluded),
-        ("untested", &totals.untested),
-        ("unreadable", &totals.unreadable),
-    ];
-    let there = parts.iter().filter(|(_, total)| total.assets > 0);
-    let part = |(word, total): &(&str, &Amount)| format!("{word} {}, {}", total.assets, size(total.bytes));
+    let there = Status::ALL.into_iter().filter(|status| totals.amount(*status).assets > 0);
+    let part = |status: Status| {
+        let bytes = totals.known_bytes(status).map_or_else(|| "size unknown".to_owned(), size);
+        format!("{} {}, {bytes}", status.word().to_lowercase(), totals.amount(status).assets)
+    };
     there.map(part).collect::<Vec<_>>().join("; ")
 }

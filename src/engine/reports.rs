@@ -2,12 +2,12 @@
 
 use std::{fs, path::Path};
 
-use super::{claims, error::EngineError, identity::binary_digest};
+use super::{error::EngineError, identity::binary_digest};
 use crate::{
     account::{controls::Checklist, coverage::Row},
     digest::Sha256Digest,
     evidence::{self, EvidenceError, files::read_whole, result::RunResult, write_replacing},
-    finding::Finding,
+    finding::{Finding, FindingKind},
     report,
 };
 
@@ -105,7 +105,16 @@ pub(crate) fn check(bundle: &Path) -> Vec<Finding> {
         let tells_its_end = [report::HTML, report::PDF].contains(&name);
         let contradicts = tells_its_end && memchr::memmem::find(&found, title.as_bytes()).is_none();
         let detail = "is not the report of this result; walkaway report makes that again";
-        findings.push(claims::differs(own || contradicts, &path, detail));
+        findings.push(differs(own || contradicts, &path, detail));
     }
     findings
+}
+
+/// What does not follow, by the rules of this program: a contradiction if it wrote the bundle itself.
+pub(super) fn differs(own: bool, subject: &str, detail: &str) -> Finding {
+    if own {
+        return Finding::of_run(FindingKind::BundleInconsistent, subject, detail);
+    }
+    let detail = format!("{detail}; another build of walkaway made it, and only that one can tell whether it is right");
+    Finding::of_run(FindingKind::OtherVersion, subject, detail)
 }

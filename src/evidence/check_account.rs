@@ -71,6 +71,12 @@ fn check_coverage(bag: &Bag, result: &RunResult, told: &CoverageResult) -> Vec<F
     if Sha256Digest::of(&bytes) != told.inventory_sha256 || inventory.taken != told.taken {
         findings.push(inconsistent(INVENTORY, format!("{RESULT} was made from another")));
     }
+    // A look of another time says nothing of what was there.
+    let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let within = |taken: jiff::Timestamp| Some(time(&result.started)? <= taken && taken <= time(&result.ended)?);
+    if time(&told.taken).and_then(within) != Some(true) {
+        findings.push(inconsistent(INVENTORY, format!("was taken at {}, not within the run", told.taken)));
+    }
     let Some(rules) = Rules::of_number(told.rules) else {
         let detail = format!("coverage by rules {}, this walkaway knows those up to {}", told.rules, Rules::NEWEST);
         findings.push(Finding::of_run(FindingKind::BundleMalformed, RESULT, detail));

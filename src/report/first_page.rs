@@ -4,12 +4,12 @@
 use std::cmp::Reverse;
 
 use super::{
-    phrases::{times, weight},
+    phrases::{sample_words, times, weight},
     view::{NO_TERMS, View},
 };
 use crate::{
     account::coverage::{Row, Status},
-    evidence::result::{AssetResult, SampleResult},
+    evidence::result::AssetResult,
     finding::{Finding, Severity, Verdict, Waives as _},
     words::{count, count_of, duration, of, percent, size, thousands},
 };
@@ -324,20 +324,6 @@ fn uncovered_line(row: &Row) -> String {
 
 fn size_of(bytes: Option<u64>) -> String {
     bytes.map_or_else(|| "size unknown".to_owned(), size)
-}
-
-/// `28 of 300 objects (9.3 %), 1.2 MiB of 1.3 MiB, seed 7`.
-pub(super) fn sample_words(sample: &SampleResult) -> String {
-    let [(objects, bytes), (taken, taken_bytes)] = sample.totals();
-    format!(
-        "a sample of {} ({}), {} of {}; share asked for {}, seed {}",
-        count_of(taken, objects, "object", "objects"),
-        percent(taken, objects),
-        size(taken_bytes),
-        size(bytes),
-        sample.share,
-        sample.seed
-    )
 }
 
 /// Fails come first, accepted ones last.

@@ -2,11 +2,11 @@
 
 use super::table::{Cell, number};
 use crate::{
-    account::coverage::{Amount, Totals},
+    account::coverage::{Status, Totals},
     event::AssetKind,
-    evidence::result::AssetResult,
+    evidence::result::{AssetResult, SampleResult},
     finding::Severity,
-    words::{count, duration, of, rate, size, thousands},
+    words::{count, count_of, duration, of, percent, rate, size, thousands},
 };
 
 /// What was covered of the account, or of one region of it.
@@ -17,26 +17,14 @@ pub(super) fn account_rows(region: &str, totals: &Totals) -> Vec<Vec<Cell>> {
         "?" => "region not stated".to_owned(),
         _ => format!("region {region}"),
     };
-    let row = |(what, amount): (&str, Amount)| {
-        vec![
-            format!("{what}, {place}").into(),
-            number(thousands(amount.assets), amount.assets),
-            number(size(amount.bytes), amount.bytes),
-            "–".into(),
-            "".into(),
-        ]
+    let row = |status: Status| {
+        let assets = totals.amount(status).assets;
+        let bytes = totals.known_bytes(status).map_or_else(|| "unknown".into(), |bytes| number(size(bytes), bytes));
+        let what = format!("{}, {place}", status.word());
+        vec![what.into(), number(thousands(assets), assets), bytes, "–".into(), "".into()]
     };
-    let mut rows: Vec<Vec<Cell>> = [
-        ("TESTED", totals.tested),
-        ("TESTED IN PART", totals.partly_tested),
-        ("EXCLUDED", totals.excluded),
-        ("UNTESTED", totals.untested),
-        ("UNREADABLE", totals.unreadable),
-    ]
-    .into_iter()
-    .filter(|(_, amount)| region.is_empty() || amount.assets > 0)
-    .map(row)
-    .collect();
+    let there = |status: &Status| region.is_empty() || totals.amount(*status).assets > 0;
+    let mut rows: Vec<Vec<Cell>> = Status::ALL.into_iter().filter(there).map(row).collect();
     if totals.of_unknown_size > 0 {
         let unknown = number(thousands(totals.of_unknown_size), totals.of_unknown_size);
         rows.push(vec![format!("OF UNKNOWN SIZE, {place}").into(), unknown, "unknown".into(), "–".into(), "".into()]);
@@ -119,5 +107,19 @@ pub(super) fn times_of(asset: &AssetResult) -> String {
         duration(timings.transfer_ms),
         duration(timings.rebuild_ms),
         duration(timings.verify_ms)
+    )
+}
+
+/// `28 of 300 objects (9.3 %), 1.2 MiB of 1.3 MiB, seed 7`.
+pub(super) fn sample_words(sample: &SampleResult) -> String {
+    let [(objects, bytes), (taken, taken_bytes)] = sample.totals();
+    format!(
+        "a sample of {} ({}), {} of {}; share asked for {}, seed {}",
+        count_of(taken, objects, "object", "objects"),
+        percent(taken, objects),
+        size(taken_bytes),
+        size(bytes),
+        sample.share,
+        sample.seed
     )
 }

@@ -68,8 +68,11 @@ fn account_pieces(totals: &Totals) -> Vec<Piece> {
         let amount = totals.amount(*status);
         let class = class_of(*status);
         let share = percent(amount.bytes, all);
-        let words =
-            format!("{} {} ({share}), {}", status.word(), size(amount.bytes), count(amount.assets, "thing", "things"));
+        let bytes = match totals.known_bytes(*status) {
+            Some(bytes) => format!("{} ({share})", size(bytes)),
+            None => "size unknown".to_owned(),
+        };
+        let words = format!("{} {bytes}, {}", status.word(), count(amount.assets, "thing", "things"));
         (class.to_owned(), words, amount.bytes)
     };
     let there = |status: &&Status| totals.amount(**status).assets > 0 || totals.amount(**status).bytes > 0;

@@ -1,9 +1,6 @@
 //! The story of a run: what every form of the report says, said once. Its tables are made in `tables`.
 
-use super::{
-    first_page::sample_words,
-    phrases::{kind, sentence},
-};
+use super::phrases::{kind, sample_words, sentence};
 use crate::{
     account::{controls::Control, coverage::Row},
     digest::Sha256Digest,

@@ -19,7 +19,7 @@ use aws_sdk_s3::Client as SdkClient;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::runtime::Handle;
 
-pub use self::{copy::S3Copy, server::Server};
+pub use self::{copy::S3Copy, put::VERSIONS, server::Server};
 use self::{
     put::Put,
     said::said,
@@ -39,8 +39,6 @@ use crate::{
 
 /// A client of the target.
 pub type Client = SdkClient;
-/// Keys of versions that others have replaced begin with this.
-pub const VERSIONS: &str = "walkaway-";
 const PUTS_IN_FLIGHT: usize = 16;
 
 /// A bucket of the target, made for one asset of one run.

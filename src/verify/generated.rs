@@ -5,13 +5,10 @@ use std::collections::BTreeSet;
 
 use super::{Comparison, in_parallel, state, state::State, tables::not_read_back};
 use crate::{
-    digest::{RowDigest, RowKey, RowTotals},
+    digest::RowKey,
     finding::{Finding, FindingKind},
-    pg::{Address, PgError, catalog, copy, name::Table},
-    transfer::{
-        error::SourceError,
-        receipt::{GeneratedReceipt, TableReceipt},
-    },
+    pg::{Address, PgError, catalog, name::Table},
+    transfer::receipt::{GeneratedReceipt, TableReceipt},
 };
 
 /// Reads tables that have such columns once more, with them, `parallel` at once. Also returns what was read; no comparison
@@ -27,7 +24,7 @@ pub fn compare(
     let with_values = receipts.iter().filter_map(|receipt| Some((&receipt.table, receipt.generated.as_ref()?)));
     let (mut comparison, mut read) = (Comparison::new("generated columns"), State::new());
     let found = in_parallel(with_values, parallel, |(table, generated)| {
-        (table, generated, totals(target, key, table, &generated.copy_sql))
+        (table, generated, state::totals(target, key, table, &generated.copy_sql))
     });
     for (table, GeneratedReceipt { columns, copy_sql, totals }, found) in found {
         match found {
@@ -56,11 +53,4 @@ pub fn compare(
     }
     comparison.findings.sort();
     Ok(((comparison.check.expected > 0).then_some(comparison), read))
-}
-
-/// What a statement, which is also the digest's context, copies out of the restored database.
-pub(super) fn totals(target: &Address, key: RowKey, table: &str, copy_sql: &str) -> Result<RowTotals, SourceError> {
-    let failed = |error: PgError| SourceError::Permanent { what: table.to_owned(), reason: error.to_string() };
-    let mut wire = target.wire().map_err(failed)?;
-    copy::totals_of(&mut wire, table, copy_sql, RowDigest::new(key, copy_sql), |_, _| {})
 }

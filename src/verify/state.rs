@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Client;
 
-use super::{Comparison, generated};
+use super::Comparison;
 use crate::{
-    digest::{RowKey, RowTotals, Sha256Digest},
+    digest::{RowDigest, RowKey, RowTotals, Sha256Digest},
     finding::{Finding, FindingKind},
     pg::{
         Address, PgError,
@@ -81,6 +81,13 @@ pub fn of_generated(table: &str, totals: &RowTotals) -> ((String, String), Sha25
     ((GENERATED.to_owned(), table.to_owned()), Sha256Digest::of(format!("{rows} {bytes} {digest}")))
 }
 
+/// What a statement, which is also the digest's context, copies out of the restored database.
+pub(super) fn totals(target: &Address, key: RowKey, table: &str, copy_sql: &str) -> Result<RowTotals, SourceError> {
+    let failed = |error: PgError| SourceError::Permanent { what: table.to_owned(), reason: error.to_string() };
+    let mut wire = target.wire().map_err(failed)?;
+    copy::totals_of(&mut wire, table, copy_sql, RowDigest::new(key, copy_sql), |_, _| {})
+}
+
 fn digests(catalog: Catalog) -> State {
     catalog.into_iter().map(|(key, definition)| ((key.class, key.name), Sha256Digest::of(definition))).collect()
 }
@@ -112,7 +119,7 @@ pub fn again(address: &Address, key: RowKey, proven: &State) -> Result<(State, O
     let generated: BTreeSet<_> = of(GENERATED).collect();
     for table in catalog::tables(&mut client)?.iter().filter(|table| generated.contains(&table.name.to_string())) {
         let name = table.name.to_string();
-        let totals = generated::totals(address, key, &name, &table.whole_out_sql());
+        let totals = totals(address, key, &name, &table.whole_out_sql());
         found.extend([of_generated(&name, &totals.map_err(|error| unread("table", &name, &error))?)]);
     }
     Ok((found, None))

@@ -87,7 +87,7 @@ impl Claims<'_> {
 
     /// A contradiction where this program wrote the bundle; otherwise it was not compared.
     fn unproven(&mut self, subject: &str, detail: &str) {
-        self.findings.push(differs(self.own, subject, detail));
+        self.findings.push(reports::differs(self.own, subject, detail));
     }
 
     /// Says so unless two values are the same.
@@ -105,13 +105,4 @@ impl Claims<'_> {
     fn is_binding(&self) -> bool {
         self.result.result_version >= BINDING
     }
-}
-
-/// What does not follow, by the rules of this program: a contradiction if it wrote the bundle itself.
-pub(super) fn differs(own: bool, subject: &str, detail: &str) -> Finding {
-    if own {
-        return Finding::of_run(FindingKind::BundleInconsistent, subject, detail);
-    }
-    let detail = format!("{detail}; another build of walkaway made it, and only that one can tell whether it is right");
-    Finding::of_run(FindingKind::OtherVersion, subject, detail)
 }

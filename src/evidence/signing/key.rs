@@ -9,14 +9,20 @@ use aws_lc_rs::{
 use ssh_key::{
     Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, Signature, SshSig,
     private::{EcdsaKeypair, KeypairData},
+    public::RsaPublicKey,
 };
 
-use super::{
-    Role, SignError,
-    agent::Agent,
-    seal::{RSA_BITS_MIN, rsa_bits},
-};
+use super::{Role, SignError, agent::Agent};
 use crate::evidence::files::read_whole;
+
+/// Shorter ones are broken by those who can pay for it.
+pub(super) const RSA_BITS_MIN: usize = 2048;
+
+/// The length of a key's modulus.
+pub(super) fn rsa_bits(key: &RsaPublicKey) -> usize {
+    let modulus = key.n.as_positive_bytes().unwrap_or_default();
+    modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize)
+}
 
 /// Somebody who can sign.
 pub struct Signer {

@@ -12,7 +12,11 @@ use ssh_key::{
     public::{EcdsaPublicKey, KeyData, RsaPublicKey},
 };
 
-use super::{Role, agent::take_string, key::fingerprint};
+use super::{
+    Role,
+    agent::take_string,
+    key::{RSA_BITS_MIN, fingerprint, rsa_bits},
+};
 
 /// A signature that holds: the key it names made it. Whose key that is, is another question.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,15 +84,6 @@ impl Seal {
     pub fn fingerprint(&self) -> String {
         fingerprint(&self.key)
     }
-}
-
-/// Shorter ones are broken by those who can pay for it.
-pub(super) const RSA_BITS_MIN: usize = 2048;
-
-/// The length of a key's modulus.
-pub(super) fn rsa_bits(key: &RsaPublicKey) -> usize {
-    let modulus = key.n.as_positive_bytes().unwrap_or_default();
-    modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize)
 }
 
 /// The signature in lines of 70 characters, as ssh-keygen writes it; it reads lines of any length, and passes over what

@@ -3,20 +3,14 @@
 
 use postgres::GenericClient;
 
-use super::{Catalog, Class, read_class, tables};
+use super::{
+    Catalog, Class, read_class,
+    tables::{self, NUMBERS_REGISTERED, REGISTERED},
+};
 use crate::pg::{
     error::PgError,
     name::{RelationName, Table},
 };
-
-/// That a relation `c` is one in which an extension keeps what users configure (PostgreSQL documentation, "Extension
-/// Configuration Tables"): its rows are the database's own.
-pub(super) const REGISTERED: &str = "EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid = ANY (x.extconfig))";
-/// That a sequence `c` numbers the rows of such a table.
-pub(super) const NUMBERS_REGISTERED: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend d \
-     JOIN pg_catalog.pg_extension x ON d.refobjid = ANY (x.extconfig) \
-     WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid \
-     AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i'))";
 
 /// A relation in which an extension keeps what users configure.
 #[derive(Clone, Debug, PartialEq, Eq)]

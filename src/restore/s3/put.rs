@@ -13,15 +13,15 @@ use aws_sdk_s3::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use super::{
-    VERSIONS,
-    server::{CallError, CallErrorKind, Server},
-};
+use super::server::{CallError, CallErrorKind, Server};
 use crate::transfer::{
     error::SinkError,
     properties::Properties,
     receipt::{ObjectReceipt, Within},
 };
+
+/// Keys of versions that others have replaced begin with this.
+pub const VERSIONS: &str = "walkaway-";
 
 /// Objects are put in one piece up to this size.
 const PUT_BYTES_MAX: u64 = 64 << 20;
