@@ -69,6 +69,17 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog, spellin
                 comparison.findings.push(Finding::of(asset, FindingKind::Deviation, title(object), detail));
                 comparison.compared(None);
             }
+            found if object.class == PROPERTY => {
+                // What another version makes of its own members says nothing of users.
+                if versions(object, [source, target]) == Versions::Same {
+                    comparison.compared(unlike_made(asset, object, definition, found, IN_EXTENSION));
+                }
+            }
+            // A language that only the source knows has a configuration that was altered by nobody.
+            None if object.class == BUILT_IN => {}
+            found if object.class == BUILT_IN => {
+                comparison.compared(unlike_made(asset, object, definition, found, IN_SYSTEM));
+            }
             found if object.class == MEMBER => {
                 let versions = versions(object, [source, target]);
                 let made = made_by_version(object, definition, &spellings.members);
@@ -94,7 +105,9 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog, spellin
         !source.contains_key(object)
             && !is_given(object)
             && !is_of_the_machine(object)
-            && (object.class != MEMBER || versions(object, [source, target]) == Versions::Same)
+            && object.class != BUILT_IN
+            && (![MEMBER, PROPERTY].contains(&object.class.as_str())
+                || versions(object, [source, target]) == Versions::Same)
     };
     for object in target.keys().filter(new) {
         let kind = FindingKind::CatalogUnexpected;
@@ -122,6 +135,25 @@ fn without_own_names(catalog: &Catalog) -> Catalog {
 
 const DERIVED: &str = "derived constraint";
 const MEMBER: &str = "extension member";
+const PROPERTY: &str = "property of extension member";
+const BUILT_IN: &str = "built-in text search";
+/// What to do about what a dump leaves out.
+const IN_EXTENSION: &str = "a user changed it at the source (ALTER, COMMENT), and a dump leaves out whatever belongs to an \
+                            extension: give the change a script that is run after CREATE EXTENSION";
+const IN_SYSTEM: &str = "a user changed it at the source (ALTER TEXT SEARCH …), and a dump leaves out whatever PostgreSQL \
+                         brings along: make a configuration of your own for it";
+
+/// A difference, with what keeps a dump from carrying it.
+fn unlike_made(
+    asset: &str,
+    object: &CatalogKey,
+    definition: &str,
+    found: Option<&String>,
+    why: &str,
+) -> Option<Finding> {
+    let finding = difference(asset, object, definition, found)?;
+    Some(Finding { detail: format!("{}; {why}", finding.detail), ..finding })
+}
 
 /// The versions of an extension at the source and on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,10 +197,7 @@ fn member(
         (Versions::Same, _) | (Versions::Other(_), Some(false)) => {
             let detail = "a user gave it to the extension or changed it there, and a dump leaves out whatever belongs to \
                           one: take it out at the source (ALTER EXTENSION … DROP …) to have it carried";
-            let finding = difference(asset, object, definition, found);
-            comparison.compared(
-                finding.map(|finding| Finding { detail: format!("{}; {detail}", finding.detail), ..finding }),
-            );
+            comparison.compared(unlike_made(asset, object, definition, found, detail));
         }
         (Versions::Other(versions), None) if found.is_none() => {
             let detail = format!(

@@ -88,6 +88,19 @@ pub(super) fn totals(target: &Address, key: RowKey, table: &str, copy_sql: &str)
     copy::totals_of(&mut wire, table, copy_sql, RowDigest::new(key, copy_sql), |_, _| {})
 }
 
+/// Drops the classes that the version which proved it did not read yet.
+fn forget_later(proven: &State, found: &mut State) {
+    let classes = (DATABASE.to_owned(), CLASSES.to_owned());
+    let known = proven.get(&classes);
+    let knew = |count: &usize| known == Some(&Sha256Digest::of(catalog::LATER[..*count].join(",")));
+    let count = (1..=catalog::LATER.len()).find(knew).unwrap_or(0);
+    found.retain(|(class, _), _| !catalog::LATER[count..].contains(&class.as_str()));
+    match known {
+        Some(digest) if count > 0 => found.insert(classes, *digest),
+        _ => found.remove(&classes),
+    };
+}
+
 fn digests(catalog: Catalog) -> State {
     catalog.into_iter().map(|(key, definition)| ((key.class, key.name), Sha256Digest::of(definition))).collect()
 }
@@ -102,11 +115,7 @@ pub fn again(address: &Address, key: RowKey, proven: &State) -> Result<(State, O
         found.retain(|(class, _), _| class != DATABASE && class != SETTING);
         return Ok((found, Some("roles, owners, grants, settings, rows of materialized views")));
     }
-    if !of(DATABASE).any(|name| name == CLASSES) {
-        found.retain(|(class, name), _| {
-            !catalog::LATER.contains(&class.as_str()) && (class != DATABASE || name != CLASSES)
-        });
-    }
+    forget_later(proven, &mut found);
     if of(OWNER).next().is_some() {
         found.extend(rights_of(&mut client, &of(ROLE).cloned().collect())?);
     }
@@ -204,5 +213,23 @@ mod tests {
             (FindingKind::TableDigest, "rows of materialized view v"),
         ];
         assert_eq!(findings, expected.map(|(kind, subject)| (kind, subject.to_owned())));
+    }
+
+    #[test]
+    fn classes_that_a_bundle_does_not_know_are_not_held_against_it() {
+        let marked = |count: usize| -> State {
+            let known = catalog::LATER[..count].join(",");
+            [((DATABASE.to_owned(), CLASSES.to_owned()), Sha256Digest::of(known))].into()
+        };
+        let classes = || catalog::LATER.iter().map(|class| ((*class).to_owned(), "x".to_owned()));
+        let all = catalog::LATER.len();
+        for count in [0, 5, all] {
+            let proven = if count == 0 { State::new() } else { marked(count) };
+            let mut found = marked(all);
+            found.extend(classes().map(|thing| (thing, Sha256Digest::of("x"))));
+            forget_later(&proven, &mut found);
+            assert_eq!(found.len(), count + proven.len(), "{count}");
+            assert!(proven.iter().all(|(thing, digest)| found.get(thing) == Some(digest)), "{count}");
+        }
     }
 }

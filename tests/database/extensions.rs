@@ -90,3 +90,30 @@ fn extensions_of_another_version_and_options_of_memberships() {
         Vec::<String>::new()
     );
 }
+
+const CHANGED: &str = "create table t (id integer primary key); insert into t values (1);
+    create extension pg_trgm; alter operator %(text, text) set (restrict = none);
+    comment on function show_trgm(text) is 'mine';
+    alter text search configuration pg_catalog.english alter mapping for asciiword with simple;
+    alter text search dictionary pg_catalog.german_stem (stopwords = english);";
+
+/// A dump leaves out what belongs to an extension or came with the server, and with it what a user changed there.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn what_a_user_changed_of_things_that_no_dump_holds_is_named() {
+    let drill = Drill::new().database(CHANGED);
+    let ran = drill.run();
+    ran.assert_ended(1, "FAIL");
+    let findings = ran.asset(LEDGER)["findings"].as_array().unwrap();
+    let found: BTreeSet<_> = findings
+        .iter()
+        .map(|one| (one["kind"].as_str().unwrap().to_owned(), one["subject"].as_str().unwrap().to_owned()))
+        .collect();
+    let expected = [
+        ("catalog_differs", "built-in text search configuration english"),
+        ("catalog_differs", "built-in text search dictionary german_stem"),
+        ("catalog_differs", "property of extension member pg_trgm: operator public.%(text,text)"),
+        ("catalog_missing", "property of extension member pg_trgm: function public.show_trgm(text)"),
+    ];
+    assert_eq!(found, expected.map(|(kind, subject)| (kind.to_owned(), subject.to_owned())).into(), "{findings:#?}");
+}

@@ -69,6 +69,28 @@ pub(super) fn members() -> Class {
     ("extension member", sql.to_owned())
 }
 
+/// What ALTER and COMMENT change of members beside that: comments, estimators of operators, what families of operators
+/// hold. A dump leaves all of it out.
+pub(super) fn properties_of_members() -> Class {
+    let sql = "SELECT x.extname || ': ' || i.type || ' ' || replace(i.identity, 'pg_catalog.', ''), concat_ws('|', \
+         (SELECT string_agg(d.objsubid || ' ' || d.description, '|' ORDER BY d.objsubid) \
+         FROM pg_catalog.pg_description d WHERE d.classoid = e.classid AND d.objoid = e.objid), \
+         (SELECT o.oprrest::text || ' ' || o.oprjoin::text \
+         FROM pg_catalog.pg_operator o WHERE e.classid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = e.objid), \
+         (SELECT string_agg(a.amopstrategy || ' ' || a.amopopr::pg_catalog.regoperator::text, ',' \
+         ORDER BY a.amopstrategy, a.amopopr::pg_catalog.regoperator::text) FROM pg_catalog.pg_amop a \
+         WHERE e.classid = 'pg_catalog.pg_opfamily'::pg_catalog.regclass AND a.amopfamily = e.objid), \
+         (SELECT string_agg(a.amprocnum || ' ' || a.amproc::pg_catalog.oid::pg_catalog.regprocedure::text, ',' \
+         ORDER BY a.amprocnum, a.amproc::pg_catalog.oid::pg_catalog.regprocedure::text) FROM pg_catalog.pg_amproc a \
+         WHERE e.classid = 'pg_catalog.pg_opfamily'::pg_catalog.regclass AND a.amprocfamily = e.objid)) \
+         FROM pg_catalog.pg_depend e JOIN pg_catalog.pg_extension x ON x.oid = e.refobjid, \
+         LATERAL pg_catalog.pg_identify_object(e.classid, e.objid, e.objsubid) i \
+         WHERE e.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND e.deptype = 'e' AND i.identity IS NOT NULL \
+         AND (e.classid IN ('pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_opfamily'::pg_catalog.regclass) \
+         OR EXISTS (SELECT FROM pg_catalog.pg_description d WHERE d.classoid = e.classid AND d.objoid = e.objid))";
+    ("property of extension member", sql.to_owned())
+}
+
 /// The extensions' tables, except those that hold what users configure: their rows come from CREATE EXTENSION or from
 /// nowhere.
 pub fn tables_of_extensions(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {

@@ -45,9 +45,16 @@ pub struct CatalogKey {
     pub name: String,
 }
 
-/// Classes that bundles of versions before 0.2 do not hold.
-pub const LATER: [&str; 5] =
-    ["derived constraint", "extension member", "locale version", "published schema", "system trigger"];
+/// Classes that bundles of earlier versions do not hold, the newest last: a bundle says how many of them it knows.
+pub const LATER: [&str; 7] = [
+    "derived constraint",
+    "extension member",
+    "locale version",
+    "published schema",
+    "system trigger",
+    "property of extension member",
+    "built-in text search",
+];
 
 /// One class of objects: its name in words, and a query that returns a qualified name and a definition, both text.
 type Class = (&'static str, String);
@@ -93,7 +100,7 @@ fn without_schema(catalog: &str) -> String {
 /// Every object of the compared classes with its definition, as the server spells it with an empty search_path.
 pub fn definitions(client: &mut impl GenericClient) -> Result<Catalog, PgError> {
     let mut catalog = Catalog::new();
-    let more = vec![extensions::members()];
+    let more = vec![extensions::members(), extensions::properties_of_members(), types::built_in_text_search()];
     let mut classes = vec![relations::classes(), routines::classes(), types::classes(), extras::classes(), more];
     let sql = "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
     let publishes_schemas = client.query_one(sql, &[]).and_then(|row| row.try_get(0));

@@ -94,6 +94,19 @@ fn locale_version() -> String {
     )
 }
 
+/// Configurations and dictionaries that every server brings along, which decide what `to_tsvector` makes of a text. They can
+/// be altered, and no dump says so.
+pub(super) fn built_in_text_search() -> Class {
+    let sql = format!(
+        "SELECT 'configuration ' || o.cfgname, (SELECT string_agg(m.maptokentype || ' ' || m.mapseqno || ' ' || \
+         m.mapdict::pg_catalog.regdictionary::text, ',' ORDER BY m.maptokentype, m.mapseqno) \
+         FROM pg_catalog.pg_ts_config_map m WHERE m.mapcfg = o.oid) FROM pg_catalog.pg_ts_config o WHERE o.oid < {FIRST_OWN} \
+         UNION ALL SELECT 'dictionary ' || o.dictname, o.dictinitoption FROM pg_catalog.pg_ts_dict o \
+         WHERE o.oid < {FIRST_OWN}"
+    );
+    ("built-in text search", sql)
+}
+
 fn text_search() -> Vec<Class> {
     vec![
         (
