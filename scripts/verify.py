@@ -143,7 +143,8 @@ class Journal:  # what the journal tells, line by line, and whether its chain ho
             asset["controls"].add((entry["damage"], entry["found"]))
         elif event == "asset_done":
             asset["done"] = entry["verdict"]
-
+        elif event == "asset_stopped" or event == "asset_looked_at" and entry["differ"]:  # its end no longer stands
+            asset["done"] = None
 def check_run(bag, result, journal):
     findings, verdict, playbook = list(all_findings(bag, result)), result["verdict"], result["playbook"]["sha256"]
     kinds = {finding["kind"] for finding in findings}
@@ -182,7 +183,6 @@ def check_run(bag, result, journal):
         expect(holds, where, what)
     beside = os.path.join(os.path.dirname(os.path.realpath(bag.root)), before[0], TAGS) if before else ""
     expect(not os.path.isfile(beside) or sha256(open(beside, "rb").read()) == before[1], before, "is another run")
-
 def check_around(bag, result, journal):  # the account, the controls, the time to exit, the reports
     for name in {"data/inventory.json", "data/after.json"} & bag.files:
         expect(bag.digest(name) in journal.looks, name, "is not what the journal knows")

@@ -700,7 +700,7 @@ fn long_a_finished_database_that_was_changed_in_between_does_not_pass() {
             let sequence = target.client("shop").query_one("select last_value from customers_id_seq", &[]).unwrap();
             assert_eq!(sequence.get::<_, i64>(0), 10_000, "it was not restored anew");
         } else {
-            assert!(shop["findings"][0]["detail"].as_str().unwrap().contains("is not as it was left"), "{shop:#}");
+            assert!(shop["findings"].to_string().contains("is not as it was left"), "{shop:#}");
         }
     }
 }

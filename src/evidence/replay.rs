@@ -143,7 +143,8 @@ impl<'a> Replay<'a> {
                 (replay.done, replay.outcome) = (Some(*verdict), Some((*outcome_sha256, *sampled)));
             }
             Event::AssetLookedAt { asset, differ: 1.., .. } | Event::AssetStopped { asset, .. } => {
-                self.assets.entry(asset).or_default().done = None;
+                let replay = self.assets.entry(asset).or_default();
+                (replay.done, replay.outcome) = (None, None);
             }
             _ => {}
         }
