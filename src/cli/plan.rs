@@ -13,11 +13,12 @@ use super::{
     work,
 };
 use crate::{
-    engine::{self, EngineError, Survey, SurveyedAsset},
     event::AssetKind,
     exit_code::ExitCode,
     finding::printable,
     playbook::Playbook,
+    record::{EngineError, Obstacle},
+    run::{self, Survey, SurveyedAsset},
 };
 
 /// Plans.
@@ -25,9 +26,9 @@ pub(super) fn plan(console: &Console, args: &PlanArgs) -> Result<ExitCode, Engin
     let path = &args.playbook.playbook;
     let loaded = Playbook::read(path)?;
     if args.iam_policy {
-        return pretty(console, &work::block_on_droppable(engine::iam_policy(&loaded.playbook))?);
+        return pretty(console, &work::block_on_droppable(run::iam_policy(&loaded.playbook))?);
     }
-    let survey = work::block_on_droppable(engine::survey(loaded.playbook, &loaded.origin.folder))??;
+    let survey = work::block_on_droppable(run::survey(loaded.playbook, &loaded.origin.folder))??;
     if args.json.json {
         json_lines(console, &survey);
     } else {
@@ -59,7 +60,7 @@ fn around(style: Style, survey: &Survey) -> Vec<String> {
         lines.extend(some("unreadable", found.unreadable.iter().map(|text| printable(text))));
         lines.extend(some("missing rights", found.missing_rights.iter().cloned()));
     }
-    let obstacle = |obstacle: &engine::Obstacle| printable(&obstacle.what);
+    let obstacle = |obstacle: &Obstacle| printable(&obstacle.what);
     lines.extend(some("a run would not begin", survey.obstacles.iter().map(obstacle)));
     lines
 }

@@ -10,18 +10,20 @@ use super::{
     summary, terminal, work,
 };
 use crate::{
-    engine::{self, Consent, Depth, EngineError, Means, RunEnd, RunOutcome},
+    asset::Depth,
     event::Monitor,
     exit_code::ExitCode,
     interrupt::Interrupt,
     playbook::Playbook,
+    record::EngineError,
+    run::{self, Consent, Means, RunEnd, RunOutcome},
 };
 
 /// Runs a playbook.
 pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
     let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
-    watched(console, args.json.json, |monitor, interrupt| engine::run(loaded, consent, means, monitor, interrupt))
+    watched(console, args.json.json, |monitor, interrupt| run::run(loaded, consent, means, monitor, interrupt))
 }
 
 /// Goes on with a run.
@@ -29,7 +31,7 @@ pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, E
     let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
     let means = Means { look: if args.verify { Depth::Content } else { Depth::Presence }, ..means };
     watched(console, args.json.json, |monitor, interrupt| {
-        engine::resume(&args.run, args.seal, consent, means, monitor, interrupt)
+        run::resume(&args.run, args.seal, consent, means, monitor, interrupt)
     })
 }
 
