@@ -24,7 +24,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
     ("account", &[]),
-    ("asset", &["command", "evidence", "pg", "playbook", "record", "restore", "run", "source", "transfer", "verify"]),
+    ("asset", &["account", "evidence", "pg", "playbook", "record", "restore", "source", "transfer", "verify"]),
     ("aws", &["transfer"]),
     ("cli", &["account", "asset", "command", "evidence", "playbook", "record", "report", "run"]),
     (

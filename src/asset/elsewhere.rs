@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     pg::{Address, identity},
-    playbook::{Asset, AssetKind, BucketSpec, Playbook},
+    playbook::BucketSpec,
     record::error::Obstacle,
     source::{aws::Aws, s3::S3Source},
     transfer::object::{ListPage, ObjectSource as _},
@@ -33,19 +33,25 @@ const AWS_DOMAINS: [&str; 11] = [
     "sc2s.sgov.gov",
 ];
 
-/// What says that target and provider are one, if anything does.
-pub(crate) async fn obstacle(playbook: &Playbook, source: &Aws, target: &Aws) -> Option<Obstacle> {
-    let (theirs, ours) = (source.s3_address(), target.s3_address());
-    let why = match same_place(&theirs, &ours).await {
-        Some(why) => Some(why),
-        None => same_bucket(playbook, source, target).await,
-    };
-    why.map(|why| Obstacle {
+/// What says that the S3 servers of target and provider are one, if their names do.
+pub(crate) async fn s3_obstacle(source: &Aws, target: &Aws) -> Option<Obstacle> {
+    let ours = target.s3_address();
+    same_place(&source.s3_address(), &ours).await.map(|why| is_provider(&ours, &why))
+}
+
+/// The same, if the target holds the very bucket that is read.
+pub(crate) async fn bucket_obstacle(bucket: &BucketSpec, source: &Aws, target: &Aws) -> Option<Obstacle> {
+    let why = format!("it holds the bucket {} with the same objects of the same times", bucket.bucket);
+    is_same(bucket, source, target).await.then(|| is_provider(&target.s3_address(), &why))
+}
+
+fn is_provider(ours: &str, why: &str) -> Obstacle {
+    Obstacle {
         what: format!("target.s3: {ours} is the provider that the buckets come from: {why}"),
         hint: Some(
             "name a server that is not the provider's, or restore into files (`layout: tree` or `tar`)".to_owned(),
         ),
-    })
+    }
 }
 
 /// What says that a database would be restored into the server that it is read from, or into the provider's. `source` is
@@ -117,17 +123,6 @@ impl Place {
         let found = spawn_blocking(move || (self.host.as_str(), self.port).to_socket_addrs());
         found.await.ok().and_then(Result::ok).into_iter().flatten().collect()
     }
-}
-
-/// Whether the target holds one of the very buckets that are read.
-async fn same_bucket(playbook: &Playbook, source: &Aws, target: &Aws) -> Option<String> {
-    for asset in playbook.assets() {
-        let Asset { kind: AssetKind::Objects(bucket), .. } = asset else { continue };
-        if is_same(bucket, source, target).await {
-            return Some(format!("it holds the bucket {} with the same objects of the same times", bucket.bucket));
-        }
-    }
-    None
 }
 
 async fn is_same(bucket: &BucketSpec, source: &Aws, target: &Aws) -> bool {

@@ -14,11 +14,16 @@ const AWAY_HINT: &str = "see whether the provider can be reached, then resume th
 
 /// An early end.
 #[derive(Debug)]
-pub(crate) enum Stop {
+pub enum Stop {
     /// Somebody asked; nothing else is started.
     Interrupted,
     /// This asset can't go on now; others can, and a resumed run tries again.
-    Asset { reason: String, hint: Option<String> },
+    Asset {
+        /// What happened, to what.
+        reason: String,
+        /// What to do next, where something can be said.
+        hint: Option<String>,
+    },
     /// Evidence can't be written; nothing can go on.
     Run(EngineError),
 }

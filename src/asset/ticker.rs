@@ -17,7 +17,7 @@ use crate::{
 const PERIOD: Duration = Duration::from_millis(100);
 
 /// A running ticker; its end passes the last reading on.
-pub(crate) struct Ticker {
+pub struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }

@@ -9,12 +9,12 @@ use crate::{
     finding::{Finding, FindingKind},
     interrupt::Interrupt,
     record::{layout::Layout, ledger::Ledger, recorder::Recorder},
-    transfer::{meter::Meter, objects::Budget},
+    transfer::{executor::UnitExecutor, meter::Meter, objects::Budget},
 };
 
 /// One asset of one run: where it lies and whom to tell.
 #[derive(Clone)]
-pub(crate) struct Work {
+pub struct Work {
     pub asset: String,
     pub run: String,
     pub layout: Layout,
@@ -23,6 +23,8 @@ pub(crate) struct Work {
     /// Bytes of objects in memory at once, over all assets.
     pub budget: Budget,
     pub interrupt: Interrupt,
+    /// What runs units.
+    pub executor: Arc<dyn UnitExecutor>,
 }
 
 impl Work {

@@ -13,12 +13,14 @@ use super::{
     work,
 };
 use crate::{
+    asset::Measured,
+    command::{self, Survey},
     event::AssetKind,
     exit_code::ExitCode,
     finding::printable,
     playbook::Playbook,
     record::{EngineError, Obstacle},
-    run::{self, Survey, SurveyedAsset},
+    run::Plan,
 };
 
 /// Plans.
@@ -26,9 +28,9 @@ pub(super) fn plan(console: &Console, args: &PlanArgs) -> Result<ExitCode, Engin
     let path = &args.playbook.playbook;
     let loaded = Playbook::read(path)?;
     if args.iam_policy {
-        return pretty(console, &work::block_on_droppable(run::iam_policy(&loaded.playbook))?);
+        return pretty(console, &work::block_on_droppable(command::iam_policy(&loaded.playbook))?);
     }
-    let survey = work::block_on_droppable(run::survey(loaded.playbook, &loaded.origin.folder))??;
+    let survey = work::block_on_droppable(async { command::survey(Plan::of(loaded).await?).await })??;
     if args.json.json {
         json_lines(console, &survey);
     } else {
@@ -85,7 +87,7 @@ fn rows(survey: &Survey) -> Vec<Vec<Cell>> {
     rows
 }
 
-fn row(asset: &SurveyedAsset) -> Vec<Cell> {
+fn row(asset: &Measured) -> Vec<Cell> {
     // Rows and bytes of a database are the server's estimates.
     let (holds, bytes) = match asset.kind {
         AssetKind::S3 => (count(asset.items, "object", "objects"), size(asset.bytes)),
@@ -105,7 +107,7 @@ fn row(asset: &SurveyedAsset) -> Vec<Cell> {
 }
 
 /// Sizes, requests, time and cost of a bucket.
-fn objects(style: Style, asset: &SurveyedAsset) -> Vec<String> {
+fn objects(style: Style, asset: &Measured) -> Vec<String> {
     let Some(objects) = &asset.objects else { return Vec::new() };
     let mut rows = vec![heading(["objects of at least", "objects", "bytes"])];
     rows.extend(objects.sizes.iter().map(|class| {
@@ -125,7 +127,7 @@ fn objects(style: Style, asset: &SurveyedAsset) -> Vec<String> {
 }
 
 fn remarks(survey: &Survey) -> Vec<String> {
-    let remark = |asset: &SurveyedAsset, text: &String| format!("{}: {}", printable(&asset.id), printable(text));
+    let remark = |asset: &Measured, text: &String| format!("{}: {}", printable(&asset.id), printable(text));
     let remarks = survey.assets.iter().flat_map(|asset| asset.remarks.iter().map(move |text| remark(asset, text)));
     let mut lines = vec![String::new()];
     lines.extend(remarks);
@@ -159,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_database_is_an_estimate() {
-        let asset = |id: &str, kind, items| SurveyedAsset {
+        let asset = |id: &str, kind, items| Measured {
             id: id.into(),
             kind,
             source: "acme".into(),

@@ -10,19 +10,19 @@ use serde::Deserialize;
 
 use crate::{
     asset::{
+        clients,
         database::clusters,
+        kinds,
         rds::leftovers::{Asker, Outstanding, Record, remove_named, settle, spared},
     },
     evidence::{JournalError, journal},
     interrupt::Interrupt,
-    playbook::{Asset, AssetKind},
     record::{
         directory::{not_a_run, recorded_run},
         error::EngineError,
         layout::Layout,
     },
     restore::cluster::{Cluster, ClusterError},
-    run::preflight,
     source::rds::{
         Removed,
         export::{self, Exports},
@@ -40,21 +40,6 @@ pub struct Cleaned {
     pub stopped: Option<String>,
     /// What could not be removed, and why.
     pub left: Vec<(String, String)>,
-}
-
-fn asks_for_export(asset: &Asset) -> bool {
-    match &asset.kind {
-        AssetKind::Database(database) => database.server.rds().is_some_and(|rds| rds.new_export().is_some()),
-        AssetKind::Objects(_) => false,
-    }
-}
-
-/// Whether the run may have made something at the provider.
-fn makes_resources(asset: &Asset) -> bool {
-    match &asset.kind {
-        AssetKind::Database(database) => database.server.rds().is_some_and(|rds| rds.makes_resources()),
-        AssetKind::Objects(_) => false,
-    }
 }
 
 /// The one part of the resolved playbook that leads to the restored data.
@@ -95,7 +80,9 @@ pub async fn clean(run_dir: &Path, wait: Duration, interrupt: &Interrupt) -> Res
     let (playbook, run) = recorded_run(run_dir)?;
     let held = journal::hold(&run_dir.join("data").join("journal.ndjson"));
     let record = Record::read(run_dir).ok_or_else(|| not_a_run(run_dir, "its journal can't be read"))?;
-    let made = playbook.assets().iter().any(makes_resources) || !record.open.is_empty();
+    let assets = kinds::all(&playbook);
+    let making: Vec<_> = assets.iter().filter_map(|asset| Some((asset.id(), asset.describe().makes?))).collect();
+    let made = !making.is_empty() || !record.open.is_empty();
     let mut cleaned = Cleaned::default();
     // Whoever is at work on the run needs its things, and removes them.
     let _held = match held {
@@ -112,10 +99,9 @@ pub async fn clean(run_dir: &Path, wait: Duration, interrupt: &Interrupt) -> Res
     stop_cluster(run_dir, &run, &mut cleaned);
     let Some(spec) = playbook.provider().filter(|_| made) else { return Ok(cleaned) };
     record.open.iter().for_each(|one| interrupt.hold(&one.resource));
-    let asking = async { Asker::new(&preflight::aws(spec).await).await };
+    let asking = async { Asker::new(&clients::aws(spec).await).await };
     let Some(asker) = interrupt.unless_asked(asking).await else { return Ok(cleaned) };
-    let exported = playbook.assets().iter().filter(|asset| asks_for_export(asset));
-    let exported: Vec<&str> = exported.map(|asset| asset.id.as_str()).collect();
+    let exported: Vec<&str> = making.iter().filter(|(_, makes)| makes.export).map(|(asset, _)| *asset).collect();
     let record = Record { in_use: false, ..record };
     Cleaning { asker, run_dir, record, wait, interrupt }.all(&exported, &mut cleaned).await;
     Ok(cleaned)

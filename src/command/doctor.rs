@@ -5,6 +5,7 @@ use std::{fs::File, io::Write as _, path::Path};
 use tokio::task::spawn_blocking;
 
 use crate::{
+    asset::kinds,
     clock::{self, Stopwatch},
     digest::Sha256Digest,
     pg::tools::Tools,
@@ -57,9 +58,9 @@ pub async fn examine(playbook: Option<&Playbook>) -> Vec<Examined> {
 
 async fn reachability(playbook: &Playbook) -> Vec<Examined> {
     let layout = Layout::of(playbook, "doctor");
-    match preflight::look(playbook, &layout, "doctor", &Consent::NotNeeded, Vec::new()).await {
+    match preflight::look(playbook, &kinds::all(playbook), (&layout, "doctor"), &Consent::NotNeeded, Vec::new()).await {
         Ok(ready) => {
-            let caller = ready.caller.map_or_else(String::new, |caller| format!(" as {}", caller.arn));
+            let caller = ready.caller.as_ref().map_or_else(String::new, |caller| format!(" as {}", caller.arn));
             vec![examined("playbook", State::Good, format!("everything it names can be reached{caller}"))]
         }
         Err(EngineError::NotReady(obstacles)) => obstacles

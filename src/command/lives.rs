@@ -95,7 +95,8 @@ fn run(evidence: &Path, id: &str) -> Work {
     recorder.fact(&Event::CallerIdentified { account: account.unwrap(), arn: String::new(), region }).unwrap();
     let ledger = Arc::new(Ledger::from_journal(&layout, &[]));
     let (asset, run, budget, interrupt) = (ASSET.to_owned(), id.to_owned(), Budget::new(1 << 20), Interrupt::default());
-    Work { asset, run, layout, ledger, recorder, budget, interrupt }
+    let executor = Arc::new(crate::transfer::executor::LocalExecutor);
+    Work { asset, run, layout, ledger, recorder, budget, interrupt, executor }
 }
 
 fn owner(run: &str) -> Owner {

@@ -8,6 +8,7 @@
 //! | `doctor` | whether this machine can run a drill |
 //! | `history` | runs side by side, and when the next is due |
 //! | `init` | a first playbook |
+//! | `survey` | `plan`: the measured plan of a run, and the account around it; the least rights that it takes |
 
 pub mod claims;
 mod clean;
@@ -16,10 +17,13 @@ pub mod history;
 mod init;
 #[cfg(test)]
 mod lives;
-pub(crate) mod recheck;
+mod recheck;
+mod survey;
 
 pub use crate::asset::rds::leftovers::{StillThere, still_there};
+pub use crate::asset::recheck::Recheck;
 pub use clean::{Cleaned, clean};
 pub use doctor::{Examined, State, examine};
 pub use init::{Init, InitOptions, init};
-pub use recheck::{Recheck, recheck};
+pub use recheck::recheck;
+pub use survey::{Survey, SurveyedAccount, iam_policy, survey};

@@ -9,7 +9,7 @@ use crate::playbook::Playbook;
 
 /// The directories and files of one run.
 #[derive(Clone, Debug)]
-pub(crate) struct Layout {
+pub struct Layout {
     pub bundle: PathBuf,
     pub restored: PathBuf,
 }

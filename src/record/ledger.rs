@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The state of one run, on disk and as the journal tells it.
-pub(crate) struct Ledger {
+pub struct Ledger {
     layout: Layout,
     units: BTreeMap<String, BTreeMap<String, Sha256Digest>>,
     /// The outcomes that still stand: an asset that was taken up again, or was found changed, has none.

@@ -1,6 +1,9 @@
 //! Writes every fact into the journal first, then tells the monitor.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 
@@ -10,8 +13,11 @@ use crate::{
     evidence::{Journal, JournalError, result::JournalHead},
 };
 
+/// How often a run says that it is alive.
+pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+
 /// The one way by which a run speaks.
-pub(crate) struct Recorder {
+pub struct Recorder {
     journal: Mutex<Journal>,
     monitor: Arc<dyn Monitor>,
 }

@@ -1,7 +1,5 @@
 //! A run from preflight to outcome, and its resumption after an interruption, an error, or a kill.
 
-mod assets;
-
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::task::spawn_blocking;
@@ -9,39 +7,44 @@ use tokio::task::spawn_blocking;
 use super::{
     account, endorse,
     outcome::{RunEnd, RunOutcome, StoppedAsset},
-    preflight::{self, Consent, Ready},
-    seal, survey,
+    plan::Plan,
+    preflight::{self, Consent},
+    seal,
 };
 use crate::{
     asset::{
-        database::{clusters, target::Target},
-        look::Depth,
+        clients,
+        database::clusters,
+        kinds::{self, Kinds},
+        look::{Depth, Looked},
         rds::{
             guard::{self, Guards},
             leftovers::{self, Asker, Outstanding},
         },
+        seam::Asset,
+        site::{Ready, Site},
         stop::Stop,
         work::Work,
     },
     digest::Sha256Digest,
     event::{Event, Monitor},
-    evidence::{self, facts::PreviousRun, result::AssetResult},
+    evidence::{self, Journal, facts::PreviousRun, result::AssetResult},
     interrupt::Interrupt,
-    playbook::{Asset, AssetKind, BucketSpec, Loaded, Playbook, Previous, ProcessEnvironment},
+    playbook::{Loaded, Playbook, Previous},
     record::{
         directory::{self, first_line, name_of_its_own, not_a_run, read_back_playbook, reopen, write_json},
         error::{EngineError, Obstacle},
         identity::{binary_digest, executable, host_name, version},
         layout::Layout,
         ledger::Ledger,
-        recorder::Recorder,
+        recorder::{Recorder, SIGN_OF_LIFE},
     },
     restore::cluster::{Cluster, ClusterError},
-    transfer::{error::TransferError, objects::Budget, pseudonyms::Pseudonyms},
+    transfer::{
+        executor::{LocalExecutor, UnitExecutor},
+        objects::Budget,
+    },
 };
-
-/// How often a run says that it is alive.
-pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 
 /// What a run may use of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,61 +55,83 @@ pub struct Means {
     pub look: Depth,
 }
 
-/// Runs a playbook from the beginning, in a run directory of its own.
+/// What a run is driven with.
+#[derive(Clone)]
+pub struct Driving {
+    /// What it may use of this machine.
+    pub means: Means,
+    /// Who hears of it.
+    pub monitor: Arc<dyn Monitor>,
+    /// The wish to stop.
+    pub interrupt: Interrupt,
+    /// What runs its units.
+    pub executor: Arc<dyn UnitExecutor>,
+    /// What makes assets of the playbook's entries, where a run is read back from its directory.
+    pub kinds: Kinds,
+}
+
+impl Driving {
+    /// In this process, with the kinds that are built in.
+    pub fn new(means: Means, monitor: Arc<dyn Monitor>, interrupt: Interrupt) -> Self {
+        Driving { means, monitor, interrupt, executor: Arc::new(LocalExecutor), kinds: kinds::built_in() }
+    }
+}
+
+/// Runs a plan from the beginning, in a run directory of its own.
 ///
 /// # Errors
 /// Obstacles that were found before anything moved, and failures to write evidence. What goes wrong with an asset is
 /// part of the outcome.
-pub async fn run(
-    loaded: Loaded,
-    consent: Consent,
-    means: Means,
-    monitor: Arc<dyn Monitor>,
-    interrupt: Interrupt,
-) -> Result<RunOutcome, EngineError> {
-    let Loaded { playbook, text, origin } = loaded;
+pub async fn run(mut plan: Plan, consent: Consent, driving: Driving) -> Result<RunOutcome, EngineError> {
     let looking = async {
-        let (playbook, mut before) = account::prepare(playbook, &origin.folder).await?;
-        survey::look_for_room(&playbook, &mut before).await?;
-        let (id, layout) = name_of_its_own(&playbook).await;
-        let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
-        Ok::<_, EngineError>((playbook, before, id, layout, ready))
+        plan.look_for_room().await?;
+        let (id, layout) = name_of_its_own(&plan.playbook).await;
+        let ready = look(&plan, (&layout, &id), &consent).await?;
+        Ok::<_, EngineError>((id, layout, ready))
     };
-    let looked = interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)?;
-    let (playbook, before, id, layout, ready) = looked?;
-    let journal = directory::make(&layout, &playbook, &text, &origin)?;
-    let read = before.write(&layout)?;
-    let ledger = Ledger::from_journal(&layout, &[]);
-    let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
-    run.begin(ready, &text, read.as_ref()).await
+    let looked = driving.interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)?;
+    let (id, layout, ready) = looked?;
+    let journal = directory::make(&layout, &plan.playbook, &plan.text, &plan.origin)?;
+    begin(plan, id, layout, journal, ready, driving).await
 }
 
 /// Begins a run anew whose process was ended before the first line of its journal, in the directory that it has.
-async fn begin_again(
-    run_dir: &Path,
-    consent: Consent,
-    means: Means,
-    monitor: Arc<dyn Monitor>,
-    interrupt: Interrupt,
-) -> Result<RunOutcome, EngineError> {
+async fn begin_again(run_dir: &Path, consent: Consent, driving: Driving) -> Result<RunOutcome, EngineError> {
     let never_began = || EngineError::NeverBegan { path: run_dir.to_owned() };
     let id = run_dir.file_name().and_then(|name| name.to_str()).ok_or_else(never_began)?.to_owned();
     let (playbook, text) = read_back_playbook(run_dir).map_err(|_| never_began())?;
     let origin = directory::read_origin(run_dir)?;
     let looking = async {
-        let (playbook, mut before) = account::prepare(playbook, &origin.folder).await?;
-        survey::look_for_room(&playbook, &mut before).await?;
-        let layout = Layout::at(run_dir, &playbook, &id);
-        let ready = preflight::look(&playbook, &layout, &id, &consent, before.obstacles.clone()).await?;
-        Ok::<_, EngineError>((playbook, before, layout, ready))
+        let mut plan = Plan::of_kinds(Loaded { playbook, text, origin }, &driving.kinds).await?;
+        plan.look_for_room().await?;
+        let layout = Layout::at(run_dir, &plan.playbook, &id);
+        let ready = look(&plan, (&layout, &id), &consent).await?;
+        Ok::<_, EngineError>((plan, layout, ready))
     };
-    let looked = interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)?;
-    let (playbook, before, layout, ready) = looked?;
-    let journal = directory::complete(&layout, &playbook, &text, &origin)?;
-    let read = before.write(&layout)?;
+    let looked = driving.interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)?;
+    let (plan, layout, ready) = looked?;
+    let journal = directory::complete(&layout, &plan.playbook, &plan.text, &plan.origin)?;
+    begin(plan, id, layout, journal, ready, driving).await
+}
+
+async fn look(plan: &Plan, at: (&Layout, &str), consent: &Consent) -> Result<Ready, EngineError> {
+    preflight::look(&plan.playbook, &plan.assets, at, consent, plan.before.obstacles.clone()).await
+}
+
+/// Puts the beginning on record, then does the work.
+async fn begin(
+    plan: Plan,
+    id: String,
+    layout: Layout,
+    journal: Journal,
+    ready: Ready,
+    driving: Driving,
+) -> Result<RunOutcome, EngineError> {
+    let read = plan.before.write(&layout)?;
     let ledger = Ledger::from_journal(&layout, &[]);
-    let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
-    run.begin(ready, &text, read.as_ref()).await
+    let playbook_sha256 = Sha256Digest::of(&plan.text);
+    let run = Run::new(id, (plan.playbook, plan.assets), layout, ledger, journal, driving);
+    run.begin(ready, playbook_sha256, read.as_ref()).await
 }
 
 /// Goes on with a run that did not end. A sealed one is not touched: its outcome is returned again. With `seal_as_is`
@@ -118,9 +143,7 @@ pub async fn resume(
     run_dir: &Path,
     seal_as_is: bool,
     consent: Consent,
-    means: Means,
-    monitor: Arc<dyn Monitor>,
-    interrupt: Interrupt,
+    driving: Driving,
 ) -> Result<RunOutcome, EngineError> {
     if evidence::is_sealed(run_dir) {
         return signed_outcome(run_dir, seal::sealed_before(run_dir)?).await;
@@ -128,7 +151,7 @@ pub async fn resume(
     if directory::never_began(run_dir) {
         return match seal_as_is {
             true => Err(EngineError::NeverBegan { path: run_dir.to_owned() }),
-            false => begin_again(run_dir, consent, means, monitor, interrupt).await,
+            false => begin_again(run_dir, consent, driving).await,
         };
     }
     let (playbook, text) = read_back_playbook(run_dir)?;
@@ -140,6 +163,7 @@ pub async fn resume(
     let layout = Layout::at(run_dir, &playbook, &id);
     let playbook = playbook.with_selected(&account::selected_before(&layout)?);
     write_json(&layout.resolved(), &playbook)?;
+    let assets: Vec<_> = playbook.assets().iter().map(|asset| (driving.kinds)(asset)).collect();
     for cluster in clusters::all(&layout) {
         spawn_blocking(move || Cluster::stop_left_behind(&cluster)).await.map_err(internal)?.map_err(left_running)?;
     }
@@ -147,13 +171,13 @@ pub async fn resume(
     let ready = match work_done || seal_as_is {
         true => None,
         false => {
-            let looking = preflight::look(&playbook, &layout, &id, &consent, Vec::new());
-            Some(interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)??)
+            let looking = preflight::look(&playbook, &assets, (&layout, &id), &consent, Vec::new());
+            Some(driving.interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)??)
         }
     };
     let ledger = Ledger::from_journal(&layout, &entries);
     let open = leftovers::Record::read(run_dir).map(|record| record.open).unwrap_or_default();
-    let run = Run::new(id, playbook, layout, ledger, Recorder::new(journal, monitor), means, interrupt);
+    let run = Run::new(id, (playbook, assets), layout, ledger, journal, driving);
     let binary_sha256 = binary_digest()?;
     // Where only the seal is missing, nobody goes on; but whoever seals has to be on record, and what is removed first.
     if !work_done || !open.is_empty() || executable(&entries) != Some(binary_sha256) {
@@ -173,14 +197,16 @@ pub async fn resume(
 struct Run {
     id: String,
     playbook: Playbook,
+    assets: Vec<Arc<dyn Asset>>,
     layout: Layout,
     ledger: Arc<Ledger>,
     recorder: Arc<Recorder>,
     budget: Budget,
     interrupt: Interrupt,
+    executor: Arc<dyn UnitExecutor>,
     guards: Guards,
     /// How closely finished assets are looked at.
-    look: Depth,
+    depth: Depth,
 }
 
 /// What became of one asset.
@@ -192,16 +218,27 @@ enum AssetEnd {
 impl Run {
     fn new(
         id: String,
-        playbook: Playbook,
+        planned: (Playbook, Vec<Arc<dyn Asset>>),
         layout: Layout,
         ledger: Ledger,
-        recorder: Recorder,
-        means: Means,
-        interrupt: Interrupt,
+        journal: Journal,
+        driving: Driving,
     ) -> Self {
-        let (ledger, recorder, guards) = (Arc::new(ledger), Arc::new(recorder), Guards::default());
-        let (budget, look) = (Budget::new(means.memory_bytes), means.look);
-        Run { id, playbook, layout, ledger, recorder, budget, interrupt, guards, look }
+        let Driving { means, monitor, interrupt, executor, .. } = driving;
+        let (playbook, assets) = planned;
+        Run {
+            id,
+            playbook,
+            assets,
+            layout,
+            ledger: Arc::new(ledger),
+            recorder: Arc::new(Recorder::new(journal, monitor)),
+            budget: Budget::new(means.memory_bytes),
+            interrupt,
+            executor,
+            guards: Guards::default(),
+            depth: means.look,
+        }
     }
 
     /// The run before is named while nothing is known of this one yet.
@@ -216,9 +253,14 @@ impl Run {
     }
 
     /// Puts the beginning on record, then does the work.
-    async fn begin(self, ready: Ready, text: &str, read: Option<&Event>) -> Result<RunOutcome, EngineError> {
+    async fn begin(
+        self,
+        ready: Ready,
+        playbook_sha256: Sha256Digest,
+        read: Option<&Event>,
+    ) -> Result<RunOutcome, EngineError> {
         let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
-        let (run, playbook_sha256) = (self.id.clone(), Sha256Digest::of(text));
+        let run = self.id.clone();
         self.recorder.fact(&Event::RunStarted { run, playbook_sha256, walkaway, binary_sha256, host })?;
         self.name_predecessor()?;
         if let Some(read) = read {
@@ -239,13 +281,13 @@ impl Run {
             let removing = leftovers::remove_of_other_runs(&self.guards, &work, evidence);
             self.interrupt.unless_asked(removing).await.transpose()?;
         }
-        let mut target = None;
+        let site = self.site(ready);
         let ends = tokio::select! {
-            ends = self.work_off(&ready, &mut target) => ends,
+            ends = self.carry_all(&site) => ends,
             broken = self.tell_the_time() => Err(Stop::Run(broken)),
         };
         // The target goes down whatever happened; a bundle must not promise a server that is still writing.
-        let stopped = spawn_blocking(move || target.map_or(Ok(()), stop_target)).await.map_err(internal)?;
+        let stopped = site.ready.stop().await;
         // Nothing of walkaway's stays at the provider, whatever happened.
         let left_behind = self.guards.finish().await;
         let outcome = self.ended(ends, stopped).await?;
@@ -262,9 +304,10 @@ impl Run {
         let Some(aws) = ready.aws.as_ref().filter(|_| !open.is_empty()) else { return Ok(()) };
         open.iter().for_each(|one| self.interrupt.hold(&one.resource));
         let mut kept = Vec::new();
-        for asset in self.playbook.assets().iter().filter(|asset| makes_export(asset)) {
-            if self.ledger.outcome(asset.id.as_str())?.is_none() {
-                kept.push(asset.id.as_str());
+        let exported = |asset: &&Arc<dyn Asset>| asset.describe().makes.is_some_and(|makes| makes.export);
+        for asset in self.assets.iter().filter(exported) {
+            if self.ledger.outcome(asset.id())?.is_none() {
+                kept.push(asset.id());
             }
         }
         let Some(asker) = self.interrupt.unless_asked(Asker::new(aws)).await else { return Ok(()) };
@@ -307,47 +350,61 @@ impl Run {
     }
 
     /// Every asset in the playbook's order; one that stops doesn't stop the others.
-    async fn work_off(&self, ready: &Ready, target: &mut Option<Arc<Target>>) -> Result<Vec<AssetEnd>, Stop> {
+    async fn carry_all(&self, site: &Site) -> Result<Vec<AssetEnd>, Stop> {
         fs::create_dir_all(&self.layout.restored)
             .map_err(|source| EngineError::Directory { path: self.layout.restored.clone(), source })?;
         let mut ends = Vec::new();
-        for asset in self.playbook.assets() {
+        for asset in &self.assets {
             if self.interrupt.asked() {
                 return Err(Stop::Interrupted);
             }
-            let finished = self.ledger.outcome(asset.id.as_str())?;
-            let done = match finished {
-                Some(result) => self.looked_at(asset, result, ready, target).await,
-                None => Ok(None),
-            };
-            let done = match done {
-                Ok(Some(intact)) => {
-                    ends.push(AssetEnd::Done(Box::new(intact)));
-                    continue;
-                }
-                Ok(None) => self.carry(asset, ready, target).await,
-                Err(stop) => Err(stop),
-            };
-            match done {
-                Ok(result) => {
-                    self.work(asset).done(&result)?;
-                    ends.push(AssetEnd::Done(Box::new(result)));
-                }
+            ends.push(match self.intact_or_carried(asset.as_ref(), site).await {
+                Ok(result) => AssetEnd::Done(Box::new(result)),
                 Err(Stop::Asset { .. }) if self.interrupt.asked() => return Err(Stop::Interrupted),
                 Err(Stop::Asset { reason, hint }) => {
-                    let asset = asset.id.to_string();
+                    let asset = asset.id().to_owned();
                     let event = Event::AssetStopped { asset: asset.clone(), reason: reason.clone() };
                     self.recorder.fact(&event)?;
-                    ends.push(AssetEnd::Stopped(StoppedAsset { asset, reason, hint }));
+                    AssetEnd::Stopped(StoppedAsset { asset, reason, hint })
                 }
                 Err(stop) => return Err(stop),
-            }
+            });
         }
         Ok(ends)
     }
 
-    fn work(&self, asset: &Asset) -> Work {
-        self.work_named(asset.id.as_str())
+    /// The result of an asset that is finished and still lies as it was left, or of carrying it.
+    async fn intact_or_carried(&self, asset: &dyn Asset, site: &Site) -> Result<AssetResult, Stop> {
+        if let Some(finished) = self.ledger.outcome(asset.id())?
+            && let Some(intact) = self.looked_at(asset, finished, site).await?
+        {
+            return Ok(intact);
+        }
+        let carried = asset.carry(self.work(asset), site).await?;
+        let result = carried.prove().await?;
+        self.work(asset).done(&result)?;
+        Ok(result)
+    }
+
+    /// The result of an asset that is finished, if what it restored still lies where it was put. Otherwise the asset is taken
+    /// up again: a bucket is read back, a database is restored anew.
+    async fn looked_at(
+        &self,
+        asset: &dyn Asset,
+        result: AssetResult,
+        site: &Site,
+    ) -> Result<Option<AssetResult>, Stop> {
+        let Looked { items, differ } = asset.recheck(self.work(asset), site, self.depth, &result).await?;
+        self.recorder.fact(&Event::AssetLookedAt { asset: asset.id().to_owned(), items, differ })?;
+        Ok((differ == 0).then_some(result))
+    }
+
+    fn site(&self, ready: Ready) -> Site {
+        Site::new(self.playbook.clone(), ready, self.guards.clone())
+    }
+
+    fn work(&self, asset: &dyn Asset) -> Work {
+        self.work_named(asset.id())
     }
 
     fn work_named(&self, asset: &str) -> Work {
@@ -359,6 +416,7 @@ impl Run {
             recorder: Arc::clone(&self.recorder),
             budget: self.budget.clone(),
             interrupt: self.interrupt.clone(),
+            executor: Arc::clone(&self.executor),
         }
     }
 
@@ -396,12 +454,11 @@ impl Run {
         if !work_done {
             account::finish(&self.playbook, &self.layout, &self.recorder, true).await?;
         }
-        let names = pseudonyms(&self.playbook).map_err(stop_error)?;
         let mut results = Vec::new();
-        for (asset, end) in self.playbook.assets().iter().zip(ends) {
+        for (asset, end) in self.assets.iter().map(AsRef::as_ref).zip(ends) {
             results.push(match end {
                 Ok(result) => *result,
-                Err(why) => seal::unfinished(&self.work(asset), asset, names.as_ref(), &why).map_err(stop_error)?,
+                Err(why) => seal::unfinished(&self.work(asset), asset, &self.playbook, &why).map_err(stop_error)?,
             });
         }
         self.seal(results).await
@@ -409,34 +466,33 @@ impl Run {
 
     /// Each asset's outcome, or why it has none.
     fn finished_before(&self) -> Result<Vec<Result<Box<AssetResult>, String>>, Stop> {
-        let end = |asset: &Asset| {
-            let outcome = self.ledger.outcome(asset.id.as_str())?.map(Box::new);
-            let stop = self.ledger.last_stop(asset.id.as_str());
+        let end = |asset: &Arc<dyn Asset>| {
+            let outcome = self.ledger.outcome(asset.id())?.map(Box::new);
+            let stop = self.ledger.last_stop(asset.id());
             let why = stop.map_or(String::new(), |reason| format!("; it had stopped: {reason}"));
             Ok::<_, Stop>(outcome.ok_or_else(|| format!("sealed before its work was finished{why}")))
         };
-        self.playbook.assets().iter().map(end).collect()
+        self.assets.iter().map(end).collect()
     }
 
     /// The same, and what finished assets restored is looked at: a verdict is about what is there when it is sealed.
     async fn look_again(&self) -> Result<Vec<Result<Box<AssetResult>, String>>, Stop> {
-        let ready = preflight::at_target(&self.playbook).await;
-        let mut target = None;
+        let site = self.site(kinds::targets_unseen(self.playbook.target()).await);
         let mut ends = self.finished_before()?;
         let mut interrupted = Ok(());
-        for (asset, end) in self.playbook.assets().iter().zip(&mut ends) {
+        for (asset, end) in self.assets.iter().map(AsRef::as_ref).zip(&mut ends) {
             let Ok(result) = end else { continue };
             let looked = if self.interrupt.asked() {
                 Err(Stop::Interrupted)
             } else {
-                self.looked_at(asset, (**result).clone(), &ready, &mut target).await
+                self.looked_at(asset, (**result).clone(), &site).await
             };
             match looked {
                 Ok(Some(_)) => {}
                 Ok(None) => *end = Err("it was finished, and what it restored is not as it was left".to_owned()),
                 Err(Stop::Asset { reason, .. }) => {
                     let reason = format!("it was finished, and what it restored can't be looked at again: {reason}");
-                    let event = Event::AssetStopped { asset: asset.id.to_string(), reason: reason.clone() };
+                    let event = Event::AssetStopped { asset: asset.id().to_owned(), reason: reason.clone() };
                     self.recorder.fact(&event)?;
                     *end = Err(reason);
                 }
@@ -446,7 +502,7 @@ impl Run {
                 }
             }
         }
-        let stopped = spawn_blocking(move || target.map_or(Ok(()), stop_target)).await.map_err(TransferError::from)?;
+        let stopped = site.ready.stop().await;
         interrupted?;
         stopped.map_err(|reason| Stop::Asset { reason, hint: None }).map(|()| ends)
     }
@@ -455,7 +511,7 @@ impl Run {
     async fn remove_open(&self, open: Vec<Outstanding>) -> Result<(), EngineError> {
         let Some(spec) = self.playbook.provider().filter(|_| !open.is_empty()) else { return Ok(()) };
         open.iter().for_each(|one| self.interrupt.hold(&one.resource));
-        let asker = Asker::new(&preflight::aws(spec).await).await;
+        let asker = Asker::new(&clients::aws(spec).await).await;
         for one in open {
             let removed = leftovers::remove_named(&asker, &self.id, &one, Duration::MAX, &self.interrupt).await;
             guard::record(&self.recorder, &one.asset, &one.resource, &removed)?;
@@ -515,18 +571,6 @@ async fn signed_outcome(bundle: &Path, mut outcome: RunOutcome) -> Result<RunOut
     Ok(outcome)
 }
 
-fn makes_export(asset: &Asset) -> bool {
-    match &asset.kind {
-        AssetKind::Database(spec) => spec.server.rds().is_some_and(|rds| rds.new_export().is_some()),
-        AssetKind::Objects(_) => false,
-    }
-}
-
-fn stop_target(target: Arc<Target>) -> Result<(), String> {
-    // No worker is left that could hold another reference.
-    Arc::into_inner(target).map_or(Ok(()), Target::stop).map_err(|error| error.to_string())
-}
-
 fn left_running(error: ClusterError) -> EngineError {
     let what = format!("stopping the managed PostgreSQL that the run left behind: {error}");
     EngineError::NotReady(vec![Obstacle { what, hint: error.hint() }])
@@ -542,19 +586,4 @@ fn stop_error(stop: Stop) -> EngineError {
 
 fn internal(error: tokio::task::JoinError) -> EngineError {
     EngineError::Internal(error.to_string())
-}
-
-/// `s3://bucket/prefix`.
-pub(crate) fn bucket_name(bucket: &BucketSpec) -> String {
-    format!("s3://{}/{}", bucket.bucket, bucket.prefix.as_deref().unwrap_or_default())
-}
-
-/// What keys are called in the evidence, where they go by pseudonyms.
-pub(crate) fn pseudonyms(playbook: &Playbook) -> Result<Option<Pseudonyms>, Stop> {
-    let secret = playbook.pseudonyms().map(|reference| reference.resolve(&ProcessEnvironment)).transpose();
-    let missing = |error: crate::playbook::Unresolved| Stop::Asset {
-        reason: error.to_string(),
-        hint: Some(error.hint().to_owned()),
-    };
-    Ok(secret.map_err(missing)?.map(|secret| Pseudonyms::under(secret.expose())))
 }

@@ -2,8 +2,9 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `plan` | what a run would carry, measured for `walkaway plan`, consumed by a run |
 //! | `driver` | a run from preflight to outcome, and its resumption |
-//! | `survey`, `room` | what a run would carry, and whether the target has room for it |
+//! | `room` | whether the target has room for it |
 //! | `preflight` | every obstacle, before anything moves |
 //! | `account` | the account around the assets: before, after, and what it comes to |
 //! | `projection` | the plan of the exit, the time to exit, its thresholds and its cost |
@@ -15,15 +16,15 @@ pub(crate) mod driver;
 pub(crate) mod endorse;
 pub(crate) mod not_proven;
 pub mod outcome;
+pub(crate) mod plan;
 pub(crate) mod preflight;
 pub(crate) mod projection;
 pub mod reports;
 mod room;
 pub(crate) mod seal;
-pub(crate) mod survey;
 
-pub use driver::{Means, resume, run};
+pub use driver::{Driving, Means, resume, run};
 pub use endorse::{Endorsement, Review, Stamped, approve, review};
 pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
+pub use plan::Plan;
 pub use preflight::Consent;
-pub use survey::{Survey, SurveyedAccount, SurveyedAsset, iam_policy, survey};

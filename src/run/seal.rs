@@ -8,21 +8,21 @@ use jiff::{Timestamp, civil::Date};
 
 use super::{
     account::{self, Facts, Judged},
-    driver::bucket_name,
     not_proven,
     outcome::{RunEnd, RunOutcome},
     projection, reports,
 };
 use crate::{
     asset::{
-        database::target::access,
-        rds::{export::files_of, leftovers},
+        kinds,
+        rds::{files_of, leftovers},
+        seam::{Asset, Description},
         stop::Stop,
         work::Work,
     },
     clock,
     digest::Sha256Digest,
-    event::{AssetKind as Kind, Event},
+    event::Event,
     evidence::{
         self, BagInfo, DatabaseAccess, Entry, TABLE_DIGEST_PY,
         facts::{Chain, ExitTime, PreviousRun},
@@ -30,17 +30,16 @@ use crate::{
         findings::{self, FINDINGS_NDJSON},
         journal,
         result::{
-            AssetResult, Caller, ExclusionResult, ObjectLayout, ObjectsResult, PlaybookRef, RESULT_VERSION, RunResult,
-            ThresholdResult, Tier, Timings, Tool, carried, result_schema,
+            AssetResult, Caller, ExclusionResult, PlaybookRef, RESULT_VERSION, RunResult, ThresholdResult, Tier,
+            Timings, Tool, carried, result_schema,
         },
         write_replacing,
     },
     finding::{Finding, FindingKind, Severity, Verdict, Waives as _, Weight},
-    playbook::{Asset, AssetKind, BucketSpec, Layout, Playbook, Versions},
+    playbook::Playbook,
     record::{
         directory::write_json, error::EngineError, identity::version, layout::Layout as RunLayout, recorder::Recorder,
     },
-    transfer::pseudonyms::Pseudonyms,
 };
 
 /// Everything that sealing needs.
@@ -314,9 +313,8 @@ impl Sealing {
     }
 
     fn databases(&self) -> Vec<DatabaseAccess> {
-        let Some(target) = &self.playbook.target().postgres else { return Vec::new() };
-        let databases = self.results.iter().filter(|result| result.kind == Kind::Postgres);
-        databases.map(|result| access(result, target, &self.layout)).collect()
+        let access = |result| kinds::access(result, self.playbook.target(), &self.layout);
+        self.results.iter().filter_map(access).collect()
     }
 
     fn bag_info(&self, result: &RunResult) -> BagInfo {
@@ -408,23 +406,10 @@ pub(crate) fn sealed_before(bundle: &Path) -> Result<RunOutcome, EngineError> {
     Ok(RunOutcome { bundle: bundle.to_owned(), end, left_behind })
 }
 
-fn layout_of(bucket: &BucketSpec) -> ObjectLayout {
-    match bucket.layout {
-        Layout::Tree => ObjectLayout::Tree,
-        Layout::Tar => ObjectLayout::Tar,
-        Layout::S3 => ObjectLayout::S3,
-    }
-}
-
 /// The entry of an asset whose work never came to its end, or whose end doesn't stand: what was carried and found stands
 /// in it, and it is NOT RUN, if not worse.
-pub(crate) fn unfinished(
-    work: &Work,
-    asset: &Asset,
-    names: Option<&Pseudonyms>,
-    why: &str,
-) -> Result<AssetResult, Stop> {
-    let finding = work.finding(FindingKind::AssetStopped, asset.id.as_str(), why);
+pub(crate) fn unfinished(work: &Work, asset: &dyn Asset, playbook: &Playbook, why: &str) -> Result<AssetResult, Stop> {
+    let finding = work.finding(FindingKind::AssetStopped, asset.id(), why);
     work.recorder.fact(&Event::Found { finding: finding.clone() })?;
     let mut findings = work.ledger.found(&work.asset);
     // What was found in the files of an export was found of the export.
@@ -434,13 +419,14 @@ pub(crate) fn unfinished(
     findings.push(finding);
     findings.sort();
     findings.dedup();
+    let Description { kind, source, .. } = asset.describe();
     let mut result = AssetResult {
-        id: asset.id.to_string(),
-        kind: Kind::Postgres,
-        source: String::new(),
+        id: asset.id().to_owned(),
+        kind,
+        source,
         verdict: Verdict::from_findings(&findings),
         tier: Tier::Full,
-        directory: asset.id.to_string(),
+        directory: asset.id().to_owned(),
         items: 0,
         bytes: 0,
         content_sha256: Sha256Digest::of(""),
@@ -452,28 +438,6 @@ pub(crate) fn unfinished(
         objects: None,
         filed: None,
     };
-    match &asset.kind {
-        AssetKind::Database(spec) => {
-            // What a kill left between writing the files and finishing the asset is no evidence of anything.
-            remove_directory(&work.layout.asset_evidence(&work.asset))?;
-            result.source = spec.server.to_string();
-        }
-        AssetKind::Objects(bucket) => {
-            // What a kill left before the end of the asset is about another attempt.
-            findings::discard(&work.layout.asset_evidence(&work.asset))?;
-            if let Some(names) = names {
-                crate::asset::bucket::carry::check_secret(work, names)?;
-            }
-            let files = work.ledger.receipt_files(&work.asset)?;
-            let written = crate::asset::bucket::carry::write_evidence(work, &files)?;
-            let evidence = written.evidence;
-            (result.kind, result.source) = (Kind::S3, bucket_name(bucket));
-            (result.items, result.bytes, result.content_sha256) =
-                (evidence.objects, evidence.bytes, evidence.content_sha256);
-            let (layout, pseudonyms) = (layout_of(bucket), names.map(Pseudonyms::mark));
-            let versions = bucket.versions == Versions::All;
-            result.objects = Some(ObjectsResult { layout, pseudonyms, versions, ..written.numbers() });
-        }
-    }
+    asset.as_it_stands(work, playbook, &mut result)?;
     Ok(result)
 }

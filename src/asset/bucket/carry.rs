@@ -1,60 +1,65 @@
 //! One bucket from listing to verdict: list, cut into units, copy, read back, compare, write the evidence.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-pub(crate) use super::evidence::write_evidence;
-pub(crate) use super::transfer::UNITS_IN_FLIGHT;
 use super::{
     changes::Reconciled,
-    evidence,
-    keybook::{self, KeyBook},
-    sink::Destination,
+    evidence::{self, write_evidence},
+    listing::Known,
     transfer::{Carried, Undated},
+    work::{BucketWork, unreadable},
 };
 use crate::{
-    asset::{stop::Stop, work::Work},
+    asset::stop::Stop,
     clock::Stopwatch,
     event::{AssetKind, Phase},
     evidence::{
-        findings::{self, FindingsList, SHOWN_MAX},
+        findings::{self, FindingsList},
         merge,
         result::{AssetResult, Check, Control, SampleResult, Tier, Timings},
     },
     finding::{Finding, FindingKind, Verdict},
-    playbook::SampleSpec,
     record::directory::make_private,
-    source::s3::{S3Source, UPLOADS},
+    source::s3::UPLOADS,
     transfer::{
         bucket::BucketConfiguration,
         error::{SinkError, TransferError},
         meter::Meter,
-        object::{AWAY, ObjectSource, RestoredBucket},
+        object::{AWAY, RestoredBucket},
         pseudonyms::Pseudonyms,
     },
     verify::{control, objects::ReadBack},
     words,
 };
 
-/// Carries one bucket out and proves it.
-pub(crate) struct BucketWork {
-    pub work: Work,
-    /// The bucket and prefix in words.
-    pub source_name: String,
-    pub source: Arc<dyn ObjectSource>,
-    /// What its keys are called, where they go by pseudonyms.
-    pub names: Option<Pseudonyms>,
-    /// The same source, for what is asked of the bucket itself.
-    pub bucket: Arc<S3Source>,
-    /// What is made of the objects.
-    pub into: Destination,
-    /// Only a part of the objects is carried.
-    pub sample: Option<SampleSpec>,
-    /// Earlier versions are carried, too.
-    pub versions: bool,
-    /// How long either end may be away.
-    pub stall: Duration,
+/// A bucket whose objects have come over.
+pub(crate) struct CarriedBucket {
+    work: BucketWork,
+    carried: Carried,
+    known: Known,
+    configuration: BucketConfiguration,
+}
+
+impl CarriedBucket {
+    /// Everything up to the asset's result.
+    pub async fn prove(self) -> Result<AssetResult, Stop> {
+        let CarriedBucket { work, mut carried, known, configuration } = self;
+        let sample = carried.sampler.take().map(|sampler| sampler.result());
+        let refused = std::mem::replace(&mut carried.refused, work.no_findings()?);
+        let buckets = work.into.reader();
+        let (work, carried) = (Arc::new(work), Arc::new(carried));
+        let proving = {
+            let (work, carried) = (Arc::clone(&work), Arc::clone(&carried));
+            spawn_blocking(move || work.prove(&carried, refused, buckets.as_deref()))
+        };
+        // The provider is asked while the disk is read.
+        let changes = work.reconcile(known, &carried).await;
+        let proof = proving.await.map_err(TransferError::from)??;
+        let all = Everything { carried, configuration, proof, changes: changes?, sample };
+        spawn_blocking(move || work.result(all)).await.map_err(TransferError::from)?
+    }
 }
 
 /// What the proof of a copy came to.
@@ -67,33 +72,21 @@ struct Proof {
 }
 
 impl BucketWork {
-    /// Everything from the listing to the asset's result.
-    pub async fn carry(self) -> Result<AssetResult, Stop> {
+    /// Everything from the listing to the last object.
+    pub async fn carry(self) -> Result<CarriedBucket, Stop> {
         self.work.started(AssetKind::S3)?;
         let fresh = !self.work.root().exists() && self.work.ledger.next_unit(&self.work.asset) == 1;
         make_private(&self.work.root()).map_err(|error| SinkError::write(self.work.root(), error))?;
         // What an attempt before this one found is not this one's.
         findings::discard(&self.evidence_directory()?)?;
         let configuration = self.ask_for_configuration();
-        let (mut carried, known) = self.transfer(fresh).await?;
+        let (carried, known) = self.transfer(fresh).await?;
         let mut configuration = configuration.await.map_err(TransferError::from)?;
         if self.names.is_some() {
             configuration.withhold(UPLOADS, "left out: the names of uploads are keys");
         }
         self.work.go_on()?;
-        let sample = carried.sampler.take().map(|sampler| sampler.result());
-        let refused = std::mem::replace(&mut carried.refused, self.no_findings()?);
-        let buckets = self.into.reader();
-        let (work, carried) = (Arc::new(self), Arc::new(carried));
-        let proving = {
-            let (work, carried) = (Arc::clone(&work), Arc::clone(&carried));
-            spawn_blocking(move || work.prove(&carried, refused, buckets.as_deref()))
-        };
-        // The provider is asked while the disk is read.
-        let changes = work.reconcile(known, &carried).await;
-        let proof = proving.await.map_err(TransferError::from)??;
-        let all = Everything { carried, configuration, proof, changes: changes?, sample };
-        spawn_blocking(move || work.result(all)).await.map_err(TransferError::from)?
+        Ok(CarriedBucket { work: self, carried, known, configuration })
     }
 
     fn ask_for_configuration(&self) -> JoinHandle<BucketConfiguration> {
@@ -115,10 +108,6 @@ impl BucketWork {
         self.work.go_on()?;
         let controls = self.plant_damage(&carried.files, buckets)?;
         Ok(Proof { check, findings, controls, verify_ms: watch.elapsed_ms() })
-    }
-
-    pub(super) fn no_findings(&self) -> Result<FindingsList, Stop> {
-        Ok(FindingsList::new(&self.evidence_directory()?, SHOWN_MAX))
     }
 
     fn read_back(
@@ -213,20 +202,6 @@ impl BucketWork {
         );
         (*count > 0).then(|| self.work.finding(FindingKind::PropertyUnreadable, "last modified", detail))
     }
-
-    /// The book of the names behind pseudonyms, where there are any.
-    pub(super) fn key_book(&self) -> Result<Option<KeyBook>, Stop> {
-        self.names.as_ref().map(|names| KeyBook::open(keybook::path(&self.work), names)).transpose()
-    }
-
-    pub(super) fn unreadable_receipts(&self, source: std::io::Error) -> Stop {
-        unreadable(self.work.layout.receipts(&self.work.asset), source)
-    }
-}
-
-/// Whether the names of an asset that was begun are under this secret.
-pub(crate) fn check_secret(work: &Work, names: &Pseudonyms) -> Result<(), Stop> {
-    keybook::begun_under(&keybook::path(work), names).map(drop)
 }
 
 /// All that the result is made of.
@@ -236,10 +211,4 @@ struct Everything {
     proof: Proof,
     changes: Reconciled,
     sample: Option<SampleResult>,
-}
-
-pub(crate) fn unreadable(path: PathBuf, source: std::io::Error) -> Stop {
-    let away = source.kind() == AWAY;
-    let hint = away.then(|| "see whether the target's server can be reached, then resume the run".to_owned());
-    Stop::Asset { reason: format!("reading {}: {source}", path.display()), hint }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    carry::BucketWork,
     keybook::KeyBook,
     listing::{Known, Lister, Since},
     transfer::Carried,
+    work::BucketWork,
 };
 use crate::{
     asset::stop::Stop,

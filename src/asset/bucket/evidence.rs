@@ -1,14 +1,11 @@
 //! The files that a bucket leaves in the bundle.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use super::carry::BucketWork;
+use super::work::{BucketWork, evidence_directory};
 use crate::{
     asset::{stop::Stop, work::Work},
-    evidence::{self, BUCKET_JSON, EvidenceError, ObjectsEvidence, result::ObjectsResult, write_replacing},
+    evidence::{self, BUCKET_JSON, ObjectsEvidence, result::ObjectsResult, write_replacing},
     finding::{Finding, FindingKind},
     record::directory::pretty,
     transfer::{
@@ -41,7 +38,7 @@ const READ_BESIDE: [(Item, &str); 9] = [
 
 /// Writes the files that follow from the receipts.
 pub(crate) fn write_evidence(work: &Work, files: &[PathBuf]) -> Result<Written, Stop> {
-    let directory = directory(work)?;
+    let directory = evidence_directory(work)?;
     let (mut mapped, mut unreadable) = (0, [0; READ_BESIDE.len()]);
     let receipts = evidence::merge(files.to_vec()).inspect(|receipt| {
         let Ok(receipt) = receipt else { return };
@@ -52,14 +49,6 @@ pub(crate) fn write_evidence(work: &Work, files: &[PathBuf]) -> Result<Written, 
     });
     let evidence = evidence::write_objects(receipts, &directory)?;
     Ok(Written { evidence, mapped, unreadable })
-}
-
-/// The asset's directory in the bundle, which is made.
-pub(super) fn directory(work: &Work) -> Result<PathBuf, Stop> {
-    let directory = work.layout.asset_evidence(&work.asset);
-    let failed = |source| EvidenceError::Io { action: "create", path: directory.clone(), source };
-    fs::create_dir_all(&directory).map_err(failed)?;
-    Ok(directory)
 }
 
 /// Writes the bucket's configuration.
@@ -93,10 +82,6 @@ impl Written {
 }
 
 impl BucketWork {
-    pub(super) fn evidence_directory(&self) -> Result<PathBuf, Stop> {
-        directory(&self.work)
-    }
-
     /// What of the configuration could not be read: one note.
     pub(super) fn configuration_finding(&self, configuration: &BucketConfiguration) -> Option<Finding> {
         let unreadable = configuration.of_class(Class::Unreadable);

@@ -2,22 +2,29 @@
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-use super::sample::size_class;
+use super::{
+    preflight::{bucket_name, bucket_obstacle, reached_bucket},
+    sample::size_class,
+};
 use crate::{
+    asset::{
+        measured::{Measured, MeasuredObjects, Room, SizeClass},
+        seam::obstacle,
+    },
     clock::Stopwatch,
     event::AssetKind as Kind,
     evidence::{exit_time::cost, result::RunResult},
-    playbook::{Asset, BucketSpec, Playbook},
+    playbook::{BucketSpec, Layout, Playbook},
     record::error::Obstacle,
-    run::{driver::bucket_name, preflight, survey::SurveyedAsset},
     source::aws::Aws,
     transfer::{
         error::TransferError,
+        executor::UNITS_IN_FLIGHT,
         listing::Pages,
         object::{ObjectEntry, Odd},
         objects::RANGE_BYTES,
         retry::Reach,
-        unit::{LARGE_OBJECT_BYTES, PlacedObject, UnitCutter},
+        unit::{LARGE_OBJECT_BYTES, PlacedObject, UNIT_BYTES_MAX, UnitCutter},
     },
     words,
 };
@@ -28,52 +35,14 @@ const ASSUMED_BYTES_PER_SECOND: u64 = 100_000_000;
 const REQUESTS_AT_ONCE: u64 = 32;
 /// Questions about the bucket itself.
 const CONFIGURATION_REQUESTS: u64 = 22;
+/// What an object costs beside its bytes: the rest of its last block, its directory entry, or the headers of its member.
+const OBJECT_OVERHEAD_BYTES: u64 = 4 << 10;
+/// What the record of an object takes, in the run's state and in the bundle together.
+const RECORD_BYTES: u64 = 3 << 10;
+/// Units of the largest kind that lie in staging at once on their way to another server.
+const UNITS_STAGED: u64 = UNITS_IN_FLIGHT as u64;
 /// How long the provider may be away while a plan is made.
 const OUTAGE_MAX: Duration = Duration::from_secs(20);
-
-/// What is particular to the plan of a bucket.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct ObjectsSurvey {
-    /// Objects and bytes of each size class, the smallest first.
-    pub sizes: Vec<SizeClass>,
-    /// Delete markers.
-    pub delete_markers: u64,
-    /// Requests of a run: opening and closing listing, questions about the bucket.
-    pub list_requests: u64,
-    /// Requests of a run that read objects.
-    pub get_requests: u64,
-    /// Seconds that the transfer is expected to take.
-    pub expected_s: u64,
-    /// What that rests on.
-    pub expected_basis: String,
-    /// US dollars for the bytes, at list prices to the internet.
-    pub egress_usd: f64,
-    /// US dollars for the requests.
-    pub requests_usd: f64,
-    /// The day of the prices, or that none was recorded.
-    pub prices_as_of: &'static str,
-    /// Where they come from.
-    pub prices_source: &'static str,
-}
-
-impl ObjectsSurvey {
-    /// No object has more bytes than this.
-    pub fn largest_max(&self) -> u64 {
-        let largest = self.sizes.iter().rev().find(|class| class.objects > 0);
-        largest.map_or(0, |class| class.bytes.min(class.bytes_from.saturating_mul(4)))
-    }
-}
-
-/// Objects of which the next class's are at least four times as large.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct SizeClass {
-    /// They have at least so many bytes.
-    pub bytes_from: u64,
-    /// How many.
-    pub objects: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
 
 /// Adds a listing up.
 struct Counting {
@@ -107,22 +76,17 @@ impl Counting {
 }
 
 /// Lists a bucket and says what carrying it would take.
-pub(crate) async fn of(
-    asset: &Asset,
-    bucket: &BucketSpec,
-    aws: &Aws,
-    playbook: &Playbook,
-) -> Result<SurveyedAsset, Obstacle> {
-    let source = preflight::reached_bucket(aws, bucket).await;
-    let source = source.map_err(|error| preflight::bucket_obstacle(asset, &error))?;
+pub(super) async fn of(asset: &str, bucket: &BucketSpec, aws: &Aws, playbook: &Playbook) -> Result<Measured, Obstacle> {
+    let source = reached_bucket(aws, bucket).await;
+    let source = source.map_err(|error| bucket_obstacle(asset, &error))?;
     let watch = Stopwatch::start();
     let cutter = UnitCutter::starting_at(1);
     let mut counting = Counting { classes: BTreeMap::new(), cutter, units: 0, pages: 0, markers: 0, gets: 0, odd: 0 };
     let (mut pages, reach) = (Pages::default(), Reach::new(OUTAGE_MAX));
     loop {
         let page = pages.next(source.as_ref(), &reach).await.map_err(|error| match error {
-            TransferError::Source(error) | TransferError::Away(error) => preflight::bucket_obstacle(asset, &error),
-            error => crate::run::survey::obstacle(asset, error, None),
+            TransferError::Source(error) | TransferError::Away(error) => bucket_obstacle(asset, &error),
+            error => obstacle(asset, error, None),
         })?;
         let Some(page) = page else { break };
         counting.pages += 1;
@@ -130,17 +94,17 @@ pub(crate) async fn of(
         page.entries.into_iter().for_each(|entry| counting.add(entry));
     }
     counting.units += u64::from(counting.cutter.flush().is_some());
-    let rate = measured_rate(asset.id.as_str(), playbook);
+    let rate = measured_rate(asset, playbook);
     Ok(surveyed(asset, bucket, counting, watch.elapsed_ms(), rate))
 }
 
 fn surveyed(
-    asset: &Asset,
+    asset: &str,
     bucket: &BucketSpec,
     counting: Counting,
     listing_ms: u64,
     rate: Option<(String, u64)>,
-) -> SurveyedAsset {
+) -> Measured {
     let Counting { classes, units, pages, markers, gets, odd, .. } = counting;
     let sizes: Vec<_> = classes.into_values().collect();
     let items: u64 = sizes.iter().map(|class| class.objects).sum();
@@ -151,7 +115,7 @@ fn surveyed(
     let latency_ms = listing_ms / pages.max(1);
     let lists = 2 * pages + CONFIGURATION_REQUESTS;
     let (expected_s, expected_basis) = expected(bytes_carried, gets, lists, latency_ms, rate);
-    let objects = ObjectsSurvey {
+    let objects = MeasuredObjects {
         sizes,
         delete_markers: markers,
         list_requests: lists,
@@ -174,14 +138,15 @@ fn surveyed(
     if let Some(sample) = bucket.sample {
         remarks.push(format!("a sample of {} is carried; requests, time and cost are the sample's", sample.share));
     }
-    SurveyedAsset {
-        id: asset.id.to_string(),
+    Measured {
+        id: asset.to_owned(),
         kind: Kind::S3,
         source: bucket_name(bucket),
         items,
         bytes,
         units,
         remarks,
+        size_unknown: false,
         objects: Some(objects),
     }
 }
@@ -221,9 +186,41 @@ fn usd(millionths: u64) -> f64 {
     millionths as f64 / 1e6
 }
 
+/// The room that a bucket of this measure takes.
+pub(super) fn room(bucket: &BucketSpec, measured: &Measured) -> Room {
+    let share = bucket.sample.map_or(1_000_000, |sample| sample.share.per_million());
+    let part = |whole: u64| u64::try_from(u128::from(whole) * u128::from(share) / 1_000_000).unwrap_or(whole);
+    let largest = measured.objects.as_ref().map_or(0, MeasuredObjects::largest_max);
+    room_of(bucket.layout, part(measured.items), part(measured.bytes), largest)
+}
+
+/// `largest`: no object has more bytes.
+fn room_of(layout: Layout, objects: u64, bytes: u64, largest: u64) -> Room {
+    let lying = match layout {
+        Layout::Tree | Layout::Tar => bytes.saturating_add(objects.saturating_mul(OBJECT_OVERHEAD_BYTES)),
+        Layout::S3 => bytes.min(UNIT_BYTES_MAX.max(largest).saturating_mul(UNITS_STAGED)),
+    };
+    Room { objects: lying, records: objects.saturating_mul(RECORD_BYTES), ..Room::default() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn small_objects_need_more_than_their_bytes() {
+        let need = room_of(Layout::Tar, 1_000_000, 1_000_000, 0);
+        assert!(need.objects > 4 * GIB - GIB / 2 && need.records > 2 * GIB, "{need:?}");
+    }
+
+    #[test]
+    fn what_goes_elsewhere_needs_no_room_here_but_on_its_way() {
+        assert_eq!(room_of(Layout::S3, 0, 100 * GIB, GIB / 2).objects, 3 * GIB);
+        assert_eq!(room_of(Layout::S3, 0, 500 * GIB, 100 * GIB).objects, 300 * GIB, "large objects are staged whole");
+        assert_eq!(room_of(Layout::Tree, 0, 100 * GIB, 0), Room { objects: 100 * GIB, ..Room::default() });
+    }
 
     #[test]
     fn many_small_objects_are_bound_by_requests_and_few_large_ones_by_bytes() {

@@ -2,22 +2,30 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `asset` | the seam to the run |
+//! | `preflight` | what keeps it from being carried |
+//! | `measure` | what carrying it would take |
+//! | `work` | what all of the following have at hand |
 //! | `carry` | the order of things, and the result |
-//! | `transfer` | lists and copies at the same time, and fetches anew what changed meanwhile |
+//! | `transfer` | lists, and has units of objects run at the same time; fetches anew what changed meanwhile |
 //! | `listing` | the pages of the listing, and the memory of what was listed and carried |
 //! | `sample` | which objects a sample takes |
 //! | `sink` | where the objects go |
 //! | `keybook` | the names behind pseudonyms |
 //! | `changes` | the closing listing |
 //! | `evidence` | the files in the bundle |
-//! | `measure` | what carrying it would take |
+//! | `recheck` | what was restored, read back some time later |
 
-pub(crate) mod carry;
+pub(crate) mod asset;
+mod carry;
 mod changes;
 mod evidence;
 mod keybook;
 mod listing;
-pub(crate) mod measure;
+mod measure;
+pub(crate) mod preflight;
+pub(crate) mod recheck;
 mod sample;
 pub(crate) mod sink;
 mod transfer;
+pub(crate) mod work;

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::{
-    carry::BucketWork,
     keybook::KeyBook,
     listing::{Known, Lister, Novelty},
     sample::Sampler,
+    work::BucketWork,
 };
 use crate::{
     asset::stop::Stop,
@@ -21,24 +21,17 @@ use crate::{
     record::ledger,
     transfer::{
         error::{SourceError, TransferError},
+        executor::UnitSpec,
         meter::Meter,
         object::{ObjectEntry, ObjectSink, Odd, OddEntry, Refusal, UnitOutcome, Unrestored, same_entity_tag},
         objects::{Ends, ObjectCopier, Patience},
         receipt::ObjectReceipt,
         retry::with_retries,
-        unit::{ObjectUnit, PlacedObject, UNIT_BYTES_MAX, UNIT_OBJECTS_MAX, UnitCutter, UnitId},
+        unit::{ObjectUnit, PlacedObject, UNIT_OBJECTS_MAX, UnitCutter, UnitId},
     },
     words,
 };
 
-/// Units that are copied at once whatever they hold, so that the end of one doesn't leave the network idle.
-pub(crate) const UNITS_IN_FLIGHT: usize = 3;
-/// Units that are copied at once at most: a large object is a unit of its own.
-const UNITS_IN_FLIGHT_MAX: usize = 12;
-/// Of the additional ones another begins only if those in flight have no more objects, each with its receipt in memory ...
-const OBJECTS_IN_FLIGHT: usize = (UNITS_IN_FLIGHT - 1) * UNIT_OBJECTS_MAX;
-/// ... nor more bytes: what is staged at once never outgrows so many units of the largest kind as are copied anyway.
-const BYTES_IN_FLIGHT: u64 = (UNITS_IN_FLIGHT as u64 - 1) * UNIT_BYTES_MAX;
 /// So many objects that did not come are remembered to be tried once more.
 const LATE_MAX: usize = 10_000;
 
@@ -125,10 +118,7 @@ impl BucketWork {
         let sink = self.into.open(self.work.root(), fresh).await?;
         let book = self.key_book()?;
         let known = self.remember(sink.as_ref(), &files, &meter)?;
-        let interrupt = self.work.interrupt.clone();
-        let (budget, patience) = (self.work.budget.clone(), Patience { away: self.stall, ..Patience::default() });
-        let ends = Ends { source: Arc::clone(&self.source), sink: Arc::clone(&sink), budget, patience };
-        let copier = ObjectCopier::between(ends, Arc::clone(&meter), interrupt);
+        let copier = copier(self, Arc::clone(&sink), &meter);
         let mut transfer = Transfer {
             of: self,
             sink,
@@ -329,11 +319,13 @@ impl Transfer<'_> {
         while self.is_full() {
             self.land().await?;
         }
-        let (copier, id, load) = (self.copier.clone(), unit.id.clone(), Load::of(&unit));
+        let (here, executor) = (self.copier.clone(), Arc::clone(&self.of.work.executor));
+        let (id, load) = (unit.id.clone(), Load::of(&unit));
         self.in_flight.objects += load.objects;
         self.in_flight.bytes += load.bytes;
+        let spec = UnitSpec::of_objects(&self.of.work.run, &self.of.work.asset, unit);
         self.units.spawn(async move {
-            let outcome = copier.copy(unit).await?;
+            let outcome = executor.run(spec, &here).await?.into_objects()?;
             Ok((load, Finished { id, outcome }))
         });
         Ok(())
@@ -342,8 +334,7 @@ impl Transfer<'_> {
     /// Whether a unit has to end before another one begins.
     fn is_full(&self) -> bool {
         let Load { objects, bytes } = self.in_flight;
-        self.units.len() >= UNITS_IN_FLIGHT_MAX
-            || self.units.len() >= UNITS_IN_FLIGHT && (objects > OBJECTS_IN_FLIGHT || bytes > BYTES_IN_FLIGHT)
+        self.of.work.executor.limits().are_reached(self.units.len(), objects, bytes)
     }
 
     /// Waits for one of the units; false if there is none.
@@ -522,6 +513,13 @@ impl Transfer<'_> {
         }
         Ok(())
     }
+}
+
+/// What copies units of the bucket into the sink, in this process.
+pub(super) fn copier(of: &BucketWork, sink: Arc<dyn ObjectSink>, meter: &Arc<Meter>) -> ObjectCopier {
+    let (budget, patience) = (of.work.budget.clone(), Patience { away: of.stall, ..Patience::default() });
+    let ends = Ends { source: Arc::clone(&of.source), sink, budget, patience };
+    ObjectCopier::between(ends, Arc::clone(meter), of.work.interrupt.clone())
 }
 
 /// Whether a second attempt after all others may bring what the first ones did not.

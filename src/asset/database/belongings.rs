@@ -2,7 +2,7 @@
 //! schema, and what needs a superuser to be made. Read under the snapshot, put in place around the rows, compared with the
 //! rest.
 
-use std::{collections::BTreeSet, fs, io, path::PathBuf};
+use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc};
 
 use super::target::Target;
 use crate::{
@@ -32,9 +32,9 @@ use crate::{
 const LARGE_OBJECT: &str = "large object";
 
 /// Everything of one database, and where it goes.
-pub(crate) struct Belongings<'a> {
-    work: &'a Work,
-    target: &'a Target,
+pub(crate) struct Belongings {
+    work: Work,
+    target: Arc<Target>,
     rights: Rights,
     special: Special,
     /// Under which names roles are carried; none if they are not.
@@ -51,11 +51,11 @@ pub(crate) struct Belongings<'a> {
     not_portable: Vec<String>,
 }
 
-impl<'a> Belongings<'a> {
+impl Belongings {
     /// Reads what the snapshot has.
     pub fn read(
-        work: &'a Work,
-        target: &'a Target,
+        work: &Work,
+        target: &Arc<Target>,
         roles: Option<&RolesSpec>,
         snapshot: &mut Snapshot,
     ) -> Result<Self, Stop> {
@@ -79,8 +79,8 @@ impl<'a> Belongings<'a> {
         let (extensions, members, opened, not_portable) = Default::default();
         let made = if target.is_managed() { BTreeSet::new() } else { made_before(work)? };
         Ok(Belongings {
-            work,
-            target,
+            work: work.clone(),
+            target: Arc::clone(target),
             rights,
             special,
             names,
@@ -113,7 +113,7 @@ impl<'a> Belongings<'a> {
             findings.extend(self.refused(refused));
             if !self.target.is_managed() {
                 self.made.extend(made);
-                note_made(self.work, &self.made)?;
+                note_made(&self.work, &self.made)?;
             }
         }
         let mut elevated = self.elevated(database)?;

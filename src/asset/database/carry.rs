@@ -5,15 +5,20 @@
 
 use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
+use futures_util::future::{BoxFuture, FutureExt as _};
+
 use super::{
     belongings::Belongings,
-    deferred::{Deferred, LateLoad, Loaded},
+    deferred::{LateLoad, Loaded},
+    ends::{Lost, RelayEnd},
     exclusions, large_objects,
     proof::{Phases, Restored},
-    relays::{AWAY_PAUSE, EXPORTS, Lost, RelayEnd, Relays},
+    ranges::{ENGINE, EXPORTS, Ranges},
+    relays::{AWAY_PAUSE, Crew, RangeWorker, Relays},
     rows_proof,
     shares::{self, Sized},
-    tally::Tables,
+    site::{LESSER_LOGIN, SOURCE_RUNS},
+    tally::{Deferred, Tables},
     target::Target,
     views::{self, Reading, View},
 };
@@ -30,12 +35,19 @@ use crate::{
         large::LargeObject,
         name::Table,
         session,
+        wire::Patience,
     },
     playbook::DatabaseSpec,
     record::directory::make_private,
     restore::database::{RefusedStatement, TargetDatabase},
     source::postgres::{PostgresSource, Snapshot},
-    transfer::{error::SinkError, meter::Meter, pace::Pace, retry::STALL},
+    transfer::{
+        error::{SinkError, TransferError},
+        executor::{UnitReceipt, UnitSpec, UnitWorker},
+        meter::Meter,
+        pace::Pace,
+        retry::STALL,
+    },
     verify::catalog::Spellings,
 };
 
@@ -65,8 +77,29 @@ pub(crate) struct DatabaseWork {
     pub target: Arc<Target>,
 }
 
+impl UnitWorker for DatabaseWork {
+    fn work<'a>(&'a self, spec: UnitSpec) -> BoxFuture<'a, Result<UnitReceipt, TransferError>> {
+        async move { self.run_unit(spec) }.boxed()
+    }
+}
+
+/// A database that has come over.
+pub(crate) struct CarriedDatabase {
+    restored: Restored,
+    findings: Vec<Finding>,
+    before: Phases,
+}
+
+impl CarriedDatabase {
+    /// Everything up to the asset's result. Blocks.
+    pub fn prove(self) -> Result<AssetResult, Stop> {
+        let CarriedDatabase { restored, findings, before } = self;
+        restored.prove(findings, before).map_err(Stop::of_database)
+    }
+}
+
 /// What has come over when the snapshot is let go.
-struct Carried<'a> {
+struct Snapshotted {
     facts: DatabaseFacts,
     key: RowKey,
     database: TargetDatabase,
@@ -74,7 +107,7 @@ struct Carried<'a> {
     sequences: Vec<SequenceState>,
     catalog: Catalog,
     large_objects: Vec<LargeObject>,
-    belongings: Belongings<'a>,
+    belongings: Belongings,
     tables: Tables,
     views: Vec<View>,
     load: SourceLoad,
@@ -83,12 +116,12 @@ struct Carried<'a> {
 }
 
 impl DatabaseWork {
-    /// Everything from the snapshot to the asset's result.
-    pub fn carry(&self) -> Result<AssetResult, Stop> {
-        self.carry_and_prove().map_err(Stop::of_database)
+    /// Everything from the snapshot to the last index.
+    pub fn carry(&self) -> Result<CarriedDatabase, Stop> {
+        self.restore().map_err(Stop::of_database)
     }
 
-    fn carry_and_prove(&self) -> Result<AssetResult, Stop> {
+    fn restore(&self) -> Result<CarriedDatabase, Stop> {
         let watch = Stopwatch::start();
         let mut carried = self.carry_rows()?;
         let transfer_ms = watch.elapsed_ms();
@@ -117,8 +150,8 @@ impl DatabaseWork {
         let rebuild_ms = watch.elapsed_ms();
         self.work.go_on()?;
         let restored = Restored {
-            work: &self.work,
-            spec: &self.spec,
+            work: self.work.clone(),
+            spec: self.spec.clone(),
             source_name: self.source.address().to_string(),
             snapshot: carried.snapshot,
             facts: carried.facts,
@@ -136,11 +169,11 @@ impl DatabaseWork {
             views: carried.views,
             excluded: carried.excluded,
         };
-        restored.prove(findings, Phases { transfer_ms, rebuild_ms })
+        Ok(CarriedDatabase { restored, findings, before: Phases { transfer_ms, rebuild_ms } })
     }
 
     /// Schema and rows, all of one snapshot: if it is lost, of a new one.
-    fn carry_rows(&self) -> Result<Carried<'_>, Stop> {
+    fn carry_rows(&self) -> Result<Snapshotted, Stop> {
         let mut lost = Vec::new();
         loop {
             match self.carry_snapshot() {
@@ -191,7 +224,7 @@ impl DatabaseWork {
         }
     }
 
-    fn carry_snapshot(&self) -> Result<Carried<'_>, RelayEnd> {
+    fn carry_snapshot(&self) -> Result<Snapshotted, RelayEnd> {
         self.work.started(AssetKind::Postgres)?;
         self.clear()?;
         self.target.unsettle()?;
@@ -232,7 +265,7 @@ impl DatabaseWork {
         load.snapshot_held_ms = ms(snapshot.held());
         // The snapshot ends here: indexes can take hours, and the provider need not keep old rows for them.
         let snapshot = snapshot.id().to_owned();
-        Ok(Carried {
+        Ok(Snapshotted {
             facts,
             key,
             database,
@@ -324,7 +357,7 @@ impl DatabaseWork {
         let mut findings = self.not_carried(facts);
         let ways_out = self.target.server.probe()?.ways_out;
         if !ways_out.is_empty() && !self.target.is_managed() {
-            let detail = format!("{}: {}", crate::run::preflight::SOURCE_RUNS, crate::run::preflight::LESSER_LOGIN);
+            let detail = format!("{}: {}", SOURCE_RUNS, LESSER_LOGIN);
             let subject = format!("the target's login {}", ways_out.join(", "));
             findings.push(self.work.finding(FindingKind::Deviation, subject, detail));
         }
@@ -342,7 +375,7 @@ impl DatabaseWork {
     fn restore_post_data(
         &self,
         database: &TargetDatabase,
-        belongings: &Belongings<'_>,
+        belongings: &Belongings,
         key: RowKey,
         deferred: Vec<Deferred>,
     ) -> Result<(Vec<Finding>, Loaded), Stop> {
@@ -387,21 +420,36 @@ impl DatabaseWork {
         let sized = sized.collect::<Result<Vec<_>, RelayEnd>>()?;
         let workers = self.workers();
         let shares = shares::cut(&sized, workers, facts.major);
-        let limits = &self.spec.limits;
-        let relays = Relays {
-            work: &self.work,
-            database,
-            key,
-            meter: &meter,
-            pace: limits.bytes_per_s.map(|rate| Pace::new(rate.bytes())),
-            stall: self.stall(),
-            lock_timeout: self.source.lock_patience(),
-            workers,
-            major: facts.major,
-        };
+        let relays = self.relays(database, key, &meter, facts.major);
         let (tables, lag_max) = relays.run(snapshot, &sized, &shares)?;
         let connections_max = (workers.min(shares.len()) + CONNECTIONS_BESIDE_WORKERS) as u64;
         Ok((tables, SourceLoad { snapshot_held_ms: 0, replication_lag_ms_max: lag_max.map(ms), connections_max }))
+    }
+
+    fn relays<'a>(&'a self, database: &'a TargetDatabase, key: RowKey, meter: &'a Meter, major: u32) -> Relays<'a> {
+        Relays {
+            work: &self.work,
+            database,
+            key,
+            meter,
+            pace: self.spec.limits.bytes_per_s.map(|rate| Pace::new(rate.bytes())),
+            stall: self.stall(),
+            lock_timeout: self.source.lock_patience(),
+            workers: self.workers(),
+            major,
+        }
+    }
+
+    /// Carries ranges that were cut elsewhere, of a snapshot that is held there.
+    fn run_unit(&self, spec: UnitSpec) -> Result<UnitReceipt, TransferError> {
+        let Ranges { snapshot, major, key, database, .. } = spec.clone().into_rows(ENGINE)?;
+        let patience = Patience { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
+        let ticket = self.source.ticket(&snapshot, patience);
+        let crew = Crew { ticket, halt: self.work.interrupt.clone(), stall: self.stall() };
+        let database = self.target.server.existing(&database);
+        let meter = Meter::default();
+        let relays = self.relays(&database, key, &meter, major);
+        RangeWorker::new(&relays, &crew).run(spec)
     }
 
     /// The source's connections set a limit to the workers.

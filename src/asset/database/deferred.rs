@@ -9,8 +9,9 @@ use std::{ops::Range, path::PathBuf};
 
 use super::{
     late_rows::{self, ExportRows, RefusedRow, Untold},
+    ranges::record,
     salvage::PLACES_MAX,
-    tally,
+    tally::Deferred,
 };
 use crate::{
     asset::{stop::Stop, work::Work},
@@ -40,19 +41,6 @@ const OFF: &str = "taken off to load its table, and not to be put back";
 const ASIDE: &str = ".refused";
 const GENERATED: &str = "rows were left out after they had come, so what is stored in generated columns of the others was not \
                          compared with the source";
-
-/// A table that is not loaded yet, or not whole.
-pub(crate) struct Deferred {
-    /// Its number among the asset's units.
-    pub number: usize,
-    pub table: Table,
-    /// What was observed so far; what the target took is still to be added.
-    pub receipt: TableReceipt,
-    /// The exports that the target did not take.
-    pub kept: Vec<ExportReceipt>,
-    /// Why.
-    pub reason: String,
-}
 
 /// What became of deferred tables.
 #[derive(Default)]
@@ -135,7 +123,7 @@ impl LateLoad<'_> {
     }
 
     fn loaded(&self, deferred: Deferred, loaded: &mut Loaded) -> Result<(), Stop> {
-        tally::record(self.work, deferred.number, &deferred.receipt)?;
+        record(self.work, deferred.number, &deferred.receipt)?;
         let detail =
             format!("loaded after the others, because at first the target refused its rows: {}", deferred.reason);
         let name = deferred.table.name.to_string();

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, collections::BTreeSet};
 
-use super::relays::RelayEnd;
+use super::ends::RelayEnd;
 use crate::{
     asset::{stop::Stop, work::Work},
     finding::{Finding, FindingKind},

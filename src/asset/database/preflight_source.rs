@@ -2,11 +2,14 @@
 
 use super::{exclusions, source_rights};
 use crate::{
-    pg::{Address, name::RelationName, session::encoding_refused, tools::Version},
+    pg::{Address, PgError, name::RelationName, session::encoding_refused, tools::Version},
     record::error::Obstacle,
-    run::preflight::pg_obstacle,
     source::postgres::PostgresSource,
 };
+
+pub(crate) fn pg_obstacle(subject: &str, error: &PgError) -> Obstacle {
+    Obstacle { what: format!("{subject}: {error}"), hint: error.hint() }
+}
 
 /// The newest versions that this side understands, where they are known.
 #[derive(Clone, Copy)]

@@ -33,9 +33,9 @@ use crate::{
 };
 
 /// What was restored, and what the source was like.
-pub(crate) struct Restored<'a> {
-    pub work: &'a Work,
-    pub spec: &'a DatabaseSpec,
+pub(crate) struct Restored {
+    pub work: Work,
+    pub spec: DatabaseSpec,
     pub source_name: String,
     pub snapshot: String,
     pub facts: DatabaseFacts,
@@ -50,7 +50,7 @@ pub(crate) struct Restored<'a> {
     pub catalog: Catalog,
     pub spellings: Spellings,
     pub large_objects: Vec<LargeObject>,
-    pub belongings: Belongings<'a>,
+    pub belongings: Belongings,
     pub views: Vec<View>,
     pub excluded: Vec<ExcludedTable>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Phases {
     pub rebuild_ms: u64,
 }
 
-impl Restored<'_> {
+impl Restored {
     /// Compares everything and writes the asset's evidence; `findings` are those of the transfer.
     pub fn prove(self, mut findings: Vec<Finding>, before: Phases) -> Result<AssetResult, Stop> {
         let Phases { transfer_ms, rebuild_ms } = before;
@@ -101,8 +101,8 @@ impl Restored<'_> {
     }
 
     fn rows(&self) -> RowsProof<'_> {
-        let Self { work, spec, key, .. } = *self;
-        RowsProof { work, spec, database: &self.database, key, receipts: &self.receipts }
+        let Restored { work, spec, database, key, receipts, .. } = self;
+        RowsProof { work, spec, database, key: *key, receipts }
     }
 
     /// Also returns what was read of materialized views and generated columns.
@@ -124,14 +124,14 @@ impl Restored<'_> {
             take_broken(&mut expected, &restored, &self.marks);
             comparisons.push(compare_catalogs(asset, &expected, &restored, &self.spellings));
         }
-        comparisons.push(large_objects::compare(self.work, &self.large_objects, &self.database)?);
+        comparisons.push(large_objects::compare(&self.work, &self.large_objects, &self.database)?);
         let (of_generated, mut view_rows) =
             generated::compare(asset, target, self.key, &self.receipts, self.spec.parallel)?;
         comparisons.extend(of_generated);
         if !self.views.is_empty() {
-            let (comparison, read) = views::compare(self.work, &self.views, &self.database, self.key)?;
+            let (comparison, read) = views::compare(&self.work, &self.views, &self.database, self.key)?;
             comparisons.extend((comparison.check.expected > 0).then_some(comparison));
-            comparisons.extend(views::compare_extension_tables(self.work, &self.views, &self.database, self.key)?);
+            comparisons.extend(views::compare_extension_tables(&self.work, &self.views, &self.database, self.key)?);
             view_rows.extend(read);
         }
         comparisons.extend(self.rows().ask()?);

@@ -14,11 +14,16 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{BoxFuture, FutureExt as _};
+use tokio::runtime::Handle;
+
 use self::rescue::Route;
 use super::{
+    ends::{Lost, RelayEnd, panicked},
+    ranges::{Done, ENGINE, EXPORTS, Part, Ranges, Share},
     salvage::Salvaged,
-    shares::{Share, Sized},
-    tally::{Part, Tables, Tally},
+    shares::Sized,
+    tally::{News, Tables, Tally},
     watch::watched,
 };
 use crate::{
@@ -31,7 +36,7 @@ use crate::{
         name::Table,
         pieces::Pieces,
         range::BlockRange,
-        sqlstate::{self, Concern, SERIALIZATION_FAILURE},
+        sqlstate::{self, Concern},
         wire::Patience,
     },
     restore::{
@@ -41,16 +46,16 @@ use crate::{
     source::postgres::{Snapshot, SnapshotReader, SnapshotTicket},
     transfer::{
         error::{SinkError, SourceError, TransferError},
+        executor::{UNIT_VERSION, UnitDone, UnitReceipt, UnitSpec, UnitWork, UnitWorker, wait_for},
         generated::WithoutLast,
         meter::Meter,
         pace::{Pace, Paced},
         receipt::ExportReceipt,
         table::{Relayed, RowSink, RowSource, relay},
+        unit::UnitId,
     },
 };
 
-/// Where the exports lie below the asset's directory.
-pub(crate) const EXPORTS: &str = "exports";
 /// How often a share, or a table's count, is begun.
 pub(crate) const ATTEMPTS_MAX: u32 = 4;
 /// Before the second attempt, and twice as long before each one after.
@@ -74,97 +79,17 @@ pub(crate) struct Relays<'a> {
     pub major: u32,
 }
 
-/// What the workers tell.
-#[allow(clippy::large_enum_variant, reason = "nearly all of them are parts")]
-pub(crate) enum News {
-    Part {
-        number: usize,
-        part: usize,
-        done: Part,
-    },
-    Counted {
-        number: usize,
-        rows: u64,
-    },
-    Refused {
-        number: usize,
-        reason: String,
-    },
-    /// The target did not take a share, which is kept in its exports.
-    Declined {
-        number: usize,
-        reason: String,
-    },
-    Uncounted {
-        number: usize,
-        reason: String,
-    },
-}
-
-/// Why the relays ended early.
-pub(crate) enum RelayEnd {
-    /// Nothing more can be read from this snapshot; a new one may serve.
-    SnapshotLost(Lost),
-    Stop(Stop),
-}
-
-/// Why a snapshot was lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lost {
-    pub reason: String,
-    /// The source is a standby, and replayed what the primary had removed.
-    pub in_conflict: bool,
-}
-
-impl Lost {
-    pub fn of(error: &PgError) -> Self {
-        Lost { reason: error.to_string(), in_conflict: error.code() == Some(SERIALIZATION_FAILURE) }
-    }
-}
-
-impl From<String> for Lost {
-    fn from(reason: String) -> Self {
-        Lost { reason, in_conflict: false }
-    }
-}
-
-impl RelayEnd {
-    /// What an error on the connection that holds the snapshot means: with the connection, or its transaction, the
-    /// snapshot is lost.
-    pub fn of_snapshot(error: PgError) -> Self {
-        match Self::is_of_snapshot(&error) {
-            true => RelayEnd::SnapshotLost(Lost::of(&error)),
-            false => error.into(),
-        }
-    }
-
-    /// Whether a new snapshot may serve better. A lock was waited for as long as it may be.
-    pub fn is_of_snapshot(error: &PgError) -> bool {
-        match error.concern() {
-            Concern::Session | Concern::Snapshot => true,
-            Concern::Moment => !error.is_lock_not_had(),
-            Concern::Statement | Concern::Room | Concern::Login => false,
-        }
-    }
-}
-
-impl<S: Into<Stop>> From<S> for RelayEnd {
-    fn from(stop: S) -> Self {
-        RelayEnd::Stop(stop.into())
-    }
-}
-
 struct Connections {
     reader: Option<SnapshotReader>,
     loader: Loader,
 }
 
 /// What a worker needs besides [`Relays`].
-struct Crew {
-    ticket: SnapshotTicket,
+pub(crate) struct Crew {
+    pub ticket: SnapshotTicket,
     /// Ends all workers: because somebody asked, or because one of them can't go on.
-    halt: Interrupt,
-    stall: Duration,
+    pub halt: Interrupt,
+    pub stall: Duration,
 }
 
 impl Relays<'_> {
@@ -173,7 +98,7 @@ impl Relays<'_> {
         &self,
         snapshot: &mut Snapshot,
         tables: &[Sized],
-        shares: &[Share<'_>],
+        shares: &[Share],
     ) -> Result<(Tables, Option<Duration>), RelayEnd> {
         let halt = Interrupt::default();
         let patience = Patience { stall: Some(self.stall), interrupt: halt.clone() };
@@ -181,14 +106,20 @@ impl Relays<'_> {
         watched(snapshot, self.lock_timeout, &halt, &self.work.interrupt, || self.all(&crew, tables, shares))
     }
 
-    fn all(&self, crew: &Crew, tables: &[Sized], shares: &[Share<'_>]) -> Result<Tables, RelayEnd> {
+    fn all(&self, crew: &Crew, tables: &[Sized], shares: &[Share]) -> Result<Tables, RelayEnd> {
         let queue = Mutex::new(shares.iter());
+        let runtime = Handle::try_current().ok();
         let (told, ends) = std::thread::scope(|scope| {
             let (news, heard) = channel();
             let mut threads = Vec::new();
+            let (queue, runtime) = (&queue, &runtime);
             for _ in 0..self.workers.clamp(1, shares.len().max(1)) {
                 let news = news.clone();
-                threads.push(scope.spawn(|| crew.ended(self.work_off(&queue, crew, news))));
+                threads.push(scope.spawn(move || {
+                    // An executor may wait for a network.
+                    let _entered = runtime.as_ref().map(Handle::enter);
+                    crew.ended(self.run_shares(queue, crew, news))
+                }));
             }
             threads.push(scope.spawn(|| crew.ended(self.count(tables, crew, news))));
             let told = self.listen(tables, shares, &heard);
@@ -204,7 +135,7 @@ impl Relays<'_> {
     }
 
     /// Takes down what the workers tell, until they are gone.
-    fn listen(&self, tables: &[Sized], shares: &[Share<'_>], heard: &Receiver<News>) -> Result<Tally<'_>, Stop> {
+    fn listen(&self, tables: &[Sized], shares: &[Share], heard: &Receiver<News>) -> Result<Tally<'_>, Stop> {
         let mut tally = Tally::new(self.work, tables.iter().map(|sized| sized.table.clone()), shares);
         for news in heard {
             tally.take(news)?;
@@ -212,45 +143,60 @@ impl Relays<'_> {
         Ok(tally)
     }
 
-    fn work_off<'s>(
+    /// Has one share after the other run by the executor of the work.
+    fn run_shares<'s>(
         &self,
-        queue: &Mutex<impl Iterator<Item = &'s Share<'s>>>,
+        queue: &Mutex<impl Iterator<Item = &'s Share>>,
         crew: &Crew,
         news: Sender<News>,
     ) -> Result<(), RelayEnd> {
-        let patience = Patience { stall: Some(crew.stall), interrupt: crew.halt.clone() };
-        let mut connections = Connections { reader: None, loader: self.database.loader(patience) };
+        let here = RangeWorker::new(self, crew);
         loop {
             crew.go_on()?;
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(share) = next else { return Ok(()) };
-            let (carried, declined) = self.carry_or_keep(share, crew, &mut connections);
-            if let (Ok(_), Some(reason)) = (&carried, declined) {
-                let _ = news.send(News::Declined { number: share.number, reason });
-            }
-            match carried {
-                Ok(parts) => {
+            let number = share.number;
+            let receipt = wait_for(self.work.executor.run(self.unit(share, crew)?, &here))?;
+            match receipt.into_rows(ENGINE)? {
+                Done::Carried { parts, declined } => {
+                    if let Some(reason) = declined {
+                        let _ = news.send(News::Declined { number, reason });
+                    }
                     for (part, done) in parts {
-                        let _ = news.send(News::Part { number: share.number, part, done });
+                        let _ = news.send(News::Part { number, part, done });
                     }
                 }
-                Err(Trouble::Refused(reason) | Trouble::Declined(reason) | Trouble::NotNow(reason)) => {
-                    let _ = news.send(News::Refused { number: share.number, reason });
+                Done::Refused { reason } => {
+                    let _ = news.send(News::Refused { number, reason });
                 }
-                Err(Trouble::End(end)) => return Err(end),
-                Err(Trouble::Lost(reason)) => return Err(lost_source(&share.table.name.to_string(), &reason)),
+                Done::Lost(lost) => return Err(RelayEnd::SnapshotLost(lost)),
+                Done::Stopped { reason, hint } => return Err(Stop::Asset { reason, hint }.into()),
             }
         }
     }
 
+    /// A share as a unit.
+    fn unit(&self, share: &Share, crew: &Crew) -> Result<UnitSpec, TransferError> {
+        let first = share.parts.first().map_or(0, |(part, _)| *part as u64);
+        let ranges = Ranges {
+            snapshot: crew.ticket.snapshot().to_owned(),
+            major: self.major,
+            key: self.key,
+            database: self.database.address().database_name().to_owned(),
+            share: share.clone(),
+        };
+        Ok(UnitSpec {
+            version: UNIT_VERSION,
+            run: self.work.run.clone(),
+            asset: self.work.asset.clone(),
+            unit: UnitId::part(share.number as u64 + 1, first + 1),
+            work: UnitWork::Rows { engine: ENGINE.to_owned(), ranges: value_of(&ranges)? },
+        })
+    }
+
     /// Carries a share, or as much of it as can be. What the target does not take now is only kept, and why is returned
     /// beside it.
-    fn carry_or_keep(
-        &self,
-        share: &Share<'_>,
-        crew: &Crew,
-        connections: &mut Connections,
-    ) -> (Carried, Option<String>) {
+    fn carry_or_keep(&self, share: &Share, crew: &Crew, connections: &mut Connections) -> (Carried, Option<String>) {
         let carried = match self.carry(share, &[], crew, connections) {
             Err(Trouble::Refused(reason)) => self.salvage(reason, share, Route::Target, crew, connections),
             carried => carried,
@@ -266,7 +212,7 @@ impl Relays<'_> {
     /// Carries a share; of the parts that are named in `salvaged`, what was found to be carried.
     fn carry(
         &self,
-        share: &Share<'_>,
+        share: &Share,
         salvaged: &[(usize, Salvaged)],
         crew: &Crew,
         connections: &mut Connections,
@@ -274,7 +220,7 @@ impl Relays<'_> {
         crew.again_and_again(|| {
             let reader = reader_of(&mut connections.reader, crew)?;
             let mut finished = RowTotals::NONE;
-            let loaded = connections.loader.load(share.table, share.filling, |loading| {
+            let loaded = connections.loader.load(&share.table, share.filling, |loading| {
                 let parts = share.parts.iter().map(|(part, range)| {
                     let pieces = pieces_of(*part, salvaged);
                     let done = self.relay(share, (*part, range, pieces), reader, Some(loading), &crew.halt)?;
@@ -296,7 +242,7 @@ impl Relays<'_> {
     /// Reads a share into its exports only.
     fn keep(
         &self,
-        share: &Share<'_>,
+        share: &Share,
         salvaged: &[(usize, Salvaged)],
         crew: &Crew,
         connections: &mut Connections,
@@ -317,13 +263,13 @@ impl Relays<'_> {
     /// One part of a share, into its export and, if it is being loaded, into the target.
     fn relay(
         &self,
-        share: &Share<'_>,
+        share: &Share,
         (part, range, pieces): (usize, &BlockRange, Option<&Pieces>),
         reader: &mut SnapshotReader,
         loading: Option<&mut Loading<'_>>,
         halt: &Interrupt,
     ) -> Result<Part, TransferError> {
-        let (watch, table) = (Stopwatch::start(), share.table);
+        let (watch, table) = (Stopwatch::start(), &share.table);
         let file = spool::file_name(share.number + 1, &table.name.to_string(), part + 1, share.of);
         let path = format!("{EXPORTS}/{file}");
         let mut export = Spool::create(&self.work.root().join(&path))?;
@@ -391,13 +337,62 @@ impl Relays<'_> {
                 Err(Trouble::Refused(reason) | Trouble::Declined(reason) | Trouble::NotNow(reason)) => {
                     News::Uncounted { number, reason }
                 }
-                Err(Trouble::Lost(reason)) => return Err(lost_source(&table.name.to_string(), &reason)),
+                Err(Trouble::Lost(reason)) => {
+                    return Err(RelayEnd::SnapshotLost(lost_source(&table.name.to_string(), &reason)));
+                }
                 Err(Trouble::End(end)) => return Err(end),
             };
             let _ = news.send(told);
         }
         Ok(())
     }
+}
+
+/// Carries ranges over connections of its own, one unit at a time.
+pub(crate) struct RangeWorker<'a> {
+    relays: &'a Relays<'a>,
+    crew: &'a Crew,
+    connections: Mutex<Connections>,
+}
+
+impl<'a> RangeWorker<'a> {
+    pub fn new(relays: &'a Relays<'a>, crew: &'a Crew) -> Self {
+        let patience = Patience { stall: Some(crew.stall), interrupt: crew.halt.clone() };
+        let connections = Connections { reader: None, loader: relays.database.loader(patience) };
+        RangeWorker { relays, crew, connections: Mutex::new(connections) }
+    }
+
+    /// Runs a unit on this thread. Blocks.
+    pub fn run(&self, spec: UnitSpec) -> Result<UnitReceipt, TransferError> {
+        let names = spec.clone_names();
+        let Ranges { share, .. } = spec.into_rows(ENGINE)?;
+        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let (carried, declined) = self.relays.carry_or_keep(&share, self.crew, &mut connections);
+        let done = match carried {
+            Ok(parts) => Done::Carried { parts, declined },
+            Err(Trouble::Refused(reason) | Trouble::Declined(reason) | Trouble::NotNow(reason)) => {
+                Done::Refused { reason }
+            }
+            Err(Trouble::Lost(reason)) => Done::Lost(lost_source(&share.table.name.to_string(), &reason)),
+            Err(Trouble::End(RelayEnd::SnapshotLost(lost))) => Done::Lost(lost),
+            Err(Trouble::End(RelayEnd::Stop(Stop::Asset { reason, hint }))) => Done::Stopped { reason, hint },
+            Err(Trouble::End(RelayEnd::Stop(Stop::Interrupted))) => return Err(TransferError::Interrupted),
+            Err(Trouble::End(RelayEnd::Stop(Stop::Run(error)))) => {
+                return Err(TransferError::Internal(error.to_string()));
+            }
+        };
+        Ok(names.receipt(UnitDone::Rows { engine: ENGINE.to_owned(), parts: value_of(&done)? }))
+    }
+}
+
+impl UnitWorker for RangeWorker<'_> {
+    fn work<'w>(&'w self, spec: UnitSpec) -> BoxFuture<'w, Result<UnitReceipt, TransferError>> {
+        async move { self.run(spec) }.boxed()
+    }
+}
+
+fn value_of(value: &impl serde::Serialize) -> Result<serde_json::Value, TransferError> {
+    serde_json::to_value(value).map_err(|error| TransferError::Internal(format!("a unit has no JSON form: {error}")))
 }
 
 /// What was found of a part that could not be carried whole.
@@ -463,8 +458,8 @@ fn trouble(error: TransferError) -> Trouble {
 }
 
 /// A snapshot that can't be read from serves nobody; a new one may.
-fn lost_source(what: &str, reason: &str) -> RelayEnd {
-    RelayEnd::SnapshotLost(format!("reading {what}: {reason}, {ATTEMPTS_MAX} times").into())
+fn lost_source(what: &str, reason: &str) -> Lost {
+    format!("reading {what}: {reason}, {ATTEMPTS_MAX} times").into()
 }
 
 impl Crew {
@@ -541,8 +536,4 @@ fn first_reason(ends: Vec<Result<(), RelayEnd>>) -> Result<(), RelayEnd> {
         }
     }
     halted
-}
-
-pub(crate) fn panicked() -> Stop {
-    TransferError::Internal("a worker died".to_owned()).into()
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, sync::Arc};
 
-use super::{exclusions, relays::panicked};
+use super::{ends::panicked, exclusions};
 use crate::{
     asset::{stop::Stop, work::Work},
     clock::Stopwatch,

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::pg::{
     pieces::{Pieces, ROW_BYTES_MIN},
     range::BlockRange,
@@ -24,14 +26,14 @@ pub(crate) struct Pages {
 }
 
 /// What could not be carried.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeftOut {
     pub place: Place,
     pub reason: String,
 }
 
 /// Where it lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// One row, by its ctid.
     Row(u64, u16),

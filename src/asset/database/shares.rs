@@ -1,5 +1,6 @@
 //! Cuts a database's tables into shares of work: pure arithmetic on sizes.
 
+use super::ranges::Share;
 use crate::{
     pg::{
         name::Table,
@@ -26,22 +27,8 @@ pub(crate) struct Sized {
     pub blocks: u64,
 }
 
-/// What one worker carries in one transaction of the target.
-#[derive(Clone, Debug)]
-pub(crate) struct Share<'t> {
-    pub table: &'t Table,
-    /// The table's number, from 0.
-    pub number: usize,
-    /// The parts with their numbers, from 0.
-    pub parts: Vec<(usize, BlockRange)>,
-    /// How many parts the table has in all.
-    pub of: usize,
-    pub filling: Filling,
-    bytes: u64,
-}
-
 /// Largest first. A table is filled by one worker alone, unless that one would still be at it when the others are done.
-pub(crate) fn cut(tables: &[Sized], workers: usize, major: u32) -> Vec<Share<'_>> {
+pub(crate) fn cut(tables: &[Sized], workers: usize, major: u32) -> Vec<Share> {
     let all: u64 = tables.iter().map(|sized| sized.table.bytes_on_disk).fold(0, u64::saturating_add);
     let mut shares: Vec<_> = tables
         .iter()
@@ -52,7 +39,7 @@ pub(crate) fn cut(tables: &[Sized], workers: usize, major: u32) -> Vec<Share<'_>
     shares
 }
 
-fn of_table(number: usize, sized: &Sized, all: u64, workers: u64, major: u32) -> Vec<Share<'_>> {
+fn of_table(number: usize, sized: &Sized, all: u64, workers: u64, major: u32) -> Vec<Share> {
     let Sized { table, blocks } = sized;
     let bytes = table.bytes_on_disk;
     let by_size = if major < MAJOR_MIN { 1 } else { bytes.div_ceil(PART_BYTES).max(1) };
@@ -67,7 +54,7 @@ fn of_table(number: usize, sized: &Sized, all: u64, workers: u64, major: u32) ->
     let of = parts.len();
     let share = |parts: Vec<_>, filling| {
         let bytes = bytes / of as u64 * parts.len() as u64;
-        Share { table, number, parts, of, filling, bytes }
+        Share { table: table.clone(), number, parts, of, filling, bytes }
     };
     match shared {
         true => parts.into_iter().map(|part| share(vec![part], Filling::Shared)).collect(),

@@ -1,22 +1,16 @@
 //! Puts the parts of each table and its count together into a receipt, and the receipt on record.
 
 use super::{
-    deferred::Deferred,
-    relays::{News, panicked},
+    ends::panicked,
+    ranges::{Kept, Part, Share, record},
     salvage::LeftOut,
-    shares::Share,
 };
 use crate::{
     asset::{stop::Stop, work::Work},
     digest::RowTotals,
-    event::Event,
     finding::{Finding, FindingKind},
     pg::name::Table,
-    record::ledger,
-    transfer::{
-        receipt::{ExportReceipt, GeneratedReceipt, TableReceipt},
-        unit::UnitId,
-    },
+    transfer::receipt::{ExportReceipt, GeneratedReceipt, TableReceipt},
 };
 
 /// The receipts of all tables, and the findings about those that could not be carried.
@@ -28,24 +22,44 @@ pub(crate) struct Tables {
     pub deferred: Vec<Deferred>,
 }
 
-/// One part of a table, carried.
-pub(crate) struct Part {
-    pub export: ExportReceipt,
-    pub sent_rows: u64,
-    /// None if it was only kept.
-    pub accepted_rows: Option<u64>,
-    pub duration_ms: u64,
-    /// Of the rows with their generated values, if the table has any.
-    pub generated: Option<RowTotals>,
-    /// Where not all of it could be carried.
-    pub kept: Option<Kept>,
+/// A table that is not loaded yet, or not whole.
+pub(crate) struct Deferred {
+    /// Its number among the asset's units.
+    pub number: usize,
+    pub table: Table,
+    /// What was observed so far; what the target took is still to be added.
+    pub receipt: TableReceipt,
+    /// The exports that the target did not take.
+    pub kept: Vec<ExportReceipt>,
+    /// Why.
+    pub reason: String,
 }
 
-/// What was carried of a part that could not be carried whole.
-pub(crate) struct Kept {
-    /// The server's own count of what was read.
-    pub counted: Option<u64>,
-    pub left_out: Vec<LeftOut>,
+/// What the workers tell.
+#[allow(clippy::large_enum_variant, reason = "nearly all of them are parts")]
+pub(crate) enum News {
+    Part {
+        number: usize,
+        part: usize,
+        done: Part,
+    },
+    Counted {
+        number: usize,
+        rows: u64,
+    },
+    Refused {
+        number: usize,
+        reason: String,
+    },
+    /// The target did not take a share, which is kept in its exports.
+    Declined {
+        number: usize,
+        reason: String,
+    },
+    Uncounted {
+        number: usize,
+        reason: String,
+    },
 }
 
 /// What is known of each table so far.
@@ -134,7 +148,7 @@ fn counted(whole: &Count, parts: usize, kept: &[&Kept]) -> Result<u64, String> {
 }
 
 impl<'a> Tally<'a> {
-    pub fn new(work: &'a Work, tables: impl Iterator<Item = Table>, shares: &[Share<'_>]) -> Self {
+    pub fn new(work: &'a Work, tables: impl Iterator<Item = Table>, shares: &[Share]) -> Self {
         let entry = |table| {
             let (parts, source_count) = (Vec::new(), Count::Awaited);
             Entry { table, parts, source_count, declined: None, settled: false }
@@ -200,15 +214,6 @@ impl<'a> Tally<'a> {
         self.done.receipts.sort_by(|one, other| one.table.cmp(&other.table));
         Ok(self.done)
     }
-}
-
-/// Puts the receipt of a table on record.
-pub(crate) fn record(work: &Work, number: usize, receipt: &TableReceipt) -> Result<(), Stop> {
-    let unit = UnitId::numbered(number as u64 + 1);
-    let receipt_sha256 = ledger::write_table_receipt(&work.layout, &work.asset, &unit, receipt)?;
-    let (items, bytes) = (receipt.stream.rows, receipt.stream.bytes);
-    let asset = work.asset.clone();
-    Ok(work.recorder.fact(&Event::UnitDone { asset, unit: unit.to_string(), items, bytes, receipt_sha256 })?)
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 use std::time::Duration;
 
 use super::{
-    relays::{ATTEMPTS_MAX, RETRY_AFTER, RelayEnd},
+    ends::RelayEnd,
+    relays::{ATTEMPTS_MAX, RETRY_AFTER},
     watch::watched,
 };
 use crate::{

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::relays::{Lost, RelayEnd, panicked};
+use super::ends::{Lost, RelayEnd, panicked};
 use crate::{
     clock::Stopwatch,
     interrupt::Interrupt,

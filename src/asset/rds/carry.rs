@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::task::spawn_blocking;
 
 use super::{
@@ -11,7 +12,12 @@ use super::{
     leftovers::Orphans,
 };
 use crate::{
-    asset::{database::carry::DatabaseWork, stop::Stop, work::Work},
+    asset::{
+        database::carry::{CarriedDatabase, DatabaseWork},
+        seam::Carried,
+        stop::Stop,
+        work::Work,
+    },
     clock::{self, Stopwatch},
     evidence::result::{AssetResult, RdsResult, TemporaryResult},
     finding::{Finding, FindingKind},
@@ -25,90 +31,75 @@ use crate::{
             temporary::{Owner, Shape, Temporary},
         },
     },
-    transfer::error::TransferError,
+    transfer::error::{SourceError, TransferError},
 };
 
 /// How often it is looked whether the temporary instance is still there.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// One database on RDS.
-pub(crate) struct RdsWork<'a> {
+pub(crate) struct RdsWork {
     work: Work,
-    spec: &'a RdsSpec,
+    spec: RdsSpec,
     rds: Rds,
     playbook: String,
-    guards: &'a Guards,
+    guards: Guards,
 }
 
-impl<'a> RdsWork<'a> {
-    pub fn new(work: Work, spec: &'a RdsSpec, aws: &Aws, playbook: String, guards: &'a Guards) -> Self {
-        RdsWork { work, spec, rds: Rds::new(aws), playbook, guards }
+impl RdsWork {
+    pub fn new(work: Work, spec: &RdsSpec, aws: &Aws, playbook: String, guards: &Guards) -> Self {
+        RdsWork { work, spec: spec.clone(), rds: Rds::new(aws), playbook, guards: guards.clone() }
     }
 
     /// Carries the database; `database` makes the work on it at an address.
-    pub async fn carry(self, database: impl FnOnce(Address) -> DatabaseWork) -> Result<AssetResult, Stop> {
-        let facts = self.work.unless_stopped(self.rds.describe(&place(self.spec))).await??;
-        let record = record(self.spec, &facts);
-        let (mut result, record) = match &self.spec.method {
+    pub async fn carry(self, database: impl FnOnce(Address) -> DatabaseWork) -> Result<Box<dyn Carried>, Stop> {
+        let facts = self.work.unless_stopped(self.rds.describe(&place(&self.spec))).await??;
+        let record = record(&self.spec, &facts);
+        match self.spec.method.clone() {
             RdsMethodSpec::Live { replica } => {
                 let replica = replica.as_ref().map(ToString::to_string);
                 let endpoint = self.work.unless_stopped(live_endpoint(&self.rds, &facts, replica.as_deref())).await??;
                 let work = database(self.address(&endpoint)?);
-                let result = spawn_blocking(move || work.carry()).await.map_err(TransferError::from)??;
-                (result, RdsResult { replica, ..record })
+                let carried = spawn_blocking(move || work.carry()).await.map_err(TransferError::from)??;
+                Ok(Box::new(CarriedLive { carried, record: RdsResult { replica, ..record } }))
             }
             RdsMethodSpec::Snapshot(snapshot) => {
-                let (result, temporary) = self.restored_and_read(&facts, snapshot, database).await?;
-                (result, RdsResult { temporary: Some(temporary), ..record })
+                Ok(Box::new(self.carry_snapshot(&facts, record, snapshot, database).await?))
             }
-            // Not read from a server: see `rds_export`.
-            RdsMethodSpec::Export(_) => return Err(no_login()),
-        };
-        if let Some(database) = &mut result.database {
-            database.rds = Some(record);
+            // Not read from a server: see `export`.
+            RdsMethodSpec::Export(_) => Err(no_login()),
         }
-        Ok(result)
     }
 
     fn address(&self, endpoint: &Endpoint) -> Result<Address, Stop> {
-        Ok(self.rds.address(endpoint, &login(self.spec)?)?)
+        Ok(self.rds.address(endpoint, &login(&self.spec)?)?)
     }
 
-    async fn restored_and_read(
-        &self,
+    async fn carry_snapshot(
+        self,
         facts: &RdsFacts,
-        spec: &SnapshotSpec,
+        record: RdsResult,
+        spec: SnapshotSpec,
         database: impl FnOnce(Address) -> DatabaseWork,
-    ) -> Result<(AssetResult, TemporaryResult), Stop> {
+    ) -> Result<CarriedSnapshot, Stop> {
         let left_by_others = self.work.unless_stopped(self.remove_orphans()).await??;
         let (run, asset) = (self.work.run.clone(), self.work.asset.clone());
         let owner = Owner { run, playbook: self.playbook.clone(), asset };
-        let temporary = Temporary::new(&self.rds, owner, life(spec).saturating_add(spec.available_within.duration()));
+        let temporary = Temporary::new(&self.rds, owner, life(&spec).saturating_add(spec.available_within.duration()));
         let mut resources = vec![temporary.instance()];
         if spec.take == SnapshotChoice::New {
             resources.push(temporary.snapshot());
         }
-        let instance = temporary.instance().to_string();
-        let guard = Guard::set(self.guards, &self.work, &temporary, resources)?;
+        let guard = Guard::set(&self.guards, &self.work, &temporary, resources)?;
         let watch = Stopwatch::start();
-        let done = self.read_temporary(&temporary, facts, spec, database).await;
-        let left = guard.release().await;
-        let (mut result, snapshot, waited_ms, read_ms) = done?;
-        let cost = spec.per_hour.for_seconds(watch.elapsed().as_secs());
-        let removed = left.is_empty();
-        result.findings.extend(left.into_iter().map(|(resource, reason)| self.left_behind(resource, reason)));
-        result.findings.extend(left_by_others.into_iter().map(|(resource, reason)| self.left_behind(resource, reason)));
-        let temporary = TemporaryResult {
-            snapshot: snapshot.0,
-            snapshot_taken: snapshot.1,
-            instance,
-            waited_ms,
-            read_ms,
-            cost: cost.to_string(),
-            cost_ceiling: spec.cost_ceiling.to_string(),
-            removed,
-        };
-        Ok((result, temporary))
+        let mut reading = Reading { of: self, spec, temporary, life: Stopwatch::start(), own: Interrupt::default() };
+        match reading.restore_and_carry(facts, database).await {
+            Ok(restored) => Ok(CarriedSnapshot { reading, restored, record, guard, watch, left_by_others }),
+            Err(stop) => {
+                guard.release().await;
+                Err(stop)
+            }
+        }
     }
 
     fn left_behind(&self, resource: impl std::fmt::Display, reason: String) -> Finding {
@@ -121,81 +112,167 @@ impl<'a> RdsWork<'a> {
         orphans.remove(orphans.find().await?).await
     }
 
-    /// The result, the snapshot with its time, and milliseconds of waiting and of reading.
-    async fn read_temporary(
-        &self,
-        temporary: &Temporary,
+    /// A wait that ended because somebody asked to stop is no failure of the asset.
+    fn or_interrupted<T>(&self, result: Result<T, SourceError>) -> Result<T, Stop> {
+        result.map_err(|error| if self.work.interrupt.asked() { Stop::Interrupted } else { error.into() })
+    }
+}
+
+/// A database that was read where it runs.
+struct CarriedLive {
+    carried: CarriedDatabase,
+    record: RdsResult,
+}
+
+impl Carried for CarriedLive {
+    fn prove<'a>(self: Box<Self>) -> BoxFuture<'a, Result<AssetResult, Stop>> {
+        async move {
+            let CarriedLive { carried, record } = *self;
+            let proving = spawn_blocking(move || carried.prove());
+            proving.await.map_err(TransferError::from)?.map(|result| with_record(result, record))
+        }
+        .boxed()
+    }
+}
+
+fn with_record(mut result: AssetResult, record: RdsResult) -> AssetResult {
+    if let Some(database) = &mut result.database {
+        database.rds = Some(record);
+    }
+    result
+}
+
+/// A temporary instance that is read, as long as the money lasts.
+struct Reading {
+    of: RdsWork,
+    spec: SnapshotSpec,
+    temporary: Temporary,
+    /// Since the instance was asked for.
+    life: Stopwatch,
+    /// Ends the work on the database, and nothing else.
+    own: Interrupt,
+}
+
+/// What the instance was restored from, and the database that was read from it.
+struct FromInstance {
+    carried: CarriedDatabase,
+    /// The snapshot with its time.
+    snapshot: (String, String),
+    waited_ms: u64,
+    reading: Stopwatch,
+}
+
+impl Reading {
+    async fn restore_and_carry(
+        &mut self,
         facts: &RdsFacts,
-        spec: &SnapshotSpec,
         database: impl FnOnce(Address) -> DatabaseWork,
-    ) -> Result<(AssetResult, (String, String), u64, u64), Stop> {
-        let life = life(spec);
-        let watch = Stopwatch::start();
-        let within = spec.available_within.duration().min(life);
+    ) -> Result<FromInstance, Stop> {
+        let (of, spec) = (&self.of, &self.spec);
+        let within = spec.available_within.duration().min(life(spec));
         let snapshot = match spec.take {
             SnapshotChoice::Newest => newest(facts)?,
             SnapshotChoice::New => {
-                let taken = temporary.take_snapshot(&facts.id, within, &self.work.interrupt).await;
-                (self.or_interrupted(taken)?, String::new())
+                let taken = self.temporary.take_snapshot(&facts.id, within, &of.work.interrupt).await;
+                (of.or_interrupted(taken)?, String::new())
             }
         };
-        let endpoint = temporary.restore(&snapshot.0, &shape(spec, within), &self.work.interrupt).await;
-        let endpoint = self.or_interrupted(endpoint)?;
-        let waited_ms = watch.elapsed_ms();
-        let mut work = database(self.address(&endpoint)?);
-        let own = Interrupt::default();
-        work.work.interrupt = own.clone();
+        let endpoint = self.temporary.restore(&snapshot.0, &shape(spec, within), &of.work.interrupt).await;
+        let endpoint = of.or_interrupted(endpoint)?;
+        let waited_ms = self.life.elapsed_ms();
+        let mut work = database(of.address(&endpoint)?);
+        work.work.interrupt = self.own.clone();
         let reading = Stopwatch::start();
-        let ended = self.while_affordable(temporary, life.saturating_sub(watch.elapsed()), own, work).await;
-        let result = ended.map_err(|(stop, vanished)| match stop {
-            _ if vanished && !self.work.interrupt.asked() => Stop::Asset {
-                reason: format!("{} went away while it was read: something else removed it", temporary.instance()),
-                hint: Some("see who deletes instances of that name at the provider; then resume the run".to_owned()),
-            },
-            Stop::Interrupted if !self.work.interrupt.asked() => Stop::Asset {
-                reason: format!("the temporary instance would have cost more than {}", spec.cost_ceiling),
-                hint: Some("raise `cost_ceiling`, or choose a class that reads faster".to_owned()),
-            },
-            stop => stop,
-        })?;
-        Ok((result, snapshot, waited_ms, reading.elapsed_ms()))
+        let carried = self.while_affordable(move || work.carry()).await?;
+        Ok(FromInstance { carried, snapshot, waited_ms, reading })
     }
 
-    /// A wait that ended because somebody asked to stop is no failure of the asset.
-    fn or_interrupted<T>(&self, result: Result<T, crate::transfer::error::SourceError>) -> Result<T, Stop> {
-        result.map_err(|error| if self.work.interrupt.asked() { Stop::Interrupted } else { error.into() })
-    }
-
-    /// Runs the work; asks it to stop when somebody asks the run to, when the money is used up, or when the instance went
-    /// away. An early end comes with whether it did.
-    async fn while_affordable(
+    /// Does a part of the work; asks it to stop when somebody asks the run to, when the money is used up, or when the
+    /// instance went away.
+    async fn while_affordable<T: Send + 'static>(
         &self,
-        temporary: &Temporary,
-        left: Duration,
-        own: Interrupt,
-        work: DatabaseWork,
-    ) -> Result<AssetResult, (Stop, bool)> {
-        let mut working = spawn_blocking(move || work.carry());
-        let money = tokio::time::sleep(left);
+        work: impl FnOnce() -> Result<T, Stop> + Send + 'static,
+    ) -> Result<T, Stop> {
+        let run = &self.of.work.interrupt;
+        let mut working = spawn_blocking(work);
+        let money = tokio::time::sleep(life(&self.spec).saturating_sub(self.life.elapsed()));
         tokio::pin!(money);
         let mut vanished = false;
         loop {
-            let asked = own.asked();
+            let asked = self.own.asked();
             tokio::select! {
                 done = &mut working => {
                     let done = done.map_err(|error| Stop::from(TransferError::from(error)));
-                    return done.and_then(|done| done).map_err(|stop| (stop, vanished));
+                    return done.and_then(|done| done).map_err(|stop| self.why(stop, vanished));
                 }
-                () = &mut money, if !asked => own.ask(),
-                () = self.work.interrupt.wait(), if !asked => own.ask(),
+                () = &mut money, if !asked => self.own.ask(),
+                () = run.wait(), if !asked => self.own.ask(),
                 () = tokio::time::sleep(LOOK_EVERY), if !asked => {
-                    if temporary.instance_vanished().await {
+                    if self.temporary.instance_vanished().await {
                         vanished = true;
-                        own.ask();
+                        self.own.ask();
                     }
                 }
             }
         }
+    }
+
+    /// Why the work ended early, in the words of what made it.
+    fn why(&self, stop: Stop, vanished: bool) -> Stop {
+        match stop {
+            stop if self.of.work.interrupt.asked() => stop,
+            _ if vanished => Stop::Asset {
+                reason: format!("{} went away while it was read: something else removed it", self.temporary.instance()),
+                hint: Some("see who deletes instances of that name at the provider; then resume the run".to_owned()),
+            },
+            Stop::Interrupted => Stop::Asset {
+                reason: format!("the temporary instance would have cost more than {}", self.spec.cost_ceiling),
+                hint: Some("raise `cost_ceiling`, or choose a class that reads faster".to_owned()),
+            },
+            stop => stop,
+        }
+    }
+}
+
+/// A database that was read from a temporary instance, which stays until it is proven.
+struct CarriedSnapshot {
+    reading: Reading,
+    restored: FromInstance,
+    record: RdsResult,
+    guard: Guard,
+    watch: Stopwatch,
+    left_by_others: Vec<(String, String)>,
+}
+
+impl CarriedSnapshot {
+    async fn prove_and_remove(self) -> Result<AssetResult, Stop> {
+        let CarriedSnapshot { reading, restored, record, guard, watch, left_by_others } = self;
+        let FromInstance { carried, snapshot, waited_ms, reading: read } = restored;
+        let proven = reading.while_affordable(move || carried.prove()).await;
+        let read_ms = read.elapsed_ms();
+        let left = guard.release().await;
+        let mut result = proven?;
+        let Reading { of, spec, temporary, .. } = &reading;
+        let removed = left.is_empty();
+        result.findings.extend(left.into_iter().map(|(resource, reason)| of.left_behind(resource, reason)));
+        result.findings.extend(left_by_others.into_iter().map(|(resource, reason)| of.left_behind(resource, reason)));
+        let temporary = TemporaryResult {
+            snapshot: snapshot.0,
+            snapshot_taken: snapshot.1,
+            instance: temporary.instance().to_string(),
+            waited_ms,
+            read_ms,
+            cost: spec.per_hour.for_seconds(watch.elapsed().as_secs()).to_string(),
+            cost_ceiling: spec.cost_ceiling.to_string(),
+            removed,
+        };
+        Ok(with_record(result, RdsResult { temporary: Some(temporary), ..record }))
+    }
+}
+
+impl Carried for CarriedSnapshot {
+    fn prove<'a>(self: Box<Self>) -> BoxFuture<'a, Result<AssetResult, Stop>> {
+        (*self).prove_and_remove().boxed()
     }
 }
 
@@ -218,6 +295,17 @@ pub(crate) async fn live_endpoint(rds: &Rds, facts: &RdsFacts, replica: Option<&
         Some(replica) => rds.replica(facts, replica).await?,
         None => facts.reached_at()?,
     })
+}
+
+/// Where a running database is read.
+pub(crate) async fn live_address(spec: &RdsSpec, aws: &Aws) -> Result<Address, Stop> {
+    let client = Rds::new(aws);
+    let facts = client.describe(&place(spec)).await?;
+    let replica = match &spec.method {
+        RdsMethodSpec::Live { replica } => replica.as_ref().map(ToString::to_string),
+        RdsMethodSpec::Snapshot(_) | RdsMethodSpec::Export(_) => None,
+    };
+    Ok(client.address(&live_endpoint(&client, &facts, replica.as_deref()).await?, &login(spec)?)?)
 }
 
 /// The login in the source's words; the password is looked up now.

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     account::inventory::Inventory,
+    asset::bucket::preflight::bucket_name,
     event::AssetKind as Kind,
     evidence::{
         PLAYBOOK, RESULT,
@@ -16,7 +17,6 @@ use crate::{
     playbook::{Asset, AssetKind, BucketSpec, DatabaseCheck, DatabaseSpec, Layout, Playbook, Versions},
     run::{
         account::{self, today_of},
-        driver::bucket_name,
         projection, seal,
     },
 };

@@ -8,13 +8,13 @@ use tokio::task::spawn_blocking;
 use super::{documents::attested, facts::write, machine::machine_here, question};
 use crate::{
     account::{inventory::Inventory, reply::Failure},
+    asset::clients,
     clock,
     digest::Sha256Digest,
     event::Event,
     evidence::journal,
     playbook::{Playbook, Postcondition},
     record::{error::EngineError, layout::Layout, recorder::Recorder},
-    run::preflight,
     source::account,
 };
 
@@ -72,7 +72,7 @@ pub(crate) async fn look(playbook: &Playbook, as_it_stands: bool) -> Inventory {
         inventory.missed("the whole look", None, None, &failure, "", &["s3", "rds", "snapshot", "users"]);
         return inventory;
     };
-    let aws = preflight::aws(spec).await;
+    let aws = clients::aws(spec).await;
     let wanted = question::wanted(playbook, spec, &aws.region());
     let account = spec.account.as_ref().map(ToString::to_string);
     let account = match account {

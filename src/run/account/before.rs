@@ -17,6 +17,7 @@ use crate::{
         inventory::{Inventory, ItemKind},
         reply::Why,
     },
+    asset::clients,
     clock,
     event::Event,
     finding::{Finding, FindingKind, Waives},
@@ -25,7 +26,6 @@ use crate::{
         error::{EngineError, Obstacle},
         layout::Layout,
     },
-    run::preflight,
     source::{account, aws::Aws},
 };
 
@@ -54,7 +54,7 @@ pub(crate) async fn prepare(playbook: Playbook, folder: &std::path::Path) -> Res
     let mut before = Before::default();
     let preconditions = playbook.account().preconditions.clone();
     if let Some(spec) = playbook.provider().filter(|_| asks_for_a_look(&playbook) || !preconditions.is_empty()) {
-        let aws = preflight::aws(spec).await;
+        let aws = clients::aws(spec).await;
         let identity =
             if preconditions.iter().any(|one| is_about_identity(*one)) { Some(identify(&aws).await) } else { None };
         if asks_for_a_look(&playbook) {

@@ -23,7 +23,7 @@ mod secrets;
 pub(crate) use after::{finish, look};
 pub(crate) use before::{Before, chosen, prepare};
 pub(crate) use documents::attested;
-pub(crate) use facts::{Facts, IdentityCheck, Selected, selected_before};
+pub(crate) use facts::{Facts, selected_before};
 pub(crate) use judgement::{Judged, Outcome, controls, judge, supports, thresholds, waivers, wrong_waivers};
 pub(crate) use machine::machine_here;
 pub(crate) use question::{needs, today_of};

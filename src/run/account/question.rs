@@ -1,13 +1,13 @@
 //! What a playbook asks about the account. Pure.
 
+use std::sync::Arc;
+
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
-    account::rights::{IamLogin, Needs},
-    playbook::{
-        Asset, AssetKind, AwsSpec, ExportFrom, ExportSpec, ExportedSnapshot, Playbook, Postcondition, Posture,
-        Precondition, RdsMethodSpec, Sizes, Versions,
-    },
+    account::rights::Needs,
+    asset::seam::Asset,
+    playbook::{AwsSpec, Playbook, Postcondition, Posture, Precondition, Sizes},
     source::account::Wanted,
 };
 
@@ -63,85 +63,16 @@ pub(crate) fn wanted(playbook: &Playbook, aws: &AwsSpec, own_region: &str) -> Wa
     }
 }
 
-fn carries_versions(asset: &Asset) -> bool {
-    matches!(&asset.kind, AssetKind::Objects(bucket) if bucket.versions != Versions::Latest)
-}
-
-fn restores(asset: &Asset) -> bool {
-    match &asset.kind {
-        AssetKind::Database(database) => database.server.rds().is_some_and(|rds| match rds.new_export() {
-            Some(new) => new.take == ExportedSnapshot::New,
-            None => rds.makes_resources(),
-        }),
-        AssetKind::Objects(_) => false,
-    }
-}
-
-/// Where the files of an export are, as far as the playbook says.
-fn exported_to(asset: &Asset) -> Option<(String, Option<String>)> {
-    let AssetKind::Database(database) = &asset.kind else { return None };
-    match &database.server.rds()?.method {
-        RdsMethodSpec::Export(ExportSpec { from: ExportFrom::New(new), .. }) => {
-            Some((new.bucket.to_string(), Some(new.prefix.clone())))
-        }
-        RdsMethodSpec::Export(ExportSpec { from: ExportFrom::Files { bucket, folder }, .. }) => {
-            Some((bucket.to_string(), Some(folder.clone())))
-        }
-        _ => None,
-    }
-}
-
-fn asks_for(asset: &Asset) -> Option<(String, String)> {
-    let AssetKind::Database(database) = &asset.kind else { return None };
-    database.server.rds()?.new_export().map(|new| (new.role.to_string(), new.key.to_string()))
-}
-
-/// The user that logs into a database by tokens of IAM. One that restores a snapshot does so at the temporary instance.
-fn iam_login(asset: &Asset) -> Option<IamLogin> {
-    let AssetKind::Database(database) = &asset.kind else { return None };
-    let rds = database.server.rds()?;
-    let login = rds.login.as_ref().filter(|login| login.password.is_none())?;
-    let at = match &rds.method {
-        RdsMethodSpec::Live { replica } => {
-            Some(replica.as_ref().map_or_else(|| rds.place.id().to_string(), ToString::to_string))
-        }
-        _ => None,
-    };
-    Some(IamLogin { user: login.user.to_string(), at, resource: None })
-}
-
-/// The instance or cluster whose snapshot is restored or exported.
-fn restored(asset: &Asset) -> Option<String> {
-    let AssetKind::Database(database) = &asset.kind else { return None };
-    database.server.rds().filter(|_| restores(asset)).map(|rds| rds.place.id().to_string())
-}
-
-fn reads_export(asset: &Asset) -> bool {
-    let AssetKind::Database(database) = &asset.kind else { return false };
-    database.server.rds().is_some_and(|rds| {
-        matches!(
-            &rds.method,
-            RdsMethodSpec::Export(ExportSpec { from: ExportFrom::Files { .. } | ExportFrom::Task(_), .. })
-        )
-    })
-}
-
 /// The rights that a playbook needs.
-pub(crate) fn needs(playbook: &Playbook) -> Needs {
+pub(crate) fn needs(playbook: &Playbook, assets: &[Arc<dyn Asset>]) -> Needs {
     let account = playbook.account();
-    let buckets = playbook.assets().iter().filter_map(|asset| match &asset.kind {
-        AssetKind::Objects(bucket) => Some((bucket.bucket.to_string(), bucket.prefix.clone())),
-        AssetKind::Database(_) => exported_to(asset),
-    });
     let patterns = playbook.selections().iter().map(|selection| {
         let pattern = selection.selector.to_string();
         pattern.split_once(':').map_or(pattern.clone(), |(_, glob)| glob.to_owned())
     });
     let wanted = playbook.provider().map(|aws| wanted(playbook, aws, "")).unwrap_or_default();
-    Needs {
-        buckets: buckets.collect(),
+    let mut needs = Needs {
         patterns: patterns.collect(),
-        versions: playbook.assets().iter().any(carries_versions),
         tags: wanted.tags,
         encryption: wanted.encryption,
         public_access: wanted.public_access,
@@ -149,16 +80,12 @@ pub(crate) fn needs(playbook: &Playbook) -> Needs {
         versioning: wanted.versioning,
         settings: wanted.settings,
         sizes_by_listing: wanted.sizes_by_listing,
-        iam_logins: playbook.assets().iter().filter_map(iam_login).collect(),
         account: playbook.provider().and_then(|aws| aws.account.as_ref()).map(ToString::to_string),
         users: wanted.users,
-        restores: playbook.assets().iter().any(restores),
-        restored: playbook.assets().iter().filter_map(restored).collect(),
-        reads_exports: playbook.assets().iter().any(reads_export),
-        object_keys: None,
-        snapshot_keys: None,
-        exports: playbook.assets().iter().filter_map(asks_for).collect(),
         own_role: account.preconditions.contains(&Precondition::IdentityMfa),
         regions: wanted.regions,
-    }
+        ..Needs::default()
+    };
+    assets.iter().for_each(|asset| asset.rights(&mut needs));
+    needs
 }

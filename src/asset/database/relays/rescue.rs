@@ -3,9 +3,8 @@
 use super::{Connections, Crew, Nowhere, Relays, Trouble, reader_of, trouble};
 use crate::{
     asset::database::{
+        ranges::{Kept, Part, Share},
         salvage::{Hopeless, Pages, Salvaged, Search},
-        shares::Share,
-        tally::{Kept, Part},
     },
     pg::{
         PgError, copy,
@@ -29,13 +28,13 @@ impl Relays<'_> {
     pub(super) fn salvage(
         &self,
         reason: String,
-        share: &Share<'_>,
+        share: &Share,
         route: Route,
         crew: &Crew,
         connections: &mut Connections,
     ) -> Result<Vec<(usize, Part)>, Trouble> {
         tracing::warn!(table = %share.table.name, reason, "looking for what can be carried");
-        let (count, bytes) = match self.read(share, crew, connections, |reader| reader.blocks(share.table)) {
+        let (count, bytes) = match self.read(share, crew, connections, |reader| reader.blocks(&share.table)) {
             Err(Trouble::Refused(_) | Trouble::NotNow(_)) => return Err(Trouble::Refused(reason)),
             pages => pages?,
         };
@@ -67,7 +66,7 @@ impl Relays<'_> {
             return Err(Trouble::Refused(reason));
         }
         for ((_, part), (_, Salvaged { pieces, left_out })) in parts.iter_mut().zip(salvaged) {
-            let counted = self.read(share, crew, connections, |reader| reader.count_pieces(share.table, &pieces));
+            let counted = self.read(share, crew, connections, |reader| reader.count_pieces(&share.table, &pieces));
             part.kept = Some(Kept { counted: counted.ok(), left_out });
         }
         Ok(parts)
@@ -76,7 +75,7 @@ impl Relays<'_> {
     /// Why these rows can't be carried; nothing if they can. They are read as they will be, loaded and taken back.
     fn rehearse(
         &self,
-        share: &Share<'_>,
+        share: &Share,
         pieces: &Pieces,
         route: Route,
         crew: &Crew,
@@ -85,15 +84,15 @@ impl Relays<'_> {
         let rehearsed = crew.again_and_again(|| {
             let reader = reader_of(&mut connections.reader, crew)?;
             let mut tried = |target: &mut dyn RowSink| {
-                let rows = reader.copy_pieces_out(share.table, pieces);
-                let rows = rows.map_err(|error| copy::source_error(share.table, &error))?;
+                let rows = reader.copy_pieces_out(&share.table, pieces);
+                let rows = rows.map_err(|error| copy::source_error(&share.table, &error))?;
                 let mut rows = Paced::new(rows, self.pace.as_ref());
-                self.pass_on(share.table, &mut rows, &mut Nowhere, target, &Meter::default(), &crew.halt).map(drop)
+                self.pass_on(&share.table, &mut rows, &mut Nowhere, target, &Meter::default(), &crew.halt).map(drop)
             };
             let rehearsed: Result<(), TransferError> = match route {
                 Route::Exports => tried(&mut Nowhere),
                 Route::Target => {
-                    connections.loader.rehearse(share.table, share.filling, |loading| tried(&mut loading.copy_in()?))
+                    connections.loader.rehearse(&share.table, share.filling, |loading| tried(&mut loading.copy_in()?))
                 }
             };
             rehearsed.map_err(|error| {
@@ -111,7 +110,7 @@ impl Relays<'_> {
 
     fn read<T>(
         &self,
-        share: &Share<'_>,
+        share: &Share,
         crew: &Crew,
         connections: &mut Connections,
         mut read: impl FnMut(&mut SnapshotReader) -> Result<T, PgError>,
@@ -119,7 +118,7 @@ impl Relays<'_> {
         crew.again_and_again(|| {
             read(reader_of(&mut connections.reader, crew)?).map_err(|error| {
                 connections.reader = None;
-                trouble(copy::source_error(share.table, &error).into())
+                trouble(copy::source_error(&share.table, &error).into())
             })
         })
     }

@@ -10,17 +10,18 @@ use super::{columns, folders::ExportedFile, layout::ExportedTable, proof::Proof}
 use crate::{
     asset::{
         database::{
-            relays::{EXPORTS, panicked},
+            ends::panicked,
+            ranges::{EXPORTS, record},
             tally::Tables,
         },
         stop::Stop,
     },
     clock::Stopwatch,
     digest::{RowDigest, RowKey, Sha256Digest},
-    event::{Event, Phase},
+    event::Phase,
     finding::{Finding, FindingKind},
     pg::{name::Table, wire::Patience},
-    record::{directory::make_private, ledger},
+    record::directory::make_private,
     restore::{
         database::{Filling, Loader, TargetDatabase},
         spool::{self, Spool},
@@ -31,7 +32,6 @@ use crate::{
         meter::Meter,
         receipt::{ExportReceipt, TableReceipt},
         table::relay,
-        unit::UnitId,
     },
 };
 
@@ -62,7 +62,7 @@ impl Proof {
                 let (tables, flaws) = &mut *done;
                 match loaded {
                     Ok((receipt, found)) => {
-                        self.record(number, &receipt)?;
+                        record(&self.work, number, &receipt)?;
                         tables.receipts.push(receipt);
                         flaws.extend(found);
                     }
@@ -110,14 +110,6 @@ impl Proof {
             other => return Err(other.into()),
         };
         Ok(self.work.finding(FindingKind::TableUnreadable, table.name.to_string(), reason))
-    }
-
-    fn record(&self, number: usize, receipt: &TableReceipt) -> Result<(), Stop> {
-        let unit = UnitId::numbered(number as u64 + 1);
-        let receipt_sha256 = ledger::write_table_receipt(&self.work.layout, &self.work.asset, &unit, receipt)?;
-        let (items, bytes) = (receipt.stream.rows, receipt.stream.bytes);
-        let asset = self.work.asset.clone();
-        Ok(self.work.recorder.fact(&Event::UnitDone { asset, unit: unit.to_string(), items, bytes, receipt_sha256 })?)
     }
 
     /// Nothing of an earlier attempt may mix with this one; the files stay.

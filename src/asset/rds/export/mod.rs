@@ -34,9 +34,10 @@ use self::{info::Known, proof::Proof, scope::Scope, task::Found};
 use super::{carry, guard::Guards};
 use crate::{
     asset::{
-        bucket::{carry::BucketWork, sink::Destination},
+        bucket::{recheck, sink::Destination, work::BucketWork},
         database::target::Target,
-        look::{self, Depth, Looked},
+        look::{Depth, Looked},
+        seam::Carried,
         stop::Stop,
         work::Work,
     },
@@ -67,8 +68,8 @@ pub(crate) struct ExportWork<'a> {
 }
 
 impl ExportWork<'_> {
-    /// Everything from the export to the asset's result.
-    pub async fn carry(self) -> Result<AssetResult, Stop> {
+    /// Everything from the export to the last row.
+    pub async fn carry(self) -> Result<Box<dyn Carried>, Stop> {
         self.work.started(AssetKind::Postgres)?;
         let client = Rds::new(self.aws);
         let facts = self.work.unless_stopped(client.describe(&carry::place(self.rds))).await??;
@@ -81,7 +82,7 @@ impl ExportWork<'_> {
         self.work.go_on()?;
         let live = self.live(&client, &facts).await;
         let source_name = self.rds.to_string();
-        let record = crate::asset::rds::carry::record(self.rds, &facts);
+        let record = carry::record(self.rds, &facts);
         let known = self.known(&facts, &found);
         let ExportWork { work, spec, target, .. } = self;
         let restoring = spawn_blocking(move || {
@@ -93,9 +94,10 @@ impl ExportWork<'_> {
             let exported = layout::read(&work, &spec, &scope, &receipts, &root, &known);
             let skipped = scope.skipped();
             let database = known.database;
-            Proof { work, spec, target, source_name, record, found, files, exported, database, live, skipped }.carry()
+            Proof { work, spec, target, source_name, record, found, files, exported, database, live, skipped }
+                .load_all()
         });
-        restoring.await.map_err(TransferError::from)?
+        Ok(Box::new(restoring.await.map_err(TransferError::from)??))
     }
 
     /// What the export's own words are held against.
@@ -123,7 +125,7 @@ impl ExportWork<'_> {
         let work = Work { asset: files_of(&self.work.asset), ..self.work.clone() };
         if let Some(finished) = self.finished_files()? {
             let looking = work.clone();
-            let looked = spawn_blocking(move || look::at_objects(&looking, Depth::Presence, None));
+            let looked = spawn_blocking(move || recheck::look(&looking, Depth::Presence, None));
             let Looked { items, differ } = looked.await.map_err(TransferError::from)??;
             work.recorder.fact(&Event::AssetLookedAt { asset: work.asset.clone(), items, differ })?;
             if differ == 0 {
@@ -142,7 +144,7 @@ impl ExportWork<'_> {
             versions: false,
             stall: self.spec.limits.stall.map_or(STALL, |stall| stall.duration()),
         };
-        let result = carrying.carry().await?;
+        let result = carrying.carry().await?.prove().await?;
         work.done(&result)?;
         Ok(result)
     }

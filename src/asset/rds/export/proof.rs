@@ -7,6 +7,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use futures_util::future::{BoxFuture, FutureExt as _};
+use tokio::task::spawn_blocking;
+
 use super::{info, layout::Exported, task::Found};
 use crate::{
     asset::{
@@ -14,6 +17,7 @@ use crate::{
             rows_proof::{Beside, RowsProof, checks, excluded},
             target::Target,
         },
+        seam::Carried,
         stop::Stop,
         work::Work,
     },
@@ -29,7 +33,7 @@ use crate::{
     playbook::DatabaseSpec,
     restore::database::TargetDatabase,
     source::postgres::PostgresSource,
-    transfer::receipt::TableReceipt,
+    transfer::{error::TransferError, receipt::TableReceipt},
     verify::live::{LiveCompared, Loaded},
 };
 
@@ -59,8 +63,29 @@ struct Restored {
     unread: Vec<String>,
 }
 
+/// An export whose rows have come over.
+pub(super) struct CarriedExport {
+    proof: Proof,
+    restored: Restored,
+    findings: Vec<Finding>,
+    transfer_ms: u64,
+    rebuild_ms: u64,
+}
+
+impl Carried for CarriedExport {
+    fn prove<'a>(self: Box<Self>) -> BoxFuture<'a, Result<AssetResult, Stop>> {
+        async move {
+            let CarriedExport { proof, restored, findings, transfer_ms, rebuild_ms } = *self;
+            let proving = spawn_blocking(move || proof.prove(restored, findings, transfer_ms, rebuild_ms));
+            proving.await.map_err(TransferError::from)?
+        }
+        .boxed()
+    }
+}
+
 impl Proof {
-    pub fn carry(self) -> Result<AssetResult, Stop> {
+    /// Makes the tables and fills them. Blocks.
+    pub fn load_all(self) -> Result<CarriedExport, Stop> {
         let watch = Stopwatch::start();
         self.clear()?;
         self.target.unsettle()?;
@@ -85,7 +110,7 @@ impl Proof {
             findings.push(self.work.finding(FindingKind::NothingMatched, &self.source_name, detail));
         }
         let restored = Restored { database, key, receipts: tables.receipts, unread };
-        self.prove(restored, findings, transfer_ms, rebuild_ms)
+        Ok(CarriedExport { proof: self, restored, findings, transfer_ms, rebuild_ms })
     }
 
     fn create_database(&self) -> Result<(TargetDatabase, Vec<Finding>), Stop> {

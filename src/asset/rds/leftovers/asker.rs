@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::{
+    asset::clients,
     record::directory::recorded_run,
-    run::preflight,
     source::{aws::Aws, rds::Rds},
 };
 
@@ -42,7 +42,7 @@ impl Asker {
     pub async fn of_run(run_dir: &Path) -> Result<Self, String> {
         let (playbook, _) = recorded_run(run_dir).map_err(|error| error.to_string())?;
         let spec = playbook.provider().ok_or("the playbook of its run names no provider")?;
-        Ok(Asker::new(&preflight::aws(spec).await).await)
+        Ok(Asker::new(&clients::aws(spec).await).await)
     }
 
     /// Why an answer from here says nothing about a place, and what to do.

@@ -19,8 +19,8 @@ use crate::{
         directory::{recorded_run, write_json},
         error::EngineError,
         identity::host_name,
+        recorder::SIGN_OF_LIFE,
     },
-    run::driver::SIGN_OF_LIFE,
     source::rds::{
         Presence,
         temporary::{Owner, Resource, Temporary, UNDATED_LIFE},
