@@ -28,7 +28,7 @@
 //! | [`record`] | what a run writes while it is at work: its directory, its journal, its receipts |
 //! | [`source`] | reads from the provider: lists and opens objects, exports a snapshot and copies tables out |
 //! | [`aws`] | reads what S3 servers answer, strictly, for `source` and `restore` |
-//! | [`transfer`] | moves a unit from a source to a sink while observers hash and count it, and writes the receipt |
+//! | [`transfer`] | moves a unit from a source to a sink while observers hash and count it, and writes the receipt; units and receipts as values, and the executor that runs them |
 //! | [`restore`] | the sinks: a tree of files, a PostgreSQL database, a disposable cluster made for the purpose |
 //! | [`verify`] | reads back what was restored, compares it with the receipts, and proves that it would notice damage |
 //! | [`evidence`] | the hash-chained journal, the result, the BagIt bag, and the offline check of all three |
@@ -54,13 +54,16 @@
 //! 5. The AWS SDK is used in `aws`, `source` and in the S3 sink of `restore` only; PostgreSQL clients in `pg`, `source`,
 //!    `restore` and `verify` only.
 //! 6. Sources have no method that writes or deletes, so harming the provider's data cannot be expressed.
-//! 7. There is no dry-run flag: `plan` prints the plan, `run` consumes it.
+//! 7. There is no dry-run flag: `plan` measures and prints a [`run::Plan`], `run` consumes one. A match over kinds of asset
+//!    stands in `asset::kinds`, and what is true of every asset of a kind in [`event::AssetKind::facts`].
 //! 8. Evidence that cannot be written fails the run.
 //! 9. `report` sees the values of a result and of a playbook, and does no input or output: whoever has `result.json` can
 //!    make every report again and compare.
 //! 10. A file appears under its final name only after its digest was taken and its bytes were synced; the journal
 //!     records a unit only after that.
-//! 11. `account` judges values and does nothing else: it reads no file, asks no server, and knows no time.
+//! 11. Units and their receipts ([`transfer::executor`]) are values with a version, no secrets and no borrowed lifetimes; what
+//!     runs them is an executor, which neither buckets nor databases know.
+//! 12. `account` judges values and does nothing else: it reads no file, asks no server, and knows no time.
 
 pub mod account;
 pub mod asset;

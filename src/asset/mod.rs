@@ -27,6 +27,7 @@ pub(crate) mod stop;
 pub(crate) mod ticker;
 pub(crate) mod work;
 
+pub use bucket::objects;
 pub use kinds::{Kinds, built_in};
 pub use look::{Depth, Looked};
 pub use measured::{Measured, MeasuredObjects, Room, SizeClass};

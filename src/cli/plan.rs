@@ -7,7 +7,6 @@ use super::{
     args::PlanArgs,
     console::Console,
     explain::pretty,
-    story::kind_word,
     style::{Style, count, duration, near, shell_word, size, thousands},
     table::{self, Cell, heading},
     work,
@@ -15,7 +14,6 @@ use super::{
 use crate::{
     asset::Measured,
     command::{self, Survey},
-    event::AssetKind,
     exit_code::ExitCode,
     finding::printable,
     playbook::Playbook,
@@ -89,21 +87,13 @@ fn rows(survey: &Survey) -> Vec<Vec<Cell>> {
 
 fn row(asset: &Measured) -> Vec<Cell> {
     // Rows and bytes of a database are the server's estimates.
-    let (holds, bytes) = match asset.kind {
-        AssetKind::S3 => (count(asset.items, "object", "objects"), size(asset.bytes)),
-        AssetKind::Postgres => {
-            (format!("about {}", count(asset.items, "row", "rows")), format!("about {}", size(asset.bytes)))
-        }
-    };
+    let facts = asset.kind.facts();
+    let (one, many) = facts.items;
+    let about = if facts.is_estimated { "about " } else { "" };
+    let holds = format!("{about}{}", count(asset.items, one, many));
+    let bytes = format!("{about}{}", size(asset.bytes));
     let [id, source] = [&asset.id, &asset.source].map(|text| printable(text));
-    vec![
-        id.into(),
-        kind_word(asset.kind).into(),
-        source.into(),
-        holds.into(),
-        bytes.into(),
-        Cell::right(thousands(asset.units)),
-    ]
+    vec![id.into(), facts.word.into(), source.into(), holds.into(), bytes.into(), Cell::right(thousands(asset.units))]
 }
 
 /// Sizes, requests, time and cost of a bucket.
@@ -158,6 +148,7 @@ fn json_lines(console: &Console, survey: &Survey) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::AssetKind;
 
     #[test]
     fn a_database_is_an_estimate() {
@@ -169,6 +160,7 @@ mod tests {
             bytes: 2 << 20,
             units: 4,
             remarks: vec![],
+            size_unknown: false,
             objects: None,
         };
         let assets = vec![asset("files", AssetKind::S3, 1), asset("shop", AssetKind::Postgres, 1200)];

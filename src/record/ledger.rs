@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{error::EngineError, layout::Layout};
 use crate::{
     digest::Sha256Digest,
-    event::{AssetKind, Event},
+    event::Event,
     evidence::{Entry, EvidenceError, result::AssetResult, write_replacing},
     finding::Finding,
     transfer::{
@@ -48,7 +48,7 @@ impl Ledger {
             Event::AssetStarted { asset, kind } => {
                 self.finished.remove(asset);
                 self.found.remove(asset);
-                if *kind == AssetKind::Postgres {
+                if kind.facts().begins_anew {
                     self.units.remove(asset);
                 }
             }
@@ -181,7 +181,7 @@ fn unwritable(error: serde_json::Error) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::Verdict;
+    use crate::{event::AssetKind, finding::Verdict};
 
     #[test]
     fn an_outcome_stands_until_its_asset_is_taken_up_again_or_found_changed() {

@@ -3,7 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `plan` | what a run would carry, measured for `walkaway plan`, consumed by a run |
-//! | `driver` | a run from preflight to outcome, and its resumption |
+//! | `driver`, `resume` | a run from preflight to outcome, and its resumption |
 //! | `room` | whether the target has room for it |
 //! | `preflight` | every obstacle, before anything moves |
 //! | `account` | the account around the assets: before, after, and what it comes to |
@@ -20,11 +20,13 @@ pub(crate) mod plan;
 pub(crate) mod preflight;
 pub(crate) mod projection;
 pub mod reports;
+mod resume;
 mod room;
 pub(crate) mod seal;
 
-pub use driver::{Driving, Means, resume, run};
+pub use driver::{Driving, Means, run};
 pub use endorse::{Endorsement, Review, Stamped, approve, review};
 pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
 pub use plan::Plan;
 pub use preflight::Consent;
+pub use resume::resume;

@@ -7,8 +7,7 @@ use tokio::task::spawn_blocking;
 
 use super::{
     carry::CarriedBucket,
-    evidence::write_evidence,
-    keybook, measure,
+    keybook, measure, objects,
     preflight::{self, bucket_name, bucket_source},
     recheck,
     sink::{self, Destination},
@@ -26,10 +25,7 @@ use crate::{
         work::Work,
     },
     event::AssetKind,
-    evidence::{
-        findings,
-        result::{AssetResult, ObjectLayout, ObjectsResult},
-    },
+    evidence::result::{AssetResult, ObjectLayout},
     playbook::{BucketSpec, Layout, Playbook, ProcessEnvironment, TargetSpec, Unresolved, Versions},
     record::error::Obstacle,
     transfer::{
@@ -163,24 +159,20 @@ impl Asset for BucketAsset {
     }
 
     fn as_it_stands(&self, work: &Work, playbook: &Playbook, result: &mut AssetResult) -> Result<(), Stop> {
-        // What a kill left before the end of the asset is about another attempt.
-        findings::discard(&work.layout.asset_evidence(&work.asset))?;
         let names = pseudonyms(playbook)?;
         if let Some(names) = &names {
             keybook::begun_under(&keybook::path(work), names)?;
         }
-        let written = write_evidence(work, &work.ledger.receipt_files(&work.asset)?)?;
-        result.items = written.evidence.objects;
-        result.bytes = written.evidence.bytes;
-        result.content_sha256 = written.evidence.content_sha256;
-        let layout = match self.spec.layout {
-            Layout::Tree => ObjectLayout::Tree,
-            Layout::Tar => ObjectLayout::Tar,
-            Layout::S3 => ObjectLayout::S3,
-        };
-        let pseudonyms = names.as_ref().map(Pseudonyms::mark);
-        let versions = self.spec.versions == Versions::All;
-        result.objects = Some(ObjectsResult { layout, pseudonyms, versions, ..written.numbers() });
+        objects::as_it_stands(work, result)?;
+        if let Some(objects) = &mut result.objects {
+            objects.layout = match self.spec.layout {
+                Layout::Tree => ObjectLayout::Tree,
+                Layout::Tar => ObjectLayout::Tar,
+                Layout::S3 => ObjectLayout::S3,
+            };
+            objects.pseudonyms = names.as_ref().map(Pseudonyms::mark);
+            objects.versions = self.spec.versions == Versions::All;
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 //! | `preflight` | what keeps it from being carried |
 //! | `measure` | what carrying it would take |
 //! | `work` | what all of the following have at hand |
+//! | `objects` | the same for objects of any other store |
 //! | `carry` | the order of things, and the result |
 //! | `transfer` | lists, and has units of objects run at the same time; fetches anew what changed meanwhile |
 //! | `listing` | the pages of the listing, and the memory of what was listed and carried |
@@ -23,6 +24,7 @@ mod evidence;
 mod keybook;
 mod listing;
 mod measure;
+pub mod objects;
 pub(crate) mod preflight;
 pub(crate) mod recheck;
 mod sample;

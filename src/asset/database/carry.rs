@@ -9,12 +9,13 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::{
     belongings::Belongings,
+    copying::{AWAY_PAUSE, Crew, Relays},
     deferred::{LateLoad, Loaded},
     ends::{Lost, RelayEnd},
     exclusions, large_objects,
     proof::{Phases, Restored},
+    range_worker::RangeWorker,
     ranges::{ENGINE, EXPORTS, Ranges},
-    relays::{AWAY_PAUSE, Crew, RangeWorker, Relays},
     rows_proof,
     shares::{self, Sized},
     site::{LESSER_LOGIN, SOURCE_RUNS},

@@ -11,7 +11,8 @@
 //! | `belongings`, `large_objects`, `views` | roles, owners, grants and settings; large objects; rows of materialized views |
 //! | `exclusions` | what differs because a table was left out |
 //! | `ranges` | ranges of a table as a unit, and what came of them |
-//! | `shares`, `relays`, `tally` | tables cut into units, carried side by side, put on record |
+//! | `shares`, `relays`, `tally` | tables cut into units, handed out side by side, put on record |
+//! | `range_worker`, `copying`, `rescue` | what runs such a unit: rows carried over, or as many of them as can be |
 //! | `ends` | why the work on a snapshot ended early |
 //! | `salvage`, `deferred`, `late_rows` | what can be carried of a damaged table; rows that the target takes later, or never |
 //! | `watch` | the snapshot looked after meanwhile, and let go when others wait behind it |
@@ -21,6 +22,7 @@ pub(crate) mod asset;
 mod belongings;
 pub(crate) mod carry;
 pub(crate) mod clusters;
+mod copying;
 mod deferred;
 pub(crate) mod ends;
 pub(crate) mod exclusions;
@@ -30,9 +32,11 @@ pub(crate) mod measure;
 pub(crate) mod preflight;
 pub(crate) mod preflight_source;
 mod proof;
+mod range_worker;
 pub(crate) mod ranges;
 pub(crate) mod recheck;
-pub(crate) mod relays;
+mod relays;
+mod rescue;
 pub(crate) mod rows_proof;
 mod salvage;
 mod shares;

@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use super::{
+    copying::{ATTEMPTS_MAX, RETRY_AFTER},
     ends::RelayEnd,
-    relays::{ATTEMPTS_MAX, RETRY_AFTER},
     watch::watched,
 };
 use crate::{

@@ -14,8 +14,10 @@ use std::{
     time::Duration,
 };
 
+#[cfg(test)]
+pub(crate) use self::asker::Place;
 pub(crate) use self::{
-    asker::{Asker, Place},
+    asker::Asker,
     record::{Outstanding, Record, open_runs, settle, unremoved},
 };
 use super::guard::{self, Guards};

@@ -3,6 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `mod` | the order of things |
+//! | `work` | what all of the following have at hand |
 //! | `task` | finds the export, or asks for it and waits |
 //! | `scope` | which of the export's objects are the asset's |
 //! | `lists`, `info` | what RDS says about the export's tables, and about the export |
@@ -25,17 +26,17 @@ mod load;
 mod proof;
 mod scope;
 mod task;
+mod work;
 
 use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
 use self::{info::Known, proof::Proof, scope::Scope, task::Found};
-use super::{carry, guard::Guards};
+use super::carry;
 use crate::{
     asset::{
-        bucket::{recheck, sink::Destination, work::BucketWork},
-        database::target::Target,
+        bucket::objects::{self, ObjectsFrom},
         look::{Depth, Looked},
         seam::Carried,
         stop::Stop,
@@ -44,28 +45,17 @@ use crate::{
     event::{AssetKind, Event},
     evidence::{merge, result::AssetResult},
     pg::Address,
-    playbook::{DatabaseSpec, ExportSpec, RdsSpec},
     source::{
-        aws::Aws,
         rds::{Rds, RdsFacts},
         s3::S3Source,
     },
     transfer::{error::TransferError, retry::STALL},
 };
 
-pub(crate) use self::task::affordable_gib;
-
-/// Carries one database out of an export.
-pub(crate) struct ExportWork<'a> {
-    pub work: Work,
-    pub spec: DatabaseSpec,
-    pub rds: &'a RdsSpec,
-    pub export: &'a ExportSpec,
-    pub aws: &'a Aws,
-    pub playbook: String,
-    pub guards: &'a Guards,
-    pub target: Arc<Target>,
-}
+pub(crate) use self::{
+    task::affordable_gib,
+    work::{ExportWork, files_of},
+};
 
 impl ExportWork<'_> {
     /// Everything from the export to the last row.
@@ -115,36 +105,24 @@ impl ExportWork<'_> {
         Arc::new(S3Source::new(self.aws, &found.bucket, Some(&found.folder)))
     }
 
-    /// The files as an earlier part of the run finished them, if it did.
-    fn finished_files(&self) -> Result<Option<AssetResult>, Stop> {
-        Ok(self.work.ledger.outcome(&files_of(&self.work.asset))?)
-    }
-
     /// The files as an asset of their own, unless an earlier part of the run finished them and they still lie there.
     async fn files(&self, found: &Found, scope: &Arc<Scope>) -> Result<AssetResult, Stop> {
         let work = Work { asset: files_of(&self.work.asset), ..self.work.clone() };
         if let Some(finished) = self.finished_files()? {
-            let looking = work.clone();
-            let looked = spawn_blocking(move || recheck::look(&looking, Depth::Presence, None));
-            let Looked { items, differ } = looked.await.map_err(TransferError::from)??;
+            let Looked { items, differ } = objects::look_again(work.clone(), Depth::Presence).await?;
             work.recorder.fact(&Event::AssetLookedAt { asset: work.asset.clone(), items, differ })?;
             if differ == 0 {
                 return Ok(finished);
             }
         }
-        let carrying = BucketWork {
-            work: work.clone(),
-            source_name: format!("s3://{}/{}", found.bucket, found.folder),
+        // Their keys name tables, which stand in the evidence of every database: they go by no pseudonyms.
+        let from = ObjectsFrom {
+            name: format!("s3://{}/{}", found.bucket, found.folder),
             source: scope.clone(),
-            // Keys name tables, which stand in the evidence of every database.
-            names: None,
-            bucket: scope.bucket(),
-            into: Destination::Tree,
-            sample: None,
-            versions: false,
+            configuration: scope.bucket(),
             stall: self.spec.limits.stall.map_or(STALL, |stall| stall.duration()),
         };
-        let result = carrying.carry().await?.prove().await?;
+        let result = from.carry(work.clone()).await?.prove().await?;
         work.done(&result)?;
         Ok(result)
     }
@@ -162,9 +140,4 @@ impl ExportWork<'_> {
         };
         Some(address.await.map_err(told))
     }
-}
-
-/// The name of the files as an asset within the asset. No asset of a playbook has a slash in its name.
-pub(crate) fn files_of(asset: &str) -> String {
-    format!("{asset}{}", crate::event::FILES_SUFFIX)
 }

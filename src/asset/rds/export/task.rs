@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::ExportWork;
+use super::work::ExportWork;
 use crate::{
     asset::{
         rds::{

@@ -9,7 +9,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Asker, Place};
+use super::asker::{Asker, Place};
 use crate::{
     clock,
     event::Event,

@@ -1,11 +1,11 @@
 //! What a worker can carry of a share that can't be carried whole: found by trying pieces of it.
 
-use super::{Connections, Crew, Nowhere, Relays, Trouble, reader_of, trouble};
+use super::{
+    copying::{Connections, Crew, Nowhere, Relays, Trouble, reader_of, trouble},
+    ranges::{Kept, Part, Share},
+    salvage::{Hopeless, Pages, Salvaged, Search},
+};
 use crate::{
-    asset::database::{
-        ranges::{Kept, Part, Share},
-        salvage::{Hopeless, Pages, Salvaged, Search},
-    },
     pg::{
         PgError, copy,
         pieces::{self, Pieces},
