@@ -126,7 +126,7 @@ pub(super) struct Run {
 }
 
 /// What became of one asset.
-enum AssetEnd {
+pub(super) enum AssetEnd {
     Done(Box<AssetResult>),
     Stopped(StoppedAsset),
 }
