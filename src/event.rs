@@ -109,6 +109,47 @@ pub enum AssetKind {
     Postgres,
 }
 
+/// What is true of every asset of a kind.
+#[derive(Debug)]
+pub struct KindFacts {
+    /// What an asset is, in a word.
+    pub word: &'static str,
+    /// What one item of it is, and what several are.
+    pub items: (&'static str, &'static str),
+    /// Several assets of the kind, in a projection.
+    pub class: &'static str,
+    /// The file of the evidence that lists the items.
+    pub record: &'static str,
+    /// Begun again, it begins from nothing: what had been carried belongs to a moment that is gone.
+    pub begins_anew: bool,
+    /// Items and bytes are estimates before it is carried.
+    pub is_estimated: bool,
+}
+
+impl AssetKind {
+    /// What is true of every asset of this kind: whoever adds a kind says it here, and nowhere else.
+    pub const fn facts(self) -> &'static KindFacts {
+        match self {
+            AssetKind::S3 => &KindFacts {
+                word: "bucket",
+                items: ("object", "objects"),
+                class: "objects",
+                record: "objects.ndjson",
+                begins_anew: false,
+                is_estimated: false,
+            },
+            AssetKind::Postgres => &KindFacts {
+                word: "database",
+                items: ("row", "rows"),
+                class: "databases",
+                record: "tables.csv",
+                begins_anew: true,
+                is_estimated: true,
+            },
+        }
+    }
+}
+
 /// A phase of an asset's work, as progress names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

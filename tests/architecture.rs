@@ -5,7 +5,7 @@
 //! as its words: a path behind a macro or a re-export of another crate is not seen.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -24,14 +24,26 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("lib", &[]),
     ("account", &[]),
+    ("asset", &["account", "evidence", "pg", "playbook", "record", "restore", "source", "transfer", "verify"]),
     ("aws", &["transfer"]),
-    ("cli", &["account", "engine", "evidence", "playbook", "report"]),
-    ("engine", &["account", "evidence", "pg", "playbook", "report", "restore", "source", "transfer", "verify"]),
+    ("cli", &["account", "asset", "command", "evidence", "playbook", "record", "report", "run"]),
+    (
+        "command",
+        &["account", "asset", "evidence", "pg", "playbook", "record", "restore", "run", "source", "transfer", "verify"],
+    ),
     ("evidence", &["account", "transfer"]),
     ("pg", &["transfer"]),
     ("playbook", &[]),
+    ("record", &["evidence", "playbook", "report", "transfer"]),
     ("report", &["account::controls", "account::coverage", "evidence::facts", "evidence::result", "playbook"]),
     ("restore", &["aws", "pg", "transfer"]),
+    (
+        "run",
+        &[
+            "account", "asset", "evidence", "pg", "playbook", "record", "report", "restore", "source", "transfer",
+            "verify",
+        ],
+    ),
     ("source", &["account", "aws", "pg", "transfer"]),
     ("transfer", &[]),
     ("verify", &["evidence::result", "pg", "transfer"]),
@@ -46,6 +58,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("tls", &[]),
     ("words", &[]),
 ];
+
+/// Folders in which no file imports another that leads back to it.
+const WITHOUT_RINGS: &[&str] = &["asset", "command", "record", "run"];
 
 /// The beginnings of crates' names, and the modules that may use those crates.
 const CRATES: &[(&str, &[&str])] = &[
@@ -71,6 +86,29 @@ fn modules_import_only_what_the_invariants_allow() {
             }
         }
     });
+}
+
+#[test]
+fn files_form_no_rings() {
+    let files = sources();
+    let modules: BTreeMap<Vec<String>, usize> = files.iter().enumerate().map(|(at, file)| (file.path(), at)).collect();
+    let imports: Vec<BTreeSet<usize>> = files.iter().map(|file| file.imports(&modules)).collect();
+    let mut wrong = Vec::new();
+    for (at, file) in files.iter().enumerate().filter(|(_, file)| WITHOUT_RINGS.contains(&file.module.as_str())) {
+        let back = imports[at].iter().filter(|other| reached_from(**other, &imports).contains(&at));
+        wrong.extend(back.map(|other| format!("{} imports {}, which leads back to it", file.name, files[*other].name)));
+    }
+    report(wrong);
+}
+
+/// Every file that is imported by a file, and by those, and so on.
+fn reached_from(start: usize, imports: &[BTreeSet<usize>]) -> BTreeSet<usize> {
+    let mut reached = BTreeSet::from([start]);
+    let mut open = vec![start];
+    while let Some(at) = open.pop() {
+        open.extend(imports[at].iter().filter(|other| reached.insert(**other)));
+    }
+    reached
 }
 
 #[test]
@@ -342,6 +380,30 @@ struct Mention {
 impl SourceFile {
     fn paths(&self) -> Vec<Mention> {
         paths(&self.code)
+    }
+
+    /// The path of the file's module from the root of the crate.
+    fn path(&self) -> Vec<String> {
+        let names = self.name.trim_start_matches("src/").trim_end_matches(".rs").split('/');
+        names.filter(|name| !["mod", "lib", "main"].contains(name)).map(str::to_owned).collect()
+    }
+
+    /// The files whose modules its paths lead to.
+    fn imports(&self, modules: &BTreeMap<Vec<String>, usize>) -> BTreeSet<usize> {
+        let own = self.path();
+        let reached = self.paths().into_iter().filter_map(|path| {
+            let climbs = path.segments.iter().take_while(|segment| *segment == "super").count();
+            let (from, steps) = match path.segments[0].as_str() {
+                "crate" => (0, 1),
+                "self" => (own.len(), 1),
+                "super" => (own.len().checked_sub(climbs)?, climbs),
+                _ => return None,
+            };
+            let full = [&own[..from], &path.segments[steps..]].concat();
+            let longest = (1..=full.len()).rev().find(|length| modules.contains_key(&full[..*length]))?;
+            modules.get(&full[..longest]).copied()
+        });
+        reached.filter(|other| modules.get(&own) != Some(other)).collect()
     }
 
     /// The path from the root of the crate, if it leads there.

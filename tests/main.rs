@@ -24,3 +24,4 @@ mod rds;
 mod regression;
 mod resume;
 mod rights;
+mod seams;

@@ -13,13 +13,14 @@ use super::{
 };
 use crate::{
     account::coverage::Status,
-    engine::{self, EngineError},
     evidence::{
         BundleCheck,
         result::{RunResult, Tier},
     },
     exit_code::ExitCode,
     finding::printable,
+    record::EngineError,
+    run,
 };
 
 /// Signs.
@@ -27,7 +28,7 @@ pub(super) fn approve(console: &Console, args: &ApproveArgs) -> Result<ExitCode,
     let style = console.options.stderr;
     let trust = verify::trust(&args.trust, &args.bundle)?;
     let check = verify::check(&args.bundle, &trust)?;
-    let review = engine::review(&args.bundle, &check, &args.key, &trust)?;
+    let review = run::review(&args.bundle, &check, &args.key, &trust)?;
     if !args.yes || !console.options.quiet {
         console.screen.lines(&shown(style, &near(&args.bundle), &check));
     }
@@ -38,7 +39,7 @@ pub(super) fn approve(console: &Console, args: &ApproveArgs) -> Result<ExitCode,
             return Ok(ExitCode::NotVerified);
         }
     }
-    let signing = engine::approve(&args.bundle, review, args.timestamp.as_deref());
+    let signing = run::approve(&args.bundle, review, args.timestamp.as_deref());
     let endorsement = work::block_on(signing)??;
     if !console.options.quiet {
         console.screen.lines(&endorse::lines(style, &endorsement));

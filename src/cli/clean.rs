@@ -1,17 +1,12 @@
 //! `walkaway clean`: removes what a run left at the provider, and stops the server that it left on this machine.
 
 use super::{args::CleanArgs, console::Console, work};
-use crate::{
-    engine::{self, EngineError},
-    exit_code::ExitCode,
-    finding::printable,
-    interrupt::Interrupt,
-};
+use crate::{command, exit_code::ExitCode, finding::printable, interrupt::Interrupt, record::EngineError};
 
 /// Prints a line for everything that was removed.
 pub(super) fn clean(console: &Console, args: &CleanArgs) -> Result<ExitCode, EngineError> {
     let interrupt = Interrupt::default();
-    let cleaning = engine::clean(&args.run, args.wait, &interrupt);
+    let cleaning = command::clean(&args.run, args.wait, &interrupt);
     let cleaned = work::block_on_interruptible(&console.screen, interrupt.clone(), cleaning)??;
     if let Some(server) = &cleaned.stopped {
         console.out.line(&format!("stopped {}", printable(server)));

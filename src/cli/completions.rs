@@ -6,7 +6,7 @@ use super::{
     args::{Args, CompletionsArgs},
     console::Console,
 };
-use crate::{engine::EngineError, exit_code::ExitCode};
+use crate::{exit_code::ExitCode, record::EngineError};
 
 /// Prints the script.
 pub(super) fn completions(console: &Console, args: &CompletionsArgs) -> Result<ExitCode, EngineError> {

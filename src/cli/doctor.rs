@@ -11,17 +11,18 @@ use super::{
     work,
 };
 use crate::{
-    engine::{self, EngineError, Examined, State},
+    command::{self, Examined, State},
     exit_code::ExitCode,
     finding::printable,
     playbook::Playbook,
+    record::EngineError,
 };
 
 /// Examines.
 pub(super) fn doctor(console: &Console, args: &DoctorArgs) -> Result<ExitCode, EngineError> {
     let loaded = args.playbook.as_deref().map(Playbook::read).transpose()?;
     let playbook = loaded.as_ref().map(|loaded| &loaded.playbook);
-    let examined = work::block_on_droppable(engine::examine(playbook))?;
+    let examined = work::block_on_droppable(command::examine(playbook))?;
     let code = exit_code(&examined);
     if args.json.json {
         json_lines(console, &examined, code);

@@ -5,8 +5,8 @@ use super::{
     table::{self, Cell},
 };
 use crate::{
-    engine::{Endorsement, Stamped},
     finding::printable,
+    run::{Endorsement, Stamped},
 };
 
 /// Who signed, and who says when.

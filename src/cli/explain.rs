@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{args::PlaybookArg, console::Console};
-use crate::{engine::EngineError, exit_code::ExitCode, playbook::Playbook};
+use crate::{exit_code::ExitCode, playbook::Playbook, record::EngineError};
 
 /// Explains.
 pub(super) fn explain(console: &Console, args: &PlaybookArg) -> Result<ExitCode, EngineError> {

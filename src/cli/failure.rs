@@ -5,9 +5,9 @@ use std::error::Error;
 
 use super::style::{Paint, Style};
 use crate::{
-    engine::{EngineError, Obstacle},
     finding::printable,
     playbook::{Invalid, Problem},
+    record::{EngineError, Obstacle},
     words::thousands,
 };
 

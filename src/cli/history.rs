@@ -10,19 +10,20 @@ use super::{
     work,
 };
 use crate::{
-    engine::{
-        self, EngineError, StillThere,
+    command::{
+        self, StillThere,
         history::{Comparison, Due},
     },
     evidence::facts::PastRun,
     exit_code::ExitCode,
     finding::printable,
     playbook::{AssetKind, Playbook},
+    record::EngineError,
 };
 
 /// Compares bundles.
 pub(super) fn compare(console: &Console, args: &CompareArgs) -> Result<ExitCode, EngineError> {
-    let comparison = engine::history::compare(&args.bundles)?;
+    let comparison = command::history::compare(&args.bundles)?;
     let code = if comparison.worse.is_empty() { ExitCode::Verified } else { ExitCode::Finding };
     if args.json.json {
         comparison.runs.iter().for_each(|run| console.out.typed("run", &json!({"run": run})));
@@ -62,13 +63,13 @@ fn row(run: &PastRun) -> Vec<Cell> {
 /// Says whether a playbook has to be run.
 pub(super) fn due(console: &Console, args: &DueArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
-    let due = engine::history::due(&loaded.playbook, args.samples)?;
+    let due = command::history::due(&loaded.playbook, args.samples)?;
     if args.timer {
         console.out.lines(&timer(&loaded.playbook, &shell_word(&absolute(&args.playbook.playbook)?)));
         return Ok(ExitCode::Verified);
     }
     console.out.lines(&told(&due));
-    let left = work::block_on_droppable(engine::still_there(&loaded.playbook))?;
+    let left = work::block_on_droppable(command::still_there(&loaded.playbook))?;
     left.iter().for_each(|left| console.out.line(&left_behind(left)));
     // A run that is due removes what others left. What may be in use is nobody's to remove.
     Ok(match (due.reasons.is_empty(), left.iter().all(|left| left.in_use)) {

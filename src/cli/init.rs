@@ -4,16 +4,17 @@ use std::{fs::File, io::Write as _};
 
 use super::{args::InitArgs, console::Console, style::shell_word, work};
 use crate::{
-    engine::{self, EngineError, InitOptions},
+    command::{self, InitOptions},
     exit_code::ExitCode,
     finding::printable,
+    record::EngineError,
 };
 
 /// Looks, and writes the playbook.
 pub(super) fn init(console: &Console, args: &InitArgs) -> Result<ExitCode, EngineError> {
     let options =
         InitOptions { profile: args.profile.clone(), regions: args.regions.clone(), target: args.target.clone() };
-    let made = work::block_on_droppable(engine::init(options))??;
+    let made = work::block_on_droppable(command::init(options))??;
     for missing in &made.unreadable {
         console.screen.line(&format!("could not be looked at: {}", printable(missing)));
     }

@@ -19,7 +19,7 @@ use std::ffi::OsString;
 
 use clap::Parser;
 
-use crate::{engine::EngineError, exit_code::ExitCode};
+use crate::{exit_code::ExitCode, record::EngineError};
 
 mod account;
 mod approve;

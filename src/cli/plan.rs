@@ -7,17 +7,18 @@ use super::{
     args::PlanArgs,
     console::Console,
     explain::pretty,
-    story::kind_word,
     style::{Style, count, duration, near, shell_word, size, thousands},
     table::{self, Cell, heading},
     work,
 };
 use crate::{
-    engine::{self, EngineError, Survey, SurveyedAsset},
-    event::AssetKind,
+    asset::Measured,
+    command::{self, Survey},
     exit_code::ExitCode,
     finding::printable,
     playbook::Playbook,
+    record::{EngineError, Obstacle},
+    run::Plan,
 };
 
 /// Plans.
@@ -25,9 +26,9 @@ pub(super) fn plan(console: &Console, args: &PlanArgs) -> Result<ExitCode, Engin
     let path = &args.playbook.playbook;
     let loaded = Playbook::read(path)?;
     if args.iam_policy {
-        return pretty(console, &work::block_on_droppable(engine::iam_policy(&loaded.playbook))?);
+        return pretty(console, &work::block_on_droppable(command::iam_policy(&loaded.playbook))?);
     }
-    let survey = work::block_on_droppable(engine::survey(loaded.playbook, &loaded.origin.folder))??;
+    let survey = work::block_on_droppable(async { command::survey(Plan::of(loaded).await?).await })??;
     if args.json.json {
         json_lines(console, &survey);
     } else {
@@ -59,7 +60,7 @@ fn around(style: Style, survey: &Survey) -> Vec<String> {
         lines.extend(some("unreadable", found.unreadable.iter().map(|text| printable(text))));
         lines.extend(some("missing rights", found.missing_rights.iter().cloned()));
     }
-    let obstacle = |obstacle: &engine::Obstacle| printable(&obstacle.what);
+    let obstacle = |obstacle: &Obstacle| printable(&obstacle.what);
     lines.extend(some("a run would not begin", survey.obstacles.iter().map(obstacle)));
     lines
 }
@@ -84,27 +85,19 @@ fn rows(survey: &Survey) -> Vec<Vec<Cell>> {
     rows
 }
 
-fn row(asset: &SurveyedAsset) -> Vec<Cell> {
+fn row(asset: &Measured) -> Vec<Cell> {
     // Rows and bytes of a database are the server's estimates.
-    let (holds, bytes) = match asset.kind {
-        AssetKind::S3 => (count(asset.items, "object", "objects"), size(asset.bytes)),
-        AssetKind::Postgres => {
-            (format!("about {}", count(asset.items, "row", "rows")), format!("about {}", size(asset.bytes)))
-        }
-    };
+    let facts = asset.kind.facts();
+    let (one, many) = facts.items;
+    let about = if facts.is_estimated { "about " } else { "" };
+    let holds = format!("{about}{}", count(asset.items, one, many));
+    let bytes = format!("{about}{}", size(asset.bytes));
     let [id, source] = [&asset.id, &asset.source].map(|text| printable(text));
-    vec![
-        id.into(),
-        kind_word(asset.kind).into(),
-        source.into(),
-        holds.into(),
-        bytes.into(),
-        Cell::right(thousands(asset.units)),
-    ]
+    vec![id.into(), facts.word.into(), source.into(), holds.into(), bytes.into(), Cell::right(thousands(asset.units))]
 }
 
 /// Sizes, requests, time and cost of a bucket.
-fn objects(style: Style, asset: &SurveyedAsset) -> Vec<String> {
+fn objects(style: Style, asset: &Measured) -> Vec<String> {
     let Some(objects) = &asset.objects else { return Vec::new() };
     let mut rows = vec![heading(["objects of at least", "objects", "bytes"])];
     rows.extend(objects.sizes.iter().map(|class| {
@@ -124,7 +117,7 @@ fn objects(style: Style, asset: &SurveyedAsset) -> Vec<String> {
 }
 
 fn remarks(survey: &Survey) -> Vec<String> {
-    let remark = |asset: &SurveyedAsset, text: &String| format!("{}: {}", printable(&asset.id), printable(text));
+    let remark = |asset: &Measured, text: &String| format!("{}: {}", printable(&asset.id), printable(text));
     let remarks = survey.assets.iter().flat_map(|asset| asset.remarks.iter().map(move |text| remark(asset, text)));
     let mut lines = vec![String::new()];
     lines.extend(remarks);
@@ -155,10 +148,11 @@ fn json_lines(console: &Console, survey: &Survey) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::AssetKind;
 
     #[test]
     fn a_database_is_an_estimate() {
-        let asset = |id: &str, kind, items| SurveyedAsset {
+        let asset = |id: &str, kind, items| Measured {
             id: id.into(),
             kind,
             source: "acme".into(),
@@ -166,6 +160,7 @@ mod tests {
             bytes: 2 << 20,
             units: 4,
             remarks: vec![],
+            size_unknown: false,
             objects: None,
         };
         let assets = vec![asset("files", AssetKind::S3, 1), asset("shop", AssetKind::Postgres, 1200)];

@@ -9,13 +9,7 @@ use super::{
     args::{ManualArgs, ReportArgs},
     console::Console,
 };
-use crate::{
-    clock,
-    engine::{self, EngineError},
-    exit_code::ExitCode,
-    playbook::Playbook,
-    report,
-};
+use crate::{clock, command, exit_code::ExitCode, playbook::Playbook, record::EngineError, report, run};
 
 /// Makes the reports of a bundle again.
 pub(super) fn report(console: &Console, args: &ReportArgs) -> Result<ExitCode, EngineError> {
@@ -23,7 +17,7 @@ pub(super) fn report(console: &Console, args: &ReportArgs) -> Result<ExitCode, E
         let name = args.bundle.file_name().unwrap_or_default().to_string_lossy().into_owned();
         PathBuf::from(format!("report-{name}"))
     });
-    for name in engine::reports::make(&args.bundle, &out)? {
+    for name in run::reports::make(&args.bundle, &out)? {
         console.out.path(&out.join(name));
     }
     Ok(ExitCode::Verified)
@@ -32,7 +26,7 @@ pub(super) fn report(console: &Console, args: &ReportArgs) -> Result<ExitCode, E
 /// Prints the exit plan, or writes it.
 pub(super) fn manual(console: &Console, args: &ManualArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
-    let last = engine::history::latest_result(&loaded.playbook, args.bundle.as_deref());
+    let last = command::history::latest_result(&loaded.playbook, args.bundle.as_deref());
     let plan = report::plan(&loaded.playbook, &loaded.text, last.as_ref());
     if let Some(path) = &args.pdf {
         write(console, path, &plan.pdf(clock::now())?)?;

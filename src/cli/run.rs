@@ -1,4 +1,4 @@
-//! `walkaway run` and `walkaway resume`: start the engine with a monitor and a way to stop, then say how it ended.
+//! `walkaway run` and `walkaway resume`: start it with a monitor and a way to stop, then say how it ended.
 
 use std::sync::Arc;
 
@@ -10,18 +10,23 @@ use super::{
     summary, terminal, work,
 };
 use crate::{
-    engine::{self, Consent, Depth, EngineError, Means, RunEnd, RunOutcome},
+    asset::Depth,
     event::Monitor,
     exit_code::ExitCode,
     interrupt::Interrupt,
     playbook::Playbook,
+    record::EngineError,
+    run::{self, Consent, Driving, Means, Plan, RunEnd, RunOutcome},
 };
 
 /// Runs a playbook.
 pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
     let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
-    watched(console, args.json.json, |monitor, interrupt| engine::run(loaded, consent, means, monitor, interrupt))
+    watched(console, args.json.json, |monitor, interrupt| async move {
+        let plan = interrupt.unless_asked(Plan::of(loaded)).await.ok_or(EngineError::Interrupted)??;
+        run::run(plan, consent, Driving::new(means, monitor, interrupt)).await
+    })
 }
 
 /// Goes on with a run.
@@ -29,7 +34,7 @@ pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, E
     let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
     let means = Means { look: if args.verify { Depth::Content } else { Depth::Presence }, ..means };
     watched(console, args.json.json, |monitor, interrupt| {
-        engine::resume(&args.run, args.seal, consent, means, monitor, interrupt)
+        run::resume(&args.run, args.seal, consent, Driving::new(means, monitor, interrupt))
     })
 }
 

@@ -2,13 +2,13 @@
 
 use crate::{
     digest::{RowKey, Sha256Digest},
-    engine::{RunEnd, RunOutcome},
     event::{AssetKind, Phase, Progress},
     evidence::result::{
         AssetResult, Check, DatabaseResult, JournalHead, ObjectsResult, PlaybookRef, RESULT_VERSION, RunResult, Tier,
         Timings, Tool,
     },
     finding::Verdict,
+    run::{RunEnd, RunOutcome},
 };
 
 const RUN: &str = "demo-20261123T223000Z";

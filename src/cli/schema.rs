@@ -5,7 +5,7 @@ use super::{
     console::Console,
     explain::pretty,
 };
-use crate::{engine::EngineError, evidence::result::result_schema, exit_code::ExitCode, playbook};
+use crate::{evidence::result::result_schema, exit_code::ExitCode, playbook, record::EngineError};
 
 /// Prints the schema.
 pub(super) fn schema(console: &Console, args: &SchemaArgs) -> Result<ExitCode, EngineError> {

@@ -77,7 +77,7 @@ impl Story {
 
     fn asset_news(&self, at: Timestamp, event: &Event) -> Option<String> {
         match event {
-            Event::AssetStarted { kind, .. } => Some(format!("started ({})", kind_word(*kind))),
+            Event::AssetStarted { kind, .. } => Some(format!("started ({})", kind.facts().word)),
             Event::SnapshotTaken { server_version, .. } => {
                 Some(format!("snapshot taken, PostgreSQL {}", printable(server_version)))
             }
@@ -151,11 +151,7 @@ impl Story {
     }
 
     fn nouns(&self, asset: &str) -> (&'static str, &'static str) {
-        match self.assets.get(asset).map(|(kind, _)| kind) {
-            Some(AssetKind::S3) => ("object", "objects"),
-            Some(AssetKind::Postgres) => ("row", "rows"),
-            None => ("item", "items"),
-        }
+        self.assets.get(asset).map_or(("item", "items"), |(kind, _)| kind.facts().items)
     }
 
     /// `1,532 objects`, for where there is no room for more.
@@ -218,14 +214,6 @@ pub(super) fn phase_word(phase: Phase) -> &'static str {
         Phase::Transfer => "transfer",
         Phase::Rebuild => "rebuild",
         Phase::Verify => "verify",
-    }
-}
-
-/// What an asset is, in a word.
-pub(super) fn kind_word(kind: AssetKind) -> &'static str {
-    match kind {
-        AssetKind::S3 => "bucket",
-        AssetKind::Postgres => "database",
     }
 }
 

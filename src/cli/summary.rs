@@ -11,12 +11,12 @@ use super::{
 };
 use crate::{
     digest::Sha256Digest,
-    engine::{RunEnd, RunOutcome, StoppedAsset},
     evidence::{
         findings::FINDINGS_NDJSON,
         result::{AssetResult, ClassCount, ObjectsResult, RunResult, SampleResult, Tier},
     },
     finding::{Finding, Verdict, printable},
+    run::{RunEnd, RunOutcome, StoppedAsset},
 };
 
 /// Findings that the summary repeats.

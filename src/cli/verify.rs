@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock,
-    engine::{self, EngineError, Recheck, outcome::of_findings},
+    command::{self, Recheck},
     evidence::{
         BundleCheck, Requirement, SignatureSeen, TABLE_DIGEST_PY, Trust, VERIFY_PY, Vouched, check_bundle_against,
         result::{RunResult, Tier},
@@ -26,6 +26,8 @@ use crate::{
     exit_code::ExitCode,
     finding::{Finding, Severity, Verdict, printable},
     interrupt::Interrupt,
+    record::EngineError,
+    run::outcome::of_findings,
 };
 
 /// What became of the wish to compare the restored data.
@@ -70,7 +72,7 @@ pub(super) fn verify(console: &Console, args: &VerifyArgs) -> Result<ExitCode, E
 /// Everything that is checked of a bundle itself, its reports included.
 pub(super) fn check(path: &Path, trust: &Trust) -> Result<BundleCheck, EngineError> {
     let mut bundle = check_bundle_against(path, trust)?;
-    bundle.findings.extend(engine::claims::check(path));
+    bundle.findings.extend(command::claims::check(path));
     Ok(bundle)
 }
 
@@ -133,7 +135,7 @@ fn restored(console: &Console, args: &VerifyArgs, path: &Path, sound: bool) -> R
 
 fn recheck(console: &Console, args: &VerifyArgs, path: &Path) -> Result<Restored, EngineError> {
     let (monitor, interrupt) = (terminal::monitor(console, args.json.json), Interrupt::default());
-    let work = engine::recheck(path, monitor.clone(), interrupt.clone());
+    let work = command::recheck(path, monitor.clone(), interrupt.clone());
     let recheck = work::block_on_interruptible(&console.screen, interrupt.clone(), work);
     console.screen.end_bars();
     match recheck? {

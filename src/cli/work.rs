@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::console::Screen;
-use crate::{engine::EngineError, exit_code::ExitCode, finding::printable, interrupt::Interrupt};
+use crate::{exit_code::ExitCode, finding::printable, interrupt::Interrupt, record::EngineError};
 
 /// What a shell sees of a process that SIGINT ended.
 const ENDED_BY_SIGNAL: i32 = 130;

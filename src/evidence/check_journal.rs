@@ -4,7 +4,7 @@
 //! What an older version did not write down is not asked of its bundles, and nothing else is let go: a bundle that calls
 //! itself older than what it holds is a contradiction, so that naming an older version takes a forger no further than to
 //! a bundle without those parts, whose reports, documents and binary digest are then of another version as well (which
-//! `engine::claims` says).
+//! `command::claims` says).
 //!
 //! | fact of `result.json` | where it stands besides | compared by |
 //! |---|---|---|
@@ -18,7 +18,7 @@
 //! | an asset's numbers, snapshot, database, timings | its lines | [`check_numbers`] |
 //! | an asset's objects and tables | `unit_done`, as a digest of the receipts | `check_asset::receipts` |
 //! | verdicts, findings, controls, units, run, playbook, run before | their lines | `check_run`, `check_asset` |
-//! | the plan, terms, waivers, exclusions, thresholds, assets | `playbook.yaml` | `engine::claims` |
+//! | the plan, terms, waivers, exclusions, thresholds, assets | `playbook.yaml` | `command::claims` |
 
 use jiff::Timestamp;
 

@@ -158,7 +158,7 @@ impl AssetReplay<'_> {
         self.found.clear();
         (self.filed, self.done, self.outcome) = (None, None, None);
         (self.transferred, self.verified) = (None, None);
-        if kind == AssetKind::Postgres {
+        if kind.facts().begins_anew {
             self.units.clear();
             self.receipts.clear();
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// An identifier in double quotes, with those inside doubled (PostgreSQL documentation, "Lexical Structure").
 pub fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
@@ -14,7 +16,7 @@ pub fn literal(text: &str) -> String {
 }
 
 /// A schema and a relation in it, each as the catalog spells it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RelationName {
     /// The schema.
     pub schema: String,
@@ -38,7 +40,7 @@ impl fmt::Display for RelationName {
 }
 
 /// A table whose rows are carried.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Its name.
     pub name: RelationName,

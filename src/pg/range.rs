@@ -2,6 +2,7 @@
 //! rest (TID range scans). What lies where differs between source and restored table; each side is split by its own.
 
 use postgres::GenericClient;
+use serde::{Deserialize, Serialize};
 
 use super::{
     error::PgError,
@@ -12,7 +13,7 @@ use super::{
 pub const MAJOR_MIN: u32 = 14;
 
 /// Blocks `from <= block < to` of a table; open where nothing is given, so that rows beyond the expected end are read too.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BlockRange {
     /// The first block.
     pub from: Option<u64>,

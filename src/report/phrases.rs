@@ -57,17 +57,12 @@ pub(super) fn weight(severity: Severity) -> &'static str {
 
 /// What an asset is.
 pub(super) fn kind(kind: AssetKind) -> &'static str {
-    match kind {
-        AssetKind::S3 => "bucket",
-        AssetKind::Postgres => "database",
-    }
+    kind.facts().word
 }
 
 pub(super) fn items(asset: &AssetResult) -> String {
-    match asset.kind {
-        AssetKind::S3 => count(asset.items, "object", "objects"),
-        AssetKind::Postgres => count(asset.items, "row", "rows"),
-    }
+    let (one, many) = asset.kind.facts().items;
+    count(asset.items, one, many)
 }
 
 pub(super) fn format_of(asset: &AssetResult) -> String {

@@ -4,7 +4,6 @@ use super::phrases::{kind, sample_words, sentence};
 use crate::{
     account::{controls::Control, coverage::Row},
     digest::Sha256Digest,
-    event::AssetKind,
     evidence::{
         facts::{PastRun, Window},
         result::{AssetResult, RunResult, Tier},
@@ -308,10 +307,7 @@ impl<'a> View<'a> {
             ),
         ];
         for asset in self.assets() {
-            let file = match asset.kind {
-                AssetKind::S3 => "objects.ndjson",
-                AssetKind::Postgres => "tables.csv",
-            };
+            let file = asset.kind.facts().record;
             let what = format!("{} {}: {}", kind(asset.kind), asset.id, asset.verdict);
             evidence.push((what, format!("data/assets/{}/{file}, content {}", asset.id, asset.content_sha256)));
         }

@@ -278,7 +278,8 @@ impl TargetDatabase {
 }
 
 /// How a table is filled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Filling {
     /// By one loader alone, which empties it first in the same transaction: that spares the write-ahead log where the
     /// server allows it, and the rows arrive frozen, so that no later reader has to write to their pages

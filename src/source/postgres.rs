@@ -62,6 +62,11 @@ impl PostgresSource {
         self.lock_timeout
     }
 
+    /// What reads from a snapshot that another connection holds.
+    pub fn ticket(&self, snapshot: &str, patience: Patience) -> SnapshotTicket {
+        SnapshotTicket { address: self.address.clone(), id: snapshot.to_owned(), patience }
+    }
+
     /// Whether it answers at all.
     ///
     /// # Errors
@@ -270,6 +275,11 @@ pub struct SnapshotTicket {
 }
 
 impl SnapshotTicket {
+    /// The name of the snapshot.
+    pub fn snapshot(&self) -> &str {
+        &self.id
+    }
+
     /// A connection of its own that sees the snapshot.
     pub fn reader(&self) -> Result<SnapshotReader, PgError> {
         let mut wire = self.address.wire_unpinned()?;

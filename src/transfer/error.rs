@@ -2,6 +2,8 @@
 
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 use super::receipt::ChecksumKind;
 
 /// SQLSTATE `disk_full`, also of a write that a full disk cuts short.
@@ -10,7 +12,7 @@ const DISK_FULL: &str = "53100";
 pub const KEPT: &str = "what is finished is kept";
 
 /// A failure to read at the provider.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum SourceError {
     /// The object or bucket is not there (any more).
     #[error("{what} not found")]
@@ -100,11 +102,15 @@ impl SourceError {
 }
 
 /// A failure to write on this machine or to the target.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum SinkError {
     /// A file of the restored copy could not be written.
     #[error("writing {path}: {source}")]
-    Write { path: String, source: io::Error },
+    Write {
+        path: String,
+        #[serde(with = "io_error")]
+        source: io::Error,
+    },
     /// The target's S3 server refused an object, or could not be reached.
     #[error("restoring into {what}: {reason}")]
     Server { what: String, reason: String },
@@ -141,7 +147,7 @@ impl SinkError {
 }
 
 /// Why a unit could not be finished.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum TransferError {
     /// The source failed in a way that concerns more than one object.
     #[error(transparent)]
@@ -169,6 +175,30 @@ impl TransferError {
     /// Whether another attempt may succeed: only the source's failures are tried again.
     pub fn is_transient(&self) -> bool {
         matches!(self, TransferError::Source(error) if error.is_transient())
+    }
+}
+
+/// An error of the system as a receipt carries it: its words, and the one kind that something is decided by.
+mod io_error {
+    use std::io;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Told {
+        words: String,
+        is_full: bool,
+    }
+
+    pub fn serialize<S: Serializer>(error: &io::Error, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_full = error.kind() == io::ErrorKind::StorageFull;
+        Told { words: error.to_string(), is_full }.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<io::Error, D::Error> {
+        let Told { words, is_full } = Told::deserialize(deserializer)?;
+        let kind = if is_full { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
+        Ok(io::Error::new(kind, words))
     }
 }
 

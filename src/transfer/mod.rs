@@ -6,6 +6,7 @@
 pub mod bucket;
 pub mod checksum;
 pub mod error;
+pub mod executor;
 pub mod generated;
 pub mod listing;
 mod md5;

@@ -7,8 +7,10 @@ use std::{collections::HashSet, io};
 
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
+use serde::{Deserialize, Serialize};
 
 use super::{
+    bucket::BucketConfiguration,
     error::{SinkError, SourceError, TransferError},
     properties::{Item, Properties},
     receipt::{ChecksumKind, ObjectReceipt, VersionMark},
@@ -17,7 +19,8 @@ use super::{
 use crate::digest::Sha256Digest;
 
 /// One object, or one version of an object, as a listing shows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ObjectEntry {
     /// The key, as UTF-8 text, or a pseudonym for it.
     pub key: String,
@@ -42,7 +45,7 @@ pub struct ObjectEntry {
 }
 
 /// What an answer says about the state of an object, where the listing does not.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
     /// Entity tag without quotes.
     pub etag: Option<String>,
@@ -205,6 +208,12 @@ pub trait ObjectSource: Send + Sync {
     fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>>;
 }
 
+/// Says what a bucket's configuration is.
+pub trait Configured: Send + Sync {
+    /// Everything that is asked about the bucket itself. What can't be read stands in the answer.
+    fn configuration<'a>(&'a self) -> BoxFuture<'a, BucketConfiguration>;
+}
+
 /// Takes objects in.
 pub trait ObjectSink: Send + Sync {
     /// Chooses where an object will lie, relative to the asset's directory. Called in the order of the listing; no two
@@ -290,7 +299,7 @@ pub trait PendingObject: Send {
 }
 
 /// An object that could not be moved, although the unit went on.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Refusal {
     /// Which one, and the place that was meant for it.
     pub object: PlacedObject,
@@ -303,7 +312,7 @@ pub struct Refusal {
 pub type Refused = Vec<(usize, SinkError)>;
 
 /// An object that was read whole, and that the target refuses, although the unit went on.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Unrestored {
     /// What came of it.
     pub receipt: ObjectReceipt,
@@ -312,7 +321,7 @@ pub struct Unrestored {
 }
 
 /// What became of one unit.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct UnitOutcome {
     /// One receipt for each object that was restored, in ascending order.
     pub receipts: Vec<ObjectReceipt>,

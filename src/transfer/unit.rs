@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::object::ObjectEntry;
 
 /// Objects of at least this many bytes are a unit of their own.
@@ -12,13 +14,19 @@ pub const UNIT_BYTES_MAX: u64 = 1 << 30;
 pub const UNIT_OBJECTS_MAX: usize = 10_000;
 
 /// The name of a unit within its asset, safe as a file name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct UnitId(String);
 
 impl UnitId {
     /// The unit with this number.
     pub fn numbered(number: u64) -> Self {
         UnitId(format!("unit-{number:06}"))
+    }
+
+    /// A part of the unit with this number, which other parts are run beside.
+    pub fn part(number: u64, part: u64) -> Self {
+        UnitId(format!("unit-{number:06}-{part:06}"))
     }
 
     /// The number in a unit's name, if the name is one.
@@ -39,12 +47,19 @@ impl fmt::Display for UnitId {
 }
 
 /// An object and the place it was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlacedObject {
     /// As listed.
     pub entry: ObjectEntry,
     /// Relative to the asset's directory.
     pub place: String,
+}
+
+impl PlacedObject {
+    /// Whether it is a unit of its own.
+    pub fn is_large(&self) -> bool {
+        self.entry.size >= LARGE_OBJECT_BYTES
+    }
 }
 
 /// A batch of objects that is moved and recorded together.
@@ -78,7 +93,7 @@ impl UnitCutter {
 
     /// Takes the next object; returns a unit when one is full.
     pub fn push(&mut self, object: PlacedObject) -> Option<ObjectUnit> {
-        if object.entry.size >= LARGE_OBJECT_BYTES {
+        if object.is_large() {
             return Some(self.unit(vec![object]));
         }
         self.batch_bytes += object.entry.size;

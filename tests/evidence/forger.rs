@@ -15,14 +15,15 @@ use std::{
 use serde_json::{Value, json};
 use walkaway::{
     account::controls::controls,
+    command::claims,
     digest::Sha256Digest,
-    engine::{claims, reports},
     evidence::{
         DatabaseAccess, TABLE_DIGEST_PY, check_bundle,
         result::{RESULT_VERSION, RunResult, bound_sha256, result_schema},
         verify_md,
     },
     finding::{Finding, FindingKind, Severity},
+    run::reports,
 };
 
 use crate::support::TempDir;

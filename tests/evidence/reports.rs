@@ -37,7 +37,7 @@ fn frozen_bundles_of_every_version_still_verify() {
         let result = check.result.unwrap();
         assert_eq!((result.result_version, result.verdict), (version, Verdict::Pass));
         // What only the build that wrote it can make again is said not to have been compared, and nothing else is.
-        let not_compared = walkaway::engine::claims::check(&frozen(version));
+        let not_compared = walkaway::command::claims::check(&frozen(version));
         let other = |finding: &Finding| finding.kind == FindingKind::OtherVersion;
         assert!(not_compared.iter().all(other), "v{version}: {not_compared:#?}");
         let verified = support::walkaway().arg("verify").arg(frozen(version)).output().unwrap();

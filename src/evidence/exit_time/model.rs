@@ -117,7 +117,7 @@ pub fn project(classes: &[ClassInput], scope: &str, terms: &[Term], seed: u64) -
 
 /// Why a class can't be projected from this sample.
 pub fn refusals(class: &ClassInput) -> Vec<String> {
-    let name = class_name(class.kind);
+    let name = class.kind.facts().class;
     let units = class.samples.len();
     let measured_ms = total(&class.samples).elapsed_ms;
     let mut reasons = Vec::new();
@@ -234,13 +234,6 @@ fn percentile(sorted: &[u64], percent: usize) -> u64 {
 
 fn narrow(number: u128) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-fn class_name(kind: AssetKind) -> &'static str {
-    match kind {
-        AssetKind::S3 => "objects",
-        AssetKind::Postgres => "databases",
-    }
 }
 
 struct SplitMix(u64);

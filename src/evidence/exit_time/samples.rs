@@ -40,7 +40,7 @@ pub fn of_journal(entries: &[Entry], kind: AssetKind) -> Measured {
                 let open = assets.entry(asset).or_default();
                 open.since = Some(*at);
                 // A database starts again from nothing, a bucket goes on.
-                if kind == AssetKind::Postgres {
+                if kind.facts().begins_anew {
                     (open.setup_ms, open.units) = (0, Vec::new());
                 }
             }

@@ -33,7 +33,7 @@ use crate::{
     transfer::{
         bucket::BucketConfiguration,
         error::SourceError,
-        object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSource},
+        object::{ByteRange, Configured, Described, ListPage, ObjectBody, ObjectEntry, ObjectSource},
     },
 };
 
@@ -186,6 +186,12 @@ impl S3Source {
             storage_class: answer.storage_class().map(|class| class.as_str().to_owned()),
             ..entry.clone()
         }))
+    }
+}
+
+impl Configured for S3Source {
+    fn configuration<'a>(&'a self) -> BoxFuture<'a, BucketConfiguration> {
+        S3Source::configuration(self).boxed()
     }
 }
 

@@ -33,6 +33,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::{
     sync::mpsc,
     task::{JoinSet, spawn_blocking},
@@ -49,6 +50,7 @@ use self::{
 use super::{
     checksum::{Md5Lanes, Observed, StreamDigest},
     error::{SinkError, SourceError, TransferError},
+    executor::{UnitDone, UnitReceipt, UnitSpec, UnitWorker},
     meter::Meter,
     object::{
         Arriving, ByteRange, Described, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, PendingObject, Refusal,
@@ -210,6 +212,13 @@ impl ObjectCopier {
             }
         }
         Ok(arrived)
+    }
+}
+
+impl UnitWorker for ObjectCopier {
+    fn work<'a>(&'a self, spec: UnitSpec) -> BoxFuture<'a, Result<UnitReceipt, TransferError>> {
+        let names = spec.clone_names();
+        async move { Ok(names.receipt(UnitDone::Objects(self.copy(spec.into_objects()?).await?))) }.boxed()
     }
 }
 

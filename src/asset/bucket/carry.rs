@@ -1,0 +1,214 @@
+//! One bucket from listing to verdict: list, cut into units, copy, read back, compare, write the evidence.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::{
+    changes::Reconciled,
+    evidence::{self, write_evidence},
+    listing::Known,
+    transfer::{Carried, Undated},
+    work::{BucketWork, unreadable},
+};
+use crate::{
+    asset::stop::Stop,
+    clock::Stopwatch,
+    event::{AssetKind, Phase},
+    evidence::{
+        findings::{self, FindingsList},
+        merge,
+        result::{AssetResult, Check, Control, SampleResult, Tier, Timings},
+    },
+    finding::{Finding, FindingKind, Verdict},
+    record::directory::make_private,
+    source::s3::UPLOADS,
+    transfer::{
+        bucket::BucketConfiguration,
+        error::{SinkError, TransferError},
+        meter::Meter,
+        object::{AWAY, RestoredBucket},
+        pseudonyms::Pseudonyms,
+    },
+    verify::{control, objects::ReadBack},
+    words,
+};
+
+/// A bucket whose objects have come over.
+pub(crate) struct CarriedBucket {
+    work: BucketWork,
+    carried: Carried,
+    known: Known,
+    configuration: BucketConfiguration,
+}
+
+impl CarriedBucket {
+    /// Everything up to the asset's result.
+    pub async fn prove(self) -> Result<AssetResult, Stop> {
+        let CarriedBucket { work, mut carried, known, configuration } = self;
+        let sample = carried.sampler.take().map(|sampler| sampler.result());
+        let refused = std::mem::replace(&mut carried.refused, work.no_findings()?);
+        let buckets = work.into.reader();
+        let (work, carried) = (Arc::new(work), Arc::new(carried));
+        let proving = {
+            let (work, carried) = (Arc::clone(&work), Arc::clone(&carried));
+            spawn_blocking(move || work.prove(&carried, refused, buckets.as_deref()))
+        };
+        // The provider is asked while the disk is read.
+        let changes = work.reconcile(known, &carried).await;
+        let proof = proving.await.map_err(TransferError::from)??;
+        let all = Everything { carried, configuration, proof, changes: changes?, sample };
+        spawn_blocking(move || work.result(all)).await.map_err(TransferError::from)?
+    }
+}
+
+/// What the proof of a copy came to.
+struct Proof {
+    check: Check,
+    /// The findings of the transfer and of the read-back.
+    findings: FindingsList,
+    controls: Vec<Control>,
+    verify_ms: u64,
+}
+
+impl BucketWork {
+    /// Everything from the listing to the last object.
+    pub async fn carry(self) -> Result<CarriedBucket, Stop> {
+        self.work.started(AssetKind::S3)?;
+        let fresh = !self.work.root().exists() && self.work.ledger.next_unit(&self.work.asset) == 1;
+        make_private(&self.work.root()).map_err(|error| SinkError::write(self.work.root(), error))?;
+        // What an attempt before this one found is not this one's.
+        findings::discard(&self.evidence_directory()?)?;
+        let configuration = self.ask_for_configuration();
+        let (carried, known) = self.transfer(fresh).await?;
+        let mut configuration = configuration.await.map_err(TransferError::from)?;
+        if self.names.is_some() {
+            configuration.withhold(UPLOADS, "left out: the names of uploads are keys");
+        }
+        self.work.go_on()?;
+        Ok(CarriedBucket { work: self, carried, known, configuration })
+    }
+
+    fn ask_for_configuration(&self) -> JoinHandle<BucketConfiguration> {
+        let bucket = Arc::clone(&self.bucket);
+        tokio::spawn(async move { bucket.configuration().await })
+    }
+
+    /// Reads everything back, and plants damage.
+    fn prove(
+        &self,
+        carried: &Carried,
+        mut findings: FindingsList,
+        buckets: Option<&dyn RestoredBucket>,
+    ) -> Result<Proof, Stop> {
+        let watch = Stopwatch::start();
+        let refused = findings.total();
+        let mut check = self.read_back(carried, &mut findings, buckets)?;
+        check.expected += refused;
+        self.work.go_on()?;
+        let controls = self.plant_damage(&carried.files, buckets)?;
+        Ok(Proof { check, findings, controls, verify_ms: watch.elapsed_ms() })
+    }
+
+    fn read_back(
+        &self,
+        carried: &Carried,
+        findings: &mut FindingsList,
+        buckets: Option<&dyn RestoredBucket>,
+    ) -> Result<Check, Stop> {
+        let (root, meter) = (self.work.root(), Arc::new(Meter::default()));
+        let receipts = || merge(carried.files.clone());
+        let with_bytes = receipts().flatten().filter(|receipt| !receipt.is_marker());
+        with_bytes.for_each(|receipt| meter.expect(1, receipt.size));
+        let ticker = self.work.ticker(Phase::Verify, &meter);
+        let (asset, interrupt) = (&self.work.asset, &self.work.interrupt);
+        let reader = ReadBack { asset, root: &root, meter: &meter, interrupt, buckets };
+        let watch = Stopwatch::start();
+        let check = reader.compare_into(receipts(), findings).map_err(|source| unreadable(root.clone(), source))?;
+        drop(ticker);
+        self.work.go_on()?;
+        let read = meter.read();
+        self.work.verified(read.items, read.bytes, watch.elapsed_ms())?;
+        Ok(check)
+    }
+
+    /// The smallest object that has content serves; an empty one, or made-up content, if there is no other.
+    fn plant_damage(&self, files: &[PathBuf], buckets: Option<&dyn RestoredBucket>) -> Result<Vec<Control>, Stop> {
+        let receipts = merge(files.to_vec()).flatten().filter(|receipt| !receipt.is_marker());
+        let fit = receipts.filter(|receipt| receipt.size <= control::SCRATCH_BYTES_MAX);
+        let sample = fit.min_by_key(|receipt| (receipt.size == 0, receipt.size));
+        let scratch = tempfile::Builder::new().prefix(".control-").tempdir_in(&self.work.layout.restored);
+        let scratch = scratch.map_err(|source| unreadable(self.work.layout.restored.clone(), source))?;
+        let (asset, root) = (&self.work.asset, self.work.root());
+        let plant = |sample| control::of_object(asset, &root, buckets, sample, scratch.path());
+        let controls = match plant(sample.as_ref()) {
+            // The read-back has named the sample already; made-up content serves.
+            Err(error) if error.kind() != AWAY => plant(None),
+            controls => controls,
+        };
+        controls.map_err(|source| unreadable(scratch.path().to_owned(), source))
+    }
+
+    fn result(&self, all: Everything) -> Result<AssetResult, Stop> {
+        let Everything { carried, configuration, proof, changes, sample } = all;
+        let Proof { check, findings, controls, verify_ms } = proof;
+        let written = write_evidence(&self.work, &carried.files)?;
+        evidence::write_bucket(&self.evidence_directory()?, &configuration)?;
+        let (mut findings, filed) = findings.finish()?;
+        findings.extend(self.work.controls(&controls)?);
+        if carried.listed == 0 && carried.files.is_empty() {
+            findings.push(self.work.finding(FindingKind::NothingMatched, &self.source_name, "no object is there"));
+        }
+        findings.extend(self.configuration_finding(&configuration));
+        findings.extend(written.findings(&self.work));
+        findings.extend(self.undated_finding(&carried.undated));
+        findings.extend(changes.unlisted);
+        findings.extend(self.changes_finding(changes.count));
+        let mut objects = written.numbers();
+        objects.listed = carried.listed;
+        objects.bucket_classes = configuration.classes();
+        objects.changes = changes.count;
+        let tier = if sample.is_some() { Tier::Sample } else { Tier::Full };
+        (objects.layout, objects.sample) = (self.into.layout(), sample);
+        objects.pseudonyms = self.names.as_ref().map(Pseudonyms::mark);
+        objects.versions = self.versions;
+        let evidence = written.evidence;
+        Ok(AssetResult {
+            id: self.work.asset.clone(),
+            kind: AssetKind::S3,
+            source: self.source_name.clone(),
+            verdict: Verdict::from_findings(&findings),
+            tier,
+            directory: self.work.asset.clone(),
+            items: evidence.objects,
+            bytes: evidence.bytes,
+            content_sha256: evidence.content_sha256,
+            checks: vec![check],
+            controls,
+            timings: Timings { transfer_ms: carried.duration_ms, rebuild_ms: 0, verify_ms },
+            findings,
+            filed,
+            database: None,
+            objects: Some(objects),
+        })
+    }
+
+    /// One note for all: they are carried and compared like any other.
+    fn undated_finding(&self, undated: &Undated) -> Option<Finding> {
+        let Undated { count, first } = undated;
+        let detail = format!(
+            "the listing dates {} in a way that can't be read, the first: {first}",
+            words::count(*count, "object", "objects")
+        );
+        (*count > 0).then(|| self.work.finding(FindingKind::PropertyUnreadable, "last modified", detail))
+    }
+}
+
+/// All that the result is made of.
+struct Everything {
+    carried: Arc<Carried>,
+    configuration: BucketConfiguration,
+    proof: Proof,
+    changes: Reconciled,
+    sample: Option<SampleResult>,
+}

@@ -1,0 +1,296 @@
+//! The listing of a bucket as a run meets it: page by page, with retries, each version's place counted, and what was
+//! listed or carried before remembered by digests, so that no object is carried twice and changes can be named.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use crate::{
+    asset::stop::Stop,
+    digest::Sha256Digest,
+    interrupt::Interrupt,
+    transfer::{
+        listing::Pages,
+        object::{ListPage, ObjectEntry, ObjectSource},
+        receipt::ObjectReceipt,
+        retry::Reach,
+    },
+};
+
+/// Reads a listing from its beginning to its end.
+pub(super) struct Lister<'a> {
+    source: &'a Arc<dyn ObjectSource>,
+    interrupt: &'a Interrupt,
+    pages: Pages,
+    /// An outage of the provider is waited for.
+    reach: Arc<Reach>,
+    /// The key of the last version, and how many of its versions came.
+    versions: (String, u64),
+}
+
+impl<'a> Lister<'a> {
+    pub(super) fn new(source: &'a Arc<dyn ObjectSource>, interrupt: &'a Interrupt, reach: Arc<Reach>) -> Self {
+        Lister { source, interrupt, pages: Pages::default(), reach, versions: Default::default() }
+    }
+
+    /// The next page, or none after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<ListPage>, Stop> {
+        let page = tokio::select! {
+            biased;
+            () = self.interrupt.wait() => return Err(Stop::Interrupted),
+            page = self.pages.next(self.source.as_ref(), &self.reach) => page?,
+        };
+        Ok(page.map(|mut page| {
+            page.entries.iter_mut().for_each(|entry| self.count(entry));
+            page
+        }))
+    }
+
+    /// Versions of a key follow each other, the newest first, also from one page to the next.
+    fn count(&mut self, entry: &mut ObjectEntry) {
+        let Some(mark) = &mut entry.version else { return };
+        if self.versions.0 != entry.key {
+            self.versions = (entry.key.clone(), 0);
+        }
+        mark.order = self.versions.1;
+        self.versions.1 += 1;
+    }
+}
+
+/// An object or version in the memory of a run.
+type Id = u128;
+
+/// Objects and versions that were listed or carried before; some fifty bytes for each.
+#[derive(Default)]
+pub(super) struct Known {
+    carried: HashMap<Id, u64>,
+    listed: HashMap<Id, Listed>,
+    /// Of each key with versions, whether one of them is the latest.
+    has_latest: HashMap<Id, bool>,
+}
+
+/// What the opening listing shows of an object or version.
+struct Listed {
+    state: u64,
+    /// What else tells it from another one: how its key is spelled, and of a version, of which a server may list several
+    /// without ids, whether it is the latest one, a delete marker, and from when.
+    version: u32,
+    /// Whether the closing listing shows it too.
+    is_listed_again: bool,
+}
+
+/// What a listed object is to the run.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Novelty {
+    New,
+    /// Carried before the run was interrupted.
+    Carried,
+    /// Listed twice, in one state.
+    Twice,
+    /// Listed before in another state.
+    Contradicted,
+    /// Listed as the latest version, as another version was before.
+    SecondLatest,
+    /// Carried before the run was interrupted, and replaced at the provider since.
+    Replaced,
+}
+
+/// How an object stands in the closing listing.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Since {
+    Same,
+    Came,
+    Changed,
+}
+
+impl Known {
+    /// Takes an entry of the opening listing.
+    pub(super) fn meet(&mut self, entry: &ObjectEntry) -> Novelty {
+        let listed = Listed { state: state_of(entry), version: version_of(entry), is_listed_again: false };
+        match self.listed.entry(id_of(entry)) {
+            Entry::Vacant(place) => drop(place.insert(listed)),
+            Entry::Occupied(known) if (known.get().state, known.get().version) == (listed.state, listed.version) => {
+                return Novelty::Twice;
+            }
+            Entry::Occupied(_) => return Novelty::Contradicted,
+        }
+        if let Some(mark) = entry.version {
+            let has_latest = self.has_latest.entry(id(&entry.key, None)).or_default();
+            if *has_latest && mark.is_latest {
+                return Novelty::SecondLatest;
+            }
+            *has_latest |= mark.is_latest;
+        }
+        self.carried_before(entry)
+    }
+
+    /// Whether every key with versions has a latest one; asked after the end of the listing.
+    pub(super) fn have_latest(&self) -> bool {
+        self.has_latest.values().all(|has_latest| *has_latest)
+    }
+
+    /// Whether no version of this one's key is the latest; true once for each key.
+    pub(super) fn lacks_latest(&mut self, receipt: &ObjectReceipt) -> bool {
+        let has_latest = self.has_latest.get_mut(&id(&receipt.key, None));
+        has_latest.is_some_and(|has_latest| !std::mem::replace(has_latest, true))
+    }
+
+    /// What an object that was met before is to the run.
+    pub(super) fn carried_before(&self, entry: &ObjectEntry) -> Novelty {
+        match self.carried.get(&id_of(entry)) {
+            None => Novelty::New,
+            Some(carried) if *carried == state_of(entry) => Novelty::Carried,
+            Some(_) => Novelty::Replaced,
+        }
+    }
+
+    /// Takes up what an earlier part of the run carried.
+    pub(super) fn carried(&mut self, receipt: &ObjectReceipt) {
+        let state = state(receipt.etag.as_deref(), receipt.last_modified.as_deref(), receipt.size);
+        self.carried.insert(id_of_receipt(receipt), state);
+    }
+
+    /// Whether anything was carried before.
+    pub(super) fn begins_anew(&self) -> bool {
+        self.carried.is_empty()
+    }
+
+    /// Whether what was carried before is gone from the listing.
+    pub(super) fn vanished(&self, receipt: &ObjectReceipt) -> bool {
+        !self.listed.contains_key(&id_of_receipt(receipt))
+    }
+
+    /// Takes an entry of the closing listing.
+    pub(super) fn meet_again(&mut self, entry: &ObjectEntry) -> Since {
+        let (id, state) = (id_of(entry), state_of(entry));
+        let Some(listed) = self.listed.get_mut(&id) else {
+            // Listed twice, it came once.
+            let version = version_of(entry);
+            self.listed.insert(id, Listed { state, version, is_listed_again: true });
+            return Since::Came;
+        };
+        listed.is_listed_again = true;
+        if listed.state == state { Since::Same } else { Since::Changed }
+    }
+
+    /// Whether the closing listing lacks it; asked after its end.
+    pub(super) fn went(&self, receipt: &ObjectReceipt) -> bool {
+        self.is_gone(id_of_receipt(receipt))
+    }
+
+    /// The same of an object that was not carried.
+    pub(super) fn went_unread(&self, entry: &ObjectEntry) -> bool {
+        self.is_gone(id_of(entry))
+    }
+
+    fn is_gone(&self, id: Id) -> bool {
+        self.listed.get(&id).is_some_and(|listed| !listed.is_listed_again)
+    }
+}
+
+fn id_of(entry: &ObjectEntry) -> Id {
+    id(&entry.key, entry.version.and(entry.version_id.as_deref()))
+}
+
+fn id_of_receipt(receipt: &ObjectReceipt) -> Id {
+    id(&receipt.key, receipt.version.and(receipt.version_id.as_deref()))
+}
+
+/// The length keeps key and version apart.
+fn id(key: &str, version: Option<&str>) -> Id {
+    match version {
+        None => Sha256Digest::of(key).short(),
+        Some(version) => Sha256Digest::of(format!("{} {key}{version}", key.len())).short(),
+    }
+}
+
+fn state_of(entry: &ObjectEntry) -> u64 {
+    state(entry.etag.as_deref(), entry.last_modified.as_deref(), entry.size)
+}
+
+/// Of an object that is listed without versions only how its key is spelled: the same bytes under another date are no
+/// other object.
+fn version_of(entry: &ObjectEntry) -> u32 {
+    let Some(mark) = entry.version else { return entry.spelling };
+    let spelling = entry.spelling;
+    let modified = entry.last_modified.as_deref().unwrap_or_default();
+    Sha256Digest::of(format!("{} {} {spelling} {modified}", mark.is_latest, mark.delete_marker)).short() as u32
+}
+
+/// Where no entity tag is listed, the date has to tell one state from another.
+fn state(etag: Option<&str>, modified: Option<&str>, size: u64) -> u64 {
+    // The lower half of a digest is a digest.
+    Sha256Digest::of(format!("{size} {}", etag.or(modified).unwrap_or_default())).short() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::receipt::VersionMark;
+
+    fn entry(key: &str, etag: &str) -> ObjectEntry {
+        ObjectEntry { key: key.into(), etag: Some(etag.into()), ..ObjectEntry::default() }
+    }
+
+    #[test]
+    fn the_closing_listing_tells_what_came_and_changed() {
+        let mut known = Known::default();
+        assert_eq!(known.meet(&entry("a", "1")), Novelty::New);
+        assert_eq!(known.meet(&entry("a", "1")), Novelty::Twice);
+        assert_eq!(known.meet(&entry("a", "2")), Novelty::Contradicted);
+        known.meet(&entry("b", "1"));
+        let spelled = ObjectEntry { spelling: 7, ..entry("a", "1") };
+        assert_eq!(known.meet(&spelled), Novelty::Contradicted, "`a+b` and `a%20b` may be two keys");
+        assert_eq!(known.meet_again(&entry("a", "1")), Since::Same);
+        assert_eq!(known.meet_again(&entry("b", "2")), Since::Changed);
+        assert_eq!(known.meet_again(&entry("c", "1")), Since::Came);
+        for twice in [entry("a", "1"), entry("c", "1")] {
+            assert_eq!(known.meet_again(&twice), Since::Same);
+        }
+    }
+
+    #[test]
+    fn without_entity_tags_the_date_tells_one_state_from_another() {
+        let dated = |date: &str| ObjectEntry { etag: None, last_modified: Some(date.into()), ..entry("a", "") };
+        let mut known = Known::default();
+        known.meet(&dated("2024-05-06T00:00:00Z"));
+        assert_eq!(known.meet_again(&dated("2024-05-06T00:00:00Z")), Since::Same);
+        assert_eq!(known.meet_again(&dated("2024-05-07T00:00:00Z")), Since::Changed);
+    }
+
+    #[test]
+    fn what_the_closing_listing_lacks_went() {
+        let mut known = Known::default();
+        known.meet(&entry("a", "1"));
+        known.meet(&entry("b", "1"));
+        known.meet_again(&entry("a", "1"));
+        assert!(known.went_unread(&entry("b", "1")) && !known.went_unread(&entry("a", "1")));
+    }
+
+    #[test]
+    fn versions_of_one_key_are_told_apart() {
+        let version = |id: &str| ObjectEntry {
+            version_id: Some(id.into()),
+            version: Some(VersionMark { order: 0, is_latest: true, delete_marker: false }),
+            ..entry("a", "1")
+        };
+        let older = |id: &str| ObjectEntry {
+            version: Some(VersionMark { order: 1, is_latest: false, delete_marker: false }),
+            ..version(id)
+        };
+        let mut known = Known::default();
+        assert_eq!(known.meet(&older("1")), Novelty::New);
+        assert!(!known.have_latest());
+        assert_eq!(known.meet(&version("2")), Novelty::New);
+        assert!(known.have_latest());
+        assert_eq!(known.meet(&version("2")), Novelty::Twice);
+        assert_eq!(known.meet(&version("3")), Novelty::SecondLatest);
+        let marked = |is_latest, delete_marker| Some(VersionMark { order: 0, is_latest, delete_marker });
+        for mark in [marked(true, true), marked(false, false)] {
+            assert_eq!(known.meet(&ObjectEntry { version: mark, ..version("2") }), Novelty::Contradicted);
+        }
+        let later = ObjectEntry { last_modified: Some("2024-05-06T00:00:00Z".into()), ..version("2") };
+        assert_eq!(known.meet(&later), Novelty::Contradicted);
+    }
+}

@@ -1,0 +1,95 @@
+//! Objects of any store as files of an asset: what another kind of store has to bring is a source and a configuration.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::spawn_blocking;
+
+use super::{evidence::write_evidence, recheck, sink::Destination, transfer, work::BucketWork};
+use crate::{
+    asset::{
+        look::{Depth, Looked},
+        seam::Carried,
+        stop::Stop,
+        work::Work,
+    },
+    evidence::{
+        findings,
+        result::{AssetResult, ObjectLayout, ObjectsResult},
+    },
+    transfer::{
+        error::TransferError,
+        executor::UnitWorker,
+        meter::Meter,
+        object::{Configured, ObjectSource},
+    },
+};
+
+/// Where objects come from.
+pub struct ObjectsFrom {
+    /// In words, as the evidence names it.
+    pub name: String,
+    /// Lists and opens them.
+    pub source: Arc<dyn ObjectSource>,
+    /// Says how the store is set up.
+    pub configuration: Arc<dyn Configured>,
+    /// How long it may be away.
+    pub stall: Duration,
+}
+
+impl ObjectsFrom {
+    fn work(self, work: Work) -> BucketWork {
+        BucketWork {
+            work,
+            source_name: self.name,
+            source: self.source,
+            names: None,
+            bucket: self.configuration,
+            into: Destination::Tree,
+            sample: None,
+            versions: false,
+            stall: self.stall,
+        }
+    }
+
+    /// Carries all of them.
+    ///
+    /// # Errors
+    /// What ends the work on the asset.
+    pub async fn carry(self, work: Work) -> Result<Box<dyn Carried>, Stop> {
+        Ok(Box::new(self.work(work).carry().await?))
+    }
+
+    /// What copies units of them in this process.
+    ///
+    /// # Errors
+    /// The asset's directory can't be opened.
+    pub async fn worker(self, work: Work) -> Result<Arc<dyn UnitWorker>, Stop> {
+        let work = self.work(work);
+        let sink = work.into.open(work.work.root(), false).await?;
+        Ok(Arc::new(transfer::copier(&work, sink, &Arc::new(Meter::default()))))
+    }
+}
+
+/// Looks at files that were restored before.
+///
+/// # Errors
+/// They can't be looked at.
+pub async fn look_again(work: Work, depth: Depth) -> Result<Looked, Stop> {
+    let looked = spawn_blocking(move || recheck::look(&work, depth, None));
+    looked.await.map_err(TransferError::from)?
+}
+
+/// Puts the receipts that there are into the entry of an asset that never came to its end.
+///
+/// # Errors
+/// The evidence can't be written.
+pub fn as_it_stands(work: &Work, result: &mut AssetResult) -> Result<(), Stop> {
+    // What a kill left before the end of the asset is about another attempt.
+    findings::discard(&work.layout.asset_evidence(&work.asset))?;
+    let written = write_evidence(work, &work.ledger.receipt_files(&work.asset)?)?;
+    result.items = written.evidence.objects;
+    result.bytes = written.evidence.bytes;
+    result.content_sha256 = written.evidence.content_sha256;
+    result.objects = Some(ObjectsResult { layout: ObjectLayout::Tree, ..written.numbers() });
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! What the work on one bucket has at hand, in whichever of its files it is done.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use super::{
+    keybook::{self, KeyBook},
+    sink::Destination,
+};
+use crate::{
+    asset::{stop::Stop, work::Work},
+    evidence::{
+        EvidenceError,
+        findings::{FindingsList, SHOWN_MAX},
+    },
+    playbook::SampleSpec,
+    transfer::{
+        object::{AWAY, Configured, ObjectSource},
+        pseudonyms::Pseudonyms,
+    },
+};
+
+/// Carries one bucket out and proves it.
+pub(crate) struct BucketWork {
+    pub work: Work,
+    /// The bucket and prefix in words.
+    pub source_name: String,
+    pub source: Arc<dyn ObjectSource>,
+    /// What its keys are called, where they go by pseudonyms.
+    pub names: Option<Pseudonyms>,
+    /// The same source, for what is asked of the bucket itself.
+    pub bucket: Arc<dyn Configured>,
+    /// What is made of the objects.
+    pub into: Destination,
+    /// Only a part of the objects is carried.
+    pub sample: Option<SampleSpec>,
+    /// Earlier versions are carried, too.
+    pub versions: bool,
+    /// How long either end may be away.
+    pub stall: Duration,
+}
+
+impl BucketWork {
+    pub(super) fn no_findings(&self) -> Result<FindingsList, Stop> {
+        Ok(FindingsList::new(&self.evidence_directory()?, SHOWN_MAX))
+    }
+
+    /// The asset's directory in the bundle, which is made.
+    pub(super) fn evidence_directory(&self) -> Result<PathBuf, Stop> {
+        evidence_directory(&self.work)
+    }
+
+    /// The book of the names behind pseudonyms, where there are any.
+    pub(super) fn key_book(&self) -> Result<Option<KeyBook>, Stop> {
+        self.names.as_ref().map(|names| KeyBook::open(keybook::path(&self.work), names)).transpose()
+    }
+
+    pub(super) fn unreadable_receipts(&self, source: std::io::Error) -> Stop {
+        unreadable(self.work.layout.receipts(&self.work.asset), source)
+    }
+}
+
+/// The asset's directory in the bundle, which is made.
+pub(super) fn evidence_directory(work: &Work) -> Result<PathBuf, Stop> {
+    let directory = work.layout.asset_evidence(&work.asset);
+    let failed = |source| EvidenceError::Io { action: "create", path: directory.clone(), source };
+    std::fs::create_dir_all(&directory).map_err(failed)?;
+    Ok(directory)
+}
+
+pub(crate) fn unreadable(path: PathBuf, source: std::io::Error) -> Stop {
+    let away = source.kind() == AWAY;
+    let hint = away.then(|| "see whether the target's server can be reached, then resume the run".to_owned());
+    Stop::Asset { reason: format!("reading {}: {source}", path.display()), hint }
+}

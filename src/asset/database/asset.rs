@@ -1,0 +1,197 @@
+//! A database with an address as an asset of a run; and what it shares with one whose address the provider tells.
+
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use tokio::task::spawn_blocking;
+
+use super::{
+    carry::{CarriedDatabase, DatabaseWork},
+    clusters, measure,
+    preflight::{self, Found},
+    recheck,
+    site::{PostgresSite, address_obstacle, is_managed_in},
+    target::{Target, address},
+};
+use crate::{
+    asset::{
+        look::{Depth, Looked},
+        measured::{Measured, Room},
+        seam::{Asset, Carried, Description, Measuring, Needs, obstacle},
+        site::{Preflight, Site, lacking},
+        stop::Stop,
+        work::Work,
+    },
+    event::AssetKind,
+    evidence::{EvidenceError, result::AssetResult},
+    pg::{Address, identity},
+    playbook::{DatabaseSpec, Playbook, PostgresTarget, Reference, TargetSpec},
+    record::error::Obstacle,
+    source::postgres::PostgresSource,
+    transfer::{error::TransferError, executor::UnitWorker},
+};
+
+/// A database of a playbook, read at its address.
+pub(crate) struct DatabaseAsset {
+    id: String,
+    spec: DatabaseSpec,
+    url: Reference,
+}
+
+impl DatabaseAsset {
+    pub fn new(id: &str, spec: &DatabaseSpec, url: &Reference) -> Self {
+        DatabaseAsset { id: id.to_owned(), spec: spec.clone(), url: url.clone() }
+    }
+
+    fn address(&self) -> Result<Address, Stop> {
+        address(&self.url).map_err(|error| Stop::Asset { hint: error.hint(), reason: error.to_string() })
+    }
+
+    async fn work(&self, work: Work, site: &Site) -> Result<DatabaseWork, Stop> {
+        let address = self.address()?;
+        let postgres = target_site(site)?;
+        // What tells servers apart matters only where a managed cluster has to stand for each.
+        let origin = match &postgres.seen().named {
+            Some(_) => String::new(),
+            None => {
+                let address = address.clone();
+                spawn_blocking(move || identity::origin(&address)).await.map_err(TransferError::from)??
+            }
+        };
+        let target = postgres.of_origin(&work.layout, &origin, &work.asset).await?;
+        Ok(database_work(work, &self.spec, address, target))
+    }
+}
+
+impl Asset for DatabaseAsset {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn describe(&self) -> Description {
+        Description {
+            kind: AssetKind::Postgres,
+            source: self.spec.server.to_string(),
+            from: None,
+            needs: Needs { postgres: true, brings_code: true, ..Needs::default() },
+            makes: None,
+        }
+    }
+
+    fn preflight<'a>(&'a self, at: &'a Preflight<'a>) -> BoxFuture<'a, Vec<Obstacle>> {
+        async move {
+            let mut obstacles = Vec::new();
+            let found = match address(&self.url) {
+                Ok(address) => Found { address: Some(address), ..Found::default() },
+                Err(error) => {
+                    obstacles.push(address_obstacle(&format!("asset {}", self.id), &error));
+                    Found::default()
+                }
+            };
+            obstacles.extend(look(&self.id, &self.spec, found, at).await);
+            obstacles
+        }
+        .boxed()
+    }
+
+    fn measure<'a>(&'a self, _: &'a Measuring<'a>) -> BoxFuture<'a, Result<Measured, Obstacle>> {
+        async move {
+            let address = address(&self.url).map_err(|error| obstacle(&self.id, &error, error.hint()))?;
+            measured(&self.id, &self.spec, address).await
+        }
+        .boxed()
+    }
+
+    fn room(&self, measured: &Measured, target: &TargetSpec) -> Room {
+        measure::room(measured.bytes, target.postgres.as_ref())
+    }
+
+    fn carry<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>> {
+        async move {
+            let work = self.work(work, site).await?;
+            let carried = spawn_blocking(move || work.carry()).await.map_err(TransferError::from)??;
+            Ok(Box::new(carried) as Box<dyn Carried>)
+        }
+        .boxed()
+    }
+
+    fn worker<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>> {
+        async move { Ok(Arc::new(self.work(work, site).await?) as Arc<dyn UnitWorker>) }.boxed()
+    }
+
+    fn recheck<'a>(
+        &'a self,
+        work: Work,
+        site: &'a Site,
+        depth: Depth,
+        result: &'a AssetResult,
+    ) -> BoxFuture<'a, Result<Looked, Stop>> {
+        look_again(work, site, depth, result).boxed()
+    }
+
+    fn as_it_stands(&self, work: &Work, _: &Playbook, _: &mut AssetResult) -> Result<(), Stop> {
+        without_evidence(work)
+    }
+}
+
+impl Carried for CarriedDatabase {
+    fn prove<'a>(self: Box<Self>) -> BoxFuture<'a, Result<AssetResult, Stop>> {
+        async move { spawn_blocking(move || (*self).prove()).await.map_err(TransferError::from)? }.boxed()
+    }
+}
+
+/// The server of the target.
+pub(crate) fn target_site(site: &Site) -> Result<&PostgresSite, Stop> {
+    site.ready.postgres.as_ref().ok_or_else(|| lacking("target.postgres"))
+}
+
+/// The work on a database at an address.
+pub(crate) fn database_work(work: Work, spec: &DatabaseSpec, address: Address, target: Arc<Target>) -> DatabaseWork {
+    let source = PostgresSource::new(address);
+    let source = match spec.limits.lock_timeout {
+        Some(timeout) => source.lock_timeout(timeout.duration()),
+        None => source,
+    };
+    DatabaseWork { work, spec: spec.clone(), source, target }
+}
+
+/// What keeps a database that was found here from being carried.
+pub(crate) async fn look(id: &str, spec: &DatabaseSpec, found: Found, at: &Preflight<'_>) -> Vec<Obstacle> {
+    let Some(postgres) = &at.ready.postgres else { return Vec::new() };
+    let target = postgres.seen().clone();
+    let (asset, spec, run) = (id.to_owned(), spec.clone(), at.run.to_owned());
+    let looking = spawn_blocking(move || preflight::look(&asset, &spec, &found, &target, &run));
+    looking.await.unwrap_or_else(|error| vec![obstacle(id, TransferError::from(error), None)])
+}
+
+/// The measure of a database at an address.
+pub(crate) async fn measured(id: &str, spec: &DatabaseSpec, address: Address) -> Result<Measured, Obstacle> {
+    let (asset, spec) = (id.to_owned(), spec.clone());
+    let measuring = spawn_blocking(move || measure::of(&asset, &spec, address));
+    measuring.await.unwrap_or_else(|error| Err(obstacle(id, TransferError::from(error), None)))
+}
+
+/// Looks at a database that was restored before.
+pub(crate) async fn look_again(work: Work, site: &Site, depth: Depth, result: &AssetResult) -> Result<Looked, Stop> {
+    let managed = site.playbook.target().postgres == Some(PostgresTarget::Managed);
+    let directory = managed.then(|| clusters::of_asset(&work.layout, &work.asset));
+    // None is made to look into it.
+    if directory.as_ref().is_some_and(|directory| !is_managed_in(directory)) {
+        return Ok(Looked::nothing_of(result));
+    }
+    let target = target_site(site)?.of_directory(directory).await?;
+    let result = result.clone();
+    let looked = spawn_blocking(move || recheck::look(&work, depth, &result, &target));
+    looked.await.map_err(TransferError::from)?
+}
+
+/// What a kill left between writing the files and finishing the asset is no evidence of anything.
+pub(crate) fn without_evidence(work: &Work) -> Result<(), Stop> {
+    let directory = work.layout.asset_evidence(&work.asset);
+    match std::fs::remove_dir_all(&directory) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(EvidenceError::Io { action: "remove", path: directory, source }.into())
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,485 @@
+//! One database from snapshot to verdict: schema, rows, indexes, sequences; then everything read back and compared.
+//!
+//! A snapshot can't outlive its connection, so a database that was interrupted starts again from nothing, and so does
+//! one whose snapshot was lost on the way: what belongs to two moments is never mixed.
+
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+
+use super::{
+    belongings::Belongings,
+    copying::{AWAY_PAUSE, Crew, Relays},
+    deferred::{LateLoad, Loaded},
+    ends::{Lost, RelayEnd},
+    exclusions, large_objects,
+    proof::{Phases, Restored},
+    range_worker::RangeWorker,
+    ranges::{ENGINE, EXPORTS, Ranges},
+    rows_proof,
+    shares::{self, Sized},
+    site::{LESSER_LOGIN, SOURCE_RUNS},
+    tally::{Deferred, Tables},
+    target::Target,
+    views::{self, Reading, View},
+};
+use crate::{
+    asset::{stop::Stop, work::Work},
+    clock::Stopwatch,
+    digest::RowKey,
+    event::{AssetKind, Event, Phase},
+    evidence::result::{AssetResult, ExcludedTable, SourceLoad},
+    finding::{Finding, FindingKind},
+    pg::{
+        PgError,
+        catalog::{Catalog, DatabaseFacts, SequenceState},
+        large::LargeObject,
+        name::Table,
+        session,
+        wire::Patience,
+    },
+    playbook::DatabaseSpec,
+    record::directory::make_private,
+    restore::database::{RefusedStatement, TargetDatabase},
+    source::postgres::{PostgresSource, Snapshot},
+    transfer::{
+        error::{SinkError, TransferError},
+        executor::{UnitReceipt, UnitSpec, UnitWorker},
+        meter::Meter,
+        pace::Pace,
+        retry::STALL,
+    },
+    verify::catalog::Spellings,
+};
+
+/// The schema as a pg_dump archive, below the asset's directory.
+const SCHEMA: &str = "schema.dump";
+/// How many snapshots may be lost before the asset is given up.
+const SNAPSHOTS_MAX: u32 = 3;
+/// The same where a standby removes what is read; it has a pause before each new one.
+const CONFLICTS_MAX: u32 = 5;
+/// Before the second snapshot of a standby, and twice as long before each one after.
+const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
+/// The snapshot's holder and the one that counts.
+const CONNECTIONS_BESIDE_WORKERS: usize = 2;
+
+/// What helps when snapshots are lost again and again.
+const LOST: &str =
+    "drill while nothing alters tables, or raise limits.lock_timeout, or read a copy (for RDS: method snapshot)";
+/// What helps where the source is a standby.
+const CONFLICT: &str = "the source is a standby that replays what its primary removes: set hot_standby_feedback = on there, or \
+                        raise max_standby_streaming_delay, or read the primary";
+
+/// Carries one database out and proves it. Everything here blocks.
+pub(crate) struct DatabaseWork {
+    pub work: Work,
+    pub spec: DatabaseSpec,
+    pub source: PostgresSource,
+    pub target: Arc<Target>,
+}
+
+impl UnitWorker for DatabaseWork {
+    fn work<'a>(&'a self, spec: UnitSpec) -> BoxFuture<'a, Result<UnitReceipt, TransferError>> {
+        async move { self.run_unit(spec) }.boxed()
+    }
+}
+
+/// A database that has come over.
+pub(crate) struct CarriedDatabase {
+    restored: Restored,
+    findings: Vec<Finding>,
+    before: Phases,
+}
+
+impl CarriedDatabase {
+    /// Everything up to the asset's result. Blocks.
+    pub fn prove(self) -> Result<AssetResult, Stop> {
+        let CarriedDatabase { restored, findings, before } = self;
+        restored.prove(findings, before).map_err(Stop::of_database)
+    }
+}
+
+/// What has come over when the snapshot is let go.
+struct Snapshotted {
+    facts: DatabaseFacts,
+    key: RowKey,
+    database: TargetDatabase,
+    snapshot: String,
+    sequences: Vec<SequenceState>,
+    catalog: Catalog,
+    large_objects: Vec<LargeObject>,
+    belongings: Belongings,
+    tables: Tables,
+    views: Vec<View>,
+    load: SourceLoad,
+    excluded: Vec<ExcludedTable>,
+    findings: Vec<Finding>,
+}
+
+impl DatabaseWork {
+    /// Everything from the snapshot to the last index.
+    pub fn carry(&self) -> Result<CarriedDatabase, Stop> {
+        self.restore().map_err(Stop::of_database)
+    }
+
+    fn restore(&self) -> Result<CarriedDatabase, Stop> {
+        let watch = Stopwatch::start();
+        let mut carried = self.carry_rows()?;
+        let transfer_ms = watch.elapsed_ms();
+        let receipts = &carried.tables.receipts;
+        let rows = receipts.iter().map(|receipt| receipt.stream.rows).sum();
+        let bytes = receipts.iter().map(|receipt| receipt.stream.bytes).sum();
+        self.work.transferred(rows, bytes, transfer_ms)?;
+
+        let watch = Stopwatch::start();
+        let (database, mut findings, mut belongings) = (carried.database, carried.findings, carried.belongings);
+        let Tables { mut receipts, findings: of_tables, deferred } = carried.tables;
+        findings.extend(of_tables);
+        let (of_rebuild, late) = self.restore_post_data(&database, &belongings, carried.key, deferred)?;
+        findings.extend(of_rebuild);
+        findings.extend(late.findings);
+        receipts.extend(late.receipts);
+        receipts.sort_by(|one, other| one.table.cmp(&other.table));
+        findings.extend(self.refused(database.set_sequences(&carried.sequences)?));
+        // What is made for a moment to learn how the target spells it is made before the database's own event triggers,
+        // which may forbid it.
+        let spellings = Spellings::learn(&carried.catalog, database.address())?;
+        let spellings = spellings.with_members(belongings.members().clone());
+        findings.extend(belongings.finish(&database, &mut carried.catalog)?);
+        self.work.go_on()?;
+        self.target.settle()?;
+        let rebuild_ms = watch.elapsed_ms();
+        self.work.go_on()?;
+        let restored = Restored {
+            work: self.work.clone(),
+            spec: self.spec.clone(),
+            source_name: self.source.address().to_string(),
+            snapshot: carried.snapshot,
+            facts: carried.facts,
+            load: carried.load,
+            target_version: self.target.server.probe()?.version,
+            database,
+            key: carried.key,
+            receipts,
+            marks: late.marks,
+            sequences: carried.sequences,
+            catalog: carried.catalog,
+            spellings,
+            large_objects: carried.large_objects,
+            belongings,
+            views: carried.views,
+            excluded: carried.excluded,
+        };
+        Ok(CarriedDatabase { restored, findings, before: Phases { transfer_ms, rebuild_ms } })
+    }
+
+    /// Schema and rows, all of one snapshot: if it is lost, of a new one.
+    fn carry_rows(&self) -> Result<Snapshotted, Stop> {
+        let mut lost = Vec::new();
+        loop {
+            match self.carry_snapshot() {
+                Ok(mut carried) => {
+                    carried.findings.append(&mut lost);
+                    return Ok(carried);
+                }
+                Err(RelayEnd::Stop(stop)) => return Err(stop),
+                Err(RelayEnd::SnapshotLost(Lost { reason, in_conflict })) => {
+                    let (so_far, max) = (lost.len() as u32, if in_conflict { CONFLICTS_MAX } else { SNAPSHOTS_MAX });
+                    if so_far + 1 >= max {
+                        return Err(Stop::Asset {
+                            reason: format!("the snapshot was lost again and again: {reason}"),
+                            hint: Some(if in_conflict { CONFLICT } else { LOST }.to_owned()),
+                        });
+                    }
+                    tracing::warn!(reason, "the snapshot was lost; the database starts again");
+                    lost.push(self.work.finding(FindingKind::Deviation, "the snapshot was lost", reason));
+                    if in_conflict {
+                        self.wait(CONFLICT_PAUSE * 2u32.pow(so_far))?;
+                    }
+                }
+            }
+            self.wait_for_source()?;
+        }
+    }
+
+    fn wait(&self, pause: Duration) -> Result<(), Stop> {
+        let waiting = Stopwatch::start();
+        while waiting.elapsed() < pause {
+            self.work.go_on()?;
+            std::thread::sleep(AWAY_PAUSE);
+        }
+        Ok(())
+    }
+
+    /// A server that fails over, or starts again, is waited for as long as a copy may stand still.
+    fn wait_for_source(&self) -> Result<(), Stop> {
+        let away = Stopwatch::start();
+        loop {
+            self.work.go_on()?;
+            match self.source.reach() {
+                Err(error) if error.connection_lost() && away.elapsed() < self.stall() => {
+                    std::thread::sleep(AWAY_PAUSE)
+                }
+                reached => return Ok(reached?),
+            }
+        }
+    }
+
+    fn carry_snapshot(&self) -> Result<Snapshotted, RelayEnd> {
+        self.work.started(AssetKind::Postgres)?;
+        self.clear()?;
+        self.target.unsettle()?;
+        let mut snapshot = self.source.snapshot().map_err(RelayEnd::of_snapshot)?;
+        let facts = snapshot.facts().map_err(RelayEnd::of_snapshot)?;
+        self.check_texts(&mut snapshot, &facts)?;
+        self.work
+            .recorder
+            .fact(&Event::SnapshotTaken {
+                asset: self.work.asset.clone(),
+                snapshot: snapshot.id().to_owned(),
+                server_version: facts.version.clone(),
+            })
+            .map_err(Stop::from)?;
+        // Drawn after the snapshot fixed the rows, so that no row can have been chosen to fit the key.
+        let key = RowKey::draw().map_err(|error| self.failed(&self.work.root(), &error))?;
+        let (database, mut findings) = self.create_database(&facts)?;
+        let mut belongings = Belongings::read(&self.work, &self.target, self.spec.roles.as_ref(), &mut snapshot)?;
+        findings.extend(belongings.prepare(&database)?);
+        let dumped = snapshot.dump_schema(&self.target.tools, &self.schema(), &facts.encoding);
+        dumped.or_else(|error| of_dump(error, &mut snapshot))?;
+        self.work.go_on()?;
+        let refused = database.restore_pre_data(&self.target.tools, &self.schema(), belongings.search_path())?;
+        findings.extend(self.refused(belongings.mend(&database, refused)?));
+        let (large_objects, lost) = large_objects::carry(&self.work, &mut snapshot, &database)?;
+        findings.extend(lost);
+        let (excluded, unmatched) = self.left_out(&mut snapshot)?;
+        findings.extend(unmatched);
+        let is_in = |table: &Table| !excluded.iter().any(|other| other.table == table.name.to_string());
+        let tables: Vec<_> = snapshot.tables().map_err(RelayEnd::of_snapshot)?.into_iter().filter(is_in).collect();
+        belongings.open(&database, &tables)?;
+        let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key, tables)?;
+        let (views, unread) = self.read_views(&mut snapshot, key)?;
+        findings.extend(unread);
+        let sequences = snapshot.sequences().map_err(RelayEnd::of_snapshot)?;
+        let mut catalog = snapshot.definitions().map_err(RelayEnd::of_snapshot)?;
+        belongings.without_lost(&large_objects, &mut catalog);
+        load.snapshot_held_ms = ms(snapshot.held());
+        // The snapshot ends here: indexes can take hours, and the provider need not keep old rows for them.
+        let snapshot = snapshot.id().to_owned();
+        Ok(Snapshotted {
+            facts,
+            key,
+            database,
+            snapshot,
+            sequences,
+            catalog,
+            large_objects,
+            belongings,
+            tables,
+            views,
+            load,
+            excluded,
+            findings,
+        })
+    }
+
+    /// The tables that stay behind, and the entries of the playbook that leave nothing out.
+    fn left_out(&self, snapshot: &mut Snapshot) -> Result<(Vec<ExcludedTable>, Vec<Finding>), RelayEnd> {
+        let (mut excluded, mut findings) = (Vec::new(), Vec::new());
+        for (table, name) in rows_proof::excluded(&self.spec).iter().zip(exclusions::names(&self.spec)) {
+            let named = snapshot.named(&name).map_err(RelayEnd::of_snapshot)?;
+            match exclusions::left_out(table, named.as_ref()) {
+                Ok(tables) => excluded.extend(tables),
+                Err(reason) => {
+                    let subject = format!("{} of exclude_tables", table.table);
+                    let detail = format!("{reason}; {}", exclusions::UNMATCHED_HINT);
+                    findings.push(self.work.finding(FindingKind::NothingMatched, subject, detail));
+                }
+            }
+        }
+        Ok((excluded, findings))
+    }
+
+    fn read_views(&self, snapshot: &mut Snapshot, key: RowKey) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
+        let pace = self.spec.limits.bytes_per_s.map(|rate| Pace::new(rate.bytes()));
+        let (stall, lock_timeout) = (self.stall(), self.source.lock_patience());
+        views::read(&Reading { key, pace, stall, lock_timeout, work: &self.work }, snapshot)
+    }
+
+    /// How long a copy may stand still.
+    fn stall(&self) -> Duration {
+        self.spec.limits.stall.map_or(STALL, |stall| stall.duration())
+    }
+
+    /// Text must come back byte for byte; so must the catalog be read, whose names may be of any bytes in some databases.
+    fn check_texts(&self, snapshot: &mut Snapshot, facts: &DatabaseFacts) -> Result<(), RelayEnd> {
+        if let Some(reason) = session::encoding_refused(&facts.encoding) {
+            return Err(Stop::Asset { reason, hint: None }.into());
+        }
+        if facts.encoding == session::RAW {
+            snapshot.definitions().map_err(|error| match error {
+                error if error.is_of_encoding() => RelayEnd::from(Stop::Asset {
+                    reason: format!("{error}: names and definitions have to be UTF-8"),
+                    hint: Some("rename what is not, at the provider".to_owned()),
+                }),
+                other => RelayEnd::of_snapshot(other),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn schema(&self) -> PathBuf {
+        self.work.root().join(SCHEMA)
+    }
+
+    fn failed(&self, path: &std::path::Path, error: &io::Error) -> Stop {
+        Stop::Asset { reason: format!("{}: {error}", path.display()), hint: None }
+    }
+
+    /// Nothing of an earlier attempt may mix with this one.
+    fn clear(&self) -> Result<(), Stop> {
+        for directory in [self.work.root(), self.work.layout.receipts(&self.work.asset)] {
+            match fs::remove_dir_all(&directory) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.failed(&directory, &error)),
+                _ => {}
+            }
+        }
+        let exports = self.work.root().join(EXPORTS);
+        let made = make_private(&self.work.root()).and_then(|()| make_private(&exports));
+        made.map_err(|error| SinkError::write(&exports, error).into())
+    }
+
+    fn create_database(&self, facts: &DatabaseFacts) -> Result<(TargetDatabase, Vec<Finding>), Stop> {
+        let name = &self.work.asset;
+        self.target.refuse_source(name, self.source.address())?;
+        let (database, missing) = self.target.server.create(name, facts, &self.work.run)?;
+        let event = Event::DatabaseCreated { asset: name.clone(), database: name.clone() };
+        self.work.recorder.fact(&event)?;
+        let mut findings = self.not_carried(facts);
+        let ways_out = self.target.server.probe()?.ways_out;
+        if !ways_out.is_empty() && !self.target.is_managed() {
+            let detail = format!("{}: {}", SOURCE_RUNS, LESSER_LOGIN);
+            let subject = format!("the target's login {}", ways_out.join(", "));
+            findings.push(self.work.finding(FindingKind::Deviation, subject, detail));
+        }
+        let missing = missing.into_iter();
+        findings.extend(missing.map(|one| self.work.finding(FindingKind::NotCarried, one.subject, one.detail)));
+        Ok((database, findings))
+    }
+
+    fn not_carried(&self, facts: &DatabaseFacts) -> Vec<Finding> {
+        let finding = |subject: String| self.work.finding(FindingKind::NotCarried, subject, "");
+        facts.not_carried.iter().cloned().map(finding).collect()
+    }
+
+    /// Also loads what the target did not take before.
+    fn restore_post_data(
+        &self,
+        database: &TargetDatabase,
+        belongings: &Belongings,
+        key: RowKey,
+        deferred: Vec<Deferred>,
+    ) -> Result<(Vec<Finding>, Loaded), Stop> {
+        self.work.go_on()?;
+        let meter = Arc::new(Meter::default());
+        let _ticker = self.work.ticker(Phase::Rebuild, &meter);
+        let (mut loaded, search_path) = (Loaded::default(), belongings.search_path());
+        let late = LateLoad { work: &self.work, database, key, search_path };
+        let tools = &self.target.tools;
+        let schema = self.schema();
+        let workers = self.spec.parallel;
+        let refused = database.restore_post_data(tools, &schema, workers, search_path, || {
+            loaded = late.load(deferred)?;
+            Ok::<(), Stop>(())
+        })?;
+        Ok((self.refused(belongings.mend(database, refused)?), loaded))
+    }
+
+    fn refused(&self, statements: Vec<RefusedStatement>) -> Vec<Finding> {
+        let finding =
+            |refused: RefusedStatement| self.work.finding(FindingKind::SchemaStatement, refused.object, refused.reason);
+        statements.into_iter().map(finding).collect()
+    }
+
+    fn carry_tables(
+        &self,
+        snapshot: &mut Snapshot,
+        facts: &DatabaseFacts,
+        database: &TargetDatabase,
+        key: RowKey,
+        tables: Vec<Table>,
+    ) -> Result<(Tables, SourceLoad), RelayEnd> {
+        if tables.is_empty() {
+            let nothing =
+                self.work.finding(FindingKind::NothingMatched, database.address().database_name(), "no table is there");
+            return Ok((Tables { findings: vec![nothing], ..Tables::default() }, SourceLoad::default()));
+        }
+        let meter = Arc::new(Meter::default());
+        tables.iter().for_each(|table| meter.expect(table.rows_estimate.unwrap_or_default(), table.bytes_on_disk));
+        let _ticker = self.work.ticker(Phase::Transfer, &meter);
+        let sized = tables.into_iter().map(|table| Ok(Sized { blocks: blocks(snapshot, &table)?, table }));
+        let sized = sized.collect::<Result<Vec<_>, RelayEnd>>()?;
+        let workers = self.workers();
+        let shares = shares::cut(&sized, workers, facts.major);
+        let relays = self.relays(database, key, &meter, facts.major);
+        let (tables, lag_max) = relays.run(snapshot, &sized, &shares)?;
+        let connections_max = (workers.min(shares.len()) + CONNECTIONS_BESIDE_WORKERS) as u64;
+        Ok((tables, SourceLoad { snapshot_held_ms: 0, replication_lag_ms_max: lag_max.map(ms), connections_max }))
+    }
+
+    fn relays<'a>(&'a self, database: &'a TargetDatabase, key: RowKey, meter: &'a Meter, major: u32) -> Relays<'a> {
+        Relays {
+            work: &self.work,
+            database,
+            key,
+            meter,
+            pace: self.spec.limits.bytes_per_s.map(|rate| Pace::new(rate.bytes())),
+            stall: self.stall(),
+            lock_timeout: self.source.lock_patience(),
+            workers: self.workers(),
+            major,
+        }
+    }
+
+    /// Carries ranges that were cut elsewhere, of a snapshot that is held there.
+    fn run_unit(&self, spec: UnitSpec) -> Result<UnitReceipt, TransferError> {
+        let Ranges { snapshot, major, key, database, .. } = spec.clone().into_rows(ENGINE)?;
+        let patience = Patience { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
+        let ticket = self.source.ticket(&snapshot, patience);
+        let crew = Crew { ticket, halt: self.work.interrupt.clone(), stall: self.stall() };
+        let database = self.target.server.existing(&database);
+        let meter = Meter::default();
+        let relays = self.relays(&database, key, &meter, major);
+        RangeWorker::new(&relays, &crew).run(spec)
+    }
+
+    /// The source's connections set a limit to the workers.
+    fn workers(&self) -> usize {
+        let allowed = self.spec.limits.connections.map_or(usize::MAX, |connections| connections as usize);
+        self.spec.parallel.min(allowed.saturating_sub(CONNECTIONS_BESIDE_WORKERS)).max(1)
+    }
+}
+
+/// pg_dump waits for locks of its own, most of them behind a session that waits for the snapshot. Whether it was that, its
+/// snapshot's holder can see, which is also gone when the server is.
+fn of_dump(error: PgError, snapshot: &mut Snapshot) -> Result<(), RelayEnd> {
+    // A standby ends the sessions that stand in its way one after the other.
+    std::thread::sleep(AWAY_PAUSE);
+    let locked = snapshot.locked().map_err(RelayEnd::of_snapshot)?;
+    match locked.is_empty() {
+        true => Err(error.into()),
+        false => Err(RelayEnd::SnapshotLost(format!("{}: {error}", locked.join("; ")).into())),
+    }
+}
+
+/// Only a table that is worth it is asked for its blocks.
+fn blocks(snapshot: &mut Snapshot, table: &Table) -> Result<u64, RelayEnd> {
+    match table.bytes_on_disk < shares::WHOLE_BYTES_MAX {
+        true => Ok(0),
+        false => snapshot.blocks(table).map_err(RelayEnd::of_snapshot),
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,323 @@
+//! How one worker carries ranges of a table from the snapshot into the target and into their exports, over a pair of
+//! connections of its own.
+//!
+//! A reader that loses its connection is replaced as long as the snapshot is held; what it had carried of its share is
+//! rolled back at the target and begun again.
+
+use std::time::Duration;
+
+use super::{
+    ends::{Lost, RelayEnd},
+    ranges::{EXPORTS, Part, Share},
+    salvage::Salvaged,
+};
+use crate::{
+    asset::{stop::Stop, work::Work},
+    clock::Stopwatch,
+    digest::{RowDigest, RowKey, RowTotals},
+    interrupt::Interrupt,
+    pg::{
+        PgError, copy,
+        name::Table,
+        pieces::Pieces,
+        range::BlockRange,
+        sqlstate::{self, Concern},
+    },
+    restore::{
+        database::{Loader, Loading, TargetDatabase},
+        spool::{self, Spool},
+    },
+    source::postgres::{SnapshotReader, SnapshotTicket},
+    transfer::{
+        error::{SinkError, SourceError, TransferError},
+        generated::WithoutLast,
+        meter::Meter,
+        pace::{Pace, Paced},
+        receipt::ExportReceipt,
+        table::{Relayed, RowSink, RowSource, relay},
+    },
+};
+
+/// How often a share, or a table's count, is begun.
+pub(crate) const ATTEMPTS_MAX: u32 = 4;
+/// Before the second attempt, and twice as long before each one after.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
+/// Between two attempts to reach a server that is away.
+pub(crate) const AWAY_PAUSE: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_millis(200);
+
+/// What all workers share.
+pub(crate) struct Relays<'a> {
+    pub work: &'a Work,
+    pub database: &'a TargetDatabase,
+    pub key: RowKey,
+    pub meter: &'a Meter,
+    pub pace: Option<Pace>,
+    pub stall: Duration,
+    /// How long another session may want a table for itself before the snapshot goes.
+    pub lock_timeout: Duration,
+    pub workers: usize,
+    /// The source's major version.
+    pub major: u32,
+}
+
+/// A worker's pair of connections.
+pub(super) struct Connections {
+    pub reader: Option<SnapshotReader>,
+    pub loader: Loader,
+}
+
+/// What a worker needs besides [`Relays`].
+pub(crate) struct Crew {
+    pub ticket: SnapshotTicket,
+    /// Ends all workers: because somebody asked, or because one of them can't go on.
+    pub halt: Interrupt,
+    pub stall: Duration,
+}
+
+impl Relays<'_> {
+    /// Carries a share; of the parts that are named in `salvaged`, what was found to be carried.
+    pub(super) fn carry(
+        &self,
+        share: &Share,
+        salvaged: &[(usize, Salvaged)],
+        crew: &Crew,
+        connections: &mut Connections,
+    ) -> Carried {
+        crew.again_and_again(|| {
+            let reader = reader_of(&mut connections.reader, crew)?;
+            let mut finished = RowTotals::NONE;
+            let loaded = connections.loader.load(&share.table, share.filling, |loading| {
+                let parts = share.parts.iter().map(|(part, range)| {
+                    let pieces = pieces_of(*part, salvaged);
+                    let done = self.relay(share, (*part, range, pieces), reader, Some(loading), &crew.halt)?;
+                    finished = finished.and(done.export.totals);
+                    Ok((*part, done))
+                });
+                parts.collect::<Result<Vec<_>, TransferError>>()
+            });
+            loaded.map_err(|error| {
+                // Whatever happened, the reader's transaction or its stream is not what it was.
+                connections.reader = None;
+                self.meter.take_back_items(finished.rows);
+                self.meter.take_back_bytes(finished.bytes + finished.rows);
+                trouble(error)
+            })
+        })
+    }
+
+    /// Reads a share into its exports only.
+    pub(super) fn keep(
+        &self,
+        share: &Share,
+        salvaged: &[(usize, Salvaged)],
+        crew: &Crew,
+        connections: &mut Connections,
+    ) -> Carried {
+        crew.again_and_again(|| {
+            let reader = reader_of(&mut connections.reader, crew)?;
+            let parts = share.parts.iter().map(|(part, range)| {
+                let pieces = pieces_of(*part, salvaged);
+                Ok((*part, self.relay(share, (*part, range, pieces), reader, None, &crew.halt)?))
+            });
+            parts.collect::<Result<Vec<_>, TransferError>>().map_err(|error| {
+                connections.reader = None;
+                trouble(error)
+            })
+        })
+    }
+
+    /// One part of a share, into its export and, if it is being loaded, into the target.
+    pub(super) fn relay(
+        &self,
+        share: &Share,
+        (part, range, pieces): (usize, &BlockRange, Option<&Pieces>),
+        reader: &mut SnapshotReader,
+        loading: Option<&mut Loading<'_>>,
+        halt: &Interrupt,
+    ) -> Result<Part, TransferError> {
+        let (watch, table) = (Stopwatch::start(), &share.table);
+        let file = spool::file_name(share.number + 1, &table.name.to_string(), part + 1, share.of);
+        let path = format!("{EXPORTS}/{file}");
+        let mut export = Spool::create(&self.work.root().join(&path))?;
+        let started = match pieces {
+            None => reader.copy_out(table, range),
+            Some(pieces) => reader.copy_whole_pieces_out(table, pieces),
+        };
+        let mut rows = Paced::new(started.map_err(|error| copy::source_error(table, &error))?, self.pace.as_ref());
+        let is_loaded = loading.is_some();
+        let mut target: Box<dyn RowSink + '_> = match loading {
+            Some(loading) => Box::new(loading.copy_in()?),
+            None => Box::new(Nowhere),
+        };
+        let (relayed, generated) = self.pass_on(table, &mut rows, &mut export, &mut *target, self.meter, halt)?;
+        let internal = |what: &str| TransferError::Internal(what.to_owned());
+        let sha256 = export.digest().ok_or_else(|| internal("an export has no digest"))?;
+        let (from_block, to_block) = (range.from, range.to);
+        Ok(Part {
+            export: ExportReceipt { path, sha256, totals: relayed.stream, from_block, to_block },
+            sent_rows: relayed.sent_rows.ok_or_else(|| internal("the source does not say what it sent"))?,
+            accepted_rows: is_loaded.then_some(relayed.accepted_rows),
+            duration_ms: watch.elapsed_ms(),
+            generated,
+            kept: None,
+        })
+    }
+
+    /// Relays rows that come with the values of generated columns at their end, if the table has any, and go on without.
+    pub(super) fn pass_on(
+        &self,
+        table: &Table,
+        rows: &mut dyn RowSource,
+        export: &mut dyn RowSink,
+        target: &mut dyn RowSink,
+        meter: &Meter,
+        halt: &Interrupt,
+    ) -> Result<(Relayed, Option<RowTotals>), TransferError> {
+        let digest = RowDigest::new(self.key, &table.copy_out_sql());
+        match table.generated.len() {
+            0 => Ok((relay(rows, digest, export, target, meter, halt)?, None)),
+            fields => {
+                let of_whole = RowDigest::new(self.key, &table.whole_out_sql());
+                let mut rows = WithoutLast::new(rows, fields, of_whole);
+                let relayed = relay(&mut rows, digest, export, target, meter, halt)?;
+                let no_end = || TransferError::Internal("the last row has no end".to_owned());
+                Ok((relayed, Some(rows.totals().ok_or_else(no_end)?)))
+            }
+        }
+    }
+}
+
+/// What was found of a part that could not be carried whole.
+fn pieces_of(part: usize, salvaged: &[(usize, Salvaged)]) -> Option<&Pieces> {
+    salvaged.iter().find(|(number, _)| *number == part).map(|(_, found)| &found.pieces)
+}
+
+/// Takes rows that are only kept, or only tried.
+pub(super) struct Nowhere;
+
+impl RowSink for Nowhere {
+    fn write(&mut self, _: &[u8]) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Option<u64>, SinkError> {
+        Ok(Some(0))
+    }
+}
+
+/// The reader that is there, or a new one.
+pub(super) fn reader_of<'r>(
+    reader: &'r mut Option<SnapshotReader>,
+    crew: &Crew,
+) -> Result<&'r mut SnapshotReader, Trouble> {
+    match reader {
+        Some(reader) => Ok(reader),
+        none => Ok(none.insert(crew.reader()?)),
+    }
+}
+
+/// The pieces of a share that were carried, by number.
+pub(super) type Carried = Result<Vec<(usize, Part)>, Trouble>;
+
+/// What stands between a worker and the end of its share.
+pub(super) enum Trouble {
+    /// The table's own fault; the others can go on.
+    Refused(String),
+    /// The target does not take these rows now; it may when everything else is there.
+    Declined(String),
+    /// Not now; if it stays so, it is the table's fault.
+    NotNow(String),
+    /// The way to the source broke; another attempt may succeed.
+    Lost(String),
+    /// Everybody's end.
+    End(RelayEnd),
+}
+
+pub(super) fn trouble(error: TransferError) -> Trouble {
+    match error {
+        TransferError::Source(SourceError::Permanent { reason, .. } | SourceError::Denied { reason, .. }) => {
+            Trouble::Refused(reason)
+        }
+        TransferError::Source(SourceError::Throttled { reason, .. }) => Trouble::NotNow(reason),
+        TransferError::Source(SourceError::Transient { reason, .. }) => Trouble::Lost(reason),
+        TransferError::Sink(SinkError::Database { reason, code, server_failed: false, .. }) => {
+            let code = code.unwrap_or_default();
+            match sqlstate::concern("ERROR", &code) {
+                Concern::Moment => Trouble::NotNow(reason),
+                _ if sqlstate::is_of_bytes(&code) => Trouble::Refused(reason),
+                _ => Trouble::Declined(reason),
+            }
+        }
+        other => Trouble::End(RelayEnd::from(other)),
+    }
+}
+
+/// A snapshot that can't be read from serves nobody; a new one may.
+pub(super) fn lost_source(what: &str, reason: &str) -> Lost {
+    format!("reading {what}: {reason}, {ATTEMPTS_MAX} times").into()
+}
+
+impl Crew {
+    pub(super) fn go_on(&self) -> Result<(), Stop> {
+        if self.halt.asked() { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    pub(super) fn ended(&self, end: Result<(), RelayEnd>) -> Result<(), RelayEnd> {
+        if end.is_err() {
+            self.halt.ask();
+        }
+        end
+    }
+
+    /// A server that is away is waited for as long as a copy may stand still.
+    fn reader(&self) -> Result<SnapshotReader, Trouble> {
+        let away = Stopwatch::start();
+        loop {
+            match self.ticket.reader() {
+                Ok(reader) => return Ok(reader),
+                Err(error) if !error.connection_lost() => {
+                    // Whatever keeps a reader from the snapshot keeps all of them.
+                    return Err(Trouble::End(match error {
+                        PgError::Statement { .. } => RelayEnd::SnapshotLost(Lost::of(&error)),
+                        other => other.into(),
+                    }));
+                }
+                Err(error) if away.elapsed() >= self.stall => return Err(Trouble::Lost(error.to_string())),
+                Err(_) => self.wait(AWAY_PAUSE)?,
+            }
+        }
+    }
+
+    pub(super) fn again_and_again<T>(&self, mut attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
+        let (mut pause, mut attempts) = (RETRY_AFTER, 1);
+        loop {
+            match attempt() {
+                Err(trouble @ (Trouble::Lost(_) | Trouble::NotNow(_))) => {
+                    // Whoever is told to stop drops its connection: nothing was lost.
+                    self.go_on().map_err(|stop| Trouble::End(stop.into()))?;
+                    match (trouble, attempts) {
+                        (Trouble::NotNow(reason), ATTEMPTS_MAX) => return Err(Trouble::Refused(reason)),
+                        (trouble, ATTEMPTS_MAX) => return Err(trouble),
+                        (Trouble::NotNow(reason), _) => tracing::warn!(reason, "not now; trying again"),
+                        (Trouble::Lost(reason), _) => tracing::warn!(reason, "the source was lost; trying again"),
+                        _ => {}
+                    }
+                }
+                end => return end,
+            }
+            self.wait(pause)?;
+            pause *= 2;
+            attempts += 1;
+        }
+    }
+
+    fn wait(&self, pause: Duration) -> Result<(), Trouble> {
+        let waiting = Stopwatch::start();
+        while waiting.elapsed() < pause {
+            self.go_on().map_err(|stop| Trouble::End(stop.into()))?;
+            std::thread::sleep(TICK.min(pause));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! Why the work on a snapshot ended early, and which of that a new snapshot may mend.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    asset::stop::Stop,
+    pg::{
+        PgError,
+        sqlstate::{Concern, SERIALIZATION_FAILURE},
+    },
+    transfer::error::TransferError,
+};
+
+/// Why the work ended early.
+pub(crate) enum RelayEnd {
+    /// Nothing more can be read from this snapshot; a new one may serve.
+    SnapshotLost(Lost),
+    Stop(Stop),
+}
+
+/// Why a snapshot was lost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lost {
+    pub reason: String,
+    /// The source is a standby, and replayed what the primary had removed.
+    pub in_conflict: bool,
+}
+
+impl Lost {
+    pub fn of(error: &PgError) -> Self {
+        Lost { reason: error.to_string(), in_conflict: error.code() == Some(SERIALIZATION_FAILURE) }
+    }
+}
+
+impl From<String> for Lost {
+    fn from(reason: String) -> Self {
+        Lost { reason, in_conflict: false }
+    }
+}
+
+impl RelayEnd {
+    /// What an error on the connection that holds the snapshot means: with the connection, or its transaction, the
+    /// snapshot is lost.
+    pub fn of_snapshot(error: PgError) -> Self {
+        match Self::is_of_snapshot(&error) {
+            true => RelayEnd::SnapshotLost(Lost::of(&error)),
+            false => error.into(),
+        }
+    }
+
+    /// Whether a new snapshot may serve better. A lock was waited for as long as it may be.
+    pub fn is_of_snapshot(error: &PgError) -> bool {
+        match error.concern() {
+            Concern::Session | Concern::Snapshot => true,
+            Concern::Moment => !error.is_lock_not_had(),
+            Concern::Statement | Concern::Room | Concern::Login => false,
+        }
+    }
+}
+
+impl<S: Into<Stop>> From<S> for RelayEnd {
+    fn from(stop: S) -> Self {
+        RelayEnd::Stop(stop.into())
+    }
+}
+
+/// A thread ended before its work did.
+pub(crate) fn panicked() -> Stop {
+    TransferError::Internal("a worker died".to_owned()).into()
+}

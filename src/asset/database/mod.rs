@@ -1,0 +1,48 @@
+//! A PostgreSQL database, from the snapshot to the verdict.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `asset` | the seam to the run |
+//! | `preflight`, `preflight_source`, `source_rights` | what keeps a database from being carried, or from being read whole |
+//! | `measure` | what carrying it would take |
+//! | `carry`, `proof` | from snapshot to verdict |
+//! | `rows_proof` | what every restored database is proven by, wherever its rows came from |
+//! | `recheck` | what was restored, read back some time later |
+//! | `belongings`, `large_objects`, `views` | roles, owners, grants and settings; large objects; rows of materialized views |
+//! | `exclusions` | what differs because a table was left out |
+//! | `ranges` | ranges of a table as a unit, and what came of them |
+//! | `shares`, `relays`, `tally` | tables cut into units, handed out side by side, put on record |
+//! | `range_worker`, `copying`, `rescue` | what runs such a unit: rows carried over, or as many of them as can be |
+//! | `ends` | why the work on a snapshot ended early |
+//! | `salvage`, `deferred`, `late_rows` | what can be carried of a damaged table; rows that the target takes later, or never |
+//! | `watch` | the snapshot looked after meanwhile, and let go when others wait behind it |
+//! | `site`, `target`, `clusters` | the server that databases are restored into; which managed cluster stands for which origin |
+
+pub(crate) mod asset;
+mod belongings;
+pub(crate) mod carry;
+pub(crate) mod clusters;
+mod copying;
+mod deferred;
+pub(crate) mod ends;
+pub(crate) mod exclusions;
+mod large_objects;
+mod late_rows;
+pub(crate) mod measure;
+pub(crate) mod preflight;
+pub(crate) mod preflight_source;
+mod proof;
+mod range_worker;
+pub(crate) mod ranges;
+pub(crate) mod recheck;
+mod relays;
+mod rescue;
+pub(crate) mod rows_proof;
+mod salvage;
+mod shares;
+pub(crate) mod site;
+mod source_rights;
+pub(crate) mod tally;
+pub(crate) mod target;
+mod views;
+mod watch;

@@ -1,0 +1,125 @@
+//! What a worker can carry of a share that can't be carried whole: found by trying pieces of it.
+
+use super::{
+    copying::{Connections, Crew, Nowhere, Relays, Trouble, reader_of, trouble},
+    ranges::{Kept, Part, Share},
+    salvage::{Hopeless, Pages, Salvaged, Search},
+};
+use crate::{
+    pg::{
+        PgError, copy,
+        pieces::{self, Pieces},
+    },
+    source::postgres::SnapshotReader,
+    transfer::{error::TransferError, meter::Meter, pace::Paced, table::RowSink},
+};
+
+/// Where rows go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// Into the target and their exports.
+    Target,
+    /// Only into their exports: the target does not take all of them now.
+    Exports,
+}
+
+impl Relays<'_> {
+    /// What can be carried of a share that was refused for this reason, with the places of what can't.
+    pub(super) fn salvage(
+        &self,
+        reason: String,
+        share: &Share,
+        route: Route,
+        crew: &Crew,
+        connections: &mut Connections,
+    ) -> Result<Vec<(usize, Part)>, Trouble> {
+        tracing::warn!(table = %share.table.name, reason, "looking for what can be carried");
+        let (count, bytes) = match self.read(share, crew, connections, |reader| reader.blocks(&share.table)) {
+            Err(Trouble::Refused(_) | Trouble::NotNow(_)) => return Err(Trouble::Refused(reason)),
+            pages => pages?,
+        };
+        if !pieces::can_be_read(self.major, count) {
+            return Err(Trouble::Refused(reason));
+        }
+        // What is refused without a single row is refused for the table's sake.
+        if self.rehearse(share, &Pieces::default(), route, crew, connections)?.is_some() {
+            return Err(Trouble::Refused(reason));
+        }
+        let mut salvaged = Vec::new();
+        for (part, range) in &share.parts {
+            let pages = Pages { count, bytes };
+            let attempt = |pieces: &Pieces| self.rehearse(share, pieces, route, crew, connections);
+            match Search::new(pages, attempt).part(*range) {
+                Ok(found) => salvaged.push((*part, found)),
+                Err(Hopeless::Refused(reason)) => return Err(Trouble::Refused(reason)),
+                Err(Hopeless::Ended(trouble)) => return Err(trouble),
+            }
+        }
+        let mut parts = match route {
+            Route::Target => self.carry(share, &salvaged, crew, connections)?,
+            Route::Exports => self.keep(share, &salvaged, crew, connections)?,
+        };
+        // A table of which no row can be carried is one thing, and not as many as it has rows.
+        if parts.iter().all(|(_, part)| part.sent_rows == 0)
+            && salvaged.iter().any(|(_, found)| !found.left_out.is_empty())
+        {
+            return Err(Trouble::Refused(reason));
+        }
+        for ((_, part), (_, Salvaged { pieces, left_out })) in parts.iter_mut().zip(salvaged) {
+            let counted = self.read(share, crew, connections, |reader| reader.count_pieces(&share.table, &pieces));
+            part.kept = Some(Kept { counted: counted.ok(), left_out });
+        }
+        Ok(parts)
+    }
+
+    /// Why these rows can't be carried; nothing if they can. They are read as they will be, loaded and taken back.
+    fn rehearse(
+        &self,
+        share: &Share,
+        pieces: &Pieces,
+        route: Route,
+        crew: &Crew,
+        connections: &mut Connections,
+    ) -> Result<Option<String>, Trouble> {
+        let rehearsed = crew.again_and_again(|| {
+            let reader = reader_of(&mut connections.reader, crew)?;
+            let mut tried = |target: &mut dyn RowSink| {
+                let rows = reader.copy_pieces_out(&share.table, pieces);
+                let rows = rows.map_err(|error| copy::source_error(&share.table, &error))?;
+                let mut rows = Paced::new(rows, self.pace.as_ref());
+                self.pass_on(&share.table, &mut rows, &mut Nowhere, target, &Meter::default(), &crew.halt).map(drop)
+            };
+            let rehearsed: Result<(), TransferError> = match route {
+                Route::Exports => tried(&mut Nowhere),
+                Route::Target => {
+                    connections.loader.rehearse(&share.table, share.filling, |loading| tried(&mut loading.copy_in()?))
+                }
+            };
+            rehearsed.map_err(|error| {
+                connections.reader = connections.reader.take().and_then(SnapshotReader::recovered);
+                trouble(error)
+            })
+        });
+        match rehearsed {
+            Ok(()) => Ok(None),
+            Err(Trouble::Refused(reason) | Trouble::NotNow(reason)) => Ok(Some(reason)),
+            // Whether rows are taken when everything else is there is not for this search to find out.
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn read<T>(
+        &self,
+        share: &Share,
+        crew: &Crew,
+        connections: &mut Connections,
+        mut read: impl FnMut(&mut SnapshotReader) -> Result<T, PgError>,
+    ) -> Result<T, Trouble> {
+        crew.again_and_again(|| {
+            read(reader_of(&mut connections.reader, crew)?).map_err(|error| {
+                connections.reader = None;
+                trouble(copy::source_error(&share.table, &error).into())
+            })
+        })
+    }
+}

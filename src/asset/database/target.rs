@@ -1,0 +1,119 @@
+//! The server that databases are restored into: the one the playbook names, or a managed cluster for this run.
+
+use std::path::{Path, PathBuf};
+
+use super::clusters;
+use crate::{
+    asset::{elsewhere::database_obstacle, stop::Stop},
+    evidence::{DatabaseAccess, result::AssetResult},
+    pg::{Address, PgError, session, tools::Tools},
+    playbook::{PostgresTarget, ProcessEnvironment, Reference, Unresolved},
+    record::{error::Obstacle, layout::Layout},
+    restore::{
+        cluster::{Cluster, ClusterError, OWNER_ROLE},
+        database::TargetServer,
+    },
+};
+
+/// Why a reference to a PostgreSQL server leads nowhere.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AddressError {
+    #[error(transparent)]
+    Unresolved(#[from] Unresolved),
+    #[error("{reference}: {source}")]
+    Url { reference: String, source: PgError },
+}
+
+impl AddressError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            AddressError::Unresolved(error) => Some(error.hint().to_owned()),
+            AddressError::Url { source, .. } => source.hint(),
+        }
+    }
+}
+
+/// Follows a reference of the playbook to a server.
+pub(crate) fn address(reference: &Reference) -> Result<Address, AddressError> {
+    let secret = reference.resolve(&ProcessEnvironment)?;
+    Address::parse(secret.expose()).map_err(|source| AddressError::Url { reference: reference.to_string(), source })
+}
+
+/// A target that is up. A managed cluster is stopped when this is dropped.
+pub(crate) struct Target {
+    pub server: TargetServer,
+    pub tools: Tools,
+    /// Where a server of the user's is.
+    named: Option<Address>,
+    /// With its directory.
+    cluster: Option<(PathBuf, Cluster)>,
+}
+
+impl Target {
+    /// Starts the managed cluster in this directory, making it if it isn't there yet.
+    pub fn managed(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
+        let cluster = Cluster::start(tools.clone(), directory)?;
+        let server = TargetServer::managed(cluster.address(), OWNER_ROLE);
+        Ok(Target { server, tools, named: None, cluster: Some((directory.to_owned(), cluster)) })
+    }
+
+    /// A server of the user's.
+    pub fn named(tools: Tools, address: Address) -> Self {
+        Target { server: TargetServer::named(address.clone()), tools, named: Some(address), cluster: None }
+    }
+
+    /// Whether walkaway made the server itself.
+    pub fn is_managed(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// Where a managed cluster lies.
+    pub fn directory(&self) -> Option<&Path> {
+        self.cluster.as_ref().map(|(directory, _)| directory.as_path())
+    }
+
+    /// Refuses to be the server that the database is read from, which may not have been there before the run began.
+    pub fn refuse_source(&self, asset: &str, source: &Address) -> Result<(), Stop> {
+        let named = self.named.as_ref();
+        let same = named.and_then(|named| database_obstacle(&format!("asset {asset}"), Some(source), false, named));
+        same.map_or(Ok(()), |Obstacle { what, hint }| Err(Stop::Asset { reason: what, hint }))
+    }
+
+    /// Rows are about to be loaded: a managed cluster need not make each step durable.
+    pub fn unsettle(&self) -> Result<(), ClusterError> {
+        self.cluster.as_ref().map_or(Ok(()), |(_, cluster)| cluster.unsettle())
+    }
+
+    /// What was loaded is on the disk when this returns; so it is on any server but a managed one anyway.
+    pub fn settle(&self) -> Result<(), ClusterError> {
+        self.cluster.as_ref().map_or(Ok(()), |(_, cluster)| cluster.settle())
+    }
+
+    /// Stops a managed cluster and says if that failed.
+    pub fn stop(self) -> Result<(), ClusterError> {
+        self.cluster.map_or(Ok(()), |(_, cluster)| cluster.stop())
+    }
+}
+
+/// How a person reaches a restored database without walkaway.
+pub(crate) fn access(result: &AssetResult, target: &PostgresTarget, layout: &Layout) -> DatabaseAccess {
+    let encoding = result.database.as_ref().and_then(|database| database.encoding.as_deref()).unwrap_or_default();
+    let pgoptions = session::pgoptions(encoding);
+    let mut access = DatabaseAccess { asset: result.id.clone(), pgoptions, ..DatabaseAccess::default() };
+    match target {
+        PostgresTarget::Managed => {
+            let tools = Tools::server().map_err(ClusterError::from);
+            if let Ok(by_hand) =
+                tools.and_then(|tools| Cluster::by_hand(&tools, &clusters::of_asset(layout, &result.id)))
+            {
+                (access.start, access.psql, access.stop) = (Some(by_hand.start), by_hand.psql, Some(by_hand.stop));
+            }
+        }
+        PostgresTarget::Url { url, .. } => {
+            if let Ok(address) = address(url) {
+                access.psql = address.psql_arguments();
+            }
+        }
+    }
+    access
+}

@@ -1,0 +1,257 @@
+//! Rows that are not carried and still have to be the source's: those of materialized views, computed again on the target,
+//! and of tables that belong to extensions, made again by CREATE EXTENSION.
+//!
+//! A view that was not refreshed since its tables changed holds other rows at the source than it does when it is computed
+//! anew. Its tables and its definition are compared for themselves, and still these rows are not those that the source held:
+//! the asset does not pass. What else it could be, a view that depends on more than its tables, nobody can tell apart.
+
+use std::time::Duration;
+
+use super::{
+    copying::{ATTEMPTS_MAX, RETRY_AFTER},
+    ends::RelayEnd,
+    watch::watched,
+};
+use crate::{
+    asset::{stop::Stop, work::Work},
+    digest::{RowDigest, RowKey, RowTotals},
+    finding::{Finding, FindingKind},
+    interrupt::Interrupt,
+    pg::{
+        PgError,
+        copy::{self, CopyOut},
+        name::Table,
+        wire::Patience,
+    },
+    restore::database::TargetDatabase,
+    source::postgres::{Snapshot, SnapshotReader, SnapshotTicket},
+    transfer::{
+        error::{SourceError, TransferError},
+        pace::{Pace, Paced},
+        table::RowSource,
+    },
+    verify::{
+        Comparison,
+        state::{self, State},
+        tables::not_read_back,
+    },
+};
+
+/// A materialized view or an extension's table, and what the source held of it.
+pub(crate) struct View {
+    table: Table,
+    of: Kind,
+    held: RowTotals,
+}
+
+/// What makes the rows on the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A query.
+    Query,
+    /// The script of an extension.
+    Extension,
+}
+
+impl Kind {
+    fn subject(self, table: &str) -> String {
+        match self {
+            Kind::Query => format!("materialized view {table}"),
+            Kind::Extension => format!("rows of {table}, a table of an extension"),
+        }
+    }
+}
+
+/// How the source is read.
+pub(crate) struct Reading<'a> {
+    pub key: RowKey,
+    pub pace: Option<Pace>,
+    /// How long a copy may stand still.
+    pub stall: Duration,
+    /// How long another session may want a table for itself before the snapshot goes.
+    pub lock_timeout: Duration,
+    pub work: &'a Work,
+}
+
+/// Reads every view that the source holds rows of, under the snapshot. One that can't be read is a finding. A reader that
+/// loses its connection is replaced as long as the snapshot is held.
+pub(crate) fn read(reading: &Reading<'_>, snapshot: &mut Snapshot) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
+    let views = snapshot.materialized_views().map_err(RelayEnd::of_snapshot)?.into_iter();
+    let of_extensions = snapshot.extension_tables().map_err(RelayEnd::of_snapshot)?.into_iter();
+    let views = views.map(|view| (view, Kind::Query));
+    let tables: Vec<_> = views.chain(of_extensions.map(|table| (table, Kind::Extension))).collect();
+    if tables.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let halt = Interrupt::default();
+    let ticket = snapshot.ticket(Patience { stall: Some(reading.stall), interrupt: halt.clone() });
+    let run = &reading.work.interrupt;
+    let read = watched(snapshot, reading.lock_timeout, &halt, run, || reading.all(tables, &ticket, &halt));
+    read.map(|(read, _)| read)
+}
+
+impl Reading<'_> {
+    fn all(
+        &self,
+        tables: Vec<(Table, Kind)>,
+        ticket: &SnapshotTicket,
+        halt: &Interrupt,
+    ) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
+        let (mut views, mut findings, mut reader) = (Vec::new(), Vec::new(), None);
+        for (table, of) in tables {
+            match self.again_and_again(ticket, &mut reader, &table, halt)? {
+                Ok(held) => views.push(View { table, of, held }),
+                Err(
+                    SourceError::Permanent { what, reason }
+                    | SourceError::Denied { what, reason }
+                    | SourceError::Throttled { what, reason },
+                ) => {
+                    let finding = self.work.finding(FindingKind::TableUnreadable, of.subject(&what), reason);
+                    findings.push(finding);
+                }
+                Err(other) => return Err(TransferError::from(other).into()),
+            }
+        }
+        Ok((views, findings))
+    }
+
+    fn again_and_again(
+        &self,
+        ticket: &SnapshotTicket,
+        reader: &mut Option<SnapshotReader>,
+        table: &Table,
+        halt: &Interrupt,
+    ) -> Result<Result<RowTotals, SourceError>, RelayEnd> {
+        let mut attempt = 1;
+        loop {
+            if halt.asked() {
+                return Err(Stop::Interrupted.into());
+            }
+            match read_one(ticket, reader, table, self.key, self.pace.as_ref()) {
+                Err(error) if error.is_passing() && halt.asked() => {}
+                Err(SourceError::Transient { reason, .. }) if attempt == ATTEMPTS_MAX => {
+                    return Err(RelayEnd::SnapshotLost(reason.into()));
+                }
+                Err(error) if error.is_passing() && attempt < ATTEMPTS_MAX => {
+                    tracing::warn!(reason = error.detail(), "the source was lost, or busy; trying again");
+                    std::thread::sleep(RETRY_AFTER * 2u32.pow(attempt - 1));
+                    attempt += 1;
+                }
+                held => return Ok(held),
+            }
+        }
+    }
+}
+
+/// Keeps the reader only if the view came to its end.
+fn read_one(
+    ticket: &SnapshotTicket,
+    reader: &mut Option<SnapshotReader>,
+    table: &Table,
+    key: RowKey,
+    pace: Option<&Pace>,
+) -> Result<RowTotals, SourceError> {
+    let mut reading = match reader.take() {
+        Some(reading) => reading,
+        None => ticket.reader().map_err(|error| of_reader(table, &error))?,
+    };
+    let rows = reading.copy_view_out(table).map_err(|error| copy::source_error(table, &error))?;
+    let held = totals(rows, table, key, pace)?;
+    *reader = Some(reading);
+    Ok(held)
+}
+
+/// A new reader is refused when the snapshot is gone, or the way to it: never for the view's sake.
+fn of_reader(table: &Table, error: &PgError) -> SourceError {
+    SourceError::Transient { what: table.name.to_string(), reason: error.to_string() }
+}
+
+fn totals(rows: CopyOut<'_>, table: &Table, key: RowKey, pace: Option<&Pace>) -> Result<RowTotals, SourceError> {
+    let mut digest = RowDigest::new(key, &table.copy_out_sql());
+    let (mut rows, mut batch) = (Paced::new(rows, pace), Vec::new());
+    loop {
+        rows.fill(&mut batch)?;
+        if batch.is_empty() {
+            break;
+        }
+        digest.update(&batch);
+        batch.clear();
+    }
+    let failed = |reason: String| SourceError::Permanent { what: table.name.to_string(), reason };
+    let sent = rows.sent();
+    let totals = digest.finish().ok_or_else(|| failed("the last row has no end".to_owned()))?;
+    if sent != Some(totals.rows) {
+        return Err(failed(format!("{} rows came, and the server did not send as many", totals.rows)));
+    }
+    Ok(totals)
+}
+
+/// Reads the views of the target in the same way, and also returns what was read.
+pub(crate) fn compare(
+    work: &Work,
+    views: &[View],
+    database: &TargetDatabase,
+    key: RowKey,
+) -> Result<(Comparison, State), Stop> {
+    let mut read = State::new();
+    let mut comparison = Comparison::new("materialized views");
+    for View { table, held, .. } in views.iter().filter(|view| view.of == Kind::Query) {
+        work.go_on()?;
+        let name = Kind::Query.subject(&table.name.to_string());
+        let mut wire = database.address().wire()?;
+        match copy::totals(&mut wire, table, &table.select_out_sql(), key, |_, _| {}) {
+            Ok(found) => {
+                read.extend([state::of_view(&table.name, &found)]);
+                let differs = (found != *held).then(|| {
+                    let detail = format!(
+                        "computed again from the restored tables it has {} rows, the source held {}{}: it was not \
+                         refreshed there since its tables changed, or it depends on more than their rows, such as the order \
+                         of them; refresh it at the source before the drill, or waive this",
+                        found.rows,
+                        held.rows,
+                        if found.rows == held.rows { " others" } else { "" }
+                    );
+                    work.finding(FindingKind::ViewDiffers, name, detail)
+                });
+                comparison.compared(differs);
+            }
+            Err(error) => {
+                comparison.not_compared(work.finding(FindingKind::TableUnreadable, name, not_read_back(&error)));
+            }
+        }
+    }
+    Ok((comparison, read))
+}
+
+/// Reads the extensions' tables of the target in the same way. Rows that differ are no failure of the copy, and still they
+/// did not come; nothing is compared where no table of an extension holds any.
+pub(crate) fn compare_extension_tables(
+    work: &Work,
+    views: &[View],
+    database: &TargetDatabase,
+    key: RowKey,
+) -> Result<Option<Comparison>, Stop> {
+    let mut comparison = Comparison::new("extensions' tables");
+    let with_rows = |view: &&View| view.of == Kind::Extension && view.held.rows > 0;
+    for View { table, of, held } in views.iter().filter(with_rows) {
+        work.go_on()?;
+        let mut wire = database.address().wire()?;
+        let found = match copy::totals(&mut wire, table, &table.select_out_sql(), key, |_, _| {}) {
+            Ok(found) if found == *held => {
+                comparison.compared(None);
+                continue;
+            }
+            Ok(found) => format!("CREATE EXTENSION made {} here", found.rows),
+            Err(SourceError::Permanent { reason, .. }) => reason,
+            Err(error) => error.to_string(),
+        };
+        let detail = format!(
+            "the source held {}, {found}; a dump leaves out what belongs to an extension: take the table out of it at the \
+             source (ALTER EXTENSION … DROP TABLE {}) to have its rows carried",
+            held.rows,
+            table.name.to_sql()
+        );
+        comparison.not_compared(work.finding(FindingKind::NotCarried, of.subject(&table.name.to_string()), detail));
+    }
+    Ok((comparison.check.expected > 0).then_some(comparison))
+}

@@ -1,0 +1,37 @@
+//! What is carried out and gets a verdict: a folder for each kind, behind one trait.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `seam` | the trait, [`Asset`], and what it is described by |
+//! | `kinds` | which kind is implemented where: the one table |
+//! | `site`, `work` | what all assets of a run share, and what the work on one has at hand |
+//! | `measured`, `look`, `recheck` | what measuring, looking again and rechecking come to, as values |
+//! | `ticker`, `stop` | how the work tells of progress, and how it ends early |
+//! | `clients`, `elsewhere` | the playbook's words as clients; a target that is the provider |
+//! | `bucket`, `database`, `rds` | the kinds |
+//!
+//! To add a kind: a folder with a type that implements [`Asset`], its entry in the playbook, and a line in `kinds`.
+
+pub(crate) mod bucket;
+pub(crate) mod clients;
+pub(crate) mod database;
+pub(crate) mod elsewhere;
+pub(crate) mod kinds;
+pub(crate) mod look;
+pub(crate) mod measured;
+pub(crate) mod rds;
+pub(crate) mod recheck;
+pub(crate) mod seam;
+pub(crate) mod site;
+pub(crate) mod stop;
+pub(crate) mod ticker;
+pub(crate) mod work;
+
+pub use bucket::objects;
+pub use kinds::{Kinds, built_in};
+pub use look::{Depth, Looked};
+pub use measured::{Measured, MeasuredObjects, Room, SizeClass};
+pub use seam::{Asset, Carried, Description, Makes, Measuring, Needs, obstacle};
+pub use site::{Preflight, Ready, Site};
+pub use stop::Stop;
+pub use work::Work;

@@ -1,0 +1,360 @@
+//! Finds an export, or asks for one, and waits until it is complete.
+//!
+//! A new export is named after run, asset and attempt, so that a resumed run goes on with the one that is there, and pays
+//! once; nor is anything asked for when the files are there already. An export that is under way when the run ends is
+//! cancelled; what it wrote stays where it is. Snapshots that a killed process had taken are removed after the export.
+
+use std::{sync::Arc, time::Duration};
+
+use super::work::ExportWork;
+use crate::{
+    asset::{
+        rds::{
+            carry,
+            guard::{self, Guard},
+            leftovers::{Asker, Orphans, Outstanding, Record, remove_named},
+        },
+        stop::Stop,
+    },
+    clock::Stopwatch,
+    event::Phase,
+    playbook::{ExportFrom, ExportedSnapshot, NewExport},
+    source::rds::{
+        Rds, RdsFacts, SnapshotFacts,
+        export::{ExportFacts, Exports, Order, name_of},
+        temporary::{EXPORTS_MAX, Owner, Resource, Temporary},
+    },
+    transfer::{error::SourceError, meter::Meter},
+};
+
+/// An export that is there.
+pub(super) struct Found {
+    pub bucket: String,
+    pub folder: String,
+    /// As RDS describes it; none where only the files were named.
+    pub task: Option<ExportFacts>,
+    /// Whether the run asked for it.
+    pub started: bool,
+    pub waited_ms: u64,
+    /// What it cost at the playbook's price, and what it was allowed to cost.
+    pub cost: Option<(String, String)>,
+    /// The snapshot of a named export that RDS does not list as one of this database's.
+    pub stranger: Option<String>,
+    /// What could not be cleaned up.
+    pub left: Vec<(String, String)>,
+}
+
+impl Found {
+    fn of_task(task: ExportFacts, waited_ms: u64) -> Self {
+        Found {
+            bucket: task.bucket.clone(),
+            folder: task.folder(),
+            task: Some(task),
+            waited_ms,
+            ..Found::of_files(String::new(), String::new())
+        }
+    }
+
+    /// Files of which nobody tells whose export they are.
+    fn of_files(bucket: String, folder: String) -> Self {
+        let (task, cost, stranger) = (None, None, None);
+        Found { bucket, folder, task, started: false, waited_ms: 0, cost, stranger, left: Vec::new() }
+    }
+
+    /// The snapshot, or the files where it is not known.
+    pub fn snapshot(&self) -> String {
+        match &self.task {
+            Some(task) => task.snapshot_arn.clone(),
+            None => format!("s3://{}/{}", self.bucket, self.folder),
+        }
+    }
+}
+
+impl ExportWork<'_> {
+    pub(super) async fn find(&self, client: &Rds, facts: &RdsFacts) -> Result<Found, Stop> {
+        let exports = Exports::new(client);
+        match &self.export.from {
+            ExportFrom::Task(id) => {
+                if self.work.unless_stopped(exports.find(id.as_str())).await??.is_none() {
+                    return self.carried()?.ok_or_else(|| no_such_task(id.as_str()));
+                }
+                let watch = Stopwatch::start();
+                let task = self.wait(&exports, id.as_str()).await?;
+                let stranger = (!is_of(facts, &task.snapshot_arn)).then(|| task.snapshot_arn.clone());
+                Ok(Found { stranger, ..Found::of_task(task, watch.elapsed_ms()) })
+            }
+            ExportFrom::Files { bucket, folder } => Ok(Found::of_files(bucket.to_string(), folder.clone())),
+            ExportFrom::New(new) => self.make_and_tidy(client, &exports, facts, new).await,
+        }
+    }
+
+    /// Where the files came from that an earlier part of the run finished, when RDS has forgotten the export.
+    fn carried(&self) -> Result<Option<Found>, Stop> {
+        let Some(files) = self.finished_files()? else { return Ok(None) };
+        let place = files.source.strip_prefix("s3://").and_then(|place| place.split_once('/'));
+        Ok(place.map(|(bucket, folder)| Found::of_files(bucket.to_owned(), folder.to_owned())))
+    }
+
+    /// Takes up the export that this run asked for before, or asks for one. Snapshots of killed processes are removed after
+    /// it, as the export may be of one of them; a run that was interrupted leaves them to its resumption.
+    async fn make_and_tidy(
+        &self,
+        client: &Rds,
+        exports: &Exports,
+        facts: &RdsFacts,
+        new: &NewExport,
+    ) -> Result<Found, Stop> {
+        let orphans = Orphans { rds: client, work: &self.work, playbook: &self.playbook };
+        let named = self.left_open();
+        named.iter().for_each(|one| self.work.interrupt.hold(&one.resource));
+        let mut found = Vec::new();
+        if new.take == ExportedSnapshot::New {
+            found = self.work.unless_stopped(orphans.find()).await??;
+            found.retain(|found| matches!(found.resource, Resource::Snapshot(_)));
+        }
+        let made = self.make(client, exports, facts, new).await;
+        if matches!(made, Err(Stop::Interrupted)) {
+            return made;
+        }
+        let mut left = orphans.remove(found).await?;
+        left.extend(self.remove_still_open(named).await?);
+        let mut found = made?;
+        found.left.extend(left);
+        Ok(found)
+    }
+
+    /// What an earlier process of this run was to make for the asset, and what the record does not call gone.
+    fn left_open(&self) -> Vec<Outstanding> {
+        let record = Record::read(&self.work.layout.bundle);
+        let mut open = record.map(|record| record.open).unwrap_or_default();
+        open.retain(|one| one.asset == self.work.asset);
+        open
+    }
+
+    /// Removes what of these the record still does not call gone: an export that came to its end, or that RDS has forgotten,
+    /// and snapshots that may not have appeared yet.
+    async fn remove_still_open(&self, named: Vec<Outstanding>) -> Result<Vec<(String, String)>, Stop> {
+        let still = self.left_open();
+        let mut left = Vec::new();
+        let is_open = |one: &Outstanding| still.iter().any(|other| other.resource == one.resource);
+        let (open, gone): (Vec<_>, Vec<_>) = named.into_iter().partition(is_open);
+        gone.iter().for_each(|one| self.work.interrupt.release(&one.resource));
+        if open.is_empty() {
+            return Ok(left);
+        }
+        let asker = self.work.unless_stopped(Asker::new(self.aws)).await?;
+        for one in open {
+            let removed = remove_named(&asker, &self.work.run, &one, Duration::MAX, &self.work.interrupt).await;
+            guard::record(&self.work.recorder, &self.work.asset, &one.resource, &removed)?;
+            match removed {
+                Ok(_) => self.work.interrupt.release(&one.resource),
+                Err(reason) => left.push((one.resource.to_string(), reason)),
+            }
+        }
+        Ok(left)
+    }
+
+    /// The export that this run asked for before, its files, or a new one.
+    async fn make(&self, client: &Rds, exports: &Exports, facts: &RdsFacts, new: &NewExport) -> Result<Found, Stop> {
+        let (run, asset) = (&self.work.run, &self.work.asset);
+        let mut attempt = 1;
+        let known = loop {
+            match self.work.unless_stopped(exports.find(&name_of(run, asset, attempt))).await?? {
+                Some(task) if task.is_complete() || task.is_under_way() => break Some(task),
+                // A name is never given twice.
+                Some(_) if attempt < EXPORTS_MAX => attempt += 1,
+                Some(_) => return Err(failed_too_often()),
+                None => break None,
+            }
+        };
+        if known.is_none()
+            && let Some(carried) = self.carried()?
+        {
+            return Ok(Found { started: true, ..carried });
+        }
+        let id = name_of(run, asset, attempt);
+        let watch = Stopwatch::start();
+        let (task, left) = match known {
+            Some(task) if task.is_complete() => (task, Vec::new()),
+            known => self.guarded(client, exports, facts, new, &id, known.is_some()).await?,
+        };
+        let gib = snapshot_gib(facts, &task.snapshot_arn);
+        let cost = (gib > 0).then(|| (new.per_gb.times(gib).to_string(), new.cost_ceiling.to_string()));
+        let waited_ms = watch.elapsed_ms();
+        let left = left.into_iter().map(|(resource, reason)| (resource.to_string(), reason)).collect();
+        Ok(Found { started: true, cost, left, ..Found::of_task(task, waited_ms) })
+    }
+
+    /// Asks for the export unless it is under way, and waits, while a guard stands ready to cancel it.
+    async fn guarded(
+        &self,
+        client: &Rds,
+        exports: &Exports,
+        facts: &RdsFacts,
+        new: &NewExport,
+        id: &str,
+        is_under_way: bool,
+    ) -> Result<(ExportFacts, Vec<(Resource, String)>), Stop> {
+        let (run, asset) = (self.work.run.clone(), self.work.asset.clone());
+        let temporary = Temporary::new(
+            client,
+            Owner { run, playbook: self.playbook.clone(), asset },
+            self.within().saturating_mul(2),
+        );
+        let export = Resource::Export(id.to_owned());
+        let mut resources = vec![export.clone()];
+        let takes_snapshot = new.take == ExportedSnapshot::New && !is_under_way;
+        if takes_snapshot {
+            resources.push(temporary.snapshot());
+        }
+        let guard = Guard::set(self.guards, &self.work, &temporary, resources)?;
+        let made = async {
+            if is_under_way {
+                temporary.expect_to_appear(&export, Duration::ZERO);
+            } else {
+                let snapshot = match takes_snapshot {
+                    true => self.take_snapshot(client, &temporary, facts).await?,
+                    false => exported_snapshot(facts, new)?,
+                };
+                self.start(exports, &temporary, &export, new, &snapshot).await?;
+            }
+            self.wait(exports, id).await
+        };
+        let made = made.await;
+        let left = guard.release().await;
+        Ok((made?, left))
+    }
+
+    async fn take_snapshot(
+        &self,
+        client: &Rds,
+        temporary: &Temporary,
+        facts: &RdsFacts,
+    ) -> Result<SnapshotFacts, Stop> {
+        let taken = temporary.take_snapshot(&facts.id, self.within(), &self.work.interrupt).await;
+        let id = self.or_interrupted(taken)?;
+        let facts = self.work.unless_stopped(client.describe(&carry::place(self.rds))).await??;
+        let found = facts.snapshots.into_iter().find(|snapshot| snapshot.id == id);
+        found.ok_or_else(|| Stop::Asset { reason: format!("the snapshot {id} is gone"), hint: None })
+    }
+
+    async fn start(
+        &self,
+        exports: &Exports,
+        temporary: &Temporary,
+        export: &Resource,
+        new: &NewExport,
+        snapshot: &SnapshotFacts,
+    ) -> Result<(), Stop> {
+        affordable(new, snapshot.storage_gib)?;
+        let database = self.rds.database.as_str();
+        // Other names can't be told to RDS; then all databases are exported (Amazon RDS user guide, "Limitations").
+        let plain = database.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte));
+        let order = Order {
+            snapshot_arn: snapshot.arn.clone(),
+            database: plain.then(|| database.to_owned()),
+            bucket: new.bucket.to_string(),
+            prefix: new.prefix.clone(),
+            role: new.role.to_string(),
+            key: new.key.to_string(),
+        };
+        temporary.expect_to_appear(export, temporary.appears_within());
+        self.work.unless_stopped(exports.start(export.id(), &order)).await?.map_err(|(error, refused)| {
+            if refused {
+                temporary.refused(export);
+            }
+            error.into()
+        })
+    }
+
+    async fn wait(&self, exports: &Exports, id: &str) -> Result<ExportFacts, Stop> {
+        let meter = Arc::new(Meter::default());
+        meter.expect(100, 0);
+        let _ticker = self.work.ticker(Phase::Export, &meter);
+        let heard = |task: &ExportFacts| meter.add_items(task.percent.saturating_sub(meter.read().items));
+        let waited = exports.wait(id, self.within(), &self.work.interrupt, heard).await;
+        self.or_interrupted(waited)
+    }
+
+    fn within(&self) -> Duration {
+        self.export.complete_within.duration()
+    }
+
+    /// A wait that ended because somebody asked to stop is no failure of the asset.
+    fn or_interrupted<T>(&self, result: Result<T, SourceError>) -> Result<T, Stop> {
+        result.map_err(|error| if self.work.interrupt.asked() { Stop::Interrupted } else { error.into() })
+    }
+}
+
+/// Gibibytes that a new export would be of, at most.
+///
+/// # Errors
+/// There is no such snapshot, nobody can tell how large it is, or its export would cost more than it may.
+pub(crate) fn affordable_gib(facts: &RdsFacts, new: &NewExport) -> Result<u64, Stop> {
+    let gib = match new.take {
+        ExportedSnapshot::New => facts.storage_gib,
+        _ => exported_snapshot(facts, new)?.storage_gib,
+    };
+    affordable(new, gib).map(|()| gib)
+}
+
+/// The snapshot that a playbook names, or the newest automated one.
+fn exported_snapshot(facts: &RdsFacts, new: &NewExport) -> Result<SnapshotFacts, Stop> {
+    match &new.take {
+        ExportedSnapshot::Named(id) => {
+            let found = facts.snapshots.iter().find(|snapshot| snapshot.id == id.as_str()).cloned();
+            found.ok_or_else(|| Stop::Asset {
+                reason: format!("RDS has no available snapshot {id} of {}", facts.id),
+                hint: Some("check its identifier, and that it is of this instance or cluster".to_owned()),
+            })
+        }
+        ExportedSnapshot::Newest | ExportedSnapshot::New => carry::newest_snapshot(facts).cloned(),
+    }
+}
+
+/// Nothing is exported that would cost more than the playbook allows, or nobody can tell what.
+fn affordable(new: &NewExport, gib: u64) -> Result<(), Stop> {
+    let (cost, ceiling) = (new.per_gb.times(gib), &new.cost_ceiling);
+    let refused = |reason: String, hint: &str| Err(Stop::Asset { reason, hint: Some(hint.to_owned()) });
+    if gib == 0 {
+        let reason = "RDS does not say how large the snapshot is, as it never does for Aurora, so nobody can tell whether \
+                      its export would cost more than";
+        return refused(
+            format!("{reason} {ceiling}"),
+            "export it yourself, and name the export by `task`, or by `bucket` and `folder`",
+        );
+    }
+    match cost.exceeds(ceiling) {
+        true => refused(
+            format!("the export of {gib} GiB would cost {cost}, more than {ceiling}"),
+            "raise `cost_ceiling`, or read the database another way",
+        ),
+        false => Ok(()),
+    }
+}
+
+/// Whether RDS lists the source of an export as the database's own, or as a snapshot of it.
+fn is_of(facts: &RdsFacts, arn: &str) -> bool {
+    !arn.is_empty() && (facts.arn == arn || facts.snapshots.iter().any(|snapshot| snapshot.arn == arn))
+}
+
+fn snapshot_gib(facts: &RdsFacts, arn: &str) -> u64 {
+    let known = facts.snapshots.iter().find(|snapshot| snapshot.arn == arn).map(|snapshot| snapshot.storage_gib);
+    known.unwrap_or(facts.storage_gib)
+}
+
+fn no_such_task(id: &str) -> Stop {
+    Stop::Asset {
+        reason: format!("RDS knows no export {id}"),
+        hint: Some(
+            "check `task` and provider.aws.regions; RDS forgets exports after a while, then name `folder`".to_owned(),
+        ),
+    }
+}
+
+fn failed_too_often() -> Stop {
+    Stop::Asset {
+        reason: format!("{EXPORTS_MAX} exports of this run failed or were cancelled"),
+        hint: Some("see their failure causes at RDS, and begin a new run".to_owned()),
+    }
+}

@@ -1,0 +1,34 @@
+//! What the work on one export has at hand.
+
+use std::sync::Arc;
+
+use crate::{
+    asset::{database::target::Target, rds::guard::Guards, stop::Stop, work::Work},
+    evidence::result::AssetResult,
+    playbook::{DatabaseSpec, ExportSpec, RdsSpec},
+    source::aws::Aws,
+};
+
+/// Carries one database out of an export.
+pub(crate) struct ExportWork<'a> {
+    pub work: Work,
+    pub spec: DatabaseSpec,
+    pub rds: &'a RdsSpec,
+    pub export: &'a ExportSpec,
+    pub aws: &'a Aws,
+    pub playbook: String,
+    pub guards: &'a Guards,
+    pub target: Arc<Target>,
+}
+
+impl ExportWork<'_> {
+    /// The files as an earlier part of the run finished them, if it did.
+    pub(super) fn finished_files(&self) -> Result<Option<AssetResult>, Stop> {
+        Ok(self.work.ledger.outcome(&files_of(&self.work.asset))?)
+    }
+}
+
+/// The name of the files as an asset within the asset. No asset of a playbook has a slash in its name.
+pub(crate) fn files_of(asset: &str) -> String {
+    format!("{asset}{}", crate::event::FILES_SUFFIX)
+}

@@ -1,0 +1,135 @@
+//! Watches over what is made at the provider for a while: says there that it is in use, and removes it when the work on it
+//! ends, however it ends.
+//!
+//! The removing is a task of its own, so that neither an error nor a dropped future can keep it from happening. Only the
+//! end of the process can; what is left then is found by its tag, and by its name in the journal.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use crate::{
+    asset::{stop::Stop, work::Work},
+    event::Event,
+    evidence::JournalError,
+    interrupt::Interrupt,
+    record::recorder::Recorder,
+    source::rds::{
+        Removed,
+        temporary::{Resource, Temporary},
+    },
+};
+
+/// How often it is looked whether a tag has to be moved on.
+const TAGS_EVERY: Duration = Duration::from_secs(20);
+
+/// What could not be removed, and why.
+pub(crate) type Left = Vec<(Resource, String)>;
+
+/// Every guard of a run.
+#[derive(Clone, Default)]
+pub(crate) struct Guards(Arc<Mutex<Vec<JoinHandle<Left>>>>);
+
+impl Guards {
+    /// A removal that goes on meanwhile.
+    pub fn also(&self, task: JoinHandle<Left>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+    }
+
+    /// Waits until everything was removed; returns what could not be.
+    pub async fn finish(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        loop {
+            let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let Some(task) = task else { return left };
+            match task.await {
+                Ok(some) => left.extend(some.iter().map(|(resource, _)| resource.to_string())),
+                Err(error) => left.push(format!("something ({error})")),
+            }
+        }
+    }
+}
+
+/// Something that is about to be made at the provider, and its removal.
+pub(crate) struct Guard {
+    /// Dropped, it lets the removal begin.
+    _held: oneshot::Sender<()>,
+    removed: oneshot::Receiver<Left>,
+}
+
+impl Guard {
+    /// Puts on record what is going to be made, and stands ready to remove it.
+    pub fn set(guards: &Guards, work: &Work, temporary: &Temporary, resources: Vec<Resource>) -> Result<Self, Stop> {
+        for resource in &resources {
+            let (asset, resource) = (work.asset.clone(), resource.to_string());
+            work.recorder.fact(&Event::CloudMaking { asset, resource })?;
+        }
+        Ok(Self::over(guards, work, temporary, resources))
+    }
+
+    /// Stands ready to remove what the record names already.
+    pub fn over(guards: &Guards, work: &Work, temporary: &Temporary, resources: Vec<Resource>) -> Self {
+        resources.iter().for_each(|resource| work.interrupt.hold(resource));
+        let ((held, mut ended), (tell, removed)) = (oneshot::channel::<()>(), oneshot::channel());
+        let (work, temporary) = (work.clone(), temporary.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    // An error is a sender that was dropped, which is what this waits for.
+                    _ = &mut ended => break,
+                    () = tokio::time::sleep(TAGS_EVERY) => temporary.answer_for().await,
+                }
+            }
+            let left = remove(&temporary, &work, resources).await;
+            let _ = tell.send(left.clone());
+            left
+        });
+        guards.also(task);
+        Guard { _held: held, removed }
+    }
+
+    /// Lets go, waits for the removal, and returns what could not be removed, and why.
+    pub async fn release(self) -> Left {
+        let Guard { _held, removed } = self;
+        drop(_held);
+        removed.await.unwrap_or_default()
+    }
+}
+
+async fn remove(temporary: &Temporary, work: &Work, resources: Vec<Resource>) -> Left {
+    let mut left = Vec::new();
+    for resource in resources {
+        // What nobody came to ask for is not there.
+        let removed = match temporary.may_be_there(&resource) {
+            true => temporary.remove(&resource, &work.run, &Interrupt::default()).await,
+            false => Ok(Removed::NeverThere),
+        };
+        let removed = removed.map_err(|error| error.to_string());
+        if removed.is_ok() {
+            work.interrupt.release(&resource);
+        }
+        if let Err(error) = record(&work.recorder, &work.asset, &resource, &removed) {
+            tracing::error!(%error, "what became of a temporary resource could not be put on record");
+        }
+        left.extend(removed.err().map(|reason| (resource, reason)));
+    }
+    left
+}
+
+/// Puts on record what became of something that was to be removed.
+pub(crate) fn record(
+    recorder: &Recorder,
+    asset: &str,
+    resource: &Resource,
+    removed: &Result<Removed, String>,
+) -> Result<(), JournalError> {
+    let (asset, resource) = (asset.to_owned(), resource.to_string());
+    recorder.fact(&match removed {
+        Ok(Removed::Gone) => Event::CloudRemoved { asset, resource },
+        Ok(Removed::NeverThere) => Event::CloudNotMade { asset, resource },
+        Err(reason) => Event::CloudLeftBehind { asset, resource, reason: reason.clone() },
+    })
+}

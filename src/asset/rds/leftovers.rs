@@ -1,0 +1,292 @@
+//! What runs left at the provider: read off their journals and off the tags there, told apart from what a run at work
+//! needs, and removed.
+//!
+//! A journal names everything before it is asked for. What it does not call removed or never made may be there, or may
+//! still appear. Somebody else's is removed only where its run cannot be at work: its journal lies here, was written on
+//! this machine, and nobody holds it; or the time is over until which the run answered for it at the provider. That
+//! something is not there counts in the account and the region only where it was made.
+
+mod asker;
+mod record;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+#[cfg(test)]
+pub(crate) use self::asker::Place;
+pub(crate) use self::{
+    asker::Asker,
+    record::{Outstanding, Record, open_runs, settle, unremoved},
+};
+use super::guard::{self, Guards};
+use crate::{
+    asset::{stop::Stop, work::Work},
+    clock,
+    event::Event,
+    evidence::JournalError,
+    interrupt::Interrupt,
+    playbook::Playbook,
+    record::identity::host_name,
+    source::rds::{
+        Presence, Rds, Removed,
+        export::Exports,
+        temporary::{self, Owner, Resource, Tagged, Temporary},
+    },
+    transfer::error::SourceError,
+};
+
+/// Why something with walkaway's tag is left alone, if it is: its run may be at work on it, or its name is another's.
+pub(crate) fn spared(found: &Tagged, record: Option<&Record>) -> Option<String> {
+    let run = &found.run;
+    if !found.resource.has_own_name() {
+        return Some(format!(
+            "it carries the tag of run {run}, and its name is none that walkaway gives: it was renamed, or the tag was \
+             copied; see what it is, and remove it or its tag"
+        ));
+    }
+    match record.filter(|record| record.named.contains(&found.resource)) {
+        Some(record) if record.in_use => Some(format!("run {run} is at work on it")),
+        Some(record) if record.has_ended() => None,
+        _ => found.in_use_until(clock::now()).map(|until| {
+            format!(
+                "run {run} may be at work on it until {until}; after that the next run, or `walkaway clean`, removes it"
+            )
+        }),
+    }
+}
+
+/// What earlier runs of a playbook left, for one asset of a run to remove.
+pub(crate) struct Orphans<'a> {
+    pub rds: &'a Rds,
+    pub work: &'a Work,
+    pub playbook: &'a str,
+}
+
+impl Orphans<'_> {
+    /// Everything with the tag of this playbook that no run can be at work on. What is left alone is put on record. Other
+    /// playbooks' things are none of this one's business.
+    pub async fn find(&self) -> Result<Vec<Tagged>, Stop> {
+        let mut orphans = Vec::new();
+        for found in temporary::tagged(self.rds).await? {
+            if found.playbook != self.playbook {
+                continue;
+            }
+            match spared(&found, self.record_of(&found.run).as_ref()) {
+                None => orphans.push(found),
+                Some(reason) => {
+                    let (asset, resource) = (self.work.asset.clone(), found.resource.to_string());
+                    self.work.recorder.fact(&Event::CloudSpared { asset, resource, reason })?;
+                }
+            }
+        }
+        Ok(orphans)
+    }
+
+    /// Runs of this playbook leave their evidence beside this one. This run's own journal is held by this process: what it
+    /// names was made by an earlier one.
+    fn record_of(&self, run: &str) -> Option<Record> {
+        let record = Record::read(&self.run_dir(run)?)?;
+        Some(match run == self.work.run {
+            true => Record { in_use: false, host: host_name(), ..record },
+            false => record,
+        })
+    }
+
+    fn run_dir(&self, run: &str) -> Option<PathBuf> {
+        // A run's name comes from a tag here, which anybody may have written.
+        let plain = run.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) && !run.is_empty();
+        match run == self.work.run {
+            true => Some(self.work.layout.bundle.clone()),
+            false => plain.then(|| self.work.layout.bundle.with_file_name(run)),
+        }
+    }
+
+    /// Removes them. Returns what is still there, and why. A snapshot of which an export is under way stays.
+    pub async fn remove(&self, orphans: Vec<Tagged>) -> Result<Vec<(String, String)>, Stop> {
+        let snapshots = orphans.iter().any(|found| matches!(found.resource, Resource::Snapshot(_)));
+        let busy = match snapshots {
+            true => Exports::new(self.rds).sources_under_way().await,
+            false => Ok(Vec::new()),
+        };
+        let mut left = Vec::new();
+        for found in orphans {
+            let (run, resource) = (found.run, found.resource);
+            let owner = Owner { run: run.clone(), playbook: found.playbook, asset: self.work.asset.clone() };
+            let removed = match export_of(&resource, &busy) {
+                Some(reason) => Err(reason),
+                None => {
+                    let removing = Temporary::of_others(self.rds, owner);
+                    let removed = removing.remove(&resource, &run, &self.work.interrupt).await;
+                    removed.map_err(|error| error.to_string())
+                }
+            };
+            if let (Ok(_), Some(directory)) = (&removed, self.run_dir(&run).filter(|_| run != self.work.run)) {
+                settle(&directory, &resource)?;
+            }
+            let (asset, name) = (self.work.asset.clone(), format!("{resource}, which run {run} left"));
+            self.work.recorder.fact(&match &removed {
+                Ok(_) => Event::CloudRemoved { asset: asset.clone(), resource: name.clone() },
+                Err(reason) => {
+                    Event::CloudLeftBehind { asset: asset.clone(), resource: name.clone(), reason: reason.clone() }
+                }
+            })?;
+            // Of this run's own, the record has to say under its own name that it is gone.
+            if removed.is_ok() && run == self.work.run {
+                guard::record(&self.work.recorder, &asset, &resource, &Ok(Removed::Gone))?;
+            }
+            left.extend(removed.err().map(|reason| (name, reason)));
+        }
+        Ok(left)
+    }
+}
+
+/// Why a snapshot can't go yet.
+fn export_of(resource: &Resource, busy: &Result<Vec<String>, SourceError>) -> Option<String> {
+    let Resource::Snapshot(id) = resource else { return None };
+    match busy {
+        Ok(busy) => {
+            let of_it = busy.iter().any(|arn| arn.ends_with(&format!(":{id}")));
+            of_it.then(|| "an export of it is under way".to_owned())
+        }
+        Err(error) => Some(format!("whether an export of it is under way is not known: {error}")),
+    }
+}
+
+/// Removes what the record of a run leaves open, by name: it may not have appeared yet. `wait` bounds how long that is
+/// waited for. The word that something may still appear is an error, as is that it would be asked for elsewhere.
+pub(crate) async fn remove_named(
+    asker: &Asker,
+    run: &str,
+    one: &Outstanding,
+    wait: Duration,
+    halt: &Interrupt,
+) -> Result<Removed, String> {
+    if let Some(reason) = asker.is_not_at(&one.place) {
+        return Err(reason);
+    }
+    let removing = Temporary::of_others(&asker.rds, Owner::of_run(run, &one.asset));
+    let appears = one.may_appear_for(removing.appears_within());
+    removing.expect_to_appear(&one.resource, appears.min(wait));
+    match removing.remove(&one.resource, run, halt).await {
+        Ok(Removed::NeverThere) if appears > wait => {
+            let left = one.may_appear_for(removing.appears_within());
+            Err(format!("it is not there, and may still appear for {} s: ask again then", left.as_secs()))
+        }
+        Ok(Removed::NeverThere) if !one.place.is_known() => Err(UNPLACED.to_owned()),
+        removed => removed.map_err(|error| error.to_string()),
+    }
+}
+
+/// Where something was made that is not there is not on record.
+const UNPLACED: &str = "it is not in the account and region that were asked, and its record does not say where it was \
+                        made: look for it in the others";
+
+/// What an ended run may have left at the provider, for a person to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StillThere {
+    /// The run's directory.
+    pub run_dir: PathBuf,
+    /// What it is.
+    pub resource: String,
+    /// Why it is still there, or that it is.
+    pub reason: String,
+    /// Whether its run may be at work on it, so that nobody should remove it.
+    pub in_use: bool,
+}
+
+/// Asks the provider for everything that runs with evidence in a playbook's folder left open, each where that run made it,
+/// and removes nothing.
+pub async fn still_there(playbook: &Playbook) -> Vec<StillThere> {
+    let mut there = Vec::new();
+    for (run_dir, record) in open_runs(playbook.evidence_path(), None) {
+        if record.in_use {
+            continue;
+        }
+        let asker = Asker::of_run(&run_dir).await;
+        for one in &record.open {
+            let (reason, in_use) = match &asker {
+                Err(reason) => (Some(format!("not asked: {reason}")), false),
+                Ok(asker) => still_open(asker, &record, one).await,
+            };
+            let run_dir = run_dir.clone();
+            let resource = one.resource.to_string();
+            there.extend(reason.map(|reason| StillThere { run_dir, resource, reason, in_use }));
+        }
+    }
+    there
+}
+
+/// What there is to say about something that a record leaves open, if anything is; and whether it may be in use.
+pub(crate) async fn still_open(asker: &Asker, record: &Record, one: &Outstanding) -> (Option<String>, bool) {
+    if let Some(reason) = asker.is_not_at(&one.place) {
+        return (Some(reason), false);
+    }
+    if let Some(reason) = record.in_use_elsewhere(asker, one).await {
+        return (Some(reason), true);
+    }
+    let removing = Temporary::of_others(&asker.rds, Owner::of_run(&record.run, &one.asset));
+    let appears = one.may_appear_for(removing.appears_within()).as_secs();
+    let reason = match removing.presence(&one.resource).await {
+        Ok(Presence::There | Presence::InUse(_)) => "it is there".to_owned(),
+        Ok(Presence::Absent) if appears > 0 => format!("it is not there, and may still appear for {appears} s"),
+        Ok(Presence::Absent) if !one.place.is_known() => UNPLACED.to_owned(),
+        Ok(Presence::Absent) => return (None, false),
+        Err(error) => format!("whether it is there is not known: {error}"),
+    };
+    (Some(reason), false)
+}
+
+/// Removes what other runs with evidence beside this one's left, whose processes have ended, each where that run made it.
+/// What is left alone is put on record.
+pub(crate) async fn remove_of_other_runs(guards: &Guards, work: &Work, evidence: &Path) -> Result<(), JournalError> {
+    for (directory, record) in open_runs(evidence, Some(&work.run)) {
+        let asker = Asker::of_run(&directory).await;
+        for one in &record.open {
+            let of_it = Work { run: record.run.clone(), asset: one.asset.clone(), ..work.clone() };
+            let reason = match (&asker, record.kept(one)) {
+                (_, Some(reason)) => reason,
+                (Err(reason), None) => format!("not asked: {reason}"),
+                (Ok(asker), None) => match asker.is_not_at(&one.place) {
+                    Some(reason) => reason,
+                    None => {
+                        remove_meanwhile(guards, asker, &of_it, Some(directory.clone()), one.clone());
+                        continue;
+                    }
+                },
+            };
+            let asset = one.asset.clone();
+            let resource = one.resource.to_string();
+            work.recorder.fact(&Event::CloudSpared { asset, resource, reason })?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what the record of a run leaves open while other work goes on; `Guards::finish` waits for it. `work` is the
+/// owner's: its run, and the asset that it was for. `run_dir` is where an ended run remembers that it is gone.
+pub(crate) fn remove_meanwhile(
+    guards: &Guards,
+    asker: &Asker,
+    work: &Work,
+    run_dir: Option<PathBuf>,
+    one: Outstanding,
+) {
+    work.interrupt.hold(&one.resource);
+    let asker = asker.clone();
+    let work = work.clone();
+    guards.also(tokio::spawn(async move {
+        let removed = remove_named(&asker, &work.run, &one, Duration::MAX, &work.interrupt).await;
+        if removed.is_ok() {
+            work.interrupt.release(&one.resource);
+            if let Some(Err(error)) = run_dir.map(|run_dir| settle(&run_dir, &one.resource)) {
+                tracing::warn!(%error, "{} is gone, which could not be written down with run {}", one.resource, work.run);
+            }
+        }
+        if let Err(error) = guard::record(&work.recorder, &one.asset, &one.resource, &removed) {
+            tracing::error!(%error, "what became of a temporary resource could not be put on record");
+        }
+        removed.err().map(|reason| (one.resource, reason)).into_iter().collect()
+    }));
+}

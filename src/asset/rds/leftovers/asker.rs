@@ -1,0 +1,67 @@
+//! Who asks the provider, and where: what is not there in one account or region may be in another.
+
+use std::path::Path;
+
+use crate::{
+    asset::clients,
+    record::directory::recorded_run,
+    source::{aws::Aws, rds::Rds},
+};
+
+/// An account and a region, as far as they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub account: Option<String>,
+    pub region: Option<String>,
+}
+
+impl Place {
+    /// Whether that something is not there means anything.
+    pub fn is_known(&self) -> bool {
+        self.account.is_some() && self.region.is_some()
+    }
+}
+
+/// RDS as somebody asks it, and where that is.
+#[derive(Clone)]
+pub(crate) struct Asker {
+    pub rds: Rds,
+    /// The caller's account, or why it is not known.
+    pub account: Result<String, String>,
+    pub region: String,
+}
+
+impl Asker {
+    /// Asks who the caller is.
+    pub async fn new(aws: &Aws) -> Self {
+        let account = aws.caller().await.map(|caller| caller.account).map_err(|error| error.to_string());
+        Asker { rds: Rds::new(aws), account, region: aws.region() }
+    }
+
+    /// RDS as the run in a directory asked it, by its own playbook.
+    pub async fn of_run(run_dir: &Path) -> Result<Self, String> {
+        let (playbook, _) = recorded_run(run_dir).map_err(|error| error.to_string())?;
+        let spec = playbook.provider().ok_or("the playbook of its run names no provider")?;
+        Ok(Asker::new(&clients::aws(spec).await).await)
+    }
+
+    /// Why an answer from here says nothing about a place, and what to do.
+    pub fn is_not_at(&self, place: &Place) -> Option<String> {
+        match (&place.account, &self.account) {
+            (Some(theirs), Ok(own)) if theirs != own => {
+                return Some(format!(
+                    "not asked: it is in account {theirs}, and the caller belongs to {own}; use credentials of {theirs}"
+                ));
+            }
+            (Some(theirs), Err(reason)) => {
+                return Some(format!(
+                    "not asked: whether the caller belongs to account {theirs} is not known: {reason}"
+                ));
+            }
+            _ => {}
+        }
+        let theirs = place.region.as_ref().filter(|theirs| **theirs != self.region)?;
+        let own = &self.region;
+        Some(format!("not asked: it is in region {theirs}, and {own} would be asked; set AWS_REGION={theirs}"))
+    }
+}

@@ -1,0 +1,387 @@
+//! What the record of a run says of the things that it was to make at the provider.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use super::asker::{Asker, Place};
+use crate::{
+    clock,
+    event::Event,
+    evidence::{self, Entry, journal},
+    finding::{Finding, FindingKind},
+    record::{
+        directory::{recorded_run, write_json},
+        error::EngineError,
+        identity::host_name,
+        recorder::SIGN_OF_LIFE,
+    },
+    source::rds::{
+        Presence,
+        temporary::{Owner, Resource, Temporary, UNDATED_LIFE},
+    },
+};
+
+/// Something that a journal names and does not call removed or never made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outstanding {
+    pub asset: String,
+    pub resource: Resource,
+    /// Until when the process that was to make it may have lived.
+    pub alive: Timestamp,
+    /// Where it was asked for.
+    pub place: Place,
+}
+
+impl Outstanding {
+    /// How long from now on it may still appear, if it takes at most `within` from when it was asked for.
+    pub fn may_appear_for(&self, within: Duration) -> Duration {
+        let age = clock::now().as_second().saturating_sub(self.alive.as_second());
+        within.saturating_sub(Duration::from_secs(u64::try_from(age).unwrap_or_default()))
+    }
+}
+
+/// What entries of a journal leave open.
+fn outstanding(entries: &[Entry]) -> Vec<Outstanding> {
+    let mut open: Vec<Outstanding> = Vec::new();
+    let mut place = Place::default();
+    for (entry, alive) in entries.iter().zip(alive_until(entries)) {
+        match &entry.event {
+            Event::CallerIdentified { account, region, .. } => {
+                place = Place { account: Some(account.clone()), region: region.clone() };
+            }
+            Event::CloudMaking { asset, resource } => {
+                let asset = asset.clone();
+                let place = place.clone();
+                open.extend(resource.parse().ok().map(|resource| Outstanding { asset, resource, alive, place }));
+            }
+            Event::CloudRemoved { resource, .. } | Event::CloudNotMade { resource, .. } => {
+                open.retain(|one| one.resource.to_string() != *resource);
+            }
+            _ => {}
+        }
+    }
+    open
+}
+
+/// Until when the process that wrote each entry may have lived: one that went on with the run says nothing about those
+/// before it.
+fn alive_until(entries: &[Entry]) -> Vec<Timestamp> {
+    let mut alive = Vec::with_capacity(entries.len());
+    let mut last = None;
+    for entry in entries.iter().rev() {
+        let end: Timestamp = *last.get_or_insert(entry.at);
+        alive.push(end.checked_add(SIGN_OF_LIFE).unwrap_or(end));
+        if matches!(entry.event, Event::RunResumed { .. }) {
+            last = None;
+        }
+    }
+    alive.reverse();
+    alive
+}
+
+/// What a journal says is still at the provider, or does not say is gone, as findings about the run; but for what the
+/// findings of its assets name already.
+pub(crate) fn unremoved<'a>(entries: &[Entry], known: impl Iterator<Item = &'a Finding>) -> Vec<Finding> {
+    // One thing may be named with the run that left it, and without.
+    let bare = |resource: &str| resource.split(", which run ").next().unwrap_or_default().to_owned();
+    let mut open: BTreeMap<String, Finding> = BTreeMap::new();
+    for entry in entries {
+        let (resource, reason) = match &entry.event {
+            Event::CloudMaking { resource, .. } => (resource, Some("the record does not say that it was removed")),
+            Event::CloudLeftBehind { resource, reason, .. } => (resource, Some(reason.as_str())),
+            Event::CloudRemoved { resource, .. } | Event::CloudNotMade { resource, .. } => (resource, None),
+            _ => continue,
+        };
+        match reason {
+            Some(reason) => {
+                open.insert(bare(resource), Finding::of_run(FindingKind::LeftBehind, resource, reason));
+            }
+            None => drop(open.remove(&bare(resource))),
+        }
+    }
+    let known = known.filter(|finding| finding.kind == FindingKind::LeftBehind);
+    known.for_each(|finding| drop(open.remove(&bare(&finding.subject))));
+    open.into_values().collect()
+}
+
+/// What was removed after the last entry of a journal, by `clean` or by another run.
+fn settled_path(run_dir: &Path) -> PathBuf {
+    run_dir.join("state").join("removed.json")
+}
+
+fn settled(run_dir: &Path) -> BTreeSet<String> {
+    let bytes = fs::read(settled_path(run_dir)).unwrap_or_default();
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+/// Remembers with an open run that something of it is gone. A sealed run is not changed; it is asked about again.
+pub(crate) fn settle(run_dir: &Path, resource: &Resource) -> Result<(), EngineError> {
+    if !run_dir.join("state").is_dir() {
+        return Ok(());
+    }
+    let mut names = settled(run_dir);
+    names.insert(resource.to_string());
+    write_json(&settled_path(run_dir), &names)
+}
+
+/// A run's record as others see it.
+#[derive(Clone)]
+pub(crate) struct Record {
+    /// The run's id.
+    pub run: String,
+    /// Everything that the run ever named.
+    pub named: BTreeSet<Resource>,
+    /// What of it may be there.
+    pub open: Vec<Outstanding>,
+    /// Where it asked last.
+    pub place: Place,
+    /// The machine that worked on it last.
+    pub host: String,
+    /// Whether a process is at work on it.
+    pub in_use: bool,
+    /// Whether it says itself that it came to its end, or was stopped in order.
+    pub is_over: bool,
+}
+
+impl Record {
+    /// Reads it; none where there is no journal that can be read.
+    pub fn read(run_dir: &Path) -> Option<Self> {
+        let path = run_dir.join("data").join("journal.ndjson");
+        let entries = journal::read(&path).ok()?;
+        let removed = settled(run_dir);
+        let mut open = outstanding(&entries);
+        open.retain(|one| !removed.contains(&one.resource.to_string()));
+        let making = entries.iter().filter_map(|entry| match &entry.event {
+            Event::CloudMaking { resource, .. } => resource.parse().ok(),
+            _ => None,
+        });
+        let run = entries.first().and_then(|entry| match &entry.event {
+            Event::RunStarted { run, .. } => Some(run.clone()),
+            _ => None,
+        });
+        let host = entries.iter().rev().find_map(|entry| match &entry.event {
+            Event::RunStarted { host, .. } | Event::RunResumed { host, .. } => Some(host.clone()),
+            _ => None,
+        });
+        let place = entries.iter().rev().find_map(|entry| match &entry.event {
+            Event::CallerIdentified { account, region, .. } => {
+                Some(Place { account: Some(account.clone()), region: region.clone() })
+            }
+            _ => None,
+        });
+        let last = entries.last().map(|entry| &entry.event);
+        let is_over = matches!(last, Some(Event::RunDone { .. } | Event::Interrupted)) || evidence::is_sealed(run_dir);
+        let in_use = journal::is_in_use(&path);
+        let named = making.collect();
+        let place = place.unwrap_or_default();
+        let mut record = Record { run: run?, named, open, place, host: host?, in_use, is_over };
+        record.take_region_from_playbook(run_dir);
+        Some(record)
+    }
+
+    /// Earlier versions did not write down the region.
+    fn take_region_from_playbook(&mut self, run_dir: &Path) {
+        let places = || self.open.iter().map(|one| &one.place).chain([&self.place]);
+        if self.open.is_empty() || places().all(|place| place.region.is_some()) {
+            return;
+        }
+        let Ok((playbook, _)) = recorded_run(run_dir) else { return };
+        let Some(region) = playbook.provider().and_then(|spec| spec.regions.first()) else { return };
+        for place in self.open.iter_mut().map(|one| &mut one.place).chain([&mut self.place]) {
+            place.region.get_or_insert_with(|| region.to_string());
+        }
+    }
+
+    /// Whether its process is known to have ended: a lock says nothing about another machine.
+    pub fn has_ended(&self) -> bool {
+        !self.in_use && (self.is_over || self.host == host_name())
+    }
+
+    /// Why something that it leaves open is left alone, if it is: its run may be at work on it on another machine. What
+    /// has a tag says until when; for the rest, and for what is not there yet, the last sign of life counts.
+    pub async fn in_use_elsewhere(&self, asker: &Asker, one: &Outstanding) -> Option<String> {
+        if self.has_ended() {
+            return None;
+        }
+        let run = &self.run;
+        let host = &self.host;
+        let removing = Temporary::of_others(&asker.rds, Owner::of_run(run, &one.asset));
+        let until = match removing.presence(&one.resource).await {
+            Ok(Presence::InUse(until)) => until,
+            Ok(Presence::There) if !matches!(one.resource, Resource::Export(_)) => return None,
+            Ok(_) => one.alive.checked_add(UNDATED_LIFE).unwrap_or(Timestamp::MAX),
+            Err(error) => return Some(format!("whether run {run} is at work on it on {host} is not known: {error}")),
+        };
+        (until > clock::now()).then(|| {
+            format!("run {run} may be at work on it on {host}; if not, `walkaway clean` there, or here after {until}")
+        })
+    }
+
+    /// Why another run leaves something open alone, if it does. An export comes to its end by itself; it and the snapshot
+    /// that it is of are what a resumption goes on with.
+    pub fn kept(&self, one: &Outstanding) -> Option<String> {
+        let run = &self.run;
+        if !self.has_ended() {
+            return Some(format!("run {run} may be at work on it"));
+        }
+        let is_of_asset = |other: &&Outstanding| other.asset == one.asset;
+        let exports = self.open.iter().filter(is_of_asset).any(|other| matches!(other.resource, Resource::Export(_)));
+        let goes_on = exports && !matches!(one.resource, Resource::Instance(_));
+        goes_on.then(|| format!("run {run} left it: `walkaway resume` goes on with it, `walkaway clean` removes it"))
+    }
+}
+
+/// Runs whose evidence lies in this folder and whose record leaves something open, but for one. Sealed ones are read only if
+/// they say that they left something.
+pub(crate) fn open_runs(evidence: &Path, but: Option<&str>) -> Vec<(PathBuf, Record)> {
+    let Ok(directories) = fs::read_dir(evidence) else { return Vec::new() };
+    let directories = directories.flatten().map(|entry| entry.path());
+    let directories = directories.filter(|path| but.is_none_or(|but| !path.ends_with(but)));
+    let says_so = |path: &Path| {
+        let result = fs::read_to_string(path.join(evidence::RESULT)).unwrap_or_default();
+        path.join("state").is_dir() || result.contains("\"left_behind\"")
+    };
+    let mut runs: Vec<_> = directories
+        .filter(|path| says_so(path))
+        .filter_map(|path| Record::read(&path).map(|record| (path, record)))
+        .filter(|(_, record)| !record.open.is_empty())
+        .collect();
+    runs.sort_by(|one, other| one.0.cmp(&other.0));
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Sha256Digest;
+
+    const ASSET: &str = "ledger";
+
+    fn entries(events: Vec<Event>) -> Vec<Entry> {
+        let at = Timestamp::UNIX_EPOCH;
+        (1..).zip(events).map(|(seq, event)| Entry { seq, at, prev: Sha256Digest([0; 32]), event }).collect()
+    }
+
+    fn name(letter: char) -> String {
+        format!("RDS instance walkaway-{}", letter.to_string().repeat(20))
+    }
+
+    fn removed(resource: String) -> Event {
+        Event::CloudRemoved { asset: ASSET.to_owned(), resource }
+    }
+
+    fn left(resource: String, reason: &str) -> Event {
+        Event::CloudLeftBehind { asset: ASSET.to_owned(), resource, reason: reason.to_owned() }
+    }
+
+    fn making(letter: char) -> Event {
+        Event::CloudMaking { asset: ASSET.to_owned(), resource: name(letter) }
+    }
+
+    fn identified(account: &str, region: Option<&str>) -> Event {
+        let account = account.to_owned();
+        let region = region.map(str::to_owned);
+        Event::CallerIdentified { account, arn: String::new(), region }
+    }
+
+    #[test]
+    fn a_journal_leaves_open_what_it_does_not_call_gone_and_says_where_it_was_made() {
+        let open = outstanding(&entries(vec![
+            identified("111111111111", None),
+            making('a'),
+            making('b'),
+            making('c'),
+            identified("222222222222", Some("eu-central-1")),
+            making('d'),
+            removed(name('a')),
+            Event::CloudNotMade { asset: ASSET.to_owned(), resource: name('b') },
+            left(name('c'), "denied"),
+            removed(format!("{}, which run x left", name('d'))),
+        ]));
+        let names: Vec<String> = open.iter().map(|one| one.resource.to_string()).collect();
+        assert_eq!(names, [name('c'), name('d')]);
+        let places = open.iter().map(|one| (one.place.account.as_deref(), one.place.region.as_deref()));
+        assert_eq!(
+            places.collect::<Vec<_>>(),
+            [(Some("111111111111"), None), (Some("222222222222"), Some("eu-central-1"))]
+        );
+    }
+
+    #[test]
+    fn a_process_that_went_on_says_nothing_about_the_life_of_the_one_before() {
+        let resumed = Event::RunResumed {
+            walkaway: String::new(),
+            binary_sha256: Sha256Digest([0; 32]),
+            host: String::new(),
+            torn_bytes: 0,
+        };
+        let mut entries = entries(vec![making('a'), Event::StillAtWork, resumed, making('b'), Event::StillAtWork]);
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        (0..).zip(&mut entries).for_each(|(second, entry)| entry.at = at(second * 1_000));
+        let alive: Vec<_> = outstanding(&entries).iter().map(|one| one.alive).collect();
+        assert_eq!(alive, [at(1_060), at(4_060)]);
+    }
+
+    #[test]
+    fn what_a_journal_does_not_call_gone_is_a_finding_of_the_run_unless_its_assets_name_it() {
+        let of_other = |letter| format!("{}, which run x left", name(letter));
+        let entries = entries(vec![
+            making('a'),
+            making('b'),
+            making('c'),
+            left(name('a'), "denied"),
+            removed(name('b')),
+            left(name('d'), "refused"),
+            removed(of_other('d')),
+            left(of_other('e'), "refused"),
+            left(of_other('f'), "refused"),
+            left(name('1'), "denied"),
+            removed(name('1')),
+        ]);
+        let known = [
+            Finding::of(ASSET, FindingKind::LeftBehind, of_other('f'), "refused"),
+            Finding::of(ASSET, FindingKind::AssetStopped, name('a'), ""),
+        ];
+        let found = unremoved(&entries, known.iter());
+        let found: Vec<_> = found.iter().map(|one| (one.subject.clone(), one.detail.as_str())).collect();
+        let wanted = [
+            (name('a'), "denied"),
+            (name('c'), "the record does not say that it was removed"),
+            (of_other('e'), "refused"),
+        ];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn another_run_keeps_an_open_export_with_its_snapshot_and_what_may_be_in_use() {
+        let id = "walkaway-0123456789abcdef0123".to_owned();
+        let alive = Timestamp::UNIX_EPOCH;
+        let place = Place::default();
+        let one =
+            |asset: &str, resource| Outstanding { asset: asset.to_owned(), resource, alive, place: place.clone() };
+        let snapshot = Resource::Snapshot(id.clone());
+        let open = vec![
+            one("exported", Resource::Export(id.clone())),
+            one("exported", snapshot.clone()),
+            one("restored", Resource::Instance(id.clone())),
+            one("restored", snapshot),
+        ];
+        let run = "r".to_owned();
+        let host = host_name();
+        let named = BTreeSet::new();
+        let place = Place::default();
+        let record = Record { run, named, open: open.clone(), place, host, in_use: false, is_over: false };
+        let kept = |record: &Record| open.iter().map(|one| record.kept(one).is_some()).collect::<Vec<_>>();
+        assert_eq!(kept(&record), [true, true, false, false]);
+        assert_eq!(kept(&Record { in_use: true, ..record.clone() }), [true; 4]);
+        let elsewhere = Record { host: format!("{}-2", record.host), ..record };
+        assert_eq!(kept(&elsewhere), [true; 4]);
+        assert_eq!(kept(&Record { is_over: true, ..elsewhere }), [true, true, false, false]);
+    }
+}

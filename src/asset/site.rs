@@ -1,0 +1,67 @@
+//! What the assets of a run share: the playbook, the provider, and the servers of the target.
+
+use super::{database::site::PostgresSite, rds::guard::Guards, stop::Stop};
+use crate::{
+    playbook::Playbook,
+    record::layout::Layout,
+    source::aws::{Aws, CallerIdentity},
+};
+
+/// Clients and addresses that were tried and found to work.
+#[derive(Default)]
+pub struct Ready {
+    /// The provider.
+    pub aws: Option<Aws>,
+    /// Who asks there.
+    pub caller: Option<CallerIdentity>,
+    /// The S3 server that buckets are restored into.
+    pub s3_target: Option<Aws>,
+    /// The PostgreSQL server that databases are restored into.
+    pub postgres: Option<PostgresSite>,
+}
+
+impl Ready {
+    /// Stops what was brought up at the target.
+    pub(crate) async fn stop(&self) -> Result<(), String> {
+        match &self.postgres {
+            Some(postgres) => postgres.stop().await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// What the assets of one run share.
+pub struct Site {
+    /// The playbook.
+    pub playbook: Playbook,
+    /// What they carry from and to.
+    pub ready: Ready,
+    /// What removes again what they make at the provider.
+    pub(crate) guards: Guards,
+}
+
+impl Site {
+    pub(crate) fn new(playbook: Playbook, ready: Ready, guards: Guards) -> Self {
+        Site { playbook, ready, guards }
+    }
+
+    /// The provider.
+    pub(crate) fn aws(&self) -> Result<&Aws, Stop> {
+        self.ready.aws.as_ref().ok_or_else(|| lacking("provider.aws"))
+    }
+}
+
+/// What was looked for before anything moved and is missed now.
+pub(crate) fn lacking(what: &str) -> Stop {
+    Stop::Asset { reason: format!("{what} is not at hand"), hint: None }
+}
+
+/// What the look before a run has at hand.
+pub struct Preflight<'a> {
+    /// What was found to work so far.
+    pub ready: &'a Ready,
+    /// Where everything of the run will lie.
+    pub(crate) layout: &'a Layout,
+    /// The run's id.
+    pub run: &'a str,
+}

@@ -1,0 +1,114 @@
+//! Why the work on an asset ended early, sorted by what ends with it.
+
+use crate::{
+    evidence::{EvidenceError, JournalError},
+    pg::PgError,
+    record::error::EngineError,
+    restore::{cluster::ClusterError, database::TargetError},
+    transfer::error::{KEPT, SinkError, SourceError, TransferError},
+};
+
+/// What is done about an outage.
+const AWAY_HINT: &str = "see whether the provider can be reached, then resume the run, or seal it as it stands with \
+                         --seal; `limits.stall` says how long an outage is waited for";
+
+/// An early end.
+#[derive(Debug)]
+pub enum Stop {
+    /// Somebody asked; nothing else is started.
+    Interrupted,
+    /// This asset can't go on now; others can, and a resumed run tries again.
+    Asset {
+        /// What happened, to what.
+        reason: String,
+        /// What to do next, where something can be said.
+        hint: Option<String>,
+    },
+    /// Evidence can't be written; nothing can go on.
+    Run(EngineError),
+}
+
+impl Stop {
+    /// The same of a database, of which nothing is kept: its snapshot is gone with its connection.
+    pub fn of_database(self) -> Self {
+        match self {
+            Stop::Asset { reason, hint } => {
+                let hint = hint.map(|hint| hint.replace(KEPT, "a database starts again when the run is resumed"));
+                Stop::Asset { reason, hint }
+            }
+            other => other,
+        }
+    }
+}
+
+impl From<TransferError> for Stop {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::Interrupted => Stop::Interrupted,
+            TransferError::Sink(error) => error.into(),
+            TransferError::Source(error) | TransferError::Away(error) => error.into(),
+            TransferError::Internal(what) => Stop::Run(EngineError::Internal(what)),
+        }
+    }
+}
+
+impl From<SinkError> for Stop {
+    fn from(error: SinkError) -> Self {
+        Stop::Asset { hint: error.hint(), reason: error.to_string() }
+    }
+}
+
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Self {
+        let hint = match &error {
+            SourceError::Credentials { .. } | SourceError::NoCredentials { .. } => {
+                Some("renew the credentials, then resume the run; what is finished is kept".to_owned())
+            }
+            SourceError::ClockSkew { .. } => {
+                Some("set this machine's clock (NTP), then resume the run; what is finished is kept".to_owned())
+            }
+            SourceError::Elsewhere { .. } => Some("name that region first in provider.aws.regions".to_owned()),
+            error => error.is_transient().then(|| AWAY_HINT.to_owned()),
+        };
+        Stop::Asset { reason: error.to_string(), hint }
+    }
+}
+
+impl From<PgError> for Stop {
+    fn from(error: PgError) -> Self {
+        Stop::Asset { hint: error.hint(), reason: error.to_string() }
+    }
+}
+
+impl From<TargetError> for Stop {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::Pg(error) => error.into(),
+            occupied => Stop::Asset { reason: occupied.to_string(), hint: None },
+        }
+    }
+}
+
+impl From<ClusterError> for Stop {
+    fn from(error: ClusterError) -> Self {
+        Stop::Asset { hint: error.hint(), reason: error.to_string() }
+    }
+}
+
+impl From<EvidenceError> for Stop {
+    fn from(error: EvidenceError) -> Self {
+        Stop::Run(error.into())
+    }
+}
+
+impl From<JournalError> for Stop {
+    fn from(error: JournalError) -> Self {
+        Stop::Run(error.into())
+    }
+}
+
+impl From<EngineError> for Stop {
+    fn from(error: EngineError) -> Self {
+        Stop::Run(error)
+    }
+}

@@ -1,0 +1,53 @@
+//! Reads a meter ten times a second and passes the reading on as progress, until it is dropped.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use crate::{
+    event::{Monitor, Phase, Progress},
+    transfer::meter::Meter,
+};
+
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// A running ticker; its end passes the last reading on.
+pub struct Ticker {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    pub fn start(monitor: &Arc<dyn Monitor>, asset: &str, phase: Phase, meter: &Arc<Meter>) -> Self {
+        let (stop, stopped) = channel();
+        let (monitor, meter, asset) = (Arc::clone(monitor), Arc::clone(meter), asset.to_owned());
+        let thread = std::thread::spawn(move || {
+            loop {
+                let waited = stopped.recv_timeout(PERIOD);
+                let now = meter.read();
+                let (items, items_total, bytes, bytes_total) = (now.items, now.items_total, now.bytes, now.bytes_total);
+                let progress = Progress { asset: asset.clone(), phase, items, items_total, bytes, bytes_total };
+                monitor.progress(&progress);
+                if waited != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        });
+        Ticker { stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A monitor that panicked has been heard of already; the run goes on without it.
+            let _ = thread.join();
+        }
+    }
+}

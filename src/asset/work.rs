@@ -1,0 +1,89 @@
+//! What every asset's work has at hand.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{stop::Stop, ticker::Ticker};
+use crate::{
+    event::{AssetKind, Event, Phase},
+    evidence::result::{AssetResult, Control, Tier},
+    finding::{Finding, FindingKind},
+    interrupt::Interrupt,
+    record::{layout::Layout, ledger::Ledger, recorder::Recorder},
+    transfer::{executor::UnitExecutor, meter::Meter, objects::Budget},
+};
+
+/// One asset of one run: where it lies and whom to tell.
+#[derive(Clone)]
+pub struct Work {
+    pub asset: String,
+    pub run: String,
+    pub layout: Layout,
+    pub ledger: Arc<Ledger>,
+    pub recorder: Arc<Recorder>,
+    /// Bytes of objects in memory at once, over all assets.
+    pub budget: Budget,
+    pub interrupt: Interrupt,
+    /// What runs units.
+    pub executor: Arc<dyn UnitExecutor>,
+}
+
+impl Work {
+    /// The asset's directory among the restored data.
+    pub fn root(&self) -> PathBuf {
+        self.layout.asset_root(&self.asset)
+    }
+
+    pub fn started(&self, kind: AssetKind) -> Result<(), Stop> {
+        Ok(self.recorder.fact(&Event::AssetStarted { asset: self.asset.clone(), kind })?)
+    }
+
+    pub fn transferred(&self, items: u64, bytes: u64, duration_ms: u64) -> Result<(), Stop> {
+        Ok(self.recorder.fact(&Event::AssetTransferred { asset: self.asset.clone(), items, bytes, duration_ms })?)
+    }
+
+    pub fn verified(&self, items: u64, bytes: u64, duration_ms: u64) -> Result<(), Stop> {
+        Ok(self.recorder.fact(&Event::AssetVerified { asset: self.asset.clone(), items, bytes, duration_ms })?)
+    }
+
+    pub fn ticker(&self, phase: Phase, meter: &Arc<Meter>) -> Ticker {
+        Ticker::start(self.recorder.monitor(), &self.asset, phase, meter)
+    }
+
+    pub fn finding(&self, kind: FindingKind, subject: impl Into<String>, detail: impl Into<String>) -> Finding {
+        Finding::of(&self.asset, kind, subject, detail)
+    }
+
+    /// Stops here if somebody asked.
+    pub fn go_on(&self) -> Result<(), Stop> {
+        if self.interrupt.asked() { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    /// A question to the provider, given up when somebody asks to stop.
+    pub async fn unless_stopped<T>(&self, asking: impl Future<Output = T>) -> Result<T, Stop> {
+        self.interrupt.unless_asked(asking).await.ok_or(Stop::Interrupted)
+    }
+
+    /// Puts the controls on record; one that was not found is a finding about the verifier itself.
+    pub fn controls(&self, controls: &[Control]) -> Result<Vec<Finding>, Stop> {
+        for Control { damage, found } in controls {
+            let (asset, damage) = (self.asset.clone(), damage.clone());
+            self.recorder.fact(&Event::ControlRan { asset, damage, found: *found })?;
+        }
+        let missed = controls.iter().filter(|control| !control.found);
+        Ok(missed.map(|control| self.finding(FindingKind::VerifierBlind, &control.damage, "")).collect())
+    }
+
+    /// Puts the findings and the end of the asset on record.
+    pub fn done(&self, result: &AssetResult) -> Result<(), Stop> {
+        for finding in &result.findings {
+            self.recorder.fact(&Event::Found { finding: finding.clone() })?;
+        }
+        if let Some(filed) = &result.filed {
+            let (asset, file, sha256, beyond) = (self.asset.clone(), filed.file.clone(), filed.sha256, filed.beyond());
+            self.recorder.fact(&Event::FindingsFiled { asset, file, sha256, beyond })?;
+        }
+        let outcome_sha256 = crate::record::ledger::write_outcome(&self.layout, result)?;
+        let (asset, verdict, sampled) = (self.asset.clone(), result.verdict, result.tier == Tier::Sample);
+        Ok(self.recorder.fact(&Event::AssetDone { asset, verdict, outcome_sha256, sampled })?)
+    }
+}

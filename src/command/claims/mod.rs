@@ -1,0 +1,109 @@
+//! Whether a bundle holds what its playbook asked for, and nothing that no run leaves there.
+//!
+//! The playbook that lies in the bundle is parsed again, without the machine that it was written for, and binds: what the
+//! result says of assets, samples, exclusions, waivers, thresholds, terms and the plan has to follow from it, and so has
+//! `playbook.resolved.json`. What the account came to is judged again from the files of the looks.
+//!
+//! Two kinds of contradiction are told apart. What is *claimed* (names, owners, dates, limits) follows from the playbook
+//! whatever version wrote it, and weighs as a contradiction in every bundle. What is *worded or judged* by rules that change
+//! from version to version (reports, documents, findings about the account) is a contradiction where the same program
+//! wrote the bundle; where another one did, it is said that it was not compared, which is never exit code 0. Calling a
+//! bundle another program's therefore wins a forger no clean answer.
+//!
+//! | file | what it compares |
+//! |---|---|
+//! | `resolved` | the playbook parsed again, and `playbook.resolved.json` with it |
+//! | `promises` | what the result says of the playbook's content |
+//! | `judgement` | coverage, checks, findings of the run, statements, projection and cost |
+//! | `files`, `document` | the list of files by version; constants byte for byte; `VERIFY.md` but for words of the machine |
+
+mod document;
+mod files;
+mod judgement;
+mod promises;
+mod resolved;
+
+use std::{fs, path::Path};
+
+use crate::{
+    evidence::{self, EvidenceError, files::read_whole, result::RunResult},
+    finding::{Finding, FindingKind},
+    record::{error::EngineError, identity::binary_digest},
+    run::{not_proven, reports},
+};
+
+/// The first version whose bundles hold every file of the list, and a result that the journal binds.
+const BINDING: u32 = 3;
+
+/// A bundle under the eyes of its playbook.
+struct Claims<'a> {
+    bundle: &'a Path,
+    result: &'a RunResult,
+    /// Whether this very program wrote it.
+    own: bool,
+    findings: Vec<Finding>,
+}
+
+/// Everything of a bundle that rests on its playbook, its reports and documents included. What can't be read without a
+/// result is the business of `evidence::check_bundle`, as are the manifests.
+pub fn check(bundle: &Path) -> Vec<Finding> {
+    let mut findings = check_without_reports(bundle);
+    findings.extend(reports::check(bundle));
+    findings
+}
+
+/// The same without the reports, which take a moment to be made.
+pub fn check_without_reports(bundle: &Path) -> Vec<Finding> {
+    let Some(result) = read(bundle, evidence::RESULT).ok().and_then(|json| evidence::parse_result(&json).ok()) else {
+        return Vec::new();
+    };
+    let own = binary_digest().is_ok_and(|digest| digest == result.tool.binary_sha256);
+    let mut claims = Claims { bundle, result: &result, own, findings: Vec::new() };
+    claims.files();
+    match claims.playbook() {
+        Some(read) => {
+            claims.promises(&read);
+            claims.judgement(&read);
+        }
+        None => claims.unproven(evidence::PLAYBOOK, "can't be understood, so that nothing that it asks for is known"),
+    }
+    claims.findings
+}
+
+/// What a result of this version says of what is not proven, where nothing was asked of the account.
+pub fn statements(result: &RunResult) -> Vec<String> {
+    not_proven::statements(&result.assets, result.coverage.is_some())
+}
+
+fn read(bundle: &Path, name: &str) -> Result<Vec<u8>, EngineError> {
+    let path = bundle.join(name);
+    Ok(read_whole(&path).map_err(|source| EvidenceError::Io { action: "read", path, source })?)
+}
+
+impl Claims<'_> {
+    /// A contradiction in every bundle.
+    fn contradicts(&mut self, subject: &str, detail: impl Into<String>) {
+        self.findings.push(Finding::of_run(FindingKind::BundleInconsistent, subject, detail));
+    }
+
+    /// A contradiction where this program wrote the bundle; otherwise it was not compared.
+    fn unproven(&mut self, subject: &str, detail: &str) {
+        self.findings.push(reports::differs(self.own, subject, detail));
+    }
+
+    /// Says so unless two values are the same.
+    fn same<T: PartialEq>(&mut self, what: &str, told: &T, expected: &T) {
+        if told != expected {
+            let detail = format!("{what} is not what {} leaves", evidence::PLAYBOOK);
+            self.contradicts(evidence::RESULT, detail);
+        }
+    }
+
+    fn is_there(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.bundle.join(name)).is_ok()
+    }
+
+    fn is_binding(&self) -> bool {
+        self.result.result_version >= BINDING
+    }
+}

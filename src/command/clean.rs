@@ -1,0 +1,207 @@
+//! `clean`: removes what a run left at the provider, by the run's tag, and ends the server that it left on this machine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Deserialize;
+
+use crate::{
+    asset::{
+        clients,
+        database::clusters,
+        kinds,
+        rds::leftovers::{Asker, Outstanding, Record, remove_named, settle, spared},
+    },
+    evidence::{JournalError, journal},
+    interrupt::Interrupt,
+    record::{
+        directory::{not_a_run, recorded_run},
+        error::EngineError,
+        layout::Layout,
+    },
+    restore::cluster::{Cluster, ClusterError},
+    source::rds::{
+        Removed,
+        export::{self, Exports},
+        temporary::{self, EXPORTS_MAX, Owner, Resource, Tagged, Temporary},
+    },
+    transfer::error::SourceError,
+};
+
+/// What became of what a run had left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// What was removed.
+    pub removed: Vec<String>,
+    /// The managed server that ran on, and was stopped.
+    pub stopped: Option<String>,
+    /// What could not be removed, and why.
+    pub left: Vec<(String, String)>,
+}
+
+/// The one part of the resolved playbook that leads to the restored data.
+#[derive(Deserialize)]
+struct Resolved {
+    target: ResolvedTarget,
+}
+
+#[derive(Deserialize)]
+struct ResolvedTarget {
+    path: PathBuf,
+}
+
+/// Ends the managed servers that a killed run left. What a person started to look at the data stays up.
+fn stop_cluster(run_dir: &Path, run: &str, cleaned: &mut Cleaned) {
+    let resolved = fs::read(run_dir.join("data").join("playbook.resolved.json"));
+    let resolved = resolved.ok().and_then(|bytes| serde_json::from_slice::<Resolved>(&bytes).ok());
+    let Some(Resolved { target }) = resolved else { return };
+    let layout = Layout { bundle: run_dir.to_owned(), restored: target.path.join(run) };
+    for directory in clusters::all(&layout) {
+        let what = format!("the managed PostgreSQL in {}", directory.display());
+        match Cluster::stop_left_behind(&directory) {
+            Ok(None) | Err(ClusterError::ByHand { .. }) => {}
+            Ok(Some(pid)) => cleaned.stopped = Some(format!("{what} (process {pid})")),
+            Err(error) => cleaned.left.push((what, error.to_string())),
+        }
+    }
+}
+
+/// Removes everything that the run in this directory made at the provider, and stops the managed server that it left. What
+/// it was about to make when it was killed is looked for until it can no longer appear, or for `wait` if that is shorter.
+/// The directory itself is not changed, but that an open run remembers what is gone. Of a run at work nothing is removed,
+/// and everything is left.
+///
+/// # Errors
+/// The directory is no run, or a process is at work on it that makes nothing at the provider.
+pub async fn clean(run_dir: &Path, wait: Duration, interrupt: &Interrupt) -> Result<Cleaned, EngineError> {
+    let (playbook, run) = recorded_run(run_dir)?;
+    let held = journal::hold(&run_dir.join("data").join("journal.ndjson"));
+    let record = Record::read(run_dir).ok_or_else(|| not_a_run(run_dir, "its journal can't be read"))?;
+    let assets = kinds::all(&playbook);
+    let making: Vec<_> = assets.iter().filter_map(|asset| Some((asset.id(), asset.describe().makes?))).collect();
+    let made = !making.is_empty() || !record.open.is_empty();
+    let mut cleaned = Cleaned::default();
+    // Whoever is at work on the run needs its things, and removes them.
+    let _held = match held {
+        Err(error @ JournalError::Locked { .. }) if made => {
+            let mut left: Vec<_> = record.open.iter().map(|one| one.resource.to_string()).collect();
+            if left.is_empty() {
+                left.push(format!("what run {run} makes at the provider"));
+            }
+            cleaned.left.extend(left.into_iter().map(|resource| (resource, error.to_string())));
+            return Ok(cleaned);
+        }
+        held => held?,
+    };
+    stop_cluster(run_dir, &run, &mut cleaned);
+    let Some(spec) = playbook.provider().filter(|_| made) else { return Ok(cleaned) };
+    record.open.iter().for_each(|one| interrupt.hold(&one.resource));
+    let asking = async { Asker::new(&clients::aws(spec).await).await };
+    let Some(asker) = interrupt.unless_asked(asking).await else { return Ok(cleaned) };
+    let exported: Vec<&str> = making.iter().filter(|(_, makes)| makes.export).map(|(asset, _)| *asset).collect();
+    let record = Record { in_use: false, ..record };
+    Cleaning { asker, run_dir, record, wait, interrupt }.all(&exported, &mut cleaned).await;
+    Ok(cleaned)
+}
+
+/// What removes one thing after the other. What can't be removed, or asked for, does not keep the rest from being removed.
+pub(crate) struct Cleaning<'a> {
+    pub asker: Asker,
+    pub run_dir: &'a Path,
+    pub record: Record,
+    pub wait: Duration,
+    pub interrupt: &'a Interrupt,
+}
+
+impl Cleaning<'_> {
+    /// What the record leaves open, what carries the run's tag, and the exports of these assets.
+    pub async fn all(&self, exported: &[&str], cleaned: &mut Cleaned) {
+        for one in &self.record.open {
+            self.named(one, cleaned).await;
+        }
+        let listed = format!("what carries the tag of run {}", self.record.run);
+        if let Some(reason) = self.asker.is_not_at(&self.record.place) {
+            cleaned.left.push((listed, reason));
+            return;
+        }
+        match self.interrupt.unless_asked(temporary::tagged(&self.asker.rds)).await {
+            None => return,
+            Some(Err(error)) => {
+                let hint = "check credentials (profile, environment), region and endpoints.rds";
+                cleaned.left.push((listed, format!("{error}; {hint}")));
+            }
+            Some(Ok(found)) => {
+                let is_named = |found: &Tagged| self.record.open.iter().any(|one| one.resource == found.resource);
+                for found in found.into_iter().filter(|found| found.run == self.record.run && !is_named(found)) {
+                    self.tagged(found, cleaned).await;
+                }
+            }
+        }
+        // Of a run that may be at work elsewhere, what the record names is all that is asked about.
+        for asset in exported.iter().filter(|_| self.record.has_ended()) {
+            self.cancel_exports(asset, cleaned).await;
+        }
+    }
+
+    /// Something that the record names and does not call gone.
+    async fn named(&self, one: &Outstanding, cleaned: &mut Cleaned) {
+        let resource = one.resource.to_string();
+        let in_use = match self.asker.is_not_at(&one.place) {
+            None => self.record.in_use_elsewhere(&self.asker, one).await,
+            elsewhere => elsewhere,
+        };
+        if let Some(reason) = in_use {
+            cleaned.left.push((resource, reason));
+            return;
+        }
+        match remove_named(&self.asker, &self.record.run, one, self.wait, self.interrupt).await {
+            Ok(removed) => {
+                self.interrupt.release(&one.resource);
+                if let Err(error) = settle(self.run_dir, &one.resource) {
+                    tracing::warn!(%error, "{resource} is gone, which could not be written down with its run");
+                }
+                if removed == Removed::Gone {
+                    cleaned.removed.push(resource);
+                }
+            }
+            Err(reason) => cleaned.left.push((resource, reason)),
+        }
+    }
+
+    /// Something with the run's tag. What the record does not name was made by a run of the same name on another machine.
+    async fn tagged(&self, found: Tagged, cleaned: &mut Cleaned) {
+        let resource = found.resource.to_string();
+        if let Some(reason) = spared(&found, Some(&self.record)) {
+            cleaned.left.push((resource, reason));
+            return;
+        }
+        let run = &self.record.run;
+        let owner = Owner { run: run.clone(), playbook: found.playbook, asset: String::new() };
+        let removing = Temporary::of_others(&self.asker.rds, owner);
+        match removing.remove(&found.resource, run, self.interrupt).await {
+            Ok(_) => cleaned.removed.push(resource),
+            Err(error) => cleaned.left.push((resource, error.to_string())),
+        }
+    }
+
+    /// Exports carry no tags; those of a run are known by their names. What they wrote stays.
+    async fn cancel_exports(&self, asset: &str, cleaned: &mut Cleaned) {
+        let exports = Exports::new(&self.asker.rds);
+        for id in (1..=EXPORTS_MAX).map(|attempt| export::name_of(&self.record.run, asset, attempt)) {
+            match self.interrupt.unless_asked(exports.cancel(&id)).await {
+                Some(Ok(true)) => cleaned.removed.push(Resource::Export(id).to_string()),
+                Some(Ok(false)) => {}
+                None => return,
+                // What is denied of one is denied of all.
+                Some(Err(error @ SourceError::Denied { .. })) => {
+                    cleaned.left.push((format!("RDS exports of asset {asset}"), error.to_string()));
+                    return;
+                }
+                Some(Err(error)) => cleaned.left.push((Resource::Export(id).to_string(), error.to_string())),
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The directory of a run: made once, read back when somebody goes on with the run.
+
+use std::{
+    fs::{self, DirBuilder, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    error::EngineError,
+    layout::{Layout, run_id},
+};
+use crate::{
+    clock,
+    digest::Sha256Digest,
+    event::Event,
+    evidence::{self, Entry, Journal, write_new, write_replacing},
+    playbook::{Origin, Playbook, ProcessEnvironment},
+};
+
+/// Runs are named after the second in which they begin; one that begins in the same second as another waits for the next.
+pub(crate) async fn name_of_its_own(playbook: &Playbook) -> (String, Layout) {
+    loop {
+        let id = run_id(playbook, clock::now());
+        let layout = Layout::of(playbook, &id);
+        if !layout.bundle.exists() {
+            return (id, layout);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Makes the run's directory, which must not exist, and puts the playbook into it.
+pub(crate) fn make(layout: &Layout, playbook: &Playbook, text: &str, origin: &Origin) -> Result<Journal, EngineError> {
+    make_directory(&layout.bundle)?;
+    // Nobody else's data may lie where this run restores, and later clears what it doesn't know.
+    make_directory(&layout.restored)?;
+    let mode = Permissions::from_mode(restored_mode());
+    let failed = |source| EngineError::Directory { path: layout.restored.clone(), source };
+    fs::set_permissions(&layout.restored, mode).map_err(failed)?;
+    make_directory(&layout.data())?;
+    make_private(&layout.state()).map_err(|source| EngineError::Directory { path: layout.state(), source })?;
+    write_new(&layout.playbook(), text.as_bytes())?;
+    write_new(&layout.resolved(), &pretty(playbook)?)?;
+    write_new(&layout.origin(), &pretty(origin)?)?;
+    Ok(Journal::create(&layout.journal())?)
+}
+
+/// Completes the directory of a run that was ended before its first line; what is there of it is written again.
+pub(crate) fn complete(
+    layout: &Layout,
+    playbook: &Playbook,
+    text: &str,
+    origin: &Origin,
+) -> Result<Journal, EngineError> {
+    for path in [&layout.restored, &layout.data()] {
+        fs::create_dir_all(path).map_err(|source| EngineError::Directory { path: path.clone(), source })?;
+    }
+    let mode = Permissions::from_mode(restored_mode());
+    let failed = |source| EngineError::Directory { path: layout.restored.clone(), source };
+    fs::set_permissions(&layout.restored, mode).map_err(failed)?;
+    make_private(&layout.state()).map_err(|source| EngineError::Directory { path: layout.state(), source })?;
+    write_replacing(&layout.playbook(), text.as_bytes())?;
+    write_replacing(&layout.resolved(), &pretty(playbook)?)?;
+    write_replacing(&layout.origin(), &pretty(origin)?)?;
+    match layout.journal().exists() {
+        // Whoever still writes it holds its lock.
+        true => Ok(Journal::reopen(&layout.journal())?.0),
+        false => Ok(Journal::create(&layout.journal())?),
+    }
+}
+
+/// Whether a directory is what a run leaves that was ended before the first line of its journal was whole.
+pub(crate) fn never_began(run_dir: &Path) -> bool {
+    let data = run_dir.join("data");
+    let first_line = fs::read(data.join("journal.ndjson")).map(|journal| journal.contains(&b'\n'));
+    data.is_dir() && !first_line.unwrap_or(false) && !data.join("result.json").exists()
+}
+
+/// Where the playbook of a run came from.
+pub(crate) fn read_origin(run_dir: &Path) -> Result<Origin, EngineError> {
+    let path = run_dir.join("state").join("origin.json");
+    let text = fs::read(&path).map_err(|source| EngineError::Directory { path: path.clone(), source })?;
+    serde_json::from_slice(&text).map_err(|error| not_a_run(run_dir, &format!("state/origin.json: {error}")))
+}
+
+/// Restored data is its owner's alone. Where root runs the drill, the user that runs the managed cluster must get through
+/// to its own directory; the others are closed.
+fn restored_mode() -> u32 {
+    if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 }
+}
+
+/// Makes a directory that only its owner can enter, and those above it that are missing.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
+fn make_directory(path: &Path) -> Result<(), EngineError> {
+    fs::create_dir(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })
+}
+
+pub(crate) fn not_a_run(path: &Path, reason: &str) -> EngineError {
+    EngineError::NotARun { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+/// The playbook of a run that is gone on with, and its text.
+pub(crate) fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
+    let read = |path: PathBuf| {
+        fs::read_to_string(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                not_a_run(run_dir, &format!("{} is not there", path.display()))
+            }
+            _ => EngineError::Directory { path, source: error },
+        })
+    };
+    let origin = read(run_dir.join("state").join("origin.json"))?;
+    let origin: Origin =
+        serde_json::from_str(&origin).map_err(|error| not_a_run(run_dir, &format!("state/origin.json: {error}")))?;
+    let text = read(run_dir.join("data").join("playbook.yaml"))?;
+    Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, text))
+}
+
+/// The playbook and the id of the run in a directory, sealed or not; nothing there is changed.
+pub(crate) fn recorded_run(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
+    let entries = evidence::journal::read(&run_dir.join("data").join("journal.ndjson"))
+        .map_err(|error| not_a_run(run_dir, &error.to_string()))?;
+    let (id, _) = first_line(run_dir, &entries)?;
+    let text = fs::read_to_string(run_dir.join("data").join("playbook.yaml"))
+        .map_err(|error| not_a_run(run_dir, &format!("data/playbook.yaml: {error}")))?;
+    // Relative paths only matter for what a run does on this machine.
+    let origin = Origin { name: "playbook.yaml".to_owned(), folder: run_dir.to_owned() };
+    Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, id))
+}
+
+/// The journal, what it says, and the bytes of a torn last line that were cut off.
+pub(crate) fn reopen(run_dir: &Path) -> Result<(Journal, Vec<Entry>, u64), EngineError> {
+    Ok(Journal::reopen(&run_dir.join("data").join("journal.ndjson"))?)
+}
+
+/// The run's id and its playbook's SHA-256, as its first line has them.
+pub(crate) fn first_line(run_dir: &Path, entries: &[Entry]) -> Result<(String, Sha256Digest), EngineError> {
+    match entries.first().map(|entry| &entry.event) {
+        Some(Event::RunStarted { run, playbook_sha256, .. }) => Ok((run.clone(), *playbook_sha256)),
+        _ => Err(not_a_run(run_dir, "the journal does not begin with the start of a run")),
+    }
+}
+
+/// JSON for people and for `jq`.
+pub(crate) fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, EngineError> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| EngineError::Internal(error.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Replaces a JSON file of the bundle.
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), EngineError> {
+    Ok(write_replacing(path, &pretty(value)?)?)
+}

@@ -1,0 +1,60 @@
+//! Writes every fact into the journal first, then tells the monitor.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    clock,
+    event::{Event, Monitor},
+    evidence::{Journal, JournalError, result::JournalHead},
+};
+
+/// How often a run says that it is alive.
+pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+
+/// The one way by which a run speaks.
+pub struct Recorder {
+    journal: Mutex<Journal>,
+    monitor: Arc<dyn Monitor>,
+}
+
+impl Recorder {
+    pub fn new(journal: Journal, monitor: Arc<dyn Monitor>) -> Self {
+        Recorder { journal: Mutex::new(journal), monitor }
+    }
+
+    /// Records a fact. An error means that the evidence is incomplete, and the run must not go on.
+    pub fn fact(&self, event: &Event) -> Result<(), JournalError> {
+        self.fact_at(event).map(drop)
+    }
+
+    /// The same; returns the time that stands in the journal.
+    pub fn fact_at(&self, event: &Event) -> Result<Timestamp, JournalError> {
+        let at = clock::now();
+        // Findings come in numbers and are followed by facts that are synced.
+        match event {
+            Event::Found { .. } => self.journal().append(at, event)?,
+            _ => self.journal().append_synced(at, event)?,
+        }
+        self.monitor.fact(at, event);
+        Ok(at)
+    }
+
+    /// Who hears of progress.
+    pub fn monitor(&self) -> &Arc<dyn Monitor> {
+        &self.monitor
+    }
+
+    pub fn head(&self) -> JournalHead {
+        self.journal().head()
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        // A journal that failed in the middle of a write refuses further lines by itself.
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

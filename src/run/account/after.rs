@@ -1,0 +1,112 @@
+//! After everything has moved and before the run is sealed: the look that nobody asked for, the second look where the
+//! source must be unchanged, this machine, and the documents. What is written down already is not looked at again.
+
+use std::{fs, path::Path};
+
+use tokio::task::spawn_blocking;
+
+use super::{documents::attested, facts::write, machine::machine_here, question};
+use crate::{
+    account::{inventory::Inventory, reply::Failure},
+    asset::clients,
+    clock,
+    digest::Sha256Digest,
+    event::Event,
+    evidence::journal,
+    playbook::{Playbook, Postcondition},
+    record::{error::EngineError, layout::Layout, recorder::Recorder},
+    source::account,
+};
+
+/// Takes what is still missing. With `as_it_stands`, nobody outside this machine is asked any more.
+pub(crate) async fn finish(
+    playbook: &Playbook,
+    layout: &Layout,
+    recorder: &Recorder,
+    as_it_stands: bool,
+) -> Result<(), EngineError> {
+    let unchanged = playbook.account().postconditions.contains(&Postcondition::SourceUnchanged);
+    let looks = [(layout.inventory(), "inventory.json", true), (layout.inventory_after(), "after.json", unchanged)];
+    for (path, name, wanted) in looks {
+        if !wanted || playbook.provider().is_none() || is_recorded(layout, name)? {
+            continue;
+        }
+        // One that was written and not recorded was cut off by a kill; it is as good as a new one.
+        let read = if exists(&path) {
+            read_look(&path, name)?
+        } else {
+            write_look(&path, name, &look(playbook, as_it_stands).await)?
+        };
+        recorder.fact(&read)?;
+    }
+    local(playbook, layout).await
+}
+
+/// This machine and the documents.
+async fn local(playbook: &Playbook, layout: &Layout) -> Result<(), EngineError> {
+    let account = playbook.account().clone();
+    let (target, documents) = (layout.check("target"), layout.documents());
+    let work = move || -> Result<(), EngineError> {
+        if account.non_cloud.is_some() && !exists(&target) {
+            write(&target, &machine_here(account.ask_metadata_service))?;
+        }
+        let names_some = !account.attest.is_empty() || account.contract.is_some();
+        if names_some && !exists(&documents) {
+            write(&documents, &attested(&account, clock::today()))?;
+        }
+        Ok(())
+    };
+    spawn_blocking(work).await.map_err(|error| EngineError::Internal(error.to_string()))?
+}
+
+fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// Looks at the account of a playbook's provider.
+pub(crate) async fn look(playbook: &Playbook, as_it_stands: bool) -> Inventory {
+    let taken = clock::now().to_string();
+    let Some(spec) = playbook.provider().filter(|_| !as_it_stands) else {
+        let mut inventory = Inventory::new(taken, question::allowed_regions(playbook));
+        let failure = Failure::not_asked("the run was sealed as it stood");
+        inventory.missed("the whole look", None, None, &failure, "", &["s3", "rds", "snapshot", "users"]);
+        return inventory;
+    };
+    let aws = clients::aws(spec).await;
+    let wanted = question::wanted(playbook, spec, &aws.region());
+    let account = spec.account.as_ref().map(ToString::to_string);
+    let account = match account {
+        None if wanted.public_access => aws.caller().await.ok().map(|caller| caller.account),
+        account => account,
+    };
+    account::look(&aws, account.as_deref(), wanted, taken).await
+}
+
+/// Whether the journal knows a look of this name.
+fn is_recorded(layout: &Layout, name: &str) -> Result<bool, EngineError> {
+    let entries = journal::read(&layout.journal())?;
+    Ok(entries.iter().any(|entry| matches!(&entry.event, Event::AccountRead { look, .. } if look == name)))
+}
+
+/// The fact that a look was taken, from the file that it left.
+fn read_look(path: &Path, name: &str) -> Result<Event, EngineError> {
+    let bytes = fs::read(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })?;
+    let damaged = |error: serde_json::Error| EngineError::Changed { path: path.to_owned(), reason: error.to_string() };
+    Ok(account_read(name, &bytes, &serde_json::from_slice(&bytes).map_err(damaged)?))
+}
+
+fn account_read(name: &str, bytes: &[u8], inventory: &Inventory) -> Event {
+    Event::AccountRead {
+        look: name.to_owned(),
+        sha256: Sha256Digest::of(bytes),
+        things: inventory.items.len() as u64,
+        unreadable: inventory.unreadable.len() as u64,
+    }
+}
+
+/// Writes an inventory; the fact that it was taken, for the journal.
+pub(super) fn write_look(path: &Path, name: &str, inventory: &Inventory) -> Result<Event, EngineError> {
+    write(path, inventory)?;
+    let bytes = fs::read(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })?;
+    Ok(account_read(name, &bytes, inventory))
+}

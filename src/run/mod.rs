@@ -1,0 +1,32 @@
+//! A run: looks before it leaps, carries each asset, decides the verdict, seals the bundle.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `plan` | what a run would carry, measured for `walkaway plan`, consumed by a run |
+//! | `driver`, `resume` | a run from preflight to outcome, and its resumption |
+//! | `room` | whether the target has room for it |
+//! | `preflight` | every obstacle, before anything moves |
+//! | `account` | the account around the assets: before, after, and what it comes to |
+//! | `projection` | the plan of the exit, the time to exit, its thresholds and its cost |
+//! | `seal`, `not_proven`, `reports`, `endorse` | result, documents, the bag around them, and the signatures over it |
+//! | `outcome` | how it ended |
+
+pub(crate) mod account;
+pub(crate) mod driver;
+pub(crate) mod endorse;
+pub(crate) mod not_proven;
+pub mod outcome;
+pub(crate) mod plan;
+pub(crate) mod preflight;
+pub(crate) mod projection;
+pub mod reports;
+mod resume;
+mod room;
+pub(crate) mod seal;
+
+pub use driver::{Driving, Means, run};
+pub use endorse::{Endorsement, Review, Stamped, approve, review};
+pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
+pub use plan::Plan;
+pub use preflight::Consent;
+pub use resume::resume;

@@ -1,0 +1,102 @@
+//! The plan of a run: its assets in the playbook's order, which cut themselves into units while they are listed, and what was
+//! found before anything moves. `walkaway plan` measures and prints it, `walkaway run` consumes it.
+
+use std::sync::Arc;
+
+use super::{
+    account::{self, Before},
+    room,
+};
+use crate::{
+    account::identity::Answer,
+    asset::{
+        clients,
+        kinds::{self, Kinds},
+        measured::Measured,
+        seam::{Asset, Measuring},
+    },
+    playbook::{Loaded, Origin, Playbook},
+    record::error::{EngineError, Obstacle},
+};
+
+/// What is going to be carried.
+pub struct Plan {
+    /// With the buckets that patterns chose.
+    pub(crate) playbook: Playbook,
+    /// The playbook as it was read.
+    pub(crate) text: String,
+    pub(crate) origin: Origin,
+    /// The assets in the playbook's order.
+    pub(crate) assets: Vec<Arc<dyn Asset>>,
+    /// What was found in the account and on this machine.
+    pub(crate) before: Before,
+}
+
+impl Plan {
+    /// The plan of a playbook, of the kinds that are built in. Looks at the account as the playbook wants it.
+    ///
+    /// # Errors
+    /// When this machine could not be looked at. What stands in the way of a run is part of the plan.
+    pub async fn of(loaded: Loaded) -> Result<Self, EngineError> {
+        Self::of_kinds(loaded, &kinds::built_in()).await
+    }
+
+    /// The same with kinds of assets that somebody else makes.
+    ///
+    /// # Errors
+    /// As [`Plan::of`].
+    pub async fn of_kinds(loaded: Loaded, kinds: &Kinds) -> Result<Self, EngineError> {
+        let Loaded { playbook, text, origin } = loaded;
+        let (playbook, before) = account::prepare(playbook, &origin.folder).await?;
+        let assets = playbook.assets().iter().map(|asset| kinds(asset)).collect();
+        Ok(Plan { playbook, text, origin, assets, before })
+    }
+
+    /// The assets in the playbook's order.
+    #[must_use]
+    pub fn assets(&self) -> &[Arc<dyn Asset>] {
+        &self.assets
+    }
+
+    /// Measures every asset at the provider: items, bytes and units.
+    ///
+    /// # Errors
+    /// Every asset that could not be measured, as obstacles.
+    pub async fn measure(&self) -> Result<Vec<Measured>, EngineError> {
+        let aws = match self.playbook.provider() {
+            Some(spec) => Some(clients::aws(spec).await),
+            None => None,
+        };
+        let at = Measuring { aws: aws.as_ref(), playbook: &self.playbook };
+        let (mut measured, mut obstacles) = (Vec::new(), Vec::<Obstacle>::new());
+        for asset in &self.assets {
+            match asset.measure(&at).await {
+                Ok(one) => measured.push(one),
+                Err(obstacle) => obstacles.push(obstacle),
+            }
+        }
+        if obstacles.is_empty() { Ok(measured) } else { Err(EngineError::NotReady(obstacles)) }
+    }
+
+    /// Holds the measure of the assets against the room at the target, where the playbook wants that.
+    pub(crate) fn hold_room(&mut self, measured: &[Measured]) {
+        if Before::wants_room(&self.playbook) {
+            self.before.take_room(&self.playbook, room::answer(&self.playbook, &self.assets, measured));
+        }
+    }
+
+    /// Measures for the room alone. What stops the measuring, the preflight names.
+    pub(crate) async fn look_for_room(&mut self) -> Result<(), EngineError> {
+        if !Before::wants_room(&self.playbook) {
+            return Ok(());
+        }
+        match self.measure().await {
+            Ok(measured) => self.hold_room(&measured),
+            Err(EngineError::NotReady(_)) => {
+                self.before.take_room(&self.playbook, Answer::new(None, "not everything could be measured"));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,292 @@
+//! The protocol of units: what is to be moved, and what came of it, each as a value that may travel; and the seam between
+//! what cuts work into units and what runs them.
+//!
+//! Units hold no secret and borrow nothing. What runs them resolves the references of the playbook itself, on whatever
+//! machine it is. Names of objects are in them: the way between machines has to keep them as the playbook's owner would.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+};
+
+use futures_util::future::{BoxFuture, FutureExt as _};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    error::TransferError,
+    object::UnitOutcome,
+    unit::{ObjectUnit, PlacedObject, UNIT_BYTES_MAX, UNIT_OBJECTS_MAX, UnitId},
+};
+
+/// The version of [`UnitSpec`] and [`UnitReceipt`] that is written; no other is read.
+pub const UNIT_VERSION: u32 = 1;
+/// Units that run at once in one process whatever they hold, so that the end of one doesn't leave the network idle.
+pub const UNITS_IN_FLIGHT: usize = 3;
+
+/// A unit that is to be run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitSpec {
+    /// [`UNIT_VERSION`].
+    pub version: u32,
+    /// The run that it belongs to.
+    pub run: String,
+    /// The asset that it is of.
+    pub asset: String,
+    /// Its name within the asset.
+    pub unit: UnitId,
+    /// What is to be moved.
+    pub work: UnitWork,
+}
+
+/// What a unit moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnitWork {
+    /// A batch of objects, each with the state that it was listed in and its place.
+    Objects(Vec<PlacedObject>),
+    /// One large object.
+    Object(Box<PlacedObject>),
+    /// Ranges of a table.
+    Rows {
+        /// The database engine, which says how ranges are written.
+        engine: String,
+        /// Table, ranges, and the snapshot that they are of.
+        ranges: Value,
+    },
+}
+
+/// What came of a unit.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UnitReceipt {
+    /// [`UNIT_VERSION`].
+    pub version: u32,
+    /// The run that it belongs to.
+    pub run: String,
+    /// The asset that it is of.
+    pub asset: String,
+    /// Its name within the asset.
+    pub unit: UnitId,
+    /// What was moved, and what was not.
+    pub done: UnitDone,
+}
+
+/// What a unit moved.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnitDone {
+    /// Objects, each with what became of it.
+    Objects(UnitOutcome),
+    /// Ranges of a table.
+    Rows {
+        /// The database engine.
+        engine: String,
+        /// What became of each.
+        parts: Value,
+    },
+}
+
+impl UnitSpec {
+    /// The unit of these objects.
+    pub fn of_objects(run: &str, asset: &str, unit: ObjectUnit) -> Self {
+        let ObjectUnit { id, mut objects } = unit;
+        let is_large = objects.len() == 1 && objects.iter().all(PlacedObject::is_large);
+        let work = match objects.pop().filter(|_| is_large) {
+            Some(object) => UnitWork::Object(Box::new(object)),
+            None => UnitWork::Objects(objects),
+        };
+        UnitSpec { version: UNIT_VERSION, run: run.to_owned(), asset: asset.to_owned(), unit: id, work }
+    }
+
+    /// Its objects; an error for a unit of anything else, or of another version.
+    pub fn into_objects(self) -> Result<ObjectUnit, TransferError> {
+        self.check_version()?;
+        let objects = match self.work {
+            UnitWork::Objects(objects) => objects,
+            UnitWork::Object(object) => vec![*object],
+            UnitWork::Rows { .. } => return Err(not_this("a unit of rows, where objects are carried")),
+        };
+        Ok(ObjectUnit { id: self.unit, objects })
+    }
+
+    /// The ranges of a table of this engine; an error for a unit of anything else, or of another version.
+    pub fn into_rows<T: serde::de::DeserializeOwned>(self, engine: &str) -> Result<T, TransferError> {
+        self.check_version()?;
+        match self.work {
+            UnitWork::Rows { engine: named, ranges } if named == engine => parse(ranges),
+            _ => Err(not_this("a unit of something else, where rows are carried")),
+        }
+    }
+
+    /// The receipt of this unit.
+    pub fn receipt(&self, done: UnitDone) -> UnitReceipt {
+        let UnitSpec { run, asset, unit, .. } = self.clone_names();
+        UnitReceipt { version: UNIT_VERSION, run, asset, unit, done }
+    }
+
+    /// Everything but the work.
+    pub fn clone_names(&self) -> Self {
+        let (run, asset, unit) = (self.run.clone(), self.asset.clone(), self.unit.clone());
+        UnitSpec { version: self.version, run, asset, unit, work: UnitWork::Objects(Vec::new()) }
+    }
+
+    fn check_version(&self) -> Result<(), TransferError> {
+        if self.version == UNIT_VERSION { Ok(()) } else { Err(not_this("a unit of another version of walkaway")) }
+    }
+}
+
+impl UnitReceipt {
+    /// What became of objects.
+    pub fn into_objects(self) -> Result<UnitOutcome, TransferError> {
+        match self.done {
+            UnitDone::Objects(outcome) if self.version == UNIT_VERSION => Ok(outcome),
+            _ => Err(not_this("the receipt of another unit, or of another version of walkaway")),
+        }
+    }
+
+    /// What became of ranges of a table.
+    pub fn into_rows<T: serde::de::DeserializeOwned>(self, engine: &str) -> Result<T, TransferError> {
+        match self.done {
+            UnitDone::Rows { engine: named, parts } if self.version == UNIT_VERSION && named == engine => parse(parts),
+            _ => Err(not_this("the receipt of another unit, or of another version of walkaway")),
+        }
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, TransferError> {
+    serde_json::from_value(value).map_err(|error| TransferError::Internal(format!("a unit's rows: {error}")))
+}
+
+fn not_this(what: &str) -> TransferError {
+    TransferError::Internal(format!("expected another unit: {what}"))
+}
+
+/// Runs units of one asset, in this process.
+pub trait UnitWorker: Send + Sync {
+    /// Runs a unit to its end. What could not be moved stands in the receipt; an error means that nothing of the unit
+    /// counts. A worker for rows may block: it is polled on a thread of its own.
+    fn work<'a>(&'a self, spec: UnitSpec) -> BoxFuture<'a, Result<UnitReceipt, TransferError>>;
+}
+
+/// Decides where units are run.
+pub trait UnitExecutor: Send + Sync {
+    /// How much may be under way at once.
+    fn limits(&self) -> UnitLimits {
+        UnitLimits::ONE_PROCESS
+    }
+
+    /// Has a unit run, and waits for its receipt. `here` would run it in this process.
+    fn run<'a>(&'a self, spec: UnitSpec, here: &'a dyn UnitWorker)
+    -> BoxFuture<'a, Result<UnitReceipt, TransferError>>;
+}
+
+/// Runs every unit in this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalExecutor;
+
+impl UnitExecutor for LocalExecutor {
+    fn run<'a>(
+        &'a self,
+        spec: UnitSpec,
+        here: &'a dyn UnitWorker,
+    ) -> BoxFuture<'a, Result<UnitReceipt, TransferError>> {
+        here.work(spec).boxed()
+    }
+}
+
+/// Waits for a future on a thread that may block, as those do that carry rows.
+pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// How many units may be under way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitLimits {
+    /// So many whatever they hold.
+    pub units: usize,
+    /// So many at most: a large object is a unit of its own.
+    pub units_max: usize,
+    /// Of the additional ones another begins only if those under way have no more objects, each with its receipt in memory …
+    pub objects: usize,
+    /// … nor more bytes: what is staged at once never outgrows as many units of the largest kind as run anyway.
+    pub bytes: u64,
+}
+
+impl UnitLimits {
+    /// What suits one process.
+    pub const ONE_PROCESS: UnitLimits = UnitLimits {
+        units: UNITS_IN_FLIGHT,
+        units_max: 12,
+        objects: (UNITS_IN_FLIGHT - 1) * UNIT_OBJECTS_MAX,
+        bytes: (UNITS_IN_FLIGHT as u64 - 1) * UNIT_BYTES_MAX,
+    };
+
+    /// Whether a unit has to end before another one begins, when these are under way.
+    pub fn are_reached(&self, units: usize, objects: usize, bytes: u64) -> bool {
+        units >= self.units_max || units >= self.units && (objects > self.objects || bytes > self.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transfer::{
+        error::SourceError,
+        object::{ObjectEntry, Refusal},
+        unit::LARGE_OBJECT_BYTES,
+    };
+
+    fn placed(key: &str, size: u64) -> PlacedObject {
+        let entry = ObjectEntry { key: key.to_owned(), size, etag: Some("e".to_owned()), ..ObjectEntry::default() };
+        PlacedObject { entry, place: format!("tree/{key}") }
+    }
+
+    #[test]
+    fn units_and_receipts_are_the_same_after_a_journey() {
+        for objects in [vec![placed("a", 1), placed("b", 2)], vec![placed("large", LARGE_OBJECT_BYTES)]] {
+            let spec = UnitSpec::of_objects("r", "a", ObjectUnit { id: UnitId::numbered(7), objects });
+            let there: UnitSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
+            assert_eq!(there, spec);
+            let error = SourceError::Throttled { what: "b".to_owned(), reason: "SlowDown".to_owned() };
+            let refusals = vec![Refusal { object: placed("b", 2), error }];
+            let sent = spec.receipt(UnitDone::Objects(UnitOutcome { refusals, ..UnitOutcome::default() }));
+            let back: UnitReceipt = serde_json::from_str(&serde_json::to_string(&sent).unwrap()).unwrap();
+            let outcome = back.into_objects().unwrap();
+            assert!(
+                matches!(&outcome.refusals[0].error, SourceError::Throttled { reason, .. } if reason == "SlowDown")
+            );
+        }
+    }
+
+    #[test]
+    fn a_unit_of_another_version_is_not_run() {
+        let unit = ObjectUnit { id: UnitId::numbered(1), objects: vec![placed("a", 1)] };
+        let spec = UnitSpec { version: UNIT_VERSION + 1, ..UnitSpec::of_objects("r", "a", unit) };
+        assert!(spec.into_objects().is_err());
+    }
+
+    #[test]
+    fn more_units_begin_only_while_they_are_small() {
+        let limits = UnitLimits::ONE_PROCESS;
+        assert!(!limits.are_reached(2, usize::MAX, u64::MAX) && !limits.are_reached(11, 11, 11));
+        assert!(limits.are_reached(3, limits.objects + 1, 0) && limits.are_reached(3, 0, limits.bytes + 1));
+        assert!(limits.are_reached(12, 0, 0));
+    }
+}
