@@ -141,6 +141,8 @@ impl ExportWork<'_> {
             into: Destination::Tree,
             sample: None,
             versions: false,
+            // What an export has to hold is looked at in its list.
+            may_be_empty: false,
             stall: self.spec.limits.stall.map_or(STALL, |stall| stall.duration()),
         };
         let result = carrying.carry().await?;

@@ -111,6 +111,7 @@ impl Run {
             into: self.sink_of(asset, bucket, ready)?,
             sample: bucket.sample,
             versions: bucket.versions == Versions::All,
+            may_be_empty: bucket.may_be_empty,
             stall: stall_of(bucket),
         })
     }
