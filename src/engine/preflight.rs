@@ -1,6 +1,6 @@
 //! Looks before anything moves: provider, identity, targets, programs, rights. Every obstacle is listed at once.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
@@ -9,7 +9,7 @@ use super::{
     error::{EngineError, Obstacle},
     exclusions,
     layout::Layout,
-    preflight_source::{Limits, look_at_source, version_obstacle},
+    preflight_source::{Limits, Unopened, look_at_source, version_obstacle},
     rds, rds_export,
     stop::Stop,
     target::{AddressError, address},
@@ -44,6 +44,8 @@ pub(crate) struct Ready {
     pub s3_target: Option<Aws>,
     pub tools: Option<Tools>,
     pub named_target: Option<Address>,
+    /// Databases whose servers can't open them, by their assets: they are not run, the others are.
+    pub unopened: BTreeMap<String, Obstacle>,
 }
 
 /// Whether somebody agreed to what costs money at the provider.
@@ -69,8 +71,13 @@ pub(crate) async fn look(
     obstacles.extend(s3_obstacle);
     let (book, layout, run) = (playbook.clone(), layout.clone(), run.to_owned());
     let local = spawn_blocking(move || look_at_databases(&book, &sources, &layout, &run));
-    let (tools, named_target, more) = local.await.map_err(|error| EngineError::Internal(error.to_string()))?;
+    let Local { tools, named_target, obstacles: more, mut unopened } =
+        local.await.map_err(|error| EngineError::Internal(error.to_string()))?;
     obstacles.extend(more);
+    // Where nothing else can be carried, or something is to be mended first, it is said now.
+    if !obstacles.is_empty() || unopened.len() == playbook.assets().len() {
+        obstacles.extend(std::mem::take(&mut unopened).into_values());
+    }
     if let Some(Err(error)) = playbook.signing_key().map(super::endorse::signer) {
         obstacles.push(Obstacle { what: format!("evidence.sign: {error}"), hint: error.hint() });
     }
@@ -78,7 +85,7 @@ pub(crate) async fn look(
         obstacles.extend(unwritable(key, path));
     }
     if obstacles.is_empty() {
-        Ok(Ready { aws, caller, s3_target, tools, named_target })
+        Ok(Ready { aws, caller, s3_target, tools, named_target, unopened })
     } else {
         Err(EngineError::NotReady(obstacles))
     }
@@ -100,7 +107,7 @@ pub(crate) async fn at_target(playbook: &Playbook) -> Ready {
             address(url).ok().and_then(|at| Some((Tools::client().ok()?, at))).unzip()
         }
     };
-    Ready { aws: None, caller: None, s3_target, tools, named_target }
+    Ready { aws: None, caller: None, s3_target, tools, named_target, unopened: BTreeMap::new() }
 }
 
 /// A client configuration for the S3 server that buckets are restored into.
@@ -365,14 +372,22 @@ pub(super) fn bucket_obstacle(asset: &Asset, error: &SourceError) -> Obstacle {
 /// Databases that every server has (PostgreSQL documentation, "Template Databases").
 const SYSTEM_DATABASES: [&str; 3] = ["postgres", "template0", "template1"];
 
-type Local = (Option<Tools>, Option<Address>, Vec<Obstacle>);
+/// What was seen of databases.
+#[derive(Default)]
+struct Local {
+    tools: Option<Tools>,
+    named_target: Option<Address>,
+    obstacles: Vec<Obstacle>,
+    unopened: BTreeMap<String, Obstacle>,
+}
 
 /// Everything about databases: programs, target, sources, rights, versions.
 fn look_at_databases(playbook: &Playbook, sources: &[Found], layout: &Layout, run: &str) -> Local {
     let mut obstacles = Vec::new();
+    let mut unopened = BTreeMap::new();
     let databases: Vec<_> = playbook.assets().iter().filter_map(database).collect();
     let Some(target) = playbook.target().postgres.as_ref().filter(|_| !databases.is_empty()) else {
-        return (None, None, obstacles);
+        return Local::default();
     };
     let tools = match target {
         PostgresTarget::Managed => Tools::server(),
@@ -392,7 +407,10 @@ fn look_at_databases(playbook: &Playbook, sources: &[Found], layout: &Layout, ru
         match &found.address {
             Some(address) => {
                 let excluded = exclusions::names(spec);
-                obstacles.extend(look_at_source(&subject, address, &excluded, limits));
+                match look_at_source(&subject, address, &excluded, limits) {
+                    Ok(more) => obstacles.extend(more),
+                    Err(Unopened(obstacle)) => drop(unopened.insert(asset.id.to_string(), obstacle)),
+                }
             }
             None => obstacles.extend(found.version.and_then(|version| version_obstacle(&subject, version, limits))),
         }
@@ -402,7 +420,7 @@ fn look_at_databases(playbook: &Playbook, sources: &[Found], layout: &Layout, ru
             obstacles.extend(look_for_room(named, asset.id.as_str(), run));
         }
     }
-    (tools, named, obstacles)
+    Local { tools, named_target: named, obstacles, unopened }
 }
 
 /// An export brings rows and no code.

@@ -2,7 +2,7 @@
 
 mod assets;
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
 
 use tokio::task::spawn_blocking;
 
@@ -183,6 +183,19 @@ struct Run {
 enum AssetEnd {
     Done(Box<AssetResult>),
     Stopped(StoppedAsset),
+    /// The provider's server can't open it, for this reason: nothing was begun.
+    NotRun {
+        why: String,
+    },
+}
+
+impl AssetEnd {
+    fn stopped(&self) -> Option<&StoppedAsset> {
+        match self {
+            AssetEnd::Stopped(asset) => Some(asset),
+            _ => None,
+        }
+    }
 }
 
 impl Run {
@@ -321,6 +334,10 @@ impl Run {
                     ends.push(AssetEnd::Done(Box::new(intact)));
                     continue;
                 }
+                Ok(None) if ready.unopened.contains_key(asset.id.as_str()) => {
+                    ends.push(self.not_run(asset, &ready.unopened)?);
+                    continue;
+                }
                 Ok(None) => self.carry(asset, ready, target).await,
                 Err(stop) => Err(stop),
             };
@@ -342,6 +359,15 @@ impl Run {
         Ok(ends)
     }
 
+    fn not_run(&self, asset: &Asset, unopened: &BTreeMap<String, Obstacle>) -> Result<AssetEnd, EngineError> {
+        let asset = asset.id.to_string();
+        let why = unopened.get(&asset).map_or(String::new(), |Obstacle { what, hint }| {
+            hint.as_ref().map_or_else(|| what.clone(), |hint| format!("{what}; {hint}"))
+        });
+        self.recorder.fact(&Event::AssetStopped { asset, reason: why.clone() })?;
+        Ok(AssetEnd::NotRun { why })
+    }
+
     fn work(&self, asset: &Asset) -> Work {
         self.work_named(asset.id.as_str())
     }
@@ -359,24 +385,29 @@ impl Run {
     }
 
     async fn end(self, ends: Vec<AssetEnd>) -> Result<RunOutcome, EngineError> {
-        let (mut results, mut stopped) = (Vec::new(), Vec::new());
-        for end in ends {
+        let stopped: Vec<_> = ends.iter().filter_map(AssetEnd::stopped).cloned().collect();
+        if !stopped.is_empty() {
+            return Ok(self.outcome(RunEnd::Stopped { assets: stopped }));
+        }
+        let names = pseudonyms(&self.playbook).map_err(stop_error)?;
+        let mut results = Vec::new();
+        for (asset, end) in self.playbook.assets().iter().zip(ends) {
             match end {
                 AssetEnd::Done(result) => results.push(*result),
-                AssetEnd::Stopped(asset) => stopped.push(asset),
+                AssetEnd::Stopped(_) => {}
+                AssetEnd::NotRun { why } => {
+                    let result = seal::unfinished(&self.work(asset), asset, names.as_ref(), &why);
+                    results.push(result.map_err(stop_error)?);
+                }
             }
         }
-        if stopped.is_empty() {
-            let looking = account::finish(&self.playbook, &self.layout, &self.recorder, false);
-            let Some(looked) = self.interrupt.unless_asked(looking).await else {
-                self.recorder.fact(&Event::Interrupted)?;
-                return Ok(self.outcome(RunEnd::Interrupted));
-            };
-            looked?;
-            self.seal(results).await
-        } else {
-            Ok(self.outcome(RunEnd::Stopped { assets: stopped }))
-        }
+        let looking = account::finish(&self.playbook, &self.layout, &self.recorder, false);
+        let Some(looked) = self.interrupt.unless_asked(looking).await else {
+            self.recorder.fact(&Event::Interrupted)?;
+            return Ok(self.outcome(RunEnd::Interrupted));
+        };
+        looked?;
+        self.seal(results).await
     }
 
     /// Seals what is there; assets without an outcome, and those whose restored data isn't as they left it, are put down as
