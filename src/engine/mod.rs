@@ -62,6 +62,7 @@ mod rds;
 mod rds_export;
 mod recheck;
 mod recorder;
+mod refusals;
 mod relays;
 pub mod reports;
 mod room;
