@@ -92,7 +92,7 @@ impl PostgresSource {
             let mut client = self.address.database(database).connect_unpinned().ok()?;
             client.query_one(sql, &[&self.address.database_name()]).and_then(|row| row.try_get(0)).ok()
         };
-        EVERYWHERE.iter().find_map(|database| asked(&database)).unwrap_or(false)
+        EVERYWHERE.iter().find_map(asked).unwrap_or(false)
     }
 
     /// What each of these names stands for; nothing where no relation has it.
