@@ -14,7 +14,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use walkaway::{
     asset::{
         Asset, Carried, Depth, Description, Kinds, Looked, Measured, Measuring, Needs, Preflight, Room, Site, Stop,
-        Work,
+        Unopened, Work,
         objects::{self, ObjectsFrom},
     },
     command,
@@ -72,8 +72,8 @@ impl Asset for Shelf {
         Description { kind: AssetKind::S3, source, from: None, needs: Needs::default(), makes: None }
     }
 
-    fn preflight<'a>(&'a self, _: &'a Preflight<'a>) -> BoxFuture<'a, Vec<Obstacle>> {
-        async { Vec::new() }.boxed()
+    fn preflight<'a>(&'a self, _: &'a Preflight<'a>) -> BoxFuture<'a, Result<Vec<Obstacle>, Unopened>> {
+        async { Ok(Vec::new()) }.boxed()
     }
 
     fn measure<'a>(&'a self, _: &'a Measuring<'a>) -> BoxFuture<'a, Result<Measured, Obstacle>> {

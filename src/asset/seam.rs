@@ -38,8 +38,11 @@ pub trait Asset: Send + Sync {
     /// Adds the rights at the provider that carrying it takes.
     fn rights(&self, _needs: &mut rights::Needs) {}
 
-    /// What keeps it from being carried, looked for before anything moves.
-    fn preflight<'a>(&'a self, at: &'a Preflight<'a>) -> BoxFuture<'a, Vec<Obstacle>>;
+    /// What keeps the run from beginning, looked for before anything moves.
+    ///
+    /// # Errors
+    /// What keeps this asset from being carried, and no other.
+    fn preflight<'a>(&'a self, at: &'a Preflight<'a>) -> BoxFuture<'a, Result<Vec<Obstacle>, Unopened>>;
 
     /// Items, bytes and units, measured at the provider. Writes nothing, neither there nor here.
     fn measure<'a>(&'a self, at: &'a Measuring<'a>) -> BoxFuture<'a, Result<Measured, Obstacle>>;
@@ -118,6 +121,9 @@ pub struct Measuring<'a> {
     /// The playbook.
     pub playbook: &'a Playbook,
 }
+
+/// An asset that its server can't open: that costs it, and no other.
+pub struct Unopened(pub Obstacle);
 
 /// An obstacle that is one asset's.
 pub fn obstacle(asset: &str, what: impl std::fmt::Display, hint: Option<String>) -> Obstacle {

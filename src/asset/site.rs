@@ -1,9 +1,11 @@
 //! What the assets of a run share: the playbook, the provider, and the servers of the target.
 
+use std::collections::BTreeMap;
+
 use super::{database::site::PostgresSite, rds::guard::Guards, stop::Stop};
 use crate::{
     playbook::Playbook,
-    record::layout::Layout,
+    record::{error::Obstacle, layout::Layout},
     source::aws::{Aws, CallerIdentity},
 };
 
@@ -18,6 +20,8 @@ pub struct Ready {
     pub s3_target: Option<Aws>,
     /// The PostgreSQL server that databases are restored into.
     pub postgres: Option<PostgresSite>,
+    /// Assets that their servers can't open: they are not run, the others are.
+    pub unopened: BTreeMap<String, Obstacle>,
 }
 
 impl Ready {

@@ -73,6 +73,18 @@ impl Work {
         Ok(missed.map(|control| self.finding(FindingKind::VerifierBlind, &control.damage, "")).collect())
     }
 
+    /// That an asset has nothing: somebody may have said that this is as it should be.
+    pub fn empty(&self, may_be_empty: bool, subject: &str, nothing: &str) -> Finding {
+        let (kind, detail) = match may_be_empty {
+            true => (FindingKind::Deviation, format!("{nothing} is there, and the playbook says that it may be empty")),
+            false => (
+                FindingKind::NothingMatched,
+                format!("{nothing} is there; if that is as it should be, write `may_be_empty: true` for the asset"),
+            ),
+        };
+        self.finding(kind, subject, detail)
+    }
+
     /// Puts the findings and the end of the asset on record.
     pub fn done(&self, result: &AssetResult) -> Result<(), Stop> {
         for finding in &result.findings {

@@ -49,6 +49,10 @@ pub enum Unreached {
     Database,
     /// The certificate, or TLS at all.
     Tls,
+    /// The server is there, and lets nobody in at this moment.
+    NotNow,
+    /// The server is there, and can't open the database.
+    Damaged,
 }
 
 impl Unreached {
@@ -67,6 +71,8 @@ impl Unreached {
             (Concern::Login, "28P01") => Unreached::Password,
             (Concern::Login, "28000") => Unreached::Login,
             (Concern::Login, _) => Unreached::Database,
+            (_, code) if sqlstate::is_not_now(code) => Unreached::NotNow,
+            (_, code) if sqlstate::is_damage(code) => Unreached::Damaged,
             _ => Unreached::Way,
         }
     }
@@ -84,6 +90,8 @@ impl Unreached {
             Unreached::Database => {
                 "check the database's name behind the URL's reference, and that the login may connect"
             }
+            Unreached::NotNow => "the server is there: wait until it lets sessions in, or see its log; then run again",
+            Unreached::Damaged => DAMAGED,
             Unreached::Tls => {
                 "name the server's CA file with ?sslrootcert=… in the URL (`ca` for RDS), or sslmode=disable where the way \
                  is safe without TLS"
@@ -120,7 +128,7 @@ impl PgError {
     /// Whether the server or the way to it went away, rather than refused.
     pub fn connection_lost(&self) -> bool {
         match self {
-            PgError::Connect { cause, .. } => *cause == Unreached::Way,
+            PgError::Connect { cause, .. } => matches!(cause, Unreached::Way | Unreached::NotNow),
             PgError::Statement { concern, .. } => *concern == Concern::Session,
             _ => false,
         }
@@ -130,7 +138,7 @@ impl PgError {
     pub fn concern(&self) -> Concern {
         match self {
             PgError::Statement { concern, .. } => *concern,
-            PgError::Connect { cause: Unreached::Way, .. } => Concern::Session,
+            PgError::Connect { cause: Unreached::Way | Unreached::NotNow, .. } => Concern::Session,
             PgError::Connect { .. } | PgError::Pooled { .. } => Concern::Login,
             PgError::Url { .. } | PgError::NoProgram { .. } | PgError::Program { .. } => Concern::Statement,
         }
@@ -139,6 +147,19 @@ impl PgError {
     /// Whether nothing more succeeds at that server: it went away, its disk is full, or it lets the login in no more.
     pub fn ends_all(&self) -> bool {
         matches!(self.concern(), Concern::Session | Concern::Room | Concern::Login)
+    }
+
+    /// Whether it is the database's or its server's own trouble, which nothing that a playbook says has to do with.
+    pub fn is_of_database(&self) -> bool {
+        match self {
+            PgError::Connect { cause, .. } => matches!(cause, Unreached::NotNow | Unreached::Damaged),
+            error => error.code().is_some_and(|code| sqlstate::is_damage(code) || sqlstate::is_not_now(code)),
+        }
+    }
+
+    /// Whether the server knows no such database, or doesn't let this login into it.
+    pub fn database_not_there(&self) -> bool {
+        matches!(self, PgError::Connect { cause: Unreached::Database, .. })
     }
 
     /// SQLSTATE, where a server refused a statement.
@@ -189,6 +210,10 @@ impl PgError {
         Some(hint.to_owned())
     }
 }
+
+/// What to do about a database that its server can't open or read.
+pub const DAMAGED: &str = "the server is there, and this database of it is damaged: see the server's log, and restore the database \
+                       from a backup, or drill a copy";
 
 /// What to do about a lock that was waited for in vain.
 const LOCKED: &str = "see in pg_stat_activity and with pg_blocking_pids() who holds it, and in pg_prepared_xacts whether a \

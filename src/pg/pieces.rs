@@ -1,7 +1,7 @@
 //! What can be read of a damaged part of a table: ranges of pages, and single rows of the pages between them.
 //!
 //! Rows are named by place. A scan of a range reads every row header of a page, and so fails with any of them; a row that is
-//! named by its ctid is read alone. Servers that know no scan of a range are given every place in it.
+//! named by its ctid is read alone. Servers that know no scan of a range look at every place in it, one after the other.
 
 use super::{
     name::{Table, literal, quoted},
@@ -10,18 +10,11 @@ use super::{
 
 /// The least that a row takes of a page, in bytes: its header and the pointer to it.
 pub const ROW_BYTES_MIN: u64 = 28;
-/// So many pages have no more places than a server can be given at once.
-const PAGES_BY_PLACE_MAX: u64 = 1 << 16;
-
-/// Whether a server of this major version reads pieces of a table with so many pages without reading the rest.
-pub fn can_be_read(major: u32, pages: u64) -> bool {
-    major >= MAJOR_MIN || pages <= PAGES_BY_PLACE_MAX
-}
-
 /// Read only by place: any other plan would meet the damage that the places leave out.
 pub const PLAN_BY_PLACE: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; \
     SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_tidscan = on; \
-    SET LOCAL max_parallel_workers_per_gather = 0";
+    SET LOCAL enable_nestloop = on; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
+    SET LOCAL enable_material = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
 /// Places in a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,9 +68,10 @@ impl Pieces {
 
     fn select(&self, table: &Table, columns: &str, major: u32) -> String {
         let select = |condition: String| format!("SELECT {columns} FROM ONLY {} {condition}", table.name.to_sql());
-        let by_place = major < MAJOR_MIN;
-        let ranges = self.ranges.iter();
-        let ranges = ranges.map(|range| select(if by_place { every_place(table, range) } else { range.to_sql() }));
+        let ranges = self.ranges.iter().map(|range| match major < MAJOR_MIN {
+            true => format!("SELECT {columns} FROM {}", every_place(table, range)),
+            false => select(range.to_sql()),
+        });
         let rows = self.rows.iter().map(|(block, rows)| {
             let places: Vec<_> = rows.iter().map(|row| format!("\"({block},{row})\"")).collect();
             let places = places.join(",");
@@ -88,16 +82,19 @@ impl Pieces {
     }
 }
 
-/// A WHERE clause of all places that rows of these pages can have.
+/// The table, joined with all places that rows of these pages can have: page by page, so that each is read once, and with
+/// none of the places kept.
 fn every_place(table: &Table, range: &BlockRange) -> String {
     const BLOCK: &str = "pg_catalog.current_setting('block_size')::int8";
     let size = format!("pg_catalog.pg_relation_size({}::pg_catalog.regclass)", literal(&table.name.to_sql()));
     let from = range.from.unwrap_or_default();
     let to = range.to.map_or(format!("{size} / {BLOCK}"), |to| to.to_string());
     format!(
-        "WHERE ctid OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT pg_catalog.format('(%s,%s)', page, line)::pg_catalog.tid \
-         FROM pg_catalog.generate_series({from}::int8, ({to})::int8 - 1) AS pages (page), \
-         pg_catalog.generate_series(1::int8, {BLOCK} / {ROW_BYTES_MIN}) AS lines (line)))"
+        "pg_catalog.generate_series({from}::int8, ({to})::int8 - 1) AS walkaway_pages (walkaway_page), \
+         LATERAL pg_catalog.generate_series(1::int8, {BLOCK} / {ROW_BYTES_MIN} + 0 * walkaway_page) AS walkaway_lines (walkaway_line), \
+         ONLY {} WHERE ctid OPERATOR(pg_catalog.=) \
+         pg_catalog.format('(%s,%s)', walkaway_page, walkaway_line)::pg_catalog.tid",
+        table.name.to_sql()
     )
 }
 
@@ -132,7 +129,6 @@ mod tests {
             by_place.contains("generate_series(7::int8, (pg_catalog.pg_relation_size('\"s\".\"t\"'::"),
             "{by_place}"
         );
-        assert!(can_be_read(14, u64::MAX) && can_be_read(13, 65_536) && !can_be_read(13, 65_537));
         let sql = pieces.whole_out_sql(&table, 15);
         assert_eq!(sql.matches(" UNION ALL ").count(), 2);
         assert!(sql.contains("ANY ('{\"(5,1)\",\"(5,3)\"}'::pg_catalog.tid[])"), "{sql}");

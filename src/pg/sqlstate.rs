@@ -13,6 +13,12 @@ pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// A row does not satisfy a CHECK constraint (`check_violation`).
 pub const CHECK_VIOLATION: &str = "23514";
+/// A row refers to one that is not there (`foreign_key_violation`).
+pub const FOREIGN_KEY_VIOLATION: &str = "23503";
+/// What the server does not do (`feature_not_supported`).
+pub const FEATURE_NOT_SUPPORTED: &str = "0A000";
+/// A function that is none, such as an aggregate whose state only a superuser may choose (`invalid_function_definition`).
+pub const INVALID_FUNCTION_DEFINITION: &str = "42P13";
 /// Bytes that are no text in the database's encoding (`character_not_in_repertoire`).
 pub const NOT_IN_REPERTOIRE: &str = "22021";
 /// Text that has no counterpart in the other encoding (`untranslatable_character`).
@@ -24,6 +30,22 @@ pub const SERIALIZATION_FAILURE: &str = "40001";
 pub fn is_of_bytes(code: &str) -> bool {
     matches!(code, NOT_IN_REPERTOIRE | UNTRANSLATABLE) || code.starts_with("54") || code.starts_with("XX")
 }
+
+/// Whether a server says with it that a database of its own is damaged, or is none that can be opened: files that are missing
+/// or can't be read, pages and indexes that make no sense, a database that an interrupted DROP left behind.
+pub fn is_damage(code: &str) -> bool {
+    code.starts_with("58") || code.starts_with("XX") || code == NOT_IN_STATE
+}
+
+/// Whether a server says with it that it lets nobody in at this moment: it starts, it stops, its connections are taken.
+pub fn is_not_now(code: &str) -> bool {
+    code.starts_with("57P") || code == TOO_MANY_CONNECTIONS
+}
+
+/// Something is not in the state that it would have to be in (`object_not_in_prerequisite_state`).
+const NOT_IN_STATE: &str = "55000";
+/// Every connection is taken (`too_many_connections`).
+const TOO_MANY_CONNECTIONS: &str = "53300";
 
 /// What an error is about, and so what may still succeed after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

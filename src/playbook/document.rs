@@ -370,6 +370,9 @@ pub(super) struct Asset {
     /// Carry a random part of the bucket's objects only; the result says so.
     #[serde(default)]
     pub sample: Checked<Sample>,
+    /// That the bucket holds no object, or the database nothing at all, is no failure.
+    #[serde(default)]
+    pub may_be_empty: Checked<bool>,
     /// Tables of the database that are left out.
     #[serde(default)]
     pub exclude_tables: List<ExcludedTable>,

@@ -318,6 +318,9 @@ pub struct BucketSpec {
     /// Only a part of the objects is carried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleSpec>,
+    /// Whether it is no failure that nothing is there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub may_be_empty: bool,
     /// How long either end may be away; nothing else of it goes with buckets.
     #[serde(skip_serializing_if = "Limits::are_none")]
     pub limits: Limits,
@@ -350,6 +353,9 @@ pub struct DatabaseSpec {
     /// Questions to the restored database, each id once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<SqlCheckSpec>,
+    /// Whether it is no failure that nothing is there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub may_be_empty: bool,
     /// How much it may be asked for at once.
     #[serde(skip_serializing_if = "Limits::are_none")]
     pub limits: Limits,

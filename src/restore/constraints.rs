@@ -7,12 +7,12 @@
 
 use postgres::Client;
 
-use super::database::RefusedStatement;
+use super::refused::RefusedStatement;
 use crate::pg::{
     Address, PgError,
     catalog::CatalogKey,
     name::{RelationName, literal, quoted},
-    sqlstate::CHECK_VIOLATION,
+    sqlstate::{CHECK_VIOLATION, FEATURE_NOT_SUPPORTED},
 };
 
 /// Constraints that are off, and the session that puts them back.
@@ -38,6 +38,8 @@ pub struct PutBack {
     pub broken: Vec<RefusedStatement>,
     /// How the catalog shows those.
     pub marks: Vec<Mark>,
+    /// They are there, and hold for new rows only; every row satisfies them, which PostgreSQL has no way to put down.
+    pub held: Vec<RefusedStatement>,
     /// They are there, and nobody knows whether the rows satisfy them.
     pub unchecked: Vec<RefusedStatement>,
     /// They are not there.
@@ -88,6 +90,18 @@ const ON_TABLES: &str = "\
 /// The domain `$1`, as [`CatalogKey`] names it.
 const DOMAIN: &str = "SELECT n.nspname || '.' || t.typname FROM pg_catalog.pg_type t \
     JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = pg_catalog.to_regtype($1::text)";
+
+/// The columns of tables whose values are of the domain `$1`, or have it in them.
+const WITH_DOMAIN: &str = "\
+    WITH RECURSIVE holds (oid) AS (SELECT pg_catalog.to_regtype($1::text)::oid UNION SELECT x.oid FROM holds h, \
+    LATERAL (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typbasetype = h.oid OR t.typelem = h.oid \
+    UNION ALL SELECT r.rngtypid FROM pg_catalog.pg_range r WHERE r.rngsubtype = h.oid \
+    UNION ALL SELECT (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::oid FROM pg_catalog.pg_range r WHERE r.rngtypid = h.oid \
+    UNION ALL SELECT c.reltype FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+    WHERE a.atttypid = h.oid AND a.attnum > 0 AND NOT a.attisdropped) x (oid) WHERE x.oid <> 0) \
+    SELECT c.oid::pg_catalog.regclass::text, a.attname::text, pg_catalog.format_type(a.atttypid, NULL) \
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' \
+    JOIN holds h ON h.oid = a.atttypid WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, a.attnum";
 
 impl Relaxed {
     /// A session of whoever owns what is restored.
@@ -145,10 +159,39 @@ impl Relaxed {
                     done.broken.push(constraint.refused(&error));
                     done.marks.extend(self.marks(constraint)?);
                 }
+                Some(error) if error.code() == Some(FEATURE_NOT_SUPPORTED) => match self.each_value(on)? {
+                    None => {
+                        done.held.push(constraint.refused(&error));
+                        done.marks.extend(self.marks(constraint)?);
+                    }
+                    Some(error) if error.code() == Some(CHECK_VIOLATION) => {
+                        done.broken.push(constraint.refused(&error));
+                        done.marks.extend(self.marks(constraint)?);
+                    }
+                    Some(error) => done.unchecked.push(constraint.refused(&error)),
+                },
                 Some(error) => done.unchecked.push(constraint.refused(&error)),
             }
         }
         Ok(done)
+    }
+
+    /// Reads every value in anew that has the domain in it: a domain that is part of arrays or of composite types PostgreSQL
+    /// validates nowhere (`ALTER DOMAIN`, "Notes"), and its constraints stand for what is read. Why one is refused, if one is.
+    fn each_value(&mut self, on: &str) -> Result<Option<PgError>, PgError> {
+        let failed = |error| PgError::statement("looking for values of a domain", &error);
+        let domain = on.strip_prefix("DOMAIN ").unwrap_or_default();
+        let columns = self.client.query(WITH_DOMAIN, &[&domain]).map_err(failed)?;
+        for row in columns {
+            let table: String = row.try_get(0).map_err(failed)?;
+            let column: String = row.try_get(1).map_err(failed)?;
+            let of_type: String = row.try_get(2).map_err(failed)?;
+            let sql = format!("SELECT count({}::pg_catalog.text::{of_type}) FROM ONLY {table}", quoted(&column));
+            if let Some(error) = self.refused(&sql)? {
+                return Ok(Some(error));
+            }
+        }
+        Ok(None)
     }
 
     /// Where the catalog shows that a constraint holds for new rows only.
@@ -208,6 +251,6 @@ impl Constraint {
 
     fn refused(&self, error: &PgError) -> RefusedStatement {
         let on = self.on.split_once(' ').map_or(self.on.as_str(), |(_, name)| name);
-        RefusedStatement { object: format!("constraint {on}.{}", self.name), reason: error.reason() }
+        RefusedStatement::of(format!("constraint {on}.{}", self.name), error.reason())
     }
 }

@@ -3,15 +3,18 @@
 //! The database is made by walkaway and marked as its own; only a database with this run's mark is ever dropped.
 //! Restored DDL is untrusted code: it runs as the database's owner, which on a managed cluster is no superuser.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use postgres::Client;
 
 pub use super::locale::MissingLocale;
+pub use super::refused::RefusedStatement;
 use super::{
+    elevated::Definitions,
+    foreign_keys::{ForeignKeys, Unsatisfied},
     locale,
     rights::CREATEROLE_HARMLESS_SINCE,
-    script::{Script, Section},
+    script::{Script, Second, Section},
 };
 use crate::{
     pg::{
@@ -45,15 +48,6 @@ pub enum TargetError {
     /// The server refused.
     #[error(transparent)]
     Pg(#[from] PgError),
-}
-
-/// A statement of the schema that the target refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RefusedStatement {
-    /// The object, as the archive names it.
-    pub object: String,
-    /// The server's words.
-    pub reason: String,
 }
 
 impl TargetServer {
@@ -183,31 +177,37 @@ impl TargetDatabase {
 
     /// Runs what follows the rows: indexes and constraints by so many workers, then the rest in its order.
     ///
-    /// `between` comes when indexes are there, and before triggers and foreign keys are. `search_path` is where sessions at
-    /// the source look names up.
+    /// `between` comes when indexes are there, and before triggers and foreign keys are; it says which tables lack rows.
+    /// `search_path` is where sessions at the source look names up.
     pub fn restore_post_data<E: From<PgError>>(
         &self,
         tools: &Tools,
         archive: &Path,
         workers: usize,
         search_path: &str,
-        between: impl FnOnce() -> Result<(), E>,
-    ) -> Result<Vec<RefusedStatement>, E> {
+        between: impl FnOnce() -> Result<BTreeSet<String>, E>,
+    ) -> Result<(Vec<RefusedStatement>, Unsatisfied), E> {
         let script = Script::read(tools, archive, Section::PostData)?;
         let left = super::rebuild::go_ahead(script, &self.owner, workers)?;
-        between()?;
-        Ok(left.run(&self.owner, search_path)?)
+        let mut keys = ForeignKeys::new(&self.owner, between()?);
+        let refused = left.run(&self.owner, search_path, &mut |entry, error| keys.second(entry, error))?;
+        Ok((refused, keys.unsatisfied))
     }
 
     /// Runs what must be there before the rows; goes on after a refused statement and returns all of them.
-    /// `search_path` is where sessions at the source look names up.
+    /// `search_path` is where sessions at the source look names up; `elevated` makes what the owner may not.
     pub fn restore_pre_data(
         &self,
         tools: &Tools,
         archive: &Path,
         search_path: &str,
+        mut elevated: Option<Definitions<'_>>,
     ) -> Result<Vec<RefusedStatement>, PgError> {
-        Script::read(tools, archive, Section::PreData)?.run(&self.owner, search_path)
+        let script = Script::read(tools, archive, Section::PreData)?;
+        script.run(&self.owner, search_path, &mut |entry, error| match &mut elevated {
+            Some(definitions) => definitions.second(entry, error),
+            None => Ok(Second::Left),
+        })
     }
 
     /// Empties tables that CREATE EXTENSION may have filled, together, as they may refer to each other. What stays in one
@@ -244,7 +244,7 @@ impl TargetDatabase {
                 }
                 Err(error) => {
                     let object = format!("comment on large object {oid}");
-                    refused.push(RefusedStatement { object, reason: crate::pg::error::reason(&error) });
+                    refused.push(RefusedStatement::of(object, crate::pg::error::reason(&error)));
                 }
             }
         }
@@ -269,7 +269,7 @@ impl TargetDatabase {
                 }
                 Err(error) => {
                     let object = format!("sequence {}", state.name);
-                    refused.push(RefusedStatement { object, reason: crate::pg::error::reason(&error) });
+                    refused.push(RefusedStatement::of(object, crate::pg::error::reason(&error)));
                 }
             }
         }

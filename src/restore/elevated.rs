@@ -1,21 +1,26 @@
 //! What only a superuser of the managed cluster can make: extensions, event triggers, publications of all tables and of
 //! schemas, the promise that a function leaks nothing, how the triggers of constraints fire, and settings of the database.
 //!
-//! Nothing of the source's text is run with these rights: every statement is put together here, from names that are
-//! quoted and words that are on a list. What the source doesn't have is not made, nor what is not on the list.
+//! Nothing of the source's text is run with these rights but what `definitions` lets through: every other statement is put
+//! together here, from names that are quoted and words that are on a list. What the source doesn't have is not made, nor what
+//! is not on the list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::Client;
 
-use super::database::RefusedStatement;
+use super::refused::RefusedStatement;
 use crate::pg::{
     Address, PgError,
     catalog::special::{EventTrigger, Publication, Routine, Setting, Special, each_system_trigger},
     name::{literal, quoted},
 };
 
+mod definitions;
 mod extensions;
+
+pub use definitions::Definitions;
+pub use extensions::CLOSED;
 
 /// Custom settings of this prefix belong to procedural languages, and some of those are code that runs when the language is
 /// first used (PostgreSQL documentation, `plperl.on_plperl_init`, `pltcl.start_proc`); `plpgsql` has none of that kind.
@@ -137,7 +142,7 @@ impl Elevated {
                 None => Some(format!("it waits for {}, which is not carried", trigger.event)),
             };
             let object = format!("event trigger {}", trigger.name);
-            refused.extend(reason.map(|reason| RefusedStatement { object, reason }));
+            refused.extend(reason.map(|reason| RefusedStatement::of(object, reason)));
         }
         Ok(refused)
     }

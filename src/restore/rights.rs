@@ -9,7 +9,7 @@ use postgres::Client;
 
 use super::{
     cluster::{ADMIN_ROLE, OWNER_ROLE},
-    database::RefusedStatement,
+    refused::RefusedStatement,
 };
 use crate::pg::{
     Address, PgError,
@@ -115,7 +115,7 @@ impl RightsTarget {
         for (object, held) in &source.objects {
             let Some(owner) = names.on_target(&held.owner) else { continue };
             let is_new = |there: &Held| there.owner != owner && !there.follows;
-            if restored.objects.get(object).is_some_and(is_new) && object.kind != "database" {
+            if restored.objects.get(object).is_some_and(is_new) && !object.owner_is_given() {
                 let sql = format!("ALTER {} OWNER TO {}", object.spelled(false), quoted(&owner));
                 work.run(&format!("owner of {object}"), &sql)?;
             }
@@ -210,7 +210,7 @@ impl Work {
     }
 
     fn refuse(&mut self, object: &str, reason: &str) {
-        self.refused.push(RefusedStatement { object: object.to_owned(), reason: reason.to_owned() });
+        self.refused.push(RefusedStatement::of(object, reason));
     }
 
     /// Runs a statement, and says whether the server took it; what it refuses is put down, a lost server ends the work.

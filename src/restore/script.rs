@@ -6,11 +6,12 @@
 
 use std::{borrow::Cow, path::Path};
 
-use super::database::RefusedStatement;
+use super::refused::{RefusedStatement, SchemaName, explained};
 use crate::pg::{
     Address, PgError,
     catalog::COLUMN_OPTIONS,
     name::literal,
+    sqlstate::INSUFFICIENT_PRIVILEGE,
     tools::Tools,
     wire::{Wire, WireError},
 };
@@ -21,10 +22,10 @@ const ENTRY: &str = "--\n-- TOC entry ";
 const HEADER_END: &str = "\n--\n";
 /// How the script ends.
 const END: &str = "--\n-- PostgreSQL database dump complete\n--\n";
+/// What it says before that, with the time.
+const COMPLETED: &str = "\n-- Completed on ";
 /// What pg_restore says for the tables that follow, before the header of the first of them.
 const ACCESS_METHOD: &str = "SET default_table_access_method = ";
-/// SQLSTATE of what the owner of the database may not do.
-const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// SQLSTATE of a setting that the server doesn't know.
 const UNDEFINED_OBJECT: &str = "42704";
 
@@ -53,10 +54,30 @@ pub(super) struct Entry {
     pub kind: String,
     /// Kind, name and owner: `TABLE orders shop`.
     pub title: String,
+    /// Where its object lies, if it is one of the schema's.
+    pub named: Option<SchemaName>,
     /// Settings for this entry and all that follow.
     before: String,
     /// Its statements.
     pub sql: String,
+}
+
+/// What becomes of an entry that the owner was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Second {
+    /// It was made in another way.
+    Made,
+    /// Nobody else makes it, for the reason that the owner was told.
+    Left,
+    /// It is not made, for another reason.
+    Refused(String),
+}
+
+impl Entry {
+    /// It was refused, for this reason.
+    pub fn refused(&self, reason: String) -> RefusedStatement {
+        RefusedStatement { object: self.title.clone(), reason, named: self.named.clone() }
+    }
 }
 
 impl Script {
@@ -87,11 +108,18 @@ impl Script {
 
     /// Runs every entry in its order; goes on after a refused one and returns all of them. What is found in no schema is
     /// looked up once more where sessions at the source look: a dump qualifies its own names, and not those in the bodies of
-    /// functions that an index, a constraint or a view calls.
-    pub fn run(&self, owner: &Address, search_path: &str) -> Result<Vec<RefusedStatement>, PgError> {
+    /// functions that an index, a constraint or a view calls. `second` is asked about what is refused, before anything that
+    /// may need it.
+    pub fn run(
+        &self,
+        owner: &Address,
+        search_path: &str,
+        second: &mut dyn FnMut(&Entry, &WireError) -> Result<Second, PgError>,
+    ) -> Result<Vec<RefusedStatement>, PgError> {
         let mut wire = self.session(owner)?;
         let mut refused = Vec::new();
-        for Entry { title, before, sql, .. } in &self.entries {
+        for entry in &self.entries {
+            let Entry { title, before, sql, .. } = entry;
             for sql in [before, sql].into_iter().filter(|sql| !sql.is_empty()) {
                 let ran = match query(&mut wire, sql) {
                     Err(refused) if is_unresolved(&refused) => query_in(&mut wire, search_path, sql, refused),
@@ -100,9 +128,11 @@ impl Script {
                 match ran {
                     Ok(()) => {}
                     Err(error) if error.ends_all() => return Err(error.during(format!("restoring {title}"))),
-                    Err(error) => {
-                        refused.push(RefusedStatement { object: title.clone(), reason: error.to_string() });
-                    }
+                    Err(error) => match second(entry, &error)? {
+                        Second::Made => {}
+                        Second::Left => refused.push(entry.refused(explained(&entry.kind, &error))),
+                        Second::Refused(reason) => refused.push(entry.refused(reason)),
+                    },
                 }
             }
         }
@@ -127,8 +157,8 @@ fn query_in(wire: &mut Wire, search_path: &str, sql: &str, refused: WireError) -
     again.map_err(|_| refused)
 }
 
-/// A function whose promise to leak nothing only a superuser may make is made without it: the others need it, and the
-/// comparison misses the promise unless somebody adds it.
+/// A function whose promise to leak nothing, or whose support function, only a superuser may name is made without: the others
+/// need it, and the comparison misses the word unless somebody adds it.
 fn query(wire: &mut Wire, sql: &str) -> Result<(), WireError> {
     match (wire.query(sql), without_promise(sql)) {
         (Err(WireError::Server { code, .. }), Some(other)) if code == INSUFFICIENT_PRIVILEGE => {
@@ -138,12 +168,20 @@ fn query(wire: &mut Wire, sql: &str) -> Result<(), WireError> {
     }
 }
 
-/// The statement of a leakproof function without that word, which stands among the attributes before the body.
+const SUPPORT: &str = " SUPPORT ";
+/// What may follow a support function's name.
+const AFTER_SUPPORT: &str = " PARALLEL ";
+
+/// The statement of a leakproof or supported function without those words, which stand among the attributes before the body.
 fn without_promise(sql: &str) -> Option<String> {
     let (head, rest) =
         sql.split_once("\n    LANGUAGE ").filter(|(head, _)| head.trim_start().starts_with("CREATE FUNCTION "))?;
     let (attributes, body) = rest.split_once('\n')?;
-    let fewer = attributes.replacen(" LEAKPROOF", "", 1);
+    let mut fewer = attributes.replacen(" LEAKPROOF", "", 1);
+    if let Some((before, rest)) = fewer.split_once(SUPPORT) {
+        let after = rest.find(AFTER_SUPPORT).map_or("", |at| &rest[at..]);
+        fewer = format!("{before}{after}");
+    }
     (fewer != attributes).then(|| format!("{head}\n    LANGUAGE {fewer}\n{body}"))
 }
 
@@ -162,6 +200,8 @@ fn output(tools: &Tools, archive: &Path, options: &[&str]) -> Result<String, PgE
 /// stays what it is. An entry that has no statements is in the contents and not in the script.
 fn parse(contents: &str, script: &str) -> Script {
     let script = script.rsplit_once(END).map_or(script, |(script, _)| script);
+    let is_last = |(_, after): &(&str, &str)| !after.trim_end().contains('\n');
+    let script = script.rsplit_once(COMPLETED).filter(is_last).map_or(script, |(script, _)| script);
     let (mut starts, mut from) = (Vec::new(), 0);
     for (id, about) in contents.lines().filter_map(numbered) {
         if let Some(at) = script[from..].find(&format!("{ENTRY}{id} (")) {
@@ -176,10 +216,10 @@ fn parse(contents: &str, script: &str) -> Script {
     for ((start, about), end) in starts.iter().zip(ends) {
         let Some((header, sql)) = script[*start + ENTRY.len()..end].split_once(HEADER_END) else { continue };
         let (sql, of_next) = settings_at_end(sql);
-        let (kind, title) = titled(header, about);
+        let (kind, title, named) = titled(header, about);
         let sql = without_bookkeeping(&kind, sql.trim_end()).into_owned();
         let before = std::mem::replace(&mut before, of_next).to_owned();
-        entries.push(Entry { kind, title, before, sql });
+        entries.push(Entry { kind, title, named, before, sql });
     }
     let is_setting = |line: &&str| line.starts_with("SET ") || line.starts_with("SELECT ");
     Script { settings: preamble.lines().filter(is_setting).map(str::to_owned).collect(), entries }
@@ -201,14 +241,33 @@ fn settings_at_end(sql: &str) -> (&str, &str) {
     }
 }
 
-/// The kind, and kind, name and owner without the schema.
-fn titled(header: &str, about: &str) -> (String, String) {
+/// The kind; kind, name and owner without the schema; and where the object lies.
+fn titled(header: &str, about: &str) -> (String, String, Option<SchemaName>) {
     let name = header.lines().find(|line| line.starts_with("-- Name: ")).unwrap_or_default();
     let (rest, schema) =
         name.rsplit_once("; Owner: ").and_then(|(rest, _)| rest.rsplit_once("; Schema: ")).unwrap_or_default();
-    let kind = rest.rsplit_once("; Type: ").map_or("", |(_, kind)| kind);
+    let (name, kind) = rest.rsplit_once("; Type: ").unwrap_or_default();
+    let named = named(kind, schema, name.strip_prefix("-- Name: ").unwrap_or_default());
     let title = about.strip_prefix(&format!("{kind} {schema} ")).map(|of| format!("{kind} {of}"));
-    (kind.to_owned(), title.unwrap_or_else(|| about.to_owned()))
+    (kind.to_owned(), title.unwrap_or_else(|| about.to_owned()), named)
+}
+
+/// Where an object lies by its name in the contents: `f(integer)`, `orders to_customer` of a constraint, or `CAST (a AS b)`.
+fn named(kind: &str, schema: &str, name: &str) -> Option<SchemaName> {
+    const OF_TABLES: [&str; 7] =
+        ["CHECK CONSTRAINT", "CONSTRAINT", "DEFAULT", "FK CONSTRAINT", "POLICY", "RULE", "TRIGGER"];
+    let has_arguments = ["AGGREGATE", "FUNCTION", "OPERATOR", "PROCEDURE"].contains(&kind);
+    let name = match kind {
+        "CAST" => name.strip_prefix("CAST (")?.strip_suffix(')')?.to_owned(),
+        "TRANSFORM" => name.strip_prefix("TRANSFORM FOR ")?.replacen(" LANGUAGE ", " for ", 1),
+        "OPERATOR" => name.to_owned(),
+        _ if has_arguments => name.split('(').next()?.to_owned(),
+        _ if OF_TABLES.contains(&kind) => name.replacen(' ', ".", 1),
+        _ if kind.is_empty() || kind == "COMMENT" => return None,
+        _ => name.to_owned(),
+    };
+    let path = if matches!(schema, "" | "-") { name } else { format!("{schema}.{name}") };
+    Some(SchemaName { path, has_arguments })
 }
 
 /// Options of columns that no server takes are a source's bookkeeping, which programs of another release write down as if

@@ -1,6 +1,6 @@
 //! A run from preflight to outcome.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use tokio::task::spawn_blocking;
 
@@ -28,7 +28,7 @@ use crate::{
     playbook::{Playbook, Previous},
     record::{
         directory::{self, name_of_its_own},
-        error::EngineError,
+        error::{EngineError, Obstacle},
         identity::{binary_digest, host_name, version},
         layout::Layout,
         ledger::Ledger,
@@ -129,6 +129,19 @@ pub(super) struct Run {
 pub(super) enum AssetEnd {
     Done(Box<AssetResult>),
     Stopped(StoppedAsset),
+    /// The provider's server can't open it, for this reason: nothing was begun.
+    NotRun {
+        why: String,
+    },
+}
+
+impl AssetEnd {
+    fn stopped(&self) -> Option<&StoppedAsset> {
+        match self {
+            AssetEnd::Stopped(asset) => Some(asset),
+            _ => None,
+        }
+    }
 }
 
 impl Run {
@@ -252,7 +265,8 @@ impl Run {
                 return Err(Stop::Interrupted);
             }
             ends.push(match self.intact_or_carried(asset.as_ref(), site).await {
-                Ok(result) => AssetEnd::Done(Box::new(result)),
+                Ok(Some(result)) => AssetEnd::Done(Box::new(result)),
+                Ok(None) => self.not_run(asset.id(), &site.ready.unopened)?,
                 Err(Stop::Asset { .. }) if self.interrupt.asked() => return Err(Stop::Interrupted),
                 Err(Stop::Asset { reason, hint }) => {
                     let asset = asset.id().to_owned();
@@ -267,16 +281,28 @@ impl Run {
     }
 
     /// The result of an asset that is finished and still lies as it was left, or of carrying it.
-    async fn intact_or_carried(&self, asset: &dyn Asset, site: &Site) -> Result<AssetResult, Stop> {
+    /// None where its server can't open it.
+    async fn intact_or_carried(&self, asset: &dyn Asset, site: &Site) -> Result<Option<AssetResult>, Stop> {
         if let Some(finished) = self.ledger.outcome(asset.id())?
             && let Some(intact) = self.looked_at(asset, finished, site).await?
         {
-            return Ok(intact);
+            return Ok(Some(intact));
+        }
+        if site.ready.unopened.contains_key(asset.id()) {
+            return Ok(None);
         }
         let carried = asset.carry(self.work(asset), site).await?;
         let result = carried.prove().await?;
         self.work(asset).done(&result)?;
-        Ok(result)
+        Ok(Some(result))
+    }
+
+    fn not_run(&self, asset: &str, unopened: &BTreeMap<String, Obstacle>) -> Result<AssetEnd, EngineError> {
+        let why = unopened.get(asset).map_or(String::new(), |Obstacle { what, hint }| {
+            hint.as_ref().map_or_else(|| what.clone(), |hint| format!("{what}; {hint}"))
+        });
+        self.recorder.fact(&Event::AssetStopped { asset: asset.to_owned(), reason: why.clone() })?;
+        Ok(AssetEnd::NotRun { why })
     }
 
     /// The result of an asset that is finished, if what it restored still lies where it was put. Otherwise the asset is taken
@@ -314,24 +340,28 @@ impl Run {
     }
 
     async fn end(self, ends: Vec<AssetEnd>) -> Result<RunOutcome, EngineError> {
-        let (mut results, mut stopped) = (Vec::new(), Vec::new());
-        for end in ends {
+        let stopped: Vec<_> = ends.iter().filter_map(AssetEnd::stopped).cloned().collect();
+        if !stopped.is_empty() {
+            return Ok(self.outcome(RunEnd::Stopped { assets: stopped }));
+        }
+        let mut results = Vec::new();
+        for (asset, end) in self.assets.iter().zip(ends) {
             match end {
                 AssetEnd::Done(result) => results.push(*result),
-                AssetEnd::Stopped(asset) => stopped.push(asset),
+                AssetEnd::Stopped(_) => {}
+                AssetEnd::NotRun { why } => {
+                    let asset = asset.as_ref();
+                    results.push(seal::unfinished(&self.work(asset), asset, &self.playbook, &why)?);
+                }
             }
         }
-        if stopped.is_empty() {
-            let looking = account::finish(&self.playbook, &self.layout, &self.recorder, false);
-            let Some(looked) = self.interrupt.unless_asked(looking).await else {
-                self.recorder.fact(&Event::Interrupted)?;
-                return Ok(self.outcome(RunEnd::Interrupted));
-            };
-            looked?;
-            self.seal(results).await
-        } else {
-            Ok(self.outcome(RunEnd::Stopped { assets: stopped }))
-        }
+        let looking = account::finish(&self.playbook, &self.layout, &self.recorder, false);
+        let Some(looked) = self.interrupt.unless_asked(looking).await else {
+            self.recorder.fact(&Event::Interrupted)?;
+            return Ok(self.outcome(RunEnd::Interrupted));
+        };
+        looked?;
+        self.seal(results).await
     }
 
     pub(super) async fn seal(self, results: Vec<AssetResult>) -> Result<RunOutcome, EngineError> {

@@ -1,13 +1,13 @@
 //! Looks before anything moves: provider, identity, targets, and what each asset needs. Every obstacle is listed at once.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use super::endorse;
 use crate::{
     asset::{
         clients::{self, NO_CREDENTIALS},
         kinds,
-        seam::{Asset, Needs, obstacle},
+        seam::{Asset, Needs, Unopened, obstacle},
         site::{Preflight, Ready},
     },
     playbook::{AwsSpec, Playbook},
@@ -38,12 +38,22 @@ pub(crate) async fn look(
 ) -> Result<Ready, EngineError> {
     let (layout, run) = at;
     let mut ready = Ready::default();
+    let mut unopened = BTreeMap::new();
     if let Some(spec) = playbook.provider() {
         look_at_provider(spec, assets, consent, &mut ready, &mut obstacles).await;
     }
     obstacles.extend(kinds::look_at_targets(playbook.target(), needs(assets), layout, &mut ready).await?);
     for asset in assets {
-        obstacles.extend(asset.preflight(&Preflight { ready: &ready, layout, run }).await);
+        match asset.preflight(&Preflight { ready: &ready, layout, run }).await {
+            Ok(more) => obstacles.extend(more),
+            Err(Unopened(obstacle)) => drop(unopened.insert(asset.id().to_owned(), obstacle)),
+        }
+    }
+    // Where nothing else can be carried, or something is to be mended first, it is said now.
+    if obstacles.is_empty() && unopened.len() < assets.len() {
+        ready.unopened = unopened;
+    } else {
+        obstacles.extend(unopened.into_values());
     }
     if let Some(Err(error)) = playbook.signing_key().map(endorse::signer) {
         obstacles.push(Obstacle { what: format!("evidence.sign: {error}"), hint: error.hint() });

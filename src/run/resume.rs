@@ -158,7 +158,7 @@ impl Run {
         for (asset, end) in self.assets.iter().map(AsRef::as_ref).zip(ends) {
             results.push(match end {
                 Ok(result) => *result,
-                Err(why) => seal::unfinished(&self.work(asset), asset, &self.playbook, &why).map_err(stop_error)?,
+                Err(why) => seal::unfinished(&self.work(asset), asset, &self.playbook, &why)?,
             });
         }
         self.seal(results).await
@@ -226,12 +226,4 @@ impl Run {
 fn left_running(error: ClusterError) -> EngineError {
     let what = format!("stopping the managed PostgreSQL that the run left behind: {error}");
     EngineError::NotReady(vec![Obstacle { what, hint: error.hint() }])
-}
-
-fn stop_error(stop: Stop) -> EngineError {
-    match stop {
-        Stop::Run(error) => error,
-        Stop::Asset { reason, .. } => EngineError::Internal(reason),
-        Stop::Interrupted => EngineError::Internal("interrupted while sealing".to_owned()),
-    }
 }

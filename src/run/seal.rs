@@ -408,7 +408,12 @@ pub(crate) fn sealed_before(bundle: &Path) -> Result<RunOutcome, EngineError> {
 
 /// The entry of an asset whose work never came to its end, or whose end doesn't stand: what was carried and found stands
 /// in it, and it is NOT RUN, if not worse.
-pub(crate) fn unfinished(work: &Work, asset: &dyn Asset, playbook: &Playbook, why: &str) -> Result<AssetResult, Stop> {
+pub(super) fn unfinished(
+    work: &Work,
+    asset: &dyn Asset,
+    playbook: &Playbook,
+    why: &str,
+) -> Result<AssetResult, EngineError> {
     let finding = work.finding(FindingKind::AssetStopped, asset.id(), why);
     work.recorder.fact(&Event::Found { finding: finding.clone() })?;
     let mut findings = work.ledger.found(&work.asset);
@@ -438,6 +443,14 @@ pub(crate) fn unfinished(work: &Work, asset: &dyn Asset, playbook: &Playbook, wh
         objects: None,
         filed: None,
     };
-    asset.as_it_stands(work, playbook, &mut result)?;
+    asset.as_it_stands(work, playbook, &mut result).map_err(stop_error)?;
     Ok(result)
+}
+
+fn stop_error(stop: Stop) -> EngineError {
+    match stop {
+        Stop::Run(error) => error,
+        Stop::Asset { reason, .. } => EngineError::Internal(reason),
+        Stop::Interrupted => EngineError::Internal("interrupted while sealing".to_owned()),
+    }
 }

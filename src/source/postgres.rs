@@ -29,6 +29,8 @@ use crate::{
 /// How long a table's lock is waited for if nobody says; it conflicts only with TRUNCATE, DROP, rewriting ALTERs and
 /// their like.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+/// Databases that most servers have.
+const EVERYWHERE: [&str; 2] = ["postgres", "template1"];
 /// How often the tables are listed and locked anew because some came or went in between.
 const LOCK_ATTEMPTS_MAX: u32 = 5;
 
@@ -84,6 +86,18 @@ impl PostgresSource {
     pub fn probe(&self) -> Result<(DatabaseFacts, Vec<RelationName>), PgError> {
         let mut client = begin(&self.address)?;
         Ok((catalog::facts(&mut client)?, catalog::unreadable(&mut client)?))
+    }
+
+    /// Whether the server lists the database, and this login may connect to it: what it then says is not there is a
+    /// directory of its own.
+    pub fn is_listed(&self) -> bool {
+        let sql = "SELECT count(*) > 0 FROM pg_catalog.pg_database d WHERE d.datname = $1::text \
+                   AND d.datallowconn AND pg_catalog.has_database_privilege(d.oid, 'CONNECT')";
+        let asked = |database: &&str| {
+            let mut client = self.address.database(database).connect_unpinned().ok()?;
+            client.query_one(sql, &[&self.address.database_name()]).and_then(|row| row.try_get(0)).ok()
+        };
+        EVERYWHERE.iter().find_map(asked).unwrap_or(false)
     }
 
     /// What each of these names stands for; nothing where no relation has it.

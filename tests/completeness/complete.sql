@@ -27,6 +27,10 @@ create text search configuration texts (copy = simple);
 alter text search configuration texts alter mapping for asciiword with words, simple;
 comment on text search configuration texts is 'plain';
 create aggregate longest (text) (sfunc = textcat, stype = text, initcond = '', parallel = safe);
+create aggregate moving (integer) (sfunc = int4pl, stype = integer, finalfunc_modify = read_write,
+    msfunc = int4pl, minvfunc = int4mi, mstype = integer, mfinalfunc_modify = read_write);
+create function leans() returns integer language sql as 'select 1';
+alter function leans() depends on extension citext;
 create procedure nothing() language sql as 'select 1';
 create function guarded(n integer) returns integer language sql security definer set search_path = shop as 'select n';
 revoke execute on function guarded(integer) from public;

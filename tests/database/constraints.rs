@@ -31,6 +31,14 @@ const ODD: &str = "
     insert into public.looked (id, name) select n, 'N' || n from generate_series(1, 50) n;
 
     create table public.sized (id int, at timestamptz, t text, check (at > now()), constraint has_text check (length(t) > 0));
+    create table public.parents (id int primary key);
+    create table public.children (id int primary key, parent int constraint to_parent references public.parents);
+    insert into public.parents values (1); set session_replication_role = replica;
+    insert into public.children values (1, 1), (2, 7); reset session_replication_role;
+    create domain public.tag as text check (value <> ''); create domain public.soon as timestamptz check (value > now());
+    create type public.pair as (one public.soon, other int);
+    create table public.listed (id int, at timestamptz check (at > now()), tags public.tag[]);
+    create table public.paired (id int, p public.pair);
     create function public.length(text) returns integer language sql immutable as 'select -1';
     alter database shop set search_path = public, pg_catalog;";
 const OF_THE_CLOCK: &str = "set timezone = 'UTC';
@@ -38,6 +46,8 @@ const OF_THE_CLOCK: &str = "set timezone = 'UTC';
     insert into public.sized values (1, now() + interval '1 second', 'x');
     insert into public.later select n, now() + interval '1 second', 7 from generate_series(1, 50) n;
     insert into public.ranged select n, now() + interval '1 second' from generate_series(1, 500) n;
+    insert into public.listed values (1, now() + interval '1 second', '{a,b}');
+    insert into public.paired values (1, row(now() + interval '1 second', 1));
     insert into public.dated select n, now() + interval '1 second' from generate_series(1, 5) n;
     select pg_sleep(1.2);";
 
@@ -63,6 +73,9 @@ fn a_constraint_that_does_not_hold_costs_no_row() {
         "constraint public.ranged.ranged_at_check",
         "constraint public.ahead.ahead_check",
         "constraint public.sized.sized_at_check",
+        "constraint public.children.to_parent",
+        "constraint public.tag.tag_check",
+        "constraint public.soon.soon_check",
     ] {
         ran.assert_found("deviation", constraint);
     }
@@ -70,7 +83,11 @@ fn a_constraint_that_does_not_hold_costs_no_row() {
     let mut client = managed.client();
     let unchecked = "select conname::text from pg_constraint where not convalidated and conislocal order by 1";
     let names: Vec<String> = client.query(unchecked, &[]).unwrap().iter().map(|row| row.get(0)).collect();
-    assert_eq!(names, ["ahead_check", "ranged_at_check", "sized_at_check", "slots_at_check"]);
+    let expected =
+        ["ahead_check", "listed_at_check", "ranged_at_check", "sized_at_check", "slots_at_check", "soon_check"];
+    assert_eq!(names, [&expected[..], &["tag_check", "to_parent"]].concat());
+    let about_key = ran.findings().to_string().matches("to_parent").count();
+    assert!(ran.findings().to_string().contains("23503") && about_key == 2, "{:#}", ran.findings());
     // The path of the source's sessions would lead to a namesake.
     let calls = "select count(*) from pg_constraint c join pg_depend d on d.objid = c.oid and d.refclassid = 'pg_proc'::regclass
                  where c.conname = 'has_text'";
@@ -78,7 +95,7 @@ fn a_constraint_that_does_not_hold_costs_no_row() {
     let rows = "select (select count(*) from a.accounts) + (select count(*) from public.slots) + (select count(*) from public.ranged)
                 + (select count(*) from public.dated) + (select count(*) from public.refs)";
     assert_eq!(client.query_one(rows, &[]).unwrap().get::<_, i64>(0), 2000 + 550 + 500 + 5 + 2);
-    assert_eq!(ran.asset(LEDGER)["database"]["tables"], 10);
+    assert_eq!(ran.asset(LEDGER)["database"]["tables"], 14);
     let verified = drill.walkaway(&["verify", "--restored", ran.bundle.to_str().unwrap()]).output();
     drop((client, managed));
     assert!(verified.is_ok());

@@ -19,7 +19,7 @@ use crate::{
     asset::{
         look::{Depth, Looked},
         measured::{Measured, Room},
-        seam::{Asset, Carried, Description, Measuring, Needs, obstacle},
+        seam::{Asset, Carried, Description, Measuring, Needs, Unopened, obstacle},
         site::{Preflight, Site, lacking},
         stop::Stop,
         work::Work,
@@ -64,6 +64,7 @@ impl BucketAsset {
             into: self.destination(&work.run, site)?,
             sample: self.spec.sample,
             versions: self.spec.versions == Versions::All,
+            may_be_empty: self.spec.may_be_empty,
             stall: self.stall(),
             work,
         })
@@ -114,8 +115,8 @@ impl Asset for BucketAsset {
         needs.versions |= self.spec.versions != Versions::Latest;
     }
 
-    fn preflight<'a>(&'a self, at: &'a Preflight<'a>) -> BoxFuture<'a, Vec<Obstacle>> {
-        preflight::look(&self.id, &self.spec, at).boxed()
+    fn preflight<'a>(&'a self, at: &'a Preflight<'a>) -> BoxFuture<'a, Result<Vec<Obstacle>, Unopened>> {
+        async move { Ok(preflight::look(&self.id, &self.spec, at).await) }.boxed()
     }
 
     fn measure<'a>(&'a self, at: &'a Measuring<'a>) -> BoxFuture<'a, Result<Measured, Obstacle>> {

@@ -157,7 +157,7 @@ impl BucketWork {
         let (mut findings, filed) = findings.finish()?;
         findings.extend(self.work.controls(&controls)?);
         if carried.listed == 0 && carried.files.is_empty() {
-            findings.push(self.work.finding(FindingKind::NothingMatched, &self.source_name, "no object is there"));
+            findings.push(self.work.empty(self.may_be_empty, &self.source_name, "no object"));
         }
         findings.extend(self.configuration_finding(&configuration));
         findings.extend(written.findings(&self.work));

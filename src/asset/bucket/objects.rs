@@ -47,6 +47,8 @@ impl ObjectsFrom {
             into: Destination::Tree,
             sample: None,
             versions: false,
+            // What has to be there is looked at by whoever lists it.
+            may_be_empty: false,
             stall: self.stall,
         }
     }

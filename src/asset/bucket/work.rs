@@ -35,6 +35,8 @@ pub(crate) struct BucketWork {
     pub sample: Option<SampleSpec>,
     /// Earlier versions are carried, too.
     pub versions: bool,
+    /// That no object is there is no failure.
+    pub may_be_empty: bool,
     /// How long either end may be away.
     pub stall: Duration,
 }

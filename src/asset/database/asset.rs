@@ -17,7 +17,7 @@ use crate::{
     asset::{
         look::{Depth, Looked},
         measured::{Measured, Room},
-        seam::{Asset, Carried, Description, Measuring, Needs, obstacle},
+        seam::{Asset, Carried, Description, Measuring, Needs, Unopened, obstacle},
         site::{Preflight, Site, lacking},
         stop::Stop,
         work::Work,
@@ -78,7 +78,7 @@ impl Asset for DatabaseAsset {
         }
     }
 
-    fn preflight<'a>(&'a self, at: &'a Preflight<'a>) -> BoxFuture<'a, Vec<Obstacle>> {
+    fn preflight<'a>(&'a self, at: &'a Preflight<'a>) -> BoxFuture<'a, Result<Vec<Obstacle>, Unopened>> {
         async move {
             let mut obstacles = Vec::new();
             let found = match address(&self.url) {
@@ -88,8 +88,8 @@ impl Asset for DatabaseAsset {
                     Found::default()
                 }
             };
-            obstacles.extend(look(&self.id, &self.spec, found, at).await);
-            obstacles
+            obstacles.extend(look(&self.id, &self.spec, found, at).await?);
+            Ok(obstacles)
         }
         .boxed()
     }
@@ -156,12 +156,17 @@ pub(crate) fn database_work(work: Work, spec: &DatabaseSpec, address: Address, t
 }
 
 /// What keeps a database that was found here from being carried.
-pub(crate) async fn look(id: &str, spec: &DatabaseSpec, found: Found, at: &Preflight<'_>) -> Vec<Obstacle> {
-    let Some(postgres) = &at.ready.postgres else { return Vec::new() };
+pub(crate) async fn look(
+    id: &str,
+    spec: &DatabaseSpec,
+    found: Found,
+    at: &Preflight<'_>,
+) -> Result<Vec<Obstacle>, Unopened> {
+    let Some(postgres) = &at.ready.postgres else { return Ok(Vec::new()) };
     let target = postgres.seen().clone();
     let (asset, spec, run) = (id.to_owned(), spec.clone(), at.run.to_owned());
     let looking = spawn_blocking(move || preflight::look(&asset, &spec, &found, &target, &run));
-    looking.await.unwrap_or_else(|error| vec![obstacle(id, TransferError::from(error), None)])
+    looking.await.unwrap_or_else(|error| Ok(vec![obstacle(id, TransferError::from(error), None)]))
 }
 
 /// The measure of a database at an address.

@@ -22,7 +22,7 @@ use crate::{
     playbook::RolesSpec,
     restore::{
         database::{RefusedStatement, TargetDatabase},
-        elevated::Elevated,
+        elevated::{CLOSED, Definitions, Elevated},
         rights::{RightsTarget, RoleNames, is_own, take_dangerous},
     },
     source::postgres::Snapshot,
@@ -49,6 +49,8 @@ pub(crate) struct Belongings {
     /// What is not carried because restored code could leave the database with it.
     dangerous: Vec<String>,
     not_portable: Vec<String>,
+    /// Functions that are there without their support functions.
+    unsupported: Vec<RefusedStatement>,
 }
 
 impl Belongings {
@@ -77,6 +79,7 @@ impl Belongings {
         let major = target.server.probe()?.major;
         let dangerous = names.as_ref().map(|names| take_dangerous(&mut rights, names, major)).unwrap_or_default();
         let (extensions, members, opened, not_portable) = Default::default();
+        let unsupported = Vec::new();
         let made = if target.is_managed() { BTreeSet::new() } else { made_before(work)? };
         Ok(Belongings {
             work: work.clone(),
@@ -90,6 +93,7 @@ impl Belongings {
             opened,
             dangerous,
             not_portable,
+            unsupported,
         })
     }
 
@@ -120,8 +124,23 @@ impl Belongings {
         self.members = elevated.rehearse(&self.special)?;
         if self.target.is_managed() {
             self.extensions = elevated.extensions(&self.special)?;
+            findings.extend(
+                self.extensions.iter().filter(|name| CLOSED.contains(&name.as_str())).map(|name| self.closed(name)),
+            );
         }
         Ok(findings)
+    }
+
+    fn closed(&self, extension: &str) -> Finding {
+        let detail = "nobody may execute its functions on the target, by which code of the source could make this machine \
+                      connect to others and write its files: GRANT EXECUTE to whoever needs them";
+        self.work.finding(FindingKind::Deviation, format!("extension {extension}"), detail)
+    }
+
+    /// While the schema is restored: what makes definitions that the restricted owner may not, if anything does.
+    pub fn definitions(&self, database: &TargetDatabase) -> Result<Option<Definitions<'_>>, PgError> {
+        let elevated = self.target.is_managed().then(|| self.elevated(database)).transpose()?;
+        Ok(elevated.map(|elevated| Definitions::new(elevated, &self.special)))
     }
 
     /// Before the rows: the extensions' tables among these are emptied of what CREATE EXTENSION put there, and may be filled,
@@ -175,8 +194,10 @@ impl Belongings {
         }
         let left = match self.target.is_managed() {
             true => {
-                elevated.withdraw(&self.extensions)?;
+                elevated.withdraw()?;
                 elevated.leakproof(&self.special)?;
+                self.unsupported = elevated.supports(&self.special)?;
+                findings.extend(self.refused(self.unsupported.clone()));
                 elevated.settings(&self.special, &on_target)?
             }
             false => self.special.settings.clone(),
@@ -300,6 +321,11 @@ impl Belongings {
         let finding =
             |refused: RefusedStatement| self.work.finding(FindingKind::SchemaStatement, refused.object, refused.reason);
         statements.into_iter().map(finding).collect()
+    }
+
+    /// What was refused of functions that are there.
+    pub fn unsupported(&self) -> &[RefusedStatement] {
+        &self.unsupported
     }
 
     /// What exists nowhere else, each by its name.

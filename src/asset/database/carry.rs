@@ -3,14 +3,14 @@
 //! A snapshot can't outlive its connection, so a database that was interrupted starts again from nothing, and so does
 //! one whose snapshot was lost on the way: what belongs to two moments is never mixed.
 
-use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::{
     belongings::Belongings,
     copying::{AWAY_PAUSE, Crew, Relays},
-    deferred::{LateLoad, Loaded},
+    deferred::{BROKEN, LateLoad, Loaded},
     ends::{Lost, RelayEnd},
     exclusions, large_objects,
     proof::{Phases, Restored},
@@ -40,7 +40,10 @@ use crate::{
     },
     playbook::DatabaseSpec,
     record::directory::make_private,
-    restore::database::{RefusedStatement, TargetDatabase},
+    restore::{
+        database::{RefusedStatement, TargetDatabase},
+        foreign_keys::Unsatisfied,
+    },
     source::postgres::{PostgresSource, Snapshot},
     transfer::{
         error::{SinkError, TransferError},
@@ -50,6 +53,7 @@ use crate::{
         retry::STALL,
     },
     verify::catalog::Spellings,
+    words,
 };
 
 /// The schema as a pg_dump archive, below the asset's directory.
@@ -113,7 +117,16 @@ struct Snapshotted {
     views: Vec<View>,
     load: SourceLoad,
     excluded: Vec<ExcludedTable>,
+    /// What of the schema the target refused.
+    refused: Vec<RefusedStatement>,
     findings: Vec<Finding>,
+}
+
+/// What came of everything behind the rows.
+struct Rebuilt {
+    late: Loaded,
+    unsatisfied: Unsatisfied,
+    refused: Vec<RefusedStatement>,
 }
 
 impl DatabaseWork {
@@ -135,12 +148,19 @@ impl DatabaseWork {
         let (database, mut findings, mut belongings) = (carried.database, carried.findings, carried.belongings);
         let Tables { mut receipts, findings: of_tables, deferred } = carried.tables;
         findings.extend(of_tables);
-        let (of_rebuild, late) = self.restore_post_data(&database, &belongings, carried.key, deferred)?;
-        findings.extend(of_rebuild);
+        let incomplete = incomplete(&carried.excluded, &findings);
+        let Rebuilt { late, unsatisfied, refused: of_rebuild } =
+            self.restore_post_data(&database, &belongings, carried.key, deferred, incomplete)?;
+        let mut refused = carried.refused;
+        findings.extend(self.refused(&of_rebuild));
+        refused.extend(of_rebuild);
+        findings.extend(unsatisfied.keys.into_iter().map(|RefusedStatement { object, reason, .. }| {
+            self.work.finding(FindingKind::Deviation, object, format!("{BROKEN}: {reason}"))
+        }));
         findings.extend(late.findings);
         receipts.extend(late.receipts);
         receipts.sort_by(|one, other| one.table.cmp(&other.table));
-        findings.extend(self.refused(database.set_sequences(&carried.sequences)?));
+        findings.extend(self.refused(&database.set_sequences(&carried.sequences)?));
         // What is made for a moment to learn how the target spells it is made before the database's own event triggers,
         // which may forbid it.
         let spellings = Spellings::learn(&carried.catalog, database.address())?;
@@ -161,7 +181,8 @@ impl DatabaseWork {
             database,
             key: carried.key,
             receipts,
-            marks: late.marks,
+            marks: late.marks.into_iter().chain(unsatisfied.marks).collect(),
+            refused,
             sequences: carried.sequences,
             catalog: carried.catalog,
             spellings,
@@ -248,8 +269,11 @@ impl DatabaseWork {
         let dumped = snapshot.dump_schema(&self.target.tools, &self.schema(), &facts.encoding);
         dumped.or_else(|error| of_dump(error, &mut snapshot))?;
         self.work.go_on()?;
-        let refused = database.restore_pre_data(&self.target.tools, &self.schema(), belongings.search_path())?;
-        findings.extend(self.refused(belongings.mend(&database, refused)?));
+        let definitions = belongings.definitions(&database)?;
+        let search_path = belongings.search_path();
+        let refused = database.restore_pre_data(&self.target.tools, &self.schema(), search_path, definitions)?;
+        let refused = belongings.mend(&database, refused)?;
+        findings.extend(self.refused(&refused));
         let (large_objects, lost) = large_objects::carry(&self.work, &mut snapshot, &database)?;
         findings.extend(lost);
         let (excluded, unmatched) = self.left_out(&mut snapshot)?;
@@ -257,11 +281,15 @@ impl DatabaseWork {
         let is_in = |table: &Table| !excluded.iter().any(|other| other.table == table.name.to_string());
         let tables: Vec<_> = snapshot.tables().map_err(RelayEnd::of_snapshot)?.into_iter().filter(is_in).collect();
         belongings.open(&database, &tables)?;
+        let has_tables = !tables.is_empty();
         let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key, tables)?;
         let (views, unread) = self.read_views(&mut snapshot, key)?;
         findings.extend(unread);
         let sequences = snapshot.sequences().map_err(RelayEnd::of_snapshot)?;
         let mut catalog = snapshot.definitions().map_err(RelayEnd::of_snapshot)?;
+        if !has_tables {
+            findings.push(self.without_tables(&catalog, facts.large_objects));
+        }
         belongings.without_lost(&large_objects, &mut catalog);
         load.snapshot_held_ms = ms(snapshot.held());
         // The snapshot ends here: indexes can take hours, and the provider need not keep old rows for them.
@@ -279,6 +307,7 @@ impl DatabaseWork {
             views,
             load,
             excluded,
+            refused,
             findings,
         })
     }
@@ -367,6 +396,23 @@ impl DatabaseWork {
         Ok((database, findings))
     }
 
+    /// A database may have none but functions, views and their like, which are compared, or nothing at all.
+    fn without_tables(&self, catalog: &Catalog, large_objects: u64) -> Finding {
+        let objects = catalog.keys().filter(|object| object.is_of_users()).count() as u64;
+        match objects + large_objects {
+            0 => self.work.empty(self.spec.may_be_empty, &self.work.asset, "neither a table nor anything else"),
+            _ => {
+                let what = format!(
+                    "{} and {}",
+                    words::count(objects, "definition", "definitions"),
+                    words::count(large_objects, "large object", "large objects")
+                );
+                let detail = format!("no table holds rows there, so {what} are all that was compared");
+                self.work.finding(FindingKind::Deviation, &self.work.asset, detail)
+            }
+        }
+    }
+
     fn not_carried(&self, facts: &DatabaseFacts) -> Vec<Finding> {
         let finding = |subject: String| self.work.finding(FindingKind::NotCarried, subject, "");
         facts.not_carried.iter().cloned().map(finding).collect()
@@ -379,7 +425,8 @@ impl DatabaseWork {
         belongings: &Belongings,
         key: RowKey,
         deferred: Vec<Deferred>,
-    ) -> Result<(Vec<Finding>, Loaded), Stop> {
+        mut incomplete: BTreeSet<String>,
+    ) -> Result<Rebuilt, Stop> {
         self.work.go_on()?;
         let meter = Arc::new(Meter::default());
         let _ticker = self.work.ticker(Phase::Rebuild, &meter);
@@ -388,17 +435,19 @@ impl DatabaseWork {
         let tools = &self.target.tools;
         let schema = self.schema();
         let workers = self.spec.parallel;
-        let refused = database.restore_post_data(tools, &schema, workers, search_path, || {
+        let (refused, unsatisfied) = database.restore_post_data(tools, &schema, workers, search_path, || {
             loaded = late.load(deferred)?;
-            Ok::<(), Stop>(())
+            incomplete.extend(without_rows(&loaded.findings));
+            Ok::<_, Stop>(incomplete)
         })?;
-        Ok((self.refused(belongings.mend(database, refused)?), loaded))
+        Ok(Rebuilt { late: loaded, unsatisfied, refused: belongings.mend(database, refused)? })
     }
 
-    fn refused(&self, statements: Vec<RefusedStatement>) -> Vec<Finding> {
-        let finding =
-            |refused: RefusedStatement| self.work.finding(FindingKind::SchemaStatement, refused.object, refused.reason);
-        statements.into_iter().map(finding).collect()
+    fn refused(&self, statements: &[RefusedStatement]) -> Vec<Finding> {
+        let finding = |refused: &RefusedStatement| {
+            self.work.finding(FindingKind::SchemaStatement, &refused.object, &refused.reason)
+        };
+        statements.iter().map(finding).collect()
     }
 
     fn carry_tables(
@@ -410,9 +459,7 @@ impl DatabaseWork {
         tables: Vec<Table>,
     ) -> Result<(Tables, SourceLoad), RelayEnd> {
         if tables.is_empty() {
-            let nothing =
-                self.work.finding(FindingKind::NothingMatched, database.address().database_name(), "no table is there");
-            return Ok((Tables { findings: vec![nothing], ..Tables::default() }, SourceLoad::default()));
+            return Ok((Tables::default(), SourceLoad::default()));
         }
         let meter = Arc::new(Meter::default());
         tables.iter().for_each(|table| meter.expect(table.rows_estimate.unwrap_or_default(), table.bytes_on_disk));
@@ -421,13 +468,13 @@ impl DatabaseWork {
         let sized = sized.collect::<Result<Vec<_>, RelayEnd>>()?;
         let workers = self.workers();
         let shares = shares::cut(&sized, workers, facts.major);
-        let relays = self.relays(database, key, &meter, facts.major);
+        let relays = self.relays(database, key, &meter);
         let (tables, lag_max) = relays.run(snapshot, &sized, &shares)?;
         let connections_max = (workers.min(shares.len()) + CONNECTIONS_BESIDE_WORKERS) as u64;
         Ok((tables, SourceLoad { snapshot_held_ms: 0, replication_lag_ms_max: lag_max.map(ms), connections_max }))
     }
 
-    fn relays<'a>(&'a self, database: &'a TargetDatabase, key: RowKey, meter: &'a Meter, major: u32) -> Relays<'a> {
+    fn relays<'a>(&'a self, database: &'a TargetDatabase, key: RowKey, meter: &'a Meter) -> Relays<'a> {
         Relays {
             work: &self.work,
             database,
@@ -437,19 +484,18 @@ impl DatabaseWork {
             stall: self.stall(),
             lock_timeout: self.source.lock_patience(),
             workers: self.workers(),
-            major,
         }
     }
 
     /// Carries ranges that were cut elsewhere, of a snapshot that is held there.
     fn run_unit(&self, spec: UnitSpec) -> Result<UnitReceipt, TransferError> {
-        let Ranges { snapshot, major, key, database, .. } = spec.clone().into_rows(ENGINE)?;
+        let Ranges { snapshot, key, database, .. } = spec.clone().into_rows(ENGINE)?;
         let patience = Patience { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
         let ticket = self.source.ticket(&snapshot, patience);
         let crew = Crew { ticket, halt: self.work.interrupt.clone(), stall: self.stall() };
         let database = self.target.server.existing(&database);
         let meter = Meter::default();
-        let relays = self.relays(&database, key, &meter, major);
+        let relays = self.relays(&database, key, &meter);
         RangeWorker::new(&relays, &crew).run(spec)
     }
 
@@ -458,6 +504,16 @@ impl DatabaseWork {
         let allowed = self.spec.limits.connections.map_or(usize::MAX, |connections| connections as usize);
         self.spec.parallel.min(allowed.saturating_sub(CONNECTIONS_BESIDE_WORKERS)).max(1)
     }
+}
+
+/// Tables that lack rows of the source, which foreign keys to and from them say nothing of.
+fn incomplete(excluded: &[ExcludedTable], findings: &[Finding]) -> BTreeSet<String> {
+    excluded.iter().map(|table| table.table.clone()).chain(without_rows(findings)).collect()
+}
+
+fn without_rows(findings: &[Finding]) -> impl Iterator<Item = String> {
+    let lacks = |kind| matches!(kind, FindingKind::RowsUnreadable | FindingKind::TableUnreadable);
+    findings.iter().filter(move |finding| lacks(finding.kind)).map(|finding| finding.subject.clone())
 }
 
 /// pg_dump waits for locks of its own, most of them behind a session that waits for the snapshot. Whether it was that, its

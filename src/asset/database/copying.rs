@@ -57,8 +57,6 @@ pub(crate) struct Relays<'a> {
     /// How long another session may want a table for itself before the snapshot goes.
     pub lock_timeout: Duration,
     pub workers: usize,
-    /// The source's major version.
-    pub major: u32,
 }
 
 /// A worker's pair of connections.

@@ -32,7 +32,10 @@ use crate::{
 };
 
 /// What is said of constraints.
-const BROKEN: &str = "rows of the source do not satisfy it, so on the target it holds for new rows only (NOT VALID)";
+pub(super) const BROKEN: &str =
+    "rows of the source do not satisfy it, so on the target it holds for new rows only (NOT VALID)";
+const HELD: &str = "every row satisfies it, and on the target it holds for new rows only (NOT VALID), because PostgreSQL can't \
+                    validate a constraint of a domain that is part of arrays or composite types";
 const UNCHECKED: &str =
     "taken off to load its table, put back for new rows, and the rows could not be checked against it";
 const OFF: &str = "taken off to load its table, and not to be put back";
@@ -85,11 +88,13 @@ impl LateLoad<'_> {
             loaded.marks = put_back.marks;
             for (kind, refused, what) in [
                 (FindingKind::Deviation, put_back.broken, BROKEN),
+                (FindingKind::Deviation, put_back.held, HELD),
                 (FindingKind::SchemaStatement, put_back.unchecked, UNCHECKED),
                 (FindingKind::SchemaStatement, put_back.refused, OFF),
             ] {
-                let finding =
-                    |RefusedStatement { object, reason }| self.work.finding(kind, object, format!("{what}: {reason}"));
+                let finding = |RefusedStatement { object, reason, .. }| {
+                    self.work.finding(kind, object, format!("{what}: {reason}"))
+                };
                 loaded.findings.extend(refused.into_iter().map(finding));
             }
         }

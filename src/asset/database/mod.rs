@@ -9,7 +9,7 @@
 //! | `rows_proof` | what every restored database is proven by, wherever its rows came from |
 //! | `recheck` | what was restored, read back some time later |
 //! | `belongings`, `large_objects`, `views` | roles, owners, grants and settings; large objects; rows of materialized views |
-//! | `exclusions` | what differs because a table was left out |
+//! | `exclusions`, `refusals` | what differs because a table was left out, or a statement was refused |
 //! | `ranges` | ranges of a table as a unit, and what came of them |
 //! | `shares`, `relays`, `tally` | tables cut into units, handed out side by side, put on record |
 //! | `range_worker`, `copying`, `rescue` | what runs such a unit: rows carried over, or as many of them as can be |
@@ -35,6 +35,7 @@ mod proof;
 mod range_worker;
 pub(crate) mod ranges;
 pub(crate) mod recheck;
+mod refusals;
 mod relays;
 mod rescue;
 pub(crate) mod rows_proof;

@@ -6,7 +6,7 @@ use super::{
     site::Seen,
 };
 use crate::{
-    asset::elsewhere,
+    asset::{elsewhere, seam::Unopened},
     pg::{
         Address,
         tools::{Tools, Version},
@@ -29,7 +29,13 @@ pub(crate) struct Found {
 }
 
 /// Source, rights, versions, and the place at the target. Blocks.
-pub(crate) fn look(asset: &str, spec: &DatabaseSpec, found: &Found, target: &Seen, run: &str) -> Vec<Obstacle> {
+pub(crate) fn look(
+    asset: &str,
+    spec: &DatabaseSpec,
+    found: &Found,
+    target: &Seen,
+    run: &str,
+) -> Result<Vec<Obstacle>, Unopened> {
     let mut obstacles = Vec::new();
     if SYSTEM_DATABASES.contains(&asset) {
         let what = format!("asset {asset}: its database would be named like one of the server's own");
@@ -38,7 +44,7 @@ pub(crate) fn look(asset: &str, spec: &DatabaseSpec, found: &Found, target: &See
     let limits = Limits { tools: target.tools.as_ref().map(Tools::version), target: target.major };
     let subject = format!("asset {asset}");
     match &found.address {
-        Some(address) => obstacles.extend(look_at_source(&subject, address, &exclusions::names(spec), limits)),
+        Some(address) => obstacles.extend(look_at_source(&subject, address, &exclusions::names(spec), limits)?),
         None => obstacles.extend(found.version.and_then(|version| version_obstacle(&subject, version, limits))),
     }
     if let Some(named) = &target.named {
@@ -46,7 +52,7 @@ pub(crate) fn look(asset: &str, spec: &DatabaseSpec, found: &Found, target: &See
         obstacles.extend(same);
         obstacles.extend(look_for_room(named, asset, run));
     }
-    obstacles
+    Ok(obstacles)
 }
 
 /// The database must not be there yet, or be this run's own from before an interruption.

@@ -2,7 +2,8 @@
 
 use super::{exclusions, source_rights};
 use crate::{
-    pg::{Address, PgError, name::RelationName, session::encoding_refused, tools::Version},
+    asset::seam::Unopened,
+    pg::{Address, PgError, error::DAMAGED, name::RelationName, session::encoding_refused, tools::Version},
     record::error::Obstacle,
     source::postgres::PostgresSource,
 };
@@ -24,11 +25,16 @@ pub(crate) fn look_at_source(
     address: &Address,
     excluded: &[RelationName],
     limits: Limits,
-) -> Vec<Obstacle> {
+) -> Result<Vec<Obstacle>, Unopened> {
     let user = address.user_name().to_owned();
     let source = PostgresSource::new(address.clone());
     match source.probe() {
-        Err(error) => vec![pg_obstacle(subject, &error)],
+        Err(error) if error.is_of_database() => Err(Unopened(pg_obstacle(subject, &error))),
+        Err(error) if error.database_not_there() && source.is_listed() => {
+            let what = format!("{subject}: {error}; the server lists it, and its files are gone");
+            Err(Unopened(Obstacle { what, hint: Some(DAMAGED.to_owned()) }))
+        }
+        Err(error) => Ok(vec![pg_obstacle(subject, &error)]),
         Ok((facts, unreadable)) => {
             let mut obstacles = Vec::new();
             obstacles.extend(source_rights::of_relations(subject, &user, &unreadable));
@@ -38,23 +44,28 @@ pub(crate) fn look_at_source(
                 what: format!("{subject}: {reason}"),
                 hint: Some("convert it to UTF8 at the provider, or carry it with other means".to_owned()),
             }));
-            obstacles.extend(unmatched_exclusions(subject, &source, excluded));
-            obstacles
+            obstacles.extend(unmatched_exclusions(subject, &source, excluded)?);
+            Ok(obstacles)
         }
     }
 }
 
 /// Entries of `exclude_tables` that leave nothing out.
-fn unmatched_exclusions(subject: &str, source: &PostgresSource, excluded: &[RelationName]) -> Vec<Obstacle> {
+fn unmatched_exclusions(
+    subject: &str,
+    source: &PostgresSource,
+    excluded: &[RelationName],
+) -> Result<Vec<Obstacle>, Unopened> {
     match source.named(excluded) {
-        Err(error) => vec![pg_obstacle(subject, &error)],
+        Err(error) if error.is_of_database() => Err(Unopened(pg_obstacle(subject, &error))),
+        Err(error) => Ok(vec![pg_obstacle(subject, &error)]),
         Ok(named) => {
             let unmatched = excluded.iter().zip(named).filter_map(|(name, named)| {
                 let reason = exclusions::unmatched(named.as_ref())?;
                 let what = format!("{subject}: exclude_tables names {name}: {reason}");
                 Some(Obstacle { what, hint: Some(exclusions::UNMATCHED_HINT.to_owned()) })
             });
-            unmatched.collect()
+            Ok(unmatched.collect())
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::{
     belongings::Belongings,
-    exclusions, large_objects,
+    exclusions, large_objects, refusals,
     rows_proof::{Beside, RowsProof, checks},
     views::{self, View},
 };
@@ -21,7 +21,10 @@ use crate::{
         large::LargeObject,
     },
     playbook::{DatabaseCheck, DatabaseSpec},
-    restore::{constraints::Mark, database::TargetDatabase},
+    restore::{
+        constraints::Mark,
+        database::{RefusedStatement, TargetDatabase},
+    },
     transfer::receipt::TableReceipt,
     verify::{
         Comparison,
@@ -46,6 +49,8 @@ pub(crate) struct Restored {
     pub receipts: Vec<TableReceipt>,
     /// Where the catalog shows constraints that rows of the source do not satisfy.
     pub marks: Vec<Mark>,
+    /// What of the schema the target refused, which findings name.
+    pub refused: Vec<RefusedStatement>,
     pub sequences: Vec<SequenceState>,
     pub catalog: Catalog,
     pub spellings: Spellings,
@@ -75,6 +80,7 @@ impl Restored {
         let verify_ms = watch.elapsed_ms();
         let checks = checks(comparisons, unread, &mut findings);
         findings.extend(self.work.controls(&controls)?);
+        refusals::tell_once(&mut findings, &[&self.refused[..], self.belongings.unsupported()].concat());
         exclusions::explain(&mut findings, &self.catalog, &self.excluded);
         let roles = self.belongings.roles();
         let beside = Beside { large_objects: &self.large_objects, view_rows, roles: roles.as_ref() };

@@ -42,8 +42,6 @@ pub(crate) struct Share {
 pub(crate) struct Ranges {
     /// The exported snapshot, which whoever cut the work holds.
     pub snapshot: String,
-    /// The source's major version.
-    pub major: u32,
     /// The key of the rows' digests. It is evidence and no secret.
     pub key: RowKey,
     /// The database at the target.

@@ -119,7 +119,6 @@ impl Relays<'_> {
         let first = share.parts.first().map_or(0, |(part, _)| *part as u64);
         let ranges = Ranges {
             snapshot: crew.ticket.snapshot().to_owned(),
-            major: self.major,
             key: self.key,
             database: self.database.address().database_name().to_owned(),
             share: share.clone(),

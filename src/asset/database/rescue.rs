@@ -6,10 +6,7 @@ use super::{
     salvage::{Hopeless, Pages, Salvaged, Search},
 };
 use crate::{
-    pg::{
-        PgError, copy,
-        pieces::{self, Pieces},
-    },
+    pg::{PgError, copy, pieces::Pieces},
     source::postgres::SnapshotReader,
     transfer::{error::TransferError, meter::Meter, pace::Paced, table::RowSink},
 };
@@ -38,9 +35,6 @@ impl Relays<'_> {
             Err(Trouble::Refused(_) | Trouble::NotNow(_)) => return Err(Trouble::Refused(reason)),
             pages => pages?,
         };
-        if !pieces::can_be_read(self.major, count) {
-            return Err(Trouble::Refused(reason));
-        }
         // What is refused without a single row is refused for the table's sake.
         if self.rehearse(share, &Pieces::default(), route, crew, connections)?.is_some() {
             return Err(Trouble::Refused(reason));

@@ -23,7 +23,7 @@ use crate::{
         },
         look::{Depth, Looked},
         measured::{Measured, Room},
-        seam::{Asset, Carried, Description, Makes, Measuring, Needs, obstacle},
+        seam::{Asset, Carried, Description, Makes, Measuring, Needs, Unopened, obstacle},
         site::{Preflight, Site},
         stop::Stop,
         work::Work,
@@ -143,15 +143,15 @@ impl Asset for RdsAsset {
         needs.exports.extend(self.rds.new_export().map(|new| (new.role.to_string(), new.key.to_string())));
     }
 
-    fn preflight<'a>(&'a self, at: &'a Preflight<'a>) -> BoxFuture<'a, Vec<Obstacle>> {
+    fn preflight<'a>(&'a self, at: &'a Preflight<'a>) -> BoxFuture<'a, Result<Vec<Obstacle>, Unopened>> {
         async move {
             let mut obstacles = Vec::new();
             let found = preflight::find(&self.id, &self.rds, at).await.unwrap_or_else(|obstacle| {
                 obstacles.push(obstacle);
                 Found { by_provider: true, ..Found::default() }
             });
-            obstacles.extend(look(&self.id, &self.spec, found, at).await);
-            obstacles
+            obstacles.extend(look(&self.id, &self.spec, found, at).await?);
+            Ok(obstacles)
         }
         .boxed()
     }

@@ -91,6 +91,16 @@ pub(super) fn properties_of_members() -> Class {
     ("property of extension member", sql.to_owned())
 }
 
+/// What users said goes with an extension when that is dropped (`ALTER … DEPENDS ON EXTENSION`).
+pub(super) fn dependences() -> Class {
+    let sql = "SELECT i.type || ' ' || i.identity || ' on ' || x.extname, '' FROM pg_catalog.pg_depend d \
+               JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid, \
+               LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) i \
+               WHERE d.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND d.deptype = 'x' \
+               AND i.identity IS NOT NULL";
+    ("dependence on extension", sql.to_owned())
+}
+
 /// The extensions' tables, except those that hold what users configure: their rows come from CREATE EXTENSION or from
 /// nowhere.
 pub fn tables_of_extensions(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {

@@ -150,9 +150,31 @@ fn in_system_schemas(client: &mut impl GenericClient) -> Result<Vec<String>, pos
         part("pg_type", "typnamespace", "typowner", of_itself),
         part("pg_operator", "oprnamespace", "oprowner", "true"),
         part("pg_collation", "collnamespace", "collowner", "true"),
+        part("pg_conversion", "connamespace", "conowner", "true"),
+        part("pg_opclass", "opcnamespace", "opcowner", "true"),
+        part("pg_opfamily", "opfnamespace", "opfowner", "true"),
+        part("pg_statistic_ext", "stxnamespace", "stxowner", "true"),
         part("pg_ts_config", "cfgnamespace", "cfgowner", "true"),
         part("pg_ts_dict", "dictnamespace", "dictowner", "true"),
     ];
+    // Nobody owns these; superusers make them.
+    let unowned = [("pg_ts_parser", "prsnamespace"), ("pg_ts_template", "tmplnamespace")].map(|(catalog, schema)| {
+        format!(
+            "SELECT 'pg_catalog.{catalog}'::pg_catalog.regclass::oid, o.oid, 10::oid FROM pg_catalog.{catalog} o \
+             JOIN pg_catalog.pg_namespace n ON n.oid = o.{schema} WHERE n.nspname = 'pg_catalog' AND o.oid >= {FIRST_OWN}"
+        )
+    });
+    // What a user added to a family that came with the server, and to no class of its own.
+    let added = [("pg_amop", "amopfamily"), ("pg_amproc", "amprocfamily")].map(|(catalog, family)| {
+        format!(
+            "SELECT 'pg_catalog.{catalog}'::pg_catalog.regclass::oid, o.oid, f.opfowner FROM pg_catalog.{catalog} o \
+             JOIN pg_catalog.pg_opfamily f ON f.oid = o.{family} AND f.oid < {FIRST_OWN} WHERE o.oid >= {FIRST_OWN} \
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = o.tableoid AND e.objid = o.oid \
+             AND (e.refclassid = 'pg_catalog.pg_opclass'::pg_catalog.regclass OR EXISTS (SELECT FROM pg_catalog.pg_depend x \
+             WHERE x.classid = e.refclassid AND x.objid = e.refobjid AND x.deptype = 'e')))"
+        )
+    });
+    let parts = [&parts[..], &unowned, &added].concat();
     let sql = format!(
         "SELECT i.type || ' ' || i.identity, pg_catalog.pg_get_userbyid(o.owner)::text FROM ({}) o, \
          LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i WHERE i.identity IS NOT NULL \

@@ -45,8 +45,25 @@ pub struct CatalogKey {
     pub name: String,
 }
 
+impl CatalogKey {
+    /// Whether somebody made it: not what every new database has, nor what says something about other objects only.
+    pub fn is_of_users(&self) -> bool {
+        const GIVEN: [&str; 6] = [
+            "built-in text search",
+            "derived constraint",
+            "extension member",
+            "extension version",
+            "locale version",
+            "property of extension member",
+        ];
+        let is_given =
+            matches!((self.class.as_str(), self.name.as_str()), ("schema", "public") | ("extension", "plpgsql"));
+        !is_given && !GIVEN.contains(&self.class.as_str())
+    }
+}
+
 /// Classes that bundles of earlier versions do not hold, the newest last: a bundle says how many of them it knows.
-pub const LATER: [&str; 7] = [
+pub const LATER: [&str; 8] = [
     "derived constraint",
     "extension member",
     "locale version",
@@ -54,6 +71,7 @@ pub const LATER: [&str; 7] = [
     "system trigger",
     "property of extension member",
     "built-in text search",
+    "dependence on extension",
 ];
 
 /// One class of objects: its name in words, and a query that returns a qualified name and a definition, both text.
@@ -100,7 +118,12 @@ fn without_schema(catalog: &str) -> String {
 /// Every object of the compared classes with its definition, as the server spells it with an empty search_path.
 pub fn definitions(client: &mut impl GenericClient) -> Result<Catalog, PgError> {
     let mut catalog = Catalog::new();
-    let more = vec![extensions::members(), extensions::properties_of_members(), types::built_in_text_search()];
+    let more = vec![
+        extensions::members(),
+        extensions::properties_of_members(),
+        types::built_in_text_search(),
+        extensions::dependences(),
+    ];
     let mut classes = vec![relations::classes(), routines::classes(), types::classes(), extras::classes(), more];
     let sql = "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
     let publishes_schemas = client.query_one(sql, &[]).and_then(|row| row.try_get(0));

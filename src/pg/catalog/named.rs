@@ -7,7 +7,7 @@ use super::{FIRST_OWN, USERS, is_column_option, is_relation_option, rights::is_p
 
 /// All of it.
 pub(super) fn named(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
-    let sql = [SECRETS.to_owned(), of_database(), owners(), bookkeeping()].join(" UNION ALL ");
+    let sql = [SECRETS.to_owned(), of_database(), owners(), bookkeeping(), changed()].join(" UNION ALL ");
     let mut named: Vec<String> =
         client.query(&format!("{sql} ORDER BY 1"), &[])?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
     named.extend(rights(client, Change::Granted, &rights_beside("acl", "initial"))?);
@@ -57,15 +57,74 @@ fn owners() -> String {
     let members = [member("pg_proc", "proowner"), member("pg_class", "relowner"), member("pg_namespace", "nspowner")];
     let members = members.join(" UNION ALL ");
     format!(
-        "{} || ' of event trigger ' || o.evtname FROM pg_catalog.pg_event_trigger o WHERE {} \
+        "{} || ' of extension ' || o.extname FROM pg_catalog.pg_extension o WHERE o.extowner <> 10 \
+         UNION ALL {} || ' of foreign-data wrapper ' || o.fdwname FROM pg_catalog.pg_foreign_data_wrapper o \
+         WHERE o.fdwowner <> 10 AND {} \
+         UNION ALL {} || ' of event trigger ' || o.evtname FROM pg_catalog.pg_event_trigger o WHERE {} \
          UNION ALL {} || ' of publication ' || o.pubname FROM pg_catalog.pg_publication o \
          WHERE o.puballtables AND {} UNION ALL {members}",
+        owner("extowner"),
+        owner("fdwowner"),
+        without_schema("pg_foreign_data_wrapper"),
         owner("evtowner"),
         without_schema("pg_event_trigger"),
         owner("pubowner"),
         without_schema("pg_publication")
     )
 }
+
+/// What came with the server and was changed since: rows of initdb are older than the databases that it makes last. Where
+/// a right was granted or revoked, that is named. Of a server whose transactions were counted round some are missed.
+fn changed() -> String {
+    let part = |catalog: &str, acl: &str| {
+        let kept = match acl {
+            "" => "true".to_owned(),
+            acl => format!(
+                "o.{acl} IS NOT DISTINCT FROM (SELECT b.initprivs FROM pg_catalog.pg_init_privs b \
+                 WHERE b.classoid = o.tableoid AND b.objoid = o.oid AND b.objsubid = 0)"
+            ),
+        };
+        format!(
+            "SELECT o.tableoid AS class, o.oid AS object, '' AS what, o.xmin AS since FROM pg_catalog.{catalog} o \
+             WHERE o.oid < {FIRST_OWN} AND {kept}"
+        )
+    };
+    let mut parts: Vec<_> = [
+        ("pg_proc", "proacl"),
+        ("pg_type", "typacl"),
+        ("pg_language", "lanacl"),
+        ("pg_operator", ""),
+        ("pg_opclass", ""),
+        ("pg_opfamily", ""),
+        ("pg_cast", ""),
+        ("pg_conversion", ""),
+        ("pg_am", ""),
+        ("pg_ts_parser", ""),
+        ("pg_ts_template", ""),
+    ]
+    .map(|(catalog, acl)| part(catalog, acl))
+    .into();
+    parts.push(format!(
+        "SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, r.ev_class, '', r.xmin FROM pg_catalog.pg_rewrite r \
+         WHERE r.ev_class < {FIRST_OWN}"
+    ));
+    // What is said about the schema public is carried.
+    parts.push(format!(
+        "SELECT d.classoid, d.objoid, 'comment on ', d.xmin FROM pg_catalog.pg_description d \
+         WHERE d.objoid < {FIRST_OWN} AND d.objoid <> 'public'::pg_catalog.regnamespace \
+         AND d.classoid <> 'pg_catalog.pg_largeobject'::pg_catalog.regclass"
+    ));
+    format!(
+        "SELECT DISTINCT o.what || i.type || ' ' || i.identity || ', which came with the server and was changed since' \
+         FROM ({}) o, LATERAL pg_catalog.pg_identify_object(o.class, o.object, 0) i WHERE i.identity IS NOT NULL \
+         AND o.since::text::int8 > (SELECT min(d.xmin::text::int8) FROM pg_catalog.pg_database d \
+         WHERE d.datname IN ('postgres', 'template0', 'template1') AND d.xmin::text::int8 > {FROZEN})",
+        parts.join(" UNION ALL ")
+    )
+}
+
+/// The last of the transactions that are no real ones (PostgreSQL sources, `FrozenTransactionId`).
+const FROZEN: u32 = 2;
 
 /// What the server notes for itself beside the options that users set.
 fn bookkeeping() -> String {

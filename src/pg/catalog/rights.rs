@@ -79,6 +79,13 @@ pub struct Object {
     pub identity: String,
 }
 
+impl Object {
+    /// Whether its owner on the target is not the source's: the database is its restorer's, and only superusers own wrappers.
+    pub fn owner_is_given(&self) -> bool {
+        ["database", "foreign-data wrapper"].contains(&self.kind.as_str())
+    }
+}
+
 /// Whose an object is and who else may use it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {

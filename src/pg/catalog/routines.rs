@@ -58,18 +58,25 @@ fn function() -> String {
 }
 
 fn aggregate() -> String {
+    // What is said of a final function that is none, a dump leaves out.
+    let modify = |function: &str, modify: &str| {
+        format!("CASE WHEN a.{function} <> 0 THEN a.{modify} WHEN a.aggkind = 'n' THEN 'r' ELSE 'w' END")
+    };
     format!(
         "SELECT n.nspname || '.' || o.proname || '(' || pg_catalog.pg_get_function_identity_arguments(o.oid) || ')', \
          concat_ws(' ', pg_catalog.format_type(o.prorettype, NULL), o.proparallel, a.aggkind, a.aggnumdirectargs, \
          a.aggtransfn::pg_catalog.regprocedure::text, a.aggfinalfn::pg_catalog.regproc::text, \
          a.aggcombinefn::pg_catalog.regproc::text, a.aggserialfn::pg_catalog.regproc::text, \
          a.aggdeserialfn::pg_catalog.regproc::text, a.aggmtransfn::pg_catalog.regproc::text, \
-         a.aggminvtransfn::pg_catalog.regproc::text, a.aggmfinalfn::pg_catalog.regproc::text, a.aggfinalextra, \
-         a.aggmfinalextra, a.aggfinalmodify, a.aggmfinalmodify, a.aggsortop::pg_catalog.regoperator::text, \
+         a.aggminvtransfn::pg_catalog.regproc::text, a.aggmfinalfn::pg_catalog.regproc::text, \
+         a.aggfinalextra AND a.aggfinalfn <> 0, a.aggmfinalextra AND a.aggmfinalfn <> 0, \
+         {modify}, {moving_modify}, a.aggsortop::pg_catalog.regoperator::text, \
          pg_catalog.format_type(a.aggtranstype, NULL), a.aggtransspace, \
          pg_catalog.format_type(a.aggmtranstype, NULL), a.aggmtransspace, a.agginitval, a.aggminitval) \
-         FROM pg_catalog.pg_proc o JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = o.oid {}",
-        own("pg_proc", "pronamespace")
+         FROM pg_catalog.pg_proc o JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = o.oid {own}",
+        modify = modify("aggfinalfn", "aggfinalmodify"),
+        moving_modify = modify("aggmfinalfn", "aggmfinalmodify"),
+        own = own("pg_proc", "pronamespace")
     )
 }
 

@@ -22,6 +22,12 @@ pub struct Special {
     pub published_schemas: Vec<(String, String)>,
     /// Functions that promise to tell nothing of their arguments.
     pub leakproof: Vec<Routine>,
+    /// Functions that have others to help the planner.
+    pub supports: Vec<Support>,
+    /// Foreign-data wrappers.
+    pub wrappers: Vec<Wrapper>,
+    /// Types that are only announced, as `schema.name`.
+    pub shells: BTreeSet<String>,
     /// Constraints and how their triggers fire, where that was changed, see [`super::relations::system_triggers`].
     pub system_triggers: Vec<(String, String)>,
     /// What is set for the database's sessions, see [`in_force`].
@@ -71,6 +77,30 @@ pub struct Routine {
     pub name: String,
     /// The types of its arguments, as `pg_get_function_identity_arguments` spells them.
     pub arguments: String,
+}
+
+/// A function and the one that supports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Support {
+    /// The function.
+    pub routine: Routine,
+    /// The schema of its support function.
+    pub schema: String,
+    /// The support function.
+    pub name: String,
+}
+
+/// A foreign-data wrapper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrapper {
+    /// Its name.
+    pub name: String,
+    /// Schema and name of the function that reads and writes for it.
+    pub handler: Option<(String, String)>,
+    /// The same of the function that looks at options.
+    pub validator: Option<(String, String)>,
+    /// Its options.
+    pub options: Vec<(String, String)>,
 }
 
 /// A publication.
@@ -176,6 +206,13 @@ fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
     }
     special.published_schemas = published_schemas(client)?;
     special.leakproof = leakproof(client)?;
+    special.supports = supports(client)?;
+    special.wrappers = wrappers(client)?;
+    let shells = format!(
+        "SELECT n.nspname || '.' || o.typname FROM pg_catalog.pg_type o {} AND NOT o.typisdefined",
+        own("pg_type", "typnamespace")
+    );
+    special.shells = client.query(&shells, &[])?.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
     let rows = client.query(&system_triggers(), &[])?;
     special.system_triggers =
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<_, postgres::Error>>()?;
@@ -207,6 +244,42 @@ fn leakproof(client: &mut impl GenericClient) -> Result<Vec<Routine>, postgres::
         Ok(Routine { schema: row.try_get(0)?, name: row.try_get(1)?, arguments: row.try_get(2)? })
     };
     client.query(&sql, &[])?.iter().map(routine).collect()
+}
+
+fn supports(client: &mut impl GenericClient) -> Result<Vec<Support>, postgres::Error> {
+    let sql = format!(
+        "SELECT n.nspname::text, o.proname::text, pg_catalog.pg_get_function_identity_arguments(o.oid), sn.nspname::text, \
+         s.proname::text FROM pg_catalog.pg_proc o JOIN pg_catalog.pg_proc s ON s.oid = o.prosupport \
+         JOIN pg_catalog.pg_namespace sn ON sn.oid = s.pronamespace {} ORDER BY 1, 2, 3",
+        own("pg_proc", "pronamespace")
+    );
+    let support = |row: &postgres::Row| {
+        let routine = Routine { schema: row.try_get(0)?, name: row.try_get(1)?, arguments: row.try_get(2)? };
+        Ok(Support { routine, schema: row.try_get(3)?, name: row.try_get(4)? })
+    };
+    client.query(&sql, &[])?.iter().map(support).collect()
+}
+
+fn wrappers(client: &mut impl GenericClient) -> Result<Vec<Wrapper>, postgres::Error> {
+    let sql = format!(
+        "SELECT o.fdwname::text, hn.nspname::text, h.proname::text, vn.nspname::text, v.proname::text, \
+         coalesce(o.fdwoptions, '{{}}') FROM pg_catalog.pg_foreign_data_wrapper o \
+         LEFT JOIN pg_catalog.pg_proc h ON h.oid = o.fdwhandler LEFT JOIN pg_catalog.pg_namespace hn ON hn.oid = h.pronamespace \
+         LEFT JOIN pg_catalog.pg_proc v ON v.oid = o.fdwvalidator \
+         LEFT JOIN pg_catalog.pg_namespace vn ON vn.oid = v.pronamespace WHERE {} ORDER BY 1",
+        without_schema("pg_foreign_data_wrapper")
+    );
+    let wrapper = |row: &postgres::Row| {
+        let function = |at: usize| {
+            let schema: Option<String> = row.try_get(at)?;
+            Ok::<_, postgres::Error>(schema.zip(row.try_get(at + 1)?))
+        };
+        let options: Vec<String> = row.try_get(5)?;
+        let pair = |option: &String| option.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let options = options.iter().filter_map(pair).collect();
+        Ok(Wrapper { name: row.try_get(0)?, handler: function(1)?, validator: function(3)?, options })
+    };
+    client.query(&sql, &[])?.iter().map(wrapper).collect()
 }
 
 /// Everything that is set for this database or for every database.

@@ -92,6 +92,7 @@ impl Validator<'_> {
             versions: s3.and_then(|s3| s3.value.versions.optional()).map_or(defaults.versions, |v| v.value),
             acls: s3.and_then(|s3| s3.value.acls.optional()).is_some_and(|acls| acls.value),
             sample: asset.sample.optional().and_then(|sample| self.sample(sample)),
+            may_be_empty: may_be_empty(asset),
             limits: self.bucket_limits(&asset.limits, defaults.bucket_limits),
         };
         Some(Selection { id: id?, selector: selector?, tags, like: BucketLike(like) })
@@ -118,6 +119,7 @@ impl Validator<'_> {
             false => self.limits(&asset.limits, defaults.limits),
         };
         let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, sample, limits, defaults));
+        let bucket = bucket.map(|bucket| BucketSpec { may_be_empty: may_be_empty(asset), ..bucket });
         let (roles, checks) = (self.roles(entry), self.checks(asset));
         let url = asset.postgres.optional().and_then(|postgres| self.postgres(postgres));
         let rds = asset.rds.optional().and_then(|rds| self.rds(rds)).map(|rds| Server::Rds(Box::new(rds)));
@@ -136,6 +138,7 @@ impl Validator<'_> {
             parallel: defaults.parallel,
             roles,
             checks,
+            may_be_empty: may_be_empty(asset),
             limits,
         });
         bucket.map(AssetKind::Objects).or(database.map(AssetKind::Database))
@@ -190,6 +193,7 @@ impl Validator<'_> {
             versions: s3.versions.optional().map_or(defaults.versions, |versions| versions.value),
             acls: s3.acls.optional().is_some_and(|acls| acls.value),
             sample,
+            may_be_empty: false,
             limits,
         })
     }
@@ -317,4 +321,8 @@ fn bucket_defaults(s3: Option<&Located<S3Defaults>>) -> (Layout, Versions) {
         layout.map_or_else(Layout::default, |layout| layout.value),
         versions.map_or_else(Versions::default, |versions| versions.value),
     )
+}
+
+fn may_be_empty(asset: &AssetEntry) -> bool {
+    asset.may_be_empty.optional().is_some_and(|may| may.value)
 }

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use postgres::types::ToSql;
+
 use super::Elevated;
 use crate::pg::{
     PgError,
@@ -14,17 +16,23 @@ use crate::pg::{
     name::{RelationName, literal, quoted},
 };
 
-/// Extensions that need a superuser and give none of that away: they neither read the machine's files nor run programs.
-/// Trusted ones need no list; the restricted owner makes them itself.
-const EXTENSIONS: [&str; 17] = [
+/// Extensions that need a superuser and give none of that away: they neither read the machine's files nor run programs, or let
+/// only superusers do so. Trusted ones need no list; the restricted owner makes them itself.
+const EXTENSIONS: [&str; 23] = [
     "amcheck",
     "autoinc",
     "bloom",
+    "dblink",
+    "dict_xsyn",
     "earthdistance",
+    "file_fdw",
     "insert_username",
     "intagg",
     "moddatetime",
+    "pageinspect",
     "pg_buffercache",
+    "pg_freespacemap",
+    "pg_prewarm",
     "pg_stat_statements",
     "pg_visibility",
     "pgrowlocks",
@@ -35,6 +43,10 @@ const EXTENSIONS: [&str; 17] = [
     "xml2",
     "vector",
 ];
+
+/// Extensions of the list whose functions would let restored code connect from this machine, and name files to the library
+/// that does. Nobody may execute them here until somebody says who.
+pub const CLOSED: [&str; 1] = ["dblink"];
 
 impl Elevated {
     /// Makes the listed extensions that the source has and the machine knows. Returns their names.
@@ -50,12 +62,34 @@ impl Elevated {
             }
             if self.run(&format!("CREATE EXTENSION {} SCHEMA {} CASCADE", quoted(name), quoted(schema)))? {
                 made.insert(name.clone());
-                if name == "postgres_fdw" {
-                    self.run(&format!("GRANT USAGE ON FOREIGN DATA WRAPPER postgres_fdw TO {}", quoted(&self.owner)))?;
+                if CLOSED.contains(&name.as_str()) {
+                    self.close_functions(name)?;
                 }
             }
         }
+        for wrapper in self.wrappers()? {
+            self.run(&format!("GRANT USAGE ON FOREIGN DATA WRAPPER {} TO {}", quoted(&wrapper), quoted(&self.owner)))?;
+        }
         Ok(made)
+    }
+
+    fn wrappers(&mut self) -> Result<Vec<String>, PgError> {
+        self.names("SELECT fdwname::text FROM pg_catalog.pg_foreign_data_wrapper ORDER BY 1", &[])
+    }
+
+    fn close_functions(&mut self, extension: &str) -> Result<(), PgError> {
+        let sql = "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend e \
+                   ON e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid = p.oid AND e.deptype = 'e' \
+                   JOIN pg_catalog.pg_extension x ON x.oid = e.refobjid WHERE x.extname = $1::text ORDER BY 1";
+        for function in self.names(sql, &[&extension])? {
+            self.run(&format!("REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC"))?;
+        }
+        Ok(())
+    }
+
+    fn names(&mut self, sql: &str, about: &[&(dyn ToSql + Sync)]) -> Result<Vec<String>, PgError> {
+        let failed = |error| PgError::statement("looking for what an extension made", &error);
+        self.client.query(sql, about).map_err(failed)?.iter().map(|row| row.try_get(0).map_err(failed)).collect()
     }
 
     /// The schema of an extension has to be there before it.
@@ -133,9 +167,13 @@ impl Elevated {
     }
 
     /// Takes back what the owner needed only while it restored.
-    pub fn withdraw(&mut self, made: &BTreeSet<String>) -> Result<(), PgError> {
-        if made.contains("postgres_fdw") {
-            self.run(&format!("REVOKE USAGE ON FOREIGN DATA WRAPPER postgres_fdw FROM {}", quoted(&self.owner)))?;
+    pub fn withdraw(&mut self) -> Result<(), PgError> {
+        for wrapper in self.wrappers()? {
+            self.run(&format!(
+                "REVOKE USAGE ON FOREIGN DATA WRAPPER {} FROM {}",
+                quoted(&wrapper),
+                quoted(&self.owner)
+            ))?;
         }
         Ok(())
     }

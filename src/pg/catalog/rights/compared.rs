@@ -33,7 +33,7 @@ impl Rights {
             let title = object.to_string();
             // A restored database belongs to the restorer, and so does what belonged to a role that isn't carried: such an
             // owner goes by no name, and what its grants give to others still counts.
-            let named = name(&held.owner).filter(|_| object.kind != "database");
+            let named = name(&held.owner).filter(|_| !object.owner_is_given());
             let owner = named.clone().unwrap_or_else(|| "its owner".to_owned());
             if let Some(named) = named {
                 put("owner", title.clone(), named);

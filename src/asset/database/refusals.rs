@@ -1,0 +1,124 @@
+//! What the target refused is told once, with the reason: what is missing because of it is no finding of its own.
+
+use crate::{
+    finding::{Finding, FindingKind},
+    pg::name::quoted,
+    restore::{database::RefusedStatement, refused::SchemaName},
+};
+
+/// What a class of operators belongs to.
+const FAMILY: &str = "operator family ";
+/// So many of what is missing with one thing are named.
+const NAMED_MAX: usize = 30;
+
+/// Adds to the finding of each refused statement what the comparison missed because of it.
+pub(super) fn tell_once(findings: &mut Vec<Finding>, refused: &[RefusedStatement]) {
+    for RefusedStatement { object, named, .. } in refused {
+        let Some(name) = named else { continue };
+        let is_told = |finding: &Finding| finding.kind == FindingKind::SchemaStatement && finding.subject == *object;
+        let Some(told) = findings.iter().position(is_told) else { continue };
+        // The shell of a type goes with the type.
+        let is_type =
+            |other: &RefusedStatement| other.object.starts_with("TYPE ") && other.named.as_ref() == Some(name);
+        if object.starts_with("SHELL TYPE ") && refused.iter().any(is_type) {
+            findings.remove(told);
+            continue;
+        }
+        let mut missing = Vec::new();
+        let mut told = findings.remove(told);
+        findings.retain(|finding| {
+            let follows = follows(finding, name);
+            if follows {
+                missing.push(finding.subject.clone());
+            }
+            !follows
+        });
+        if !missing.is_empty() {
+            let more = missing.len().saturating_sub(NAMED_MAX);
+            missing.truncate(NAMED_MAX);
+            let and_more = if more > 0 { format!(" and {more} more of it") } else { String::new() };
+            told.detail = format!("{}; so the target is without {}{and_more}", told.detail, missing.join(", "));
+        }
+        findings.push(told);
+    }
+}
+
+/// Whether a finding of the comparison is about the object, or something that hangs on it.
+fn follows(finding: &Finding, name: &SchemaName) -> bool {
+    let is_of_comparison = match finding.kind {
+        FindingKind::CatalogMissing => true,
+        // A function may be there without a part of it, and a family without its class.
+        FindingKind::CatalogDiffers => name.has_arguments || finding.subject.starts_with(FAMILY),
+        _ => false,
+    };
+    is_of_comparison && spellings(&name.path).iter().any(|path| mentions(&finding.subject, path, name.has_arguments))
+}
+
+/// As the catalog has it, and as the server identifies it.
+fn spellings(path: &str) -> Vec<String> {
+    match path.split_once('.') {
+        Some((schema, name)) => {
+            let both = |part: &str| [part.to_owned(), quoted(part)];
+            both(schema).iter().flat_map(|schema| both(name).map(|name| format!("{schema}.{name}"))).collect()
+        }
+        None => vec![path.to_owned(), quoted(path)],
+    }
+}
+
+/// Whether the name stands there as a whole, with its arguments if it has some.
+fn mentions(subject: &str, path: &str, has_arguments: bool) -> bool {
+    subject.match_indices(path).any(|(at, _)| {
+        let rest = &subject[at + path.len()..];
+        let is_whole = match rest.chars().next() {
+            Some('(') => has_arguments,
+            Some('.' | ' ' | ',') | None => !has_arguments,
+            Some(_) => false,
+        };
+        is_whole && subject[..at].ends_with(' ')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_with_a_refused_object_is_told_with_it() {
+        let find = |kind, subject: &str| Finding::of("a", kind, subject, "why");
+        let refused = |object: &str, path: &str, has_arguments| RefusedStatement {
+            object: object.to_owned(),
+            reason: "why".to_owned(),
+            named: Some(SchemaName { path: path.to_owned(), has_arguments }),
+        };
+        let statements = [
+            refused("SHELL TYPE shade o", "s.shade", false),
+            refused("TYPE shade o", "s.shade", false),
+            refused("FUNCTION f(integer) o", "s.f", true),
+        ];
+        let mut findings: Vec<_> =
+            statements.iter().map(|one| find(FindingKind::SchemaStatement, &one.object)).collect();
+        let (missing, differs) = (FindingKind::CatalogMissing, FindingKind::CatalogDiffers);
+        findings.extend([
+            find(missing, "base type s.shade"),
+            find(missing, "owner type s.shade"),
+            find(missing, "grant EXECUTE on function s.f(integer) to x"),
+            find(differs, "function s.f(n integer)"),
+            find(missing, "function s.shade(integer)"),
+            find(missing, "base type s.shade2"),
+            find(differs, "owner type s.shade"),
+        ]);
+        tell_once(&mut findings, &statements);
+        let told: Vec<_> = findings.iter().map(|one| (one.subject.as_str(), one.detail.as_str())).collect();
+        let expected = [
+            ("function s.shade(integer)", "why"),
+            ("base type s.shade2", "why"),
+            ("owner type s.shade", "why"),
+            ("TYPE shade o", "why; so the target is without base type s.shade, owner type s.shade"),
+            (
+                "FUNCTION f(integer) o",
+                "why; so the target is without grant EXECUTE on function s.f(integer) to x, function s.f(n integer)",
+            ),
+        ];
+        assert_eq!(told, expected);
+    }
+}

@@ -1,0 +1,92 @@
+//! Foreign keys that the source's own rows do not satisfy: put on for new rows only, as the source has them in effect.
+//!
+//! Rows come past them where triggers are off (`session_replication_role`, ALTER TABLE … DISABLE TRIGGER), and no server
+//! checks a key again. Source: PostgreSQL documentation, ALTER TABLE, `NOT VALID`.
+
+use std::collections::BTreeSet;
+
+use postgres::Client;
+
+use super::{
+    constraints::Mark,
+    refused::RefusedStatement,
+    script::{Entry, Second},
+};
+use crate::pg::{
+    Address, PgError, catalog::CatalogKey, name::RelationName, sqlstate::FOREIGN_KEY_VIOLATION, wire::WireError,
+};
+
+/// Puts on what rows do not satisfy.
+pub(super) struct ForeignKeys<'a> {
+    owner: &'a Address,
+    /// Tables that lack rows on the target: keys of these say nothing of the source.
+    incomplete: BTreeSet<String>,
+    pub unsatisfied: Unsatisfied,
+}
+
+/// Keys that stand for new rows only.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Unsatisfied {
+    pub keys: Vec<RefusedStatement>,
+    /// Where the catalog shows them.
+    pub marks: Vec<Mark>,
+}
+
+/// The keys that this transaction made, each beside every table that it is between, partitions included.
+const MADE: &str = "\
+    SELECT n.nspname || '.' || r.relname || '.' || c.conname, tn.nspname::text, t.relname::text \
+    FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid \
+    JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace, \
+    LATERAL (SELECT c.conrelid UNION SELECT c.confrelid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(c.conrelid) p \
+    UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(c.confrelid) p) s (oid) \
+    JOIN pg_catalog.pg_class t ON t.oid = s.oid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace \
+    WHERE c.contype = 'f' AND NOT c.convalidated AND c.xmin = pg_catalog.pg_current_xact_id()::pg_catalog.xid";
+
+impl<'a> ForeignKeys<'a> {
+    pub fn new(owner: &'a Address, incomplete: BTreeSet<String>) -> Self {
+        ForeignKeys { owner, incomplete, unsatisfied: Unsatisfied::default() }
+    }
+
+    /// Puts a key on for new rows only, if rows are what is in its way.
+    pub fn second(&mut self, entry: &Entry, error: &WireError) -> Result<Second, PgError> {
+        let Some(sql) = entry.sql.trim_end().strip_suffix(';').filter(|_| entry.kind == "FK CONSTRAINT") else {
+            return Ok(Second::Left);
+        };
+        if error.code() != Some(FOREIGN_KEY_VIOLATION) {
+            return Ok(Second::Left);
+        }
+        match self.put_on(&mut self.owner.connect()?, &format!("{sql} NOT VALID")) {
+            Ok(Some(made)) => {
+                let object = format!("constraint {}", made.join(", "));
+                self.unsatisfied.keys.push(RefusedStatement::of(object, error.to_string()));
+                self.unsatisfied.marks.extend(made.into_iter().map(mark));
+                Ok(Second::Made)
+            }
+            Ok(None) => Ok(Second::Left),
+            Err(error) if error.ends_all() => Err(error),
+            Err(_) => Ok(Second::Left),
+        }
+    }
+
+    /// The names of the keys that a statement makes, if none is of a table that lacks rows.
+    fn put_on(&self, client: &mut Client, sql: &str) -> Result<Option<Vec<String>>, PgError> {
+        let failed = |error| PgError::statement("putting on a foreign key for new rows", &error);
+        let mut transaction = client.transaction().map_err(failed)?;
+        transaction.batch_execute(sql).map_err(failed)?;
+        let mut made = BTreeSet::new();
+        for row in transaction.query(MADE, &[]).map_err(failed)? {
+            let table = RelationName { schema: row.try_get(1).map_err(failed)?, name: row.try_get(2).map_err(failed)? };
+            if self.incomplete.contains(&table.to_string()) {
+                return Ok(None);
+            }
+            made.insert(row.try_get(0).map_err(failed)?);
+        }
+        transaction.commit().map_err(failed)?;
+        Ok(Some(made.into_iter().collect()))
+    }
+}
+
+fn mark(name: String) -> Mark {
+    let object = CatalogKey { class: "constraint".to_owned(), name };
+    Mark { object, checked: " valid true".to_owned(), unchecked: " NOT VALID valid false".to_owned() }
+}
