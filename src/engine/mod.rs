@@ -27,6 +27,7 @@
 //! | `reports`, `history` | reports made again and compared; runs side by side, and when the next is due |
 //! | `survey`, `survey_objects`, `recheck`, `doctor`, `clean` | `plan`, `verify --restored`, `doctor`, `clean` |
 
+mod accepted;
 mod account;
 mod belongings;
 pub mod claims;
@@ -62,6 +63,7 @@ mod rds;
 mod rds_export;
 mod recheck;
 mod recorder;
+mod refusal;
 mod relays;
 pub mod reports;
 mod room;
@@ -81,6 +83,7 @@ mod views;
 mod watch;
 mod work;
 
+pub use accepted::{waivers, waivers_of};
 pub use account::{Init, InitOptions, init};
 pub use clean::{Cleaned, clean};
 pub use doctor::{Examined, State, examine};
@@ -91,6 +94,7 @@ pub use look::Depth;
 pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
 pub use preflight::Consent;
 pub use recheck::{Recheck, recheck};
+pub use refusal::Refusal;
 pub use run::{Means, resume, run};
 pub use survey::{Survey, SurveyedAccount, SurveyedAsset, iam_policy, survey};
 pub use survey_objects::{ObjectsSurvey, SizeClass};
