@@ -190,7 +190,7 @@ impl View<'_> {
         let around = (lines.len() - assets.len()) as u64;
         let (items, more) = named(lines, Part::Findings);
         let number = match assets.len() as u64 {
-            0 if weighs => format!("no asset; {} beside them", count(around, "finding", "findings")),
+            0 if weighs => format!("no asset; {} about the run or the account", count(around, "finding", "findings")),
             0 => format!("none of {}", count(all, "asset", "assets")),
             failed => count_of(failed, all, "asset", "assets"),
         };
