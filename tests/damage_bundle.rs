@@ -683,7 +683,7 @@ fn forged_evidence_of_an_asset_is_found() {
         ),
         (
             "data/result.json",
-            |text| text.replace("\"result_version\": 3", "\"result_version\": 99"),
+            |text| text.replace(&format!("\"result_version\": {RESULT_VERSION}"), "\"result_version\": 99"),
             FindingKind::BundleMalformed,
             "data/result.json",
         ),

@@ -549,6 +549,58 @@ fn a_run_whose_work_is_done_is_sealed_by_another_version_that_is_on_record() {
     }
 }
 
+/// What a build before receipts were in the bundle left of a run whose work was done: no unit in a bucket's receipts, no
+/// list of a database's, no digest of the result.
+fn as_an_earlier_build(bundle: &Path) {
+    let without_unit = |path: &Path| {
+        let text = fs::read_to_string(path).unwrap();
+        let strip = |line: &str| {
+            let mut receipt: Value = serde_json::from_str(line).unwrap();
+            let number = receipt["unit"].clone();
+            assert!(number.is_u64(), "{line}");
+            receipt.as_object_mut().unwrap().remove("unit");
+            line.replace(&format!(",\"unit\":{number}"), "") + "\n"
+        };
+        let text: String = text.lines().map(strip).collect();
+        fs::write(path, &text).unwrap();
+        sha256(text.as_bytes())
+    };
+    without_unit(&bundle.join("data/assets/files/objects.ndjson"));
+    fs::remove_file(bundle.join("data/assets/shop/tables.ndjson")).unwrap();
+    let mut prev = "0".repeat(64);
+    let mut text = String::new();
+    for mut line in journal(bundle).unwrap() {
+        if line["event"] == "unit_done" && line["asset"] == "files" {
+            let unit = line["unit"].as_str().unwrap();
+            let receipts = bundle.join(format!("state/receipts/files/{unit}.ndjson"));
+            line["receipt_sha256"] = without_unit(&receipts).into();
+        }
+        line.as_object_mut().unwrap().remove("result_sha256");
+        line["prev"] = prev.into();
+        prev = sha256(line.to_string().as_bytes());
+        text += &format!("{line}\n");
+    }
+    fs::write(bundle.join("data/journal.ndjson"), text).unwrap();
+}
+
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_run_that_an_earlier_build_began_is_sealed_and_never_called_checked_in_full() {
+    let world = World::holding(vec![("a".to_owned(), b"1".to_vec()), ("b".to_owned(), b"2".to_vec())]);
+    let drill = world.drill();
+    killed_at(&drill, Moment::Event("run_done", 1));
+    as_an_earlier_build(&drill.bundle());
+    drill.end_by(&drill.other_version(), &["resume", &text(&drill.bundle())]).expect(0);
+    assert_eq!(drill.result()["verdict"], "PASS");
+    let verified = drill.end_by(&drill.other_version(), &["verify", &text(&drill.bundle())]).expect(2);
+    for words in ["could not be checked in full", "data/assets/files/objects.ndjson", "data/assets/shop/tables.ndjson"]
+    {
+        assert!(verified.stdout.contains(words), "{words}: {}", verified.stdout);
+    }
+    let (code, said) = support::independent::check(&drill.bundle(), &[]);
+    assert_eq!(code, 2, "{said}");
+}
+
 /// Its findings are on record before its end is.
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]

@@ -33,9 +33,9 @@ pub(super) fn approve(console: &Console, args: &ApproveArgs) -> Result<ExitCode,
         console.screen.lines(&shown(style, &near(&args.bundle), &check));
     }
     if !args.yes {
-        console.screen.line("Sign this as its reviewer? Type yes:");
+        console.screen.line("Sign this bundle as its reviewer? Type yes to sign:");
         if !agreed() {
-            console.screen.line("nothing was signed; in a script, --yes signs without asking");
+            console.screen.line("nothing was signed; answer yes to sign, or pass --yes in a script");
             return Ok(ExitCode::NotVerified);
         }
     }
@@ -89,7 +89,7 @@ fn verdict(result: &RunResult) -> String {
 
 fn coverage(result: &RunResult) -> String {
     let Some(coverage) = &result.coverage else {
-        return "nothing was looked for beside the playbook's assets".to_owned();
+        return "unknown: the account around the playbook's assets was not looked at".to_owned();
     };
     let totals = &coverage.totals;
     let there = Status::ALL.into_iter().filter(|status| totals.amount(*status).assets > 0);

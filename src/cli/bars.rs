@@ -15,6 +15,7 @@ use super::{
 use crate::{
     clock::Stopwatch,
     event::{Event, Monitor, Phase, Progress},
+    evidence::result::WaiverResult,
     finding::printable,
 };
 
@@ -49,8 +50,9 @@ struct Line {
 }
 
 impl Bars {
-    pub(super) fn new(screen: Screen, style: Style) -> Self {
-        let drawn = Drawn { story: Story::new(style), throttle: Throttle::eager(REDRAW_MS), lines: Vec::new() };
+    pub(super) fn new(screen: Screen, style: Style, waivers: Vec<WaiverResult>) -> Self {
+        let story = Story::new(style, waivers);
+        let drawn = Drawn { story, throttle: Throttle::eager(REDRAW_MS), lines: Vec::new() };
         Bars { screen, style, watch: Stopwatch::start(), drawn: Mutex::new(drawn) }
     }
 }
@@ -184,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_rebuild_shows_the_time_that_went_by() {
-        let bars = Bars::new(Screen::to(Captured::default(), false), Style::default());
+        let bars = Bars::new(Screen::to(Captured::default(), false), Style::default(), Vec::new());
         let mut drawn = lock(&bars.drawn);
         let line = drawn.line(&bars, "shop");
         [1_000, 13_000].iter().for_each(|now_ms| line.show(&sample::rebuild(), *now_ms, &Default::default(), 100));
@@ -193,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_line_shows_progress_and_ends_with_the_verdict() {
-        let bars = Bars::new(Screen::to(Captured::default(), false), Style::default());
+        let bars = Bars::new(Screen::to(Captured::default(), false), Style::default(), Vec::new());
         let epoch = Timestamp::UNIX_EPOCH;
         bars.fact(epoch, &Event::AssetStarted { asset: "files".into(), kind: AssetKind::S3 });
         let asset = "files".to_owned();

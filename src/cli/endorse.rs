@@ -13,8 +13,8 @@ use crate::{
 pub(super) fn lines(style: Style, endorsement: &Endorsement) -> Vec<String> {
     let time = match &endorsement.stamped {
         Stamped::At(at) => format!("stamped {}", stamp(*at)),
-        Stamped::NotAsked => "this machine's own: no time-stamp authority was named".to_owned(),
-        Stamped::Failed(reason) => format!("this machine's own: no time-stamp, {reason}"),
+        Stamped::NotAsked => "of this machine's clock: no time-stamp authority was named".to_owned(),
+        Stamped::Failed(reason) => format!("of this machine's clock: no time-stamp, {reason}"),
     };
     let rows = [("signed", endorsement.fingerprint.clone()), ("in", near(&endorsement.file)), ("time", time)];
     let row = |(word, text): &(&str, String)| {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     clock::{self, Stopwatch},
     event::{Event, Monitor, Phase, Progress},
+    evidence::result::WaiverResult,
     finding::printable,
 };
 
@@ -33,9 +34,9 @@ struct Heard {
 }
 
 impl Plain {
-    pub(super) fn new(screen: Screen, style: Style) -> Self {
-        let heard =
-            Heard { story: Story::new(style), throttle: Throttle::patient(PROGRESS_EVERY_MS), paces: Vec::new() };
+    pub(super) fn new(screen: Screen, style: Style, waivers: Vec<WaiverResult>) -> Self {
+        let story = Story::new(style, waivers);
+        let heard = Heard { story, throttle: Throttle::patient(PROGRESS_EVERY_MS), paces: Vec::new() };
         Plain { screen, watch: Stopwatch::start(), heard: Mutex::new(heard) }
     }
 
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn facts_and_rare_progress_become_stamped_lines() {
         let captured = Captured::default();
-        let plain = Plain::new(Screen::to(captured.clone(), false), Style::default());
+        let plain = Plain::new(Screen::to(captured.clone(), false), Style::default(), Vec::new());
         let epoch = Timestamp::UNIX_EPOCH;
         plain.fact(epoch, &Event::AssetStarted { asset: "files".into(), kind: AssetKind::S3 });
         for s in 0..=45 {
@@ -139,7 +140,7 @@ mod tests {
     #[test]
     fn a_rebuild_tells_the_time_that_went_by_and_nothing_that_is_not_known() {
         let captured = Captured::default();
-        let plain = Plain::new(Screen::to(captured.clone(), false), Style::default());
+        let plain = Plain::new(Screen::to(captured.clone(), false), Style::default(), Vec::new());
         [5_000, 36_000].iter().for_each(|now_ms| plain.progress_at(Timestamp::UNIX_EPOCH, *now_ms, &sample::rebuild()));
         assert_eq!(captured.text(), "1970-01-01T00:00:00Z  shop: rebuild, 31 s so far\n");
     }

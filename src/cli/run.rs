@@ -12,6 +12,7 @@ use super::{
 use crate::{
     asset::Depth,
     event::Monitor,
+    evidence::result::WaiverResult,
     exit_code::ExitCode,
     interrupt::Interrupt,
     playbook::Playbook,
@@ -23,7 +24,8 @@ use crate::{
 pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
     let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
-    watched(console, args.json.json, |monitor, interrupt| async move {
+    let waivers = run::waivers(&loaded.playbook);
+    watched(console, args.json.json, waivers, |monitor, interrupt| async move {
         let plan = interrupt.unless_asked(Plan::of(loaded)).await.ok_or(EngineError::Interrupted)??;
         run::run(plan, consent, Driving::new(means, monitor, interrupt)).await
     })
@@ -33,7 +35,7 @@ pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineE
 pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, EngineError> {
     let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
     let means = Means { look: if args.verify { Depth::Content } else { Depth::Presence }, ..means };
-    watched(console, args.json.json, |monitor, interrupt| {
+    watched(console, args.json.json, run::waivers_of(&args.run), |monitor, interrupt| {
         run::resume(&args.run, args.seal, consent, Driving::new(means, monitor, interrupt))
     })
 }
@@ -45,12 +47,13 @@ fn means(args: MeansArgs) -> Means {
 fn watched<W>(
     console: &Console,
     json: bool,
+    waivers: Vec<WaiverResult>,
     work: impl FnOnce(Arc<dyn Monitor>, Interrupt) -> W,
 ) -> Result<ExitCode, EngineError>
 where
     W: Future<Output = Result<RunOutcome, EngineError>>,
 {
-    let (monitor, interrupt) = (terminal::monitor(console, json), Interrupt::default());
+    let (monitor, interrupt) = (terminal::monitor(console, json, waivers), Interrupt::default());
     let outcome = work::block_on_interruptible(&console.screen, interrupt.clone(), work(monitor.clone(), interrupt));
     console.screen.end_bars();
     let outcome = outcome??;

@@ -5,7 +5,7 @@ use crate::{
     event::{AssetKind, Phase, Progress},
     evidence::result::{
         AssetResult, Check, DatabaseResult, JournalHead, ObjectsResult, PlaybookRef, RESULT_VERSION, RunResult, Tier,
-        Timings, Tool,
+        Timings, Tool, WaiverResult,
     },
     finding::Verdict,
     run::{RunEnd, RunOutcome},
@@ -23,6 +23,18 @@ pub(super) fn rebuild() -> Progress {
 pub(super) fn sealed(result: RunResult) -> RunOutcome {
     let end = RunEnd::Sealed { result: Box::new(result), bundle_digest: DIGEST, signed: None };
     RunOutcome { bundle: format!("evidence/{RUN}").into(), end, left_behind: vec![] }
+}
+
+/// A waiver of findings that begin so.
+pub(super) fn waiver(finding: &str) -> WaiverResult {
+    WaiverResult {
+        finding: finding.to_owned(),
+        reason: "accepted".to_owned(),
+        owner: "dba@acme.example".to_owned(),
+        until: "2099-01-31".to_owned(),
+        expired: false,
+        waives: 1,
+    }
 }
 
 pub(super) fn check(name: &str, [expected, compared, equal]: [u64; 3]) -> Check {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::style::{Paint, Style, count, duration, rate, size, thousands, time_left};
 use crate::{
     event::{AssetKind, Event, Phase, Progress},
+    evidence::result::WaiverResult,
     finding::{Finding, Verdict, printable},
 };
 
@@ -18,14 +19,16 @@ const FINDINGS_TOLD_MAX: u64 = 20;
 #[derive(Debug, Default)]
 pub(super) struct Story {
     style: Style,
+    /// What the playbook accepts.
+    waivers: Vec<WaiverResult>,
     assets: HashMap<String, (AssetKind, Timestamp)>,
     findings: HashMap<Option<String>, u64>,
 }
 
 impl Story {
     /// A story that has not begun.
-    pub(super) fn new(style: Style) -> Self {
-        Story { style, ..Story::default() }
+    pub(super) fn new(style: Style, waivers: Vec<WaiverResult>) -> Self {
+        Story { style, waivers, ..Story::default() }
     }
 
     /// Remembers what later lines need. Comes before the fact is told.
@@ -126,7 +129,7 @@ impl Story {
     fn found(&mut self, finding: &Finding) -> Option<String> {
         let told = self.findings.entry(finding.asset.clone()).or_default();
         *told += 1;
-        (*told <= FINDINGS_TOLD_MAX).then(|| self.style.finding(finding))
+        (*told <= FINDINGS_TOLD_MAX).then(|| self.style.finding_under(finding, &self.waivers))
     }
 
     fn untold(&mut self, asset: Option<&String>) -> Option<String> {

@@ -5,8 +5,11 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::finding::{Finding, Severity, Verdict, printable};
 pub(super) use crate::words::{count, count_of, duration, of, rate, size, speed, thousands};
+use crate::{
+    evidence::result::WaiverResult,
+    finding::{Finding, Severity, Verdict, Waives as _, printable},
+};
 
 /// Whether colors are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,6 +72,13 @@ impl Style {
     /// A verdict in its color.
     pub(super) fn verdict(self, verdict: Verdict) -> String {
         self.paint(Paint::of_verdict(verdict), &verdict.to_string())
+    }
+
+    /// A finding on one line; one that a waiver accepts says so, with who answers for it and until when.
+    pub(super) fn finding_under(self, finding: &Finding, waivers: &[WaiverResult]) -> String {
+        let Some(waiver) = waivers.iter().find(|waiver| waiver.waives(finding)) else { return self.finding(finding) };
+        let (owner, until) = (printable(&waiver.owner), printable(&waiver.until));
+        format!("{}  {finding}; accepted until {until} by {owner}", self.paint(Paint::Warn, "waived "))
     }
 
     /// A finding on one line, its weight first.

@@ -100,7 +100,7 @@ fn asset(asset: &AssetResult) -> Vec<Cell> {
 fn findings(style: Style, result: &RunResult) -> Vec<String> {
     let mut findings: Vec<&Finding> = result.all_findings().collect();
     findings.sort_by_key(|finding| Reverse(finding.kind.severity()));
-    let shown = findings.iter().take(FINDINGS_SHOWN_MAX).map(|finding| style.finding(finding));
+    let shown = findings.iter().take(FINDINGS_SHOWN_MAX).map(|finding| style.finding_under(finding, &result.waivers));
     let mut lines: Vec<String> = shown.collect();
     let more = result.findings_total().saturating_sub(lines.len() as u64);
     if more > 0 {
@@ -265,6 +265,16 @@ PASS  demo-20261123T223000Z  in 41 s
         let shown = findings(Style::default(), &result);
         assert_eq!(shown[0], "  FAIL     files: object differs in content: key 0");
         assert_eq!((shown.len(), shown[10].as_str()), (11, "  … and 3 more, see result.json"));
+    }
+
+    #[test]
+    fn a_waived_finding_is_no_plain_failure() {
+        let mut result = sample::result();
+        result.assets[0].findings = vec![Finding::of("files", FindingKind::ObjectDigest, "key", "")];
+        result.waivers = vec![crate::cli::sample::waiver("files: object differs in content")];
+        let expected =
+            "  waived   files: object differs in content: key; accepted until 2099-01-31 by dba@acme.example";
+        assert_eq!(findings(Style::default(), &result), [expected]);
     }
 
     #[test]

@@ -134,7 +134,7 @@ fn restored(console: &Console, args: &VerifyArgs, path: &Path, sound: bool) -> R
 }
 
 fn recheck(console: &Console, args: &VerifyArgs, path: &Path) -> Result<Restored, EngineError> {
-    let (monitor, interrupt) = (terminal::monitor(console, args.json.json), Interrupt::default());
+    let (monitor, interrupt) = (terminal::monitor(console, args.json.json, Vec::new()), Interrupt::default());
     let work = command::recheck(path, monitor.clone(), interrupt.clone());
     let recheck = work::block_on_interruptible(&console.screen, interrupt.clone(), work);
     console.screen.end_bars();
@@ -189,7 +189,7 @@ pub(super) fn signatures(style: Style, bundle: &BundleCheck) -> Vec<String> {
     let row = |seen: &SignatureSeen| {
         let who = match (&seen.fingerprint, &seen.principals) {
             (None, _) => "does not hold".to_owned(),
-            (Some(key), None) => format!("{key}, whose key that is was not looked up or is not allowed"),
+            (Some(key), None) => format!("{key}; its owner was not looked up, or is not allowed"),
             (Some(key), Some(principals)) => format!("{principals}, {key}"),
         };
         let when = match (&seen.stamped, seen.stamp_trusted) {
@@ -219,7 +219,11 @@ fn conclusion(style: Style, bundle: &BundleCheck) -> String {
         (Some(result), true) => {
             let tier = if result.tier == Tier::Sample { " (SAMPLE TIER)" } else { "" };
             let verdict = format!("{}{tier}", style.verdict(result.verdict));
-            format!("{}; the run it records ended {verdict}", standing(style, bundle))
+            let reviewed = match vouched(&bundle.signatures, Role::Reviewer) {
+                Vouched::ByNobody => "; unreviewed",
+                _ => "",
+            };
+            format!("{}{reviewed}; the run it records ended {verdict}", standing(style, bundle))
         }
         _ if bundle.findings.iter().all(|finding| finding.severity < Severity::Fail) => {
             format!("{}: {found}", style.paint(Paint::Bad, "the bundle could not be checked in full"))
@@ -233,8 +237,7 @@ fn standing(style: Style, bundle: &BundleCheck) -> String {
     match vouched(&bundle.signatures, Role::Operator) {
         Vouched::ByAllowed => style.paint(Paint::Good, "the bundle is intact, and its operator vouches for it"),
         Vouched::ByUnknown => {
-            let text =
-                "the bundle is consistent; it is signed, and whose key that is was not looked up (--allowed-signers)";
+            let text = "the bundle is consistent; it is signed, and the owner of the key was not looked up (--allowed-signers)";
             style.paint(Paint::Warn, text)
         }
         Vouched::ByNobody => style.paint(Paint::Warn, "the bundle is consistent; nobody vouches for it"),
@@ -342,7 +345,7 @@ digest   0707070707070707070707070707070707070707070707070707070707070707";
     #[test]
     fn an_intact_record_of_a_failure_is_intact() {
         let failed = bundle(Verdict::Fail, vec![]);
-        let words = "the bundle is consistent; nobody vouches for it; the run it records ended FAIL";
+        let words = "the bundle is consistent; nobody vouches for it; unreviewed; the run it records ended FAIL";
         assert_eq!(conclusion(Style::default(), &failed), words);
         assert_eq!(exit_code(&failed, &Restored::NotAsked), ExitCode::Verified);
     }

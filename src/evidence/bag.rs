@@ -82,7 +82,12 @@ fn payload_names(root: &Path) -> Result<Vec<String>, EvidenceError> {
     if let Some(name) = tree.strange.first() {
         return Err(EvidenceError::UnsafeName { name: format!("data/{name}") });
     }
-    for dir in tree.directories.iter().map(|dir| root.join("data").join(dir)) {
+    let empty = tree.empty_directories();
+    // Of an asset that stopped early: what holds nothing is no evidence. The deepest come first.
+    for dir in empty.iter().rev().map(|dir| root.join("data").join(dir)) {
+        fs::remove_dir(&dir).when("remove", &dir)?;
+    }
+    for dir in tree.directories.difference(&empty).map(|dir| root.join("data").join(dir)) {
         sync_dir(&dir)?;
     }
     sync_dir(&root.join("data"))?;
@@ -165,6 +170,7 @@ mod tests {
     #[test]
     fn a_bag_is_sealed_once_but_an_interrupted_sealing_is_repeated() {
         let bag = unsealed("b.txt");
+        fs::create_dir_all(bag.path().join("data/assets/b/c")).expect("left behind");
         fs::write(bag.path().join("manifest-sha256.txt.part"), "half").expect("left behind");
         fs::write(bag.path().join("tagmanifest-sha256.txt.part"), "half").expect("left behind");
         assert!(!is_sealed(bag.path()));

@@ -1,8 +1,8 @@
 //! Checks a sealed bag offline, both ways: everything the manifests name is there unchanged, and nothing else is.
 //!
 //! A bag comes from anywhere: no link is followed, no path leaves the bag, nothing is trusted before it was compared.
-//! What the files mean is [`super::check`]'s. An empty directory below `data/` holds nothing and is passed over, as
-//! archives drop and add those.
+//! What the files mean is [`super::check`]'s. A directory is known by the files that it holds, so one that holds none is
+//! found as well; only `sig/` may wait for its first signature.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -74,9 +74,13 @@ impl Bag {
         for name in &tree.strange {
             self.find(FindingKind::BundleFileUnexpected, name, "not a regular file");
         }
-        let top = |name: &&String| !name.contains('/') && !["data", SIGNATURES].contains(&name.as_str());
-        for name in tree.directories.iter().filter(top) {
-            self.find(FindingKind::BundleFileUnexpected, name, "directory that no bundle has");
+        let empty = tree.empty_directories();
+        for name in &tree.directories {
+            if !name.contains('/') && !["data", SIGNATURES].contains(&name.as_str()) {
+                self.find(FindingKind::BundleFileUnexpected, name, "directory that no bundle has");
+            } else if empty.contains(name) && name != SIGNATURES {
+                self.find(FindingKind::BundleFileUnexpected, name, "empty directory, which no bundle has");
+            }
         }
         for (name, bytes) in tree.files {
             match name.strip_prefix(SIGNATURES).and_then(|rest| rest.strip_prefix('/')) {

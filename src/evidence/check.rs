@@ -45,7 +45,7 @@ pub const RESOLVED: &str = "data/playbook.resolved.json";
 pub const ASSETS: &str = "data/assets";
 
 /// Two clocks that are right are no further apart, in seconds.
-const CLOCKS_APART_S: i64 = 60;
+pub(crate) const CLOCKS_APART_S: i64 = 60;
 /// An operator's signature that was stamped so much later did not come with the seal.
 const SIGNED_LATE_S: i64 = 24 * 60 * 60;
 
@@ -90,7 +90,7 @@ fn examine(root: &Path, trust: Option<&Trust>) -> Result<BundleCheck, EvidenceEr
         Some(result) => findings.extend(check_story(&bag, result)),
         None => findings.extend(check_journal_alone(&bag)),
     }
-    let (signatures, more) = check_signatures(&bag, trust);
+    let (signatures, more) = check_signatures(&bag, result.as_ref(), trust);
     findings.extend(more);
     if let Some(result) = &result {
         findings.extend(check_time_stamps(result, &signatures));

@@ -35,6 +35,7 @@ const CONTROLS: &str = "data/controls.json";
 pub(crate) fn check_account(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(check_looks(bag, replay));
+    findings.extend(check_after(bag, result));
     match &result.coverage {
         Some(told) => findings.extend(check_coverage(bag, result, told)),
         None => {
@@ -55,6 +56,22 @@ fn check_looks(bag: &Bag, replay: &Replay<'_>) -> Vec<Finding> {
             .then(|| inconsistent(name, format!("{JOURNAL} knows another")))
     });
     unknown.collect()
+}
+
+/// The look after the run is of the time of the run.
+fn check_after(bag: &Bag, result: &RunResult) -> Option<Finding> {
+    let bytes = bag.read(AFTER).ok()?;
+    let inventory = match serde_json::from_slice::<Inventory>(&bytes) {
+        Ok(inventory) => inventory,
+        Err(error) => return Some(Finding::of_run(FindingKind::BundleMalformed, AFTER, error.to_string())),
+    };
+    let is_of_run = || {
+        let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
+        let taken = time(&inventory.taken)?;
+        Some(time(&result.started)? <= taken && taken <= time(&result.ended)?)
+    };
+    let detail = || format!("was taken at {}, not in the time of this run", inventory.taken);
+    (is_of_run() != Some(true)).then(|| inconsistent(AFTER, detail()))
 }
 
 fn check_coverage(bag: &Bag, result: &RunResult, told: &CoverageResult) -> Vec<Finding> {

@@ -27,7 +27,7 @@ use super::{
     chain::Entry,
     check::{JOURNAL, RESULT, inconsistent},
     replay::{AssetReplay, Replay},
-    result::{AssetResult, Caller, RESULT_VERSION, RunResult, Tier, bound_sha256, outcomes},
+    result::{AssetResult, Caller, RunResult, Tier, bound_sha256, outcomes},
 };
 use crate::{
     event::Event,
@@ -76,7 +76,7 @@ fn check_bound(json: &[u8], result: &RunResult, last: &Entry) -> Option<Finding>
 
 fn older(result: &RunResult) -> Finding {
     let version = result.result_version;
-    inconsistent(RESULT, format!("is called version {version}, and holds what version {RESULT_VERSION} began with"))
+    inconsistent(RESULT, format!("is called version {version}, and holds what version {BINDING} began with"))
 }
 
 /// Both ends of the run are those of the journal, in order, and no nonsense.
@@ -187,6 +187,8 @@ fn check_sampled(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     for asset in &result.assets {
         let sampled =
             replay.assets.get(asset.id.as_str()).and_then(|replay| replay.outcome).map(|(_, sampled)| sampled);
+        // An earlier build's line about an asset says nothing of a sample.
+        let sampled = sampled.filter(|sampled| *sampled || replay.binaries.len() == 1);
         if sampled.is_some_and(|sampled| sampled != (asset.tier == Tier::Sample)) {
             let detail = format!("differs from {RESULT} in whether {} is a sample", asset.id);
             findings.push(inconsistent(JOURNAL, detail));

@@ -11,11 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::{
     bag::{SIGNATURES, TAG_MANIFEST},
     bag_check::Bag,
-    check::{RESOLVED, RESULT, parse_result},
+    check::{CLOCKS_APART_S, RESOLVED, inconsistent},
+    result::RunResult,
     signing::{AllowedSigners, Role, Seal, SealError, check_envelope, statement},
-    timestamp::{Authorities, Stamp},
+    timestamp::{Authorities, Stamp, read_own_time},
 };
 use crate::finding::{Finding, FindingKind};
+
+/// From this version on every signature has a statement beside it.
+const WITH_STATEMENT: u32 = 4;
 
 /// What the reader of a bundle brings along.
 #[derive(Clone, Debug)]
@@ -119,11 +123,16 @@ struct Wanted {
 }
 
 /// Everything in `sig/`. Without `trust` nothing is demanded, and what is there is checked all the same.
-pub(crate) fn check_signatures(bag: &Bag, trust: Option<&Trust>) -> (Vec<SignatureSeen>, Vec<Finding>) {
-    let mut check = Check { bag, trust, seen: Vec::new(), seals: Vec::new(), findings: Vec::new() };
+pub(crate) fn check_signatures(
+    bag: &Bag,
+    result: Option<&RunResult>,
+    trust: Option<&Trust>,
+) -> (Vec<SignatureSeen>, Vec<Finding>) {
+    let mut check = Check { bag, result, trust, seen: Vec::new(), seals: Vec::new(), findings: Vec::new() };
     check.unknown_files();
     for name in bag.signatures.keys() {
         if let Some((role, _)) = Role::of_file(name) {
+            check.belongings(name);
             check.signature(name, role);
         }
     }
@@ -136,6 +145,7 @@ pub(crate) fn check_signatures(bag: &Bag, trust: Option<&Trust>) -> (Vec<Signatu
 
 struct Check<'a> {
     bag: &'a Bag,
+    result: Option<&'a RunResult>,
     trust: Option<&'a Trust>,
     seen: Vec<SignatureSeen>,
     seals: Vec<(String, Seal, Vec<String>)>,
@@ -163,6 +173,48 @@ impl Check<'_> {
         let unknown: Vec<_> = signatures.keys().filter(|name| !known(name)).cloned().collect();
         for name in unknown {
             self.find(FindingKind::BundleFileUnexpected, &name, "belongs to no signature");
+        }
+    }
+
+    /// What a signature brings along is there whole: its statement, and a time-stamp or the word why there is none.
+    fn belongings(&mut self, name: &str) {
+        let has = |suffix: &str| self.bag.signatures.contains_key(&format!("{name}{suffix}"));
+        let (stated, stamped, explained) = (has(STATEMENT_SUFFIX), has(STAMP_SUFFIX), has(TIME_SUFFIX));
+        if !stated && self.result.is_some_and(|result| result.result_version >= WITH_STATEMENT) {
+            let file = format!("{name}{STATEMENT_SUFFIX}");
+            self.find(
+                FindingKind::BundleFileMissing,
+                &file,
+                "every signature of this version has a statement beside it",
+            );
+        }
+        let file = format!("{name}{TIME_SUFFIX}");
+        if !stamped && !explained {
+            let detail = "the signature has neither a time-stamp nor a text that states why there is none";
+            self.find(FindingKind::BundleFileMissing, &file, detail);
+        }
+        if explained && stamped {
+            self.find(
+                FindingKind::BundleInconsistent,
+                &file,
+                "says that there is no time-stamp, and one lies beside it",
+            );
+        }
+        if explained {
+            self.own_time(&file);
+        }
+    }
+
+    /// A signature is made over the sealed bag, so after the run ended.
+    fn own_time(&mut self, file: &str) {
+        let text = self.bag.read(&path(file)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(at) = text.and_then(|text| read_own_time(&text)) else {
+            self.find(FindingKind::BundleMalformed, file, "is not the text of a signing machine about its time");
+            return;
+        };
+        let ended = self.result.and_then(|result| result.ended.parse::<Timestamp>().ok());
+        if let Some(ended) = ended.filter(|ended| at.as_second() < ended.as_second() - CLOCKS_APART_S) {
+            self.findings.push(inconsistent(path(file), format!("signed {at}, the run ended {ended}")));
         }
     }
 
@@ -216,8 +268,7 @@ impl Check<'_> {
         if !self.bag.signatures.contains_key(&file) {
             return;
         }
-        let result = self.bag.read(RESULT).ok().and_then(|bytes| parse_result(&bytes).ok());
-        let expected = result.zip(self.bag.digest).map(|(result, digest)| statement(&result, digest, seal.role));
+        let expected = self.result.zip(self.bag.digest).map(|(result, digest)| statement(result, digest, seal.role));
         let read = self.bag.read(&path(&file)).unwrap_or_default();
         let checked = match expected {
             Some(expected) => check_envelope(&read, &expected, seal),
@@ -281,7 +332,7 @@ impl Check<'_> {
         if wanted.is_some_and(|resolved| resolved.evidence.sign.is_some()) {
             self.find(FindingKind::SignatureMissing, &name, "the playbook asks for it");
         } else if allowed {
-            self.find(FindingKind::SignatureMissing, &name, "nobody among the allowed signers stands for this bundle");
+            self.find(FindingKind::SignatureMissing, &name, "no allowed signer signed this bundle");
         }
     }
 }

@@ -211,6 +211,9 @@ pub struct PlanFacts {
     /// Who mends what earlier drills found, by when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_up: Vec<FollowUpFact>,
+    /// The contract's period of notice, as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
     /// Recovery point objective, as written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rpo: Option<String>,

@@ -24,8 +24,8 @@ pub(crate) use bound::outcomes;
 pub use rds::{ExportResult, RdsResult, TemporaryResult};
 
 /// The format that this version writes. From 3 on the journal's last line binds the whole result, and its receipts are in
-/// the bundle.
-pub const RESULT_VERSION: u32 = 3;
+/// the bundle; from 4 on every signature has a statement beside it.
+pub const RESULT_VERSION: u32 = 4;
 /// The oldest format that is read; what it lacks is empty.
 pub const RESULT_VERSION_OLDEST: u32 = 1;
 

@@ -39,6 +39,17 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Directories without a file at any depth.
+    pub(crate) fn empty_directories(&self) -> BTreeSet<String> {
+        let mut empty = self.directories.clone();
+        for name in self.files.keys().chain(&self.strange) {
+            for (at, _) in name.match_indices('/') {
+                empty.remove(&name[..at]);
+            }
+        }
+        empty
+    }
+
     /// Files one entry; returns it if it is a directory to enter.
     fn take(&mut self, entry: &fs::DirEntry, prefix: &str, depth: usize) -> io::Result<Option<(PathBuf, String)>> {
         let os_name = entry.file_name();
@@ -73,5 +84,16 @@ mod tests {
         assert_eq!(tree.directories, BTreeSet::from(["d".to_owned()]));
         assert_eq!(tree.strange, ["d/loop"]);
         assert!(Tree::walk(&dir.path().join("d/loop")).is_err());
+    }
+
+    #[test]
+    fn a_directory_is_empty_if_no_file_lies_below_it() {
+        let dir = tempfile::tempdir().expect("directory");
+        for name in ["a/b/c", "a/d", "e/f"] {
+            fs::create_dir_all(dir.path().join(name)).expect("directories");
+        }
+        fs::write(dir.path().join("a/b/g"), "").expect("file");
+        let empty = Tree::walk(dir.path()).expect("walked").empty_directories();
+        assert_eq!(empty.iter().map(String::as_str).collect::<Vec<_>>(), ["a/b/c", "a/d", "e", "e/f"]);
     }
 }

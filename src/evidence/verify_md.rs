@@ -137,7 +137,7 @@ fn pseudonyms(mark: &str) -> String {
          `SECRET` and `KEY` set this prints the pseudonym of a key, and of the text `{MARK_OF}` it prints\n\
          {mark}, if the secret is the right one:\n\n\
          ```sh\ntest -z \"${{SECRET:-}}\" || printf %s \"${{KEY:-}}\" | openssl dgst -sha256 -hmac \"$SECRET\" -r | cut -c-64\n```\n\n\
-         Beside the restored copy lies a file of keys and their pseudonyms (`.keys.ndjson`) for those who own the data. Sizes,\n\
+         Beside the restored copy lies a file of keys and their pseudonyms (`.keys.ndjson`) for the owners of the data. Sizes,\n\
          digests, times, versions, tags and metadata of objects stand here as they are.\n\n"
     )
 }
@@ -190,7 +190,7 @@ fn bucket(id: &str) -> String {
 fn tables(asset: &AssetResult, access: Option<&DatabaseAccess>) -> String {
     let title = format!("\n## Tables of {}\n\n", printable(&asset.id));
     let (Some(access), Some(database)) = (access, &asset.database) else {
-        return title + "The restored database can't be reached any more.\n";
+        return title + "The restored database can no longer be reached.\n";
     };
     let compare = format!("python3 -I \"${{TOOLS:?}}\"/table_digest.py data/assets/{}/{TABLES_CSV}", quote(&asset.id));
     let psql = psql(access, &database.target_database);

@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, io, path::PathBuf};
 
+use super::refusal::Refusal;
 use crate::{
     evidence::{EvidenceError, JournalError, signing::SignError},
     exit_code::ExitCode,
@@ -46,8 +47,8 @@ pub enum EngineError {
     #[error("{path} contradicts itself, so it was not left sealed: {reason}")]
     Changed { path: PathBuf, reason: String },
     /// Nobody's signature was put under a bundle.
-    #[error("{path} was not signed: {reason}")]
-    NotApproved { path: PathBuf, reason: String },
+    #[error("{path} was not signed: {refusal}")]
+    NotApproved { path: PathBuf, refusal: Refusal },
     /// What a reader trusts can't be read.
     #[error("{path}: {reason}")]
     Trust { path: PathBuf, reason: String },
@@ -91,7 +92,7 @@ impl EngineError {
             EngineError::Changed { .. } => {
                 Some("a run whose record was damaged can't be sealed; start a new run".to_owned())
             }
-            EngineError::NotApproved { .. } => Some("walkaway verify says what is wrong with it".to_owned()),
+            EngineError::NotApproved { path, refusal } => Some(refusal.hint(path)),
             EngineError::NotComparable { .. } => {
                 Some("compare intact bundles of one playbook with the same assets and exclusions".to_owned())
             }

@@ -6,7 +6,7 @@
 //! | `directory`, `identity` | the directory of a run, made and read back; who works on it |
 //! | `ledger` | what is finished, vouched for by the journal |
 //! | `recorder` | who hears of it |
-//! | `error` | what ends the work on a run |
+//! | `error`, `refusal` | what ends the work on a run; why a signature was not made |
 
 pub(crate) mod directory;
 pub mod error;
@@ -14,5 +14,7 @@ pub(crate) mod identity;
 pub(crate) mod layout;
 pub(crate) mod ledger;
 pub(crate) mod recorder;
+pub(crate) mod refusal;
 
 pub use error::{EngineError, Obstacle};
+pub use refusal::Refusal;

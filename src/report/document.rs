@@ -27,10 +27,10 @@ pub enum Block {
     Answers { answers: Vec<Boxed> },
     /// A paragraph that stands out.
     Warning { text: String },
-    /// A figure as SVG, whose numbers stand in a table beside it.
-    Figure { svg: String },
-    /// A table. A cell that is a verdict is marked with its class.
-    Table { headings: Vec<String>, rows: Vec<Vec<String>>, marks: Vec<Vec<Option<String>>> },
+    /// A figure as SVG, with what it shows in words; its numbers stand in a table beside it.
+    Figure { svg: String, alt: String },
+    /// A table. A cell that is a verdict is marked with its class; columns of numbers are marked as such.
+    Table { headings: Vec<String>, rows: Vec<Vec<String>>, marks: Vec<Vec<Option<String>>>, numbers: Vec<bool> },
     /// Commands, literally.
     Code { language: String, text: String },
 }
@@ -70,7 +70,8 @@ impl Block {
     /// A table without verdicts.
     pub(super) fn plain_table(headings: &[&str], rows: Vec<Vec<String>>) -> Self {
         let marks = rows.iter().map(|row| vec![None; row.len()]).collect();
-        Block::Table { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), rows, marks }
+        let numbers = vec![false; headings.len()];
+        Block::Table { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), rows, marks, numbers }
     }
 
     /// The first rows of a table, at most so many.
@@ -80,6 +81,7 @@ impl Block {
             headings: table.headings.iter().map(|heading| (*heading).to_owned()).collect(),
             rows: rows().map(|row| row.iter().map(|cell| printable(&cell.text)).collect()).collect(),
             marks: rows().map(|row| row.iter().map(|cell| cell.verdict.then(|| class(&cell.text))).collect()).collect(),
+            numbers: (0..table.headings.len()).map(|column| table.is_numeric(column)).collect(),
         }
     }
 }

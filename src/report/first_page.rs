@@ -88,10 +88,22 @@ impl View<'_> {
         Answer {
             question: "What was tested",
             number: format!("{} proven equal", count_of(self.passed().len() as u64, all, "asset", "assets")),
-            sentence: format!("{}.", self.headline_bytes()),
+            sentence: format!("{}.{}", self.headline_bytes(), self.nothing_carried()),
             items: account.into_iter().chain(samples).collect(),
             more: None,
             weighs: false,
+        }
+    }
+
+    /// Assets of which nothing came, and of which no size is known.
+    fn nothing_carried(&self) -> String {
+        let number = self.assets().iter().filter(|asset| is_empty_handed(asset)).count() as u64;
+        match number {
+            0 => String::new(),
+            _ => format!(
+                " Of {} nothing was carried; how much there is, is not known.",
+                count(number, "asset", "assets")
+            ),
         }
     }
 
@@ -178,7 +190,7 @@ impl View<'_> {
         let around = (lines.len() - assets.len()) as u64;
         let (items, more) = named(lines, Part::Findings);
         let number = match assets.len() as u64 {
-            0 if weighs => format!("no asset; {} beside them", count(around, "finding", "findings")),
+            0 if weighs => format!("no asset; {} about the run or the account", count(around, "finding", "findings")),
             0 => format!("none of {}", count(all, "asset", "assets")),
             failed => count_of(failed, all, "asset", "assets"),
         };
@@ -195,25 +207,29 @@ impl View<'_> {
         let why = match findings.first() {
             None => "no finding is recorded for it".to_owned(),
             Some(finding) => {
-                let waived = if self.is_waived(finding) { " (waived)" } else { "" };
-                format!("{}: {} – {}{waived}", finding.kind.title(), finding.subject, finding.detail)
+                clipped(&format!("{}: {} – {}", finding.kind.title(), finding.subject, finding.detail))
+                    + &self.accepted(finding)
             }
         };
         let more = match all {
             0 | 1 => String::new(),
             _ => format!("; {} in all", count(all, "finding", "findings")),
         };
-        format!("{} {}, {}: {}{more}", asset.verdict, asset.id, size(asset.bytes), clipped(&why))
+        format!("{} {}, {}: {why}{more}", asset.verdict, asset.id, carried(asset))
+    }
+
+    /// Who accepts a finding, and until when; nothing of one that nobody accepts.
+    fn accepted(&self, finding: &Finding) -> String {
+        let waiver = self.result.waivers.iter().find(|waiver| waiver.waives(finding));
+        waiver.map_or_else(String::new, |waiver| format!("; waived until {} by {}", waiver.until, waiver.owner))
     }
 
     /// Findings that weigh and belong to no asset.
     fn run_lines(&self) -> Vec<String> {
         let mut findings: Vec<&Finding> = self.result.findings.iter().filter(|finding| weighs(finding)).collect();
         findings.sort_by_key(|finding| (self.is_waived(finding), Reverse(finding.severity)));
-        let line = |finding: &&Finding| {
-            let waived = if self.is_waived(finding) { ", waived" } else { "" };
-            clipped(&format!("{}{waived}: {finding}", weight(finding.severity)))
-        };
+        let line =
+            |finding: &&Finding| clipped(&format!("{}: {finding}", weight(finding.severity))) + &self.accepted(finding);
         findings.iter().map(line).collect()
     }
 
@@ -242,6 +258,8 @@ impl View<'_> {
         if items.is_empty() {
             items.push(NO_TERMS.to_owned());
         }
+        let notice = self.result.plan.notice.as_ref();
+        items.extend(notice.map(|notice| format!("contract.notice, {notice}: the time before the contract ends")));
         let weighs = !matches!(time.map(|time| time.p90_ms), Some(Some(_)))
             || windows.iter().any(|window| window.p90_fits != Some(true));
         Answer {
@@ -260,24 +278,25 @@ impl View<'_> {
             found.map(|(_, person)| person.as_str())
         };
         let named = |role: &str| person(role).unwrap_or(NOT_NAMED);
-        let of_person = |role: &str| person(role).map_or_else(String::new, |person| format!(", of {person}"));
+        let of_person = |role: &str| format!(", by the playbook: {}", named(role));
         let caller = self.result.caller.as_ref();
         let at_provider =
-            caller.map_or_else(|| "not stated".to_owned(), |caller| format!("{} in {}", caller.arn, caller.account));
+            caller.map_or_else(|| "not recorded".to_owned(), |caller| format!("{} in {}", caller.arn, caller.account));
         Answer {
             question: "Who ran, signed and reviewed it",
-            number: person("operator")
-                .map_or_else(|| format!("operator {NOT_NAMED}"), |person| format!("run by {person}")),
-            sentence: "Signatures cover this page, so it cannot state them: they lie in sig/, and `walkaway verify \
-                       --allowed-signers FILE` says whose they are and whether they hold."
-                .to_owned(),
+            number: format!("run on machine {}", self.result.host),
+            sentence:
+                "The playbook names people; only a signature shows who stands behind the run. Signatures cover this \
+                       page, so they cannot stand on it: `walkaway verify --allowed-signers FILE` says whose they are \
+                       and whether they hold."
+                    .to_owned(),
             items: vec![
                 format!("Operator's signature: sig/operator.sig{}", of_person("operator")),
                 format!(
                     "Reviewer's signature: sig/reviewer.sig{}; without it the run is unreviewed",
                     of_person("reviewer")
                 ),
-                format!("Accountable: {}", named("accountable")),
+                format!("Accountable, by the playbook: {}", named("accountable")),
                 format!("Identity at the provider: {at_provider}"),
             ],
             more: None,
@@ -320,6 +339,18 @@ fn uncovered_line(row: &Row) -> String {
         name => format!("{} {name}", row.kind),
     };
     clipped(&format!("{} {what}{region}, {}{tested}{why}", row.status.word(), size_of(row.bytes)))
+}
+
+fn is_empty_handed(asset: &AssetResult) -> bool {
+    asset.items == 0 && asset.verdict == Verdict::NotRun
+}
+
+/// What was carried of an asset: nothing is not a size.
+fn carried(asset: &AssetResult) -> String {
+    if is_empty_handed(asset) {
+        return "nothing carried, size unknown".to_owned();
+    }
+    size(asset.bytes)
 }
 
 fn size_of(bytes: Option<u64>) -> String {

@@ -8,7 +8,10 @@ use super::{
     svg,
     table::{Cell, Table, class},
     tables::OWNERS,
-    view::{CHECKLIST, EXPORT_FILES, METHOD, NO_TERMS, NOT_PORTABLE, PARTICULARS, SUPPORTS, UNCOVERED, View},
+    view::{
+        CHECKLIST, CHECKLIST_DIGESTS, EXPORT_FILES, METHOD, NO_TERMS, NOT_PORTABLE, PARTICULARS, SUPPORTS, UNCOVERED,
+        View,
+    },
     xml::escape,
 };
 use crate::words::thousands;
@@ -73,8 +76,8 @@ pub fn html(view: &View) -> String {
     }
     let _ = write!(
         page,
-        "</main>\n<footer><p>Made by walkaway {} from result.json and controls.json alone; <code>walkaway report</code> makes it again. It supports \
-         an audit. It certifies nothing.</p></footer>\n<script>{JS}</script>\n</body>\n</html>\n",
+        "</main>\n<footer><p>Made by walkaway {} from result.json, coverage.csv and controls.json; <code>walkaway report</code> makes it again. It \
+         supports an audit and certifies nothing.</p></footer>\n<script>{JS}</script>\n</body>\n</html>\n",
         escape(&view.result.tool.version)
     );
     page
@@ -111,14 +114,15 @@ fn table(caption: &str, table: &Table) -> String {
         // These read as records, as all do on a phone.
         if table.is_wide() { " class=\"wide\"" } else { "" }
     );
-    for heading in &table.headings {
-        let _ = write!(out, "<th scope=\"col\">{}</th>", escape(heading));
+    for (index, heading) in table.headings.iter().enumerate() {
+        let class = if table.is_numeric(index) { " class=\"num\"" } else { "" };
+        let _ = write!(out, "<th scope=\"col\"{class}>{}</th>", escape(heading));
     }
     out.push_str("</tr></thead><tbody>");
     for row in &table.rows {
         out.push_str("<tr>");
         for (index, (cell, heading)) in row.iter().zip(&table.headings).enumerate() {
-            out.push_str(&cell_of(index, cell, heading));
+            out.push_str(&cell_of(index, cell, heading, table.is_numeric(index)));
         }
         out.push_str("</tr>");
     }
@@ -126,9 +130,13 @@ fn table(caption: &str, table: &Table) -> String {
 }
 
 /// On a phone each cell carries its heading with it.
-fn cell_of(index: usize, cell: &Cell, heading: &str) -> String {
+fn cell_of(index: usize, cell: &Cell, heading: &str, numeric: bool) -> String {
     let sort = cell.key.map(|key| format!(" data-sort=\"{key}\"")).unwrap_or_default();
-    let long = if cell.has_long_word() { " class=\"long\"" } else { "" };
+    let long = match (numeric, cell.has_long_word()) {
+        (true, _) => " class=\"num\"",
+        (false, true) => " class=\"long\"",
+        (false, false) => "",
+    };
     let (tag, scope) = if index == 0 { ("th", " scope=\"row\"") } else { ("td", "") };
     let text = escape(&cell.text);
     let text = if cell.verdict { format!("<b class=\"tag v-{}\">{text}</b>", class(&cell.text)) } else { text };
@@ -247,17 +255,17 @@ fn alternatives(view: &View) -> String {
 }
 
 fn trend(view: &View) -> String {
-    figure(&svg::trend(view)) + &table("The last runs of this playbook, as each told the next", &view.trend_table())
+    figure(&svg::trend(view)) + &table("The last runs of this playbook", &view.trend_table())
 }
 
 fn controls(view: &View) -> String {
     let checklist = match view.checklist {
         [] => String::new(),
-        _ => table(CHECKLIST, &view.checklist_table()),
+        _ => table(CHECKLIST, &view.checklist_table()) + &paragraph(CHECKLIST_DIGESTS),
     };
-    if view.result.plan.controls.is_empty() {
-        let evidence = table("Evidence", &view.evidence_table());
-        return paragraph("The playbook names no controls.") + &evidence + &checklist;
-    }
-    paragraph(SUPPORTS) + &table("Controls", &view.control_table()) + &checklist
+    let named = match view.result.plan.controls.is_empty() {
+        true => paragraph("The playbook names no controls."),
+        false => format!("<h3>Controls</h3>{}", bullets(&view.result.plan.controls)) + &paragraph(SUPPORTS),
+    };
+    named + &table("Evidence", &view.evidence_table()) + &checklist
 }

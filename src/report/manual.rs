@@ -42,7 +42,7 @@ impl Plan<'_> {
         markdown(&self.blocks)
     }
 
-    /// As PDF/A-3b, with the playbook and the Markdown attached: from paper nobody copies commands. `made` is when.
+    /// As PDF/A-3a and PDF/UA-1, with the playbook and the Markdown attached: from paper nobody copies commands. `made` is when.
     ///
     /// # Errors
     /// When there are no pages.
@@ -74,7 +74,7 @@ fn blocks(playbook: &Playbook, title: &str, digest: Sha256Digest, last: Option<&
         approval(playbook.plan()),
         Block::text(
             "This document is made from the playbook that the drills run, so plan and drill cannot drift apart. What the \
-             playbook does not say, stands here as missing.",
+             playbook does not say is marked as missing.",
         ),
     ];
     blocks.extend(provider(playbook));
@@ -404,7 +404,7 @@ fn database_steps(playbook: &Playbook, asset: &Asset, spec: &DatabaseSpec) -> Ve
              done"
         )),
         Block::text(
-            "Compare while nobody writes to the source: both sides are read at different times. Left out: roles, grants, \
+            "Compare while nothing writes to the source: the two sides are read at different times. Left out: roles, grants, \
              tablespaces, settings of the database.",
         ),
     ]
@@ -447,8 +447,8 @@ fn closing(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
         Block::heading(2, "10. Communication and afterwards"),
         Block::Steps {
             items: vec![
-                "Before the first step, inform whoever is accountable, the owners of the services above, and where it is due the supervisor and the customers: what happens, when, and by whom.".to_owned(),
-                "After the last step, inform the same people that the exit is done; with the bundle's digest.".to_owned(),
+                "Before the first step, inform the accountable person, the owners of the services above and, where required, the supervisory authority and the customers: what happens, when, and by whom.".to_owned(),
+                "After the last step, inform the same people that the exit is complete, and give them the digest of the bundle.".to_owned(),
                 "Demand deletion at the provider in writing, and its confirmation; keep both with the bundle. walkaway deletes nothing there.".to_owned(),
                 "Keep the bundle, the signatures and this document for as long as the contract and the law ask.".to_owned(),
             ],

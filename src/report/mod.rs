@@ -12,7 +12,7 @@
 //! | `phrases` | what the story is put together from |
 //! | `document` | blocks of a document, and Markdown of them |
 //! | `pages` | the report as blocks |
-//! | `pdf` | PDF/A-3b of blocks |
+//! | `pdf` | PDF/A-3a and PDF/UA-1 of blocks |
 //! | `manual` | the exit plan as a document, with the commands that a person would type |
 
 mod document;

@@ -7,7 +7,11 @@ use super::{
     svg,
     table::{Table, class},
     tables::OWNERS,
-    view::{CHECKLIST, EXPORT_FILES, METHOD, NO_TERMS, NOT_PORTABLE, PARTICULARS, SUPPORTS, UNCOVERED, View},
+    view::{
+        CHECKLIST, CHECKLIST_DIGESTS, EXPORT_FILES, METHOD, NO_TERMS, NOT_PORTABLE, PARTICULARS, SUPPORTS, UNCOVERED,
+        View,
+    },
+    xml::unescape,
 };
 use crate::{finding::printable, words::thousands};
 
@@ -49,7 +53,7 @@ pub(super) fn report(view: &View) -> Vec<Block> {
         },
         Block::Answers { answers: view.answers().into_iter().map(answer).collect() },
         Block::facts(&view.identification()),
-        Block::heading(3, "What this does not prove"),
+        Block::heading(2, "What this does not prove"),
         Block::text(view.limits()),
         Block::List { items: result.not_proven.iter().map(|text| text.replace('`', "")).collect() },
         Block::heading(2, "2 Coverage"),
@@ -75,8 +79,9 @@ pub(super) fn report(view: &View) -> Vec<Block> {
     blocks.extend(list("Services", view.services()));
     blocks.extend(list("Triggers", result.plan.triggers.clone()));
     blocks.push(Block::heading(2, "9 Trend"));
-    blocks.extend(figure(svg::trend(view)));
-    blocks.extend(table("The last runs of this playbook, as each told the next", &view.trend_table()));
+    // A single run is in the table.
+    blocks.extend(figure(svg::trend(view)).filter(|_| view.trend().len() > 1));
+    blocks.extend(table("The last runs of this playbook", &view.trend_table()));
     blocks.extend(controls(view));
     blocks
 }
@@ -125,15 +130,14 @@ fn findings(view: &View) -> Vec<Block> {
 
 fn controls(view: &View) -> Vec<Block> {
     let mut blocks = vec![Block::heading(2, "10 Controls and evidence")];
-    if view.result.plan.controls.is_empty() {
-        blocks.push(Block::text("The playbook names no controls."));
-        blocks.extend(table("Evidence", &view.evidence_table()));
-    } else {
-        blocks.push(Block::text(SUPPORTS));
-        blocks.extend(table("Controls", &view.control_table()));
+    match view.result.plan.controls.is_empty() {
+        true => blocks.push(Block::text("The playbook names no controls.")),
+        false => blocks.push(Block::text(format!("{}. {SUPPORTS}", view.result.plan.controls.join(", ")))),
     }
+    blocks.extend(table("Evidence", &view.evidence_table()));
     if !view.checklist.is_empty() {
         blocks.extend(table(CHECKLIST, &view.checklist_table()));
+        blocks.push(Block::text(CHECKLIST_DIGESTS));
     }
     blocks
 }
@@ -145,7 +149,9 @@ fn list(what: &str, items: Vec<String>) -> Vec<Block> {
 fn figure(svg: String) -> Option<Block> {
     let (open, rest) = svg.split_once('>')?;
     let open = open.replace("<svg ", "<svg xmlns=\"http://www.w3.org/2000/svg\" ");
-    Some(Block::Figure { svg: format!("{open}>{COLORS}{rest}") })
+    let title = rest.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+    let alt = unescape(title.map_or("", |(title, _)| title));
+    Some(Block::Figure { svg: format!("{open}>{COLORS}{rest}"), alt })
 }
 
 fn table(what: &str, table: &Table) -> Vec<Block> {

@@ -1,4 +1,4 @@
-//! PDF/A-3b by typst as a library: blocks in, pages out, with fonts embedded and files attached. Nothing is read from the
+//! PDF/A-3a and PDF/UA-1 by typst as a library: blocks in, tagged pages out, with fonts embedded and files attached. Nothing is read from the
 //! machine: fonts come with the program, so the same blocks give the same bytes everywhere.
 //!
 //! A character that no font of the program has is printed as its number, `\u{4e2d}`: names come from outside, and PDF/A
@@ -72,7 +72,8 @@ pub fn pdf(blocks: &[Block], paper: &Paper) -> Result<Vec<u8>, PdfError> {
 fn compile(blocks: &[Block], paper: &Paper, has_glyph: fn(char) -> bool) -> Result<Vec<u8>, PdfError> {
     let sheet = Sheet::new(blocks, paper, has_glyph)?;
     let document: PagedDocument = typst::compile(&sheet).output.map_err(|errors| messages(&errors))?;
-    let standards = PdfStandards::new(&[PdfStandard::A_3b]).map_err(|error| PdfError(format!("{error:?}")))?;
+    let standards =
+        PdfStandards::new(&[PdfStandard::A_3a, PdfStandard::Ua_1]).map_err(|error| PdfError(format!("{error:?}")))?;
     let options = PdfOptions {
         ident: Smart::Custom(format!("{} {}", paper.title, paper.footer.join(" "))),
         creator: Smart::Custom(Some(format!("walkaway {}", env!("CARGO_PKG_VERSION")))),
@@ -229,6 +230,7 @@ mod tests {
             Block::sh(odd),
             Block::Figure {
                 svg: "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 9 9\"><text>中</text></svg>".into(),
+                alt: "a figure".into(),
             },
         ];
         let made =

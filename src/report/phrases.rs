@@ -9,8 +9,8 @@ use crate::{
     words::{count, count_of, duration, of, percent, rate, size, thousands},
 };
 
-/// What was covered of the account, or of one region of it.
-/// Of a region, only what there is.
+/// What was covered of the account, or of one region of it. Of a region, only what there is; of the account also that
+/// nothing is untested or unreadable.
 pub(super) fn account_rows(region: &str, totals: &Totals) -> Vec<Vec<Cell>> {
     let place = match region {
         "" => "the account".to_owned(),
@@ -21,13 +21,14 @@ pub(super) fn account_rows(region: &str, totals: &Totals) -> Vec<Vec<Cell>> {
         let assets = totals.amount(status).assets;
         let bytes = totals.known_bytes(status).map_or_else(|| "unknown".into(), |bytes| number(size(bytes), bytes));
         let what = format!("{}, {place}", status.word());
-        vec![what.into(), number(thousands(assets), assets), bytes, "–".into(), "".into()]
+        vec![what.into(), number(thousands(assets), assets), bytes, "".into()]
     };
-    let there = |status: &Status| region.is_empty() || totals.amount(*status).assets > 0;
+    let always = |status: &Status| region.is_empty() && matches!(status, Status::Untested | Status::Unreadable);
+    let there = |status: &Status| always(status) || totals.amount(*status).assets > 0;
     let mut rows: Vec<Vec<Cell>> = Status::ALL.into_iter().filter(there).map(row).collect();
     if totals.of_unknown_size > 0 {
         let unknown = number(thousands(totals.of_unknown_size), totals.of_unknown_size);
-        rows.push(vec![format!("OF UNKNOWN SIZE, {place}").into(), unknown, "unknown".into(), "–".into(), "".into()]);
+        rows.push(vec![format!("OF UNKNOWN SIZE, {place}").into(), unknown, "unknown".into(), "".into()]);
     }
     rows
 }

@@ -91,7 +91,8 @@ fn class_of(status: Status) -> &'static str {
 
 fn carried_pieces(view: &View) -> Vec<Piece> {
     let piece = |(verdict, bytes): (Verdict, u64)| {
-        (format!("v-{}", class(&verdict.to_string())), format!("{verdict} {}", size(bytes)), bytes)
+        let words = format!("{verdict} {} ({})", size(bytes), percent(bytes, view.sum(|asset| asset.bytes)));
+        (format!("v-{}", class(&verdict.to_string())), words, bytes)
     };
     view.coverage().into_iter().map(piece).collect()
 }
@@ -158,11 +159,11 @@ pub(super) fn trend(view: &View) -> String {
     let mut out = open(
         190.0,
         &format!(
-            "The last {}: verdict, work, and the exit's P90 where projected",
+            "The last {}: verdict, duration, and the P90 of the exit where projected",
             count(runs.len() as u64, "run", "runs")
         ),
     );
-    let legend = "left: the drill's work; right: the exit's P90, where projected; each to its own scale";
+    let legend = "left: duration of the drill; right: P90 of the exit, where projected; each to its own scale";
     text(&mut out, [8.0, 14.0], "start", legend);
     for (index, run) in runs.iter().enumerate() {
         let x = step * index as f64;

@@ -12,6 +12,11 @@ pub(super) struct Table {
 const COLUMNS_MAX: usize = 8;
 
 impl Table {
+    /// Whether a column holds numbers, which stand below each other by their last digit.
+    pub(super) fn is_numeric(&self, column: usize) -> bool {
+        column > 0 && !self.is_wide() && self.rows.iter().any(|row| row[column].key.is_some())
+    }
+
     /// Whether it has more columns than paper has room for.
     pub(super) fn is_wide(&self) -> bool {
         self.headings.len() > COLUMNS_MAX

@@ -7,20 +7,23 @@ use super::{
     view::View,
 };
 use crate::{
-    account::coverage::{Row, Status},
+    account::{
+        controls::Control,
+        coverage::{Row, Status},
+    },
     evidence::{
         facts::{AlternativeFact, ClassTime, PastRun, Window},
         result::{AssetResult, ThresholdResult, Tier, WaiverResult},
     },
     finding::{Finding, Severity, Waives as _, begins},
-    words::{duration, of, percent, size, thousands},
+    words::{duration, of, size, thousands},
 };
 
 /// Where nobody answers for a finding.
 const NO_OWNER: &str = "no owner";
 /// What to do about it.
 pub(super) const OWNERS: &str =
-    "Findings with no owner: plan.follow_up in the playbook names who mends them, and by when.";
+    "Findings without an owner: plan.follow_up in the playbook names who resolves them, and by when.";
 
 impl<'a> View<'a> {
     /// Whether a finding that weighs has nobody who answers for it.
@@ -30,35 +33,35 @@ impl<'a> View<'a> {
 
     /// What was tested, left out, and not looked at.
     pub(super) fn coverage_table(&self) -> Table {
-        let all = self.sum(|asset| asset.bytes);
+        const HEADINGS: [&str; 4] = ["What", "Number", "Bytes", "Why"];
         let mut rows: Vec<Vec<Cell>> = Vec::new();
         for (verdict, bytes) in self.coverage() {
             let number_of = self.assets().iter().filter(|asset| asset.verdict == verdict).count() as u64;
-            let share = percent(bytes, all).into();
             let (assets, bytes) = (number(thousands(number_of), number_of), number(size(bytes), bytes));
-            rows.push(vec![judgement(verdict), assets, bytes, share, "".into()]);
+            let what = "asset of the playbook, as carried";
+            rows.push(vec![judgement(verdict), assets, bytes, what.into()]);
         }
         for exclusion in &self.result.exclusions {
             let why = format!("{}; {}, until {}", exclusion.reason, exclusion.owner, exclusion.until);
             let past = if exclusion.expired { " (past its date)" } else { "" };
             let what = format!("EXCLUDED {}{past}", exclusion.pattern);
-            rows.push(vec![what.into(), "not counted".into(), "not measured".into(), "–".into(), why.into()]);
+            rows.push(vec![what.into(), "not counted".into(), "not measured".into(), why.into()]);
         }
         if let Some(coverage) = &self.result.coverage {
             rows.extend(account_rows("", &coverage.totals));
-            for region in &coverage.regions {
+            // One region is the account once more.
+            for region in coverage.regions.iter().filter(|_| coverage.regions.len() > 1) {
                 rows.extend(account_rows(&region.region, &region.totals));
             }
-            return Table { headings: vec!["What", "Assets", "Bytes", "Share of what was carried", "Why"], rows };
+            return Table { headings: HEADINGS.to_vec(), rows };
         }
         rows.push(vec![
             "NOT LOOKED AT".into(),
             "unknown".into(),
             "unknown".into(),
-            "–".into(),
             "Everything in the account that no asset of the playbook names.".into(),
         ]);
-        Table { headings: vec!["What", "Assets", "Bytes", "Share of what was carried", "Why"], rows }
+        Table { headings: HEADINGS.to_vec(), rows }
     }
 
     /// What of the account was not tested in full, by name.
@@ -283,40 +286,26 @@ impl<'a> View<'a> {
             ]
         };
         Table {
-            headings: vec!["Run", "Started", "Verdict", "Assets passed", "Bytes", "Work", "Exit P50", "Exit P90"],
+            headings: vec!["Run", "Started", "Verdict", "Assets passed", "Bytes", "Duration", "Exit P50", "Exit P90"],
             rows: self.trend().iter().map(row).collect(),
         }
     }
 
-    /// What supports which control, and where it lies.
-    pub(super) fn control_table(&self) -> Table {
-        let mut rows = Vec::new();
-        for control in &self.result.plan.controls {
-            for (what, file) in self.evidence() {
-                rows.push(vec![control.clone().into(), what.into(), file.into()]);
-            }
-        }
-        Table { headings: vec!["Control", "Supported by", "Evidence and its SHA-256"], rows }
-    }
-
-    /// Row by row of the checklist, which files support it.
+    /// Row by row of the checklist, which files support it; their digests stand in `controls.json`.
     pub(super) fn checklist_table(&self) -> Table {
-        let mut rows: Vec<Vec<Cell>> = Vec::new();
-        for control in self.checklist {
-            let mut adds = control.person_adds.as_str();
-            let mut row = |file: &str, digest: String| {
-                let (number, words) = (number(control.row.to_string(), control.row.into()), control.control.clone());
-                rows.push(vec![number, words.into(), file.into(), digest.into(), std::mem::take(&mut adds).into()]);
-            };
-            if control.supported_by.is_empty() {
-                row("nothing in this bundle", String::new());
-            }
-            control.supported_by.iter().for_each(|(file, digest)| row(file, digest.to_string()));
+        let row = |control: &Control| {
+            let files: Vec<&str> = control.supported_by.keys().map(|file| file.trim_start_matches("data/")).collect();
+            let files = if files.is_empty() { "nothing in this bundle".to_owned() } else { files.join(", ") };
+            let number = number(control.row.to_string(), control.row.into());
+            vec![number, control.control.clone().into(), files.into(), control.person_adds.replace('`', "").into()]
+        };
+        Table {
+            headings: vec!["Row", "Control", "Supported by, below data/", "A person adds"],
+            rows: self.checklist.iter().map(row).collect(),
         }
-        Table { headings: vec!["Row", "Control", "Supported by", "SHA-256", "A person adds"], rows }
     }
 
-    /// The same for a playbook that names no controls.
+    /// What the bundle holds that controls can rest on.
     pub(super) fn evidence_table(&self) -> Table {
         let rows = self.evidence().into_iter().map(|(what, file)| vec![what.into(), file.into()]).collect();
         Table { headings: vec!["What", "Evidence and its SHA-256"], rows }

@@ -22,6 +22,8 @@ pub(super) const NO_TERMS: &str = "The playbook names no objective and no term o
 pub(super) const EXPORT_FILES: &str = "Files of exports";
 /// The list that the account is held against.
 pub(super) const CHECKLIST: &str = "The checklist for cloud services (ISO/IEC 27001:2022, A.5.23)";
+/// Where the digests of its files are.
+pub(super) const CHECKLIST_DIGESTS: &str = "The SHA-256 of each of these files stands in data/controls.json.";
 /// What the account holds beside what was tested in full.
 pub(super) const UNCOVERED: &str = "Buckets, databases and orphaned snapshots that were not tested in full";
 /// What is said of single assets beside the table.
@@ -101,7 +103,7 @@ impl<'a> View<'a> {
             }
             Verdict::Pass => "Every asset of the playbook was restored here and compared with its source, and agrees.",
             Verdict::Fail => {
-                "This drill FAILED: something was compared and differs, or a bound was missed. The exit is not proven."
+                "This drill FAILED: something was compared and differs, or a limit was missed. The exit is not proven."
             }
             Verdict::NotRun => "This drill is NO proof of an exit: something in scope could not be compared.",
             Verdict::Waived => {
@@ -113,11 +115,11 @@ impl<'a> View<'a> {
     /// What is not proven, in one sentence.
     pub(super) fn limits(&self) -> String {
         if self.result.tier == Tier::Sample {
-            return "Not proven: everything that the sample did not take, whatever lies outside these assets, and the \
-                    statements below."
+            return "Not proven: everything that the sample did not take, everything outside these assets, and what the \
+                    statements below name."
                 .to_owned();
         }
-        "Not proven: whatever lies outside these assets, and what the statements below name.".to_owned()
+        "Not proven: everything outside these assets, and what the statements below name.".to_owned()
     }
 
     /// Bytes by what became of them, in the order in which the assets met it.
@@ -237,24 +239,20 @@ impl<'a> View<'a> {
         let before = result.chain.previous.as_ref();
         vec![
             ("Run id", result.run.clone()),
-            ("Change reference", result.change.clone().unwrap_or_else(|| "none".to_owned())),
             ("Playbook SHA-256", result.playbook.sha256.to_string()),
             ("Program", format!("{} {}, SHA-256 {}", result.tool.name, result.tool.version, result.tool.binary_sha256)),
             ("Restored on", format!("{}, below {}", result.host, result.restored_to)),
             (
                 "Identity at the provider",
-                caller.map_or_else(|| "not told".to_owned(), |c| format!("{} in {}", c.arn, c.account)),
+                caller.map_or_else(|| "not recorded".to_owned(), |c| format!("{} in {}", c.arn, c.account)),
             ),
-            ("Clock", "this machine's own; see sig/ for a time-stamp authority's word".to_owned()),
+            ("Clock", "of the machine above; time-stamps of an authority, if any, lie in sig/".to_owned()),
             ("Journal", format!("{}, head {}", count(result.journal.lines, "line", "lines"), result.journal.head)),
             ("result.json SHA-256", self.result_sha256.to_string()),
             (
                 "Bundle digest",
                 self.bundle_digest.map_or_else(
-                    || {
-                        "SHA-256 of tagmanifest-sha256.txt; it covers this very file, so it cannot stand in it"
-                            .to_owned()
-                    },
+                    || "SHA-256 of tagmanifest-sha256.txt; it covers this file, so it cannot stand in it".to_owned(),
                     |digest| digest.to_string(),
                 ),
             ),

@@ -22,6 +22,12 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
+/// The text that [`escape`] made, without what it did to characters of XML.
+pub(super) fn unescape(text: &str) -> String {
+    let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+    pairs.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +36,6 @@ mod tests {
     fn nothing_gets_out_of_its_place() {
         assert_eq!(escape("<a href='x'>\"&\u{1b}"), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;\\u{1b}");
         assert_eq!(escape("a\u{202e}b"), "a\\u{202e}b");
+        assert_eq!(unescape(&escape("<&lt;'\">")), "<&lt;'\">");
     }
 }

@@ -21,7 +21,7 @@ use crate::{
         timestamp, vouched, write_replacing,
     },
     finding::Severity,
-    record::error::EngineError,
+    record::{Refusal, error::EngineError},
 };
 
 /// A signature that was made.
@@ -99,24 +99,26 @@ pub struct Review {
 /// When the check found something that weighs, when no operator signed, when the key is the operator's own, has signed
 /// already or is not allowed, and when it can't sign.
 pub fn review(bundle: &Path, check: &BundleCheck, key: &Path, trust: &Trust) -> Result<Review, EngineError> {
-    let refused = |reason: String| EngineError::NotApproved { path: bundle.to_owned(), reason };
+    let refused = |refusal: Refusal| EngineError::NotApproved { path: bundle.to_owned(), refusal };
     if let Some(finding) = check.findings.iter().find(|finding| finding.severity > Severity::Note) {
-        return Err(refused(format!("the bundle is not intact: {finding}")));
+        return Err(refused(Refusal::NotClean(finding.clone())));
     }
     if vouched(&check.signatures, Role::Operator) == Vouched::ByNobody {
-        return Err(refused("no operator signed it, so there is nobody whose word could be reviewed".to_owned()));
+        return Err(refused(Refusal::NoOperator));
     }
     let signer = signer(key)?;
-    if let Some(seen) = check.signatures.iter().find(|seen| seen.fingerprint.as_ref() == Some(&signer.fingerprint())) {
-        return Err(refused(format!("{} is by the same key; a review is another person's", seen.file)));
+    let fingerprint = signer.fingerprint();
+    if let Some(seen) = check.signatures.iter().find(|seen| seen.fingerprint.as_ref() == Some(&fingerprint)) {
+        return Err(refused(Refusal::SameKey { file: seen.file.clone() }));
     }
     if let Some(allowed) = &trust.allowed_signers {
         let found = allowed.principals(&Seal { role: Role::Reviewer, key: signer.public().clone() }, trust.now);
-        let reviewer = found.map_err(|error| refused(format!("{}: {error}", signer.fingerprint())))?;
+        let not_allowed = |error: signing::NotAllowed| Refusal::NotAllowed { fingerprint, reason: error.to_string() };
+        let reviewer = found.map_err(|error| refused(not_allowed(error)))?;
         let operators = check.signatures.iter().filter(|seen| seen.role == Role::Operator.name());
         let operators: Vec<String> = operators.filter_map(|seen| seen.principals.clone()).collect();
         if AllowedSigners::share(&operators, &reviewer) {
-            return Err(refused("the key stands for the operator as well; a review is another person's".to_owned()));
+            return Err(refused(Refusal::SamePerson));
         }
     }
     Ok(Review { signer, digest: check.bundle_digest })
@@ -129,8 +131,7 @@ pub fn review(bundle: &Path, check: &BundleCheck, key: &Path, trust: &Trust) -> 
 pub async fn approve(bundle: &Path, review: Review, authority: Option<&str>) -> Result<Endorsement, EngineError> {
     let Review { signer, digest } = review;
     if Sha256Digest::of(message(bundle)?) != digest {
-        let reason = "it was changed while it was reviewed".to_owned();
-        return Err(EngineError::NotApproved { path: bundle.to_owned(), reason });
+        return Err(EngineError::NotApproved { path: bundle.to_owned(), refusal: Refusal::Changed });
     }
     let directory = signatures(bundle)?;
     let taken = |number: &u32| directory.join(Role::Reviewer.file(*number)).symlink_metadata().is_ok();
@@ -177,7 +178,7 @@ fn sign(bundle: &Path, file: &Path, signer: &Signer, role: Role) -> Result<Strin
 fn sealed(bundle: &Path, armored: &[u8], role: Role) -> Result<Seal, EngineError> {
     let wrong = |error: evidence::signing::SealError| EngineError::NotApproved {
         path: bundle.to_owned(),
-        reason: format!("the signature of the {} {error}", role.name()),
+        refusal: Refusal::Seal { role: role.name(), error },
     };
     Seal::check(armored, role, &message(bundle)?).map_err(wrong)
 }
@@ -193,27 +194,35 @@ async fn stamp(file: &Path, authority: Option<&str>) -> Result<Stamped, EngineEr
     if let Some(response) = read(&beside(STAMP_SUFFIX))?
         && let Ok(stamp) = timestamp::Stamp::read(&response, &signature)
     {
+        remove(&beside(TIME_SUFFIX))?;
         return Ok(Stamped::At(stamp.at));
     }
-    let own =
-        |why: &str| format!("The time of this signature is the signing machine's own, {}: {why}.\n", clock::now());
+    let own = |why: &str| timestamp::own_time(clock::now(), why);
     let Some(url) = authority else {
-        write_replacing(&beside(TIME_SUFFIX), own("no time-stamp authority was named").as_bytes())?;
+        // What an earlier attempt wrote down is nearer to the signature.
+        if read(&beside(TIME_SUFFIX))?.is_none() {
+            write_replacing(&beside(TIME_SUFFIX), own("no time-stamp authority was named").as_bytes())?;
+        }
         return Ok(Stamped::NotAsked);
     };
     match timestamp::fetch(url, &signature).await {
         Ok((response, stamp)) => {
             write_replacing(&beside(STAMP_SUFFIX), &response)?;
-            match fs::remove_file(beside(TIME_SUFFIX)) {
-                Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                    Err(EvidenceError::Io { action: "remove", path: beside(TIME_SUFFIX), source }.into())
-                }
-                _ => Ok(Stamped::At(stamp.at)),
-            }
+            remove(&beside(TIME_SUFFIX))?;
+            Ok(Stamped::At(stamp.at))
         }
         Err(error) => {
             write_replacing(&beside(TIME_SUFFIX), own(&format!("no time-stamp from {error}")).as_bytes())?;
             Ok(Stamped::Failed(error.to_string()))
         }
+    }
+}
+
+fn remove(path: &Path) -> Result<(), EngineError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(EvidenceError::Io { action: "remove", path: path.to_owned(), source }.into())
+        }
+        _ => Ok(()),
     }
 }

@@ -10,7 +10,9 @@
 //! | `projection` | the plan of the exit, the time to exit, its thresholds and its cost |
 //! | `seal`, `not_proven`, `reports`, `endorse` | result, documents, the bag around them, and the signatures over it |
 //! | `outcome` | how it ended |
+//! | `accepted` | what the playbook accepts, for those who watch |
 
+mod accepted;
 pub(crate) mod account;
 pub(crate) mod driver;
 pub(crate) mod endorse;
@@ -24,6 +26,7 @@ mod resume;
 mod room;
 pub(crate) mod seal;
 
+pub use accepted::{waivers, waivers_of};
 pub use driver::{Driving, Means, run};
 pub use endorse::{Endorsement, Review, Stamped, approve, review};
 pub use outcome::{RunEnd, RunOutcome, StoppedAsset};

@@ -61,19 +61,19 @@ const STATEMENTS: &[(Concerns, &str)] = &[
     (Concerns::Databases, "databases: versions of extensions and collations may differ, and are named where they do"),
     (
         Concerns::Databases,
-        "databases: rows of materialized views are computed again on the target; where they are not those that the source held, the asset cannot pass",
+        "databases: rows of materialized views are computed again on the target; where they differ from those of the source, the asset cannot pass",
     ),
     (
         Concerns::Exports,
-        "databases: of an export, rows only; what was decoded from the provider's files is what was restored, and that the files hold what the snapshot held is the provider's word",
+        "databases: of an export, rows only; what was decoded from the provider's files is what was restored; that the files hold what the snapshot held is the provider's statement",
     ),
     (
         Concerns::All,
-        "time: stamps come from this machine's own clock; what a time-stamp authority says about a signature lies beside it in sig/",
+        "time: all times come from the clock of the machine that ran the drill; time-stamps of an authority, if any, lie beside the signatures in sig/",
     ),
     (
         Concerns::All,
-        "authenticity: who signed says an allowed_signers file from outside the bundle; without a signature in sig/, keep its digest elsewhere",
+        "authenticity: whose keys signed is stated by an allowed_signers file from outside the bundle; where sig/ holds no signature, keep the digest of the bundle elsewhere",
     ),
 ];
 const ACCOUNT_NOT_SEEN: &str = "coverage: only the assets of the playbook were looked at, not the account around them";

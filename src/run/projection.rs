@@ -65,6 +65,7 @@ pub(crate) fn plan(playbook: &Playbook, started: Timestamp, verdict: Verdict) ->
                 due: entry.due.to_string(),
             })
             .collect(),
+        notice: playbook.account().contract.as_ref().map(|contract| contract.notice.to_string()),
         rpo: plan.objectives.rpo.map(|period| period.to_string()),
         next_review: plan.next_review.map(|date| date.to_string()),
         retest: (verdict == Verdict::Pass).then(|| retest(started, every(playbook))).flatten(),

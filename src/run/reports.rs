@@ -5,7 +5,12 @@ use std::{fs, path::Path};
 use crate::{
     account::{controls::Checklist, coverage::Row},
     digest::Sha256Digest,
-    evidence::{self, EvidenceError, files::read_whole, result::RunResult, write_replacing},
+    evidence::{
+        self, EvidenceError,
+        files::read_whole,
+        result::{RunResult, Tool},
+        write_replacing,
+    },
     finding::{Finding, FindingKind},
     record::{error::EngineError, identity::binary_digest},
     report,
@@ -105,16 +110,21 @@ pub(crate) fn check(bundle: &Path) -> Vec<Finding> {
         let tells_its_end = [report::HTML, report::PDF].contains(&name);
         let contradicts = tells_its_end && memchr::memmem::find(&found, title.as_bytes()).is_none();
         let detail = "is not the report of this result; walkaway report makes that again";
-        findings.push(differs(own || contradicts, &path, detail));
+        findings.push(differs(own || contradicts, &material.result.tool, &path, detail));
     }
     findings
 }
 
-/// What does not follow, by the rules of this program: a contradiction if it wrote the bundle itself.
-pub(crate) fn differs(own: bool, subject: &str, detail: &str) -> Finding {
+/// What does not follow, by the rules of this program: a contradiction if it wrote the bundle itself. Another build may word
+/// and judge otherwise, so what it wrote is not compared.
+pub(crate) fn differs(own: bool, tool: &Tool, subject: &str, detail: &str) -> Finding {
     if own {
         return Finding::of_run(FindingKind::BundleInconsistent, subject, detail);
     }
-    let detail = format!("{detail}; another build of walkaway made it, and only that one can tell whether it is right");
+    let (version, binary) = (&tool.version, tool.binary_sha256);
+    let detail = format!(
+        "written by another build, walkaway {version} with SHA-256 {binary}, and not the same as this build would write: \
+         verify the bundle with that build"
+    );
     Finding::of_run(FindingKind::OtherVersion, subject, detail)
 }

@@ -198,9 +198,7 @@ impl Sealing {
     /// What contradicts itself is not left sealed: evidence may have been changed before a run was resumed.
     fn check_own_bundle(&self) -> Result<(), EngineError> {
         let findings = evidence::check_bundle(&self.layout.bundle)?.findings;
-        let Some(finding) = findings.iter().find(|finding| !Path::new(&finding.subject).starts_with("state")) else {
-            return Ok(());
-        };
+        let Some(finding) = findings.iter().find(|finding| !may_stand(finding)) else { return Ok(()) };
         let path = self.layout.bundle.clone();
         fs::remove_file(path.join("tagmanifest-sha256.txt"))
             .map_err(|source| EngineError::Directory { path: path.clone(), source })?;
@@ -387,16 +385,23 @@ pub(crate) fn left_behind(result: &RunResult) -> Vec<String> {
     left.map(|finding| finding.subject.clone()).collect()
 }
 
-/// The run's state lies beside the seal for a moment.
-fn is_about_state(finding: &Finding) -> bool {
-    finding.kind == FindingKind::BundleFileUnexpected && finding.subject.starts_with("state")
+/// What is found of a bundle and does not speak against this run: its state lies beside the seal for a moment, a signature
+/// may have been interrupted before all of it was written, and an earlier build of walkaway, which began the run, may have
+/// written less down than this one, which `verify` says of the bundle.
+fn may_stand(finding: &Finding) -> bool {
+    let subject = finding.subject.as_str();
+    match finding.kind {
+        FindingKind::BundleFileUnexpected => Path::new(subject).starts_with("state"),
+        FindingKind::BundleFileMissing => Path::new(subject).starts_with("sig"),
+        kind => kind == FindingKind::OtherVersion,
+    }
 }
 
 /// The outcome of a run that was sealed before. State that a kill left beside the seal is removed.
 pub(crate) fn sealed_before(bundle: &Path) -> Result<RunOutcome, EngineError> {
     let check = evidence::check_bundle(bundle)?;
     let damaged = |reason: String| EngineError::NotARun { path: bundle.to_owned(), reason };
-    if let Some(finding) = check.findings.iter().find(|finding| !is_about_state(finding)) {
+    if let Some(finding) = check.findings.iter().find(|finding| !may_stand(finding)) {
         return Err(damaged(format!("the sealed bundle was changed: {finding}")));
     }
     let result = check.result.ok_or_else(|| damaged("the sealed bundle has no result".to_owned()))?;

@@ -26,7 +26,7 @@ use crate::{
 const SMALL: &str = "create table t (id int primary key, body text); insert into t values (1, 'a'), (2, null)";
 
 fn frozen() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/evidence/frozen/v2"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/evidence/frozen/v4"))
 }
 
 fn copy(from: &Path, to: &Path) {
@@ -177,7 +177,7 @@ fn only_the_copy_of_a_table_is_handed_to_psql() {
         let (code, said) = ask(&copy_sql, &["--", "sh", "-c", "\"$1\"", "sh"]);
         assert!(code == 1 && said.starts_with("REFUSED"), "{copy_sql}: {said}");
         assert_eq!(ask(&copy_sql, &["1"]).0, 1, "{copy_sql}");
-        let list = bundle.join("data/assets/small/tables.csv");
+        let list = bundle.join("data/assets/ledger/tables.csv");
         let text = fs::read_to_string(&list).unwrap();
         let (head, _) = text.rsplit_once(",\"COPY").unwrap();
         fs::write(&list, format!("{head},\"{}\"\n", copy_sql.replace('"', "\"\""))).unwrap();
@@ -281,7 +281,7 @@ fn the_script_and_walkaway_refuse_the_same_forgeries() {
         ),
         ("journal's head", edit(|r| r["journal"]["head"] = json!("0".repeat(64)))),
         ("unknown key", edit(|r| r["remark"] = json!("trust me"))),
-        ("unknown version", edit(|r| r["result_version"] = json!(3))),
+        ("unknown version", edit(|r| r["result_version"] = json!(99))),
         (
             "a finding dropped or added",
             edit(|r| {

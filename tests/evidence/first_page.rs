@@ -40,6 +40,21 @@ fn the_first_page_answers_five_questions_in_their_order() {
     assert!(places[4] < page.find("<h3>What this does not prove").unwrap());
     assert!(answer(&page, "What failed, and why").contains("none of 2 assets"));
     assert!(answer(&page, "What was not tested").contains("was not looked at"), "nobody looked at the account");
+    // A name of the playbook is not said to have done anything, and the notice stands with the other terms.
+    let people = answer(&page, "Who ran, signed and reviewed it");
+    let host = result["host"].as_str().unwrap();
+    assert!(people.contains(&format!("<p class=\"number\">run on machine {host}</p>")), "{people}");
+    assert!(people.contains("sig/operator.sig, by the playbook: sre@acme.example"), "{people}");
+    result["plan"]["notice"] = json!("60d");
+    let page = html(&result);
+    assert!(answer(&page, "How long the exit takes, against the contract").contains("contract.notice, 60d"));
+    // Of what carried nothing, no size is known.
+    result["assets"][0]["items"] = json!(0);
+    result["assets"][0]["bytes"] = json!(0);
+    result["assets"][0]["verdict"] = json!("NOT RUN");
+    let page = html(&result);
+    assert!(answer(&page, "What failed, and why").contains("NOT RUN files, nothing carried, size unknown"));
+    assert!(answer(&page, "What was tested").contains("Of 1 asset nothing was carried"));
 }
 
 #[test]
@@ -71,6 +86,13 @@ fn the_first_page_names_what_failed_and_why() {
         "until": "2099-01-31", "expired": false, "waives": 2}]);
     let page = html(&result);
     assert!(answer(&page, "What failed, and why").contains("object could not be read: unread"), "{page}");
+    // Where everything is accepted, the owner and the day stand with it.
+    result["assets"][0]["verdict"] = json!("FAIL");
+    result["assets"][0]["findings"] = json!([found(files, "object_digest", "fail", "first")]);
+    result["verdict"] = json!("WAIVED");
+    let page = html(&result);
+    let failed = answer(&page, "What failed, and why");
+    assert!(failed.contains("object differs in content: first – x; waived until 2099-01-31 by o"), "{failed}");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! The report and the exit plan on paper: PDF/A-3 with its fonts and its material inside, run and digest on every page.
+//! The report and the exit plan on paper: PDF/A-3 and PDF/UA with fonts, structure and material inside, run and digest on
+//! every page.
 //! What reads them here is poppler; a validator of PDF/A (veraPDF) is in no package index and is not asked.
 
 use std::{fs, path::Path, process::Command};
@@ -24,12 +25,15 @@ fn pages(pdf: &Path) -> Vec<String> {
     text.split_terminator('\u{c}').map(str::to_owned).collect()
 }
 
-/// PDF/A-3b by its own word, and every font inside.
+/// PDF/A-3a and PDF/UA-1 by its own word, tagged, and every font inside.
 #[track_caller]
 fn is_archival(pdf: &Path) {
     let metadata = stock(Command::new("pdfinfo").arg("-meta").arg(pdf));
     assert!(metadata.contains("<pdfaid:part>3</pdfaid:part>"), "{metadata}");
-    assert!(metadata.contains("<pdfaid:conformance>B</pdfaid:conformance>"), "{metadata}");
+    assert!(metadata.contains("<pdfaid:conformance>A</pdfaid:conformance>"), "{metadata}");
+    assert!(metadata.contains("<pdfuaid:part>1</pdfuaid:part>"), "{metadata}");
+    let facts = stock(Command::new("pdfinfo").arg(pdf));
+    assert!(facts.lines().any(|line| line.starts_with("Tagged:") && line.ends_with("yes")), "{facts}");
     let fonts = stock(Command::new("pdffonts").arg(pdf));
     let fonts: Vec<Vec<&str>> = fonts.lines().skip(2).map(|line| line.split_whitespace().collect()).collect();
     // name, type, encoding, embedded, subset, unicode, object
@@ -74,6 +78,7 @@ fn pages_of_different_ends_can_not_be_mistaken() {
             (bytes, b"version: 1\n".to_vec())
         );
         let pages = pages(&path);
+        assert!(pages.len() <= 4, "{} pages for two assets", pages.len());
         assert!(pages[0].contains(words), "{}", pages[0]);
         for (number, page) in (1..).zip(&pages) {
             let told = [&result.run, &digest.to_string(), &result_sha256].map(|words| page.contains(words));

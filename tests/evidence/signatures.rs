@@ -7,7 +7,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-use walkaway::digest::Sha256Digest;
+use walkaway::{
+    clock,
+    digest::Sha256Digest,
+    evidence::{
+        parse_result,
+        signing::{Role, Signer, envelope, statement},
+        timestamp::own_time,
+    },
+};
 
 use crate::{
     evidence::authority::Authority,
@@ -173,6 +181,7 @@ fn forged_signatures_are_found() {
     let trusting = ["--allowed-signers", allowed.as_str()];
     assert_eq!(verify(&drill, bundle, &trusting).0, 0);
     assert!(fs::read_to_string(bundle.join("sig/operator.sig.time.txt")).unwrap().contains("machine's own"));
+    what_a_signature_brings_is_whole(&drill, bundle);
     let original = fs::read(&signature).unwrap();
 
     // The operator's word passed off as a review; the operator reviewing; a review by hand with the operator's key.
@@ -185,7 +194,9 @@ fn forged_signatures_are_found() {
     sign_by_hand(&keys, bundle, "operator", "walkaway-reviewer", "reviewer.sig");
     assert_found(verify(&drill, bundle, &trusting), "review is not independent");
     assert_eq!(independent::check(bundle, &trusting).0, 1);
-    fs::remove_file(bundle.join("sig/reviewer.sig")).unwrap();
+    for name in ["reviewer.sig", "reviewer.sig.dsse.json", "reviewer.sig.time.txt"] {
+        fs::remove_file(bundle.join("sig").join(name)).unwrap();
+    }
 
     // A stranger, nobody, and rubbish.
     sign_by_hand(&keys, bundle, "stranger", "walkaway-operator", "operator.sig");
@@ -209,6 +220,40 @@ fn forged_signatures_are_found() {
     assert!(code == 3 && said.contains("can't vouch for itself"), "{said}");
 }
 
+/// Its statement, and a time-stamp or the word why there is none: what is gone, or says another thing, is found by both
+/// checkers, and a run whose signing was interrupted gets it when it goes on.
+fn what_a_signature_brings_is_whole(drill: &Drill, bundle: &Path) {
+    let found = |name: &str, words: &str| {
+        let (code, said) = verify(drill, bundle, &[]);
+        assert!(code == 1 && said.contains(name) && said.contains(words), "{name} {words:?}: {said}");
+        let (code, said) = independent::check(bundle, &[]);
+        assert_eq!(code, 1, "{name}: {said}");
+    };
+    let statement = bundle.join("sig/operator.sig.dsse.json");
+    let bytes = fs::read(&statement).unwrap();
+    fs::remove_file(&statement).unwrap();
+    found("sig/operator.sig.dsse.json", "every signature of this version has a statement");
+    fs::write(&statement, String::from_utf8(bytes.clone()).unwrap().replacen("\"payload\":\"", "\"payload\":\"IC", 1))
+        .unwrap();
+    found("sig/operator.sig.dsse.json", "signature does not hold");
+    fs::write(&statement, bytes).unwrap();
+    let time = bundle.join("sig/operator.sig.time.txt");
+    let text = fs::read_to_string(&time).unwrap();
+    for (forged, words) in [(text.replacen("own, 20", "own, 19", 1), "signed 19"), ("later\n".to_owned(), "no word")] {
+        fs::write(&time, forged).unwrap();
+        found("sig/operator.sig.time.txt", if words == "no word" { "malformed" } else { words });
+    }
+    fs::create_dir(bundle.join("data/assets/files/more")).unwrap();
+    found("data/assets/files/more", "empty directory");
+    fs::remove_dir(bundle.join("data/assets/files/more")).unwrap();
+    fs::remove_file(&time).unwrap();
+    found("sig/operator.sig", "neither a time-stamp nor");
+    let again = drill.walkaway(&["resume", &bundle.display().to_string()]).output().unwrap();
+    assert_eq!(again.status.code(), Some(0), "{again:?}");
+    assert_eq!(verify(drill, bundle, &[]).0, 0);
+    assert_eq!(independent::check(bundle, &[]).0, 0);
+}
+
 /// The run ends before it has a directory.
 fn assert_refused(drill: &Drill, words: &str) {
     let output = drill.prepared(&[]).output().unwrap();
@@ -225,9 +270,14 @@ fn sign_by_hand(keys: &Keys, bundle: &Path, key: &str, namespace: &str, file: &s
             .arg(keys.path(key))
             .stdin(fs::File::open(message).unwrap()),
     );
-    fs::write(bundle.join("sig").join(file), armored).unwrap();
-    // The statement beside the one before is by another key.
-    let _ = fs::remove_file(bundle.join("sig").join(format!("{file}.dsse.json")));
+    let path = bundle.join("sig").join(file);
+    fs::write(&path, armored).unwrap();
+    let role = if namespace == "walkaway-operator" { Role::Operator } else { Role::Reviewer };
+    let result = parse_result(&fs::read(bundle.join("data/result.json")).unwrap()).unwrap();
+    let digest = Sha256Digest::of(fs::read(bundle.join("tagmanifest-sha256.txt")).unwrap());
+    let stated = envelope(&Signer::open(&keys.path(key), None).unwrap(), &statement(&result, digest, role)).unwrap();
+    fs::write(path.with_extension("sig.dsse.json"), stated).unwrap();
+    fs::write(path.with_extension("sig.time.txt"), own_time(clock::now(), "signed by hand")).unwrap();
 }
 
 /// Changes a harmless word of VERIFY.md and makes the tag manifest agree.

@@ -12,7 +12,11 @@ use crate::{
     account::controls::{self, Checklist},
     digest::Sha256Digest,
     event::{AssetKind, FILES_SUFFIX},
-    evidence::{PLAYBOOK, RESOLVED, RESULT, TABLE_DIGEST_PY, bag_check::Bag, result::result_schema},
+    evidence::{
+        PLAYBOOK, RESOLVED, RESULT, TABLE_DIGEST_PY,
+        bag_check::Bag,
+        result::{RESULT_VERSION, result_schema},
+    },
     finding::{Finding, FindingKind},
     report,
     run::{account, reports::CONTROLS},
@@ -47,12 +51,14 @@ const OF_CHECKS: [&str; 12] = [
 const LABELS: [&str; 5] =
     ["Bag-Software-Agent", "Bagging-Date", "External-Description", "External-Identifier", "Payload-Oxum"];
 /// SHA-256 of texts that earlier versions put into every bundle.
-const EARLIER: [&str; 3] = [
+const EARLIER: [&str; 4] = [
     // table_digest.py of versions 1 and 2.
     "2119f77003e5133f1dffc7b23ec44bd67674b278da156ad6782a7443c188d265",
     // result.schema.json of version 1, and of the first of version 2.
     "fb62adeb1d833b77d3bee54fbd8fe82bcd97a6724f76e7db5b411257558104e5",
     "173e7a6d7e748acf017ebef3dfc187f13b70549429cfb80817aab1072ce235d6",
+    // result.schema.json of version 3.
+    "bab14271ee174cad470aef1972f52d40cf70a6131091d268dff2c1926519bf9a",
 ];
 
 impl Claims<'_> {
@@ -122,9 +128,11 @@ impl Claims<'_> {
 
     fn constants(&mut self, bag: &Bag) {
         let schema = serde_json::to_vec_pretty(&result_schema()).unwrap_or_default();
+        let result_version = self.result.result_version;
         for (name, expected) in [(PROGRAM, TABLE_DIGEST_PY.as_bytes()), (SCHEMA, &schema)] {
             let Ok(found) = bag.read(name) else { continue };
-            let earlier = || !self.is_binding() && EARLIER.contains(&&*Sha256Digest::of(&found).to_string());
+            let earlier =
+                || result_version < RESULT_VERSION && EARLIER.contains(&&*Sha256Digest::of(&found).to_string());
             if found.trim_ascii_end() != expected.trim_ascii_end() && !earlier() {
                 self.unproven(name, "is not the text that every bundle of its version has");
             }

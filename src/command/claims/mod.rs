@@ -26,7 +26,11 @@ mod resolved;
 use std::{fs, path::Path};
 
 use crate::{
-    evidence::{self, EvidenceError, files::read_whole, result::RunResult},
+    evidence::{
+        self, EvidenceError,
+        files::read_whole,
+        result::{RESULT_VERSION, RunResult},
+    },
     finding::{Finding, FindingKind},
     record::{error::EngineError, identity::binary_digest},
     run::{not_proven, reports},
@@ -59,6 +63,7 @@ pub fn check_without_reports(bundle: &Path) -> Vec<Finding> {
     };
     let own = binary_digest().is_ok_and(|digest| digest == result.tool.binary_sha256);
     let mut claims = Claims { bundle, result: &result, own, findings: Vec::new() };
+    claims.version();
     claims.files();
     match claims.playbook() {
         Some(read) => {
@@ -81,6 +86,18 @@ fn read(bundle: &Path, name: &str) -> Result<Vec<u8>, EngineError> {
 }
 
 impl Claims<'_> {
+    /// An older version binds less together than this one, so that its bundles are never called right.
+    fn version(&mut self) {
+        let version = self.result.result_version;
+        if version < RESULT_VERSION {
+            let detail = format!(
+                "result of version {version}, whose parts are bound together less than those of version {RESULT_VERSION}: what \
+                 is missing cannot be checked"
+            );
+            self.findings.push(Finding::of_run(FindingKind::OtherVersion, evidence::RESULT, detail));
+        }
+    }
+
     /// A contradiction in every bundle.
     fn contradicts(&mut self, subject: &str, detail: impl Into<String>) {
         self.findings.push(Finding::of_run(FindingKind::BundleInconsistent, subject, detail));
@@ -88,7 +105,7 @@ impl Claims<'_> {
 
     /// A contradiction where this program wrote the bundle; otherwise it was not compared.
     fn unproven(&mut self, subject: &str, detail: &str) {
-        self.findings.push(reports::differs(self.own, subject, detail));
+        self.findings.push(reports::differs(self.own, &self.result.tool, subject, detail));
     }
 
     /// Says so unless two values are the same.

@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// From this version on the plan has the contract's period of notice.
+const WITH_NOTICE: u32 = 4;
+
 impl Claims<'_> {
     pub(super) fn promises(&mut self, read: &Read) {
         let playbook = &read.playbook;
@@ -36,7 +39,10 @@ impl Claims<'_> {
         let expected = account::waivers(playbook, today);
         let told = result.waivers.iter().map(|waiver| WaiverResult { waives: 0, ..waiver.clone() }).collect();
         self.same("the list of waivers", &told, &expected);
-        let plan = projection::plan(playbook, started, result.verdict);
+        let mut plan = projection::plan(playbook, started, result.verdict);
+        if result.result_version < WITH_NOTICE {
+            plan.notice = None;
+        }
         // The first versions had no plan.
         if self.result.result_version > 1 {
             self.same("the plan", &result.plan, &plan);

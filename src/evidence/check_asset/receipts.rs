@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{AssetCheck, unreadable};
+use super::{AssetCheck, earlier};
 use crate::{
     digest::Sha256Digest,
     event::AssetKind,
@@ -69,6 +69,11 @@ impl Units {
         }
     }
 
+    /// Whether a receipt names no unit, as those of earlier versions don't.
+    fn are_unnamed(&self) -> bool {
+        self.units.contains_key(&None)
+    }
+
     fn fit(self, told: &BTreeMap<&str, Unit>) -> bool {
         let named = self.units.into_iter().map(|(number, (receipts, items, bytes))| {
             let name = number.map_or_else(String::new, |number| UnitId::numbered(number).to_string());
@@ -104,6 +109,9 @@ impl AssetCheck<'_> {
                 (*unit, (*digest, items, bytes))
             })
             .collect();
+        if self.version >= BINDING && self.by_several_builds() && units.are_unnamed() {
+            return Some(earlier(name));
+        }
         let same = if self.version < BINDING { units.fit_older(&told) } else { units.fit(&told) };
         (!same).then(|| inconsistent(name, format!("the receipts are not those of which {JOURNAL} has the digests")))
     }
@@ -117,7 +125,7 @@ impl AssetCheck<'_> {
         }
         let text = match self.bag.read(&name) {
             Ok(text) => text,
-            Err(error) => return vec![unreadable(&name, &error)],
+            Err(error) => return vec![self.lacks(&name, &error)],
         };
         let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
         let receipts: Result<Vec<TableReceipt>, _> = lines.iter().map(|line| serde_json::from_slice(line)).collect();

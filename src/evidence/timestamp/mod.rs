@@ -6,11 +6,15 @@
 //! | `token` | reads an answer, and checks it against the authority's certificate |
 //! | `certificate` | what is asked of certificates around a time-stamp |
 //! | `fetch` | asks an authority over HTTP |
+//! | `unstamped` | the word in place of a stamp |
 
 mod certificate;
 mod der;
 mod fetch;
 mod token;
+mod unstamped;
 
 pub use fetch::{TimestampError, fetch};
 pub use token::{Authorities, Stamp, TokenError};
+pub use unstamped::own_time;
+pub(crate) use unstamped::read_own_time;

@@ -67,7 +67,7 @@ pub enum TokenError {
     #[error("it is over a {0} digest, which is too weak to count")]
     Weak(&'static str),
     /// The signature or the certificate does not hold.
-    #[error("nobody among the trusted authorities signed it: {0}")]
+    #[error("no trusted authority signed it: {0}")]
     Untrusted(String),
 }
 

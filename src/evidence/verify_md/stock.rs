@@ -9,11 +9,11 @@ Needed: a POSIX shell, coreutils, python3 (standard library only); `jq`, `bagit.
 BUNDLE=$(pwd)
 ```
 
-No program is run that lies in this bundle. `TOOLS` is a directory somewhere else with two short Python programs from
-walkaway's repository (`scripts/verify.py`, `src/evidence/table_digest.py`), or printed by
-`walkaway verify --print-script > verify.py` and `walkaway verify --print-script=table-digest > table_digest.py`; read them
-first. `python3 -I` takes no module from the directory that it runs in. This checks everything below but the restored data, independently of walkaway, and says which of the programs'
-copies here is another:
+No program of this bundle is run. `TOOLS` is a directory outside of it with two short Python programs from walkaway's
+repository (`scripts/verify.py`, `src/evidence/table_digest.py`), or printed by `walkaway verify --print-script > verify.py`
+and `walkaway verify --print-script=table-digest > table_digest.py`; read them first. `python3 -I` takes no module from the
+directory that it runs in. This checks the bundle independently of walkaway, as the beginning of verify.py describes, and
+compares table_digest.py with the copy in the bundle:
 
 ```sh
 test -z "${TOOLS:-}" || python3 -I "$TOOLS"/verify.py "$BUNDLE" \
@@ -51,8 +51,8 @@ for signature in sig/operator.sig sig/reviewer*.sig; do
 done
 ```
 
-Whose key that is, a file says that comes from somewhere else: `ALLOWED_SIGNERS`, in the form that ssh-keygen(1) describes;
-`WHO` and `REVIEWER` are the names that it gives to the signers. Who reviewed must not be who ran the drill.
+Whose key that is, is stated by a file from outside the bundle: `ALLOWED_SIGNERS`, in the form that ssh-keygen(1) describes;
+`WHO` and `REVIEWER` are the names that it gives to the signers. The reviewer must be another person than the operator.
 
 ```sh
 test -z "${ALLOWED_SIGNERS:-}" || ssh-keygen -Y verify -f "$ALLOWED_SIGNERS" -I "$WHO" \
@@ -62,8 +62,8 @@ test -z "${ALLOWED_SIGNERS:-}" || test ! -e sig/reviewer.sig || ssh-keygen -Y ve
 ```
 
 Beside a signature lies the same key's statement for tools that read in-toto statements in DSSE envelopes (`.dsse.json`):
-its subject is the tag manifest, its predicate what the run came to. `PUBLIC_KEY` holds the signer's key in PEM, from
-somewhere else: `ssh-keygen -e -m PKCS8 -f KEY.pub` for ECDSA and RSA, and for Ed25519
+its subject is the tag manifest, its predicate the outcome of the run. `PUBLIC_KEY` holds the signer's key in PEM, from
+outside the bundle: `ssh-keygen -e -m PKCS8 -f KEY.pub` for ECDSA and RSA, and for Ed25519
 `(printf '\060\052\060\005\006\003\053\145\160\003\041\000'; cut -d' ' -f2 KEY.pub | base64 -d | tail -c 32) | openssl pkey -pubin -inform DER`.
 With cosign: `cosign verify-blob-attestation --key PUBLIC_KEY --signature sig/operator.sig.dsse.json --type
 https://walkaway.example/attestation/exit-drill/v1 tagmanifest-sha256.txt`. With openssl (ECDSA and RSA: `openssl dgst -sha256`,
@@ -81,8 +81,8 @@ test -z "${PUBLIC_KEY:-}" || (
 )
 ```
 
-Beside a signature lies also the word of a time-stamp authority (`.tsr`), or the reason why there is none (`.time.txt`): then the
-time is the signing machine's own. `TSA_CA` holds the authority's root certificate, from somewhere else. The time must lie
+Beside each signature lies a time-stamp of an authority (`.tsr`), or a text that states why there is none (`.time.txt`): then the
+time is the signing machine's own. `TSA_CA` holds the authority's root certificate, from outside the bundle. The time must lie
 after the end of the run:
 
 ```sh
