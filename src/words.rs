@@ -63,6 +63,17 @@ pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
+/// What a server answered in place of what was asked: its code and what it says to that, or the status where it has no code.
+pub(crate) fn refusal(status: u16, code: &str, message: Option<&str>) -> String {
+    let message = message.filter(|message| !message.is_empty() && !message.replace(' ', "").eq_ignore_ascii_case(code));
+    match (code, message) {
+        ("", None) => format!("HTTP status {status}"),
+        ("", Some(message)) => format!("HTTP status {status}: {message}"),
+        (code, None) => code.to_owned(),
+        (code, Some(message)) => format!("{code}: {message}"),
+    }
+}
+
 const BYTE_UNITS: [&str; 7] = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
 /// Bytes in binary units: `512 bytes`, `1.5 KiB`, `430 MiB`.

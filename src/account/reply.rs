@@ -6,6 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::words::refusal;
+
 /// Codes that name a missing right, whatever the HTTP status.
 const REFUSED: [&str; 7] = [
     "AccessDenied",
@@ -87,17 +89,11 @@ pub struct Failure {
 impl Failure {
     /// What the provider answered, by HTTP status and code. A 403 is a refusal even without a code.
     pub fn answered(status: u16, code: &str, message: Option<&str>) -> Self {
-        let reason = match (code, message.filter(|message| !message.is_empty())) {
-            ("", None) => format!("HTTP status {status}"),
-            ("", Some(message)) => format!("HTTP status {status}: {message}"),
-            (code, None) => code.to_owned(),
-            (code, Some(message)) => format!("{code}: {message}"),
-        };
         let refused = REFUSED.contains(&code) || (matches!(status, 401 | 403) && !ABOUT_CREDENTIALS.contains(&code));
         Failure {
             why: if refused { Why::Refused } else { Why::Failed },
             code: code.to_owned(),
-            reason,
+            reason: refusal(status, code, message),
             busy: BUSY.contains(&code) || status == 429 || (status >= 500 && !UNKNOWN_CALL.contains(&code)),
         }
     }

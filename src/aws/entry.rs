@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 
-use super::{keys, xml::Element};
+use super::{encoding::decoded_form, xml::Element};
 use crate::{
     digest::Sha256Digest,
     transfer::{
@@ -79,7 +79,7 @@ impl Entries<'_> {
             return Err("its key is not UTF-8".to_owned());
         }
         if self.is_encoded {
-            keys::decoded(listed).ok_or_else(|| "its key is not URL-encoded UTF-8".to_owned())
+            decoded_form(listed).ok_or_else(|| "its key is not URL-encoded UTF-8".to_owned())
         } else {
             Ok(listed.to_owned())
         }
@@ -87,7 +87,7 @@ impl Entries<'_> {
 }
 
 /// A flag of an element, if it has it (XML Schema Part 2, "boolean").
-pub(super) fn flag(element: &Element, name: &str) -> Result<Option<bool>, String> {
+pub(crate) fn flag(element: &Element, name: &str) -> Result<Option<bool>, String> {
     match element.text_of(name)?.map(str::trim) {
         None => Ok(None),
         Some("true" | "1") => Ok(Some(true)),

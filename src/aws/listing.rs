@@ -14,9 +14,12 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_s3::{Client, operation::list_objects_v2::ListObjectsV2Error, types::EncodingType};
+
 use super::{
+    encoding::decoded_form,
     entry::{DELETE_MARKER, Entries, VERSION, flag},
-    keys,
+    response::{RawBody, Unread},
     xml::{self, Element},
 };
 use crate::transfer::object::{ListPage, ObjectEntry};
@@ -113,6 +116,26 @@ impl PageStart {
             },
         }
     }
+}
+
+/// Asks for a page of objects.
+///
+/// # Errors
+/// There is no response, or it is no answer to this question.
+pub(crate) async fn ask_for_objects(
+    client: &Client,
+    asked: Question<'_>,
+) -> Result<ListPage, Unread<ListObjectsV2Error>> {
+    let prefix = Some(asked.prefix.to_owned()).filter(|prefix| !prefix.is_empty());
+    let request = client.list_objects_v2().bucket(asked.bucket).set_prefix(prefix).encoding_type(EncodingType::Url);
+    let request = match asked.from {
+        PageStart::Token { token, .. } => request.continuation_token(token),
+        PageStart::After(key) => request.start_after(key),
+        PageStart::Beginning | PageStart::Marker { .. } => request,
+    };
+    let raw = RawBody::default();
+    let response = request.customize().interceptor(raw.clone()).send().await;
+    raw.read(response, |body| objects(body, asked))
 }
 
 /// A page of `ListObjectsV2`.
@@ -264,7 +287,7 @@ impl<'a> Page<'a> {
     /// empty.
     fn echoes(&self, name: &str, asked: &str) -> Result<(), String> {
         match self.text(name)? {
-            Some(echo) if echo != asked && keys::decoded(echo).as_deref() != Some(asked) => {
+            Some(echo) if echo != asked && decoded_form(echo).as_deref() != Some(asked) => {
                 Err(format!("{name} is another than was asked for"))
             }
             _ => Ok(()),
@@ -300,7 +323,7 @@ impl<'a> Page<'a> {
 
     fn next_marker(&self) -> Result<Option<PageStart>, String> {
         let Some(key) = self.text("NextKeyMarker")? else { return Ok(None) };
-        let plain = if self.is_encoded { keys::decoded(key) } else { Some(key.to_owned()) };
+        let plain = if self.is_encoded { decoded_form(key) } else { Some(key.to_owned()) };
         let key = plain.ok_or("NextKeyMarker is not URL-encoded UTF-8")?;
         let version = self.text("NextVersionIdMarker")?.map(str::to_owned);
         Ok(Some(PageStart::Marker { key, version, end: self.end() }))

@@ -1,4 +1,5 @@
-//! XML documents, whole or not at all: from the root's start to its end, every element closed, nothing behind.
+//! XML documents, whole or not at all: from the root's start to its end, every element closed, nothing behind. Only of a
+//! refusal what came is read as far as it goes: whatever is missing of it, it is none.
 //!
 //! The SDK's own decoder takes the end of the input for the end of every open element, so that a document that was cut
 //! off between two entries is a shorter list. Names are compared without their namespace prefix. Entities of a document
@@ -25,7 +26,7 @@ pub struct Document {
 }
 
 /// An element with everything in it; attributes are passed over.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
     /// Without namespace prefix.
     pub name: String,
@@ -43,6 +44,24 @@ impl Element {
     /// The children of this name.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a Element> {
         self.children.iter().filter(move |child| child.name == name)
+    }
+
+    /// The first element of this name, this one or below it.
+    pub fn find(&self, name: &str) -> Option<&Element> {
+        if self.name == name { Some(self) } else { self.children.iter().find_map(|child| child.find(name)) }
+    }
+
+    /// One text for all documents that mean the same: siblings are ordered, unless `in_order`, and space around text does
+    /// not count.
+    pub(crate) fn canonical(&self, in_order: bool) -> String {
+        if self.children.is_empty() {
+            return format!("{}={}", self.name, self.text.trim());
+        }
+        let mut children: Vec<_> = self.children.iter().map(|child| child.canonical(in_order)).collect();
+        if !in_order {
+            children.sort();
+        }
+        format!("{}({})", self.name, children.join(","))
     }
 
     /// The text of the child of this name, if there is one.
@@ -67,29 +86,21 @@ impl Element {
 /// Why it is none, without a word of its content: an answer may hold names that are to stay out of every record.
 pub fn parse(body: &[u8]) -> Result<Document, String> {
     let text = String::from_utf8_lossy(body);
-    let is_utf8 = matches!(text, Cow::Borrowed(_));
-    let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut building = Building::default();
-    loop {
-        let malformed = |at: u64| format!("it is not well-formed XML at byte {at}");
-        let event = reader.read_event().map_err(|_| malformed(reader.error_position()))?;
-        match event {
-            Event::Start(tag) => building.open(Element::named(&tag))?,
-            Event::Empty(tag) => {
-                building.open(Element::named(&tag))?;
-                building.close()?;
-            }
-            Event::End(_) => building.close()?,
-            Event::Text(text) => building.add(&text)?,
-            Event::CData(text) => building.add(&text)?,
-            Event::GeneralRef(reference) => {
-                let text = resolved(&reference).ok_or_else(|| malformed(reader.buffer_position()))?;
-                building.add(&text)?;
-            }
-            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
-            Event::Eof => return building.finish().map(|root| Document { root, is_utf8 }),
-        }
-    }
+    building.read(&mut Reader::from_str(text.trim_start_matches('\u{feff}')))?;
+    Ok(Document { root: building.finish()?, is_utf8: matches!(text, Cow::Borrowed(_)) })
+}
+
+/// The elements that were closed before a document ended or broke, under one without a name.
+pub(super) fn closed_elements(body: &[u8]) -> Element {
+    let text = String::from_utf8_lossy(body);
+    let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
+    reader.config_mut().allow_dangling_amp = true;
+    let mut building = Building::default();
+    // Why it goes no further is of no interest.
+    let _ = building.read(&mut reader);
+    let closed = building.open.into_iter().flat_map(|element| element.children);
+    Element { children: closed.chain(building.root).collect(), ..Element::default() }
 }
 
 /// Character references, and the five entities that XML itself defines.
@@ -108,6 +119,30 @@ struct Building {
 }
 
 impl Building {
+    /// Reads to the end.
+    fn read(&mut self, reader: &mut Reader<&[u8]>) -> Result<(), String> {
+        let malformed = |at: u64| format!("it is not well-formed XML at byte {at}");
+        loop {
+            let event = reader.read_event().map_err(|_| malformed(reader.error_position()))?;
+            match event {
+                Event::Start(tag) => self.open(Element::named(&tag))?,
+                Event::Empty(tag) => {
+                    self.open(Element::named(&tag))?;
+                    self.close()?;
+                }
+                Event::End(_) => self.close()?,
+                Event::Text(text) => self.add(&text)?,
+                Event::CData(text) => self.add(&text)?,
+                Event::GeneralRef(reference) => {
+                    let text = resolved(&reference).ok_or_else(|| malformed(reader.buffer_position()))?;
+                    self.add(&text)?;
+                }
+                Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
+                Event::Eof => return Ok(()),
+            }
+        }
+    }
+
     fn open(&mut self, element: Element) -> Result<(), String> {
         if self.root.is_some() {
             return Err("something stands behind the end of the document".to_owned());
@@ -181,6 +216,28 @@ mod tests {
         assert!(several.text_of("b").is_err());
         let nested = parse(b"<a><b>1<c>2</c></b></a>").expect("whole").root;
         assert!(nested.text_of("b").is_err(), "1 is not all that it says");
+    }
+
+    #[test]
+    fn the_order_of_siblings_counts_only_where_it_means_something() {
+        let read = |text: &str| parse(text.as_bytes()).expect("whole").root;
+        let [one, other] = ["<r><x>1</x><x>2</x></r>", "<r>\n <x> 2</x> <x>1</x></r>"].map(read);
+        assert_eq!(one.canonical(false), other.canonical(false));
+        assert_ne!(one.canonical(true), other.canonical(true));
+    }
+
+    #[test]
+    fn of_a_refusal_what_was_closed_is_read() {
+        let text = |document: &str, name: &str| {
+            closed_elements(document.as_bytes()).find(name).map(|element| element.text.clone())
+        };
+        let whole = "<E><R><Code>SlowDown</Code><Message>a &amp; &lt;b&gt; & c</Message></R></E>";
+        assert_eq!(text(whole, "Message").as_deref(), Some("a & <b> & c"));
+        assert_eq!(text("<E><Code>SlowDown</Code><Message>a", "Code").as_deref(), Some("SlowDown"));
+        assert_eq!(text("<E><Code>SlowDown</Code></p>", "Code").as_deref(), Some("SlowDown"));
+        for none in ["<Code>cut", "", "Code", "{}", "<E>&unknown;<Code>x</Code></E>"] {
+            assert_eq!(text(none, "Code"), None, "{none}");
+        }
     }
 
     #[test]

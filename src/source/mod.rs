@@ -5,13 +5,13 @@
 //! Knows nothing of where the data goes.
 
 pub mod account;
-pub mod aws;
 pub mod holder;
 pub mod live;
 mod locks;
-mod pace;
-mod paging;
 pub mod parquet_rows;
 pub mod postgres;
 pub mod rds;
 pub mod s3;
+
+/// Who asks, as the callers of a source name it.
+pub use crate::aws::client as aws;

@@ -1,5 +1,5 @@
 //! Bounded retries with exponential backoff and full jitter
-//! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), and patience with an end that does not answer at all.
+//! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), and waiting for an end that does not answer at all.
 //!
 //! Attempts are counted against what is read; an outage is not. Which of the two it is says a small question that has
 //! nothing to do with what failed: see [`Reach`].
@@ -27,8 +27,7 @@ const LATE_ATTEMPTS_MAX: u32 = 2;
 pub const STALL: Duration = Duration::from_secs(300);
 /// Outages that one read lives through.
 const OUTAGES_MAX: u32 = 100;
-const DELAY_BASE_MS: u64 = 100;
-const DELAY_MAX_MS: u64 = 10_000;
+const BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 10_000 };
 /// Between two questions whether an end is back.
 const ASKING_DELAY: Duration = Duration::from_secs(1);
 
@@ -94,7 +93,7 @@ impl Attempts {
         if self.failed >= ATTEMPTS_MAX {
             return false;
         }
-        tokio::time::sleep(delay(self.failed)).await;
+        tokio::time::sleep(BACKOFF.pause(self.failed)).await;
         true
     }
 
@@ -112,7 +111,7 @@ impl Attempts {
         *tried += 1;
         let limit = if self.late { LATE_ATTEMPTS_MAX } else { limit };
         let again = error.is_transient() || error.is_about_caller();
-        (again && *tried < limit).then(|| delay(*tried))
+        (again && *tried < limit).then(|| BACKOFF.pause(*tried))
     }
 }
 
@@ -125,11 +124,52 @@ async fn there(source: &dyn ObjectSource) -> Result<(), SourceError> {
     }
 }
 
-/// A random time up to the exponential bound after this many attempts.
-fn delay(tried: u32) -> Duration {
-    let bound = DELAY_MAX_MS.min(DELAY_BASE_MS << tried.min(16));
-    let random = getrandom::u64().unwrap_or(bound);
-    Duration::from_millis(random % (bound + 1))
+/// How long is waited before another attempt: a random time up to a bound that doubles.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    /// The first bound.
+    pub base_ms: u64,
+    /// No bound is longer.
+    pub max_ms: u64,
+}
+
+impl Backoff {
+    /// The bound after so many failed attempts besides the first.
+    pub fn bound_ms(self, failed: u32) -> u64 {
+        self.max_ms.min(self.base_ms << failed.min(16))
+    }
+
+    /// A random time up to that.
+    pub fn pause(self, failed: u32) -> Duration {
+        Duration::from_millis(random_up_to(self.bound_ms(failed)))
+    }
+}
+
+/// A random number, from 0 to this one.
+pub(crate) fn random_up_to(most: u64) -> u64 {
+    getrandom::u64().unwrap_or(most) % (most + 1)
+}
+
+/// Makes attempts until one succeeds, or fails with an error that `is_passing` does not know; `attempts_max` at most.
+pub(crate) async fn retry<T, E, F>(
+    attempts_max: u32,
+    backoff: Backoff,
+    is_passing: impl Fn(&E) -> bool,
+    attempt: impl Fn() -> F,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let mut failed = 0;
+    loop {
+        match attempt().await {
+            Err(error) if is_passing(&error) && failed + 1 < attempts_max => {
+                failed += 1;
+                tokio::time::sleep(backoff.pause(failed)).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Knows whether one end of a transfer answers at all, and how long it has not. Shared by all that talk to this end.
@@ -288,6 +328,8 @@ mod tests {
 
     #[test]
     fn delays_are_bounded() {
-        assert!((1..40).all(|tried| delay(tried) <= Duration::from_millis(DELAY_MAX_MS)));
+        assert!((0..40).all(|failed| BACKOFF.pause(failed) <= Duration::from_millis(BACKOFF.max_ms)));
+        assert_eq!((0..9).map(|failed| BACKOFF.bound_ms(failed)).max(), Some(BACKOFF.max_ms));
+        assert_eq!([0, 1, 2].map(|failed| BACKOFF.bound_ms(failed)), [100, 200, 400]);
     }
 }

@@ -2,16 +2,13 @@
 
 use std::{collections::BTreeMap, io};
 
-use aws_sdk_s3::{Client, operation::get_object::GetObjectOutput, types::EncodingType};
+use aws_sdk_s3::{Client, operation::get_object::GetObjectOutput};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 
-use super::server::{CallError, CallErrorKind, Server};
+use super::server::{CallError, Server};
 use crate::{
-    aws::{
-        answer::RawAnswer,
-        listing::{self, PageStart, Question},
-    },
+    aws::listing::{self, PageStart, Question},
     transfer::{
         listing::Course,
         object::{Answered, ListPage, Odd, RestoredBucket},
@@ -74,20 +71,7 @@ impl S3Copy {
 
 /// A page of what lies in a bucket.
 pub(super) async fn page(client: &Client, bucket: &str, from: &PageStart) -> Result<ListPage, CallError> {
-    let request = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
-    let request = match from {
-        PageStart::Token { token, .. } => request.continuation_token(token),
-        PageStart::After(key) => request.start_after(key),
-        PageStart::Beginning | PageStart::Marker { .. } => request,
-    };
-    let raw = RawAnswer::default();
-    let answer = request.customize().interceptor(raw.clone()).send().await;
-    let body = raw.of(answer).map_err(|error| CallError::of(&error))?;
-    let wrong = |reason| CallError {
-        reason: format!("the answer is not whole, or contradicts itself: {reason}"),
-        kind: CallErrorKind::Passing,
-    };
-    listing::objects(&body, Question { bucket, prefix: "", from }).map_err(wrong)
+    listing::ask_for_objects(client, Question { bucket, prefix: "", from }).await.map_err(CallError::of_page)
 }
 
 /// What a GET says beside the bytes, of what is restored.

@@ -7,17 +7,19 @@ use std::{
 
 use aws_sdk_s3::{
     Client,
-    operation::create_multipart_upload::builders::CreateMultipartUploadFluentBuilder,
     primitives::{ByteStream, DateTime, DateTimeFormat, Length},
     types::{CompletedMultipartUpload, CompletedPart},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::server::{CallError, CallErrorKind, Server};
-use crate::transfer::{
-    error::SinkError,
-    properties::Properties,
-    receipt::{ObjectReceipt, Within},
+use crate::{
+    aws::encoding::encoded,
+    transfer::{
+        error::SinkError,
+        properties::Properties,
+        receipt::{ObjectReceipt, Within},
+    },
 };
 
 /// Keys of versions that others have replaced begin with this.
@@ -27,6 +29,23 @@ pub const VERSIONS: &str = "walkaway-";
 const PUT_BYTES_MAX: u64 = 64 << 20;
 /// S3 allows so many parts of an object.
 const PARTS_MAX: u64 = 10_000;
+
+/// A request with what lies beside the bytes; the two kinds of request have the same methods, and no type in common.
+macro_rules! with_properties {
+    ($request:expr, $properties:expr) => {{
+        let Properties { headers, metadata, website_redirect, .. } = $properties;
+        $request
+            .set_content_type(headers.content_type.clone())
+            .set_content_encoding(headers.content_encoding.clone())
+            .set_content_language(headers.content_language.clone())
+            .set_content_disposition(headers.content_disposition.clone())
+            .set_cache_control(headers.cache_control.clone())
+            .set_expires(expires(headers.expires.as_deref()))
+            .set_website_redirect_location(website_redirect.clone())
+            .set_metadata(some_metadata(metadata))
+            .set_tagging(tagging($properties))
+    }};
+}
 
 /// The key at the target.
 fn target_key(receipt: &ObjectReceipt) -> String {
@@ -66,20 +85,10 @@ impl Put {
     }
 
     async fn whole(&self, staged: &Path, key: &str, receipt: &ObjectReceipt) -> Result<(), CallError> {
-        let Properties { headers, metadata, website_redirect, .. } = &receipt.properties;
         let attempt = || async {
             let request = self.client().put_object().bucket(&self.bucket).key(key);
-            let request = request
-                .set_content_type(headers.content_type.clone())
-                .set_content_encoding(headers.content_encoding.clone())
-                .set_content_language(headers.content_language.clone())
-                .set_content_disposition(headers.content_disposition.clone())
-                .set_cache_control(headers.cache_control.clone())
-                .set_expires(expires(headers.expires.as_deref()))
-                .set_website_redirect_location(website_redirect.clone())
-                .set_metadata(some_metadata(metadata))
-                .set_tagging(tagging(&receipt.properties))
-                .checksum_sha256(BASE64_STANDARD.encode(receipt.sha256.0));
+            let request = with_properties!(request, &receipt.properties);
+            let request = request.checksum_sha256(BASE64_STANDARD.encode(receipt.sha256.0));
             let body = ByteStream::from_path(staged).await.map_err(|error| CallError::of_machine(&error))?;
             request.body(body).send().await.map(drop).map_err(|error| CallError::of(&error))
         };
@@ -87,7 +96,10 @@ impl Put {
     }
 
     async fn in_parts(&self, staged: &Path, key: &str, receipt: &ObjectReceipt) -> Result<(), CallError> {
-        let begin = || described(self.client().create_multipart_upload().bucket(&self.bucket).key(key), receipt).send();
+        let begin = || {
+            let request = self.client().create_multipart_upload().bucket(&self.bucket).key(key);
+            with_properties!(request, &receipt.properties).send()
+        };
         let upload = self.server.call(Some(&self.bucket), begin).await?.upload_id;
         let nameless = || CallError { reason: "the server names no upload".into(), kind: CallErrorKind::Refused };
         let upload = upload.ok_or_else(nameless)?;
@@ -135,23 +147,6 @@ impl Put {
     }
 }
 
-fn described(
-    request: CreateMultipartUploadFluentBuilder,
-    receipt: &ObjectReceipt,
-) -> CreateMultipartUploadFluentBuilder {
-    let Properties { headers, metadata, website_redirect, .. } = &receipt.properties;
-    request
-        .set_content_type(headers.content_type.clone())
-        .set_content_encoding(headers.content_encoding.clone())
-        .set_content_language(headers.content_language.clone())
-        .set_content_disposition(headers.content_disposition.clone())
-        .set_cache_control(headers.cache_control.clone())
-        .set_expires(expires(headers.expires.as_deref()))
-        .set_website_redirect_location(website_redirect.clone())
-        .set_metadata(some_metadata(metadata))
-        .set_tagging(tagging(&receipt.properties))
-}
-
 fn expires(header: Option<&str>) -> Option<DateTime> {
     DateTime::from_str(header?, DateTimeFormat::HttpDate).ok()
 }
@@ -166,12 +161,6 @@ fn tagging(properties: &Properties) -> Option<String> {
     let pairs = properties.tags.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
     let query = pairs.collect::<Vec<_>>().join("&");
     (!query.is_empty()).then_some(query)
-}
-
-/// Everything but the unreserved characters of RFC 3986 as `%XX`.
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 #[cfg(test)]

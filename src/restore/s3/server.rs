@@ -6,14 +6,17 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use aws_sdk_s3::{Client, config::http::HttpResponse, error::SdkError};
 
-use super::said::{Said, in_full, said};
 use crate::{
-    aws::answer::{TOO_MANY_HEADERS, has_too_many_headers},
+    aws::{
+        error::{OperationError, TOO_MANY_HEADERS, has_too_many_headers, message},
+        response::Unread,
+    },
     transfer::{
         error::SinkError,
         object::AWAY,
         retry::{Attempts, Met, Reach},
     },
+    words::causes,
 };
 
 /// A server of the target, shared by all that write there or read back from there.
@@ -53,7 +56,7 @@ impl Server {
     /// Makes a call until it succeeds, is refused, or has failed often enough. `bucket` is one that must be there.
     pub(super) async fn call<T, E, F>(&self, bucket: Option<&str>, call: impl Fn() -> F) -> Result<T, CallError>
     where
-        E: Said,
+        E: OperationError,
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     {
         self.attempt(bucket, || async { call().await.map_err(|error| CallError::of(&error)) }).await
@@ -93,7 +96,7 @@ impl Server {
 }
 
 impl CallError {
-    pub fn of<E: Said>(error: &SdkError<E, HttpResponse>) -> Self {
+    pub fn of<E: OperationError>(error: &SdkError<E, HttpResponse>) -> Self {
         let kind = match error {
             SdkError::ServiceError(refused) => {
                 sort(refused.raw().status().as_u16(), refused.err().code().unwrap_or_default())
@@ -104,17 +107,25 @@ impl CallError {
             }
             _ => CallErrorKind::Passing,
         };
-        CallError { reason: said(error), kind }
+        CallError { reason: message(error), kind }
+    }
+
+    /// A page of a listing that was not read.
+    pub fn of_page<E: OperationError>(unread: Unread<E>) -> Self {
+        match unread {
+            Unread::Failed(failed) => CallError::of(&failed),
+            Unread::NotWhole(reason) => CallError { reason, kind: CallErrorKind::Passing },
+        }
     }
 
     /// A body that broke off.
     pub fn broken(error: &(dyn std::error::Error + 'static)) -> Self {
-        CallError { reason: in_full(error), kind: CallErrorKind::Passing }
+        CallError { reason: causes(error), kind: CallErrorKind::Passing }
     }
 
     /// This machine failed.
     pub fn of_machine(error: &(dyn std::error::Error + 'static)) -> Self {
-        CallError { reason: in_full(error), kind: CallErrorKind::Refused }
+        CallError { reason: causes(error), kind: CallErrorKind::Refused }
     }
 
     fn is_passing(&self) -> bool {
@@ -140,7 +151,7 @@ impl From<CallError> for io::Error {
 }
 
 /// A server that answers something that can't be read is there.
-fn is_there<T, E: Said>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<(), CallError> {
+fn is_there<T, E: OperationError>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<(), CallError> {
     match answer {
         Err(error) if !error.raw_response().is_some_and(|answer| answer.status().is_success()) => {
             Err(CallError::of(&error))

@@ -7,15 +7,12 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{
-    Look,
-    failure::Failure,
-    wire::{Call, Wire},
-};
+use super::{Look, failure::Failure, wire::Wire};
 use crate::{
     account::inventory::ItemKind,
+    aws::{call::Call, paging::Paging},
     clock,
-    source::{aws::Service, paging::Paging},
+    source::aws::Service,
 };
 
 /// The most that one call takes (Amazon CloudWatch API reference, GetMetricData).
@@ -207,7 +204,7 @@ impl Look<'_> {
         body: &serde_json::Value,
     ) -> Result<T, Failure> {
         let call = Call {
-            service: "monitoring",
+            service: Service::CloudWatch,
             region,
             method: "POST",
             url: format!("{}/", self.aws.address(Service::CloudWatch, region)),

@@ -1,15 +1,12 @@
 //! The account's own block of public access (Amazon S3 API reference, S3 Control, `GetPublicAccessBlock`).
 
-use super::{
-    Look, settings_on,
-    tap::root_in,
-    wire::{Call, Wire},
-};
+use super::{Look, settings_on, tap::root_in, wire::Wire};
 use crate::{
     account::{
         inventory::{Fact, fact},
         reply::Reply,
     },
+    aws::{call::Call, entry::flag},
     source::aws::Service,
 };
 
@@ -21,7 +18,7 @@ impl Look<'_> {
         let region = self.aws.region();
         let address = self.aws.address(Service::S3Control, &region).replace("{account}", account);
         let call = Call {
-            service: "s3",
+            service: Service::S3Control,
             region: &region,
             method: "GET",
             url: format!("{address}/v20180820/configuration/publicAccessBlock"),
@@ -30,14 +27,9 @@ impl Look<'_> {
         };
         let reply =
             Reply::of(wire.send(&call).await, &["NoSuchPublicAccessBlockConfiguration"]).read(|(body, digest)| {
-                let text = String::from_utf8_lossy(&body);
-                let root = root_in(&text, OPERATION, "PublicAccessBlockConfiguration")?;
-                let is_on = |name| match root.find(name).map(|value| value.text.as_str()) {
-                    None => Ok((name, None)),
-                    Some("true") => Ok((name, Some(true))),
-                    Some("false") => Ok((name, Some(false))),
-                    Some(_) => Err(format!("{name} is neither true nor false")),
-                };
+                let root = root_in(&body, OPERATION, "PublicAccessBlockConfiguration")?;
+                let block = root.find("PublicAccessBlockConfiguration").unwrap_or(&root);
+                let is_on = |name| flag(block, name).map(|on| (name, on));
                 let on = [
                     is_on("BlockPublicAcls")?,
                     is_on("IgnorePublicAcls")?,

@@ -7,11 +7,15 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use super::{
     Look,
     failure::Failure,
-    wire::{Call, Raw, Wire},
-    xml,
+    wire::{Raw, Wire},
 };
 use crate::{
     account::{credentials, inventory::User},
+    aws::{
+        call::Call,
+        encoding::{decoded, encoded},
+        xml,
+    },
     digest::Sha256Digest,
     source::aws::{Aws, Service},
 };
@@ -67,78 +71,28 @@ async fn report(aws: &Aws, wire: &Wire) -> Result<Report, (&'static str, Failure
 
 /// The text of the first element of that name.
 fn text_in(answer: &[u8], name: &str) -> Result<String, Failure> {
-    let root = xml::read(&String::from_utf8_lossy(answer)).map_err(Failure::not_understood)?;
-    let element = root.find(name).filter(|element| !element.text.is_empty());
-    element
-        .map(|element| element.text.clone())
-        .ok_or_else(|| Failure::not_understood(format!("no {name} in the answer")))
+    let root = xml::parse(answer).map_err(Failure::not_understood)?.root;
+    let text = root.find(name).map(|element| element.text.trim().to_owned()).filter(|text| !text.is_empty());
+    text.ok_or_else(|| Failure::not_understood(format!("no {name} in the answer")))
 }
 
 /// The trust policy of a role, as JSON.
 pub(super) async fn trust_policy(aws: &Aws, wire: &Wire, role: &str) -> Result<String, Failure> {
-    let action = format!("Action=GetRole&RoleName={}", escaped(role));
+    let action = format!("Action=GetRole&RoleName={}", encoded(role));
     let (answer, _) = iam(aws, wire, &action).await?;
     let document = text_in(&answer, "AssumeRolePolicyDocument")?;
-    unescaped(&document).ok_or_else(|| Failure::not_understood("the trust policy is not URL-encoded UTF-8"))
+    decoded(&document).ok_or_else(|| Failure::not_understood("the trust policy is not URL-encoded UTF-8"))
 }
 
 async fn iam(aws: &Aws, wire: &Wire, action: &str) -> Result<Raw, Failure> {
     let home = aws.region();
     let call = Call {
-        service: "iam",
-        region: iam_region(&home),
+        service: Service::Iam,
+        region: &home,
         method: "POST",
         url: format!("{}/", aws.address(Service::Iam, &home)),
         headers: vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())],
         body: format!("{action}&Version=2010-05-08"),
     };
     wire.send(&call).await
-}
-
-/// Where a partition keeps IAM (AWS General Reference, "AWS Identity and Access Management endpoints").
-fn iam_region(region: &str) -> &'static str {
-    match region {
-        region if region.starts_with("cn-") => "cn-north-1",
-        region if region.starts_with("us-gov-") => "us-gov-west-1",
-        _ => "us-east-1",
-    }
-}
-
-fn escaped(text: &str) -> String {
-    let escape = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    text.bytes().map(escape).collect()
-}
-
-fn unescaped(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match (first, tail) {
-            (b'%', [high, low, after @ ..]) => {
-                let digit = |digit: &u8| char::from(*digit).to_digit(16);
-                bytes.push(u8::try_from(digit(high)? << 4 | digit(low)?).ok()?);
-                rest = after;
-            }
-            (other, after) => {
-                bytes.push(*other);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_and_documents_survive_their_encoding() {
-        assert_eq!(escaped("exit drill+"), "exit%20drill%2B");
-        assert_eq!(unescaped("%7B%22a%22%3A1%7D").as_deref(), Some("{\"a\":1}"));
-        assert_eq!(unescaped("%zz"), None);
-    }
 }

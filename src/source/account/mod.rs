@@ -6,9 +6,9 @@
 //! | file | what it asks |
 //! |---|---|
 //! | `s3`, `rds`, `iam`, `cloudwatch`, `control` | a service each |
-//! | `wire` | signed calls to the services that have no SDK crate here |
+//! | `wire` | calls to the services that have no SDK crate here |
 //! | `settings` | everything else that can be changed about a bucket or a database, for before and after |
-//! | `tap`, `failure`, `xml` | a raw answer; why there was none; XML whole or not at all |
+//! | `tap`, `failure` | whether an answer is one; why there was none |
 
 mod cloudwatch;
 mod control;
@@ -23,7 +23,6 @@ mod s3;
 mod settings;
 mod tap;
 mod wire;
-mod xml;
 
 use std::{collections::BTreeSet, time::Duration};
 

@@ -12,15 +12,17 @@ use super::{
     Look,
     failure::Failure,
     settings,
-    tap::{Tap, all_read, ask},
-    xml::{self, Element},
+    tap::{RawBody, all_read, ask},
 };
 use crate::{
     account::{
         inventory::{Fact, Item, ItemKind, NONE, fact},
         reply::Reply,
     },
-    source::paging::Paging,
+    aws::{
+        paging::Paging,
+        xml::{self, Element},
+    },
 };
 
 /// The most that a page holds (Amazon RDS API reference).
@@ -36,11 +38,11 @@ macro_rules! every_page {
         loop {
             let request = $client.$operation().max_records(PAGE_RECORDS).set_marker(marker.take());
             match ask!(request) {
-                Ok((answer, tap)) => {
-                    $look.answered(concat!("rds ", $call), Some($region), page, tap.digest());
+                Ok((answer, raw)) => {
+                    $look.answered(concat!("rds ", $call), Some($region), page, raw.digest());
                     let items: Vec<Item> = answer.$list().iter().filter_map(|one| $item(one, $region)).collect();
                     let whole = items.len() == answer.$list().len();
-                    $look.take_items(concat!("rds ", $call), $region, $element, &tap, (items, whole), $kinds);
+                    $look.take_items(concat!("rds ", $call), $region, $element, &raw, (items, whole), $kinds);
                     marker = match paging.next(answer.marker()) {
                         Ok(next) => next,
                         Err(endless) => {
@@ -135,11 +137,11 @@ impl Look<'_> {
         call: &str,
         region: &str,
         list_name: &str,
-        tap: &Tap,
+        raw: &RawBody,
         (mut items, whole): (Vec<Item>, bool),
         kinds: &[&str],
     ) {
-        let list = xml::read(&tap.text()).ok().and_then(|root| root.find(list_name).cloned());
+        let list = document(raw).ok().and_then(|root| root.find(list_name).cloned());
         let understood = match list {
             None => Err(Failure::not_understood("the answer holds no list")),
             Some(_) if !whole => Err(Failure::not_understood("something in the list has no identifier")),
@@ -186,30 +188,30 @@ impl Look<'_> {
 async fn shared_with(client: &Client, kind: ItemKind, name: &str) -> Fact {
     if kind == ItemKind::Snapshot {
         let asked = ask!(client.describe_db_snapshot_attributes().db_snapshot_identifier(name));
-        let reply = Reply::of(asked, &[]).read(|(answer, tap)| {
+        let reply = Reply::of(asked, &[]).read(|(answer, raw)| {
             let result = answer.db_snapshot_attributes_result().ok_or("the answer holds no attributes")?;
             is_about(result.db_snapshot_identifier(), name)?;
             let attributes = result.db_snapshot_attributes();
-            let root = xml::read(&tap.text())?;
+            let root = document(&raw)?;
             all_read(&root, "DBSnapshotAttributes", attributes.len())?;
             let values = attributes.iter().map(|attribute| attribute.attribute_values().len()).sum();
             all_values_read(&root, values)?;
             let restore = attributes.iter().find(|a| a.attribute_name() == Some("restore"));
-            Ok((accounts(restore.map(|attribute| attribute.attribute_values())), tap.digest()))
+            Ok((accounts(restore.map(|attribute| attribute.attribute_values())), raw.digest()))
         });
         return Fact::of("DescribeDBSnapshotAttributes", reply);
     }
     let asked = ask!(client.describe_db_cluster_snapshot_attributes().db_cluster_snapshot_identifier(name));
-    let reply = Reply::of(asked, &[]).read(|(answer, tap)| {
+    let reply = Reply::of(asked, &[]).read(|(answer, raw)| {
         let result = answer.db_cluster_snapshot_attributes_result().ok_or("the answer holds no attributes")?;
         is_about(result.db_cluster_snapshot_identifier(), name)?;
         let attributes = result.db_cluster_snapshot_attributes();
-        let root = xml::read(&tap.text())?;
+        let root = document(&raw)?;
         all_read(&root, "DBClusterSnapshotAttributes", attributes.len())?;
         let values = attributes.iter().map(|attribute| attribute.attribute_values().len()).sum();
         all_values_read(&root, values)?;
         let restore = attributes.iter().find(|a| a.attribute_name() == Some("restore"));
-        Ok((accounts(restore.map(|attribute| attribute.attribute_values())), tap.digest()))
+        Ok((accounts(restore.map(|attribute| attribute.attribute_values())), raw.digest()))
     });
     Fact::of("DescribeDBClusterSnapshotAttributes", reply)
 }
@@ -222,6 +224,10 @@ fn all_values_read(answer: &Element, read: usize) -> Result<(), String> {
     }
     let listed = listed(answer);
     if listed == read { Ok(()) } else { Err(format!("{read} of {listed} accounts could be read")) }
+}
+
+fn document(raw: &RawBody) -> Result<Element, String> {
+    Ok(xml::parse(&raw.bytes().unwrap_or_default())?.root)
 }
 
 fn is_about(named: Option<&str>, asked: &str) -> Result<(), String> {

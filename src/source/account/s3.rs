@@ -12,8 +12,7 @@ use super::{
     Look,
     failure::Failure,
     settings, settings_on,
-    tap::{Tap, all_read, ask, ask_raw, root_of},
-    xml::Element,
+    tap::{RawBody, all_read, ask, ask_raw, root_of},
 };
 use crate::{
     account::{
@@ -22,8 +21,8 @@ use crate::{
         posture::OTHER_ACCOUNT,
         reply::Reply,
     },
+    aws::{paging::Paging, xml::Element},
     digest::Sha256Digest,
-    source::paging::Paging,
 };
 
 /// The most that a page holds. Asking for less makes some servers cut the list without saying so.
@@ -60,9 +59,9 @@ impl Look<'_> {
         loop {
             let request = client.list_buckets().max_buckets(PAGE_BUCKETS).set_continuation_token(token.take());
             match ask!(request) {
-                Ok((answer, tap)) => {
-                    self.answered("s3 ListBuckets", None, page, tap.digest());
-                    if let Err(reason) = has_list(&tap, answer.buckets().len()) {
+                Ok((answer, raw)) => {
+                    self.answered("s3 ListBuckets", None, page, raw.digest());
+                    if let Err(reason) = has_list(&raw, answer.buckets().len()) {
                         let failure = Failure::not_understood(reason);
                         self.refused("s3 ListBuckets", None, None, &failure, "s3:ListAllMyBuckets", &["s3"]);
                     }
@@ -105,9 +104,9 @@ impl Look<'_> {
 }
 
 /// Whether an answer is a list of buckets, all of which were read.
-fn has_list(tap: &Tap, read: usize) -> Result<(), String> {
-    let root = root_of(tap, "ListBuckets", "ListAllMyBucketsResult")?;
-    root.child("Buckets").ok_or("the answer holds no list of buckets")?;
+fn has_list(raw: &RawBody, read: usize) -> Result<(), String> {
+    let root = root_of(raw, "ListBuckets", "ListAllMyBucketsResult")?;
+    root.all("Buckets").next().ok_or("the answer holds no list of buckets")?;
     all_read(&root, "Buckets", read)
 }
 
@@ -212,9 +211,9 @@ async fn bucket(mut item: Item, clients: &RegionClients<'_>, wanted: &super::Wan
 }
 
 async fn location(client: &Client, bucket: &str) -> Result<String, Failure> {
-    let (answer, tap) = ask!(client.get_bucket_location().bucket(bucket))?;
+    let (answer, raw) = ask!(client.get_bucket_location().bucket(bucket))?;
     // The SDK takes any document for an empty constraint.
-    root_of(&tap, "GetBucketLocation", "LocationConstraint").map_err(Failure::not_understood)?;
+    root_of(&raw, "GetBucketLocation", "LocationConstraint").map_err(Failure::not_understood)?;
     // Amazon S3 API reference, GetBucketLocation: no constraint is us-east-1, EU is eu-west-1.
     Ok(match answer.location_constraint() {
         None => "us-east-1".to_owned(),
@@ -234,8 +233,8 @@ type Read = (String, Option<Sha256Digest>);
 impl Asking {
     async fn tags(&self) -> Result<BTreeMap<String, String>, Failure> {
         let asked = ask!(self.client.get_bucket_tagging().bucket(&self.bucket));
-        let tags = Reply::of(asked, &["NoSuchTagSet"]).read(|(answer, tap)| {
-            all_read(&root_of(&tap, "GetBucketTagging", "Tagging")?, "TagSet", answer.tag_set().len())?;
+        let tags = Reply::of(asked, &["NoSuchTagSet"]).read(|(answer, raw)| {
+            all_read(&root_of(&raw, "GetBucketTagging", "Tagging")?, "TagSet", answer.tag_set().len())?;
             Ok(answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
         });
         Ok(tags.answer()?.unwrap_or_default())
@@ -243,20 +242,20 @@ impl Asking {
 
     async fn encryption(&self) -> Fact {
         let asked = ask!(self.client.get_bucket_encryption().bucket(&self.bucket));
-        let reply = Reply::of(asked, &["ServerSideEncryptionConfigurationNotFoundError"]).read(|(answer, tap)| {
+        let reply = Reply::of(asked, &["ServerSideEncryptionConfigurationNotFoundError"]).read(|(answer, raw)| {
             let rules = answer.server_side_encryption_configuration().map(|configuration| configuration.rules());
             let default = rules.unwrap_or_default().iter().find_map(|r| r.apply_server_side_encryption_by_default());
             let default = default.ok_or("no rule of the answer names a default encryption")?;
             let algorithm = default.sse_algorithm().as_str();
             let value = default.kms_master_key_id().map_or(algorithm.to_owned(), |key| format!("{algorithm} {key}"));
-            Ok((value, tap.digest()))
+            Ok((value, raw.digest()))
         });
         Fact::of("GetBucketEncryption", reply)
     }
 
     async fn block(&self) -> Fact {
         let asked = ask!(self.client.get_public_access_block().bucket(&self.bucket));
-        let reply = Reply::of(asked, &["NoSuchPublicAccessBlockConfiguration"]).read(|(answer, tap)| {
+        let reply = Reply::of(asked, &["NoSuchPublicAccessBlockConfiguration"]).read(|(answer, raw)| {
             let settings = answer.public_access_block_configuration().ok_or("the answer holds no configuration")?;
             let on = [
                 ("BlockPublicAcls", settings.block_public_acls()),
@@ -264,39 +263,39 @@ impl Asking {
                 ("BlockPublicPolicy", settings.block_public_policy()),
                 ("RestrictPublicBuckets", settings.restrict_public_buckets()),
             ];
-            Ok((settings_on(on)?, tap.digest()))
+            Ok((settings_on(on)?, raw.digest()))
         });
         Fact::of("GetPublicAccessBlock", reply)
     }
 
     async fn policy_status(&self) -> Fact {
         let asked = ask!(self.client.get_bucket_policy_status().bucket(&self.bucket));
-        let reply = Reply::of(asked, &["NoSuchBucketPolicy"]).read(|(answer, tap)| {
+        let reply = Reply::of(asked, &["NoSuchBucketPolicy"]).read(|(answer, raw)| {
             let public = answer.policy_status().and_then(|status| status.is_public());
             let public = public.ok_or("the answer does not say whether the policy is public")?;
-            Ok((if public { "public" } else { "not public" }.to_owned(), tap.digest()))
+            Ok((if public { "public" } else { "not public" }.to_owned(), raw.digest()))
         });
         Fact::of("GetBucketPolicyStatus", reply)
     }
 
     async fn acl(&self) -> Fact {
         let asked = ask!(self.client.get_bucket_acl().bucket(&self.bucket));
-        Fact::of("GetBucketAcl", Reply::of(asked, &[]).read(|(answer, tap)| open_grants(&answer, &tap)))
+        Fact::of("GetBucketAcl", Reply::of(asked, &[]).read(|(answer, raw)| open_grants(&answer, &raw)))
     }
 
     async fn versioning(&self) -> Fact {
         let asked = ask_raw!(self.client.get_bucket_versioning().bucket(&self.bucket));
-        let reply = Reply::of(asked, &[]).read(|tap| {
+        let reply = Reply::of(asked, &[]).read(|raw| {
             // A bucket that never had versions answers with an empty element of this name.
-            let root = root_of(&tap, "GetBucketVersioning", "VersioningConfiguration")?;
-            Ok((root.text_of("Status").unwrap_or(NONE).to_owned(), tap.digest()))
+            let root = root_of(&raw, "GetBucketVersioning", "VersioningConfiguration")?;
+            Ok((root.text_of("Status")?.map_or(NONE, str::trim).to_owned(), raw.digest()))
         });
         Fact::of("GetBucketVersioning", reply)
     }
 
     async fn object_lock(&self) -> Fact {
         let asked = ask!(self.client.get_object_lock_configuration().bucket(&self.bucket));
-        let reply = Reply::of(asked, &["ObjectLockConfigurationNotFoundError"]).read(|(answer, tap)| {
+        let reply = Reply::of(asked, &["ObjectLockConfigurationNotFoundError"]).read(|(answer, raw)| {
             let lock = answer.object_lock_configuration().ok_or("the answer holds no configuration")?;
             let retention = lock.rule().and_then(|rule| rule.default_retention());
             let value = retention.map_or("enabled, no default retention".to_owned(), |retention| {
@@ -307,7 +306,7 @@ impl Asking {
                     (None, None) => mode.to_owned(),
                 }
             });
-            Ok((value, tap.digest()))
+            Ok((value, raw.digest()))
         });
         Fact::of("GetObjectLockConfiguration", reply)
     }
@@ -337,8 +336,8 @@ impl Asking {
         let mut paging = Paging::bounded(OBJECT_PAGES_MAX, OBJECTS_TIME_MAX);
         loop {
             let request = self.client.list_objects_v2().bucket(&self.bucket).set_continuation_token(token.take());
-            let (answer, tap) = ask!(request)?;
-            let root = root_of(&tap, "ListObjectsV2", "ListBucketResult").map_err(Failure::not_understood)?;
+            let (answer, raw) = ask!(request)?;
+            let root = root_of(&raw, "ListObjectsV2", "ListBucketResult").map_err(Failure::not_understood)?;
             objects_read(&root, "Contents", answer.contents().len())?;
             let first = answer.contents().first().map(|one| one.key().map(str::to_owned));
             if first.is_some_and(|first| !firsts.insert(first)) {
@@ -363,8 +362,8 @@ impl Asking {
         loop {
             let request = self.client.list_object_versions().bucket(&self.bucket);
             let request = request.set_key_marker(key.take()).set_version_id_marker(version.take());
-            let (answer, tap) = ask!(request)?;
-            let root = root_of(&tap, "ListObjectVersions", "ListVersionsResult").map_err(Failure::not_understood)?;
+            let (answer, raw) = ask!(request)?;
+            let root = root_of(&raw, "ListObjectVersions", "ListVersionsResult").map_err(Failure::not_understood)?;
             objects_read(&root, "Version", answer.versions().len())?;
             let first = answer
                 .versions()
@@ -422,9 +421,9 @@ impl Sizes {
 }
 
 /// Who is let in by a bucket's access list besides its owner: everybody's groups, and other accounts.
-fn open_grants(answer: &GetBucketAclOutput, tap: &Tap) -> Result<Read, String> {
-    let root = root_of(tap, "GetBucketAcl", "AccessControlPolicy")?;
-    root.child("AccessControlList").ok_or("the answer holds no access list")?;
+fn open_grants(answer: &GetBucketAclOutput, raw: &RawBody) -> Result<Read, String> {
+    let root = root_of(raw, "GetBucketAcl", "AccessControlPolicy")?;
+    root.all("AccessControlList").next().ok_or("the answer holds no access list")?;
     all_read(&root, "AccessControlList", answer.grants().len())?;
     let owner = answer.owner().and_then(|owner| owner.id());
     let mut open = Vec::new();
@@ -444,5 +443,5 @@ fn open_grants(answer: &GetBucketAclOutput, tap: &Tap) -> Result<Read, String> {
         }
     }
     open.sort();
-    Ok((if open.is_empty() { "private".to_owned() } else { open.join(" ") }, tap.digest()))
+    Ok((if open.is_empty() { "private".to_owned() } else { open.join(" ") }, raw.digest()))
 }

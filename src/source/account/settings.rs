@@ -10,16 +10,14 @@ use futures_util::{
     future::{BoxFuture, join_all},
 };
 
-use super::{
-    tap::{Tap, ask_raw, root_of},
-    xml::Element,
-};
+use super::tap::{RawBody, ask_raw, root_of};
 use crate::{
     account::{
         inventory::{Fact, Item},
         policy,
         reply::Reply,
     },
+    aws::{entry::flag, xml::Element},
     digest::Sha256Digest,
 };
 
@@ -64,7 +62,7 @@ pub(super) async fn of_bucket(client: &Client, bucket: &str, item: &mut Item) {
                 (
                     $name,
                     $operation,
-                    Reply::of_optional(asked, $absent).read(|tap| in_words(($name, $operation, $root), &tap)),
+                    Reply::of_optional(asked, $absent).read(|raw| in_words(($name, $operation, $root), &raw)),
                 )
             }
             .boxed()
@@ -183,19 +181,22 @@ pub(super) async fn of_bucket(client: &Client, bucket: &str, item: &mut Item) {
 /// The policy of a bucket as canonical JSON; it is kept whole, because it is judged by its text.
 pub(super) async fn policy(client: &Client, bucket: &str) -> Reply<(String, Option<Sha256Digest>)> {
     let asked = ask_raw!(client.get_bucket_policy().bucket(bucket));
-    Reply::of(asked, &["NoSuchBucketPolicy"]).read(|tap| Ok((policy::canonical(&tap.text())?, tap.digest())))
+    Reply::of(asked, &["NoSuchBucketPolicy"]).read(|raw| {
+        let text = raw.bytes().unwrap_or_default();
+        Ok((policy::canonical(&String::from_utf8_lossy(&text))?, raw.digest()))
+    })
 }
 
 fn in_words(
     (name, operation, expected): (&str, &str, &str),
-    tap: &Tap,
+    raw: &RawBody,
 ) -> Result<(String, Option<Sha256Digest>), String> {
-    let root = root_of(tap, operation, expected)?;
+    let root = root_of(raw, operation, expected)?;
     // A list of configurations comes in pages of a hundred; more than one page is more than is compared here.
-    if root.text_of("IsTruncated") == Some("true") {
+    if flag(&root, "IsTruncated")? == Some(true) {
         return Err("there are more than a hundred configurations, and only the first page was read".to_owned());
     }
-    Ok((shortened(&root.canonical(IN_ORDER.contains(&name))), tap.digest()))
+    Ok((shortened(&root.canonical(IN_ORDER.contains(&name))), raw.digest()))
 }
 
 fn shortened(text: &str) -> String {
@@ -212,7 +213,7 @@ pub(super) fn of_described(list: &Element, items: &mut [Item]) {
 fn facts(described: &Element) -> impl Iterator<Item = (String, Fact)> {
     let settings = described.children.iter().filter(|child| !VOLATILE.contains(&child.name.as_str()));
     settings.map(|setting| {
-        let text = if setting.children.is_empty() { setting.text.clone() } else { setting.canonical(false) };
+        let text = if setting.children.is_empty() { setting.text.trim().to_owned() } else { setting.canonical(false) };
         (setting.name.clone(), Fact::listed(shortened(&text)))
     })
 }

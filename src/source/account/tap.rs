@@ -1,41 +1,18 @@
-//! An answer as it arrived, before anything understood it, and its SHA-256.
+//! Whether an answer as it arrived is one to the question that was asked, and whole.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
-use aws_sdk_s3::{
-    config::{ConfigBag, Intercept, RuntimeComponents, interceptors::AfterDeserializationInterceptorContextRef},
-    error::BoxError,
-};
-
-use super::{failure::Failure, xml};
-use crate::digest::Sha256Digest;
-
-/// Listens to one request; the last attempt counts.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Tap(Arc<Mutex<Option<Vec<u8>>>>);
-
-impl Tap {
-    /// The digest of the answer's body, if there was one.
-    pub fn digest(&self) -> Option<Sha256Digest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(Sha256Digest::of)
-    }
-
-    /// The body as text; empty if there was none. What is no UTF-8 is replaced.
-    pub fn text(&self) -> String {
-        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(body.as_deref().unwrap_or_default()).into_owned()
-    }
-}
+use super::failure::Failure;
+pub(super) use crate::aws::response::RawBody;
+use crate::aws::xml::{self, Element};
 
 /// The raw answer to a call as a tree, if it is one to this question.
-pub(super) fn root_of(tap: &Tap, operation: &str, expected: &str) -> Result<xml::Element, String> {
-    root_in(&tap.text(), operation, expected)
+pub(super) fn root_of(raw: &RawBody, operation: &str, expected: &str) -> Result<Element, String> {
+    root_in(&raw.bytes().unwrap_or_default(), operation, expected)
 }
 
-/// The same of a text. Some S3-compatible servers name the root after the call, by its newer name or by its older one
+/// The same of a body. Some S3-compatible servers name the root after the call, by its newer name or by its older one
 /// without `Configuration`; one that does not know the question lists the bucket instead, which answers nothing.
-pub(super) fn root_in(text: &str, operation: &str, expected: &str) -> Result<xml::Element, String> {
-    let root = xml::read(text)?;
+pub(super) fn root_in(body: &[u8], operation: &str, expected: &str) -> Result<Element, String> {
+    let root = xml::parse(body)?.root;
     let stem = ["Response", "Output", "Result"].iter().find_map(|end| root.name.strip_suffix(end));
     let is_named_so =
         |stem: &str| operation.strip_prefix(stem).is_some_and(|rest| ["", "Configuration"].contains(&rest));
@@ -47,41 +24,24 @@ pub(super) fn root_in(text: &str, operation: &str, expected: &str) -> Result<xml
 
 /// Whether everything in a list of an answer was read. What stands there under a name that the SDK does not know is passed
 /// over by it.
-pub(super) fn all_read(answer: &xml::Element, list: &str, read: usize) -> Result<(), String> {
+pub(super) fn all_read(answer: &Element, list: &str, read: usize) -> Result<(), String> {
     let listed = answer.find(list).map_or(0, |list| list.children.len());
     if listed == read { Ok(()) } else { Err(format!("{read} of {listed} things in {list} could be read")) }
 }
 
-impl Intercept for Tap {
-    fn name(&self) -> &'static str {
-        "the raw answer"
-    }
-
-    fn read_after_deserialization(
-        &self,
-        context: &AfterDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = context.response().body().bytes().map(<[u8]>::to_vec);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = body;
-        Ok(())
-    }
-}
-
 /// What the SDK made of an answer counts only if the raw one is a whole document of its own: the SDK takes an empty body
 /// for defaults, and one that is cut for what came until there.
-pub(super) fn checked<T>(answer: T, tap: &Tap) -> Result<(T, Tap), Failure> {
-    document(&tap.text()).map_err(Failure::not_understood)?;
-    Ok((answer, tap.clone()))
+pub(super) fn checked<T>(answer: T, raw: RawBody) -> Result<(T, RawBody), Failure> {
+    document(&raw.bytes().unwrap_or_default()).map_err(Failure::not_understood)?;
+    Ok((answer, raw))
 }
 
-/// Whether a text is one whole document, XML or JSON, and no error that calls itself a success.
-fn document(text: &str) -> Result<(), String> {
-    match text.trim_start().chars().next() {
+/// Whether a body is one whole document, XML or JSON, and no error that calls itself a success.
+fn document(body: &[u8]) -> Result<(), String> {
+    match body.trim_ascii_start().first() {
         None => Err("the answer has no content".to_owned()),
-        Some('{') => serde_json::from_str::<serde_json::Value>(text).map(|_| ()).map_err(|error| error.to_string()),
-        Some(_) => match xml::read(text)? {
+        Some(b'{') => serde_json::from_slice::<serde_json::Value>(body).map(drop).map_err(|error| error.to_string()),
+        Some(_) => match xml::parse(body)?.root {
             error if ["Error", "ErrorResponse"].contains(&error.name.as_str()) => {
                 Err(format!("an error with the status of a success: {}", error.canonical(true)))
             }
@@ -93,9 +53,9 @@ fn document(text: &str) -> Result<(), String> {
 /// Sends a request of any SDK client and gives its answer with the raw one.
 macro_rules! ask {
     ($request:expr) => {{
-        let tap = $crate::source::account::tap::Tap::default();
-        match $request.customize().interceptor(tap.clone()).send().await {
-            Ok(answer) => $crate::source::account::tap::checked(answer, &tap),
+        let raw = $crate::aws::response::RawBody::default();
+        match $request.customize().interceptor(raw.clone()).send().await {
+            Ok(answer) => $crate::source::account::tap::checked(answer, raw),
             Err(error) => Err($crate::source::account::failure::of_sdk(&error)),
         }
     }};
@@ -105,16 +65,15 @@ pub(super) use ask;
 /// The same for answers that are taken as they came: what counts is that they are whole, not that the SDK can read them.
 macro_rules! ask_raw {
     ($request:expr) => {{
-        let tap = $crate::source::account::tap::Tap::default();
-        match $request.customize().interceptor(tap.clone()).send().await {
-            Ok(_) => $crate::source::account::tap::checked((), &tap).map(|(_, tap)| tap),
+        let raw = $crate::aws::response::RawBody::default();
+        match $request.customize().interceptor(raw.clone()).send().await {
+            Ok(_) => Ok(()),
             Err(error) => match $crate::source::account::failure::of_sdk(&error) {
-                failure if failure.why == $crate::account::reply::Why::NotUnderstood => {
-                    $crate::source::account::tap::checked((), &tap).map(|(_, tap)| tap)
-                }
+                failure if failure.why == $crate::account::reply::Why::NotUnderstood => Ok(()),
                 failure => Err(failure),
             },
         }
+        .and_then(|()| $crate::source::account::tap::checked((), raw).map(|(_, raw)| raw))
     }};
 }
 pub(super) use ask_raw;
@@ -125,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_list_counts_only_if_all_of_it_was_read() {
-        let answer = xml::read("<a><l><x/><y/></l></a>").unwrap();
+        let answer = xml::parse(b"<a><l><x/><y/></l></a>").unwrap().root;
         for (list, read, whole) in [("l", 2, true), ("l", 1, false), ("m", 0, true), ("m", 1, false)] {
             assert_eq!(all_read(&answer, list, read).is_ok(), whole, "{list} {read}");
         }
@@ -133,7 +92,8 @@ mod tests {
 
     #[test]
     fn an_answer_to_another_question_is_none() {
-        let is_one = |root: &str, operation, expected| root_in(&format!("<{root}/>"), operation, expected).is_ok();
+        let is_one =
+            |root: &str, operation, expected| root_in(format!("<{root}/>").as_bytes(), operation, expected).is_ok();
         let analytics = ("ListBucketAnalyticsConfigurations", "ListBucketAnalyticsConfigurationResult");
         for (root, (operation, expected), answers) in [
             ("ListBucketAnalyticsConfigurationResult", analytics, true),

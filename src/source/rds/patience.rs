@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::{config::http::HttpResponse, error::SdkError};
 
 use crate::{
-    clock::Stopwatch,
-    source::{
+    aws::{
+        error::{self, OperationError},
         paging::Paging,
-        s3::error::{self, Answer},
     },
+    clock::Stopwatch,
     transfer::error::SourceError,
+    words::refusal,
 };
 
 /// Looks in a row that do not find something, until it is taken for gone.
@@ -104,10 +105,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// Sorts an error of the SDK.
-    pub fn of<E>(what: &str, refused: SdkError<E, Answer>) -> Self
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-    {
+    pub fn of<E: OperationError>(what: &str, refused: SdkError<E, HttpResponse>) -> Self {
         let code = refused.as_service_error().and_then(|error| error.code()).unwrap_or_default().to_owned();
         let kind = code.trim_end_matches("Fault");
         if ["DBInstanceNotFound", "DBSnapshotNotFound", "ExportTaskNotFound"].contains(&kind) {
@@ -116,11 +114,9 @@ impl Refusal {
         if ["DBInstanceAlreadyExists", "DBSnapshotAlreadyExists", "ExportTaskAlreadyExists"].contains(&kind) {
             return Refusal::AlreadyThere;
         }
-        let text = refused.as_service_error().map_or_else(String::new, |error| match error.message() {
-            Some(message) => format!("{code}: {message}"),
-            None => code.clone(),
-        });
-        let (what, reason) = (what.to_owned(), text);
+        let status = refused.raw_response().map_or(0, |response| response.status().as_u16());
+        let reason = refusal(status, &code, refused.as_service_error().and_then(|error| error.message()));
+        let what = what.to_owned();
         if kind.starts_with("InvalidDB") && kind.ends_with("State") {
             return Refusal::NotNow(SourceError::Permanent { what, reason });
         }

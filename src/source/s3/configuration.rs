@@ -3,22 +3,16 @@
 //! A bucket that has no such configuration, a call that the server doesn't know, an answer that the caller may not see,
 //! and one that is not whole are four different things: only the first two are an absence.
 
-use aws_sdk_s3::{
-    Client,
-    error::{ProvideErrorMetadata, SdkError},
-};
+use aws_sdk_s3::{Client, config::http::HttpResponse, error::SdkError};
 use futures_util::{FutureExt as _, future::join_all};
 
-use super::error;
 use crate::{
-    aws::{
-        answer::RawAnswer,
-        xml::{self, Element},
-    },
+    aws::{error::OperationError, response::RawBody, xml},
     transfer::{
         bucket::{BucketConfiguration, BucketItem},
         properties::Class,
     },
+    words::causes,
 };
 
 /// The codes by which S3 says that there is nothing (Amazon S3 API reference, "Error responses", and each call's page).
@@ -61,7 +55,7 @@ pub async fn of(client: &Client, bucket: &str) -> BucketConfiguration {
     macro_rules! ask {
         ($name:literal, $call:ident, $mark:expr) => {
             async {
-                let raw = RawAnswer::default();
+                let raw = RawBody::default();
                 let request = client.$call().bucket(bucket).customize().interceptor(raw.clone());
                 let answer = raw.of(request.send().await).map_err(|error| refused(&error));
                 let result = answer.map(|body| String::from_utf8_lossy(&body).into_owned());
@@ -98,14 +92,11 @@ pub async fn of(client: &Client, bucket: &str) -> BucketConfiguration {
     BucketConfiguration { bucket: bucket.to_owned(), items }
 }
 
-fn refused<E>(error: &SdkError<E, error::Answer>) -> Refused
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
+fn refused<E: OperationError>(error: &SdkError<E, HttpResponse>) -> Refused {
     let status = error.raw_response().map_or(0, |answer| answer.status().as_u16());
     let service = error.as_service_error();
     let code = service.and_then(|error| error.code()).unwrap_or_default().to_owned();
-    let message = service.and_then(|error| error.message()).map_or_else(|| error::chain(error), str::to_owned);
+    let message = service.and_then(|error| error.message()).map_or_else(|| causes(error), str::to_owned);
     Refused { code, status, message }
 }
 
@@ -142,22 +133,17 @@ fn meaning(name: &str, mark: &str, answer: &str) -> Result<Meaning, String> {
         "ListBucketResult" => return Ok((None, Some("the server does not know this call, and lists the bucket"))),
         _ => {}
     }
-    if name == UPLOADS && holds(&root, mark) {
+    if name == UPLOADS && root.find(mark).is_some() {
         return Ok((Some(Class::Lost), Some("bytes of uploads that were never completed can't be read")));
     }
     if root.text_of("IsTruncated")?.is_some_and(|flag| flag.trim() == "true") {
         return Err("the answer goes on, only its first page is kept".to_owned());
     }
-    if mark.split('|').any(|mark| holds(&root, mark)) {
+    if mark.split('|').any(|mark| root.find(mark).is_some()) {
         Ok((Some(Class::Recorded), None))
     } else {
         Ok((None, Some("not configured")))
     }
-}
-
-/// Whether an element of this name is there, at any depth.
-fn holds(element: &Element, name: &str) -> bool {
-    element.name == name || element.children.iter().any(|child| holds(child, name))
 }
 
 impl Refused {

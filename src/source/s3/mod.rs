@@ -1,34 +1,28 @@
-//! Objects of a bucket, or of a prefix of one: listed through the AWS SDK, read through `transport`.
+//! Objects of a bucket, or of a prefix of one: listed through the AWS SDK, read through [`Transport`].
 //!
 //! Every read is pinned to the entity tag that was listed, so an object that was replaced since is noticed and never
 //! mixed from two versions.
 
 mod checksum;
 mod configuration;
-pub(super) mod error;
 mod parts;
 mod properties;
 mod read;
-mod transport;
 
 use std::sync::atomic::AtomicBool;
 
-use aws_sdk_s3::{
-    Client,
-    error::{ProvideErrorMetadata, SdkError},
-    primitives::DateTimeFormat,
-    types::EncodingType,
-};
+use aws_sdk_s3::{Client, primitives::DateTimeFormat, types::EncodingType};
 use futures_util::{FutureExt as _, future::BoxFuture};
 use tokio::sync::OnceCell;
 
 pub use self::configuration::UPLOADS;
-use self::transport::Transport;
 use super::aws::Aws;
 use crate::{
     aws::{
-        answer::RawAnswer,
+        error,
         listing::{self, PageStart, Question},
+        response::RawBody,
+        transport::Transport,
     },
     transfer::{
         bucket::BucketConfiguration,
@@ -96,10 +90,10 @@ impl S3Source {
     pub async fn probe(&self) -> Result<(), SourceError> {
         let request = self.client.list_objects_v2().bucket(&self.bucket).set_prefix(self.prefix.clone()).max_keys(1);
         let what = format!("bucket {} at {}", self.bucket, self.endpoint);
-        let raw = RawAnswer::default();
+        let raw = RawBody::default();
         let request = request.encoding_type(EncodingType::Url).customize().interceptor(raw.clone());
         match tokio::time::timeout(PROBE_TIMEOUT, request.send()).await {
-            Ok(answer) => read(&what, answer, &raw, listing::is_listing),
+            Ok(answer) => raw.read(answer, listing::is_listing).map_err(|unread| unread.about(&what)),
             Err(_) => {
                 let reason = format!("no answer within {} s", PROBE_TIMEOUT.as_secs());
                 Err(SourceError::Unreached { what, reason })
@@ -135,17 +129,8 @@ impl S3Source {
     }
 
     async fn page_of_objects(&self, from: &PageStart) -> Result<ListPage, SourceError> {
-        let what = format!("the listing of bucket {}", self.bucket);
-        let request = self.client.list_objects_v2().bucket(&self.bucket).encoding_type(EncodingType::Url);
-        let request = request.set_prefix(self.prefix.clone());
-        let request = match from {
-            PageStart::Token { token, .. } => request.continuation_token(token),
-            PageStart::After(key) => request.start_after(key),
-            PageStart::Beginning | PageStart::Marker { .. } => request,
-        };
-        let raw = RawAnswer::default();
-        let answer = request.customize().interceptor(raw.clone()).send().await;
-        read(&what, answer, &raw, |body| listing::objects(body, self.question(from)))
+        let page = listing::ask_for_objects(&self.client, self.question(from)).await;
+        page.map_err(|unread| unread.about(&format!("the listing of bucket {}", self.bucket)))
     }
 
     async fn list_versions(&self, from: Option<&str>) -> Result<ListPage, SourceError> {
@@ -157,10 +142,10 @@ impl S3Source {
             PageStart::Marker { key, version, .. } => request.key_marker(key).set_version_id_marker(version.clone()),
             _ => request,
         };
-        let raw = RawAnswer::default();
+        let raw = RawBody::default();
         let answer = request.customize().interceptor(raw.clone()).send().await;
-        let page = read(&what, answer, &raw, |body| listing::versions(body, self.question(&from)));
-        page.map_err(|error| in_the_middle(&from, error))
+        let page = raw.read(answer, |body| listing::versions(body, self.question(&from)));
+        page.map_err(|unread| in_the_middle(&from, unread.about(&what)))
     }
 
     fn question<'a>(&'a self, from: &'a PageStart) -> Question<'a> {
@@ -232,19 +217,4 @@ fn in_the_middle(from: &PageStart, error: SourceError) -> SourceError {
         }
         error => error,
     }
-}
-
-/// Reads the body of an answer past the SDK, which takes a page that was cut off for a whole one.
-fn read<A, E, T>(
-    what: &str,
-    answer: Result<A, SdkError<E, error::Answer>>,
-    raw: &RawAnswer,
-    parse: impl FnOnce(&[u8]) -> Result<T, String>,
-) -> Result<T, SourceError>
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let body = raw.of(answer).map_err(|refused| error::of(what, refused))?;
-    let reason = |reason| format!("the answer is not whole, or contradicts itself: {reason}");
-    parse(&body).map_err(|wrong| SourceError::Transient { what: what.to_owned(), reason: reason(wrong) })
 }

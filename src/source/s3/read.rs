@@ -17,13 +17,18 @@ use tokio::time::timeout;
 use super::{
     S3Source,
     checksum::{self, Offer},
-    error, parts, properties,
-    transport::{Answer, Ask, Body, HeadersLeftOut, Method},
+    parts, properties,
 };
-use crate::transfer::{
-    error::SourceError,
-    object::{ByteRange, Described, ObjectBody, ObjectEntry, Pin, ProviderChecksum, same_entity_tag},
-    properties::{Item, Properties},
+use crate::{
+    aws::{
+        error,
+        transport::{Body, HeadersLeftOut, Method, Request, Response},
+    },
+    transfer::{
+        error::SourceError,
+        object::{ByteRange, Described, ObjectBody, ObjectEntry, Pin, ProviderChecksum, same_entity_tag},
+        properties::{Item, Properties},
+    },
 };
 
 /// What has no answer by then is not what keeps anybody from reading tags.
@@ -32,12 +37,12 @@ const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
 impl S3Source {
     pub(super) async fn get(&self, entry: &ObjectEntry, range: Option<ByteRange>) -> Result<ObjectBody, SourceError> {
-        let mut ask = self.asked(Method::Get, entry);
+        let mut request = self.request(Method::Get, entry);
         match range {
-            Some(range) => ask.headers.push(("range", format!("bytes={}-{}", range.first, range.last))),
-            None => ask.headers.push(checksums_wanted()),
+            Some(range) => request.headers.push(("range", format!("bytes={}-{}", range.first, range.last))),
+            None => request.headers.push(checksums_wanted()),
         }
-        let answer = self.answered(ask, entry, range).await?;
+        let answer = self.answered(request, entry, range).await?;
         let described = match range {
             None => self.described(entry, &answer).await?,
             Some(_) => {
@@ -57,14 +62,14 @@ impl S3Source {
 
     /// A server that answers no HEAD is asked for the first byte: that answer has the same headers.
     pub(super) async fn head(&self, entry: &ObjectEntry) -> Result<Described, SourceError> {
-        let mut ask = self.asked(Method::Head, entry);
-        ask.headers.push(checksums_wanted());
-        let answer = match self.answered(ask, entry, None).await {
+        let mut request = self.request(Method::Head, entry);
+        request.headers.push(checksums_wanted());
+        let answer = match self.answered(request, entry, None).await {
             Err(SourceError::Permanent { .. }) if entry.size > 0 => {
-                let mut ask = self.asked(Method::Get, entry);
-                ask.headers.push(("range", "bytes=0-0".to_owned()));
-                ask.headers.push(checksums_wanted());
-                self.answered(ask, entry, Some(ByteRange { first: 0, last: 0 })).await?
+                let mut request = self.request(Method::Get, entry);
+                request.headers.push(("range", "bytes=0-0".to_owned()));
+                request.headers.push(checksums_wanted());
+                self.answered(request, entry, Some(ByteRange { first: 0, last: 0 })).await?
             }
             answer => answer?,
         };
@@ -72,27 +77,27 @@ impl S3Source {
     }
 
     /// A request about the state that was listed, or that an earlier answer was about.
-    fn asked<'a>(&self, method: Method, entry: &'a ObjectEntry) -> Ask<'a> {
+    fn request<'a>(&self, method: Method, entry: &'a ObjectEntry) -> Request<'a> {
         let tag = entry.etag.as_ref().or(entry.pin.etag.as_ref()).filter(|tag| is_strong(tag));
         let held = tag.filter(|_| !self.fails_if_match.load(Relaxed)).map(|tag| ("if-match", format!("\"{tag}\"")));
         let version_id = entry.version_id.as_deref().or(entry.pin.version_id.as_deref());
         let headers = held.into_iter().collect();
-        Ask { method, key: &entry.key, version_id, headers, accept_gzip: entry.pin.packed }
+        Request { method, key: &entry.key, version_id, headers, accept_gzip: entry.pin.packed }
     }
 
     /// Sends a request and checks the answer. Some servers fail every `If-Match`: what is refused because of it is asked for
     /// without, and then the answer's own entity tag decides.
     async fn answered(
         &self,
-        mut ask: Ask<'_>,
+        mut request: Request<'_>,
         entry: &ObjectEntry,
         range: Option<ByteRange>,
-    ) -> Result<Answer, SourceError> {
-        let about_object = |error| error::of_object(entry, error);
-        let answer = match self.transport.send(&ask).await {
-            Err(SourceError::Changed { .. }) if ask.headers.iter().any(|(name, _)| *name == "if-match") => {
-                ask.headers.retain(|(name, _)| *name != "if-match");
-                let answer = self.transport.send(&ask).await.map_err(about_object)?;
+    ) -> Result<Response, SourceError> {
+        let about_object = |error| of_listed(entry, error);
+        let answer = match self.transport.send(&request).await {
+            Err(SourceError::Changed { .. }) if request.headers.iter().any(|(name, _)| *name == "if-match") => {
+                request.headers.retain(|(name, _)| *name != "if-match");
+                let answer = self.transport.send(&request).await.map_err(about_object)?;
                 check_answer(entry, range, &answer)?;
                 self.fails_if_match.store(true, Relaxed);
                 return Ok(answer);
@@ -104,7 +109,7 @@ impl S3Source {
     }
 
     /// Checksum and properties out of the headers of an answer; asks for more only where they say that there is more.
-    async fn described(&self, entry: &ObjectEntry, answer: &Answer) -> Result<Described, SourceError> {
+    async fn described(&self, entry: &ObjectEntry, answer: &Response) -> Result<Described, SourceError> {
         let headers = &answer.headers;
         let pin = pin(entry, headers);
         // An answer without an entity tag is about the listed object only if the bytes have the listed MD5.
@@ -199,6 +204,18 @@ impl S3Source {
     }
 }
 
+/// An error about an object that was listed: its storage class is known, and that it was there.
+fn of_listed(entry: &ObjectEntry, error: SourceError) -> SourceError {
+    match error {
+        SourceError::Archived { what, .. } => {
+            SourceError::Archived { what, class: entry.storage_class.clone().unwrap_or_else(|| "unknown class".into()) }
+        }
+        // It was listed a moment ago.
+        SourceError::NotFound { what } => SourceError::Changed { what },
+        other => other,
+    }
+}
+
 /// An outage says nothing about what was asked for; any other error is the answer.
 fn unread(properties: &mut Properties, item: Item, error: SourceError) -> Result<(), SourceError> {
     if matches!(error, SourceError::Unreached { .. }) {
@@ -246,7 +263,7 @@ fn is_strong(tag: &str) -> bool {
 
 /// An answer about something else must not be taken for this. Neither must an error that comes with the status of a
 /// success: it has no entity tag.
-fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Answer) -> Result<(), SourceError> {
+fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Response) -> Result<(), SourceError> {
     let headers = &answer.headers;
     check_state(entry, headers)?;
     let Some(range) = range else {

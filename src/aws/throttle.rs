@@ -21,49 +21,31 @@ use aws_smithy_runtime_api::client::{
     orchestrator::{HttpRequest, HttpResponse},
     result::ConnectorError,
 };
-
 use futures_util::future::BoxFuture;
 
-use crate::clock::Stopwatch;
+use super::error::ErrorDocument;
+use crate::{
+    clock::Stopwatch,
+    transfer::retry::{Backoff, random_up_to},
+};
 
 /// How long one call of a look that the playbook asks for waits: while others of its kind are answered, and while none is.
-const PATIENCE: Duration = Duration::from_secs(900);
-const PATIENCE_IN_SILENCE: Duration = Duration::from_secs(120);
+const WAIT_MAX: Duration = Duration::from_secs(900);
+const WAIT_MAX_UNANSWERED: Duration = Duration::from_secs(120);
 /// The same of any other look.
-const HASTE: Duration = Duration::from_secs(8);
-/// Pauses before a call is sent again: random up to a bound that doubles.
-const PAUSE_FIRST_MS: u64 = 100;
-const PAUSE_MAX_MS: u64 = 5_000;
+const WAIT_MAX_HASTY: Duration = Duration::from_secs(8);
+/// Before a call is sent again.
+const BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 5_000 };
 /// Calls of a busy service come at most this far apart.
 const INTERVAL_MAX: Duration = Duration::from_millis(500);
 const INTERVAL_FIRST: Duration = Duration::from_millis(5);
 const INTERVAL_LEAST: Duration = Duration::from_millis(1);
-/// How often a person is told that it goes on.
-const TOLD_EVERY: Duration = Duration::from_secs(15);
-/// An error document that is longer says something else.
-const DOCUMENT_BYTES_MAX: usize = 1 << 16;
+/// How often the log says how far a look is.
+const REPORT_EVERY: Duration = Duration::from_secs(15);
 
-/// Codes that ask for fewer calls (AWS SDKs and Tools Reference Guide, "Retry behavior", and what S3-compatible servers
-/// send in their place).
-pub(crate) const FEWER: [&str; 13] = [
-    "BandwidthLimitExceeded",
-    "LimitExceededException",
-    "PriorRequestNotComplete",
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "SlowDown",
-    "ThrottledException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "TransactionInProgressException",
-];
-
-/// The time of a pace, and its chances.
+/// The time of a throttle, and its chances.
 trait Timer: fmt::Debug + Send + Sync {
-    /// How long it is since the pace began.
+    /// How long it is since the throttle was made.
     fn now(&self) -> Duration;
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
@@ -86,13 +68,13 @@ impl Timer for Machine {
     }
 
     fn random(&self, most: u64) -> u64 {
-        getrandom::u64().unwrap_or(most) % (most + 1)
+        random_up_to(most)
     }
 }
 
-/// The pace of one service.
+/// How fast one service is called.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Throttle {
     service: &'static str,
     timer: Box<dyn Timer>,
     state: Mutex<State>,
@@ -106,8 +88,8 @@ struct State {
     slowed: Duration,
     kinds: BTreeMap<String, Kind>,
     answered: u64,
-    again: u64,
-    told: Duration,
+    throttled: u64,
+    reported: Duration,
 }
 
 /// What became of calls of one kind.
@@ -118,9 +100,9 @@ struct Kind {
     given_up: bool,
 }
 
-impl Pace {
+impl Throttle {
     pub fn of(service: &'static str) -> Self {
-        Pace { service, timer: Box::new(Machine(Stopwatch::start())), state: Mutex::default() }
+        Throttle { service, timer: Box::new(Machine(Stopwatch::start())), state: Mutex::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -136,7 +118,7 @@ impl Pace {
         turn - now
     }
 
-    fn answered(&self, kind: &str) {
+    fn note_answered(&self, kind: &str) {
         let mut state = self.state();
         state.answered += 1;
         let of_kind = state.kinds.entry(kind.to_owned()).or_default();
@@ -146,35 +128,35 @@ impl Pace {
         if state.interval < INTERVAL_LEAST {
             state.interval = Duration::ZERO;
         }
-        self.tell(&mut state);
+        self.report(&mut state);
     }
 
     /// A look that takes its time says now and then how far it is.
-    fn tell(&self, state: &mut State) {
+    fn report(&self, state: &mut State) {
         let now = self.timer.now();
-        if state.told + TOLD_EVERY > now {
+        if state.reported + REPORT_EVERY > now {
             return;
         }
-        state.told = now;
-        let (service, answered, again) = (self.service, state.answered, state.again);
-        match again {
+        state.reported = now;
+        let (service, answered) = (self.service, state.answered);
+        match state.throttled {
             0 => tracing::warn!("looking at the account: {answered} questions to {service} answered so far"),
-            _ => tracing::warn!(
-                "looking at the account: {answered} questions to {service} answered so far; it asked for fewer {again} times"
+            throttled => tracing::warn!(
+                "looking at the account: {answered} questions to {service} answered so far; it asked for fewer {throttled} times"
             ),
         }
     }
 
     /// Calls that were on their way together are refused together: that is one reason to slow down, not many.
-    fn refused(&self) {
+    fn note_throttled(&self) {
         let now = self.timer.now();
         let mut state = self.state();
-        state.again += 1;
+        state.throttled += 1;
         if state.slowed + state.interval <= now {
             state.slowed = now;
             state.interval = (state.interval * 5 / 4).clamp(INTERVAL_FIRST, INTERVAL_MAX);
         }
-        self.tell(&mut state);
+        self.report(&mut state);
     }
 
     /// Sends until it is answered with something else than "fewer", or for as long as it may take.
@@ -184,21 +166,21 @@ impl Pace {
     {
         let begun = self.timer.now();
         let answered = self.state().kinds.entry(kind.to_owned()).or_default().answered;
-        let mut bound_ms = PAUSE_FIRST_MS;
+        let mut failed = 0;
         loop {
             self.timer.sleep(self.turn()).await;
-            let (answer, fewer) = looked_at(send().await?).await?;
-            if !fewer {
-                self.answered(kind);
-                return Ok(answer);
+            let (response, is_throttled) = inspected(send().await?).await?;
+            if !is_throttled {
+                self.note_answered(kind);
+                return Ok(response);
             }
-            self.refused();
-            let pause = Duration::from_millis(self.timer.random(bound_ms));
+            self.note_throttled();
+            let pause = Duration::from_millis(self.timer.random(BACKOFF.bound_ms(failed)));
             let waited = self.timer.now() - begun + pause;
-            if self.is_over(kind, answered, waited, patient) || self.is_given_up(kind) && bound_ms > PAUSE_FIRST_MS {
-                return Ok(answer);
+            if self.is_over(kind, answered, waited, patient) || self.is_given_up(kind) && failed > 0 {
+                return Ok(response);
             }
-            bound_ms = (bound_ms * 2).min(PAUSE_MAX_MS);
+            failed += 1;
             self.timer.sleep(pause).await;
         }
     }
@@ -208,12 +190,12 @@ impl Pace {
         let mut state = self.state();
         let of_kind = state.kinds.entry(kind.to_owned()).or_default();
         let is_silent = of_kind.answered == answered;
-        let patience = match (patient, is_silent) {
-            (false, _) => HASTE,
-            (true, true) => PATIENCE_IN_SILENCE,
-            (true, false) => PATIENCE,
+        let wait_max = match (patient, is_silent) {
+            (false, _) => WAIT_MAX_HASTY,
+            (true, true) => WAIT_MAX_UNANSWERED,
+            (true, false) => WAIT_MAX,
         };
-        let is_over = waited >= patience;
+        let is_over = waited >= wait_max;
         of_kind.given_up |= is_over && is_silent;
         is_over
     }
@@ -223,47 +205,31 @@ impl Pace {
     }
 }
 
-/// The answer, and whether it asks for fewer calls. The document of a refusal is read for that and put back.
-async fn looked_at(answer: HttpResponse) -> Result<(HttpResponse, bool), ConnectorError> {
-    let status = answer.status().as_u16();
+/// The response, and whether it asks for fewer calls. The document of a refusal is read for that and put back.
+async fn inspected(mut response: HttpResponse) -> Result<(HttpResponse, bool), ConnectorError> {
+    let status = response.status().as_u16();
     if status < 400 {
-        return Ok((answer, false));
+        return Ok((response, false));
     }
-    let (status_line, headers) = (answer.status(), answer.headers().clone());
-    let body = ByteStream::new(answer.into_body()).collect().await;
+    let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+    let body = ByteStream::new(body).collect().await;
     let body = body.map_err(|error| ConnectorError::io(error.into()))?.to_vec();
-    let fewer = [429, 503].contains(&status) || asks_for_fewer(&body);
-    let mut whole = HttpResponse::new(status_line, SdkBody::from(body));
-    for (name, value) in headers.iter() {
-        whole.headers_mut().append(name.to_owned(), value.to_owned());
-    }
-    Ok((whole, fewer))
-}
-
-/// Whether an error document, in XML or JSON, has such a code.
-fn asks_for_fewer(body: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(&body[..body.len().min(DOCUMENT_BYTES_MAX)]);
-    let code = match serde_json::from_str::<serde_json::Value>(&text) {
-        Ok(json) => json["__type"].as_str().or(json["code"].as_str()).unwrap_or_default().to_owned(),
-        Err(_) => {
-            let code = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
-            code.map(|(code, _)| code.trim().to_owned()).unwrap_or_default()
-        }
-    };
-    FEWER.contains(&code.rsplit('#').next().unwrap_or_default())
+    let is_throttled = [429, 503].contains(&status) || ErrorDocument::read(&body).is_throttling();
+    *response.body_mut() = SdkBody::from(body);
+    Ok((response, is_throttled))
 }
 
 /// The SDK's connector at the pace of a service.
 #[derive(Debug)]
-pub(crate) struct Paced {
+pub(crate) struct Throttled {
     pub connector: Arc<Connector>,
-    pub pace: Arc<Pace>,
+    pub throttle: Arc<Throttle>,
     pub patient: bool,
 }
 
-impl HttpConnector for Paced {
+impl HttpConnector for Throttled {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (connector, pace, patient) = (Arc::clone(&self.connector), Arc::clone(&self.pace), self.patient);
+        let (connector, throttle, patient) = (Arc::clone(&self.connector), Arc::clone(&self.throttle), self.patient);
         // What can't be sent twice is a stream, and no question about an account is one.
         let Some(kept) = request.try_clone() else { return connector.call(request) };
         HttpConnectorFuture::new(async move {
@@ -271,7 +237,7 @@ impl HttpConnector for Paced {
                 let request = kept.try_clone().ok_or_else(|| ConnectorError::user("a request is not whole".into()))?;
                 connector.call(request).await
             };
-            pace.send(&kind_of(&kept), patient, again).await
+            throttle.send(&kind_of(&kept), patient, again).await
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-use super::site::Site;
+use super::endpoint::Endpoint;
 use crate::transfer::error::SourceError;
 
 /// What an answer says about where to ask.
@@ -16,12 +16,12 @@ pub(super) struct Redirect {
 }
 
 impl Redirect {
-    /// The place to ask instead of `from`, if it is another one. `key` is the encoded key, which the address ends with. A
+    /// The endpoint to ask instead of `from`, if it is another one. `key` is the encoded key, which the address ends with. A
     /// request that went over TLS is not sent on without.
-    pub fn site(&self, from: &Site, key: &str) -> Option<Site> {
-        let mut site = from.clone();
+    pub fn endpoint(&self, from: &Endpoint, key: &str) -> Option<Endpoint> {
+        let mut endpoint = from.clone();
         if let Some(region) = &self.region {
-            site.region.clone_from(region);
+            endpoint.scope.region.clone_from(region);
         }
         if let Some(location) = &self.location {
             let target: Uri = location.parse().ok()?;
@@ -30,19 +30,19 @@ impl Redirect {
                 if downgraded || !matches!(scheme, "http" | "https") || host.as_str().contains('@') {
                     return None;
                 }
-                site.origin = format!("{scheme}://{host}");
-                site.host = host.as_str().to_owned();
+                endpoint.origin = format!("{scheme}://{host}");
+                endpoint.host = host.as_str().to_owned();
             }
-            site.path = target.path().strip_suffix(key)?.to_owned();
-            return Some(site);
+            endpoint.path = target.path().strip_suffix(key)?.to_owned();
+            return Some(endpoint);
         }
-        if site.host.ends_with(".amazonaws.com") || site.host.ends_with(".amazonaws.com.cn") {
+        if endpoint.host.ends_with(".amazonaws.com") || endpoint.host.ends_with(".amazonaws.com.cn") {
             // Regional addresses name their region (AWS General Reference, "Amazon S3 endpoints").
-            let (before, after) = (format!(".{}.", from.region), format!(".{}.", site.region));
-            site.host = site.host.replace(&before, &after);
-            site.origin = site.origin.replace(&before, &after);
+            let (before, after) = (format!(".{}.", from.scope.region), format!(".{}.", endpoint.scope.region));
+            endpoint.host = endpoint.host.replace(&before, &after);
+            endpoint.origin = endpoint.origin.replace(&before, &after);
         }
-        (site != *from).then_some(site)
+        (endpoint != *from).then_some(endpoint)
     }
 
     /// Whether later requests go there at once. 307 is about this one only (RFC 9110, 15.4.8).
@@ -62,10 +62,10 @@ impl Redirect {
     }
 
     /// An address that does not answer is no outage of the provider.
-    pub fn led_to(&self, site: &Site, error: SourceError) -> SourceError {
+    pub fn led_to(&self, endpoint: &Endpoint, error: SourceError) -> SourceError {
         match error {
             SourceError::Unreached { what, reason } => {
-                let reason = format!("HTTP status {}: sent on to {}: {reason}", self.status, site.origin);
+                let reason = format!("HTTP status {}: sent on to {}: {reason}", self.status, endpoint.origin);
                 SourceError::Transient { what, reason }
             }
             error => error,
@@ -75,7 +75,7 @@ impl Redirect {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::site::tests::site, *};
+    use super::{super::endpoint::tests::endpoint, *};
 
     fn redirect(location: Option<&str>, region: Option<&str>) -> Redirect {
         Redirect { status: 307, location: location.map(str::to_owned), region: region.map(str::to_owned) }
@@ -83,24 +83,24 @@ mod tests {
 
     #[test]
     fn a_redirect_names_an_address_or_a_region() {
-        let to = |location: &str| redirect(Some(location), None).site(&site(), "a%20b");
+        let to = |location: &str| redirect(Some(location), None).endpoint(&endpoint(), "a%20b");
         let other = to("https://bench.s3.eu-west-2.amazonaws.com/a%20b?x-id=GetObject").expect("a place");
         assert_eq!((other.origin.as_str(), other.path.as_str()), ("https://bench.s3.eu-west-2.amazonaws.com", "/"));
-        assert_eq!(to("/elsewhere/a%20b").map(|site| (site.host, site.path)).expect("a place").1, "/elsewhere/");
+        assert_eq!(to("/elsewhere/a%20b").map(|to| (to.host, to.path)).expect("a place").1, "/elsewhere/");
         assert_eq!(to("http://other/another-object"), None, "it leads to another object");
         assert_eq!(to("ftp://other/a%20b"), None);
-        let regional = redirect(None, Some("eu-west-2")).site(&site(), "k").expect("a place");
-        assert_eq!((regional.region.as_str(), regional.host), ("eu-west-2", site().host));
-        let aws = Site { host: "b.s3.eu-central-1.amazonaws.com".into(), ..site() };
-        let regional = redirect(None, Some("eu-west-2")).site(&aws, "k").expect("a place");
+        let regional = redirect(None, Some("eu-west-2")).endpoint(&endpoint(), "k").expect("a place");
+        assert_eq!((regional.scope.region.as_str(), regional.host), ("eu-west-2", endpoint().host));
+        let aws = Endpoint { host: "b.s3.eu-central-1.amazonaws.com".into(), ..endpoint() };
+        let regional = redirect(None, Some("eu-west-2")).endpoint(&aws, "k").expect("a place");
         assert_eq!(regional.host, "b.s3.eu-west-2.amazonaws.com");
-        assert_eq!(redirect(None, None).site(&site(), "k"), None);
-        assert_eq!(redirect(None, Some("eu-central-1")).site(&site(), "k"), None, "that was asked already");
+        assert_eq!(redirect(None, None).endpoint(&endpoint(), "k"), None);
+        assert_eq!(redirect(None, Some("eu-central-1")).endpoint(&endpoint(), "k"), None, "that was asked already");
     }
 
     #[test]
     fn a_secure_request_is_not_sent_on_without_tls() {
-        let secure = Site { origin: "https://127.0.0.1:8333".into(), ..site() };
-        assert_eq!(redirect(Some("http://other/k"), None).site(&secure, "k"), None);
+        let secure = Endpoint { origin: "https://127.0.0.1:8333".into(), ..endpoint() };
+        assert_eq!(redirect(Some("http://other/k"), None).endpoint(&secure, "k"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The AWS side of the provider: configuration by the SDK's own chain, and who the caller is.
+//! Configuration by the SDK's own chain, the clients that are made from it, and who the caller is.
 
 use std::{
     collections::HashMap,
@@ -24,10 +24,16 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 
-use super::pace::{Pace, Paced};
-use crate::{aws::answer::WholeAnswers, transfer::error::SourceError};
+pub use super::service::Service;
+use super::{
+    error,
+    response::WholeResponses,
+    service::SERVICES,
+    throttle::{Throttle, Throttled},
+};
+use crate::transfer::error::SourceError;
 
-/// Attempts of a call about the account that somebody waits for. A busy service is waited for below: see `pace`.
+/// Attempts of a call about the account that somebody waits for. A busy service is waited for below: see `throttle`.
 const PATIENT_ATTEMPTS_MAX: u32 = 4;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,62 +66,6 @@ pub struct AwsSettings {
     pub s3control_endpoint: Option<String>,
 }
 
-/// A service of the account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Service {
-    /// Buckets and objects.
-    S3,
-    /// Databases.
-    Rds,
-    /// Users and roles.
-    Iam,
-    /// Metrics.
-    CloudWatch,
-    /// The account's settings for S3.
-    S3Control,
-}
-
-/// All of them.
-const SERVICES: [Service; 5] = [Service::S3, Service::Rds, Service::Iam, Service::CloudWatch, Service::S3Control];
-
-impl Service {
-    /// The key of the playbook's `endpoints`.
-    pub fn word(self) -> &'static str {
-        match self {
-            Service::S3 => "s3",
-            Service::Rds => "rds",
-            Service::Iam => "iam",
-            Service::CloudWatch => "cloudwatch",
-            Service::S3Control => "s3control",
-        }
-    }
-
-    /// The SDK's variable for an address of this service (AWS SDKs Reference Guide, "Service-specific endpoints").
-    fn variable(self) -> &'static str {
-        match self {
-            Service::S3 => "AWS_ENDPOINT_URL_S3",
-            Service::Rds => "AWS_ENDPOINT_URL_RDS",
-            Service::Iam => "AWS_ENDPOINT_URL_IAM",
-            Service::CloudWatch => "AWS_ENDPOINT_URL_CLOUDWATCH",
-            Service::S3Control => "AWS_ENDPOINT_URL_S3_CONTROL",
-        }
-    }
-
-    /// The provider's own address in a region (AWS General Reference, "Service endpoints").
-    fn address(self, region: &str) -> String {
-        let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        match self {
-            Service::S3 => format!("https://s3.{region}.{suffix}"),
-            Service::Rds => format!("https://rds.{region}.{suffix}"),
-            Service::CloudWatch => format!("https://monitoring.{region}.{suffix}"),
-            Service::S3Control => format!("https://{{account}}.s3-control.{region}.{suffix}"),
-            Service::Iam if region.starts_with("cn-") => "https://iam.cn-north-1.amazonaws.com.cn".to_owned(),
-            Service::Iam if region.starts_with("us-gov-") => "https://iam.us-gov.amazonaws.com".to_owned(),
-            Service::Iam => "https://iam.amazonaws.com".to_owned(),
-        }
-    }
-}
-
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerIdentity {
@@ -125,7 +75,7 @@ pub struct CallerIdentity {
     pub arn: String,
 }
 
-/// What credentials tell about themselves.
+/// What is known of credentials without asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionKeys {
     /// They go with a session token, so they end by themselves.
@@ -134,8 +84,8 @@ pub struct SessionKeys {
     pub expires: Option<String>,
 }
 
-fn paces() -> Arc<[Arc<Pace>; 5]> {
-    Arc::new(SERVICES.map(|service| Arc::new(Pace::of(service.word()))))
+fn throttles() -> Arc<[Arc<Throttle>; 5]> {
+    Arc::new(SERVICES.map(|service| Arc::new(Throttle::of(service.word()))))
 }
 
 fn retries(patient: bool) -> RetryConfig {
@@ -152,7 +102,7 @@ pub struct Aws {
     s3_configured: Option<String>,
     connector: Arc<OnceLock<Arc<Connector>>>,
     /// How fast each service may be asked about the account; shared by all that ask.
-    paces: Arc<[Arc<Pace>; 5]>,
+    throttles: Arc<[Arc<Throttle>; 5]>,
     /// Regions of buckets that lie elsewhere than the client's own.
     regions: Arc<Mutex<HashMap<String, String>>>,
 }
@@ -182,41 +132,37 @@ impl Aws {
             shared = shared.into_builder().region(Region::new(REGION_OF_NO_MEANING)).build();
         }
         let s3_configured = s3_configured(&shared).await;
-        let (connector, regions) = Default::default();
-        Aws { shared, settings, s3_configured, connector, paces: paces(), regions }
+        Aws::new(shared, settings, s3_configured)
+    }
+
+    fn new(shared: SdkConfig, settings: AwsSettings, s3_configured: Option<String>) -> Self {
+        Aws {
+            shared,
+            settings,
+            s3_configured,
+            connector: Arc::default(),
+            throttles: throttles(),
+            regions: Arc::default(),
+        }
     }
 
     /// For tests: nobody's account.
     #[cfg(test)]
     pub(crate) fn of_nobody() -> Self {
-        Aws {
-            shared: SdkConfig::builder().build(),
-            settings: AwsSettings::default(),
-            s3_configured: None,
-            connector: Arc::default(),
-            paces: paces(),
-            regions: Arc::default(),
-        }
+        Aws::new(SdkConfig::builder().build(), AwsSettings::default(), None)
     }
 
     /// Clients of one server for everything, with credentials that it does not look at.
     #[cfg(test)]
-    pub(super) fn for_test(endpoint: &str) -> Self {
-        let credentials = aws_credential_types::Credentials::new("a", "b", None, None, "tests");
+    pub(crate) fn for_test(endpoint: &str) -> Self {
+        let credentials = Credentials::new("a", "b", None, None, "tests");
         let shared = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .region(Region::new("eu-central-1"))
             .endpoint_url(endpoint)
             .build();
-        Aws {
-            shared,
-            settings: AwsSettings::default(),
-            s3_configured: None,
-            connector: Arc::default(),
-            paces: paces(),
-            regions: Arc::default(),
-        }
+        Aws::new(shared, AwsSettings::default(), None)
     }
 
     /// A client for one bucket, in the region where it is known to lie.
@@ -243,8 +189,8 @@ impl Aws {
     fn s3_in(&self, region: Option<&str>, of_account: Option<bool>) -> aws_sdk_s3::Client {
         let of_pages = of_account.is_some();
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared)
-            .interceptor(WholeAnswers { of_pages })
-            .retry_classifier(WholeAnswers { of_pages })
+            .interceptor(WholeResponses { of_pages })
+            .retry_classifier(WholeResponses { of_pages })
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .force_path_style(self.own_endpoint(Service::S3).is_some());
         if let Some(endpoint) = &self.settings.s3_endpoint {
@@ -254,45 +200,44 @@ impl Aws {
             config = config.region(Region::new(region.to_owned()));
         }
         if let Some(patient) = of_account {
-            config = config.retry_config(retries(patient)).http_client(self.paced(Service::S3, patient));
+            config = config.retry_config(retries(patient)).http_client(self.throttled(Service::S3, patient));
         }
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
     /// A client for RDS that asks once: who asks decides whether to ask again, and knows then that an answer was lost.
-    pub(super) fn rds(&self) -> aws_sdk_rds::Client {
-        let mut config = aws_sdk_rds::config::Builder::from(&self.shared).retry_config(RetryConfig::disabled());
-        if let Some(endpoint) = &self.settings.rds_endpoint {
-            config = config.endpoint_url(endpoint);
+    pub(crate) fn rds(&self) -> aws_sdk_rds::Client {
+        aws_sdk_rds::Client::from_conf(self.rds_config().retry_config(RetryConfig::disabled()).build())
+    }
+
+    fn rds_config(&self) -> aws_sdk_rds::config::Builder {
+        let config = aws_sdk_rds::config::Builder::from(&self.shared);
+        match &self.settings.rds_endpoint {
+            Some(endpoint) => config.endpoint_url(endpoint),
+            None => config,
         }
-        aws_sdk_rds::Client::from_conf(config.build())
     }
 
     /// A client for the buckets of a region; of the client's own where none is named.
-    pub(super) fn s3_for_account(&self, region: Option<&str>, patient: bool) -> aws_sdk_s3::Client {
+    pub(crate) fn s3_for_account(&self, region: Option<&str>, patient: bool) -> aws_sdk_s3::Client {
         let region = region.filter(|_| self.own_endpoint(Service::S3).is_none());
         self.s3_in(region, Some(patient))
     }
 
     /// A client for the databases of a region.
-    pub(super) fn rds_in(&self, region: &str, patient: bool) -> aws_sdk_rds::Client {
-        let mut config = aws_sdk_rds::config::Builder::from(&self.shared)
-            .retry_config(retries(patient))
-            .http_client(self.paced(Service::Rds, patient))
-            .region(Region::new(region.to_owned()));
-        if let Some(endpoint) = &self.settings.rds_endpoint {
-            config = config.endpoint_url(endpoint);
-        }
-        aws_sdk_rds::Client::from_conf(config.build())
+    pub(crate) fn rds_in(&self, region: &str, patient: bool) -> aws_sdk_rds::Client {
+        let config =
+            self.rds_config().retry_config(retries(patient)).http_client(self.throttled(Service::Rds, patient));
+        aws_sdk_rds::Client::from_conf(config.region(Region::new(region.to_owned())).build())
     }
 
     /// What the SDK found: credentials, region, the clock.
-    pub(super) fn shared(&self) -> &SdkConfig {
+    pub(crate) fn shared(&self) -> &SdkConfig {
         &self.shared
     }
 
     /// The connections of the requests that go past the SDK's clients: the SDK's own HTTP and TLS, one pool for all.
-    pub(super) fn connector(&self) -> Arc<Connector> {
+    pub(crate) fn connector(&self) -> Arc<Connector> {
         let made = self.connector.get_or_init(|| {
             let timeouts =
                 HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(ANSWER_TIMEOUT).build();
@@ -303,20 +248,20 @@ impl Aws {
     }
 
     /// How fast a service may be asked.
-    pub(super) fn pace(&self, service: Service) -> Arc<Pace> {
+    pub(super) fn throttle(&self, service: Service) -> Arc<Throttle> {
         let at = SERVICES.iter().position(|known| *known == service).unwrap_or_default();
-        Arc::clone(&self.paces[at])
+        Arc::clone(&self.throttles[at])
     }
 
     /// The connections of a client that asks about the account.
-    fn paced(&self, service: Service, patient: bool) -> SharedHttpClient {
-        let paced = Paced { connector: self.connector(), pace: self.pace(service), patient };
-        let paced = SharedHttpConnector::new(paced);
-        http_client_fn(move |_, _| paced.clone())
+    fn throttled(&self, service: Service, patient: bool) -> SharedHttpClient {
+        let throttled = Throttled { connector: self.connector(), throttle: self.throttle(service), patient };
+        let throttled = SharedHttpConnector::new(throttled);
+        http_client_fn(move |_, _| throttled.clone())
     }
 
     /// Where the credentials come from; none when the chain found nothing to ask.
-    pub(super) fn credentials(&self) -> Option<SharedCredentialsProvider> {
+    pub(crate) fn credentials(&self) -> Option<SharedCredentialsProvider> {
         self.shared.credentials_provider()
     }
 
@@ -343,7 +288,7 @@ impl Aws {
     }
 
     /// Where a service is asked; for S3 Control, `{account}` stands for the account's number.
-    pub(super) fn address(&self, service: Service, region: &str) -> String {
+    pub(crate) fn address(&self, service: Service, region: &str) -> String {
         let own = self.own_endpoint(service).map(|address| address.trim_end_matches('/').to_owned());
         own.unwrap_or_else(|| service.address(region))
     }
@@ -377,7 +322,7 @@ impl Aws {
     }
 
     /// The endpoint in words, for messages.
-    pub(super) fn s3_endpoint(&self) -> String {
+    pub(crate) fn s3_endpoint(&self) -> String {
         self.own_endpoint(Service::S3).unwrap_or_else(|| "AWS".to_owned())
     }
 
@@ -389,7 +334,7 @@ impl Aws {
         }
         let client = aws_sdk_sts::Client::from_conf(config.build());
         let answer = client.get_caller_identity().send().await;
-        let answer = answer.map_err(|error| super::s3::error::of("the caller's identity", error))?;
+        let answer = answer.map_err(|error| error::of("the caller's identity", error))?;
         let nameless = || SourceError::Permanent {
             what: "the caller's identity".to_owned(),
             reason: "the answer names no account".to_owned(),

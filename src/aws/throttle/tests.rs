@@ -1,4 +1,4 @@
-//! Tests of the pace, against providers that refuse for haste, in a time that passes only by waiting.
+//! Tests of the throttle, against providers that refuse for haste, in a time that passes only by waiting.
 
 use std::{
     cell::RefCell,
@@ -30,7 +30,7 @@ async fn only_what_asks_for_fewer_is_sent_again() {
         (200, xml, false),
     ];
     for (status, body, expected) in cases {
-        let (whole, fewer) = looked_at(answer(status, body)).await.unwrap();
+        let (whole, fewer) = inspected(answer(status, body)).await.unwrap();
         assert_eq!((fewer, whole.status().as_u16()), (expected, status), "{status} {body}");
         let kept = ByteStream::new(whole.into_body()).collect().await.unwrap().to_vec();
         assert_eq!(kept, body.as_bytes());
@@ -39,16 +39,16 @@ async fn only_what_asks_for_fewer_is_sent_again() {
 
 #[test]
 fn the_pace_slows_at_refusals_and_recovers_with_answers() {
-    let pace = Pace::of("s3");
-    assert_eq!(pace.turn(), Duration::ZERO);
-    pace.refused();
-    let slowed = pace.state().interval;
+    let throttle = Throttle::of("s3");
+    assert_eq!(throttle.turn(), Duration::ZERO);
+    throttle.note_throttled();
+    let slowed = throttle.state().interval;
     assert_eq!(slowed, INTERVAL_FIRST);
     // Refused together with the first: no second reason.
-    pace.refused();
-    assert_eq!(pace.state().interval, slowed);
-    (0..40).for_each(|_| pace.answered("x"));
-    assert_eq!(pace.state().interval, Duration::ZERO);
+    throttle.note_throttled();
+    assert_eq!(throttle.state().interval, slowed);
+    (0..40).for_each(|_| throttle.note_answered("x"));
+    assert_eq!(throttle.state().interval, Duration::ZERO);
 }
 
 /// A time that passes only by waiting, who waits for what of it, and chances that are the same in every run.
@@ -163,15 +163,15 @@ impl Busy {
 /// how long that took.
 fn look(calls: u64, patient: bool, provider: impl Fn(&Busy) -> HttpResponse) -> (usize, u64, Duration) {
     let timer = Arc::<Made>::default();
-    let pace = Pace { timer: Box::new(Arc::clone(&timer)), ..Pace::of("rds") };
+    let throttle = Throttle { timer: Box::new(Arc::clone(&timer)), ..Throttle::of("rds") };
     let busy = Busy { timer: Arc::clone(&timer), seen: RefCell::default() };
     let kinds = ["GET acl", "GET policy", "DescribeDBSnapshots", "GET encryption"];
-    let pace = &pace;
+    let throttle = &throttle;
     let busy = &busy;
     let provider = &provider;
     let one = |number: u64| async move {
         let kind = kinds[number as usize % kinds.len()];
-        let answer = pace.send(kind, patient, || async { Ok(provider(busy)) }).await.unwrap();
+        let answer = throttle.send(kind, patient, || async { Ok(provider(busy)) }).await.unwrap();
         answer.status().as_u16() == 200
     };
     let all = stream::iter(0..calls).map(one).buffer_unordered(16).filter(|answered| std::future::ready(*answered));
@@ -208,8 +208,8 @@ fn a_provider_that_refuses_a_third_or_most_calls_is_read_whole_in_bounded_time()
 fn a_provider_that_answers_nothing_is_given_up_in_bounded_time() {
     let (answered, sent, took) = look(400, true, |busy| busy.at_random(100));
     assert_eq!(answered, 0);
-    assert!(took >= PATIENCE_IN_SILENCE - Duration::from_secs(6), "{took:?}");
-    assert!(took <= PATIENCE_IN_SILENCE * 10 && sent < 4_000, "{sent} sent in {took:?}");
+    assert!(took >= WAIT_MAX_UNANSWERED - Duration::from_secs(6), "{took:?}");
+    assert!(took <= WAIT_MAX_UNANSWERED * 10 && sent < 4_000, "{sent} sent in {took:?}");
     let (answered, _, took) = look(64, false, |busy| busy.at_random(100));
-    assert!(answered == 0 && took <= HASTE * 10, "{took:?}");
+    assert!(answered == 0 && took <= WAIT_MAX_HASTY * 10, "{took:?}");
 }

@@ -1,4 +1,4 @@
-//! The body of an answer as it came, beside what the SDK makes of it.
+//! The body of a response as it came, beside what the SDK makes of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,44 +16,89 @@ use aws_sdk_s3::{
 };
 use http_body_util::Limited;
 
-use super::xml;
+use super::{
+    error::{self, OperationError},
+    xml,
+};
+use crate::{digest::Sha256Digest, transfer::error::SourceError};
 
 /// A page of 1,000 entries has some 4 MB at most; servers that send more entries at once are heard out up to here.
 const PAGE_BYTES_MAX: usize = 128 << 20;
 
-/// Keeps the last answer to one request, and gives up on one that is larger than any page.
+/// Keeps the body of the last response to one request, and gives up on one that is larger than any page.
 #[derive(Clone, Debug, Default)]
-pub struct RawAnswer(Arc<Mutex<Option<Vec<u8>>>>);
+pub(crate) struct RawBody(Arc<Mutex<Option<Vec<u8>>>>);
 
-impl RawAnswer {
+/// Why a response says nothing.
+#[derive(Debug)]
+pub(crate) enum Unread<E> {
+    /// There is none, or it is a refusal.
+    Failed(Box<SdkError<E, HttpResponse>>),
+    /// It is not whole, or contradicts itself; how, without its content.
+    NotWhole(String),
+}
+
+impl<E: OperationError> Unread<E> {
+    /// As an error about something of the provider's; what is not whole may be so at the next attempt.
+    pub fn about(self, what: &str) -> SourceError {
+        match self {
+            Unread::Failed(failed) => error::of(what, *failed),
+            Unread::NotWhole(reason) => SourceError::Transient { what: what.to_owned(), reason },
+        }
+    }
+}
+
+impl RawBody {
     /// The body; none if none came to its end, or it is streamed.
-    fn body(&self) -> Option<Vec<u8>> {
+    pub fn bytes(&self) -> Option<Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Its digest.
+    pub fn digest(&self) -> Option<Sha256Digest> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(Sha256Digest::of)
     }
 
     /// The body of a success, also where the SDK could not read it: it refuses a page for one odd entry of it.
     ///
     /// # Errors
-    /// The SDK's own, if there was no answer or it was a refusal.
+    /// The SDK's own, if there was no response or it was a refusal.
     #[allow(clippy::result_large_err, reason = "the SDK's own error, passed on as it came")]
-    pub fn of<A, E>(&self, answer: Result<A, SdkError<E, HttpResponse>>) -> Result<Vec<u8>, SdkError<E, HttpResponse>>
+    pub fn of<A, E>(&self, response: Result<A, SdkError<E, HttpResponse>>) -> Result<Vec<u8>, SdkError<E, HttpResponse>>
     where
         E: ProvideErrorMetadata,
     {
         let is_success = |error: &SdkError<E, HttpResponse>| {
-            error.code().is_none() && error.raw_response().is_some_and(|answer| answer.status().is_success())
+            error.code().is_none() && error.raw_response().is_some_and(|response| response.status().is_success())
         };
-        match (answer, self.body()) {
+        match (response, self.bytes()) {
             (Ok(_), body) => Ok(body.unwrap_or_default()),
             (Err(error), Some(body)) if is_success(&error) => Ok(body),
             (Err(error), _) => Err(error),
         }
     }
+
+    /// Reads the body of a success past the SDK, which takes a page that was cut off for a whole one.
+    ///
+    /// # Errors
+    /// See [`Unread`].
+    pub fn read<A, E, T>(
+        &self,
+        response: Result<A, SdkError<E, HttpResponse>>,
+        parse: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Result<T, Unread<E>>
+    where
+        E: ProvideErrorMetadata,
+    {
+        let body = self.of(response).map_err(|failed| Unread::Failed(Box::new(failed)))?;
+        let not_whole = |reason| format!("the answer is not whole, or contradicts itself: {reason}");
+        parse(&body).map_err(|reason| Unread::NotWhole(not_whole(reason)))
+    }
 }
 
-impl Intercept for RawAnswer {
+impl Intercept for RawBody {
     fn name(&self) -> &'static str {
-        "RawAnswer"
+        "RawBody"
     }
 
     fn modify_before_deserialization(
@@ -80,24 +125,14 @@ impl Intercept for RawAnswer {
     }
 }
 
-/// What the SDK's own HTTP client makes of an answer with more headers than it reads (hyper's limit).
-pub const TOO_MANY_HEADERS: &str = "the answer has more headers than can be read here (100), or too long ones";
-
-/// Whether that is what failed.
-pub fn has_too_many_headers(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .filter_map(|error| error.downcast_ref::<hyper::Error>())
-        .any(hyper::Error::is_parse_too_large)
-}
-
 /// The roots of pages of objects and versions, and where they are looked for.
 const PAGES: [&str; 3] = ["ListBucketResult", "ListVersionsResult", "ListObjectVersionsResult"];
 const PAGE_HEAD_BYTES: usize = 512;
 
 /// Makes an error of every success whose XML is not whole, whatever the SDK read of it, and has it asked again as after a
-/// broken connection. Answers without a body, with a streamed one, or with JSON (policies) pass.
+/// broken connection. Responses without a body, with a streamed one, or with JSON (policies) pass.
 #[derive(Clone, Copy, Debug)]
-pub struct WholeAnswers {
+pub(crate) struct WholeResponses {
     /// Pages of objects and versions, too: they are not read by [`super::listing`], which knows more of them.
     pub of_pages: bool,
 }
@@ -106,9 +141,9 @@ pub struct WholeAnswers {
 #[error("the answer is not whole: {0}")]
 struct NotWhole(String);
 
-impl Intercept for WholeAnswers {
+impl Intercept for WholeResponses {
     fn name(&self) -> &'static str {
-        "WholeAnswers"
+        "WholeResponses"
     }
 
     fn read_after_deserialization(
@@ -117,16 +152,16 @@ impl Intercept for WholeAnswers {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let answer = context.response();
-        let body = answer.body().bytes().unwrap_or_default();
-        if !answer.status().is_success() || !is_xml(body) || (!self.of_pages && is_page(body)) {
+        let response = context.response();
+        let body = response.body().bytes().unwrap_or_default();
+        if !response.status().is_success() || !is_xml(body) || (!self.of_pages && is_page(body)) {
             return Ok(());
         }
         xml::parse(body).map(drop).map_err(|reason| NotWhole(reason).into())
     }
 }
 
-impl ClassifyRetry for WholeAnswers {
+impl ClassifyRetry for WholeResponses {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         match context.output_or_error() {
             Some(Err(error)) if error.is_interceptor_error() => RetryAction::transient_error(),
@@ -135,7 +170,7 @@ impl ClassifyRetry for WholeAnswers {
     }
 
     fn name(&self) -> &'static str {
-        "WholeAnswers"
+        "WholeResponses"
     }
 }
 

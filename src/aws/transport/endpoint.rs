@@ -7,40 +7,40 @@ use std::time::Duration;
 
 use aws_sdk_s3::{Client, presigning::PresigningConfig};
 
-use super::super::error;
-use crate::transfer::error::SourceError;
+use crate::{
+    aws::{credentials::Scope, error},
+    transfer::error::SourceError,
+};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// A key that is the same encoded and plain.
 const SAMPLE_KEY: &str = "k";
 const SAMPLE_LIFE: Duration = Duration::from_secs(60);
 
-/// The resolved place of one bucket.
+/// Where one bucket is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Site {
+pub(super) struct Endpoint {
     /// `scheme://host:port`, without a slash at the end.
     pub origin: String,
     /// The value of the `Host` header.
     pub host: String,
     /// What stands before the encoded key, `/` or `/bucket/`.
     pub path: String,
-    /// The region that signatures name.
-    pub region: String,
-    /// The service that signatures name.
-    pub service: String,
+    /// What signatures name.
+    pub scope: Scope,
 }
 
 /// Asks the SDK, not the server.
-pub(super) async fn locate(client: &Client, bucket: &str) -> Result<Site, SourceError> {
+pub(super) async fn resolve(client: &Client, bucket: &str) -> Result<Endpoint, SourceError> {
     let what = format!("bucket {bucket}");
     let broken = |reason: String| SourceError::Permanent { what: what.clone(), reason };
     let config = PresigningConfig::expires_in(SAMPLE_LIFE).map_err(|error| broken(error.to_string()))?;
     let request = client.get_object().bucket(bucket).key(SAMPLE_KEY).presigned(config).await;
     let request = request.map_err(|error| error::of(&what, error))?;
-    read_off(request.uri()).map_err(broken)
+    of_presigned(request.uri()).map_err(broken)
 }
 
-fn read_off(uri: &str) -> Result<Site, String> {
+fn of_presigned(uri: &str) -> Result<Endpoint, String> {
     let unknown = || format!("cannot read the endpoint off {}", uri.split('?').next().unwrap_or_default());
     let parsed: http::Uri = uri.parse().map_err(|_| unknown())?;
     let (scheme, host) = (parsed.scheme_str().ok_or_else(unknown)?, parsed.authority().ok_or_else(unknown)?.as_str());
@@ -51,12 +51,11 @@ fn read_off(uri: &str) -> Result<Site, String> {
     }
     let mut scope = value("X-Amz-Credential").ok_or_else(unknown)?.rsplit("%2F").skip(1);
     let (service, region) = (scope.next().ok_or_else(unknown)?, scope.next().ok_or_else(unknown)?);
-    Ok(Site {
+    Ok(Endpoint {
         origin: format!("{scheme}://{host}"),
         host: host.to_owned(),
         path: path.to_owned(),
-        region: region.to_owned(),
-        service: service.to_owned(),
+        scope: Scope { region: region.to_owned(), service: service.to_owned() },
     })
 }
 
@@ -68,13 +67,12 @@ fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 pub(super) mod tests {
     use super::*;
 
-    pub fn site() -> Site {
-        Site {
+    pub fn endpoint() -> Endpoint {
+        Endpoint {
             origin: "http://127.0.0.1:8333".into(),
             host: "127.0.0.1:8333".into(),
             path: "/bench/".into(),
-            region: "eu-central-1".into(),
-            service: "s3".into(),
+            scope: Scope { region: "eu-central-1".into(), service: "s3".into() },
         }
     }
 
@@ -82,18 +80,19 @@ pub(super) mod tests {
         "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AK%2F20261001%2Feu-central-1%2Fs3%2Faws4_request";
 
     #[test]
-    fn path_style_and_virtual_hosts_are_read_off() {
-        let site = read_off(&format!("http://127.0.0.1:8333/base/bench/k?x-id=GetObject&{SIGNED}")).expect("a site");
-        assert_eq!((site.origin.as_str(), site.path.as_str()), ("http://127.0.0.1:8333", "/base/bench/"));
-        assert_eq!((site.region.as_str(), site.service.as_str()), ("eu-central-1", "s3"));
-        let site = read_off(&format!("https://b.s3.eu-central-1.amazonaws.com/k?{SIGNED}")).expect("a site");
-        assert_eq!((site.host.as_str(), site.path.as_str()), ("b.s3.eu-central-1.amazonaws.com", "/"));
+    fn path_style_and_virtual_hosts_are_of_presigned() {
+        let of = |start: &str| of_presigned(&format!("{start}{SIGNED}")).expect("an endpoint");
+        let based = of("http://127.0.0.1:8333/base/bench/k?x-id=GetObject&");
+        assert_eq!((based.origin.as_str(), based.path.as_str()), ("http://127.0.0.1:8333", "/base/bench/"));
+        assert_eq!(based.scope, endpoint().scope);
+        let virtual_host = of("https://b.s3.eu-central-1.amazonaws.com/k?");
+        assert_eq!((virtual_host.host.as_str(), virtual_host.path.as_str()), ("b.s3.eu-central-1.amazonaws.com", "/"));
     }
 
     #[test]
     fn other_signatures_are_refused() {
-        assert!(read_off("https://h/k?X-Amz-Algorithm=AWS4-ECDSA-P256-SHA256").is_err());
-        assert!(read_off(&format!("https://h/k?{SIGNED}&X-Amz-S3session-Token=t")).is_err());
-        assert!(read_off("https://h/k").is_err());
+        assert!(of_presigned("https://h/k?X-Amz-Algorithm=AWS4-ECDSA-P256-SHA256").is_err());
+        assert!(of_presigned(&format!("https://h/k?{SIGNED}&X-Amz-S3session-Token=t")).is_err());
+        assert!(of_presigned("https://h/k").is_err());
     }
 }

@@ -6,7 +6,6 @@
 
 mod copy;
 mod put;
-mod said;
 mod server;
 
 use std::{
@@ -22,12 +21,11 @@ use tokio::runtime::Handle;
 pub use self::{copy::S3Copy, put::VERSIONS, server::Server};
 use self::{
     put::Put,
-    said::said,
     server::{CallError, CallErrorKind, failed},
 };
 use super::{file::PendingFile, place::Places, tree};
 use crate::{
-    aws::listing::PageStart,
+    aws::{error::message, listing::PageStart},
     transfer::{
         error::SinkError,
         object::{Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, UnitSink},
@@ -76,7 +74,7 @@ impl S3Target {
     /// Asks whether the server is there and knows the caller, with one small request.
     pub async fn probe(client: &Client) -> Result<(), SinkError> {
         let refused = |reason| SinkError::Server { what: "the target's S3 server".to_owned(), reason };
-        client.list_buckets().send().await.map(drop).map_err(|error| refused(said(&error)))
+        client.list_buckets().send().await.map(drop).map_err(|error| refused(message(&error)))
     }
 
     async fn is_empty(&self) -> Result<bool, SinkError> {

@@ -1,4 +1,4 @@
-//! Kept-alive HTTP/1.1 connections to one server, each driven by the task whose request is on it.
+//! A pool of kept-alive HTTP/1.1 connections to one server, each driven by the task whose request is on it.
 //!
 //! A request and its connection are polled together: a connection that has a task of its own has to be woken for every
 //! answer and every piece, which for small objects costs more than all the rest of the request.
@@ -24,27 +24,34 @@ use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use tokio::net::TcpStream;
 use tower_service::Service as _;
 
-use super::HeadersLeftOut;
-use crate::{source::s3::error, tls};
+use crate::{tls, words::causes};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the head of an answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// For the head of a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// Headers of one answer. S3 stores 2 KB of user metadata, which makes several hundred; others store more.
 const HEADERS_MAX: usize = 2_000;
 
-/// What failed before the head of an answer was there, in words.
+/// Whether a response had headers that are no valid HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum HeadersLeftOut {
+    #[default]
+    None,
+    Some,
+}
+
+/// What failed before the head of a response was there, in words.
 #[derive(Debug)]
-pub(super) struct LineError {
+pub(super) struct ExchangeError {
     reason: String,
-    pub kind: LineErrorKind,
+    pub kind: ExchangeErrorKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LineErrorKind {
+pub(super) enum ExchangeErrorKind {
     /// No answer came.
     Unreached,
     /// An answer came, and is no HTTP.
@@ -53,47 +60,48 @@ pub(super) enum LineErrorKind {
     TooLarge,
 }
 
-impl fmt::Display for LineError {
+impl fmt::Display for ExchangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
     }
 }
 
-impl LineError {
+impl ExchangeError {
     fn of(failed: &(dyn std::error::Error + 'static)) -> Self {
-        LineError::unreached(error::chain(failed))
+        ExchangeError::unreached(causes(failed))
     }
 
     fn of_exchange(failed: &hyper::Error) -> Self {
         if failed.is_parse_too_large() {
             let reason = format!("the answer has more than {HEADERS_MAX} headers, or too long ones");
-            return LineError { reason, kind: LineErrorKind::TooLarge };
+            return ExchangeError { reason, kind: ExchangeErrorKind::TooLarge };
         }
-        let kind = if failed.is_parse() { LineErrorKind::Unreadable } else { LineErrorKind::Unreached };
-        LineError { reason: error::chain(failed), kind }
+        let kind = if failed.is_parse() { ExchangeErrorKind::Unreadable } else { ExchangeErrorKind::Unreached };
+        ExchangeError { reason: causes(failed), kind }
     }
 
     fn unreached(reason: String) -> Self {
-        LineError { reason, kind: LineErrorKind::Unreached }
+        ExchangeError { reason, kind: ExchangeErrorKind::Unreached }
     }
 }
 
 /// The connections to one server; as many as there are requests at once.
-pub(super) struct Lines {
+pub(super) struct ConnectionPool {
     server: Uri,
     connector: HttpsConnector<HttpConnector>,
-    idle: Mutex<Vec<Line>>,
+    idle: Mutex<Vec<PooledConnection>>,
 }
 
-/// One connection.
-struct Line {
+/// A connection between its requests, or with one under way.
+struct PooledConnection {
     sender: SendRequest<Empty<Bytes>>,
-    connection: Pin<Box<Connection<Socket, Empty<Bytes>>>>,
+    /// Moves the bytes of the request and of its response, as far as it is polled.
+    driver: Pin<Box<Connection<Socket, Empty<Bytes>>>>,
     /// Headers that are no HTTP are left out of its answers: it serves one request only.
     lenient: bool,
 }
 
-impl Lines {
+impl ConnectionPool {
     /// To the server of this address; connects when the first request is sent.
     pub fn to(server: Uri) -> Result<Arc<Self>, String> {
         let secure = server.scheme_str() == Some("https");
@@ -103,7 +111,7 @@ impl Lines {
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
-        Ok(Arc::new(Lines { server, connector: connector.wrap_connector(tcp), idle: Mutex::default() }))
+        Ok(Arc::new(ConnectionPool { server, connector: connector.wrap_connector(tcp), idle: Mutex::default() }))
     }
 
     /// Sends a request and waits for the head of the answer. `request` is made once more if a kept connection turns out
@@ -111,77 +119,84 @@ impl Lines {
     pub async fn send(
         self: &Arc<Self>,
         request: impl Fn() -> Result<Request<Empty<Bytes>>, String>,
-    ) -> Result<Response<LineBody>, LineError> {
-        let answered = tokio::time::timeout(ANSWER_TIMEOUT, self.exchange(request)).await;
-        answered.map_err(|_| LineError::unreached(format!("no answer within {} s", ANSWER_TIMEOUT.as_secs())))?
+    ) -> Result<Response<PooledBody>, ExchangeError> {
+        let answered = tokio::time::timeout(RESPONSE_TIMEOUT, self.exchange(request)).await;
+        answered.map_err(|_| ExchangeError::unreached(format!("no answer within {} s", RESPONSE_TIMEOUT.as_secs())))?
     }
 
     async fn exchange(
         self: &Arc<Self>,
         request: impl Fn() -> Result<Request<Empty<Bytes>>, String>,
-    ) -> Result<Response<LineBody>, LineError> {
-        let request = || request().map_err(LineError::unreached);
-        if let Some(line) = self.kept()
-            && let Ok((line, answer)) = line.exchange(request()?).await
+    ) -> Result<Response<PooledBody>, ExchangeError> {
+        let request = || request().map_err(ExchangeError::unreached);
+        if let Some(connection) = self.kept()
+            && let Ok((connection, answer)) = connection.exchange(request()?).await
         {
-            return Ok(self.answer(line, answer));
+            return Ok(self.answer(connection, answer));
         }
         let strict = self.connect(false).await?.exchange(request()?).await;
-        let (line, answer) = match strict {
+        let (connection, answer) = match strict {
             // Without the headers that are no HTTP the answer may still be one; what is missing of it is on record.
-            Err(LineError { kind: LineErrorKind::Unreadable, .. }) => {
-                let (line, mut answer) = self.connect(true).await?.exchange(request()?).await?;
+            Err(ExchangeError { kind: ExchangeErrorKind::Unreadable, .. }) => {
+                let (connection, mut answer) = self.connect(true).await?.exchange(request()?).await?;
                 answer.extensions_mut().insert(HeadersLeftOut::Some);
-                (line, answer)
+                (connection, answer)
             }
             strict => strict?,
         };
-        Ok(self.answer(line, answer))
+        Ok(self.answer(connection, answer))
     }
 
     /// A kept connection that the server has not closed meanwhile, as far as that is known here.
-    fn kept(&self) -> Option<Line> {
+    fn kept(&self) -> Option<PooledConnection> {
         let mut idle = self.idle();
         loop {
-            let mut line = idle.pop()?;
-            if line.is_open() {
-                return Some(line);
+            let mut connection = idle.pop()?;
+            if connection.is_open() {
+                return Some(connection);
             }
         }
     }
 
-    fn answer(self: &Arc<Self>, line: Option<Line>, answer: Response<Incoming>) -> Response<LineBody> {
-        answer.map(|body| LineBody { body, line, lines: Arc::clone(self) })
+    fn answer(
+        self: &Arc<Self>,
+        connection: Option<PooledConnection>,
+        answer: Response<Incoming>,
+    ) -> Response<PooledBody> {
+        answer.map(|body| PooledBody { body, connection, pool: Arc::clone(self) })
     }
 
-    async fn connect(&self, lenient: bool) -> Result<Line, LineError> {
+    async fn connect(&self, lenient: bool) -> Result<PooledConnection, ExchangeError> {
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connector.clone().call(self.server.clone())).await;
         let connected =
-            connected.map_err(|_| LineError::unreached(format!("no connection to {} in time", self.server)))?;
-        let socket = connected.map_err(|failed| LineError::of(failed.as_ref()))?;
+            connected.map_err(|_| ExchangeError::unreached(format!("no connection to {} in time", self.server)))?;
+        let socket = connected.map_err(|failed| ExchangeError::of(failed.as_ref()))?;
         let mut builder = Builder::new();
         builder.max_headers(HEADERS_MAX).ignore_invalid_headers_in_responses(lenient);
-        let (sender, connection) = builder.handshake(socket).await.map_err(|failed| LineError::of(&failed))?;
-        Ok(Line { sender, connection: Box::pin(connection), lenient })
+        let (sender, driver) = builder.handshake(socket).await.map_err(|failed| ExchangeError::of(&failed))?;
+        Ok(PooledConnection { sender, driver: Box::pin(driver), lenient })
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Line>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<PooledConnection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Line {
+impl PooledConnection {
     /// The answer's head, and the connection unless it came to its end with it.
-    async fn exchange(self, request: Request<Empty<Bytes>>) -> Result<(Option<Self>, Response<Incoming>), LineError> {
-        let Line { mut sender, connection, lenient } = self;
-        let mut open = Some(connection);
+    async fn exchange(
+        self,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<(Option<Self>, Response<Incoming>), ExchangeError> {
+        let PooledConnection { mut sender, driver, lenient } = self;
+        let mut open = Some(driver);
         let answered = {
             let mut answer = std::pin::pin!(sender.send_request(request));
             let answered = std::future::poll_fn(|context| {
                 if let Poll::Ready(answered) = answer.as_mut().poll(context) {
                     return Poll::Ready(answered);
                 }
-                if open.as_mut().is_some_and(|connection| connection.as_mut().poll(context).is_ready()) {
+                if open.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
                     // A connection at its end answers nothing more. It lets go of a request that came too late only when it
                     // is dropped.
                     open = None;
@@ -190,48 +205,48 @@ impl Line {
             });
             answered.await
         };
-        let answer = answered.map_err(|failed| LineError::of_exchange(&failed))?;
-        Ok((open.map(|connection| Line { sender, connection, lenient }), answer))
+        let answer = answered.map_err(|failed| ExchangeError::of_exchange(&failed))?;
+        Ok((open.map(|driver| PooledConnection { sender, driver, lenient }), answer))
     }
 
     /// Whether it can take another request. Nobody has to be woken: the next request drives the connection on.
     fn is_open(&mut self) -> bool {
-        let open = self.connection.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
+        let open = self.driver.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
         open && !self.lenient && self.sender.is_ready()
     }
 }
 
 /// The body of an answer. Its connection is used again once all of it was read.
-pub(in crate::source::s3) struct LineBody {
+pub(crate) struct PooledBody {
     body: Incoming,
-    line: Option<Line>,
-    lines: Arc<Lines>,
+    connection: Option<PooledConnection>,
+    pool: Arc<ConnectionPool>,
 }
 
-impl LineBody {
+impl PooledBody {
     /// The next frame, the connection having been driven as far as it goes.
     fn drive(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<hyper::body::Frame<Bytes>, hyper::Error>>> {
         let body = Pin::new(&mut self.body);
-        let Some(line) = &mut self.line else { return body.poll_frame(context) };
+        let Some(connection) = &mut self.connection else { return body.poll_frame(context) };
         if let Poll::Ready(frame) = body.poll_frame(context) {
             return Poll::Ready(frame);
         }
-        if line.connection.as_mut().poll(context).is_ready() {
-            self.line = None;
+        if connection.driver.as_mut().poll(context).is_ready() {
+            self.connection = None;
         }
         Pin::new(&mut self.body).poll_frame(context)
     }
 
     /// Gives the connection back, if it can take another request.
     fn end(&mut self) {
-        let Some(mut line) = self.line.take() else { return };
-        if line.is_open() {
-            self.lines.idle().push(line);
+        let Some(mut connection) = self.connection.take() else { return };
+        if connection.is_open() {
+            self.pool.idle().push(connection);
         }
     }
 }
 
-impl Drop for LineBody {
+impl Drop for PooledBody {
     fn drop(&mut self) {
         if self.body.is_end_stream() {
             self.end();
@@ -239,7 +254,7 @@ impl Drop for LineBody {
     }
 }
 
-impl Stream for LineBody {
+impl Stream for PooledBody {
     type Item = Result<Bytes, String>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -254,8 +269,8 @@ impl Stream for LineBody {
                     return Poll::Ready(Some(Ok(piece)));
                 }
                 Some(Err(failed)) => {
-                    self.line = None;
-                    return Poll::Ready(Some(Err(error::chain(&failed))));
+                    self.connection = None;
+                    return Poll::Ready(Some(Err(causes(&failed))));
                 }
                 None => {
                     self.end();
@@ -282,7 +297,7 @@ mod tests {
 
     /// A server that gives these answers on each connection, one a request, and closes it then without a word.
     struct Server {
-        lines: Arc<Lines>,
+        pool: Arc<ConnectionPool>,
         connections: Arc<AtomicUsize>,
         closed: Arc<AtomicUsize>,
         may_close: Arc<Semaphore>,
@@ -321,7 +336,7 @@ mod tests {
                 }
             });
             let server = format!("http://{address}").parse().expect("an address");
-            Server { lines: Lines::to(server).expect("lines"), connections, closed, may_close }
+            Server { pool: ConnectionPool::to(server).expect("a pool"), connections, closed, may_close }
         }
 
         async fn ask(&self, method: &'static str) -> Result<String, String> {
@@ -349,12 +364,12 @@ mod tests {
     async fn an_answer_whose_body_nobody_reads_gives_its_connection_back_if_it_has_none() {
         let server = Server::answering(&[HEAD, WHOLE, WHOLE]).await;
         let request = || Ok(Request::head("/k").body(Empty::new()).expect("a request"));
-        drop(server.lines.send(request).await.expect("answered"));
+        drop(server.pool.send(request).await.expect("answered"));
         assert_eq!(server.ask("GET").await.as_deref(), Ok("hello"));
         assert_eq!(server.connections(), 1);
         let request = || Ok(Request::get("/k").body(Empty::new()).expect("a request"));
-        drop(server.lines.send(request).await.expect("answered"));
-        assert_eq!(server.lines.idle().len(), 0, "a body that was not read would be taken for the next answer");
+        drop(server.pool.send(request).await.expect("answered"));
+        assert_eq!(server.pool.idle().len(), 0, "a body that was not read would be taken for the next answer");
     }
 
     #[tokio::test]
@@ -372,7 +387,7 @@ mod tests {
         let server = Server::holding(&[WHOLE]).await;
         for number in 1..=3 {
             assert_eq!(server.ask("GET").await.as_deref(), Ok("hello"));
-            assert_eq!((server.connections(), server.lines.idle().len()), (number, 1));
+            assert_eq!((server.connections(), server.pool.idle().len()), (number, 1));
             server.may_close.add_permits(1);
             while server.closed.load(Relaxed) < number {
                 tokio::task::yield_now().await;
@@ -385,13 +400,13 @@ mod tests {
     async fn a_request_on_a_connection_that_has_ended_is_an_error() {
         let server = Server::holding(&[WHOLE]).await;
         assert_eq!(server.ask("GET").await.as_deref(), Ok("hello"));
-        let line = server.lines.idle().pop().expect("the connection was kept");
+        let connection = server.pool.idle().pop().expect("the connection was kept");
         server.may_close.add_permits(1);
         while server.closed.load(Relaxed) < 1 {
             tokio::task::yield_now().await;
         }
         let request = Request::get("/k").body(Empty::new()).expect("a request");
-        let answered = tokio::time::timeout(ANSWER_TIMEOUT / 4, line.exchange(request)).await;
+        let answered = tokio::time::timeout(RESPONSE_TIMEOUT / 4, connection.exchange(request)).await;
         assert!(answered.expect("not waited for").is_err());
     }
 
@@ -399,7 +414,7 @@ mod tests {
     async fn a_body_that_breaks_off_is_an_error_and_its_connection_is_gone() {
         let server = Server::answering(&["HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel"]).await;
         server.ask("GET").await.expect_err("two bytes are missing");
-        assert_eq!(server.lines.idle().len(), 0);
+        assert_eq!(server.pool.idle().len(), 0);
     }
 
     #[tokio::test]
@@ -410,8 +425,8 @@ mod tests {
         assert_eq!(server.ask("GET").await.as_deref(), Ok("hello"));
         let server = Server::answering(&*vec![answer(HEADERS_MAX + 1)].leak()).await;
         let request = || Ok(Request::get("/k").body(Empty::new()).expect("a request"));
-        let refused = server.lines.send(request).await.map(drop).expect_err("too many");
-        assert_eq!(refused.kind, LineErrorKind::TooLarge);
+        let refused = server.pool.send(request).await.map(drop).expect_err("too many");
+        assert_eq!(refused.kind, ExchangeErrorKind::TooLarge);
     }
 
     /// The bytes are worth more than a header that nobody can read; that there was one is not kept back.
@@ -420,11 +435,11 @@ mod tests {
         let odd = "HTTP/1.1 200 OK\r\nx-amz-meta-\u{e9}: v\r\ncontent-length: 5\r\n\r\nhello";
         let server = Server::answering(&*vec![odd].leak()).await;
         let request = || Ok(Request::get("/k").body(Empty::new()).expect("a request"));
-        let answer = server.lines.send(request).await.expect("an answer");
+        let answer = server.pool.send(request).await.expect("an answer");
         assert_eq!(answer.extensions().get(), Some(&HeadersLeftOut::Some));
         let pieces: Vec<Bytes> = answer.into_body().try_collect().await.expect("a body");
         assert_eq!(pieces.concat(), b"hello");
-        assert_eq!(server.lines.idle().len(), 0, "such a connection is not used again");
+        assert_eq!(server.pool.idle().len(), 0, "such a connection is not used again");
     }
 
     #[tokio::test]

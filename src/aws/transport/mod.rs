@@ -1,0 +1,183 @@
+//! GET and HEAD of single objects, below the SDK's request machinery and on its own HTTP and TLS stack.
+//!
+//! The SDK's orchestrator costs more CPU per request than all the rest of a small object, and its connection pool as much
+//! again. What it knows is kept: the endpoint and the scope of the signature are read off a request that the SDK signs
+//! itself ([`endpoint`]), the credentials come from its provider, and where a proxy stands between, its connector is used
+//! ([`route`]). Nothing here tries again, except once with fresh credentials when the old ones have run out, once where a
+//! server sends a request elsewhere ([`redirect`]), and once when a kept connection turns out to be closed ([`pool`]); the
+//! caller decides about the rest.
+
+mod endpoint;
+mod pool;
+mod redirect;
+mod refusal;
+mod route;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aws_sdk_s3::Client;
+use aws_smithy_http_client::Connector;
+
+use self::{
+    endpoint::Endpoint,
+    redirect::Redirect,
+    refusal::checked,
+    route::{NoResponse, Route, Signed},
+};
+pub(crate) use self::{
+    pool::HeadersLeftOut,
+    route::{Body, Response},
+};
+use super::{
+    client::Aws,
+    credentials::{CredentialCache, SigningCredentials},
+    encoding::{encoded, encoded_path},
+    sign::{Headers, Signable, signed},
+};
+use crate::{clock, transfer::error::SourceError};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Head,
+}
+
+/// One request about one object.
+pub(crate) struct Request<'a> {
+    pub method: Method,
+    pub key: &'a str,
+    pub version_id: Option<&'a str>,
+    /// All of them are signed.
+    pub headers: Headers,
+    /// What is stored packed may come packed. Not signed: servers in between change this header.
+    pub accept_gzip: bool,
+}
+
+/// Asks for objects of one bucket.
+pub(crate) struct Transport {
+    client: Client,
+    bucket: String,
+    connector: Arc<Connector>,
+    credentials: CredentialCache,
+    target: RwLock<Option<Arc<Target>>>,
+}
+
+/// Where requests go, and how they get there.
+struct Target {
+    endpoint: Endpoint,
+    route: Route,
+}
+
+impl Transport {
+    /// Asks nothing yet.
+    pub fn new(aws: &Aws, client: &Client, bucket: &str) -> Self {
+        Transport {
+            client: client.clone(),
+            bucket: bucket.to_owned(),
+            connector: aws.connector(),
+            credentials: CredentialCache::new(aws.credentials()),
+            target: RwLock::default(),
+        }
+    }
+
+    /// Sends one request and waits for the head of a success; refusals are errors.
+    pub async fn send(&self, request: &Request<'_>) -> Result<Response, SourceError> {
+        let target = self.target().await?;
+        let (credentials, response) = self.attempt(&target, request).await?;
+        let refusal = match checked(response).await {
+            Ok(response) => return Ok(response),
+            Err(refusal) => refusal,
+        };
+        if let Some(redirect) = &refusal.redirect {
+            return self.follow(&target.endpoint, redirect, request).await;
+        }
+        if !refusal.credentials_ran_out() {
+            return Err(refusal.about(request.key));
+        }
+        self.credentials.forget(&credentials).await;
+        let (_, response) = self.attempt(&target, request).await?;
+        checked(response).await.map_err(|refusal| refusal.about(request.key))
+    }
+
+    /// The target that is known, or the one that the SDK would go to.
+    async fn target(&self) -> Result<Arc<Target>, SourceError> {
+        let known = self.target.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(target) = known {
+            return Ok(target);
+        }
+        let endpoint = endpoint::resolve(&self.client, &self.bucket).await?;
+        let found = Arc::new(self.target_at(endpoint, || format!("bucket {}", self.bucket))?);
+        Ok(Arc::clone(self.target.write().unwrap_or_else(PoisonError::into_inner).get_or_insert(found)))
+    }
+
+    fn target_at(&self, endpoint: Endpoint, what: impl Fn() -> String) -> Result<Target, SourceError> {
+        let route = Route::to(&endpoint, &self.connector);
+        let route = route.map_err(|reason| SourceError::Permanent { what: what(), reason })?;
+        Ok(Target { endpoint, route })
+    }
+
+    /// Asks once where the server sent the request. A server that sends it on again leads nowhere.
+    async fn follow(
+        &self,
+        from: &Endpoint,
+        redirect: &Redirect,
+        request: &Request<'_>,
+    ) -> Result<Response, SourceError> {
+        let Some(endpoint) = redirect.endpoint(from, &encoded_path(request.key)) else {
+            return Err(redirect.unfollowed(request.key));
+        };
+        let target = Arc::new(self.target_at(endpoint, || request.key.to_owned())?);
+        let attempted = self.attempt(&target, request).await;
+        let (_, response) = attempted.map_err(|error| redirect.led_to(&target.endpoint, error))?;
+        let refusal = match checked(response).await {
+            Ok(response) => {
+                if redirect.is_permanent() {
+                    *self.target.write().unwrap_or_else(PoisonError::into_inner) = Some(target);
+                }
+                return Ok(response);
+            }
+            Err(refusal) => refusal,
+        };
+        match &refusal.redirect {
+            Some(again) => Err(again.unfollowed(request.key)),
+            None => Err(refusal.about(request.key)),
+        }
+    }
+
+    async fn attempt(
+        &self,
+        target: &Target,
+        request: &Request<'_>,
+    ) -> Result<(Arc<SigningCredentials>, Response), SourceError> {
+        let now = clock::now();
+        let credentials = self.credentials.current(&target.endpoint.scope, now).await?;
+        let path = format!("{}{}", target.endpoint.path, encoded_path(request.key));
+        let query = request.version_id.map(|version| format!("versionId={}", encoded(version)));
+        let method = match request.method {
+            Method::Get => http::Method::GET,
+            Method::Head => http::Method::HEAD,
+        };
+        let signable = Signable {
+            method: method.as_str(),
+            host: &target.endpoint.host,
+            path: &path,
+            query: query.as_deref(),
+            headers: request.headers.clone(),
+            body: b"",
+        };
+        let mut headers = signed(signable, &credentials, now);
+        if request.accept_gzip {
+            headers.push(("accept-encoding", "gzip".to_owned()));
+        }
+        let path_and_query = query.map_or(path.clone(), |query| format!("{path}?{query}"));
+        let signed = Signed { method, path_and_query, headers };
+        let what = || request.key.to_owned();
+        let response = target.route.send(&target.endpoint, &signed).await.map_err(|failed| match failed {
+            NoResponse::Unreached(reason) => SourceError::Unreached { what: what(), reason },
+            NoResponse::Unreadable(reason) => SourceError::Transient { what: what(), reason },
+            NoResponse::Impossible(reason) => SourceError::Permanent { what: what(), reason },
+        })?;
+        Ok((credentials, response))
+    }
+}

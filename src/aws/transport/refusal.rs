@@ -1,0 +1,78 @@
+//! Responses that are no success: the code and message of S3's error document, where there is one.
+//!
+//! Source: Amazon S3 API reference, "Error responses". A HEAD has no body, so its refusals say only their status.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use http::{HeaderMap, header::LOCATION};
+use tokio::time::timeout;
+
+use super::{
+    redirect::Redirect,
+    route::{Body, Response},
+};
+use crate::{
+    aws::error::{self, DOCUMENT_BYTES_MAX, ErrorDocument},
+    transfer::error::SourceError,
+};
+
+/// What has not come by then of an error document is not waited for.
+const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A response that is no success.
+pub(super) struct Refusal {
+    status: u16,
+    document: ErrorDocument,
+    pub redirect: Option<Redirect>,
+}
+
+/// The response, or the refusal that it is.
+pub(super) async fn checked(response: Response) -> Result<Response, Refusal> {
+    if response.status.is_success() {
+        return Ok(response);
+    }
+    let Response { status, headers, body, .. } = response;
+    let document = timeout(DOCUMENT_TIMEOUT, beginning(body)).await.unwrap_or_default();
+    let (status, document) = (status.as_u16(), ErrorDocument::read(&document));
+    let redirect = redirect_of(status, &headers, &document);
+    Err(Refusal { status, document, redirect })
+}
+
+/// Where the server sends the request: with the status of a redirection, or by naming the region that a signature has to be
+/// for (Amazon S3 API reference, "Error responses", `PermanentRedirect`, `AuthorizationHeaderMalformed`).
+fn redirect_of(status: u16, headers: &HeaderMap, document: &ErrorDocument) -> Option<Redirect> {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let region = header("x-amz-bucket-region").filter(|region| !region.is_empty()).or_else(|| document.region.clone());
+    match status {
+        301 | 302 | 307 | 308 => Some(Redirect { status, location: header(LOCATION.as_str()), region }),
+        400 if document.code == "AuthorizationHeaderMalformed" && region.is_some() => {
+            Some(Redirect { status, location: None, region })
+        }
+        _ => None,
+    }
+}
+
+impl Refusal {
+    /// Whether other credentials might be believed.
+    pub fn credentials_ran_out(&self) -> bool {
+        matches!(self.document.code.as_str(), "ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException")
+    }
+
+    /// As an error about the object with this key.
+    pub fn about(self, key: &str) -> SourceError {
+        error::sort(key.to_owned(), self.status, &self.document.code, self.document.message.as_deref())
+    }
+}
+
+/// A broken error document says less, and is no other error.
+async fn beginning(mut body: Body) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while let Some(Ok(piece)) = body.next().await {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() >= DOCUMENT_BYTES_MAX {
+            break;
+        }
+    }
+    bytes
+}
