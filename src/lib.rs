@@ -24,7 +24,7 @@
 //! | [`playbook`] | turns the YAML into a [`playbook::Playbook`], a type that can only be valid, or reports every problem at once |
 //! | [`engine`] | plans a run, looks before it leaps, runs each asset, decides the verdict, seals the bundle |
 //! | [`source`] | reads from the provider: lists and opens objects, exports a snapshot and copies tables out |
-//! | [`aws`] | reads what S3 servers answer, strictly, for `source` and `restore` |
+//! | [`aws`] | the one client layer for AWS and S3 servers, for `source` and `restore`: configuration, credentials, signatures, HTTP, strict reading |
 //! | [`transfer`] | moves a unit from a source to a sink while observers hash and count it, and writes the receipt |
 //! | [`restore`] | the sinks: a tree of files, a PostgreSQL database, a disposable cluster made for the purpose |
 //! | [`verify`] | reads back what was restored, compares it with the receipts, and proves that it would notice damage |

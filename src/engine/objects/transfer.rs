@@ -22,7 +22,7 @@ use crate::{
         error::{SourceError, TransferError},
         meter::Meter,
         object::{ObjectEntry, ObjectSink, Odd, OddEntry, Refusal, UnitOutcome, Unrestored, same_entity_tag},
-        objects::{Ends, ObjectCopier, Patience},
+        objects::{Ends, ObjectCopier, Timeouts},
         receipt::ObjectReceipt,
         retry::with_retries,
         unit::{ObjectUnit, PlacedObject, UNIT_BYTES_MAX, UNIT_OBJECTS_MAX, UnitCutter, UnitId},
@@ -125,8 +125,9 @@ impl BucketWork {
         let book = self.key_book()?;
         let known = self.remember(sink.as_ref(), &files, &meter)?;
         let interrupt = self.work.interrupt.clone();
-        let (budget, patience) = (self.work.budget.clone(), Patience { away: self.stall, ..Patience::default() });
-        let ends = Ends { source: Arc::clone(&self.source), sink: Arc::clone(&sink), budget, patience };
+        let budget = self.work.budget.clone();
+        let timeouts = Timeouts { away: self.stall, ..Timeouts::default() };
+        let ends = Ends { source: Arc::clone(&self.source), sink: Arc::clone(&sink), budget, timeouts };
         let copier = ObjectCopier::between(ends, Arc::clone(&meter), interrupt);
         let mut transfer = Transfer {
             of: self,
