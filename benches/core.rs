@@ -14,8 +14,8 @@ use walkaway::{
     digest::{RowDigest, RowKey, Sha256Digest},
     restore::place::Places,
     transfer::{
-        checksum::{Md5Lanes, Observed, StreamDigest},
-        object::{ObjectEntry, Parts, ProviderChecksum, ProviderWord},
+        checksum::{MultiBufferMd5, Observed, StreamDigest},
+        object::{ObjectEntry, Parts, ProviderChecksum, StatedChecksum},
         receipt::ChecksumKind,
         unit::{PlacedObject, UnitCutter},
         window::OrderedWindow,
@@ -45,16 +45,16 @@ fn stream_digest(criterion: &mut Criterion) {
     let stream = Bytes::from(noise(16 * MIB));
     let pieces: Vec<_> = (0..stream.len()).step_by(PIECE_BYTES).map(|at| stream.slice(at..at + PIECE_BYTES)).collect();
     group.throughput(Throughput::Bytes(stream.len() as u64));
-    for (name, word) in [
+    for (name, checksum) in [
         ("SHA-256", Err("none".to_owned())),
-        ("SHA-256 + CRC64NVME", word(ChecksumKind::Crc64nvme)),
-        ("SHA-256 + CRC32C", word(ChecksumKind::Crc32c)),
-        ("SHA-256 + SHA-1", word(ChecksumKind::Sha1)),
-        ("SHA-256 + MD5", word(ChecksumKind::Md5Etag)),
+        ("SHA-256 + CRC64NVME", checksum(ChecksumKind::Crc64nvme)),
+        ("SHA-256 + CRC32C", checksum(ChecksumKind::Crc32c)),
+        ("SHA-256 + SHA-1", checksum(ChecksumKind::Sha1)),
+        ("SHA-256 + MD5", checksum(ChecksumKind::Md5Etag)),
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let mut digest = StreamDigest::new(word.clone(), None);
+                let mut digest = StreamDigest::new(checksum.clone(), None);
                 pieces.iter().for_each(|piece| digest.update(black_box(piece)));
                 digest.finish()
             });
@@ -68,16 +68,16 @@ fn stream_digest(criterion: &mut Criterion) {
 
 /// As many streams at once as a vector has lanes.
 fn together(pieces: &[Bytes]) -> Vec<Option<Observed>> {
-    let lanes = Arc::new(Md5Lanes::start());
+    let lanes = Arc::new(MultiBufferMd5::start());
     let mut digests: Vec<_> =
-        (0..STREAMS).map(|_| StreamDigest::new(word(ChecksumKind::Md5Etag), Some(&lanes))).collect();
+        (0..STREAMS).map(|_| StreamDigest::new(checksum(ChecksumKind::Md5Etag), Some(&lanes))).collect();
     for piece in pieces {
         digests.iter_mut().for_each(|digest| digest.update(black_box(piece)));
     }
     digests.into_iter().map(StreamDigest::finish).collect()
 }
 
-fn word(kind: ChecksumKind) -> ProviderWord {
+fn checksum(kind: ChecksumKind) -> StatedChecksum {
     Ok(ProviderChecksum { kind, value: vec![0; 8], parts: Parts::None })
 }
 

@@ -1,4 +1,6 @@
 //! Comma-separated values as RFC 4180 quotes them, with `\n` as the line end; read and written.
+//!
+//! Not by a crate: these readers repair what is malformed, and what is evidence is read as it was written or not at all.
 
 /// One record with its line end. A field is quoted only if it must be.
 pub fn record<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {

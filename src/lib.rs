@@ -27,7 +27,7 @@
 //! | [`asset`] | what is carried out and gets a verdict, a folder for each kind: how it is measured, carried, proven, looked at again |
 //! | [`record`] | what a run writes while it is at work: its directory, its journal, its receipts |
 //! | [`source`] | reads from the provider: lists and opens objects, exports a snapshot and copies tables out |
-//! | [`aws`] | reads what S3 servers answer, strictly, for `source` and `restore` |
+//! | [`aws`] | the one client layer for AWS and S3 servers, for `source` and `restore`: configuration, credentials, signatures, HTTP, strict reading |
 //! | [`transfer`] | moves a unit from a source to a sink while observers hash and count it, and writes the receipt; units and receipts as values, and the executor that runs them |
 //! | [`restore`] | the sinks: a tree of files, a PostgreSQL database, a disposable cluster made for the purpose |
 //! | [`verify`] | reads back what was restored, compares it with the receipts, and proves that it would notice damage |

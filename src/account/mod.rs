@@ -16,14 +16,14 @@
 
 pub mod change;
 pub mod controls;
-pub mod coverage;
+pub(crate) mod coverage;
 pub mod credentials;
-pub mod documents;
+pub(crate) mod documents;
 pub mod identity;
-pub mod inventory;
+pub(crate) mod inventory;
 pub mod machine;
 pub mod policy;
-pub mod posture;
-pub mod reply;
+pub(crate) mod posture;
+pub(crate) mod reply;
 pub mod rights;
-pub mod starter;
+pub(crate) mod starter;

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::Sha256Digest;
+use super::sha256::Sha256Digest;
 
 /// Bytes that SHA-256 takes in at once (FIPS 180-4).
 const BLOCK_BYTES: usize = 64;

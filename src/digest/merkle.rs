@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::Sha256Digest;
+use super::sha256::Sha256Digest;
 
 /// A tree that grows leaf by leaf; it keeps one digest per level.
 #[derive(Clone, Debug, Default)]

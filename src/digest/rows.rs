@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::block_api::compress256;
 
-use super::Sha256Digest;
+use super::sha256::Sha256Digest;
 
 /// The key K of one run's row digests: 256 random bits, drawn after the snapshot was taken and published with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

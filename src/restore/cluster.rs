@@ -11,7 +11,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+pub use super::cluster_error::ClusterError;
 use super::{
+    cluster_error::directory_error,
     postmaster::{self, Postmaster},
     settle::{self, Ahead},
 };
@@ -58,55 +60,6 @@ const HARMLESS: [&str; 9] = [
 const RECOVERY_SIGNALS: [&str; 2] = ["recovery.signal", "standby.signal"];
 /// Chosen when walkaway runs as root, because PostgreSQL won't.
 const SERVER_USERS: [&str; 2] = ["postgres", "nobody"];
-
-/// What went wrong with the managed cluster.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// A directory of the cluster could not be made or read.
-    #[error("preparing {path} for the managed PostgreSQL: {source}")]
-    Directory { path: String, source: io::Error },
-    /// The user that runs the server can't get to its directory.
-    #[error("the user {user}, who runs the managed PostgreSQL, cannot enter {path}")]
-    Unreachable { user: String, path: String },
-    /// The machine went down while the cluster was being filled.
-    #[error("the machine went down while {path} was being filled: what lies there can't be trusted")]
-    WentDown { path: String },
-    /// Another process of walkaway works with it.
-    #[error("another walkaway is at work on the managed PostgreSQL in {path}")]
-    InUse { path: String },
-    /// Somebody started it to look at what was restored.
-    #[error("the managed PostgreSQL in {path} is up as process {pid}, and walkaway did not start it")]
-    ByHand { path: String, pid: String, stop: String },
-    /// Root has no lesser user to run the server as.
-    #[error("the managed PostgreSQL cannot run as root, and there is no user postgres or nobody")]
-    NoServerUser,
-    /// The cluster could not be made, and its file system has no room for one.
-    #[error("{error}; {path} has {free} bytes left")]
-    Full { path: String, free: u64, error: PgError },
-    /// One of PostgreSQL's programs failed, or is missing.
-    #[error(transparent)]
-    Pg(#[from] PgError),
-}
-
-impl ClusterError {
-    /// What to do next, where something can be said.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            ClusterError::Unreachable { path, .. } => {
-                Some(format!("chmod o+x {path}, choose another target.path, or run walkaway as an ordinary user"))
-            }
-            ClusterError::WentDown { .. } => Some("start a new run".to_owned()),
-            ClusterError::InUse { .. } => Some("wait until it has ended".to_owned()),
-            ClusterError::ByHand { stop, .. } => Some(format!("stop it first: {stop}")),
-            ClusterError::NoServerUser => Some("run walkaway as an ordinary user".to_owned()),
-            ClusterError::Directory { .. } => Some("check target.path: space, rights, file system".to_owned()),
-            ClusterError::Full { .. } => Some(
-                "make room on the target's file system; a database starts again when the run is resumed".to_owned(),
-            ),
-            ClusterError::Pg(error) => error.hint(),
-        }
-    }
-}
 
 /// What a person types to look at a stopped cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -459,10 +412,6 @@ fn socket_directory(user: &ServerUser) -> Result<PathBuf, ClusterError> {
     let path = made.map_err(|source| directory_error(Path::new("/tmp"), source))?.keep();
     give(&path, user).map_err(|source| directory_error(&path, source))?;
     Ok(path)
-}
-
-pub(super) fn directory_error(path: &Path, source: io::Error) -> ClusterError {
-    ClusterError::Directory { path: path.display().to_string(), source }
 }
 
 /// pg_ctl only says that the server didn't start; the server's log says why.

@@ -3,9 +3,10 @@
 //! Knows nothing of where the data comes from, and never writes outside the directory or database it was given.
 
 pub mod cluster;
-pub mod constraints;
+mod cluster_error;
+pub(crate) mod constraints;
 pub mod database;
-pub mod elevated;
+pub(crate) mod elevated;
 mod file;
 pub mod foreign_keys;
 mod locale;

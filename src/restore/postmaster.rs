@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::cluster::ClusterError;
+use super::cluster_error::ClusterError;
 
 /// The server as its postmaster.pid names it (PostgreSQL's `pidfile.h`).
 pub(super) struct Postmaster {

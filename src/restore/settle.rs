@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use super::cluster::{ClusterError, directory_error};
+use super::cluster_error::{ClusterError, directory_error};
 use crate::pg::{Address, PgError};
 
 const NOTE: &str = "loading";

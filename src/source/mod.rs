@@ -6,7 +6,7 @@
 
 pub mod account;
 pub mod holder;
-pub mod live;
+pub(crate) mod live;
 mod locks;
 pub mod parquet_rows;
 pub mod postgres;

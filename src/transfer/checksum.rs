@@ -9,11 +9,10 @@ use bytes::Bytes;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-pub use super::md5::Md5Lanes;
+pub use super::md5::MultiBufferMd5;
 use super::{
     md5::{Md5, Md5Stream},
-    object::{Parts, ProviderChecksum, ProviderWord},
-    receipt::{ChecksumKind, Confirmation},
+    provider_checksum::{ChecksumKind, Confirmation, Parts, ProviderChecksum, StatedChecksum},
 };
 use crate::digest::Sha256Digest;
 
@@ -27,7 +26,7 @@ enum Hash {
 }
 
 impl Hash {
-    fn new(kind: ChecksumKind, lanes: Option<&Md5Lanes>) -> Self {
+    fn new(kind: ChecksumKind, md5: Option<&MultiBufferMd5>) -> Self {
         use ChecksumKind as Kind;
         use crc_fast::{CrcAlgorithm as Algorithm, Digest};
         match kind {
@@ -36,7 +35,7 @@ impl Hash {
             Kind::Crc32 | Kind::CompositeCrc32 => Hash::Crc(Box::new(Digest::new(Algorithm::Crc32IsoHdlc)), 4),
             Kind::Sha1 | Kind::CompositeSha1 => Hash::Sha1(Box::default()),
             Kind::Sha256 | Kind::CompositeSha256 => Hash::Sha256(Box::default()),
-            Kind::Md5Etag | Kind::MultipartEtag => lanes.map_or_else(Hash::md5, |lanes| Hash::Shared(lanes.open())),
+            Kind::Md5Etag | Kind::MultipartEtag => md5.map_or_else(Hash::md5, |md5| Hash::Shared(md5.open())),
         }
     }
 
@@ -74,13 +73,13 @@ struct PartsHash {
     ended: Vec<Hash>,
     part: Hash,
     part_bytes: u64,
-    lanes: Option<Arc<Md5Lanes>>,
+    md5: Option<Arc<MultiBufferMd5>>,
 }
 
 impl PartsHash {
-    fn new(kind: ChecksumKind, parts: Parts, lanes: Option<Arc<Md5Lanes>>) -> Self {
-        let part = Hash::new(kind, lanes.as_deref());
-        PartsHash { kind, parts, ended: Vec::new(), part, part_bytes: 0, lanes }
+    fn new(kind: ChecksumKind, parts: Parts, md5: Option<Arc<MultiBufferMd5>>) -> Self {
+        let part = Hash::new(kind, md5.as_deref());
+        PartsHash { kind, parts, ended: Vec::new(), part, part_bytes: 0, md5 }
     }
 
     /// Bytes of the part at hand; none when the list is at its end.
@@ -105,7 +104,7 @@ impl PartsHash {
     }
 
     fn end_part(&mut self) {
-        let part = std::mem::replace(&mut self.part, Hash::new(self.kind, self.lanes.as_deref()));
+        let part = std::mem::replace(&mut self.part, Hash::new(self.kind, self.md5.as_deref()));
         self.ended.push(part);
         self.part_bytes = 0;
     }
@@ -133,11 +132,11 @@ enum Second {
 }
 
 impl Second {
-    fn new(checksum: &ProviderChecksum, lanes: Option<&Arc<Md5Lanes>>) -> Self {
+    fn new(checksum: &ProviderChecksum, md5: Option<&Arc<MultiBufferMd5>>) -> Self {
         match (&checksum.parts, checksum.kind) {
             (Parts::None, ChecksumKind::Sha256) => Second::Record,
-            (Parts::None, kind) => Second::Whole(Hash::new(kind, lanes.map(Arc::as_ref))),
-            (parts, kind) => Second::Parts(PartsHash::new(kind, parts.clone(), lanes.cloned())),
+            (Parts::None, kind) => Second::Whole(Hash::new(kind, md5.map(Arc::as_ref))),
+            (parts, kind) => Second::Parts(PartsHash::new(kind, parts.clone(), md5.cloned())),
         }
     }
 
@@ -174,14 +173,14 @@ pub struct StreamDigest {
     sha256: Sha256,
     size: u64,
     second: Option<Second>,
-    word: ProviderWord,
+    word: StatedChecksum,
 }
 
 impl StreamDigest {
-    /// Begins; `word` says which checksum of the provider is to be confirmed. With `lanes`, an MD5 is computed by threads
+    /// Begins; `word` says which checksum of the provider is to be confirmed. With `md5`, an MD5 is computed by threads
     /// that serve many streams: worth the while from some hundred kilobytes on.
-    pub fn new(word: ProviderWord, lanes: Option<&Arc<Md5Lanes>>) -> Self {
-        let second = word.as_ref().ok().map(|checksum| Second::new(checksum, lanes));
+    pub fn new(word: StatedChecksum, md5: Option<&Arc<MultiBufferMd5>>) -> Self {
+        let second = word.as_ref().ok().map(|checksum| Second::new(checksum, md5));
         StreamDigest { sha256: Sha256::new(), size: 0, second, word }
     }
 
@@ -231,7 +230,7 @@ mod tests {
         let value = BASE64_STANDARD.decode(value).expect("base64");
         let checksum = ProviderChecksum { kind, value, parts: Parts::None };
         let alone = confirmed_by(None, checksum.clone(), b"123456789", 2);
-        assert_eq!(alone, confirmed_by(Some(&Arc::new(Md5Lanes::start())), checksum, b"123456789", 2));
+        assert_eq!(alone, confirmed_by(Some(&Arc::new(MultiBufferMd5::start())), checksum, b"123456789", 2));
         alone
     }
 
@@ -269,12 +268,12 @@ mod tests {
     }
 
     fn confirmed_by(
-        lanes: Option<&Arc<Md5Lanes>>,
+        md5: Option<&Arc<MultiBufferMd5>>,
         checksum: ProviderChecksum,
         bytes: &[u8],
         piece: usize,
     ) -> Confirmation {
-        let mut digest = StreamDigest::new(Ok(checksum), lanes);
+        let mut digest = StreamDigest::new(Ok(checksum), md5);
         bytes.chunks(piece.max(1)).for_each(|piece| digest.update(&Bytes::copy_from_slice(piece)));
         digest.finish().expect("no thread failed").confirmation
     }
@@ -309,12 +308,12 @@ mod tests {
             }
             if !rest.is_empty() { parts.push(rest); }
             let sizes: Vec<_> = parts.iter().map(|part| part.len() as u64).collect();
-            let lanes = Arc::new(Md5Lanes::start());
+            let md5 = Arc::new(MultiBufferMd5::start());
             for kind in OF_PARTS {
                 let value = parts_checksum(kind, &parts);
                 let checksum = ProviderChecksum { kind, value, parts: Parts::Listed(sizes.clone()) };
                 prop_assert_eq!(confirmed(checksum.clone(), &bytes, piece), Confirmation::Confirmed(kind));
-                prop_assert_eq!(confirmed_by(Some(&lanes), checksum.clone(), &bytes, piece), Confirmation::Confirmed(kind));
+                prop_assert_eq!(confirmed_by(Some(&md5), checksum.clone(), &bytes, piece), Confirmation::Confirmed(kind));
                 let mut damaged = bytes.clone();
                 damaged[bytes.len() / 2] ^= 1;
                 prop_assert_eq!(confirmed(checksum, &damaged, piece), Confirmation::Contradicted(kind));

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::receipt::ChecksumKind;
+use super::provider_checksum::ChecksumKind;
 
 /// SQLSTATE `disk_full`, also of a write that a full disk cuts short.
 const DISK_FULL: &str = "53100";

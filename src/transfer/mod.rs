@@ -5,17 +5,19 @@
 
 pub mod bucket;
 pub mod checksum;
+pub mod entry;
 pub mod error;
 pub mod executor;
-pub mod generated;
+pub(crate) mod generated;
 pub mod listing;
 mod md5;
 pub mod meter;
 pub mod object;
 pub mod objects;
-pub mod pace;
+pub(crate) mod pace;
 pub mod properties;
-pub mod pseudonyms;
+pub mod provider_checksum;
+pub(crate) mod pseudonyms;
 pub mod receipt;
 pub mod retry;
 pub mod table;

@@ -7,8 +7,6 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::receipt::ObjectReceipt;
-
 macro_rules! text_fields {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $field:ident,)* }) => {
         $(#[$meta])*
@@ -212,20 +210,12 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// Classifies what belongs to an object by what a sink restores.
-    pub fn of(receipt: &ObjectReceipt, properties: &Properties, carried: &[Item]) -> Self {
+    /// Classifies what belongs to an object, of its entry and beside its bytes, by what a sink restores.
+    pub(super) fn of(of_entry: impl Iterator<Item = Item>, properties: &Properties, carried: &[Item]) -> Self {
         let mut classes = Classes { carried: vec![Item::Bytes], ..Classes::default() };
-        let of_entry = [
-            (Item::Version, receipt.version_id.is_some()),
-            (Item::LastModified, receipt.last_modified.is_some()),
-            (Item::StorageClass, receipt.storage_class.is_some()),
-        ];
-        let of_entry = of_entry.into_iter().filter(|(_, there)| *there).map(|(item, _)| item);
         for item in of_entry.chain(properties.items()) {
-            match carried.contains(&item) {
-                true => classes.carried.push(item),
-                false => classes.recorded.push(item),
-            }
+            let class = if carried.contains(&item) { &mut classes.carried } else { &mut classes.recorded };
+            class.push(item);
         }
         classes.lost.extend(properties.missing_metadata.map(|_| Item::MissingMetadata));
         classes.unreadable.extend(properties.unreadable.keys());
@@ -285,13 +275,16 @@ impl ClassCount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{digest::Sha256Digest, transfer::object::ObjectEntry, transfer::receipt::Confirmation};
+    use crate::{
+        digest::Sha256Digest,
+        transfer::{entry::ObjectEntry, provider_checksum::Confirmation, receipt::ObjectReceipt},
+    };
 
     #[test]
     fn everything_that_is_there_gets_a_class() {
         let entry = ObjectEntry { key: "k".into(), storage_class: Some("STANDARD_IA".into()), ..Default::default() };
-        let word = Confirmation::Unavailable("test".into());
-        let receipt = ObjectReceipt::new(entry, "tree/k".into(), 0, Sha256Digest::of(""), word);
+        let none = Confirmation::Unavailable("test".into());
+        let receipt = ObjectReceipt::new(entry, "tree/k".into(), 0, Sha256Digest::of(""), none);
         let properties = Properties {
             metadata: BTreeMap::from([("a".into(), "1".into())]),
             missing_metadata: Some(2),

@@ -4,8 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    object::ObjectEntry,
+    entry::ObjectEntry,
     properties::{Classes, Item, Properties},
+};
+pub use super::{
+    entry::VersionMark,
+    provider_checksum::{ChecksumKind, Confirmation},
 };
 use crate::digest::{RowTotals, Sha256Digest};
 
@@ -53,7 +57,7 @@ pub struct ObjectReceipt {
 
 impl ObjectReceipt {
     /// The receipt of an object whose bytes crossed, without properties.
-    pub fn new(entry: ObjectEntry, path: String, size: u64, sha256: Sha256Digest, word: Confirmation) -> Self {
+    pub fn new(entry: ObjectEntry, path: String, size: u64, sha256: Sha256Digest, confirmation: Confirmation) -> Self {
         ObjectReceipt {
             key: entry.key,
             path,
@@ -64,7 +68,7 @@ impl ObjectReceipt {
             version: entry.version,
             last_modified: entry.last_modified,
             storage_class: entry.storage_class,
-            provider_checksum: word,
+            provider_checksum: confirmation,
             within: None,
             properties: Properties::default(),
             classes: Classes::default(),
@@ -74,8 +78,8 @@ impl ObjectReceipt {
 
     /// The record of a delete marker: a place in the order, and no bytes.
     pub fn of_marker(entry: ObjectEntry) -> Self {
-        let word = Confirmation::Unavailable("a delete marker has no bytes".to_owned());
-        let mut receipt = Self::new(entry, String::new(), 0, Sha256Digest::of(""), word);
+        let none = Confirmation::Unavailable("a delete marker has no bytes".to_owned());
+        let mut receipt = Self::new(entry, String::new(), 0, Sha256Digest::of(""), none);
         receipt.classes.recorded.push(Item::DeleteMarker);
         receipt
     }
@@ -83,7 +87,13 @@ impl ObjectReceipt {
     /// Adds what the provider keeps beside the bytes, classified by what the sink restores of it.
     #[must_use]
     pub fn with_properties(mut self, properties: Properties, carried: &[Item]) -> Self {
-        self.classes = Classes::of(&self, &properties, carried);
+        let of_entry = [
+            (Item::Version, self.version_id.is_some()),
+            (Item::LastModified, self.last_modified.is_some()),
+            (Item::StorageClass, self.storage_class.is_some()),
+        ];
+        let of_entry = of_entry.into_iter().filter(|(_, is_there)| *is_there).map(|(item, _)| item);
+        self.classes = Classes::of(of_entry, &properties, carried);
         self.properties = properties;
         self
     }
@@ -109,18 +119,6 @@ impl ObjectReceipt {
     }
 }
 
-/// Where a version stands among those of its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct VersionMark {
-    /// 0 for the newest, as listed when it was carried.
-    pub order: u64,
-    /// Whether a plain GET answers with this one.
-    pub is_latest: bool,
-    /// Whether it is a delete marker.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub delete_marker: bool,
-}
-
 /// Where a restored object lies that is no file of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -139,66 +137,6 @@ pub enum Within {
         /// The key there.
         key: String,
     },
-}
-
-/// What the provider's own checksum said about the bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Confirmation {
-    /// The named checksum was computed over the bytes and agrees.
-    Confirmed(ChecksumKind),
-    /// The named checksum contradicts the bytes, after every attempt.
-    Contradicted(ChecksumKind),
-    /// There was none that could be computed over the whole object; why.
-    Unavailable(String),
-}
-
-/// A checksum that providers keep for a whole object.
-/// Source: Amazon S3 User Guide, "Checking object integrity in Amazon S3".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ChecksumKind {
-    /// CRC-64/NVME, base64 of eight bytes.
-    Crc64nvme,
-    /// CRC-32C (Castagnoli), base64 of four bytes.
-    Crc32c,
-    /// CRC-32 (ISO-HDLC), base64 of four bytes.
-    Crc32,
-    /// SHA-1, base64.
-    Sha1,
-    /// SHA-256, base64.
-    Sha256,
-    /// The entity tag of an object put in one part without KMS or customer keys, hexadecimal.
-    Md5Etag,
-    /// The entity tag of a multipart upload: the MD5 of the parts' MD5s, then `-` and their number.
-    MultipartEtag,
-    /// The CRC-32 of the parts' CRC-32s.
-    CompositeCrc32,
-    /// The CRC-32C of the parts' CRC-32Cs.
-    CompositeCrc32c,
-    /// The SHA-1 of the parts' SHA-1s.
-    CompositeSha1,
-    /// The SHA-256 of the parts' SHA-256s.
-    CompositeSha256,
-}
-
-impl ChecksumKind {
-    /// Its name in a sentence.
-    pub fn words(self) -> &'static str {
-        match self {
-            ChecksumKind::Crc64nvme => "CRC-64/NVME",
-            ChecksumKind::Crc32c => "CRC-32C",
-            ChecksumKind::Crc32 => "CRC-32",
-            ChecksumKind::Sha1 => "SHA-1",
-            ChecksumKind::Sha256 => "SHA-256",
-            ChecksumKind::Md5Etag => "MD5 entity tag",
-            ChecksumKind::MultipartEtag => "entity tag of its parts",
-            ChecksumKind::CompositeCrc32 => "CRC-32 of its parts",
-            ChecksumKind::CompositeCrc32c => "CRC-32C of its parts",
-            ChecksumKind::CompositeSha1 => "SHA-1 of its parts",
-            ChecksumKind::CompositeSha256 => "SHA-256 of its parts",
-        }
-    }
 }
 
 /// One table as it crossed.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::object::ObjectEntry;
+use super::entry::ObjectEntry;
 
 /// Objects of at least this many bytes are a unit of their own.
 pub const LARGE_OBJECT_BYTES: u64 = 32 << 20;

@@ -207,6 +207,11 @@ pub(super) fn open_beneath(root: &Path, path: &str) -> io::Result<File> {
     Ok(openat2(&root, path, flags, Mode::empty(), resolve)?.into())
 }
 
+/// What stands for a path in sets of many.
+pub(super) fn path_id(path: &str) -> u128 {
+    Sha256Digest::of(path).short()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,16 +4,16 @@
 //! differs is returned as findings.
 
 mod archive;
-pub mod catalog;
-pub mod control;
+pub(crate) mod catalog;
+pub(crate) mod control;
 mod differs;
 mod disk;
-pub mod generated;
-pub mod live;
+pub(crate) mod generated;
+pub(crate) mod live;
 mod narrow;
 pub mod objects;
 mod properties;
-pub mod questions;
+pub(crate) mod questions;
 mod spelling;
 pub mod state;
 pub mod tables;

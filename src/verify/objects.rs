@@ -11,7 +11,7 @@ use std::{
 use super::{
     Comparison,
     archive::{Archives, Member},
-    disk::{open_beneath, read_back},
+    disk::{open_beneath, path_id, read_back},
     in_parallel,
     properties::{differing, differing_member},
 };
@@ -319,10 +319,6 @@ fn relative(root: &Path, path: &Path) -> String {
         .unwrap_or_else(|_| PathBuf::from(path))
         .to_string_lossy()
         .into_owned()
-}
-
-pub(super) fn path_id(path: &str) -> u128 {
-    Sha256Digest::of(path).short()
 }
 
 #[cfg(test)]

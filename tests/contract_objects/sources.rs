@@ -64,7 +64,7 @@ const SOURCE_CASES: [Case; 8] = [
     ("ranges", ranges_return_exact_ranges),
     ("missing", a_missing_object_is_an_error_of_its_own),
     ("replaced", a_replaced_object_is_never_read),
-    ("words", a_word_is_confirmed_by_the_bytes),
+    ("words", a_stated_checksum_is_confirmed_by_the_bytes),
 ];
 
 fn an_empty_bucket_lists_nothing(provider: &dyn Provider) {
@@ -136,12 +136,12 @@ fn a_replaced_object_is_never_read(provider: &dyn Provider) {
     assert_eq!(read(bucket.source(), &only_entry(bucket.source()), None).unwrap(), b"after.");
 }
 
-/// All of these providers keep the MD5 of an object that was put in one piece, so there is a word.
-fn a_word_is_confirmed_by_the_bytes(provider: &dyn Provider) {
+/// All of these providers keep the MD5 of an object that was put in one piece, so there is one.
+fn a_stated_checksum_is_confirmed_by_the_bytes(provider: &dyn Provider) {
     let bucket = provider.bucket("words");
     bucket.put(&[("0", b""), ("1", &sample(70_000))]);
     for entry in listed(bucket.source()).0 {
-        check_words(bucket.source(), &entry, true);
+        check_checksums(bucket.source(), &entry, true);
     }
 }
 
@@ -193,7 +193,7 @@ fn check_beyond_the_trait(endpoint: &str) {
     support::fill_bucket(endpoint, "contract-parts", &[("beside", b"1")]);
     let source = s3_source(endpoint, "contract-parts", Some("folder/"));
     check_ranges(&source, &parts.concat());
-    check_words(&source, &only_entry(&source), false);
+    check_checksums(&source, &only_entry(&source), false);
     let nowhere = s3_source(endpoint, "contract-nowhere", None);
     let error = block_on(nowhere.list(None)).unwrap_err();
     assert!(matches!(error, SourceError::NotFound { .. }), "{error:?}");
@@ -384,11 +384,12 @@ fn check_ranges(source: &dyn ObjectSource, body: &[u8]) {
     }
 }
 
-fn check_words(source: &dyn ObjectSource, entry: &ObjectEntry, expected: bool) {
+fn check_checksums(source: &dyn ObjectSource, entry: &ObjectEntry, expected: bool) {
     let bytes = Bytes::from(read(source, entry, None).unwrap());
-    for word in [block_on(source.describe(entry)).unwrap().word, block_on(source.open(entry, None)).unwrap().word] {
-        let Ok(checksum) = word else {
-            assert!(!expected, "{}: {word:?}", entry.key);
+    let described = block_on(source.describe(entry)).unwrap().checksum;
+    for stated in [described, block_on(source.open(entry, None)).unwrap().checksum] {
+        let Ok(checksum) = stated else {
+            assert!(!expected, "{}: {stated:?}", entry.key);
             continue;
         };
         let kind = checksum.kind;

@@ -7,11 +7,11 @@
 
 mod beside;
 mod outages;
-mod patience;
 mod provider;
 mod refused;
 mod room;
 mod targets;
+mod timeouts;
 mod wire;
 
 use std::{
@@ -45,7 +45,7 @@ use walkaway::{
         error::{SinkError, SourceError, TransferError},
         meter::Meter,
         object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, UnitOutcome},
-        objects::{Budget, Ends, OBJECTS_IN_FLIGHT, ObjectCopier, Patience, RANGE_BYTES},
+        objects::{Budget, Ends, OBJECTS_IN_FLIGHT, ObjectCopier, RANGE_BYTES, Timeouts},
         receipt::{ChecksumKind, Confirmation},
         retry::ATTEMPTS_MAX,
         unit::{ObjectUnit, PlacedObject, UnitId},
@@ -203,7 +203,7 @@ fn an_outage_ends_the_unit_and_what_came_is_published() {
         "k000" | "k001" => Fault::None,
         _ => Fault::Refused(unreached()),
     });
-    drill.patience = Patience { away: Duration::from_millis(500), ..Patience::default() };
+    drill.timeouts = Timeouts { away: Duration::from_millis(500), ..Timeouts::default() };
     drill.source.away.store(u64::MAX, SeqCst);
     let outcome = drill.copy().unwrap();
     let ended = outcome.ended.as_ref();
@@ -223,7 +223,7 @@ fn an_outage_is_waited_for() {
         1..=6 => Fault::Refused(unreached()),
         _ => Fault::None,
     });
-    drill.patience = Patience { away: Duration::from_secs(1), ..Patience::default() };
+    drill.timeouts = Timeouts { away: Duration::from_secs(1), ..Timeouts::default() };
     drill.source.away.store(1, SeqCst);
     drill.source.each_outage.store(true, SeqCst);
     drill.everything_arrives();
@@ -313,7 +313,7 @@ struct Drill {
     tree: Arc<Tree>,
     meter: Arc<Meter>,
     budget: Budget,
-    patience: Patience,
+    timeouts: Timeouts,
 }
 
 impl Drill {
@@ -324,9 +324,9 @@ impl Drill {
             objects.iter().map(|(key, size)| ((*key).to_owned(), sample(key, *size))).collect();
         let inner = MemorySource::new(1_000);
         bodies.iter().for_each(|(key, bytes)| inner.put(key, bytes.clone()));
-        let (budget, patience) = (Budget::default(), Patience::default());
+        let (budget, timeouts) = (Budget::default(), Timeouts::default());
         let source = Arc::new(Faulty::new(inner, script));
-        Drill { directory, bodies, source, tree, meter: Arc::default(), budget, patience }
+        Drill { directory, bodies, source, tree, meter: Arc::default(), budget, timeouts }
     }
 
     fn root(&self) -> PathBuf {
@@ -340,8 +340,8 @@ impl Drill {
     }
 
     fn copier(&self, sink: Arc<dyn ObjectSink>, interrupt: &Interrupt) -> ObjectCopier {
-        let (source, budget, patience) = (self.source.clone(), self.budget.clone(), self.patience);
-        ObjectCopier::between(Ends { source, sink, budget, patience }, Arc::clone(&self.meter), interrupt.clone())
+        let (source, budget, timeouts) = (self.source.clone(), self.budget.clone(), self.timeouts);
+        ObjectCopier::between(Ends { source, sink, budget, timeouts }, Arc::clone(&self.meter), interrupt.clone())
     }
 
     /// Copies everything into the tree.
@@ -521,7 +521,7 @@ impl Faulty {
                 let bytes = bytes.split_off(bytes.len() - 1_000);
                 end = Some(stream::iter(bytes).then(trickle).boxed());
             }
-            Fault::Wordless => body.word = Err("scripted".to_owned()),
+            Fault::Wordless => body.checksum = Err("scripted".to_owned()),
         }
         let pieces = memory::pieces(bytes.into()).chain(end.unwrap_or_else(|| stream::empty().boxed()));
         Ok(ObjectBody { pieces: self.watched(pieces.boxed()), ..body })

@@ -18,7 +18,7 @@ use walkaway::transfer::{
     error::{SinkError, SourceError},
     object::{
         Arriving, ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, Parts,
-        PendingObject, Pin, ProviderChecksum, ProviderWord, Refused, UnitSink,
+        PendingObject, Pin, ProviderChecksum, Refused, StatedChecksum, UnitSink,
     },
     properties::Properties,
     receipt::{ChecksumKind, ObjectReceipt},
@@ -62,7 +62,7 @@ impl Object {
         hex(&self.md5)
     }
 
-    fn word(&self) -> ProviderWord {
+    fn checksum(&self) -> StatedChecksum {
         Ok(ProviderChecksum { kind: ChecksumKind::Md5Etag, value: self.md5.clone(), parts: Parts::None })
     }
 
@@ -122,12 +122,12 @@ impl ObjectSource for MemorySource {
     ) -> BoxFuture<'a, Result<ObjectBody, SourceError>> {
         async move {
             let object = self.find(entry)?;
-            let (bytes, word) = match range {
+            let (bytes, checksum) = match range {
                 Some(range) => (object.slice(range), Err("a range".to_owned())),
-                None => (object.bytes.clone(), object.word()),
+                None => (object.bytes.clone(), object.checksum()),
             };
             Ok(ObjectBody {
-                word,
+                checksum,
                 properties: Properties::default(),
                 pin: Pin::default(),
                 length: Some(bytes.len() as u64),
@@ -142,8 +142,11 @@ impl ObjectSource for MemorySource {
     }
 
     fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
-        let described =
-            |object: Object| Described { word: object.word(), properties: Properties::default(), pin: Pin::default() };
+        let described = |object: Object| Described {
+            checksum: object.checksum(),
+            properties: Properties::default(),
+            pin: Pin::default(),
+        };
         async move { self.find(entry).map(described) }.boxed()
     }
 }

@@ -24,7 +24,7 @@ use crate::{
         executor::UnitSpec,
         meter::Meter,
         object::{ObjectEntry, ObjectSink, Odd, OddEntry, Refusal, UnitOutcome, Unrestored, same_entity_tag},
-        objects::{Ends, ObjectCopier, Patience},
+        objects::{Ends, ObjectCopier, Timeouts},
         receipt::ObjectReceipt,
         retry::with_retries,
         unit::{ObjectUnit, PlacedObject, UNIT_OBJECTS_MAX, UnitCutter, UnitId},
@@ -517,8 +517,9 @@ impl Transfer<'_> {
 
 /// What copies units of the bucket into the sink, in this process.
 pub(super) fn copier(of: &BucketWork, sink: Arc<dyn ObjectSink>, meter: &Arc<Meter>) -> ObjectCopier {
-    let (budget, patience) = (of.work.budget.clone(), Patience { away: of.stall, ..Patience::default() });
-    let ends = Ends { source: Arc::clone(&of.source), sink, budget, patience };
+    let budget = of.work.budget.clone();
+    let timeouts = Timeouts { away: of.stall, ..Timeouts::default() };
+    let ends = Ends { source: Arc::clone(&of.source), sink, budget, timeouts };
     ObjectCopier::between(ends, Arc::clone(meter), of.work.interrupt.clone())
 }
 

@@ -1,6 +1,10 @@
 //! The account's own block of public access (Amazon S3 API reference, S3 Control, `GetPublicAccessBlock`).
 
-use super::{Look, settings_on, tap::root_in, wire::Wire};
+use super::{
+    look::{Look, settings_on},
+    tap::root_in,
+    wire::Wire,
+};
 use crate::{
     account::{
         inventory::{Fact, fact},

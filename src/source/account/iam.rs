@@ -5,8 +5,8 @@ use std::time::Duration;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::{
-    Look,
     failure::Failure,
+    look::Look,
     wire::{Raw, Wire},
 };
 use crate::{

@@ -6,6 +6,7 @@
 //! | file | what it asks |
 //! |---|---|
 //! | `s3`, `rds`, `iam`, `cloudwatch`, `control` | a service each |
+//! | `look` | what one look asks for, and knows so far |
 //! | `wire` | calls to the services that have no SDK crate here |
 //! | `settings` | everything else that can be changed about a bucket or a database, for before and after |
 //! | `tap`, `failure` | whether an answer is one; why there was none |
@@ -18,6 +19,7 @@ mod failure;
 mod iam;
 #[cfg(test)]
 mod list_tests;
+mod look;
 mod rds;
 mod s3;
 mod settings;
@@ -26,55 +28,10 @@ mod wire;
 
 use std::{collections::BTreeSet, time::Duration};
 
+pub use self::look::Wanted;
+use self::{failure::Failure, look::Look, wire::Wire};
 use super::aws::{Aws, Service};
-use crate::{
-    account::inventory::{Answer, Fact, Inventory, ItemKind, NONE, fact},
-    digest::Sha256Digest,
-};
-use failure::Failure;
-use wire::Wire;
-
-/// What is asked for. A list of names is always made; the rest costs a call for each bucket or snapshot.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Regions in which databases and snapshots are looked for.
-    pub regions: Vec<String>,
-    /// Sizes of buckets out of CloudWatch.
-    pub sizes: bool,
-    /// Sizes of buckets by listing every object.
-    pub sizes_by_listing: bool,
-    /// Tags of buckets; those of databases come with their list.
-    pub tags: bool,
-    /// Encryption of buckets.
-    pub encryption: bool,
-    /// Block, policy and access list of buckets; whom snapshots are shared with; the account's own block.
-    pub public_access: bool,
-    /// Versioning and object lock of buckets.
-    pub protection: bool,
-    /// Versioning of buckets: whether what they hold is more than their objects.
-    pub versioning: bool,
-    /// Users and keys.
-    pub users: bool,
-    /// Everything that can be set about buckets, databases and snapshots, to be compared with another look.
-    pub settings: bool,
-    /// Nothing but buckets and their settings.
-    pub only_buckets: bool,
-    /// Whether to wait for a busy account; otherwise whatever is not answered soon is unreadable.
-    pub patient: bool,
-}
-
-impl Wanted {
-    /// Whether buckets are asked for more than their list says.
-    fn asks_buckets(&self) -> bool {
-        self.tags
-            || self.encryption
-            || self.public_access
-            || self.protection
-            || self.versioning
-            || self.settings
-            || self.sizes_by_listing
-    }
-}
+use crate::account::inventory::{Fact, Inventory, ItemKind, fact};
 
 /// How long a look may take that nobody asked for.
 const HASTY: Duration = Duration::from_secs(15);
@@ -103,13 +60,6 @@ pub async fn trust_policy(aws: &Aws, role: &str) -> Result<String, String> {
     aws.reaches(Service::Iam)?;
     let wire = Wire::new(aws, true).ok_or("there are no credentials")?;
     iam::trust_policy(aws, &wire, role).await.map_err(|failure| failure.reason)
-}
-
-/// One look at work.
-struct Look<'a> {
-    aws: &'a Aws,
-    wanted: Wanted,
-    inventory: Inventory,
 }
 
 impl Look<'_> {
@@ -154,42 +104,4 @@ impl Look<'_> {
             }
         }
     }
-
-    /// Whether a service can be asked at all; if not, that is written down.
-    fn may_ask(&mut self, service: Service, lists: &[&str]) -> bool {
-        let Err(reason) = self.aws.reaches(service) else { return true };
-        self.refused(service.word(), None, None, &Failure::not_asked(reason), "", lists);
-        false
-    }
-
-    fn answered(&mut self, call: &str, region: Option<&str>, page: u32, sha256: Option<Sha256Digest>) {
-        let (call, region) = (call.to_owned(), region.map(str::to_owned));
-        self.inventory.answers.extend(sha256.map(|sha256| Answer { call, region, page, sha256 }));
-    }
-
-    fn refused(
-        &mut self,
-        call: &str,
-        region: Option<&str>,
-        subject: Option<&str>,
-        failure: &Failure,
-        right: &str,
-        lists: &[&str],
-    ) {
-        self.inventory.missed(call, region, subject, failure, right, lists);
-    }
-}
-
-/// The names of the settings that are on, or `none`. A setting that the answer does not name is off (Amazon S3 API
-/// reference, `PublicAccessBlockConfiguration`); an answer that names none of the four is no answer.
-fn settings_on(settings: [(&str, Option<bool>); 4]) -> Result<String, String> {
-    if settings.iter().all(|(_, on)| on.is_none()) {
-        return Err("the answer names no setting of the block".to_owned());
-    }
-    let on: Vec<_> = settings.iter().filter(|(_, on)| *on == Some(true)).map(|(name, _)| *name).collect();
-    Ok(match on.len() {
-        0 => NONE.to_owned(),
-        4 => "all".to_owned(),
-        _ => on.join(" "),
-    })
 }

@@ -9,8 +9,8 @@ use aws_sdk_rds::{
 use futures_util::{StreamExt as _, stream};
 
 use super::{
-    Look,
     failure::Failure,
+    look::Look,
     settings,
     tap::{RawBody, all_read, ask},
 };
@@ -30,105 +30,54 @@ const PAGE_RECORDS: i32 = 100;
 const CONCURRENCY: usize = 8;
 const GIB: u64 = 1 << 30;
 
-/// Lists page after page; what was listed before a refusal stays.
+/// Lists page after page; what was listed before a refusal stays. Each list by its operation, twice, its field, its element,
+/// the kind of things in it, and how one is read.
 macro_rules! every_page {
-    ($look:expr, $client:expr, $region:expr, $operation:ident, $call:literal, $list:ident, $element:literal, $kinds:expr, $item:expr) => {{
-        let (mut marker, mut page) = (None::<String>, 1);
-        let mut paging = Paging::new();
-        loop {
+    ($look:expr, $client:expr, $region:expr;
+     $($operation:ident, $call:literal, $list:ident, $element:literal, $kind:literal, $item:ident;)*) => {$(
+        let (mut marker, mut paging) = (None::<String>, Paging::new());
+        for page in 1.. {
+            let call = concat!("rds ", $call);
             let request = $client.$operation().max_records(PAGE_RECORDS).set_marker(marker.take());
-            match ask!(request) {
-                Ok((answer, raw)) => {
-                    $look.answered(concat!("rds ", $call), Some($region), page, raw.digest());
-                    let items: Vec<Item> = answer.$list().iter().filter_map(|one| $item(one, $region)).collect();
-                    let whole = items.len() == answer.$list().len();
-                    $look.take_items(concat!("rds ", $call), $region, $element, &raw, (items, whole), $kinds);
-                    marker = match paging.next(answer.marker()) {
-                        Ok(next) => next,
-                        Err(endless) => {
-                            let failure = Failure::not_understood(endless);
-                            $look.refused(concat!("rds ", $call), Some($region), None, &failure, "", $kinds);
-                            None
-                        }
-                    };
-                }
+            let (answer, raw) = match ask!(request) {
+                Ok(answered) => answered,
                 Err(failure) => {
-                    let right = concat!("rds:", $call);
-                    $look.refused(concat!("rds ", $call), Some($region), None, &failure, right, $kinds);
+                    $look.refused(call, Some($region), None, &failure, concat!("rds:", $call), &[$kind]);
+                    break;
+                }
+            };
+            $look.answered(call, Some($region), page, raw.digest());
+            let items: Vec<Item> = answer.$list().iter().filter_map(|one| $item(one, $region)).collect();
+            let whole = items.len() == answer.$list().len();
+            $look.take_items(call, $region, $element, &raw, (items, whole), &[$kind]);
+            match paging.next(answer.marker()) {
+                Ok(Some(next)) => marker = Some(next),
+                Ok(None) => break,
+                Err(endless) => {
+                    $look.refused(call, Some($region), None, &Failure::not_understood(endless), "", &[$kind]);
                     break;
                 }
             }
-            page += 1;
-            if marker.is_none() {
-                break;
-            }
         }
-    }};
+    )*};
 }
 
 impl Look<'_> {
     /// Everything that RDS holds in a region. One list that is refused does not stop the others.
     pub(super) async fn databases(&mut self, region: &str) {
         let client = self.aws.rds_in(region, self.wanted.patient);
-        every_page!(
-            self,
-            client,
-            region,
-            describe_db_instances,
-            "DescribeDBInstances",
-            db_instances,
-            "DBInstances",
-            &["rds"],
-            instance_item
-        );
-        every_page!(
-            self,
-            client,
-            region,
-            describe_db_clusters,
-            "DescribeDBClusters",
-            db_clusters,
-            "DBClusters",
-            &["rds"],
-            cluster_item
-        );
         let before = self.inventory.items.len();
-        every_page!(
-            self,
-            client,
-            region,
-            describe_db_snapshots,
-            "DescribeDBSnapshots",
-            db_snapshots,
-            "DBSnapshots",
-            &["snapshot"],
-            snapshot_item
-        );
-        every_page!(
-            self,
-            client,
-            region,
-            describe_db_cluster_snapshots,
-            "DescribeDBClusterSnapshots",
-            db_cluster_snapshots,
-            "DBClusterSnapshots",
-            &["snapshot"],
-            cluster_snapshot_item
-        );
+        every_page! { self, client, region;
+            describe_db_instances, "DescribeDBInstances", db_instances, "DBInstances", "rds", instance_item;
+            describe_db_clusters, "DescribeDBClusters", db_clusters, "DBClusters", "rds", cluster_item;
+            describe_db_snapshots, "DescribeDBSnapshots", db_snapshots, "DBSnapshots", "snapshot", snapshot_item;
+            describe_db_cluster_snapshots, "DescribeDBClusterSnapshots", db_cluster_snapshots, "DBClusterSnapshots",
+                "snapshot", cluster_snapshot_item;
+            describe_export_tasks, "DescribeExportTasks", export_tasks, "ExportTasks", "export", export_item;
+        }
         if self.wanted.public_access {
             self.shared_snapshots(&client, before).await;
         }
-        every_page!(
-            self,
-            client,
-            region,
-            describe_export_tasks,
-            "DescribeExportTasks",
-            export_tasks,
-            "ExportTasks",
-            &["export"],
-            export_item
-        );
     }
 
     /// Takes what a page lists. A thing that could not be read is a hole in the list.
@@ -164,8 +113,9 @@ impl Look<'_> {
         let snapshots: Vec<(usize, ItemKind, String)> = (from..self.inventory.items.len())
             .filter_map(|at| {
                 let item = &self.inventory.items[at];
+                let is_snapshot = matches!(item.kind, ItemKind::Snapshot | ItemKind::ClusterSnapshot);
                 let manual = item.known(fact::SNAPSHOT_TYPE).is_none_or(|kind| kind != "automated");
-                manual.then(|| (at, item.kind, item.name.clone()))
+                (is_snapshot && manual).then(|| (at, item.kind, item.name.clone()))
             })
             .collect();
         let facts: Vec<(usize, Fact)> = stream::iter(snapshots)
@@ -186,34 +136,41 @@ impl Look<'_> {
 }
 
 async fn shared_with(client: &Client, kind: ItemKind, name: &str) -> Fact {
-    if kind == ItemKind::Snapshot {
-        let asked = ask!(client.describe_db_snapshot_attributes().db_snapshot_identifier(name));
-        let reply = Reply::of(asked, &[]).read(|(answer, raw)| {
-            let result = answer.db_snapshot_attributes_result().ok_or("the answer holds no attributes")?;
-            is_about(result.db_snapshot_identifier(), name)?;
-            let attributes = result.db_snapshot_attributes();
-            let root = document(&raw)?;
-            all_read(&root, "DBSnapshotAttributes", attributes.len())?;
-            let values = attributes.iter().map(|attribute| attribute.attribute_values().len()).sum();
-            all_values_read(&root, values)?;
-            let restore = attributes.iter().find(|a| a.attribute_name() == Some("restore"));
-            Ok((accounts(restore.map(|attribute| attribute.attribute_values())), raw.digest()))
-        });
-        return Fact::of("DescribeDBSnapshotAttributes", reply);
+    // The two operations have the same answer under other names.
+    macro_rules! shared_with {
+        ($operation:literal, $request:expr, $result:ident, $identifier:ident, $attributes:ident, $list:literal) => {{
+            let reply = Reply::of(ask!($request), &[]).read(|(answer, raw)| {
+                let result = answer.$result().ok_or("the answer holds no attributes")?;
+                is_about(result.$identifier(), name)?;
+                let attributes = result.$attributes();
+                let root = document(&raw)?;
+                all_read(&root, $list, attributes.len())?;
+                all_values_read(&root, attributes.iter().map(|attribute| attribute.attribute_values().len()).sum())?;
+                let restore = attributes.iter().find(|attribute| attribute.attribute_name() == Some("restore"));
+                Ok((accounts(restore.map(|attribute| attribute.attribute_values())), raw.digest()))
+            });
+            Fact::of($operation, reply)
+        }};
     }
-    let asked = ask!(client.describe_db_cluster_snapshot_attributes().db_cluster_snapshot_identifier(name));
-    let reply = Reply::of(asked, &[]).read(|(answer, raw)| {
-        let result = answer.db_cluster_snapshot_attributes_result().ok_or("the answer holds no attributes")?;
-        is_about(result.db_cluster_snapshot_identifier(), name)?;
-        let attributes = result.db_cluster_snapshot_attributes();
-        let root = document(&raw)?;
-        all_read(&root, "DBClusterSnapshotAttributes", attributes.len())?;
-        let values = attributes.iter().map(|attribute| attribute.attribute_values().len()).sum();
-        all_values_read(&root, values)?;
-        let restore = attributes.iter().find(|a| a.attribute_name() == Some("restore"));
-        Ok((accounts(restore.map(|attribute| attribute.attribute_values())), raw.digest()))
-    });
-    Fact::of("DescribeDBClusterSnapshotAttributes", reply)
+    if kind == ItemKind::Snapshot {
+        shared_with!(
+            "DescribeDBSnapshotAttributes",
+            client.describe_db_snapshot_attributes().db_snapshot_identifier(name),
+            db_snapshot_attributes_result,
+            db_snapshot_identifier,
+            db_snapshot_attributes,
+            "DBSnapshotAttributes"
+        )
+    } else {
+        shared_with!(
+            "DescribeDBClusterSnapshotAttributes",
+            client.describe_db_cluster_snapshot_attributes().db_cluster_snapshot_identifier(name),
+            db_cluster_snapshot_attributes_result,
+            db_cluster_snapshot_identifier,
+            db_cluster_snapshot_attributes,
+            "DBClusterSnapshotAttributes"
+        )
+    }
 }
 
 /// Whether as many accounts were read of all attributes as the answer holds.

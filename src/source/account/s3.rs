@@ -9,9 +9,9 @@ use aws_sdk_s3::{Client, operation::get_bucket_acl::GetBucketAclOutput, types::B
 use futures_util::{StreamExt as _, stream};
 
 use super::{
-    Look,
     failure::Failure,
-    settings, settings_on,
+    look::{Look, Wanted, settings_on},
+    settings,
     tap::{RawBody, all_read, ask, ask_raw, root_of},
 };
 use crate::{
@@ -161,7 +161,7 @@ impl<'a> RegionClients<'a> {
     }
 }
 
-async fn bucket(mut item: Item, clients: &RegionClients<'_>, wanted: &super::Wanted) -> Item {
+async fn bucket(mut item: Item, clients: &RegionClients<'_>, wanted: &Wanted) -> Item {
     if item.region.is_none() {
         match location(&clients.client(None), &item.name).await {
             Ok(region) => item.region = Some(region),

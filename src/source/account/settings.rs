@@ -55,124 +55,48 @@ const IN_ORDER: [&str; 2] = ["cors", "website"];
 
 /// Asks a bucket for everything that can be set.
 pub(super) async fn of_bucket(client: &Client, bucket: &str, item: &mut Item) {
-    macro_rules! setting {
-        ($name:literal, $call:ident, $operation:literal, $root:literal, $absent:expr) => {
-            async {
+    // Name, call, operation, root of the answer, and the codes by which S3 says that there is none.
+    macro_rules! settings {
+        ($($name:literal: $call:ident, $operation:literal, $root:literal, $absent:expr;)*) => {
+            vec![$(async {
                 let asked = ask_raw!(client.$call().bucket(bucket));
-                (
-                    $name,
-                    $operation,
-                    Reply::of_optional(asked, $absent).read(|raw| in_words(($name, $operation, $root), &raw)),
-                )
-            }
-            .boxed()
+                let reply = Reply::of_optional(asked, &$absent);
+                ($name, $operation, reply.read(|raw| in_words(($name, $operation, $root), &raw)))
+            }.boxed()),*]
         };
     }
-    let no_configuration = ["NoSuchConfiguration"];
-    let questions: Vec<BoxFuture<'_, Setting>> = vec![
-        setting!(
-            "accelerate",
-            get_bucket_accelerate_configuration,
-            "GetBucketAccelerateConfiguration",
-            "AccelerateConfiguration",
-            &[]
-        ),
-        setting!("access_list", get_bucket_acl, "GetBucketAcl", "AccessControlPolicy", &[]),
-        setting!(
-            "analytics",
-            list_bucket_analytics_configurations,
-            "ListBucketAnalyticsConfigurations",
-            "ListBucketAnalyticsConfigurationResult",
-            &no_configuration
-        ),
-        setting!(
-            "block",
-            get_public_access_block,
-            "GetPublicAccessBlock",
-            "PublicAccessBlockConfiguration",
-            &["NoSuchPublicAccessBlockConfiguration"]
-        ),
-        setting!("cors", get_bucket_cors, "GetBucketCors", "CORSConfiguration", &["NoSuchCORSConfiguration"]),
-        setting!(
-            "default_encryption",
-            get_bucket_encryption,
-            "GetBucketEncryption",
-            "ServerSideEncryptionConfiguration",
-            &["ServerSideEncryptionConfigurationNotFoundError"]
-        ),
-        setting!(
-            "inventory",
-            list_bucket_inventory_configurations,
-            "ListBucketInventoryConfigurations",
-            "ListInventoryConfigurationsResult",
-            &no_configuration
-        ),
-        setting!(
-            "lifecycle",
-            get_bucket_lifecycle_configuration,
-            "GetBucketLifecycleConfiguration",
-            "LifecycleConfiguration",
-            &["NoSuchLifecycleConfiguration"]
-        ),
-        setting!(
-            "lock",
-            get_object_lock_configuration,
-            "GetObjectLockConfiguration",
-            "ObjectLockConfiguration",
-            &["ObjectLockConfigurationNotFoundError"]
-        ),
-        setting!("logging", get_bucket_logging, "GetBucketLogging", "BucketLoggingStatus", &[]),
-        setting!(
-            "metrics",
-            list_bucket_metrics_configurations,
-            "ListBucketMetricsConfigurations",
-            "ListMetricsConfigurationsResult",
-            &no_configuration
-        ),
-        setting!(
-            "notification",
-            get_bucket_notification_configuration,
-            "GetBucketNotificationConfiguration",
-            "NotificationConfiguration",
-            &[]
-        ),
-        setting!(
-            "ownership",
-            get_bucket_ownership_controls,
-            "GetBucketOwnershipControls",
-            "OwnershipControls",
-            &["OwnershipControlsNotFoundError"]
-        ),
-        setting!(
-            "request_payment",
-            get_bucket_request_payment,
-            "GetBucketRequestPayment",
-            "RequestPaymentConfiguration",
-            &[]
-        ),
-        setting!(
-            "replication",
-            get_bucket_replication,
-            "GetBucketReplication",
-            "ReplicationConfiguration",
-            &["ReplicationConfigurationNotFoundError"]
-        ),
-        setting!(
-            "tiering",
-            list_bucket_intelligent_tiering_configurations,
-            "ListBucketIntelligentTieringConfigurations",
-            "ListBucketIntelligentTieringConfigurationsOutput",
-            &no_configuration
-        ),
-        setting!("versions", get_bucket_versioning, "GetBucketVersioning", "VersioningConfiguration", &[]),
-        setting!(
-            "website",
-            get_bucket_website,
-            "GetBucketWebsite",
-            "WebsiteConfiguration",
-            &["NoSuchWebsiteConfiguration"]
-        ),
-    ];
+    let questions: Vec<BoxFuture<'_, Setting>> = settings! {
+        "accelerate": get_bucket_accelerate_configuration, "GetBucketAccelerateConfiguration",
+            "AccelerateConfiguration", [];
+        "access_list": get_bucket_acl, "GetBucketAcl", "AccessControlPolicy", [];
+        "analytics": list_bucket_analytics_configurations, "ListBucketAnalyticsConfigurations",
+            "ListBucketAnalyticsConfigurationResult", ["NoSuchConfiguration"];
+        "block": get_public_access_block, "GetPublicAccessBlock",
+            "PublicAccessBlockConfiguration", ["NoSuchPublicAccessBlockConfiguration"];
+        "cors": get_bucket_cors, "GetBucketCors", "CORSConfiguration", ["NoSuchCORSConfiguration"];
+        "default_encryption": get_bucket_encryption, "GetBucketEncryption",
+            "ServerSideEncryptionConfiguration", ["ServerSideEncryptionConfigurationNotFoundError"];
+        "inventory": list_bucket_inventory_configurations, "ListBucketInventoryConfigurations",
+            "ListInventoryConfigurationsResult", ["NoSuchConfiguration"];
+        "lifecycle": get_bucket_lifecycle_configuration, "GetBucketLifecycleConfiguration",
+            "LifecycleConfiguration", ["NoSuchLifecycleConfiguration"];
+        "lock": get_object_lock_configuration, "GetObjectLockConfiguration",
+            "ObjectLockConfiguration", ["ObjectLockConfigurationNotFoundError"];
+        "logging": get_bucket_logging, "GetBucketLogging", "BucketLoggingStatus", [];
+        "metrics": list_bucket_metrics_configurations, "ListBucketMetricsConfigurations",
+            "ListMetricsConfigurationsResult", ["NoSuchConfiguration"];
+        "notification": get_bucket_notification_configuration, "GetBucketNotificationConfiguration",
+            "NotificationConfiguration", [];
+        "ownership": get_bucket_ownership_controls, "GetBucketOwnershipControls",
+            "OwnershipControls", ["OwnershipControlsNotFoundError"];
+        "request_payment": get_bucket_request_payment, "GetBucketRequestPayment", "RequestPaymentConfiguration", [];
+        "replication": get_bucket_replication, "GetBucketReplication",
+            "ReplicationConfiguration", ["ReplicationConfigurationNotFoundError"];
+        "tiering": list_bucket_intelligent_tiering_configurations, "ListBucketIntelligentTieringConfigurations",
+            "ListBucketIntelligentTieringConfigurationsOutput", ["NoSuchConfiguration"];
+        "versions": get_bucket_versioning, "GetBucketVersioning", "VersioningConfiguration", [];
+        "website": get_bucket_website, "GetBucketWebsite", "WebsiteConfiguration", ["NoSuchWebsiteConfiguration"];
+    };
     for (name, operation, reply) in join_all(questions).await {
         item.facts.insert(name.to_owned(), Fact::of(operation, reply));
     }

@@ -7,8 +7,8 @@ use aws_sdk_rds::{
 };
 
 use super::{
-    Endpoint, Place,
-    patience::{Patience, Refusal, every_page, patiently},
+    place::{Endpoint, Place, no_endpoint},
+    timeouts::{Refusal, Timeouts, every_page, retried},
 };
 use crate::transfer::error::SourceError;
 
@@ -75,14 +75,22 @@ impl RdsFacts {
     pub fn newest_automated(&self) -> Option<&SnapshotFacts> {
         self.snapshots.iter().find(|snapshot| snapshot.automated)
     }
+
+    /// Where it is reached.
+    ///
+    /// # Errors
+    /// It has no endpoint, as while it is being made.
+    pub fn reached_at(&self) -> Result<Endpoint, SourceError> {
+        self.endpoint.clone().ok_or_else(|| no_endpoint(&format!("RDS {}", self.id), &self.status))
+    }
 }
 
-pub(super) async fn instance(client: &Client, patience: &Patience, id: &str) -> Result<RdsFacts, SourceError> {
+pub(super) async fn instance(client: &Client, timeouts: &Timeouts, id: &str) -> Result<RdsFacts, SourceError> {
     let what = Place::Instance(id.to_owned()).what();
-    let described = patiently(patience, || instance_alone(client, id)).await;
+    let described = retried(timeouts, || instance_alone(client, id)).await;
     let mut facts = described.map_err(|refusal| refusal.about(&what))?;
     check_engine(&what, &facts.engine)?;
-    facts.snapshots = instance_snapshots(client, patience, id).await?;
+    facts.snapshots = instance_snapshots(client, timeouts, id).await?;
     Ok(with_known_sizes(facts))
 }
 
@@ -95,9 +103,9 @@ pub(super) async fn instance_alone(client: &Client, id: &str) -> Result<RdsFacts
     instance.map(of_instance).ok_or(Refusal::Absent)
 }
 
-pub(super) async fn cluster(client: &Client, patience: &Patience, id: &str) -> Result<RdsFacts, SourceError> {
+pub(super) async fn cluster(client: &Client, timeouts: &Timeouts, id: &str) -> Result<RdsFacts, SourceError> {
     let what = &Place::Cluster(id.to_owned()).what();
-    let described = patiently(patience, || async move {
+    let described = retried(timeouts, || async move {
         let answer = client.describe_db_clusters().db_cluster_identifier(id).send().await;
         let answer = answer.map_err(|refused| Refusal::of(what, refused))?;
         let cluster = answer.db_clusters().iter().find(|one| one.db_cluster_identifier() == Some(id));
@@ -105,7 +113,7 @@ pub(super) async fn cluster(client: &Client, patience: &Patience, id: &str) -> R
     });
     let mut facts = described.await.map_err(|refusal| refusal.about(what))?;
     check_engine(what, &facts.engine)?;
-    facts.snapshots = cluster_snapshots(client, patience, id).await?;
+    facts.snapshots = cluster_snapshots(client, timeouts, id).await?;
     Ok(with_known_sizes(facts))
 }
 
@@ -187,9 +195,9 @@ fn of_cluster(cluster: &DbCluster) -> RdsFacts {
     }
 }
 
-async fn instance_snapshots(client: &Client, patience: &Patience, id: &str) -> Result<Vec<SnapshotFacts>, SourceError> {
+async fn instance_snapshots(client: &Client, timeouts: &Timeouts, id: &str) -> Result<Vec<SnapshotFacts>, SourceError> {
     let what = &format!("the snapshots of RDS instance {id}");
-    let found = every_page(what, patience, |marker| async move {
+    let found = every_page(what, timeouts, |marker| async move {
         let answer = client.describe_db_snapshots().db_instance_identifier(id).set_marker(marker).send().await;
         answer.map(|answer| (answer.db_snapshots, answer.marker)).map_err(|refused| Refusal::of(what, refused))
     });
@@ -205,9 +213,9 @@ async fn instance_snapshots(client: &Client, patience: &Patience, id: &str) -> R
     Ok(newest_first(found.iter().filter(|snapshot| snapshot.status() == Some("available")).map(facts)))
 }
 
-async fn cluster_snapshots(client: &Client, patience: &Patience, id: &str) -> Result<Vec<SnapshotFacts>, SourceError> {
+async fn cluster_snapshots(client: &Client, timeouts: &Timeouts, id: &str) -> Result<Vec<SnapshotFacts>, SourceError> {
     let what = &format!("the snapshots of RDS cluster {id}");
-    let found = every_page(what, patience, |marker| async move {
+    let found = every_page(what, timeouts, |marker| async move {
         let answer = client.describe_db_cluster_snapshots().db_cluster_identifier(id).set_marker(marker).send().await;
         answer.map(|answer| (answer.db_cluster_snapshots, answer.marker)).map_err(|refused| Refusal::of(what, refused))
     });

@@ -15,9 +15,9 @@ use aws_sdk_rds::{
 };
 
 use super::{
-    Rds,
-    patience::{Absence, Patience, Refusal, every_page, patiently},
+    client::Rds,
     resource::{is_own_name, own_name},
+    timeouts::{Absence, Refusal, Timeouts, every_page, retried},
 };
 use crate::{clock::Stopwatch, digest::Sha256Digest, interrupt::Interrupt, transfer::error::SourceError};
 
@@ -99,19 +99,19 @@ pub fn name_of(run: &str, asset: &str, attempt: u32) -> String {
 #[derive(Clone)]
 pub struct Exports {
     pub(super) client: Client,
-    pub(super) patience: Patience,
+    pub(super) timeouts: Timeouts,
 }
 
 impl Exports {
     /// Asks nothing yet.
     pub fn new(rds: &Rds) -> Self {
-        Exports { client: rds.client.clone(), patience: rds.patience }
+        Exports { client: rds.client.clone(), timeouts: rds.timeouts }
     }
 
     /// A task by its identifier; none if there is no such task.
     pub async fn find(&self, id: &str) -> Result<Option<ExportFacts>, SourceError> {
         let what = &what(id);
-        let found = patiently(&self.patience, || async move {
+        let found = retried(&self.timeouts, || async move {
             let answer = self.client.describe_export_tasks().export_task_identifier(id).send().await;
             let answer = answer.map_err(|refused| Refusal::of(what, refused))?;
             Ok(answer.export_tasks().iter().find(|task| task.export_task_identifier() == Some(id)).map(facts))
@@ -125,7 +125,7 @@ impl Exports {
     /// The snapshots of which some export is under way.
     pub async fn sources_under_way(&self) -> Result<Vec<String>, SourceError> {
         let what = "the RDS exports";
-        let found = every_page(what, &self.patience, |marker| async move {
+        let found = every_page(what, &self.timeouts, |marker| async move {
             let answer = self.client.describe_export_tasks().set_marker(marker).send().await;
             answer.map(|answer| (answer.export_tasks, answer.marker)).map_err(|refused| Refusal::of(what, refused))
         });
@@ -139,7 +139,7 @@ impl Exports {
     /// # Errors
     /// With it, whether RDS refused: otherwise the export may be there all the same.
     pub async fn start(&self, id: &str, order: &Order) -> Result<(), (SourceError, bool)> {
-        let (watch, mut pauses, mut heard) = (Stopwatch::start(), self.patience.pauses(), false);
+        let (watch, mut pauses, mut heard) = (Stopwatch::start(), self.timeouts.pauses(), false);
         loop {
             let error = match self.ask(id, order).await {
                 Ok(()) => return Ok(()),
@@ -149,7 +149,7 @@ impl Exports {
             };
             heard = true;
             let pause = pauses.next();
-            if watch.elapsed() + pause > self.patience.busy {
+            if watch.elapsed() + pause > self.timeouts.busy {
                 return Err((error, false));
             }
             tokio::time::sleep(pause).await;
@@ -195,7 +195,7 @@ impl Exports {
         heard: impl Fn(&ExportFacts),
     ) -> Result<ExportFacts, SourceError> {
         let watch = Stopwatch::start();
-        let mut pauses = self.patience.pauses();
+        let mut pauses = self.timeouts.pauses();
         let mut seen = false;
         let mut absence = Absence::default();
         let ended = |reason: String| SourceError::Permanent { what: what(id), reason };
@@ -214,7 +214,7 @@ impl Exports {
                     let why = task.failure.map(|failure| format!(": {failure}")).unwrap_or_default();
                     return Err(ended(format!("its status is {}{why}", task.status)));
                 }
-                Ok(None) if seen && absence.lasts(&self.patience) => {
+                Ok(None) if seen && absence.lasts(&self.timeouts) => {
                     return Err(ended("it was there and is gone: something else removed it".to_owned()));
                 }
                 Ok(None) => {}

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use super::{
     describe::tag,
     export,
-    patience::{Absence, Refusal, patiently},
     resource::{RUN_TAG, Resource, UNTIL_TAG, in_use_until},
     temporary::{EXPORTS_MAX, Made, Temporary},
+    timeouts::{Absence, Refusal, retried},
 };
 use crate::{
     clock::{self, Stopwatch},
@@ -55,7 +55,7 @@ impl Temporary {
     /// Removes one thing and waits until it is going. What does not have the tag of the run `run` is left alone, and that
     /// is an error. `halt` ends the waiting, which is an error too.
     pub async fn remove(&self, resource: &Resource, run: &str, halt: &Interrupt) -> Result<Removed, SourceError> {
-        let (watch, mut pauses) = (Stopwatch::start(), self.patience.pauses());
+        let (watch, mut pauses) = (Stopwatch::start(), self.timeouts.pauses());
         let mut answered = Stopwatch::start();
         let mut agreed = false;
         let mut told = false;
@@ -69,7 +69,7 @@ impl Temporary {
                 Ok(Step::Gone) => return Ok(Removed::Gone),
                 Ok(Step::Absent) if agreed => return Ok(Removed::Gone),
                 Ok(Step::Absent) => {
-                    if let Some(removed) = self.absent(resource, absence.lasts(&self.patience)) {
+                    if let Some(removed) = self.absent(resource, absence.lasts(&self.timeouts)) {
                         return Ok(removed);
                     }
                     if !told && matches!(self.made(resource), Some(Made::Asked(..))) {
@@ -81,17 +81,17 @@ impl Temporary {
                     absence.ends();
                     agreed = true;
                 }
-                Ok(Step::Untagged) if watch.elapsed() < self.patience.appears => absence.ends(),
+                Ok(Step::Untagged) if watch.elapsed() < self.timeouts.appears => absence.ends(),
                 Ok(Step::Untagged) => return Err(foreign(resource, run)),
-                Ok(Step::NotYet) if watch.elapsed() < self.patience.removal => absence.ends(),
+                Ok(Step::NotYet) if watch.elapsed() < self.timeouts.removal => absence.ends(),
                 Ok(Step::NotYet) => {
                     let reason = "RDS did not let it be deleted in time".to_owned();
                     return Err(SourceError::Permanent { what: resource.to_string(), reason });
                 }
-                Err(error) if may_pass(&error) && answered.elapsed() < self.patience.busy => {}
+                Err(error) if may_pass(&error) && answered.elapsed() < self.timeouts.busy => {}
                 Err(error) => return Err(error),
             }
-            if agreed && watch.elapsed() >= self.patience.removal {
+            if agreed && watch.elapsed() >= self.timeouts.removal {
                 let reason = "RDS agreed to delete it, and still shows it as there".to_owned();
                 return Err(SourceError::Permanent { what: resource.to_string(), reason });
             }
@@ -163,7 +163,7 @@ impl Temporary {
             let reason = format!("its name is none of run {run}'s, so it is left alone");
             return Err(SourceError::Permanent { what: format!("RDS export {id}"), reason });
         }
-        let exports = export::Exports { client: self.client.clone(), patience: self.patience };
+        let exports = export::Exports { client: self.client.clone(), timeouts: self.timeouts };
         match exports.find(id).await? {
             None => Ok(Step::Absent),
             Some(task) => {
@@ -180,12 +180,12 @@ impl Temporary {
     /// Whether it is there, and in use.
     pub async fn presence(&self, resource: &Resource) -> Result<Presence, SourceError> {
         if let Resource::Export(id) = resource {
-            let exports = export::Exports { client: self.client.clone(), patience: self.patience };
+            let exports = export::Exports { client: self.client.clone(), timeouts: self.timeouts };
             let is_there = exports.find(id).await?.is_some_and(|task| task.is_under_way());
             return Ok(if is_there { Presence::There } else { Presence::Absent });
         }
         let asked = || async { self.find(resource).await.map_err(Refusal::Other) };
-        let found = patiently(&self.patience, asked).await.map_err(|refusal| refusal.about(&resource.to_string()))?;
+        let found = retried(&self.timeouts, asked).await.map_err(|refusal| refusal.about(&resource.to_string()))?;
         let Some(found) = found.filter(|found| found.status != "deleting") else { return Ok(Presence::Absent) };
         let until = tag(&found.tags, UNTIL_TAG).and_then(|until| until.parse().ok());
         Ok(in_use_until(until, found.created, clock::now()).map_or(Presence::There, Presence::InUse))

@@ -12,9 +12,9 @@ use aws_sdk_rds::{
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Rds,
+    client::Rds,
     describe::tag,
-    patience::{Refusal, every_page},
+    timeouts::{Refusal, every_page},
 };
 /// Nothing with another name is ever deleted, cancelled, or looked after.
 pub(super) use crate::account::change::is_own_name;
@@ -133,13 +133,13 @@ pub(super) fn stamp(at: Option<&DateTime>) -> Option<Timestamp> {
 
 /// Everything at the provider that carries walkaway's tag.
 pub async fn tagged(rds: &Rds) -> Result<Vec<Tagged>, SourceError> {
-    let patience = &rds.patience;
+    let timeouts = &rds.timeouts;
     let instance = |one: &DbInstance| {
         let resource = Resource::Instance(one.db_instance_identifier().unwrap_or_default().to_owned());
         Tagged::new(resource, one.tag_list(), one.instance_create_time())
     };
     let what = "the RDS instances";
-    let instances = every_page(what, patience, |marker| async move {
+    let instances = every_page(what, timeouts, |marker| async move {
         let answer = rds.client.describe_db_instances().set_marker(marker).send().await;
         answer.map(|answer| (answer.db_instances, answer.marker)).map_err(|refused| Refusal::of(what, refused))
     });
@@ -149,7 +149,7 @@ pub async fn tagged(rds: &Rds) -> Result<Vec<Tagged>, SourceError> {
         Tagged::new(resource, one.tag_list(), one.snapshot_create_time())
     };
     let what = "the RDS snapshots";
-    let snapshots = every_page(what, patience, |marker| async move {
+    let snapshots = every_page(what, timeouts, |marker| async move {
         let asked = rds.client.describe_db_snapshots().snapshot_type("manual").set_marker(marker);
         let answer = asked.send().await;
         answer.map(|answer| (answer.db_snapshots, answer.marker)).map_err(|refused| Refusal::of(what, refused))

@@ -19,7 +19,7 @@ use aws_smithy_runtime_api::{
 };
 use tokio::sync::Notify;
 
-use super::{Patience, Rds};
+use super::{Rds, Timeouts};
 use crate::source::aws::Aws;
 
 /// Looks that something new takes to be seen, where it is late, and to become available.
@@ -204,7 +204,7 @@ impl Scripted {
             .credentials_provider(Credentials::new("a", "b", None, None, "test"))
             .retry_config(RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| connector.clone()));
-        let patience = Patience {
+        let timeouts = Timeouts {
             first: Duration::from_millis(1),
             longest: Duration::from_millis(2),
             busy,
@@ -212,7 +212,7 @@ impl Scripted {
             absent: Duration::from_millis(4),
             removal: Duration::from_millis(120),
         };
-        Rds { client: aws_sdk_rds::Client::from_conf(config.build()), aws: Aws::of_nobody(), patience }
+        Rds { client: aws_sdk_rds::Client::from_conf(config.build()), aws: Aws::of_nobody(), timeouts }
     }
 }
 

@@ -20,10 +20,11 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use super::resource::{PLAYBOOK_TAG, RUN_TAG, Resource, Tagged, UNDATED_LIFE, UNTIL_TAG, tagged};
 use super::{
-    Endpoint, Rds,
+    client::Rds,
     describe::{self, tag},
-    patience::{Absence, Patience, Refusal, patiently},
+    place::Endpoint,
     resource::{own_name, stamp},
+    timeouts::{Absence, Refusal, Timeouts, retried},
 };
 use crate::{
     clock::{self, Stopwatch},
@@ -99,7 +100,7 @@ pub(super) struct Shown {
 #[derive(Clone)]
 pub struct Temporary {
     pub(super) client: Client,
-    pub(super) patience: Patience,
+    pub(super) timeouts: Timeouts,
     pub(super) owner: Owner,
     name: String,
     life: Duration,
@@ -116,7 +117,7 @@ impl Temporary {
         let digest = Sha256Digest::of(format!("{} {} {} {random}", owner.run, owner.asset, clock::now()));
         Temporary {
             client: rds.client.clone(),
-            patience: rds.patience,
+            timeouts: rds.timeouts,
             owner,
             name: own_name(digest),
             life: life.min(LIFE_MAX),
@@ -151,7 +152,7 @@ impl Temporary {
 
     /// How long something that was asked for may take to appear.
     pub fn appears_within(&self) -> Duration {
-        self.patience.appears
+        self.timeouts.appears
     }
 
     /// Whether it was asked for and RDS did not refuse.
@@ -253,7 +254,7 @@ impl Temporary {
         };
         self.make(&resource, shape.available_within, interrupt, ask).await?;
         self.wait(&resource, shape.available_within, interrupt).await?;
-        let describing = patiently(&self.patience, || describe::instance_alone(&self.client, &self.name));
+        let describing = retried(&self.timeouts, || describe::instance_alone(&self.client, &self.name));
         let described = interrupt.unless_asked(describing).await.ok_or_else(|| stopped(&resource))?;
         described.map_err(|refusal| refusal.about(&what))?.reached_at()
     }
@@ -264,8 +265,8 @@ impl Temporary {
         let mut absence = Absence::default();
         loop {
             match self.find(&resource).await {
-                Ok(None) if absence.lasts(&self.patience) => return true,
-                Ok(None) => tokio::time::sleep(self.patience.first * 4).await,
+                Ok(None) if absence.lasts(&self.timeouts) => return true,
+                Ok(None) => tokio::time::sleep(self.timeouts.first * 4).await,
                 Ok(Some(shown)) => return shown.status == "deleting",
                 Err(_) => return false,
             }
@@ -284,15 +285,15 @@ impl Temporary {
     where
         F: Future<Output = Result<(), Refusal>>,
     {
-        let (watch, mut pauses, mut heard) = (Stopwatch::start(), self.patience.pauses(), false);
-        let busy = within.min(self.patience.busy);
+        let (watch, mut pauses, mut heard) = (Stopwatch::start(), self.timeouts.pauses(), false);
+        let busy = within.min(self.timeouts.busy);
         loop {
             if interrupt.asked() {
                 return Err(stopped(resource));
             }
-            self.expect_to_appear(resource, self.patience.appears);
+            self.expect_to_appear(resource, self.timeouts.appears);
             // A call that nobody answers is not waited for: whether it was heard is asked when the thing is removed.
-            let (error, patience) = match interrupt.unless_asked(ask()).await.ok_or_else(|| stopped(resource))? {
+            let (error, timeouts) = match interrupt.unless_asked(ask()).await.ok_or_else(|| stopped(resource))? {
                 Ok(()) => return Ok(()),
                 Err(Refusal::AlreadyThere) => return self.adopt(resource, interrupt).await,
                 Err(Refusal::Other(error)) if error.is_transient() => {
@@ -310,7 +311,7 @@ impl Temporary {
                 self.refused(resource);
             }
             let pause = pauses.next();
-            if watch.elapsed() + pause > patience {
+            if watch.elapsed() + pause > timeouts {
                 return Err(error);
             }
             self.pause(resource, pause, interrupt).await?;
@@ -319,7 +320,7 @@ impl Temporary {
 
     /// Something has our name already: it is ours if its tag says so, which it may say a little late.
     async fn adopt(&self, resource: &Resource, interrupt: &Interrupt) -> Result<(), SourceError> {
-        let (watch, mut pauses) = (Stopwatch::start(), self.patience.pauses());
+        let (watch, mut pauses) = (Stopwatch::start(), self.timeouts.pauses());
         loop {
             let found = interrupt.unless_asked(self.find(resource)).await;
             let error = match found.ok_or_else(|| stopped(resource))? {
@@ -333,7 +334,7 @@ impl Temporary {
                 Err(error) if error.is_transient() => error,
                 Err(error) => return Err(error),
             };
-            if watch.elapsed() >= self.patience.appears {
+            if watch.elapsed() >= self.timeouts.appears {
                 return Err(error);
             }
             self.pause(resource, pauses.next(), interrupt).await?;
@@ -395,7 +396,7 @@ impl Temporary {
     /// Waits until something is available. A failed state ends the wait, as does the wish to stop, and that it is gone.
     async fn wait(&self, resource: &Resource, within: Duration, interrupt: &Interrupt) -> Result<(), SourceError> {
         let watch = Stopwatch::start();
-        let mut pauses = self.patience.pauses();
+        let mut pauses = self.timeouts.pauses();
         let mut last = String::new();
         let mut absence = Absence::default();
         let ended = |reason: String| SourceError::Permanent { what: resource.to_string(), reason };
@@ -413,10 +414,10 @@ impl Temporary {
                     last = shown.status;
                 }
                 Ok(None) if was_there => {
-                    if absence.lasts(&self.patience) {
+                    if absence.lasts(&self.timeouts) {
                         return Err(ended("it was there and is gone: something else removed it".to_owned()));
                     }
-                    pause = self.patience.first * 4;
+                    pause = self.timeouts.first * 4;
                 }
                 Ok(None) => "not there yet".clone_into(&mut last),
                 Err(error) if error.is_transient() => last = error.to_string(),

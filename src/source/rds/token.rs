@@ -5,7 +5,7 @@
 use aws_sdk_rds::auth_token::{AuthTokenGenerator, Config};
 use tokio::runtime::Handle;
 
-use super::Endpoint;
+use super::place::Endpoint;
 use crate::{
     pg::{PgError, address::Passwords, error::Unreached},
     source::aws::Aws,

@@ -47,12 +47,12 @@ impl S3Source {
             None => self.described(entry, &answer).await?,
             Some(_) => {
                 let pin = pin(entry, &answer.headers);
-                Described { word: Err("a range".to_owned()), properties: Properties::default(), pin }
+                Described { checksum: Err("a range".to_owned()), properties: Properties::default(), pin }
             }
         };
-        let Described { word, properties, pin } = described;
+        let Described { checksum, properties, pin } = described;
         Ok(ObjectBody {
-            word,
+            checksum,
             properties,
             pin,
             length: text(&answer.headers, CONTENT_LENGTH).and_then(|length| length.parse().ok()),
@@ -118,7 +118,7 @@ impl S3Source {
             Some(tag) => (name == "etag").then_some(tag),
             None => headers.get(name).and_then(|value| value.to_str().ok()),
         };
-        let word = match checksum::of_headers(of_answer) {
+        let checksum = match checksum::of_headers(of_answer) {
             Offer::Whole(checksum) => Ok(checksum),
             Offer::Nothing(reason) => Err(reason.to_owned()),
             Offer::OfParts { kind, value, count } => {
@@ -141,7 +141,7 @@ impl S3Source {
         if self.acls {
             self.read_acl(&pinned, &mut properties).await?;
         }
-        Ok(Described { word, properties, pin })
+        Ok(Described { checksum, properties, pin })
     }
 
     /// Reads the tags, of which the headers state the number.

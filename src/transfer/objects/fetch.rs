@@ -17,13 +17,13 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
-use super::lanes::Lanes;
+use super::limiter::ConcurrencyLimiter;
 use crate::{
     clock::Stopwatch,
     transfer::{
         error::{SourceError, TransferError},
         meter::Meter,
-        object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, Parts, Pin, ProviderWord},
+        object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, Parts, Pin, StatedChecksum},
         properties::Properties,
         retry::{Attempts, Reach, STALL},
     },
@@ -31,7 +31,7 @@ use crate::{
 
 /// How long a provider may take before an attempt is given up.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// Until it answers.
     pub answer: Duration,
     /// Between two pieces of a body; after so long, the pace counts too.
@@ -42,9 +42,9 @@ pub struct Patience {
     pub away: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
-        Patience {
+        Timeouts {
             answer: Duration::from_secs(60),
             silence: Duration::from_secs(20),
             pace_bytes_min: 1 << 10,
@@ -115,8 +115,8 @@ pub(super) enum Stretch {
 
 /// What came of a stretch.
 pub(super) struct Fetched {
-    /// The provider's word, from the answer to the request for the whole object.
-    pub word: ProviderWord,
+    /// What the provider states, from the answer to the request for the whole object.
+    pub checksum: StatedChecksum,
     /// What the provider keeps beside the bytes, from the same answer.
     pub properties: Properties,
     pub pieces: Vec<Bytes>,
@@ -128,21 +128,21 @@ pub(super) struct Fetched {
 pub(super) struct Fetcher<'a> {
     pub source: &'a dyn ObjectSource,
     pub entry: &'a ObjectEntry,
-    pub lanes: &'a Lanes,
-    pub patience: &'a Patience,
+    pub limiter: &'a ConcurrencyLimiter,
+    pub timeouts: &'a Timeouts,
     pub reach: &'a Reach,
     pub counted: &'a Counted,
 }
 
 impl Fetcher<'_> {
-    /// All bytes of the stretch, within the attempts that are left. The caller holds a lane.
+    /// All bytes of the stretch, within the attempts that are left. The caller holds a permit of the limiter.
     pub async fn fetch(&self, stretch: Stretch, attempts: &mut Attempts) -> Result<Fetched, TransferError> {
-        let word = Err("a range".to_owned());
-        let mut got = Fetched { word, properties: Properties::default(), pieces: Vec::new(), bytes: 0, pin: None };
+        let checksum = Err("a range".to_owned());
+        let mut got = Fetched { checksum, properties: Properties::default(), pieces: Vec::new(), bytes: 0, pin: None };
         loop {
             match self.attempt(stretch, &mut got).await {
                 Ok(()) => {
-                    self.lanes.note_request();
+                    self.limiter.note_request();
                     return Ok(got);
                 }
                 Err(error) => {
@@ -158,14 +158,14 @@ impl Fetcher<'_> {
     /// Waits before the next attempt, or gives the error back if there is to be none.
     pub async fn again(&self, error: SourceError, attempts: &mut Attempts) -> Result<(), TransferError> {
         if matches!(error, SourceError::Throttled { .. }) {
-            self.lanes.note_throttled();
+            self.limiter.note_throttled();
         }
         attempts.again(self.source, self.reach, error).await
     }
 
     /// Opens the object or a range of it.
     pub async fn open(&self, entry: &ObjectEntry, range: Option<ByteRange>) -> Result<ObjectBody, SourceError> {
-        let body = timeout(self.patience.answer, self.source.open(entry, range)).await;
+        let body = timeout(self.timeouts.answer, self.source.open(entry, range)).await;
         body.map_err(|_| SourceError::Unreached { what: entry.key.clone(), reason: "no answer in time".to_owned() })?
     }
 
@@ -198,7 +198,7 @@ impl Fetcher<'_> {
             });
         }
         if plain {
-            got.word = body.word.clone();
+            got.checksum = body.checksum.clone();
             got.properties = std::mem::take(&mut body.properties);
             got.pin = Some(body.pin.clone());
         }
@@ -215,7 +215,7 @@ impl Fetcher<'_> {
             got.pin = got.pin.take().map(|pin| repacked(&pin));
             return Err(self.wrong_length(bytes, length));
         }
-        if got.bytes < length && matches!(stretch, Stretch::Whole) && !is_decisive(&got.word) {
+        if got.bytes < length && matches!(stretch, Stretch::Whole) && !is_decisive(&got.checksum) {
             // Nothing would show that the rest is from the right place.
             let bytes = self.discard(got);
             return ended.and(Err(self.wrong_length(bytes, length)));
@@ -237,10 +237,10 @@ impl Fetcher<'_> {
         let (mut pieces, mut missing, watch) = (Vec::new(), wanted, Stopwatch::start());
         while missing > 0 {
             if rest.is_empty() {
-                let piece = timeout(self.patience.silence, body.pieces.next()).await;
+                let piece = timeout(self.timeouts.silence, body.pieces.next()).await;
                 let Some(piece) = piece.map_err(|_| self.stalled("no more bytes"))? else { break };
                 *rest = piece?;
-                self.lanes.note_bytes(rest.len() as u64);
+                self.limiter.note_bytes(rest.len() as u64);
             }
             let piece = rest.split_to(rest.len().min(usize::try_from(missing).unwrap_or(usize::MAX)));
             missing -= piece.len() as u64;
@@ -256,12 +256,12 @@ impl Fetcher<'_> {
         let (mut pieces, watch, before) = (body.pieces, Stopwatch::start(), got.bytes);
         while got.bytes <= length {
             let piece =
-                timeout(self.patience.silence, pieces.next()).await.map_err(|_| self.stalled("no more bytes"))?;
+                timeout(self.timeouts.silence, pieces.next()).await.map_err(|_| self.stalled("no more bytes"))?;
             let Some(piece) = piece else { break };
             let piece = piece?;
             got.bytes += piece.len() as u64;
             self.counted.add(piece.len() as u64);
-            self.lanes.note_bytes(piece.len() as u64);
+            self.limiter.note_bytes(piece.len() as u64);
             got.pieces.push(piece);
             if got.bytes < length && self.is_too_slow(got.bytes - before, watch.elapsed()) {
                 return Err(self.stalled("hardly any bytes"));
@@ -271,7 +271,7 @@ impl Fetcher<'_> {
     }
 
     fn is_too_slow(&self, bytes: u64, elapsed: Duration) -> bool {
-        elapsed > self.patience.silence && bytes < self.patience.pace_bytes_min.saturating_mul(elapsed.as_secs().max(1))
+        elapsed > self.timeouts.silence && bytes < self.timeouts.pace_bytes_min.saturating_mul(elapsed.as_secs().max(1))
     }
 
     fn stalled(&self, what: &str) -> SourceError {
@@ -284,8 +284,8 @@ impl Fetcher<'_> {
 }
 
 /// Whether a body that was put together wrongly would contradict it.
-fn is_decisive(word: &ProviderWord) -> bool {
-    word.as_ref().is_ok_and(|checksum| !matches!(checksum.parts, Parts::Guessed(_)))
+fn is_decisive(checksum: &StatedChecksum) -> bool {
+    checksum.as_ref().is_ok_and(|checksum| !matches!(checksum.parts, Parts::Guessed(_)))
 }
 
 /// The same state, asked for packed where it was asked for plain and the other way round: servers that unpack what is

@@ -5,9 +5,10 @@
 //! | module | does |
 //! |---|---|
 //! | `fetch` | brings a stretch of an object into memory, with retries from where the body broke |
-//! | `lanes` | how many requests are under way at once |
+//! | `limiter` | how many requests are under way at once |
 //! | `budget` | how many bytes are in memory at once |
-//! | `crew` | threads that hash and write small objects |
+//! | `worker_pool` | threads that hash and write small objects |
+//! | `staging` | where they write |
 //! | `seam` | whether ranges fit together |
 //! | `stream` | hashes and writes a large object while its ranges arrive |
 //!
@@ -15,11 +16,12 @@
 //! read as ranges in parallel, which are hashed and written in order.
 
 mod budget;
-mod crew;
 mod fetch;
-mod lanes;
+mod limiter;
 mod seam;
+mod staging;
 mod stream;
+mod worker_pool;
 
 use std::{
     collections::HashMap,
@@ -39,22 +41,23 @@ use tokio::{
     task::{JoinSet, spawn_blocking},
 };
 
-pub use self::{budget::Budget, fetch::Patience};
+pub use self::{budget::Budget, fetch::Timeouts};
 use self::{
-    crew::Crew,
     fetch::{Counted, Fetcher, Stretch, wrong_length},
-    lanes::{Lane, Lanes},
+    limiter::{ConcurrencyLimiter, Permit},
     seam::{Seam, with_seam},
+    staging::{Incoming, Staging},
     stream::{Chunk, Stream},
+    worker_pool::WorkerPool,
 };
 use super::{
-    checksum::{Md5Lanes, Observed, StreamDigest},
+    checksum::{MultiBufferMd5, Observed, StreamDigest},
     error::{SinkError, SourceError, TransferError},
     executor::{UnitDone, UnitReceipt, UnitSpec, UnitWorker},
     meter::Meter,
     object::{
-        Arriving, ByteRange, Described, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, PendingObject, Refusal,
-        UnitOutcome, UnitSink, Unrestored,
+        ByteRange, Described, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, Refusal, UnitOutcome, UnitSink,
+        Unrestored,
     },
     properties::Properties,
     receipt::{Confirmation, ObjectReceipt},
@@ -84,14 +87,14 @@ pub struct ObjectCopier(Arc<Shared>);
 struct Shared {
     source: Arc<dyn ObjectSource>,
     sink: Arc<dyn ObjectSink>,
-    lanes: Arc<Lanes>,
+    limiter: Arc<ConcurrencyLimiter>,
     budget: Budget,
-    patience: Patience,
+    timeouts: Timeouts,
     reach: Arc<Reach>,
     /// What is copied now was tried in vain before.
     late: AtomicBool,
-    crew: Crew,
-    md5: Arc<Md5Lanes>,
+    workers: WorkerPool,
+    md5: Arc<MultiBufferMd5>,
     failures_in_a_row: AtomicU32,
     meter: Arc<Meter>,
     interrupt: Interrupt,
@@ -106,7 +109,7 @@ pub struct Ends {
     /// Bytes in memory at once.
     pub budget: Budget,
     /// How long the provider may take.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
 }
 
 impl ObjectCopier {
@@ -117,8 +120,8 @@ impl ObjectCopier {
         meter: Arc<Meter>,
         interrupt: Interrupt,
     ) -> Self {
-        let (budget, patience) = (Budget::default(), Patience::default());
-        ObjectCopier::between(Ends { source, sink, budget, patience }, meter, interrupt)
+        let (budget, timeouts) = (Budget::default(), Timeouts::default());
+        ObjectCopier::between(Ends { source, sink, budget, timeouts }, meter, interrupt)
     }
 
     /// A copier with limits of its own.
@@ -127,13 +130,13 @@ impl ObjectCopier {
         ObjectCopier(Arc::new(Shared {
             source: ends.source,
             sink: ends.sink,
-            lanes: Lanes::new(OBJECTS_IN_FLIGHT),
+            limiter: ConcurrencyLimiter::new(OBJECTS_IN_FLIGHT),
             budget: ends.budget,
-            patience: ends.patience,
-            reach: Arc::new(Reach::new(ends.patience.away)),
+            timeouts: ends.timeouts,
+            reach: Arc::new(Reach::new(ends.timeouts.away)),
             late: AtomicBool::new(false),
-            crew: Crew::start(cores * THREADS_PER_CORE),
-            md5: Arc::new(Md5Lanes::start()),
+            workers: WorkerPool::start(cores * THREADS_PER_CORE),
+            md5: Arc::new(MultiBufferMd5::start()),
             failures_in_a_row: AtomicU32::new(0),
             meter,
             interrupt,
@@ -190,11 +193,11 @@ impl ObjectCopier {
                 plain @ ..=PLAIN_BYTES_MAX => Some(self.0.budget.take(in_memory(plain)).await),
                 _ => None,
             };
-            let lane = self.0.lanes.enter().await;
+            let permit = self.0.limiter.acquire().await;
             let (shared, staging) = (Arc::clone(&self.0), staging.clone());
             tasks.spawn(async move {
                 let job = Incoming { staging, index, object };
-                let result = shared.stage(&job, lane).await;
+                let result = shared.stage(&job, permit).await;
                 drop(share);
                 (index, job.object, result)
             });
@@ -253,18 +256,18 @@ impl Shared {
     }
 
     /// Copies one object into the staging; bytes that contradict the provider's checksum are read again.
-    async fn stage(self: &Arc<Self>, job: &Incoming, lane: Lane) -> Result<Copied, TransferError> {
-        let (mut attempts, mut lane) = (self.attempts(), Some(lane));
+    async fn stage(self: &Arc<Self>, job: &Incoming, permit: Permit) -> Result<Copied, TransferError> {
+        let (mut attempts, mut permit) = (self.attempts(), Some(permit));
         loop {
-            let lane = match lane.take() {
-                Some(lane) => lane,
-                None => self.lanes.enter().await,
+            let permit = match permit.take() {
+                Some(permit) => permit,
+                None => self.limiter.acquire().await,
             };
             let mut counted = Arc::new(Counted::new(&self.meter));
             let mut staged = if job.object.entry.size <= PLAIN_BYTES_MAX {
-                self.stage_whole(job, lane, &counted, &mut attempts).await
+                self.stage_whole(job, permit, &counted, &mut attempts).await
             } else {
-                self.stage_ranges(job, lane, &counted).await
+                self.stage_ranges(job, permit, &counted).await
             };
             if let Err(TransferError::Source(SourceError::Unranged { .. })) = staged {
                 counted = Arc::new(Counted::new(&self.meter));
@@ -282,17 +285,17 @@ impl Shared {
     async fn stage_whole(
         &self,
         job: &Incoming,
-        lane: Lane,
+        permit: Permit,
         counted: &Counted,
         attempts: &mut Attempts,
     ) -> Result<Crossed, TransferError> {
         let fetched = self.fetcher(&job.object.entry, counted).fetch(Stretch::Whole, attempts).await?;
-        drop(lane);
+        drop(permit);
         let job = job.clone();
         let md5 = (job.object.entry.size >= SHARED_MD5_BYTES_MIN).then(|| Arc::clone(&self.md5));
-        self.crew
+        self.workers
             .run(move || {
-                let mut digest = StreamDigest::new(fetched.word, md5.as_ref());
+                let mut digest = StreamDigest::new(fetched.checksum, md5.as_ref());
                 fetched.pieces.iter().for_each(|piece| digest.update(piece));
                 let observed = digest.finish().ok_or_else(TransferError::of_thread)?;
                 let observed = accept(&job.object.entry, observed)?;
@@ -308,16 +311,16 @@ impl Shared {
     async fn stage_ranges(
         self: &Arc<Self>,
         job: &Incoming,
-        lane: Lane,
+        permit: Permit,
         counted: &Arc<Counted>,
     ) -> Result<Crossed, TransferError> {
         let entry = &job.object.entry;
         let described =
             with_retries(self.source.as_ref(), &self.reach, || async { Ok(self.source.describe(entry).await?) });
-        let Described { word, properties, pin } = described.await?;
-        drop(lane);
+        let Described { checksum, properties, pin } = described.await?;
+        drop(permit);
         let entry = &entry.pinned(pin);
-        let mut stream = Stream::start(job.clone(), properties.clone(), word, Arc::clone(&self.md5));
+        let mut stream = Stream::start(job.clone(), properties.clone(), checksum, Arc::clone(&self.md5));
         if let Err(error) = self.push_ranges(entry, counted, &mut stream).await {
             stream.abandon().await;
             return Err(error);
@@ -334,7 +337,7 @@ impl Shared {
         let (mut waiting, mut window) = (ranges(entry.size, RANGE_BYTES), OrderedWindow::new());
         let mut seam = Seam::default();
         loop {
-            while window.len() < self.lanes.limit() {
+            while window.len() < self.limiter.limit() {
                 // Nobody waits for a share who could give some back.
                 let share = match self.budget.try_take(in_memory(RANGE_BYTES)) {
                     Some(share) => share,
@@ -345,7 +348,7 @@ impl Shared {
                 let (range, extra) = with_seam(range, entry.size);
                 let (shared, entry, counted) = (Arc::clone(self), entry.clone(), Arc::clone(counted));
                 window.push(async move {
-                    let _lane = shared.lanes.enter().await;
+                    let _permit = shared.limiter.acquire().await;
                     let fetcher = shared.fetcher(&entry, &counted);
                     let fetched = fetcher.fetch(Stretch::Range(range), &mut shared.attempts()).await?;
                     counted.take_back(extra);
@@ -370,7 +373,7 @@ impl Shared {
         attempts: &mut Attempts,
     ) -> Result<Crossed, TransferError> {
         loop {
-            let _lane = self.lanes.enter().await;
+            let _permit = self.limiter.acquire().await;
             let fetcher = self.fetcher(&job.object.entry, counted);
             let mut taken = 0;
             match self.stream_once(job, &fetcher, &mut taken).await {
@@ -392,7 +395,7 @@ impl Shared {
         let entry = &job.object.entry;
         let mut body = fetcher.open(entry, None).await?;
         let properties = std::mem::take(&mut body.properties);
-        let mut stream = Stream::start(job.clone(), properties.clone(), body.word.clone(), Arc::clone(&self.md5));
+        let mut stream = Stream::start(job.clone(), properties.clone(), body.checksum.clone(), Arc::clone(&self.md5));
         if let Err(error) = self.push_body(entry, fetcher, &mut body, &mut stream, taken).await {
             stream.abandon().await;
             return Err(error);
@@ -428,9 +431,9 @@ impl Shared {
     }
 
     fn fetcher<'a>(&'a self, entry: &'a ObjectEntry, counted: &'a Counted) -> Fetcher<'a> {
-        let (source, lanes, patience, reach) =
-            (self.source.as_ref(), self.lanes.as_ref(), &self.patience, self.reach.as_ref());
-        Fetcher { source, entry, lanes, patience, reach, counted }
+        let (source, limiter, timeouts, reach) =
+            (self.source.as_ref(), self.limiter.as_ref(), &self.timeouts, self.reach.as_ref());
+        Fetcher { source, entry, limiter, timeouts, reach, counted }
     }
 }
 
@@ -458,27 +461,6 @@ struct Arrivals {
 impl Arrivals {
     fn counted_by(meter: &Arc<Meter>) -> Self {
         Arrivals { receipts: Vec::new(), refusals: Vec::new(), counted: Counted::new(meter), ended: None }
-    }
-}
-
-/// The staging area, as long as somebody may write into it.
-#[derive(Clone)]
-struct Staging {
-    sink: Arc<dyn UnitSink>,
-    _alive: mpsc::Sender<Infallible>,
-}
-
-/// An object on its way into a staging area.
-#[derive(Clone)]
-struct Incoming {
-    staging: Staging,
-    index: usize,
-    object: PlacedObject,
-}
-
-impl Incoming {
-    fn create(&self, properties: &Properties) -> Result<Box<dyn PendingObject>, TransferError> {
-        Ok(self.staging.sink.create(self.index, Arriving { object: &self.object, properties })?)
     }
 }
 

@@ -11,12 +11,12 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use super::{Incoming, budget::Share};
+use super::{budget::Share, staging::Incoming};
 use crate::transfer::{
-    checksum::{Md5Lanes, Observed, StreamDigest},
+    checksum::{MultiBufferMd5, Observed, StreamDigest},
     error::TransferError,
-    object::ProviderWord,
     properties::Properties,
+    provider_checksum::StatedChecksum,
 };
 
 /// Ranges that wait for each of the threads.
@@ -40,39 +40,44 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// What the threads hear; a channel that closes without an end means that the object was given up.
+/// What the threads are sent; a channel that closes without an end means that the object was given up.
 #[derive(Clone)]
-enum Word {
+enum Message {
     Next(Arc<Chunk>),
     End,
 }
 
 /// The two threads of one object.
 pub(super) struct Stream {
-    to_hash: mpsc::Sender<Word>,
-    to_write: mpsc::Sender<Word>,
+    to_hash: mpsc::Sender<Message>,
+    to_write: mpsc::Sender<Message>,
     hashing: JoinHandle<Option<Observed>>,
     writing: JoinHandle<Result<(), TransferError>>,
 }
 
 impl Stream {
     /// Starts both threads; the object is created by the writing one.
-    pub fn start(incoming: Incoming, properties: Properties, word: ProviderWord, md5: Arc<Md5Lanes>) -> Self {
+    pub fn start(
+        incoming: Incoming,
+        properties: Properties,
+        checksum: StatedChecksum,
+        md5: Arc<MultiBufferMd5>,
+    ) -> Self {
         let (to_hash, hashable) = mpsc::channel(RANGES_WAITING);
         let (to_write, writable) = mpsc::channel(RANGES_WAITING);
-        let hashing = spawn_blocking(move || hash(hashable, StreamDigest::new(word, Some(&md5))));
+        let hashing = spawn_blocking(move || hash(hashable, StreamDigest::new(checksum, Some(&md5))));
         let writing = spawn_blocking(move || write(writable, &incoming, &properties));
         Stream { to_hash, to_write, hashing, writing }
     }
 
     /// Passes the next range on; if the writing has ended early, its error is the result.
     pub async fn push(&mut self, chunk: Chunk) -> Result<(), TransferError> {
-        self.say(Word::Next(Arc::new(chunk))).await
+        self.send(Message::Next(Arc::new(chunk))).await
     }
 
     /// Waits for both threads.
     pub async fn finish(mut self) -> Result<Observed, TransferError> {
-        self.say(Word::End).await?;
+        self.send(Message::End).await?;
         self.writing.await??;
         self.hashing.await?.ok_or_else(TransferError::of_thread)
     }
@@ -90,9 +95,9 @@ impl Stream {
         }
     }
 
-    async fn say(&mut self, word: Word) -> Result<(), TransferError> {
-        let heard = self.to_hash.send(word.clone()).await.is_ok();
-        if heard && self.to_write.send(word).await.is_ok() {
+    async fn send(&mut self, message: Message) -> Result<(), TransferError> {
+        let is_sent = self.to_hash.send(message.clone()).await.is_ok();
+        if is_sent && self.to_write.send(message).await.is_ok() {
             return Ok(());
         }
         (&mut self.writing).await??;
@@ -100,8 +105,8 @@ impl Stream {
     }
 }
 
-fn hash(mut chunks: mpsc::Receiver<Word>, mut digest: StreamDigest) -> Option<Observed> {
-    while let Some(Word::Next(chunk)) = chunks.blocking_recv() {
+fn hash(mut chunks: mpsc::Receiver<Message>, mut digest: StreamDigest) -> Option<Observed> {
+    while let Some(Message::Next(chunk)) = chunks.blocking_recv() {
         for piece in &chunk.pieces {
             let held = Held { piece: piece.clone(), _chunk: Arc::clone(&chunk) };
             digest.update(&Bytes::from_owner(held));
@@ -110,12 +115,16 @@ fn hash(mut chunks: mpsc::Receiver<Word>, mut digest: StreamDigest) -> Option<Ob
     digest.finish()
 }
 
-fn write(mut chunks: mpsc::Receiver<Word>, incoming: &Incoming, properties: &Properties) -> Result<(), TransferError> {
+fn write(
+    mut chunks: mpsc::Receiver<Message>,
+    incoming: &Incoming,
+    properties: &Properties,
+) -> Result<(), TransferError> {
     let mut pending = incoming.create(properties)?;
     loop {
         match chunks.blocking_recv() {
-            Some(Word::Next(chunk)) => chunk.pieces.iter().try_for_each(|piece| pending.write(piece))?,
-            Some(Word::End) => return Ok(pending.finish()?),
+            Some(Message::Next(chunk)) => chunk.pieces.iter().try_for_each(|piece| pending.write(piece))?,
+            Some(Message::End) => return Ok(pending.finish()?),
             None => return Err(TransferError::Interrupted),
         }
     }

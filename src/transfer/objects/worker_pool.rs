@@ -16,7 +16,7 @@ use crate::transfer::error::TransferError;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads; dropped, it lets the running jobs end and forgets the waiting ones.
-pub(super) struct Crew {
+pub(super) struct WorkerPool {
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -33,7 +33,7 @@ struct State {
     closed: bool,
 }
 
-impl Crew {
+impl WorkerPool {
     /// Starts so many threads.
     pub fn start(threads: usize) -> Self {
         let queue = Arc::new(Queue::default());
@@ -42,7 +42,7 @@ impl Crew {
             std::thread::spawn(move || queue.serve())
         };
         let threads = (0..threads.max(1)).map(start).collect();
-        Crew { queue, threads }
+        WorkerPool { queue, threads }
     }
 
     /// Has `job` done by a thread, unless nobody waits for it any more when its turn comes.
@@ -58,7 +58,7 @@ impl Crew {
     }
 }
 
-impl Drop for Crew {
+impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.queue.close();
         for thread in self.threads.drain(..) {
@@ -114,9 +114,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_that_panics_ends_alone() {
-        let crew = Crew::start(1);
-        let failed = crew.run(|| panic!("scripted")).await;
+        let pool = WorkerPool::start(1);
+        let failed = pool.run(|| panic!("scripted")).await;
         assert!(matches!(failed, Err(TransferError::Internal(_))), "{failed:?}");
-        assert_eq!(crew.run(|| 7).await.expect("the thread lives on"), 7);
+        assert_eq!(pool.run(|| 7).await.expect("the thread lives on"), 7);
     }
 }

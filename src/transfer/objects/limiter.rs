@@ -28,8 +28,8 @@ const REST_EPOCHS: u32 = 20;
 /// Epochs without an attempt, after the provider was busy.
 const REST_EPOCHS_THROTTLED: u32 = 10;
 
-/// The limit and who is inside it.
-pub(super) struct Lanes {
+/// The limit, and how much of it is taken.
+pub(super) struct ConcurrencyLimiter {
     slots: Arc<Semaphore>,
     limit: AtomicUsize,
     work: AtomicU64,
@@ -47,16 +47,16 @@ struct Shared {
 }
 
 /// The right to have one request under way.
-pub(super) struct Lane {
-    lanes: Arc<Lanes>,
+pub(super) struct Permit {
+    limiter: Arc<ConcurrencyLimiter>,
     slot: Option<OwnedSemaphorePermit>,
 }
 
-impl Lanes {
+impl ConcurrencyLimiter {
     /// Begins with this limit.
     pub fn new(limit: usize) -> Arc<Self> {
         let shared = Shared { control: Control::new(limit), owed: 0, epoch_began: Duration::ZERO };
-        Arc::new(Lanes {
+        Arc::new(ConcurrencyLimiter {
             slots: Arc::new(Semaphore::new(limit)),
             limit: AtomicUsize::new(limit),
             work: AtomicU64::new(0),
@@ -72,8 +72,8 @@ impl Lanes {
         self.limit.load(Relaxed)
     }
 
-    /// Waits for a free lane.
-    pub async fn enter(self: &Arc<Self>) -> Lane {
+    /// Waits until there is one.
+    pub async fn acquire(self: &Arc<Self>) -> Permit {
         let free = Arc::clone(&self.slots).try_acquire_owned().ok();
         let slot = match free {
             Some(slot) => Some(slot),
@@ -82,7 +82,7 @@ impl Lanes {
                 Arc::clone(&self.slots).acquire_owned().await.ok()
             }
         };
-        Lane { lanes: Arc::clone(self), slot }
+        Permit { limiter: Arc::clone(self), slot }
     }
 
     /// Bytes came.
@@ -138,9 +138,9 @@ impl Lanes {
     }
 }
 
-impl Drop for Lane {
+impl Drop for Permit {
     fn drop(&mut self) {
-        self.lanes.leave(self.slot.take());
+        self.limiter.leave(self.slot.take());
     }
 }
 
@@ -241,18 +241,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_smaller_limit_takes_lanes_away_as_they_become_free() {
-        let lanes = Lanes::new(8);
+    async fn a_smaller_limit_takes_permits_away_as_they_become_free() {
+        let limiter = ConcurrencyLimiter::new(8);
         let mut inside = Vec::new();
         for _ in 0..8 {
-            inside.push(lanes.enter().await);
+            inside.push(limiter.acquire().await);
         }
         let throttled = Epoch { work_per_s: 0, waited: true, throttled: true };
-        lanes.adjust(&mut lanes.shared.lock().expect("no panic"), &throttled);
-        assert_eq!(lanes.limit(), 4);
+        limiter.adjust(&mut limiter.shared.lock().expect("no panic"), &throttled);
+        assert_eq!(limiter.limit(), 4);
         inside.truncate(4);
-        assert_eq!(lanes.slots.available_permits(), 0);
+        assert_eq!(limiter.slots.available_permits(), 0);
         inside.clear();
-        assert_eq!(lanes.slots.available_permits(), 4);
+        assert_eq!(limiter.slots.available_permits(), 4);
     }
 }

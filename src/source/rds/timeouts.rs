@@ -22,7 +22,7 @@ const UNANSWERED_ATTEMPTS_MAX: u32 = 3;
 
 /// How long, and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct Timeouts {
     /// The first pause; each later one is half as long again.
     pub first: Duration,
     /// The longest pause.
@@ -37,9 +37,9 @@ pub struct Patience {
     pub removal: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
-        Patience {
+        Timeouts {
             first: Duration::from_millis(250),
             longest: Duration::from_secs(15),
             busy: Duration::from_secs(10 * 60),
@@ -50,7 +50,7 @@ impl Default for Patience {
     }
 }
 
-impl Patience {
+impl Timeouts {
     /// The pauses, one after the other.
     pub fn pauses(&self) -> Pauses {
         Pauses { next: self.first, longest: self.longest }
@@ -78,10 +78,10 @@ pub(super) struct Absence(Option<(Stopwatch, u32)>);
 
 impl Absence {
     /// It was not found, once more. Says whether that is enough to take it for gone.
-    pub fn lasts(&mut self, patience: &Patience) -> bool {
+    pub fn lasts(&mut self, timeouts: &Timeouts) -> bool {
         let (since, times) = self.0.get_or_insert_with(|| (Stopwatch::start(), 0));
         *times += 1;
-        *times >= ABSENT_MAX && since.elapsed() >= patience.absent
+        *times >= ABSENT_MAX && since.elapsed() >= timeouts.absent
     }
 
     /// It is there.
@@ -145,11 +145,11 @@ impl Refusal {
 }
 
 /// Asks again while the provider is busy, and a few times where it does not answer.
-pub(super) async fn patiently<T, F>(patience: &Patience, ask: impl Fn() -> F) -> Result<T, Refusal>
+pub(super) async fn retried<T, F>(timeouts: &Timeouts, ask: impl Fn() -> F) -> Result<T, Refusal>
 where
     F: Future<Output = Result<T, Refusal>>,
 {
-    let (watch, mut pauses, mut unanswered) = (Stopwatch::start(), patience.pauses(), 0);
+    let (watch, mut pauses, mut unanswered) = (Stopwatch::start(), timeouts.pauses(), 0);
     let mut waits = Waits::default();
     loop {
         let refusal = match ask().await {
@@ -157,7 +157,7 @@ where
             answered => return answered,
         };
         match &refusal {
-            Refusal::Other(SourceError::Throttled { .. }) if watch.elapsed() < patience.busy => waits.tell(&refusal),
+            Refusal::Other(SourceError::Throttled { .. }) if watch.elapsed() < timeouts.busy => waits.tell(&refusal),
             Refusal::Other(SourceError::Transient { .. }) if unanswered + 1 < UNANSWERED_ATTEMPTS_MAX => {
                 unanswered += 1
             }
@@ -188,7 +188,7 @@ impl Waits {
 /// Every item of a list that comes in pages.
 pub(super) async fn every_page<T, F>(
     what: &str,
-    patience: &Patience,
+    timeouts: &Timeouts,
     page: impl Fn(Option<String>) -> F,
 ) -> Result<Vec<T>, SourceError>
 where
@@ -197,7 +197,7 @@ where
     let (mut paging, mut marker, mut all) = (Paging::new(), None, Vec::new());
     let broken = |reason: String| SourceError::Permanent { what: what.to_owned(), reason };
     loop {
-        let answer = patiently(patience, || page(marker.clone())).await;
+        let answer = retried(timeouts, || page(marker.clone())).await;
         let (items, next) = answer.map_err(|refusal| refusal.about(what))?;
         // RDS sends an empty list as such: an answer without any list is none.
         all.extend(items.ok_or_else(|| broken("the answer holds no list".to_owned()))?);
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn pauses_grow_up_to_the_longest() {
         let (first, longest) = (Duration::from_millis(4), Duration::from_millis(8));
-        let mut pauses = Patience { first, longest, ..Patience::default() }.pauses();
+        let mut pauses = Timeouts { first, longest, ..Timeouts::default() }.pauses();
         let millis: Vec<u128> = (0..4).map(|_| pauses.next().as_millis()).collect();
         assert_eq!(millis, [4, 6, 8, 8]);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use walkaway::transfer::objects::{Budget, Patience};
+use walkaway::transfer::objects::{Budget, Timeouts};
 
 use super::{Drill, Fault, LARGE, MEDIUM, SMALL};
 
@@ -15,7 +15,7 @@ fn a_body_that_stalls_is_taken_up_again() {
         2 => Fault::Hangs { after: 12_345 },
         _ => Fault::None,
     });
-    drill.patience = Patience { silence: Duration::from_millis(200), ..Patience::default() };
+    drill.timeouts = Timeouts { silence: Duration::from_millis(200), ..Timeouts::default() };
     drill.everything_arrives();
 }
 
@@ -26,7 +26,7 @@ fn a_body_that_trickles_has_stalled() {
         _ => Fault::None,
     });
     let silence = Duration::from_millis(300);
-    drill.patience = Patience { silence, pace_bytes_min: 1 << 30, ..Patience::default() };
+    drill.timeouts = Timeouts { silence, pace_bytes_min: 1 << 30, ..Timeouts::default() };
     drill.everything_arrives();
 }
 

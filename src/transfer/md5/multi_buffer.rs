@@ -1,4 +1,4 @@
-//! Threads that take the blocks of many streams together.
+//! Multi-buffer MD5: threads that take the blocks of many streams together.
 //!
 //! A stream that has bytes waiting is ready; a thread takes as many ready streams as a vector has lanes and lets them keep
 //! step, and puts the next one into a lane whose stream has nothing left. So one stream alone is as fast as it would be
@@ -16,13 +16,13 @@ use std::{
 use bytes::{Buf as _, Bytes};
 
 use super::{
-    Md5,
     block::{BLOCK_BYTES, LANES, State, compress, compress_lanes},
+    single::Md5,
 };
 
-/// So many bytes of a stream are taken before somebody looks for others that are ready.
+/// So many bytes of a stream are taken before others that are ready are looked for.
 const STRIDE_BYTES: usize = 64 << 10;
-/// A thread that has nothing waits until so many streams are ready, unless somebody waits for a digest.
+/// A thread that has nothing waits until so many streams are ready, unless a digest is waited for.
 const GATHERED: usize = LANES / 2;
 /// But not longer than this for each one more.
 const GATHER: Duration = Duration::from_millis(20);
@@ -30,7 +30,7 @@ const GATHER: Duration = Duration::from_millis(20);
 const CORES_PER_THREAD: usize = 8;
 
 /// The threads; dropped, it ends them when nothing waits any more.
-pub struct Md5Lanes {
+pub struct MultiBufferMd5 {
     ready: Arc<Ready>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -46,7 +46,7 @@ struct Stream {
     /// None while a thread has it.
     md5: Option<Md5>,
     waiting: VecDeque<Bytes>,
-    /// Who gets the digest when nothing waits any more.
+    /// Where the digest goes when nothing waits any more.
     asked: Option<mpsc::Sender<[u8; 16]>>,
 }
 
@@ -60,7 +60,7 @@ struct Ready {
 #[derive(Default)]
 struct Queue {
     turns: VecDeque<Turn>,
-    /// Somebody waits for a digest.
+    /// A digest is waited for.
     hurry: bool,
     closed: bool,
 }
@@ -72,7 +72,7 @@ struct Turn {
     bytes: VecDeque<Bytes>,
 }
 
-impl Md5Lanes {
+impl MultiBufferMd5 {
     /// Starts the threads.
     pub fn start() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
@@ -82,7 +82,7 @@ impl Md5Lanes {
             std::thread::spawn(move || ready.serve())
         };
         let threads = (0..cores.div_ceil(CORES_PER_THREAD)).map(start).collect();
-        Md5Lanes { ready, threads }
+        MultiBufferMd5 { ready, threads }
     }
 
     /// A stream without bytes yet.
@@ -92,7 +92,7 @@ impl Md5Lanes {
     }
 }
 
-impl Drop for Md5Lanes {
+impl Drop for MultiBufferMd5 {
     fn drop(&mut self) {
         self.ready.close();
         for thread in self.threads.drain(..) {
@@ -132,7 +132,7 @@ impl Md5Stream {
 
 impl Turn {
     /// Whether there is at least a block, in one piece, at the beginning of a block. Everything else is taken in.
-    fn settle(&mut self) -> bool {
+    fn reach_block(&mut self) -> bool {
         while let Some(piece) = self.bytes.front_mut() {
             let missing = (BLOCK_BYTES - self.md5.filled()) % BLOCK_BYTES;
             if missing == 0 && piece.len() >= BLOCK_BYTES {
@@ -162,7 +162,7 @@ impl Turn {
     }
 
     /// Looks for bytes that came meanwhile; without any, gives the stream back, and the digest to who asked for it.
-    fn goes_on(mut self) -> Option<Self> {
+    fn next_bytes(mut self) -> Option<Self> {
         let mut stream = lock(&self.stream);
         if stream.waiting.is_empty() {
             match stream.asked.take() {
@@ -206,7 +206,7 @@ impl Ready {
     fn serve_until_closed(&self) {
         let mut lanes = Vec::new();
         while self.fill(&mut lanes) {
-            lanes = lanes.into_iter().filter_map(settled).collect();
+            lanes = lanes.into_iter().filter_map(at_block).collect();
             advance(&mut lanes);
         }
     }
@@ -217,8 +217,8 @@ impl Ready {
         let mut queue = self.queue();
         let begun = !lanes.is_empty();
         loop {
-            let room = LANES.saturating_sub(lanes.len()).min(queue.turns.len());
-            lanes.extend(queue.turns.drain(..room));
+            let free = LANES.saturating_sub(lanes.len()).min(queue.turns.len());
+            lanes.extend(queue.turns.drain(..free));
             if begun || lanes.len() >= GATHERED || !lanes.is_empty() && (queue.hurry || queue.closed) {
                 queue.hurry &= begun;
                 return true;
@@ -232,16 +232,16 @@ impl Ready {
             }
             let (woken, wait) = self.changed.wait_timeout(queue, GATHER).unwrap_or_else(PoisonError::into_inner);
             queue = woken;
-            // Out of patience with those that are not there.
+            // Those that are not there are not waited for any longer.
             queue.hurry |= wait.timed_out();
         }
     }
 }
 
 /// The turn at a block's beginning; none if its stream has nothing left.
-fn settled(mut turn: Turn) -> Option<Turn> {
-    while !turn.settle() {
-        turn = turn.goes_on()?;
+fn at_block(mut turn: Turn) -> Option<Turn> {
+    while !turn.reach_block() {
+        turn = turn.next_bytes()?;
     }
     Some(turn)
 }
@@ -282,7 +282,7 @@ mod tests {
 
     #[test]
     fn streams_without_bytes_have_a_digest_too() {
-        let lanes = Md5Lanes::start();
+        let lanes = MultiBufferMd5::start();
         assert_eq!(lanes.open().finish(), Some(md5::Md5::digest(b"").into()));
         let stream = lanes.open();
         stream.push(Bytes::new());
@@ -295,7 +295,7 @@ mod tests {
         fn however_many_streams_come_in_whatever_pieces_each_has_its_own_digest(
             streams in prop::collection::vec((0usize..20_000, 1usize..5_000), 1..20), seed in any::<u8>(),
         ) {
-            let lanes = Md5Lanes::start();
+            let lanes = MultiBufferMd5::start();
             let content: Vec<Bytes> = (0usize..).zip(&streams).map(|(number, (length, _))| {
                 (0..*length).map(|at| (at / 3 + at * number + usize::from(seed)) as u8).collect::<Vec<_>>().into()
             }).collect();
