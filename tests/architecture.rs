@@ -135,7 +135,6 @@ const RINGS: &[&[&str]] = &[
     &["playbook/document.rs", "playbook/document/account.rs", "playbook/document/plan.rs", "playbook/document/rds.rs"],
     &["playbook/model.rs", "playbook/model/account.rs"],
     &["playbook/tree.rs", "playbook/yaml.rs"],
-    &["restore/database.rs", "restore/rebuild.rs", "restore/rights.rs", "restore/script.rs"],
 ];
 
 #[test]

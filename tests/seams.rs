@@ -14,7 +14,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use walkaway::{
     asset::{
         Asset, Carried, Depth, Description, Kinds, Looked, Measured, Measuring, Needs, Preflight, Room, Site, Stop,
-        Unopened, Work,
+        Work,
         objects::{self, ObjectsFrom},
     },
     command,
@@ -23,7 +23,7 @@ use walkaway::{
     finding::Verdict,
     interrupt::Interrupt,
     playbook::{self, Playbook, TargetSpec},
-    record::Obstacle,
+    record::{Obstacle, Unopened},
     run::{self, Consent, Driving, Means, Plan, RunEnd, RunOutcome},
     transfer::{
         bucket::BucketConfiguration,

@@ -31,7 +31,7 @@ pub use bucket::objects;
 pub use kinds::{Kinds, built_in};
 pub use look::{Depth, Looked};
 pub use measured::{Measured, MeasuredObjects, Room, SizeClass};
-pub use seam::{Asset, Carried, Description, Makes, Measuring, Needs, Unopened, obstacle};
+pub use seam::{Asset, Carried, Description, Makes, Measuring, Needs, obstacle};
 pub use site::{Preflight, Ready, Site};
 pub use stop::Stop;
 pub use work::Work;

@@ -18,7 +18,7 @@ use crate::{
     event::AssetKind,
     evidence::result::AssetResult,
     playbook::{Playbook, TargetSpec},
-    record::error::Obstacle,
+    record::error::{Obstacle, Unopened},
     source::aws::Aws,
     transfer::executor::UnitWorker,
 };
@@ -121,9 +121,6 @@ pub struct Measuring<'a> {
     /// The playbook.
     pub playbook: &'a Playbook,
 }
-
-/// An asset that its server can't open: that costs it, and no other.
-pub struct Unopened(pub Obstacle);
 
 /// An obstacle that is one asset's.
 pub fn obstacle(asset: &str, what: impl std::fmt::Display, hint: Option<String>) -> Obstacle {

@@ -19,6 +19,9 @@ pub struct Obstacle {
     pub hint: Option<String>,
 }
 
+/// An asset that its server can't open: that costs it, and no other.
+pub struct Unopened(pub Obstacle);
+
 /// Why there is no outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {

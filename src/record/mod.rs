@@ -16,5 +16,5 @@ pub(crate) mod ledger;
 pub(crate) mod recorder;
 pub(crate) mod refusal;
 
-pub use error::{EngineError, Obstacle};
+pub use error::{EngineError, Obstacle, Unopened};
 pub use refusal::Refusal;

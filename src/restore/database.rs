@@ -10,7 +10,7 @@ use postgres::Client;
 pub use super::locale::MissingLocale;
 pub use super::refused::RefusedStatement;
 use super::{
-    elevated::Definitions,
+    elevated::definitions::Definitions,
     foreign_keys::{ForeignKeys, Unsatisfied},
     locale,
     rights::CREATEROLE_HARMLESS_SINCE,

@@ -16,11 +16,8 @@ use crate::pg::{
     name::{literal, quoted},
 };
 
-mod definitions;
-mod extensions;
-
-pub use definitions::Definitions;
-pub use extensions::CLOSED;
+pub mod definitions;
+pub mod extensions;
 
 /// Custom settings of this prefix belong to procedural languages, and some of those are code that runs when the language is
 /// first used (PostgreSQL documentation, `plperl.on_plperl_init`, `pltcl.start_proc`); `plpgsql` has none of that kind.

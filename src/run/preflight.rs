@@ -7,12 +7,12 @@ use crate::{
     asset::{
         clients::{self, NO_CREDENTIALS},
         kinds,
-        seam::{Asset, Needs, Unopened, obstacle},
+        seam::{Asset, Needs, obstacle},
         site::{Preflight, Ready},
     },
     playbook::{AwsSpec, Playbook},
     record::{
-        error::{EngineError, Obstacle},
+        error::{EngineError, Obstacle, Unopened},
         layout::Layout,
     },
     source::aws::{Aws, CallerIdentity},

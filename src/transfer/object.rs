@@ -9,16 +9,16 @@ use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use serde::{Deserialize, Serialize};
 
-pub use super::{
-    entry::{ListPage, ObjectEntry, Odd, OddEntry, Pin, same_entity_tag},
-    provider_checksum::{Parts, ProviderChecksum, StatedChecksum},
-};
 use super::{
     bucket::BucketConfiguration,
     error::{SinkError, SourceError, TransferError},
     properties::{Item, Properties},
     receipt::ObjectReceipt,
     unit::{PlacedObject, UnitId},
+};
+pub use super::{
+    entry::{ListPage, ObjectEntry, Odd, OddEntry, Pin, same_entity_tag},
+    provider_checksum::{Parts, ProviderChecksum, StatedChecksum},
 };
 use crate::digest::Sha256Digest;
 

@@ -19,7 +19,7 @@ use crate::{
     asset::{
         look::{Depth, Looked},
         measured::{Measured, Room},
-        seam::{Asset, Carried, Description, Measuring, Needs, Unopened, obstacle},
+        seam::{Asset, Carried, Description, Measuring, Needs, obstacle},
         site::{Preflight, Site, lacking},
         stop::Stop,
         work::Work,
@@ -27,7 +27,7 @@ use crate::{
     event::AssetKind,
     evidence::result::{AssetResult, ObjectLayout},
     playbook::{BucketSpec, Layout, Playbook, ProcessEnvironment, TargetSpec, Unresolved, Versions},
-    record::error::Obstacle,
+    record::error::{Obstacle, Unopened},
     transfer::{
         error::TransferError,
         executor::UnitWorker,

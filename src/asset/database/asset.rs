@@ -17,7 +17,7 @@ use crate::{
     asset::{
         look::{Depth, Looked},
         measured::{Measured, Room},
-        seam::{Asset, Carried, Description, Measuring, Needs, Unopened, obstacle},
+        seam::{Asset, Carried, Description, Measuring, Needs, obstacle},
         site::{Preflight, Site, lacking},
         stop::Stop,
         work::Work,
@@ -26,7 +26,7 @@ use crate::{
     evidence::{EvidenceError, result::AssetResult},
     pg::{Address, identity},
     playbook::{DatabaseSpec, Playbook, PostgresTarget, Reference, TargetSpec},
-    record::error::Obstacle,
+    record::error::{Obstacle, Unopened},
     source::postgres::PostgresSource,
     transfer::{error::TransferError, executor::UnitWorker},
 };

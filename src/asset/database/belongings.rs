@@ -22,7 +22,7 @@ use crate::{
     playbook::RolesSpec,
     restore::{
         database::{RefusedStatement, TargetDatabase},
-        elevated::{CLOSED, Definitions, Elevated},
+        elevated::{Elevated, definitions::Definitions, extensions::CLOSED},
         rights::{RightsTarget, RoleNames, is_own, take_dangerous},
     },
     source::postgres::Snapshot,

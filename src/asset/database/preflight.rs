@@ -6,13 +6,13 @@ use super::{
     site::Seen,
 };
 use crate::{
-    asset::{elsewhere, seam::Unopened},
+    asset::elsewhere,
     pg::{
         Address,
         tools::{Tools, Version},
     },
     playbook::DatabaseSpec,
-    record::error::Obstacle,
+    record::error::{Obstacle, Unopened},
     restore::database::{TargetError, TargetServer},
 };
 

@@ -2,9 +2,8 @@
 
 use super::{exclusions, source_rights};
 use crate::{
-    asset::seam::Unopened,
     pg::{Address, PgError, error::DAMAGED, name::RelationName, session::encoding_refused, tools::Version},
-    record::error::Obstacle,
+    record::error::{Obstacle, Unopened},
     source::postgres::PostgresSource,
 };
 

@@ -23,7 +23,7 @@ use crate::{
         },
         look::{Depth, Looked},
         measured::{Measured, Room},
-        seam::{Asset, Carried, Description, Makes, Measuring, Needs, Unopened, obstacle},
+        seam::{Asset, Carried, Description, Makes, Measuring, Needs, obstacle},
         site::{Preflight, Site},
         stop::Stop,
         work::Work,
@@ -31,7 +31,7 @@ use crate::{
     event::AssetKind,
     evidence::result::AssetResult,
     playbook::{DatabaseSpec, ExportFrom, ExportSpec, ExportedSnapshot, Playbook, RdsMethodSpec, RdsSpec, TargetSpec},
-    record::error::Obstacle,
+    record::error::{Obstacle, Unopened},
     transfer::executor::UnitWorker,
 };
 
