@@ -230,6 +230,8 @@ fn damage_to_any_file_of_the_bundle_is_found_and_named() {
         assert_bundle_differs(&drill, &ran, &format!("{name} added"), name);
         fs::remove_file(ran.bundle.join(name)).unwrap();
     }
+    assert_bundle_differs(&drill, &ran, "an empty directory added", "data/assets/strangers");
+    fs::remove_dir(ran.bundle.join("data/assets/strangers")).unwrap();
     assert_bundle_intact(&drill, &ran);
 }
 
