@@ -148,7 +148,8 @@ fn sources() -> Vec<(PathBuf, String)> {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let speaks = !["tests", "denial_tests.rs", "scripted.rs", "parquet_rows", "postgres.rs"].contains(&&*name);
+            let speaks = !["tests", "tests.rs", "denial_tests.rs", "scripted.rs", "parquet_rows", "postgres.rs"]
+                .contains(&&*name);
             match path.is_dir() {
                 true if speaks => folders.push(path),
                 false if speaks => {
