@@ -78,7 +78,7 @@ fn together(pieces: &[Bytes]) -> Vec<Option<Observed>> {
 }
 
 fn word(kind: ChecksumKind) -> ProviderWord {
-    Ok(ProviderChecksum { kind, value: vec![0; 8], parts: Parts::None })
+    Ok(vec![ProviderChecksum { kind, value: vec![0; 8], parts: Parts::None }])
 }
 
 /// The same rows in pieces of different sizes: what it costs to find the rows when pieces end inside them.

@@ -141,7 +141,7 @@ impl ByteRange {
 pub struct ProviderChecksum {
     /// Which one.
     pub kind: ChecksumKind,
-    /// The raw bytes, decoded from base64 or hexadecimal.
+    /// The raw bytes, decoded from base64 or hexadecimal. What can't be decoded is empty, and contradicts any object.
     pub value: Vec<u8>,
     /// For a checksum over the checksums of parts, how the object was cut into them.
     pub parts: Parts,
@@ -159,8 +159,8 @@ pub enum Parts {
     Guessed(u64),
 }
 
-/// The provider's word about an object's content: a checksum to confirm, or why there is none.
-pub type ProviderWord = Result<ProviderChecksum, String>;
+/// The provider's word about an object's content: the checksums to confirm, at least one, or why there is none.
+pub type ProviderWord = Result<Vec<ProviderChecksum>, String>;
 
 /// An object that is being read.
 pub struct ObjectBody {

@@ -168,6 +168,8 @@ pub enum ChecksumKind {
     Sha1,
     /// SHA-256, base64.
     Sha256,
+    /// The header `Content-MD5` of an answer, base64.
+    ContentMd5,
     /// The entity tag of an object put in one part without KMS or customer keys, hexadecimal.
     Md5Etag,
     /// The entity tag of a multipart upload: the MD5 of the parts' MD5s, then `-` and their number.
@@ -191,6 +193,7 @@ impl ChecksumKind {
             ChecksumKind::Crc32 => "CRC-32",
             ChecksumKind::Sha1 => "SHA-1",
             ChecksumKind::Sha256 => "SHA-256",
+            ChecksumKind::ContentMd5 => "Content-MD5",
             ChecksumKind::Md5Etag => "MD5 entity tag",
             ChecksumKind::MultipartEtag => "entity tag of its parts",
             ChecksumKind::CompositeCrc32 => "CRC-32 of its parts",

@@ -387,12 +387,12 @@ fn check_ranges(source: &dyn ObjectSource, body: &[u8]) {
 fn check_words(source: &dyn ObjectSource, entry: &ObjectEntry, expected: bool) {
     let bytes = Bytes::from(read(source, entry, None).unwrap());
     for word in [block_on(source.describe(entry)).unwrap().word, block_on(source.open(entry, None)).unwrap().word] {
-        let Ok(checksum) = word else {
+        let Ok(checksums) = word else {
             assert!(!expected, "{}: {word:?}", entry.key);
             continue;
         };
-        let kind = checksum.kind;
-        let mut digest = StreamDigest::new(Ok(checksum), None);
+        let kind = checksums[0].kind;
+        let mut digest = StreamDigest::new(Ok(checksums), None);
         digest.update(&bytes);
         let observed = digest.finish().expect("no thread failed");
         assert_eq!(observed.confirmation, Confirmation::Confirmed(kind));

@@ -63,7 +63,7 @@ impl Object {
     }
 
     fn word(&self) -> ProviderWord {
-        Ok(ProviderChecksum { kind: ChecksumKind::Md5Etag, value: self.md5.clone(), parts: Parts::None })
+        Ok(vec![ProviderChecksum { kind: ChecksumKind::Md5Etag, value: self.md5.clone(), parts: Parts::None }])
     }
 
     fn slice(&self, range: ByteRange) -> Bytes {

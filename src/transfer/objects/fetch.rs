@@ -23,7 +23,7 @@ use crate::{
     transfer::{
         error::{SourceError, TransferError},
         meter::Meter,
-        object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, Parts, Pin, ProviderWord},
+        object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, Parts, Pin, ProviderChecksum, ProviderWord},
         properties::Properties,
         retry::{Attempts, Reach, STALL},
     },
@@ -285,7 +285,8 @@ impl Fetcher<'_> {
 
 /// Whether a body that was put together wrongly would contradict it.
 fn is_decisive(word: &ProviderWord) -> bool {
-    word.as_ref().is_ok_and(|checksum| !matches!(checksum.parts, Parts::Guessed(_)))
+    let is_guess = |checksum: &ProviderChecksum| matches!(checksum.parts, Parts::Guessed(_));
+    word.as_ref().is_ok_and(|checksums| !checksums.iter().all(is_guess))
 }
 
 /// The same state, asked for packed where it was asked for plain and the other way round: servers that unpack what is
