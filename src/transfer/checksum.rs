@@ -36,7 +36,9 @@ impl Hash {
             Kind::Crc32 | Kind::CompositeCrc32 => Hash::Crc(Box::new(Digest::new(Algorithm::Crc32IsoHdlc)), 4),
             Kind::Sha1 | Kind::CompositeSha1 => Hash::Sha1(Box::default()),
             Kind::Sha256 | Kind::CompositeSha256 => Hash::Sha256(Box::default()),
-            Kind::ContentMd5 | Kind::Md5Etag | Kind::MultipartEtag => lanes.map_or_else(Hash::md5, |lanes| Hash::Shared(lanes.open())),
+            Kind::ContentMd5 | Kind::Md5Etag | Kind::MultipartEtag => {
+                lanes.map_or_else(Hash::md5, |lanes| Hash::Shared(lanes.open()))
+            }
         }
     }
 
@@ -281,7 +283,9 @@ mod tests {
         };
         let right = checksum(ChecksumKind::Crc32, "y/Q5Jg==");
         // The last one could not be decoded.
-        for (kind, wrong) in [(ChecksumKind::Crc32, "AAAAAA=="), (ChecksumKind::Sha256, "AAAA"), (ChecksumKind::Sha1, "")] {
+        for (kind, wrong) in
+            [(ChecksumKind::Crc32, "AAAAAA=="), (ChecksumKind::Sha256, "AAAA"), (ChecksumKind::Sha1, "")]
+        {
             let wrong = checksum(kind, wrong);
             for word in [vec![right.clone(), wrong.clone()], vec![wrong, right.clone()]] {
                 let mut digest = StreamDigest::new(Ok(word), None);

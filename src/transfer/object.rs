@@ -7,6 +7,7 @@ use std::{collections::HashSet, io};
 
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -98,6 +99,8 @@ pub struct ListPage {
     pub next: Option<String>,
     /// The name of that place, if `next` holds more than it.
     pub place: Option<String>,
+    /// When it was answered, by the provider's own clock.
+    pub answered: Option<Timestamp>,
 }
 
 /// An entry of a listing that cannot be taken as it stands.

@@ -70,7 +70,8 @@ impl Stored<'_> {
         let mut offers: Vec<_> = self.values.iter().filter_map(|(kind, text)| self.offer(*kind, text)).collect();
         offers.extend(self.content_md5.iter().map(|text| whole(ChecksumKind::ContentMd5, text)));
         if offers.is_empty() {
-            offers.extend(self.etag.filter(|_| !self.opaque_etag).and_then(|tag| of_md5(tag).or_else(|| of_parts(tag))));
+            offers
+                .extend(self.etag.filter(|_| !self.opaque_etag).and_then(|tag| of_md5(tag).or_else(|| of_parts(tag))));
         }
         if offers.is_empty() { Err(self.why_none()) } else { Ok(offers) }
     }

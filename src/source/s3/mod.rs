@@ -146,7 +146,8 @@ impl S3Source {
         let raw = RawBody::default();
         let answer = request.customize().interceptor(raw.clone()).send().await;
         let page = raw.read(answer, |body| listing::versions(body, self.question(&from)));
-        page.map_err(|unread| in_the_middle(&from, unread.about(&what)))
+        let page = page.map_err(|unread| in_the_middle(&from, unread.about(&what)))?;
+        Ok(ListPage { answered: raw.date(), ..page })
     }
 
     fn question<'a>(&'a self, from: &'a PageStart) -> Question<'a> {

@@ -152,6 +152,9 @@ mod tests {
         for broken in ["<Tagging/>", "<Tagging><TagSet/><TagSet/></Tagging>"] {
             assert!(in_document(broken.as_bytes()).is_err(), "{broken}");
         }
-        assert_eq!(["", "<Error/>", "<Tagging>"].map(|other| in_document(other.as_bytes())), [Ok(None), Ok(None), Ok(None)]);
+        assert_eq!(
+            ["", "<Error/>", "<Tagging>"].map(|other| in_document(other.as_bytes())),
+            [Ok(None), Ok(None), Ok(None)]
+        );
     }
 }
