@@ -15,7 +15,7 @@ use walkaway::{
     restore::place::Places,
     transfer::{
         checksum::{MultiBufferMd5, Observed, StreamDigest},
-        object::{ObjectEntry, Parts, ProviderChecksum, StatedChecksum},
+        object::{ObjectEntry, Parts, ProviderChecksum, StatedChecksums},
         receipt::ChecksumKind,
         unit::{PlacedObject, UnitCutter},
         window::OrderedWindow,
@@ -77,8 +77,8 @@ fn together(pieces: &[Bytes]) -> Vec<Option<Observed>> {
     digests.into_iter().map(StreamDigest::finish).collect()
 }
 
-fn checksum(kind: ChecksumKind) -> StatedChecksum {
-    Ok(ProviderChecksum { kind, value: vec![0; 8], parts: Parts::None })
+fn checksum(kind: ChecksumKind) -> StatedChecksums {
+    Ok(vec![ProviderChecksum { kind, value: vec![0; 8], parts: Parts::None }])
 }
 
 /// The same rows in pieces of different sizes: what it costs to find the rows when pieces end inside them.

@@ -481,7 +481,8 @@ fn an_extension_that_the_target_lacks_is_a_finding_and_the_rest_is_compared() {
     let ran = drill.run();
     // What is missing because of it is no finding of its own.
     ran.assert_ended(1, "FAIL").assert_found("schema_statement", "EXTENSION ghost");
-    let [finding] = &ran.findings().as_array().unwrap()[..] else { panic!("{}", ran.findings()) };
+    let findings = ran.findings();
+    let [finding] = &findings.as_array().unwrap()[..] else { panic!("{findings}") };
     assert!(finding["detail"].as_str().unwrap().contains("the target is without extension ghost"), "{finding}");
     assert_eq!(ran.asset(LEDGER)["checks"][0]["equal"], 2);
 }

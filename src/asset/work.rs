@@ -8,8 +8,8 @@ use crate::{
     evidence::result::{AssetResult, Control, Tier},
     finding::{Finding, FindingKind},
     interrupt::Interrupt,
-    record::{layout::Layout, ledger::Ledger, recorder::Recorder},
-    transfer::{executor::UnitExecutor, meter::Meter, objects::Budget},
+    record::{directory::make_private_beneath, layout::Layout, ledger::Ledger, recorder::Recorder},
+    transfer::{error::SinkError, executor::UnitExecutor, meter::Meter, objects::Budget},
 };
 
 /// One asset of one run: where it lies and whom to tell.
@@ -31,6 +31,12 @@ impl Work {
     /// The asset's directory among the restored data.
     pub fn root(&self) -> PathBuf {
         self.layout.asset_root(&self.asset)
+    }
+
+    /// Makes the asset's directory, below the target's path and through no symbolic link.
+    pub fn make_root(&self) -> Result<(), SinkError> {
+        let top = self.layout.restored.parent().unwrap_or(&self.layout.restored);
+        make_private_beneath(top, &self.root()).map_err(|error| SinkError::write(self.root(), error))
     }
 
     pub fn started(&self, kind: AssetKind) -> Result<(), Stop> {

@@ -135,7 +135,8 @@ pub(crate) async fn ask_for_objects(
     };
     let raw = RawBody::default();
     let response = request.customize().interceptor(raw.clone()).send().await;
-    raw.read(response, |body| objects(body, asked))
+    let page = raw.read(response, |body| objects(body, asked))?;
+    Ok(ListPage { answered: raw.date(), ..page })
 }
 
 /// A page of `ListObjectsV2`.

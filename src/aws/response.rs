@@ -1,6 +1,6 @@
 //! The body of a response as it came, beside what the SDK makes of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_sdk_s3::{
     config::{
@@ -12,9 +12,10 @@ use aws_sdk_s3::{
         retry::{ClassifyRetry, RetryAction},
     },
     error::{BoxError, ProvideErrorMetadata, SdkError},
-    primitives::SdkBody,
+    primitives::{DateTime, DateTimeFormat, SdkBody},
 };
 use http_body_util::Limited;
+use jiff::Timestamp;
 
 use super::{
     error::{self, OperationError},
@@ -24,10 +25,21 @@ use crate::{digest::Sha256Digest, transfer::error::SourceError};
 
 /// A page of 1,000 entries has some 4 MB at most; servers that send more entries at once are heard out up to here.
 const PAGE_BYTES_MAX: usize = 128 << 20;
+/// The status of an answer that holds a part only, which nobody asks for here.
+const PARTIAL_CONTENT: u16 = 206;
 
 /// Keeps the body of the last response to one request, and gives up on one that is larger than any page.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RawBody(Arc<Mutex<Option<Vec<u8>>>>);
+pub(crate) struct RawBody(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// None if none came to its end, or it is streamed.
+    body: Option<Vec<u8>>,
+    /// It is but a part of an answer.
+    is_part: bool,
+    date: Option<Timestamp>,
+}
 
 /// Why a response says nothing.
 #[derive(Debug)]
@@ -51,12 +63,21 @@ impl<E: OperationError> Unread<E> {
 impl RawBody {
     /// The body; none if none came to its end, or it is streamed.
     pub fn bytes(&self) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept().body.clone()
+    }
+
+    /// When the server answered, by its own clock.
+    pub fn date(&self) -> Option<Timestamp> {
+        self.kept().date
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its digest.
     pub fn digest(&self) -> Option<Sha256Digest> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_deref().map(Sha256Digest::of)
+        self.kept().body.as_deref().map(Sha256Digest::of)
     }
 
     /// The body of a success, also where the SDK could not read it: it refuses a page for one odd entry of it.
@@ -92,6 +113,9 @@ impl RawBody {
     {
         let body = self.of(response).map_err(|failed| Unread::Failed(Box::new(failed)))?;
         let not_whole = |reason| format!("the answer is not whole, or contradicts itself: {reason}");
+        if self.kept().is_part {
+            return Err(Unread::NotWhole(not_whole("its status says that it is a part".to_owned())));
+        }
         parse(&body).map_err(|reason| Unread::NotWhole(not_whole(reason)))
     }
 }
@@ -119,8 +143,14 @@ impl Intercept for RawBody {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let body = context.response().body().bytes().map(<[u8]>::to_vec);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = body;
+        let response = context.response();
+        let date =
+            response.headers().get("date").and_then(|date| DateTime::from_str(date, DateTimeFormat::HttpDate).ok());
+        *self.kept() = Kept {
+            body: response.body().bytes().map(<[u8]>::to_vec),
+            is_part: response.status().as_u16() == PARTIAL_CONTENT,
+            date: date.and_then(|date| Timestamp::from_second(date.secs()).ok()),
+        };
         Ok(())
     }
 }

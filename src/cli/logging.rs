@@ -29,7 +29,8 @@ fn level(quiet: bool, verbose: u8) -> &'static str {
         0 => "warn",
         1 => "warn,walkaway=info",
         2 => "info,walkaway=debug",
-        _ => "debug,walkaway=trace",
+        // The SDK writes down what it is asked for, keys of objects among it, which may go by pseudonyms.
+        _ => "debug,walkaway=trace,aws_smithy_runtime=info,aws_smithy_runtime_api=info,aws_sdk_s3=info",
     }
 }
 

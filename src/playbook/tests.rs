@@ -259,6 +259,20 @@ fn a_file_that_cannot_be_read_is_a_problem_too() {
 }
 
 #[test]
+fn no_message_repeats_what_a_reference_leads_to() {
+    let (provider, target) = ("endpoints: {s3: \"http://127.0.0.1:8333\",", "postgres: {url: \"file:exit.url\"}");
+    for text in [
+        FULL.replace(provider, "endpoints: {s3: \"env:CRM_URL\","),
+        FULL.replace(provider, "endpoints: {s3: \"file:exit.url\","),
+        FULL.replace(target, "s3: {endpoint: \"env:CRM_URL\", region: eu}"),
+    ] {
+        let problems = problems(&text);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(!format!("{problems:?}").contains("hunter"), "{problems:?}");
+    }
+}
+
+#[test]
 fn no_message_repeats_a_secret() {
     for text in [
         "AKIAIOSFODNN7EXAMPLE: 1\nAKIAIOSFODNN7EXAMPLE: 2\n",

@@ -98,6 +98,24 @@ pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
+/// The same below `top`, and never through a symbolic link: what is written, and cleared, lies where the run began it.
+pub(crate) fn make_private_beneath(top: &Path, path: &Path) -> io::Result<()> {
+    let mut at = top.to_path_buf();
+    for name in path.strip_prefix(top).map_err(io::Error::other)? {
+        at.push(name);
+        match fs::symlink_metadata(&at) {
+            Ok(there) if there.is_symlink() => {
+                let reason = format!("{} is a symbolic link; put the directory itself there", at.display());
+                return Err(io::Error::new(io::ErrorKind::NotADirectory, reason));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) => return Err(error),
+        }
+    }
+    make_private(path)
+}
+
 fn make_directory(path: &Path) -> Result<(), EngineError> {
     fs::create_dir(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })
 }
@@ -158,4 +176,27 @@ pub(crate) fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, EngineErr
 /// Replaces a JSON file of the bundle.
 pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), EngineError> {
     Ok(write_replacing(path, &pretty(value)?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn nothing_is_made_through_a_symbolic_link() {
+        let (top, elsewhere) = (tempfile::tempdir().expect("directory"), tempfile::tempdir().expect("directory"));
+        let asset = top.path().join("run/files");
+        make_private_beneath(top.path(), &asset).expect("made");
+        make_private_beneath(top.path(), &asset).expect("there");
+        for link in ["run/files", "run"] {
+            let link = top.path().join(link);
+            fs::remove_dir(&link).expect("removed");
+            symlink(elsewhere.path(), &link).expect("linked");
+            assert!(make_private_beneath(top.path(), &asset).is_err());
+            fs::remove_file(&link).expect("removed");
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).expect("read").count(), 0);
+        assert!(make_private_beneath(&top.path().join("other"), &asset).is_err(), "it does not lie there");
+    }
 }

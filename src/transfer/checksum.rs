@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub use super::md5::MultiBufferMd5;
 use super::{
     md5::{Md5, Md5Stream},
-    provider_checksum::{ChecksumKind, Confirmation, Parts, ProviderChecksum, StatedChecksum},
+    provider_checksum::{ChecksumKind, Confirmation, Parts, ProviderChecksum, StatedChecksums},
 };
 use crate::digest::Sha256Digest;
 
@@ -35,7 +35,9 @@ impl Hash {
             Kind::Crc32 | Kind::CompositeCrc32 => Hash::Crc(Box::new(Digest::new(Algorithm::Crc32IsoHdlc)), 4),
             Kind::Sha1 | Kind::CompositeSha1 => Hash::Sha1(Box::default()),
             Kind::Sha256 | Kind::CompositeSha256 => Hash::Sha256(Box::default()),
-            Kind::Md5Etag | Kind::MultipartEtag => md5.map_or_else(Hash::md5, |md5| Hash::Shared(md5.open())),
+            Kind::ContentMd5 | Kind::Md5Etag | Kind::MultipartEtag => {
+                md5.map_or_else(Hash::md5, |md5| Hash::Shared(md5.open()))
+            }
         }
     }
 
@@ -172,23 +174,25 @@ pub struct Observed {
 pub struct StreamDigest {
     sha256: Sha256,
     size: u64,
-    second: Option<Second>,
-    word: StatedChecksum,
+    /// Each checksum of the provider, and its hash; or why there is none.
+    seconds: Result<Vec<(ProviderChecksum, Second)>, String>,
 }
 
 impl StreamDigest {
-    /// Begins; `word` says which checksum of the provider is to be confirmed. With `md5`, an MD5 is computed by threads
+    /// Begins; `stated` says which checksums of the provider are to be confirmed. With `md5`, an MD5 is computed by threads
     /// that serve many streams: worth the while from some hundred kilobytes on.
-    pub fn new(word: StatedChecksum, md5: Option<&Arc<MultiBufferMd5>>) -> Self {
-        let second = word.as_ref().ok().map(|checksum| Second::new(checksum, md5));
-        StreamDigest { sha256: Sha256::new(), size: 0, second, word }
+    pub fn new(stated: StatedChecksums, md5: Option<&Arc<MultiBufferMd5>>) -> Self {
+        let with_hash = |checksum: ProviderChecksum| {
+            let second = Second::new(&checksum, md5);
+            (checksum, second)
+        };
+        let seconds = stated.map(|checksums| checksums.into_iter().map(with_hash).collect());
+        StreamDigest { sha256: Sha256::new(), size: 0, seconds }
     }
 
     /// Takes the next bytes, which may be held until they are taken in.
     pub fn update(&mut self, bytes: &Bytes) {
-        if let Some(second) = &mut self.second {
-            second.update(bytes);
-        }
+        self.seconds.iter_mut().flatten().for_each(|(_, second)| second.update(bytes));
         self.sha256.update(bytes);
         self.size += bytes.len() as u64;
     }
@@ -201,13 +205,29 @@ impl StreamDigest {
     /// Ends and compares; none if a thread that computed failed.
     pub fn finish(self) -> Option<Observed> {
         let sha256 = Sha256Digest::from(self.sha256);
-        let confirmation = match (self.word, self.second) {
-            (Ok(checksum), Some(second)) => confirm(&checksum, second.finish(&sha256)? == checksum.value),
-            (Ok(checksum), None) => confirm(&checksum, false),
-            (Err(reason), _) => Confirmation::Unavailable(reason),
+        let confirmation = match self.seconds {
+            Err(reason) => Confirmation::Unavailable(reason),
+            Ok(seconds) => {
+                let confirmations = seconds.into_iter().map(|(checksum, second)| {
+                    let agrees = second.finish(&sha256)? == checksum.value;
+                    Some(confirm(&checksum, agrees))
+                });
+                together(confirmations.collect::<Option<Vec<_>>>()?)
+            }
         };
         Some(Observed { size: self.size, sha256, confirmation })
     }
+}
+
+/// One contradiction outweighs whatever agrees.
+fn together(confirmations: Vec<Confirmation>) -> Confirmation {
+    let weight = |confirmation: &Confirmation| match confirmation {
+        Confirmation::Contradicted(_) => 0,
+        Confirmation::Confirmed(_) => 1,
+        Confirmation::Unavailable(_) => 2,
+    };
+    let first = confirmations.into_iter().min_by_key(weight);
+    first.unwrap_or_else(|| Confirmation::Unavailable("the provider gives none".to_owned()))
 }
 
 fn confirm(checksum: &ProviderChecksum, agrees: bool) -> Confirmation {
@@ -254,6 +274,27 @@ mod tests {
         assert_eq!(observe(ChecksumKind::Crc32, "AAAAAA=="), Confirmation::Contradicted(ChecksumKind::Crc32));
     }
 
+    #[test]
+    fn one_wrong_value_outweighs_the_right_ones() {
+        let checksum = |kind, value: &str| {
+            let value = BASE64_STANDARD.decode(value).expect("base64");
+            ProviderChecksum { kind, value, parts: Parts::None }
+        };
+        let right = checksum(ChecksumKind::Crc32, "y/Q5Jg==");
+        // The last one could not be decoded.
+        for (kind, wrong) in
+            [(ChecksumKind::Crc32, "AAAAAA=="), (ChecksumKind::Sha256, "AAAA"), (ChecksumKind::Sha1, "")]
+        {
+            let wrong = checksum(kind, wrong);
+            for word in [vec![right.clone(), wrong.clone()], vec![wrong, right.clone()]] {
+                let mut digest = StreamDigest::new(Ok(word), None);
+                digest.update(&Bytes::from_static(b"123456789"));
+                let observed = digest.finish().expect("no thread failed");
+                assert_eq!(observed.confirmation, Confirmation::Contradicted(kind));
+            }
+        }
+    }
+
     fn parts_checksum(kind: ChecksumKind, parts: &[&[u8]]) -> Vec<u8> {
         let of = |bytes: &[u8]| {
             let mut hash = Hash::new(kind, None);
@@ -273,7 +314,7 @@ mod tests {
         bytes: &[u8],
         piece: usize,
     ) -> Confirmation {
-        let mut digest = StreamDigest::new(Ok(checksum), md5);
+        let mut digest = StreamDigest::new(Ok(vec![checksum]), md5);
         bytes.chunks(piece.max(1)).for_each(|piece| digest.update(&Bytes::copy_from_slice(piece)));
         digest.finish().expect("no thread failed").confirmation
     }

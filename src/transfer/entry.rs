@@ -1,5 +1,6 @@
 //! Objects as a listing shows them, page by page.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -83,6 +84,8 @@ pub struct ListPage {
     pub next: Option<String>,
     /// The name of that place, if `next` holds more than it.
     pub place: Option<String>,
+    /// When it was answered, by the provider's own clock.
+    pub answered: Option<Timestamp>,
 }
 
 /// An entry of a listing that cannot be taken as it stands.

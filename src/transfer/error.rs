@@ -117,6 +117,9 @@ pub enum SinkError {
     /// The target's S3 server refuses this object for what it is; it takes others.
     #[error("the target refuses it: {reason}")]
     Refused { reason: String },
+    /// The target's S3 server failed over this object in every attempt, and takes others.
+    #[error("the target fails: {reason}")]
+    Failed { reason: String },
     /// The target database refused these rows, or failed as a whole.
     #[error("restoring into {what}: {reason}")]
     Database {
@@ -138,6 +141,9 @@ impl SinkError {
     pub fn hint(&self) -> Option<String> {
         let full = match self {
             SinkError::Refused { .. } => return Some("`layout: tar` takes any object".to_owned()),
+            SinkError::Failed { .. } => {
+                return Some("see whether the target's server is well, then run the drill again".to_owned());
+            }
             SinkError::Write { source, .. } => source.kind() == io::ErrorKind::StorageFull,
             SinkError::Server { .. } => false,
             SinkError::Database { code, .. } => code.as_deref() == Some(DISK_FULL),

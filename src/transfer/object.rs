@@ -18,7 +18,7 @@ use super::{
 };
 pub use super::{
     entry::{ListPage, ObjectEntry, Odd, OddEntry, Pin, same_entity_tag},
-    provider_checksum::{Parts, ProviderChecksum, StatedChecksum},
+    provider_checksum::{Parts, ProviderChecksum, StatedChecksums},
 };
 use crate::digest::Sha256Digest;
 
@@ -41,7 +41,7 @@ impl ByteRange {
 /// An object that is being read.
 pub struct ObjectBody {
     /// The checksum of the whole object, if this read was of the whole object.
-    pub checksum: StatedChecksum,
+    pub checksum: StatedChecksums,
     /// What the provider keeps beside the bytes, as far as this answer tells.
     pub properties: Properties,
     /// The state that the answer is about.
@@ -55,7 +55,7 @@ pub struct ObjectBody {
 /// What is known of an object without its bytes.
 pub struct Described {
     /// The provider's checksum, or why there is none.
-    pub checksum: StatedChecksum,
+    pub checksum: StatedChecksums,
     /// What the provider keeps beside the bytes.
     pub properties: Properties,
     /// The state that the answer is about.

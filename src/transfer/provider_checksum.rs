@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct ProviderChecksum {
     /// Which one.
     pub kind: ChecksumKind,
-    /// The raw bytes, decoded from base64 or hexadecimal.
+    /// The raw bytes, decoded from base64 or hexadecimal. What can't be decoded is empty, and contradicts any object.
     pub value: Vec<u8>,
     /// For a checksum over the checksums of parts, how the object was cut into them.
     pub parts: Parts,
@@ -26,8 +26,8 @@ pub enum Parts {
     Guessed(u64),
 }
 
-/// What the provider states of an object's content: a checksum to confirm, or why there is none.
-pub type StatedChecksum = Result<ProviderChecksum, String>;
+/// What the provider states of an object's content: the checksums to confirm, at least one, or why there is none.
+pub type StatedChecksums = Result<Vec<ProviderChecksum>, String>;
 
 /// What the provider's own checksum said about the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +56,8 @@ pub enum ChecksumKind {
     Sha1,
     /// SHA-256, base64.
     Sha256,
+    /// The header `Content-MD5` of an answer, base64.
+    ContentMd5,
     /// The entity tag of an object put in one part without KMS or customer keys, hexadecimal.
     Md5Etag,
     /// The entity tag of a multipart upload: the MD5 of the parts' MD5s, then `-` and their number.
@@ -79,6 +81,7 @@ impl ChecksumKind {
             ChecksumKind::Crc32 => "CRC-32",
             ChecksumKind::Sha1 => "SHA-1",
             ChecksumKind::Sha256 => "SHA-256",
+            ChecksumKind::ContentMd5 => "Content-MD5",
             ChecksumKind::Md5Etag => "MD5 entity tag",
             ChecksumKind::MultipartEtag => "entity tag of its parts",
             ChecksumKind::CompositeCrc32 => "CRC-32 of its parts",

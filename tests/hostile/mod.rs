@@ -92,6 +92,13 @@ fn with_tags(count: u32, document: &'static str) -> Vec<Object> {
     objects
 }
 
+/// Each has a tag; those of the last one can't be read.
+fn all_with_tags() -> Vec<Object> {
+    let mut objects = with_tags(1, TAGS_TWO_VALUES);
+    objects[..PAGE - 1].iter_mut().for_each(|object| object.tags = Some((1, TAGS_FEWER)));
+    objects
+}
+
 /// Sixteen keys of three versions each, the newest first; of every fourth key the newest is a delete marker.
 fn versions() -> Vec<Object> {
     let version = |key: usize, number: usize| {
@@ -112,6 +119,8 @@ const TAGS: &str = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag>\
                     <Tag><Key>b</Key><Value>2</Value></Tag></TagSet></Tagging>";
 const TAGS_CUT: &str = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag>";
 const TAGS_FEWER: &str = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
+const TAGS_TWO_VALUES: &str =
+    "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value><Value>2</Value></Tag></TagSet></Tagging>";
 const FLAGS: [&str; 2] = ["IsTruncated", "NextContinuationToken"];
 
 #[rustfmt::skip]
@@ -135,6 +144,8 @@ const OBJECTS: &[Lie] = &[
     lie("tags", || with_tags(2, TAGS), |_, _| {}, Pass),
     lie("tags-cut", || with_tags(2, TAGS_CUT), |_, _| {}, Noted("property_unreadable")),
     lie("tags-fewer", || with_tags(2, TAGS_FEWER), |_, _| {}, Noted("property_unreadable")),
+    lie("tags-two-values", || with_tags(1, TAGS_TWO_VALUES), |_, _| {}, Noted("property_unreadable")),
+    tale("tags-uncounted", all_with_tags, told_of(|_, reply| reply.leave_out("x-amz-tagging-count")), Noted("property_unreadable")),
     // Once, as a broken connection may do.
     lie("cut-once", plain, |asked, page| page.cut(asked.is_last && asked.attempt == 1), Pass),
     lie("cut-closing-once", plain, |asked, page| page.cut(asked.round == 2 && asked.attempt == 1), Pass),
@@ -150,6 +161,7 @@ const OBJECTS: &[Lie] = &[
     lie("empty-document", plain, |asked, page| page.replace_if(asked.is_last, ""), Stopped),
     lie("html", plain, |asked, page| page.replace_if(asked.is_last, "<html>Welcome</html>"), Stopped),
     lie("error-as-success", plain, |asked, page| page.replace_if(asked.is_last, "<Error><Code>InternalError</Code></Error>"), Stopped),
+    lie("partial", plain, |_, page| page.status = 206, Stopped),
     // In contradiction to itself or to the question.
     lie("key-count", plain, |asked, page| if asked.is_last { page.rows.truncate(5) }, Stopped),
     lie("max-keys", plain, |_, page| page.state("MaxKeys", 10), Stopped),
@@ -177,7 +189,16 @@ const OBJECTS: &[Lie] = &[
     // About one object.
     tale("other-object", plain, told_of(another_object), Found("provider_checksum", 1)),
     tale("status", plain, told_of(|object, reply| if object.key == "k0003" { reply.status = 202 }), Found("object_unreadable", 1)),
+    tale("status-changed-by-proxy", plain, told_of(|object, reply| if object.key == "k0003" { reply.status = 203 }), Found("object_unreadable", 1)),
+    tale("range-as-whole", plain, told_of(|object, reply| reply.say_of(object, "k0003", "Content-Range: bytes 0-20/99")), Found("object_unreadable", 1)),
+    tale("second-checksum", plain, told_of(second_checksum), Found("provider_checksum", 1)),
+    tale("checksum-undecodable", plain, told_of(|object, reply| reply.say_of(object, "k0003", "x-amz-checksum-crc32: ?")), Found("provider_checksum", 1)),
+    tale("content-md5", plain, told_of(|object, reply| reply.say_of(object, "k0003", "Content-MD5: AAAAAAAAAAAAAAAAAAAAAA==")), Found("provider_checksum", 1)),
+    tale("stale-answers", plain, told_of(stale_answer), Found("object_changed", 1)),
     // A smaller truth that is whole in itself: the closing listing tells.
+    lie("opening-stale", plain, |asked, page| if asked.round == 2 { page.alter("k0003", "<ETag>&quot;", "<ETag>&quot;0") }, Found("object_unlisted", 1)),
+    lie("opening-without-undated", plain, |asked, page| { opening_without_one(asked, page); page.alter("k0027", DATE, "") }, Found("object_unlisted", 1)),
+    lie("opening-without-future", plain, |asked, page| { opening_without_one(asked, page); page.alter("k0027", "2024", "2999") }, Found("object_unlisted", 1)),
     lie("opening-short", plain, |asked, page| if asked.round == 1 && asked.start == 20 { page.end() }, Found("object_unlisted", 10)),
     lie("opening-without-one", plain, opening_without_one, Found("object_unlisted", 1)),
 ];
@@ -273,6 +294,21 @@ fn another_object(object: &Object, reply: &mut Reply) {
         reply.body = object.body.iter().rev().copied().collect();
         let sha256 = BASE64_STANDARD.encode(Sha256::digest(&reply.body));
         reply.head = format!("x-amz-checksum-sha256: {sha256}\r\n");
+    }
+}
+
+/// One that fits, and one that does not.
+fn second_checksum(object: &Object, reply: &mut Reply) {
+    let sha256 = BASE64_STANDARD.encode(Sha256::digest(&object.body));
+    reply.say_of(object, "k0003", &format!("x-amz-checksum-sha256: {sha256}"));
+    reply.say_of(object, "k0003", "x-amz-checksum-crc32: AAAAAA==");
+}
+
+/// Something in between keeps another state than both listings show.
+fn stale_answer(object: &Object, reply: &mut Reply) {
+    if object.key == "k0003" {
+        reply.body = object.body.iter().rev().copied().collect();
+        reply.head = "ETag: \"another\"\r\nLast-Modified: Mon, 06 May 2019 07:08:09 GMT\r\n".to_owned();
     }
 }
 

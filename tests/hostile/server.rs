@@ -94,6 +94,7 @@ pub struct Page {
     pub has_no_length: bool,
     /// Status and code of a refusal, in place of the page.
     pub refusal: Option<(u16, &'static str)>,
+    pub status: u16,
 }
 
 impl Page {
@@ -240,6 +241,7 @@ impl Bucket {
             cut_before: None,
             has_no_length: false,
             refusal: None,
+            status: 200,
         };
         // The question before a run is none of its listings.
         if !query.contains_key("max-keys") {
@@ -320,6 +322,20 @@ pub struct Reply {
     has_no_length: bool,
 }
 
+impl Reply {
+    /// Adds a header to the answer about one object.
+    pub fn say_of(&mut self, object: &Object, key: &str, header: &str) {
+        if object.key == key {
+            write!(self.head, "{header}\r\n").unwrap();
+        }
+    }
+
+    /// Leaves a header out.
+    pub fn leave_out(&mut self, name: &str) {
+        self.head = self.head.split_inclusive('\n').filter(|line| !line.starts_with(name)).collect();
+    }
+}
+
 fn refusal(status: u16, code: &str) -> Reply {
     let body = format!("<Error><Code>{code}</Code><Message>scripted</Message></Error>").into_bytes();
     Reply { status, body, ..Reply::default() }
@@ -344,7 +360,7 @@ fn reply(buckets: &BTreeMap<String, Bucket>, target: &str, if_match: Option<&str
         if let Some((status, code)) = page.refusal {
             return refusal(status, code);
         }
-        return Reply { has_no_length: page.has_no_length, ..document(page.text()) };
+        return Reply { status: page.status, has_no_length: page.has_no_length, ..document(page.text()) };
     }
     if key.is_empty() {
         return refusal(501, "NotImplemented");

@@ -18,7 +18,7 @@ use walkaway::transfer::{
     error::{SinkError, SourceError},
     object::{
         Arriving, ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSink, ObjectSource, Parts,
-        PendingObject, Pin, ProviderChecksum, Refused, StatedChecksum, UnitSink,
+        PendingObject, Pin, ProviderChecksum, Refused, StatedChecksums, UnitSink,
     },
     properties::Properties,
     receipt::{ChecksumKind, ObjectReceipt},
@@ -62,8 +62,8 @@ impl Object {
         hex(&self.md5)
     }
 
-    fn checksum(&self) -> StatedChecksum {
-        Ok(ProviderChecksum { kind: ChecksumKind::Md5Etag, value: self.md5.clone(), parts: Parts::None })
+    fn checksum(&self) -> StatedChecksums {
+        Ok(vec![ProviderChecksum { kind: ChecksumKind::Md5Etag, value: self.md5.clone(), parts: Parts::None }])
     }
 
     fn slice(&self, range: ByteRange) -> Bytes {

@@ -21,11 +21,10 @@ use crate::{
         result::{AssetResult, Check, Control, SampleResult, Tier, Timings},
     },
     finding::{Finding, FindingKind, Verdict},
-    record::directory::make_private,
     source::s3::UPLOADS,
     transfer::{
         bucket::BucketConfiguration,
-        error::{SinkError, TransferError},
+        error::TransferError,
         meter::Meter,
         object::{AWAY, RestoredBucket},
         pseudonyms::Pseudonyms,
@@ -76,7 +75,7 @@ impl BucketWork {
     pub async fn carry(self) -> Result<CarriedBucket, Stop> {
         self.work.started(AssetKind::S3)?;
         let fresh = !self.work.root().exists() && self.work.ledger.next_unit(&self.work.asset) == 1;
-        make_private(&self.work.root()).map_err(|error| SinkError::write(self.work.root(), error))?;
+        self.work.make_root()?;
         // What an attempt before this one found is not this one's.
         findings::discard(&self.evidence_directory()?)?;
         let configuration = self.ask_for_configuration();
@@ -162,7 +161,7 @@ impl BucketWork {
         findings.extend(self.configuration_finding(&configuration));
         findings.extend(written.findings(&self.work));
         findings.extend(self.undated_finding(&carried.undated));
-        findings.extend(changes.unlisted);
+        findings.extend(changes.findings);
         findings.extend(self.changes_finding(changes.count));
         let mut objects = written.numbers();
         objects.listed = carried.listed;

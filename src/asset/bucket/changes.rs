@@ -7,12 +7,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     keybook::KeyBook,
-    listing::{Known, Lister, Since},
+    listing::{Began, Known, Lister, Since},
     transfer::Carried,
     work::BucketWork,
 };
 use crate::{
     asset::stop::Stop,
+    clock,
     evidence::{
         self,
         changes::{Change, ChangesCount, ChangesFile, Movement},
@@ -25,14 +26,18 @@ use crate::{
 
 /// S3 refuses requests whose clock is further from its own than this ("RequestTimeTooSkewed").
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(15);
-/// An object that was uploaded in parts is dated when its upload began, and comes when it ends.
+/// How far the clocks of one provider's servers may be from each other.
+const SERVERS_APART: SignedDuration = SignedDuration::from_mins(5);
+/// An object may be dated when its upload began, and comes when it ends; slower ones than this are rare.
+const UPLOAD_BYTES_PER_S: u64 = 1 << 20;
+/// The same of one that was uploaded in parts.
 const UPLOAD_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What the closing listing tells.
 pub(super) struct Reconciled {
     pub count: ChangesCount,
-    /// Objects that the opening listing left out.
-    pub unlisted: Vec<Finding>,
+    /// Objects that the opening listing left out, or shows otherwise than they are.
+    pub findings: Vec<Finding>,
 }
 
 impl BucketWork {
@@ -40,7 +45,8 @@ impl BucketWork {
     pub(super) async fn reconcile(&self, mut known: Known, carried: &Carried) -> Result<Reconciled, Stop> {
         let mut changes = ChangesFile::create(&self.evidence_directory()?)?;
         let mut book = self.key_book()?;
-        let mut unlisted = Unlisted::default();
+        let mut unlisted = Shown::of(FindingKind::ObjectUnlisted);
+        let mut contradicted = Shown::of(FindingKind::ObjectChanged);
         let mut lister = Lister::new(&self.source, &self.work.interrupt, Arc::new(Reach::new(self.stall)));
         while let Some(page) = lister.next().await? {
             for entry in page.entries {
@@ -52,8 +58,13 @@ impl BucketWork {
                 if let (Movement::Came, Some(book)) = (movement, &mut book) {
                     book.enter(&entry)?;
                 }
-                if movement == Movement::Came && is_older(&entry, carried.listed_from) {
-                    unlisted.take(self, &entry);
+                match (movement, dated(&entry, carried.began, lister.began().unwrap_or_else(clock::now))) {
+                    (_, Dated::Since) => {}
+                    (Movement::Came, when) => {
+                        unlisted.take(self, &entry.key, entry.version.and(entry.version_id.as_deref()), when.reason());
+                    }
+                    (_, Dated::Before(modified)) => known.was_before(&entry, modified),
+                    (_, Dated::Unknown | Dated::Ahead(_)) => {}
                 }
                 let version_id = entry.version.and(entry.version_id);
                 changes.add(&Change { movement, key: entry.key, version_id })?;
@@ -62,6 +73,13 @@ impl BucketWork {
         book.iter_mut().try_for_each(KeyBook::sync)?;
         for receipt in evidence::merge(carried.files.clone()) {
             let receipt = receipt.map_err(|error| self.unreadable_receipts(error))?;
+            let version = receipt.version.and(receipt.version_id.as_deref());
+            if known.is_stale(&receipt) {
+                unlisted.take(self, &receipt.key, version, STALE.to_owned());
+            }
+            if known.is_contradicted(&receipt) && !carried.named.contains(&receipt.key) {
+                contradicted.take(self, &receipt.key, version, CONTRADICTED.to_owned());
+            }
             if known.went(&receipt) {
                 let version_id = receipt.version.and(receipt.version_id);
                 changes.add(&Change { movement: Movement::Went, key: receipt.key, version_id })?;
@@ -71,7 +89,8 @@ impl BucketWork {
             let version_id = entry.version.and(entry.version_id.clone());
             changes.add(&Change { movement: Movement::Went, key: entry.key.clone(), version_id })?;
         }
-        Ok(Reconciled { count: changes.finish()?, unlisted: unlisted.findings(self) })
+        let findings = [unlisted, contradicted].into_iter().flat_map(|shown| shown.findings(self)).collect();
+        Ok(Reconciled { count: changes.finish()?, findings })
     }
 
     /// One note for all; the names are in the file.
@@ -85,45 +104,88 @@ impl BucketWork {
     }
 }
 
-/// The first of the objects that the opening listing left out, and the number of all.
-#[derive(Default)]
-struct Unlisted {
+const STALE: &str = "carried in the state that the opening listing shows; the closing one shows a later state, of before the \
+                     opening listing: run the drill again";
+const CONTRADICTED: &str = "both listings show another state than the one that was served and carried: run the drill again, \
+                            and see whether something in between keeps old answers";
+
+/// The first of the objects of one kind of finding, and the number of all.
+struct Shown {
+    kind: FindingKind,
     shown: Vec<Finding>,
     total: u64,
 }
 
-impl Unlisted {
-    fn take(&mut self, of: &BucketWork, entry: &ObjectEntry) {
+impl Shown {
+    fn of(kind: FindingKind) -> Self {
+        Shown { kind, shown: Vec::new(), total: 0 }
+    }
+
+    fn take(&mut self, of: &BucketWork, key: &str, version: Option<&str>, reason: String) {
         self.total += 1;
         if self.shown.len() == SHOWN_MAX {
             return;
         }
-        let version = entry.version.and(entry.version_id.as_deref());
-        let version = version.map_or(String::new(), |version| format!("version {version}: "));
-        let modified = entry.last_modified.as_deref().unwrap_or_default();
-        let detail = format!(
-            "{version}not carried; the closing listing dates it {modified}, before the opening listing, which did not \
-             show it: run the drill again"
-        );
-        self.shown.push(of.work.finding(FindingKind::ObjectUnlisted, &entry.key, detail));
+        let detail = match version {
+            Some(version) => format!("version {version}: {reason}"),
+            None => reason,
+        };
+        self.shown.push(of.work.finding(self.kind, key, detail));
     }
 
     fn findings(mut self, of: &BucketWork) -> Vec<Finding> {
         let more = self.total - self.shown.len() as u64;
         if more > 0 {
-            let detail = format!("{} more; their names are in changes.ndjson", words::count(more, "object", "objects"));
-            self.shown.push(of.work.finding(FindingKind::ObjectUnlisted, &of.source_name, detail));
+            let detail = format!("the same of {} more", words::count(more, "object", "objects"));
+            self.shown.push(of.work.finding(self.kind, &of.source_name, detail));
         }
         self.shown
     }
 }
 
-/// Whether an object was there before a listing began, by the provider's clock.
-fn is_older(entry: &ObjectEntry, listed_from: Timestamp) -> bool {
+/// When an object is dated that the closing listing shows.
+#[derive(Debug, PartialEq, Eq)]
+enum Dated {
+    /// It was there before the opening listing began.
+    Before(Timestamp),
+    /// It came since.
+    Since,
+    /// At a time that was still to come when it was listed.
+    Ahead(Timestamp),
+    /// It has no date.
+    Unknown,
+}
+
+impl Dated {
+    /// Why it is not known to have come since.
+    fn reason(&self) -> String {
+        let dated = match self {
+            Dated::Before(modified) => format!("dates it {modified}, before the opening listing"),
+            Dated::Ahead(modified) => format!("dates it {modified}, which is still to come"),
+            Dated::Since | Dated::Unknown => "does not date it".to_owned(),
+        };
+        format!("not carried; the closing listing {dated}, and the opening one did not show it: run the drill again")
+    }
+}
+
+/// Both dates by the provider's clock, as far as it says what that shows.
+fn dated(entry: &ObjectEntry, began: Began, closed: Timestamp) -> Dated {
+    let Some(modified) = entry.last_modified.as_deref().and_then(|time| time.parse::<Timestamp>().ok()) else {
+        return Dated::Unknown;
+    };
     let is_in_parts = entry.etag.as_deref().is_some_and(|etag| etag.contains('-'));
-    let margin = if is_in_parts { UPLOAD_MAX } else { CLOCKS_APART };
-    let modified = entry.last_modified.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
-    modified.is_some_and(|modified| modified < listed_from - margin)
+    let upload = SignedDuration::from_secs((entry.size / UPLOAD_BYTES_PER_S).try_into().unwrap_or_default());
+    let (began, margin) = match began {
+        Began::There(at) => (at, SERVERS_APART + upload),
+        Began::Here(at) => (at, CLOCKS_APART),
+    };
+    if modified < began - if is_in_parts { UPLOAD_MAX } else { margin } {
+        Dated::Before(modified)
+    } else if modified > closed + CLOCKS_APART {
+        Dated::Ahead(modified)
+    } else {
+        Dated::Since
+    }
 }
 
 #[cfg(test)]
@@ -131,14 +193,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_was_there_for_sure_should_have_been_listed() {
+    fn only_what_came_since_for_sure_was_not_to_be_listed() {
         let began: Timestamp = "2026-11-29T12:00:00Z".parse().expect("a time");
-        let is_old = |etag: &str, modified: Option<&str>| {
-            let (etag, last_modified) = (Some(etag.to_owned()), modified.map(str::to_owned));
-            is_older(&ObjectEntry { etag, last_modified, ..ObjectEntry::default() }, began)
+        let closed: Timestamp = "2026-11-29T13:00:00Z".parse().expect("a time");
+        let dated_by = |began: Began, etag: &str, size: u64, modified: &str| {
+            let (etag, last_modified) = (Some(etag.to_owned()), Some(modified.to_owned()));
+            match dated(&ObjectEntry { etag, size, last_modified, ..ObjectEntry::default() }, began, closed) {
+                Dated::Before(_) => "before",
+                Dated::Since => "since",
+                Dated::Ahead(_) => "ahead",
+                Dated::Unknown => "unknown",
+            }
         };
-        assert!(is_old("a", Some("2026-11-29T11:44:00Z")) && !is_old("a", Some("2026-11-29T11:46:00Z")));
-        assert!(is_old("a-3", Some("2026-11-22T11:00:00Z")) && !is_old("a-3", Some("2026-11-29T00:00:00Z")));
-        assert!(!is_old("a", None) && !is_old("a", Some("yesterday")));
+        for (etag, size, modified, here, there) in [
+            ("a", 0, "2026-11-29T11:44:00Z", "before", "before"),
+            ("a", 0, "2026-11-29T11:46:00Z", "since", "before"),
+            ("a", 5 << 30, "2026-11-29T11:46:00Z", "since", "since"),
+            ("a", 0, "2026-11-29T11:56:00Z", "since", "since"),
+            ("a-3", 0, "2026-11-22T11:00:00Z", "before", "before"),
+            ("a-3", 0, "2026-11-29T00:00:00Z", "since", "since"),
+            ("a", 0, "2026-11-29T13:14:00Z", "since", "since"),
+            ("a", 0, "2026-11-29T13:16:00Z", "ahead", "ahead"),
+            ("a", 0, "yesterday", "unknown", "unknown"),
+        ] {
+            assert_eq!(dated_by(Began::Here(began), etag, size, modified), here, "{etag} {modified}, this clock");
+            assert_eq!(dated_by(Began::There(began), etag, size, modified), there, "{etag} {modified}, its clock");
+        }
     }
 }

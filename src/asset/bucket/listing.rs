@@ -6,6 +6,8 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+
 use crate::{
     asset::stop::Stop,
     digest::Sha256Digest,
@@ -18,6 +20,15 @@ use crate::{
     },
 };
 
+/// When the opening listing began.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Began {
+    /// By the provider's clock.
+    There(Timestamp),
+    /// By this machine's, where the provider does not say.
+    Here(Timestamp),
+}
+
 /// Reads a listing from its beginning to its end.
 pub(super) struct Lister<'a> {
     source: &'a Arc<dyn ObjectSource>,
@@ -27,11 +38,27 @@ pub(super) struct Lister<'a> {
     reach: Arc<Reach>,
     /// The key of the last version, and how many of its versions came.
     versions: (String, u64),
+    /// When the first page was answered, by the provider's clock; none before it came, or if the provider does not say.
+    began: Option<Timestamp>,
+    is_begun: bool,
 }
 
 impl<'a> Lister<'a> {
     pub(super) fn new(source: &'a Arc<dyn ObjectSource>, interrupt: &'a Interrupt, reach: Arc<Reach>) -> Self {
-        Lister { source, interrupt, pages: Pages::default(), reach, versions: Default::default() }
+        Lister {
+            source,
+            interrupt,
+            pages: Pages::default(),
+            reach,
+            versions: Default::default(),
+            began: None,
+            is_begun: false,
+        }
+    }
+
+    /// When the listing began, by the provider's clock.
+    pub(super) fn began(&self) -> Option<Timestamp> {
+        self.began
     }
 
     /// The next page, or none after the last.
@@ -41,6 +68,9 @@ impl<'a> Lister<'a> {
             () = self.interrupt.wait() => return Err(Stop::Interrupted),
             page = self.pages.next(self.source.as_ref(), &self.reach) => page?,
         };
+        if let Some(first) = page.as_ref().filter(|_| !self.is_begun) {
+            (self.began, self.is_begun) = (first.answered, true);
+        }
         Ok(page.map(|mut page| {
             page.entries.iter_mut().for_each(|entry| self.count(entry));
             page
@@ -68,6 +98,8 @@ pub(super) struct Known {
     listed: HashMap<Id, Listed>,
     /// Of each key with versions, whether one of them is the latest.
     has_latest: HashMap<Id, bool>,
+    /// What the closing listing shows in another state, of a time before the opening one: that state, and its date.
+    before: HashMap<Id, (u64, Timestamp)>,
 }
 
 /// What the opening listing shows of an object or version.
@@ -76,8 +108,16 @@ struct Listed {
     /// What else tells it from another one: how its key is spelled, and of a version, of which a server may list several
     /// without ids, whether it is the latest one, a delete marker, and from when.
     version: u32,
-    /// Whether the closing listing shows it too.
-    is_listed_again: bool,
+    again: Again,
+}
+
+/// How the closing listing shows it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    Not,
+    Same,
+    /// In another state.
+    Changed,
 }
 
 /// What a listed object is to the run.
@@ -107,7 +147,7 @@ pub(super) enum Since {
 impl Known {
     /// Takes an entry of the opening listing.
     pub(super) fn meet(&mut self, entry: &ObjectEntry) -> Novelty {
-        let listed = Listed { state: state_of(entry), version: version_of(entry), is_listed_again: false };
+        let listed = Listed { state: state_of(entry), version: version_of(entry), again: Again::Not };
         match self.listed.entry(id_of(entry)) {
             Entry::Vacant(place) => drop(place.insert(listed)),
             Entry::Occupied(known) if (known.get().state, known.get().version) == (listed.state, listed.version) => {
@@ -147,8 +187,7 @@ impl Known {
 
     /// Takes up what an earlier part of the run carried.
     pub(super) fn carried(&mut self, receipt: &ObjectReceipt) {
-        let state = state(receipt.etag.as_deref(), receipt.last_modified.as_deref(), receipt.size);
-        self.carried.insert(id_of_receipt(receipt), state);
+        self.carried.insert(id_of_receipt(receipt), state_of_receipt(receipt));
     }
 
     /// Whether anything was carried before.
@@ -167,11 +206,37 @@ impl Known {
         let Some(listed) = self.listed.get_mut(&id) else {
             // Listed twice, it came once.
             let version = version_of(entry);
-            self.listed.insert(id, Listed { state, version, is_listed_again: true });
+            self.listed.insert(id, Listed { state, version, again: Again::Same });
             return Since::Came;
         };
-        listed.is_listed_again = true;
-        if listed.state == state { Since::Same } else { Since::Changed }
+        let since = if listed.state == state { Since::Same } else { Since::Changed };
+        match (listed.again, &since) {
+            (Again::Changed, _) | (_, Since::Changed) => listed.again = Again::Changed,
+            _ => listed.again = Again::Same,
+        }
+        since
+    }
+
+    /// Takes an entry of the closing listing that shows another state than the opening one, of a time before that.
+    pub(super) fn was_before(&mut self, entry: &ObjectEntry, modified: Timestamp) {
+        self.before.insert(id_of(entry), (state_of(entry), modified));
+    }
+
+    /// Whether another, later state than the one that was carried was there before the opening listing began. What was
+    /// carried may be the state that the closing listing shows, and one that is older took the place of one that was
+    /// removed.
+    pub(super) fn is_stale(&self, receipt: &ObjectReceipt) -> bool {
+        let Some((state, modified)) = self.before.get(&id_of_receipt(receipt)) else { return false };
+        let carried = receipt.last_modified.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
+        *state != state_of_receipt(receipt) && carried.is_none_or(|carried| carried <= *modified)
+    }
+
+    /// Whether both listings agree on a state that was not the one served; asked after the end of the closing one. Of what
+    /// an earlier part of the run carried, that is known already.
+    pub(super) fn is_contradicted(&self, receipt: &ObjectReceipt) -> bool {
+        let id = id_of_receipt(receipt);
+        let listed = self.listed.get(&id).filter(|listed| listed.again == Again::Same);
+        listed.is_some_and(|listed| listed.state != state_of_receipt(receipt)) && !self.carried.contains_key(&id)
     }
 
     /// Whether the closing listing lacks it; asked after its end.
@@ -185,7 +250,7 @@ impl Known {
     }
 
     fn is_gone(&self, id: Id) -> bool {
-        self.listed.get(&id).is_some_and(|listed| !listed.is_listed_again)
+        self.listed.get(&id).is_some_and(|listed| listed.again == Again::Not)
     }
 }
 
@@ -203,6 +268,10 @@ fn id(key: &str, version: Option<&str>) -> Id {
         None => Sha256Digest::of(key).short(),
         Some(version) => Sha256Digest::of(format!("{} {key}{version}", key.len())).short(),
     }
+}
+
+fn state_of_receipt(receipt: &ObjectReceipt) -> u64 {
+    state(receipt.etag.as_deref(), receipt.last_modified.as_deref(), receipt.size)
 }
 
 fn state_of(entry: &ObjectEntry) -> u64 {
@@ -227,7 +296,7 @@ fn state(etag: Option<&str>, modified: Option<&str>, size: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::receipt::VersionMark;
+    use crate::transfer::receipt::{Confirmation, VersionMark};
 
     fn entry(key: &str, etag: &str) -> ObjectEntry {
         ObjectEntry { key: key.into(), etag: Some(etag.into()), ..ObjectEntry::default() }
@@ -257,6 +326,29 @@ mod tests {
         known.meet(&dated("2024-05-06T00:00:00Z"));
         assert_eq!(known.meet_again(&dated("2024-05-06T00:00:00Z")), Since::Same);
         assert_eq!(known.meet_again(&dated("2024-05-07T00:00:00Z")), Since::Changed);
+    }
+
+    #[test]
+    fn what_was_carried_is_held_against_both_listings() {
+        let dated = |etag: &str, date: &str| ObjectEntry { last_modified: Some(date.into()), ..entry("a", etag) };
+        let (old, new) = (dated("old", "2024-05-06T00:00:00Z"), dated("new", "2024-05-07T00:00:00Z"));
+        let receipt = |entry: &ObjectEntry| {
+            let word = Confirmation::Unavailable("test".into());
+            ObjectReceipt::new(entry.clone(), "a".into(), entry.size, Sha256Digest::of(""), word)
+        };
+        let compared = |opening: &ObjectEntry, closing: &ObjectEntry, carried: &ObjectEntry| {
+            let mut known = Known::default();
+            known.meet(opening);
+            if known.meet_again(closing) == Since::Changed {
+                known.was_before(closing, closing.last_modified.as_deref().expect("a date").parse().expect("a date"));
+            }
+            (known.is_contradicted(&receipt(carried)), known.is_stale(&receipt(carried)))
+        };
+        assert_eq!(compared(&old, &old, &old), (false, false));
+        assert_eq!(compared(&old, &old, &new), (true, false), "a stale listing, or a stale answer");
+        assert_eq!(compared(&old, &new, &old), (false, true), "the opening listing was stale");
+        assert_eq!(compared(&old, &new, &new), (false, false), "the closing listing shows what was carried");
+        assert_eq!(compared(&new, &old, &new), (false, false), "the newer version was deleted meanwhile");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{
     keybook::KeyBook,
-    listing::{Known, Lister, Novelty},
+    listing::{Began, Known, Lister, Novelty},
     sample::Sampler,
     work::BucketWork,
 };
@@ -50,8 +50,9 @@ pub(super) struct Carried {
     late: Vec<Refusal>,
     /// Those of them that could not be had at all.
     pub lost: Vec<ObjectEntry>,
-    /// When the opening listing began.
-    pub listed_from: Timestamp,
+    pub began: Began,
+    /// Keys of objects that contradict what is listed of them, which is a finding already.
+    pub named: HashSet<String>,
     /// Objects whose listed date says nothing.
     pub undated: Undated,
 }
@@ -65,8 +66,18 @@ pub(super) struct Undated {
 
 impl Carried {
     fn new(files: Vec<PathBuf>, refused: FindingsList, sampler: Option<Sampler>) -> Self {
-        let (listed_from, undated) = (clock::now(), Undated::default());
-        Carried { listed: 0, files, refused, sampler, duration_ms: 0, late: vec![], lost: vec![], listed_from, undated }
+        Carried {
+            listed: 0,
+            files,
+            refused,
+            sampler,
+            duration_ms: 0,
+            late: vec![],
+            lost: vec![],
+            began: Began::Here(clock::now()),
+            named: HashSet::new(),
+            undated: Undated::default(),
+        }
     }
 }
 
@@ -189,6 +200,7 @@ impl Transfer<'_> {
     async fn copy_listing(&mut self) -> Result<(), Stop> {
         let mut lister = Lister::new(&self.of.source, &self.of.work.interrupt, self.copier.reach());
         while let Some(page) = lister.next().await? {
+            self.carried.began = lister.began().map_or(self.carried.began, Began::There);
             page.odd.into_iter().for_each(|entry| self.note(entry));
             for entry in page.entries {
                 self.admit(entry).await?;
@@ -464,6 +476,10 @@ impl Transfer<'_> {
             // An answer without an entity tag is about no object, whatever its size.
             return listed;
         }
+        if found.size == listed.size && !is_another_state(&listed, &found) {
+            // However the answer writes tag and date.
+            return listed;
+        }
         let tags = found.etag.as_deref().zip(listed.etag.as_deref());
         if found.size != listed.size && tags.is_none_or(|(found, listed)| same_entity_tag(found, listed)) {
             let detail = format!(
@@ -472,6 +488,7 @@ impl Transfer<'_> {
                 listed.size, found.size
             );
             self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, &listed.key, detail));
+            self.carried.named.insert(listed.key);
         }
         found
     }
@@ -542,7 +559,11 @@ fn is_another_state(listed: &ObjectEntry, found: &ObjectEntry) -> bool {
     match (&listed.etag, &found.etag) {
         (Some(listed), Some(found)) => !same_entity_tag(listed, found),
         (Some(_), None) => false,
-        (None, _) => listed.size != found.size || second(listed) != second(found),
+        // One may be rounded otherwise than the other.
+        (None, _) => {
+            let dates = second(listed).zip(second(found));
+            listed.size != found.size || dates.is_some_and(|(listed, found)| listed.abs_diff(found) > 1)
+        }
     }
 }
 

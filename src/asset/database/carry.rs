@@ -367,6 +367,7 @@ impl DatabaseWork {
 
     /// Nothing of an earlier attempt may mix with this one.
     fn clear(&self) -> Result<(), Stop> {
+        self.work.make_root()?;
         for directory in [self.work.root(), self.work.layout.receipts(&self.work.asset)] {
             match fs::remove_dir_all(&directory) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.failed(&directory, &error)),
@@ -374,8 +375,8 @@ impl DatabaseWork {
             }
         }
         let exports = self.work.root().join(EXPORTS);
-        let made = make_private(&self.work.root()).and_then(|()| make_private(&exports));
-        made.map_err(|error| SinkError::write(&exports, error).into())
+        self.work.make_root()?;
+        make_private(&exports).map_err(|error| SinkError::write(&exports, error).into())
     }
 
     fn create_database(&self, facts: &DatabaseFacts) -> Result<(TargetDatabase, Vec<Finding>), Stop> {

@@ -10,7 +10,7 @@ use crate::playbook::document::{
 use crate::playbook::model::{AwsSpec, Endpoints, PostgresTarget, Provider, S3TargetSpec, TargetSpec};
 use crate::playbook::names::{Endpoint, Region};
 use crate::playbook::path::path_in;
-use crate::playbook::problem::{Located, Place, Problem};
+use crate::playbook::problem::{Located, Place, Problem, Wrong};
 
 impl Validator<'_> {
     pub(super) fn provider(&self, field: &Checked<ProviderEntry>) -> Option<Provider> {
@@ -64,7 +64,12 @@ impl Validator<'_> {
             return self.accept(&text.place, text.value.parse());
         }
         let address = self.reference(text)?.resolve(self.environment).ok()?;
-        self.accept(&text.place, address.expose().parse())
+        // What is no address may be a secret that stands in the wrong place: it is not repeated.
+        let no_address = |_: Wrong| {
+            let wrong = Wrong::new("what it leads to is not the address of a server");
+            wrong.hint("http:// or https://, a host and a port if need be; no user, query or fragment")
+        };
+        self.accept(&text.place, address.expose().parse().map_err(no_address))
     }
 
     pub(super) fn target(&self, field: &Checked<Target>, parent: &Place) -> Option<TargetSpec> {

@@ -148,6 +148,7 @@ impl UnitSink for S3Unit {
             CallErrorKind::Away => (index, failed(&self.put.bucket, "putting an object", &error)),
             CallErrorKind::Passing if fails_for_all => (index, failed(&self.put.bucket, "putting an object", &error)),
             CallErrorKind::Refused if !one_by_one => (index, failed(&self.put.bucket, "putting an object", &error)),
+            CallErrorKind::Passing => (index, SinkError::Failed { reason: error.reason }),
             _ => (index, SinkError::Refused { reason: error.reason }),
         });
         let refused = refused.collect();

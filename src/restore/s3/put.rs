@@ -7,9 +7,10 @@ use std::{
 
 use aws_sdk_s3::{
     Client,
-    primitives::{ByteStream, DateTime, DateTimeFormat, Length},
+    primitives::{ByteStream, Length},
     types::{CompletedMultipartUpload, CompletedPart},
 };
+use aws_smithy_runtime_api::{client::orchestrator::HttpRequest, http::HttpError};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::server::{CallError, CallErrorKind, Server};
@@ -40,10 +41,11 @@ macro_rules! with_properties {
             .set_content_language(headers.content_language.clone())
             .set_content_disposition(headers.content_disposition.clone())
             .set_cache_control(headers.cache_control.clone())
-            .set_expires(expires(headers.expires.as_deref()))
             .set_website_redirect_location(website_redirect.clone())
             .set_metadata(some_metadata(metadata))
             .set_tagging(tagging($properties))
+            .customize()
+            .map_request(with_expires(headers.expires.clone()))
     }};
 }
 
@@ -87,10 +89,10 @@ impl Put {
     async fn whole(&self, staged: &Path, key: &str, receipt: &ObjectReceipt) -> Result<(), CallError> {
         let attempt = || async {
             let request = self.client().put_object().bucket(&self.bucket).key(key);
-            let request = with_properties!(request, &receipt.properties);
             let request = request.checksum_sha256(BASE64_STANDARD.encode(receipt.sha256.0));
             let body = ByteStream::from_path(staged).await.map_err(|error| CallError::of_machine(&error))?;
-            request.body(body).send().await.map(drop).map_err(|error| CallError::of(&error))
+            let request = with_properties!(request.body(body), &receipt.properties);
+            request.send().await.map(drop).map_err(|error| CallError::of(&error))
         };
         self.server.attempt(Some(&self.bucket), attempt).await
     }
@@ -147,8 +149,14 @@ impl Put {
     }
 }
 
-fn expires(header: Option<&str>) -> Option<DateTime> {
-    DateTime::from_str(header?, DateTimeFormat::HttpDate).ok()
+/// Adds `Expires` word for word: the SDK takes dates only, and writes them its own way.
+fn with_expires(header: Option<String>) -> impl Fn(HttpRequest) -> Result<HttpRequest, HttpError> + Send + Sync {
+    move |mut request| {
+        if let Some(header) = &header {
+            request.headers_mut().try_insert("expires", header.clone())?;
+        }
+        Ok(request)
+    }
 }
 
 fn some_metadata(metadata: &std::collections::BTreeMap<String, String>) -> Option<HashMap<String, String>> {
@@ -166,6 +174,14 @@ fn tagging(properties: &Properties) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn expires_is_sent_word_for_word() {
+        for header in ["0", "-1", "Thu, 01 Dec 2994 16:00:00 UTC"] {
+            let request = with_expires(Some(header.to_owned()))(HttpRequest::empty()).expect("a header");
+            assert_eq!(request.headers().get("expires"), Some(header));
+        }
+    }
 
     #[test]
     fn tags_are_a_query() {

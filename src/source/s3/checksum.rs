@@ -10,78 +10,80 @@ use crate::transfer::{
     receipt::ChecksumKind,
 };
 
-/// What the headers of an answer offer.
+/// A checksum that the headers of an answer offer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Offer {
     /// A checksum over the whole object.
     Whole(ProviderChecksum),
     /// A checksum over the checksums of so many parts, whose sizes have to be asked for.
     OfParts { kind: ChecksumKind, value: Vec<u8>, count: u64 },
-    /// None that could be computed, and why.
-    Nothing(&'static str),
 }
+
+/// The headers that hold checksums.
+const VALUES: [(ChecksumKind, &str); 5] = [
+    (ChecksumKind::Crc64nvme, "x-amz-checksum-crc64nvme"),
+    (ChecksumKind::Crc32c, "x-amz-checksum-crc32c"),
+    (ChecksumKind::Crc32, "x-amz-checksum-crc32"),
+    (ChecksumKind::Sha256, "x-amz-checksum-sha256"),
+    (ChecksumKind::Sha1, "x-amz-checksum-sha1"),
+];
 
 /// What an answer says about the stored object.
 struct Stored<'a> {
-    values: [(ChecksumKind, Option<&'a str>); 5],
+    /// Each checksum as often as it is given.
+    values: Vec<(ChecksumKind, &'a str)>,
+    content_md5: Vec<&'a str>,
     composite: bool,
     etag: Option<&'a str>,
     opaque_etag: bool,
 }
 
-/// The offer in the headers of an answer about a whole object (S3 API reference, `GetObject` and `HeadObject`).
-pub fn of_headers<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Offer {
+/// The offers in the headers of an answer about a whole object (S3 API reference, `GetObject` and `HeadObject`), at least
+/// one; `values` gives those of a header.
+///
+/// # Errors
+/// Why there is none that could be computed.
+pub fn of_headers<'a>(values: impl Fn(&str) -> Vec<&'a str>) -> Result<Vec<Offer>, &'static str> {
+    let text = |name: &str| values(name).first().copied();
     let encryption = text("x-amz-server-side-encryption");
+    let of = |(kind, name): (ChecksumKind, &str)| values(name).into_iter().map(move |value| (kind, value));
     let stored = Stored {
-        values: [
-            (ChecksumKind::Crc64nvme, text("x-amz-checksum-crc64nvme")),
-            (ChecksumKind::Crc32c, text("x-amz-checksum-crc32c")),
-            (ChecksumKind::Crc32, text("x-amz-checksum-crc32")),
-            (ChecksumKind::Sha256, text("x-amz-checksum-sha256")),
-            (ChecksumKind::Sha1, text("x-amz-checksum-sha1")),
-        ],
+        values: VALUES.into_iter().flat_map(of).collect(),
+        content_md5: values("content-md5"),
         composite: text("x-amz-checksum-type") == Some("COMPOSITE"),
         etag: text("etag").map(|etag| etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')),
         opaque_etag: text("x-amz-server-side-encryption-customer-algorithm").is_some()
             || encryption.is_some_and(|algorithm| algorithm.starts_with("aws:kms")),
     };
-    stored.offer()
+    stored.offers()
+}
+
+/// The offer of an entity tag that is the MD5 of the object.
+pub fn of_md5(etag: &str) -> Option<Offer> {
+    let value = md5_of(etag)?;
+    Some(Offer::Whole(ProviderChecksum { kind: ChecksumKind::Md5Etag, value, parts: Parts::None }))
 }
 
 impl Stored<'_> {
-    fn offer(&self) -> Offer {
-        let whole = self.full_checksum().or_else(|| self.md5());
-        let offer = whole.map(Offer::Whole).or_else(|| self.composite_checksum()).or_else(|| self.multipart_etag());
-        offer.unwrap_or_else(|| Offer::Nothing(self.why_none()))
+    /// All checksums that are given. An entity tag serves where there are none: only some servers make it of the content.
+    fn offers(&self) -> Result<Vec<Offer>, &'static str> {
+        let mut offers: Vec<_> = self.values.iter().filter_map(|(kind, text)| self.offer(*kind, text)).collect();
+        offers.extend(self.content_md5.iter().map(|text| whole(ChecksumKind::ContentMd5, text)));
+        if offers.is_empty() {
+            offers
+                .extend(self.etag.filter(|_| !self.opaque_etag).and_then(|tag| of_md5(tag).or_else(|| of_parts(tag))));
+        }
+        if offers.is_empty() { Err(self.why_none()) } else { Ok(offers) }
     }
 
-    fn full_checksum(&self) -> Option<ProviderChecksum> {
-        let full = |text: &&str| !self.composite && !text.contains('-');
-        self.values.iter().find_map(|(kind, text)| {
-            let value = BASE64_STANDARD.decode(text.filter(full)?).ok()?;
-            Some(ProviderChecksum { kind: *kind, value, parts: Parts::None })
-        })
-    }
-
-    fn md5(&self) -> Option<ProviderChecksum> {
-        let value = md5_of(self.etag?).filter(|_| !self.opaque_etag)?;
-        Some(ProviderChecksum { kind: ChecksumKind::Md5Etag, value, parts: Parts::None })
-    }
-
-    /// The number of parts stands behind the value, or behind the entity tag.
-    fn composite_checksum(&self) -> Option<Offer> {
-        self.values.iter().find_map(|(kind, text)| {
-            let text = (*text)?;
-            let (digits, count) = text.split_once('-').unwrap_or((text, ""));
-            let count = count.parse().ok().or_else(|| parts_of(self.etag?))?;
-            let value = BASE64_STANDARD.decode(digits).ok()?;
-            Some(Offer::OfParts { kind: composite(*kind)?, value, count })
-        })
-    }
-
-    fn multipart_etag(&self) -> Option<Offer> {
-        let (digits, _) = self.etag?.split_once('-').filter(|_| !self.opaque_etag)?;
-        Some(Offer::OfParts { kind: ChecksumKind::MultipartEtag, value: md5_of(digits)?, count: parts_of(self.etag?)? })
+    /// Of a checksum over parts, their number stands behind the value, or behind the entity tag.
+    fn offer(&self, kind: ChecksumKind, text: &str) -> Option<Offer> {
+        let (digits, count) = text.split_once('-').unwrap_or((text, ""));
+        if !self.composite && digits == text {
+            return Some(whole(kind, text));
+        }
+        let count = count.parse().ok().or_else(|| parts_of(self.etag?))?;
+        Some(Offer::OfParts { kind: composite(kind)?, value: decoded(digits), count })
     }
 
     fn why_none(&self) -> &'static str {
@@ -91,6 +93,21 @@ impl Stored<'_> {
             "the provider gives none"
         }
     }
+}
+
+fn whole(kind: ChecksumKind, text: &str) -> Offer {
+    Offer::Whole(ProviderChecksum { kind, value: decoded(text), parts: Parts::None })
+}
+
+/// Empty if it can't be decoded, which contradicts any object.
+fn decoded(text: &str) -> Vec<u8> {
+    BASE64_STANDARD.decode(text).unwrap_or_default()
+}
+
+/// The offer of the entity tag of an upload in parts.
+fn of_parts(etag: &str) -> Option<Offer> {
+    let (digits, _) = etag.split_once('-')?;
+    Some(Offer::OfParts { kind: ChecksumKind::MultipartEtag, value: md5_of(digits)?, count: parts_of(etag)? })
 }
 
 /// There is no composite CRC-64/NVME.
@@ -120,16 +137,33 @@ mod tests {
     const MD5: &str = "\"25f9e794323b453885f5181f1b624d0b\"";
     const MULTIPART: &str = "\"25f9e794323b453885f5181f1b624d0b-2\"";
 
-    fn offer(etag: &'static str, others: &[(&'static str, &'static str)]) -> Option<(ChecksumKind, u64)> {
-        let text = |name: &str| match name {
-            "etag" => Some(etag),
-            name => others.iter().find(|(other, _)| *other == name).map(|(_, value)| *value),
+    fn offers(etag: &'static str, others: &[(&'static str, &'static str)]) -> Vec<(ChecksumKind, u64)> {
+        let values = |name: &str| match name {
+            "etag" => vec![etag],
+            name => others.iter().filter(|(other, _)| *other == name).map(|(_, value)| *value).collect(),
         };
-        match of_headers(text) {
-            Offer::Whole(checksum) => Some((checksum.kind, 0)),
-            Offer::OfParts { kind, count, .. } => Some((kind, count)),
-            Offer::Nothing(_) => None,
-        }
+        let kind_of = |offer| match offer {
+            Offer::Whole(checksum) => (checksum.kind, 0),
+            Offer::OfParts { kind, count, .. } => (kind, count),
+        };
+        of_headers(values).unwrap_or_default().into_iter().map(kind_of).collect()
+    }
+
+    fn offer(etag: &'static str, others: &[(&'static str, &'static str)]) -> Option<(ChecksumKind, u64)> {
+        let offers = offers(etag, others);
+        assert!(offers.len() < 2, "{offers:?}");
+        offers.first().copied()
+    }
+
+    #[test]
+    fn all_checksums_that_are_given_are_offered() {
+        let crc32 = ("x-amz-checksum-crc32", "y/Q5Jg==");
+        let given = [crc32, ("x-amz-checksum-crc32", "!"), ("x-amz-checksum-sha256", "AAAA"), ("content-md5", "")];
+        let kinds = [ChecksumKind::Crc32, ChecksumKind::Crc32, ChecksumKind::Sha256, ChecksumKind::ContentMd5];
+        assert_eq!(offers(MD5, &given), kinds.map(|kind| (kind, 0)));
+        let parts = ("x-amz-checksum-sha1", "y/Q5Jg==-3");
+        assert_eq!(offers(MD5, &[crc32, parts]), [(ChecksumKind::Crc32, 0), (ChecksumKind::CompositeSha1, 3)]);
+        assert_eq!(decoded("!"), b"");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod configuration;
 mod parts;
 mod properties;
 mod read;
+mod tags;
 
 use std::sync::atomic::AtomicBool;
 
@@ -48,8 +49,8 @@ pub struct S3Source {
     acls: bool,
     /// The server refuses what is held to an entity tag, also where the tag is right.
     fails_if_match: AtomicBool,
-    /// Why tags can't be read, once an object was asked about that states no number of them.
-    tags_denied: OnceCell<Option<String>>,
+    /// What it means that an object states no number of tags, once one was asked about.
+    tags_unstated: OnceCell<tags::Unstated>,
 }
 
 impl S3Source {
@@ -65,7 +66,7 @@ impl S3Source {
             all_versions: false,
             acls: false,
             fails_if_match: AtomicBool::new(false),
-            tags_denied: OnceCell::new(),
+            tags_unstated: OnceCell::new(),
         }
     }
 
@@ -145,7 +146,8 @@ impl S3Source {
         let raw = RawBody::default();
         let answer = request.customize().interceptor(raw.clone()).send().await;
         let page = raw.read(answer, |body| listing::versions(body, self.question(&from)));
-        page.map_err(|unread| in_the_middle(&from, unread.about(&what)))
+        let page = page.map_err(|unread| in_the_middle(&from, unread.about(&what)))?;
+        Ok(ListPage { answered: raw.date(), ..page })
     }
 
     fn question<'a>(&'a self, from: &'a PageStart) -> Question<'a> {

@@ -1,7 +1,7 @@
 //! Single objects: every request is held to the state that was listed or that an earlier answer was about, and every
 //! answer is checked for being about that state. Not every server honours `If-Match`, `Range` and `versionId`.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::sync::atomic::Ordering::Relaxed;
 
 use aws_sdk_s3::{
     primitives::{DateTime, DateTimeFormat},
@@ -9,10 +9,9 @@ use aws_sdk_s3::{
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use http::{
-    HeaderMap, HeaderName, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED},
 };
-use tokio::time::timeout;
 
 use super::{
     S3Source,
@@ -26,13 +25,13 @@ use crate::{
     },
     transfer::{
         error::SourceError,
-        object::{ByteRange, Described, ObjectBody, ObjectEntry, Pin, ProviderChecksum, same_entity_tag},
+        object::{
+            ByteRange, Described, ObjectBody, ObjectEntry, Pin, ProviderChecksum, StatedChecksums, same_entity_tag,
+        },
         properties::{Item, Properties},
     },
 };
 
-/// What has no answer by then is not what keeps anybody from reading tags.
-const TAGS_TIMEOUT: Duration = Duration::from_secs(20);
 const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
 impl S3Source {
@@ -112,20 +111,7 @@ impl S3Source {
     async fn described(&self, entry: &ObjectEntry, answer: &Response) -> Result<Described, SourceError> {
         let headers = &answer.headers;
         let pin = pin(entry, headers);
-        // An answer without an entity tag is about the listed object only if the bytes have the listed MD5.
-        let listed_only = entry.etag.as_deref().filter(|tag| is_md5(tag) && text(headers, ETAG).is_none());
-        let of_answer = |name: &str| match listed_only {
-            Some(tag) => (name == "etag").then_some(tag),
-            None => headers.get(name).and_then(|value| value.to_str().ok()),
-        };
-        let checksum = match checksum::of_headers(of_answer) {
-            Offer::Whole(checksum) => Ok(checksum),
-            Offer::Nothing(reason) => Err(reason.to_owned()),
-            Offer::OfParts { kind, value, count } => {
-                let parts = parts::of(&self.client, &self.bucket, entry, count).await;
-                parts.map(|parts| ProviderChecksum { kind, value, parts })
-            }
-        };
+        let checksum = self.stated(entry, answer).await;
         let values = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let (mut properties, tags) = properties::of_headers(values);
         if answer.left_out == HeadersLeftOut::Some {
@@ -133,65 +119,40 @@ impl S3Source {
             properties.unreadable.insert(Item::Metadata, reason);
         }
         let pinned = entry.pinned(pin.clone());
-        if tags > 0 {
-            self.read_tags(&pinned, tags, &mut properties).await?;
-        } else if let Some(reason) = self.tags_denied(&pinned).await {
-            properties.unreadable.insert(Item::Tags, reason);
-        }
+        self.tags(&pinned, tags, &mut properties).await?;
         if self.acls {
             self.read_acl(&pinned, &mut properties).await?;
         }
         Ok(Described { checksum, properties, pin })
     }
 
-    /// Reads the tags, of which the headers state the number.
-    async fn read_tags(
-        &self,
-        entry: &ObjectEntry,
-        stated: u64,
-        properties: &mut Properties,
-    ) -> Result<(), SourceError> {
-        let request = self.client.get_object_tagging().bucket(&self.bucket).key(&entry.key);
-        match request.set_version_id(version_of(entry)).send().await {
-            Ok(answer) => {
-                let tags = answer.tag_set().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned()));
-                let tags: BTreeMap<_, _> = tags.collect();
-                let answered = answer.tag_set().len();
-                let is_same_version = match (version_of(entry), answer.version_id()) {
-                    (Some(asked), Some(answered)) => asked == answered,
-                    _ => true,
-                };
-                if !is_same_version {
-                    let reason = "reading tags: the answer is about another version".to_owned();
-                    properties.unreadable.insert(Item::Tags, reason);
-                } else if answered as u64 == stated && answered == tags.len() {
-                    properties.tags = tags;
-                } else {
-                    let reason = format!("reading tags: the object states {stated}, the answer holds {answered}");
-                    properties.unreadable.insert(Item::Tags, reason);
-                }
-                Ok(())
-            }
-            Err(error) => unread(properties, Item::Tags, error::of("tags", error)),
-        }
-    }
-
-    /// Why tags can't be read. Their number is stated only to those who may read them (Amazon S3 API reference,
-    /// `GetObject`, `x-amz-tagging-count`), so that where none is stated one object has to be asked about.
-    async fn tags_denied(&self, entry: &ObjectEntry) -> Option<String> {
-        let ask = || async {
-            let request = self.client.get_object_tagging().bucket(&self.bucket).key(&entry.key);
-            let answer = timeout(TAGS_TIMEOUT, request.set_version_id(version_of(entry)).send()).await;
-            let Ok(answer) = answer else { return Ok(None) };
-            match answer.map_err(|error| error::of("tags", error)) {
-                Err(denied @ SourceError::Denied { .. }) => Ok(Some(denied.to_string())),
-                // An outage says nothing. What fails otherwise is not asked again: it would cost a request for each object.
-                Err(SourceError::Unreached { .. }) => Err(()),
-                Err(error) if error.is_about_caller() => Err(()),
-                _ => Ok(None),
-            }
+    /// The checksums of the answer. One without an entity tag is about the listed object only if the bytes have the listed
+    /// MD5, too.
+    async fn stated(&self, entry: &ObjectEntry, answer: &Response) -> StatedChecksums {
+        let is_whole = answer.status == StatusCode::OK;
+        // What is no text is nothing that could be decoded.
+        let values = |name: &str| match name {
+            "content-md5" if !is_whole => Vec::new(),
+            name => answer.headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect(),
         };
-        self.tags_denied.get_or_try_init(ask).await.ok().cloned().flatten()
+        let listed = entry.etag.as_deref().filter(|tag| is_md5(tag) && !answer.headers.contains_key(ETAG));
+        let mut offers = checksum::of_headers(values);
+        if let Some(listed) = listed.and_then(checksum::of_md5) {
+            offers = Ok(offers.unwrap_or_default().into_iter().chain([listed]).collect());
+        }
+        let (mut checksums, mut missing) = (Vec::new(), String::new());
+        for offer in offers? {
+            match offer {
+                Offer::Whole(checksum) => checksums.push(checksum),
+                Offer::OfParts { kind, value, count } => {
+                    match parts::of(&self.client, &self.bucket, entry, count).await {
+                        Ok(parts) => checksums.push(ProviderChecksum { kind, value, parts }),
+                        Err(reason) => missing = reason,
+                    }
+                }
+            }
+        }
+        if checksums.is_empty() { Err(missing) } else { Ok(checksums) }
     }
 
     async fn read_acl(&self, entry: &ObjectEntry, properties: &mut Properties) -> Result<(), SourceError> {
@@ -217,7 +178,7 @@ fn of_listed(entry: &ObjectEntry, error: SourceError) -> SourceError {
 }
 
 /// An outage says nothing about what was asked for; any other error is the answer.
-fn unread(properties: &mut Properties, item: Item, error: SourceError) -> Result<(), SourceError> {
+pub(super) fn unread(properties: &mut Properties, item: Item, error: SourceError) -> Result<(), SourceError> {
     if matches!(error, SourceError::Unreached { .. }) {
         return Err(error);
     }
@@ -225,7 +186,7 @@ fn unread(properties: &mut Properties, item: Item, error: SourceError) -> Result
     Ok(())
 }
 
-fn version_of(entry: &ObjectEntry) -> Option<String> {
+pub(super) fn version_of(entry: &ObjectEntry) -> Option<String> {
     entry.version_id.clone().or_else(|| entry.pin.version_id.clone())
 }
 
@@ -267,13 +228,20 @@ fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Response
     let headers = &answer.headers;
     check_state(entry, headers)?;
     let Some(range) = range else {
-        let reason = || format!("HTTP status {}: that is no answer with a whole object", answer.status.as_u16());
-        return match answer.status {
-            // The second is how proxies say that they read along.
-            StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION => Ok(()),
-            _ => Err(SourceError::Transient { what: entry.key.clone(), reason: reason() }),
+        let part = headers.get_all(CONTENT_RANGE).iter().find(|range| !is_of_all(range, entry.size));
+        let reason = match (answer.status, part) {
+            (StatusCode::OK, None) => return Ok(()),
+            (StatusCode::OK, Some(_)) => "the answer to a request for the whole object names a range of it".to_owned(),
+            // Also 203, by which a proxy says that it changed what it passes on.
+            (status, _) => format!("HTTP status {}: that is no answer with a whole object", status.as_u16()),
         };
+        return Err(SourceError::Transient { what: entry.key.clone(), reason });
     };
+    let mut ranges = headers.get_all(CONTENT_RANGE).iter();
+    if ranges.next().is_some_and(|first| ranges.any(|other| other != first)) {
+        let reason = "the server names two ranges that it answers with".to_owned();
+        return Err(SourceError::Unranged { what: entry.key.clone(), reason });
+    }
     let unranged = |reason: String| Err(SourceError::Unranged { what: entry.key.clone(), reason });
     let names_state = [ETAG, LAST_MODIFIED, VERSION_ID].into_iter().any(|name| headers.contains_key(name));
     if !names_state && !entry.etag.as_deref().is_some_and(is_md5) {
@@ -295,6 +263,11 @@ fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Response
             },
         },
     }
+}
+
+/// Whether a range is all of an object of so many bytes.
+fn is_of_all(range: &HeaderValue, size: u64) -> bool {
+    size > 0 && range.as_bytes() == format!("bytes 0-{}/{size}", size - 1).as_bytes()
 }
 
 fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceError> {
@@ -377,6 +350,13 @@ mod tests {
             headers.append(*name, value.parse().expect("a value"));
         }
         headers
+    }
+
+    #[test]
+    fn a_range_is_no_whole_object() {
+        let is_whole = |range: &'static str| is_of_all(&HeaderValue::from_static(range), 17);
+        assert!(is_whole("bytes 0-16/17"));
+        assert!(["bytes 0-7/17", "bytes 0-16/34", "bytes 0-16/*", ""].iter().all(|range| !is_whole(range)));
     }
 
     fn verdict(entry: &ObjectEntry, lines: &[(&'static str, &'static str)]) -> &'static str {

@@ -23,7 +23,7 @@ use crate::{
     transfer::{
         error::{SourceError, TransferError},
         meter::Meter,
-        object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, Parts, Pin, StatedChecksum},
+        object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, Parts, Pin, ProviderChecksum, StatedChecksums},
         properties::Properties,
         retry::{Attempts, Reach, STALL},
     },
@@ -116,7 +116,7 @@ pub(super) enum Stretch {
 /// What came of a stretch.
 pub(super) struct Fetched {
     /// What the provider states, from the answer to the request for the whole object.
-    pub checksum: StatedChecksum,
+    pub checksum: StatedChecksums,
     /// What the provider keeps beside the bytes, from the same answer.
     pub properties: Properties,
     pub pieces: Vec<Bytes>,
@@ -284,8 +284,9 @@ impl Fetcher<'_> {
 }
 
 /// Whether a body that was put together wrongly would contradict it.
-fn is_decisive(checksum: &StatedChecksum) -> bool {
-    checksum.as_ref().is_ok_and(|checksum| !matches!(checksum.parts, Parts::Guessed(_)))
+fn is_decisive(stated: &StatedChecksums) -> bool {
+    let is_guess = |checksum: &ProviderChecksum| matches!(checksum.parts, Parts::Guessed(_));
+    stated.as_ref().is_ok_and(|checksums| !checksums.iter().all(is_guess))
 }
 
 /// The same state, asked for packed where it was asked for plain and the other way round: servers that unpack what is

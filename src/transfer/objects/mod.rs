@@ -512,7 +512,9 @@ async fn publish(
         let mut outcome = UnitOutcome { refusals, ..UnitOutcome::default() };
         for (index, receipt) in receipts {
             match refused.remove(&index) {
-                Some(error @ SinkError::Refused { .. }) => outcome.unrestored.push(Unrestored { receipt, error }),
+                Some(error @ (SinkError::Refused { .. } | SinkError::Failed { .. })) => {
+                    outcome.unrestored.push(Unrestored { receipt, error })
+                }
                 // The target is away: what did not get there is carried when the run goes on.
                 Some(error) => {
                     outcome.ended = Some(error.into());

@@ -16,7 +16,7 @@ use crate::transfer::{
     checksum::{MultiBufferMd5, Observed, StreamDigest},
     error::TransferError,
     properties::Properties,
-    provider_checksum::StatedChecksum,
+    provider_checksum::StatedChecksums,
 };
 
 /// Ranges that wait for each of the threads.
@@ -60,7 +60,7 @@ impl Stream {
     pub fn start(
         incoming: Incoming,
         properties: Properties,
-        checksum: StatedChecksum,
+        checksum: StatedChecksums,
         md5: Arc<MultiBufferMd5>,
     ) -> Self {
         let (to_hash, hashable) = mpsc::channel(RANGES_WAITING);

@@ -116,6 +116,7 @@ impl Proof {
     pub(super) fn clear(&self) -> Result<(), Stop> {
         let failed = |path: &std::path::Path, error: io::Error| SinkError::write(path, error);
         let exports = self.work.root().join(EXPORTS);
+        self.work.make_root()?;
         match fs::remove_dir_all(&exports) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&exports, error).into()),
             _ => {}
@@ -126,8 +127,7 @@ impl Proof {
                 fs::remove_file(entry.path()).map_err(|error| failed(&entry.path(), error))?;
             }
         }
-        let made = make_private(&self.work.root()).and_then(|()| make_private(&exports));
-        made.map_err(|error| failed(&exports, error).into())
+        make_private(&exports).map_err(|error| failed(&exports, error).into())
     }
 }
 
