@@ -90,6 +90,7 @@ impl Look<'_> {
             &["rds"],
             cluster_item
         );
+        self.carried_are_listed(region);
         let before = self.inventory.items.len();
         every_page!(
             self,
@@ -127,6 +128,22 @@ impl Look<'_> {
             &["export"],
             export_item
         );
+    }
+
+    /// Whether the lists hold what the run carries; otherwise they are not whole, whatever else they leave out.
+    fn carried_are_listed(&mut self, region: &str) {
+        if region != self.aws.region() {
+            return;
+        }
+        for name in self.wanted.carried_databases.clone() {
+            let is_listed = self.inventory.items.iter().any(|item| {
+                item.kind.selector() == "rds" && item.name == name && item.region.as_deref() == Some(region)
+            });
+            if !is_listed {
+                let failure = Failure::not_understood(format!("the lists do not hold {name}, which the run carries"));
+                self.refused("rds DescribeDBInstances", Some(region), Some(name.as_str()), &failure, "", &["rds"]);
+            }
+        }
     }
 
     /// Takes what a page lists. A thing that could not be read is a hole in the list.
