@@ -29,7 +29,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("cli", &["account", "asset", "command", "evidence", "playbook", "record", "report", "run"]),
     (
         "command",
-        &["account", "asset", "evidence", "pg", "playbook", "record", "restore", "run", "source", "transfer", "verify"],
+        &[
+            "account", "asset", "evidence", "pg", "playbook", "record", "report", "restore", "run", "source",
+            "transfer", "verify",
+        ],
     ),
     ("evidence", &["account", "transfer"]),
     ("pg", &["transfer"]),

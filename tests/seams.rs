@@ -22,7 +22,7 @@ use walkaway::{
     evidence::{check_bundle, result::AssetResult},
     finding::Verdict,
     interrupt::Interrupt,
-    playbook::{Playbook, TargetSpec},
+    playbook::{self, Playbook, TargetSpec},
     record::Obstacle,
     run::{self, Consent, Driving, Means, Plan, RunEnd, RunOutcome},
     transfer::{
@@ -88,7 +88,7 @@ impl Asset for Shelf {
             size_unknown: false,
             objects: None,
         };
-        async { Ok(measured) }.boxed()
+        async move { Ok(measured) }.boxed()
     }
 
     fn room(&self, measured: &Measured, _: &TargetSpec) -> Room {
@@ -162,7 +162,7 @@ impl UnitExecutor for ByPost {
 }
 
 /// Its provider is at an address where nobody listens, and is not needed.
-fn playbook(home: &Path) -> PathBuf {
+fn written_playbook(home: &Path) -> PathBuf {
     let path = home.join("shelf.yaml");
     let text = format!(
         r#"version: 1
@@ -205,9 +205,11 @@ async fn a_kind_and_an_executor_of_ones_own_go_through_plan_run_resume_and_verif
     }
     let kinds: Kinds = {
         let holds = holds.clone();
-        Arc::new(move |asset| Arc::new(Shelf { id: asset.id.to_string(), holds: holds.clone() }))
+        Arc::new(move |asset: &playbook::Asset| -> Arc<dyn Asset> {
+            Arc::new(Shelf { id: asset.id.to_string(), holds: holds.clone() })
+        })
     };
-    let loaded = || Playbook::read(&playbook(home.path())).unwrap();
+    let loaded = || Playbook::read(&written_playbook(home.path())).unwrap();
 
     let survey = command::survey(Plan::of_kinds(loaded(), &kinds).await.unwrap()).await.unwrap();
     assert_eq!((survey.assets[0].items, survey.assets[0].units), (5, 3));
@@ -227,7 +229,7 @@ async fn a_kind_and_an_executor_of_ones_own_go_through_plan_run_resume_and_verif
     assert_eq!((batches.0 + large.0, batches.1 + large.1), (1, 2), "what had come was carried again");
 
     let check = check_bundle(&outcome.bundle).unwrap();
-    assert_eq!(check.findings, []);
+    assert!(check.findings.is_empty(), "{:?}", check.findings);
     let again = command::recheck(&outcome.bundle, Arc::new(Silent), Interrupt::default()).await.unwrap();
     assert!(
         again.findings.is_empty() && again.checks.iter().any(|(asset, check)| asset == "shelf" && check.equal == 5)

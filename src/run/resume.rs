@@ -43,7 +43,7 @@ use crate::{
 /// nothing more is moved; what was not done is NOT RUN, and the bundle is sealed.
 ///
 /// # Errors
-/// As [`run`]; also when the directory isn't a run, or its record was damaged.
+/// As [`super::run`]; also when the directory isn't a run, or its record was damaged.
 pub async fn resume(
     run_dir: &Path,
     seal_as_is: bool,

@@ -91,11 +91,11 @@ pub enum UnitDone {
 impl UnitSpec {
     /// The unit of these objects.
     pub fn of_objects(run: &str, asset: &str, unit: ObjectUnit) -> Self {
-        let ObjectUnit { id, mut objects } = unit;
-        let is_large = objects.len() == 1 && objects.iter().all(PlacedObject::is_large);
-        let work = match objects.pop().filter(|_| is_large) {
-            Some(object) => UnitWork::Object(Box::new(object)),
-            None => UnitWork::Objects(objects),
+        let ObjectUnit { id, objects } = unit;
+        let work = match <[PlacedObject; 1]>::try_from(objects) {
+            Ok([object]) if object.is_large() => UnitWork::Object(Box::new(object)),
+            Ok(objects) => UnitWork::Objects(objects.into()),
+            Err(objects) => UnitWork::Objects(objects),
         };
         UnitSpec { version: UNIT_VERSION, run: run.to_owned(), asset: asset.to_owned(), unit: id, work }
     }
@@ -260,8 +260,12 @@ mod tests {
 
     #[test]
     fn units_and_receipts_are_the_same_after_a_journey() {
-        for objects in [vec![placed("a", 1), placed("b", 2)], vec![placed("large", LARGE_OBJECT_BYTES)]] {
-            let spec = UnitSpec::of_objects("r", "a", ObjectUnit { id: UnitId::numbered(7), objects });
+        for objects in
+            [vec![placed("a", 1), placed("b", 2)], vec![placed("a", 1)], vec![placed("large", LARGE_OBJECT_BYTES)]]
+        {
+            let unit = ObjectUnit { id: UnitId::numbered(7), objects };
+            let spec = UnitSpec::of_objects("r", "a", unit.clone());
+            assert_eq!(spec.clone().into_objects().unwrap(), unit);
             let there: UnitSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
             assert_eq!(there, spec);
             let error = SourceError::Throttled { what: "b".to_owned(), reason: "SlowDown".to_owned() };
