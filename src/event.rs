@@ -22,9 +22,20 @@ pub enum Event {
         walkaway: String,
         binary_sha256: Sha256Digest,
         host: String,
+        /// Which file on which running machine this journal is, as `evidence::Journal::place` has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<Sha256Digest>,
     },
     /// The run went on after it had been interrupted; `torn_bytes` of an unfinished last line were cut off.
-    RunResumed { walkaway: String, binary_sha256: Sha256Digest, host: String, torn_bytes: u64 },
+    RunResumed {
+        walkaway: String,
+        binary_sha256: Sha256Digest,
+        host: String,
+        torn_bytes: u64,
+        /// As of the start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<Sha256Digest>,
+    },
     /// The run continues the chain of another; stands at the beginning of the journal.
     Continues { previous: String, bundle_digest: Sha256Digest, journal_head: Sha256Digest },
     /// Who walkaway is at the provider, and the region where it makes what it makes.

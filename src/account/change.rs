@@ -87,10 +87,12 @@ pub struct NotCompared {
 }
 
 /// What two looks at the settings cannot show.
-const LEFT_OUT: [&str; 4] = [
+const LEFT_OUT: [&str; 5] = [
     "what the objects of buckets and the rows of databases hold, but for the assets of the run",
     "access lists of single objects",
     "passwords of databases and of users, which the provider does not show",
+    "what databases say of themselves without anybody's doing: times up to which they can be restored, capacity, progress, \
+     passing states such as backing-up (that one is stopped, is being deleted or has failed is compared)",
     "what parameter groups, option groups and security groups hold; which of them are in use is compared",
 ];
 
@@ -269,7 +271,11 @@ impl Comparison {
         let open = |reason: String| NotCompared { what: "users and keys".to_owned(), reason };
         let (old, new) = match (&before.users, &after.users) {
             (Some(old), Some(new)) => (old, new),
-            (None, None) => return,
+            (None, None) => {
+                let is_told = [before, after].into_iter().any(|look| look.unlisted("users").next().is_some());
+                let words = "users and keys (posture `credentials` is not asked for, so that they were not looked at)";
+                return self.left_out.extend((!is_told).then(|| words.to_owned()));
+            }
             _ => return self.not_compared.push(open("they could be read once only".to_owned())),
         };
         match (reported(before), reported(after)) {

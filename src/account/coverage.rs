@@ -114,7 +114,7 @@ impl CarriedFrom {
     fn is(&self, item: &Item, inventory: &Inventory, rules: Rules) -> bool {
         match self {
             CarriedFrom::Bucket { name, .. } => item.kind == ItemKind::Bucket && item.name == *name,
-            CarriedFrom::Instance { name, arn, .. } => match arn.as_ref().filter(|_| rules == Rules::Second) {
+            CarriedFrom::Instance { name, arn, .. } => match arn.as_ref().filter(|_| rules != Rules::First) {
                 Some(arn) => is_named(item, arn) || is_member_of(item, arn, inventory),
                 None => item.kind.selector() == "rds" && item.name == *name,
             },
@@ -167,15 +167,17 @@ pub enum Rules {
     First,
     /// By ARN; bytes of one bucket are a union; earlier versions that were not carried are untested.
     Second,
+    /// The same, and a bucket that may keep versions is whole only if a list of them says that there are no earlier ones.
+    Third,
 }
 
 impl Rules {
     /// The number that a result has for them.
-    pub const NEWEST: u32 = 2;
+    pub const NEWEST: u32 = 3;
 
     /// Reads the number.
     pub fn of_number(number: u32) -> Option<Self> {
-        [Rules::First, Rules::Second].get(usize::try_from(number.checked_sub(1)?).ok()?).copied()
+        [Rules::First, Rules::Second, Rules::Third].get(usize::try_from(number.checked_sub(1)?).ok()?).copied()
     }
 }
 
@@ -285,7 +287,7 @@ impl Coverage {
     pub fn of(inventory: &Inventory, carried: &[Carried], exclusions: &[Excluding], rules: Rules) -> Self {
         let holds_data = match rules {
             Rules::First => Item::holds_data_by_names,
-            Rules::Second => Item::holds_data,
+            Rules::Second | Rules::Third => Item::holds_data,
         };
         let items = inventory.items.iter().filter(|item| holds_data(item, inventory));
         let of_item = |item: &Item| carried.iter().filter(|asset| asset.from.is(item, inventory, rules)).collect();
@@ -358,9 +360,11 @@ fn row(item: &Item, of_item: Vec<&Carried>, exclusions: &[Excluding], rules: Rul
         // What was carried whole is as large as what was carried: the provider's own number may be a day old.
         let bytes = whole.iter().map(|asset| asset.bytes).max().unwrap_or_default();
         (row.status, row.bytes, row.tested_bytes) = (Status::Tested, Some(bytes), bytes);
-        if rules == Rules::Second {
-            row.add_earlier_versions(earlier_versions(item, &whole, bytes));
-        }
+        row.add_earlier_versions(match rules {
+            Rules::First => None,
+            Rules::Second => earlier_versions_by_second_rules(item, &whole, bytes),
+            Rules::Third => earlier_versions(item, &whole, bytes),
+        });
     } else if !compared.is_empty() {
         row.status = Status::PartlyTested;
         row.bytes = row.bytes.or(compared.iter().filter_map(|asset| asset.listed_bytes).max());
@@ -370,7 +374,7 @@ fn row(item: &Item, of_item: Vec<&Carried>, exclusions: &[Excluding], rules: Rul
                 let carried = compared.iter().fold(0_u64, |sum, asset| sum.saturating_add(asset.bytes));
                 row.tested_bytes = carried.min(row.bytes.unwrap_or(carried));
             }
-            Rules::Second => row.take_parts(item, &compared),
+            Rules::Second | Rules::Third => row.take_parts(item, &compared),
         }
     } else if let Some(exclusion) = holding.first() {
         (row.status, row.why) = (Status::Excluded, exclusion.because.clone());
@@ -403,6 +407,7 @@ impl Row {
         self.status = Status::PartlyTested;
         self.why = match earlier {
             Earlier::Unasked => UNASKED_VERSIONS,
+            Earlier::Untold => "whether it keeps earlier versions of its objects is not known",
             Earlier::Bytes(_) | Earlier::Unknown => {
                 "earlier versions of its objects were not asked for (versions: all)"
             }
@@ -410,7 +415,7 @@ impl Row {
         .to_owned();
         self.bytes = match earlier {
             Earlier::Bytes(bytes) => self.bytes.map(|carried| carried.saturating_add(bytes)),
-            Earlier::Unknown | Earlier::Unasked => None,
+            Earlier::Unknown | Earlier::Unasked | Earlier::Untold => None,
         };
     }
 }
@@ -424,10 +429,29 @@ enum Earlier {
     Unknown,
     /// More than was carried, and nobody asked whether the bucket keeps versions.
     Unasked,
+    /// Whether the bucket keeps versions was not asked or not answered.
+    Untold,
 }
 
-/// Earlier versions that none of the assets carried; none where there are none.
+/// Earlier versions that none of the assets carried; none where there are none. The provider's own sum is a day old and older:
+/// that it is no more than what was carried says nothing about what was replaced since.
 fn earlier_versions(item: &Item, whole: &[&Carried], carried: u64) -> Option<Earlier> {
+    let carries = |asset: &&Carried| matches!(asset.from, CarriedFrom::Bucket { versions: true, .. });
+    if whole.iter().any(carries) {
+        return None;
+    }
+    if let Some(bytes) = item.earlier_bytes {
+        return Some(Earlier::Bytes(bytes)).filter(|_| bytes > 0);
+    }
+    match (item.known(fact::VERSIONING), item.bytes) {
+        (Some(NONE), _) => None,
+        (None, _) => Some(Earlier::Untold),
+        (Some(_), Some(bytes)) if bytes > carried => Some(Earlier::Bytes(bytes - carried)),
+        (Some(_), _) => Some(Earlier::Unknown),
+    }
+}
+
+fn earlier_versions_by_second_rules(item: &Item, whole: &[&Carried], carried: u64) -> Option<Earlier> {
     let carries = |asset: &&Carried| matches!(asset.from, CarriedFrom::Bucket { versions: true, .. });
     if whole.iter().any(carries) {
         return None;

@@ -47,6 +47,9 @@ pub struct Document {
     pub name: String,
     /// Its length.
     pub bytes: u64,
+    /// It holds nothing but white space.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blank: bool,
     /// Its digest.
     pub sha256: Sha256Digest,
     /// Its date, if it has one and no other.
@@ -80,67 +83,131 @@ pub struct MatrixRow {
 
 /// The columns that a matrix needs besides `service`.
 const DUTIES: [&str; 3] = ["patching", "application", "identity"];
-/// What stands in a table where no name is known; what has no letter in it names nobody, either.
-const NOBODY: [&str; 14] = [
-    "n/a",
+/// Words that stand where nobody is named and nothing is said yet. Text of nothing but these says nothing, and nor does what has
+/// no word in it.
+const FILLERS: [&str; 63] = [
+    "and",
+    "ask",
+    "assigned",
+    "aucun",
+    "aucune",
+    "ausstehend",
+    "be",
+    "benannt",
+    "bestimmt",
+    "confirmed",
+    "decided",
+    "defined",
+    "determined",
+    "festgelegt",
+    "fixme",
+    "folgt",
+    "inconnu",
+    "kein",
+    "keine",
+    "keiner",
+    "later",
+    "missing",
     "na",
+    "nadie",
+    "named",
+    "nicht",
+    "niemand",
     "nil",
-    "no one",
+    "ninguno",
+    "no",
     "nobody",
+    "noch",
+    "non",
     "none",
-    "not assigned",
+    "not",
+    "null",
+    "offen",
+    "one",
     "open",
+    "or",
+    "pending",
+    "pendiente",
+    "personne",
+    "placeholder",
+    "responsible",
+    "sin",
+    "asignar",
     "tba",
     "tbc",
     "tbd",
+    "to",
     "todo",
     "unassigned",
+    "unbekannt",
+    "unclear",
+    "undefined",
     "unknown",
+    "vergeben",
+    "wip",
+    "xx",
+    "xxx",
+    "yet",
+    "zugewiesen",
 ];
 /// What separates the columns of a table, the standard's own first.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
 
-/// The day in a document's name, as in `soc2-2026-03-31.pdf`, `20260331_iso.pdf` or `soc2-2026-03.pdf` (its first day). A
-/// name with two days in it, such as those of a period, has no day of its own.
+/// The day in a document's name, as in `soc2-2026-03-31.pdf`, `20260331_iso.pdf`, `soc2 31.03.2026.pdf` or `soc2-2026-03.pdf`
+/// (its first day). A name with two days in it, such as those of a period, or one that can be read as two, has no day of its
+/// own.
 pub fn date_in_name(name: &str) -> Option<Date> {
     let mut days = Vec::new();
     let mut at = 0;
     while at < name.len() {
-        match LENGTHS.iter().find_map(|length| date_at(name, at, *length).map(|date| (date, length))) {
-            Some((date, length)) => {
-                days.push(date);
+        let found =
+            LENGTHS.iter().map(|length| (dates_at(name, at, *length), length)).find(|(dates, _)| !dates.is_empty());
+        match found {
+            Some((dates, length)) => {
+                days.extend(dates);
                 at += length;
             }
             None => at += 1,
         }
     }
+    days.sort();
     days.dedup();
     <[Date; 1]>::try_from(days).ok().map(|[day]| day)
 }
 
-fn date_at(name: &str, at: usize, length: usize) -> Option<Date> {
+/// What the text at a place means as a day: year first, day first, month first.
+fn dates_at(name: &str, at: usize, length: usize) -> Vec<Date> {
     let digit_at = |at: usize| name.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
-    let text = name.get(at..at + length).filter(|text| text.is_ascii() && is_date_shaped(text))?;
-    if digit_at(at.wrapping_sub(1)) || digit_at(at + length) {
-        return None;
-    }
-    let plain: String = text.chars().filter(char::is_ascii_digit).collect();
-    let number = |from: usize, to: usize| plain.get(from..to)?.parse::<i16>().ok();
-    let month = i8::try_from(number(4, 6)?).ok()?;
-    let day = i8::try_from(number(6, 8).unwrap_or(1)).ok()?;
-    Date::new(number(0, 4)?, month, day).ok().filter(|date| (1990..2200).contains(&date.year()))
+    let text = name.get(at..at + length).filter(|text| text.is_ascii());
+    let Some(orders) = text.map(orders).filter(|_| !digit_at(at.wrapping_sub(1)) && !digit_at(at + length)) else {
+        return Vec::new();
+    };
+    let plain: String = text.unwrap_or_default().chars().filter(char::is_ascii_digit).collect();
+    let number = |(from, to): (usize, usize)| plain.get(from..to)?.parse::<i16>().ok();
+    let date = |[year, month, day]: &[(usize, usize); 3]| {
+        let month = i8::try_from(number(*month)?).ok()?;
+        let day = i8::try_from(number(*day).unwrap_or(1)).ok()?;
+        Date::new(number(*year)?, month, day).ok().filter(|date| (1990..2200).contains(&date.year()))
+    };
+    orders.iter().filter_map(date).collect()
 }
 
 /// Lengths of a day with separators, a day without, and a month.
 const LENGTHS: [usize; 3] = [10, 8, 7];
+/// Where year, month and day stand among the digits.
+const YEAR_FIRST: [(usize, usize); 3] = [(0, 4), (4, 6), (6, 8)];
+const DAY_FIRST: [(usize, usize); 3] = [(4, 8), (2, 4), (0, 2)];
+const MONTH_FIRST: [(usize, usize); 3] = [(4, 8), (0, 2), (2, 4)];
 
-fn is_date_shaped(text: &str) -> bool {
+/// The orders in which a text of this shape may be read.
+fn orders(text: &str) -> &'static [[(usize, usize); 3]] {
     let separators: Vec<(usize, char)> = text.char_indices().filter(|(_, c)| !c.is_ascii_digit()).collect();
     match (text.len(), &separators[..]) {
-        (10, [(4, one), (7, other)]) => one == other && "-_.".contains(*one),
-        (8, []) => true,
-        (7, [(4, one)]) => "-_".contains(*one),
-        _ => false,
+        (10, [(4, one), (7, other)]) if one == other && "-_.".contains(*one) => &[YEAR_FIRST],
+        (10, [(2, one), (5, other)]) if one == other && "-_.".contains(*one) => &[DAY_FIRST, MONTH_FIRST],
+        (8, []) => &[YEAR_FIRST, DAY_FIRST, MONTH_FIRST],
+        (7, [(4, one)]) if "-_".contains(*one) => &[YEAR_FIRST],
+        _ => &[],
     }
 }
 
@@ -161,14 +228,11 @@ pub fn text_of(bytes: &[u8]) -> String {
     }
 }
 
-/// Whether notes say something: a word of two letters at least.
+/// Whether text says something: a word, or a letter of a script whose letters are words, that is no filler.
 pub fn has_a_word(text: &str) -> bool {
-    text.split(|c: char| !c.is_alphabetic()).any(|word| word.chars().nth(1).is_some())
-}
-
-/// Whether a field names nobody.
-fn names_nobody(field: &str) -> bool {
-    !field.chars().any(char::is_alphanumeric) || NOBODY.contains(&field.trim().to_lowercase().as_str())
+    let words = text.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase);
+    let mut words = words.filter(|word| word.chars().count() > 1 || word.chars().any(|c| !c.is_ascii()));
+    words.any(|word| !FILLERS.contains(&word.as_str()))
 }
 
 /// Reads a matrix: its first row names the columns, by whatever separates them.
@@ -196,7 +260,7 @@ fn matrix_of(records: &[Vec<String>]) -> Matrix {
     }
     let row = |record: &Vec<String>| {
         let field = |at: usize| record.get(at).map_or("", |field| field.trim());
-        let empty = DUTIES.iter().zip(duties).filter(|(_, at)| at.is_none_or(|at| names_nobody(field(at))));
+        let empty = DUTIES.iter().zip(duties).filter(|(_, at)| at.is_none_or(|at| !has_a_word(field(at))));
         MatrixRow { service: field(service).to_owned(), empty: empty.map(|(name, _)| (*name).to_owned()).collect() }
     };
     Matrix { rows: rows.iter().map(row).collect(), malformed: None }
@@ -244,6 +308,8 @@ impl Attested {
             let name = subject(&document.name);
             if document.bytes == 0 {
                 findings.push(Finding::of_run(Kind::DocumentMissing, &name, "the file is empty"));
+            } else if document.blank {
+                findings.push(Finding::of_run(Kind::DocumentMissing, &name, "the file holds nothing but white space"));
             }
             findings.extend(self.future_date(document, &name));
             findings.extend(self.age(document, &name));
@@ -327,6 +393,12 @@ mod tests {
             ("soc2_2025-01-01_2025-12-31.pdf", None),
             ("2026-03-31 soc2 2026-03-31.pdf", Some(date(2026, 3, 31))),
             ("soc2 2025-12 to 20261130.pdf", None),
+            ("soc2-31.12.2017.pdf", Some(date(2017, 12, 31))),
+            ("soc2-31122017.pdf", Some(date(2017, 12, 31))),
+            ("soc2 31.12.2017 renewed 20261130.pdf", None),
+            // The second of January, or the first of February.
+            ("soc2 02.01.2026.pdf", None),
+            ("soc2 01-01-2026.pdf", Some(date(2026, 1, 1))),
         ] {
             assert_eq!(date_in_name(name), expected, "{name}");
         }
@@ -348,7 +420,8 @@ mod tests {
 
     fn document(name: &str, dated: Option<&str>) -> Document {
         let dated = dated.map(str::to_owned);
-        Document { name: name.into(), bytes: 1, sha256: Sha256Digest([0; 32]), dated, review_sha256: None }
+        let sha256 = Sha256Digest([0; 32]);
+        Document { name: name.into(), bytes: 1, blank: false, sha256, dated, review_sha256: None }
     }
 
     fn kinds(attested: &Attested, inventory: Option<&Inventory>) -> Vec<Kind> {
@@ -370,6 +443,8 @@ mod tests {
         assert_eq!(kinds(&with(0, "2026-01-01"), None), [Kind::DocumentMissing]);
         assert_eq!(kinds(&with(1, "2027-01-01"), None), [Kind::DocumentFromFuture]);
         assert!(kinds(&with(1, "2026-11-25"), None).is_empty());
+        let blank = Document { blank: true, ..document("a", Some("2026-01-01")) };
+        assert_eq!(kinds(&attested(vec![blank]), None), [Kind::DocumentMissing]);
     }
 
     #[test]
@@ -380,8 +455,11 @@ mod tests {
             ("--- . ...", false),
             ("1 2 3", false),
             ("x", false),
+            ("TODO", false),
+            ("todo: (open)", false),
             ("ok", true),
             ("gelesen", true),
+            ("TODO: ask for the bridge letter", true),
         ] {
             assert_eq!(has_a_word(notes), says, "{notes}");
         }
@@ -422,7 +500,20 @@ mod tests {
         assert_eq!(of("service,owner\nS3,we\n"), [Kind::ResponsibilityMissing]);
         let table = format!("{header}Amazon S3,AWS,we,we\r\nRDS,AWS,we,we\r\n");
         assert!(of(&table.replace(',', ";")).is_empty() && of(&table.replace(',', "\t")).is_empty());
-        for nobody in ["-", "?", "n/a", "TBD", "…", " none "] {
+        for nobody in [
+            "-",
+            "?",
+            "n/a",
+            "TBD",
+            "…",
+            " none ",
+            "x",
+            "1",
+            "??? (open)",
+            "nicht zugewiesen",
+            "to be decided",
+            "not yet",
+        ] {
             let table = format!("{header}S3,AWS,we,{nobody}\nRDS,AWS,we,we\n");
             assert_eq!(of(&table), [Kind::ResponsibilityMissing], "{nobody}");
         }

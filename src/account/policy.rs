@@ -3,7 +3,8 @@
 //! against this reading.
 //!
 //! A policy is public when an Allow for everybody is bound by no condition on a fixed value (Amazon S3 User Guide, "The
-//! meaning of public"). Deny statements are not weighed here.
+//! meaning of public"), or when the networks that it is bound to are together too many to be somebody's. A condition that
+//! does not bind to the bucket's own account lets others in. Deny statements are not weighed here.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -11,6 +12,9 @@ use serde_json::{Map, Value};
 
 /// The shortest prefixes that bind a request to a network (Amazon S3 User Guide, "The meaning of public").
 const PREFIX_BITS_MIN: (u8, u8) = (8, 32);
+/// Networks that are narrow one by one are everybody together if they hold a sixteenth of all IPv4 addresses, or as many of
+/// IPv6 as 4,096 of the widest.
+const ADDRESSES_MAX: (u128, u128) = (1 << 28, 1 << 108);
 /// Condition keys that bind a request to somebody when their value is fixed, in lower case.
 const BINDING_KEYS: [&str; 14] = [
     "aws:principalaccount",
@@ -28,6 +32,7 @@ const BINDING_KEYS: [&str; 14] = [
     "s3:dataaccesspointaccount",
     "s3:dataaccesspointarn",
 ];
+const SOURCE_IP: &str = "aws:sourceip";
 const BINDING_OPERATORS: [&str; 5] = ["stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike"];
 
 /// Whom a policy lets in.
@@ -35,7 +40,7 @@ const BINDING_OPERATORS: [&str; 5] = ["stringequals", "stringequalsignorecase", 
 pub struct Reading {
     /// Why it is open to everybody, one line for each such statement.
     pub public: Vec<String>,
-    /// Accounts, organizations and canonical users other than the bucket's own account.
+    /// Accounts, organizations, canonical users and networks that are not known to be the bucket's own account.
     pub others: BTreeSet<String>,
     /// It denies something, which may undo what it allows.
     pub denies: bool,
@@ -98,27 +103,36 @@ pub fn read(text: &str, own: Option<&str>) -> Result<Reading, String> {
     let policy: Value = serde_json::from_str(text).map_err(|error| format!("the policy is not JSON: {error}"))?;
     let statements = statements(&policy).ok_or("the policy holds no statement")?;
     let mut reading = Reading::default();
+    let mut networks = Vec::new();
     for statement in statements {
         match statement["Effect"].as_str() {
-            Some("Allow") => reading.allow(statement, own),
+            Some("Allow") => networks.extend(reading.allow(statement, own)),
             Some("Deny") => reading.denies = true,
             _ => return Err("a statement neither allows nor denies".to_owned()),
         }
+    }
+    if are_everybody(&networks) {
+        let words =
+            format!("it allows everybody in {} networks, which are together too many to be one's own", networks.len());
+        reading.public.push(words);
     }
     Ok(reading)
 }
 
 impl Reading {
-    fn allow(&mut self, statement: &Value, own: Option<&str>) {
+    /// Takes what a statement allows. Returns the networks, where it is bound to nothing else.
+    fn allow(&mut self, statement: &Value, own: Option<&str>) -> Vec<String> {
         let name = statement["Sid"].as_str().map_or("a statement".to_owned(), |sid| format!("statement {sid}"));
         if statement.get("NotPrincipal").is_some() {
             self.public.push(format!("{name} allows everybody but a few"));
-            return;
+            return Vec::new();
         }
-        let mut everybody = false;
+        let bound = bound_to(&statement["Condition"]);
+        let (mut everybody, mut services) = (false, false);
         for principal in principals(&statement["Principal"]) {
             match principal {
                 Principal::Everybody => everybody = true,
+                Principal::Service => services = true,
                 Principal::Account(account) if own == Some(account.as_str()) => {}
                 Principal::Account(account) => {
                     self.others.insert(format!("account {account}"));
@@ -128,25 +142,48 @@ impl Reading {
                 }
             }
         }
-        if !everybody {
-            return;
+        if services {
+            // A service acts for whoever the condition names.
+            self.others.extend(foreign(&bound, own));
         }
-        let bound = bound_to(&statement["Condition"]);
+        if !everybody {
+            return Vec::new();
+        }
         // An access point binds nobody: whom it lets in stands in a policy of its own.
         self.leaves_to_access_points |=
             !bound.is_empty() && bound.iter().all(|(key, _)| key.contains("dataaccesspoint"));
-        let bound: Vec<_> = bound.into_iter().map(|(_, named)| named).collect();
         if bound.is_empty() {
             let condition =
                 if statement["Condition"].is_object() { ", on a condition that everybody meets" } else { "" };
             self.public.push(format!("{name} allows everybody{condition}"));
         }
-        self.others.extend(bound.into_iter().flatten().filter(|other| own.is_none_or(|own| !other.ends_with(own))));
+        self.others.extend(foreign(&bound, own));
+        match bound.iter().all(|(key, _)| key == SOURCE_IP) {
+            true => bound.into_iter().flat_map(|(_, networks)| networks).collect(),
+            false => Vec::new(),
+        }
+    }
+}
+
+/// Whom conditions let in that are not known to be the own account. They hold together: one that binds to it is enough.
+fn foreign(bound: &[(String, Vec<String>)], own: Option<&str>) -> Vec<String> {
+    let foreign: Vec<Vec<String>> = bound
+        .iter()
+        .map(|(key, values)| {
+            let others = values.iter().map(|value| named(key, value));
+            others.filter(|(kind, name)| !(*kind == "account" && own == Some(name.as_str()))).collect::<Vec<_>>()
+        })
+        .map(|others| others.into_iter().map(|(kind, name)| format!("{kind} {name}")).collect())
+        .collect();
+    match foreign.iter().any(Vec::is_empty) {
+        true => Vec::new(),
+        false => foreign.concat(),
     }
 }
 
 enum Principal {
     Everybody,
+    Service,
     Account(String),
     Other(String),
 }
@@ -167,8 +204,8 @@ fn principals(principal: &Value) -> Vec<Principal> {
 
 fn principal_of(kind: &str, name: &str) -> Option<Principal> {
     match kind {
-        // Services of the provider act for accounts by rules of their own.
-        "Service" => None,
+        // Services of the provider act for accounts by rules of their own, where no condition names one.
+        "Service" => Some(Principal::Service),
         _ if name == "*" => Some(Principal::Everybody),
         "AWS" => {
             let account = if name.starts_with("arn:") { name.split(':').nth(4) } else { Some(name) };
@@ -185,7 +222,7 @@ fn principal_of(kind: &str, name: &str) -> Option<Principal> {
     }
 }
 
-/// The key of each condition that binds a request, and what it binds it to, in words where it names an account or an organization.
+/// The key of each condition that binds a request, and the values that it binds it to.
 fn bound_to(conditions: &Value) -> Vec<(String, Vec<String>)> {
     let operators = conditions.as_object().into_iter().flatten();
     let conditions = operators.flat_map(|(operator, keys)| {
@@ -194,13 +231,8 @@ fn bound_to(conditions: &Value) -> Vec<(String, Vec<String>)> {
             .flatten()
             .map(move |(key, values)| (operator.to_lowercase(), key.to_lowercase(), texts(values)))
     });
-    conditions
-        .filter(|(operator, key, values)| binds(operator, key, values))
-        .map(|(_, key, values)| {
-            let named = named(&key, &values);
-            (key, named)
-        })
-        .collect()
+    let bound = conditions.filter(|(operator, key, values)| binds(operator, key, values));
+    bound.map(|(_, key, values)| (key, values)).collect()
 }
 
 fn binds(operator: &str, key: &str, values: &[String]) -> bool {
@@ -209,7 +241,7 @@ fn binds(operator: &str, key: &str, values: &[String]) -> bool {
         return false;
     }
     let operator = operator.strip_prefix("foranyvalue:").unwrap_or(operator);
-    if key == "aws:sourceip" {
+    if key == SOURCE_IP {
         return operator == "ipaddress" && values.iter().all(|network| is_narrow(network));
     }
     BINDING_OPERATORS.contains(&operator)
@@ -223,6 +255,10 @@ fn is_fixed(key: &str, value: &str) -> bool {
     if key.ends_with("arn") && value.starts_with("arn:") {
         return value.split(':').nth(4).is_some_and(|account| !open(account));
     }
+    // A path within an organization begins with the organization, which is enough.
+    if key.ends_with("orgpaths") {
+        return value.split('/').next().is_some_and(|organization| !open(organization));
+    }
     !open(value)
 }
 
@@ -233,13 +269,57 @@ fn is_narrow(network: &str) -> bool {
     bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits >= least))
 }
 
-fn named(key: &str, values: &[String]) -> Vec<String> {
+/// What kind of thing a value of a condition names, and its name.
+fn named(key: &str, value: &str) -> (&'static str, String) {
     let kind = match key {
-        "aws:principalaccount" | "aws:sourceaccount" | "aws:sourceowner" => "account",
+        "aws:principalaccount" | "aws:sourceaccount" | "aws:sourceowner" | "s3:dataaccesspointaccount" => "account",
         "aws:principalorgid" | "aws:sourceorgid" => "organization",
-        _ => return Vec::new(),
+        "aws:principalorgpaths" => {
+            return ("organization", value.split('/').next().unwrap_or_default().to_owned());
+        }
+        _ if key.ends_with("arn") => match value.split(':').nth(4) {
+            Some(account) => return ("account", account.to_owned()),
+            None => "whoever is",
+        },
+        SOURCE_IP => "whoever comes from network",
+        "aws:sourcevpc" | "aws:sourcevpce" => "whoever comes through",
+        _ => "whoever is",
     };
-    values.iter().map(|value| format!("{kind} {value}")).collect()
+    (kind, value.to_owned())
+}
+
+/// Whether networks hold, together, more addresses than somebody has.
+fn are_everybody(networks: &[String]) -> bool {
+    let ranges = |of_v4: bool| {
+        let ranges = networks.iter().filter_map(|network| range(network)).filter(|(is_v4, ..)| *is_v4 == of_v4);
+        ranges.map(|(_, from, to)| (from, to)).collect()
+    };
+    addresses(ranges(true)) >= ADDRESSES_MAX.0 || addresses(ranges(false)) >= ADDRESSES_MAX.1
+}
+
+/// The first and the last address of a network, and whether they are of IPv4.
+fn range(network: &str) -> Option<(bool, u128, u128)> {
+    let (address, bits) = network.split_once('/').map_or((network, None), |(address, bits)| (address, Some(bits)));
+    let (is_v4, first, width) = match address.parse().ok()? {
+        IpAddr::V4(address) => (true, u128::from(u32::from(address)), 32),
+        IpAddr::V6(address) => (false, u128::from(address), 128_u32),
+    };
+    let bits = bits.map_or(Some(width), |bits| bits.parse().ok()).filter(|bits| *bits <= width)?;
+    let hosts = 1_u128.checked_shl(width - bits).map_or(u128::MAX, |size| size - 1);
+    Some((is_v4, first & !hosts, first | hosts))
+}
+
+/// How many addresses ranges hold, each counted once.
+fn addresses(mut ranges: Vec<(u128, u128)>) -> u128 {
+    ranges.sort_unstable();
+    let (mut sum, mut next) = (0_u128, 0_u128);
+    for (from, to) in ranges {
+        if to >= next {
+            sum = sum.saturating_add((to - from.max(next)).saturating_add(1));
+            next = to.saturating_add(1);
+        }
+    }
+    sum
 }
 
 fn texts(value: &Value) -> Vec<String> {
@@ -319,6 +399,56 @@ mod tests {
             r#""Principal":"*","Condition":{"StringEquals":{"aws:PrincipalAccount":["111111111111","222222222222"]}}"#,
         );
         assert_eq!((bound.public.len(), bound.others.len()), (0, 1));
+        let own = "111111111111";
+        for (condition, others) in [
+            (r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::222222222222:role/*"}}"#, "account 222222222222"),
+            (r#"{"ArnEquals":{"aws:SourceArn":"arn:aws:sns:eu-central-1:222222222222:t"}}"#, "account 222222222222"),
+            (r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::111111111111:role/*"}}"#, ""),
+            (r#"{"StringEquals":{"aws:PrincipalOrgID":"o-abc"}}"#, "organization o-abc"),
+            (r#"{"ForAnyValue:StringLike":{"aws:PrincipalOrgPaths":["o-abc/r-1/ou-1/*"]}}"#, "organization o-abc"),
+            (r#"{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"}}"#, "whoever comes from network 192.0.2.0/24"),
+            (r#"{"StringEquals":{"aws:SourceVpce":"vpce-1"}}"#, "whoever comes through vpce-1"),
+            (
+                r#"{"IpAddress":{"aws:SourceIp":"192.0.2.0/24"},"StringEquals":{"aws:PrincipalAccount":"111111111111"}}"#,
+                "",
+            ),
+        ] {
+            for principal in [r#""*""#, r#"{"AWS":"*"}"#] {
+                let reading = allow(&format!("\"Principal\":{principal},\"Condition\":{condition}"));
+                let found: Vec<_> = reading.others.into_iter().collect();
+                assert_eq!((found.join(", "), reading.public.len()), (others.to_owned(), 0), "{condition}");
+            }
+        }
+        let service = |account: &str| {
+            let condition = format!(r#"{{"StringEquals":{{"aws:SourceAccount":"{account}"}}}}"#);
+            allow(&format!(r#""Principal":{{"Service":"sns.amazonaws.com"}},"Condition":{condition}"#)).others.len()
+        };
+        assert_eq!((service(own), service("222222222222")), (0, 1));
+    }
+
+    #[test]
+    fn networks_are_judged_together() {
+        let with = |networks: &[String]| {
+            let condition = serde_json::json!({"IpAddress": {"aws:SourceIp": networks}});
+            allow(&format!("\"Principal\":\"*\",\"Condition\":{condition}")).public.len()
+        };
+        let eighths = |from: u32, to: u32| (from..to).map(|first| format!("{first}.0.0.0/8")).collect::<Vec<_>>();
+        assert_eq!((with(&eighths(0, 256)), with(&eighths(1, 17)), with(&eighths(10, 12))), (1, 1, 0));
+        let private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "10.1.0.0/16"].map(str::to_owned);
+        assert_eq!(with(&private), 0);
+        assert_eq!(with(&vec!["10.0.0.0/8".to_owned(); 300]), 0, "one network, told many times");
+        let wide =
+            |count: u32| (0..count).map(|n| format!("2{:03x}:{:04x}::/32", n >> 16, n & 0xffff)).collect::<Vec<_>>();
+        assert_eq!((with(&wide(4_096)), with(&wide(40))), (1, 0));
+        // One statement for each.
+        let statement = |network: String| {
+            format!(
+                r#"{{"Effect":"Allow","Action":"s3:*","Resource":"*","Principal":"*","Condition":{{"IpAddress":{{"aws:SourceIp":"{network}"}}}}}}"#
+            )
+        };
+        let statements: Vec<_> = eighths(0, 256).into_iter().map(statement).collect();
+        let reading = read(&format!("{{\"Statement\":[{}]}}", statements.join(",")), None).unwrap();
+        assert_eq!(reading.public.len(), 1);
     }
 
     #[test]

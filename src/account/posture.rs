@@ -1,7 +1,7 @@
 //! In what state the account lies: live settings against rules, one check at a time. What could not be read is a finding
 //! too, because a check that did not see everything proves nothing.
 
-use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::Serialize;
 
 use super::{
@@ -13,8 +13,10 @@ use crate::finding::{Finding, FindingKind as Kind};
 
 /// Days after which a key should have been replaced, and after which one that is not used should be gone.
 pub const KEY_DAYS_MAX: i32 = 90;
-/// Days between a credential report and the run; two, because a run may go over midnight.
-const REPORT_DAYS_MAX: i32 = 1;
+/// How old the credential report may be that IAM shows (IAM User Guide, "Getting credential reports"), and how far the
+/// clocks may be apart.
+const REPORT_AGE_MAX: SignedDuration = SignedDuration::from_hours(4);
+const CLOCKS_APART_MAX: SignedDuration = SignedDuration::from_mins(10);
 /// How grants to other accounts begin in the fact about a bucket's access list.
 pub const OTHER_ACCOUNT: &str = "account:";
 
@@ -252,16 +254,22 @@ impl Judge<'_> {
         self.report_age().into_iter().chain(users.iter().flat_map(|user| self.user(user))).collect()
     }
 
-    /// IAM makes a new report when the last one is older than four hours; one of last week does not know today's users.
+    /// IAM makes a new report when the last one is older than four hours; an older one is not what was asked for, and none is
+    /// of tomorrow.
     fn report_age(&self) -> Option<Finding> {
         let made = self.inventory.users_reported.as_deref()?;
-        let day = made.get(..10).and_then(|day| self.days_since(day));
-        if day.is_some_and(|days| (-REPORT_DAYS_MAX..=REPORT_DAYS_MAX).contains(&days)) {
+        let taken = &self.inventory.taken;
+        let age = made
+            .parse::<Timestamp>()
+            .ok()
+            .zip(taken.parse::<Timestamp>().ok())
+            .map(|(made, taken)| taken.duration_since(made));
+        if age.is_some_and(|age| age >= -CLOCKS_APART_MAX && age <= REPORT_AGE_MAX + CLOCKS_APART_MAX) {
             return None;
         }
         let detail = format!(
-            "the credential report was made at {made}, and is no picture of the day of the run, {}; look again later",
-            self.rules.today
+            "the credential report was made at {made}, and is no picture of the users at {taken}, when the account was looked \
+             at: IAM makes a new one when the last is four hours old; look again later"
         );
         Some(Finding::of_run(Kind::AccountUnreadable, "users and keys", detail))
     }

@@ -69,7 +69,7 @@ pub(super) fn due(console: &Console, args: &DueArgs) -> Result<ExitCode, EngineE
         return Ok(ExitCode::Verified);
     }
     console.out.lines(&told(&due));
-    let left = work::block_on_droppable(command::still_there(&loaded.playbook))?;
+    let left = work::block_on_droppable(command::history::still_there(&loaded.playbook))?;
     left.iter().for_each(|left| console.out.line(&left_behind(left)));
     // A run that is due removes what others left. What may be in use is nobody's to remove.
     Ok(match (due.reasons.is_empty(), left.iter().all(|left| left.in_use)) {
@@ -84,7 +84,8 @@ fn left_behind(left: &StillThere) -> String {
     if left.in_use {
         return format!("IN USE: {resource}: {reason}");
     }
-    format!("LEFT: {resource}: {reason}; remove it with: walkaway clean {}", shell_word(&left.run_dir))
+    let how = left.run_dir.as_ref().map(|run| format!("; remove it with: walkaway clean {}", shell_word(run)));
+    format!("LEFT: {resource}: {reason}{}", how.unwrap_or_default())
 }
 
 fn absolute(path: &std::path::Path) -> Result<std::path::PathBuf, EngineError> {

@@ -13,7 +13,7 @@ use crate::{
         clients,
         database::clusters,
         kinds,
-        rds::leftovers::{Asker, Outstanding, Record, remove_named, settle, spared},
+        rds::leftovers::{Asker, Outstanding, Record, remove_named, settle, spared, spared_by_record},
     },
     evidence::{JournalError, journal},
     interrupt::Interrupt,
@@ -149,15 +149,11 @@ impl Cleaning<'_> {
     /// Something that the record names and does not call gone.
     async fn named(&self, one: &Outstanding, cleaned: &mut Cleaned) {
         let resource = one.resource.to_string();
-        let in_use = match self.asker.is_not_at(&one.place) {
-            None => self.record.in_use_elsewhere(&self.asker, one).await,
-            elsewhere => elsewhere,
-        };
-        if let Some(reason) = in_use {
+        if let Some(reason) = spared_by_record(&self.asker, &self.record, one).await {
             cleaned.left.push((resource, reason));
             return;
         }
-        match remove_named(&self.asker, &self.record.run, one, self.wait, self.interrupt).await {
+        match remove_named(&self.asker, &self.record, one, self.wait, self.interrupt).await {
             Ok(removed) => {
                 self.interrupt.release(&one.resource);
                 if let Err(error) = settle(self.run_dir, &one.resource) {
@@ -180,7 +176,8 @@ impl Cleaning<'_> {
         }
         let run = &self.record.run;
         let owner = Owner { run: run.clone(), playbook: found.playbook, asset: String::new() };
-        let removing = Temporary::of_others(&self.asker.rds, owner);
+        let has_ended = self.record.has_ended_with(&found.resource);
+        let removing = Temporary::of_others_unless_in_use(&self.asker.rds, owner, has_ended);
         match removing.remove(&found.resource, run, self.interrupt).await {
             Ok(_) => cleaned.removed.push(resource),
             Err(error) => cleaned.left.push((resource, error.to_string())),

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::StillThere;
 use crate::{
+    asset::{kinds, rds::leftovers},
     clock,
     evidence::{
         self, Trust, Vouched,
@@ -138,6 +140,13 @@ pub fn due(playbook: &Playbook, samples: bool) -> Result<Due, EngineError> {
         reasons.push(format!("the plan's review was due on {date}"));
     }
     Ok(Due { last, passed_over, every, reasons })
+}
+
+/// What runs of a playbook may have left at the provider: where carrying its assets makes something there, it is asked for
+/// what carries the playbook's tag, too.
+pub async fn still_there(playbook: &Playbook) -> Vec<StillThere> {
+    let makes = kinds::all(playbook).iter().any(|asset| asset.describe().makes.is_some());
+    leftovers::still_there(playbook, makes).await
 }
 
 /// Newest first, until one counts; and why those before it don't.

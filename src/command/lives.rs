@@ -31,6 +31,9 @@ use crate::{
     transfer::objects::Budget,
 };
 
+#[cfg(test)]
+mod records;
+
 const WITHIN: Duration = Duration::from_millis(150);
 const ASSET: &str = "ledger";
 const PLAYBOOK: &str = "ledger-drill";
@@ -89,6 +92,7 @@ fn run(evidence: &Path, id: &str) -> Work {
         walkaway: String::new(),
         binary_sha256: digest,
         host,
+        place: recorder.place(),
     };
     recorder.fact(&started).unwrap();
     let Place { account, region } = here();
@@ -116,7 +120,7 @@ fn shape() -> Shape {
 
 /// A snapshot is taken and restored, and both are removed. What was left, and whether the work could be done.
 async fn instance_life(rds: Rds, work: Work, guards: Guards) -> (Vec<String>, bool) {
-    let temporary = Temporary::new(&rds, owner(&work.run), WITHIN);
+    let temporary = Temporary::new(&rds, owner(&work.run));
     let resources = vec![temporary.instance(), temporary.snapshot()];
     let guard = Guard::set(&guards, &work, &temporary, resources).unwrap();
     let made = async {
@@ -132,7 +136,7 @@ async fn instance_life(rds: Rds, work: Work, guards: Guards) -> (Vec<String>, bo
 
 /// A snapshot is taken and exported; the export is cancelled if it does not end.
 async fn export_life(rds: Rds, work: Work, guards: Guards) -> (Vec<String>, bool) {
-    let temporary = Temporary::new(&rds, owner(&work.run), WITHIN);
+    let temporary = Temporary::new(&rds, owner(&work.run));
     let export = Resource::Export(name_of(&work.run, ASSET, 1));
     let guard = Guard::set(&guards, &work, &temporary, vec![export.clone(), temporary.snapshot()]).unwrap();
     let exports = Exports::new(&rds);
@@ -166,7 +170,7 @@ async fn clean_up(provider: &Scripted, evidence: &Path) -> BTreeSet<String> {
     let mut said = BTreeSet::new();
     for (directory, record) in open_runs(evidence, None) {
         for one in &record.open {
-            match remove_named(&asker(provider), &record.run, one, Duration::MAX, &Interrupt::default()).await {
+            match remove_named(&asker(provider), &record, one, Duration::MAX, &Interrupt::default()).await {
                 Ok(_) => settle(&directory, &one.resource).unwrap(),
                 Err(_) => drop(said.insert(one.resource.to_string())),
             }
@@ -259,7 +263,7 @@ async fn a_lost_answer_to_a_creating_call_is_success() {
 async fn a_second_run_spares_what_the_first_is_at_work_on() {
     let (here, elsewhere, provider) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), provider());
     let first = run(here.path(), "drill-1");
-    let (guards, temporary) = (Guards::default(), Temporary::new(&provider.rds(), owner("drill-1"), WITHIN));
+    let (guards, temporary) = (Guards::default(), Temporary::new(&provider.rds(), owner("drill-1")));
     let guard = Guard::set(&guards, &first, &temporary, vec![temporary.instance(), temporary.snapshot()]).unwrap();
     let snapshot = temporary.take_snapshot("ledger-prod", WITHIN, &first.interrupt).await.unwrap();
     temporary.restore(&snapshot, &shape(), &first.interrupt).await.unwrap();
@@ -298,21 +302,22 @@ async fn a_second_run_spares_what_the_first_is_at_work_on() {
 async fn a_run_at_work_says_so_in_a_tag() {
     let (evidence, provider) = (tempfile::tempdir().unwrap(), provider());
     let work = run(evidence.path(), "drill-1");
-    let temporary = Temporary::new(&provider.rds(), owner("drill-1"), Duration::from_secs(9_000));
+    let temporary = Temporary::new(&provider.rds(), owner("drill-1"));
     let snapshot = temporary.take_snapshot("ledger-prod", WITHIN, &work.interrupt).await.unwrap();
     let until = || provider.tag(&format!("snapshot {snapshot}"), UNTIL_TAG).unwrap();
     let first: jiff::Timestamp = until().parse().unwrap();
     temporary.answer_for().await;
     let second: jiff::Timestamp = until().parse().unwrap();
-    // The first word covers all that it may be needed; each later one half an hour, as long as somebody gives it.
-    assert!(first > second && second > clock::now(), "{first} {second}");
+    // Half an hour from the start, and again as long as somebody says so.
+    let ahead = |until: jiff::Timestamp| until.as_second() - clock::now().as_second();
+    assert!(second > first && (1_790..=1_800).contains(&ahead(first)) && ahead(second) <= 1_800, "{first} {second}");
 }
 
 #[tokio::test]
 async fn an_instance_that_vanished_is_noticed() {
     let (evidence, provider) = (tempfile::tempdir().unwrap(), provider());
     let work = run(evidence.path(), "drill-1");
-    let temporary = Temporary::new(&provider.rds(), owner("drill-1"), WITHIN);
+    let temporary = Temporary::new(&provider.rds(), owner("drill-1"));
     let instance = temporary.instance();
     temporary.restore("s", &shape(), &work.interrupt).await.unwrap();
     assert!(!temporary.instance_vanished().await);
@@ -335,7 +340,8 @@ fn long_ago() -> jiff::Timestamp {
 }
 
 async fn removed(asker: &Asker, one: &Outstanding) -> Result<Removed, String> {
-    remove_named(asker, "drill-1", one, Duration::MAX, &Interrupt::default()).await
+    let record = record_of("here", vec![one.clone()]);
+    remove_named(asker, &record, one, Duration::MAX, &Interrupt::default()).await
 }
 
 #[tokio::test]
@@ -369,12 +375,14 @@ async fn what_is_not_there_in_another_account_or_region_is_not_gone() {
     }
 }
 
-/// What is open of a run that worked on a machine.
+/// What is open of a run that worked on a machine, and wrote this very record if that is here.
 fn record_of(host: &str, open: Vec<Outstanding>) -> Record {
-    let host = if host == "here" { crate::record::identity::host_name() } else { host.to_owned() };
+    let named: BTreeSet<Resource> = open.iter().map(|one| one.resource.clone()).collect();
+    let is_here = host == "here";
+    let named_here = if is_here { named.clone() } else { BTreeSet::new() };
     let run = "drill-1".to_owned();
-    let named = open.iter().map(|one| one.resource.clone()).collect();
-    Record { run, named, open, place: here(), host, in_use: false, is_over: false }
+    let host = host.to_owned();
+    Record { run, named, open, place: here(), host, in_use: false, named_here, is_here, is_sealed: false }
 }
 
 #[tokio::test]
@@ -470,14 +478,14 @@ async fn nobody_waits_for_a_provider_that_does_not_answer_once_somebody_asked_to
     let provider = provider();
     let interrupt = Interrupt::default();
     provider.fail(0, Fault::KilledBefore, true);
-    let temporary = Temporary::new(&provider.rds_patient_for(long), owner("drill-1"), WITHIN);
+    let temporary = Temporary::new(&provider.rds_patient_for(long), owner("drill-1"));
     let (made, ()) = tokio::join!(temporary.take_snapshot("ledger-prod", long, &interrupt), async {
         provider.killed().await;
         interrupt.ask();
     });
     assert!(made.is_err() && temporary.may_be_there(&temporary.snapshot()));
     // Asked before anything was asked for, nothing is.
-    let unasked = Temporary::new(&provider.rds(), owner("drill-1"), WITHIN);
+    let unasked = Temporary::new(&provider.rds(), owner("drill-1"));
     assert!(unasked.take_snapshot("ledger-prod", long, &interrupt).await.is_err());
     assert!(!unasked.may_be_there(&unasked.snapshot()));
     // A provider that asks for fewer calls, for an hour.

@@ -20,7 +20,7 @@ mod lives;
 mod recheck;
 mod survey;
 
-pub use crate::asset::rds::leftovers::{StillThere, still_there};
+pub use crate::asset::rds::leftovers::StillThere;
 pub use crate::asset::recheck::Recheck;
 pub use clean::{Cleaned, clean};
 pub use doctor::{Examined, State, examine};

@@ -5,8 +5,9 @@
 //! was published elsewhere. It doesn't show who wrote it; signatures do.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, BufReader, Write},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -156,6 +157,25 @@ impl Journal {
     pub fn head(&self) -> JournalHead {
         self.head
     }
+
+    /// Which file this is, on which running machine.
+    pub fn place(&self) -> Option<Sha256Digest> {
+        place_of(&self.file)
+    }
+}
+
+/// Which file lies under a path, on which running machine. A copy of a journal is another file, and so is one that was
+/// restored from a backup; after a restart, and for another machine that mounts the same file system, nothing is the same.
+/// Only of the very file does its lock say whether its writer has ended. None where the machine does not tell.
+pub fn place(path: &Path) -> Option<Sha256Digest> {
+    place_of(&open_regular(path).ok()?)
+}
+
+fn place_of(file: &File) -> Option<Sha256Digest> {
+    // One for each start of a kernel (Linux, random(4)); containers of one machine share the kernel, and its locks.
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let metadata = file.metadata().ok()?;
+    Some(Sha256Digest::of(format!("{} {} {}", boot.trim(), metadata.dev(), metadata.ino())))
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> JournalError {
@@ -196,6 +216,17 @@ pub fn read(path: &Path) -> Result<Vec<Entry>, JournalError> {
         Some(fault) => Err(JournalError::Broken { path: path.to_owned(), fault }),
         None => Ok(reading.entries),
     }
+}
+
+/// Every line that can be read by itself, whatever became of the chain. For whoever must not overlook what a damaged record
+/// still names; it proves nothing.
+pub fn read_damaged(path: &Path) -> Vec<Entry> {
+    let text = open_regular(path).and_then(|mut file| {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut file, &mut bytes).map(|_| bytes)
+    });
+    let lines = text.unwrap_or_default();
+    lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
 /// Compares a finished journal with the head that was published for it. The subject of each finding is the file's

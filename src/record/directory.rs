@@ -141,11 +141,23 @@ pub(crate) fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), E
     Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, text))
 }
 
-/// The playbook and the id of the run in a directory, sealed or not; nothing there is changed.
+/// The playbook and the id of the run in a directory, sealed or not; nothing there is changed. A damaged journal still says
+/// whose it is.
 pub(crate) fn recorded_run(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
-    let entries = evidence::journal::read(&run_dir.join("data").join("journal.ndjson"))
-        .map_err(|error| not_a_run(run_dir, &error.to_string()))?;
-    let (id, _) = first_line(run_dir, &entries)?;
+    let path = run_dir.join("data").join("journal.ndjson");
+    let entries = match evidence::journal::read(&path) {
+        Err(error) => {
+            let entries = evidence::journal::read_damaged(&path);
+            if entries.is_empty() {
+                return Err(not_a_run(run_dir, &error.to_string()));
+            }
+            entries
+        }
+        Ok(entries) => entries,
+    };
+    let named = run_dir.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let (id, _) =
+        first_line(run_dir, &entries).or_else(|error| named.map(|id| (id, Sha256Digest::of(""))).ok_or(error))?;
     let text = fs::read_to_string(run_dir.join("data").join("playbook.yaml"))
         .map_err(|error| not_a_run(run_dir, &format!("data/playbook.yaml: {error}")))?;
     // Relative paths only matter for what a run does on this machine.
@@ -198,5 +210,24 @@ mod tests {
         }
         assert_eq!(fs::read_dir(elsewhere.path()).expect("read").count(), 0);
         assert!(make_private_beneath(&top.path().join("other"), &asset).is_err(), "it does not lie there");
+    }
+
+    #[test]
+    fn a_directory_that_another_run_took_first_is_told_from_every_other_obstacle() {
+        let home = tempfile::tempdir().unwrap();
+        let origin = Origin { name: "drill.yaml".to_owned(), folder: home.path().to_owned() };
+        let text = "version: 1\nid: drill\nprovider: {aws: {}}\nevidence: {path: evidence/}\ntarget: {path: restored/}\n\
+                    assets: [{id: files, s3: {bucket: acme-files}}]\n";
+        let playbook = Playbook::parse(text, &origin, &ProcessEnvironment).unwrap();
+        let layout =
+            |run: &str, restored: &str| Layout { bundle: home.path().join(run), restored: home.path().join(restored) };
+        let made = |layout: &Layout| make(layout, &playbook, text, &origin).map(drop);
+        let first = layout("a", "ra");
+        made(&first).unwrap();
+        let taken = made(&first).unwrap_err();
+        assert!(taken.is_taken(&first.bundle) && taken.hint().unwrap().contains("already"), "{taken}");
+        let other = layout("b", "ra");
+        let error = made(&other).unwrap_err();
+        assert!(!error.is_taken(&other.bundle), "where it restores something lies: {error}");
     }
 }

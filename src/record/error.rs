@@ -1,6 +1,10 @@
 //! Why the engine could not do what it was asked for. Discrepancies of data are findings, not errors.
 
-use std::{error::Error as _, io, path::PathBuf};
+use std::{
+    error::Error as _,
+    io,
+    path::{Path, PathBuf},
+};
 
 use super::refusal::Refusal;
 use crate::{
@@ -83,12 +87,22 @@ impl EngineError {
         cause.map_or_else(|| self.to_string(), |cause| format!("{self}: {cause}"))
     }
 
+    /// Whether something lies already where a directory was to be made.
+    pub(crate) fn is_taken(&self, directory: &Path) -> bool {
+        matches!(self, EngineError::Directory { path, source }
+            if path == directory && source.kind() == io::ErrorKind::AlreadyExists)
+    }
+
     /// What to do next, where something can be said. Obstacles carry hints of their own.
     pub fn hint(&self) -> Option<String> {
         match self {
             EngineError::Invalid(_) | EngineError::NotReady(_) | EngineError::Interrupted => None,
             EngineError::NotARun { .. } => Some("name the directory that `walkaway run` printed".to_owned()),
             EngineError::NeverBegan { .. } => Some("remove the directory, and start the run again".to_owned()),
+            EngineError::Directory { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Some(
+                "something lies there already, and a run makes its own directory: move it away, or begin again"
+                    .to_owned(),
+            ),
             EngineError::Directory { .. } => Some("check that it exists, and its rights and free space".to_owned()),
             EngineError::Evidence(error) => error.hint(),
             EngineError::Journal(error) => error.hint(),

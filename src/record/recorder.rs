@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     clock,
+    digest::Sha256Digest,
     event::{Event, Monitor},
     evidence::{Journal, JournalError, result::JournalHead},
 };
@@ -47,6 +48,11 @@ impl Recorder {
     /// Who hears of progress.
     pub fn monitor(&self) -> &Arc<dyn Monitor> {
         &self.monitor
+    }
+
+    /// Which file the journal is, on which running machine.
+    pub fn place(&self) -> Option<Sha256Digest> {
+        self.journal().place()
     }
 
     pub fn head(&self) -> JournalHead {

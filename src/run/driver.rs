@@ -79,13 +79,18 @@ impl Driving {
 pub async fn run(mut plan: Plan, consent: Consent, driving: Driving) -> Result<RunOutcome, EngineError> {
     let looking = async {
         plan.look_for_room().await?;
-        let (id, layout) = name_of_its_own(&plan.playbook).await;
-        let ready = look(&plan, (&layout, &id), &consent).await?;
-        Ok::<_, EngineError>((id, layout, ready))
+        loop {
+            let (id, layout) = name_of_its_own(&plan.playbook).await;
+            let ready = look(&plan, (&layout, &id), &consent).await?;
+            match directory::make(&layout, &plan.playbook, &plan.text, &plan.origin) {
+                // Another run began in the same second, and was first.
+                Err(error) if error.is_taken(&layout.bundle) => {}
+                made => return Ok::<_, EngineError>((id, layout, ready, made?)),
+            }
+        }
     };
     let looked = driving.interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)?;
-    let (id, layout, ready) = looked?;
-    let journal = directory::make(&layout, &plan.playbook, &plan.text, &plan.origin)?;
+    let (id, layout, ready, journal) = looked?;
     begin(plan, id, layout, journal, ready, driving).await
 }
 
@@ -190,7 +195,8 @@ impl Run {
     ) -> Result<RunOutcome, EngineError> {
         let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
         let run = self.id.clone();
-        self.recorder.fact(&Event::RunStarted { run, playbook_sha256, walkaway, binary_sha256, host })?;
+        let place = self.recorder.place();
+        self.recorder.fact(&Event::RunStarted { run, playbook_sha256, walkaway, binary_sha256, host, place })?;
         self.name_predecessor()?;
         if let Some(read) = read {
             self.recorder.fact(read)?;

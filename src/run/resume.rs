@@ -19,7 +19,7 @@ use crate::{
         kinds,
         rds::{
             guard,
-            leftovers::{self, Asker, Outstanding},
+            leftovers::{self, Asker},
         },
         seam::Asset,
         site::Ready,
@@ -81,20 +81,27 @@ pub async fn resume(
         }
     };
     let ledger = Ledger::from_journal(&layout, &entries);
-    let open = leftovers::Record::read(run_dir).map(|record| record.open).unwrap_or_default();
+    // This process holds the journal now.
+    let record = leftovers::Record::read(run_dir).ok_or_else(|| not_a_run(run_dir, "its journal has no line"))?;
+    let record = leftovers::Record { in_use: false, ..record };
+    let removed = leftovers::removed_meanwhile(run_dir, &entries);
     let run = Run::new(id, (playbook, assets), layout, ledger, journal, driving);
     let binary_sha256 = binary_digest()?;
     // Where only the seal is missing, nobody goes on; but whoever seals has to be on record, and what is removed first.
-    if !work_done || !open.is_empty() || executable(&entries) != Some(binary_sha256) {
-        let (walkaway, host) = (version(), host_name());
-        run.recorder.fact(&Event::RunResumed { walkaway, binary_sha256, host, torn_bytes })?;
+    let is_open = !record.open.is_empty() || !removed.is_empty();
+    if !work_done || is_open || executable(&entries) != Some(binary_sha256) {
+        let (walkaway, host, place) = (version(), host_name(), run.recorder.place());
+        run.recorder.fact(&Event::RunResumed { walkaway, binary_sha256, host, torn_bytes, place })?;
+    }
+    for (asset, resource) in removed {
+        run.recorder.fact(&Event::CloudRemoved { asset, resource })?;
     }
     match ready {
         Some(ready) => {
-            run.remove_left_by_an_earlier_process(&ready, open).await?;
+            run.remove_left_by_an_earlier_process(&ready, record).await?;
             run.go(ready).await
         }
-        None => run.seal_as_is(work_done, open).await,
+        None => run.seal_as_is(work_done, record).await,
     }
 }
 
@@ -123,10 +130,10 @@ impl Run {
     async fn remove_left_by_an_earlier_process(
         &self,
         ready: &Ready,
-        open: Vec<Outstanding>,
+        record: leftovers::Record,
     ) -> Result<(), EngineError> {
-        let Some(aws) = ready.aws.as_ref().filter(|_| !open.is_empty()) else { return Ok(()) };
-        open.iter().for_each(|one| self.interrupt.hold(&one.resource));
+        let Some(aws) = ready.aws.as_ref().filter(|_| !record.open.is_empty()) else { return Ok(()) };
+        record.open.iter().for_each(|one| self.interrupt.hold(&one.resource));
         let mut kept = Vec::new();
         let exported = |asset: &&Arc<dyn Asset>| asset.describe().makes.is_some_and(|makes| makes.export);
         for asset in self.assets.iter().filter(exported) {
@@ -135,22 +142,27 @@ impl Run {
             }
         }
         let Some(asker) = self.interrupt.unless_asked(Asker::new(aws)).await else { return Ok(()) };
-        for one in open.into_iter().filter(|one| !kept.contains(&one.asset.as_str())) {
-            leftovers::remove_meanwhile(&self.guards, &asker, &self.work_named(&one.asset), None, one);
+        for one in record.open.iter().filter(|one| !kept.contains(&one.asset.as_str())) {
+            if let Some(reason) = leftovers::spared_by_record(&asker, &record, one).await {
+                self.interrupt.release(&one.resource);
+                guard::record(&self.recorder, &one.asset, &one.resource, &Err(reason))?;
+                continue;
+            }
+            leftovers::remove_meanwhile(&self.guards, &asker, &self.work_named(&one.asset), &record, None, one.clone());
         }
         Ok(())
     }
 
     /// Seals what is there; assets without an outcome, and those whose restored data isn't as they left it, are put down as
     /// NOT RUN. What they made at the provider is removed first: nobody goes on with them.
-    async fn seal_as_is(self, work_done: bool, open: Vec<Outstanding>) -> Result<RunOutcome, EngineError> {
+    async fn seal_as_is(self, work_done: bool, record: leftovers::Record) -> Result<RunOutcome, EngineError> {
         // Where the verdict of the run is on record nothing is decided any more.
         let looked = if work_done { self.finished_before() } else { self.look_again().await };
         let ends = match looked {
             Ok(ends) => ends,
             Err(stop) => return self.ended(Err(stop), Ok(())).await,
         };
-        self.remove_open(open).await?;
+        self.remove_open(record).await?;
         if !work_done {
             account::finish(&self.playbook, &self.layout, &self.recorder, true).await?;
         }
@@ -208,12 +220,15 @@ impl Run {
     }
 
     /// Removes what the record leaves open. What may still be there is on record, and becomes a finding.
-    async fn remove_open(&self, open: Vec<Outstanding>) -> Result<(), EngineError> {
-        let Some(spec) = self.playbook.provider().filter(|_| !open.is_empty()) else { return Ok(()) };
-        open.iter().for_each(|one| self.interrupt.hold(&one.resource));
+    async fn remove_open(&self, record: leftovers::Record) -> Result<(), EngineError> {
+        let Some(spec) = self.playbook.provider().filter(|_| !record.open.is_empty()) else { return Ok(()) };
+        record.open.iter().for_each(|one| self.interrupt.hold(&one.resource));
         let asker = Asker::new(&clients::aws(spec).await).await;
-        for one in open {
-            let removed = leftovers::remove_named(&asker, &self.id, &one, Duration::MAX, &self.interrupt).await;
+        for one in &record.open {
+            let removed = match leftovers::spared_by_record(&asker, &record, one).await {
+                Some(reason) => Err(reason),
+                None => leftovers::remove_named(&asker, &record, one, Duration::MAX, &self.interrupt).await,
+            };
             guard::record(&self.recorder, &one.asset, &one.resource, &removed)?;
             if removed.is_ok() {
                 self.interrupt.release(&one.resource);

@@ -147,6 +147,9 @@ fn answer(request: &Request) -> (&'static str, String) {
         );
         return ("200 OK", list);
     }
+    if request.query.split('&').any(|pair| pair.split('=').next() == Some("versioning")) {
+        return ("200 OK", "<VersioningConfiguration/>".to_owned());
+    }
     if request.path.ends_with("/one") {
         return ("200 OK", "abc".to_owned());
     }

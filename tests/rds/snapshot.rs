@@ -167,6 +167,11 @@ fn a_living_run_is_spared_and_what_a_killed_one_left_is_removed() {
     assert_eq!(account.instances(), [INSTANCE, OF_ANOTHER]);
     assert!(account.own_snapshots().is_empty());
     account.walkaway(&["clean", &path(&bundle)]).assert_code(0).assert_says(&["left nothing"]);
+    // Sealed afterwards, it says that all is gone, and the seal holds.
+    let sealed = account.walkaway(&["resume", "--seal", &path(&bundle)]);
+    sealed.assert_code(2);
+    assert!(!sealed.stderr.contains("left behind"), "{}", sealed.stderr);
+    account.walkaway(&["verify", &path(&bundle)]).assert_code(0);
 
     // What was about to be made and is not there may still appear.
     let (third, bundle) = waiting(&account);

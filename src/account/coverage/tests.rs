@@ -138,27 +138,45 @@ fn bytes_of_one_bucket_are_a_union_of_prefixes() {
 
 #[test]
 fn earlier_versions_that_were_not_asked_for_are_untested() {
+    let by = |rules, item: Item, assets: &[Carried]| {
+        let coverage = Coverage::of(&inventory(vec![item]), assets, &[], rules);
+        let row = &coverage.rows[0];
+        (row.status, row.bytes, row.tested_bytes)
+    };
     let versioned = |state: &str, bytes, earlier_bytes| {
         let mut item = Item { earlier_bytes, ..bucket("a", bytes) };
         item.facts.insert(fact::VERSIONING.into(), Fact::listed(state));
         item
     };
     let latest = [carried("a", true, 10)];
-    assert_eq!(only_row(versioned("Enabled", Some(1_000), None), &latest), (Status::PartlyTested, Some(1_000), 10));
-    assert_eq!(only_row(versioned("Suspended", Some(1_000), Some(990)), &latest).1, Some(1_000));
-    assert_eq!(only_row(versioned("Enabled", None, None), &latest), (Status::PartlyTested, None, 10));
-    assert_eq!(only_row(versioned("Enabled", Some(10), Some(0)), &latest), (Status::Tested, Some(10), 10));
-    assert_eq!(only_row(versioned("none", Some(1_000), None), &latest), (Status::Tested, Some(10), 10));
-    let mut not_asked = bucket("a", Some(1_000));
-    not_asked.facts.clear();
-    assert_eq!(only_row(not_asked.clone(), &latest), (Status::PartlyTested, None, 10), "nobody asked what it is more");
-    not_asked.bytes = Some(10);
-    assert_eq!(only_row(not_asked.clone(), &latest), (Status::Tested, Some(10), 10));
-    not_asked.bytes = None;
-    assert_eq!(only_row(not_asked, &latest), (Status::Tested, Some(10), 10));
+    let whole = (Status::Tested, Some(10), 10);
+    let more = (Status::PartlyTested, Some(1_000), 10);
+    let unknown = (Status::PartlyTested, None, 10);
+    let mut untold = bucket("a", None);
+    untold.facts.clear();
+    let mut refused = bucket("a", Some(10));
+    let denied = crate::account::reply::Failure::answered(403, "AccessDenied", None);
+    refused.facts.insert(fact::VERSIONING.into(), Fact::unreadable("GetBucketVersioning", &denied));
+    for (item, expected, before) in [
+        (versioned("Enabled", Some(1_000), None), more, more),
+        (versioned("Suspended", Some(1_000), Some(990)), more, more),
+        (versioned("Enabled", None, None), unknown, unknown),
+        (versioned("Enabled", Some(10), None), unknown, whole),
+        (versioned("Enabled", Some(10), Some(0)), whole, whole),
+        (versioned("none", Some(1_000), None), whole, whole),
+        (Item { bytes: Some(1_000), ..untold.clone() }, unknown, unknown),
+        (Item { bytes: Some(10), ..untold.clone() }, unknown, whole),
+        (untold, unknown, whole),
+        (refused, unknown, whole),
+    ] {
+        assert_eq!(by(Rules::Third, item.clone(), &latest), expected, "{item:?}");
+        // Bundles of the second rules stay what they were.
+        assert_eq!(by(Rules::Second, item.clone(), &latest), before, "{item:?}");
+    }
     let all = CarriedFrom::Bucket { name: "a".into(), prefix: String::new(), sample: false, versions: true };
     let all = [Carried { from: all, bytes: 1_000, ..carried("a", true, 0) }];
-    assert_eq!(only_row(versioned("Enabled", Some(999), None), &all), (Status::Tested, Some(1_000), 1_000));
+    let expected = (Status::Tested, Some(1_000), 1_000);
+    assert_eq!(by(Rules::Third, versioned("Enabled", Some(999), None), &all), expected);
 }
 
 #[test]

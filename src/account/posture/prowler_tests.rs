@@ -7,7 +7,7 @@
 //! policies, privileges of users and roles. Prowler calls a key unused after 45 days, and one that was never used not at all.
 
 use super::*;
-use crate::account::inventory::AccessKey;
+use crate::{account::inventory::AccessKey, finding::Severity};
 
 /// What is made for a row.
 enum Made {
@@ -333,6 +333,11 @@ fn account(made: &Made) -> Inventory {
 }
 
 /// The kinds of findings of all checks, each once.
+/// A note is no finding: a grant to a network is told, and closes nothing.
+fn weighing(made: &Made) -> Vec<Kind> {
+    found(made).into_iter().filter(|kind| kind.severity() != Severity::Note).collect()
+}
+
 fn found(made: &Made) -> Vec<Kind> {
     let inventory = account(made);
     let rules = Rules { regions: vec!["eu-central-1".into()], today: TODAY };
@@ -353,7 +358,7 @@ fn what_prowler_fails_is_one_finding_here() {
 #[test]
 fn what_prowler_passes_is_no_finding_here() {
     for (number, (check, made)) in SOUND.iter().enumerate() {
-        assert_eq!(found(made), [], "row {number}: {check}");
+        assert_eq!(weighing(made), [], "row {number}: {check}");
     }
 }
 

@@ -159,9 +159,16 @@ fn a_name_that_was_given_again_is_no_source_and_a_copy_has_its_own_elsewhere() {
 
 #[test]
 fn an_old_credential_report_says_nothing_about_today() {
-    for (made, fresh) in
-        [("2026-11-24T01:00:00Z", true), ("2026-11-23T23:00:00Z", true), ("2026-11-01T00:00:00Z", false), ("x", false)]
-    {
+    for (made, fresh) in [
+        ("2026-11-24T00:05:00Z", true),
+        ("2026-11-23T20:00:00Z", true),
+        ("2026-11-23T20:00:00+00:00", true),
+        ("2026-11-24T01:00:00Z", false),
+        ("2026-11-23T19:00:00Z", false),
+        ("2026-11-01T00:00:00Z", false),
+        ("2027-11-24T00:00:00Z", false),
+        ("x", false),
+    ] {
         let reported = Inventory { users: Some(vec![]), users_reported: Some(made.into()), ..inventory(vec![]) };
         assert_eq!(kinds("credentials", &reported).is_empty(), fresh, "{made}");
     }

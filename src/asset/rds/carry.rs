@@ -85,7 +85,7 @@ impl RdsWork {
         let left_by_others = self.work.unless_stopped(self.remove_orphans()).await??;
         let (run, asset) = (self.work.run.clone(), self.work.asset.clone());
         let owner = Owner { run, playbook: self.playbook.clone(), asset };
-        let temporary = Temporary::new(&self.rds, owner, life(&spec).saturating_add(spec.available_within.duration()));
+        let temporary = Temporary::new(&self.rds, owner);
         let mut resources = vec![temporary.instance()];
         if spec.take == SnapshotChoice::New {
             resources.push(temporary.snapshot());

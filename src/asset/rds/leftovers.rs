@@ -2,14 +2,16 @@
 //! needs, and removed.
 //!
 //! A journal names everything before it is asked for. What it does not call removed or never made may be there, or may
-//! still appear. Somebody else's is removed only where its run cannot be at work: its journal lies here, was written on
-//! this machine, and nobody holds it; or the time is over until which the run answered for it at the provider. That
-//! something is not there counts in the account and the region only where it was made.
+//! still appear. Somebody else's is removed only where its run cannot be at work: the journal here is the very file that its
+//! process wrote, on this machine since its last start, and nobody holds it; or the run is sealed; or the time is over
+//! until which it answered for the thing at the provider. A copy of a record, on another disk, from a backup or in a
+//! container, proves nothing. That something is not there counts in the account and the region only where it was made.
 
 mod asker;
 mod record;
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,17 +20,16 @@ use std::{
 pub(crate) use self::asker::Place;
 pub(crate) use self::{
     asker::Asker,
-    record::{Outstanding, Record, open_runs, settle, unremoved},
+    record::{Outstanding, Record, open_runs, removed_meanwhile, settle, unremoved},
 };
 use super::guard::{self, Guards};
 use crate::{
-    asset::{stop::Stop, work::Work},
+    asset::{clients, stop::Stop, work::Work},
     clock,
     event::Event,
     evidence::JournalError,
     interrupt::Interrupt,
     playbook::Playbook,
-    record::identity::host_name,
     source::rds::{
         Presence, Rds, Removed,
         export::Exports,
@@ -48,7 +49,7 @@ pub(crate) fn spared(found: &Tagged, record: Option<&Record>) -> Option<String> 
     }
     match record.filter(|record| record.named.contains(&found.resource)) {
         Some(record) if record.in_use => Some(format!("run {run} is at work on it")),
-        Some(record) if record.has_ended() => None,
+        Some(record) if record.has_ended_with(&found.resource) => None,
         _ => found.in_use_until(clock::now()).map(|until| {
             format!(
                 "run {run} may be at work on it until {until}; after that the next run, or `walkaway clean`, removes it"
@@ -89,7 +90,7 @@ impl Orphans<'_> {
     fn record_of(&self, run: &str) -> Option<Record> {
         let record = Record::read(&self.run_dir(run)?)?;
         Some(match run == self.work.run {
-            true => Record { in_use: false, host: host_name(), ..record },
+            true => Record { in_use: false, ..record },
             false => record,
         })
     }
@@ -117,7 +118,9 @@ impl Orphans<'_> {
             let removed = match export_of(&resource, &busy) {
                 Some(reason) => Err(reason),
                 None => {
-                    let removing = Temporary::of_others(self.rds, owner);
+                    let record = self.record_of(&run);
+                    let has_ended = record.is_some_and(|record| record.has_ended_with(&resource));
+                    let removing = Temporary::of_others_unless_in_use(self.rds, owner, has_ended);
                     let removed = removing.remove(&resource, &run, &self.work.interrupt).await;
                     removed.map_err(|error| error.to_string())
                 }
@@ -158,7 +161,7 @@ fn export_of(resource: &Resource, busy: &Result<Vec<String>, SourceError>) -> Op
 /// waited for. The word that something may still appear is an error, as is that it would be asked for elsewhere.
 pub(crate) async fn remove_named(
     asker: &Asker,
-    run: &str,
+    record: &Record,
     one: &Outstanding,
     wait: Duration,
     halt: &Interrupt,
@@ -166,7 +169,9 @@ pub(crate) async fn remove_named(
     if let Some(reason) = asker.is_not_at(&one.place) {
         return Err(reason);
     }
-    let removing = Temporary::of_others(&asker.rds, Owner::of_run(run, &one.asset));
+    let run = &record.run;
+    let owner = Owner::of_run(run, &one.asset);
+    let removing = Temporary::of_others_unless_in_use(&asker.rds, owner, record.has_ended_with(&one.resource));
     let appears = one.may_appear_for(removing.appears_within());
     removing.expect_to_appear(&one.resource, appears.min(wait));
     match removing.remove(&one.resource, run, halt).await {
@@ -186,8 +191,8 @@ const UNPLACED: &str = "it is not in the account and region that were asked, and
 /// What an ended run may have left at the provider, for a person to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StillThere {
-    /// The run's directory.
-    pub run_dir: PathBuf,
+    /// The run's directory; none where its record is not among the playbook's.
+    pub run_dir: Option<PathBuf>,
     /// What it is.
     pub resource: String,
     /// Why it is still there, or that it is.
@@ -197,10 +202,12 @@ pub struct StillThere {
 }
 
 /// Asks the provider for everything that runs with evidence in a playbook's folder left open, each where that run made it,
-/// and removes nothing.
-pub async fn still_there(playbook: &Playbook) -> Vec<StillThere> {
+/// and removes nothing. With `tags`, also for what carries the playbook's tag and stands in no record there.
+pub(crate) async fn still_there(playbook: &Playbook, tags: bool) -> Vec<StillThere> {
     let mut there = Vec::new();
+    let mut named = BTreeSet::new();
     for (run_dir, record) in open_runs(playbook.evidence_path(), None) {
+        named.extend(record.named.iter().cloned());
         if record.in_use {
             continue;
         }
@@ -210,12 +217,45 @@ pub async fn still_there(playbook: &Playbook) -> Vec<StillThere> {
                 Err(reason) => (Some(format!("not asked: {reason}")), false),
                 Ok(asker) => still_open(asker, &record, one).await,
             };
-            let run_dir = run_dir.clone();
+            let run_dir = Some(run_dir.clone());
             let resource = one.resource.to_string();
             there.extend(reason.map(|reason| StillThere { run_dir, resource, reason, in_use }));
         }
     }
+    if let Some(spec) = playbook.provider().filter(|_| tags) {
+        let rds = Rds::new(&clients::aws(spec).await);
+        there.extend(unrecorded(&rds, playbook.id().as_str(), &named).await);
+    }
     there
+}
+
+/// What carries a playbook's tag, has a name of walkaway's, and is not among these: its record is lost, or lies elsewhere.
+pub(crate) async fn unrecorded(rds: &Rds, playbook: &str, named: &BTreeSet<Resource>) -> Vec<StillThere> {
+    let told = |resource: String, reason: String, in_use| StillThere { run_dir: None, resource, reason, in_use };
+    let found = match temporary::tagged(rds).await {
+        Ok(found) => found,
+        Err(error) => {
+            let what = format!("what carries the tag of playbook {playbook}");
+            let reason = format!("whether anything does is not known: {error}");
+            return vec![told(what, reason, false)];
+        }
+    };
+    let is_ours = |found: &Tagged| found.playbook == playbook && found.resource.has_own_name();
+    let found = found.into_iter().filter(|found| is_ours(found) && !named.contains(&found.resource));
+    found
+        .map(|found| {
+            let reason = spared(&found, None);
+            let in_use = reason.is_some();
+            let left = || {
+                let run = &found.run;
+                format!(
+                    "it is there, and run {run} has no record here; the playbook's next run removes it, or \
+                         `walkaway clean` with the bundle of {run}, wherever that lies now"
+                )
+            };
+            told(found.resource.to_string(), reason.unwrap_or_else(left), in_use)
+        })
+        .collect()
 }
 
 /// What there is to say about something that a record leaves open, if anything is; and whether it may be in use.
@@ -248,10 +288,10 @@ pub(crate) async fn remove_of_other_runs(guards: &Guards, work: &Work, evidence:
             let reason = match (&asker, record.kept(one)) {
                 (_, Some(reason)) => reason,
                 (Err(reason), None) => format!("not asked: {reason}"),
-                (Ok(asker), None) => match asker.is_not_at(&one.place) {
+                (Ok(asker), None) => match spared_by_record(asker, &record, one).await {
                     Some(reason) => reason,
                     None => {
-                        remove_meanwhile(guards, asker, &of_it, Some(directory.clone()), one.clone());
+                        remove_meanwhile(guards, asker, &of_it, &record, Some(directory.clone()), one.clone());
                         continue;
                     }
                 },
@@ -264,20 +304,30 @@ pub(crate) async fn remove_of_other_runs(guards: &Guards, work: &Work, evidence:
     Ok(())
 }
 
+/// Why something that a record leaves open is not to be removed by this asker now.
+pub(crate) async fn spared_by_record(asker: &Asker, record: &Record, one: &Outstanding) -> Option<String> {
+    match asker.is_not_at(&one.place) {
+        None => record.in_use_elsewhere(asker, one).await,
+        elsewhere => elsewhere,
+    }
+}
+
 /// Removes what the record of a run leaves open while other work goes on; `Guards::finish` waits for it. `work` is the
 /// owner's: its run, and the asset that it was for. `run_dir` is where an ended run remembers that it is gone.
 pub(crate) fn remove_meanwhile(
     guards: &Guards,
     asker: &Asker,
     work: &Work,
+    record: &Record,
     run_dir: Option<PathBuf>,
     one: Outstanding,
 ) {
     work.interrupt.hold(&one.resource);
     let asker = asker.clone();
     let work = work.clone();
+    let of_run = record.clone();
     guards.also(tokio::spawn(async move {
-        let removed = remove_named(&asker, &work.run, &one, Duration::MAX, &work.interrupt).await;
+        let removed = remove_named(&asker, &of_run, &one, Duration::MAX, &work.interrupt).await;
         if removed.is_ok() {
             work.interrupt.release(&one.resource);
             if let Some(Err(error)) = run_dir.map(|run_dir| settle(&run_dir, &one.resource)) {

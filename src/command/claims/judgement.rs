@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Claims, read as read_file, resolved::Read};
 use crate::{
+    asset::rds::leftovers,
     evidence::{
         RESULT, journal,
         result::{ThresholdResult, carried},
@@ -37,11 +38,12 @@ impl Claims<'_> {
         thresholds.extend(account::thresholds(playbook, coverage));
         let mut findings = seal::run_findings(&thresholds, &result.exclusions);
         findings.extend(judged.findings);
+        let entries = journal::read(&self.bundle.join("data/journal.ndjson")).unwrap_or_default();
+        findings.extend(leftovers::unremoved(&entries, result.assets.iter().flat_map(|asset| &asset.findings)));
         findings.sort();
         findings.dedup();
         findings.extend(account::wrong_waivers(&result.waivers));
         let statements = [not_proven::statements(&result.assets, coverage.is_some()), judged.statements].concat();
-        let entries = journal::read(&self.bundle.join("data/journal.ndjson")).unwrap_or_default();
         let projected = projection::exit_time(playbook, &entries, &result.run, &result.assets);
         let told = [
             ("the session", result.session == judged.session),

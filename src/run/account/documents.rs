@@ -123,35 +123,67 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn document(path: &Path, dated: Option<Date>) -> io::Result<Document> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (sha256, bytes) = digest(path)?;
+    let Digested { sha256, bytes, blank } = digest(path)?;
     let dated = dated.or_else(|| date_in_name(&name)).map(|date| date.to_string());
     let note = |ending: &&str| {
         let mut note = path.as_os_str().to_owned();
         note.push(*ending);
         // Notes without a word in them are none.
-        let (sha256, _) = digest(Path::new(&note)).ok()?;
+        let Digested { sha256, .. } = digest(Path::new(&note)).ok()?;
         text(Path::new(&note)).is_ok_and(|text| has_a_word(&text)).then_some(sha256)
     };
     let review_sha256 = NOTES.iter().find_map(note);
-    Ok(Document { name, bytes, sha256, dated, review_sha256 })
+    Ok(Document { name, bytes, blank, sha256, dated, review_sha256 })
 }
 
-fn digest(path: &Path) -> io::Result<(Sha256Digest, u64)> {
+/// A file that was read.
+struct Digested {
+    sha256: Sha256Digest,
+    bytes: u64,
+    /// Nothing but white space, in any encoding that has it as ASCII does, and marks of byte order.
+    blank: bool,
+}
+
+fn digest(path: &Path) -> io::Result<Digested> {
     let mut file = open(path)?;
-    let mut hasher = Sha256::new();
-    let bytes = io::copy(&mut file, &mut HashWriter(&mut hasher))?;
-    Ok((hasher.into(), bytes))
+    let mut writer = HashWriter { hasher: Sha256::new(), blank: true };
+    let bytes = io::copy(&mut file, &mut writer)?;
+    Ok(Digested { sha256: writer.hasher.into(), bytes, blank: writer.blank })
 }
 
-struct HashWriter<'a>(&'a mut Sha256);
+struct HashWriter {
+    hasher: Sha256,
+    blank: bool,
+}
 
-impl io::Write for HashWriter<'_> {
+impl io::Write for HashWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
+        let is_blank = |byte: &u8| byte.is_ascii_whitespace() || [0, 0x0b, 0xef, 0xbb, 0xbf, 0xfe, 0xff].contains(byte);
+        self.blank = self.blank && bytes.iter().all(is_blank);
+        self.hasher.update(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_of_white_space_is_blank_and_notes_that_say_nothing_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("soc2.pdf");
+        for (text, blank) in [(&b"\n"[..], true), (b"\xff\xfe\n\0 \0", true), (b"x", false), (b"", true)] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(document(&path, None).unwrap().blank, blank, "{text:?}");
+        }
+        for (notes, count) in [("TODO", false), ("read, no exceptions", true)] {
+            fs::write(folder.path().join("soc2.pdf.review.md"), notes).unwrap();
+            assert_eq!(document(&path, None).unwrap().review_sha256.is_some(), count, "{notes}");
+        }
     }
 }

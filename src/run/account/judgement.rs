@@ -90,8 +90,7 @@ fn selection_findings(selected: &Selected) -> Vec<Finding> {
 impl Judged {
     fn cover(&mut self, facts: &Facts, outcome: Outcome<'_>) {
         let Some((inventory, inventory_sha256)) = &facts.inventory else { return };
-        let coverage =
-            Coverage::of(inventory, outcome.carried, &excluding(outcome.exclusions), coverage::Rules::Second);
+        let coverage = Coverage::of(inventory, outcome.carried, &excluding(outcome.exclusions), coverage::Rules::Third);
         let result = CoverageResult {
             rules: coverage::Rules::NEWEST,
             inventory_sha256: *inventory_sha256,

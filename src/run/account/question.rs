@@ -1,12 +1,12 @@
 //! What a playbook asks about the account. Pure.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use crate::{
-    account::rights::Needs,
-    asset::seam::Asset,
+    account::{coverage::CarriedFrom, rights::Needs},
+    asset::{kinds, seam::Asset},
     playbook::{AwsSpec, Playbook, Postcondition, Posture, Precondition, Sizes},
     source::account::Wanted,
 };
@@ -45,8 +45,16 @@ pub(crate) fn wanted(playbook: &Playbook, aws: &AwsSpec, own_region: &str) -> Wa
     if regions.is_empty() {
         regions.push(own_region.to_owned());
     }
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     regions.retain(|region| seen.insert(region.clone()));
+    let (mut carried_buckets, mut carried_databases) = (BTreeSet::new(), BTreeSet::new());
+    for asset in kinds::all(playbook) {
+        match asset.describe().from {
+            Some(CarriedFrom::Bucket { name, .. }) => drop(carried_buckets.insert(name)),
+            Some(CarriedFrom::Instance { name, .. }) => drop(carried_databases.insert(name)),
+            Some(CarriedFrom::Server { .. }) | None => {}
+        }
+    }
     Wanted {
         regions,
         sizes: true,
@@ -56,6 +64,8 @@ pub(crate) fn wanted(playbook: &Playbook, aws: &AwsSpec, own_region: &str) -> Wa
         public_access: looks(Posture::PublicAccess) || unchanged,
         protection: looks(Posture::Protection) || unchanged,
         versioning: thresholds.coverage_bytes.is_some() || thresholds.coverage_assets.is_some(),
+        carried_buckets,
+        carried_databases,
         users: looks(Posture::Credentials),
         settings: unchanged,
         only_buckets: false,

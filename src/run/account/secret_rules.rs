@@ -10,7 +10,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use crate::playbook::secret_in;
 
 /// The rule set's name, for the evidence.
-pub(super) const RULE_SET: &str = "walkaway rules 1";
+pub(super) const RULE_SET: &str = "walkaway rules 2";
 
 /// A token: its prefix, the least number of characters that follow, which ones besides letters and digits, and its name.
 type Token = (&'static str, usize, &'static str, &'static str);
@@ -141,12 +141,17 @@ const ABOUT_SECRETS: [&str; 28] = [
     "version",
 ];
 /// Beginnings of values that refer to a secret kept elsewhere.
-const REFERENCES: [&str; 16] =
-    ["$", "%", "<", "{", "[", "/", "./", "../", "~", "env:", "file:", "arn:", "vault:", "op:", "http:", "https:"];
+const REFERENCES: [&str; 15] =
+    ["%", "<", "{", "[", "/", "./", "../", "~", "env:", "file:", "arn:", "vault:", "op:", "http:", "https:"];
 /// Values that fill a place.
 const PLACEHOLDERS: [&str; 12] =
     ["null", "none", "true", "false", "yes", "no", "required", "optional", "example", "redacted", "todo", "undefined"];
 const VALUE_CHARS_MIN: usize = 6;
+/// The shortest hash of a password, that of crypt(3).
+const HASH_CHARS_MIN: usize = 13;
+/// Words of a sentence about a secret, which is no passphrase.
+const OF_SENTENCES: [&str; 14] =
+    ["a", "for", "from", "is", "key", "of", "password", "passphrase", "secret", "see", "the", "to", "token", "your"];
 
 /// What a line looks like, if it looks like a secret. `is_settings`: the file is one of settings, so that names count.
 pub(super) fn in_line(line: &str, is_settings: bool) -> Option<&'static str> {
@@ -155,6 +160,7 @@ pub(super) fn in_line(line: &str, is_settings: bool) -> Option<&'static str> {
         .or_else(|| (line.contains("PuTTY-User-Key-File-")).then_some("a private key"))
         .or_else(|| has_jwt(line).then_some("a JSON web token"))
         .or_else(|| aws_secret(line))
+        .or_else(|| curl_login(line).then_some("a login for curl"))
         .or_else(|| if is_settings { setting(line) } else { None })
 }
 
@@ -171,7 +177,12 @@ pub(super) fn in_format(file: &str, line: &str) -> Option<&'static str> {
         "config.json" | ".dockercfg" | ".dockerconfigjson" => {
             docker(line).then_some("a password of a container registry")
         }
-        ".htpasswd" => line.contains(":$").then_some("a hashed password"),
+        ".htpasswd" | "htpasswd" => {
+            line.split_once(':').is_some_and(|(_, hash)| hash.len() >= HASH_CHARS_MIN).then_some("a hashed password")
+        }
+        _ if file.starts_with("Dockerfile") || file.starts_with("Containerfile") => {
+            docker_variable(line).then_some("a secret in a variable of an image")
+        }
         ".vault-token" => (line.len() > 16).then_some("a Vault token"),
         _ => None,
     }
@@ -211,48 +222,109 @@ fn aws_secret(line: &str) -> Option<&'static str> {
     (fits && name.to_ascii_lowercase().contains("secret")).then_some("an AWS secret access key")
 }
 
-/// `name = value`, `name: value`, `"name": "value"`, where the name says what the value is.
+/// `name = value`, `name: value`, `"name": "value"`, `<name>value</name>`, where the name says what the value is.
 fn setting(line: &str) -> Option<&'static str> {
-    let pairs = line.split([',', '{', '}']).filter_map(|part| part.split_once([':', '=']));
-    let is_secret = |(name, value): &(&str, &str)| {
-        // The name is the last word before the sign: `export API_KEY=…`, `- token: …`.
-        let word = name.split_whitespace().next_back().unwrap_or_default();
-        let plain = word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
-        let is_named = SECRET_NAMES.iter().any(|secret| plain.contains(secret));
-        is_named && !ABOUT_SECRETS.iter().any(|end| plain.ends_with(end)) && is_value(value)
-    };
-    pairs.into_iter().any(|pair| is_secret(&pair)).then_some("a secret in a setting")
+    let is_secret = |(name, value): (&str, &str)| is_named(name) && is_value(value);
+    let mut pairs = line.split([',', '{', '}']).filter_map(|part| part.split_once([':', '=']));
+    // A quoted value may hold what separates pairs.
+    let quoted = || line.split_once([':', '=']).filter(|(_, value)| quoted(value).is_some());
+    let found = pairs.any(is_secret) || quoted().is_some_and(is_secret) || elements(line).any(is_secret);
+    found.then_some("a secret in a setting")
+}
+
+/// Elements of XML that begin and end on the line, with their text.
+fn elements(line: &str) -> impl Iterator<Item = (&str, &str)> {
+    line.split('<').zip(line.split('<').skip(1)).filter_map(|(open, close)| {
+        let (tag, text) = open.split_once('>')?;
+        let name = tag.split_whitespace().next()?;
+        (close.strip_prefix('/')?.split('>').next()? == name).then_some((name, text))
+    })
+}
+
+/// Whether the name of a setting says that its value is a secret. It is the last word before the sign: `export API_KEY=…`,
+/// `- token: …`.
+fn is_named(name: &str) -> bool {
+    let word = name.split_whitespace().next_back().unwrap_or_default();
+    let plain = word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let is_secret = plain == "pass" || SECRET_NAMES.iter().any(|secret| plain.contains(secret));
+    is_secret && !ABOUT_SECRETS.iter().any(|end| plain.ends_with(end))
+}
+
+/// What stands in quotes, if a value does.
+fn quoted(value: &str) -> Option<&str> {
+    let value = value.trim().trim_end_matches([',', ';']).trim_end();
+    let inner = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote).filter(|text| !text.contains(quote));
+    inner('"').or_else(|| inner('\''))
 }
 
 fn is_value(value: &str) -> bool {
-    let value = value.trim().trim_start_matches('=').trim().trim_matches(['"', '\'', ';']);
+    let value = value.trim().trim_start_matches('=').trim();
+    let in_quotes = quoted(value);
+    let value = in_quotes.unwrap_or_else(|| value.trim_matches(['"', '\'', ';']));
     let lower = value.to_ascii_lowercase();
+    let is_sentence = || lower.split_whitespace().any(|word| OF_SENTENCES.contains(&word));
     value.chars().count() >= VALUE_CHARS_MIN
-        && !value.contains(char::is_whitespace)
+        && (!value.contains(char::is_whitespace) || (in_quotes.is_some() && !is_sentence()))
+        && !is_variable(value)
         && !REFERENCES.iter().any(|reference| lower.starts_with(reference))
         && !PLACEHOLDERS.contains(&lower.as_str())
         && value.chars().any(|c| c != '*' && c != 'x' && c != '.')
 }
 
-/// `host:port:database:user:password`, with `\:` for a colon (PostgreSQL documentation, "The Password File").
-fn pgpass(line: &str) -> bool {
-    let fields: Vec<_> = line.replace("\\:", "_").split(':').map(str::to_owned).collect();
-    fields.len() == 5 && !fields[4].trim().is_empty()
+/// `${NAME}`, `$(command)`, `$NAME`, `$db_password`; not `$ecret1`, which nothing replaces.
+fn is_variable(value: &str) -> bool {
+    let Some(name) = value.strip_prefix('$') else { return false };
+    let is_identifier = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let is_known = name.bytes().all(|b| !b.is_ascii_lowercase()) || name.contains('_') || is_named(name);
+    name.starts_with(['{', '(']) || (is_identifier && is_known)
 }
 
+/// `ENV NAME value` and `ARG NAME=value`; the other forms are settings like any other.
+fn docker_variable(line: &str) -> bool {
+    let mut words = line.splitn(3, char::is_whitespace);
+    let is_variable = words.next().is_some_and(|word| word.eq_ignore_ascii_case("env"));
+    let pair = words.next().zip(words.next());
+    is_variable && pair.is_some_and(|(name, value)| !name.contains('=') && is_named(name) && is_value(value))
+}
+
+/// `curl -u user:password`, `curl --user=user:password`.
+fn curl_login(line: &str) -> bool {
+    let Some((_, arguments)) = line.split_once("curl") else { return false };
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let login = |at: usize| match words[at] {
+        "-u" | "--user" => words.get(at + 1).copied(),
+        word => word.strip_prefix("--user=").or_else(|| word.strip_prefix("-u")),
+    };
+    (0..words.len()).filter_map(login).any(|login| {
+        let login = login.trim_matches(['"', '\'']);
+        login.split_once(':').is_some_and(|(_, password)| {
+            password.len() > 1 && !is_variable(password) && !password.starts_with(['<', '{', '%'])
+        })
+    })
+}
+
+/// `host:port:database:user:password`, with `\:` for a colon; what follows the fourth is the password, colons and all
+/// (PostgreSQL documentation, "The Password File").
+fn pgpass(line: &str) -> bool {
+    line.replace("\\\\", "_")
+        .replace("\\:", "_")
+        .splitn(5, ':')
+        .nth(4)
+        .is_some_and(|password| !password.trim().is_empty())
+}
+
+/// The words of an entry may stand on lines of their own: what follows `password` is one.
 fn netrc(line: &str) -> bool {
-    let mut words = line.split_whitespace();
-    words.any(|word| word == "password") && words.next().is_some()
+    line.split_whitespace().any(|word| word == "password")
 }
 
 fn npmrc(line: &str) -> bool {
-    let Some((name, value)) = line.split_once(['=', ':']).and_then(|_| line.rsplit_once(['=', ' '])) else {
-        return false;
-    };
-    let value = value.trim().trim_matches('"');
-    ["_authToken", "_password", "_auth", "npmAuthToken", "npmAuthIdent"].iter().any(|key| name.contains(key))
-        && value.len() >= VALUE_CHARS_MIN
-        && !value.starts_with('$')
+    let keys = ["_authToken", "_password", "_auth", "npmAuthToken", "npmAuthIdent"];
+    let value = keys.iter().find_map(|key| line.split_once(key)).map(|(_, value)| value);
+    value.is_some_and(|value| {
+        let value = value.trim_start_matches(['"', '\'', ' ', '\t', ':', '=']).trim_end_matches(['"', '\'', ' ']);
+        value.len() >= VALUE_CHARS_MIN && !value.starts_with('$')
+    })
 }
 
 /// `"auth": "base64 of user:password"`, or a token beside it.
@@ -292,6 +364,21 @@ mod tests {
             (".pgpass", "db.acme.example:5432:*:reader:hunter2", true),
             (".pgpass", "# db:5432:*:reader:hunter2", false),
             (".pgpass", "db:5432:*:reader:", false),
+            (".pgpass", "db:5432:*:reader:hun:ter2", true),
+            (".pgpass", r"db\:x:5432:*:reader:hunter2 # of the replica", true),
+            (".netrc", "default login u password hunter2", true),
+            (".netrc", "    password", true),
+            (".npmrc", "_auth=dXNlcjpodW50ZXIyMQ==", true),
+            (".npmrc", "//registry.acme.example/:_auth = \"dXNlcjpodW50ZXIyMQ==\"", true),
+            (".npmrc", "_auth=${NPM_AUTH}", false),
+            (".npmrc", "always-auth=true", false),
+            (".htpasswd", "reader:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", true),
+            (".htpasswd", "reader:rqXexS6ZhobKA", true),
+            ("Dockerfile", "ENV DB_PASSWORD hunter2x", true),
+            ("Dockerfile.prod", "env API_TOKEN abc123def", true),
+            ("Dockerfile", "ENV DB_PASSWORD $PASSWORD", false),
+            ("Dockerfile", "ENV DB_PASSWORD_FILE /run/secrets/db", false),
+            ("Dockerfile", "RUN echo password hunter2x", false),
             (".netrc", "machine ftp.acme.example login u password hunter2", true),
             (".netrc", "machine ftp.acme.example login u", false),
             (".npmrc", "//registry.acme.example/:_authToken=abcdef-123", true),
@@ -314,6 +401,13 @@ mod tests {
             "token: abcdefghij",
             "client-key-data: LS0tLS1CRUdJTg",
             "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "      <password>hunter2x</password>",
+            "passphrase: \"correct horse battery staple\"",
+            "password: 'pa$$, {w0rd}'",
+            "password: \"$ecret1\"",
+            "pass = hjfEcF3Yx0Jyv_4cIyPFw",
+            "curl -u reader:hunter2 https://acme.example",
+            "curl -sS --user='reader:hunter2' https://acme.example",
         ] {
             assert!(in_line(line, true).is_some(), "{line}");
         }
@@ -328,6 +422,15 @@ mod tests {
             "password: ********",
             "preconditions: [local.no_secrets]",
             "aws_access_key_id: see-the-vault",
+            "<password>${env.DB_PASSWORD}</password>",
+            "<password>{COQLCE6DU6GtcS5P=}</password>",
+            "password: \"the password of the reader\"",
+            "password: \"$db_password\"",
+            "db_password: $PASSWORD",
+            "token: $(cat /run/secrets/token)",
+            "bypass = everything",
+            "curl -u reader:$PASSWORD https://acme.example",
+            "curl -u reader https://acme.example",
         ] {
             assert_eq!(in_line(line, true), None, "{line}");
         }

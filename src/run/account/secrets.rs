@@ -69,7 +69,16 @@ const PACKED: [(&[u8], &str); 9] = [
     (b"\xed\xab\xee\xdb", "an rpm package"),
 ];
 /// Files of the user's own directory that hold logins.
-const LOGINS: [&str; 6] = [".pgpass", ".netrc", ".npmrc", ".pypirc", ".git-credentials", ".docker/config.json"];
+const LOGINS: [&str; 8] = [
+    ".pgpass",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    ".git-credentials",
+    ".docker/config.json",
+    ".m2/settings.xml",
+    ".config/rclone/rclone.conf",
+];
 
 /// Everything that was looked at, and what it came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

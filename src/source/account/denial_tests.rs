@@ -139,11 +139,11 @@ const BLOCK: &str = "<PublicAccessBlockConfiguration><BlockPublicAcls>false</Blo
 const RDS_CALLS: [(&str, &str); 7] = [
     (
         "DescribeDBInstances",
-        "<DBInstances><DBInstance><DBInstanceIdentifier>db</DBInstanceIdentifier><DBInstanceArn>arn:aws:rds:eu-central-1:123456789012:db:db</DBInstanceArn><Engine>postgres</Engine><StorageEncrypted>true</StorageEncrypted><PubliclyAccessible>false</PubliclyAccessible><DeletionProtection>true</DeletionProtection><BackupRetentionPeriod>7</BackupRetentionPeriod></DBInstance></DBInstances>",
+        "<DBInstances><DBInstance><DBInstanceIdentifier>db</DBInstanceIdentifier><DBInstanceStatus>available</DBInstanceStatus><DBInstanceArn>arn:aws:rds:eu-central-1:123456789012:db:db</DBInstanceArn><Engine>postgres</Engine><StorageEncrypted>true</StorageEncrypted><PubliclyAccessible>false</PubliclyAccessible><DeletionProtection>true</DeletionProtection><BackupRetentionPeriod>7</BackupRetentionPeriod></DBInstance></DBInstances>",
     ),
     (
         "DescribeDBClusters",
-        "<DBClusters><DBCluster><DBClusterIdentifier>cl</DBClusterIdentifier><Engine>aurora-postgresql</Engine><StorageEncrypted>true</StorageEncrypted><DeletionProtection>true</DeletionProtection><BackupRetentionPeriod>7</BackupRetentionPeriod></DBCluster></DBClusters>",
+        "<DBClusters><DBCluster><DBClusterIdentifier>cl</DBClusterIdentifier><Status>available</Status><Engine>aurora-postgresql</Engine><StorageEncrypted>true</StorageEncrypted><DeletionProtection>true</DeletionProtection><BackupRetentionPeriod>7</BackupRetentionPeriod></DBCluster></DBClusters>",
     ),
     (
         "DescribeDBSnapshots",
@@ -332,7 +332,7 @@ fn replaced(honest: &str, element: &str) -> String {
 }
 
 /// Operation, changed answer or element, and the name of the setting under which the change is reported.
-const CHANGES: [(&str, &str, &str); 44] = [
+const CHANGES: [(&str, &str, &str); 47] = [
     (
         "GetBucketAccelerateConfiguration",
         "<AccelerateConfiguration><Status>Enabled</Status></AccelerateConfiguration>",
@@ -476,6 +476,9 @@ const CHANGES: [(&str, &str, &str); 44] = [
         "shared_with",
     ),
     ("DescribeDBInstances", "<LatestRestorableTime>2026-01-01T00:00:00Z</LatestRestorableTime>", ""),
+    ("DescribeDBInstances", "<DBInstanceStatus>stopped</DBInstanceStatus>", "state"),
+    ("DescribeDBInstances", "<DBInstanceStatus>inaccessible-encryption-credentials</DBInstanceStatus>", "state"),
+    ("DescribeDBClusters", "<Status>stopping</Status>", "state"),
     ("DescribeDBInstances", "<DBInstanceStatus>backing-up</DBInstanceStatus>", ""),
 ];
 
@@ -508,6 +511,8 @@ pub(super) async fn taken(aws: &Aws) -> Inventory {
         versioning: true,
         users: true,
         settings: true,
+        carried_buckets: ["acme".to_owned()].into(),
+        carried_databases: ["db".to_owned()].into(),
         ..Wanted::default()
     };
     look(aws, Some(ACCOUNT), wanted, clock::now().to_string()).await
@@ -561,4 +566,28 @@ async fn no_call_that_went_without_an_answer_leaves_a_check_clean() {
         }
     }
     assert!(wrong.is_empty(), "{} rows:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_list_that_lacks_what_the_run_carries_is_not_a_whole_one() {
+    let row = Row::default();
+    let aws = Aws::for_test(&serve(&row));
+    let before = Inventory { users_reported: Some("2026-01-01T00:00:00Z".to_owned()), ..taken(&aws).await };
+    let empty = "<ListAllMyBucketsResult><Owner><ID>o</ID></Owner><Buckets/></ListAllMyBucketsResult>";
+    *row.lock().unwrap() = Some(("ListBuckets", Fault::Changed(empty)));
+    let seen = taken(&aws).await;
+    let found = not_clean(&before, &seen);
+    for check in resting_on("ListBuckets") {
+        assert!(found.iter().any(|name| name == check), "{check} is clean: {found:?}");
+    }
+    // The bucket itself was looked at.
+    let facts = |look: &Inventory| look.items.iter().find(|item| item.name == "acme").map(|item| item.facts.len());
+    assert!(facts(&seen).is_some_and(|seen| seen + 1 >= facts(&before).unwrap()), "{:?}", facts(&seen));
+
+    *row.lock().unwrap() =
+        Some(("DescribeDBInstances", Fault::Changed("<DBInstanceIdentifier>b2</DBInstanceIdentifier>")));
+    let found = not_clean(&before, &taken(&aws).await);
+    for check in resting_on("DescribeDBInstances") {
+        assert!(found.iter().any(|name| name == check), "{check} is clean: {found:?}");
+    }
 }

@@ -49,15 +49,22 @@ struct Report {
 }
 
 async fn report(aws: &Aws, wire: &Wire) -> Result<Report, (&'static str, Failure)> {
-    for attempt in 1..=REPORT_ATTEMPTS_MAX {
+    let mut attempt = 1;
+    loop {
         let state = iam(aws, wire, "Action=GenerateCredentialReport").await;
         let (state, _) = state.map_err(|failure| ("GenerateCredentialReport", failure))?;
         let state = text_in(&state, "State").map_err(|failure| ("GenerateCredentialReport", failure))?;
         if state == "COMPLETE" {
             break;
         }
+        // The one that is there is another than the one that was asked for.
+        if attempt == REPORT_ATTEMPTS_MAX {
+            let failure = Failure::unanswered(format!("asked {attempt} times, the report is {state}, not COMPLETE"));
+            return Err(("GenerateCredentialReport", failure));
+        }
         // A report that was only just begun is mostly there at the second question.
         tokio::time::sleep(if attempt == 1 { REPORT_PAUSE / 10 } else { REPORT_PAUSE }).await;
+        attempt += 1;
     }
     let get = |failure| ("GetCredentialReport", failure);
     let (answer, digest) = iam(aws, wire, "Action=GetCredentialReport").await.map_err(get)?;

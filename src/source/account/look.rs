@@ -1,5 +1,7 @@
 //! One look at the account: what is asked for, and what is known so far.
 
+use std::collections::BTreeSet;
+
 use super::failure::Failure;
 use crate::{
     account::inventory::{Answer, Inventory, NONE},
@@ -26,6 +28,11 @@ pub struct Wanted {
     pub protection: bool,
     /// Versioning of buckets: whether what they hold is more than their objects.
     pub versioning: bool,
+    /// Buckets that the run carries. A list that does not hold them is not the whole list; they are looked at all the same,
+    /// and asked whether they keep versions.
+    pub carried_buckets: BTreeSet<String>,
+    /// Instances and clusters that the run carries, in the region that it works in.
+    pub carried_databases: BTreeSet<String>,
     /// Users and keys.
     pub users: bool,
     /// Everything that can be set about buckets, databases and snapshots, to be compared with another look.
@@ -46,6 +53,7 @@ impl Wanted {
             || self.versioning
             || self.settings
             || self.sizes_by_listing
+            || !self.carried_buckets.is_empty()
     }
 }
 

@@ -75,8 +75,25 @@ impl Look<'_> {
                 "snapshot", cluster_snapshot_item;
             describe_export_tasks, "DescribeExportTasks", export_tasks, "ExportTasks", "export", export_item;
         }
+        self.carried_are_listed(region);
         if self.wanted.public_access {
             self.shared_snapshots(&client, before).await;
+        }
+    }
+
+    /// Whether the lists hold what the run carries; otherwise they are not whole, whatever else they leave out.
+    fn carried_are_listed(&mut self, region: &str) {
+        if region != self.aws.region() {
+            return;
+        }
+        for name in self.wanted.carried_databases.clone() {
+            let is_listed = self.inventory.items.iter().any(|item| {
+                item.kind.selector() == "rds" && item.name == name && item.region.as_deref() == Some(region)
+            });
+            if !is_listed {
+                let failure = Failure::not_understood(format!("the lists do not hold {name}, which the run carries"));
+                self.refused("rds DescribeDBInstances", Some(region), Some(name.as_str()), &failure, "", &["rds"]);
+            }
         }
     }
 

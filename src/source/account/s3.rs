@@ -32,13 +32,16 @@ const CONCURRENCY: usize = 16;
 /// Pages of a thousand objects, and how long a list of a bucket's objects may take.
 const OBJECT_PAGES_MAX: u64 = 10_000_000;
 const OBJECTS_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Amazon S3 API reference, `ServerSideEncryptionByDefault`.
+const ENCRYPTIONS: [&str; 4] = ["AES256", "aws:fsx", "aws:kms", "aws:kms:dsse"];
 /// Groups of everybody (Amazon S3 User Guide, "Access control list (ACL) overview").
 const EVERYBODY: [&str; 2] = ["/global/AllUsers", "/global/AuthenticatedUsers"];
 
 impl Look<'_> {
     /// Every bucket with its region and what else was asked for.
     pub(super) async fn buckets(&mut self) {
-        let listed = self.list_buckets().await;
+        let mut listed = self.list_buckets().await;
+        listed.extend(self.carried_and_not_listed(&listed).await);
         let clients = RegionClients::new(self);
         let wanted = &self.wanted;
         let done: Vec<Item> = stream::iter(listed)
@@ -50,6 +53,25 @@ impl Look<'_> {
             self.note_unreadable_facts(&item);
             self.inventory.items.push(item);
         }
+    }
+
+    /// Buckets that the run carries and no page names. Unless the provider says that another account owns them, the list
+    /// contradicts itself, whatever else it leaves out.
+    async fn carried_and_not_listed(&mut self, listed: &[Item]) -> Vec<Item> {
+        let client = self.aws.s3_for_account(None, self.wanted.patient);
+        let mut items = Vec::new();
+        for name in self.wanted.carried_buckets.clone() {
+            if listed.iter().any(|item| item.name == name) {
+                continue;
+            }
+            if !is_of_another(&client, &name, self.inventory.account_id.as_deref()).await {
+                let failure = Failure::not_understood(format!("the list does not hold {name}, which the run carries"));
+                self.refused("s3 ListBuckets", None, Some(name.as_str()), &failure, "", &["s3"]);
+            }
+            let arn = Some(format!("arn:aws:s3:::{name}"));
+            items.push(Item { arn, ..Item::named(ItemKind::Bucket, name, None) });
+        }
+        items
     }
 
     async fn list_buckets(&mut self) -> Vec<Item> {
@@ -101,6 +123,15 @@ impl Look<'_> {
             self.refused(&call, region, subject, &failure, &right_of(operation), &[]);
         }
     }
+}
+
+/// Whether the provider lets the caller at a bucket, and refuses the same where the owner is to be this account.
+async fn is_of_another(client: &Client, bucket: &str, account: Option<&str>) -> bool {
+    let Some(account) = account else { return false };
+    let asked = ask_raw!(client.get_bucket_location().bucket(bucket));
+    let as_own = ask_raw!(client.get_bucket_location().bucket(bucket).expected_bucket_owner(account));
+    asked.is_ok_and(|tap| root_of(&tap, "GetBucketLocation", "LocationConstraint").is_ok())
+        && as_own.is_err_and(|failure| failure.is_refusal())
 }
 
 /// Whether an answer is a list of buckets, all of which were read.
@@ -198,7 +229,7 @@ async fn bucket(mut item: Item, clients: &RegionClients<'_>, wanted: &Wanted) ->
     if wanted.settings {
         settings::of_bucket(&asking.client, &asking.bucket, &mut item).await;
     }
-    if wanted.protection || wanted.versioning {
+    if wanted.protection || wanted.versioning || wanted.carried_buckets.contains(&item.name) {
         item.facts.insert(fact::VERSIONING.into(), asking.versioning().await);
     }
     if wanted.protection {
@@ -247,6 +278,9 @@ impl Asking {
             let default = rules.unwrap_or_default().iter().find_map(|r| r.apply_server_side_encryption_by_default());
             let default = default.ok_or("no rule of the answer names a default encryption")?;
             let algorithm = default.sse_algorithm().as_str();
+            if !ENCRYPTIONS.contains(&algorithm) {
+                return Err(format!("the default encryption is called {algorithm:?}, which is none that is known"));
+            }
             let value = default.kms_master_key_id().map_or(algorithm.to_owned(), |key| format!("{algorithm} {key}"));
             Ok((value, raw.digest()))
         });

@@ -136,8 +136,22 @@ pub(super) fn of_described(list: &Element, items: &mut [Item]) {
 
 fn facts(described: &Element) -> impl Iterator<Item = (String, Fact)> {
     let settings = described.children.iter().filter(|child| !VOLATILE.contains(&child.name.as_str()));
-    settings.map(|setting| {
+    let state = described.children.iter().find(|child| ["DBInstanceStatus", "Status"].contains(&child.name.as_str()));
+    let state = state.map(|state| ("state".to_owned(), Fact::listed(settled(&state.text))));
+    let settings = settings.map(|setting| {
         let text = if setting.children.is_empty() { setting.text.trim().to_owned() } else { setting.canonical(false) };
         (setting.name.clone(), Fact::listed(shortened(&text)))
-    })
+    });
+    settings.chain(state)
+}
+
+/// What a state comes to once it is settled: being backed up, or modified, passes by itself; what was stopped, is going, or
+/// has failed stays so (Amazon RDS User Guide, "Viewing Amazon RDS DB instance status").
+fn settled(status: &str) -> &str {
+    match status {
+        "stopping" | "stopped" => "stopped",
+        "deleting" | "failed" | "storage-full" | "restore-error" | "insufficient-capacity" => status,
+        _ if status.starts_with("inaccessible-") || status.starts_with("incompatible-") => status,
+        _ => "in service",
+    }
 }

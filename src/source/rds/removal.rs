@@ -137,6 +137,11 @@ impl Temporary {
         if found.status == "deleting" {
             return Ok(Step::Gone);
         }
+        let until = tag(&found.tags, UNTIL_TAG).and_then(|until| until.parse().ok());
+        if let Some(until) = in_use_until(until, found.created, clock::now()).filter(|_| self.only_forgotten) {
+            let reason = format!("run {run} may be at work on it until {until}, so it is left alone");
+            return Err(SourceError::Permanent { what, reason });
+        }
         let asked = match resource {
             Resource::Instance(_) => {
                 let asked = self.client.delete_db_instance().db_instance_identifier(id);

@@ -36,11 +36,9 @@ use crate::{
 /// How many exports a run asks for one after the other, if those before failed.
 pub const EXPORTS_MAX: u32 = 9;
 /// How long a run answers for what it made, each time that it says so.
-const ANSWERS_FOR: SignedDuration = SignedDuration::from_mins(30);
+pub const ANSWERS_FOR: SignedDuration = SignedDuration::from_mins(30);
 /// How often it says so.
 const SAYS_SO_EVERY: Duration = Duration::from_secs(5 * 60);
-/// No tag promises more than this, whatever a playbook allows.
-const LIFE_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 /// Who makes something, as its tags say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,16 +101,17 @@ pub struct Temporary {
     pub(super) timeouts: Timeouts,
     pub(super) owner: Owner,
     name: String,
-    life: Duration,
+    /// Nothing is removed whose tag says that a run is at work on it.
+    pub(super) only_forgotten: bool,
     made: Arc<Mutex<BTreeMap<Resource, Made>>>,
 }
 
 impl Temporary {
-    /// Makes nothing yet. `life` is how long its things may be needed at most.
+    /// Makes nothing yet.
     ///
     /// Its things are named `walkaway-` and a digest that no other process comes to: identifiers have at most 63 letters,
     /// digits and hyphens, and a resumed run must not meet the name of what is just being deleted.
-    pub fn new(rds: &Rds, owner: Owner, life: Duration) -> Self {
+    pub fn new(rds: &Rds, owner: Owner) -> Self {
         let random = getrandom::u64().unwrap_or_default();
         let digest = Sha256Digest::of(format!("{} {} {} {random}", owner.run, owner.asset, clock::now()));
         Temporary {
@@ -120,14 +119,20 @@ impl Temporary {
             timeouts: rds.timeouts,
             owner,
             name: own_name(digest),
-            life: life.min(LIFE_MAX),
+            only_forgotten: false,
             made: Arc::default(),
         }
     }
 
     /// Looks after what other processes made.
     pub fn of_others(rds: &Rds, owner: Owner) -> Self {
-        Temporary::new(rds, owner, Duration::ZERO)
+        Temporary::new(rds, owner)
+    }
+
+    /// The same of a run of which it is not known that it has ended: what its tag says is in use at the moment of removal is
+    /// left alone.
+    pub fn of_others_unless_in_use(rds: &Rds, owner: Owner, has_ended: bool) -> Self {
+        Temporary { only_forgotten: !has_ended, ..Temporary::new(rds, owner) }
     }
 
     /// The instance that would be made.
@@ -172,17 +177,12 @@ impl Temporary {
         self.known().get(resource).cloned()
     }
 
-    fn tags(&self, life: SignedDuration, more: &[(String, String)]) -> Vec<Tag> {
-        let until = clock::now().checked_add(life).unwrap_or(jiff::Timestamp::MAX).to_string();
+    /// The tags of something new, or of something that is in use for another while.
+    fn tags(&self, more: &[(String, String)]) -> Vec<Tag> {
+        let until = clock::now().checked_add(ANSWERS_FOR).unwrap_or(jiff::Timestamp::MAX).to_string();
         let own = [(RUN_TAG, &self.owner.run), (PLAYBOOK_TAG, &self.owner.playbook), (UNTIL_TAG, &until)];
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value.clone()));
         own.chain(more.iter().cloned()).map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
-    }
-
-    /// The tags of something new. Until the first time that they are moved on they hold for all that it may be needed:
-    /// who may make things is not always allowed to tag them again.
-    fn first_tags(&self, more: &[(String, String)]) -> Vec<Tag> {
-        self.tags(SignedDuration::try_from(self.life).unwrap_or(ANSWERS_FOR).max(ANSWERS_FOR), more)
     }
 
     /// Moves the time on until which the run answers for what it made, where that is due. Called every now and then.
@@ -198,13 +198,20 @@ impl Temporary {
             due.filter(|(_, arn)| !arn.is_empty()).collect()
         };
         for (resource, arn) in due {
-            let tags = Some(self.tags(ANSWERS_FOR, &[]));
+            let tags = Some(self.tags(&[]));
             let asked = self.client.add_tags_to_resource().resource_name(&arn).set_tags(tags).send().await;
             match asked.map_err(|refused| Refusal::of(&resource.to_string(), refused)) {
                 Ok(_) => self.note(&resource, Made::Seen { arn, said: Some(Stopwatch::start()) }),
                 Err(refusal) => {
                     let error = refusal.about(&resource.to_string());
-                    tracing::debug!(%error, "a temporary resource could not be tagged as in use");
+                    let hint = "allow rds:AddTagsToResource, or another run may take it for forgotten half an hour after it \
+                                was made";
+                    match error {
+                        SourceError::Denied { .. } => {
+                            tracing::warn!(%error, "{resource} could not be tagged as in use; {hint}")
+                        }
+                        _ => tracing::debug!(%error, "{resource} could not be tagged as in use; it is tried again"),
+                    }
                 }
             }
         }
@@ -221,7 +228,7 @@ impl Temporary {
         let what = resource.to_string();
         let ask = || async {
             let asked = self.client.create_db_snapshot().db_instance_identifier(instance);
-            let asked = asked.db_snapshot_identifier(&self.name).set_tags(Some(self.first_tags(&[])));
+            let asked = asked.db_snapshot_identifier(&self.name).set_tags(Some(self.tags(&[])));
             asked.send().await.map(drop).map_err(|refused| Refusal::of(&what, refused))
         };
         self.make(&resource, within, interrupt, ask).await?;
@@ -249,7 +256,7 @@ impl Temporary {
                 .deletion_protection(false)
                 .copy_tags_to_snapshot(false)
                 .enable_iam_database_authentication(true)
-                .set_tags(Some(self.first_tags(&shape.tags)));
+                .set_tags(Some(self.tags(&shape.tags)));
             asked.send().await.map(drop).map_err(|refused| Refusal::of(&what, refused))
         };
         self.make(&resource, shape.available_within, interrupt, ask).await?;

@@ -12,7 +12,7 @@ use crate::{
         rds::{
             carry,
             guard::{self, Guard},
-            leftovers::{Asker, Orphans, Outstanding, Record, remove_named},
+            leftovers::{Asker, Orphans, Outstanding, Record, remove_named, spared_by_record},
         },
         stop::Stop,
     },
@@ -125,10 +125,14 @@ impl ExportWork<'_> {
 
     /// What an earlier process of this run was to make for the asset, and what the record does not call gone.
     fn left_open(&self) -> Vec<Outstanding> {
-        let record = Record::read(&self.work.layout.bundle);
-        let mut open = record.map(|record| record.open).unwrap_or_default();
+        let mut open = self.record().map(|record| record.open).unwrap_or_default();
         open.retain(|one| one.asset == self.work.asset);
         open
+    }
+
+    /// This run's own record, which this process holds.
+    fn record(&self) -> Option<Record> {
+        Some(Record { in_use: false, ..Record::read(&self.work.layout.bundle)? })
     }
 
     /// Removes what of these the record still does not call gone: an export that came to its end, or that RDS has forgotten,
@@ -143,8 +147,15 @@ impl ExportWork<'_> {
             return Ok(left);
         }
         let asker = self.work.unless_stopped(Asker::new(self.aws)).await?;
+        let record = self.record();
         for one in open {
-            let removed = remove_named(&asker, &self.work.run, &one, Duration::MAX, &self.work.interrupt).await;
+            let removed = match &record {
+                None => Err("the record of the run can't be read".to_owned()),
+                Some(record) => match spared_by_record(&asker, record, &one).await {
+                    Some(reason) => Err(reason),
+                    None => remove_named(&asker, record, &one, Duration::MAX, &self.work.interrupt).await,
+                },
+            };
             guard::record(&self.work.recorder, &self.work.asset, &one.resource, &removed)?;
             match removed {
                 Ok(_) => self.work.interrupt.release(&one.resource),
@@ -196,11 +207,7 @@ impl ExportWork<'_> {
         is_under_way: bool,
     ) -> Result<(ExportFacts, Vec<(Resource, String)>), Stop> {
         let (run, asset) = (self.work.run.clone(), self.work.asset.clone());
-        let temporary = Temporary::new(
-            client,
-            Owner { run, playbook: self.playbook.clone(), asset },
-            self.within().saturating_mul(2),
-        );
+        let temporary = Temporary::new(client, Owner { run, playbook: self.playbook.clone(), asset });
         let export = Resource::Export(id.to_owned());
         let mut resources = vec![export.clone()];
         let takes_snapshot = new.take == ExportedSnapshot::New && !is_under_way;

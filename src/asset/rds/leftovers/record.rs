@@ -12,18 +12,18 @@ use jiff::Timestamp;
 use super::asker::{Asker, Place};
 use crate::{
     clock,
+    digest::Sha256Digest,
     event::Event,
     evidence::{self, Entry, journal},
     finding::{Finding, FindingKind},
     record::{
         directory::{recorded_run, write_json},
         error::EngineError,
-        identity::host_name,
         recorder::SIGN_OF_LIFE,
     },
     source::rds::{
         Presence,
-        temporary::{Owner, Resource, Temporary, UNDATED_LIFE},
+        temporary::{ANSWERS_FOR, Owner, Resource, Temporary, UNDATED_LIFE},
     },
 };
 
@@ -120,6 +120,14 @@ fn settled(run_dir: &Path) -> BTreeSet<String> {
     serde_json::from_slice(&bytes).unwrap_or_default()
 }
 
+/// What `clean` or another run removed of an open run, and its journal leaves open: asset and name. Whoever goes on with the
+/// run puts it on record, or it would be asked for again, and named as left behind.
+pub(crate) fn removed_meanwhile(run_dir: &Path, entries: &[Entry]) -> Vec<(String, String)> {
+    let removed = settled(run_dir);
+    let open = outstanding(entries).into_iter().map(|one| (one.asset, one.resource.to_string()));
+    open.filter(|(_, resource)| removed.contains(resource)).collect()
+}
+
 /// Remembers with an open run that something of it is gone. A sealed run is not changed; it is asked about again.
 pub(crate) fn settle(run_dir: &Path, resource: &Resource) -> Result<(), EngineError> {
     if !run_dir.join("state").is_dir() {
@@ -145,26 +153,31 @@ pub(crate) struct Record {
     pub host: String,
     /// Whether a process is at work on it.
     pub in_use: bool,
-    /// Whether it says itself that it came to its end, or was stopped in order.
-    pub is_over: bool,
+    /// What was named only by processes that wrote this very journal, on this machine as it runs now. A copy of a record names
+    /// what the process behind the original may be at work on.
+    pub named_here: BTreeSet<Resource>,
+    /// Whether the last process did.
+    pub is_here: bool,
+    /// Nobody goes on with a sealed run, wherever it lies.
+    pub is_sealed: bool,
 }
 
 impl Record {
-    /// Reads it; none where there is no journal that can be read.
+    /// Reads it; none where there is no line of a journal. What a damaged one still names may live all the same.
     pub fn read(run_dir: &Path) -> Option<Self> {
         let path = run_dir.join("data").join("journal.ndjson");
-        let entries = journal::read(&path).ok()?;
+        let entries = journal::read(&path).unwrap_or_else(|_| journal::read_damaged(&path));
+        if entries.is_empty() {
+            return None;
+        }
         let removed = settled(run_dir);
         let mut open = outstanding(&entries);
         open.retain(|one| !removed.contains(&one.resource.to_string()));
-        let making = entries.iter().filter_map(|entry| match &entry.event {
-            Event::CloudMaking { resource, .. } => resource.parse().ok(),
-            _ => None,
-        });
-        let run = entries.first().and_then(|entry| match &entry.event {
+        let run = entries.iter().find_map(|entry| match &entry.event {
             Event::RunStarted { run, .. } => Some(run.clone()),
             _ => None,
         });
+        let run = run.or_else(|| Some(run_dir.file_name()?.to_str()?.to_owned()));
         let host = entries.iter().rev().find_map(|entry| match &entry.event {
             Event::RunStarted { host, .. } | Event::RunResumed { host, .. } => Some(host.clone()),
             _ => None,
@@ -175,12 +188,18 @@ impl Record {
             }
             _ => None,
         });
-        let last = entries.last().map(|entry| &entry.event);
-        let is_over = matches!(last, Some(Event::RunDone { .. } | Event::Interrupted)) || evidence::is_sealed(run_dir);
-        let in_use = journal::is_in_use(&path);
-        let named = making.collect();
-        let place = place.unwrap_or_default();
-        let mut record = Record { run: run?, named, open, place, host: host?, in_use, is_over };
+        let (named, named_here, is_here) = named(&entries, journal::place(&path));
+        let mut record = Record {
+            run: run?,
+            named,
+            open,
+            place: place.unwrap_or_default(),
+            host: host.unwrap_or_else(|| "another machine".to_owned()),
+            in_use: journal::is_in_use(&path),
+            named_here,
+            is_here,
+            is_sealed: evidence::is_sealed(run_dir),
+        };
         record.take_region_from_playbook(run_dir);
         Some(record)
     }
@@ -198,43 +217,76 @@ impl Record {
         }
     }
 
-    /// Whether its process is known to have ended: a lock says nothing about another machine.
+    /// Whether the last of its processes is known to have ended. That a journal is not locked says nothing where it is
+    /// another file, or another machine, than the one that was written.
     pub fn has_ended(&self) -> bool {
-        !self.in_use && (self.is_over || self.host == host_name())
+        !self.in_use && (self.is_sealed || self.is_here)
     }
 
-    /// Why something that it leaves open is left alone, if it is: its run may be at work on it on another machine. What
-    /// has a tag says until when; for the rest, and for what is not there yet, the last sign of life counts.
+    /// The same of every process that named something.
+    pub fn has_ended_with(&self, resource: &Resource) -> bool {
+        !self.in_use && (self.is_sealed || self.named_here.contains(resource))
+    }
+
+    /// Why something that it leaves open is left alone, if it is: its run may be at work on it, here or elsewhere. What has a
+    /// tag says until when; for the rest, and for what is not there yet, the last sign of life counts.
     pub async fn in_use_elsewhere(&self, asker: &Asker, one: &Outstanding) -> Option<String> {
-        if self.has_ended() {
-            return None;
-        }
         let run = &self.run;
         let host = &self.host;
+        if self.in_use {
+            return Some(format!("run {run} is at work on it"));
+        }
+        if self.has_ended_with(&one.resource) {
+            return None;
+        }
+        let is_export = matches!(one.resource, Resource::Export(_));
         let removing = Temporary::of_others(&asker.rds, Owner::of_run(run, &one.asset));
         let until = match removing.presence(&one.resource).await {
             Ok(Presence::InUse(until)) => until,
-            Ok(Presence::There) if !matches!(one.resource, Resource::Export(_)) => return None,
+            Ok(Presence::There) if !is_export => return None,
+            // Something new says for itself that it is in use; what was in use this long ago and is not there is no more.
+            Ok(Presence::Absent) if !is_export => one.alive.checked_add(ANSWERS_FOR).unwrap_or(Timestamp::MAX),
             Ok(_) => one.alive.checked_add(UNDATED_LIFE).unwrap_or(Timestamp::MAX),
             Err(error) => return Some(format!("whether run {run} is at work on it on {host} is not known: {error}")),
         };
         (until > clock::now()).then(|| {
-            format!("run {run} may be at work on it on {host}; if not, `walkaway clean` there, or here after {until}")
+            format!(
+                "run {run} may be at work on it on {host}: this record is not known to be the one that it writes; if it is \
+                 not, `walkaway clean` there, or here after {until}"
+            )
         })
     }
 
-    /// Why another run leaves something open alone, if it does. An export comes to its end by itself; it and the snapshot
-    /// that it is of are what a resumption goes on with.
+    /// Why another run leaves something of an ended run alone, if it does. An export comes to its end by itself; it and the
+    /// snapshot that it is of are what a resumption goes on with.
     pub fn kept(&self, one: &Outstanding) -> Option<String> {
         let run = &self.run;
-        if !self.has_ended() {
-            return Some(format!("run {run} may be at work on it"));
-        }
         let is_of_asset = |other: &&Outstanding| other.asset == one.asset;
         let exports = self.open.iter().filter(is_of_asset).any(|other| matches!(other.resource, Resource::Export(_)));
         let goes_on = exports && !matches!(one.resource, Resource::Instance(_));
         goes_on.then(|| format!("run {run} left it: `walkaway resume` goes on with it, `walkaway clean` removes it"))
     }
+}
+
+/// Everything that entries name; what of it was named only by processes whose journal is `here`; and whether the last of
+/// them was one.
+fn named(entries: &[Entry], here: Option<Sha256Digest>) -> (BTreeSet<Resource>, BTreeSet<Resource>, bool) {
+    let (mut named, mut elsewhere, mut is_here) = (BTreeSet::new(), BTreeSet::new(), false);
+    for entry in entries {
+        match &entry.event {
+            Event::RunStarted { place, .. } | Event::RunResumed { place, .. } => {
+                is_here = place.is_some() && *place == here;
+            }
+            Event::CloudMaking { resource, .. } => {
+                let Ok(resource) = resource.parse::<Resource>() else { continue };
+                elsewhere.extend((!is_here).then(|| resource.clone()));
+                named.insert(resource);
+            }
+            _ => {}
+        }
+    }
+    let named_here = named.difference(&elsewhere).cloned().collect();
+    (named, named_here, is_here)
 }
 
 /// Runs whose evidence lies in this folder and whose record leaves something open, but for one. Sealed ones are read only if
@@ -259,7 +311,6 @@ pub(crate) fn open_runs(evidence: &Path, but: Option<&str>) -> Vec<(PathBuf, Rec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::Sha256Digest;
 
     const ASSET: &str = "ledger";
 
@@ -314,12 +365,26 @@ mod tests {
     }
 
     #[test]
+    fn what_was_removed_after_the_last_entry_is_told_to_whoever_goes_on() {
+        let run_dir = tempfile::tempdir().unwrap();
+        let entries = entries(vec![making('a'), making('b'), making('c'), removed(name('c'))]);
+        settle(run_dir.path(), &name('a').parse().unwrap()).unwrap();
+        assert_eq!(removed_meanwhile(run_dir.path(), &entries), [], "a sealed run is not changed");
+        fs::create_dir(run_dir.path().join("state")).unwrap();
+        for letter in ['a', 'c'] {
+            settle(run_dir.path(), &name(letter).parse().unwrap()).unwrap();
+        }
+        assert_eq!(removed_meanwhile(run_dir.path(), &entries), [(ASSET.to_owned(), name('a'))]);
+    }
+
+    #[test]
     fn a_process_that_went_on_says_nothing_about_the_life_of_the_one_before() {
         let resumed = Event::RunResumed {
             walkaway: String::new(),
             binary_sha256: Sha256Digest([0; 32]),
             host: String::new(),
             torn_bytes: 0,
+            place: None,
         };
         let mut entries = entries(vec![making('a'), Event::StillAtWork, resumed, making('b'), Event::StillAtWork]);
         let at = |second: i64| Timestamp::from_second(second).unwrap();
@@ -372,16 +437,56 @@ mod tests {
             one("restored", Resource::Instance(id.clone())),
             one("restored", snapshot),
         ];
-        let run = "r".to_owned();
-        let host = host_name();
-        let named = BTreeSet::new();
-        let place = Place::default();
-        let record = Record { run, named, open: open.clone(), place, host, in_use: false, is_over: false };
-        let kept = |record: &Record| open.iter().map(|one| record.kept(one).is_some()).collect::<Vec<_>>();
-        assert_eq!(kept(&record), [true, true, false, false]);
-        assert_eq!(kept(&Record { in_use: true, ..record.clone() }), [true; 4]);
-        let elsewhere = Record { host: format!("{}-2", record.host), ..record };
-        assert_eq!(kept(&elsewhere), [true; 4]);
-        assert_eq!(kept(&Record { is_over: true, ..elsewhere }), [true, true, false, false]);
+        let record = Record {
+            run: "r".to_owned(),
+            named: BTreeSet::new(),
+            open: open.clone(),
+            place: Place::default(),
+            host: String::new(),
+            in_use: false,
+            named_here: BTreeSet::new(),
+            is_here: true,
+            is_sealed: false,
+        };
+        let kept: Vec<bool> = open.iter().map(|one| record.kept(one).is_some()).collect();
+        assert_eq!(kept, [true, true, false, false]);
+    }
+
+    #[test]
+    fn only_what_this_very_journal_was_written_for_is_known_to_be_this_records() {
+        let here = Sha256Digest([1; 32]);
+        let started = |place| Event::RunStarted {
+            run: "r".into(),
+            playbook_sha256: here,
+            walkaway: String::new(),
+            binary_sha256: here,
+            host: String::new(),
+            place,
+        };
+        let resumed = |place| Event::RunResumed {
+            walkaway: String::new(),
+            binary_sha256: here,
+            host: String::new(),
+            torn_bytes: 0,
+            place,
+        };
+        let elsewhere = Some(Sha256Digest([2; 32]));
+        let here = Some(here);
+        for (first, second, ended) in [
+            (here, here, "ab"),
+            (elsewhere, here, "b"),
+            (here, elsewhere, "a"),
+            (None, here, "b"),
+            (elsewhere, elsewhere, ""),
+        ] {
+            // The export has one name in all processes of a run.
+            let entries =
+                entries(vec![started(first), making('a'), making('e'), resumed(second), making('b'), making('e')]);
+            let (all, named_here, is_here) = named(&entries, here);
+            let mut expected: BTreeSet<Resource> = ended.chars().map(|one| name(one).parse().unwrap()).collect();
+            expected.extend((ended == "ab").then(|| name('e').parse().unwrap()));
+            assert_eq!((named_here, is_here, all.len()), (expected, second == here, 3), "{ended}");
+            assert!(named(&entries, None).1.is_empty(), "a machine that does not tell proves nothing");
+        }
     }
 }
