@@ -5,6 +5,7 @@
 //! Knows nothing of where the data goes.
 
 pub mod account;
+mod changes;
 pub mod holder;
 pub mod live;
 mod locks;
