@@ -341,7 +341,7 @@ mod tests {
 
         async fn ask(&self, method: &'static str) -> Result<String, String> {
             let request = || Ok(Request::builder().method(method).uri("/k").body(Empty::new()).expect("a request"));
-            let answer = self.lines.send(request).await.map_err(|failed| failed.to_string())?;
+            let answer = self.pool.send(request).await.map_err(|failed| failed.to_string())?;
             let pieces: Vec<Bytes> = answer.into_body().try_collect().await?;
             Ok(String::from_utf8(pieces.concat()).expect("text"))
         }
