@@ -130,7 +130,7 @@ pub fn obstacle(asset: &str, what: impl std::fmt::Display, hint: Option<String>)
 /// The same of an early end.
 pub(crate) fn stop_obstacle(asset: &str, stop: Stop) -> Obstacle {
     match stop {
-        Stop::Asset { reason, hint } => obstacle(asset, reason, hint),
+        Stop::Asset { reason, hint } | Stop::Away { reason, hint } => obstacle(asset, reason, hint),
         Stop::Interrupted | Stop::Run(_) => obstacle(asset, "was interrupted", None),
     }
 }

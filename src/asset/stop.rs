@@ -24,6 +24,13 @@ pub enum Stop {
         /// What to do next, where something can be said.
         hint: Option<String>,
     },
+    /// The same because a database's server, or the way to it, went away: once it is back, the work may begin again.
+    Away {
+        /// What happened, to what.
+        reason: String,
+        /// What to do next, where something can be said.
+        hint: Option<String>,
+    },
     /// Evidence can't be written; nothing can go on.
     Run(EngineError),
 }
@@ -32,7 +39,7 @@ impl Stop {
     /// The same of a database, of which nothing is kept: its snapshot is gone with its connection.
     pub fn of_database(self) -> Self {
         match self {
-            Stop::Asset { reason, hint } => {
+            Stop::Asset { reason, hint } | Stop::Away { reason, hint } => {
                 let hint = hint.map(|hint| hint.replace(KEPT, "a database starts again when the run is resumed"));
                 Stop::Asset { reason, hint }
             }
@@ -54,7 +61,11 @@ impl From<TransferError> for Stop {
 
 impl From<SinkError> for Stop {
     fn from(error: SinkError) -> Self {
-        Stop::Asset { hint: error.hint(), reason: error.to_string() }
+        let (reason, hint) = (error.to_string(), error.hint());
+        match error.is_away() {
+            true => Stop::Away { reason, hint },
+            false => Stop::Asset { reason, hint },
+        }
     }
 }
 
@@ -76,7 +87,11 @@ impl From<SourceError> for Stop {
 
 impl From<PgError> for Stop {
     fn from(error: PgError) -> Self {
-        Stop::Asset { hint: error.hint(), reason: error.to_string() }
+        let (reason, hint) = (error.to_string(), error.hint());
+        match error.connection_lost() {
+            true => Stop::Away { reason, hint },
+            false => Stop::Asset { reason, hint },
+        }
     }
 }
 

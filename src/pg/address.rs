@@ -8,28 +8,35 @@ use std::{
     fmt,
     net::{IpAddr, ToSocketAddrs as _},
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, mpsc::RecvTimeoutError},
     time::Duration,
 };
 
 use postgres::{
     Client, Config,
-    config::{ChannelBinding, Host, LoadBalanceHosts, SslMode, TargetSessionAttrs},
+    config::{ChannelBinding, Host, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs},
 };
 
 use super::{
     error::{PgError, Unreached},
+    liveness::{Liveness, Waiting},
     pooler, session,
     tls::{self, Roots},
     url,
+    watched::{Plainly, Watching},
     wire::{Login, Wire},
 };
+use crate::{clock::Stopwatch, interrupt::Interrupt};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 6;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// What was sent is acknowledged within that time, which is as long as keepalives wait, or the connection is gone.
+pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
+/// How often whoever waits for a connection looks up.
+const TICK: Duration = Duration::from_millis(200);
 /// Debian's and Ubuntu's bundle, for libpq before version 16, which can't use the system's roots by itself.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -43,6 +50,7 @@ pub struct Address {
     passwords: Option<Arc<dyn Passwords>>,
     /// Set once it is known that a connection has a session of the server for itself.
     is_unshared: Arc<OnceLock<()>>,
+    liveness: Liveness,
 }
 
 /// Where to connect instead of the server itself, such as the near end of a tunnel.
@@ -107,8 +115,8 @@ impl Address {
             }
         };
         let roots = options.root_cert.map_or(Roots::System, Roots::File);
-        let is_unshared = Arc::default();
-        Ok(Address { config, roots, encrypted, via: None, passwords: None, is_unshared }.prepared())
+        let (is_unshared, liveness) = Default::default();
+        Ok(Address { config, roots, encrypted, via: None, passwords: None, is_unshared, liveness }.prepared())
     }
 
     /// A server that is always reached by TLS, also where it is reached through a tunnel on this machine.
@@ -122,16 +130,18 @@ impl Address {
             }
             Proof::Made(passwords) => Some(passwords),
         };
-        let is_unshared = Arc::default();
-        Address { config, roots: remote.roots, encrypted: true, via: remote.via, passwords, is_unshared }.prepared()
+        let (is_unshared, liveness) = Default::default();
+        Address { config, roots: remote.roots, encrypted: true, via: remote.via, passwords, is_unshared, liveness }
+            .prepared()
     }
 
     /// A server on a local socket.
     pub fn socket(directory: &std::path::Path, port: u16, user: &str, database: &str) -> Self {
         let mut config = Config::new();
         config.host_path(directory).port(port).user(user).dbname(database);
-        let is_unshared = Arc::default();
-        Address { config, roots: Roots::System, encrypted: false, via: None, passwords: None, is_unshared }.prepared()
+        let (is_unshared, liveness) = Default::default();
+        Address { config, roots: Roots::System, encrypted: false, via: None, passwords: None, is_unshared, liveness }
+            .prepared()
     }
 
     fn prepared(mut self) -> Self {
@@ -148,6 +158,7 @@ impl Address {
         config.load_balance_hosts(LoadBalanceHosts::Disable);
         config.keepalives(true).keepalives_idle(KEEPALIVE_IDLE);
         config.keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(KEEPALIVE_PROBES);
+        config.tcp_user_timeout(UNACKNOWLEDGED);
     }
 
     /// Another database of the same server, for which a pooler may have other rules.
@@ -162,6 +173,28 @@ impl Address {
         let mut other = Address { is_unshared: Arc::default(), ..self.clone() };
         other.config.user(name);
         other
+    }
+
+    /// The same server, waited for so long when it is silent and takes no other connection, and no longer than until
+    /// somebody asks for the end.
+    #[must_use]
+    pub fn watched(&self, stall: Duration, interrupt: &Interrupt) -> Self {
+        Address { liveness: Liveness::new(stall, interrupt.clone()), ..self.clone() }
+    }
+
+    /// What ends the waiting for it.
+    pub(super) fn waiting(&self) -> Waiting {
+        let address = self.clone();
+        Waiting::new(&self.liveness, move || address.answers())
+    }
+
+    /// Whether it says anything to a new connection, even that it takes none now.
+    fn answers(&self) -> bool {
+        match self.open_wire() {
+            Err(PgError::Connect { cause, .. }) => cause != Unreached::Way,
+            Err(_) => true,
+            Ok(mut wire) => wire.ask("SELECT 1").is_ok(),
+        }
     }
 
     /// The database's name.
@@ -210,16 +243,30 @@ impl Address {
         let mut config = self.config_now().map_err(|reason| (reason, Unreached::Way))?;
         // The client would log notices, in which code of a database may show its rows.
         config.notice_callback(|_| {});
+        let waiting = self.waiting();
+        let is_remote = config.get_hosts().iter().all(|host| matches!(host, Host::Tcp(_)));
+        if tls.is_none() && is_remote {
+            // Only what makes TLS gets the stream, and only this way does it get it without asking the server for TLS.
+            config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+        }
         let (sender, receiver) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let connected = match tls {
-                Some(tls) => config.connect(tls),
+                Some(inner) => config.connect(Watching { inner, waiting }),
+                None if is_remote => config.connect(Watching { inner: Plainly, waiting }),
                 None => config.connect(postgres::NoTls),
             };
             let _ = sender.send(connected);
         });
-        let limit = CONNECT_TIMEOUT + ANSWER_TIMEOUT;
-        receiver.recv_timeout(limit).map_err(|_| (format!("no answer within {} s", limit.as_secs()), Unreached::Way))
+        let (limit, waited) = (self.liveness.bounded(CONNECT_TIMEOUT + ANSWER_TIMEOUT), Stopwatch::start());
+        loop {
+            match receiver.recv_timeout(TICK) {
+                Ok(connected) => return Ok(connected),
+                Err(_) if self.liveness.interrupt().asked() => return Err(("interrupted".to_owned(), Unreached::Way)),
+                Err(RecvTimeoutError::Timeout) if waited.elapsed() < limit => {}
+                Err(_) => return Err((format!("no answer within {} s", limit.as_secs()), Unreached::Way)),
+            }
+        }
     }
 
     /// The configuration of one connection: with a fresh password, and the way through the tunnel.
@@ -253,15 +300,22 @@ impl Address {
     /// Connects for bulk rows, and sets nothing that outlives a transaction.
     pub fn wire_unpinned(&self) -> Result<Wire, PgError> {
         self.refuse_shared()?;
-        self.open_wire()
+        let mut wire = self.open_wire_until(self.liveness.interrupt())?;
+        wire.watch(self.waiting());
+        Ok(wire)
     }
 
     /// Connects for bulk rows, whoever else may be served by the same session: for questions only.
     pub(super) fn open_wire(&self) -> Result<Wire, PgError> {
+        self.open_wire_until(&Interrupt::default())
+    }
+
+    fn open_wire_until(&self, interrupt: &Interrupt) -> Result<Wire, PgError> {
         let tls = self.encrypted.then(|| tls::config(&self.roots)).transpose();
         let tls = tls.map_err(|reason| self.unreached(reason, Unreached::Tls))?;
         let config = self.config_now().map_err(|reason| self.unreached(reason, Unreached::Way))?;
-        let login = Login { config: &config, tls: tls.map(Arc::new) };
+        let patience = self.liveness.bounded(ANSWER_TIMEOUT);
+        let login = Login { config: &config, tls: tls.map(Arc::new), interrupt, patience };
         Wire::connect(&login).map_err(|error| self.unreached(error.to_string(), error.unreached()))
     }
 
@@ -314,6 +368,17 @@ impl Address {
             variables.push(("PGSSLROOTCERT", roots));
         }
         Ok(variables)
+    }
+
+    /// What else such a program is told by its connection string, for which there is no variable (PostgreSQL documentation,
+    /// "Parameter Key Words").
+    pub(super) fn connection_string() -> String {
+        format!(
+            "keepalives_idle={} keepalives_interval={} keepalives_count={KEEPALIVE_PROBES} tcp_user_timeout={}",
+            KEEPALIVE_IDLE.as_secs(),
+            KEEPALIVE_INTERVAL.as_secs(),
+            UNACKNOWLEDGED.as_millis()
+        )
     }
 
     /// Host, port and user as arguments of psql; never the password.

@@ -117,6 +117,7 @@ pub fn write_error(table: &str, error: &WireError) -> SinkError {
         reason: error.to_string(),
         code: error.code().map(str::to_owned),
         server_failed: error.ends_all(),
+        went_away: error.connection_lost(),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::error::Error as _;
 
+use postgres::types::WasNull;
+
 use super::{
     pooler::Sharing,
     sqlstate::{self, Concern},
@@ -191,6 +193,14 @@ impl PgError {
         }
     }
 
+    /// Whether what was to be described may have been dropped meanwhile: a description is null then, or refused.
+    pub fn is_of_vanished(&self) -> bool {
+        match self {
+            PgError::Statement { code: None, concern, .. } => *concern == Concern::Snapshot,
+            error => error.code().is_some_and(sqlstate::is_vanished),
+        }
+    }
+
     /// What to do next, where something can be said.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -294,6 +304,8 @@ pub fn concern(error: &postgres::Error) -> Concern {
         None if error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()) => {
             Concern::Session
         }
+        // What is described is seen in the snapshot and gone by now, or it would have a description.
+        None if error.source().is_some_and(|cause| cause.is::<WasNull>()) => Concern::Snapshot,
         None => Concern::Statement,
     }
 }

@@ -1,5 +1,5 @@
 //! What the PostgreSQL side of `source`, `restore` and `verify` share: addresses and connecting, pinned session
-//! settings, names, which server it is and whether a pooler stands before it, what its errors are about, the catalog's description of a database, COPY streams, and the programs that come with PostgreSQL.
+//! settings, names, how long a server is waited for, which server it is and whether a pooler stands before it, what its errors are about, the catalog's description of a database, COPY streams, and the programs that come with PostgreSQL.
 //!
 //! Decides nothing about what is read or written; each of the three does that for itself.
 
@@ -10,6 +10,7 @@ pub mod copy;
 pub mod error;
 pub mod identity;
 pub mod large;
+mod liveness;
 pub mod name;
 pub mod pieces;
 pub mod pooler;
@@ -19,6 +20,7 @@ pub mod sqlstate;
 pub mod tls;
 pub mod tools;
 mod url;
+mod watched;
 pub mod wire;
 
 pub use address::Address;

@@ -43,6 +43,13 @@ pub fn statements() -> String {
     pinned + NEWER_TIMEOUTS
 }
 
+/// What tells a server that nobody is at the other end any more: else a transaction, and what it keeps, would stay for hours
+/// (PostgreSQL documentation, "TCP Settings"). Sockets of the machine itself don't mind.
+const NOTICE_OUR_END: &str =
+    " SET LOCAL tcp_keepalives_idle = 60; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 6;";
+/// The same for what the server sent and nobody takes.
+const NOTICE_UNTAKEN: &str = " SET LOCAL tcp_user_timeout = 120000;";
+const USER_TIMEOUT_MAJOR: u32 = 12;
 /// Since this version there is a time-out of transactions.
 const TRANSACTION_TIMEOUT_MAJOR: u32 = 17;
 
@@ -54,6 +61,10 @@ pub fn begin_reading(major: u32, is_raw: bool, snapshot: Option<&str>) -> String
     for (name, value) in PINNED {
         let value = if *name == "client_encoding" { encoding } else { value };
         sql.push_str(&format!(" SET LOCAL {name} = '{value}';"));
+    }
+    sql.push_str(NOTICE_OUR_END);
+    if major >= USER_TIMEOUT_MAJOR {
+        sql.push_str(NOTICE_UNTAKEN);
     }
     if major >= TRANSACTION_TIMEOUT_MAJOR {
         sql.push_str(" SET LOCAL transaction_timeout = 0;");

@@ -42,6 +42,12 @@ pub fn is_not_now(code: &str) -> bool {
     code.starts_with("57P") || code == TOO_MANY_CONNECTIONS
 }
 
+/// Whether a server may say with it that what it was to describe is not there any more: no such table, column, function,
+/// schema or other object, and an entry of its catalog that is missing, for which it has no code of its own.
+pub fn is_vanished(code: &str) -> bool {
+    matches!(code, "42P01" | "42703" | "42704" | "42883" | "3F000" | "XX000")
+}
+
 /// Something is not in the state that it would have to be in (`object_not_in_prerequisite_state`).
 const NOT_IN_STATE: &str = "55000";
 /// Every connection is taken (`too_many_connections`).

@@ -2,11 +2,21 @@
 
 use std::{
     env, fmt, fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
-use super::{Address, PgError};
+use super::{
+    Address, PgError,
+    liveness::{TICK, Waiting},
+    sqlstate::Concern,
+};
+use crate::clock::Stopwatch;
+
+/// A program that is soon at its end is not waited for longer than that.
+const TICK_MIN: Duration = Duration::from_millis(10);
 
 /// Where Debian and Ubuntu put each version's programs.
 const VERSIONED: &str = "/usr/lib/postgresql";
@@ -102,15 +112,55 @@ fn version_of(directory: &Path) -> Option<Version> {
     Version::parse(text.split(' ').nth(2)?)
 }
 
-/// Runs a program to its end; its error output is the reason if it fails.
+/// Runs a program of this machine to its end; its error output is the reason if it fails.
 pub fn run(program: &'static str, mut command: Command) -> Result<(), PgError> {
     let output = command.output().map_err(|error| PgError::Program { program, reason: error.to_string() })?;
-    if output.status.success() {
+    judged(program, &output.status, &output.stderr)
+}
+
+/// The same with one that talks to a server, and is killed when that need not be waited for any longer.
+pub fn run_at(program: &'static str, mut command: Command, address: &Address) -> Result<(), PgError> {
+    let failed = |error: io::Error| PgError::Program { program, reason: error.to_string() };
+    command.arg("--dbname").arg(Address::connection_string());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    let mut stderr = child.stderr.take();
+    std::thread::scope(|scope| {
+        // A program whose errors nobody reads would wait for that.
+        let errors = scope.spawn(move || {
+            let mut errors = Vec::new();
+            let read = stderr.as_mut().map_or(Ok(0), |stderr| stderr.read_to_end(&mut errors));
+            read.map(|_| errors)
+        });
+        let ended = wait(program, &mut child, &address.waiting());
+        let errors = errors.join().map(Result::unwrap_or_default).unwrap_or_default();
+        judged(program, &ended?, &errors)
+    })
+}
+
+fn wait(program: &'static str, child: &mut Child, server: &Waiting) -> Result<ExitStatus, PgError> {
+    let failed = |error: io::Error| PgError::Program { program, reason: error.to_string() };
+    let waited = Stopwatch::start();
+    loop {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return Ok(status);
+        }
+        if let Some(why) = server.given_up(waited.elapsed()) {
+            let killed = child.kill().and_then(|()| child.wait());
+            killed.map_err(failed)?;
+            let (what, reason) = (program.to_owned(), why.to_string());
+            return Err(PgError::Statement { what, reason, code: None, concern: Concern::Session });
+        }
+        std::thread::sleep(TICK.min(waited.elapsed().max(TICK_MIN)));
+    }
+}
+
+fn judged(program: &'static str, status: &ExitStatus, errors: &[u8]) -> Result<(), PgError> {
+    if status.success() {
         return Ok(());
     }
-    let errors = String::from_utf8_lossy(&output.stderr);
+    let errors = String::from_utf8_lossy(errors);
     let reason = errors.lines().filter(|line| !line.trim().is_empty()).take(6).collect::<Vec<_>>().join("; ");
-    Err(PgError::Program { program, reason: if reason.is_empty() { output.status.to_string() } else { reason } })
+    Err(PgError::Program { program, reason: if reason.is_empty() { status.to_string() } else { reason } })
 }
 
 #[cfg(test)]

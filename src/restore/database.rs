@@ -3,7 +3,7 @@
 //! The database is made by walkaway and marked as its own; only a database with this run's mark is ever dropped.
 //! Restored DDL is untrusted code: it runs as the database's owner, which on a managed cluster is no superuser.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use postgres::Client;
 
@@ -17,6 +17,7 @@ use super::{
     script::{Script, Second, Section},
 };
 use crate::{
+    interrupt::Interrupt,
     pg::{
         Address, PgError,
         catalog::{DatabaseFacts, SequenceState, rights::is_harmless},
@@ -60,6 +61,13 @@ impl TargetServer {
     pub fn managed(admin: Address, owner_role: &str) -> Self {
         let owner = admin.user(owner_role);
         TargetServer { admin, owner, exclusive: true }
+    }
+
+    /// The same, waiting so long when it is silent, see [`Address::watched`].
+    #[must_use]
+    pub fn watched(&self, stall: Duration, interrupt: &Interrupt) -> Self {
+        let admin = self.admin.watched(stall, interrupt);
+        TargetServer { owner: self.owner.watched(stall, interrupt), admin, exclusive: self.exclusive }
     }
 
     /// Connects; says the version (number and text) and whether databases can be made.
@@ -363,7 +371,8 @@ impl Loader {
 
     fn failed(&self, table: &Table, error: &PgError) -> TransferError {
         let (what, code) = (table.name.to_string(), error.code().map(str::to_owned));
-        SinkError::Database { what, reason: error.to_string(), code, server_failed: true }.into()
+        let went_away = error.connection_lost();
+        SinkError::Database { what, reason: error.to_string(), code, server_failed: true, went_away }.into()
     }
 }
 

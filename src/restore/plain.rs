@@ -12,11 +12,12 @@ use crate::{
 impl TargetDatabase {
     /// Makes an empty table, and its schema if that is not there. Names are quoted, types are the caller's own words.
     pub fn create_plain_table(&self, name: &RelationName, columns: &[(String, String)]) -> Result<(), SinkError> {
-        let failed = |reason: String, code: Option<&str>, server_failed| SinkError::Database {
+        let failed = |reason: String, code: Option<&str>, went_away| SinkError::Database {
             what: name.to_string(),
             reason,
             code: code.map(str::to_owned),
-            server_failed,
+            server_failed: went_away,
+            went_away,
         };
         let mut client = self.address().connect().map_err(|error| failed(error.to_string(), error.code(), true))?;
         let columns: Vec<_> = columns.iter().map(|(name, sql_type)| format!("{} {sql_type}", quoted(name))).collect();

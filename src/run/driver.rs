@@ -240,7 +240,7 @@ impl Run {
                 Ok(self.outcome(RunEnd::Interrupted))
             }
             (Err(Stop::Run(error)), _) => Ok(self.stopped(error.in_full(), error.hint())),
-            (Err(Stop::Asset { reason, hint }), _) => Ok(self.stopped(reason, hint)),
+            (Err(Stop::Asset { reason, hint } | Stop::Away { reason, hint }), _) => Ok(self.stopped(reason, hint)),
             (Ok(_), Err(error)) => Ok(self.stopped(error, None)),
             (Ok(ends), Ok(())) => self.end(ends).await,
         }
@@ -273,8 +273,8 @@ impl Run {
             ends.push(match self.intact_or_carried(asset.as_ref(), site).await {
                 Ok(Some(result)) => AssetEnd::Done(Box::new(result)),
                 Ok(None) => self.not_run(asset.id(), &site.ready.unopened)?,
-                Err(Stop::Asset { .. }) if self.interrupt.asked() => return Err(Stop::Interrupted),
-                Err(Stop::Asset { reason, hint }) => {
+                Err(Stop::Asset { .. } | Stop::Away { .. }) if self.interrupt.asked() => return Err(Stop::Interrupted),
+                Err(Stop::Asset { reason, hint } | Stop::Away { reason, hint }) => {
                     let asset = asset.id().to_owned();
                     let event = Event::AssetStopped { asset: asset.clone(), reason: reason.clone() };
                     self.recorder.fact(&event)?;

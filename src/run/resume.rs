@@ -202,7 +202,7 @@ impl Run {
             match looked {
                 Ok(Some(_)) => {}
                 Ok(None) => *end = Err("it was finished, and what it restored is not as it was left".to_owned()),
-                Err(Stop::Asset { reason, .. }) => {
+                Err(Stop::Asset { reason, .. } | Stop::Away { reason, .. }) => {
                     let reason = format!("it was finished, and what it restored can't be looked at again: {reason}");
                     let event = Event::AssetStopped { asset: asset.id().to_owned(), reason: reason.clone() };
                     self.recorder.fact(&event)?;

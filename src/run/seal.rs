@@ -455,7 +455,7 @@ pub(super) fn unfinished(
 fn stop_error(stop: Stop) -> EngineError {
     match stop {
         Stop::Run(error) => error,
-        Stop::Asset { reason, .. } => EngineError::Internal(reason),
+        Stop::Asset { reason, .. } | Stop::Away { reason, .. } => EngineError::Internal(reason),
         Stop::Interrupted => EngineError::Internal("interrupted while sealing".to_owned()),
     }
 }

@@ -5,6 +5,7 @@
 //! Knows nothing of where the data goes.
 
 pub mod account;
+mod changes;
 pub mod holder;
 pub(crate) mod live;
 mod locks;

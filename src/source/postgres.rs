@@ -7,11 +7,13 @@ use std::{collections::BTreeSet, fs, os::unix::fs::OpenOptionsExt as _, path::Pa
 use ::postgres::{Client, SimpleQueryMessage};
 
 use super::{
+    changes::Objects,
     holder::{self, Kept, Wanted},
     locks,
 };
 use crate::{
     clock::Stopwatch,
+    interrupt::Interrupt,
     pg::{
         Address, PgError,
         catalog::{self, Catalog, DatabaseFacts, Named, SequenceState, rights::Rights, special::Special},
@@ -57,6 +59,12 @@ impl PostgresSource {
     pub fn lock_timeout(mut self, lock_timeout: Duration) -> Self {
         self.lock_timeout = lock_timeout;
         self
+    }
+
+    /// The same, waiting so long for a server that is silent, see [`Address::watched`].
+    #[must_use]
+    pub fn watched(self, stall: Duration, interrupt: &Interrupt) -> Self {
+        PostgresSource { address: self.address.watched(stall, interrupt), ..self }
     }
 
     /// How long a table's lock is waited for, and others may wait for one behind a snapshot.
@@ -150,7 +158,8 @@ impl PostgresSource {
         let exported = exported.and_then(|row| row.try_get(0));
         let id = exported.map_err(|error| PgError::statement("exporting a snapshot", &error))?;
         let (address, lock_timeout) = (self.address.clone(), self.lock_timeout);
-        Ok(Snapshot { address, lock_timeout, holder, id, held: Stopwatch::start() })
+        let objects = holder::probe(&mut holder, Objects::read)?;
+        Ok(Snapshot { address, lock_timeout, holder, objects, id, held: Stopwatch::start() })
     }
 }
 
@@ -159,6 +168,8 @@ pub struct Snapshot {
     address: Address,
     lock_timeout: Duration,
     holder: Client,
+    /// What there was; nothing where the server can't say.
+    objects: Option<Objects>,
     id: String,
     held: Stopwatch,
 }
@@ -216,7 +227,7 @@ impl Snapshot {
         command.arg(format!("--lock-wait-timeout={}", self.lock_timeout.as_millis()));
         command.arg("--snapshot").arg(&self.id).arg("--file").arg(archive);
         private(archive).map_err(|error| PgError::Program { program: "pg_dump", reason: error })?;
-        tools::run("pg_dump", command)
+        tools::run_at("pg_dump", command, &self.address)
     }
 
     /// Which locks keep others waiting at this moment, of those that pg_dump needs. It says in the server's language alone
@@ -227,6 +238,15 @@ impl Snapshot {
             wanted.map(|Wanted { table, .. }| format!("another session wants {table} for itself")).collect();
         locked.extend(locks::holders(&self.address)?);
         Ok(locked)
+    }
+
+    /// What was changed at the source since the snapshot, so that its definition may not be the snapshot's: by name, the
+    /// first few.
+    pub fn changed(&self) -> Result<Vec<String>, PgError> {
+        let Some(objects) = &self.objects else { return Ok(Vec::new()) };
+        let now = Objects::read(&mut begin(&self.address)?);
+        let now = now.map_err(|error| PgError::statement("looking for changes since the snapshot", &error))?;
+        Ok(objects.changed(&now))
     }
 
     /// Roles, owners and grants.

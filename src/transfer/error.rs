@@ -128,6 +128,8 @@ pub enum SinkError {
         /// SQLSTATE; none where it was not the server that refused.
         code: Option<String>,
         server_failed: bool,
+        /// The server failed because it, or the way to it, went away.
+        went_away: bool,
     },
 }
 
@@ -135,6 +137,11 @@ impl SinkError {
     /// Wraps an I/O error with the path it happened to.
     pub fn write(path: impl AsRef<std::path::Path>, source: io::Error) -> Self {
         SinkError::Write { path: path.as_ref().display().to_string(), source }
+    }
+
+    /// Whether the target's database server, or the way to it, went away.
+    pub fn is_away(&self) -> bool {
+        matches!(self, SinkError::Database { went_away: true, .. })
     }
 
     /// What to do next, where something can be said.

@@ -201,6 +201,7 @@ mod tests {
                     reason: "disk full".into(),
                     code: None,
                     server_failed: true,
+                    went_away: false,
                 });
             }
             self.bytes.extend_from_slice(rows);

@@ -28,7 +28,7 @@ use crate::{
     playbook::{DatabaseSpec, Playbook, PostgresTarget, Reference, TargetSpec},
     record::error::{Obstacle, Unopened},
     source::postgres::PostgresSource,
-    transfer::{error::TransferError, executor::UnitWorker},
+    transfer::{error::TransferError, executor::UnitWorker, retry::STALL},
 };
 
 /// A database of a playbook, read at its address.
@@ -152,6 +152,9 @@ pub(crate) fn database_work(work: Work, spec: &DatabaseSpec, address: Address, t
         Some(timeout) => source.lock_timeout(timeout.duration()),
         None => source,
     };
+    let stall = spec.limits.stall.map_or(STALL, |stall| stall.duration());
+    let source = source.watched(stall, &work.interrupt);
+    let target = Arc::new(target.watched(stall, &work.interrupt));
     DatabaseWork { work, spec: spec.clone(), source, target }
 }
 

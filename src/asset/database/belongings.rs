@@ -25,7 +25,6 @@ use crate::{
         elevated::{Elevated, definitions::Definitions, extensions::CLOSED},
         rights::{RightsTarget, RoleNames, is_own, take_dangerous},
     },
-    source::postgres::Snapshot,
 };
 
 /// The kind of large objects, in the server's words.
@@ -54,14 +53,13 @@ pub(crate) struct Belongings {
 }
 
 impl Belongings {
-    /// Reads what the snapshot has.
-    pub fn read(
+    /// From what the snapshot has.
+    pub fn new(
         work: &Work,
         target: &Arc<Target>,
         roles: Option<&RolesSpec>,
-        snapshot: &mut Snapshot,
+        (mut rights, mut special): (Rights, Special),
     ) -> Result<Self, Stop> {
-        let (mut rights, mut special) = (snapshot.rights()?, snapshot.special()?);
         let concerned = |setting: &Setting| setting.role.as_ref().is_none_or(|role| rights.roles.contains_key(role));
         special.settings.retain(concerned);
         special.settings = special::in_force(special.settings);

@@ -1,7 +1,7 @@
 //! One database from snapshot to verdict: schema, rows, indexes, sequences; then everything read back and compared.
 //!
 //! A snapshot can't outlive its connection, so a database that was interrupted starts again from nothing, and so does
-//! one whose snapshot was lost on the way: what belongs to two moments is never mixed.
+//! one whose snapshot or target was lost on the way, see `again`: what belongs to two moments is never mixed.
 
 use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use super::{
     belongings::Belongings,
     copying::{AWAY_PAUSE, Crew, Relays},
     deferred::{BROKEN, LateLoad, Loaded},
-    ends::{Lost, RelayEnd},
+    ends::RelayEnd,
     exclusions, large_objects,
     proof::{Phases, Restored},
     range_worker::RangeWorker,
@@ -28,7 +28,7 @@ use crate::{
     clock::Stopwatch,
     digest::RowKey,
     event::{AssetKind, Event, Phase},
-    evidence::result::{AssetResult, ExcludedTable, SourceLoad},
+    evidence::result::{ExcludedTable, SourceLoad},
     finding::{Finding, FindingKind},
     pg::{
         PgError,
@@ -58,21 +58,9 @@ use crate::{
 
 /// The schema as a pg_dump archive, below the asset's directory.
 const SCHEMA: &str = "schema.dump";
-/// How many snapshots may be lost before the asset is given up.
-const SNAPSHOTS_MAX: u32 = 3;
-/// The same where a standby removes what is read; it has a pause before each new one.
-const CONFLICTS_MAX: u32 = 5;
-/// Before the second snapshot of a standby, and twice as long before each one after.
-const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
+const CHANGED: &str = "changed or dropped at the source since the snapshot";
 /// The snapshot's holder and the one that counts.
 const CONNECTIONS_BESIDE_WORKERS: usize = 2;
-
-/// What helps when snapshots are lost again and again.
-const LOST: &str =
-    "drill while nothing alters tables, or raise limits.lock_timeout, or read a copy (for RDS: method snapshot)";
-/// What helps where the source is a standby.
-const CONFLICT: &str = "the source is a standby that replays what its primary removes: set hot_standby_feedback = on there, or \
-                        raise max_standby_streaming_delay, or read the primary";
 
 /// Carries one database out and proves it. Everything here blocks.
 pub(crate) struct DatabaseWork {
@@ -90,17 +78,9 @@ impl UnitWorker for DatabaseWork {
 
 /// A database that has come over.
 pub(crate) struct CarriedDatabase {
-    restored: Restored,
-    findings: Vec<Finding>,
-    before: Phases,
-}
-
-impl CarriedDatabase {
-    /// Everything up to the asset's result. Blocks.
-    pub fn prove(self) -> Result<AssetResult, Stop> {
-        let CarriedDatabase { restored, findings, before } = self;
-        restored.prove(findings, before).map_err(Stop::of_database)
-    }
+    pub(super) restored: Restored,
+    pub(super) findings: Vec<Finding>,
+    pub(super) before: Phases,
 }
 
 /// What has come over when the snapshot is let go.
@@ -130,14 +110,10 @@ struct Rebuilt {
 }
 
 impl DatabaseWork {
-    /// Everything from the snapshot to the last index.
-    pub fn carry(&self) -> Result<CarriedDatabase, Stop> {
-        self.restore().map_err(Stop::of_database)
-    }
-
-    fn restore(&self) -> Result<CarriedDatabase, Stop> {
+    /// Everything from one snapshot to the last index. The last attempt goes on with what was changed meanwhile.
+    pub(super) fn attempt(&self, is_last: bool) -> Result<CarriedDatabase, RelayEnd> {
         let watch = Stopwatch::start();
-        let mut carried = self.carry_rows()?;
+        let mut carried = self.carry_snapshot(is_last)?;
         let transfer_ms = watch.elapsed_ms();
         let receipts = &carried.tables.receipts;
         let rows = receipts.iter().map(|receipt| receipt.stream.rows).sum();
@@ -194,59 +170,7 @@ impl DatabaseWork {
         Ok(CarriedDatabase { restored, findings, before: Phases { transfer_ms, rebuild_ms } })
     }
 
-    /// Schema and rows, all of one snapshot: if it is lost, of a new one.
-    fn carry_rows(&self) -> Result<Snapshotted, Stop> {
-        let mut lost = Vec::new();
-        loop {
-            match self.carry_snapshot() {
-                Ok(mut carried) => {
-                    carried.findings.append(&mut lost);
-                    return Ok(carried);
-                }
-                Err(RelayEnd::Stop(stop)) => return Err(stop),
-                Err(RelayEnd::SnapshotLost(Lost { reason, in_conflict })) => {
-                    let (so_far, max) = (lost.len() as u32, if in_conflict { CONFLICTS_MAX } else { SNAPSHOTS_MAX });
-                    if so_far + 1 >= max {
-                        return Err(Stop::Asset {
-                            reason: format!("the snapshot was lost again and again: {reason}"),
-                            hint: Some(if in_conflict { CONFLICT } else { LOST }.to_owned()),
-                        });
-                    }
-                    tracing::warn!(reason, "the snapshot was lost; the database starts again");
-                    lost.push(self.work.finding(FindingKind::Deviation, "the snapshot was lost", reason));
-                    if in_conflict {
-                        self.wait(CONFLICT_PAUSE * 2u32.pow(so_far))?;
-                    }
-                }
-            }
-            self.wait_for_source()?;
-        }
-    }
-
-    fn wait(&self, pause: Duration) -> Result<(), Stop> {
-        let waiting = Stopwatch::start();
-        while waiting.elapsed() < pause {
-            self.work.go_on()?;
-            std::thread::sleep(AWAY_PAUSE);
-        }
-        Ok(())
-    }
-
-    /// A server that fails over, or starts again, is waited for as long as a copy may stand still.
-    fn wait_for_source(&self) -> Result<(), Stop> {
-        let away = Stopwatch::start();
-        loop {
-            self.work.go_on()?;
-            match self.source.reach() {
-                Err(error) if error.connection_lost() && away.elapsed() < self.stall() => {
-                    std::thread::sleep(AWAY_PAUSE)
-                }
-                reached => return Ok(reached?),
-            }
-        }
-    }
-
-    fn carry_snapshot(&self) -> Result<Snapshotted, RelayEnd> {
+    fn carry_snapshot(&self, is_last: bool) -> Result<Snapshotted, RelayEnd> {
         self.work.started(AssetKind::Postgres)?;
         self.clear()?;
         self.target.unsettle()?;
@@ -264,10 +188,14 @@ impl DatabaseWork {
         // Drawn after the snapshot fixed the rows, so that no row can have been chosen to fit the key.
         let key = RowKey::draw().map_err(|error| self.failed(&self.work.root(), &error))?;
         let (database, mut findings) = self.create_database(&facts)?;
-        let mut belongings = Belongings::read(&self.work, &self.target, self.spec.roles.as_ref(), &mut snapshot)?;
+        let rights = snapshot.rights().and_then(|rights| Ok((rights, snapshot.special()?)));
+        let rights = rights.map_err(|error| of_catalog(error, &snapshot))?;
+        let mut belongings = Belongings::new(&self.work, &self.target, self.spec.roles.as_ref(), rights)?;
         findings.extend(belongings.prepare(&database)?);
         let dumped = snapshot.dump_schema(&self.target.tools, &self.schema(), &facts.encoding);
         dumped.or_else(|error| of_dump(error, &mut snapshot))?;
+        let mut catalog = snapshot.definitions().map_err(|error| of_catalog(error, &snapshot))?;
+        findings.extend(self.changed(&snapshot, is_last)?);
         self.work.go_on()?;
         let definitions = belongings.definitions(&database)?;
         let search_path = belongings.search_path();
@@ -286,7 +214,6 @@ impl DatabaseWork {
         let (views, unread) = self.read_views(&mut snapshot, key)?;
         findings.extend(unread);
         let sequences = snapshot.sequences().map_err(RelayEnd::of_snapshot)?;
-        let mut catalog = snapshot.definitions().map_err(RelayEnd::of_snapshot)?;
         if !has_tables {
             findings.push(self.without_tables(&catalog, facts.large_objects));
         }
@@ -310,6 +237,20 @@ impl DatabaseWork {
             refused,
             findings,
         })
+    }
+
+    /// Definitions that are not the snapshot's would be compared with what a dump made of others: before any row is read,
+    /// a new snapshot is taken. Where something is always being changed, it is named instead.
+    fn changed(&self, snapshot: &Snapshot, is_last: bool) -> Result<Option<Finding>, RelayEnd> {
+        let changed = snapshot.changed().map_err(RelayEnd::of_snapshot)?;
+        match (changed.is_empty(), is_last) {
+            (true, _) => Ok(None),
+            (false, false) => Err(RelayEnd::SnapshotLost(format!("{}: {CHANGED}", changed.join(", ")).into())),
+            (false, true) => {
+                let detail = format!("{CHANGED}, once more: what differs in it may be of that");
+                Ok(Some(self.work.finding(FindingKind::Deviation, changed.join(", "), detail)))
+            }
+        }
     }
 
     /// The tables that stay behind, and the entries of the playbook that leave nothing out.
@@ -336,7 +277,7 @@ impl DatabaseWork {
     }
 
     /// How long a copy may stand still.
-    fn stall(&self) -> Duration {
+    pub(super) fn stall(&self) -> Duration {
         self.spec.limits.stall.map_or(STALL, |stall| stall.duration())
     }
 
@@ -517,14 +458,26 @@ fn without_rows(findings: &[Finding]) -> impl Iterator<Item = String> {
     findings.iter().filter(move |finding| lacks(finding.kind)).map(|finding| finding.subject.clone())
 }
 
+/// What an error means while the catalog is read: most of all that something was dropped meanwhile.
+fn of_catalog(error: PgError, snapshot: &Snapshot) -> RelayEnd {
+    if !error.is_of_vanished() {
+        return RelayEnd::of_snapshot(error);
+    }
+    let changed = snapshot.changed().unwrap_or_default();
+    let changed = if changed.is_empty() { "something".to_owned() } else { changed.join(", ") };
+    RelayEnd::SnapshotLost(format!("{changed}: {CHANGED} ({error})").into())
+}
+
 /// pg_dump waits for locks of its own, most of them behind a session that waits for the snapshot. Whether it was that, its
 /// snapshot's holder can see, which is also gone when the server is.
 fn of_dump(error: PgError, snapshot: &mut Snapshot) -> Result<(), RelayEnd> {
     // A standby ends the sessions that stand in its way one after the other.
     std::thread::sleep(AWAY_PAUSE);
     let locked = snapshot.locked().map_err(RelayEnd::of_snapshot)?;
+    let changed = snapshot.changed().map_err(RelayEnd::of_snapshot)?;
     match locked.is_empty() {
-        true => Err(error.into()),
+        true if changed.is_empty() => Err(error.into()),
+        true => Err(RelayEnd::SnapshotLost(format!("{}: {CHANGED} ({error})", changed.join(", ")).into())),
         false => Err(RelayEnd::SnapshotLost(format!("{}: {error}", locked.join("; ")).into())),
     }
 }

@@ -318,5 +318,5 @@ fn refusal(error: TransferError) -> Result<String, TransferError> {
 
 fn declined(table: &Table, reason: String) -> TransferError {
     let what = table.name.to_string();
-    SinkError::Database { what, reason, code: None, server_failed: false }.into()
+    SinkError::Database { what, reason, code: None, server_failed: false, went_away: false }.into()
 }

@@ -6,6 +6,7 @@
 //! | `preflight`, `preflight_source`, `source_rights` | what keeps a database from being carried, or from being read whole |
 //! | `measure` | what carrying it would take |
 //! | `carry`, `proof` | from snapshot to verdict |
+//! | `again` | what begins again when a snapshot or a server was lost |
 //! | `rows_proof` | what every restored database is proven by, wherever its rows came from |
 //! | `recheck` | what was restored, read back some time later |
 //! | `belongings`, `large_objects`, `views` | roles, owners, grants and settings; large objects; rows of materialized views |
@@ -18,6 +19,7 @@
 //! | `watch` | the snapshot looked after meanwhile, and let go when others wait behind it |
 //! | `site`, `target`, `clusters` | the server that databases are restored into; which managed cluster stands for which origin |
 
+mod again;
 pub(crate) mod asset;
 mod belongings;
 pub(crate) mod carry;

@@ -47,6 +47,7 @@ impl<'a> RangeWorker<'a> {
             Err(Trouble::Lost(reason)) => Done::Lost(lost_source(&share.table.name.to_string(), &reason)),
             Err(Trouble::End(RelayEnd::SnapshotLost(lost))) => Done::Lost(lost),
             Err(Trouble::End(RelayEnd::Stop(Stop::Asset { reason, hint }))) => Done::Stopped { reason, hint },
+            Err(Trouble::End(RelayEnd::Stop(Stop::Away { reason, hint }))) => Done::Away { reason, hint },
             Err(Trouble::End(RelayEnd::Stop(Stop::Interrupted))) => return Err(TransferError::Interrupted),
             Err(Trouble::End(RelayEnd::Stop(Stop::Run(error)))) => {
                 return Err(TransferError::Internal(error.to_string()));

@@ -62,6 +62,8 @@ pub(crate) enum Done {
     Refused { reason: String },
     /// Nothing more can be read from the snapshot.
     Lost(Lost),
+    /// The target, or the way to it, went away.
+    Away { reason: String, hint: Option<String> },
     /// The asset can't go on now.
     Stopped { reason: String, hint: Option<String> },
 }

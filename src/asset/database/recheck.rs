@@ -29,7 +29,7 @@ use crate::{
     playbook::Reference,
     record::{error::EngineError, layout::Layout},
     restore::cluster::Cluster,
-    transfer::{meter::Meter, receipt::TableReceipt},
+    transfer::{meter::Meter, receipt::TableReceipt, retry::STALL},
     verify::{
         Comparison,
         state::{again, compare_state},
@@ -49,7 +49,8 @@ pub(crate) fn look(work: &Work, depth: Depth, result: &AssetResult, target: &Tar
     };
     let receipts = read_tables(&evidence)?;
     let items = receipts.len() as u64;
-    let address = target.server.existing(&database.target_database).address().clone();
+    let server = target.server.watched(STALL, &work.interrupt);
+    let address = server.existing(&database.target_database).address().clone();
     let root = work.root();
     let meter = Arc::new(Meter::default());
     let ticker = work.ticker(Phase::Verify, &meter);
@@ -126,7 +127,8 @@ fn compare(at: &Rechecking, asset: &AssetResult, target: &Target) -> Result<Vec<
     let evidence = at.evidence(asset);
     let receipts = read_tables(&evidence);
     let receipts = receipts.map_err(|error| unread(asset, FindingKind::TableUnreadable, &evidence, &error))?;
-    let address = target.server.existing(&database.target_database).address().clone();
+    let server = target.server.watched(STALL, &at.interrupt);
+    let address = server.existing(&database.target_database).address().clone();
     let compared = read_back(at, asset, database, &address, &receipts);
     let compared = compared.map_err(|error| {
         Finding::of(&asset.id, FindingKind::TableUnreadable, &database.target_database, error.to_string())

@@ -109,6 +109,7 @@ impl Relays<'_> {
                     let _ = news.send(News::Refused { number, reason });
                 }
                 Done::Lost(lost) => return Err(RelayEnd::SnapshotLost(lost)),
+                Done::Away { reason, hint } => return Err(Stop::Away { reason, hint }.into()),
                 Done::Stopped { reason, hint } => return Err(Stop::Asset { reason, hint }.into()),
             }
         }

@@ -1,11 +1,16 @@
 //! The server that databases are restored into: the one the playbook names, or a managed cluster for this run.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::clusters;
 use crate::{
     asset::{elsewhere::database_obstacle, stop::Stop},
     evidence::{DatabaseAccess, result::AssetResult},
+    interrupt::Interrupt,
     pg::{Address, PgError, session, tools::Tools},
     playbook::{PostgresTarget, ProcessEnvironment, Reference, Unresolved},
     record::{error::Obstacle, layout::Layout},
@@ -46,7 +51,7 @@ pub(crate) struct Target {
     /// Where a server of the user's is.
     named: Option<Address>,
     /// With its directory.
-    cluster: Option<(PathBuf, Cluster)>,
+    cluster: Option<Arc<(PathBuf, Cluster)>>,
 }
 
 impl Target {
@@ -54,12 +59,22 @@ impl Target {
     pub fn managed(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
         let cluster = Cluster::start(tools.clone(), directory)?;
         let server = TargetServer::managed(cluster.address(), OWNER_ROLE);
-        Ok(Target { server, tools, named: None, cluster: Some((directory.to_owned(), cluster)) })
+        Ok(Target { server, tools, named: None, cluster: Some(Arc::new((directory.to_owned(), cluster))) })
     }
 
     /// A server of the user's.
     pub fn named(tools: Tools, address: Address) -> Self {
         Target { server: TargetServer::named(address.clone()), tools, named: Some(address), cluster: None }
+    }
+
+    /// The same for work that waits so long when the server is silent.
+    pub fn watched(&self, stall: Duration, interrupt: &Interrupt) -> Self {
+        Target {
+            server: self.server.watched(stall, interrupt),
+            tools: self.tools.clone(),
+            named: self.named.clone(),
+            cluster: self.cluster.clone(),
+        }
     }
 
     /// Whether walkaway made the server itself.
@@ -69,7 +84,7 @@ impl Target {
 
     /// Where a managed cluster lies.
     pub fn directory(&self) -> Option<&Path> {
-        self.cluster.as_ref().map(|(directory, _)| directory.as_path())
+        self.cluster.as_ref().map(|cluster| cluster.0.as_path())
     }
 
     /// Refuses to be the server that the database is read from, which may not have been there before the run began.
@@ -81,17 +96,18 @@ impl Target {
 
     /// Rows are about to be loaded: a managed cluster need not make each step durable.
     pub fn unsettle(&self) -> Result<(), ClusterError> {
-        self.cluster.as_ref().map_or(Ok(()), |(_, cluster)| cluster.unsettle())
+        self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.1.unsettle())
     }
 
     /// What was loaded is on the disk when this returns; so it is on any server but a managed one anyway.
     pub fn settle(&self) -> Result<(), ClusterError> {
-        self.cluster.as_ref().map_or(Ok(()), |(_, cluster)| cluster.settle())
+        self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.1.settle())
     }
 
     /// Stops a managed cluster and says if that failed.
     pub fn stop(self) -> Result<(), ClusterError> {
-        self.cluster.map_or(Ok(()), |(_, cluster)| cluster.stop())
+        // No worker is left that could hold another reference.
+        self.cluster.and_then(Arc::into_inner).map_or(Ok(()), |(_, cluster)| cluster.stop())
     }
 }
 

@@ -434,10 +434,11 @@ fn memberships(client: &mut impl GenericClient) -> Result<Vec<Membership>, postg
     Ok(all.into_iter().filter(|one| !by_initdb(one)).collect())
 }
 
-/// Roles that this database mentions elsewhere: in policies and in settings of its own.
+/// Roles that this database mentions elsewhere: in policies, in user mappings and in settings of its own.
 fn named(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
     let sql = "SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE EXISTS (SELECT FROM pg_catalog.pg_policy p \
-               WHERE r.oid = ANY (p.polroles)) OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s \
+               WHERE r.oid = ANY (p.polroles)) OR EXISTS (SELECT FROM pg_catalog.pg_user_mappings m \
+               WHERE m.umuser = r.oid) OR EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s \
                WHERE s.setrole = r.oid AND s.setdatabase = \
                (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()))";
     client.query(sql, &[])?.iter().map(|row| row.try_get(0)).collect()

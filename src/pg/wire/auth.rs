@@ -14,7 +14,7 @@ use super::{
     Greeting, Wire,
     message::{WireError, server_error},
 };
-use crate::pg::session::RAW;
+use crate::{interrupt::Interrupt, pg::session::RAW};
 
 /// How long a server may take to answer a login.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -26,6 +26,10 @@ pub(in crate::pg) struct Login<'a> {
     pub config: &'a Config,
     /// Verifies the server; none where the way is safe without.
     pub tls: Option<Arc<ClientConfig>>,
+    /// Ends the waiting at once.
+    pub interrupt: &'a Interrupt,
+    /// How long the server may take to answer.
+    pub patience: Duration,
 }
 
 impl Login<'_> {

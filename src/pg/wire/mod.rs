@@ -15,7 +15,7 @@ use postgres::config::{Host, TargetSessionAttrs};
 
 pub(super) use self::{auth::Login, message::command_rows};
 use self::{message::Fields, socket::Socket};
-use super::session;
+use super::{liveness::Waiting, session};
 use crate::{clock::Stopwatch, interrupt::Interrupt};
 
 /// Bytes asked from the socket at once.
@@ -43,6 +43,7 @@ pub struct Wire {
     start: usize,
     end: usize,
     patience: Patience,
+    waiting: Option<Waiting>,
     /// A copy was given up in the middle: what the stream holds now belongs to nobody.
     broken: bool,
     greeting: Greeting,
@@ -82,9 +83,9 @@ impl Wire {
 
     fn connect_to(login: &Login<'_>, number: usize, host: &Host) -> Result<Self, WireError> {
         let socket = Socket::connect(login, number, host)?;
-        let patience = Patience { stall: Some(auth::ANSWER_TIMEOUT), interrupt: Interrupt::default() };
+        let patience = Patience { stall: Some(login.patience), interrupt: login.interrupt.clone() };
         let (input, greeting) = (vec![0; INPUT_BYTES], Greeting::default());
-        let mut wire = Wire { socket, input, start: 0, end: 0, patience, broken: false, greeting };
+        let mut wire = Wire { socket, input, start: 0, end: 0, patience, waiting: None, broken: false, greeting };
         wire.greeting = auth::log_in(&mut wire, login)?;
         Ok(wire)
     }
@@ -133,6 +134,11 @@ impl Wire {
     /// From now on, waits no longer than that.
     pub fn set_patience(&mut self, patience: Patience) {
         self.patience = patience;
+    }
+
+    /// From now on, gives a server up that takes no other connection either.
+    pub(super) fn watch(&mut self, waiting: Waiting) {
+        self.waiting = Some(waiting);
     }
 
     /// Whether a copy was given up in the middle, so that nothing more can be asked.
@@ -428,9 +434,11 @@ impl Wire {
             return Err(WireError::Lost("interrupted".to_owned()));
         }
         match self.patience.stall {
-            Some(stall) if waiting.elapsed() >= stall => Err(WireError::Stalled(stall)),
-            _ => Ok(()),
+            Some(stall) if waiting.elapsed() >= stall => return Err(WireError::Stalled(stall)),
+            _ => {}
         }
+        let given_up = self.waiting.as_ref().and_then(|server| server.given_up(waiting.elapsed()));
+        given_up.map_or(Ok(()), |why| Err(WireError::Lost(why.to_string())))
     }
 }
 

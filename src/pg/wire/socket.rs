@@ -130,7 +130,10 @@ fn prepared(stream: TcpStream, login: &Login<'_>) -> io::Result<TcpStream> {
     if let Some(retries) = login.config.get_keepalives_retries() {
         keepalive = keepalive.with_retries(retries);
     }
-    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    let socket = SockRef::from(&stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(login.config.get_tcp_user_timeout().copied())?;
     Ok(stream)
 }
 

@@ -131,7 +131,7 @@ impl ExportWork<'_> {
     async fn live(&self, client: &Rds, facts: &RdsFacts) -> Option<Result<Address, String>> {
         self.rds.login.as_ref()?;
         let told = |stop: Stop| match stop {
-            Stop::Asset { reason, .. } => reason,
+            Stop::Asset { reason, .. } | Stop::Away { reason, .. } => reason,
             _ => "interrupted".to_owned(),
         };
         let address = async {
