@@ -49,6 +49,7 @@ impl BucketWork {
         let mut contradicted = Shown::of(FindingKind::ObjectChanged);
         let mut lister = Lister::new(&self.source, &self.work.interrupt, Arc::new(Reach::new(self.stall)));
         while let Some(page) = lister.next().await? {
+            let closed = page.answered.unwrap_or_else(clock::now);
             for entry in page.entries {
                 let movement = match known.meet_again(&entry) {
                     Since::Same => continue,
@@ -58,7 +59,7 @@ impl BucketWork {
                 if let (Movement::Came, Some(book)) = (movement, &mut book) {
                     book.enter(&entry)?;
                 }
-                match (movement, dated(&entry, carried.began, lister.began().unwrap_or_else(clock::now))) {
+                match (movement, dated(&entry, carried.began, closed)) {
                     (_, Dated::Since) => {}
                     (Movement::Came, when) => {
                         unlisted.take(self, &entry.key, entry.version.and(entry.version_id.as_deref()), when.reason());
