@@ -27,7 +27,7 @@ use crate::{
 /// S3 refuses requests whose clock is further from its own than this ("RequestTimeTooSkewed").
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(15);
 /// How far the clocks of one provider's servers may be from each other.
-const SERVERS_APART: SignedDuration = SignedDuration::from_mins(5);
+const SERVERS_APART: SignedDuration = SignedDuration::from_mins(2);
 /// An object may be dated when its upload began, and comes when it ends; slower ones than this are rare.
 const UPLOAD_BYTES_PER_S: u64 = 1 << 20;
 /// The same of one that was uploaded in parts.
@@ -49,6 +49,7 @@ impl BucketWork {
         let mut contradicted = Shown::of(FindingKind::ObjectChanged);
         let mut lister = Lister::new(&self.source, &self.work.interrupt, Arc::new(Reach::new(self.stall)));
         while let Some(page) = lister.next().await? {
+            let closed = page.answered.unwrap_or_else(clock::now);
             for entry in page.entries {
                 let movement = match known.meet_again(&entry) {
                     Since::Same => continue,
@@ -58,7 +59,7 @@ impl BucketWork {
                 if let (Movement::Came, Some(book)) = (movement, &mut book) {
                     book.enter(&entry)?;
                 }
-                match (movement, dated(&entry, carried.began, lister.began().unwrap_or_else(clock::now))) {
+                match (movement, dated(&entry, carried.began, closed)) {
                     (_, Dated::Since) => {}
                     (Movement::Came, when) => {
                         unlisted.take(self, &entry.key, entry.version.and(entry.version_id.as_deref()), when.reason());
@@ -209,7 +210,7 @@ mod tests {
             ("a", 0, "2026-11-29T11:44:00Z", "before", "before"),
             ("a", 0, "2026-11-29T11:46:00Z", "since", "before"),
             ("a", 5 << 30, "2026-11-29T11:46:00Z", "since", "since"),
-            ("a", 0, "2026-11-29T11:56:00Z", "since", "since"),
+            ("a", 0, "2026-11-29T11:58:30Z", "since", "since"),
             ("a-3", 0, "2026-11-22T11:00:00Z", "before", "before"),
             ("a-3", 0, "2026-11-29T00:00:00Z", "since", "since"),
             ("a", 0, "2026-11-29T13:14:00Z", "since", "since"),
