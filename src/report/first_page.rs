@@ -4,14 +4,15 @@
 use std::cmp::Reverse;
 
 use super::{
-    phrases::{sample_words, times, weight},
+    phrases::{kind, sample_words, times, weight},
+    scope::{Fate, Scope},
     view::{NO_TERMS, View},
 };
 use crate::{
     account::coverage::{Row, Status},
     evidence::result::AssetResult,
     finding::{Finding, Severity, Verdict, Waives as _},
-    words::{count, count_of, duration, of, percent, size, thousands},
+    words::{count, count_of, duration, of, size, thousands},
 };
 
 /// Where the playbook leaves a fact out.
@@ -66,22 +67,27 @@ impl View<'_> {
             let sample = asset.objects.as_ref()?.sample.as_ref()?;
             Some(format!("{}: {}", asset.id, sample_words(sample)))
         });
-        let account = self.result.coverage.as_ref().map(|coverage| {
-            let totals = &coverage.totals;
-            let unknown = match totals.of_unknown_size {
+        let account = Scope::of(self).map(|scope| {
+            let unknown = match scope.unknown() {
                 0 => String::new(),
                 some => format!("; the size of {} is not known", thousands(some)),
             };
+            let [equal, differs] = [Fate::Equal, Fate::Differs].map(|fate| scope.amount(fate).things);
+            let differs = match differs {
+                0 => String::new(),
+                some => format!(", {} compared and different", thousands(some)),
+            };
             format!(
-                "Of the account: {} tested in full, {} in part; {} of the known bytes outside of exclusions{unknown}.",
+                "Of the account: {} tested in full and equal, {} in part{differs}; {} of the known bytes outside of \
+                 exclusions were compared{unknown}.",
                 count_of(
-                    totals.tested.assets,
-                    totals.assets_in_scope(),
+                    equal,
+                    scope.things(),
                     "bucket, database or orphaned snapshot",
                     "buckets, databases and orphaned snapshots"
                 ),
-                thousands(totals.partly_tested.assets),
-                percent(totals.bytes_tested(), totals.bytes_in_scope())
+                thousands(scope.partly),
+                scope.tested_share()
             )
         });
         let all = self.assets().len() as u64;
@@ -108,43 +114,41 @@ impl View<'_> {
     }
 
     fn not_tested(&self) -> Answer {
-        let mut lines: Vec<String> = self.uncovered().into_iter().map(uncovered_line).collect();
+        let mut lines: Vec<String> = self.unplaced().into_iter().map(not_run_line).collect();
+        lines.extend(self.uncovered().into_iter().map(uncovered_line));
+        if self.account.is_empty() {
+            lines.extend(self.assets().iter().filter_map(unsampled_line));
+        }
         lines.extend(self.exclusion_lines());
         lines.extend(self.left_out());
         let (items, more) = named(lines, Part::Coverage);
-        let (number, sentence) = match &self.result.coverage {
+        let scope = Scope::of(self);
+        let (number, sentence) = match &scope {
             None => (
                 "unknown".to_owned(),
                 "The account around these assets was not looked at: what the playbook does not name was not tested."
                     .to_owned(),
             ),
-            Some(coverage) => {
-                let totals = &coverage.totals;
-                let open = totals.untested.assets + totals.unreadable.assets + totals.partly_tested.assets;
-                let bytes = totals.untested.bytes.saturating_add(totals.unreadable.bytes);
-                let amount = match (bytes, totals.of_unknown_size) {
-                    (bytes, 0) => size(bytes),
-                    (0, _) => "sizes unknown".to_owned(),
-                    (bytes, _) => format!("at least {}", size(bytes)),
-                };
-                let unknown = match totals.of_unknown_size {
+            Some(scope) => {
+                let unknown = match scope.unknown() {
                     0 => String::new(),
                     some => format!(" The size of {} is not known.", thousands(some)),
                 };
-                let excluded = match totals.excluded.assets {
+                let rests = match scope.amount(Fate::Untested).rests {
+                    0 => "",
+                    _ => ", and what was left of those that were tested in part",
+                };
+                let excluded = match scope.amount(Fate::Excluded).things {
                     0 => String::new(),
                     some => format!(" The playbook excludes {} more, with a reason.", thousands(some)),
                 };
                 (
-                    format!("{} not tested in full, {amount}", of(open, totals.assets_in_scope())),
-                    format!("Buckets, databases and orphaned snapshots that the account holds.{unknown}{excluded}"),
+                    format!("{} not tested in full, {}", of(scope.open(), scope.things()), scope.open_size()),
+                    format!("Buckets, databases and orphaned snapshots that there are{rests}.{unknown}{excluded}"),
                 )
             }
         };
-        let weighs = self.result.coverage.as_ref().is_none_or(|coverage| {
-            let totals = &coverage.totals;
-            totals.untested.assets + totals.unreadable.assets + totals.partly_tested.assets > 0
-        });
+        let weighs = scope.is_none_or(|scope| scope.open() > 0);
         Answer { question: "What was not tested", number, sentence, items, more, weighs }
     }
 
@@ -329,16 +333,34 @@ impl View<'_> {
 fn uncovered_line(row: &Row) -> String {
     let region = row.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
     let why = if row.why.is_empty() { String::new() } else { format!(": {}", row.why) };
-    let tested = match row.status {
-        Status::PartlyTested => format!(", {} of it tested", size(row.tested_bytes)),
-        _ => String::new(),
+    let amount = match (row.status, row.bytes) {
+        (Status::PartlyTested, Some(bytes)) => {
+            format!("{} of {} not tested", size(bytes.saturating_sub(row.tested_bytes)), size(bytes))
+        }
+        (Status::PartlyTested, None) => format!("the rest of unknown size, {} tested", size(row.tested_bytes)),
+        _ => size_of(row.bytes),
     };
     let what = match row.name.as_str() {
         // Not a thing, but the list in which things of the kind would stand.
         "*" => row.kind.clone(),
         name => format!("{} {name}", row.kind),
     };
-    clipped(&format!("{} {what}{region}, {}{tested}{why}", row.status.word(), size_of(row.bytes)))
+    clipped(&format!("{} {what}{region}, {amount}{why}", row.status.word()))
+}
+
+fn not_run_line(asset: &AssetResult) -> String {
+    clipped(&format!("NOT RUN {} {}, size unknown: could not be compared", kind(asset.kind), asset.id))
+}
+
+/// What a sample left, where no row of an account says it.
+fn unsampled_line(asset: &AssetResult) -> Option<String> {
+    let [(objects, bytes), (taken, taken_bytes)] = asset.objects.as_ref()?.sample.as_ref()?.totals();
+    Some(format!(
+        "NOT IN THE SAMPLE of {}: {}, {}",
+        asset.id,
+        count_of(objects.saturating_sub(taken), objects, "object", "objects"),
+        size(bytes.saturating_sub(taken_bytes))
+    ))
 }
 
 fn is_empty_handed(asset: &AssetResult) -> bool {

@@ -3,9 +3,13 @@
 
 use std::fmt::Write as _;
 
-use super::{table::class, view::View, xml::escape};
+use super::{
+    scope::{Fate, Scope},
+    table::class,
+    view::View,
+    xml::escape,
+};
 use crate::{
-    account::coverage::{Status, Totals},
     finding::Verdict,
     words::{count, duration, percent, size, thousands},
 };
@@ -29,11 +33,11 @@ type Piece = (String, String, u64);
 /// What became of the bytes, as one bar: those of the whole account where it was looked at, otherwise those that were
 /// carried, with the unknown beside them.
 pub(super) fn coverage(view: &View) -> String {
-    let (pieces, beside) = match &view.result.coverage {
-        Some(coverage) => {
-            let unknown = coverage.totals.of_unknown_size;
+    let (pieces, beside) = match Scope::of(view) {
+        Some(scope) => {
+            let unknown = scope.unknown();
             let beside = (unknown > 0).then(|| format!("{} of unknown size", thousands(unknown)));
-            (account_pieces(&coverage.totals), beside)
+            (account_pieces(&scope), beside)
         }
         None => (carried_pieces(view), Some("account: unknown".to_owned())),
     };
@@ -62,31 +66,9 @@ pub(super) fn coverage(view: &View) -> String {
     out + "</svg>"
 }
 
-fn account_pieces(totals: &Totals) -> Vec<Piece> {
-    let all = Status::ALL.iter().fold(0u64, |sum, status| sum.saturating_add(totals.amount(*status).bytes));
-    let piece = |status: &Status| {
-        let amount = totals.amount(*status);
-        let class = class_of(*status);
-        let share = percent(amount.bytes, all);
-        let bytes = match totals.known_bytes(*status) {
-            Some(bytes) => format!("{} ({share})", size(bytes)),
-            None => "size unknown".to_owned(),
-        };
-        let words = format!("{} {bytes}, {}", status.word(), count(amount.assets, "thing", "things"));
-        (class.to_owned(), words, amount.bytes)
-    };
-    let there = |status: &&Status| totals.amount(**status).assets > 0 || totals.amount(**status).bytes > 0;
-    Status::ALL.iter().filter(there).map(piece).collect()
-}
-
-fn class_of(status: Status) -> &'static str {
-    match status {
-        Status::Tested => "c-tested",
-        Status::PartlyTested => "c-part",
-        Status::Excluded => "c-excluded",
-        Status::Untested => "c-untested",
-        Status::Unreadable => "c-unreadable",
-    }
+fn account_pieces(scope: &Scope) -> Vec<Piece> {
+    let piece = |fate: Fate| (fate.class().to_owned(), scope.words(fate), scope.amount(fate).bytes);
+    Fate::ALL.into_iter().filter(|fate| scope.has(*fate)).map(piece).collect()
 }
 
 fn carried_pieces(view: &View) -> Vec<Piece> {
