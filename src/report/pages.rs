@@ -5,7 +5,7 @@ use super::{
     first_page::Answer,
     pdf::{Attached, Paper},
     svg,
-    table::{Table, class},
+    table::Table,
     tables::OWNERS,
     view::{
         CHECKLIST, CHECKLIST_DIGESTS, EXPORT_FILES, METHOD, NO_TERMS, NOT_PORTABLE, PARTICULARS, SUPPORTS, UNCOVERED,
@@ -46,11 +46,7 @@ pub(super) fn report(view: &View) -> Vec<Block> {
     let result = view.result;
     let mut blocks = vec![
         Block::heading(1, format!("Exit drill {}", result.run)),
-        Block::Banner {
-            class: class(&result.verdict.to_string()),
-            verdict: view.verdict_words(),
-            lines: vec![view.meaning().to_owned()],
-        },
+        Block::Banner { class: view.class(), verdict: view.verdict_words(), lines: vec![printable(&view.meaning())] },
         Block::Answers { answers: view.answers().into_iter().map(answer).collect() },
         Block::facts(&view.identification()),
         Block::heading(2, "What this does not prove"),

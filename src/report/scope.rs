@@ -1,10 +1,9 @@
 //! What became of everything there is, in things and bytes: counted from the rows of the account and the assets, so that the
 //! headline, the list, the share and the bar agree. What a sample or a part leaves of a thing is not tested, and counts so.
 
-use super::view::View;
 use crate::{
     account::coverage::{Row, Status},
-    evidence::result::AssetResult,
+    evidence::result::{AssetResult, RunResult},
     finding::Verdict,
     words::{count, percent, size},
 };
@@ -30,7 +29,7 @@ impl Fate {
     pub(super) const ALL: [Fate; 6] =
         [Fate::Equal, Fate::Part, Fate::Differs, Fate::Excluded, Fate::Untested, Fate::Unreadable];
 
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             Fate::Equal => "TESTED, EQUAL",
             Fate::Part => "PART OF IT TESTED, EQUAL",
@@ -82,10 +81,10 @@ pub(super) struct Scope {
 
 impl Scope {
     /// Counts the account and the assets; none where nobody looked at the account.
-    pub(super) fn of(view: &View) -> Option<Self> {
-        let totals = &view.result.coverage.as_ref()?.totals;
+    pub(super) fn of(result: &RunResult, account: &[Row]) -> Option<Self> {
+        let totals = &result.coverage.as_ref()?.totals;
         let mut scope = Scope::default();
-        if view.account.is_empty() {
+        if account.is_empty() {
             // Without the rows there are the sums only; they have the rest of what was tested in part among the untested.
             for status in Status::ALL {
                 let (amount, fate) = (totals.amount(status), fate_of(status));
@@ -100,10 +99,10 @@ impl Scope {
                 scope.amount_mut(Fate::Unreadable).unknown = totals.of_unknown_size;
             }
         }
-        for row in view.account {
-            scope.count(row, view.assets());
+        for row in account {
+            scope.count(row, &result.assets);
         }
-        for _ in view.unplaced() {
+        for _ in unplaced(result, account) {
             let untested = scope.amount_mut(Fate::Untested);
             untested.things += 1;
             untested.add(None);
@@ -218,12 +217,10 @@ fn differs(row: &Row, assets: &[AssetResult]) -> bool {
     own.into_iter().any(|asset| matches!(asset.verdict, Verdict::Fail | Verdict::Waived))
 }
 
-impl<'a> View<'a> {
-    /// Assets that could not be compared and are nothing that the account holds, as far as it was looked at: a database on
-    /// a server beside it.
-    pub(super) fn unplaced(&self) -> Vec<&'a AssetResult> {
-        let is_placed = |asset: &AssetResult| self.account.iter().any(|row| row.assets.contains(&asset.id));
-        let not_run = self.assets().iter().filter(|asset| asset.verdict == Verdict::NotRun);
-        not_run.filter(|asset| !is_placed(asset)).collect()
-    }
+/// Assets that could not be compared and are nothing that the account holds, as far as it was looked at: a database on a
+/// server beside it.
+pub(super) fn unplaced<'a>(result: &'a RunResult, account: &[Row]) -> Vec<&'a AssetResult> {
+    let is_placed = |asset: &AssetResult| account.iter().any(|row| row.assets.contains(&asset.id));
+    let not_run = result.assets.iter().filter(|asset| asset.verdict == Verdict::NotRun);
+    not_run.filter(|asset| !is_placed(asset)).collect()
 }
