@@ -4,20 +4,28 @@
 use std::cmp::Reverse;
 
 use super::{
-    phrases::{sample_words, times, weight},
+    phrases::{gravity, items, kind, period, sample_words, span, term, threshold_words, times, weight},
+    scope::{Fate, unplaced},
     view::{NO_TERMS, View},
 };
 use crate::{
     account::coverage::{Row, Status},
-    evidence::result::AssetResult,
-    finding::{Finding, Severity, Verdict, Waives as _},
-    words::{count, count_of, duration, of, percent, size, thousands},
+    evidence::{
+        facts::Window,
+        result::{AssetResult, Check, ThresholdResult},
+    },
+    finding::{Finding, FindingKind, Severity, Verdict, Waives as _},
+    words::{count, count_of, duration, of, size, thousands},
 };
 
 /// Where the playbook leaves a fact out.
 const NOT_NAMED: &str = "not named in the playbook";
 /// Things that one answer names.
 const NAMED_MAX: usize = 8;
+/// Reasons that the sentence of the verdict has.
+const REASONS_MAX: usize = 3;
+/// Of a SHA-256.
+const DIGEST_DIGITS: usize = 64;
 /// Characters of a line that come from outside.
 const LINE_MAX: usize = 160;
 
@@ -42,6 +50,7 @@ pub(super) struct Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Coverage,
+    Assets,
     Findings,
 }
 
@@ -50,6 +59,7 @@ impl Part {
     pub(super) fn place(self) -> (&'static str, &'static str) {
         match self {
             Part::Coverage => ("coverage", "2 Coverage"),
+            Part::Assets => ("assets", "3 Assets"),
             Part::Findings => ("findings", "6 Deviations, waivers, findings"),
         }
     }
@@ -62,35 +72,37 @@ impl View<'_> {
     }
 
     fn tested(&self) -> Answer {
-        let samples = self.assets().iter().filter_map(|asset| {
-            let sample = asset.objects.as_ref()?.sample.as_ref()?;
-            Some(format!("{}: {}", asset.id, sample_words(sample)))
-        });
-        let account = self.result.coverage.as_ref().map(|coverage| {
-            let totals = &coverage.totals;
-            let unknown = match totals.of_unknown_size {
+        let account = self.scope().map(|scope| {
+            let unknown = match scope.unknown() {
                 0 => String::new(),
                 some => format!("; the size of {} is not known", thousands(some)),
             };
+            let [equal, differs] = [Fate::Equal, Fate::Differs].map(|fate| scope.amount(fate).things);
+            let differs = match differs {
+                0 => String::new(),
+                some => format!(", {} compared and different", thousands(some)),
+            };
             format!(
-                "Of the account: {} tested in full, {} in part; {} of the known bytes outside of exclusions{unknown}.",
+                "Of the account: {} tested in full and equal, {} in part{differs}; {} of the known bytes outside of \
+                 exclusions were compared{unknown}.",
                 count_of(
-                    totals.tested.assets,
-                    totals.assets_in_scope(),
+                    equal,
+                    scope.things(),
                     "bucket, database or orphaned snapshot",
                     "buckets, databases and orphaned snapshots"
                 ),
-                thousands(totals.partly_tested.assets),
-                percent(totals.bytes_tested(), totals.bytes_in_scope())
+                thousands(scope.partly),
+                scope.tested_share()
             )
         });
-        let all = self.assets().len() as u64;
+        let items = self.assets().iter().map(asset_words).chain(account).collect();
+        let (items, more) = named(items, Part::Assets);
         Answer {
             question: "What was tested",
-            number: format!("{} proven equal", count_of(self.passed().len() as u64, all, "asset", "assets")),
+            number: self.assets_words(),
             sentence: format!("{}.{}", self.headline_bytes(), self.nothing_carried()),
-            items: account.into_iter().chain(samples).collect(),
-            more: None,
+            items,
+            more,
             weighs: false,
         }
     }
@@ -108,43 +120,41 @@ impl View<'_> {
     }
 
     fn not_tested(&self) -> Answer {
-        let mut lines: Vec<String> = self.uncovered().into_iter().map(uncovered_line).collect();
+        let mut lines: Vec<String> = unplaced(self.result, self.account).into_iter().map(not_run_line).collect();
+        lines.extend(self.uncovered().into_iter().map(uncovered_line));
+        if self.account.is_empty() {
+            lines.extend(self.assets().iter().filter_map(unsampled_line));
+        }
         lines.extend(self.exclusion_lines());
         lines.extend(self.left_out());
         let (items, more) = named(lines, Part::Coverage);
-        let (number, sentence) = match &self.result.coverage {
+        let scope = self.scope();
+        let (number, sentence) = match &scope {
             None => (
                 "unknown".to_owned(),
                 "The account around these assets was not looked at: what the playbook does not name was not tested."
                     .to_owned(),
             ),
-            Some(coverage) => {
-                let totals = &coverage.totals;
-                let open = totals.untested.assets + totals.unreadable.assets + totals.partly_tested.assets;
-                let bytes = totals.untested.bytes.saturating_add(totals.unreadable.bytes);
-                let amount = match (bytes, totals.of_unknown_size) {
-                    (bytes, 0) => size(bytes),
-                    (0, _) => "sizes unknown".to_owned(),
-                    (bytes, _) => format!("at least {}", size(bytes)),
-                };
-                let unknown = match totals.of_unknown_size {
+            Some(scope) => {
+                let unknown = match scope.unknown() {
                     0 => String::new(),
                     some => format!(" The size of {} is not known.", thousands(some)),
                 };
-                let excluded = match totals.excluded.assets {
+                let rests = match scope.amount(Fate::Untested).rests {
+                    0 => "",
+                    _ => ", and what was left of those that were tested in part",
+                };
+                let excluded = match scope.amount(Fate::Excluded).things {
                     0 => String::new(),
                     some => format!(" The playbook excludes {} more, with a reason.", thousands(some)),
                 };
                 (
-                    format!("{} not tested in full, {amount}", of(open, totals.assets_in_scope())),
-                    format!("Buckets, databases and orphaned snapshots that the account holds.{unknown}{excluded}"),
+                    format!("{} not tested in full, {}", of(scope.open(), scope.things()), scope.open_size()),
+                    format!("Buckets, databases and orphaned snapshots that there are{rests}.{unknown}{excluded}"),
                 )
             }
         };
-        let weighs = self.result.coverage.as_ref().is_none_or(|coverage| {
-            let totals = &coverage.totals;
-            totals.untested.assets + totals.unreadable.assets + totals.partly_tested.assets > 0
-        });
+        let weighs = scope.is_none_or(|scope| scope.open() > 0);
         Answer { question: "What was not tested", number, sentence, items, more, weighs }
     }
 
@@ -181,6 +191,10 @@ impl View<'_> {
         let mut lines: Vec<String> = assets.iter().map(|asset| self.asset_line(asset)).collect();
         lines.extend(self.run_lines());
         let all = self.assets().len() as u64;
+        let question = match self.result.verdict {
+            Verdict::NotRun => "What was not run, and why",
+            Verdict::Pass | Verdict::Fail | Verdict::Waived => "What failed, and why",
+        };
         let sentence = match (assets.is_empty(), lines.len() - assets.len()) {
             (true, 0) => "Every comparison agrees, and every threshold is met.".to_owned(),
             (true, _) => "Every asset agrees; what weighs concerns the run or the account.".to_owned(),
@@ -194,20 +208,19 @@ impl View<'_> {
             0 => format!("none of {}", count(all, "asset", "assets")),
             failed => count_of(failed, all, "asset", "assets"),
         };
-        Answer { question: "What failed, and why", number, sentence, items, more, weighs }
+        Answer { question, number, sentence, items, more, weighs }
     }
 
     /// An asset that did not pass, with its heaviest finding; those first that no waiver accepts.
     fn asset_line(&self, asset: &AssetResult) -> String {
-        let mut findings: Vec<&Finding> = asset.findings.iter().filter(|finding| weighs(finding)).collect();
-        findings.sort_by_key(|finding| (self.is_waived(finding), Reverse(finding.severity)));
+        let findings = self.by_weight(&asset.findings);
         let kinds = asset.filed.iter().flat_map(|filed| &filed.kinds);
         let beyond = kinds.filter(|kind| kind.severity > Severity::Note).map(|kind| kind.beyond());
         let all = beyond.fold(findings.len() as u64, u64::saturating_add);
         let why = match findings.first() {
             None => "no finding is recorded for it".to_owned(),
             Some(finding) => {
-                clipped(&format!("{}: {} – {}", finding.kind.title(), finding.subject, finding.detail))
+                clipped(&format!("{}: {} – {}", finding.kind.title(), finding.subject, self.detail(finding)))
                     + &self.accepted(finding)
             }
         };
@@ -221,16 +234,73 @@ impl View<'_> {
     /// Who accepts a finding, and until when; nothing of one that nobody accepts.
     fn accepted(&self, finding: &Finding) -> String {
         let waiver = self.result.waivers.iter().find(|waiver| waiver.waives(finding));
-        waiver.map_or_else(String::new, |waiver| format!("; waived until {} by {}", waiver.until, waiver.owner))
+        waiver.map_or_else(String::new, |waiver| {
+            format!("; waived until {} by {}: {}", waiver.until, waiver.owner, waiver.reason)
+        })
     }
 
     /// Findings that weigh and belong to no asset.
     fn run_lines(&self) -> Vec<String> {
-        let mut findings: Vec<&Finding> = self.result.findings.iter().filter(|finding| weighs(finding)).collect();
-        findings.sort_by_key(|finding| (self.is_waived(finding), Reverse(finding.severity)));
-        let line =
-            |finding: &&Finding| clipped(&format!("{}: {finding}", weight(finding.severity))) + &self.accepted(finding);
-        findings.iter().map(line).collect()
+        let line = |finding: &&Finding| {
+            let told = format!("{}: {}: {}", weight(finding.severity), finding.kind.title(), self.about(finding));
+            let detail = self.detail(finding);
+            let detail = if detail.is_empty() { String::new() } else { format!(" ({detail})") };
+            clipped(&(told + &detail)) + &self.accepted(finding)
+        };
+        self.by_weight(&self.result.findings).iter().map(line).collect()
+    }
+
+    /// Findings that weigh, the gravest first, and those last that somebody accepts.
+    fn by_weight<'f>(&self, findings: &'f [Finding]) -> Vec<&'f Finding> {
+        let mut findings: Vec<&Finding> = findings.iter().filter(|finding| weighs(finding)).collect();
+        findings.sort_by_key(|finding| (self.is_waived(finding), gravity(finding)));
+        findings
+    }
+
+    /// What did not pass and why, for the sentence of the verdict: assets first, then the run's own.
+    pub(super) fn reasons(&self) -> String {
+        let of_asset = |asset: &&AssetResult| {
+            let why = self.by_weight(&asset.findings).first().map_or("no finding", |finding| finding.kind.title());
+            format!("{} {} ({why})", kind(asset.kind), asset.id)
+        };
+        let of_run = |finding: &&Finding| match self.threshold(finding) {
+            Some(limit) => format!("{} ({})", self.about(finding), threshold_words(limit)),
+            None => format!("{} ({})", finding.subject, finding.kind.title()),
+        };
+        let wanted = |severity: Severity| match self.result.verdict {
+            Verdict::Fail => severity == Severity::Fail,
+            _ => severity > Severity::Note,
+        };
+        let assets = self.assets().iter().filter(|asset| match self.result.verdict {
+            Verdict::Fail => asset.verdict == Verdict::Fail,
+            _ => asset.verdict != Verdict::Pass,
+        });
+        let assets: Vec<_> = assets.collect();
+        let run = self.by_weight(&self.result.findings);
+        let run = run.iter().filter(|finding| {
+            wanted(finding.severity) && (self.result.verdict == Verdict::Waived || !self.is_waived(finding))
+        });
+        let mut all: Vec<String> =
+            assets.iter().map(of_asset).chain(run.map(of_run)).map(|text| clipped(&text)).collect();
+        if let Some(more @ 1..) = all.len().checked_sub(REASONS_MAX) {
+            all.truncate(REASONS_MAX);
+            all.push(format!("{} more", thousands(more as u64)));
+        }
+        if all.is_empty() { "see what follows".to_owned() } else { all.join("; ") }
+    }
+
+    /// The threshold that a finding is about.
+    fn threshold(&self, finding: &Finding) -> Option<&ThresholdResult> {
+        let is_one = matches!(finding.kind, FindingKind::ThresholdMissed | FindingKind::ThresholdUnknown);
+        self.result.thresholds.iter().find(|limit| is_one && limit.name == finding.subject)
+    }
+
+    fn about(&self, finding: &Finding) -> String {
+        self.threshold(finding).map_or_else(|| finding.subject.clone(), |limit| term(&limit.name))
+    }
+
+    fn detail(&self, finding: &Finding) -> String {
+        self.threshold(finding).map_or_else(|| short_digests(&finding.detail), threshold_words)
     }
 
     fn is_waived(&self, finding: &Finding) -> bool {
@@ -239,29 +309,29 @@ impl View<'_> {
 
     fn time_to_exit(&self) -> Answer {
         let time = self.result.exit_time.as_ref();
-        let number = match time.map(|time| (time.p50_ms, time.p90_ms)) {
-            None => "not projected".to_owned(),
-            Some((Some(p50), Some(p90))) => format!("P50 {}, P90 {}", duration(p50), duration(p90)),
-            Some(_) => "REFUSED".to_owned(),
-        };
+        let projected = time.and_then(|time| Some((time.p50_ms?, time.p90_ms?)));
         let windows = self.windows();
-        let line = |window: &&crate::evidence::facts::Window| {
-            let held = match (window.p50_fits, window.p90_fits) {
-                (_, Some(true)) => "fits",
-                (Some(true), Some(false)) => "DOES NOT FIT in one of ten exits or more (P90)",
-                (_, Some(false)) => "DOES NOT FIT",
-                (_, None) => "not decided: the projection is refused",
-            };
-            format!("{}, {}: {held}", window.name, duration(window.limit_ms))
+        let number = match (time, projected) {
+            (None, _) => "not projected".to_owned(),
+            (Some(_), Some((p50, p90))) => format!("Likely {}; in one of ten exits {} or more", span(p50), span(p90)),
+            (Some(_), None) => "Not known: too little was measured".to_owned(),
+        };
+        let line = |window: &&Window| {
+            format!("{}: allowed {}; {}", term(&window.name), span(window.limit_ms), fit(window, projected))
         };
         let mut items: Vec<String> = windows.iter().map(line).collect();
         if items.is_empty() {
             items.push(NO_TERMS.to_owned());
         }
         let notice = self.result.plan.notice.as_ref();
-        items.extend(notice.map(|notice| format!("contract.notice, {notice}: the time before the contract ends")));
-        let weighs = !matches!(time.map(|time| time.p90_ms), Some(Some(_)))
-            || windows.iter().any(|window| window.p90_fits != Some(true));
+        items.extend(notice.map(|notice| {
+            format!(
+                "{}: {}; how long before its end the contract is given notice",
+                term("contract.notice"),
+                period(notice)
+            )
+        }));
+        let weighs = projected.is_none_or(|(_, p90)| windows.iter().any(|window| p90 > window.limit_ms));
         Answer {
             question: "How long the exit takes, against the contract",
             number,
@@ -273,35 +343,35 @@ impl View<'_> {
     }
 
     fn people(&self) -> Answer {
-        let person = |role: &str| {
-            let found = self.result.plan.roles.iter().find(|(name, _)| name == role);
-            found.map(|(_, person)| person.as_str())
-        };
-        let named = |role: &str| person(role).unwrap_or(NOT_NAMED);
-        let of_person = |role: &str| format!(", by the playbook: {}", named(role));
+        let named = |role: &str| format!("named by the playbook: {}", self.person(role));
         let caller = self.result.caller.as_ref();
-        let at_provider =
-            caller.map_or_else(|| "not recorded".to_owned(), |caller| format!("{} in {}", caller.arn, caller.account));
+        let at_provider = caller.map_or_else(
+            || "identity at the provider not recorded".to_owned(),
+            |caller| format!("at the provider as {} in {}", caller.arn, caller.account),
+        );
         Answer {
             question: "Who ran, signed and reviewed it",
-            number: format!("run on machine {}", self.result.host),
+            number: "Only signatures show it; they are not on this page".to_owned(),
             sentence:
-                "The playbook names people; only a signature shows who stands behind the run. Signatures cover this \
-                       page, so they cannot stand on it: `walkaway verify --allowed-signers FILE` says whose they are \
-                       and whether they hold."
+                "A signature is a file that is made after this page; check whose it is, and whether it holds, with \
+                       `walkaway verify --allowed-signers FILE`."
                     .to_owned(),
             items: vec![
-                format!("Operator's signature: sig/operator.sig{}", of_person("operator")),
+                format!("Ran: {}; {at_provider}", named("operator")),
+                format!("Signed: {}; signature: sig/operator.sig", named("operator")),
                 format!(
-                    "Reviewer's signature: sig/reviewer.sig{}; without it the run is unreviewed",
-                    of_person("reviewer")
+                    "Reviewed: {}; signature: sig/reviewer.sig, without which the run is unreviewed",
+                    named("reviewer")
                 ),
-                format!("Accountable, by the playbook: {}", named("accountable")),
-                format!("Identity at the provider: {at_provider}"),
             ],
             more: None,
             weighs: false,
         }
+    }
+
+    fn person(&self, role: &str) -> &str {
+        let found = self.result.plan.roles.iter().find(|(name, _)| name == role);
+        found.map_or(NOT_NAMED, |(_, person)| person.as_str())
     }
 
     /// What identifies the run; it follows the answers.
@@ -318,6 +388,8 @@ impl View<'_> {
             ("Playbook", super::phrases::named(&result.playbook.id, result.playbook.title.as_deref())),
             ("Started, ended (UTC)", format!("{} – {}", result.started, result.ended)),
             ("Duration", format!("{}, {interrupted}", duration(result.duration_ms))),
+            ("Machine", result.host.clone()),
+            ("Accountable, by the playbook", self.person("accountable").to_owned()),
             ("Change reference", missing(&result.change)),
             ("Scenario", missing(&result.plan.scenario)),
             ("Retest by", retest.unwrap_or_else(|| "now: this run does not count as a passed drill".to_owned())),
@@ -329,16 +401,84 @@ impl View<'_> {
 fn uncovered_line(row: &Row) -> String {
     let region = row.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
     let why = if row.why.is_empty() { String::new() } else { format!(": {}", row.why) };
-    let tested = match row.status {
-        Status::PartlyTested => format!(", {} of it tested", size(row.tested_bytes)),
-        _ => String::new(),
+    let amount = match (row.status, row.bytes) {
+        (Status::PartlyTested, Some(bytes)) => {
+            format!("{} of {} not tested", size(bytes.saturating_sub(row.tested_bytes)), size(bytes))
+        }
+        (Status::PartlyTested, None) => format!("the rest of unknown size, {} tested", size(row.tested_bytes)),
+        _ => size_of(row.bytes),
     };
     let what = match row.name.as_str() {
         // Not a thing, but the list in which things of the kind would stand.
         "*" => row.kind.clone(),
         name => format!("{} {name}", row.kind),
     };
-    clipped(&format!("{} {what}{region}, {}{tested}{why}", row.status.word(), size_of(row.bytes)))
+    clipped(&format!("{} {what}{region}, {amount}{why}", row.status.word()))
+}
+
+fn not_run_line(asset: &AssetResult) -> String {
+    clipped(&format!("NOT RUN {} {}, size unknown: could not be compared", kind(asset.kind), asset.id))
+}
+
+/// What a sample left, where no row of an account says it.
+fn unsampled_line(asset: &AssetResult) -> Option<String> {
+    let [(objects, bytes), (taken, taken_bytes)] = asset.objects.as_ref()?.sample.as_ref()?.totals();
+    Some(format!(
+        "NOT IN THE SAMPLE of {}: {}, {}",
+        asset.id,
+        count_of(objects.saturating_sub(taken), objects, "object", "objects"),
+        size(bytes.saturating_sub(taken_bytes))
+    ))
+}
+
+/// An asset with its mark: what it is, how much there is of it, and what the comparison said. A sample proves nothing of the
+/// whole.
+fn asset_words(asset: &AssetResult) -> String {
+    let sample = asset.objects.as_ref().and_then(|objects| objects.sample.as_ref());
+    let lacking: Vec<String> =
+        asset.checks.iter().filter(|check| check.equal < check.expected).map(check_words).collect();
+    let (mark, outcome) = match asset.verdict {
+        Verdict::Pass if sample.is_some() => ("◐", "all equal".to_owned()),
+        Verdict::Pass => ("✔", "all equal".to_owned()),
+        Verdict::Fail => ("✖", "DIFFERS".to_owned()),
+        Verdict::Waived => ("◇", "did not pass, which is accepted for a time".to_owned()),
+        Verdict::NotRun => ("○", "NOT RUN".to_owned()),
+    };
+    let outcome = std::iter::once(outcome).chain(lacking).collect::<Vec<_>>().join("; ");
+    let amount = match sample {
+        Some(sample) => sample_words(sample),
+        None if is_empty_handed(asset) => carried(asset),
+        None => format!("{}, {}", size(asset.bytes), items(asset)),
+    };
+    format!("{mark} {} {}: {amount}; {outcome}", kind(asset.kind), asset.id)
+}
+
+fn check_words(check: &Check) -> String {
+    let [equal, compared] = [check.equal, check.compared].map(|number| of(number, check.expected));
+    match check.compared < check.expected {
+        true => format!("{}: {compared} compared, {} equal", check.name, thousands(check.equal)),
+        false => format!("{}: {equal} equal", check.name),
+    }
+}
+
+/// Whether the projection fits into a term, by its numbers; and by how much.
+pub(super) fn fit(window: &Window, projected: Option<(u64, u64)>) -> String {
+    let limit = window.limit_ms;
+    match projected {
+        None => "not known whether it fits".to_owned(),
+        Some((_, p90)) if p90 <= limit => format!("fits, with {} to spare", span(limit - p90)),
+        Some((p50, p90)) if p50 <= limit => {
+            format!("DOES NOT FIT in one of ten exits or more, by {}", span(p90 - limit))
+        }
+        Some((p50, _)) => format!("DOES NOT FIT, by {} or more in half of all exits", span(p50 - limit)),
+    }
+}
+
+/// Digests by their first digits: whole they fill a line, and stand in the table of findings.
+fn short_digests(text: &str) -> String {
+    let is_digest = |word: &str| word.len() == DIGEST_DIGITS && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let word = |word: &str| if is_digest(word) { format!("{}…", &word[..8]) } else { word.to_owned() };
+    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 fn is_empty_handed(asset: &AssetResult) -> bool {
@@ -394,6 +534,15 @@ mod tests {
         assert_eq!(clipped("short"), "short");
         let long = clipped(&"é".repeat(500));
         assert!(long.chars().count() == LINE_MAX && long.ends_with('…'));
+    }
+
+    #[test]
+    fn digests_are_short() {
+        let digest = "1f".repeat(32);
+        assert_eq!(
+            short_digests(&format!("SHA-256 {digest} crossed, a1 lies in x")),
+            "SHA-256 1f1f1f1f… crossed, a1 lies in x"
+        );
     }
 
     #[test]

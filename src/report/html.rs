@@ -36,7 +36,7 @@ const PARTS: [(&str, &str); 10] = [
 /// The page.
 pub fn html(view: &View) -> String {
     let (verdict, run) = (view.verdict_words(), escape(&view.result.run));
-    let class = class(&view.result.verdict.to_string());
+    let class = view.class();
     let margin = format!(
         "@page{{@top-left{{content:\"{verdict}\"}}@top-right{{content:\"{run}\"}}\
          @bottom-left{{content:\"result.json {}\"}}}}",
@@ -144,11 +144,11 @@ fn cell_of(index: usize, cell: &Cell, heading: &str, numeric: bool) -> String {
 }
 
 fn first(view: &View) -> String {
-    let (verdict, words) = (view.result.verdict.to_string(), view.verdict_words());
+    let words = view.verdict_words();
     format!(
         "<div class=\"banner v-{}\"><p class=\"verdict\">{words}</p><p class=\"headline\">{}</p></div>\n<div class=\"answers\">{}</div>\n{}<h3>What this does not prove</h3>\n{}{}",
-        class(&verdict),
-        escape(view.meaning()),
+        view.class(),
+        escape(&view.meaning()),
         view.answers().iter().map(answer).collect::<String>(),
         list(&view.identification()),
         paragraph(&view.limits()),

@@ -9,6 +9,7 @@
 //! | `junit`, `xml` | `junit.xml` for build servers |
 //! | `oscal` | OSCAL assessment results |
 //! | `first_page` | the five answers of the first page |
+//! | `scope` | what became of everything there is, in things and bytes |
 //! | `phrases` | what the story is put together from |
 //! | `document` | blocks of a document, and Markdown of them |
 //! | `pages` | the report as blocks |
@@ -25,6 +26,7 @@ mod oscal;
 mod pages;
 mod pdf;
 mod phrases;
+mod scope;
 mod svg;
 mod table;
 mod tables;

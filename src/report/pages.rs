@@ -5,7 +5,7 @@ use super::{
     first_page::Answer,
     pdf::{Attached, Paper},
     svg,
-    table::{Table, class},
+    table::Table,
     tables::OWNERS,
     view::{
         CHECKLIST, CHECKLIST_DIGESTS, EXPORT_FILES, METHOD, NO_TERMS, NOT_PORTABLE, PARTICULARS, SUPPORTS, UNCOVERED,
@@ -21,7 +21,7 @@ const ROWS_MAX: usize = 500;
 /// Figures keep their classes; outside of the page they bring their colors along.
 const COLORS: &str = "<style>text{fill:#000;font-family:'Libertinus Serif';font-size:14px}.v-pass{fill:#0b5a25}.v-fail{fill:#8e0d15}\
 .v-not-run{fill:none;stroke:#6b4100;stroke-width:3;stroke-dasharray:6 4}.v-waived{fill:none;stroke:#4a2c86;stroke-width:3;stroke-dasharray:2 3}\
-.v-unknown{fill:none;stroke:#444;stroke-dasharray:4 4}.c-tested{fill:#0b5a25}.c-part{fill:#0b5a25;fill-opacity:.5}\
+.v-unknown{fill:none;stroke:#444;stroke-dasharray:4 4}.c-tested{fill:#0b5a25}.c-part{fill:#0b5a25;fill-opacity:.5}.c-differs{fill:#8e0d15}\
 .c-excluded{fill:#4a2c86;fill-opacity:.45}.c-untested{fill:none;stroke:#6b4100;stroke-width:3;stroke-dasharray:6 4}.c-unreadable{fill:none;stroke:#8e0d15;stroke-width:3;stroke-dasharray:2 3}.bar{fill:#00408a}.faint{fill-opacity:.55}.axis,.line,.limit{fill:none;stroke:#444}\
 .line{stroke:#00408a;stroke-width:2}.limit{stroke:#0b5a25;stroke-width:2}.missed{stroke:#8e0d15;stroke-dasharray:6 3;stroke-width:3}</style>";
 
@@ -46,11 +46,7 @@ pub(super) fn report(view: &View) -> Vec<Block> {
     let result = view.result;
     let mut blocks = vec![
         Block::heading(1, format!("Exit drill {}", result.run)),
-        Block::Banner {
-            class: class(&result.verdict.to_string()),
-            verdict: view.verdict_words(),
-            lines: vec![view.meaning().to_owned()],
-        },
+        Block::Banner { class: view.class(), verdict: view.verdict_words(), lines: vec![printable(&view.meaning())] },
         Block::Answers { answers: view.answers().into_iter().map(answer).collect() },
         Block::facts(&view.identification()),
         Block::heading(2, "What this does not prove"),

@@ -3,16 +3,20 @@
 
 use std::fmt::Write as _;
 
-use super::{table::class, view::View, xml::escape};
+use super::{
+    phrases::{span, term},
+    scope::{Fate, Scope},
+    table::class,
+    view::{View, in_scope},
+    xml::escape,
+};
 use crate::{
-    account::coverage::{Status, Totals},
+    evidence::result::Tier,
     finding::Verdict,
     words::{count, duration, percent, size, thousands},
 };
 
 const WIDTH: f64 = 720.0;
-/// Where bars and lines of time begin, right of their names.
-const BARS: f64 = 230.0;
 
 fn open(height: f64, label: &str) -> String {
     let label = escape(label);
@@ -29,11 +33,11 @@ type Piece = (String, String, u64);
 /// What became of the bytes, as one bar: those of the whole account where it was looked at, otherwise those that were
 /// carried, with the unknown beside them.
 pub(super) fn coverage(view: &View) -> String {
-    let (pieces, beside) = match &view.result.coverage {
-        Some(coverage) => {
-            let unknown = coverage.totals.of_unknown_size;
+    let (pieces, beside) = match view.scope() {
+        Some(scope) => {
+            let unknown = scope.unknown();
             let beside = (unknown > 0).then(|| format!("{} of unknown size", thousands(unknown)));
-            (account_pieces(&coverage.totals), beside)
+            (account_pieces(&scope), beside)
         }
         None => (carried_pieces(view), Some("account: unknown".to_owned())),
     };
@@ -62,39 +66,31 @@ pub(super) fn coverage(view: &View) -> String {
     out + "</svg>"
 }
 
-fn account_pieces(totals: &Totals) -> Vec<Piece> {
-    let all = Status::ALL.iter().fold(0u64, |sum, status| sum.saturating_add(totals.amount(*status).bytes));
-    let piece = |status: &Status| {
-        let amount = totals.amount(*status);
-        let class = class_of(*status);
-        let share = percent(amount.bytes, all);
-        let bytes = match totals.known_bytes(*status) {
-            Some(bytes) => format!("{} ({share})", size(bytes)),
-            None => "size unknown".to_owned(),
-        };
-        let words = format!("{} {bytes}, {}", status.word(), count(amount.assets, "thing", "things"));
-        (class.to_owned(), words, amount.bytes)
-    };
-    let there = |status: &&Status| totals.amount(**status).assets > 0 || totals.amount(**status).bytes > 0;
-    Status::ALL.iter().filter(there).map(piece).collect()
+fn account_pieces(scope: &Scope) -> Vec<Piece> {
+    let piece = |fate: Fate| (fate.class().to_owned(), scope.words(fate), scope.amount(fate).bytes);
+    Fate::ALL.into_iter().filter(|fate| scope.has(*fate)).map(piece).collect()
 }
 
-fn class_of(status: Status) -> &'static str {
-    match status {
-        Status::Tested => "c-tested",
-        Status::PartlyTested => "c-part",
-        Status::Excluded => "c-excluded",
-        Status::Untested => "c-untested",
-        Status::Unreadable => "c-unreadable",
-    }
-}
-
+/// The assets by what became of them; what their samples left is not tested.
 fn carried_pieces(view: &View) -> Vec<Piece> {
-    let piece = |(verdict, bytes): (Verdict, u64)| {
-        let words = format!("{verdict} {} ({})", size(bytes), percent(bytes, view.sum(|asset| asset.bytes)));
-        (format!("v-{}", class(&verdict.to_string())), words, bytes)
+    let all = view.sum(in_scope);
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut add = |class: String, name: &str, bytes: u64| match pieces.iter_mut().find(|(_, known, _)| known == name) {
+        Some((.., sum)) => *sum = sum.saturating_add(bytes),
+        None => pieces.push((class, name.to_owned(), bytes)),
     };
-    view.coverage().into_iter().map(piece).collect()
+    for asset in view.assets() {
+        match (asset.verdict, asset.tier) {
+            (Verdict::Pass, Tier::Sample) => add(Fate::Part.class().to_owned(), "PASS OF A SAMPLE", asset.bytes),
+            (verdict, _) => add(format!("v-{}", class(&verdict.to_string())), &verdict.to_string(), asset.bytes),
+        }
+    }
+    if let left @ 1.. = all.saturating_sub(view.sum(|asset| asset.bytes)) {
+        add(Fate::Untested.class().to_owned(), "NOT TESTED, left by the sample", left);
+    }
+    let words =
+        |(class, name, bytes): Piece| (class, format!("{name} {} ({})", size(bytes), percent(bytes, all)), bytes);
+    pieces.into_iter().map(words).collect()
 }
 
 /// P50 and P90 against each term.
@@ -102,28 +98,24 @@ pub(super) fn exit_time(view: &View) -> String {
     let Some(time) = &view.result.exit_time else { return String::new() };
     let (Some(p50), Some(p90)) = (time.p50_ms, time.p90_ms) else { return String::new() };
     let longest = time.windows.iter().map(|window| window.limit_ms).chain([p90]).max().unwrap_or(1).max(1);
-    let x = |ms: u64| BARS + ms as f64 / longest as f64 * (WIDTH - BARS - 10.0);
-    let height = 70.0 + 30.0 * time.windows.len() as f64;
-    let mut out = open(height, &format!("Time to exit: P50 {}, P90 {}", duration(p50), duration(p90)));
-    // Lengths stand with the names: among the bars they would cross the lines of the terms.
-    let name = |out: &mut String, y: f64, name: &str, ms: u64| {
-        text(out, [BARS - 8.0, y + 15.0], "end", &format!("{name}, {}", duration(ms)));
-    };
-    for (y, label, ms, class) in [(10.0, "exit, P50", p50, "bar"), (36.0, "exit, P90", p90, "bar faint")] {
-        let width = (x(ms) - BARS).max(2.0);
-        name(&mut out, y, label, ms);
-        let _ = write!(out, "<rect x=\"{BARS}\" y=\"{y}\" width=\"{width:.1}\" height=\"20\" class=\"{class}\"/>");
+    let x = |ms: u64| 2.0 + ms as f64 / longest as f64 * (WIDTH - 4.0);
+    // Names stand above their bars, so that the whole narrows with the page.
+    let step = 38.0;
+    let height = step * (2 + time.windows.len()) as f64 + 8.0;
+    let mut out =
+        open(height, &format!("Time to exit: likely {}, in one of ten exits {} or more", span(p50), span(p90)));
+    for (y, label, ms, class) in [(0.0, "exit, likely", p50, "bar"), (step, "exit, one of ten", p90, "bar faint")] {
+        let width = (x(ms) - 2.0).max(2.0);
+        text(&mut out, [2.0, y + 16.0], "start", &format!("{label}: {}", span(ms)));
+        let _ =
+            write!(out, "<rect x=\"2\" y=\"{:.1}\" width=\"{width:.1}\" height=\"12\" class=\"{class}\"/>", y + 21.0);
     }
     for (index, window) in time.windows.iter().enumerate() {
-        let (y, end) = (66.0 + 30.0 * index as f64, x(window.limit_ms));
-        let class = if window.p90_fits == Some(true) { "limit" } else { "limit missed" };
-        name(&mut out, y, &window.name, window.limit_ms);
-        let _ = write!(
-            out,
-            "<path d=\"M{BARS} {0:.1}H{end:.1}M{end:.1} 6V{1:.1}\" class=\"{class}\"/>",
-            y + 10.0,
-            y + 18.0
-        );
+        let (y, end) = (step * (index + 2) as f64, x(window.limit_ms));
+        let class = if p90 <= window.limit_ms { "limit" } else { "limit missed" };
+        text(&mut out, [2.0, y + 16.0], "start", &format!("{}: {}", term(&window.name), span(window.limit_ms)));
+        let (line, top, bottom) = (y + 27.0, y + 21.0, y + 33.0);
+        let _ = write!(out, "<path d=\"M2 {line:.1}H{end:.1}M{end:.1} {top:.1}V{bottom:.1}\" class=\"{class}\"/>");
     }
     out + "</svg>"
 }
@@ -133,19 +125,19 @@ pub(super) fn pace(view: &View) -> String {
     let points = &view.result.pace;
     let Some(last) = points.last().filter(|last| last.at_ms > 0 && last.bytes > 0) else { return String::new() };
     let (x, y) = (
-        |ms: u64| 70.0 + ms as f64 / last.at_ms as f64 * (WIDTH - 100.0),
+        |ms: u64| 95.0 + ms as f64 / last.at_ms as f64 * (WIDTH - 125.0),
         |bytes: u64| 170.0 - bytes as f64 / last.bytes as f64 * 150.0,
     );
     let label = format!("Bytes carried over time: {} in {}", size(last.bytes), duration(last.at_ms));
     let mut out = open(200.0, &label);
-    let _ = write!(out, "<path d=\"M70 20V170H{:.1}\" class=\"axis\"/><path d=\"M70 170", WIDTH - 30.0);
+    let _ = write!(out, "<path d=\"M95 20V170H{:.1}\" class=\"axis\"/><path d=\"M95 170", WIDTH - 30.0);
     for point in points {
         let _ = write!(out, "L{:.1} {:.1}", x(point.at_ms), y(point.bytes));
     }
     out.push_str("\" class=\"line\"/>");
-    text(&mut out, [62.0, 26.0], "end", &size(last.bytes));
-    text(&mut out, [62.0, 174.0], "end", "0");
-    text(&mut out, [70.0, 190.0], "start", "start");
+    text(&mut out, [87.0, 26.0], "end", &size(last.bytes));
+    text(&mut out, [87.0, 174.0], "end", "0");
+    text(&mut out, [95.0, 190.0], "start", "start");
     text(&mut out, [WIDTH - 30.0, 190.0], "end", &duration(last.at_ms));
     out + "</svg>"
 }
@@ -163,6 +155,8 @@ pub(super) fn trend(view: &View) -> String {
             count(runs.len() as u64, "run", "runs")
         ),
     );
+    // Many runs beside one another have no room for larger words.
+    out = out.replacen("<svg ", "<svg class=\"dense\" ", 1);
     let legend = "left: duration of the drill; right: P90 of the exit, where projected; each to its own scale";
     text(&mut out, [8.0, 14.0], "start", legend);
     for (index, run) in runs.iter().enumerate() {

@@ -2,7 +2,11 @@
 
 use super::{
     filed,
-    phrases::{account_rows, compared, controls, format_of, items, kind, times_of, weight},
+    first_page::fit,
+    phrases::{
+        account_rows, compared, controls, format_of, items, kind, limit_words, measured_words, region_rows, span, term,
+        times_of, weight,
+    },
     table::{Cell, Table, judgement, number},
     view::View,
 };
@@ -48,10 +52,10 @@ impl<'a> View<'a> {
             rows.push(vec![what.into(), "not counted".into(), "not measured".into(), why.into()]);
         }
         if let Some(coverage) = &self.result.coverage {
-            rows.extend(account_rows("", &coverage.totals));
+            rows.extend(self.scope().iter().flat_map(account_rows));
             // One region is the account once more.
             for region in coverage.regions.iter().filter(|_| coverage.regions.len() > 1) {
-                rows.extend(account_rows(&region.region, &region.totals));
+                rows.extend(region_rows(&region.region, &region.totals));
             }
             return Table { headings: HEADINGS.to_vec(), rows };
         }
@@ -128,22 +132,22 @@ impl<'a> View<'a> {
 
     /// The terms that the exit is held against.
     pub(super) fn window_table(&self) -> Table {
-        let fits = |fits: Option<bool>| match fits {
-            Some(true) => "fits",
-            Some(false) => "DOES NOT FIT",
-            None => "refused",
-        };
+        let projected = self.result.exit_time.as_ref().and_then(|time| Some((time.p50_ms?, time.p90_ms?)));
         let row = |window: &&Window| {
+            let expected = projected.map_or_else(
+                || "not known".to_owned(),
+                |(p50, p90)| format!("{}; in one of ten exits {} or more", span(p50), span(p90)),
+            );
             vec![
-                window.name.clone().into(),
-                number(duration(window.limit_ms), window.limit_ms),
-                fits(window.p50_fits).into(),
-                fits(window.p90_fits).into(),
-                window.bytes_max.map_or_else(|| "refused".into(), |bytes| number(size(bytes), bytes)),
+                term(&window.name).into(),
+                number(span(window.limit_ms), window.limit_ms),
+                expected.into(),
+                fit(window, projected).into(),
+                window.bytes_max.map_or_else(|| "not known".into(), |bytes| number(size(bytes), bytes)),
             ]
         };
         Table {
-            headings: vec!["Term", "Length", "P50", "P90", "Largest volume at the P10 rate"],
+            headings: vec!["Term", "Allowed", "Expected", "Fits, by how much", "Largest volume at the P10 rate"],
             rows: self.windows().iter().map(row).collect(),
         }
     }
@@ -247,7 +251,7 @@ impl<'a> View<'a> {
                 key: None,
                 verdict: !threshold.met,
             };
-            vec![threshold.name.clone().into(), threshold.limit.clone().into(), threshold.measured.clone().into(), met]
+            vec![term(&threshold.name).into(), limit_words(threshold).into(), measured_words(threshold).into(), met]
         };
         let headings = vec!["Threshold", "Limit", "Measured", "Met"];
         Table { headings, rows: self.result.thresholds.iter().map(row).collect() }

@@ -1,6 +1,10 @@
 //! The story of a run: what every form of the report says, said once. Its tables are made in `tables`.
 
-use super::phrases::{kind, sample_words, sentence};
+use super::{
+    phrases::{gravity, kind, sample_words, sentence},
+    scope::Scope,
+    table::class,
+};
 use crate::{
     account::{controls::Control, coverage::Row},
     digest::Sha256Digest,
@@ -66,11 +70,25 @@ impl<'a> View<'a> {
         self.assets().iter().filter(|asset| asset.verdict == Verdict::Pass).collect()
     }
 
+    /// What became of everything there is; none where nobody looked at the account.
+    pub(super) fn scope(&self) -> Option<Scope> {
+        Scope::of(self.result, self.account)
+    }
+
     /// The verdict, and that it speaks of a sample only, where it does.
     pub fn verdict_words(&self) -> String {
-        match self.result.tier {
-            Tier::Full => self.result.verdict.to_string(),
-            Tier::Sample => format!("{} (SAMPLE TIER)", self.result.verdict),
+        match (self.result.tier, self.result.verdict) {
+            (Tier::Full, verdict) => verdict.to_string(),
+            (Tier::Sample, Verdict::Pass) => "PASS OF A SAMPLE".to_owned(),
+            (Tier::Sample, verdict) => format!("{verdict} (OF A SAMPLE)"),
+        }
+    }
+
+    /// How the end of the run is told from another by sight: a sample's is not that of a full pass.
+    pub(super) fn class(&self) -> String {
+        match (self.result.tier, self.result.verdict) {
+            (Tier::Sample, Verdict::Pass) => "sample".to_owned(),
+            (_, verdict) => class(&verdict.to_string()),
         }
     }
 
@@ -81,34 +99,54 @@ impl<'a> View<'a> {
 
     /// The verdict with what it covers, in one line.
     pub(super) fn headline(&self) -> String {
-        let assets = count_of(self.passed().len() as u64, self.assets().len() as u64, "asset", "assets");
-        format!("{assets} proven equal: {}", self.headline_bytes())
+        format!("{}: {}", self.assets_words(), self.headline_bytes())
+    }
+
+    /// The assets by what was shown of them; equal are those only of which everything was compared.
+    pub(super) fn assets_words(&self) -> String {
+        let number = |wanted: &dyn Fn(&AssetResult) -> bool| self.assets().iter().filter(|asset| wanted(asset)).count();
+        let passed = |tier: Tier| number(&|asset| asset.verdict == Verdict::Pass && asset.tier == tier);
+        let ended = |verdict: Verdict| number(&|asset| asset.verdict == verdict);
+        let others = [
+            (passed(Tier::Sample), "equal in a sample"),
+            (ended(Verdict::Fail), "compared, differs"),
+            (ended(Verdict::Waived), "not passed, accepted for a time"),
+            (ended(Verdict::NotRun), "not compared"),
+        ];
+        let others = others.iter().filter(|(number, _)| *number > 0);
+        let others: String = others.map(|(number, words)| format!(", {} {words}", thousands(*number as u64))).collect();
+        let all = self.assets().len() as u64;
+        format!("{} proven equal{others}", count_of(passed(Tier::Full) as u64, all, "asset", "assets"))
     }
 
     /// The bytes of it.
     pub(super) fn headline_bytes(&self) -> String {
         let proven = self.passed().iter().map(|asset| asset.bytes).fold(0, u64::saturating_add);
-        let (all, what) = match self.result.tier {
-            Tier::Full => (self.sum(|asset| asset.bytes), "that were carried"),
-            Tier::Sample => (self.sum(in_scope), "in scope; the sample took no more"),
+        let (all, what, word) = match self.result.tier {
+            Tier::Full => (self.sum(|asset| asset.bytes), "that were carried", "proven equal"),
+            Tier::Sample => (self.sum(in_scope), "in scope; the sample took no more", "compared and equal"),
         };
-        format!("{} proven equal of {} {what} ({})", size(proven), size(all), percent(proven, all))
+        format!("{} {word} of {} {what} ({})", size(proven), size(all), percent(proven, all))
     }
 
-    /// What the verdict means, in one sentence that fits no other verdict.
-    pub(super) fn meaning(&self) -> &'static str {
+    /// What the verdict means, and what it rests on, in one sentence that fits no other verdict.
+    pub(super) fn meaning(&self) -> String {
+        let reasons = self.reasons();
         match self.result.verdict {
             Verdict::Pass if self.result.tier == Tier::Sample => {
                 "What the sample took was restored here and compared with the source, and agrees. Of the rest it says nothing."
+                    .to_owned()
             }
-            Verdict::Pass => "Every asset of the playbook was restored here and compared with its source, and agrees.",
-            Verdict::Fail => {
-                "This drill FAILED: something was compared and differs, or a limit was missed. The exit is not proven."
+            Verdict::Pass => {
+                "Every asset of the playbook was restored here and compared with its source, and agrees.".to_owned()
             }
-            Verdict::NotRun => "This drill is NO proof of an exit: something in scope could not be compared.",
-            Verdict::Waived => {
-                "This drill did NOT pass: what it found is accepted for a time, by name. See deviations and waivers."
+            Verdict::Fail => format!("This drill FAILED: {reasons}. The exit is not proven."),
+            Verdict::NotRun => {
+                format!("This drill is NO proof of an exit: something in scope could not be compared: {reasons}.")
             }
+            Verdict::Waived => format!(
+                "This drill did NOT pass: what it found is accepted for a time, by name: {reasons}. See deviations and waivers."
+            ),
         }
     }
 
@@ -190,11 +228,11 @@ impl<'a> View<'a> {
                 ),
                 _ => {
                     let carrier = match self.result.tier {
-                        Tier::Full => "what was measured",
-                        Tier::Sample => "the sample",
+                        Tier::Full => "for a projection",
+                        Tier::Sample => "by the sample for a projection",
                     };
                     let reasons: Vec<_> = time.refused.iter().map(|reason| sentence(reason)).collect();
-                    format!("REFUSED: {carrier} cannot carry a projection. {}", reasons.join(" "))
+                    format!("Not known: too little was measured {carrier}. {}", reasons.join(" "))
                 }
             },
         }
@@ -228,7 +266,7 @@ impl<'a> View<'a> {
     /// All findings, the heaviest first.
     pub(super) fn findings(&self) -> Vec<&'a Finding> {
         let mut findings: Vec<_> = self.result.all_findings().collect();
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        findings.sort_by_key(|finding| gravity(finding));
         findings
     }
 
@@ -337,7 +375,7 @@ fn database_of(asset: &AssetResult) -> Option<String> {
 }
 
 /// Bytes that an asset has at the source, as far as they were listed.
-fn in_scope(asset: &AssetResult) -> u64 {
+pub(super) fn in_scope(asset: &AssetResult) -> u64 {
     let sample = asset.objects.as_ref().and_then(|objects| objects.sample.as_ref());
     sample.map_or(asset.bytes, |sample| sample.totals()[0].1)
 }

@@ -42,19 +42,31 @@ fn the_first_page_answers_five_questions_in_their_order() {
     assert!(answer(&page, "What was not tested").contains("was not looked at"), "nobody looked at the account");
     // A name of the playbook is not said to have done anything, and the notice stands with the other terms.
     let people = answer(&page, "Who ran, signed and reviewed it");
-    let host = result["host"].as_str().unwrap();
-    assert!(people.contains(&format!("<p class=\"number\">run on machine {host}</p>")), "{people}");
-    assert!(people.contains("sig/operator.sig, by the playbook: sre@acme.example"), "{people}");
+    assert!(people.contains("Ran: named by the playbook: sre@acme.example; "), "{people}");
+    assert!(
+        people.contains("Reviewed: named by the playbook: ") && people.contains("made after this page"),
+        "{people}"
+    );
+    assert!(!people.contains("machine"), "{people}");
     result["plan"]["notice"] = json!("60d");
     let page = html(&result);
-    assert!(answer(&page, "How long the exit takes, against the contract").contains("contract.notice, 60d"));
+    assert!(
+        answer(&page, "How long the exit takes, against the contract")
+            .contains("notice period (contract.notice): 60 days; ")
+    );
     // Of what carried nothing, no size is known.
     result["assets"][0]["items"] = json!(0);
     result["assets"][0]["bytes"] = json!(0);
     result["assets"][0]["verdict"] = json!("NOT RUN");
     let page = html(&result);
     assert!(answer(&page, "What failed, and why").contains("NOT RUN files, nothing carried, size unknown"));
-    assert!(answer(&page, "What was tested").contains("Of 1 asset nothing was carried"));
+    let tested = answer(&page, "What was tested");
+    assert!(tested.contains("Of 1 asset nothing was carried") && tested.contains("1 not compared"), "{tested}");
+    assert!(tested.contains("○ bucket files: nothing carried, size unknown; NOT RUN"), "{tested}");
+    // What is nothing of the account is named where nothing of it was compared.
+    assert!(answer(&page, "What was not tested").contains("NOT RUN bucket files, size unknown"));
+    result["verdict"] = json!("NOT RUN");
+    assert!(html(&result).contains("<h3>What was not run, and why<"));
 }
 
 #[test]
@@ -67,6 +79,7 @@ fn the_first_page_names_what_failed_and_why() {
         found(files, "object_unreadable", "not_run", "unread"),
         found(files, "object_digest", "fail", "first <b>"),
         found(files, "object_digest", "fail", "second"),
+        found(files, "object_missing", "fail", "gone"),
     ]);
     // What concerns the account does not push the asset away.
     result["findings"] =
@@ -76,11 +89,18 @@ fn the_first_page_names_what_failed_and_why() {
     let asset = "<li>FAIL files, ";
     assert!(failed.contains("<p class=\"number\">1 of 2 assets</p>"), "{failed}");
     assert!(
-        failed.contains(asset) && failed.contains("object differs in content: first &lt;b&gt; – x; 3 findings in all"),
+        failed.contains(asset) && failed.contains("object missing from the restored copy: gone – x; 4 findings in all"),
         "{failed}"
     );
     assert!(failed.find(asset).unwrap() < failed.find("bucket 0").unwrap() && !failed.contains("worth a note"));
     assert!(failed.contains("and 5 more: <a href=\"#findings\">"), "{failed}");
+    assert!(
+        page.contains("This drill FAILED: bucket files (object missing from the restored copy); bucket 0"),
+        "{page}"
+    );
+    let tested = answer(&page, "What was tested");
+    assert!(tested.contains("1 of 2 assets proven equal, 1 compared, differs") && tested.contains("✖ bucket files: "));
+    result["assets"][0]["findings"].as_array_mut().unwrap().pop();
     // What somebody answers for comes after what nobody does.
     result["waivers"] = json!([{"finding": "files: object differs in content", "reason": "r", "owner": "o",
         "until": "2099-01-31", "expired": false, "waives": 2}]);
@@ -92,7 +112,7 @@ fn the_first_page_names_what_failed_and_why() {
     result["verdict"] = json!("WAIVED");
     let page = html(&result);
     let failed = answer(&page, "What failed, and why");
-    assert!(failed.contains("object differs in content: first – x; waived until 2099-01-31 by o"), "{failed}");
+    assert!(failed.contains("object differs in content: first – x; waived until 2099-01-31 by o: r"), "{failed}");
 }
 
 #[test]
@@ -118,7 +138,7 @@ fn the_first_page_names_what_was_not_tested_by_name_and_size() {
     let named = [
         "UNREADABLE bucket shut in eu-west-1, size unknown: AccessDenied",
         "UNTESTED bucket large in eu-west-1, 3.0 GiB",
-        "TESTED IN PART bucket half in eu-west-1, 1.0 MiB, 10 bytes of it tested",
+        "TESTED IN PART bucket half in eu-west-1, 1.0 MiB of 1.0 MiB not tested",
         "UNTESTED bucket small &lt;i&gt;, 512 bytes",
         "EXCLUDED bucket cache, 5 bytes: can be made again",
     ];
@@ -130,8 +150,32 @@ fn the_first_page_names_what_was_not_tested_by_name_and_size() {
     assert!(
         figure.contains("Bytes of the account")
             && figure.contains("c-untested")
+            && figure.contains("NOT TESTED 3.0 GiB (75.0 %), 2 things and 1 rest")
             && figure.contains("1 of unknown size")
     );
+    let told = |status: &str, size: &str, tested: u64| {
+        let rows = format!(
+            "status,kind,name,region,bytes,tested_bytes,assets,why,size\n{status},bucket,files,,{size},{tested},files,,known\n\
+             UNTESTED,bucket,large,,3221225472,0,,no asset names it,known\n"
+        );
+        report::html(&View { account: &read_coverage_csv(&rows).unwrap(), ..View::new(&read, &bytes) })
+    };
+    // What a sample leaves counts in number, share and bar; where its size is not known, as that.
+    let page = told("TESTED IN PART", "8589934592", 1 << 30);
+    assert!(answer(&page, "What was not tested").contains("2 of 2 not tested in full, 10 GiB"), "{page}");
+    assert!(page.contains("9.0 % of the known bytes outside of exclusions were compared"), "{page}");
+    assert!(page.contains("NOT TESTED 10 GiB (90.9 %), 1 thing and 1 rest"), "{page}");
+    let page = told("TESTED IN PART", "", 1 << 30);
+    assert!(answer(&page, "What was not tested").contains("at least 3.0 GiB") && page.contains("1 of unknown size"));
+    // What was compared and differs is not shown as what agrees.
+    let mut failed = result.clone();
+    (failed["verdict"], failed["assets"][0]["verdict"]) = (json!("FAIL"), json!("FAIL"));
+    let failed_bytes = serde_json::to_vec(&failed).unwrap();
+    let failed = parse_result(&failed_bytes).unwrap();
+    let page = report::html(&View { account: &rows, ..View::new(&failed, &failed_bytes) });
+    let figure = &page[page.find("<svg").unwrap()..];
+    let figure = &figure[..figure.find("</svg>").unwrap()];
+    assert!(figure.contains("c-differs") && figure.contains("TESTED, DIFFERS 1.0 GiB") && !figure.contains("c-tested"));
 }
 
 #[test]
@@ -145,9 +189,11 @@ fn a_sample_is_counted_by_objects_and_by_bytes() {
     let page = html(&result);
     let tested = answer(&page, "What was tested");
     assert!(
-        tested.contains("28 of 300 objects (9.3 %), 964 bytes of 1,000 bytes; share asked for 1%, seed 7"),
+        tested.contains("28 of 300 objects (9.3 %), 964 bytes of 1,000 bytes; share asked for 1%, seed 7; all equal"),
         "{tested}"
     );
+    assert!(tested.contains("1 of 2 assets proven equal, 1 equal in a sample"), "{tested}");
+    assert!(page.contains("PASS OF A SAMPLE</p>") && page.contains("class=\"banner v-sample\""));
 }
 
 #[test]
@@ -155,11 +201,34 @@ fn a_refused_projection_reads_as_sentences() {
     let (mut result, _) = ended("PASS", "", "");
     result["exit_time"]["refused"] =
         json!(["the rates scatter: x", "databases: 1 unit was measured, at least 8 are needed"]);
-    let full = "REFUSED: what was measured cannot carry a projection. The rates scatter: x. Databases: 1 unit was measured, \
+    let full = "Not known: too little was measured for a projection. The rates scatter: x. Databases: 1 unit was measured, \
                 at least 8 are needed.";
     assert!(html(&result).contains(full));
     result["tier"] = json!("sample");
-    assert!(html(&result).contains("REFUSED: the sample cannot carry a projection. The rates"));
+    assert!(html(&result).contains("Not known: too little was measured by the sample for a projection. The rates"));
+}
+
+/// Words follow from the numbers, whatever a flag beside them says; limits and times are in one way.
+#[test]
+fn terms_and_limits_are_in_plain_words() {
+    let (mut result, _) = ended("FAIL", "", "");
+    let hour = 3_600_000_u64;
+    result["exit_time"]["refused"] = json!([]);
+    (result["exit_time"]["p50_ms"], result["exit_time"]["p90_ms"]) = (json!(9 * hour), json!(26 * hour));
+    result["exit_time"]["windows"] = json!([
+        {"name": "objectives.rto", "limit_ms": 72 * hour, "p50_fits": true, "p90_fits": false},
+        {"name": "contract.retrieval", "limit_ms": 24 * hour, "p50_fits": true, "p90_fits": false}]);
+    result["thresholds"] = json!([{"name": "run_time", "limit": "<= 1h", "measured": "5480.0s", "met": false}]);
+    result["findings"] = json!([found(None, "threshold_missed", "fail", "run_time")]);
+    let page = html(&result);
+    let time = answer(&page, "How long the exit takes, against the contract");
+    assert!(time.contains("Likely 9 h; in one of ten exits 26 h or more"), "{time}");
+    assert!(
+        time.contains("recovery time objective (objectives.rto): allowed 72 h; fits, with 46 h to spare"),
+        "{time}"
+    );
+    assert!(time.contains("allowed 24 h; DOES NOT FIT in one of ten exits or more, by 2 h"), "{time}");
+    assert!(page.contains("time of the run (run_time) (limit 1 h, measured 1 h 31 min)"), "{page}");
 }
 
 #[test]
