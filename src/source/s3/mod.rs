@@ -50,7 +50,7 @@ pub struct S3Source {
     /// The server refuses what is held to an entity tag, also where the tag is right.
     fails_if_match: AtomicBool,
     /// What it means that an object states no number of tags, once one was asked about.
-    tags_unstated: OnceCell<tags::Unstated>,
+    tags_unstated: OnceCell<properties::UnstatedTags>,
 }
 
 impl S3Source {

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::{
     S3Source,
+    properties::UnstatedTags,
     read::{unread, version_of},
 };
 use crate::{
@@ -20,17 +21,6 @@ use crate::{
 
 /// What has no answer by then is not what keeps anybody from reading tags.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// What it means that an object states no number of tags, as one object shows that was asked about.
-#[derive(Clone, Debug)]
-pub(super) enum Unstated {
-    /// It has none.
-    None,
-    /// Nothing: tags can't be read; why.
-    Denied(String),
-    /// Nothing: that object has some.
-    Unknown,
-}
 
 /// The tags in an answer, if it is one to this question; or how it contradicts itself.
 type Answer = Result<Option<BTreeMap<String, String>>, String>;
@@ -47,9 +37,9 @@ impl S3Source {
             return self.read_tags(entry, Some(stated), properties).await;
         }
         let reason = match self.tags_unstated.get_or_try_init(|| self.probe_tags(entry)).await {
-            Ok(Unstated::None) => return Ok(()),
-            Ok(Unstated::Unknown) => return self.read_tags(entry, None, properties).await,
-            Ok(Unstated::Denied(reason)) => reason.clone(),
+            Ok(UnstatedTags::None) => return Ok(()),
+            Ok(UnstatedTags::Unknown) => return self.read_tags(entry, None, properties).await,
+            Ok(UnstatedTags::Denied(reason)) => reason.clone(),
             Err(reason) => reason,
         };
         properties.unreadable.insert(Item::Tags, reason);
@@ -85,15 +75,15 @@ impl S3Source {
 
     /// Asks about one object that states no number. An outage says nothing: the next object is asked about. What fails
     /// otherwise is not asked again, it would cost a request for each object.
-    async fn probe_tags(&self, entry: &ObjectEntry) -> Result<Unstated, String> {
-        let Ok(answer) = timeout(PROBE_TIMEOUT, self.ask_for_tags(entry)).await else { return Ok(Unstated::None) };
+    async fn probe_tags(&self, entry: &ObjectEntry) -> Result<UnstatedTags, String> {
+        let Ok(answer) = timeout(PROBE_TIMEOUT, self.ask_for_tags(entry)).await else { return Ok(UnstatedTags::None) };
         match answer {
-            Ok(Ok(tags)) if tags.as_ref().is_none_or(BTreeMap::is_empty) => Ok(Unstated::None),
-            Ok(_) => Ok(Unstated::Unknown),
-            Err(denied @ SourceError::Denied { .. }) => Ok(Unstated::Denied(denied.to_string())),
+            Ok(Ok(tags)) if tags.as_ref().is_none_or(BTreeMap::is_empty) => Ok(UnstatedTags::None),
+            Ok(_) => Ok(UnstatedTags::Unknown),
+            Err(denied @ SourceError::Denied { .. }) => Ok(UnstatedTags::Denied(denied.to_string())),
             Err(error @ SourceError::Unreached { .. }) => Err(error.to_string()),
             Err(error) if error.is_about_caller() => Err(error.to_string()),
-            Err(_) => Ok(Unstated::None),
+            Err(_) => Ok(UnstatedTags::None),
         }
     }
 
