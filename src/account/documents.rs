@@ -231,7 +231,7 @@ pub fn text_of(bytes: &[u8]) -> String {
 /// Whether text says something: a word, or a letter of a script whose letters are words, that is no filler.
 pub fn has_a_word(text: &str) -> bool {
     let words = text.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase);
-    let mut words = words.filter(|word| word.chars().count() > 1 || word.chars().any(|c| !c.is_ascii()));
+    let mut words = words.filter(|word| word.chars().count() > 1 || !word.is_ascii());
     words.any(|word| !FILLERS.contains(&word.as_str()))
 }
 
