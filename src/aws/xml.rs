@@ -147,6 +147,10 @@ impl Building {
         if self.root.is_some() {
             return Err("something stands behind the end of the document".to_owned());
         }
+        // The reader takes what stands behind `<` for a name, also where that is none.
+        if !element.name.starts_with(|first: char| first.is_alphabetic() || first == '_') {
+            return Err("an element has no name".to_owned());
+        }
         if self.open.len() == DEPTH_MAX {
             return Err(format!("its elements are nested more than {DEPTH_MAX} deep"));
         }
