@@ -245,10 +245,10 @@ fn a_large_account_is_read_whole_under_throttling_in_bounded_memory() {
     let account = lines.into_iter().find(|line| line["coverage"].is_object()).unwrap();
     let coverage = &account["coverage"];
     // Every orphaned snapshot counts as data of its own.
-    // The bucket that would be carried keeps no versions, so its objects are all there is of it.
+    // CloudWatch calls the bucket larger than what would be carried; it never kept versions, so that yesterday it was.
     assert_eq!((&coverage["tested"]["assets"], &coverage["partly_tested"]["assets"]), (&json!(1), &json!(0)));
     assert_eq!(coverage["untested"]["assets"].as_u64().unwrap(), (BUCKETS - 1 + SNAPSHOTS) as u64);
-    assert_eq!(coverage["of_unknown_size"], 1);
+    assert_eq!(coverage["of_unknown_size"], 0);
     assert_eq!(coverage["untested"]["bytes"].as_u64().unwrap(), ((BUCKETS - 1) * 1000 + (SNAPSHOTS << 30)) as u64);
     let findings = account["findings"].as_array().unwrap();
     let orphans: BTreeSet<_> = findings.iter().map(|finding| finding["subject"].as_str().unwrap()).collect();
