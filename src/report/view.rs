@@ -1,7 +1,7 @@
 //! The story of a run: what every form of the report says, said once. Its tables are made in `tables`.
 
 use super::{
-    phrases::{gravity, kind, sample_words, sentence},
+    phrases::{gravity, kind, sample_words, sentence, span},
     scope::Scope,
     table::class,
 };
@@ -13,7 +13,7 @@ use crate::{
         result::{AssetResult, RunResult, Tier},
     },
     finding::{Finding, Verdict},
-    words::{count, count_of, dollars, duration, percent, size, thousands},
+    words::{count, count_of, dollars, percent, size, thousands},
 };
 
 /// How the time to exit is projected.
@@ -222,8 +222,8 @@ impl<'a> View<'a> {
             Some(time) => match (time.p50_ms, time.p90_ms) {
                 (Some(p50), Some(p90)) => format!(
                     "Half of all exits like this one take up to {}, nine in ten up to {} ({}).",
-                    duration(p50),
-                    duration(p90),
+                    span(p50),
+                    span(p90),
                     time.scope
                 ),
                 _ => {
