@@ -24,10 +24,11 @@ pub(super) fn tell_once(findings: &mut Vec<Finding>, refused: &[RefusedStatement
             findings.remove(told);
             continue;
         }
+        let index = index_of(object, name);
         let mut missing = Vec::new();
         let mut told = findings.remove(told);
         findings.retain(|finding| {
-            let follows = follows(finding, name);
+            let follows = follows(finding, name) || index.as_ref().is_some_and(|index| follows(finding, index));
             if follows {
                 missing.push(finding.subject.clone());
             }
@@ -41,6 +42,13 @@ pub(super) fn tell_once(findings: &mut Vec<Finding>, refused: &[RefusedStatement
         }
         findings.push(told);
     }
+}
+
+/// The index that goes with a constraint has its name, and lies beside the table.
+fn index_of(object: &str, constraint: &SchemaName) -> Option<SchemaName> {
+    let (table, name) = constraint.path.rsplit_once('.').filter(|_| object.starts_with("CONSTRAINT "))?;
+    let (schema, _) = table.split_once('.')?;
+    Some(SchemaName { path: format!("{schema}.{name}"), has_arguments: false })
 }
 
 /// Whether a finding of the comparison is about the object, or something that hangs on it.
@@ -94,6 +102,7 @@ mod tests {
             refused("SHELL TYPE shade o", "s.shade", false),
             refused("TYPE shade o", "s.shade", false),
             refused("FUNCTION f(integer) o", "s.f", true),
+            refused("CONSTRAINT t t_pkey o", "s.t.t_pkey", false),
         ];
         let mut findings: Vec<_> =
             statements.iter().map(|one| find(FindingKind::SchemaStatement, &one.object)).collect();
@@ -106,6 +115,8 @@ mod tests {
             find(missing, "function s.shade(integer)"),
             find(missing, "base type s.shade2"),
             find(differs, "owner type s.shade"),
+            find(missing, "constraint s.t.t_pkey"),
+            find(missing, "index s.t_pkey"),
         ]);
         tell_once(&mut findings, &statements);
         let told: Vec<_> = findings.iter().map(|one| (one.subject.as_str(), one.detail.as_str())).collect();
@@ -118,6 +129,7 @@ mod tests {
                 "FUNCTION f(integer) o",
                 "why; so the target is without grant EXECUTE on function s.f(integer) to x, function s.f(n integer)",
             ),
+            ("CONSTRAINT t t_pkey o", "why; so the target is without constraint s.t.t_pkey, index s.t_pkey"),
         ];
         assert_eq!(told, expected);
     }
