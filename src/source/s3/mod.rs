@@ -1,4 +1,4 @@
-//! Objects of a bucket, or of a prefix of one: listed through the AWS SDK, read through [`Transport`].
+//! Objects of a bucket, or of a prefix of one: listed through the AWS SDK, read through `Transport`.
 //!
 //! Every read is pinned to the entity tag that was listed, so an object that was replaced since is noticed and never
 //! mixed from two versions.
