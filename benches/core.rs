@@ -124,7 +124,9 @@ fn ordered_window(criterion: &mut Criterion) {
 }
 
 async fn drain(pieces: u64, width: usize) -> u64 {
-    let (mut window, mut waiting, mut sum) = (OrderedWindow::new(), (0..pieces).map(ready), 0);
+    let mut window = OrderedWindow::new();
+    let mut waiting = (0..pieces).map(ready);
+    let mut sum = 0;
     loop {
         while window.len() < width {
             let Some(work) = waiting.next() else { break };

@@ -21,7 +21,9 @@ pub fn parse(text: &str) -> Option<Vec<Vec<String>>> {
 }
 
 fn parse_by(text: &str, separator: char) -> Option<Vec<Vec<String>>> {
-    let (mut records, mut record, mut rest) = (Vec::new(), Vec::new(), text);
+    let mut records = Vec::new();
+    let mut record = Vec::new();
+    let mut rest = text;
     while !rest.is_empty() {
         let (field, tail) = next_field(rest, separator)?;
         record.push(field);

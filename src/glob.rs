@@ -4,7 +4,8 @@
 #[must_use]
 pub fn matches(glob: &str, name: &str) -> bool {
     let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
-    let (mut g, mut n) = (0, 0);
+    let mut g = 0;
+    let mut n = 0;
     // Greedy, with one point to go back to.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {

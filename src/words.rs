@@ -81,7 +81,8 @@ pub(crate) fn size(bytes: u64) -> String {
     if bytes < 1024 {
         return count(bytes, "byte", "bytes");
     }
-    let (mut value, mut unit) = (bytes as f64, 0);
+    let mut value = bytes as f64;
+    let mut unit = 0;
     // 1023.6 would be shown as 1024 of the smaller unit.
     while value >= 1023.5 && unit + 1 < BYTE_UNITS.len() {
         value /= 1024.0;

@@ -178,7 +178,8 @@ fn no_files_import_each_other_in_a_ring() {
 
 /// Everything that a file needs, by whatever way.
 fn reachable<'a>(from: &'a str, imports: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> BTreeSet<&'a str> {
-    let (mut reached, mut open) = (BTreeSet::new(), vec![from]);
+    let mut reached = BTreeSet::new();
+    let mut open = vec![from];
     while let Some(file) = open.pop() {
         open.extend(imports[file].iter().filter(|next| reached.insert(**next)));
     }
@@ -408,7 +409,8 @@ fn literal_end(text: &[char], at: usize, quote: char) -> usize {
 /// Blanks what stands under `#[cfg(test)]`; returns the names of test modules that have a file of their own, too.
 fn without_tests(code: &str) -> (String, Vec<String>) {
     const MARK: &str = "#[cfg(test)]";
-    let (mut kept, mut outlined) = (String::new(), Vec::new());
+    let mut kept = String::new();
+    let mut outlined = Vec::new();
     let mut rest = code;
     while let Some(at) = rest.find(MARK) {
         kept.push_str(&rest[..at]);

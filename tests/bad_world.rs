@@ -19,7 +19,8 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let (weed, source) = (support::weed(), PgCluster::start());
+        let weed = support::weed();
+        let source = PgCluster::start();
         support::fill_bucket(weed.endpoint(), "files", &[("a", b"1"), ("b", b"2")]);
         source.execute("postgres", "create database shop");
         source.execute(
@@ -287,7 +288,8 @@ fn places_that_cannot_be_written_to_are_said_before_anything_moves() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_target_database_that_is_there_already_is_left_alone() {
-    let (world, target) = (World::new(), PgCluster::start());
+    let world = World::new();
+    let target = PgCluster::start();
     target.execute("postgres", "create database shop");
     target.execute("shop", "create table precious (n int)");
     let drill = || {
@@ -334,7 +336,9 @@ fn a_playbook_with_several_mistakes_shows_all_of_them() {
 #[test]
 fn a_directory_that_is_no_run_is_neither_resumed_nor_verified() {
     let drill = Drill::new("");
-    let (empty, missing, file) = (drill.join("empty"), drill.join("missing"), drill.join("playbook.yaml"));
+    let empty = drill.join("empty");
+    let missing = drill.join("missing");
+    let file = drill.join("playbook.yaml");
     fs::create_dir(&empty).unwrap();
     let half = drill.join("half");
     fs::create_dir_all(half.join("state")).unwrap();
@@ -380,7 +384,8 @@ fn a_full_target_stops_the_run_until_there_is_room() {
     if !may_mount("a_full_target_stops_the_run_until_there_is_room") {
         return;
     }
-    let (weed, objects) = (support::weed(), many_objects());
+    let weed = support::weed();
+    let objects = many_objects();
     support::fill_bucket(weed.endpoint(), "files", &objects);
     let drill = bucket_drill(weed.endpoint());
     let disk = SmallDisk::mount(drill.join("restored"), "24m");
@@ -431,7 +436,8 @@ fn evidence_that_cannot_be_written_stops_the_run_until_there_is_room() {
     if !may_mount("evidence_that_cannot_be_written_stops_the_run_until_there_is_room") {
         return;
     }
-    let (weed, objects) = (support::weed(), (0..600).map(|n| (format!("{n:03}"), bytes(n, 100))).collect::<Vec<_>>());
+    let weed = support::weed();
+    let objects = (0..600).map(|n| (format!("{n:03}"), bytes(n, 100))).collect::<Vec<_>>();
     support::fill_bucket(weed.endpoint(), "files", &objects);
     let drill = bucket_drill(weed.endpoint());
     // Room for the directory and the journal, not for the receipts of six hundred objects.
@@ -451,7 +457,8 @@ fn a_machine_without_postgresql_is_said_before_anything_moves() {
     if !may_mount("a_machine_without_postgresql_is_said_before_anything_moves") {
         return;
     }
-    let (world, target) = (World::new(), PgCluster::start());
+    let world = World::new();
+    let target = PgCluster::start();
     target.execute("postgres", "create database shop");
     let before = world.state();
     for (name, postgres) in [

@@ -38,7 +38,8 @@ fn damage_to_restored_objects_is_found_and_named() {
     let drill = Drill::new().bucket(&some_objects());
     let ran = drill.run();
     ran.assert_ended(0, "PASS");
-    let (root, intact) = (ran.restored(FILES), drill.home().join("intact"));
+    let root = ran.restored(FILES);
+    let intact = drill.home().join("intact");
     copy_tree(&root, &intact);
     let places = ran.places();
     let place = |key: &str| places[key].clone();
@@ -114,7 +115,8 @@ fn damage_to_restored_tables_is_found_and_named() {
     ran.assert_ended(0, "PASS");
     target.execute("postgres", &format!("create database intact template {LEDGER}"));
 
-    let (notes, sizes) = ("public.notes", "Größen.zwei Maße");
+    let notes = "public.notes";
+    let sizes = "Größen.zwei Maße";
     let cases = [
         ("update notes set body = 'Note 7' where id = 7", "table_digest", notes),
         ("update notes set body = body || ' ' where id = 7", "table_digest", notes),
@@ -407,7 +409,8 @@ fn append(path: &Path, text: &str) {
 }
 
 fn exchange(one: &Path, other: &Path) {
-    let (first, second) = (fs::read(one).unwrap(), fs::read(other).unwrap());
+    let first = fs::read(one).unwrap();
+    let second = fs::read(other).unwrap();
     fs::write(one, second).unwrap();
     fs::write(other, first).unwrap();
 }

@@ -453,7 +453,8 @@ fn an_added_file_directory_or_link_is_found() {
 fn a_file_or_directory_that_became_a_link_is_not_followed() {
     for name in ["data/result.json", "data/assets", "data"] {
         let bundle = Bundle::sealed(FindingKind::Deviation);
-        let (path, away) = (bundle.root().join(name), bundle.dir.path().join("away"));
+        let path = bundle.root().join(name);
+        let away = bundle.dir.path().join("away");
         fs::rename(&path, &away).expect("moved");
         std::os::unix::fs::symlink(&away, &path).expect("link");
         bundle.assert_found("link", FindingKind::BundleFileUnexpected, name);
@@ -708,7 +709,8 @@ fn forged_evidence_of_an_asset_is_found() {
 fn a_record_that_is_too_large_to_be_read_whole_is_checked_like_any_other() {
     const NAME: &str = "data/report.html";
     let bundle = Bundle::sealed(FindingKind::Deviation);
-    let (large, bytes) = (bundle.root().join(NAME), WHOLE_FILE_BYTES_MAX + 1);
+    let large = bundle.root().join(NAME);
+    let bytes = WHOLE_FILE_BYTES_MAX + 1;
     fs::File::create(&large).and_then(|file| file.set_len(bytes)).expect("as many zeros");
     let digest = fs::File::open(&large).and_then(Sha256Digest::of_reader).expect("digest");
     bundle.edit("data/controls.json", |text| {

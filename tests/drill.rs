@@ -74,7 +74,8 @@ fn assert_every_object_is_at_its_place(ran: &Ran, objects: &[(String, Vec<u8>)])
 }
 
 fn assert_objects_are_counted(ran: &Ran, objects: &[(String, Vec<u8>)]) {
-    let (count, asset) = (objects.len(), ran.asset(FILES));
+    let count = objects.len();
+    let asset = ran.asset(FILES);
     let bytes: usize = objects.iter().map(|(_, bytes)| bytes.len()).sum();
     assert_eq!((&asset["verdict"], &asset["items"], &asset["bytes"]), (&json!("PASS"), &json!(count), &json!(bytes)));
     assert_eq!(asset["objects"]["listed"], count);
@@ -533,7 +534,8 @@ fn a_database_is_restored_into_a_server_that_is_named() {
     }
     let drill =
         Drill::new().database(ODD_DATABASE).into_server_as_lesser(&target.url_as("keeper", PASSWORD, "postgres"));
-    let (before, touched) = (drill.source_dump(), state_of(drill.source()));
+    let before = drill.source_dump();
+    let touched = state_of(drill.source());
     let ran = drill.run();
     ran.assert_ended(0, "PASS");
     assert_eq!(ran.findings(), json!([]));

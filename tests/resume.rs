@@ -38,11 +38,14 @@ impl World {
     }
 
     fn holding(objects: Vec<(String, Vec<u8>)>) -> Self {
-        let (weed, source) = (support::weed(), PgCluster::start());
+        let weed = support::weed();
+        let source = PgCluster::start();
         support::fill_bucket(weed.endpoint(), "files", &objects);
         fill_database(&source);
-        let (s3, pg) = (Gate::before(weed.endpoint()), Gate::before(&source.url("shop")));
-        let (s3_url, pg_url) = (s3.through(weed.endpoint()), pg.through(&source.url("shop")));
+        let s3 = Gate::before(weed.endpoint());
+        let pg = Gate::before(&source.url("shop"));
+        let s3_url = s3.through(weed.endpoint());
+        let pg_url = pg.through(&source.url("shop"));
         let s3_direct = weed.endpoint().to_owned();
         World { _weed: weed, s3, s3_direct, s3_url, source, pg, pg_url, objects }
     }
@@ -183,7 +186,8 @@ fn units(journal: &[Value]) -> Vec<(String, u64)> {
 #[track_caller]
 fn assert_restored(world: &World, drill: &Drill, when: &str) {
     let expected = world.objects.iter().map(|(key, bytes)| (format!("tree/{key}"), sha256(bytes)));
-    let (expected, found) = (expected.collect::<BTreeMap<_, _>>(), files(&drill.restored().join("files")));
+    let expected = expected.collect::<BTreeMap<_, _>>();
+    let found = files(&drill.restored().join("files"));
     let wrong: Vec<_> = expected.iter().filter(|(name, digest)| found.get(*name) != Some(digest)).collect();
     let stray: Vec<_> = found.keys().filter(|name| !expected.contains_key(*name)).collect();
     assert!(wrong.is_empty() && stray.is_empty(), "{when}: wrong or missing: {wrong:?}; stray: {stray:?}");
@@ -221,7 +225,8 @@ fn assert_no_server(drill: &Drill, left_behind: Option<Postmaster>, when: &str) 
 /// Resumes after a kill and checks everything.
 #[track_caller]
 fn resume_after_kill(world: &World, drill: &Drill, undisturbed: &Content, when: &str) {
-    let (before, postmaster) = (whole_lines(&drill.bundle()), drill.postmaster());
+    let before = whole_lines(&drill.bundle());
+    let postmaster = drill.postmaster();
     // Made before the server knows of it.
     let socket = fs::read_to_string(drill.restored().join(".postgres/socket")).unwrap_or_default();
     let ended = drill.resume();
@@ -489,7 +494,8 @@ fn resuming_a_sealed_run_says_the_same_again_and_changes_nothing() {
     };
     for (drill, code) in [(passed, 0), (failed, 1)] {
         let first = drill.run().expect(code);
-        let (bundle, restored) = (files(&drill.bundle()), files(&drill.restored()));
+        let bundle = files(&drill.bundle());
+        let restored = files(&drill.restored());
         for args in [&["resume"][..], &["resume", "--seal"]] {
             let again = drill.end(&[args, &[&text(&drill.bundle())]].concat()).expect(code);
             assert_eq!(again.stdout, first.stdout);
@@ -540,7 +546,9 @@ fn a_run_whose_work_is_done_is_sealed_by_another_version_that_is_on_record() {
         } else {
             drill.end_by(&drill.other_version(), &resume).expect(0);
         }
-        let (resumed, journal, result) = (u64::from(!by_this), drill.journal(), drill.result());
+        let resumed = u64::from(!by_this);
+        let journal = drill.journal();
+        let result = drill.result();
         assert_eq!((count(&journal, "run_resumed") as u64, &result["resumed"]), (resumed, &resumed.into()));
         assert_eq!((count(&journal, "asset_started"), &result["verdict"]), (1, &"PASS".into()));
         let worked = journal.iter().rfind(|line| line.get("binary_sha256").is_some()).unwrap();
@@ -666,7 +674,8 @@ fn outcomes_and_evidence_that_were_tampered_with_are_not_believed() {
     tamper(&outcome, |text| text.replacen("\"items\":2", "\"items\":3", 1));
     assert_refused(&drill, 2, "it is not what the journal says was written");
     fs::write(&outcome, whole).unwrap();
-    let (one, other) = (sha256(b"1"), sha256(b"other"));
+    let one = sha256(b"1");
+    let other = sha256(b"other");
     tamper(&drill.bundle().join("data/assets/files/objects.sha256"), |text| text.replace(&one, &other));
     let ended = drill.resume();
     assert_ne!(ended.code, Some(0), "a changed manifest was sealed as PASS: {}", ended.stderr);
@@ -704,7 +713,8 @@ fn database(cluster: &PgCluster, name: &str) -> Option<(u32, Option<String>)> {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_half_restored_database_of_this_run_is_made_again() {
-    let (world, target) = (World::new(), PgCluster::start());
+    let world = World::new();
+    let target = PgCluster::start();
     let drill = world.drill_into("{url: \"env:TARGET\", trust_source: true}").with("TARGET", target.url("postgres"));
     world.killed_in_the_database(&drill);
     let run = text(Path::new(drill.bundle().file_name().unwrap()));
@@ -760,7 +770,8 @@ fn long_a_finished_database_that_was_changed_in_between_does_not_pass() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_database_of_somebody_else_is_never_dropped() {
-    let (world, target) = (World::new(), PgCluster::start());
+    let world = World::new();
+    let target = PgCluster::start();
     let drill = world.drill_into("{url: \"env:TARGET\", trust_source: true}").with("TARGET", target.url("postgres"));
     world.killed_in_the_database(&drill);
     let comments = ["null", "'walkaway run another-20260101T000000Z'", "'walkaway'"];

@@ -138,7 +138,8 @@ impl ByPost {
     async fn carry(&self, spec: UnitSpec, here: &dyn UnitWorker) -> Result<UnitReceipt, TransferError> {
         let (batches, large) = self.carried();
         if batches + large >= self.carries_max {
-            let (what, reason) = ("a unit".to_owned(), "the post is on strike".to_owned());
+            let what = "a unit".to_owned();
+            let reason = "the post is on strike".to_owned();
             return Err(TransferError::Away(SourceError::Unreached { what, reason }));
         }
         match &spec.work {
@@ -225,7 +226,8 @@ async fn a_kind_and_an_executor_of_ones_own_go_through_plan_run_resume_and_verif
         |executor: Arc<ByPost>| run::resume(&outcome.bundle, false, Consent::NotNeeded, driving(&kinds, executor));
     let resumed = resume(post.clone()).await.unwrap();
     assert_eq!(sealed(&resumed), Verdict::Pass);
-    let (batches, large) = (striking.carried(), post.carried());
+    let batches = striking.carried();
+    let large = post.carried();
     assert_eq!((batches.0 + large.0, batches.1 + large.1), (1, 2), "what had come was carried again");
 
     let check = check_bundle(&outcome.bundle).unwrap();

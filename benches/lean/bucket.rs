@@ -66,7 +66,8 @@ impl Bucket {
             Some(after) if after >= asked.prefix => Excluded(after),
             _ => Included(asked.prefix),
         };
-        let (mut page, mut last) = (Page::default(), None::<&String>);
+        let mut page = Page::default();
+        let mut last = None::<&String>;
         let matching = objects.range::<str, _>((from, Unbounded));
         for (key, content) in matching.take_while(|(key, _)| key.starts_with(asked.prefix)) {
             let group = asked.group(key);

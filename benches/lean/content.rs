@@ -46,7 +46,8 @@ impl Content {
 
     /// An object of `size` bytes that begins at `start` in the block and goes on at the block's beginning.
     pub fn cyclic(block: Bytes, start: usize, size: u64) -> Self {
-        let (mut md5, mut crc) = (Md5::new(), Crc::new(Crc64Nvme));
+        let mut md5 = Md5::new();
+        let mut crc = Crc::new(Crc64Nvme);
         for piece in (Pieces { block: block.clone(), at: start, left: size }) {
             md5.update(&piece);
             crc.update(&piece);

@@ -192,7 +192,8 @@ impl Comparison {
         }
         let names: BTreeSet<&String> = before.facts.keys().chain(after.facts.keys()).collect();
         for name in names {
-            let (old, new) = (before.facts.get(name), after.facts.get(name));
+            let old = before.facts.get(name);
+            let new = after.facts.get(name);
             let unreadable = [old, new].into_iter().flatten().find_map(|fact| fact.unreadable.clone());
             if let Some(reason) = unreadable {
                 self.not_compared.push(NotCompared { what: format!("{}: {name}", before.title()), reason });
@@ -248,7 +249,8 @@ impl Comparison {
 
     fn account(&mut self, before: &Inventory, after: &Inventory) {
         for name in before.account.keys().chain(after.account.keys()).collect::<BTreeSet<_>>() {
-            let (old, new) = (before.account.get(name), after.account.get(name));
+            let old = before.account.get(name);
+            let new = after.account.get(name);
             let value = |fact: Option<&Fact>| fact.and_then(|fact| fact.value.clone());
             match (value(old), value(new)) {
                 (Some(old), Some(new)) => {

@@ -98,7 +98,8 @@ impl CarriedFrom {
         if is_bucket {
             let path = source.strip_prefix("s3://").unwrap_or(source);
             let (name, prefix) = path.split_once('/').unwrap_or((path, ""));
-            let (name, prefix) = (name.to_owned(), prefix.to_owned());
+            let name = name.to_owned();
+            let prefix = prefix.to_owned();
             return CarriedFrom::Bucket { name, prefix, sample: false, versions: false };
         }
         let database = source.rsplit_once('/').map_or("", |(_, database)| database).to_owned();
@@ -513,7 +514,9 @@ fn unreadable_lists<'a>(inventory: &'a Inventory, exclusions: &'a [Excluding]) -
             Some(exclusion) => (Status::Excluded, exclusion.because.clone()),
             None => (Status::Unreadable, format!("could not be listed: {reason}")),
         };
-        let (kind, name, region) = (format!("{kind} list"), "*".to_owned(), region.cloned());
+        let kind = format!("{kind} list");
+        let name = "*".to_owned();
+        let region = region.cloned();
         Row { kind, name, region, bytes: None, status, tested_bytes: 0, assets: Vec::new(), why }
     })
 }

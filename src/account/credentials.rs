@@ -16,7 +16,9 @@ pub fn users(report: &str) -> Result<Vec<User>, String> {
     let records = csv::parse_foreign(report).ok_or("it is not CSV")?;
     let (header, rows) = records.split_first().ok_or("it is empty")?;
     let column = |name: &str| header.iter().position(|title| title == name).ok_or(format!("no column {name}"));
-    let (name, console, mfa) = (column("user")?, column("password_enabled")?, column("mfa_active")?);
+    let name = column("user")?;
+    let console = column("password_enabled")?;
+    let mfa = column("mfa_active")?;
     let key = |number: u8| {
         let part = |what: &str| column(&format!("access_key_{number}_{what}"));
         Ok::<_, String>((number, part("active")?, part("last_rotated")?, part("last_used_date")?))

@@ -430,7 +430,8 @@ mod tests {
 
     #[test]
     fn the_newest_document_must_be_young() {
-        let (old, young) = (document("a", Some("2025-01-01")), document("b", Some("2026-01-01")));
+        let old = document("a", Some("2025-01-01"));
+        let young = document("b", Some("2026-01-01"));
         assert_eq!(kinds(&attested(vec![old.clone()]), None), [Kind::DocumentStale]);
         assert!(kinds(&attested(vec![old, young.clone()]), None).is_empty());
         assert_eq!(kinds(&attested(vec![young, document("c", None)]), None), [Kind::DocumentUndated]);

@@ -128,7 +128,8 @@ impl Reading {
             return Vec::new();
         }
         let bound = bound_to(&statement["Condition"]);
-        let (mut everybody, mut services) = (false, false);
+        let mut everybody = false;
+        let mut services = false;
         for principal in principals(&statement["Principal"]) {
             match principal {
                 Principal::Everybody => everybody = true,
@@ -312,7 +313,8 @@ fn range(network: &str) -> Option<(bool, u128, u128)> {
 /// How many addresses ranges hold, each counted once.
 fn addresses(mut ranges: Vec<(u128, u128)>) -> u128 {
     ranges.sort_unstable();
-    let (mut sum, mut next) = (0_u128, 0_u128);
+    let mut sum = 0_u128;
+    let mut next = 0_u128;
     for (from, to) in ranges {
         if to >= next {
             sum = sum.saturating_add((to - from.max(next)).saturating_add(1));

@@ -138,7 +138,8 @@ fn user_subject(user: &User) -> Subject {
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let mut facts = vec![named("console", yes(user.console)), named("mfa", yes(user.mfa))];
     for key in &user.keys {
-        let (since, used) = (key.since.as_deref().unwrap_or("?"), key.last_used.as_deref().unwrap_or("never"));
+        let since = key.since.as_deref().unwrap_or("?");
+        let used = key.last_used.as_deref().unwrap_or("never");
         facts.push(named(&format!("key {}", key.number), format!("since {since}, last used {used}")));
     }
     Subject { thing: format!("user {}", user.name), region: None, facts }
@@ -367,7 +368,8 @@ impl Bucket<'_> {
     /// The provider's word on the policy, and the policy read by ourselves; each may be the one that sees it.
     fn policy(&self) -> Vec<Finding> {
         let item = self.item;
-        let (status, text) = (item.known(fact::POLICY), item.known(fact::POLICY_TEXT));
+        let status = item.known(fact::POLICY);
+        let text = item.known(fact::POLICY_TEXT);
         let mut findings = Vec::new();
         for (known, name, what) in
             [(status, fact::POLICY, "whether its policy is public"), (text, fact::POLICY_TEXT, "its policy")]

@@ -57,7 +57,8 @@ fn head(text: &mut String, inventory: &Inventory, setting: &Setting) {
 
 /// Writes the assets; returns whether a database is among them.
 fn assets(text: &mut String, inventory: &Inventory) -> bool {
-    let (mut ids, mut databases) = (BTreeSet::new(), false);
+    let mut ids = BTreeSet::new();
+    let mut databases = false;
     line(text, format_args!("\nassets:"));
     let mut written = 0;
     for item in inventory.items.iter().filter(|item| item.holds_data(inventory)) {
@@ -71,7 +72,8 @@ fn assets(text: &mut String, inventory: &Inventory) -> bool {
                 written += 1;
             }
             _ if is_postgres(item) => {
-                let (id, engine) = (id_for(&item.name, &mut ids), item.known(fact::ENGINE).unwrap_or("?"));
+                let id = id_for(&item.name, &mut ids);
+                let engine = item.known(fact::ENGINE).unwrap_or("?");
                 let variable = format!("{}_URL", id.to_uppercase().replace('-', "_"));
                 line(text, format_args!("  - id: {id}   # {} in {region}, {engine}, {size}", item.title()));
                 line(

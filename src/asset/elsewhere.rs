@@ -87,14 +87,16 @@ fn is_aws(host: &str) -> bool {
 
 /// Whether both names lead to one server.
 async fn same_place(theirs: &str, ours: &str) -> Option<String> {
-    let (theirs, ours) = (Place::of(theirs)?, Place::of(ours)?);
+    let theirs = Place::of(theirs)?;
+    let ours = Place::of(ours)?;
     if theirs.is_aws() && ours.is_aws() {
         return Some(format!("{} is AWS", ours.host));
     }
     if theirs == ours {
         return Some("host and port are the same".to_owned());
     }
-    let (theirs, ours) = (theirs.addresses().await, ours.addresses().await);
+    let theirs = theirs.addresses().await;
+    let ours = ours.addresses().await;
     let shared = ours.into_iter().find(|address| theirs.contains(address))?;
     Some(format!("both names lead to {shared}"))
 }
@@ -185,7 +187,8 @@ mod tests {
             };
             ListPage { entries: keys.iter().map(entry).collect(), ..ListPage::default() }
         };
-        let (theirs, copied) = (page(&[("a", "monday")]), page(&[("a", "tuesday")]));
+        let theirs = page(&[("a", "monday")]);
+        let copied = page(&[("a", "tuesday")]);
         assert!(judge(&theirs, &theirs, None) && judge(&theirs, &theirs, Some(true)));
         assert!(!judge(&theirs, &theirs, Some(false)), "a copy that kept the times");
         assert!(!judge(&theirs, &copied, None) && !judge(&theirs, &copied, Some(true)));

@@ -61,7 +61,8 @@ impl From<TransferError> for Stop {
 
 impl From<SinkError> for Stop {
     fn from(error: SinkError) -> Self {
-        let (reason, hint) = (error.to_string(), error.hint());
+        let reason = error.to_string();
+        let hint = error.hint();
         match error.is_away() {
             true => Stop::Away { reason, hint },
             false => Stop::Asset { reason, hint },
@@ -87,7 +88,8 @@ impl From<SourceError> for Stop {
 
 impl From<PgError> for Stop {
     fn from(error: PgError) -> Self {
-        let (reason, hint) = (error.to_string(), error.hint());
+        let reason = error.to_string();
+        let hint = error.hint();
         match error.connection_lost() {
             true => Stop::Away { reason, hint },
             false => Stop::Asset { reason, hint },

@@ -25,12 +25,17 @@ pub struct Ticker {
 impl Ticker {
     pub fn start(monitor: &Arc<dyn Monitor>, asset: &str, phase: Phase, meter: &Arc<Meter>) -> Self {
         let (stop, stopped) = channel();
-        let (monitor, meter, asset) = (Arc::clone(monitor), Arc::clone(meter), asset.to_owned());
+        let monitor = Arc::clone(monitor);
+        let meter = Arc::clone(meter);
+        let asset = asset.to_owned();
         let thread = std::thread::spawn(move || {
             loop {
                 let waited = stopped.recv_timeout(PERIOD);
                 let now = meter.read();
-                let (items, items_total, bytes, bytes_total) = (now.items, now.items_total, now.bytes, now.bytes_total);
+                let items = now.items;
+                let items_total = now.items_total;
+                let bytes = now.bytes;
+                let bytes_total = now.bytes_total;
                 let progress = Progress { asset: asset.clone(), phase, items, items_total, bytes, bytes_total };
                 monitor.progress(&progress);
                 if waited != Err(RecvTimeoutError::Timeout) {

@@ -72,7 +72,8 @@ impl Work {
     /// Puts the controls on record; one that was not found is a finding about the verifier itself.
     pub fn controls(&self, controls: &[Control]) -> Result<Vec<Finding>, Stop> {
         for Control { damage, found } in controls {
-            let (asset, damage) = (self.asset.clone(), damage.clone());
+            let asset = self.asset.clone();
+            let damage = damage.clone();
             self.recorder.fact(&Event::ControlRan { asset, damage, found: *found })?;
         }
         let missed = controls.iter().filter(|control| !control.found);
@@ -97,11 +98,16 @@ impl Work {
             self.recorder.fact(&Event::Found { finding: finding.clone() })?;
         }
         if let Some(filed) = &result.filed {
-            let (asset, file, sha256, beyond) = (self.asset.clone(), filed.file.clone(), filed.sha256, filed.beyond());
+            let asset = self.asset.clone();
+            let file = filed.file.clone();
+            let sha256 = filed.sha256;
+            let beyond = filed.beyond();
             self.recorder.fact(&Event::FindingsFiled { asset, file, sha256, beyond })?;
         }
         let outcome_sha256 = crate::record::ledger::write_outcome(&self.layout, result)?;
-        let (asset, verdict, sampled) = (self.asset.clone(), result.verdict, result.tier == Tier::Sample);
+        let asset = self.asset.clone();
+        let verdict = result.verdict;
+        let sampled = result.tier == Tier::Sample;
         Ok(self.recorder.fact(&Event::AssetDone { asset, verdict, outcome_sha256, sampled })?)
     }
 }

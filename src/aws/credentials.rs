@@ -137,7 +137,8 @@ pub(super) mod tests {
     #[test]
     fn they_serve_for_their_day_and_scope_and_until_shortly_before_their_end() {
         let scope = scope("s3");
-        let (now, later) = (at("2026-10-01T12:00:00Z"), at("2026-10-01T23:59:59Z"));
+        let now = at("2026-10-01T12:00:00Z");
+        let later = at("2026-10-01T23:59:59Z");
         let lasting = credentials(&scope, now, None);
         assert_eq!(lasting.day, "20261001");
         assert!(lasting.sign_for(&scope, later) && !lasting.are_current(at("2026-10-02T00:00:00Z")));

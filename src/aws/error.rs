@@ -77,7 +77,8 @@ impl ErrorDocument {
 /// What a server answered to a call that failed, in one line, or why nothing came.
 pub(crate) fn message<E: OperationError>(error: &SdkError<E, HttpResponse>) -> String {
     let SdkError::ServiceError(refused) = error else { return causes(error) };
-    let (status, refused) = (refused.raw().status().as_u16(), refused.err());
+    let status = refused.raw().status().as_u16();
+    let refused = refused.err();
     refusal(status, refused.code().unwrap_or_default(), refused.message())
 }
 

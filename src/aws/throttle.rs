@@ -138,7 +138,8 @@ impl Throttle {
             return;
         }
         state.reported = now;
-        let (service, answered) = (self.service, state.answered);
+        let service = self.service;
+        let answered = state.answered;
         match state.throttled {
             0 => tracing::warn!("looking at the account: {answered} questions to {service} answered so far"),
             throttled => tracing::warn!(
@@ -229,7 +230,9 @@ pub(crate) struct Throttled {
 
 impl HttpConnector for Throttled {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (connector, throttle, patient) = (Arc::clone(&self.connector), Arc::clone(&self.throttle), self.patient);
+        let connector = Arc::clone(&self.connector);
+        let throttle = Arc::clone(&self.throttle);
+        let patient = self.patient;
         // What can't be sent twice is a stream, and no question about an account is one.
         let Some(kept) = request.try_clone() else { return connector.call(request) };
         HttpConnectorFuture::new(async move {

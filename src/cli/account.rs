@@ -24,7 +24,8 @@ pub(super) fn coverage(style: Style, totals: &Totals, regions: &[RegionTotals], 
 }
 
 fn told(totals: &Totals, remark: &str) -> String {
-    let (all, bytes) = (totals.assets_in_scope(), totals.bytes_in_scope());
+    let all = totals.assets_in_scope();
+    let bytes = totals.bytes_in_scope();
     let share = match (u128::from(totals.bytes_tested()) * 1_000).checked_div(u128::from(bytes)) {
         Some(thousandths) => {
             format!("{}.{} % of the {} that are known", thousandths / 10, thousandths % 10, size(bytes))
@@ -35,7 +36,8 @@ fn told(totals: &Totals, remark: &str) -> String {
         0 => String::new(),
         some => format!(", {} of unknown size", thousands(some)),
     };
-    let (tested, things) = (thousands(totals.tested.assets), count(all, "thing", "things"));
+    let tested = thousands(totals.tested.assets);
+    let things = count(all, "thing", "things");
     format!("{tested} of {things} in the account{remark}, {share}{unknown}")
 }
 

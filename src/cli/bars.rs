@@ -117,14 +117,16 @@ impl Line {
             (self.phase, self.pace) = (progress.phase, Pace::default());
         }
         self.pace.note(now_ms, progress.bytes);
-        let (phase, percent) = (phase_word(progress.phase), percent(progress));
+        let phase = phase_word(progress.phase);
+        let percent = percent(progress);
         self.bar.set_length(100);
         self.bar.set_position(percent);
         if has_no_extent(progress) {
             let went_by = so_far(self.pace.elapsed_ms(now_ms));
             return self.bar.set_message(format!("{phase:<8}        {went_by}"));
         }
-        let (bytes, ahead) = (bytes_extent(progress), ahead(&self.pace, progress));
+        let bytes = bytes_extent(progress);
+        let ahead = ahead(&self.pace, progress);
         let room = columns.saturating_sub(self.bar.prefix().chars().count() + BAR_COLUMNS);
         self.bar.set_message(fitting(&format!("{phase:<8} {percent:>3} %"), &bytes, &ahead, items, room));
     }

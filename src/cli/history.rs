@@ -80,7 +80,8 @@ pub(super) fn due(console: &Console, args: &DueArgs) -> Result<ExitCode, EngineE
 }
 
 fn left_behind(left: &StillThere) -> String {
-    let (resource, reason) = (printable(&left.resource), printable(&left.reason));
+    let resource = printable(&left.resource);
+    let reason = printable(&left.reason);
     if left.in_use {
         return format!("IN USE: {resource}: {reason}");
     }

@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn a_throttle_holds_back_each_asset_alone() {
-        let (mut eager, mut patient) = (Throttle::eager(500), Throttle::patient(500));
+        let mut eager = Throttle::eager(500);
+        let mut patient = Throttle::patient(500);
         let passed = [0, 499, 500, 999, 1000].map(|ms| eager.passes("a", ms));
         assert_eq!(passed, [true, false, true, false, true]);
         assert!(eager.passes("b", 1));

@@ -74,7 +74,8 @@ impl Heard {
         pace.note(now_ms, progress.bytes);
         let (ahead, elapsed_ms) = passes.then(|| (ahead(pace, progress), pace.elapsed_ms(now_ms)))?;
         if has_no_extent(progress) {
-            let (asset, phase) = (printable(&progress.asset), phase_word(progress.phase));
+            let asset = printable(&progress.asset);
+            let phase = phase_word(progress.phase);
             return Some(format!("{asset}: {phase}, {}", so_far(elapsed_ms)));
         }
         let done = format!("{} {} %", phase_word(progress.phase), percent(progress));

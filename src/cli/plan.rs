@@ -105,9 +105,12 @@ fn objects(style: Style, asset: &Measured) -> Vec<String> {
     }));
     let mut lines = vec![String::new(), format!("{}:", printable(&asset.id))];
     lines.extend(table::lines(style, &rows).into_iter().map(|line| format!("  {line}")));
-    let (lists, gets) = (thousands(objects.list_requests), thousands(objects.get_requests));
-    let (seconds, basis) = (duration(objects.expected_s.saturating_mul(1000)), &objects.expected_basis);
-    let (egress, requests) = (objects.egress_usd, objects.requests_usd);
+    let lists = thousands(objects.list_requests);
+    let gets = thousands(objects.get_requests);
+    let seconds = duration(objects.expected_s.saturating_mul(1000));
+    let basis = &objects.expected_basis;
+    let egress = objects.egress_usd;
+    let requests = objects.requests_usd;
     lines.push(format!("  requests  {lists} that list or describe, {gets} that read"));
     lines.push(format!("  time      about {seconds}: {}", printable(basis)));
     lines.push(format!("  cost      {egress:.2} USD for the bytes, {requests:.2} USD for the requests"));

@@ -23,7 +23,8 @@ use crate::{
 /// Runs a playbook.
 pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
-    let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
+    let consent = Consent::Given(args.confirm.confirm.clone());
+    let means = means(args.means);
     let waivers = run::waivers(&loaded.playbook);
     watched(console, args.json.json, waivers, |monitor, interrupt| async move {
         let plan = interrupt.unless_asked(Plan::of(loaded)).await.ok_or(EngineError::Interrupted)??;
@@ -33,7 +34,8 @@ pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineE
 
 /// Goes on with a run.
 pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, EngineError> {
-    let (consent, means) = (Consent::Given(args.confirm.confirm.clone()), means(args.means));
+    let consent = Consent::Given(args.confirm.confirm.clone());
+    let means = means(args.means);
     let means = Means { look: if args.verify { Depth::Content } else { Depth::Presence }, ..means };
     watched(console, args.json.json, run::waivers_of(&args.run), |monitor, interrupt| {
         run::resume(&args.run, args.seal, consent, Driving::new(means, monitor, interrupt))
@@ -53,7 +55,8 @@ fn watched<W>(
 where
     W: Future<Output = Result<RunOutcome, EngineError>>,
 {
-    let (monitor, interrupt) = (terminal::monitor(console, json, waivers), Interrupt::default());
+    let monitor = terminal::monitor(console, json, waivers);
+    let interrupt = Interrupt::default();
     let outcome = work::block_on_interruptible(&console.screen, interrupt.clone(), work(monitor.clone(), interrupt));
     console.screen.end_bars();
     let outcome = outcome??;

@@ -296,7 +296,8 @@ mod tests {
         assert_eq!(told, 20);
         assert_eq!(story.alarms(&done), ["files: … and 5 more, see result.json"]);
         assert_eq!(story.alarms(&done), Vec::<String>::new());
-        let (asset, file) = ("files".to_owned(), "findings.ndjson".to_owned());
+        let asset = "files".to_owned();
+        let file = "findings.ndjson".to_owned();
         story.alarms(&found);
         story.alarms(&Event::FindingsFiled { asset, file, sha256: outcome_sha256, beyond: 4_000 });
         assert_eq!(story.alarms(&done), ["files: … and 3,981 more, see result.json"]);

@@ -77,7 +77,8 @@ impl Style {
     /// A finding on one line; one that a waiver accepts says so, with who answers for it and until when.
     pub(super) fn finding_under(self, finding: &Finding, waivers: &[WaiverResult]) -> String {
         let Some(waiver) = waivers.iter().find(|waiver| waiver.waives(finding)) else { return self.finding(finding) };
-        let (owner, until) = (printable(&waiver.owner), printable(&waiver.until));
+        let owner = printable(&waiver.owner);
+        let until = printable(&waiver.until);
         format!("{}  {finding}; accepted until {until} by {owner}", self.paint(Paint::Warn, "waived "))
     }
 

@@ -158,7 +158,8 @@ fn kept(result: &RunResult) -> Option<String> {
     let [carried, recorded] = [sum(|classes| classes.carried), sum(|classes| classes.recorded)].map(thousands);
     let [lost, unreadable] = [sum(|classes| classes.lost), sum(|classes| classes.unreadable)];
     (lost + unreadable > 0).then(|| {
-        let (lost, unreadable) = (thousands(lost), thousands(unreadable));
+        let lost = thousands(lost);
+        let unreadable = thousands(unreadable);
         format!("of objects and buckets {carried} properties carried, {recorded} recorded, {lost} lost, {unreadable} unreadable")
     })
 }
@@ -170,7 +171,9 @@ fn moved(result: &RunResult) -> Option<String> {
         objects(result, |objects| objects.changes.went),
     ];
     (came + changed + went > 0).then(|| {
-        let (came, changed, went) = (count(came, "object", "objects"), thousands(changed), thousands(went));
+        let came = count(came, "object", "objects");
+        let changed = thousands(changed);
+        let went = thousands(went);
         format!("{came} came, {changed} changed, {went} went at the provider during the run")
     })
 }
@@ -196,7 +199,8 @@ fn not_portable(result: &RunResult) -> Option<String> {
 fn waived(result: &RunResult) -> Option<String> {
     let holding = result.waivers.iter().filter(|waiver| waiver.waives > 0);
     let told = holding.map(|waiver| {
-        let (findings, owner) = (count(waiver.waives, "finding", "findings"), printable(&waiver.owner));
+        let findings = count(waiver.waives, "finding", "findings");
+        let owner = printable(&waiver.owner);
         format!("{findings} until {} by {owner}: {}", waiver.until, printable(&waiver.reason))
     });
     let told: Vec<String> = told.collect();

@@ -11,7 +11,8 @@ use crate::{
 
 /// The monitor for this console. Findings that a waiver accepts are shown as such.
 pub(super) fn monitor(console: &Console, json: bool, waivers: Vec<WaiverResult>) -> Arc<dyn Monitor> {
-    let (screen, style) = (console.screen.clone(), console.options.stderr);
+    let screen = console.screen.clone();
+    let style = console.options.stderr;
     match console.options {
         _ if json => Arc::new(Ndjson::new(console.out.clone())),
         options if options.quiet => Arc::new(Silent),

@@ -134,7 +134,8 @@ fn restored(console: &Console, args: &VerifyArgs, path: &Path, sound: bool) -> R
 }
 
 fn recheck(console: &Console, args: &VerifyArgs, path: &Path) -> Result<Restored, EngineError> {
-    let (monitor, interrupt) = (terminal::monitor(console, args.json.json, Vec::new()), Interrupt::default());
+    let monitor = terminal::monitor(console, args.json.json, Vec::new());
+    let interrupt = Interrupt::default();
     let work = command::recheck(path, monitor.clone(), interrupt.clone());
     let recheck = work::block_on_interruptible(&console.screen, interrupt.clone(), work);
     console.screen.end_bars();
@@ -322,7 +323,8 @@ mod tests {
 
     fn bundle(verdict: Verdict, findings: Vec<Finding>) -> BundleCheck {
         let result = RunResult { verdict, ..sample::result() };
-        let (bundle_digest, signatures) = (Sha256Digest([7; 32]), Vec::new());
+        let bundle_digest = Sha256Digest([7; 32]);
+        let signatures = Vec::new();
         BundleCheck { result: Some(result), findings, files: 27, bytes: 1 << 20, bundle_digest, signatures }
     }
 

@@ -26,7 +26,8 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, EngineErro
 /// signals unless it listens.
 pub(super) fn block_on_droppable<T>(work: impl Future<Output = T>) -> Result<T, EngineError> {
     block_on(async move {
-        let (mut ctrl_c, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        let mut ctrl_c = listen(SignalKind::interrupt())?;
+        let mut terminate = listen(SignalKind::terminate())?;
         tokio::select! {
             done = work => Ok(done),
             () = either(&mut ctrl_c, &mut terminate) => Err(EngineError::Interrupted),
@@ -42,7 +43,8 @@ pub(super) fn block_on_interruptible<T>(
 ) -> Result<T, EngineError> {
     let screen = screen.clone();
     block_on(async move {
-        let (ctrl_c, terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+        let ctrl_c = listen(SignalKind::interrupt())?;
+        let terminate = listen(SignalKind::terminate())?;
         tokio::spawn(heed(ctrl_c, terminate, screen, interrupt));
         Ok(work.await)
     })?

@@ -70,7 +70,8 @@ fn difference(one: &RunResult, other: &RunResult) -> Option<String> {
         let exclusions = result.exclusions.iter().map(|exclusion| format!("without {}", exclusion.pattern));
         assets.chain(tables).chain(exclusions).collect()
     };
-    let (first, second) = (scope(one), scope(other));
+    let first = scope(one);
+    let second = scope(other);
     let only: Vec<_> = first.symmetric_difference(&second).cloned().collect();
     (!only.is_empty()).then(|| format!("the scopes differ: {}", only.join("; ")))
 }
@@ -80,7 +81,8 @@ fn worse(before: &RunResult, after: &RunResult) -> Vec<String> {
         let passed = result.assets.iter().filter(|asset| asset.verdict == Verdict::Pass);
         passed.fold((0, 0u64), |(assets, bytes), asset| (assets + 1, bytes.saturating_add(asset.bytes)))
     };
-    let (then, now) = (proven(before), proven(after));
+    let then = proven(before);
+    let now = proven(after);
     let mut worse = Vec::new();
     if now.0 < then.0 {
         worse.push(format!("{}: coverage fell from {} to {} assets proven", after.run, then.0, now.0));

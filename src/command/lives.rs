@@ -85,7 +85,8 @@ fn run(evidence: &Path, id: &str) -> Work {
     std::fs::create_dir_all(layout.data()).unwrap();
     std::fs::create_dir_all(layout.state()).unwrap();
     let recorder = Arc::new(Recorder::new(Journal::create(&layout.journal()).unwrap(), Arc::new(Silent)));
-    let (digest, host) = (Sha256Digest::of(""), crate::record::identity::host_name());
+    let digest = Sha256Digest::of("");
+    let host = crate::record::identity::host_name();
     let started = Event::RunStarted {
         run: id.to_owned(),
         playbook_sha256: digest,
@@ -98,7 +99,10 @@ fn run(evidence: &Path, id: &str) -> Work {
     let Place { account, region } = here();
     recorder.fact(&Event::CallerIdentified { account: account.unwrap(), arn: String::new(), region }).unwrap();
     let ledger = Arc::new(Ledger::from_journal(&layout, &[]));
-    let (asset, run, budget, interrupt) = (ASSET.to_owned(), id.to_owned(), Budget::new(1 << 20), Interrupt::default());
+    let asset = ASSET.to_owned();
+    let run = id.to_owned();
+    let budget = Budget::new(1 << 20);
+    let interrupt = Interrupt::default();
     let executor = Arc::new(crate::transfer::executor::LocalExecutor);
     Work { asset, run, layout, ledger, recorder, budget, interrupt, executor }
 }
@@ -190,7 +194,8 @@ fn live(exports: bool, call: usize, fault: Option<(Fault, bool)>) -> usize {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let process = runtime();
     let ended = process.block_on(async {
-        let (work, guards) = (run(evidence.path(), "drill-1"), Guards::default());
+        let work = run(evidence.path(), "drill-1");
+        let guards = Guards::default();
         let life = async {
             match exports {
                 true => export_life(provider.rds(), work, guards).await,
@@ -252,7 +257,8 @@ fn an_export_and_its_snapshot_never_live_unnamed() {
 #[tokio::test]
 async fn a_lost_answer_to_a_creating_call_is_success() {
     for fault in [Fault::AnswerLost, Fault::BusyAfter, Fault::Doubled, Fault::LateTags] {
-        let (evidence, provider) = (tempfile::tempdir().unwrap(), provider());
+        let evidence = tempfile::tempdir().unwrap();
+        let provider = provider();
         provider.fail(0, fault, false);
         let (left, done) = instance_life(provider.rds(), run(evidence.path(), "drill-1"), Guards::default()).await;
         assert!(done && left.is_empty(), "{fault:?}: {left:?}");
@@ -261,9 +267,12 @@ async fn a_lost_answer_to_a_creating_call_is_success() {
 
 #[tokio::test]
 async fn a_second_run_spares_what_the_first_is_at_work_on() {
-    let (here, elsewhere, provider) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), provider());
+    let here = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let provider = provider();
     let first = run(here.path(), "drill-1");
-    let (guards, temporary) = (Guards::default(), Temporary::new(&provider.rds(), owner("drill-1")));
+    let guards = Guards::default();
+    let temporary = Temporary::new(&provider.rds(), owner("drill-1"));
     let guard = Guard::set(&guards, &first, &temporary, vec![temporary.instance(), temporary.snapshot()]).unwrap();
     let snapshot = temporary.take_snapshot("ledger-prod", WITHIN, &first.interrupt).await.unwrap();
     temporary.restore(&snapshot, &shape(), &first.interrupt).await.unwrap();
@@ -282,7 +291,8 @@ async fn a_second_run_spares_what_the_first_is_at_work_on() {
 
     // Its process is gone, and on this machine that can be seen at once; on another when its word has run out.
     drop(guard);
-    let (instance, named) = (temporary.instance(), first.layout.bundle.clone());
+    let instance = temporary.instance();
+    let named = first.layout.bundle.clone();
     guards.finish().await;
     provider.put(
         "instance",
@@ -300,7 +310,8 @@ async fn a_second_run_spares_what_the_first_is_at_work_on() {
 
 #[tokio::test]
 async fn a_run_at_work_says_so_in_a_tag() {
-    let (evidence, provider) = (tempfile::tempdir().unwrap(), provider());
+    let evidence = tempfile::tempdir().unwrap();
+    let provider = provider();
     let work = run(evidence.path(), "drill-1");
     let temporary = Temporary::new(&provider.rds(), owner("drill-1"));
     let snapshot = temporary.take_snapshot("ledger-prod", WITHIN, &work.interrupt).await.unwrap();
@@ -315,7 +326,8 @@ async fn a_run_at_work_says_so_in_a_tag() {
 
 #[tokio::test]
 async fn an_instance_that_vanished_is_noticed() {
-    let (evidence, provider) = (tempfile::tempdir().unwrap(), provider());
+    let evidence = tempfile::tempdir().unwrap();
+    let provider = provider();
     let work = run(evidence.path(), "drill-1");
     let temporary = Temporary::new(&provider.rds(), owner("drill-1"));
     let instance = temporary.instance();

@@ -85,7 +85,8 @@ pub async fn survey(mut plan: Plan) -> Result<Survey, EngineError> {
     let measured = plan.measure().await?;
     plan.hold_room(&measured);
     let playbook = &plan.playbook;
-    let (restored_to, evidence) = (playbook.target().path.clone(), playbook.evidence_path().to_owned());
+    let restored_to = playbook.target().path.clone();
+    let evidence = playbook.evidence_path().to_owned();
     let account = survey_account(&plan, &measured).await?;
     Ok(Survey { assets: measured, account, obstacles: plan.before.obstacles, restored_to, evidence })
 }
@@ -100,7 +101,8 @@ async fn survey_account(plan: &Plan, measured: &[Measured]) -> Result<Option<Sur
         Some(inventory) => inventory,
         None => account::look(playbook, false).await,
     };
-    let (spec, today) = (playbook.account().clone(), clock::today());
+    let spec = playbook.account().clone();
+    let today = clock::today();
     let local = spawn_blocking(move || {
         let machine = spec.non_cloud.is_some().then(|| account::machine_here(spec.ask_metadata_service));
         (machine, account::attested(&spec, today))

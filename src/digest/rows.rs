@@ -88,7 +88,8 @@ impl RowTotals {
     pub fn and(self, other: RowTotals) -> Self {
         let mut sum = RowSum::from_digest(self.digest);
         sum.merge(RowSum::from_digest(other.digest));
-        let (rows, bytes) = (self.rows.wrapping_add(other.rows), self.bytes.wrapping_add(other.bytes));
+        let rows = self.rows.wrapping_add(other.rows);
+        let bytes = self.bytes.wrapping_add(other.bytes);
         RowTotals { rows, bytes, digest: sum.to_digest() }
     }
 }

@@ -23,7 +23,8 @@ impl Sha256Digest {
     /// # Errors
     /// What the reader says.
     pub fn of_reader(mut reader: impl io::Read) -> io::Result<Self> {
-        let (mut hasher, mut buffer) = (Sha256::new(), vec![0; READ_BYTES]);
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; READ_BYTES];
         loop {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok(hasher.into()),

@@ -42,7 +42,8 @@ pub(crate) struct Bag {
 impl Bag {
     /// Lists and compares.
     pub(crate) fn inspect(root: &Path) -> Self {
-        let (files, signatures) = (BTreeMap::new(), BTreeMap::new());
+        let files = BTreeMap::new();
+        let signatures = BTreeMap::new();
         let mut bag = Bag { root: root.to_owned(), files, signatures, findings: vec![], digest: None };
         // The bag itself may be named through a link; what it holds may not.
         match root.canonicalize().and_then(|root| Tree::walk(&root)) {

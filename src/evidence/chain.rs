@@ -85,7 +85,8 @@ impl Reading {
     }
 
     fn take(&mut self, line: &[u8]) {
-        let (number, prev) = (self.head.lines + 1, self.head.head);
+        let number = self.head.lines + 1;
+        let prev = self.head.head;
         self.whole_bytes += line.len() as u64 + 1;
         self.head = JournalHead { lines: number, head: Sha256Digest::of(line) };
         match serde_json::from_slice::<Entry>(line) {

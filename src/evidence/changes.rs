@@ -91,7 +91,8 @@ impl ChangesFile {
 
 /// Counts the lines of a file again.
 pub(crate) fn count(reader: &mut impl BufRead) -> io::Result<ChangesCount> {
-    let (mut count, mut line) = (ChangesCount::default(), Vec::new());
+    let mut count = ChangesCount::default();
+    let mut line = Vec::new();
     loop {
         match read_line(reader, &mut line, LINE_BYTES_MAX)? {
             LineEnd::Nothing => return Ok(count),

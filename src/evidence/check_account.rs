@@ -149,7 +149,8 @@ fn check_controls(bag: &Bag, result: &RunResult) -> Vec<Finding> {
 
 /// Every waiver waives as many findings as it says.
 fn check_waivers(bag: &Bag, result: &RunResult) -> Vec<Finding> {
-    let (mut findings, mut counts) = (Vec::new(), vec![0; result.waivers.len()]);
+    let mut findings = Vec::new();
+    let mut counts = vec![0; result.waivers.len()];
     // A file that can't be read is found with its asset.
     let _ = each_finding(bag, result, |finding| {
         let waived = counts.iter_mut().zip(&result.waivers).filter(|(_, waiver)| waiver.waives(finding));

@@ -120,7 +120,10 @@ impl AssetCheck<'_> {
             findings.push(inconsistent(RESULT, "verdict is PASS, and the verifier was not proven"));
         }
         for check in self.asset.checks.iter().filter(|c| c.compared != c.expected || c.equal != c.expected) {
-            let (name, expected, compared, equal) = (&check.name, check.expected, check.compared, check.equal);
+            let name = &check.name;
+            let expected = check.expected;
+            let compared = check.compared;
+            let equal = check.equal;
             let detail = format!("verdict is PASS, {name}: {expected} expected, {compared} compared, {equal} equal");
             findings.push(inconsistent(RESULT, detail));
         }
@@ -169,7 +172,8 @@ impl AssetCheck<'_> {
     }
 
     fn compare_totals(&self, name: &str, (items, bytes): (u64, u64)) -> Option<Finding> {
-        let (own_items, own_bytes) = (self.asset.items, self.asset.bytes);
+        let own_items = self.asset.items;
+        let own_bytes = self.asset.bytes;
         let detail = || format!("amounts to {items} items and {bytes} bytes, {RESULT} has {own_items} and {own_bytes}");
         ((items, bytes) != (own_items, own_bytes)).then(|| inconsistent(name, detail()))
     }
@@ -271,10 +275,12 @@ impl AssetCheck<'_> {
 
     /// Adds the receipts up while it compares each with its line of `objects.sha256`.
     fn read_objects(&self) -> Result<(ObjectsEvidence, Units), Finding> {
-        let (ndjson, sums) = (self.file(OBJECTS_NDJSON), self.file(OBJECTS_SHA256));
+        let ndjson = self.file(OBJECTS_NDJSON);
+        let sums = self.file(OBJECTS_SHA256);
         let at = |name: &str, line: u64, detail: String| inconsistent(format!("{name} line {line}"), detail);
         let open = |name: &str| self.bag.open(name).map(BufReader::new).map_err(|error| unreadable(name, &error));
-        let (mut receipts, mut sum_lines) = (open(&ndjson)?, open(&sums)?);
+        let mut receipts = open(&ndjson)?;
+        let mut sum_lines = open(&sums)?;
         let mut tally = ObjectsTally::default();
         let mut units = Units::default();
         let mut number = 1;
@@ -347,7 +353,8 @@ impl AssetCheck<'_> {
             Ok(lists) => lists,
             Err(finding) => return vec![finding],
         };
-        let (name, evidence) = (self.file(TABLES_CSV), tally(&lists));
+        let name = self.file(TABLES_CSV);
+        let evidence = tally(&lists);
         let mut findings = Vec::new();
         findings.extend(self.compare_totals(&name, (evidence.rows, evidence.bytes)));
         findings.extend(self.compare_content(&self.file(EXPORTS_CSV), evidence.content_sha256));

@@ -179,7 +179,9 @@ impl Check<'_> {
     /// What a signature brings along is there whole: its statement, and a time-stamp or the word why there is none.
     fn belongings(&mut self, name: &str) {
         let has = |suffix: &str| self.bag.signatures.contains_key(&format!("{name}{suffix}"));
-        let (stated, stamped, explained) = (has(STATEMENT_SUFFIX), has(STAMP_SUFFIX), has(TIME_SUFFIX));
+        let stated = has(STATEMENT_SUFFIX);
+        let stamped = has(STAMP_SUFFIX);
+        let explained = has(TIME_SUFFIX);
         if !stated && self.result.is_some_and(|result| result.result_version >= WITH_STATEMENT) {
             let file = format!("{name}{STATEMENT_SUFFIX}");
             self.find(

@@ -46,7 +46,9 @@ impl ExportLine {
         };
         let totals =
             RowTotals { rows: rows.parse().ok()?, bytes: bytes.parse().ok()?, digest: row_digest.parse().ok()? };
-        let (sha256, from_block, to_block) = (sha256.parse().ok()?, block(from)?, block(to)?);
+        let sha256 = sha256.parse().ok()?;
+        let from_block = block(from)?;
+        let to_block = block(to)?;
         let receipt = ExportReceipt { path, sha256, totals, from_block, to_block };
         Some(ExportLine { table, part: part.parse().ok()?, receipt })
     }

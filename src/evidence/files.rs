@@ -269,7 +269,8 @@ mod tests {
     #[test]
     fn links_and_directories_are_not_opened() {
         let dir = tempfile::tempdir().expect("directory");
-        let (file, link) = (dir.path().join("a"), dir.path().join("b"));
+        let file = dir.path().join("a");
+        let link = dir.path().join("b");
         write_new(&file, b"x").expect("written");
         std::os::unix::fs::symlink(&file, &link).expect("linked");
         assert!(open_regular(&link).is_err());
@@ -278,7 +279,8 @@ mod tests {
 
     #[test]
     fn lines_are_read_up_to_a_limit() {
-        let (mut reader, mut line) = (&b"ab\nabc\nabcd"[..], Vec::new());
+        let mut reader = &b"ab\nabc\nabcd"[..];
+        let mut line = Vec::new();
         let mut next = || read_line(&mut reader, &mut line, 3).expect("read");
         assert_eq!([next(), next(), next()], [LineEnd::Newline, LineEnd::Newline, LineEnd::TooLong]);
     }

@@ -121,8 +121,10 @@ pub fn write_objects(
     receipts: impl Iterator<Item = io::Result<ObjectReceipt>>,
     dir: &Path,
 ) -> Result<ObjectsEvidence, EvidenceError> {
-    let (ndjson_path, sums_path) = (dir.join(OBJECTS_NDJSON), dir.join(OBJECTS_SHA256));
-    let (mut ndjson, mut sums) = (PartFile::create(&ndjson_path)?, PartFile::create(&sums_path)?);
+    let ndjson_path = dir.join(OBJECTS_NDJSON);
+    let sums_path = dir.join(OBJECTS_SHA256);
+    let mut ndjson = PartFile::create(&ndjson_path)?;
+    let mut sums = PartFile::create(&sums_path)?;
     let mut tally = ObjectsTally::default();
     for receipt in receipts {
         let receipt = receipt.when("merge the receipts into", &ndjson_path)?;
@@ -179,7 +181,8 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().expect("directory");
         let evidence = write_objects([receipt("a", "1"), receipt("b \"", "22")].map(Ok).into_iter(), dir.path());
         let evidence = evidence.expect("written");
-        let (one, two) = (Sha256Digest::of("1"), Sha256Digest::of("22"));
+        let one = Sha256Digest::of("1");
+        let two = Sha256Digest::of("22");
         let sums = std::fs::read_to_string(dir.path().join(OBJECTS_SHA256)).expect("text");
         assert_eq!(sums, format!("{one}  tree/a\n{two}  tree/b \"\n"));
         assert_eq!((evidence.objects, evidence.bytes, evidence.provider_confirmed), (2, 3, 2));

@@ -143,7 +143,8 @@ impl TableLine {
     fn to_record(&self) -> String {
         let [rows, bytes, exports, source_count] =
             [self.rows, self.bytes, self.exports, self.source_count].map(|number| number.to_string());
-        let (row_digest, row_key) = (self.row_digest.to_string(), self.row_key.to_string());
+        let row_digest = self.row_digest.to_string();
+        let row_key = self.row_key.to_string();
         csv::record([&*self.table, &rows, &bytes, &row_digest, &row_key, &exports, &source_count, &self.copy_sql])
     }
 

@@ -73,7 +73,8 @@ fn chain(result: &RunResult) -> String {
     let Some(before) = &result.chain.previous else {
         return "\n## The run before\n\nThis bundle names none.\n".to_owned();
     };
-    let (run, path) = (printable(&before.run), quote(&format!("../{}", before.run)));
+    let run = printable(&before.run);
+    let path = quote(&format!("../{}", before.run));
     format!(
         "\n## The run before\n\nThis run continues {run}. If its bundle lies beside this one, this compares its digest:\n\n\
          ```sh\ntest ! -d {path} || test \"$(sha256sum < {path}/tagmanifest-sha256.txt)\" = '{}  -'\n```\n",
@@ -114,7 +115,9 @@ fn objects(result: &RunResult, asset: &AssetResult, below: &str) -> String {
     if asset.items == 0 {
         return title + "None were carried.\n";
     }
-    let (id, directory, below) = (quote(&asset.id), directory(result, asset), quote(below));
+    let id = quote(&asset.id);
+    let directory = directory(result, asset);
+    let below = quote(below);
     let compared = match asset.objects.as_ref().map(|objects| objects.layout).unwrap_or_default() {
         ObjectLayout::Tree => files(&id, &directory, &below),
         ObjectLayout::Tar => archives(&id, &directory),
@@ -212,7 +215,8 @@ fn exports(result: &RunResult, asset: &AssetResult, access: Option<&DatabaseAcce
     if asset.database.as_ref().is_none_or(|database| database.tables == 0) {
         return title + "None were carried.\n";
     }
-    let (id, directory) = (quote(&asset.id), directory(result, asset));
+    let id = quote(&asset.id);
+    let directory = directory(result, asset);
     let settings = access.map(environment).unwrap_or_default();
     format!(
         "{title}```sh\ncd {directory} && sha256sum --quiet --strict -c \"$BUNDLE\"/data/assets/{id}/{EXPORTS_SHA256} && echo ok\n```\n\n\

@@ -258,7 +258,8 @@ impl Address {
             };
             let _ = sender.send(connected);
         });
-        let (limit, waited) = (self.liveness.bounded(CONNECT_TIMEOUT + ANSWER_TIMEOUT), Stopwatch::start());
+        let limit = self.liveness.bounded(CONNECT_TIMEOUT + ANSWER_TIMEOUT);
+        let waited = Stopwatch::start();
         loop {
             match receiver.recv_timeout(TICK) {
                 Ok(connected) => return Ok(connected),

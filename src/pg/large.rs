@@ -36,7 +36,8 @@ pub fn read(
     mut take: impl FnMut(i64, &[u8]) -> Result<(), PgError>,
 ) -> Result<LargeObject, PgError> {
     let failed = |error| PgError::statement(format!("reading large object {oid}"), &error);
-    let (mut hasher, mut offset) = (Sha256::new(), 0_i64);
+    let mut hasher = Sha256::new();
+    let mut offset = 0_i64;
     loop {
         let row = client.query_one("SELECT pg_catalog.lo_get($1, $2, $3)", &[&oid, &offset, &PIECE_BYTES]);
         let piece: Vec<u8> = row.and_then(|row| row.try_get(0)).map_err(failed)?;

@@ -50,7 +50,8 @@ impl BlockRange {
             false => {
                 let columns: Vec<_> =
                     table.columns.iter().chain(&table.generated).map(|column| quoted(column)).collect();
-                let (columns, name) = (columns.join(", "), table.name.to_sql());
+                let columns = columns.join(", ");
+                let name = table.name.to_sql();
                 format!("COPY (SELECT {columns} FROM ONLY {name} {}) TO STDOUT", self.to_sql())
             }
         }

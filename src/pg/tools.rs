@@ -147,7 +147,8 @@ fn wait(program: &'static str, child: &mut Child, server: &Waiting) -> Result<Ex
         if let Some(why) = server.given_up(waited.elapsed()) {
             let killed = child.kill().and_then(|()| child.wait());
             killed.map_err(failed)?;
-            let (what, reason) = (program.to_owned(), why.to_string());
+            let what = program.to_owned();
+            let reason = why.to_string();
             return Err(PgError::Statement { what, reason, code: None, concern: Concern::Session });
         }
         std::thread::sleep(TICK.min(waited.elapsed().max(TICK_MIN)));

@@ -39,7 +39,9 @@ impl<'de> PlacedValue<'de> {
 
     fn value<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Option<S::Value> {
         let decoder = self.decoder.take()?;
-        let (node, path, problems) = (decoder.node, decoder.path.clone(), decoder.problems);
+        let node = decoder.node;
+        let path = decoder.path.clone();
+        let problems = decoder.problems;
         match seed.deserialize(decoder) {
             Ok(value) => Some(value),
             Err(fault) => {

@@ -352,7 +352,8 @@ impl Floor {
         if whole == 0 {
             return false;
         }
-        let (share, bound) = (u128::from(part) * 10_000, u128::from(whole) * u128::from(self.hundredths));
+        let share = u128::from(part) * 10_000;
+        let bound = u128::from(whole) * u128::from(self.hundredths);
         share > bound || (self.inclusive && share == bound)
     }
 }

@@ -260,7 +260,8 @@ fn a_file_that_cannot_be_read_is_a_problem_too() {
 
 #[test]
 fn no_message_repeats_what_a_reference_leads_to() {
-    let (provider, target) = ("endpoints: {s3: \"http://127.0.0.1:8333\",", "postgres: {url: \"file:exit.url\"}");
+    let provider = "endpoints: {s3: \"http://127.0.0.1:8333\",";
+    let target = "postgres: {url: \"file:exit.url\"}";
     for text in [
         FULL.replace(provider, "endpoints: {s3: \"env:CRM_URL\","),
         FULL.replace(provider, "endpoints: {s3: \"file:exit.url\","),

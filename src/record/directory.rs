@@ -197,7 +197,8 @@ mod tests {
 
     #[test]
     fn nothing_is_made_through_a_symbolic_link() {
-        let (top, elsewhere) = (tempfile::tempdir().expect("directory"), tempfile::tempdir().expect("directory"));
+        let top = tempfile::tempdir().expect("directory");
+        let elsewhere = tempfile::tempdir().expect("directory");
         let asset = top.path().join("run/files");
         make_private_beneath(top.path(), &asset).expect("made");
         make_private_beneath(top.path(), &asset).expect("there");

@@ -9,7 +9,8 @@ use crate::{
 /// The same as rows of the table of findings.
 pub(super) fn rows(result: &RunResult, owner_of: impl Fn(&Finding) -> String) -> Vec<Vec<Cell>> {
     let row = |finding: Finding| {
-        let (verdict, owner) = (finding.severity > Severity::Note, owner_of(&finding));
+        let verdict = finding.severity > Severity::Note;
+        let owner = owner_of(&finding);
         vec![
             Cell { text: weight(finding.severity).to_owned(), key: None, verdict },
             finding.asset.unwrap_or_default().into(),

@@ -35,7 +35,8 @@ const PARTS: [(&str, &str); 10] = [
 
 /// The page.
 pub fn html(view: &View) -> String {
-    let (verdict, run) = (view.verdict_words(), escape(&view.result.run));
+    let verdict = view.verdict_words();
+    let run = escape(&view.result.run);
     let class = view.class();
     let margin = format!(
         "@page{{@top-left{{content:\"{verdict}\"}}@top-right{{content:\"{run}\"}}\

@@ -50,11 +50,10 @@ pub fn junit(view: &View) -> String {
 
 fn write_suite(out: &mut String, suite: &Suite, started: &str) {
     let count = |fits: fn(&Outcome) -> bool| suite.cases.iter().filter(|case| fits(&case.outcome)).count();
-    let (failures, errors) = (
-        count(|outcome| matches!(outcome, Outcome::Failed(_))),
-        count(|outcome| matches!(outcome, Outcome::NotRun(_))),
-    );
-    let (name, tests) = (escape(&suite.name), suite.cases.len());
+    let failures = count(|outcome| matches!(outcome, Outcome::Failed(_)));
+    let errors = count(|outcome| matches!(outcome, Outcome::NotRun(_)));
+    let name = escape(&suite.name);
+    let tests = suite.cases.len();
     let _ = writeln!(
         out,
         "  <testsuite name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"0\" timestamp=\"{}\" time=\"{:.3}\">",

@@ -49,7 +49,8 @@ impl Plan<'_> {
     pub fn pdf(&self, made: Timestamp) -> Result<Vec<u8>, PdfError> {
         let tested = |run: &RunResult| format!("last run {}: {}", run.run, run.verdict);
         let markdown = self.markdown();
-        let (yaml, text) = (self.playbook.as_bytes(), markdown.as_bytes());
+        let yaml = self.playbook.as_bytes();
+        let text = markdown.as_bytes();
         let paper = Paper {
             title: format!("Exit plan: {}", self.title),
             header: [format!("Exit plan: {}", self.title), self.last.map_or_else(|| "never tested".to_owned(), tested)],
@@ -223,7 +224,8 @@ fn purpose(plan: &ExitPlan) -> Vec<Block> {
     blocks.push(Block::heading(2, "4. Alternatives"));
     let alternatives = plan.alternatives.iter().map(|alternative| {
         let maps: Vec<_> = alternative.maps.iter().map(|(from, to)| format!("{from} → {to}")).collect();
-        let (name, country) = (alternative.name.to_string(), alternative.country.to_string());
+        let name = alternative.name.to_string();
+        let country = alternative.country.to_string();
         vec![name, country, maps.join(", "), alternative.gap.to_string(), alternative.assessed.to_string()]
     });
     let headings = ["Name", "Owner's country", "Services", "Gap", "Assessed"];
@@ -334,7 +336,8 @@ fn bucket_url(bucket: &BucketSpec) -> String {
 }
 
 fn bucket_steps(asset: &Asset, bucket: &BucketSpec) -> Vec<Block> {
-    let (id, name) = (asset.id.as_str(), quote(bucket.bucket.as_str()));
+    let id = asset.id.as_str();
+    let name = quote(bucket.bucket.as_str());
     let prefix = bucket.prefix.as_ref().map(|prefix| format!(" --prefix {}", quote(prefix))).unwrap_or_default();
     let url = quote(&bucket_url(bucket));
     vec![
@@ -361,7 +364,8 @@ fn bucket_steps(asset: &Asset, bucket: &BucketSpec) -> Vec<Block> {
 }
 
 fn database_steps(playbook: &Playbook, asset: &Asset, spec: &DatabaseSpec) -> Vec<Block> {
-    let (id, source) = (asset.id.as_str(), source_of(asset, spec).1);
+    let id = asset.id.as_str();
+    let source = source_of(asset, spec).1;
     let excluded: String = spec
         .exclude_tables
         .iter()
@@ -421,7 +425,8 @@ fn closing(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
         || "no run yet".to_owned(),
         |cost| {
             let amount = |millionths: Option<u64>| millionths.map_or("unknown".to_owned(), crate::words::dollars);
-            let (list, waived) = (amount(cost.exit_usd_millionths), amount(cost.exit_waived_usd_millionths));
+            let list = amount(cost.exit_usd_millionths);
+            let waived = amount(cost.exit_waived_usd_millionths);
             format!("{list} at list price, {waived} where traffic is waived; prices of {}", cost.as_of)
         },
     );

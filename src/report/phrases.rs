@@ -153,7 +153,8 @@ pub(super) fn term(key: &str) -> String {
 pub(super) fn span(ms: u64) -> String {
     const MINUTE: u64 = 60_000;
     let minutes = ms.saturating_add(MINUTE / 2) / MINUTE;
-    let (hours, rest) = (minutes / 60, minutes % 60);
+    let hours = minutes / 60;
+    let rest = minutes % 60;
     match (hours, rest) {
         (0, _) => duration(ms),
         (1..10, 1..) => format!("{hours} h {rest:02} min"),

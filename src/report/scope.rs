@@ -87,7 +87,8 @@ impl Scope {
         if account.is_empty() {
             // Without the rows there are the sums only; they have the rest of what was tested in part among the untested.
             for status in Status::ALL {
-                let (amount, fate) = (totals.amount(status), fate_of(status));
+                let amount = totals.amount(status);
+                let fate = fate_of(status);
                 let part = scope.amount_mut(fate);
                 (part.things, part.bytes) = (amount.assets, amount.bytes);
             }

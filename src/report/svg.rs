@@ -111,10 +111,13 @@ pub(super) fn exit_time(view: &View) -> String {
             write!(out, "<rect x=\"2\" y=\"{:.1}\" width=\"{width:.1}\" height=\"12\" class=\"{class}\"/>", y + 21.0);
     }
     for (index, window) in time.windows.iter().enumerate() {
-        let (y, end) = (step * (index + 2) as f64, x(window.limit_ms));
+        let y = step * (index + 2) as f64;
+        let end = x(window.limit_ms);
         let class = if p90 <= window.limit_ms { "limit" } else { "limit missed" };
         text(&mut out, [2.0, y + 16.0], "start", &format!("{}: {}", term(&window.name), span(window.limit_ms)));
-        let (line, top, bottom) = (y + 27.0, y + 21.0, y + 33.0);
+        let line = y + 27.0;
+        let top = y + 21.0;
+        let bottom = y + 33.0;
         let _ = write!(out, "<path d=\"M2 {line:.1}H{end:.1}M{end:.1} {top:.1}V{bottom:.1}\" class=\"{class}\"/>");
     }
     out + "</svg>"
@@ -124,10 +127,8 @@ pub(super) fn exit_time(view: &View) -> String {
 pub(super) fn pace(view: &View) -> String {
     let points = &view.result.pace;
     let Some(last) = points.last().filter(|last| last.at_ms > 0 && last.bytes > 0) else { return String::new() };
-    let (x, y) = (
-        |ms: u64| 95.0 + ms as f64 / last.at_ms as f64 * (WIDTH - 125.0),
-        |bytes: u64| 170.0 - bytes as f64 / last.bytes as f64 * 150.0,
-    );
+    let x = |ms: u64| 95.0 + ms as f64 / last.at_ms as f64 * (WIDTH - 125.0);
+    let y = |bytes: u64| 170.0 - bytes as f64 / last.bytes as f64 * 150.0;
     let label = format!("Bytes carried over time: {} in {}", size(last.bytes), duration(last.at_ms));
     let mut out = open(200.0, &label);
     let _ = write!(out, "<path d=\"M95 20V170H{:.1}\" class=\"axis\"/><path d=\"M95 170", WIDTH - 30.0);
@@ -162,7 +163,8 @@ pub(super) fn trend(view: &View) -> String {
     for (index, run) in runs.iter().enumerate() {
         let x = step * index as f64;
         let height = |ms: u64, longest: u64| (ms as f64 / longest.max(1) as f64 * 100.0).max(2.0);
-        let (work, verdict) = (height(run.duration_ms, longest_work), run.verdict.to_string());
+        let work = height(run.duration_ms, longest_work);
+        let verdict = run.verdict.to_string();
         let wide = (step * 0.3).min(40.0);
         let _ = write!(
             out,
@@ -172,7 +174,8 @@ pub(super) fn trend(view: &View) -> String {
             class(&verdict)
         );
         if let Some(p90) = run.exit_p90_ms.map(|ms| height(ms, longest_exit)) {
-            let (left, top) = (x + 12.0 + wide, 130.0 - p90);
+            let left = x + 12.0 + wide;
+            let top = 130.0 - p90;
             let _ = write!(
                 out,
                 "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{wide:.1}\" height=\"{p90:.1}\" class=\"bar faint\"/>"

@@ -41,7 +41,8 @@ impl<'a> View<'a> {
         let mut rows: Vec<Vec<Cell>> = Vec::new();
         for (verdict, bytes) in self.coverage() {
             let number_of = self.assets().iter().filter(|asset| asset.verdict == verdict).count() as u64;
-            let (assets, bytes) = (number(thousands(number_of), number_of), number(size(bytes), bytes));
+            let assets = number(thousands(number_of), number_of);
+            let bytes = number(size(bytes), bytes);
             let what = "asset of the playbook, as carried";
             rows.push(vec![judgement(verdict), assets, bytes, what.into()]);
         }
@@ -236,7 +237,8 @@ impl<'a> View<'a> {
     pub(super) fn waiver_table(&self) -> Table {
         let row = |waiver: &WaiverResult| {
             let state = if waiver.expired { "PAST ITS DATE".to_owned() } else { format!("waives {}", waiver.waives) };
-            let (reason, owner) = (waiver.reason.clone().into(), waiver.owner.clone().into());
+            let reason = waiver.reason.clone().into();
+            let owner = waiver.owner.clone().into();
             vec![waiver.finding.clone().into(), state.into(), reason, owner, waiver.until.clone().into()]
         };
         let headings = vec!["Finding", "State", "Reason", "Owner", "Until"];

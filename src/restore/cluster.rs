@@ -247,10 +247,12 @@ fn stop_stale(directory: &Path) -> Result<Option<String>, ClusterError> {
     let socket = fs::read_to_string(directory.join(SOCKET_NOTE)).unwrap_or_default();
     let mut stopped = None;
     if let Some(postmaster) = Postmaster::of(&data) {
-        let (tools, user) = (Tools::server()?, server_user()?);
+        let tools = Tools::server()?;
+        let user = server_user()?;
         match pg_ctl(&tools, &user, &data, &["-s", "status"]) {
             Ok(()) if postmaster.is_by_hand(&socket) => {
-                let (path, stop) = (data.display().to_string(), Cluster::by_hand(&tools, directory)?.stop);
+                let path = data.display().to_string();
+                let stop = Cluster::by_hand(&tools, directory)?.stop;
                 return Err(ClusterError::ByHand { path, pid: postmaster.pid, stop });
             }
             Ok(()) => {

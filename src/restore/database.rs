@@ -116,7 +116,8 @@ impl TargetServer {
         let mut client = self.admin.connect()?;
         self.drop_own(&mut client, database, run)?;
         let missing = locale::create(&mut client, database, &like.encoding, &like.locale)?;
-        let (name, owner) = (quoted(database), quoted(self.owner.user_name()));
+        let name = quoted(database);
+        let owner = quoted(self.owner.user_name());
         execute(&mut client, &format!("COMMENT ON DATABASE {name} IS '{}'", mark(run)))?;
         execute(&mut client, &format!("ALTER DATABASE {name} OWNER TO {owner}"))?;
         Ok((self.existing(database), missing))
@@ -370,7 +371,8 @@ impl Loader {
     }
 
     fn failed(&self, table: &Table, error: &PgError) -> TransferError {
-        let (what, code) = (table.name.to_string(), error.code().map(str::to_owned));
+        let what = table.name.to_string();
+        let code = error.code().map(str::to_owned);
         let went_away = error.connection_lost();
         SinkError::Database { what, reason: error.to_string(), code, server_failed: true, went_away }.into()
     }

@@ -268,7 +268,8 @@ fn publication(publication: &Publication) -> Option<String> {
     let actions: Vec<_> = publication.actions.iter().map(String::as_str).collect();
     let actions =
         actions.iter().all(|action| ["insert", "update", "delete", "truncate"].contains(action)).then_some(actions)?;
-    let (name, root) = (quoted(&publication.name), publication.via_root);
+    let name = quoted(&publication.name);
+    let root = publication.via_root;
     Some(format!(
         "CREATE PUBLICATION {name} FOR ALL TABLES WITH (publish = '{}', publish_via_partition_root = {root})",
         actions.join(", ")

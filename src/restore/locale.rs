@@ -149,7 +149,8 @@ mod tests {
         let subjects =
             |made: &LocaleFacts| missing(&source, made).into_iter().map(|one| one.subject).collect::<Vec<_>>();
         let found: Vec<_> = nearest(&source).iter().map(subjects).collect();
-        let (icu, library) = ("ICU locale en-US".to_owned(), "locale en_US.UTF-8".to_owned());
+        let icu = "ICU locale en-US".to_owned();
+        let library = "locale en_US.UTF-8".to_owned();
         assert_eq!(found, [vec![], vec![library.clone()], vec![icu.clone()], vec![icu, library]]);
         let source = locale('c', "de_DE.UTF-8", None, None);
         let last = nearest(&source).pop().expect("C");

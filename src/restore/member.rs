@@ -18,7 +18,8 @@ pub(super) fn padded(size: u64) -> u64 {
 
 /// Everything that stands before a member's content.
 pub(super) fn headers(arriving: Arriving<'_>) -> Vec<u8> {
-    let (entry, place) = (&arriving.object.entry, arriving.object.place.as_str());
+    let entry = &arriving.object.entry;
+    let place = arriving.object.place.as_str();
     let mut records = Vec::new();
     if place.len() > NAME_BYTES_MAX || !place.is_ascii() {
         record(&mut records, "path", place);

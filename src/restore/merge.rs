@@ -17,7 +17,8 @@ pub(super) fn move_into(staged: &Path, target: &Path) -> Result<(), SinkError> {
         let failed = |error| SinkError::write(&to, error);
         for entry in fs::read_dir(&from).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let (from, to) = (entry.path(), to.join(entry.file_name()));
+            let from = entry.path();
+            let to = to.join(entry.file_name());
             let moved = fs::rename(&from, &to);
             match moved {
                 Err(error) if is_occupied(&error) && from.is_dir() => pairs.push((from, to)),
@@ -76,7 +77,8 @@ mod tests {
     #[test]
     fn trees_are_merged_and_files_replaced() {
         let root = tempfile::tempdir().expect("directory");
-        let (staged, target) = (root.path().join("staged"), root.path().join("target"));
+        let staged = root.path().join("staged");
+        let target = root.path().join("target");
         for (path, text) in [("new/a/b", "1"), ("old/c", "2"), ("old/deep/d", "3"), ("e", "4")] {
             write(&staged, path, text);
         }

@@ -202,7 +202,8 @@ fn parse(contents: &str, script: &str) -> Script {
     let script = script.rsplit_once(END).map_or(script, |(script, _)| script);
     let is_last = |(_, after): &(&str, &str)| !after.trim_end().contains('\n');
     let script = script.rsplit_once(COMPLETED).filter(is_last).map_or(script, |(script, _)| script);
-    let (mut starts, mut from) = (Vec::new(), 0);
+    let mut starts = Vec::new();
+    let mut from = 0;
     for (id, about) in contents.lines().filter_map(numbered) {
         if let Some(at) = script[from..].find(&format!("{ENTRY}{id} (")) {
             starts.push((from + at, about));

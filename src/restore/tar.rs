@@ -161,7 +161,8 @@ impl TarUnit {
     /// Writes the archive anew with the published members only, and returns their new offsets.
     fn without_holes(&self, regions: &mut BTreeMap<u64, (usize, Region)>) -> Result<(Arc<File>, PathBuf), SinkError> {
         let path = self.staged.with_extension("compact");
-        let (compact, mut end) = (new_file(&path)?, 0);
+        let compact = new_file(&path)?;
+        let mut end = 0;
         for (_, region) in regions.values_mut() {
             copy(&self.file, *region, &compact, end).map_err(self.failed())?;
             region.offset = end;
@@ -193,7 +194,8 @@ impl UnitSink for TarUnit {
         let region = Region { offset: laid.end, length };
         laid.end += length;
         laid.by_index.insert(index, region);
-        let (file, path) = (Arc::clone(&self.file), self.staged.clone());
+        let file = Arc::clone(&self.file);
+        let path = self.staged.clone();
         Ok(Box::new(PendingMember {
             file,
             path,

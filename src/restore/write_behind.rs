@@ -65,7 +65,8 @@ mod tests {
         let file = tempfile::tempfile_in(".").expect("file");
         let bytes: Vec<u8> = (0..KEPT_BYTES + 3 * PUSHED_BYTES + 5000).map(|at| (at / 7 + at / 4099) as u8).collect();
         for begin in [0, 4096, 5001] {
-            let (mut behind, mut at) = (WriteBehind::from(begin), begin);
+            let mut behind = WriteBehind::from(begin);
+            let mut at = begin;
             for piece in bytes.chunks(300_007) {
                 file.write_all_at(piece, at).expect("written");
                 at += piece.len() as u64;

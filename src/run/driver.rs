@@ -193,7 +193,9 @@ impl Run {
         playbook_sha256: Sha256Digest,
         read: Option<&Event>,
     ) -> Result<RunOutcome, EngineError> {
-        let (binary_sha256, walkaway, host) = (binary_digest()?, version(), host_name());
+        let binary_sha256 = binary_digest()?;
+        let walkaway = version();
+        let host = host_name();
         let run = self.id.clone();
         let place = self.recorder.place();
         self.recorder.fact(&Event::RunStarted { run, playbook_sha256, walkaway, binary_sha256, host, place })?;
@@ -206,7 +208,8 @@ impl Run {
 
     pub(super) async fn go(self, ready: Ready) -> Result<RunOutcome, EngineError> {
         if let Some(caller) = &ready.caller {
-            let (account, arn) = (caller.account.clone(), caller.arn.clone());
+            let account = caller.account.clone();
+            let arn = caller.arn.clone();
             let region = ready.aws.as_ref().map(|aws| aws.region());
             self.recorder.fact(&Event::CallerIdentified { account, arn, region })?;
         }

@@ -68,7 +68,8 @@ impl Plan {
             None => None,
         };
         let at = Measuring { aws: aws.as_ref(), playbook: &self.playbook };
-        let (mut measured, mut obstacles) = (Vec::new(), Vec::<Obstacle>::new());
+        let mut measured = Vec::new();
+        let mut obstacles = Vec::<Obstacle>::new();
         for asset in &self.assets {
             match asset.measure(&at).await {
                 Ok(one) => measured.push(one),

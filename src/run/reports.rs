@@ -121,7 +121,8 @@ pub(crate) fn differs(own: bool, tool: &Tool, subject: &str, detail: &str) -> Fi
     if own {
         return Finding::of_run(FindingKind::BundleInconsistent, subject, detail);
     }
-    let (version, binary) = (&tool.version, tool.binary_sha256);
+    let version = &tool.version;
+    let binary = tool.binary_sha256;
     let detail = format!(
         "written by another build, walkaway {version} with SHA-256 {binary}, and not the same as this build would write: \
          verify the bundle with that build"

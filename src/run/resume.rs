@@ -90,7 +90,9 @@ pub async fn resume(
     // Where only the seal is missing, nobody goes on; but whoever seals has to be on record, and what is removed first.
     let is_open = !record.open.is_empty() || !removed.is_empty();
     if !work_done || is_open || executable(&entries) != Some(binary_sha256) {
-        let (walkaway, host, place) = (version(), host_name(), run.recorder.place());
+        let walkaway = version();
+        let host = host_name();
+        let place = run.recorder.place();
         run.recorder.fact(&Event::RunResumed { walkaway, binary_sha256, host, torn_bytes, place })?;
     }
     for (asset, resource) in removed {

@@ -278,7 +278,9 @@ impl Sealing {
         let told = evidence::predecessor::of_bundle(&self.playbook.evidence_path().join(run), mark);
         let same = |chain: &Chain| chain.previous.as_ref().is_some_and(|before| before.bundle_digest == *bundle_digest);
         told.filter(same).unwrap_or_else(|| {
-            let (run, bundle_digest, journal_head) = (run.clone(), *bundle_digest, *journal_head);
+            let run = run.clone();
+            let bundle_digest = *bundle_digest;
+            let journal_head = *journal_head;
             let previous = PreviousRun {
                 run,
                 bundle_digest,

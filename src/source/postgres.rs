@@ -157,7 +157,8 @@ impl PostgresSource {
         let exported = holder.query_one("SELECT pg_catalog.pg_export_snapshot()", &[]);
         let exported = exported.and_then(|row| row.try_get(0));
         let id = exported.map_err(|error| PgError::statement("exporting a snapshot", &error))?;
-        let (address, lock_timeout) = (self.address.clone(), self.lock_timeout);
+        let address = self.address.clone();
+        let lock_timeout = self.lock_timeout;
         let objects = holder::probe(&mut holder, Objects::read)?;
         Ok(Snapshot { address, lock_timeout, holder, objects, id, held: Stopwatch::start() })
     }

@@ -341,7 +341,8 @@ mod tests {
         fn uneven_parts_are_confirmed_however_the_stream_is_cut(
             bytes in prop::collection::vec(any::<u8>(), 1..200), cuts in prop::collection::vec(1usize..50, 0..6), piece in 1usize..70,
         ) {
-            let (mut parts, mut rest) = (Vec::new(), &bytes[..]);
+            let mut parts = Vec::new();
+            let mut rest = &bytes[..];
             for cut in cuts {
                 let (part, after) = rest.split_at(cut.min(rest.len()));
                 if !part.is_empty() { parts.push(part); }

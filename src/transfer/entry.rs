@@ -64,7 +64,8 @@ impl ObjectEntry {
 /// Whether two entity tags are about the same object: weakness, quotes, and the case of hexadecimal digits aside
 /// (RFC 9110, 8.8.3.2, weak comparison).
 pub fn same_entity_tag(one: &str, other: &str) -> bool {
-    let (one, other) = (bare(one), bare(other));
+    let one = bare(one);
+    let other = bare(other);
     let is_hex = |tag: &str| tag.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     one == other || is_hex(one) && one.eq_ignore_ascii_case(other)
 }

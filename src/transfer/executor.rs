@@ -128,7 +128,9 @@ impl UnitSpec {
 
     /// Everything but the work.
     pub fn clone_names(&self) -> Self {
-        let (run, asset, unit) = (self.run.clone(), self.asset.clone(), self.unit.clone());
+        let run = self.run.clone();
+        let asset = self.asset.clone();
+        let unit = self.unit.clone();
         UnitSpec { version: self.version, run, asset, unit, work: UnitWork::Objects(Vec::new()) }
     }
 

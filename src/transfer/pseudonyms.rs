@@ -77,7 +77,8 @@ fn unveiled(entry: &ObjectEntry) -> ObjectEntry {
 
 /// The error without a word from outside.
 fn silenced(error: SourceError, pseudonym: &str) -> SourceError {
-    let (what, reason) = (pseudonym.to_owned(), WITHHELD.to_owned());
+    let what = pseudonym.to_owned();
+    let reason = WITHHELD.to_owned();
     match error {
         SourceError::NotFound { .. } => SourceError::NotFound { what },
         SourceError::Denied { .. } => SourceError::Denied { what, reason },
@@ -184,7 +185,8 @@ mod tests {
     #[test]
     fn errors_say_what_happened_and_not_to_what() {
         let told = |error| silenced(error, "0f").to_string();
-        let (what, reason) = ("a/b".to_owned(), "no right to a/b".to_owned());
+        let what = "a/b".to_owned();
+        let reason = "no right to a/b".to_owned();
         assert_eq!(
             told(SourceError::Denied { what: what.clone(), reason }),
             format!("access to 0f denied: {WITHHELD}")

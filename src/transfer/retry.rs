@@ -281,7 +281,9 @@ mod tests {
 
     /// How often it was tried, and what came of it.
     async fn tries(unanswered: u32, stall: Duration, errors: impl Fn(u32) -> Option<SourceError>) -> (u32, bool) {
-        let (source, reach, tries) = (Away(AtomicU32::new(unanswered)), Reach::new(stall), AtomicU32::new(0));
+        let source = Away(AtomicU32::new(unanswered));
+        let reach = Reach::new(stall);
+        let tries = AtomicU32::new(0);
         let result = with_retries(&source, &reach, || async {
             let tried = tries.fetch_add(1, Relaxed) + 1;
             errors(tried).map_or(Ok(()), |error| Err(error.into()))

@@ -95,7 +95,8 @@ fn pass_on(
         let restorer = scope.spawn(move || restore_rows(&restoring, target));
         let read = read_rows(source, [&to_spool, &to_target], interrupt);
         drop((to_spool, to_target));
-        let (spooled, restored) = (join(spooler), join(restorer));
+        let spooled = join(spooler);
+        let restored = join(restorer);
         let accepted_rows = restored?;
         let stream = spooled?;
         read?;

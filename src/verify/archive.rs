@@ -34,7 +34,8 @@ impl Archives {
         if member.path_bytes().as_ref() != path.as_bytes() || !member.header().entry_type().is_file() {
             return Err(io::ErrorKind::NotFound.into());
         }
-        let (announced, modified_s) = (member.size(), member.header().mtime()?);
+        let announced = member.size();
+        let modified_s = member.header().mtime()?;
         let records = records(&mut member)?;
         let (size, sha256) = hash_all(&mut member)?;
         if size == announced {
@@ -75,7 +76,9 @@ impl Archives {
         members: u64,
     ) -> io::Result<Vec<(String, String)>> {
         let file = open_beneath(&self.root, name)?;
-        let (mut strangers, mut seen, mut end) = (Vec::new(), HashSet::new(), 0);
+        let mut strangers = Vec::new();
+        let mut seen = HashSet::new();
+        let mut end = 0;
         let mut archive = tar::Archive::new(io::BufReader::new(&file));
         for member in archive.entries_with_seek()? {
             let member = member?;

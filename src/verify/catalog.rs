@@ -363,7 +363,8 @@ mod tests {
 
     #[test]
     fn what_users_gave_to_an_extension_is_missed_and_what_its_version_brings_is_not() {
-        let (table, function) = ("x: table s.q", "x: function s.f()");
+        let table = "x: table s.q";
+        let function = "x: function s.f()";
         let of = |version: &'static str, members: &[&'static str]| {
             let mut objects = vec![("extension version", "x", version)];
             objects.extend(members.iter().map(|member| (MEMBER, *member, "")));

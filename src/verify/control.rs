@@ -198,7 +198,8 @@ pub fn of_table(asset: &str, target: &Address, table: Option<&Table>, key: RowKe
     // The same rows each time, in whatever order.
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL max_parallel_workers_per_gather = 0";
     wire.execute(begin).map_err(|error| error.during("beginning the negative control"))?;
-    let (byte, null) = ("'a'::text", "NULL::text");
+    let byte = "'a'::text";
+    let null = "NULL::text";
     let intact = scratch.totals(&mut wire, byte, null, "", key)?;
     let again = scratch.totals(&mut wire, byte, null, "", key)?;
     let differs = |found: &RowTotals| content_differs(asset, SOURCE, &intact, found).is_some();

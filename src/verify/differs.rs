@@ -46,7 +46,8 @@ pub(super) fn described(class: &str, source: &str, target: &str) -> String {
     let line = 1 + source.lines().zip(target.lines()).take_while(|(one, other)| one == other).count();
     let lines = source.lines().count().max(target.lines().count());
     let place = if lines > 1 { format!("they part in line {line}; ") } else { String::new() };
-    let (source, target) = (Sha256Digest::of(source), Sha256Digest::of(target));
+    let source = Sha256Digest::of(source);
+    let target = Sha256Digest::of(target);
     format!("{place}SHA-256 of its definition is {source} at the source, {target} here")
 }
 
@@ -71,7 +72,8 @@ fn excerpt(definition: &[char], from: usize) -> String {
     }
     let rest = &definition[from.min(definition.len())..];
     let text: String = rest.iter().take(SHOWN_MAX).collect();
-    let (before, after) = (if from > 0 { "…" } else { "" }, if rest.len() > SHOWN_MAX { "…" } else { "" });
+    let before = if from > 0 { "…" } else { "" };
+    let after = if rest.len() > SHOWN_MAX { "…" } else { "" };
     format!("“{before}{}{after}”", text.trim())
 }
 

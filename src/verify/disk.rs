@@ -184,7 +184,8 @@ fn set_direct(file: &File, direct: bool) -> io::Result<()> {
 /// Size and SHA-256 of all that a reader has.
 pub(super) fn hash_all(reader: &mut impl io::Read) -> io::Result<(u64, Sha256Digest)> {
     BUFFER.with_borrow_mut(|buffer| {
-        let (mut size, mut sha256) = (0, Sha256::new());
+        let mut size = 0;
+        let mut sha256 = Sha256::new();
         loop {
             let length = match reader.read(&mut buffer.memory) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -219,7 +220,8 @@ mod tests {
     #[test]
     fn every_size_is_read_as_it_lies_there() {
         let root = tempfile::tempdir_in(".").expect("directory");
-        let (edge, ahead) = (BUFFER_BYTES, AHEAD_BYTES_MIN as usize);
+        let edge = BUFFER_BYTES;
+        let ahead = AHEAD_BYTES_MIN as usize;
         for size in [0, 1, 4095, 4096, 4097, edge - 1, edge, edge + 1, ahead - 1, ahead, ahead + edge + 77] {
             let bytes: Vec<u8> = (0..size).map(|at| (at / 7 + at / 4099) as u8).collect();
             std::fs::write(root.path().join("file"), &bytes).expect("written");

@@ -22,7 +22,8 @@ pub fn compare(
 ) -> Result<(Option<Comparison>, State), PgError> {
     let own: BTreeSet<_> = catalog::tables(&mut target.connect()?)?.iter().map(Table::whole_out_sql).collect();
     let with_values = receipts.iter().filter_map(|receipt| Some((&receipt.table, receipt.generated.as_ref()?)));
-    let (mut comparison, mut read) = (Comparison::new("generated columns"), State::new());
+    let mut comparison = Comparison::new("generated columns");
+    let mut read = State::new();
     let found = in_parallel(with_values, parallel, |(table, generated)| {
         (table, generated, state::totals(target, key, table, &generated.copy_sql))
     });

@@ -111,7 +111,8 @@ impl Loaded<'_> {
     }
 
     fn rows_differ(&self, receipt: &TableReceipt, live: u64) -> Finding {
-        let (rows, since) = (receipt.stream.rows, self.since());
+        let rows = receipt.stream.rows;
+        let since = self.since();
         let detail = format!("the export holds {rows} rows, the live table {live}; it may have changed since {since}");
         self.finding(FindingKind::TableRows, &receipt.table, detail)
     }
@@ -133,13 +134,16 @@ impl Loaded<'_> {
         for (column, totals) in live.iter().zip(&totals.columns) {
             match restored.iter().find(|found| found.name == column.name) {
                 None => {
-                    let (name, since) = (&column.name, self.since());
+                    let name = &column.name;
+                    let since = self.since();
                     let detail =
                         format!("the column {name} of the live table is missing; it may have come since {since}");
                     comparison.compared(differs(FindingKind::CatalogMissing, detail));
                 }
                 Some(found) if !holds(column, found) => {
-                    let (name, live, found) = (&column.name, &column.sql_type, &found.sql_type);
+                    let name = &column.name;
+                    let live = &column.sql_type;
+                    let found = &found.sql_type;
                     let detail = format!("the column {name} is {live} in the live table, and came as {found}");
                     comparison.compared(differs(FindingKind::CatalogDiffers, detail));
                 }
@@ -147,7 +151,8 @@ impl Loaded<'_> {
             }
         }
         for found in restored.iter().filter(|found| live.iter().all(|column| column.name != found.name)) {
-            let (name, since) = (&found.name, self.since());
+            let name = &found.name;
+            let since = self.since();
             let detail = format!("the live table has no column {name}; it may be gone since {since}");
             comparison.findings.extend(differs(FindingKind::CatalogUnexpected, detail));
         }
@@ -212,7 +217,8 @@ impl Loaded<'_> {
         live: &ColumnTotals,
         found: &ColumnTotals,
     ) -> Option<Finding> {
-        let (name, since) = (&column.name, self.since());
+        let name = &column.name;
+        let since = self.since();
         if live.values != found.values {
             let detail = format!(
                 "the column {name} has {} values that are not NULL, the live one {}; it may have changed since {since}",

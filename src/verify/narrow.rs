@@ -111,7 +111,8 @@ impl Narrowing<'_> {
         let digest = RowDigest::new(self.key, &self.receipt.copy_sql);
         let decoder = zstd::Decoder::new(&mut hashed).map_err(failed)?;
         let mut lines = BufReader::with_capacity(1 << 18, decoder);
-        let (mut row, mut line) = (Vec::new(), 0);
+        let mut row = Vec::new();
+        let mut line = 0;
         while lines.read_until(b'\n', &mut row).map_err(failed)? > 0 {
             line += 1;
             heard(digest.term(row.strip_suffix(b"\n").unwrap_or(&row)), Place::Export(number, line))?;

@@ -87,7 +87,8 @@ impl ReadBack<'_> {
         let receipts = receipts.take_while(|_| !self.interrupt.asked());
         let receipts = receipts.filter(|receipt| !receipt.as_ref().is_ok_and(ObjectReceipt::is_marker));
         let receipts = receipts.inspect(|receipt| receipt.iter().for_each(|receipt| known.take(receipt)));
-        let (found, broken) = (Mutex::new((Comparison::new("objects").check, findings)), Mutex::new(None::<io::Error>));
+        let found = Mutex::new((Comparison::new("objects").check, findings));
+        let broken = Mutex::new(None::<io::Error>);
         let break_off = |error| *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         let receipts = receipts.take_while(|_| broken.lock().unwrap_or_else(PoisonError::into_inner).is_none());
         in_parallel(receipts, workers, |receipt| match receipt {
@@ -337,7 +338,8 @@ mod tests {
     }
 
     fn kinds(root: &Path, receipts: Vec<ObjectReceipt>) -> Vec<FindingKind> {
-        let (meter, interrupt) = (Meter::default(), Interrupt::default());
+        let meter = Meter::default();
+        let interrupt = Interrupt::default();
         let read_back = ReadBack { asset: "a", root, meter: &meter, interrupt: &interrupt, buckets: None };
         let comparison = read_back.compare(receipts.into_iter().map(Ok)).expect("readable");
         comparison.findings.iter().map(|finding| finding.kind).collect()
@@ -477,7 +479,8 @@ mod tests {
         fs::write(root.path().join("same"), b"emas").expect("written");
         fs::write(root.path().join("size"), b"longer").expect("written");
         let receipts = ["same", "size", "gone"].map(|name| Ok(receipt(name, name.as_bytes())));
-        let (meter, interrupt) = (Meter::default(), Interrupt::default());
+        let meter = Meter::default();
+        let interrupt = Interrupt::default();
         let reader = ReadBack { asset: "a", root: root.path(), meter: &meter, interrupt: &interrupt, buckets: None };
         let mut found = Vec::<Finding>::new();
         let check = reader.look_into(receipts.into_iter(), &mut found).expect("readable");

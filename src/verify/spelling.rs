@@ -64,7 +64,9 @@ fn is_word(c: char) -> bool {
 
 /// The byte positions of a pair of parentheses that belong to no call and hold neither operator nor parenthesis.
 fn redundant_pair(text: &str) -> Option<(usize, usize)> {
-    let (mut open, mut quote, mut before) = (None, None, ' ');
+    let mut open = None;
+    let mut quote = None;
+    let mut before = ' ';
     for (at, c) in text.char_indices() {
         let was = quote;
         quote = next_quote(quote, c);
@@ -97,7 +99,9 @@ enum Piece {
 
 /// The expression with one pair of parentheses around all that one connective joins: `((a AND b) AND c)` is `(a AND b AND c)`.
 fn flattened(text: &str) -> String {
-    let (mut outer, mut inner, mut quote) = (Vec::new(), Vec::new(), None);
+    let mut outer = Vec::new();
+    let mut inner = Vec::new();
+    let mut quote = None;
     for c in text.chars() {
         let was = quote;
         quote = next_quote(quote, c);

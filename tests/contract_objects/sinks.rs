@@ -232,7 +232,8 @@ impl TreeTarget {
     /// Every file of the asset's directory, relative to it.
     fn files(&self) -> Vec<PathBuf> {
         let root = self.directory.join("asset");
-        let (mut files, mut directories) = (Vec::new(), vec![root.clone()]);
+        let mut files = Vec::new();
+        let mut directories = vec![root.clone()];
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
@@ -326,7 +327,8 @@ fn create(unit: &dyn UnitSink, index: usize, place: &str, size: usize) -> Box<dy
 fn publish(unit: &dyn UnitSink, published: &[(usize, &str, &[u8])]) -> Result<(), SinkError> {
     let receipt = |place: &str, bytes: &[u8]| {
         let word = Confirmation::Unavailable("test".to_owned());
-        let (size, sha256) = (bytes.len() as u64, Sha256Digest::of(bytes));
+        let size = bytes.len() as u64;
+        let sha256 = Sha256Digest::of(bytes);
         ObjectReceipt::new(ObjectEntry::default(), place.to_owned(), size, sha256, word)
     };
     let mut receipts: Vec<_> = published.iter().map(|(index, place, bytes)| (*index, receipt(place, bytes))).collect();

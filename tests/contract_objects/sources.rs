@@ -334,7 +334,9 @@ fn with_credentials(test: &str, body: impl FnOnce()) {
 // Tools
 
 fn listed(source: &dyn ObjectSource) -> (Vec<ObjectEntry>, usize) {
-    let (mut entries, mut pages, mut from) = (Vec::new(), 0, None);
+    let mut entries = Vec::new();
+    let mut pages = 0;
+    let mut from = None;
     loop {
         let page = block_on(source.list(from.as_deref())).unwrap();
         entries.extend(page.entries);
@@ -403,7 +405,8 @@ fn check_checksums(source: &dyn ObjectSource, entry: &ObjectEntry, expected: boo
 fn assert_same_keys(entries: &[ObjectEntry], expected: &[String]) {
     let found: BTreeSet<_> = entries.iter().map(|entry| entry.key.as_str()).collect();
     let expected: BTreeSet<_> = expected.iter().map(String::as_str).collect();
-    let (missing, strange) = (&expected - &found, &found - &expected);
+    let missing = &expected - &found;
+    let strange = &found - &expected;
     assert!(missing.is_empty() && strange.is_empty(), "missing {missing:?}, strange {strange:?}");
     assert_eq!(entries.len(), expected.len(), "a key was listed twice");
 }

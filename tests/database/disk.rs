@@ -51,7 +51,8 @@ fn a_spool_without_room_stops_the_table_and_keeps_no_half_of_it() {
     if !may_mount("a_spool_without_room_stops_the_table_and_keeps_no_half_of_it") {
         return;
     }
-    let (source, target) = (source(), PgCluster::start());
+    let source = source();
+    let target = PgCluster::start();
     let drill = Drill::new(&PLAYBOOK.replace("{managed: true}", "{url: \"env:TARGET\", trust_source: true}"))
         .with("SOURCE", source.url("shop"))
         .with("TARGET", target.url("postgres"));

@@ -37,7 +37,8 @@ fn a_server_as_its_own_target_is_refused_under_every_name() {
     let server = PgCluster::start();
     server.execute("postgres", "create database tiny");
     server.execute("tiny", "create table t (a int); insert into t values (1)");
-    let (source, gate) = (server.url("tiny"), Gate::before(&server.url("postgres")));
+    let source = server.url("tiny");
+    let gate = Gate::before(&server.url("postgres"));
     let target = server.url("postgres");
     for target in [target.clone(), target.replace("127.0.0.1", "localhost"), gate.through(&target)] {
         let said = assert_refused(&server, &source, &target);
@@ -58,7 +59,8 @@ fn a_server_that_keeps_its_identifier_is_known_all_the_same() {
     server.execute("postgres", "create role keeper login createdb password 'k'");
     server.execute("postgres", "grant pg_read_all_data to reader");
     let gate = Gate::before(&server.url("postgres"));
-    let (source, target) = (server.url_as("reader", "r", "tiny"), server.url_as("keeper", "k", "postgres"));
+    let source = server.url_as("reader", "r", "tiny");
+    let target = server.url_as("keeper", "k", "postgres");
     let said = assert_refused(&server, &source, &gate.through(&target));
     assert!(said.contains("started in the same microsecond"), "{said}");
 }

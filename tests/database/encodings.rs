@@ -7,7 +7,8 @@ use crate::support::{PgCluster, disturb::Drill};
 
 /// A source with a database `old` of this encoding, a target, and a drill of it into a database `shop`.
 fn world(encoding: &str, sql: &str) -> (PgCluster, PgCluster, Drill) {
-    let (source, target) = (PgCluster::start(), PgCluster::start());
+    let source = PgCluster::start();
+    let target = PgCluster::start();
     let made = format!("create database old template template0 encoding '{encoding}' lc_collate 'C' lc_ctype 'C'");
     source.execute("postgres", &made);
     source.execute("old", sql);

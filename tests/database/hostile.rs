@@ -267,7 +267,8 @@ assets:
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn roles_of_two_servers_with_one_name_stay_apart() {
-    let (one, two) = (PgCluster::start(), PgCluster::start());
+    let one = PgCluster::start();
+    let two = PgCluster::start();
     for (source, role) in
         [(&one, "create role app login"), (&two, "create role admin; create role app createdb bypassrls in role admin")]
     {

@@ -13,7 +13,8 @@ use crate::support::{
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn clean_ends_the_server_that_a_killed_run_left_and_no_run_at_work() {
     let world = World::new(PLAYBOOK);
-    let (running, drill) = (world.in_the_middle(), &world.drill);
+    let running = world.in_the_middle();
+    let drill = &world.drill;
     let server = drill.postmaster().expect("a managed server");
     let run = text(&drill.bundle());
 
@@ -64,7 +65,8 @@ fn what_was_restored_is_its_owners_alone() {
     let mode = |path: &Path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
     let files = [ran.restored(FILES), ran.restored(LEDGER)].map(|root| {
         assert_eq!(mode(&root), 0o700, "{}", root.display());
-        let (mut directories, mut files) = (vec![root], 0);
+        let mut directories = vec![root];
+        let mut files = 0;
         while let Some(directory) = directories.pop() {
             for entry in fs::read_dir(directory).unwrap() {
                 let path = entry.unwrap().path();
@@ -86,7 +88,8 @@ fn what_was_restored_is_its_owners_alone() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_target_that_nothing_names_any_more_is_said_to_be_missing() {
-    let (source, target) = (PgCluster::start(), PgCluster::start());
+    let source = PgCluster::start();
+    let target = PgCluster::start();
     source.execute("postgres", "create database shop");
     source.execute("shop", "create table t (a int primary key)");
     let playbook = PLAYBOOK.replace("{managed: true}", "{url: \"env:SELF\", trust_source: true}");
@@ -105,7 +108,8 @@ fn a_target_that_nothing_names_any_more_is_said_to_be_missing() {
 fn reports_of_a_run_that_did_not_end_are_refused_with_the_way_on() {
     let world = World::new(PLAYBOOK);
     world.gate.slow_down(256 << 10);
-    let (mut running, drill) = (world.drill.start(), &world.drill);
+    let mut running = world.drill.start();
+    let drill = &world.drill;
     assert!(running.wait_for(Moment::Event("asset_started", 1)), "{:?}", running.end());
     let ended = drill.end(&["report", &text(&drill.bundle())]);
     assert!(ended.code == Some(2) && ended.stderr.contains("walkaway resume"), "{}", ended.stderr);

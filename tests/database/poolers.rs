@@ -41,7 +41,8 @@ impl Pooler {
         let url = source.url("postgres");
         let (_, rest) = url.split_once("://postgres:").unwrap();
         let (password, _) = rest.split_once('@').unwrap();
-        let (list, log) = (home.join("users"), home.join("log"));
+        let list = home.join("users");
+        let log = home.join("log");
         fs::write(&list, format!("\"postgres\" \"{password}\"\n")).unwrap();
         let configuration = format!(
             "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\nunix_socket_dir=\n\

@@ -19,7 +19,8 @@ const SLOW_TO_BUILD: &str = "create table ledger (id integer, body text);
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_target_that_changes_before_the_proof_fails_and_the_rows_are_found() {
-    let (source, target) = (PgCluster::start(), PgCluster::start());
+    let source = PgCluster::start();
+    let target = PgCluster::start();
     source.execute("postgres", "create database shop");
     source.execute("shop", SLOW_TO_BUILD);
     let drill = Drill::new(PLAYBOOK).with("SOURCE", source.url("shop")).with("TARGET", target.url("postgres"));
@@ -52,7 +53,8 @@ fn a_target_that_changes_before_the_proof_fails_and_the_rows_are_found() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn rows_of_materialized_views_are_compared_and_a_stale_one_does_not_pass() {
-    let (source, target) = (PgCluster::start(), PgCluster::start());
+    let source = PgCluster::start();
+    let target = PgCluster::start();
     source.execute("postgres", "create database shop");
     source.execute(
         "shop",
@@ -98,7 +100,8 @@ fn rows_of_materialized_views_are_compared_and_a_stale_one_does_not_pass() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn an_export_that_was_tampered_with_is_not_used_to_narrow_a_difference_down() {
-    let (source, target) = (PgCluster::start(), PgCluster::start());
+    let source = PgCluster::start();
+    let target = PgCluster::start();
     source.execute("postgres", "create database shop");
     source.execute("shop", "create table ledger (id integer); insert into ledger values (1), (2), (3)");
     let drill = Drill::new(PLAYBOOK).with("SOURCE", source.url("shop")).with("TARGET", target.url("postgres"));

@@ -21,7 +21,8 @@ assets:
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn sakila_is_restored_and_proven() {
-    let (source, target) = (PgCluster::start(), PgCluster::start());
+    let source = PgCluster::start();
+    let target = PgCluster::start();
     source.execute("postgres", "create database sakila");
     let [schema, data] = published::sakila();
     // Three foreign keys refer to a partitioned table without a unique key; psql goes on after them, as its authors did.

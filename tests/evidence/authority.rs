@@ -52,7 +52,8 @@ impl Authority {
         fs::write(home.join("ts.cnf"), CONFIG).unwrap();
         fs::write(home.join("serial"), "01\n").unwrap();
         let key = |name: &str, ext: &str, more: &[&str]| {
-            let (key, pem) = (format!("{name}.key"), format!("{name}.pem"));
+            let key = format!("{name}.key");
+            let pem = format!("{name}.pem");
             let subject = format!("/CN=walkaway test {name}");
             let mut arguments = vec!["req", "-new", "-x509", "-config", "ts.cnf", "-extensions", ext, "-nodes"];
             arguments.extend(["-newkey", "rsa:2048", "-days", "30", "-subj", &subject, "-keyout", &key, "-out", &pem]);

@@ -81,7 +81,9 @@ impl Bundle {
         });
         let home = TempDir::new();
         copy(&made.root(), &home.path().join("bundle"));
-        let (result, journal, pgoptions) = (made.result.clone(), made.journal.clone(), made.pgoptions.clone());
+        let result = made.result.clone();
+        let journal = made.journal.clone();
+        let pgoptions = made.pgoptions.clone();
         Bundle { home, result, journal, pgoptions }
     }
 

@@ -66,10 +66,12 @@ fn pages_of_different_ends_can_not_be_mistaken() {
         value["assets"][0]["source"] = json!("s3://中文/\u{202e}x ✔ é");
         let bytes = serde_json::to_vec(&value).unwrap();
         let result = parse_result(&bytes).unwrap();
-        let (digest, result_sha256) = (Sha256Digest::of("a bundle"), Sha256Digest::of(&bytes).to_string());
+        let digest = Sha256Digest::of("a bundle");
+        let result_sha256 = Sha256Digest::of(&bytes).to_string();
         let view = View { bundle_digest: Some(digest), ..View::new(&result, &bytes) };
         let make = || report::make(report::PDF, &view, &bytes, b"version: 1\n").unwrap();
-        let (pdf, path) = (make(), home.join("report.pdf"));
+        let pdf = make();
+        let path = home.join("report.pdf");
         assert_eq!(pdf, make(), "the same result gives the same bytes");
         fs::write(&path, pdf).unwrap();
         is_archival(&path);

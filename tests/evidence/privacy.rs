@@ -27,7 +27,8 @@ fn drill() -> Drill {
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
-    let (mut found, mut directories) = (Vec::new(), vec![directory.to_owned()]);
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_owned()];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();

@@ -84,7 +84,8 @@ fn reports_of_different_ends_can_not_be_mistaken() {
         });
         let checklist: Vec<_> = held.collect();
         let view = View { checklist: &checklist, ..View::new(&result, &bytes) };
-        let (html, junit) = (report::html(&view), report::junit(&view));
+        let html = report::html(&view);
+        let junit = report::junit(&view);
         let oscal: Value = serde_json::from_slice(&report::oscal(&view)).unwrap();
         assert!(html.contains(&format!("<title>{verdict}: ")) && html.contains(words), "{verdict}");
         assert!(html.contains(&format!("<html lang=\"en\" class=\"{}\">", verdict.to_lowercase().replace(' ', "-"))));
@@ -223,7 +224,8 @@ fn renders_without_errors(page: &Path) {
     command.args(["--enable-logging=stderr", "--v=0", "--virtual-time-budget=5000", "--dump-dom"]);
     command.arg(format!("--user-data-dir={}", profile.path().display()));
     let output = command.arg(format!("file://{}", page.display())).output().unwrap();
-    let (dom, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let dom = String::from_utf8_lossy(&output.stdout);
+    let log = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{log}");
     let complaints: Vec<_> = log.lines().filter(|line| line.contains("CONSOLE")).collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
@@ -244,7 +246,8 @@ fn runs_are_compared_and_due() {
         assert!(output.status.code() == Some(code) && said.contains(words), "{said}");
     };
     due(1, "no run of this playbook has passed");
-    let (first, second) = (drill.run(), drill.run());
+    let first = drill.run();
+    let second = drill.run();
     due(0, "not due");
     // What does not count: another bucket, a bundle without the signature that is wanted, a start in the future, a sample.
     let due_of = |from: &str, to: &str, words: &str| {

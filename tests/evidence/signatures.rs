@@ -87,7 +87,8 @@ fn assert_found(found: (i32, String), words: &str) {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn operator_and_reviewer_sign_with_time_stamps_and_stock_tools_accept_both() {
-    let (keys, authority) = (Keys::make(), Authority::start());
+    let keys = Keys::make();
+    let authority = Authority::start();
     let drill = signed(&keys, &format!(", timestamp: \"{}\"", authority.url()));
     let ran = drill.run();
     ran.assert_ended(0, "PASS");
@@ -113,7 +114,8 @@ fn operator_and_reviewer_sign_with_time_stamps_and_stock_tools_accept_both() {
         stock(openssl.arg(authority.certificate()).current_dir(&ran.bundle));
     }
     statements_are_read_by_others(&keys, &ran.bundle);
-    let (allowed, certificate) = (keys.text("allowed"), authority.certificate().display().to_string());
+    let allowed = keys.text("allowed");
+    let certificate = authority.certificate().display().to_string();
     let trusting = ["--allowed-signers", &allowed, "--tsa-ca", &certificate];
     let (code, said) = verify(&drill, &ran.bundle, &trusting);
     assert!(code == 0 && said.contains("operator@example") && said.contains("reviewer@example"), "{said}");
@@ -177,7 +179,8 @@ fn forged_signatures_are_found() {
     let ran = drill.run();
     ran.assert_ended(0, "PASS");
     let bundle = &ran.bundle;
-    let (signature, allowed) = (bundle.join("sig/operator.sig"), keys.text("allowed"));
+    let signature = bundle.join("sig/operator.sig");
+    let allowed = keys.text("allowed");
     let trusting = ["--allowed-signers", allowed.as_str()];
     assert_eq!(verify(&drill, bundle, &trusting).0, 0);
     assert!(fs::read_to_string(bundle.join("sig/operator.sig.time.txt")).unwrap().contains("machine's own"));

@@ -30,7 +30,8 @@ pub fn run(name: &str, seeds: impl IntoIterator<Item = Vec<u8>>, reader: impl Fn
         Some(_) => std::process::id().into(),
         None => 1,
     });
-    let (begin, mut round) = (Instant::now(), 0);
+    let begin = Instant::now();
+    let mut round = 0;
     let is_over = |round| match seconds {
         Some(seconds) => begin.elapsed() >= Duration::from_secs(seconds),
         None => round == ROUNDS,

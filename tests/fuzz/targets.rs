@@ -152,7 +152,8 @@ fn files_below(root: &Path) -> Vec<std::path::PathBuf> {
 fn bundles() {
     let dir = TempDir::new().unwrap();
     let bundles = ["v1", "v2"].map(|version| {
-        let (from, to) = (here("tests/evidence/frozen").join(version), dir.path().join(version));
+        let from = here("tests/evidence/frozen").join(version);
+        let to = dir.path().join(version);
         for file in files_below(&from) {
             let copy = to.join(file.strip_prefix(&from).unwrap());
             fs::create_dir_all(copy.parent().unwrap()).unwrap();
@@ -233,7 +234,8 @@ fn parquet_files() {
             Ok(shape) => shape,
             Err(error) => return error.to_string(),
         };
-        let (mut rows, mut lines) = (ParquetRows::new([path.clone()], shape.columns.clone()), 0);
+        let mut rows = ParquetRows::new([path.clone()], shape.columns.clone());
+        let mut lines = 0;
         loop {
             let mut batch = Vec::new();
             if let Err(error) = rows.fill(&mut batch) {

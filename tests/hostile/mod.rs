@@ -385,7 +385,8 @@ fn serve(lies: &[&Lie]) -> Server {
 fn playbook(lies: &[&Lie], endpoint: &str, layout: &str, versions: &str, target: Option<&str>) -> String {
     let asset = |lie: &&Lie| {
         let prefix = if lie.prefix.is_empty() { String::new() } else { format!(", prefix: {}", lie.prefix) };
-        let (name, id) = (lie.name, lie.name.replace('.', "-"));
+        let name = lie.name;
+        let id = lie.name.replace('.', "-");
         format!("  - {{id: {id}, s3: {{bucket: {name}{prefix}, layout: {layout}, versions: {versions}}}}}\n")
     };
     let s3 = target.map_or(String::new(), |target| format!(", s3: {{endpoint: \"{target}\"}}"));

@@ -32,7 +32,9 @@ pub struct Object {
 impl Object {
     pub fn new(key: &str) -> Self {
         let body = format!("the content of {key}").into_bytes();
-        let (listed, version, tags) = (None, None, None);
+        let listed = None;
+        let version = None;
+        let tags = None;
         Object { key: key.to_owned(), listed, version, is_latest: true, is_marker: false, body, tags }
     }
 
@@ -290,7 +292,8 @@ fn converse(buckets: &BTreeMap<String, Bucket>, stream: TcpStream) -> io::Result
             return Ok(());
         }
         let mut words = line.split(' ').map(str::to_owned);
-        let (method, target) = (words.next().unwrap(), words.next().unwrap());
+        let method = words.next().unwrap();
+        let target = words.next().unwrap();
         let mut if_match = None;
         loop {
             let mut header = String::new();
@@ -389,7 +392,8 @@ fn reply(buckets: &BTreeMap<String, Bucket>, target: &str, if_match: Option<&str
 
 fn decoded(text: &str) -> String {
     let bytes = text.as_bytes();
-    let (mut plain, mut at) = (Vec::new(), 0);
+    let mut plain = Vec::new();
+    let mut at = 0;
     while at < bytes.len() {
         if bytes[at] == b'%' {
             plain.push(u8::from_str_radix(&text[at + 1..at + 3], 16).unwrap());

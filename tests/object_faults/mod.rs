@@ -267,7 +267,8 @@ fn an_interrupt_ends_the_unit_and_leaves_no_staging() {
             if open.key == hanging { Fault::Hangs { after: 20_000 } } else { Fault::None }
         });
         let interrupt = Interrupt::default();
-        let (copier, unit) = (drill.copier(drill.tree.clone(), &interrupt), drill.unit());
+        let copier = drill.copier(drill.tree.clone(), &interrupt);
+        let unit = drill.unit();
         let copying = thread::spawn(move || run(&copier, unit));
         drill.source.wait_until_hung();
         interrupt.ask();
@@ -290,7 +291,8 @@ fn an_interrupt_during_the_commit_publishes_nothing_behind_the_callers_back() {
     let sink = SlowCommit { inner: MemorySink::default(), begun, goes_on: Arc::new(Mutex::new(goes_on)) };
     let target = sink.inner.clone();
     let interrupt = Interrupt::default();
-    let (copier, unit) = (drill.copier(Arc::new(sink), &interrupt), drill.unit());
+    let copier = drill.copier(Arc::new(sink), &interrupt);
+    let unit = drill.unit();
     let copying = thread::spawn(move || block_on(copier.copy(unit)));
     begins.recv().unwrap();
     interrupt.ask();
@@ -324,7 +326,8 @@ impl Drill {
             objects.iter().map(|(key, size)| ((*key).to_owned(), sample(key, *size))).collect();
         let inner = MemorySource::new(1_000);
         bodies.iter().for_each(|(key, bytes)| inner.put(key, bytes.clone()));
-        let (budget, timeouts) = (Budget::default(), Timeouts::default());
+        let budget = Budget::default();
+        let timeouts = Timeouts::default();
         let source = Arc::new(Faulty::new(inner, script));
         Drill { directory, bodies, source, tree, meter: Arc::default(), budget, timeouts }
     }
@@ -340,7 +343,9 @@ impl Drill {
     }
 
     fn copier(&self, sink: Arc<dyn ObjectSink>, interrupt: &Interrupt) -> ObjectCopier {
-        let (source, budget, timeouts) = (self.source.clone(), self.budget.clone(), self.timeouts);
+        let source = self.source.clone();
+        let budget = self.budget.clone();
+        let timeouts = self.timeouts;
         ObjectCopier::between(Ends { source, sink, budget, timeouts }, Arc::clone(&self.meter), interrupt.clone())
     }
 
@@ -529,7 +534,8 @@ impl Faulty {
 
     /// Notes how many bytes are taken from a body.
     fn watched(&self, pieces: Pieces) -> Pieces {
-        let (longest, mut read) = (Arc::clone(&self.longest_read), 0);
+        let longest = Arc::clone(&self.longest_read);
+        let mut read = 0;
         let watched = pieces.inspect(move |piece| {
             read += piece.as_ref().map_or(0, Bytes::len) as u64;
             longest.fetch_max(read, SeqCst);

@@ -301,7 +301,8 @@ async fn read_request(from: &mut BufReader<TcpStream>) -> io::Result<Option<Requ
         return Ok(None);
     }
     let mut words = line.split(' ').map(str::to_owned);
-    let (method, target) = (words.next().unwrap(), words.next().unwrap());
+    let method = words.next().unwrap();
+    let target = words.next().unwrap();
     let mut request = Request { method, target, range: None, if_match: None };
     loop {
         let mut header = String::new();

@@ -43,7 +43,8 @@ fn asset(drill: &Drill) -> Value {
 fn thousands_of_denied_objects_are_filed_by_name_and_the_first_ones_shown() {
     let world = denied("");
     let ended = world.run().expect(2);
-    let (drill, asset) = (&world.drill, asset(&world.drill));
+    let drill = &world.drill;
+    let asset = asset(&world.drill);
     assert_eq!(asset["verdict"], "NOT RUN");
     assert_eq!(asset["checks"][0], json!({"name": "objects", "expected": DENIED + 2, "compared": 2, "equal": 2}));
     let kinds = json!([{"kind": "object_unreadable", "severity": "not_run", "total": DENIED, "shown": SHOWN}]);
@@ -76,7 +77,8 @@ fn thousands_of_denied_objects_are_filed_by_name_and_the_first_ones_shown() {
 #[track_caller]
 fn damage_is_found(bundle: &Path) {
     let original = |name: &str| fs::read_to_string(bundle.join(name)).unwrap();
-    let (filed, result) = (original(FILED), original("data/result.json"));
+    let filed = original(FILED);
+    let result = original("data/result.json");
     let first = filed.lines().next().unwrap().to_owned();
     let subject = |key: &str| format!("\"subject\":\"{key}\"");
     let damages = [
@@ -104,7 +106,8 @@ fn damage_is_found(bundle: &Path) {
 fn seal_again(bundle: &Path) {
     fs::remove_file(bundle.join("tagmanifest-sha256.txt")).unwrap();
     let run = bundle.file_name().unwrap().to_string_lossy().into_owned();
-    let (description, software) = ("a drill".to_owned(), "walkaway 0".to_owned());
+    let description = "a drill".to_owned();
+    let software = "walkaway 0".to_owned();
     seal(bundle, &BagInfo { run, date: Date::constant(2026, 10, 1), description, software }).unwrap();
 }
 

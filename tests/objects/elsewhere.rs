@@ -54,7 +54,8 @@ fn moto_as_its_own_target_is_refused() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_bucket_of_the_same_name_at_another_server_is_no_obstacle() {
-    let (source, target) = (support::weed(), support::weed());
+    let source = support::weed();
+    let target = support::weed();
     let provider = Provider::at(source.endpoint());
     provider.put("k", b"1");
     Provider::at(target.endpoint()).put("k", b"2");
@@ -66,7 +67,8 @@ fn a_bucket_of_the_same_name_at_another_server_is_no_obstacle() {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn objects_that_the_target_refuses_are_named_and_the_others_go_on() {
-    let (source, target) = (support::moto(), support::weed());
+    let source = support::moto();
+    let target = support::weed();
     let provider = Provider::at(source.endpoint());
     let long = format!("long/{}", "x".repeat(300));
     for key in ["../x", &long, "a", "b/c"] {

@@ -23,7 +23,8 @@ fn forward_to(server: String) -> (String, Arc<AtomicUsize>) {
     let counted = Arc::clone(&forwarded);
     thread::spawn(move || {
         for client in listener.incoming() {
-            let (server, counted) = (server.clone(), Arc::clone(&counted));
+            let server = server.clone();
+            let counted = Arc::clone(&counted);
             thread::spawn(move || forward(client.unwrap(), &server, &counted));
         }
     });
@@ -32,7 +33,8 @@ fn forward_to(server: String) -> (String, Arc<AtomicUsize>) {
 
 /// One request without a body, and its answer until the server hangs up.
 fn forward(mut client: TcpStream, server: &str, counted: &AtomicUsize) {
-    let (mut head, mut byte) = (Vec::new(), [0]);
+    let mut head = Vec::new();
+    let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         if client.read(&mut byte).unwrap_or(0) == 0 {
             return;

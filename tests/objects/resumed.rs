@@ -93,7 +93,8 @@ impl World {
         assert_eq!(undisturbed.verdict, "PASS");
         check(&whole, "undisturbed");
         for at in MOMENTS {
-            let (drill, when) = (self.killed(at), format!("{at:?}"));
+            let drill = self.killed(at);
+            let when = format!("{at:?}");
             let ended_before = count(&drill.journal(), "run_done");
             assert!(ended_before == 0 || !matches!(at, At::Underway), "{when}: the run was too fast");
             let before = units(&drill);
@@ -118,7 +119,8 @@ fn receipts(drill: &Drill) -> Vec<Value> {
 
 fn content(drill: &Drill) -> Content {
     let result = drill.result();
-    let (asset, objects) = (&result["assets"][0], &result["assets"][0]["objects"]);
+    let asset = &result["assets"][0];
+    let objects = &result["assets"][0]["objects"];
     let of = |receipt: Value| {
         [&receipt["key"], &receipt["version"]["order"], &receipt["size"], &receipt["sha256"]].map(Clone::clone)
     };
@@ -153,7 +155,8 @@ fn members(drill: &Drill) -> BTreeMap<String, Vec<u8>> {
         assert!(path.extension().is_some_and(|ending| ending == "tar"), "{} is no archive", path.display());
         for member in tar::Archive::new(std::fs::File::open(path).unwrap()).entries().unwrap() {
             let mut member = member.unwrap();
-            let (name, mut content) = (String::from_utf8(member.path_bytes().into_owned()).unwrap(), Vec::new());
+            let name = String::from_utf8(member.path_bytes().into_owned()).unwrap();
+            let mut content = Vec::new();
             std::io::Read::read_to_end(&mut member, &mut content).unwrap();
             assert!(members.insert(name.clone(), content).is_none(), "{name} comes twice");
         }
@@ -217,7 +220,8 @@ fn a_killed_run_of_all_versions_ends_like_an_undisturbed_one() {
     fill_versions(world.weed.endpoint());
     world.kill_at_each(|drill, when| {
         let root = drill.restored().join("files");
-        let (mut markers, mut large) = (0, 0);
+        let mut markers = 0;
+        let mut large = 0;
         for receipt in receipts(drill) {
             if receipt["version"]["delete_marker"] == true {
                 markers += 1;

@@ -69,7 +69,8 @@ fn differences(one: [&str; 2], other: [&str; 2]) -> String {
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_bucket_goes_into_another_server_and_a_second_client_finds_no_difference() {
-    let (source, target) = (support::weed(), support::moto());
+    let source = support::weed();
+    let target = support::moto();
     let provider = Provider::at(source.endpoint());
     fill(&provider);
     let drill = provider.drill().s3("layout: s3").env("TARGET_S3", target.endpoint());
@@ -123,7 +124,8 @@ fn a_bucket_goes_into_archives_and_from_there_into_a_server_and_a_second_client_
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn superseded_versions_go_into_another_server_as_objects_of_their_own() {
     use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
-    let (source, target) = (support::moto(), support::weed());
+    let source = support::moto();
+    let target = support::weed();
     let provider = Provider::at(source.endpoint());
     let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
     let request = provider.client.put_bucket_versioning().bucket(BUCKET).versioning_configuration(versioning);

@@ -59,7 +59,8 @@ fn versions_are_carried(provider: &Provider, in_order: bool) {
         ran.assert_ended(0, "PASS");
         let extracted = (layout == "tar").then(|| extract("tar", &ran));
         let directory = extracted.as_ref().map_or_else(|| ran.restored(FILES), |extracted| extracted.path().to_owned());
-        let (mut told, mut expected) = (told(&ran, &directory), expected.clone());
+        let mut told = told(&ran, &directory);
+        let mut expected = expected.clone();
         if !in_order {
             told.sort();
             expected.sort();
@@ -128,7 +129,8 @@ fn an_object_under_a_customer_s_key_is_a_finding_by_name() {
     let server = support::weed();
     let provider = Provider::at(server.endpoint());
     provider.put("plain", b"here");
-    let (key, md5) = ("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=", "KYvwGXoFFJ42a2u2GDWhwQ==");
+    let key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
+    let md5 = "KYvwGXoFFJ42a2u2GDWhwQ==";
     let request = provider.client.put_object().bucket(BUCKET).key("locked").body(b"hidden".to_vec().into());
     let request = request.sse_customer_algorithm("AES256").sse_customer_key(key).sse_customer_key_md5(md5);
     block_on(request.send()).unwrap();

@@ -49,7 +49,8 @@ impl World {
     }
 
     fn login(&self) -> String {
-        let (ca, via) = (self.account.ca.display(), self.account.via());
+        let ca = self.account.ca.display();
+        let via = self.account.via();
         format!("user: reader, password: \"env:LEDGER_PASSWORD\", ca: \"{ca}\", {via},")
     }
 

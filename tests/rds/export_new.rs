@@ -111,7 +111,8 @@ fn an_export_is_asked_for_waited_for_and_its_files_stay() {
     assert!(told.contains("\"phase\":\"export\"") && told.contains("\"items\":40"), "{told}");
     let bundle = bundle(&world);
     let result: Value = serde_json::from_slice(&fs::read(bundle.join("data/result.json")).unwrap()).unwrap();
-    let (asset, export) = (&result["assets"][0], &result["assets"][0]["database"]["rds"]["export"]);
+    let asset = &result["assets"][0];
+    let export = &result["assets"][0]["database"]["rds"]["export"];
     assert_eq!((&export["started"], &export["cost"]), (&true.into(), &"0.20 USD".into()), "{asset:#}");
     assert!(export["waited_ms"].as_u64().unwrap() > 0);
     assert!(asset["findings"].to_string().contains("Tables skipped: ledger.public.wide"), "{:#}", asset["findings"]);

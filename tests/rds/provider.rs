@@ -40,7 +40,8 @@ impl Provider {
         let seen = Arc::clone(&state);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (upstream, seen) = (upstream.clone(), Arc::clone(&seen));
+                let upstream = upstream.clone();
+                let seen = Arc::clone(&seen);
                 thread::spawn(move || serve(stream, &upstream, &seen));
             }
         });
@@ -85,7 +86,8 @@ fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> Option<
 
 /// Head and body of one message.
 fn message(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
-    let (mut head, mut byte) = (Vec::new(), [0]);
+    let mut head = Vec::new();
+    let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte).ok()?;
         head.push(byte[0]);

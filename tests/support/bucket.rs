@@ -78,7 +78,8 @@ async fn make_bucket(client: &Client, bucket: &str) {
 
 /// A key as a listing with `encoding-type=url` writes it.
 pub fn decoded(key: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), key.bytes());
+    let mut bytes = Vec::new();
+    let mut rest = key.bytes();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
             b'+' => b' ',

@@ -127,7 +127,9 @@ impl GateState {
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
         self.connections.lock().unwrap().extend([client.try_clone()?, server.try_clone()?]);
-        let (from_client, to_client, to_server) = (client.try_clone()?, client, server.try_clone()?);
+        let from_client = client.try_clone()?;
+        let to_client = client;
+        let to_server = server.try_clone()?;
         thread::spawn(move || pass(from_client, to_server, |_| {}));
         thread::spawn(move || pass(server, to_client, |bytes| self.admit(bytes)));
         Ok(())
@@ -298,7 +300,8 @@ impl Drill {
     }
 
     fn spawn(&self, args: &[&str]) -> Running {
-        let (stdout, stderr) = (self.join("stdout"), self.join("stderr"));
+        let stdout = self.join("stdout");
+        let stderr = self.join("stderr");
         let mut command = self.command(args);
         command.stdout(File::create(&stdout).unwrap()).stderr(File::create(&stderr).unwrap());
         Running { child: command.spawn().unwrap(), stdout, stderr, evidence: self.join("evidence") }
@@ -498,7 +501,8 @@ pub fn entries(directory: &Path) -> Vec<PathBuf> {
 
 /// Every file below a directory with its SHA-256; names are relative.
 pub fn files(root: &Path) -> BTreeMap<String, String> {
-    let (mut found, mut directories) = (BTreeMap::new(), vec![root.to_owned()]);
+    let mut found = BTreeMap::new();
+    let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
         for path in entries(&directory) {
             if path.is_dir() {
@@ -520,7 +524,8 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// The lines of a run's journal, if its chain is unbroken; computed here, without walkaway.
 pub fn journal(bundle: &Path) -> Result<Vec<Value>, String> {
     let text = fs::read_to_string(bundle.join("data/journal.ndjson")).map_err(|error| error.to_string())?;
-    let (mut prev, mut lines) = ("0".repeat(64), Vec::new());
+    let mut prev = "0".repeat(64);
+    let mut lines = Vec::new();
     for line in text.lines() {
         let entry: Value = serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))?;
         if entry["prev"] != prev.as_str() || entry["seq"] != lines.len() + 1 {

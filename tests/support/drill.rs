@@ -333,7 +333,8 @@ impl Drill {
         text += &format!("evidence: {{path: evidence/{}}}\nassets:\n", self.evidence);
         if self.has_bucket() {
             let prefix = self.prefix.iter().map(|prefix| format!(", prefix: {prefix}")).collect::<String>();
-            let (s3, asset) = (&self.s3, &self.asset);
+            let s3 = &self.s3;
+            let asset = &self.asset;
             text += &format!("  - {{id: {FILES}, s3: {{bucket: {BUCKET}{prefix}{s3}}}{asset}}}\n");
         }
         if self.source.is_some() {
@@ -441,7 +442,8 @@ pub struct Ran {
 impl Ran {
     /// What the output of a run tells.
     pub fn of(output: &Output) -> Self {
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let stdout = text(&output.stdout);
+        let stderr = text(&output.stderr);
         let last = stdout.lines().last().unwrap_or_default();
         let bundle =
             serde_json::from_str::<Value>(last).ok().and_then(|line| line["bundle"].as_str().map(PathBuf::from));
@@ -532,7 +534,8 @@ fn text(bytes: &[u8]) -> String {
 #[track_caller]
 pub fn stock(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    let stdout = text(&output.stdout);
+    let stderr = text(&output.stderr);
     assert!(output.status.success(), "{command:?}: {}\n{stdout}\n{stderr}", output.status);
     stdout
 }
@@ -553,7 +556,9 @@ pub fn dump(pg_dump: &mut Command) -> String {
 
 /// A plain dump without what differs between any two dumps.
 pub fn normalised(dumped: &str) -> String {
-    let (mut kept, mut rows, mut in_copy) = (Vec::new(), Vec::new(), false);
+    let mut kept = Vec::new();
+    let mut rows = Vec::new();
+    let mut in_copy = false;
     for line in dumped.lines() {
         match (in_copy, line) {
             (true, r"\.") => {

@@ -122,7 +122,8 @@ fn only_row(item: Item, assets: &[Carried]) -> (Status, Option<u64>, u64) {
 #[test]
 fn bytes_of_one_bucket_are_a_union_of_prefixes() {
     let part = |prefix: &str, sample, bytes| {
-        let (name, prefix) = ("a".to_owned(), prefix.to_owned());
+        let name = "a".to_owned();
+        let prefix = prefix.to_owned();
         let from = CarriedFrom::Bucket { name, prefix, sample, versions: false };
         Carried { id: "x".into(), from, bytes, listed_bytes: None, compared: true }
     };

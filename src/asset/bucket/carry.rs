@@ -48,9 +48,11 @@ impl CarriedBucket {
         let sample = carried.sampler.take().map(|sampler| sampler.result());
         let refused = std::mem::replace(&mut carried.refused, work.no_findings()?);
         let buckets = work.into.reader();
-        let (work, carried) = (Arc::new(work), Arc::new(carried));
+        let work = Arc::new(work);
+        let carried = Arc::new(carried);
         let proving = {
-            let (work, carried) = (Arc::clone(&work), Arc::clone(&carried));
+            let work = Arc::clone(&work);
+            let carried = Arc::clone(&carried);
             spawn_blocking(move || work.prove(&carried, refused, buckets.as_deref()))
         };
         // The provider is asked while the disk is read.
@@ -115,12 +117,14 @@ impl BucketWork {
         findings: &mut FindingsList,
         buckets: Option<&dyn RestoredBucket>,
     ) -> Result<Check, Stop> {
-        let (root, meter) = (self.work.root(), Arc::new(Meter::default()));
+        let root = self.work.root();
+        let meter = Arc::new(Meter::default());
         let receipts = || merge(carried.files.clone());
         let with_bytes = receipts().flatten().filter(|receipt| !receipt.is_marker());
         with_bytes.for_each(|receipt| meter.expect(1, receipt.size));
         let ticker = self.work.ticker(Phase::Verify, &meter);
-        let (asset, interrupt) = (&self.work.asset, &self.work.interrupt);
+        let asset = &self.work.asset;
+        let interrupt = &self.work.interrupt;
         let reader = ReadBack { asset, root: &root, meter: &meter, interrupt, buckets };
         let watch = Stopwatch::start();
         let check = reader.compare_into(receipts(), findings).map_err(|source| unreadable(root.clone(), source))?;
@@ -138,7 +142,8 @@ impl BucketWork {
         let sample = fit.min_by_key(|receipt| (receipt.size == 0, receipt.size));
         let scratch = tempfile::Builder::new().prefix(".control-").tempdir_in(&self.work.layout.restored);
         let scratch = scratch.map_err(|source| unreadable(self.work.layout.restored.clone(), source))?;
-        let (asset, root) = (&self.work.asset, self.work.root());
+        let asset = &self.work.asset;
+        let root = self.work.root();
         let plant = |sample| control::of_object(asset, &root, buckets, sample, scratch.path());
         let controls = match plant(sample.as_ref()) {
             // The read-back has named the sample already; made-up content serves.

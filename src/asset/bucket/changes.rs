@@ -198,7 +198,8 @@ mod tests {
         let began: Timestamp = "2026-11-29T12:00:00Z".parse().expect("a time");
         let closed: Timestamp = "2026-11-29T13:00:00Z".parse().expect("a time");
         let dated_by = |began: Began, etag: &str, size: u64, modified: &str| {
-            let (etag, last_modified) = (Some(etag.to_owned()), Some(modified.to_owned()));
+            let etag = Some(etag.to_owned());
+            let last_modified = Some(modified.to_owned());
             match dated(&ObjectEntry { etag, size, last_modified, ..ObjectEntry::default() }, began, closed) {
                 Dated::Before(_) => "before",
                 Dated::Since => "since",

@@ -39,7 +39,8 @@ const READ_BESIDE: [(Item, &str); 9] = [
 /// Writes the files that follow from the receipts.
 pub(crate) fn write_evidence(work: &Work, files: &[PathBuf]) -> Result<Written, Stop> {
     let directory = evidence_directory(work)?;
-    let (mut mapped, mut unreadable) = (0, [0; READ_BESIDE.len()]);
+    let mut mapped = 0;
+    let mut unreadable = [0; READ_BESIDE.len()];
     let receipts = evidence::merge(files.to_vec()).inspect(|receipt| {
         let Ok(receipt) = receipt else { return };
         mapped += u64::from(receipt.path.starts_with("mapped/"));

@@ -202,7 +202,8 @@ impl Known {
 
     /// Takes an entry of the closing listing.
     pub(super) fn meet_again(&mut self, entry: &ObjectEntry) -> Since {
-        let (id, state) = (id_of(entry), state_of(entry));
+        let id = id_of(entry);
+        let state = state_of(entry);
         let Some(listed) = self.listed.get_mut(&id) else {
             // Listed twice, it came once.
             let version = version_of(entry);
@@ -331,7 +332,8 @@ mod tests {
     #[test]
     fn what_was_carried_is_held_against_both_listings() {
         let dated = |etag: &str, date: &str| ObjectEntry { last_modified: Some(date.into()), ..entry("a", etag) };
-        let (old, new) = (dated("old", "2024-05-06T00:00:00Z"), dated("new", "2024-05-07T00:00:00Z"));
+        let old = dated("old", "2024-05-06T00:00:00Z");
+        let new = dated("new", "2024-05-07T00:00:00Z");
         let receipt = |entry: &ObjectEntry| {
             let word = Confirmation::Unavailable("test".into());
             ObjectReceipt::new(entry.clone(), "a".into(), entry.size, Sha256Digest::of(""), word)

@@ -82,7 +82,8 @@ pub(super) async fn of(asset: &str, bucket: &BucketSpec, aws: &Aws, playbook: &P
     let watch = Stopwatch::start();
     let cutter = UnitCutter::starting_at(1);
     let mut counting = Counting { classes: BTreeMap::new(), cutter, units: 0, pages: 0, markers: 0, gets: 0, odd: 0 };
-    let (mut pages, reach) = (Pages::default(), Reach::new(OUTAGE_MAX));
+    let mut pages = Pages::default();
+    let reach = Reach::new(OUTAGE_MAX);
     loop {
         let page = pages.next(source.as_ref(), &reach).await.map_err(|error| match error {
             TransferError::Source(error) | TransferError::Away(error) => bucket_obstacle(asset, &error),
@@ -111,7 +112,8 @@ fn surveyed(
     let bytes: u64 = sizes.iter().map(|class| class.bytes).sum();
     let share = bucket.sample.map_or(1.0, |sample| f64::from(sample.share.per_million()) / 1e6);
     let part = |number: u64| (number as f64 * share).ceil() as u64;
-    let (bytes_carried, gets) = (part(bytes), part(gets));
+    let bytes_carried = part(bytes);
+    let gets = part(gets);
     let latency_ms = listing_ms / pages.max(1);
     let lists = 2 * pages + CONFIGURATION_REQUESTS;
     let (expected_s, expected_basis) = expected(bytes_carried, gets, lists, latency_ms, rate);

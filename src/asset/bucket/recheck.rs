@@ -21,7 +21,8 @@ use crate::{
 /// Files, members of archives, or objects of the target's server.
 pub(crate) fn look(work: &Work, depth: Depth, buckets: Option<&dyn RestoredBucket>) -> Result<Looked, Stop> {
     let files = work.ledger.receipt_files(&work.asset)?;
-    let (root, meter) = (work.root(), Arc::new(Meter::default()));
+    let root = work.root();
+    let meter = Arc::new(Meter::default());
     if !root.exists() {
         let items = merge(files).count() as u64;
         return Ok(Looked { items, differ: items.max(1) });
@@ -41,7 +42,8 @@ pub(crate) fn look(work: &Work, depth: Depth, buckets: Option<&dyn RestoredBucke
 
 /// The objects that a bundle says were restored.
 pub(crate) fn of_bundle(at: &Rechecking, asset: &AssetResult) -> Result<Vec<Comparison>, Finding> {
-    let (root, meter) = (at.root(asset), Arc::new(Meter::default()));
+    let root = at.root(asset);
+    let meter = Arc::new(Meter::default());
     meter.expect(asset.items, asset.bytes);
     let _ticker = Ticker::start(&at.monitor, &asset.id, Phase::Verify, &meter);
     let buckets = at.buckets.as_deref();

@@ -160,7 +160,8 @@ impl BucketWork {
 
     /// Takes up what an interrupted part of the run finished, and discards what it did not.
     fn remember(&self, sink: &dyn ObjectSink, files: &[PathBuf], meter: &Meter) -> Result<Known, Stop> {
-        let (mut known, mut places) = (Known::default(), HashSet::new());
+        let mut known = Known::default();
+        let mut places = HashSet::new();
         for receipt in merge(files.to_vec()) {
             let receipt = receipt.map_err(|source| self.unreadable_receipts(source))?;
             known.carried(&receipt);
@@ -331,8 +332,10 @@ impl Transfer<'_> {
         while self.is_full() {
             self.land().await?;
         }
-        let (here, executor) = (self.copier.clone(), Arc::clone(&self.of.work.executor));
-        let (id, load) = (unit.id.clone(), Load::of(&unit));
+        let here = self.copier.clone();
+        let executor = Arc::clone(&self.of.work.executor);
+        let id = unit.id.clone();
+        let load = Load::of(&unit);
         self.in_flight.objects += load.objects;
         self.in_flight.bytes += load.bytes;
         let spec = UnitSpec::of_objects(&self.of.work.run, &self.of.work.asset, unit);
@@ -378,7 +381,8 @@ impl Transfer<'_> {
         let (path, receipt_sha256) = ledger::write_object_receipts(&work.layout, &work.asset, &id, &receipts)?;
         let with_bytes = receipts.iter().filter(|receipt| !receipt.is_marker());
         let (items, bytes) = with_bytes.fold((0, 0), |(items, bytes), receipt| (items + 1, bytes + receipt.size));
-        let (asset, unit) = (work.asset.clone(), id.to_string());
+        let asset = work.asset.clone();
+        let unit = id.to_string();
         work.recorder.fact(&Event::UnitDone { asset, unit, items, bytes, receipt_sha256 })?;
         self.carried.files.push(path);
         Ok(())
@@ -458,7 +462,8 @@ impl Transfer<'_> {
     }
 
     async fn look_up(&self, entry: &ObjectEntry) -> Result<Option<ObjectEntry>, Stop> {
-        let (source, reach) = (&self.of.source, self.copier.reach());
+        let source = &self.of.source;
+        let reach = self.copier.reach();
         tokio::select! {
             biased;
             () = self.of.work.interrupt.wait() => Err(Stop::Interrupted),

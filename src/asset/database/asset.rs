@@ -167,14 +167,17 @@ pub(crate) async fn look(
 ) -> Result<Vec<Obstacle>, Unopened> {
     let Some(postgres) = &at.ready.postgres else { return Ok(Vec::new()) };
     let target = postgres.seen().clone();
-    let (asset, spec, run) = (id.to_owned(), spec.clone(), at.run.to_owned());
+    let asset = id.to_owned();
+    let spec = spec.clone();
+    let run = at.run.to_owned();
     let looking = spawn_blocking(move || preflight::look(&asset, &spec, &found, &target, &run));
     looking.await.unwrap_or_else(|error| Ok(vec![obstacle(id, TransferError::from(error), None)]))
 }
 
 /// The measure of a database at an address.
 pub(crate) async fn measured(id: &str, spec: &DatabaseSpec, address: Address) -> Result<Measured, Obstacle> {
-    let (asset, spec) = (id.to_owned(), spec.clone());
+    let asset = id.to_owned();
+    let spec = spec.clone();
     let measuring = spawn_blocking(move || measure::of(&asset, &spec, address));
     measuring.await.unwrap_or_else(|error| Err(obstacle(id, TransferError::from(error), None)))
 }

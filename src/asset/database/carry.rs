@@ -121,7 +121,9 @@ impl DatabaseWork {
         self.work.transferred(rows, bytes, transfer_ms)?;
 
         let watch = Stopwatch::start();
-        let (database, mut findings, mut belongings) = (carried.database, carried.findings, carried.belongings);
+        let database = carried.database;
+        let mut findings = carried.findings;
+        let mut belongings = carried.belongings;
         let Tables { mut receipts, findings: of_tables, deferred } = carried.tables;
         findings.extend(of_tables);
         let incomplete = incomplete(&carried.excluded, &findings);
@@ -255,7 +257,8 @@ impl DatabaseWork {
 
     /// The tables that stay behind, and the entries of the playbook that leave nothing out.
     fn left_out(&self, snapshot: &mut Snapshot) -> Result<(Vec<ExcludedTable>, Vec<Finding>), RelayEnd> {
-        let (mut excluded, mut findings) = (Vec::new(), Vec::new());
+        let mut excluded = Vec::new();
+        let mut findings = Vec::new();
         for (table, name) in rows_proof::excluded(&self.spec).iter().zip(exclusions::names(&self.spec)) {
             let named = snapshot.named(&name).map_err(RelayEnd::of_snapshot)?;
             match exclusions::left_out(table, named.as_ref()) {
@@ -272,7 +275,8 @@ impl DatabaseWork {
 
     fn read_views(&self, snapshot: &mut Snapshot, key: RowKey) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
         let pace = self.spec.limits.bytes_per_s.map(|rate| Pace::new(rate.bytes()));
-        let (stall, lock_timeout) = (self.stall(), self.source.lock_patience());
+        let stall = self.stall();
+        let lock_timeout = self.source.lock_patience();
         views::read(&Reading { key, pace, stall, lock_timeout, work: &self.work }, snapshot)
     }
 
@@ -372,7 +376,8 @@ impl DatabaseWork {
         self.work.go_on()?;
         let meter = Arc::new(Meter::default());
         let _ticker = self.work.ticker(Phase::Rebuild, &meter);
-        let (mut loaded, search_path) = (Loaded::default(), belongings.search_path());
+        let mut loaded = Loaded::default();
+        let search_path = belongings.search_path();
         let late = LateLoad { work: &self.work, database, key, search_path };
         let tools = &self.target.tools;
         let schema = self.schema();

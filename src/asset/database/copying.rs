@@ -134,7 +134,8 @@ impl Relays<'_> {
         loading: Option<&mut Loading<'_>>,
         halt: &Interrupt,
     ) -> Result<Part, TransferError> {
-        let (watch, table) = (Stopwatch::start(), &share.table);
+        let watch = Stopwatch::start();
+        let table = &share.table;
         let file = spool::file_name(share.number + 1, &table.name.to_string(), part + 1, share.of);
         let path = format!("{EXPORTS}/{file}");
         let mut export = Spool::create(&self.work.root().join(&path))?;
@@ -151,7 +152,8 @@ impl Relays<'_> {
         let (relayed, generated) = self.pass_on(table, &mut rows, &mut export, &mut *target, self.meter, halt)?;
         let internal = |what: &str| TransferError::Internal(what.to_owned());
         let sha256 = export.digest().ok_or_else(|| internal("an export has no digest"))?;
-        let (from_block, to_block) = (range.from, range.to);
+        let from_block = range.from;
+        let to_block = range.to;
         Ok(Part {
             export: ExportReceipt { path, sha256, totals: relayed.stream, from_block, to_block },
             sent_rows: relayed.sent_rows.ok_or_else(|| internal("the source does not say what it sent"))?,
@@ -288,7 +290,8 @@ impl Crew {
     }
 
     pub(super) fn again_and_again<T>(&self, mut attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
-        let (mut pause, mut attempts) = (RETRY_AFTER, 1);
+        let mut pause = RETRY_AFTER;
+        let mut attempts = 1;
         loop {
             match attempt() {
                 Err(trouble @ (Trouble::Lost(_) | Trouble::NotNow(_))) => {

@@ -92,7 +92,8 @@ fn spellings(table: &str) -> Vec<String> {
 /// The materialized views that are computed from a table, through other views, too.
 fn views_over(catalog: &Catalog, table: &str) -> BTreeSet<String> {
     let views: Vec<_> = catalog.iter().filter(|(key, _)| key.class == "view").collect();
-    let (mut over, mut open) = (BTreeSet::new(), vec![table.to_owned()]);
+    let mut over = BTreeSet::new();
+    let mut open = vec![table.to_owned()];
     while let Some(below) = open.pop() {
         let spelled = spellings(&below);
         for (key, definition) in &views {

@@ -18,7 +18,8 @@ pub(crate) fn carry(
     snapshot: &mut Snapshot,
     database: &TargetDatabase,
 ) -> Result<(Vec<LargeObject>, Vec<Finding>), RelayEnd> {
-    let (mut carried, mut findings) = (Vec::new(), Vec::new());
+    let mut carried = Vec::new();
+    let mut findings = Vec::new();
     let oids = snapshot.large_objects().map_err(RelayEnd::of_snapshot)?;
     if oids.is_empty() {
         return Ok((carried, findings));

@@ -94,7 +94,8 @@ pub(crate) struct Kept {
 pub(crate) fn record(work: &Work, number: usize, receipt: &TableReceipt) -> Result<(), Stop> {
     let unit = UnitId::numbered(number as u64 + 1);
     let receipt_sha256 = ledger::write_table_receipt(&work.layout, &work.asset, &unit, receipt)?;
-    let (items, bytes) = (receipt.stream.rows, receipt.stream.bytes);
+    let items = receipt.stream.rows;
+    let bytes = receipt.stream.bytes;
     let asset = work.asset.clone();
     Ok(work.recorder.fact(&Event::UnitDone { asset, unit: unit.to_string(), items, bytes, receipt_sha256 })?)
 }

@@ -106,7 +106,8 @@ mod tests {
         ];
         let mut findings: Vec<_> =
             statements.iter().map(|one| find(FindingKind::SchemaStatement, &one.object)).collect();
-        let (missing, differs) = (FindingKind::CatalogMissing, FindingKind::CatalogDiffers);
+        let missing = FindingKind::CatalogMissing;
+        let differs = FindingKind::CatalogDiffers;
         findings.extend([
             find(missing, "base type s.shade"),
             find(missing, "owner type s.shade"),

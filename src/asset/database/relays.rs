@@ -51,7 +51,8 @@ impl Relays<'_> {
         let (told, ends) = std::thread::scope(|scope| {
             let (news, heard) = channel();
             let mut threads = Vec::new();
-            let (queue, runtime) = (&queue, &runtime);
+            let queue = &queue;
+            let runtime = &runtime;
             for _ in 0..self.workers.clamp(1, shares.len().max(1)) {
                 let news = news.clone();
                 threads.push(scope.spawn(move || {

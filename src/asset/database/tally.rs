@@ -150,7 +150,8 @@ fn counted(whole: &Count, parts: usize, kept: &[&Kept]) -> Result<u64, String> {
 impl<'a> Tally<'a> {
     pub fn new(work: &'a Work, tables: impl Iterator<Item = Table>, shares: &[Share]) -> Self {
         let entry = |table| {
-            let (parts, source_count) = (Vec::new(), Count::Awaited);
+            let parts = Vec::new();
+            let source_count = Count::Awaited;
             Entry { table, parts, source_count, declined: None, settled: false }
         };
         let mut entries: Vec<Entry> = tables.map(entry).collect();

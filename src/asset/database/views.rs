@@ -97,7 +97,9 @@ impl Reading<'_> {
         ticket: &SnapshotTicket,
         halt: &Interrupt,
     ) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
-        let (mut views, mut findings, mut reader) = (Vec::new(), Vec::new(), None);
+        let mut views = Vec::new();
+        let mut findings = Vec::new();
+        let mut reader = None;
         for (table, of) in tables {
             match self.again_and_again(ticket, &mut reader, &table, halt)? {
                 Ok(held) => views.push(View { table, of, held }),
@@ -168,7 +170,8 @@ fn of_reader(table: &Table, error: &PgError) -> SourceError {
 
 fn totals(rows: CopyOut<'_>, table: &Table, key: RowKey, pace: Option<&Pace>) -> Result<RowTotals, SourceError> {
     let mut digest = RowDigest::new(key, &table.copy_out_sql());
-    let (mut rows, mut batch) = (Paced::new(rows, pace), Vec::new());
+    let mut rows = Paced::new(rows, pace);
+    let mut batch = Vec::new();
     loop {
         rows.fill(&mut batch)?;
         if batch.is_empty() {

@@ -58,9 +58,12 @@ impl RdsAsset {
 
     async fn carry_away(&self, work: Work, site: &Site) -> Result<Box<dyn Carried>, Stop> {
         let target = self.target(&work, site).await?;
-        let (aws, playbook, guards) = (site.aws()?, site.playbook.id().to_string(), &site.guards);
+        let aws = site.aws()?;
+        let playbook = site.playbook.id().to_string();
+        let guards = &site.guards;
         if let RdsMethodSpec::Export(export) = &self.rds.method {
-            let (spec, rds) = (self.spec.clone(), &self.rds);
+            let spec = self.spec.clone();
+            let rds = &self.rds;
             return ExportWork { work, spec, rds, export, aws, playbook, guards, target }.carry().await;
         }
         let rds = RdsWork::new(work.clone(), &self.rds, aws, playbook, guards);
@@ -107,7 +110,8 @@ impl Asset for RdsAsset {
     }
 
     fn describe(&self) -> Description {
-        let (method, what) = (self.rds.method_word(), self.rds.makes_what());
+        let method = self.rds.method_word();
+        let what = self.rds.makes_what();
         Description {
             kind: AssetKind::Postgres,
             source: self.rds.to_string(),

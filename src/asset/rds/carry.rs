@@ -83,7 +83,8 @@ impl RdsWork {
         database: impl FnOnce(Address) -> DatabaseWork,
     ) -> Result<CarriedSnapshot, Stop> {
         let left_by_others = self.work.unless_stopped(self.remove_orphans()).await??;
-        let (run, asset) = (self.work.run.clone(), self.work.asset.clone());
+        let run = self.work.run.clone();
+        let asset = self.work.asset.clone();
         let owner = Owner { run, playbook: self.playbook.clone(), asset };
         let temporary = Temporary::new(&self.rds, owner);
         let mut resources = vec![temporary.instance()];
@@ -168,7 +169,8 @@ impl Reading {
         facts: &RdsFacts,
         database: impl FnOnce(Address) -> DatabaseWork,
     ) -> Result<FromInstance, Stop> {
-        let (of, spec) = (&self.of, &self.spec);
+        let of = &self.of;
+        let spec = &self.spec;
         let within = spec.available_within.duration().min(life(spec));
         let snapshot = match spec.take {
             SnapshotChoice::Newest => newest(facts)?,

@@ -64,7 +64,8 @@ impl Guard {
     /// Puts on record what is going to be made, and stands ready to remove it.
     pub fn set(guards: &Guards, work: &Work, temporary: &Temporary, resources: Vec<Resource>) -> Result<Self, Stop> {
         for resource in &resources {
-            let (asset, resource) = (work.asset.clone(), resource.to_string());
+            let asset = work.asset.clone();
+            let resource = resource.to_string();
             work.recorder.fact(&Event::CloudMaking { asset, resource })?;
         }
         Ok(Self::over(guards, work, temporary, resources))
@@ -74,7 +75,8 @@ impl Guard {
     pub fn over(guards: &Guards, work: &Work, temporary: &Temporary, resources: Vec<Resource>) -> Self {
         resources.iter().for_each(|resource| work.interrupt.hold(resource));
         let ((held, mut ended), (tell, removed)) = (oneshot::channel::<()>(), oneshot::channel());
-        let (work, temporary) = (work.clone(), temporary.clone());
+        let work = work.clone();
+        let temporary = temporary.clone();
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
@@ -126,7 +128,8 @@ pub(crate) fn record(
     resource: &Resource,
     removed: &Result<Removed, String>,
 ) -> Result<(), JournalError> {
-    let (asset, resource) = (asset.to_owned(), resource.to_string());
+    let asset = asset.to_owned();
+    let resource = resource.to_string();
     recorder.fact(&match removed {
         Ok(Removed::Gone) => Event::CloudRemoved { asset, resource },
         Ok(Removed::NeverThere) => Event::CloudNotMade { asset, resource },

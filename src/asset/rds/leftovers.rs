@@ -77,7 +77,8 @@ impl Orphans<'_> {
             match spared(&found, self.record_of(&found.run).as_ref()) {
                 None => orphans.push(found),
                 Some(reason) => {
-                    let (asset, resource) = (self.work.asset.clone(), found.resource.to_string());
+                    let asset = self.work.asset.clone();
+                    let resource = found.resource.to_string();
                     self.work.recorder.fact(&Event::CloudSpared { asset, resource, reason })?;
                 }
             }
@@ -113,7 +114,8 @@ impl Orphans<'_> {
         };
         let mut left = Vec::new();
         for found in orphans {
-            let (run, resource) = (found.run, found.resource);
+            let run = found.run;
+            let resource = found.resource;
             let owner = Owner { run: run.clone(), playbook: found.playbook, asset: self.work.asset.clone() };
             let removed = match export_of(&resource, &busy) {
                 Some(reason) => Err(reason),
@@ -128,7 +130,8 @@ impl Orphans<'_> {
             if let (Ok(_), Some(directory)) = (&removed, self.run_dir(&run).filter(|_| run != self.work.run)) {
                 settle(&directory, &resource)?;
             }
-            let (asset, name) = (self.work.asset.clone(), format!("{resource}, which run {run} left"));
+            let asset = self.work.asset.clone();
+            let name = format!("{resource}, which run {run} left");
             self.work.recorder.fact(&match &removed {
                 Ok(_) => Event::CloudRemoved { asset: asset.clone(), resource: name.clone() },
                 Err(reason) => {

@@ -41,7 +41,9 @@ pub(super) async fn of(asset: &str, spec: &DatabaseSpec, rds: &RdsSpec, aws: &Aw
                     format!("the snapshot {id} of {taken} would be restored")
                 }
             });
-            let (class, hour, ceiling) = (&snapshot.class, &snapshot.per_hour, &snapshot.cost_ceiling);
+            let class = &snapshot.class;
+            let hour = &snapshot.per_hour;
+            let ceiling = &snapshot.cost_ceiling;
             remarks.push(format!("a temporary {class} at {hour} an hour, at most {ceiling}; a run needs --confirm"));
         }
     }
@@ -70,7 +72,9 @@ fn export_remarks(export: &ExportSpec, facts: &RdsFacts) -> Result<Vec<String>, 
         ExportFrom::Files { bucket, folder } => vec![format!("the files below s3://{bucket}/{folder} would be read")],
         ExportFrom::New(new) => {
             let gib = export::affordable_gib(facts, new)?;
-            let (bucket, per_gb, cost) = (&new.bucket, &new.per_gb, new.per_gb.times(gib));
+            let bucket = &new.bucket;
+            let per_gb = &new.per_gb;
+            let cost = new.per_gb.times(gib);
             vec![
                 format!("{gib} GiB would be exported to s3://{bucket}, at {per_gb} a gigabyte about {cost}"),
                 format!("at most {}; a run needs --confirm, and the files stay in the bucket", new.cost_ceiling),

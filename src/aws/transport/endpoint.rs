@@ -43,14 +43,16 @@ pub(super) async fn resolve(client: &Client, bucket: &str) -> Result<Endpoint, S
 fn of_presigned(uri: &str) -> Result<Endpoint, String> {
     let unknown = || format!("cannot read the endpoint off {}", uri.split('?').next().unwrap_or_default());
     let parsed: http::Uri = uri.parse().map_err(|_| unknown())?;
-    let (scheme, host) = (parsed.scheme_str().ok_or_else(unknown)?, parsed.authority().ok_or_else(unknown)?.as_str());
+    let scheme = parsed.scheme_str().ok_or_else(unknown)?;
+    let host = parsed.authority().ok_or_else(unknown)?.as_str();
     let path = parsed.path().strip_suffix(SAMPLE_KEY).ok_or_else(unknown)?;
     let value = |name: &str| parameter(parsed.query().unwrap_or_default(), name);
     if value("X-Amz-Algorithm") != Some(ALGORITHM) || value("X-Amz-S3session-Token").is_some() {
         return Err("directory buckets and multi-region access points are not supported".to_owned());
     }
     let mut scope = value("X-Amz-Credential").ok_or_else(unknown)?.rsplit("%2F").skip(1);
-    let (service, region) = (scope.next().ok_or_else(unknown)?, scope.next().ok_or_else(unknown)?);
+    let service = scope.next().ok_or_else(unknown)?;
+    let region = scope.next().ok_or_else(unknown)?;
     Ok(Endpoint {
         origin: format!("{scheme}://{host}"),
         host: host.to_owned(),

@@ -315,12 +315,16 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("an address");
             let connections = Arc::new(AtomicUsize::new(0));
-            let (closed, may_close) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
-            let (counted, gone, permits) = (Arc::clone(&connections), Arc::clone(&closed), Arc::clone(&may_close));
+            let closed = Arc::new(AtomicUsize::new(0));
+            let may_close = Arc::new(Semaphore::new(0));
+            let counted = Arc::clone(&connections);
+            let gone = Arc::clone(&closed);
+            let permits = Arc::clone(&may_close);
             tokio::spawn(async move {
                 while let Ok((mut socket, _)) = listener.accept().await {
                     counted.fetch_add(1, Relaxed);
-                    let (gone, permits) = (Arc::clone(&gone), Arc::clone(&permits));
+                    let gone = Arc::clone(&gone);
+                    let permits = Arc::clone(&permits);
                     tokio::spawn(async move {
                         for answer in answers {
                             let mut asked = Vec::new();

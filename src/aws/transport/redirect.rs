@@ -38,7 +38,8 @@ impl Redirect {
         }
         if endpoint.host.ends_with(".amazonaws.com") || endpoint.host.ends_with(".amazonaws.com.cn") {
             // Regional addresses name their region (AWS General Reference, "Amazon S3 endpoints").
-            let (before, after) = (format!(".{}.", from.scope.region), format!(".{}.", endpoint.scope.region));
+            let before = format!(".{}.", from.scope.region);
+            let after = format!(".{}.", endpoint.scope.region);
             endpoint.host = endpoint.host.replace(&before, &after);
             endpoint.origin = endpoint.origin.replace(&before, &after);
         }

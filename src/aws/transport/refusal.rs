@@ -34,7 +34,8 @@ pub(super) async fn checked(response: Response) -> Result<Response, Refusal> {
     }
     let Response { status, headers, body, .. } = response;
     let document = timeout(DOCUMENT_TIMEOUT, beginning(body)).await.unwrap_or_default();
-    let (status, document) = (status.as_u16(), ErrorDocument::read(&document));
+    let status = status.as_u16();
+    let document = ErrorDocument::read(&document);
     let redirect = redirect_of(status, &headers, &document);
     Err(Refusal { status, document, redirect })
 }

@@ -20,7 +20,8 @@ fn copy(from: &Path, to: &Path) {
 /// What `clean` leaves and removes by the record in a folder.
 async fn cleaned(provider: &Scripted, run_dir: &Path) -> Cleaned {
     let record = Record { in_use: false, ..Record::read(run_dir).unwrap() };
-    let (mut cleaned, interrupt) = (Cleaned::default(), Interrupt::default());
+    let mut cleaned = Cleaned::default();
+    let interrupt = Interrupt::default();
     let cleaning = Cleaning { asker: asker(provider), run_dir, record, wait: Duration::ZERO, interrupt: &interrupt };
     cleaning.all(&[ASSET], &mut cleaned).await;
     cleaned
@@ -28,9 +29,12 @@ async fn cleaned(provider: &Scripted, run_dir: &Path) -> Cleaned {
 
 #[tokio::test]
 async fn a_copy_of_a_living_runs_record_is_no_leave_to_remove_anything() {
-    let (original, elsewhere, provider) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), provider());
+    let original = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let provider = provider();
     let living = run(original.path(), "drill-1");
-    let (guards, temporary) = (Guards::default(), Temporary::new(&provider.rds(), owner("drill-1")));
+    let guards = Guards::default();
+    let temporary = Temporary::new(&provider.rds(), owner("drill-1"));
     let guard = Guard::set(&guards, &living, &temporary, vec![temporary.instance(), temporary.snapshot()]).unwrap();
     let snapshot = temporary.take_snapshot("ledger-prod", WITHIN, &living.interrupt).await.unwrap();
     temporary.restore(&snapshot, &shape(), &living.interrupt).await.unwrap();
@@ -79,11 +83,13 @@ async fn a_copy_of_a_living_runs_record_is_no_leave_to_remove_anything() {
 
 #[tokio::test]
 async fn what_no_record_names_is_found_by_its_tag_and_what_a_damaged_one_names_by_its_lines() {
-    let (evidence, provider) = (tempfile::tempdir().unwrap(), provider());
+    let evidence = tempfile::tempdir().unwrap();
+    let provider = provider();
     let killed = run(evidence.path(), "drill-1");
     let temporary = Temporary::new(&provider.rds(), owner("drill-1"));
     for resource in [temporary.instance(), temporary.snapshot()] {
-        let (asset, resource) = (ASSET.to_owned(), resource.to_string());
+        let asset = ASSET.to_owned();
+        let resource = resource.to_string();
         killed.recorder.fact(&Event::CloudMaking { asset, resource }).unwrap();
     }
     provider.put("instance", temporary.instance().id(), OF_DRILL_1);

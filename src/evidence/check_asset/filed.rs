@@ -64,7 +64,9 @@ impl AssetCheck<'_> {
             findings.push(inconsistent(RESULT, "names no file that findings are filed in"));
         }
         for kind in filed.kinds.iter().filter(|filed| !fits(filed)) {
-            let (title, shown, total) = (kind.kind.title(), kind.shown, kind.total);
+            let title = kind.kind.title();
+            let shown = kind.shown;
+            let total = kind.total;
             findings.push(inconsistent(RESULT, format!("{title}: does not show {shown} findings of {total}")));
         }
         findings

@@ -59,7 +59,8 @@ pub fn of(region: Option<&str>, drill: (u64, u64), exit: (u64, u64)) -> Cost {
 
 /// A month's transfer of so many bytes to the internet, in millionths of a dollar.
 pub fn egress(bytes: u64) -> u64 {
-    let (mut cost, mut from) = (0, 0u128);
+    let mut cost = 0;
+    let mut from = 0u128;
     for (to_gib, price) in EGRESS {
         let to = u128::from(to_gib) * GIB;
         let inside = u128::from(bytes).min(to).saturating_sub(from);

@@ -98,7 +98,8 @@ pub fn project(classes: &[ClassInput], scope: &str, terms: &[Term], seed: u64) -
         told.push(class_time(class, &times, &rates));
     }
     totals.sort_unstable();
-    let (p50, p90) = (percentile(&totals, 50), percentile(&totals, 90));
+    let p50 = percentile(&totals, 50);
+    let p90 = percentile(&totals, 90);
     if refused.is_empty() && p90 > p50.saturating_mul(SPREAD_MAX) {
         refused.push(format!("the rates scatter: the 90th percentile is over {SPREAD_MAX} times the median"));
     }
@@ -138,7 +139,8 @@ pub fn refusals(class: &ClassInput) -> Vec<String> {
     }
     let grows = class.scope.bytes > class.measured.bytes.saturating_add(class.measured.bytes / 20);
     if grows && measured_ms < MEASURED_MS_MIN {
-        let (measured, needed) = (measured_ms / 1000, MEASURED_MS_MIN / 1000);
+        let measured = measured_ms / 1000;
+        let needed = MEASURED_MS_MIN / 1000;
         reasons.push(format!("{name}: {measured} s were measured; to project to more, {needed} s are needed"));
     }
     reasons
@@ -320,7 +322,8 @@ mod tests {
         let jitter: Vec<u64> = (0..400).map(|_| random.next() % 1_000).collect();
         let mean = 400_000 + jitter.iter().sum::<u64>();
         let found = project(&[class(400, |at| jitter[at])], "all", &[], 3);
-        let (p50, p90) = (found.p50_ms.expect("projected"), found.p90_ms.expect("projected"));
+        let p50 = found.p50_ms.expect("projected");
+        let p90 = found.p90_ms.expect("projected");
         assert!(p50.abs_diff(mean) < 1_500, "{p50} {mean}");
         let spread = p90 - p50;
         assert!((5_500..9_500).contains(&spread), "7,400 ms by theory, {spread}");
@@ -333,7 +336,8 @@ mod tests {
             let found = project(&[class(400, jitter)], "all", &[], 3);
             found.p90_ms.expect("projected") - found.p50_ms.expect("projected")
         };
-        let (mixed, stretches) = (spread(|at| 1_000 * (at as u64 % 2)), spread(|at| 1_000 * (at as u64 / 20 % 2)));
+        let mixed = spread(|at| 1_000 * (at as u64 % 2));
+        let stretches = spread(|at| 1_000 * (at as u64 / 20 % 2));
         assert!(stretches > 2 * mixed.max(1), "{stretches} {mixed}");
     }
 

@@ -293,7 +293,8 @@ pub fn roles_and_memberships(
 /// The same with every role of the server.
 fn everything(client: &mut impl GenericClient) -> Result<Rights, PgError> {
     let (roles, memberships) = roles_and_memberships(client)?;
-    let (objects, defaults) = (held(client).map_err(failed)?, defaults(client).map_err(failed)?);
+    let objects = held(client).map_err(failed)?;
+    let defaults = defaults(client).map_err(failed)?;
     Ok(Rights { roles, memberships, objects, defaults, of_predefined: BTreeSet::new() })
 }
 

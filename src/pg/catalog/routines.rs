@@ -83,7 +83,8 @@ fn aggregate() -> String {
 /// A name that others mention and that nobody defined is no operator yet, and no dump has it.
 fn operators() -> Vec<Class> {
     let type_name = |oid: &str| format!("CASE WHEN {oid} = 0 THEN 'none' ELSE pg_catalog.format_type({oid}, NULL) END");
-    let (left, right) = (type_name("o.oprleft"), type_name("o.oprright"));
+    let left = type_name("o.oprleft");
+    let right = type_name("o.oprright");
     vec![
         (
             "operator",

@@ -201,7 +201,9 @@ fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
                 actions.push(action.to_owned());
             }
         }
-        let (name, all_tables, via_root) = (row.try_get(0)?, row.try_get(1)?, row.try_get(6)?);
+        let name = row.try_get(0)?;
+        let all_tables = row.try_get(1)?;
+        let via_root = row.try_get(6)?;
         special.publications.push(Publication { name, all_tables, actions, via_root });
     }
     special.published_schemas = published_schemas(client)?;

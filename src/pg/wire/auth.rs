@@ -54,7 +54,8 @@ impl Login<'_> {
 /// Sends the startup message and answers until the server is ready.
 pub(super) fn log_in(wire: &mut Wire, login: &Login<'_>) -> Result<Greeting, WireError> {
     start_up(wire, login)?;
-    let (mut scram, mut greeting) = (None, Greeting::default());
+    let mut scram = None;
+    let mut greeting = Greeting::default();
     loop {
         let header = wire.header()?;
         let body = wire.body(header)?;

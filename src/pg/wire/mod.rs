@@ -84,7 +84,8 @@ impl Wire {
     fn connect_to(login: &Login<'_>, number: usize, host: &Host) -> Result<Self, WireError> {
         let socket = Socket::connect(login, number, host)?;
         let patience = Patience { stall: Some(login.patience), interrupt: login.interrupt.clone() };
-        let (input, greeting) = (vec![0; INPUT_BYTES], Greeting::default());
+        let input = vec![0; INPUT_BYTES];
+        let greeting = Greeting::default();
         let mut wire = Wire { socket, input, start: 0, end: 0, patience, waiting: None, broken: false, greeting };
         wire.greeting = auth::log_in(&mut wire, login)?;
         Ok(wire)
@@ -163,7 +164,8 @@ impl Wire {
     /// The same as [`Wire::query`], with the patience that the connection has.
     pub(super) fn ask(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
         self.send(b'Q', &[sql.as_bytes(), &[0]])?;
-        let (mut rows, mut refused) = (Vec::new(), None);
+        let mut rows = Vec::new();
+        let mut refused = None;
         loop {
             let header = self.header()?;
             match header.tag {

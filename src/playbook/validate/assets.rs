@@ -120,7 +120,8 @@ impl Validator<'_> {
         };
         let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, sample, limits, defaults));
         let bucket = bucket.map(|bucket| BucketSpec { may_be_empty: may_be_empty(asset), ..bucket });
-        let (roles, checks) = (self.roles(entry), self.checks(asset));
+        let roles = self.roles(entry);
+        let checks = self.checks(asset);
         let url = asset.postgres.optional().and_then(|postgres| self.postgres(postgres));
         let rds = asset.rds.optional().and_then(|rds| self.rds(rds)).map(|rds| Server::Rds(Box::new(rds)));
         let server = url.or(rds);
@@ -271,7 +272,8 @@ impl Validator<'_> {
     fn connections(&self, limits: &LimitsEntry) -> Option<u64> {
         let given = limits.connections.optional()?;
         if !CONNECTIONS.contains(&given.value) {
-            let (least, most) = (CONNECTIONS.start(), CONNECTIONS.end());
+            let least = CONNECTIONS.start();
+            let most = CONNECTIONS.end();
             let problem = Problem::at(&given.place, format!("{} connections are not possible", given.value));
             self.problems.add(problem.hint(format!("write a number from {least} to {most}")));
         }

@@ -83,7 +83,8 @@ impl Validator<'_> {
     fn target_s3(&self, entry: &Located<TargetS3>) -> Option<S3TargetSpec> {
         let Located { value: s3, place } = entry;
         let endpoint = s3.endpoint.required("endpoint", place, self.problems).and_then(|text| self.address(text));
-        let (profile, region) = (self.optional_text(&s3.profile), self.optional_text(&s3.region));
+        let profile = self.optional_text(&s3.profile);
+        let region = self.optional_text(&s3.region);
         Some(S3TargetSpec { endpoint: endpoint?, profile, region })
     }
 

@@ -248,7 +248,8 @@ impl<'a> Definitions<'a> {
         let options: Vec<_> =
             wrapper.options.iter().map(|(name, value)| format!("{} {}", quoted(name), literal(value))).collect();
         let options = if options.is_empty() { String::new() } else { format!(" OPTIONS ({})", options.join(", ")) };
-        let (name, owner) = (quoted(&wrapper.name), quoted(&self.elevated.owner));
+        let name = quoted(&wrapper.name);
+        let owner = quoted(&self.elevated.owner);
         let sql = format!(
             "CREATE FOREIGN DATA WRAPPER {name}{}{}{options}; GRANT USAGE ON FOREIGN DATA WRAPPER {name} TO {owner}",
             function("HANDLER", &wrapper.handler),

@@ -34,7 +34,9 @@ impl S3Copy {
     }
 
     async fn answered(&self, bucket: &str, key: &str, with_tags: bool) -> Result<Answered, CallError> {
-        let (mut answer, mut hasher, mut size) = (self.get(bucket, key).await?, Sha256::new(), 0);
+        let mut answer = self.get(bucket, key).await?;
+        let mut hasher = Sha256::new();
+        let mut size = 0;
         let mut properties = answered_properties(&answer);
         while let Some(piece) = answer.body.try_next().await.map_err(|error| CallError::broken(&error))? {
             size += piece.len() as u64;
@@ -53,7 +55,8 @@ impl S3Copy {
     }
 
     async fn list(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()> {
-        let (mut from, mut course) = (PageStart::Beginning, Course::default());
+        let mut from = PageStart::Beginning;
+        let mut course = Course::default();
         loop {
             let page = self.server.attempt(Some(bucket), || page(&self.server.client, bucket, &from)).await?;
             course.check(&page).map_err(io::Error::other)?;

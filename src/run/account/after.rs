@@ -45,7 +45,8 @@ pub(crate) async fn finish(
 /// This machine and the documents.
 async fn local(playbook: &Playbook, layout: &Layout) -> Result<(), EngineError> {
     let account = playbook.account().clone();
-    let (target, documents) = (layout.check("target"), layout.documents());
+    let target = layout.check("target");
+    let documents = layout.documents();
     let work = move || -> Result<(), EngineError> {
         if account.non_cloud.is_some() && !exists(&target) {
             write(&target, &machine_here(account.ask_metadata_service))?;

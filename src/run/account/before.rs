@@ -107,7 +107,8 @@ async fn identify(aws: &Aws) -> Result<Identity, String> {
         None => None,
     };
     let mfa = mfa(session, trust.as_ref());
-    let (account, arn) = (caller.account, caller.arn);
+    let account = caller.account;
+    let arn = caller.arn;
     Ok(Identity { account, arn, session, short_lived: keys.temporary, expires: keys.expires, mfa })
 }
 
@@ -275,7 +276,8 @@ fn choose(playbook: &Playbook, selection: &Selection, inventory: &Inventory, tod
                 && has_tags(tags, &exclusion.tags)
         })
     };
-    let (mut buckets, mut tags_unreadable) = (Vec::new(), Vec::new());
+    let mut buckets = Vec::new();
+    let mut tags_unreadable = Vec::new();
     for item in inventory.of(ItemKind::Bucket).filter(|item| selection.selector.matches(SelectorKind::S3, &item.name)) {
         if excluded(&item.name, item.tags.as_ref()) {
             continue;

@@ -196,7 +196,8 @@ impl Terms<'_> {
 
     /// What is exceeded, and one note for all terms that nothing could be held against.
     fn findings(&self) -> Vec<Finding> {
-        let (mut findings, mut open) = (Vec::new(), Vec::new());
+        let mut findings = Vec::new();
+        let mut open = Vec::new();
         for (term, limit) in self.limits() {
             match self.exceeded(term, limit) {
                 Some(finding) => findings.push(finding),
@@ -205,7 +206,8 @@ impl Terms<'_> {
             }
         }
         if !open.is_empty() {
-            let (reasons, run) = (self.refused().join("; "), duration(self.worked_ms));
+            let reasons = self.refused().join("; ");
+            let run = duration(self.worked_ms);
             let detail = format!("the projection of the exit is refused ({reasons}); the run alone took {run}");
             findings.push(Finding::of_run(FindingKind::ContractUnprojected, open.join(", "), detail));
         }
@@ -271,7 +273,8 @@ pub(crate) fn thresholds(playbook: &Playbook, coverage: Option<&Coverage>) -> Ve
         measured("coverage_assets", floor, coverage, |coverage| {
             let unlisted =
                 coverage.rows.iter().filter(|row| row.name == "*" && row.status == Status::Unreadable).count();
-            let (part, whole) = (coverage.totals.tested.assets, coverage.totals.assets_in_scope());
+            let part = coverage.totals.tested.assets;
+            let whole = coverage.totals.assets_in_scope();
             (part, whole, unlisted as u64, "assets")
         })
     });
@@ -290,7 +293,8 @@ fn measured(
     coverage: Option<&Coverage>,
     numbers: impl Fn(&Coverage) -> (u64, u64, u64, &'static str),
 ) -> ThresholdResult {
-    let (name, limit) = (name.to_owned(), floor.to_string());
+    let name = name.to_owned();
+    let limit = floor.to_string();
     let Some((part, whole, unknown, noun)) = coverage.map(numbers) else {
         let measured = "the account was not looked at".to_owned();
         return ThresholdResult { name, limit, measured, met: false, unknown: true };
@@ -379,7 +383,9 @@ mod tests {
     /// Kinds and subjects that a contract of 2 and 10 days leaves.
     fn found(p90_ms: Option<u64>, worked_ms: u64) -> Vec<(FindingKind, String)> {
         let period = |text: &str| text.parse().expect("a period");
-        let (notice, transition, retrieval) = (period("60d"), period("10d"), period("2d"));
+        let notice = period("60d");
+        let transition = period("10d");
+        let retrieval = period("2d");
         let contract = Contract { file: "contract.pdf".into(), notice, transition, retrieval };
         let refused = if p90_ms.is_none() { vec!["too little".to_owned()] } else { vec![] };
         let exit = ExitTime {

@@ -18,7 +18,8 @@ pub(crate) fn today_of(at: Timestamp) -> Date {
 
 /// Whether the account has to be looked at before anything moves.
 pub(crate) fn asks_for_a_look(playbook: &Playbook) -> bool {
-    let (account, thresholds) = (playbook.account(), playbook.thresholds());
+    let account = playbook.account();
+    let thresholds = playbook.thresholds();
     !account.posture.is_empty()
         || !playbook.selections().is_empty()
         || account.postconditions.contains(&Postcondition::SourceUnchanged)
@@ -35,7 +36,8 @@ pub(crate) fn allowed_regions(playbook: &Playbook) -> Vec<String> {
 /// Everything that the playbook's posture, selections and thresholds need. A look that nobody asked for takes only what
 /// is listed anyway.
 pub(crate) fn wanted(playbook: &Playbook, aws: &AwsSpec, own_region: &str) -> Wanted {
-    let (account, thresholds) = (playbook.account(), playbook.thresholds());
+    let account = playbook.account();
+    let thresholds = playbook.thresholds();
     let looks = |posture: Posture| account.posture.contains(&posture);
     let unchanged = account.postconditions.contains(&Postcondition::SourceUnchanged);
     let patient = asks_for_a_look(playbook);
@@ -47,7 +49,8 @@ pub(crate) fn wanted(playbook: &Playbook, aws: &AwsSpec, own_region: &str) -> Wa
     }
     let mut seen = BTreeSet::new();
     regions.retain(|region| seen.insert(region.clone()));
-    let (mut carried_buckets, mut carried_databases) = (BTreeSet::new(), BTreeSet::new());
+    let mut carried_buckets = BTreeSet::new();
+    let mut carried_databases = BTreeSet::new();
     for asset in kinds::all(playbook) {
         match asset.describe().from {
             Some(CarriedFrom::Bucket { name, .. }) => drop(carried_buckets.insert(name)),

@@ -122,7 +122,8 @@ impl Look<'_> {
     }
 
     async fn metrics(&mut self, wire: &Wire, region: &str, name: &str) -> Result<Vec<Metric>, Failure> {
-        let (mut metrics, mut token) = (Vec::new(), None::<String>);
+        let mut metrics = Vec::new();
+        let mut token = None::<String>;
         let mut paging = Paging::new();
         for page in 1.. {
             let mut body = json!({"Namespace": "AWS/S3", "MetricName": name});

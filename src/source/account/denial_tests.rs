@@ -320,7 +320,8 @@ fn answer(fault: Option<Fault>, operation: &str, honest: &str) -> (&'static str,
 /// Puts an element into the first thing of a list, in the place of one of the same name.
 fn replaced(honest: &str, element: &str) -> String {
     let name = element.trim_start_matches('<').split(['>', '/']).next().unwrap_or_default();
-    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let open = format!("<{name}>");
+    let close = format!("</{name}>");
     match (honest.find(&open), honest.find(&close)) {
         (Some(from), Some(to)) => format!("{}{element}{}", &honest[..from], &honest[to + close.len()..]),
         _ => {

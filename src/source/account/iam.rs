@@ -34,7 +34,8 @@ impl Look<'_> {
                 self.inventory.users_reported = Some(report.made);
             }
             Err((call, failure)) => {
-                let (call, right) = (format!("iam {call}"), format!("iam:{call}"));
+                let right = format!("iam:{call}");
+                let call = format!("iam {call}");
                 self.refused(&call, None, None, &failure, &right, &["users"]);
             }
         }

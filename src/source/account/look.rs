@@ -73,7 +73,8 @@ impl Look<'_> {
     }
 
     pub fn answered(&mut self, call: &str, region: Option<&str>, page: u32, sha256: Option<Sha256Digest>) {
-        let (call, region) = (call.to_owned(), region.map(str::to_owned));
+        let call = call.to_owned();
+        let region = region.map(str::to_owned);
         self.inventory.answers.extend(sha256.map(|sha256| Answer { call, region, page, sha256 }));
     }
 

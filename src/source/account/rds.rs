@@ -35,7 +35,8 @@ const GIB: u64 = 1 << 30;
 macro_rules! every_page {
     ($look:expr, $client:expr, $region:expr;
      $($operation:ident, $call:literal, $list:ident, $element:literal, $kind:literal, $item:ident;)*) => {$(
-        let (mut marker, mut paging) = (None::<String>, Paging::new());
+        let mut marker = None::<String>;
+        let mut paging = Paging::new();
         for page in 1.. {
             let call = concat!("rds ", $call);
             let request = $client.$operation().max_records(PAGE_RECORDS).set_marker(marker.take());
@@ -143,8 +144,10 @@ impl Look<'_> {
         for (at, shared) in facts {
             if let (Some(operation), Some(failure)) = (&shared.operation, shared.failure()) {
                 let item = &self.inventory.items[at];
-                let (region, name) = (item.region.clone(), item.name.clone());
-                let (call, right) = (format!("rds {operation}"), format!("rds:{operation}"));
+                let region = item.region.clone();
+                let name = item.name.clone();
+                let call = format!("rds {operation}");
+                let right = format!("rds:{operation}");
                 self.refused(&call, region.as_deref(), Some(&name), &failure, &right, &[]);
             }
             self.inventory.items[at].facts.insert(fact::SHARED_WITH.into(), shared);

@@ -76,7 +76,9 @@ impl Look<'_> {
 
     async fn list_buckets(&mut self) -> Vec<Item> {
         let client = self.aws.s3_for_account(None, self.wanted.patient);
-        let (mut items, mut token, mut page) = (Vec::new(), None::<String>, 1);
+        let mut items = Vec::new();
+        let mut token = None::<String>;
+        let mut page = 1;
         let mut paging = Paging::new();
         loop {
             let request = client.list_buckets().max_buckets(PAGE_BUCKETS).set_continuation_token(token.take());
@@ -119,7 +121,8 @@ impl Look<'_> {
             let Some(failure) = fact.failure() else { continue };
             let operation = fact.operation.as_deref().unwrap_or_default();
             let call = format!("{} {operation}", if item.kind == ItemKind::Bucket { "s3" } else { "rds" });
-            let (region, subject) = (item.region.as_deref(), Some(item.name.as_str()));
+            let region = item.region.as_deref();
+            let subject = Some(item.name.as_str());
             self.refused(&call, region, subject, &failure, &right_of(operation), &[]);
         }
     }
@@ -390,7 +393,9 @@ impl Asking {
     }
 
     async fn versions(&self) -> Result<Sizes, Failure> {
-        let (mut sizes, mut key, mut version) = (Sizes::default(), None::<String>, None::<String>);
+        let mut sizes = Sizes::default();
+        let mut key = None::<String>;
+        let mut version = None::<String>;
         let mut firsts = HashSet::new();
         let mut paging = Paging::bounded(OBJECT_PAGES_MAX, OBJECTS_TIME_MAX);
         loop {

@@ -174,7 +174,8 @@ impl Beside<'_> {
 fn unnamed(file: &File, footer: u64, mut named: Vec<Range<u64>>) -> Result<u64, String> {
     named.sort_by_key(|range| (range.start, range.end));
     named.push(footer..footer);
-    let (mut at, mut unnamed) = (MAGIC.len() as u64, 0);
+    let mut at = MAGIC.len() as u64;
+    let mut unnamed = 0;
     for range in named {
         if range.start > at && !is_zero(file, at..range.start.min(footer))? {
             unnamed += range.start.min(footer) - at;

@@ -217,7 +217,8 @@ fn begin(reader: &SerializedFileReader<File>, file: &File, number: usize) -> Res
 /// Rows that can be decoded at once, whatever their values are.
 fn rows_at_once(columns: &[Survey]) -> Result<u64, String> {
     let sum = |number: fn(&Survey) -> u64| columns.iter().map(number).fold(0, u64::saturating_add);
-    let (held, stored) = (sum(|column| column.held), sum(|column| column.stored));
+    let held = sum(|column| column.held);
+    let stored = sum(|column| column.stored);
     let room = stored.saturating_mul(EXPANSION_MAX).clamp(HELD_BYTES_MIN, HELD_BYTES_MAX);
     if held > room {
         return Err(format!("{stored} bytes of it would take {held} in memory, more than {room}"));

@@ -118,7 +118,9 @@ fn positive(value: &mut Compact<'_>) -> Option<u64> {
 pub(super) fn survey(file: &File, column: &ColumnChunkMetaData, rows: u64) -> Result<Survey, String> {
     let (mut at, length) = column.byte_range();
     let end = at.checked_add(length).ok_or("the footer places a column beyond the file")?;
-    let (mut survey, mut dictionary, mut largest) = (Survey::default(), None, (0, 0));
+    let mut survey = Survey::default();
+    let mut dictionary = None;
+    let mut largest = (0, 0);
     while at < end {
         let (header, body) = header_at(file, at, end)?;
         check(file, column.compression(), &header, body)?;

@@ -82,7 +82,9 @@ impl MadePage {
     /// A page of plain values.
     fn plain(values: i64, body: &[u8]) -> Self {
         let length = body.len() as i64;
-        let (dictionary, encoding, crc) = (false, 0, None);
+        let dictionary = false;
+        let encoding = 0;
+        let crc = None;
         MadePage { dictionary, values, encoding, decoded: length, stored: length, crc, body: body.to_vec() }
     }
 
@@ -141,15 +143,19 @@ impl MadeFile {
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let (mut bytes, mut groups, mut rows) = (b"PAR1".to_vec(), Vec::new(), 0);
+        let mut bytes = b"PAR1".to_vec();
+        let mut groups = Vec::new();
+        let mut rows = 0;
         for (group_rows, pages, times) in &self.groups {
-            let (begin, has_dictionary) = (bytes.len() as u64, pages.first().is_some_and(|page| page.dictionary));
+            let begin = bytes.len() as u64;
+            let has_dictionary = pages.first().is_some_and(|page| page.dictionary);
             let mut starts = Vec::new();
             for page in pages {
                 starts.push(bytes.len() as u64);
                 bytes.extend(page.bytes());
             }
-            let (length, data) = (bytes.len() as u64 - begin, starts.get(usize::from(has_dictionary)).copied());
+            let length = bytes.len() as u64 - begin;
+            let data = starts.get(usize::from(has_dictionary)).copied();
             let mut path = Thrift::default();
             path.0.extend([0x19, 0x18, 1, b'c']);
             let mut column = Thrift::default().i32(1, self.kind);
@@ -200,7 +206,8 @@ fn in_file<T>(bytes: &[u8], work: impl FnOnce(PathBuf) -> T) -> T {
 pub(super) fn read(bytes: &[u8]) -> Result<(Vec<u8>, ParquetShape), SourceError> {
     in_file(bytes, |path| {
         let shape = shape_of(&path)?;
-        let (mut rows, mut text) = (ParquetRows::new([path], shape.columns.clone()), Vec::new());
+        let mut rows = ParquetRows::new([path], shape.columns.clone());
+        let mut text = Vec::new();
         loop {
             let mut batch = Vec::new();
             rows.fill(&mut batch)?;

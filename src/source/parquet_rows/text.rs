@@ -98,7 +98,8 @@ pub(super) fn timestamp(out: &mut Vec<u8>, micros: i64, utc: bool) -> Option<()>
     let (date, is_bc) = civil(micros.div_euclid(MICROS_PER_DAY))?;
     written_date(out, date);
     let within = micros.rem_euclid(MICROS_PER_DAY);
-    let (seconds, fraction) = (within / 1_000_000, within % 1_000_000);
+    let seconds = within / 1_000_000;
+    let fraction = within % 1_000_000;
     let _ = write!(out, " {:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
     if fraction > 0 {
         let digits = format!("{fraction:06}");
@@ -200,7 +201,8 @@ fn equal(digits: u64, ten: i64, (odd, two): (u64, i64)) -> bool {
         return false;
     }
     let fives = 5_u128.pow(ten.unsigned_abs() as u32);
-    let (left, right) = (u128::from(digits >> digits.trailing_zeros()), u128::from(odd >> odd.trailing_zeros()));
+    let left = u128::from(digits >> digits.trailing_zeros());
+    let right = u128::from(odd >> odd.trailing_zeros());
     let (left, right) =
         if ten >= 0 { (left.checked_mul(fives), Some(right)) } else { (Some(left), right.checked_mul(fives)) };
     left.is_some() && left == right

@@ -88,7 +88,8 @@ impl<'a> Compact<'a> {
                 return None;
             }
             let byte = self.byte()?;
-            let (delta, kind) = (i16::from(byte >> 4), byte & 0x0f);
+            let delta = i16::from(byte >> 4);
+            let kind = byte & 0x0f;
             if kind == 0 {
                 self.depth -= 1;
                 return Some(());

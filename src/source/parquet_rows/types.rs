@@ -40,7 +40,8 @@ pub(super) enum Form {
 impl Form {
     /// The form of a column; or why there is none.
     pub(super) fn of(column: &ColumnDescriptor) -> Result<Self, String> {
-        let (physical, logical) = (column.physical_type(), column.logical_type_ref());
+        let physical = column.physical_type();
+        let logical = column.logical_type_ref();
         if column.max_rep_level() > 0 || column.max_def_level() > 1 || column.path().parts().len() != 1 {
             return Err("is nested".to_owned());
         }
@@ -85,7 +86,8 @@ impl Form {
     }
 
     fn decimal(physical: Type, precision: i32, scale: i32) -> Option<Self> {
-        let (precision, scale) = (u32::try_from(precision).ok()?, u32::try_from(scale).ok()?);
+        let precision = u32::try_from(precision).ok()?;
+        let scale = u32::try_from(scale).ok()?;
         let numbers = [Type::INT32, Type::INT64, Type::BYTE_ARRAY, Type::FIXED_LEN_BYTE_ARRAY].contains(&physical);
         (numbers && precision > 0 && precision <= 38 && scale <= precision)
             .then_some(Form::Decimal { precision, scale })

@@ -261,7 +261,8 @@ mod tests {
                 encrypted: true,
                 storage_gib: 1,
             };
-            let (engine, snapshots) = (engine.to_owned(), vec![snapshot]);
+            let engine = engine.to_owned();
+            let snapshots = vec![snapshot];
             let facts = with_known_sizes(RdsFacts { engine, storage_gib: 1, snapshots, ..RdsFacts::default() });
             [facts.storage_gib, facts.snapshots[0].storage_gib]
         };

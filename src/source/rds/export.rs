@@ -139,7 +139,9 @@ impl Exports {
     /// # Errors
     /// With it, whether RDS refused: otherwise the export may be there all the same.
     pub async fn start(&self, id: &str, order: &Order) -> Result<(), (SourceError, bool)> {
-        let (watch, mut pauses, mut heard) = (Stopwatch::start(), self.timeouts.pauses(), false);
+        let watch = Stopwatch::start();
+        let mut pauses = self.timeouts.pauses();
+        let mut heard = false;
         loop {
             let error = match self.ask(id, order).await {
                 Ok(()) => return Ok(()),

@@ -55,7 +55,8 @@ impl Temporary {
     /// Removes one thing and waits until it is going. What does not have the tag of the run `run` is left alone, and that
     /// is an error. `halt` ends the waiting, which is an error too.
     pub async fn remove(&self, resource: &Resource, run: &str, halt: &Interrupt) -> Result<Removed, SourceError> {
-        let (watch, mut pauses) = (Stopwatch::start(), self.timeouts.pauses());
+        let watch = Stopwatch::start();
+        let mut pauses = self.timeouts.pauses();
         let mut answered = Stopwatch::start();
         let mut agreed = false;
         let mut told = false;
@@ -120,7 +121,8 @@ impl Temporary {
         if matches!(self.made(resource), Some(Made::Refused)) {
             return Ok(Step::Absent);
         }
-        let (what, id) = (resource.to_string(), resource.id());
+        let what = resource.to_string();
+        let id = resource.id();
         if !resource.has_own_name() {
             let reason = "its name is none that walkaway gives, so it is left alone".to_owned();
             return Err(SourceError::Permanent { what, reason });

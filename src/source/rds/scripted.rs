@@ -332,7 +332,8 @@ impl State {
     }
 
     fn describe(&mut self, kind: &str, query: &Query) -> HttpResponse {
-        let (wanted, mut list) = (query.id(kind), String::new());
+        let wanted = query.id(kind);
+        let mut list = String::new();
         for (name, thing) in &mut self.things {
             let Some(id) = name.strip_prefix(&format!("{kind} ")) else { continue };
             if !wanted.is_empty() && wanted != id {
@@ -372,7 +373,8 @@ impl Thing {
     fn xml(&self, kind: &str, id: &str) -> String {
         let tag = |(key, value): &(String, String)| format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>");
         let tags: String = if self.untagged > 0 { String::new() } else { self.tags.iter().map(tag).collect() };
-        let (tags, status) = (format!("<TagList>{tags}</TagList>"), &self.status);
+        let tags = format!("<TagList>{tags}</TagList>");
+        let status = &self.status;
         let arn = format!("arn:aws:rds:us-east-1:1:thing:{kind}_{id}");
         match kind {
             "instance" => format!(
@@ -429,7 +431,8 @@ impl Query {
 }
 
 fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         (rest, _) = match (first, tail) {
             (b'%', [high, low, after @ ..]) => {

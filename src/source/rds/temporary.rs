@@ -292,7 +292,9 @@ impl Temporary {
     where
         F: Future<Output = Result<(), Refusal>>,
     {
-        let (watch, mut pauses, mut heard) = (Stopwatch::start(), self.timeouts.pauses(), false);
+        let watch = Stopwatch::start();
+        let mut pauses = self.timeouts.pauses();
+        let mut heard = false;
         let busy = within.min(self.timeouts.busy);
         loop {
             if interrupt.asked() {
@@ -327,7 +329,8 @@ impl Temporary {
 
     /// Something has our name already: it is ours if its tag says so, which it may say a little late.
     async fn adopt(&self, resource: &Resource, interrupt: &Interrupt) -> Result<(), SourceError> {
-        let (watch, mut pauses) = (Stopwatch::start(), self.timeouts.pauses());
+        let watch = Stopwatch::start();
+        let mut pauses = self.timeouts.pauses();
         loop {
             let found = interrupt.unless_asked(self.find(resource)).await;
             let error = match found.ok_or_else(|| stopped(resource))? {
@@ -358,7 +361,8 @@ impl Temporary {
     /// Something by its identifier, once. None is RDS's own word that there is no such thing; an answer that speaks of
     /// other things is no answer.
     pub(super) async fn find(&self, resource: &Resource) -> Result<Option<Shown>, SourceError> {
-        let (what, id) = (resource.to_string(), resource.id());
+        let what = resource.to_string();
+        let id = resource.id();
         let shown = match resource {
             Resource::Instance(_) => {
                 let answer = self.client.describe_db_instances().db_instance_identifier(id).send().await;

@@ -149,7 +149,9 @@ pub(super) async fn retried<T, F>(timeouts: &Timeouts, ask: impl Fn() -> F) -> R
 where
     F: Future<Output = Result<T, Refusal>>,
 {
-    let (watch, mut pauses, mut unanswered) = (Stopwatch::start(), timeouts.pauses(), 0);
+    let watch = Stopwatch::start();
+    let mut pauses = timeouts.pauses();
+    let mut unanswered = 0;
     let mut waits = Waits::default();
     loop {
         let refusal = match ask().await {
@@ -194,7 +196,9 @@ pub(super) async fn every_page<T, F>(
 where
     F: Future<Output = Result<(Option<Vec<T>>, Option<String>), Refusal>>,
 {
-    let (mut paging, mut marker, mut all) = (Paging::new(), None, Vec::new());
+    let mut paging = Paging::new();
+    let mut marker = None;
+    let mut all = Vec::new();
     let broken = |reason: String| SourceError::Permanent { what: what.to_owned(), reason };
     loop {
         let answer = retried(timeouts, || page(marker.clone())).await;
@@ -214,7 +218,8 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_the_longest() {
-        let (first, longest) = (Duration::from_millis(4), Duration::from_millis(8));
+        let first = Duration::from_millis(4);
+        let longest = Duration::from_millis(8);
         let mut pauses = Timeouts { first, longest, ..Timeouts::default() }.pauses();
         let millis: Vec<u128> = (0..4).map(|_| pauses.next().as_millis()).collect();
         assert_eq!(millis, [4, 6, 8, 8]);

@@ -36,7 +36,8 @@ fn fits(sizes: &[u64], size: u64, count: u64) -> bool {
 }
 
 async fn attributes(client: &Client, bucket: &str, entry: &ObjectEntry) -> Option<Vec<u64>> {
-    let (mut sizes, mut after) = (Vec::new(), None);
+    let mut sizes = Vec::new();
+    let mut after = None;
     loop {
         let request = client.get_object_attributes().bucket(bucket).key(&entry.key);
         let request = request.set_version_id(entry.version_id.clone()).set_part_number_marker(after.clone());

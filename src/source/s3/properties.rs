@@ -29,7 +29,8 @@ pub fn of_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) ->
     for (name, value) in headers {
         values.entry(name).or_default().push(value);
     }
-    let (mut properties, mut tags) = (Properties::default(), 0);
+    let mut properties = Properties::default();
+    let mut tags = 0;
     for (name, values) in values {
         let Some(item) = item_of(name) else { continue };
         match text_of(name, &values) {

@@ -140,7 +140,8 @@ impl S3Source {
         if let Some(listed) = listed.and_then(checksum::of_md5) {
             offers = Ok(offers.unwrap_or_default().into_iter().chain([listed]).collect());
         }
-        let (mut checksums, mut missing) = (Vec::new(), String::new());
+        let mut checksums = Vec::new();
+        let mut missing = String::new();
         for offer in offers? {
             match offer {
                 Offer::Whole(checksum) => checksums.push(checksum),
@@ -274,7 +275,8 @@ fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceErr
     let what = || entry.key.clone();
     let changed = || Err(SourceError::Changed { what: what() });
     let mut tags = headers.get_all(ETAG).iter().filter_map(|tag| tag.to_str().ok());
-    let (answered, another) = (tags.next(), tags.next());
+    let answered = tags.next();
+    let another = tags.next();
     if let (Some(one), Some(other)) = (answered, another)
         && !same_entity_tag(one, other)
     {

@@ -234,7 +234,9 @@ impl Fetcher<'_> {
 
     /// The next bytes of a body, as many as are wanted unless it ends before. What is left of a piece goes into `rest`.
     pub async fn take(&self, body: &mut ObjectBody, rest: &mut Bytes, wanted: u64) -> Result<Vec<Bytes>, SourceError> {
-        let (mut pieces, mut missing, watch) = (Vec::new(), wanted, Stopwatch::start());
+        let mut pieces = Vec::new();
+        let mut missing = wanted;
+        let watch = Stopwatch::start();
         while missing > 0 {
             if rest.is_empty() {
                 let piece = timeout(self.timeouts.silence, body.pieces.next()).await;
@@ -253,7 +255,9 @@ impl Fetcher<'_> {
     }
 
     async fn collect(&self, body: ObjectBody, length: u64, got: &mut Fetched) -> Result<(), SourceError> {
-        let (mut pieces, watch, before) = (body.pieces, Stopwatch::start(), got.bytes);
+        let mut pieces = body.pieces;
+        let watch = Stopwatch::start();
+        let before = got.bytes;
         while got.bytes <= length {
             let piece =
                 timeout(self.timeouts.silence, pieces.next()).await.map_err(|_| self.stalled("no more bytes"))?;

@@ -120,7 +120,8 @@ impl ObjectCopier {
         meter: Arc<Meter>,
         interrupt: Interrupt,
     ) -> Self {
-        let (budget, timeouts) = (Budget::default(), Timeouts::default());
+        let budget = Budget::default();
+        let timeouts = Timeouts::default();
         ObjectCopier::between(Ends { source, sink, budget, timeouts }, meter, interrupt)
     }
 
@@ -157,7 +158,8 @@ impl ObjectCopier {
     /// target refuses are named. Where the provider is away for good, what came until then is published, and the outcome
     /// says so. An error means that nothing of the unit is recorded, and that nothing writes into its staging any more.
     pub async fn copy(&self, unit: ObjectUnit) -> Result<UnitOutcome, TransferError> {
-        let (shared, id) = (Arc::clone(&self.0), unit.id.clone());
+        let shared = Arc::clone(&self.0);
+        let id = unit.id.clone();
         let sink: Arc<dyn UnitSink> = spawn_blocking(move || shared.sink.begin(&id)).await??.into();
         let (alive, mut ended) = mpsc::channel::<Infallible>(1);
         let mut tasks = JoinSet::new();
@@ -194,7 +196,8 @@ impl ObjectCopier {
                 _ => None,
             };
             let permit = self.0.limiter.acquire().await;
-            let (shared, staging) = (Arc::clone(&self.0), staging.clone());
+            let shared = Arc::clone(&self.0);
+            let staging = staging.clone();
             tasks.spawn(async move {
                 let job = Incoming { staging, index, object };
                 let result = shared.stage(&job, permit).await;
@@ -257,7 +260,8 @@ impl Shared {
 
     /// Copies one object into the staging; bytes that contradict the provider's checksum are read again.
     async fn stage(self: &Arc<Self>, job: &Incoming, permit: Permit) -> Result<Copied, TransferError> {
-        let (mut attempts, mut permit) = (self.attempts(), Some(permit));
+        let mut attempts = self.attempts();
+        let mut permit = Some(permit);
         loop {
             let permit = match permit.take() {
                 Some(permit) => permit,
@@ -334,7 +338,8 @@ impl Shared {
         counted: &Arc<Counted>,
         stream: &mut Stream,
     ) -> Result<(), TransferError> {
-        let (mut waiting, mut window) = (ranges(entry.size, RANGE_BYTES), OrderedWindow::new());
+        let mut waiting = ranges(entry.size, RANGE_BYTES);
+        let mut window = OrderedWindow::new();
         let mut seam = Seam::default();
         loop {
             while window.len() < self.limiter.limit() {
@@ -346,7 +351,9 @@ impl Shared {
                 };
                 let Some(range) = waiting.next() else { break };
                 let (range, extra) = with_seam(range, entry.size);
-                let (shared, entry, counted) = (Arc::clone(self), entry.clone(), Arc::clone(counted));
+                let shared = Arc::clone(self);
+                let entry = entry.clone();
+                let counted = Arc::clone(counted);
                 window.push(async move {
                     let _permit = shared.limiter.acquire().await;
                     let fetcher = shared.fetcher(&entry, &counted);

@@ -50,7 +50,9 @@ mod tests {
     /// Whether an object fits together whose ranges are served from `shift` bytes too early, in small pieces.
     fn fits(size: u64, step: u64, shift: u64) -> bool {
         let bytes: Vec<u8> = (0..size).map(|at| (at * at / 7 + at) as u8).collect();
-        let (mut seam, mut whole, mut fit) = (Seam::default(), Vec::new(), true);
+        let mut seam = Seam::default();
+        let mut whole = Vec::new();
+        let mut fit = true;
         for range in ranges(size, step) {
             let (asked, extra) = with_seam(range, size);
             let first = asked.first.saturating_sub(shift) as usize;

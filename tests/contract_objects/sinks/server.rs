@@ -84,7 +84,8 @@ struct ServerTarget<'a> {
 
 impl<'a> ServerTarget<'a> {
     fn new(endpoint: &str, bucket: &str, holds: &'a (dyn Fn(&str) -> bool + Sync)) -> Self {
-        let (directory, client) = (TempDir::new(), support::client(endpoint));
+        let directory = TempDir::new();
+        let client = support::client(endpoint);
         let bucket = format!("case-{bucket}");
         let staging = directory.join("staging");
         let server = Server::new(client.clone(), STALL);

@@ -46,7 +46,8 @@ impl Folders {
     /// Takes `schema.table/batch/part-….parquet`. Says whether exports consist of such files at all.
     pub fn take(&mut self, within: &str, file: ExportedFile) -> bool {
         let steps: Vec<&str> = within.split('/').collect();
-        let (table, name) = (steps[0], file_name(within));
+        let table = steps[0];
+        let name = file_name(within);
         let batch = match steps[..] {
             // Two spellings of a number would be two places with one number.
             [_, batch, _] => {
@@ -90,8 +91,10 @@ impl Folders {
         let writes_markers = |batched: bool| {
             self.0.values().flat_map(|folder| &folder.marked).any(|batch| (*batch != UNBATCHED) == batched)
         };
-        let (batched, unbatched) = (writes_markers(true), writes_markers(false));
-        let (mut flaws, mut unmarked) = (Vec::new(), 0);
+        let batched = writes_markers(true);
+        let unbatched = writes_markers(false);
+        let mut flaws = Vec::new();
+        let mut unmarked = 0;
         for (table, folder) in self.0.iter().filter(|(table, _)| !left_out.contains(*table)) {
             flaws.extend(folder.strays.iter().map(|stray| astray(stray)));
             flaws.extend(folder.doubled().map(|number| doubled(table, number)));

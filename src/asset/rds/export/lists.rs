@@ -94,7 +94,8 @@ pub(super) fn range(name: &str) -> Option<(u64, u64)> {
 /// The ranges that no list is of, up to the last one that is there.
 pub(super) fn gaps(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     ranges.sort_unstable();
-    let (mut gaps, mut next) = (Vec::new(), 1);
+    let mut gaps = Vec::new();
+    let mut next = 1;
     for (from, to) in ranges {
         if from > next {
             gaps.push((next, from - 1));

@@ -211,7 +211,8 @@ impl One<'_> {
             flaws.push(find(FindingKind::ExportContradicts, detail));
         }
         for (file, shape) in self.table.files.iter().zip(shapes).filter(|(_, shape)| shape.unnamed_bytes > 0) {
-            let (name, bytes) = (file_name(file), shape.unnamed_bytes);
+            let name = file_name(file);
+            let bytes = shape.unnamed_bytes;
             let detail =
                 format!("{bytes} bytes of {name} belong to no row group that its footer names; rows may be missing");
             flaws.push(find(FindingKind::ExportContradicts, detail));

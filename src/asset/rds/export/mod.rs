@@ -64,7 +64,8 @@ impl ExportWork<'_> {
         let client = Rds::new(self.aws);
         let facts = self.work.unless_stopped(client.describe(&carry::place(self.rds))).await??;
         let found = self.find(&client, &facts).await?;
-        let (asset, snapshot) = (self.work.asset.clone(), found.snapshot());
+        let asset = self.work.asset.clone();
+        let snapshot = found.snapshot();
         let server_version = facts.engine_version.clone();
         self.work.recorder.fact(&Event::SnapshotTaken { asset, snapshot, server_version })?;
         let scope = Arc::new(Scope::new(self.source(&found), &found.folder, self.rds.database.as_str()));

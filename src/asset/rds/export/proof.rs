@@ -225,7 +225,8 @@ impl Proof {
         findings.sort();
         findings.dedup();
         let (evidence, restored_sha256) = self.rows(&restored).write_evidence(Beside::default())?;
-        let (id, source) = (self.work.asset.clone(), self.source_name.clone());
+        let id = self.work.asset.clone();
+        let source = self.source_name.clone();
         let database = self.summary(&restored, evidence.tables, counted)?;
         let database = DatabaseResult { restored_sha256: Some(restored_sha256), ..database };
         Ok(AssetResult {
@@ -288,7 +289,8 @@ impl Proof {
     }
 
     fn summary(self, restored: &Restored, tables: u64, counted_tables: u64) -> Result<DatabaseResult, Stop> {
-        let (target_version, excluded_tables) = (self.target.server.probe()?.version, excluded(&self.spec));
+        let target_version = self.target.server.probe()?.version;
+        let excluded_tables = excluded(&self.spec);
         let Proof { found, files, exported, record, .. } = self;
         let snapshot = found.snapshot();
         let (cost, cost_ceiling) = found.cost.unzip();

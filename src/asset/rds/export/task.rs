@@ -57,7 +57,9 @@ impl Found {
 
     /// Files of which nobody tells whose export they are.
     fn of_files(bucket: String, folder: String) -> Self {
-        let (task, cost, stranger) = (None, None, None);
+        let task = None;
+        let cost = None;
+        let stranger = None;
         Found { bucket, folder, task, started: false, waited_ms: 0, cost, stranger, left: Vec::new() }
     }
 
@@ -167,7 +169,8 @@ impl ExportWork<'_> {
 
     /// The export that this run asked for before, its files, or a new one.
     async fn make(&self, client: &Rds, exports: &Exports, facts: &RdsFacts, new: &NewExport) -> Result<Found, Stop> {
-        let (run, asset) = (&self.work.run, &self.work.asset);
+        let run = &self.work.run;
+        let asset = &self.work.asset;
         let mut attempt = 1;
         let known = loop {
             match self.work.unless_stopped(exports.find(&name_of(run, asset, attempt))).await?? {
@@ -206,7 +209,8 @@ impl ExportWork<'_> {
         id: &str,
         is_under_way: bool,
     ) -> Result<(ExportFacts, Vec<(Resource, String)>), Stop> {
-        let (run, asset) = (self.work.run.clone(), self.work.asset.clone());
+        let run = self.work.run.clone();
+        let asset = self.work.asset.clone();
         let temporary = Temporary::new(client, Owner { run, playbook: self.playbook.clone(), asset });
         let export = Resource::Export(id.to_owned());
         let mut resources = vec![export.clone()];
@@ -321,7 +325,8 @@ fn exported_snapshot(facts: &RdsFacts, new: &NewExport) -> Result<SnapshotFacts,
 
 /// Nothing is exported that would cost more than the playbook allows, or nobody can tell what.
 fn affordable(new: &NewExport, gib: u64) -> Result<(), Stop> {
-    let (cost, ceiling) = (new.per_gb.times(gib), &new.cost_ceiling);
+    let cost = new.per_gb.times(gib);
+    let ceiling = &new.cost_ceiling;
     let refused = |reason: String, hint: &str| Err(Stop::Asset { reason, hint: Some(hint.to_owned()) });
     if gib == 0 {
         let reason = "RDS does not say how large the snapshot is, as it never does for Aurora, so nobody can tell whether \

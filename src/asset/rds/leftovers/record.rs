@@ -271,7 +271,9 @@ impl Record {
 /// Everything that entries name; what of it was named only by processes whose journal is `here`; and whether the last of
 /// them was one.
 fn named(entries: &[Entry], here: Option<Sha256Digest>) -> (BTreeSet<Resource>, BTreeSet<Resource>, bool) {
-    let (mut named, mut elsewhere, mut is_here) = (BTreeSet::new(), BTreeSet::new(), false);
+    let mut named = BTreeSet::new();
+    let mut elsewhere = BTreeSet::new();
+    let mut is_here = false;
     for entry in entries {
         match &entry.event {
             Event::RunStarted { place, .. } | Event::RunResumed { place, .. } => {
