@@ -18,9 +18,16 @@ const NOT_IN_13: [(&str, &str); 4] = [
     ("{[1,3),[7,9)}", "--"),
 ];
 
+/// Of which servers from 14 on make a type, functions and a cast by themselves.
+const RANGES: &str =
+    "create type shop.\"Spans\" as range (subtype = text); create table shop.spans (span shop.\"Spans\");
+    insert into shop.spans values ('[a,b)')";
+
 fn database_of(major: u32) -> String {
     let known = |sql: String, (from, to): &(&str, &str)| sql.replace(from, to);
-    if major == 13 { NOT_IN_13.iter().fold(ODD_DATABASE.to_owned(), known) } else { ODD_DATABASE.to_owned() }
+    let database =
+        if major == 13 { NOT_IN_13.iter().fold(ODD_DATABASE.to_owned(), known) } else { ODD_DATABASE.to_owned() };
+    format!("{database} {RANGES}")
 }
 
 fn restored_by_18(major: u32) {

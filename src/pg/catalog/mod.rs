@@ -8,6 +8,7 @@
 //! | `rights` | roles, owners and grants, which are compared only where they are carried |
 //! | `extensions` | what belongs to extensions |
 //! | `special` | what only a superuser can make, in parts |
+//! | `multiranges` | what newer servers make of ranges by themselves |
 //! | `named` | what is neither carried nor compared |
 //!
 //! Left out: objects of the system and temporary ones; of extensions' all but what users can change.
@@ -21,6 +22,7 @@ use super::error::PgError;
 mod extensions;
 mod extras;
 mod facts;
+pub mod multiranges;
 mod named;
 mod relations;
 pub mod rights;
