@@ -24,7 +24,7 @@ use super::{
     tls::{self, Roots},
     url,
     watched::{Plainly, Watching},
-    wire::{Login, Wire},
+    wire::{Wire, connect::connect, login::Login},
 };
 use crate::{clock::Stopwatch, interrupt::Interrupt};
 
@@ -229,7 +229,7 @@ impl Address {
     /// Looks once whether what answers is a pooler that shares sessions; after that it is known.
     fn refuse_shared(&self) -> Result<(), PgError> {
         if self.is_unshared.get().is_none() {
-            pooler::refuse_shared(self)?;
+            pooler::refuse_shared(&self.to_string(), || self.open_wire())?;
             let _ = self.is_unshared.set(());
         }
         Ok(())
@@ -307,7 +307,7 @@ impl Address {
     }
 
     /// Connects for bulk rows, whoever else may be served by the same session: for questions only.
-    pub(super) fn open_wire(&self) -> Result<Wire, PgError> {
+    fn open_wire(&self) -> Result<Wire, PgError> {
         self.open_wire_until(&Interrupt::default())
     }
 
@@ -317,7 +317,7 @@ impl Address {
         let config = self.config_now().map_err(|reason| self.unreached(reason, Unreached::Way))?;
         let patience = self.liveness.bounded(ANSWER_TIMEOUT);
         let login = Login { config: &config, tls: tls.map(Arc::new), interrupt, patience };
-        Wire::connect(&login).map_err(|error| self.unreached(error.to_string(), error.unreached()))
+        connect(&login).map_err(|error| self.unreached(error.to_string(), error.unreached()))
     }
 
     /// The environment that leads libpq programs to the same place (PostgreSQL documentation, "Environment Variables").

@@ -5,7 +5,7 @@ use std::error::Error as _;
 use postgres::types::WasNull;
 
 use super::{
-    pooler::Sharing,
+    sharing::Sharing,
     sqlstate::{self, Concern},
 };
 

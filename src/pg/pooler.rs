@@ -8,10 +8,9 @@
 //!
 //! A pooler that gives a session for as long as a connection lasts serves well, as long as it cleans what it gets back.
 
-use std::fmt;
-
 use super::{
-    Address, PgError,
+    error::PgError,
+    sharing::Sharing,
     wire::{Wire, WireError},
 };
 
@@ -25,118 +24,74 @@ const MARK: &str = "SET walkaway.mark = 'set'";
 const MARKED: &str = "SELECT pg_catalog.current_setting('walkaway.mark', true)";
 const UNMARK: &str = "RESET walkaway.mark";
 
-/// How sessions are shared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// One server process serves several connections, transaction by transaction.
-    Transactions,
-    /// One after the other, with what was set in it.
-    Unclean,
-    /// There are fewer than a run needs.
-    Few,
-}
-
-impl Sharing {
-    pub(super) fn hint(self) -> &'static str {
-        match self {
-            Sharing::Transactions => {
-                "name the server itself, or a pool that gives a session to each client (pgbouncer: a database entry with \
-                 pool_mode=session; Supabase, Neon: the direct or the session endpoint; RDS Proxy: the instance's own endpoint)"
-            }
-            Sharing::Unclean => {
-                "name the server itself, or let the pooler clean sessions (pgbouncer: server_reset_query = DISCARD ALL)"
-            }
-            Sharing::Few => {
-                "name the server itself, or give the pool at least as many sessions as the run has connections"
-            }
-        }
-    }
-}
-
-impl fmt::Display for Sharing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Sharing::Transactions => {
-                "one server process serves several connections in turn, so that settings of a drill would reach the \
-                 applications that share it; nothing was set"
-            }
-            Sharing::Unclean => {
-                "it hands on sessions without cleaning them, so that settings of a drill would reach the applications that \
-                 get them next"
-            }
-            Sharing::Few => "it has no session left for a second connection",
-        })
-    }
-}
-
-/// Refuses an address whose connections share sessions.
-pub(super) fn refuse_shared(address: &Address) -> Result<(), PgError> {
-    let mut one = address.open_wire()?;
-    let process = ask(address, &mut one)?;
+/// Refuses a server whose connections share sessions; `open` makes one more connection to it.
+pub(super) fn refuse_shared(server: &str, open: impl Fn() -> Result<Wire, PgError>) -> Result<(), PgError> {
+    let mut one = open()?;
+    let process = ask(server, &mut one)?;
     let mut seen = vec![process];
     let is_direct = one.greeting().process == Some(process);
-    if ask(address, &mut one)? != process {
-        return Err(pooled(address, Sharing::Transactions));
+    if ask(server, &mut one)? != process {
+        return Err(pooled(server, Sharing::Transactions));
     }
     let mut others = Vec::new();
     for _ in 0..if is_direct { 1 } else { MORE_CONNECTIONS } {
-        let mut other = address.open_wire()?;
-        let process = ask(address, &mut other)?;
-        if seen.contains(&process) || ask(address, &mut other)? != process {
-            return Err(pooled(address, Sharing::Transactions));
+        let mut other = open()?;
+        let process = ask(server, &mut other)?;
+        if seen.contains(&process) || ask(server, &mut other)? != process {
+            return Err(pooled(server, Sharing::Transactions));
         }
         seen.push(process);
         others.push(other);
     }
-    if ask(address, &mut one)? != process {
-        return Err(pooled(address, Sharing::Transactions));
+    if ask(server, &mut one)? != process {
+        return Err(pooled(server, Sharing::Transactions));
     }
     drop(others);
-    if is_direct { Ok(()) } else { refuse_unclean(address, one) }
+    if is_direct { Ok(()) } else { refuse_unclean(server, open, one) }
 }
 
 /// A session that was marked must not come back with its mark.
-fn refuse_unclean(address: &Address, mut wire: Wire) -> Result<(), PgError> {
-    execute(address, &mut wire, MARK)?;
+fn refuse_unclean(server: &str, open: impl Fn() -> Result<Wire, PgError>, mut wire: Wire) -> Result<(), PgError> {
+    execute(server, &mut wire, MARK)?;
     drop(wire);
     let mut found = Vec::new();
     for _ in 0..RETURNS {
-        let mut again = address.open_wire()?;
-        let answer = answer(address, &mut again, MARKED)?;
+        let mut again = open()?;
+        let answer = answer(server, &mut again, MARKED)?;
         if answer.is_some_and(|mark| !mark.is_empty()) {
-            execute(address, &mut again, UNMARK)?;
-            return Err(pooled(address, Sharing::Unclean));
+            execute(server, &mut again, UNMARK)?;
+            return Err(pooled(server, Sharing::Unclean));
         }
         found.push(again);
     }
     Ok(())
 }
 
-fn pooled(address: &Address, how: Sharing) -> PgError {
-    PgError::Pooled { server: address.to_string(), how }
+fn pooled(server: &str, how: Sharing) -> PgError {
+    PgError::Pooled { server: server.to_owned(), how }
 }
 
 /// The server process that serves this statement.
-fn ask(address: &Address, wire: &mut Wire) -> Result<u32, PgError> {
-    let process = answer(address, wire, ASK)?.and_then(|process| process.parse().ok());
+fn ask(server: &str, wire: &mut Wire) -> Result<u32, PgError> {
+    let process = answer(server, wire, ASK)?.and_then(|process| process.parse().ok());
     process.ok_or_else(|| PgError::answer(ASKING, "the server's answer is no number"))
 }
 
 const ASKING: &str = "asking which process of the server serves the connection";
 
-fn answer(address: &Address, wire: &mut Wire, sql: &str) -> Result<Option<String>, PgError> {
-    let rows = wire.ask(sql).map_err(|error| failed(address, error))?;
+fn answer(server: &str, wire: &mut Wire, sql: &str) -> Result<Option<String>, PgError> {
+    let rows = wire.ask(sql).map_err(|error| failed(server, error))?;
     Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()?))
 }
 
-fn execute(address: &Address, wire: &mut Wire, sql: &str) -> Result<(), PgError> {
-    wire.execute(sql).map_err(|error| failed(address, error))
+fn execute(server: &str, wire: &mut Wire, sql: &str) -> Result<(), PgError> {
+    wire.execute(sql).map_err(|error| failed(server, error))
 }
 
 /// A pooler without a session to give keeps a connection waiting.
-fn failed(address: &Address, error: WireError) -> PgError {
+fn failed(server: &str, error: WireError) -> PgError {
     match error {
-        WireError::Stalled(_) => pooled(address, Sharing::Few),
+        WireError::Stalled(_) => pooled(server, Sharing::Few),
         other => other.during(ASKING),
     }
 }

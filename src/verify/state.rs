@@ -60,7 +60,7 @@ pub fn state_of(client: &mut Client, large_objects: Option<&[LargeObject]>) -> R
 
 /// Owners and grants, and what the roles that were carried may do and have set.
 pub fn rights_of(client: &mut Client, carried: &BTreeSet<String>) -> Result<State, PgError> {
-    let mut state = digests(rights::state(client, carried)?);
+    let mut state = digests(rights::compared::state(client, carried)?);
     for setting in special::settings(client)? {
         if setting.everywhere && setting.role.as_ref().is_some_and(|role| carried.contains(role)) {
             state.insert((SETTING.to_owned(), setting.place()), Sha256Digest::of(&setting.value));

@@ -4,7 +4,7 @@
 use postgres::GenericClient;
 
 use super::{
-    Catalog, Class, read_class,
+    class::{Catalog, Class, read_class},
     tables::{self, NUMBERS_REGISTERED, REGISTERED},
 };
 use crate::pg::{

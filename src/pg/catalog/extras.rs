@@ -1,6 +1,9 @@
 //! What stands beside the schemas: extensions, event triggers, publications, foreign servers, comments, labels.
 
-use super::{Class, FIRST_OWN, without_schema};
+use super::{
+    class::Class,
+    user_objects::{FIRST_OWN, without_schema},
+};
 
 pub(super) fn classes() -> Vec<Class> {
     let mut classes = vec![

@@ -2,7 +2,10 @@
 
 use postgres::GenericClient;
 
-use super::{FIRST_OWN, USERS, rights::is_providers};
+use super::{
+    rights::is_providers,
+    user_objects::{FIRST_OWN, USERS},
+};
 use crate::pg::{error::PgError, name::RelationName};
 
 /// What makes a new database like another one.

@@ -3,7 +3,10 @@
 
 use postgres::GenericClient;
 
-use super::{FIRST_OWN, USERS, is_column_option, is_relation_option, rights::is_providers, without_schema};
+use super::{
+    rights::{is_predefined, is_providers},
+    user_objects::{FIRST_OWN, USERS, is_column_option, is_relation_option, without_schema},
+};
 
 /// All of it.
 pub(super) fn named(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
@@ -227,7 +230,7 @@ fn rights(client: &mut impl GenericClient, change: Change, sql: &str) -> Result<
         let (right, role): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
         match role {
             None => named.push(format!("{noun} of {right} {preposition} everybody")),
-            Some(role) if is_providers(&role) || super::rights::is_predefined(&role) => {}
+            Some(role) if is_providers(&role) || is_predefined(&role) => {}
             Some(role) => named.push(format!("{noun} of {right} {preposition} role {role}")),
         }
     }

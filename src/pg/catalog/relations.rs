@@ -2,7 +2,10 @@
 //!
 //! What only newer servers keep is read through `to_jsonb`, which knows nothing of it on older ones.
 
-use super::{Class, USERS, is_column_option, is_relation_option, not_of_extension, own};
+use super::{
+    class::Class,
+    user_objects::{USERS, is_column_option, is_relation_option, not_of_extension, own},
+};
 
 const NAME: &str = "n.nspname || '.' || c.relname";
 

@@ -8,12 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use postgres::{GenericClient, Row};
 
-use super::{FIRST_OWN, USERS, not_of_extension};
+use super::user_objects::{FIRST_OWN, USERS, not_of_extension};
 use crate::pg::error::PgError;
 
-mod compared;
-
-pub use compared::state;
+pub mod compared;
 
 /// Everything about rights in one database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

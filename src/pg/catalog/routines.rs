@@ -1,6 +1,9 @@
 //! Functions, procedures, aggregates, operators and their classes, casts, languages, access methods.
 
-use super::{Class, own, without_schema};
+use super::{
+    class::Class,
+    user_objects::{own, without_schema},
+};
 
 pub(super) fn classes() -> Vec<Class> {
     let mut classes = vec![("function", function()), ("aggregate", aggregate())];

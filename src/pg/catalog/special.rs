@@ -6,7 +6,10 @@ use std::collections::BTreeSet;
 use postgres::GenericClient;
 
 pub use super::relations::{each_system_trigger, system_triggers};
-use super::{named::named, own, without_schema};
+use super::{
+    named::named,
+    user_objects::{own, without_schema},
+};
 use crate::pg::error::PgError;
 
 /// All of it.

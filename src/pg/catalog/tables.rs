@@ -2,7 +2,7 @@
 
 use postgres::GenericClient;
 
-use super::{USERS, not_of_extension};
+use super::user_objects::{USERS, not_of_extension};
 use crate::pg::{
     error::PgError,
     name::{RelationName, Table},

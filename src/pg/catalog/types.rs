@@ -1,6 +1,9 @@
 //! Types, collations, conversions, and text search.
 
-use super::{Class, FIRST_OWN, USERS, own};
+use super::{
+    class::Class,
+    user_objects::{FIRST_OWN, USERS, own},
+};
 
 pub(super) fn classes() -> Vec<Class> {
     let mut classes = vec![("type", by_definition()), ("base type", base())];

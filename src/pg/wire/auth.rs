@@ -1,55 +1,20 @@
 //! Logging in: the startup message and the ways to show a password (PostgreSQL documentation, "Start-up").
 
-use std::{sync::Arc, time::Duration};
-
-use postgres::{Config, config::ChannelBinding as Wanted};
+use postgres::config::ChannelBinding as Wanted;
 use postgres_protocol::authentication::{
     md5_hash,
     sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256},
 };
-use rustls::ClientConfig;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::{
     Greeting, Wire,
+    login::Login,
     message::{WireError, server_error},
 };
-use crate::{interrupt::Interrupt, pg::session::RAW};
+use crate::pg::session::RAW;
 
-/// How long a server may take to answer a login.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const PROTOCOL: [u8; 4] = [0, 3, 0, 0];
-
-/// Who connects, and how.
-pub(in crate::pg) struct Login<'a> {
-    pub config: &'a Config,
-    /// Verifies the server; none where the way is safe without.
-    pub tls: Option<Arc<ClientConfig>>,
-    /// Ends the waiting at once.
-    pub interrupt: &'a Interrupt,
-    /// How long the server may take to answer.
-    pub patience: Duration,
-}
-
-impl Login<'_> {
-    pub(super) fn connect_timeout(&self) -> Duration {
-        self.config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT)
-    }
-
-    fn password(&self) -> Result<&[u8], WireError> {
-        self.config.get_password().ok_or_else(|| WireError::Login("the server wants a password".to_owned()))
-    }
-
-    /// Whether only an authentication that is bound to the TLS session will do.
-    fn is_bound(&self) -> bool {
-        self.config.get_channel_binding() == Wanted::Require
-    }
-
-    fn user(&self) -> &str {
-        self.config.get_user().unwrap_or_default()
-    }
-}
 
 /// Sends the startup message and answers until the server is ready.
 pub(super) fn log_in(wire: &mut Wire, login: &Login<'_>) -> Result<Greeting, WireError> {

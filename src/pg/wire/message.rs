@@ -3,8 +3,7 @@
 use std::{fmt, time::Duration};
 
 use crate::pg::{
-    PgError,
-    error::{self, Unreached},
+    error::{self, PgError, Unreached},
     sqlstate::{self, Concern},
 };
 

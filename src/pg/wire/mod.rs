@@ -5,15 +5,16 @@
 //! every read and write of a COPY has a limit (PostgreSQL documentation, "Frontend/Backend Protocol").
 
 mod auth;
+pub(super) mod connect;
+pub(super) mod login;
 mod message;
 mod socket;
 
 use std::time::Duration;
 
 pub use message::WireError;
-use postgres::config::{Host, TargetSessionAttrs};
 
-pub(super) use self::{auth::Login, message::command_rows};
+pub(super) use self::message::command_rows;
 use self::{message::Fields, socket::Socket};
 use super::{liveness::Waiting, session};
 use crate::{clock::Stopwatch, interrupt::Interrupt};
@@ -68,41 +69,11 @@ pub(super) struct Header {
 }
 
 impl Wire {
-    /// Connects and authenticates, and sets nothing. Waits no longer than the login may take, until it has patience of
-    /// its own. Tries the hosts in their order, as the general client and libpq do.
-    pub(super) fn connect(login: &Login<'_>) -> Result<Self, WireError> {
-        let mut last = WireError::Lost("no host is named".to_owned());
-        for (number, host) in login.config.get_hosts().iter().enumerate() {
-            match Self::connect_to(login, number, host).and_then(|wire| wire.wanted(login)) {
-                Ok(wire) => return Ok(wire),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    fn connect_to(login: &Login<'_>, number: usize, host: &Host) -> Result<Self, WireError> {
-        let socket = Socket::connect(login, number, host)?;
-        let patience = Patience { stall: Some(login.patience), interrupt: login.interrupt.clone() };
+    /// A connection on which nobody has logged in yet.
+    fn new(socket: Socket, patience: Patience) -> Self {
         let input = vec![0; INPUT_BYTES];
         let greeting = Greeting::default();
-        let mut wire = Wire { socket, input, start: 0, end: 0, patience, waiting: None, broken: false, greeting };
-        wire.greeting = auth::log_in(&mut wire, login)?;
-        Ok(wire)
-    }
-
-    /// The same connection, if its session is of the kind that `target_session_attrs` asks for.
-    fn wanted(mut self, login: &Login<'_>) -> Result<Self, WireError> {
-        let wanted = match login.config.get_target_session_attrs() {
-            TargetSessionAttrs::ReadWrite => "off",
-            TargetSessionAttrs::ReadOnly => "on",
-            _ => return Ok(self),
-        };
-        let rows = self.ask("SHOW transaction_read_only")?;
-        match rows.first().and_then(|row| row.first()?.as_deref()) {
-            Some(found) if found == wanted => Ok(self),
-            _ => Err(WireError::Lost("no session of the kind that target_session_attrs asks for".to_owned())),
-        }
+        Wire { socket, input, start: 0, end: 0, patience, waiting: None, broken: false, greeting }
     }
 
     /// Pins the settings of the session, which has to be this connection's own.

@@ -13,7 +13,10 @@ use postgres::config::Host;
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 use socket2::{SockRef, TcpKeepalive};
 
-use super::{auth::Login, message::WireError};
+use super::{
+    login::{ANSWER_TIMEOUT, Login},
+    message::WireError,
+};
 use crate::pg::error::is_tls;
 
 /// How often a waiting call looks up.
@@ -140,7 +143,7 @@ fn prepared(stream: TcpStream, login: &Login<'_>) -> io::Result<TcpStream> {
 fn secured(mut stream: TcpStream, host: &str, tls: &Arc<ClientConfig>) -> Result<Socket, WireError> {
     let lost = |error: io::Error| WireError::Lost(error.to_string());
     let mut answer = [0];
-    stream.set_read_timeout(Some(super::auth::ANSWER_TIMEOUT)).map_err(lost)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(lost)?;
     stream.write_all(&SSL_REQUEST).and_then(|()| stream.read_exact(&mut answer)).map_err(lost)?;
     if answer != *b"S" {
         return Err(WireError::Tls("server does not support TLS".to_owned()));

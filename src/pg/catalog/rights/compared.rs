@@ -7,7 +7,7 @@ use postgres::GenericClient;
 
 use super::{Grant, Held, Membership, Object, Rights, Role};
 use crate::pg::{
-    catalog::{Catalog, CatalogKey},
+    catalog::class::{Catalog, CatalogKey},
     error::PgError,
 };
 

@@ -1,0 +1,100 @@
+//! Classes of catalog objects: what identifies an object, and how every object of a class gets into a catalog.
+
+use std::collections::BTreeMap;
+
+use postgres::GenericClient;
+
+use crate::pg::error::PgError;
+
+/// Class and identity of a catalog object, and how it is defined.
+pub type Catalog = BTreeMap<CatalogKey, String>;
+
+/// What identifies an object: `("index", "public.orders_pkey")`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CatalogKey {
+    /// The class, in words.
+    pub class: String,
+    /// The object, qualified.
+    pub name: String,
+}
+
+impl CatalogKey {
+    /// Whether somebody made it: not what every new database has, nor what says something about other objects only.
+    pub fn is_of_users(&self) -> bool {
+        const GIVEN: [&str; 6] = [
+            "built-in text search",
+            "derived constraint",
+            "extension member",
+            "extension version",
+            "locale version",
+            "property of extension member",
+        ];
+        let is_given =
+            matches!((self.class.as_str(), self.name.as_str()), ("schema", "public") | ("extension", "plpgsql"));
+        !is_given && !GIVEN.contains(&self.class.as_str())
+    }
+}
+
+/// Classes that bundles of earlier versions do not hold, the newest last: a bundle says how many of them it knows.
+pub const LATER: [&str; 8] = [
+    "derived constraint",
+    "extension member",
+    "locale version",
+    "published schema",
+    "system trigger",
+    "property of extension member",
+    "built-in text search",
+    "dependence on extension",
+];
+
+/// One class of objects: its name in words, and a query that returns a qualified name and a definition, both text.
+pub(super) type Class = (&'static str, String);
+
+/// Reads one class into the catalog.
+pub(super) fn read_class(
+    client: &mut impl GenericClient,
+    class: &str,
+    sql: &str,
+    catalog: &mut Catalog,
+) -> Result<(), PgError> {
+    let failed = |error| PgError::statement(format!("reading the catalog ({class})"), &error);
+    let mut named: Vec<(String, String)> = Vec::new();
+    for row in client.query(sql, &[]).map_err(failed)? {
+        let definition: Option<String> = row.try_get(1).map_err(failed)?;
+        named.push((row.try_get(0).map_err(failed)?, definition.unwrap_or_default()));
+    }
+    put(catalog, class, named);
+    Ok(())
+}
+
+/// A dot in one of its parts can give an object another one's name. None hides the other: they are told apart in the order of
+/// what they are.
+fn put(catalog: &mut Catalog, class: &str, mut named: Vec<(String, String)>) {
+    named.sort();
+    for (name, definition) in named {
+        let mut key = CatalogKey { class: class.to_owned(), name };
+        while catalog.contains_key(&key) {
+            key.name.push_str(" (another)");
+        }
+        catalog.insert(key, definition);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_object_hides_another_of_its_name() {
+        let put = |things: &[(&str, &str)]| {
+            let mut catalog = Catalog::new();
+            let named = things.iter().map(|(name, what)| ((*name).to_owned(), (*what).to_owned())).collect();
+            super::put(&mut catalog, "column", named);
+            catalog
+        };
+        let both = put(&[("s.a.b.c", "2 text"), ("s.a.b.c", "1 integer"), ("s.d", "")]);
+        assert_eq!(both.len(), 3);
+        assert_eq!(both, put(&[("s.d", ""), ("s.a.b.c", "1 integer"), ("s.a.b.c", "2 text")]));
+        assert_ne!(both, put(&[("s.d", ""), ("s.a.b.c", "1 integer"), ("s.a.b.c", "2 int")]));
+    }
+}
