@@ -4,7 +4,7 @@
 
 use postgres::GenericClient;
 
-use super::{Catalog, USERS};
+use super::{class::Catalog, user_objects::USERS};
 use crate::pg::error::PgError;
 
 /// The first release whose servers do so.
