@@ -107,10 +107,6 @@ const RINGS: &[&[&str]] = &[
         "evidence/signing/mod.rs",
         "evidence/signing/seal.rs",
     ],
-    &["playbook/access.rs", "playbook/decode.rs"],
-    &["playbook/document.rs", "playbook/document/account.rs", "playbook/document/plan.rs", "playbook/document/rds.rs"],
-    &["playbook/model.rs", "playbook/model/account.rs"],
-    &["playbook/tree.rs", "playbook/yaml.rs"],
 ];
 
 #[test]
