@@ -11,7 +11,6 @@ use crate::{
         machine::Conclusion,
     },
     digest::Sha256Digest,
-    event::AssetKind,
     finding::{Severity, Verdict, Waives},
 };
 
@@ -112,13 +111,13 @@ pub fn carried(assets: &[AssetResult]) -> Vec<Carried> {
 /// What a whole bucket holds of which a sample was taken.
 fn listed(asset: &AssetResult) -> Option<u64> {
     let sample = asset.objects.as_ref()?.sample.as_ref()?;
-    let from = CarriedFrom::of_source(asset.kind == AssetKind::S3, &asset.source);
+    let from = CarriedFrom::of_source(asset.kind, &asset.source);
     matches!(from, CarriedFrom::Bucket { prefix, .. } if prefix.is_empty()).then(|| sample.totals()[0].1)
 }
 
 /// A database on RDS was taken from the instance that it names, whatever the address that it was read at.
 fn from(asset: &AssetResult) -> CarriedFrom {
-    let from = CarriedFrom::of_source(asset.kind == AssetKind::S3, &asset.source);
+    let from = CarriedFrom::of_source(asset.kind, &asset.source);
     let rds = asset.database.as_ref().and_then(|database| database.rds.as_ref());
     match (from, rds) {
         (CarriedFrom::Server { database, .. } | CarriedFrom::Instance { database, .. }, Some(rds)) => {
