@@ -99,14 +99,6 @@ const RINGS: &[&[&str]] = &[
         "evidence/mod.rs",
         "evidence/predecessor.rs",
     ],
-    &[
-        "evidence/signing/agent.rs",
-        "evidence/signing/allowed.rs",
-        "evidence/signing/envelope.rs",
-        "evidence/signing/key.rs",
-        "evidence/signing/mod.rs",
-        "evidence/signing/seal.rs",
-    ],
 ];
 
 #[test]
