@@ -85,20 +85,6 @@ const RINGS: &[&[&str]] = &[
         "evidence/result/bound.rs",
         "evidence/result/rds.rs",
     ],
-    &[
-        "evidence/check.rs",
-        "evidence/check_account.rs",
-        "evidence/check_asset.rs",
-        "evidence/check_asset/receipts.rs",
-        "evidence/check_journal.rs",
-        "evidence/check_run.rs",
-        "evidence/check_signatures.rs",
-        "evidence/exit_time/mod.rs",
-        "evidence/exit_time/model.rs",
-        "evidence/exit_time/samples.rs",
-        "evidence/mod.rs",
-        "evidence/predecessor.rs",
-    ],
 ];
 
 #[test]

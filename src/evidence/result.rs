@@ -504,6 +504,21 @@ impl RunResult {
     }
 }
 
+#[derive(Deserialize)]
+struct Versioned {
+    result_version: u32,
+}
+
+/// Reads a result of any version that this walkaway knows.
+pub fn parse_result(bytes: &[u8]) -> Result<RunResult, String> {
+    let versioned: Versioned = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+    if !(RESULT_VERSION_OLDEST..=RESULT_VERSION).contains(&versioned.result_version) {
+        let version = versioned.result_version;
+        return Err(format!("version {version}, this walkaway reads {RESULT_VERSION_OLDEST} to {RESULT_VERSION}"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
 /// The JSON Schema (draft 2020-12) of `result.json`.
 pub fn result_schema() -> Schema {
     schema_for!(RunResult)
