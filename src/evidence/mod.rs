@@ -18,7 +18,7 @@
 //! | `signing`, `timestamp`, `check_signatures` | SSH signatures over the bag, RFC 3161 time-stamps over those, and their check |
 //! | `exit_time` | how long the real exit would take, and what it would cost |
 //! | `predecessor` | the run before, which each run names |
-//! | `files` | writing synced, reading without following links, the errors |
+//! | `files`, `error` | writing synced, reading without following links; the errors |
 
 pub mod bag;
 pub mod bag_check;
@@ -32,6 +32,7 @@ mod check_run;
 mod check_signatures;
 mod contents;
 mod coverage;
+mod error;
 pub mod exit_time;
 pub mod exports;
 pub mod facts;

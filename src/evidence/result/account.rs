@@ -1,9 +1,11 @@
-//! What the result says about the account around the drill, and about waivers.
+//! What the result says about the account around the drill, and about exclusions and waivers.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AssetResult, ExclusionResult, Tier};
+use super::asset::{AssetResult, Tier};
 use crate::{
     account::{
         coverage::{Carried, CarriedFrom, Excluding, RegionTotals, Totals},
@@ -33,6 +35,25 @@ pub struct CoverageResult {
 
 fn first_rules() -> u32 {
     1
+}
+
+/// An exclusion of the playbook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExclusionResult {
+    /// The pattern.
+    pub pattern: String,
+    /// Tags that the thing must have besides.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// The date it ends, ISO 8601.
+    pub until: String,
+    /// Whether that date was past on the day of the run.
+    pub expired: bool,
 }
 
 /// A waiver of the playbook.
