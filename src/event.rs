@@ -131,6 +131,10 @@ pub struct KindFacts {
     pub class: &'static str,
     /// The file of the evidence that lists the items.
     pub record: &'static str,
+    /// All files of its evidence, each with the version of the result from which on bundles have it.
+    pub files: &'static [(&'static str, u32)],
+    /// What the files of an export of it are, where it can be carried by one.
+    pub exported_as: Option<AssetKind>,
     /// Begun again, it begins from nothing: what had been carried belongs to a moment that is gone.
     pub begins_anew: bool,
     /// Items and bytes are estimates before it is carried.
@@ -146,6 +150,14 @@ impl AssetKind {
                 items: ("object", "objects"),
                 class: "objects",
                 record: "objects.ndjson",
+                files: &[
+                    ("objects.ndjson", 1),
+                    ("objects.sha256", 1),
+                    ("bucket.json", 2),
+                    ("changes.ndjson", 2),
+                    ("findings.ndjson", 2),
+                ],
+                exported_as: None,
                 begins_anew: false,
                 is_estimated: false,
             },
@@ -154,6 +166,15 @@ impl AssetKind {
                 items: ("row", "rows"),
                 class: "databases",
                 record: "tables.csv",
+                files: &[
+                    ("tables.csv", 1),
+                    ("exports.sha256", 1),
+                    ("exports.csv", 2),
+                    ("restored.csv", 2),
+                    ("findings.ndjson", 2),
+                    ("tables.ndjson", 3),
+                ],
+                exported_as: Some(AssetKind::S3),
                 begins_anew: true,
                 is_estimated: true,
             },

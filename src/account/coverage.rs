@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::inventory::{Inventory, Item, ItemKind, NONE, fact};
-use crate::glob;
+use crate::{event::AssetKind, glob};
 
 /// What the run did with one thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -94,8 +94,8 @@ pub enum CarriedFrom {
 
 impl CarriedFrom {
     /// Reads the source of an asset as the result has it: `s3://bucket/prefix`, `host:port/database`.
-    pub fn of_source(is_bucket: bool, source: &str) -> Self {
-        if is_bucket {
+    pub fn of_source(kind: AssetKind, source: &str) -> Self {
+        if kind == AssetKind::S3 {
             let path = source.strip_prefix("s3://").unwrap_or(source);
             let (name, prefix) = path.split_once('/').unwrap_or((path, ""));
             let name = name.to_owned();

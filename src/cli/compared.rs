@@ -1,18 +1,11 @@
 //! What was compared, in a few words. Reads the checks of a result; decides nothing.
 
 use super::style::{count, count_of, thousands};
-use crate::{
-    event::AssetKind,
-    evidence::result::{AssetResult, Check},
-};
+use crate::evidence::result::{AssetResult, Check};
 
 /// For the summary: `3,012 of 3,012 objects read back`, `1,000,000 rows in 11 tables, 87 catalog objects`.
 pub(super) fn of_asset(asset: &AssetResult) -> String {
-    let parts = match asset.kind {
-        AssetKind::S3 => vec![objects(asset)],
-        AssetKind::Postgres => vec![rows(asset), catalog(asset)],
-    };
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let parts: Vec<String> = [objects(asset), rows(asset), catalog(asset)].into_iter().flatten().collect();
     if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
 }
 

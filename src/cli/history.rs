@@ -17,7 +17,7 @@ use crate::{
     evidence::facts::PastRun,
     exit_code::ExitCode,
     finding::printable,
-    playbook::{AssetKind, Playbook},
+    playbook::Playbook,
     record::EngineError,
 };
 
@@ -117,10 +117,8 @@ fn timer(playbook: &Playbook, path: &str) -> Vec<String> {
     let program = std::env::current_exe().map_or_else(|_| "walkaway".to_owned(), |path| shell_word(&path));
     // A percent sign is systemd's own.
     // Where the playbook itself asks for samples, each run is one: they count, or the drill would run every day.
-    let samples = playbook
-        .assets()
-        .iter()
-        .any(|asset| matches!(&asset.kind, AssetKind::Objects(bucket) if bucket.sample.is_some()));
+    let samples =
+        playbook.assets().iter().any(|asset| asset.kind.bucket().is_some_and(|bucket| bucket.sample.is_some()));
     let samples = if samples { " --samples" } else { "" };
     let command = format!("{program} due{samples} {path}; due=$?; [ $due -eq 1 ] || exit $due; {program} run {path}");
     let command = command.replace('%', "%%").replace('$', "$$").replace('"', "\\\"");

@@ -14,7 +14,6 @@ use crate::{
     asset::{clients, kinds, measured::Measured, seam::Asset},
     clock,
     digest::Sha256Digest,
-    event::AssetKind as Kind,
     finding::{Finding, FindingKind},
     playbook::Playbook,
     record::error::{EngineError, Obstacle},
@@ -157,7 +156,7 @@ async fn survey_account(plan: &Plan, measured: &[Measured]) -> Result<Option<Sur
 }
 
 fn from(asset: &dyn Asset, measured: &Measured) -> CarriedFrom {
-    let told = || CarriedFrom::of_source(measured.kind == Kind::S3, &measured.source);
+    let told = || CarriedFrom::of_source(measured.kind, &measured.source);
     asset.describe().from.unwrap_or_else(told)
 }
 

@@ -5,12 +5,11 @@
 use std::io::{self, BufRead};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    files::{LineEnd, read_line},
-    result::JournalHead,
-};
+pub use super::error::Fault;
+use super::files::{LineEnd, read_line};
 use crate::{
     digest::Sha256Digest,
     event::Event,
@@ -38,13 +37,14 @@ pub struct Entry {
     pub event: Event,
 }
 
-/// A line that breaks the chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Its number, from 1.
-    pub line: u64,
-    /// What is wrong with it.
-    pub reason: String,
+/// The journal's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JournalHead {
+    /// Lines.
+    pub lines: u64,
+    /// SHA-256 of the last line, its line end not counted.
+    pub head: Sha256Digest,
 }
 
 /// Everything that one pass over a journal tells.

@@ -11,7 +11,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Deserialize;
 
 use super::{
     bag::is_sealed,
@@ -20,11 +19,12 @@ use super::{
     check_asset::AssetCheck,
     check_journal::check_journal,
     check_run::check_run,
-    check_signatures::{SignatureSeen, Trust, check_signatures},
+    check_signatures::{CLOCKS_APART_S, SignatureSeen, Trust, check_signatures},
+    contents::{ASSETS, JOURNAL, RESULT, inconsistent},
     files::{EvidenceError, IoContext},
     predecessor,
     replay::Replay,
-    result::{RESULT_VERSION, RESULT_VERSION_OLDEST, RunResult},
+    result::{RunResult, parse_result},
     signing::Role,
 };
 use crate::{
@@ -33,19 +33,6 @@ use crate::{
     finding::{Finding, FindingKind},
 };
 
-/// The machine-readable result, in the bag.
-pub const RESULT: &str = "data/result.json";
-/// The journal, in the bag.
-pub const JOURNAL: &str = "data/journal.ndjson";
-/// The playbook as read, in the bag.
-pub const PLAYBOOK: &str = "data/playbook.yaml";
-/// The playbook as understood, in the bag.
-pub const RESOLVED: &str = "data/playbook.resolved.json";
-/// The directory of each asset's evidence, in the bag.
-pub const ASSETS: &str = "data/assets";
-
-/// Two clocks that are right are no further apart, in seconds.
-pub(crate) const CLOCKS_APART_S: i64 = 60;
 /// An operator's signature that was stamped so much later did not come with the seal.
 const SIGNED_LATE_S: i64 = 24 * 60 * 60;
 
@@ -141,11 +128,6 @@ fn unsealed(root: &Path) -> EvidenceError {
     EvidenceError::NotABundle { root: root.to_owned() }
 }
 
-/// A finding that the bundle contradicts itself.
-pub(crate) fn inconsistent(subject: impl Into<String>, detail: impl Into<String>) -> Finding {
-    Finding::of_run(FindingKind::BundleInconsistent, subject, detail)
-}
-
 /// The bundle that the reader names, or the one beside this.
 fn check_predecessor(root: &Path, result: &RunResult, trust: &Trust) -> Option<Finding> {
     let previous = result.chain.previous.as_ref()?;
@@ -156,11 +138,6 @@ fn check_predecessor(root: &Path, result: &RunResult, trust: &Trust) -> Option<F
     }
 }
 
-#[derive(Deserialize)]
-struct Versioned {
-    result_version: u32,
-}
-
 fn read_result(bag: &Bag) -> Result<RunResult, Finding> {
     let malformed = |detail: String| Finding::of_run(FindingKind::BundleMalformed, RESULT, detail);
     let bytes = bag.read(RESULT).map_err(|error| match error.kind() {
@@ -168,16 +145,6 @@ fn read_result(bag: &Bag) -> Result<RunResult, Finding> {
         _ => malformed(format!("unreadable: {error}")),
     })?;
     parse_result(&bytes).map_err(malformed)
-}
-
-/// Reads a result of any version that this walkaway knows.
-pub fn parse_result(bytes: &[u8]) -> Result<RunResult, String> {
-    let versioned: Versioned = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-    if !(RESULT_VERSION_OLDEST..=RESULT_VERSION).contains(&versioned.result_version) {
-        let version = versioned.result_version;
-        return Err(format!("version {version}, this walkaway reads {RESULT_VERSION_OLDEST} to {RESULT_VERSION}"));
-    }
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }
 
 fn read_journal(bag: &Bag) -> Result<Reading, Finding> {

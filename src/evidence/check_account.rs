@@ -3,9 +3,9 @@
 
 use super::{
     bag_check::Bag,
-    check::{JOURNAL, RESULT, inconsistent},
-    check_run::each_finding,
+    contents::{JOURNAL, RESULT, inconsistent},
     coverage::coverage_csv,
+    findings::each_finding,
     replay::Replay,
     result::{CoverageResult, RunResult, carried, excluding},
 };

@@ -3,6 +3,7 @@
 mod filed;
 mod receipts;
 mod tables_v1;
+mod units;
 
 use std::{
     collections::BTreeMap,
@@ -10,13 +11,13 @@ use std::{
     path::Path,
 };
 
-use receipts::Units;
+use units::Units;
 
 use super::{
     bag_check::Bag,
     chain::LINE_BYTES_MAX,
     changes::{self, CHANGES_NDJSON},
-    check::{ASSETS, JOURNAL, RESULT, inconsistent},
+    contents::{ASSETS, JOURNAL, RESULT, inconsistent},
     exports::{EXPORTS_CSV, ExportLine, parse_exports},
     files::{LineEnd, read_line, sha256sum_line},
     merge::read_receipt,

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 use super::{
     bag_check::Bag,
     chain::Entry,
-    check::{JOURNAL, RESULT, inconsistent},
+    contents::{JOURNAL, RESULT, inconsistent},
     replay::{AssetReplay, Replay},
     result::{AssetResult, Caller, RunResult, Tier, bound_sha256, outcomes},
 };

@@ -1,19 +1,17 @@
 //! Whether the result's word about the run as a whole follows from its parts, and whether journal, playbook and bag
 //! say the same.
 
-use std::io;
-
 use super::{
     bag::BAG_INFO,
     bag_check::Bag,
     chain::Entry,
-    check::{ASSETS, JOURNAL, PLAYBOOK, RESULT, inconsistent},
     check_account::check_account,
+    contents::{JOURNAL, PLAYBOOK, RESULT, inconsistent},
     exit_time::{self, Term},
     facts::{ExitTime, Window},
-    findings::{self, FINDINGS_NDJSON},
+    findings::each_finding,
     replay::Replay,
-    result::{AssetResult, RunResult, Tier},
+    result::{RunResult, Tier},
 };
 use crate::{
     digest::Sha256Digest,
@@ -58,12 +56,6 @@ fn check_verdict(bag: &Bag, result: &RunResult) -> Vec<Finding> {
         findings.push(inconsistent(RESULT, format!("finding of an asset stands with the run: {finding}")));
     }
     findings
-}
-
-/// Every finding of the run, those in files included.
-pub(crate) fn each_finding(bag: &Bag, result: &RunResult, take: impl FnMut(&Finding)) -> io::Result<()> {
-    let open = |asset: &AssetResult| bag.open(&format!("{ASSETS}/{}/{FINDINGS_NDJSON}", asset.id));
-    findings::each(&result.findings, &result.assets, open, take)
 }
 
 /// A run is a sample if one of its assets is; the journal may say no more than that.

@@ -11,13 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::{
     bag::{SIGNATURES, TAG_MANIFEST},
     bag_check::Bag,
-    check::{CLOCKS_APART_S, RESOLVED, inconsistent},
+    contents::{RESOLVED, inconsistent},
     result::RunResult,
     signing::{AllowedSigners, Role, Seal, SealError, check_envelope, statement},
     timestamp::{Authorities, Stamp, read_own_time},
 };
 use crate::finding::{Finding, FindingKind};
 
+/// Two clocks that are right are no further apart, in seconds.
+pub(super) const CLOCKS_APART_S: i64 = 60;
 /// From this version on every signature has a statement beside it.
 const WITH_STATEMENT: u32 = 4;
 

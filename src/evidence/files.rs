@@ -1,5 +1,5 @@
 //! The few ways in which evidence meets the file system: written new and synced, replaced whole, read without
-//! following links; and the errors of all evidence.
+//! following links.
 //!
 //! Knows nothing of what the files mean.
 
@@ -13,82 +13,13 @@ use std::{
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
-use super::journal::JournalError;
+pub use super::error::EvidenceError;
 use crate::digest::Sha256Digest;
 
 /// Bytes that are read at once while a file is hashed.
 const HASH_BUFFER_BYTES: usize = 1 << 20;
 /// Files that are read whole may not be longer than this.
 pub const WHOLE_FILE_BYTES_MAX: u64 = 256 << 20;
-
-/// Why evidence could not be written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum EvidenceError {
-    /// The file system refused.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried: `write`, `read`, `sync`, …
-        action: &'static str,
-        /// On which file or directory.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// A name that manifests or shell tools can't take literally.
-    #[error("name is not safe in a manifest: {name:?}")]
-    UnsafeName {
-        /// The name, relative to the bundle or the asset.
-        name: String,
-    },
-    /// Two receipts speak of the same object or table, or they are out of order.
-    #[error("receipts are not in ascending order or repeat themselves at {name:?}")]
-    ReceiptOrder {
-        /// The key or the table.
-        name: String,
-    },
-    /// The directory is already a sealed bundle.
-    #[error("bundle is already sealed: {}", root.display())]
-    AlreadySealed {
-        /// The bundle.
-        root: PathBuf,
-    },
-    /// The directory is no bundle, or its run never reached the end.
-    #[error("bundle is not sealed: {}", root.display())]
-    NotSealed {
-        /// What was taken for a bundle.
-        root: PathBuf,
-    },
-    /// Nothing there is walkaway's.
-    #[error("{} is no bundle of walkaway", root.display())]
-    NotABundle {
-        /// The directory that was named.
-        root: PathBuf,
-    },
-    /// The journal could not be written or read.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-}
-
-impl EvidenceError {
-    /// What to do next, where there is something to do.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            EvidenceError::Io { source, path, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some(format!("make room on the file system of {}, then resume the run", path.display()))
-            }
-            EvidenceError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
-                Some("evidence is never overwritten; remove nothing, start a new run".to_owned())
-            }
-            EvidenceError::NotABundle { .. } => Some("name the directory that `walkaway run` printed".to_owned()),
-            EvidenceError::NotSealed { .. } => {
-                Some("a run that did not end: `walkaway resume RUN`; a bundle that was sealed: its tagmanifest-sha256.txt is gone"
-                        .to_owned())
-            }
-            EvidenceError::Journal(error) => error.hint(),
-            _ => None,
-        }
-    }
-}
 
 /// Names the file and the action of an I/O error.
 pub(crate) trait IoContext<T> {

@@ -14,9 +14,11 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    bag_check::Bag,
     chain::LINE_BYTES_MAX,
+    contents::ASSETS,
     files::{EvidenceError, IoContext, LineEnd, PartFile, part_of, read_line},
-    result::{AssetResult, FiledFindings, FiledKind},
+    result::{AssetResult, FiledFindings, FiledKind, RunResult},
 };
 use crate::{
     finding::{Finding, FindingKind, TakesFindings},
@@ -173,6 +175,12 @@ pub(crate) fn each_filed(reader: &mut impl BufRead, mut take: impl FnMut(Finding
             LineEnd::EndOfFile | LineEnd::TooLong => return Err(io::ErrorKind::InvalidData.into()),
         }
     }
+}
+
+/// Every finding of the run, those in files included.
+pub(crate) fn each_finding(bag: &Bag, result: &RunResult, take: impl FnMut(&Finding)) -> io::Result<()> {
+    let open = |asset: &AssetResult| bag.open(&format!("{ASSETS}/{}/{FINDINGS_NDJSON}", asset.id));
+    each(&result.findings, &result.assets, open, take)
 }
 
 /// Hands over every finding of the run and of its assets once, those in files included. `open` opens an asset's file.

@@ -13,58 +13,19 @@ use std::{
 
 use jiff::Timestamp;
 
-pub use super::chain::{Entry, Fault, LINE_BYTES_MAX};
 use super::{
-    chain::{BEFORE_THE_FIRST, Reading},
+    chain::{BEFORE_THE_FIRST, JournalHead, Reading},
     files::{open_regular, sync_dir},
-    result::JournalHead,
+};
+pub use super::{
+    chain::{Entry, Fault, LINE_BYTES_MAX},
+    error::JournalError,
 };
 use crate::{
     digest::Sha256Digest,
     event::Event,
     finding::{Finding, FindingKind},
 };
-
-/// Why the journal could not be written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The file system refused.
-    #[error("cannot {action} journal {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The journal.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// Another process has the journal open.
-    #[error("another walkaway is at work on this run: {}", path.display())]
-    Locked {
-        /// The journal.
-        path: PathBuf,
-    },
-    /// A line is malformed or doesn't continue the one before.
-    #[error("journal {} is broken at line {}: {}", path.display(), fault.line, fault.reason)]
-    Broken {
-        /// The journal.
-        path: PathBuf,
-        /// Where and why.
-        fault: Fault,
-    },
-    /// A write failed before; what it left behind must not be built upon.
-    #[error("an earlier write to journal {} failed", path.display())]
-    Unusable {
-        /// The journal.
-        path: PathBuf,
-    },
-    /// An event has no JSON form, or one that is longer than a line may be.
-    #[error("an event can't be written as a line of journal {}", path.display())]
-    Unwritable {
-        /// The journal.
-        path: PathBuf,
-    },
-}
 
 impl JournalError {
     /// What to do next, where there is something to do.

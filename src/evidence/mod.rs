@@ -11,13 +11,14 @@
 //! | `objects`, `changes`, `findings`, `merge`, `tables`, `exports`, `restored` | the evidence of a bucket and of a database |
 //! | `verify_md`, `table_digest.py` | how to check a bundle without walkaway |
 //! | `statement` | the one form of statement that a bundle may hold |
+//! | `contents` | where everything lies in the bag |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
 //! | `coverage` | what the run did with each thing of the account |
 //! | `check`, `check_run`, `check_journal`, `check_asset`, `check_account`, `replay` | whether result, journal and files tell the same story |
 //! | `signing`, `timestamp`, `check_signatures` | SSH signatures over the bag, RFC 3161 time-stamps over those, and their check |
 //! | `exit_time` | how long the real exit would take, and what it would cost |
 //! | `predecessor` | the run before, which each run names |
-//! | `files` | writing synced, reading without following links, the errors |
+//! | `files`, `error` | writing synced, reading without following links; the errors |
 
 pub mod bag;
 pub mod bag_check;
@@ -29,7 +30,9 @@ mod check_asset;
 mod check_journal;
 mod check_run;
 mod check_signatures;
+mod contents;
 mod coverage;
+mod error;
 pub mod exit_time;
 pub mod exports;
 pub mod facts;
@@ -51,15 +54,17 @@ pub mod verify_md;
 
 pub(crate) use bag::TAG_MANIFEST;
 pub use bag::{BagInfo, is_sealed, seal};
-pub use check::{BundleCheck, PLAYBOOK, RESOLVED, RESULT, check_bundle, check_bundle_against, parse_result};
+pub use check::{BundleCheck, check_bundle, check_bundle_against};
 pub use check_signatures::{
     Requirement, STAMP_SUFFIX, STATEMENT_SUFFIX, SignatureSeen, TIME_SUFFIX, Trust, Vouched, vouched,
 };
+pub use contents::{PLAYBOOK, RESOLVED, RESULT};
 pub use coverage::{coverage_csv, read_coverage_csv};
 pub use files::{EvidenceError, write_new, write_replacing};
 pub use journal::{Entry, Journal, JournalError};
 pub use merge::merge;
 pub use objects::{BUCKET_JSON, OBJECTS_NDJSON, ObjectsEvidence, write_objects};
 pub use restored::{RESTORED_CSV, read_restored, write_restored};
+pub use result::parse_result;
 pub use tables::{TablesEvidence, write_tables};
 pub use verify_md::{DatabaseAccess, TABLE_DIGEST_PY, VERIFY_PY, verify_md};

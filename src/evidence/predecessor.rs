@@ -4,10 +4,10 @@ use std::{fs, io, path::Path};
 
 use super::{
     bag::{TAG_MANIFEST, is_sealed},
-    check::{RESULT, inconsistent, parse_result},
+    contents::{RESULT, inconsistent},
     facts::{Chain, HISTORY_RUNS_MAX, PastRun, PreviousRun},
     files::{EvidenceError, IoContext, read_whole},
-    result::{AssetResult, RunResult, pseudonyms_mark},
+    result::{AssetResult, RunResult, parse_result, pseudonyms_mark},
 };
 use crate::{
     digest::Sha256Digest,

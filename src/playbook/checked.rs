@@ -1,4 +1,5 @@
-//! [`Checked`]: a field that is allowed to fail on its own, so that one mistake never hides the next.
+//! What the document's fields are made of: [`Checked`] may fail on its own, so that one mistake never hides the next;
+//! [`Written`] takes any scalar.
 //!
 //! Leaves out the recording of the failure: the decoder does that when it hands out a `Checked`. Serde's own traits
 //! carry neither places nor a second try, so the two sides agree on a newtype name and on a sequence of four.
@@ -8,7 +9,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
 use super::problem::{Located, Place, Problem, Problems};
 
@@ -25,6 +26,9 @@ pub(super) enum Checked<T> {
     Bad,
     Good(Located<T>),
 }
+
+/// A list, of which each item may fail on its own, too.
+pub(super) type List<T> = Checked<Vec<Checked<T>>>;
 
 impl<T> Checked<T> {
     /// The value, if there is a good one.
@@ -101,5 +105,32 @@ impl<T: JsonSchema> JsonSchema for Checked<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         T::json_schema(generator)
+    }
+}
+
+/// A scalar as it is written, also when YAML takes it for a number.
+///
+/// For quantities and dates, where a forgotten unit should be called that and not a wrong type.
+#[derive(Debug, JsonSchema)]
+#[schemars(inline)]
+pub(super) struct Written(pub String);
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WrittenVisitor)
+    }
+}
+
+struct WrittenVisitor;
+
+impl Visitor<'_> for WrittenVisitor {
+    type Value = Written;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Written, E> {
+        Ok(Written(text.to_owned()))
     }
 }

@@ -6,16 +6,15 @@
 
 use std::fmt;
 
-use serde::de::value::StrDeserializer;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::value::{StrDeserializer, StringDeserializer};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::access::{Entries, Items, PlacedValue};
 use super::checked::{Checked, MARKER};
 use super::problem::{Problem, Problems, key_path, shown};
 use super::scalar::Kind;
 use super::suggest::{allowed, nearest_or_allowed};
-use super::yaml::{Entry, Node, Value};
+use super::tree::{Entry, Node, Value};
 
 /// Decodes the tree; everything wrong with it ends up in `problems`.
 pub(super) fn decode<'de, T: Deserialize<'de>>(root: &'de Node, problems: &'de Problems) -> Checked<T> {
@@ -28,7 +27,7 @@ pub(super) fn decode<'de, T: Deserialize<'de>>(root: &'de Node, problems: &'de P
 
 /// Why a node could not be decoded; the nearest `Checked` around it knows where it stands.
 #[derive(Debug)]
-pub(super) enum Fault {
+enum Fault {
     /// Already among the problems.
     Known,
     New {
@@ -42,7 +41,7 @@ impl Fault {
         Self::New { message: message.into(), hint }
     }
 
-    pub(super) fn record(self, node: &Node, path: &str, problems: &Problems) {
+    fn record(self, node: &Node, path: &str, problems: &Problems) {
         if let Self::New { message, hint } = self {
             let problem = Problem::at(&node.mark.place(path), message);
             problems.add(Problem { hint, ..problem });
@@ -73,14 +72,14 @@ impl de::Error for Fault {
 }
 
 /// One node on its way into a Rust value.
-pub(super) struct Decoder<'a> {
-    pub node: &'a Node,
-    pub path: String,
-    pub problems: &'a Problems,
+struct Decoder<'a> {
+    node: &'a Node,
+    path: String,
+    problems: &'a Problems,
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(node: &'a Node, path: String, problems: &'a Problems) -> Self {
+    fn new(node: &'a Node, path: String, problems: &'a Problems) -> Self {
         Self { node, path, problems }
     }
 
@@ -242,5 +241,106 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
     forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct
         tuple tuple_struct identifier ignored_any
+    }
+}
+
+/// What a `Checked` asks for: line, column, path, and the value, which is left out when it is bad.
+struct PlacedValue<'a> {
+    decoder: Option<Decoder<'a>>,
+    step: usize,
+}
+
+impl<'de> de::SeqAccess<'de> for PlacedValue<'de> {
+    type Error = Fault;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+        let Some(decoder) = &self.decoder else {
+            return Ok(None);
+        };
+        self.step += 1;
+        match self.step {
+            1 => seed.deserialize((decoder.node.mark.line as u64).into_deserializer()).map(Some),
+            2 => seed.deserialize((decoder.node.mark.column as u64).into_deserializer()).map(Some),
+            3 => seed.deserialize(StringDeserializer::new(decoder.path.clone())).map(Some),
+            _ => Ok(self.value(seed)),
+        }
+    }
+}
+
+impl<'de> PlacedValue<'de> {
+    fn new(decoder: Decoder<'de>) -> Self {
+        Self { decoder: Some(decoder), step: 0 }
+    }
+
+    fn value<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Option<S::Value> {
+        let decoder = self.decoder.take()?;
+        let node = decoder.node;
+        let path = decoder.path.clone();
+        let problems = decoder.problems;
+        match seed.deserialize(decoder) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                fault.record(node, &path, problems);
+                None
+            }
+        }
+    }
+}
+
+/// The items of a list.
+struct Items<'a> {
+    items: std::iter::Enumerate<std::slice::Iter<'a, Node>>,
+    path: String,
+    problems: &'a Problems,
+}
+
+impl<'a> Items<'a> {
+    fn new(items: &'a [Node], decoder: Decoder<'a>) -> Self {
+        Self { items: items.iter().enumerate(), path: decoder.path, problems: decoder.problems }
+    }
+}
+
+impl<'de> de::SeqAccess<'de> for Items<'de> {
+    type Error = Fault;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+        let Some((index, node)) = self.items.next() else {
+            return Ok(None);
+        };
+        let path = format!("{}[{index}]", self.path);
+        seed.deserialize(Decoder::new(node, path, self.problems)).map(Some)
+    }
+}
+
+/// The entries of a mapping.
+struct Entries<'a> {
+    entries: std::vec::IntoIter<&'a Entry>,
+    value: Option<&'a Entry>,
+    path: String,
+    problems: &'a Problems,
+}
+
+impl<'a> Entries<'a> {
+    fn new(entries: Vec<&'a Entry>, decoder: Decoder<'a>) -> Self {
+        Self { entries: entries.into_iter(), value: None, path: decoder.path, problems: decoder.problems }
+    }
+}
+
+impl<'de> de::MapAccess<'de> for Entries<'de> {
+    type Error = Fault;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+        self.value = self.entries.next();
+        match self.value {
+            Some(entry) => seed.deserialize(StrDeserializer::new(&entry.key)).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
+        // Serde asks for a value only after a key; without one there is nothing new to say.
+        let entry = self.value.take().ok_or(Fault::Known)?;
+        let path = key_path(&self.path, &entry.key);
+        seed.deserialize(Decoder::new(&entry.value, path, self.problems))
     }
 }

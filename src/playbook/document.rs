@@ -3,35 +3,30 @@
 //! Leaves out every judgement on values: it knows keys, types and the words of closed lists. A field that is
 //! `#[serde(default)]` is optional; every other key is required, which `validate` enforces by asking for it.
 
-use std::fmt;
-
 use schemars::JsonSchema;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
-use serde::{Deserialize as DeriveDeserialize, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::checked::Checked;
+use super::checked::{Checked, List, Written};
 
 mod account;
 
 pub(super) use account::{
     AttestEntry, ContractEntry, Exclusion, InventoryEntry, Tags, Thresholds, WaiverEntry, Waivers,
 };
-pub use account::{DocumentKind, NonCloud, Postcondition, Posture, Precondition, ReviewNote, Sizes};
+pub(crate) use account::{DocumentKind, NonCloud, Postcondition, Posture, Precondition, ReviewNote, Sizes};
 mod evidence;
 mod plan;
 mod rds;
 
 pub(super) use evidence::Evidence;
-pub use evidence::Previous;
-pub use plan::Scenario;
+pub(crate) use evidence::Previous;
+pub(crate) use plan::Scenario;
 pub(super) use plan::{AlternativeEntry, FollowUpEntry, ObjectivesEntry, PlanEntry, RolesEntry, ServiceEntry};
-pub use rds::SnapshotChoice;
+pub(crate) use rds::SnapshotChoice;
 pub(super) use rds::{Rds, RdsExport, RdsMethod, RdsSnapshot, Tag, Via};
 
-type List<T> = Checked<Vec<Checked<T>>>;
-
 /// A dry-run exit from a cloud provider: what is carried out, where it goes, and what must hold.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "walkaway playbook")]
 pub(super) struct Document {
@@ -117,7 +112,7 @@ impl Document {
 }
 
 /// The provider that is left.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Provider {
     /// Amazon Web Services, or a server that speaks its protocols.
@@ -125,7 +120,7 @@ pub(super) struct Provider {
 }
 
 /// How to reach AWS. Credentials come from the SDK's own chain, never from here.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Aws {
     /// The account, compared with the caller's identity before anything moves.
@@ -148,7 +143,7 @@ pub(super) struct Aws {
 }
 
 /// Addresses that replace the provider's own.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Endpoints {
     /// Address for S3.
@@ -178,7 +173,7 @@ pub(super) struct Endpoints {
 }
 
 /// The local, non-cloud side.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Target {
     /// The folder that receives the data; a relative path starts at the playbook's folder.
@@ -199,7 +194,7 @@ pub(super) struct Target {
 }
 
 /// A local S3-compatible server. Credentials come from the SDK's own chain, never from here.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TargetS3 {
     /// Its address.
@@ -214,7 +209,7 @@ pub(super) struct TargetS3 {
 }
 
 /// A disposable cluster or a server of yours: exactly one of the two keys.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["managed"]}, {"required": ["url"]}]))]
 pub(super) struct TargetPostgres {
@@ -233,7 +228,7 @@ pub(super) struct TargetPostgres {
 }
 
 /// Settings for all assets.
-#[derive(Debug, Default, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Defaults {
     /// Settings for buckets.
@@ -245,7 +240,7 @@ pub(super) struct Defaults {
 }
 
 /// Settings for buckets.
-#[derive(Debug, Default, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct S3Defaults {
     /// How the objects are laid out at the target.
@@ -260,7 +255,7 @@ pub(super) struct S3Defaults {
 }
 
 /// Settings for databases.
-#[derive(Debug, Default, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DatabaseDefaults {
     /// What is compared after the restore; rows and digest are always among it.
@@ -277,7 +272,7 @@ pub(super) struct DatabaseDefaults {
 }
 
 /// How much a database may be asked for at once.
-#[derive(Debug, Default, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Limits {
     /// Connections in all: one holds the snapshot, one counts, the others copy.
@@ -301,7 +296,7 @@ pub(super) struct Limits {
 }
 
 /// How objects are laid out at the target.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Layout {
@@ -315,7 +310,7 @@ pub enum Layout {
 }
 
 /// Which versions of an object are carried.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Versions {
@@ -327,7 +322,7 @@ pub enum Versions {
 }
 
 /// One comparison of a restored database with its source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum DatabaseCheck {
@@ -342,7 +337,7 @@ pub enum DatabaseCheck {
 }
 
 /// One bucket, one database, or the buckets of a pattern: exactly one of `s3` with a bucket, `postgres`, `rds`, `match`.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("anyOf" = [
     {"required": ["s3"]}, {"required": ["postgres"]}, {"required": ["rds"]}, {"required": ["match"]}
@@ -393,7 +388,7 @@ pub(super) struct Asset {
 }
 
 /// A bucket.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct S3 {
     /// The bucket's name. Required, but with `match`.
@@ -417,7 +412,7 @@ pub(super) struct S3 {
 }
 
 /// A part of a bucket's objects, drawn at random and evenly from all sizes.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sample {
     /// How many of the objects, such as 2%.
@@ -428,7 +423,7 @@ pub(super) struct Sample {
 }
 
 /// A PostgreSQL database.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Postgres {
     /// A reference to a connection string: env:NAME or file:path.
@@ -437,10 +432,10 @@ pub(super) struct Postgres {
 }
 
 /// What becomes of roles, owners and grants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-pub enum Roles {
+pub(super) enum Roles {
     /// Roles are made on the target, without passwords; owners and grants are as at the source.
     Carry,
     /// Roles that the target has stand for those of the source; see `role_map`.
@@ -450,7 +445,7 @@ pub enum Roles {
 }
 
 /// A role of the source and the role that stands for it.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RoleMapping {
     /// The role at the source.
@@ -462,7 +457,7 @@ pub(super) struct RoleMapping {
 }
 
 /// A question to the restored database, asked in a read-only transaction.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SqlCheck {
     /// Names the check within the asset.
@@ -477,7 +472,7 @@ pub(super) struct SqlCheck {
 }
 
 /// A table that is left out, and why.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExcludedTable {
     /// The table as schema.table.
@@ -486,31 +481,4 @@ pub(super) struct ExcludedTable {
     /// Why the exit can do without it.
     #[schemars(extend("minLength" = 1))]
     pub reason: Checked<String>,
-}
-
-/// A scalar as it is written, also when YAML takes it for a number.
-///
-/// For quantities and dates, where a forgotten unit should be called that and not a wrong type.
-#[derive(Debug, JsonSchema)]
-#[schemars(inline)]
-pub(super) struct Written(pub String);
-
-impl<'de> Deserialize<'de> for Written {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(WrittenVisitor)
-    }
-}
-
-struct WrittenVisitor;
-
-impl Visitor<'_> for WrittenVisitor {
-    type Value = Written;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Written, E> {
-        Ok(Written(text.to_owned()))
-    }
 }

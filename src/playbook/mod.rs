@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-mod access;
 mod checked;
 mod decode;
 mod document;
@@ -39,28 +38,29 @@ mod tree;
 mod validate;
 mod yaml;
 
-pub use document::{
-    DatabaseCheck, DocumentKind, Layout, NonCloud, Postcondition, Posture, Precondition, Previous, ReviewNote,
-    Scenario, Sizes, SnapshotChoice, Versions,
-};
-pub use expect::Expectation;
-pub use model::{
-    AccountSpec, Alternative, Asset, AssetKind, Attest, AwsSpec, BucketSpec, Contract, DatabaseSpec, DocumentPlace,
-    EVERY_DEFAULT, Endpoints, ExcludedTable, Exclusion, ExitLimit, ExitPlan, FollowUp, Objectives, Playbook,
-    PostgresTarget, Roles, RolesSpec, S3TargetSpec, SampleSpec, Selection, Server, Service, SqlCheckSpec, TargetSpec,
-    Thresholds, Waiver,
-};
-pub use names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, RdsId, Region, TableName};
+// What tests and benches use.
+pub use model::{Asset, Playbook, TargetSpec};
 pub use problem::{Invalid, Problem, Wrong};
-pub use quantity::{Age, Ceiling, Floor, Money, Period, Share, Size};
-pub use rds::{
-    ExportFrom, ExportSpec, ExportedSnapshot, NewExport, RdsLogin, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec,
-    ViaSpec,
+pub use quantity::{Age, Ceiling, Floor, Period, Share, Size};
+pub use reference::{Environment, Unresolved};
+
+pub(crate) use document::{
+    DatabaseCheck, DocumentKind, Layout, NonCloud, Postcondition, Posture, Precondition, Previous, ReviewNote, Sizes,
+    SnapshotChoice, Versions,
 };
-pub use reference::{Environment, ProcessEnvironment, Reference, Secret, Unresolved};
-pub use schema::schema;
-pub use screen::secret_in;
-pub use selector::{Selector, SelectorKind};
+pub(crate) use model::{
+    AccountSpec, AssetKind, Attest, AwsSpec, BucketSpec, Contract, DatabaseSpec, DocumentPlace, EVERY_DEFAULT,
+    Exclusion, ExitLimit, ExitPlan, PostgresTarget, RolesSpec, S3TargetSpec, SampleSpec, Selection, Server,
+    SqlCheckSpec, Waiver,
+};
+pub(crate) use names::{AssetId, BucketName, Line};
+pub(crate) use rds::{
+    ExportFrom, ExportSpec, ExportedSnapshot, NewExport, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec,
+};
+pub(crate) use reference::{ProcessEnvironment, Reference};
+pub(crate) use schema::schema;
+pub(crate) use screen::secret_in;
+pub(crate) use selector::SelectorKind;
 
 use checked::Checked;
 use document::Document;

@@ -5,27 +5,28 @@
 //! Leaves out what a run makes of it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
+mod account;
+mod asset;
 mod plan;
 
-pub use plan::{Alternative, EVERY_DEFAULT, ExitLimit, ExitPlan, FollowUp, Objectives, Roles, Service};
+pub(crate) use account::{AccountSpec, Attest, BucketLike, Contract, DocumentPlace, Selection, Waiver};
+pub use asset::Asset;
+pub(crate) use asset::{
+    AssetKind, BucketSpec, DatabaseSpec, ExcludedTable, Limits, RolesSpec, SampleSpec, Server, SqlCheckSpec,
+};
+pub(crate) use plan::{Alternative, EVERY_DEFAULT, ExitLimit, ExitPlan, FollowUp, Objectives, Roles, Service};
 
-use super::document::{DatabaseCheck, Layout, Previous, Versions};
-use super::expect::Expectation;
-use super::names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, Region, TableName};
-use super::quantity::{Ceiling, Floor, Period, Share, Size};
-use super::rds::RdsSpec;
+use super::document::Previous;
+use super::names::{AccountId, AssetId, BucketName, Endpoint, Line, PlaybookId, Region};
+use super::path::{optional_path_text, path_text};
+use super::quantity::{Ceiling, Floor};
 use super::reference::Reference;
 use super::selector::Selector;
-
-mod account;
-
-pub use account::{AccountSpec, Attest, BucketLike, Contract, DocumentPlace, Selection, Waiver};
 
 /// A valid playbook.
 #[derive(Debug, Clone, Serialize)]
@@ -80,10 +81,8 @@ impl Playbook {
     }
 
     fn names_whole(&self, bucket: &BucketName) -> bool {
-        self.assets.iter().any(|asset| match &asset.kind {
-            AssetKind::Objects(spec) => spec.bucket == *bucket && spec.prefix.is_none(),
-            AssetKind::Database(_) => false,
-        })
+        let mut buckets = self.assets.iter().filter_map(|asset| asset.kind.bucket());
+        buckets.any(|spec| spec.bucket == *bucket && spec.prefix.is_none())
     }
 
     /// Names the playbook across its runs.
@@ -270,185 +269,6 @@ impl Serialize for PostgresTarget {
     }
 }
 
-/// What is carried out and gets a verdict.
-#[derive(Debug, Clone, Serialize)]
-pub struct Asset {
-    /// Unique within the playbook.
-    pub id: AssetId,
-    /// What it is.
-    #[serde(flatten)]
-    pub kind: AssetKind,
-}
-
-/// What an asset is. Serialized under the key that the file has for it.
-#[derive(Debug, Clone)]
-pub enum AssetKind {
-    /// A bucket, or the part of one below a prefix.
-    Objects(BucketSpec),
-    /// A PostgreSQL database.
-    Database(DatabaseSpec),
-}
-
-impl Serialize for AssetKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Objects(bucket) => serializer.collect_map([("s3", bucket)]),
-            Self::Database(database) => {
-                let key = if database.server.rds().is_some() { "rds" } else { "postgres" };
-                serializer.collect_map([(key, database)])
-            }
-        }
-    }
-}
-
-/// A bucket and how it is carried.
-#[derive(Debug, Clone, Serialize)]
-pub struct BucketSpec {
-    /// The bucket.
-    pub bucket: BucketName,
-    /// Only keys that begin with this; never empty.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<String>,
-    /// How the objects are laid out at the target.
-    pub layout: Layout,
-    /// Which versions are carried.
-    pub versions: Versions,
-    /// Whether each object's access control list is recorded.
-    pub acls: bool,
-    /// Only a part of the objects is carried.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sample: Option<SampleSpec>,
-    /// Whether it is no failure that nothing is there.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub may_be_empty: bool,
-    /// How long either end may be away; nothing else of it goes with buckets.
-    #[serde(skip_serializing_if = "Limits::are_none")]
-    pub limits: Limits,
-}
-
-/// A part of a bucket's objects, drawn by a keyed hash of their keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct SampleSpec {
-    /// How many of the objects.
-    pub share: Share,
-    /// The key of the hash.
-    pub seed: u64,
-}
-
-/// A database and how it is carried.
-#[derive(Debug, Clone, Serialize)]
-pub struct DatabaseSpec {
-    /// Where it is.
-    #[serde(flatten)]
-    pub server: Server,
-    /// Tables that are left out, each once.
-    pub exclude_tables: Vec<ExcludedTable>,
-    /// What is compared; rows and digest are always among it.
-    pub verify: Vec<DatabaseCheck>,
-    /// How many connections copy at the same time: 1 to 16.
-    pub parallel: usize,
-    /// What becomes of roles, owners and grants; `None` leaves it to the kind of target.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub roles: Option<RolesSpec>,
-    /// Questions to the restored database, each id once.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub checks: Vec<SqlCheckSpec>,
-    /// Whether it is no failure that nothing is there.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub may_be_empty: bool,
-    /// How much it may be asked for at once.
-    #[serde(skip_serializing_if = "Limits::are_none")]
-    pub limits: Limits,
-}
-
-/// Where a database is.
-#[derive(Debug, Clone, Serialize)]
-#[serde(untagged)]
-pub enum Server {
-    /// Any PostgreSQL; the reference leads to its connection string.
-    Url {
-        /// The reference.
-        url: Reference,
-    },
-    /// Amazon RDS or Aurora.
-    Rds(Box<RdsSpec>),
-}
-
-impl Server {
-    /// What it is on RDS, if it is there.
-    #[must_use]
-    pub fn rds(&self) -> Option<&RdsSpec> {
-        match self {
-            Self::Rds(rds) => Some(rds),
-            Self::Url { .. } => None,
-        }
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Url { url } => url.fmt(f),
-            Self::Rds(rds) => rds.fmt(f),
-        }
-    }
-}
-
-/// What becomes of roles, owners and grants.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RolesSpec {
-    /// They are as at the source.
-    Carry,
-    /// Roles of the target stand for those of the source.
-    Map(BTreeMap<String, String>),
-    /// Everything belongs to the login that restores.
-    Skip,
-}
-
-/// A question to the restored database.
-#[derive(Debug, Clone, Serialize)]
-pub struct SqlCheckSpec {
-    /// Unique within the asset.
-    pub id: AssetId,
-    /// One query that yields one value.
-    pub sql: String,
-    /// What the value must be.
-    pub expect: Expectation,
-}
-
-/// How much a database may be asked for at once. What is not given is left to the run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Limits {
-    /// Connections in all, at least three: one holds the snapshot, one counts, the others copy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connections: Option<u64>,
-    /// Bytes a second, all connections together.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bytes_per_s: Option<Size>,
-    /// How long a table's lock is waited for, and how long others may wait for one behind the snapshot.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lock_timeout: Option<Period>,
-    /// How long a copy may stand still, and a server be away, before it is begun again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stall: Option<Period>,
-}
-
-impl Limits {
-    fn are_none(&self) -> bool {
-        *self == Limits::default()
-    }
-}
-
-/// A table that is left out.
-#[derive(Debug, Clone, Serialize)]
-pub struct ExcludedTable {
-    /// The table.
-    pub name: TableName,
-    /// Why the exit can do without it.
-    pub reason: Line,
-}
-
 /// Something at the provider that is left out on purpose.
 #[derive(Debug, Clone, Serialize)]
 pub struct Exclusion {
@@ -521,16 +341,4 @@ pub(super) struct EvidenceSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pseudonyms: Option<Reference>,
     pub(super) previous: Previous,
-}
-
-/// A path as text, also where the folder's name is not UTF-8: a folder's name must not stop the evidence.
-fn path_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
-}
-
-fn optional_path_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    match path {
-        None => serializer.serialize_none(),
-        Some(path) => path_text(path, serializer),
-    }
 }

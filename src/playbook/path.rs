@@ -1,8 +1,10 @@
-//! Paths as a playbook writes them: relative ones start at the playbook's folder.
+//! Paths as a playbook writes them, where relative ones start at the playbook's folder, and how they are written again.
 //!
 //! Leaves out whether anything is there, and every shell convention: `~` is refused, not expanded.
 
 use std::path::{Component, Path, PathBuf};
+
+use serde::Serializer;
 
 use super::problem::Wrong;
 
@@ -28,6 +30,18 @@ pub(super) fn plain(path: &Path) -> PathBuf {
         }
     }
     plain
+}
+
+/// A path as text, also where the folder's name is not UTF-8: a folder's name must not stop the evidence.
+pub(super) fn path_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&path.to_string_lossy())
+}
+
+pub(super) fn optional_path_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+    match path {
+        None => serializer.serialize_none(),
+        Some(path) => path_text(path, serializer),
+    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::document::SnapshotChoice;
 use super::names::{BucketName, Line, RdsId};
+use super::path::optional_path_text;
 use super::quantity::{Money, Period};
 use super::reference::Reference;
 
@@ -23,7 +24,7 @@ pub struct RdsSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<RdsLogin>,
     /// CA certificates that replace those that walkaway brings along.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "path_text")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_path_text")]
     pub ca: Option<PathBuf>,
     /// Where to connect instead of the endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -208,12 +209,5 @@ impl RdsPlace {
 impl fmt::Display for RdsSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "rds:{}/{}", self.place.id(), self.database)
-    }
-}
-
-fn path_text<S: Serializer>(path: &Option<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
-    match path {
-        Some(path) => serializer.serialize_str(&path.to_string_lossy()),
-        None => serializer.serialize_none(),
     }
 }

@@ -33,7 +33,7 @@ pub trait Environment {
 
 /// The environment of this process and the files of this machine.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ProcessEnvironment;
+pub(crate) struct ProcessEnvironment;
 
 impl Environment for ProcessEnvironment {
     fn variable(&self, name: &str) -> Option<std::ffi::OsString> {

@@ -10,6 +10,6 @@ use super::document::Document;
 
 /// The JSON Schema (draft 2020-12) for a playbook; without an `$id`, so that it can be kept beside the file.
 #[must_use]
-pub fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Document>().to_value()
 }

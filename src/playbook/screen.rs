@@ -5,7 +5,7 @@
 //! Leaves out judging values that merely look odd: it knows a few unmistakable shapes, it is no secret scanner.
 
 use super::problem::{Place, Problem, Problems, key_path};
-use super::yaml::{Entry, Node, Value};
+use super::tree::{Entry, Node, Value};
 
 const SECRET_HINT: &str = "write env:NAME or file:path instead, and replace the secret: it may have been seen";
 const TEMPLATE_HINT: &str = "no templating; use env:NAME as the whole value";
@@ -20,7 +20,7 @@ pub(super) fn screen(root: &mut Node, text: &str, problems: &Problems) {
 
 /// Names the kind of secret that `text` contains, if any.
 #[must_use]
-pub fn secret_in(text: &str) -> Option<&'static str> {
+pub(crate) fn secret_in(text: &str) -> Option<&'static str> {
     if has_access_key_id(text) {
         return Some("an AWS access key id");
     }

@@ -1,18 +1,61 @@
-//! Builds the node tree from the parser's events, and refuses what a playbook does not use.
+//! The tree of nodes: built from the parser's events, without what a playbook does not use.
 //!
 //! Leaves out reading the text: `yaml` drives the parser.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use serde_saphyr::granit_parser::{Event, ScalarStyle, ScanError, Span, Tag};
+use serde_saphyr::granit_parser::{Event, Marker, ScalarStyle, ScanError, Span, Tag};
 
-use super::problem::{Problem, Problems, key_path};
+use super::problem::{Place, Problem, Problems, key_path};
 use super::scalar::{self, Kind};
-use super::yaml::{Entry, Mark, Node, Value};
 
 /// How deep lists and mappings may be nested.
 const DEPTH_MAX: usize = 32;
+
+/// One value of the document.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub mark: Mark,
+    pub value: Value,
+}
+
+/// A position in the text, both counted from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub line: usize,
+    pub column: usize,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Scalar {
+        text: String,
+        kind: Kind,
+    },
+    Sequence(Vec<Node>),
+    Mapping(Vec<Entry>),
+    /// Already reported as a problem: whoever meets it goes on in silence.
+    Refused,
+}
+
+/// One `key: value` of a mapping; keys are unique within it.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub key: String,
+    pub mark: Mark,
+    pub value: Node,
+}
+
+impl Mark {
+    pub(super) fn place(self, path: impl Into<String>) -> Place {
+        Place { line: self.line, column: self.column, path: path.into() }
+    }
+
+    fn of(marker: &Marker) -> Self {
+        Self { line: marker.line(), column: marker.col() + 1 }
+    }
+}
 
 /// A list or mapping whose end has not come yet.
 enum Open {

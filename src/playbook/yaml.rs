@@ -7,56 +7,11 @@
 
 use serde_saphyr::granit_parser::{self, Parser};
 
-use super::problem::{Place, Problem, Problems};
-use super::scalar::Kind;
-use super::tree::Builder;
+use super::problem::{Problem, Problems};
+use super::tree::{Builder, Node};
 
 /// The largest playbook that is read, in bytes.
 pub(super) const TEXT_BYTES_MAX: usize = 1 << 20;
-
-/// One value of the document.
-#[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub mark: Mark,
-    pub value: Value,
-}
-
-/// A position in the text, both counted from 1, columns in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub line: usize,
-    pub column: usize,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum Value {
-    Scalar {
-        text: String,
-        kind: Kind,
-    },
-    Sequence(Vec<Node>),
-    Mapping(Vec<Entry>),
-    /// Already reported as a problem: whoever meets it goes on in silence.
-    Refused,
-}
-
-/// One `key: value` of a mapping; keys are unique within it.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub key: String,
-    pub mark: Mark,
-    pub value: Node,
-}
-
-impl Mark {
-    pub(super) fn place(self, path: impl Into<String>) -> Place {
-        Place { line: self.line, column: self.column, path: path.into() }
-    }
-
-    pub(super) fn of(marker: &granit_parser::Marker) -> Self {
-        Self { line: marker.line(), column: marker.col() + 1 }
-    }
-}
 
 /// Reads one YAML document. `None` when no tree could be made; the reason is then among `problems`.
 pub(super) fn parse(text: &str, problems: &Problems) -> Option<Node> {
@@ -89,6 +44,8 @@ fn options() -> granit_parser::Options {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scalar::Kind;
+    use super::super::tree::{Entry, Mark, Value};
     use super::*;
 
     fn problems_of(text: &str) -> Vec<String> {

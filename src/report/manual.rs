@@ -240,15 +240,12 @@ fn table_or_missing(what: &str, headings: &[&str], rows: Vec<Vec<String>>) -> Bl
 fn inventory(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
     let row = |asset: &Asset| {
         let measured = last.and_then(|run| run.assets.iter().find(|found| found.id == asset.id.as_str()));
-        let (kind, source, format) = match &asset.kind {
-            AssetKind::Objects(bucket) => ("bucket", bucket_url(bucket), "files"),
-            AssetKind::Database(spec) => ("database", source_of(asset, spec).0, "PostgreSQL, COPY text"),
-        };
+        let by_hand = ByHand::of(playbook, asset);
         let found = measured.map_or_else(
             || "not measured".to_owned(),
             |found| format!("{}, {}", count(found.items, "item", "items"), size(found.bytes)),
         );
-        vec![asset.id.to_string(), kind.to_owned(), source, format.to_owned(), found]
+        vec![asset.id.to_string(), by_hand.kind.to_owned(), by_hand.source, by_hand.format.to_owned(), found]
     };
     let exclusion = |exclusion: &crate::playbook::Exclusion| {
         format!("{}: {}; {}, until {}", exclusion.selector, exclusion.reason, exclusion.owner, exclusion.until)
@@ -301,15 +298,10 @@ fn steps(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
                 duration(timings.transfer_ms.saturating_add(timings.rebuild_ms).saturating_add(timings.verify_ms))
             },
         );
-        let (what, skill, commands) = match &asset.kind {
-            AssetKind::Objects(bucket) => ("copy the bucket", "AWS CLI", bucket_steps(asset, bucket)),
-            AssetKind::Database(spec) => {
-                ("dump and restore the database", "PostgreSQL", database_steps(playbook, asset, spec))
-            }
-        };
-        blocks.push(Block::heading(3, format!("6.{number} {}: {what}", asset.id)));
-        blocks.push(Block::facts(&[("Duration by the last drill", took), ("Skill", skill.to_owned())]));
-        blocks.extend(commands);
+        let by_hand = ByHand::of(playbook, asset);
+        blocks.push(Block::heading(3, format!("6.{number} {}: {}", asset.id, by_hand.task)));
+        blocks.push(Block::facts(&[("Duration by the last drill", took), ("Skill", by_hand.skill.to_owned())]));
+        blocks.extend(by_hand.steps);
     }
     blocks
 }
@@ -317,8 +309,7 @@ fn steps(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
 /// The programs that the steps call.
 fn tools(playbook: &Playbook) -> Vec<String> {
     let mut tools = vec!["bash, sed, awk and GNU coreutils, findutils (sort, sha256sum, find, xargs)".to_owned()];
-    let has =
-        |objects: bool| playbook.assets().iter().any(|asset| matches!(asset.kind, AssetKind::Objects(_)) == objects);
+    let has = |buckets: bool| playbook.assets().iter().any(|asset| asset.kind.bucket().is_some() == buckets);
     if has(true) {
         tools.push("aws: AWS CLI, version 2".to_owned());
         tools.push("jq, version 1.6 or later".to_owned());
@@ -329,6 +320,39 @@ fn tools(playbook: &Playbook) -> Vec<String> {
         );
     }
     tools
+}
+
+/// What this page says of an asset, by its kind.
+struct ByHand {
+    kind: &'static str,
+    source: String,
+    format: &'static str,
+    task: &'static str,
+    skill: &'static str,
+    steps: Vec<Block>,
+}
+
+impl ByHand {
+    fn of(playbook: &Playbook, asset: &Asset) -> Self {
+        match &asset.kind {
+            AssetKind::Objects(bucket) => Self {
+                kind: "bucket",
+                source: bucket_url(bucket),
+                format: "files",
+                task: "copy the bucket",
+                skill: "AWS CLI",
+                steps: bucket_steps(asset, bucket),
+            },
+            AssetKind::Database(spec) => Self {
+                kind: "database",
+                source: source_of(asset, spec).0,
+                format: "PostgreSQL, COPY text",
+                task: "dump and restore the database",
+                skill: "PostgreSQL",
+                steps: database_steps(playbook, asset, spec),
+            },
+        }
+    }
 }
 
 fn bucket_url(bucket: &BucketSpec) -> String {

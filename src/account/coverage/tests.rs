@@ -95,7 +95,7 @@ fn a_database_is_a_part_of_its_instance_and_a_cluster_member_is_no_asset() {
     instance.facts.insert(fact::ENDPOINT.into(), Fact::listed("ledger.rds.test:5432"));
     let mut member = Item::named(ItemKind::Instance, "node", Some("eu-central-1".into()));
     member.facts.insert(fact::CLUSTER.into(), Fact::listed("aurora"));
-    let from = CarriedFrom::of_source(false, "ledger.rds.test:5432/ledger");
+    let from = CarriedFrom::of_source(AssetKind::Postgres, "ledger.rds.test:5432/ledger");
     let asset = Carried { id: "ledger".into(), from, bytes: 7, listed_bytes: None, compared: true };
     let coverage = Coverage::of(&inventory(vec![instance, member]), &[asset], &[], Rules::Second);
     assert_eq!(coverage.rows.len(), 1);
@@ -104,7 +104,7 @@ fn a_database_is_a_part_of_its_instance_and_a_cluster_member_is_no_asset() {
 
 #[test]
 fn sources_are_understood_as_the_result_writes_them() {
-    let bucket = |source| match CarriedFrom::of_source(true, source) {
+    let bucket = |source| match CarriedFrom::of_source(AssetKind::S3, source) {
         CarriedFrom::Bucket { name, prefix, .. } => (name, prefix),
         other => panic!("{other:?}"),
     };

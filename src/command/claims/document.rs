@@ -5,7 +5,6 @@
 use super::Claims;
 use crate::{
     digest::Sha256Digest,
-    event::AssetKind,
     evidence::{DatabaseAccess, verify_md},
     pg::session,
 };
@@ -45,8 +44,8 @@ impl Claims<'_> {
                 pgoptions: session::pgoptions(encoding),
             }
         };
-        let databases = self.result.assets.iter().filter(|asset| asset.kind == AssetKind::Postgres);
-        let accesses: Vec<_> = databases.map(of_server).collect();
+        // Only those of databases are looked at.
+        let accesses: Vec<_> = self.result.assets.iter().map(of_server).collect();
         follows(&verify_md(self.result, &accesses, "."), found, nonce)
     }
 }

@@ -100,28 +100,12 @@ impl Claims<'_> {
     /// The files that an asset of this kind has in this version. What has to be there is missed where it is read.
     fn of_asset(&self, id: &str, kind: AssetKind) -> Vec<String> {
         let version = self.result.result_version;
-        let names: &[(&str, u32)] = match kind {
-            AssetKind::S3 => &[
-                ("objects.ndjson", 1),
-                ("objects.sha256", 1),
-                ("bucket.json", 2),
-                ("changes.ndjson", 2),
-                ("findings.ndjson", 2),
-            ],
-            AssetKind::Postgres => &[
-                ("tables.csv", 1),
-                ("exports.sha256", 1),
-                ("exports.csv", 2),
-                ("restored.csv", 2),
-                ("findings.ndjson", 2),
-                ("tables.ndjson", 3),
-            ],
-        };
-        let known = names.iter().filter(|(_, since)| *since <= version);
+        let facts = kind.facts();
+        let known = facts.files.iter().filter(|(_, since)| *since <= version);
         let mut files: Vec<_> = known.map(|(name, _)| format!("data/assets/{id}/{name}")).collect();
         // The files of an export lie below its database, also where they were carried and it was not.
-        if kind == AssetKind::Postgres {
-            files.extend(self.of_asset(&format!("{id}{FILES_SUFFIX}"), AssetKind::S3));
+        if let Some(below) = facts.exported_as {
+            files.extend(self.of_asset(&format!("{id}{FILES_SUFFIX}"), below));
         }
         files
     }

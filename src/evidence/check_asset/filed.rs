@@ -6,7 +6,7 @@ use super::{AssetCheck, unreadable};
 use crate::{
     digest::Sha256Digest,
     evidence::{
-        check::{JOURNAL, RESULT, inconsistent},
+        contents::{JOURNAL, RESULT, inconsistent},
         files::digest_file,
         findings::{FINDINGS_NDJSON, each_filed},
         result::{FiledFindings, FiledKind},

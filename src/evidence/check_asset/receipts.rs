@@ -3,22 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest as _, Sha256};
-
-use super::{AssetCheck, earlier};
+use super::{
+    AssetCheck, earlier,
+    units::{Unit, Units},
+};
 use crate::{
     digest::Sha256Digest,
     event::AssetKind,
     evidence::{
-        check::{JOURNAL, RESULT, inconsistent},
         check_journal::BINDING,
+        contents::{JOURNAL, RESULT, inconsistent},
         tables::{Lists, TABLES_NDJSON, lists_of},
     },
     finding::Finding,
-    transfer::{
-        receipt::{ObjectReceipt, TableReceipt},
-        unit::UnitId,
-    },
+    transfer::receipt::TableReceipt,
 };
 
 /// The control that plants nothing.
@@ -44,57 +42,6 @@ const CHECKS: [&str; 13] = [
 ];
 /// Those without which no copy was ever proven: an object without content has no byte to change.
 const OBJECT_DAMAGE_LEAST: [&str; 2] = ["one byte added", "file removed"];
-
-/// The digest of a unit's receipts, its items and its bytes.
-type Unit = (Sha256Digest, u64, u64);
-
-/// What the receipts of a bucket amount to by the units that they came in; those of older versions name none.
-#[derive(Default)]
-pub(super) struct Units {
-    units: BTreeMap<Option<u64>, (Sha256, u64, u64)>,
-    /// Objects under a name that is not their key's.
-    pub(super) mapped: u64,
-}
-
-impl Units {
-    /// Takes the next receipt, as it was written.
-    pub(super) fn add(&mut self, receipt: &ObjectReceipt) {
-        self.mapped += u64::from(receipt.path.starts_with("mapped/"));
-        let (receipts, items, bytes) = self.units.entry(receipt.unit).or_default();
-        receipts.update(serde_json::to_vec(receipt).unwrap_or_default());
-        receipts.update(b"\n");
-        if !receipt.is_marker() {
-            *items += 1;
-            *bytes = bytes.saturating_add(receipt.size);
-        }
-    }
-
-    /// Whether a receipt names no unit, as those of earlier versions don't.
-    fn are_unnamed(&self) -> bool {
-        self.units.contains_key(&None)
-    }
-
-    fn fit(self, told: &BTreeMap<&str, Unit>) -> bool {
-        let named = self.units.into_iter().map(|(number, (receipts, items, bytes))| {
-            let name = number.map_or_else(String::new, |number| UnitId::numbered(number).to_string());
-            (name, (Sha256Digest::from(receipts), items, bytes))
-        });
-        let named: BTreeMap<String, Unit> = named.collect();
-        // Nothing of a unit may have come: every object of it was refused.
-        let nothing = (Sha256Digest::of(""), 0, 0);
-        told.iter().all(|(unit, told)| named.get(*unit).unwrap_or(&nothing) == told)
-            && named.keys().all(|unit| told.contains_key(unit.as_str()))
-    }
-
-    fn fit_older(self, told: &BTreeMap<&str, Unit>) -> bool {
-        if self.units.keys().any(Option::is_some) {
-            return false;
-        }
-        let (receipts, ..) = self.units.into_values().next().unwrap_or_default();
-        let all = Sha256Digest::from(receipts);
-        told.len() != 1 || told.values().all(|(digest, ..)| *digest == all)
-    }
-}
 
 impl AssetCheck<'_> {
     /// Units are those of the journal, one by one. An older version's receipts can be told from each other only where all

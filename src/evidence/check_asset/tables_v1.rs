@@ -7,7 +7,7 @@ use crate::{
     csv,
     digest::Sha256Digest,
     evidence::{
-        check::{RESULT, inconsistent},
+        contents::{RESULT, inconsistent},
         files::sha256sum_line,
         objects::json_string,
         tables::{EXPORTS_SHA256, TABLES_CSV},

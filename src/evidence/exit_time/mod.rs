@@ -7,20 +7,11 @@ pub mod cost;
 pub mod model;
 mod samples;
 
-pub use model::{ClassInput, Term, project};
+pub use model::{ClassInput, Scope, Term, project};
 pub use samples::pace;
 
-use super::{Entry, facts::ExitTime, result::AssetResult};
+use super::{chain::Entry, facts::ExitTime, result::AssetResult};
 use crate::{digest::Sha256Digest, event::AssetKind};
-
-/// What one class of assets amounts to in the exit, beside what the drill carried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Scope {
-    /// Objects, or rows.
-    pub items: u64,
-    /// Bytes.
-    pub bytes: u64,
-}
 
 /// The projection for a run. The exit carries each asset whole, also where the drill carried a sample of it.
 pub fn of_run(entries: &[Entry], run: &str, assets: &[AssetResult], in_words: &str, terms: &[Term]) -> ExitTime {

@@ -24,7 +24,6 @@
 //! (1989); Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapters 8 and 13; the generator is
 //! SplitMix64 (Steele, Lea, Flood 2014).
 
-use super::Scope;
 use crate::{
     event::AssetKind,
     evidence::facts::{ClassTime, ExitTime, Window},
@@ -47,6 +46,15 @@ pub const SPREAD_MAX: u64 = 3;
 pub struct Sample {
     /// From the end of the unit before to the end of this one.
     pub elapsed_ms: u64,
+    /// Objects, or rows.
+    pub items: u64,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// What one class of assets amounts to in the exit, beside what the drill carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
     /// Objects, or rows.
     pub items: u64,
     /// Bytes.

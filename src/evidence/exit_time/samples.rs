@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::model::Sample;
 use crate::{
     event::{AssetKind, Event, FILES_SUFFIX},
-    evidence::{Entry, facts::PacePoint},
+    evidence::{chain::Entry, facts::PacePoint},
 };
 
 /// What the journal tells of one class of assets.

@@ -1,9 +1,11 @@
-//! What the result says about the account around the drill, and about waivers.
+//! What the result says about the account around the drill, and about exclusions and waivers.
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AssetResult, ExclusionResult, Tier};
+use super::asset::{AssetResult, Tier};
 use crate::{
     account::{
         coverage::{Carried, CarriedFrom, Excluding, RegionTotals, Totals},
@@ -11,7 +13,6 @@ use crate::{
         machine::Conclusion,
     },
     digest::Sha256Digest,
-    event::AssetKind,
     finding::{Severity, Verdict, Waives},
 };
 
@@ -34,6 +35,25 @@ pub struct CoverageResult {
 
 fn first_rules() -> u32 {
     1
+}
+
+/// An exclusion of the playbook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExclusionResult {
+    /// The pattern.
+    pub pattern: String,
+    /// Tags that the thing must have besides.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+    /// Why.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// The date it ends, ISO 8601.
+    pub until: String,
+    /// Whether that date was past on the day of the run.
+    pub expired: bool,
 }
 
 /// A waiver of the playbook.
@@ -112,13 +132,13 @@ pub fn carried(assets: &[AssetResult]) -> Vec<Carried> {
 /// What a whole bucket holds of which a sample was taken.
 fn listed(asset: &AssetResult) -> Option<u64> {
     let sample = asset.objects.as_ref()?.sample.as_ref()?;
-    let from = CarriedFrom::of_source(asset.kind == AssetKind::S3, &asset.source);
+    let from = CarriedFrom::of_source(asset.kind, &asset.source);
     matches!(from, CarriedFrom::Bucket { prefix, .. } if prefix.is_empty()).then(|| sample.totals()[0].1)
 }
 
 /// A database on RDS was taken from the instance that it names, whatever the address that it was read at.
 fn from(asset: &AssetResult) -> CarriedFrom {
-    let from = CarriedFrom::of_source(asset.kind == AssetKind::S3, &asset.source);
+    let from = CarriedFrom::of_source(asset.kind, &asset.source);
     let rds = asset.database.as_ref().and_then(|database| database.rds.as_ref());
     match (from, rds) {
         (CarriedFrom::Server { database, .. } | CarriedFrom::Instance { database, .. }, Some(rds)) => {

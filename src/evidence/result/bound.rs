@@ -8,7 +8,6 @@ use std::{collections::BTreeMap, io};
 
 use serde_json::Value;
 
-use super::RunResult;
 use crate::digest::Sha256Digest;
 
 /// The members that are left out.
@@ -26,16 +25,6 @@ pub fn bound_sha256(json: &[u8]) -> io::Result<Sha256Digest> {
     let mut text = String::new();
     canonical(&Value::Object(members), &mut text);
     Ok(Sha256Digest::of(text))
-}
-
-impl RunResult {
-    /// The same of a result that has no text yet.
-    ///
-    /// # Errors
-    /// When it has no form as JSON.
-    pub fn bound_sha256(&self) -> io::Result<Sha256Digest> {
-        bound_sha256(&serde_json::to_vec(self)?)
-    }
 }
 
 fn canonical(value: &Value, text: &mut String) {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::SignError;
+use super::error::SignError;
 
 const REQUEST_IDENTITIES: u8 = 11;
 const IDENTITIES_ANSWER: u8 = 12;

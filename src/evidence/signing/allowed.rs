@@ -12,8 +12,8 @@ use jiff::{
 use ssh_key::PublicKey;
 
 use super::{
-    Seal,
     patterns::{matches_list, may_share},
+    seal::Seal,
 };
 
 const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
@@ -265,7 +265,7 @@ fn stamp(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::Role, *};
+    use super::{super::role::Role, *};
 
     const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILM+rvN+ot98qgEN796jTiQfZfG1KaT0PtFDJ/XFSqti";
 

@@ -14,7 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use ssh_key::{EcdsaCurve, HashAlg, public::KeyData};
 
-use super::{Role, Seal, SignError, Signer, agent::take_string, seal::rsa};
+use super::{
+    agent::take_string,
+    error::SignError,
+    key::Signer,
+    role::Role,
+    seal::{Seal, rsa},
+};
 use crate::{digest::Sha256Digest, evidence::result::RunResult};
 
 /// What the predicate means: the members that [`statement`] writes.

@@ -12,7 +12,7 @@ use ssh_key::{
     public::RsaPublicKey,
 };
 
-use super::{Role, SignError, agent::Agent};
+use super::{agent::Agent, error::SignError, role::Role};
 use crate::evidence::files::read_whole;
 
 /// Shorter ones are broken by those who can pay for it.

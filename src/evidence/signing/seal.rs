@@ -13,9 +13,9 @@ use ssh_key::{
 };
 
 use super::{
-    Role,
     agent::take_string,
     key::{RSA_BITS_MIN, fingerprint, rsa_bits},
+    role::Role,
 };
 
 /// A signature that holds: the key it names made it. Whose key that is, is another question.

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize as DeriveDeserialize, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::{Checked, List, Written};
+use crate::playbook::checked::{Checked, List, Written};
 
 /// Tags that a thing must have, each with its value.
 pub(in crate::playbook) type Tags = Checked<BTreeMap<String, Checked<String>>>;
 
 /// Something in the account that is left out, why, who says so, and until when.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct Exclusion {
     /// What is left out, as kind:glob, such as s3:acme-logs-*.
@@ -33,7 +33,7 @@ pub(in crate::playbook) struct Exclusion {
 }
 
 /// Bounds that the run must keep.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct Thresholds {
     /// How long the run may take, such as `<= 4h`.
@@ -60,7 +60,7 @@ pub(in crate::playbook) struct Thresholds {
 }
 
 /// How the account's inventory is taken.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct InventoryEntry {
     /// Where the sizes of buckets come from.
@@ -69,7 +69,7 @@ pub(in crate::playbook) struct InventoryEntry {
 }
 
 /// Where the sizes of buckets come from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Sizes {
@@ -81,7 +81,7 @@ pub enum Sizes {
 }
 
 /// A finding that somebody answers for, until a day.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct WaiverEntry {
     /// How the finding begins, as the report prints it; `*` stands for any characters.
@@ -99,7 +99,7 @@ pub(in crate::playbook) struct WaiverEntry {
 }
 
 /// What must hold before anything moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub enum Precondition {
     /// The session was opened with a second factor.
@@ -120,7 +120,7 @@ pub enum Precondition {
 }
 
 /// What is looked at in the account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Posture {
@@ -139,7 +139,7 @@ pub enum Posture {
 }
 
 /// What must hold after the run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Postcondition {
@@ -148,7 +148,7 @@ pub enum Postcondition {
 }
 
 /// Whether the target may be a cloud machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum NonCloud {
@@ -159,7 +159,7 @@ pub enum NonCloud {
 }
 
 /// A document that the evidence refers to: exactly one of `file` and `folder`.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["file"]}, {"required": ["folder"]}]))]
 pub(in crate::playbook) struct AttestEntry {
@@ -191,7 +191,7 @@ pub(in crate::playbook) struct AttestEntry {
 }
 
 /// What a document is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum DocumentKind {
@@ -203,7 +203,7 @@ pub enum DocumentKind {
 }
 
 /// Whether notes of a review are needed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum ReviewNote {
@@ -215,7 +215,7 @@ pub enum ReviewNote {
 }
 
 /// The terms of the contract that the exit is held against.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct ContractEntry {
     /// The contract itself; a relative path starts at the playbook's folder.

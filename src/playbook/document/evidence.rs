@@ -1,12 +1,12 @@
 //! The part of the document that says where the evidence goes and who stands for it.
 
 use schemars::JsonSchema;
-use serde::{Deserialize as DeriveDeserialize, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::playbook::checked::Checked;
 
 /// Where the evidence goes.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct Evidence {
     /// The folder for the bundles; a relative path starts at the playbook's folder.
@@ -32,7 +32,7 @@ pub(in crate::playbook) struct Evidence {
 }
 
 /// Whether runs form a chain.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Previous {

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize as DeriveDeserialize, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::{List, Written};
-use crate::playbook::checked::Checked;
+use crate::playbook::checked::{Checked, List, Written};
 
 /// What kind of end of the contract the drill stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Scenario {
@@ -20,7 +19,7 @@ pub enum Scenario {
 }
 
 /// What the plan document and the report need beside the measurements.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct PlanEntry {
     /// The services that the exit is about.
@@ -46,7 +45,7 @@ pub(in crate::playbook) struct PlanEntry {
 }
 
 /// A service that the exit is about.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct ServiceEntry {
     /// Its name.
@@ -61,7 +60,7 @@ pub(in crate::playbook) struct ServiceEntry {
 }
 
 /// Somebody who mends what a drill found.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct FollowUpEntry {
     /// How the finding begins, as the report prints it; `*` stands for any characters.
@@ -76,7 +75,7 @@ pub(in crate::playbook) struct FollowUpEntry {
 }
 
 /// Somebody who could take over.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct AlternativeEntry {
     /// The name.
@@ -97,7 +96,7 @@ pub(in crate::playbook) struct AlternativeEntry {
 }
 
 /// Who answers for what.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct RolesEntry {
     /// Who answers for the exit plan.
@@ -112,7 +111,7 @@ pub(in crate::playbook) struct RolesEntry {
 }
 
 /// What the recovery must achieve.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct ObjectivesEntry {
     /// Recovery time objective: how long the exit may take.

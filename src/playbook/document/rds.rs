@@ -1,13 +1,12 @@
 //! A database on Amazon RDS, as it is written.
 
 use schemars::JsonSchema;
-use serde::{Deserialize as DeriveDeserialize, Serialize};
+use serde::{Deserialize, Serialize};
 
-use super::{List, Written};
-use crate::playbook::checked::Checked;
+use crate::playbook::checked::{Checked, List, Written};
 
 /// A PostgreSQL database on Amazon RDS or Aurora.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["instance"]}, {"required": ["cluster"]}]))]
 pub(in crate::playbook) struct Rds {
@@ -56,10 +55,10 @@ pub(in crate::playbook) struct Rds {
 }
 
 /// How the data of an RDS database is reached.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-pub enum RdsMethod {
+pub(in crate::playbook) enum RdsMethod {
     /// From the running instance, or a replica of it.
     #[default]
     Live,
@@ -70,7 +69,7 @@ pub enum RdsMethod {
 }
 
 /// Where a tunnel begins.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct Via {
     /// A host name or an address.
@@ -82,7 +81,7 @@ pub(in crate::playbook) struct Via {
 }
 
 /// The snapshot and the temporary instance.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct RdsSnapshot {
     /// The newest automated snapshot, or a new one.
@@ -117,7 +116,7 @@ pub(in crate::playbook) struct RdsSnapshot {
 
 /// An export of a snapshot to a bucket: one that is there (`task`, or `bucket` and `folder`), or one that is made for the
 /// run (`bucket`, `role`, `key`, `per_gb`, `cost_ceiling`).
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct RdsExport {
     /// The identifier of an export that was asked for before.
@@ -166,7 +165,7 @@ pub(in crate::playbook) struct RdsExport {
 }
 
 /// Which snapshot is restored or exported.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, DeriveDeserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum SnapshotChoice {
@@ -178,7 +177,7 @@ pub enum SnapshotChoice {
 }
 
 /// A tag of a resource.
-#[derive(Debug, DeriveDeserialize, JsonSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct Tag {
     /// Its key.

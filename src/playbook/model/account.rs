@@ -1,16 +1,15 @@
 //! What a playbook says about the account, documents and waivers, as it is understood.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use jiff::civil::Date;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::{AssetId, BucketSpec, Line};
+use super::asset::BucketSpec;
 use crate::playbook::{
     document::{DocumentKind, NonCloud, Postcondition, Posture, Precondition, ReviewNote, Sizes},
+    names::{AssetId, Line},
+    path::path_text,
     quantity::{Age, Period},
     selector::Selector,
 };
@@ -119,8 +118,4 @@ pub struct Contract {
     pub transition: Period,
     /// Retrieval.
     pub retrieval: Period,
-}
-
-fn path_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
 }

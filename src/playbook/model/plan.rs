@@ -13,7 +13,7 @@ use super::super::problem::Wrong;
 use super::super::quantity::{Ceiling, Period};
 
 /// How long a drill counts when the playbook does not say: 52 weeks.
-pub const EVERY_DEFAULT: &str = "52w";
+pub(crate) const EVERY_DEFAULT: &str = "52w";
 
 /// Everything that the plan document and the reports need beside what is to be carried.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -125,7 +125,7 @@ impl FromStr for ExitLimit {
 }
 
 /// The terms that a bound may name.
-pub const TERMS: [&str; 3] = ["objectives.rto", "contract.transition", "contract.retrieval"];
+pub(crate) const TERMS: [&str; 3] = ["objectives.rto", "contract.transition", "contract.retrieval"];
 
 impl fmt::Display for ExitLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

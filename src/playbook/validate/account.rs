@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use super::{Validator, date};
-use crate::playbook::checked::Checked;
+use crate::playbook::checked::{Checked, Written};
 use crate::playbook::document::{
-    AttestEntry, ContractEntry, Document, DocumentKind, ReviewNote, Sizes, Tags, WaiverEntry, Written,
+    AttestEntry, ContractEntry, Document, DocumentKind, ReviewNote, Sizes, Tags, WaiverEntry,
 };
 use crate::playbook::model::{AccountSpec, Attest, Contract, DocumentPlace, Waiver};
 use crate::playbook::path::path_in;

@@ -5,10 +5,10 @@
 use std::str::FromStr;
 
 use super::Validator;
-use crate::playbook::checked::Checked;
+use crate::playbook::checked::{Checked, Written};
 use crate::playbook::document::{
     Asset as AssetEntry, DatabaseCheck, DatabaseDefaults, Document, ExcludedTable as ExcludedTableEntry, Layout,
-    Limits as LimitsEntry, Postgres, S3, S3Defaults, Sample, Versions, Written,
+    Limits as LimitsEntry, Postgres, S3, S3Defaults, Sample, Versions,
 };
 use crate::playbook::model::{
     Asset, AssetKind, BucketLike, BucketSpec, DatabaseSpec, ExcludedTable, Limits, SampleSpec, Selection, Server,

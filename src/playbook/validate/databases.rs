@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::Validator;
-use crate::playbook::document::{Asset as AssetEntry, Roles, SqlCheck, Written};
+use crate::playbook::checked::Written;
+use crate::playbook::document::{Asset as AssetEntry, Roles, SqlCheck};
 use crate::playbook::model::{RolesSpec, SqlCheckSpec};
 use crate::playbook::names::Line;
 use crate::playbook::problem::{Located, Problem};

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use super::{Validator, date};
-use crate::playbook::checked::Checked;
-use crate::playbook::document::{AlternativeEntry, Document, FollowUpEntry, PlanEntry, ServiceEntry, Written};
+use crate::playbook::checked::{Checked, Written};
+use crate::playbook::document::{AlternativeEntry, Document, FollowUpEntry, PlanEntry, ServiceEntry};
 use crate::playbook::model::{Alternative, Asset, ExitLimit, ExitPlan, FollowUp, Objectives, Roles, Service};
 use crate::playbook::names::{AssetId, Line};
 use crate::playbook::problem::{Located, Problem, Wrong, shown};

@@ -3,8 +3,8 @@
 //! Leaves out whether instance, snapshot, groups and keys exist: that is found when the provider is asked.
 
 use super::Validator;
-use crate::playbook::checked::Checked;
-use crate::playbook::document::{Rds, RdsMethod, RdsSnapshot, Tag, Via, Written};
+use crate::playbook::checked::{Checked, Written};
+use crate::playbook::document::{Rds, RdsMethod, RdsSnapshot, Tag, Via};
 use crate::playbook::names::{Line, RdsId};
 use crate::playbook::path::path_in;
 use crate::playbook::problem::{Located, Place, Problem};

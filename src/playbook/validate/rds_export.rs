@@ -3,8 +3,8 @@
 //! Leaves out whether task, bucket, role and key exist: that is found when the provider is asked.
 
 use super::Validator;
-use crate::playbook::checked::Checked;
-use crate::playbook::document::{RdsExport, SnapshotChoice, Written};
+use crate::playbook::checked::{Checked, Written};
+use crate::playbook::document::{RdsExport, SnapshotChoice};
 use crate::playbook::names::{BucketName, Line};
 use crate::playbook::problem::{Located, Place, Problem};
 use crate::playbook::rds::{ExportFrom, ExportSpec, ExportedSnapshot, NewExport};
