@@ -375,6 +375,18 @@ pub struct ObjectsResult {
 }
 
 impl AssetResult {
+    /// The verdict in words, with the word that it is about a sample, if it is.
+    pub fn verdict_words(&self) -> String {
+        self.verdict.words(self.tier == Tier::Sample)
+    }
+
+    /// Whether something that was compared differs; also where somebody accepts that.
+    pub fn differs(&self) -> bool {
+        let filed = self.filed.iter().flat_map(|filed| &filed.kinds).map(|filed| filed.kind);
+        let mut kinds = self.findings.iter().map(|finding| finding.kind).chain(filed);
+        kinds.any(FindingKind::is_difference) || self.checks.iter().any(|check| check.equal < check.compared)
+    }
+
     /// The mark of the secret under which its objects got pseudonyms.
     pub fn pseudonyms(&self) -> Option<&str> {
         self.objects.as_ref()?.pseudonyms.as_deref()
@@ -492,6 +504,11 @@ pub struct JournalHead {
 }
 
 impl RunResult {
+    /// The verdict in words, with the word that it is about a sample, if it is.
+    pub fn verdict_words(&self) -> String {
+        self.verdict.words(self.tier == Tier::Sample)
+    }
+
     /// All findings that the result holds: the run's own, then each asset's.
     pub fn all_findings(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().chain(self.assets.iter().flat_map(|asset| &asset.findings))
