@@ -430,8 +430,8 @@ fn closing(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
             format!("{list} at list price, {waived} where traffic is waived; prices of {}", cost.as_of)
         },
     );
-    let tested =
-        last.map_or_else(|| "NEVER".to_owned(), |run| format!("{}, {} ({})", run.started, run.verdict_words(), run.run));
+    let tested = last
+        .map_or_else(|| "NEVER".to_owned(), |run| format!("{}, {} ({})", run.started, run.verdict_words(), run.run));
     vec![
         Block::heading(2, "8. Success, time and cost"),
         Block::facts(&[

@@ -206,7 +206,11 @@ fn a_sample_is_counted_by_objects_and_by_bytes() {
     assert!(page.contains("PASS OF A SAMPLE</p>") && page.contains("class=\"banner v-sample\""));
     // In every table, too: one that was carried whole stays a plain pass.
     let mark = "<b class=\"tag v-sample\">PASS OF A SAMPLE</b>";
-    assert_eq!((page.matches(mark).count(), page.matches("<b class=\"tag v-pass\">PASS</b>").count()), (3, 2), "{page}");
+    assert_eq!(
+        (page.matches(mark).count(), page.matches("<b class=\"tag v-pass\">PASS</b>").count()),
+        (3, 2),
+        "{page}"
+    );
 }
 
 #[test]

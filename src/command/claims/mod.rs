@@ -98,8 +98,7 @@ fn read(bundle: &Path, name: &str) -> Result<Vec<u8>, EngineError> {
 impl<'a> Claims<'a> {
     fn of(bundle: &'a Path, result: &'a RunResult) -> Self {
         let own = binary_digest().is_ok_and(|digest| digest == result.tool.binary_sha256);
-        let mut claims =
-            Claims { bundle, result, own, findings: Vec::new(), other: Vec::new(), judged: Vec::new() };
+        let mut claims = Claims { bundle, result, own, findings: Vec::new(), other: Vec::new(), judged: Vec::new() };
         claims.version();
         claims.files();
         match claims.playbook() {

@@ -104,6 +104,15 @@ async fn what_no_record_names_is_found_by_its_tag_and_what_a_damaged_one_names_b
     let runs = open_runs(evidence.path(), None);
     assert_eq!(runs.iter().map(|(_, record)| record.as_ref().unwrap().open.len()).collect::<Vec<_>>(), [2]);
 
+    // One that can't be read is not one that names nothing.
+    let whole = std::fs::read(&journal).unwrap();
+    std::fs::remove_file(&journal).unwrap();
+    std::fs::create_dir(&journal).unwrap();
+    let unread = open_runs(evidence.path(), None);
+    assert!(unread.len() == 1 && unread[0].1.is_err());
+    std::fs::remove_dir(&journal).unwrap();
+    std::fs::write(&journal, whole).unwrap();
+
     let known = runs[0].1.as_ref().unwrap().named.clone();
     assert_eq!(unrecorded(&provider.rds(), PLAYBOOK, &known).await, []);
     let told = unrecorded(&provider.rds(), PLAYBOOK, &BTreeSet::new()).await;

@@ -450,8 +450,13 @@ mod tests {
         let id = "walkaway-0123456789abcdef0123".to_owned();
         let alive = Timestamp::UNIX_EPOCH;
         let place = Place::default();
-        let one =
-            |asset: &str, resource| Outstanding { asset: asset.to_owned(), resource, seq: 1, alive, place: place.clone() };
+        let one = |asset: &str, resource| Outstanding {
+            asset: asset.to_owned(),
+            resource,
+            seq: 1,
+            alive,
+            place: place.clone(),
+        };
         let snapshot = Resource::Snapshot(id.clone());
         let open = vec![
             one("exported", Resource::Export(id.clone())),
