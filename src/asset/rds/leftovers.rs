@@ -129,8 +129,8 @@ impl Orphans<'_> {
                 }
             };
             if let (Ok(_), Some(directory)) = (&removed, self.run_dir(&run).filter(|_| run != self.work.run)) {
-                let open = record.iter().flat_map(|record| &record.open).filter(|one| one.resource == resource);
-                open.map(|one| settle(&directory, one)).collect::<Result<(), _>>()?;
+                let mut open = record.iter().flat_map(|record| &record.open).filter(|one| one.resource == resource);
+                open.try_for_each(|one| settle(&directory, one))?;
             }
             let asset = self.work.asset.clone();
             let name = format!("{resource}, which run {run} left");
