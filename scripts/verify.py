@@ -5,17 +5,15 @@ Exit code 0: consistent, and what was required holds; 1: something contradicts; 
 Nothing of the bundle is run. Left to `walkaway verify`: results before version 4, what playbook.resolved.json makes of the YAML,
 settings of single assets, time to exit and cost, texts, the run before, and of a waiver more than which asset it begins with."""
 import argparse, base64, collections, csv, datetime, hashlib, json, os, pathlib, re, stat, subprocess, sys, tempfile
-# How findings weigh by kind; all other kinds fail.
 NOTES = set("""deviation left_behind property_unreadable source_moved exclusion_unused snapshot_shared contract_unprojected
-waiver_unused predecessor_unseen""".split())
+waiver_unused predecessor_unseen""".split())  # how findings weigh by kind; all kinds that stand in neither list fail
 NOT_RUN = set("""object_unreadable object_unrestored object_archived object_unlisted listing_contradiction object_changed
 copy_unreadable table_unreadable rows_unreadable table_skipped not_proven view_differs not_carried asset_stopped target_unknown
 account_unreadable source_not_compared document_undated threshold_unknown signature_unchecked timestamp_missing""".split())
 NEVER_WAIVED = {"verifier_blind", "journal_broken", "waiver_unused", "waiver_expired"}  # nor any kind of bundle_…
-# The files of a bundle: of every one, of looks at the account, of each asset.
 ALWAYS = """VERIFY.md bag-info.txt bagit.txt manifest-sha256.txt tagmanifest-sha256.txt data/result.json data/journal.ndjson
 data/playbook.yaml data/playbook.resolved.json data/result.schema.json data/table_digest.py data/controls.json data/report.html
-data/report.pdf data/junit.xml data/oscal-assessment-results.json""".split()
+data/report.pdf data/junit.xml data/oscal-assessment-results.json""".split()  # in every bundle; then of looks, of each asset
 CHECKS = """contract credentials documents encryption identity orphan_snapshots protection public_access residency secrets
 source_unchanged target""".split()
 LOOKS = ["inventory.json", "coverage.csv", "after.json", "selected.json", *(f"checks/{name}.json" for name in CHECKS)]
@@ -39,6 +37,7 @@ def expect(holds, where, what, severity="fail"):
     return holds
 def expect_all(where, facts): return [expect(holds, where, what) for holds, what in facts]
 def sha256(data): return hashlib.sha256(data).hexdigest()
+def words(of): return of["verdict"] + (of["tier"] != "full") * (" OF A SAMPLE" if of["verdict"] == "PASS" else " (OF A SAMPLE)")
 def written(text): return json.dumps(text, ensure_ascii=False)
 def parse(text): return json.loads(text, object_pairs_hook=unique)
 def unique(pairs):
@@ -56,8 +55,7 @@ class Bag:  # every file of the bundle, read once, so that what is judged is wha
                 self.files[inside] = open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb").read()
             elif expect(stat.S_ISDIR(mode), inside, "is neither a file nor a directory"):
                 folders.add(inside + "/")
-        for name in folders - {"sig/"}:
-            expect(any(file.startswith(name) for file in self.files), name, "is an empty directory")
+        for name in folders - {"sig/"}: expect(any(file.startswith(name) for file in self.files), name, "is an empty directory")
     def json(self, name): return parse(self.files[name])
     def digest(self, name): return sha256(self.files[name])
     def lines(self, name):
@@ -80,8 +78,7 @@ class Bag:  # every file of the bundle, read once, so that what is judged is wha
         expect(self.files["bagit.txt"] == BAGIT, "bagit.txt", "is no declaration of BagIt 1.0")
         tags = self.manifest(TAGS, lambda path: "/" not in path and path != TAGS)
         payload = self.manifest("manifest-sha256.txt", lambda path: path.startswith("data/"))
-        for name in self.files.keys() - tags - payload - {TAGS}:
-            expect(name.startswith("sig/"), name, "no manifest names it")
+        for name in self.files.keys() - tags - payload - {TAGS}: expect(name.startswith("sig/"), name, "no manifest names it")
         return f"{sum(len(self.files.get(name, '')) for name in payload)}.{len(payload)}"
 def severity(finding): return "note" if finding["kind"] in NOTES else "not_run" if finding["kind"] in NOT_RUN else "fail"
 def may_waive(waiver, finding):  # whether the waiver is for the finding's asset; what follows is compared by walkaway
@@ -143,7 +140,7 @@ def check_files(bag, result, oxum):  # the closed list; bag-info.txt
     run, text = result["run"], bag.files["bag-info.txt"].decode()
     day = (re.findall("^Bagging-Date: (.*)$", text, re.M) or [""])[0]
     info = f"""Bag-Software-Agent: walkaway {result['tool']['version']}\nBagging-Date: {day}
-External-Description: Evidence of exit drill {run}: {result['verdict']}\nExternal-Identifier: {run}\nPayload-Oxum: {oxum}\n"""
+External-Description: Evidence of exit drill {run}: {words(result)}\nExternal-Identifier: {run}\nPayload-Oxum: {oxum}\n"""
     expect(text == info and when(day + "T23:59:59Z") >= when(result["ended"]), "bag-info.txt", "is not that of this result")
 def check_asked(bag, result):  # the result is about what was asked
     asked, rows = bag.json(RESOLVED), lambda list, *keys: [[row[key] for key in keys] for row in list]
@@ -160,8 +157,7 @@ def check_run(bag, result, journal):
     findings, verdict, playbook = list(all_findings(bag, result)), result["verdict"], result["playbook"]["sha256"]
     kinds, first, last = {finding["kind"] for finding in findings}, journal.entries[0], journal.entries[-1]
     dated, is_missed = result["exclusions"] + result["waivers"], not all(limit["met"] for limit in result["thresholds"])
-    before = (result.get("chain") or {}).get("previous")
-    before = [before[key] for key in ("run", "bundle_digest", "journal_head")] if before else None
+    before = (one := (result.get("chain") or {}).get("previous")) and [one[key] for key in ("run", "bundle_digest", "journal_head")]
     who = dict(by=[*result["tool"].values(), result["host"]], resumed=result["resumed"], caller=result.get("caller"), before=before)
     ids, told = [a["id"] for a in result["assets"]], {same(f) for part in [result, *result["assets"]] for f in part["findings"]}
     bound = {key: value for key, value in result.items() if key not in ("journal", "ended")}  # jq -cS 'del(.journal, .ended)'
@@ -194,17 +190,23 @@ def check_around(bag, result, journal):  # the account, the controls, the report
     if expect(coverage or INVENTORY not in bag.files, INVENTORY, "the result says nothing of coverage") and coverage:
         own = [bag.digest(INVENTORY), bag.json(INVENTORY)["taken"]]
         expect(own == [coverage["inventory_sha256"], coverage["taken"]], INVENTORY, "is another than the result's")
-        counts = collections.Counter(row[0].lower().replace("tested in part", "partly_tested") for row in bag.table(COVERAGE))
-        told = {key: value["assets"] for key, value in coverage["totals"].items() if isinstance(value, dict)}
-        expect({key: counts[key] for key in told} == told, COVERAGE, "counts otherwise than the result")
+        sums, carried = collections.Counter(), {asset["id"]: asset["bytes"] for asset in result["assets"]}
+        sizes = {(one["name"], one.get("region") or "", str(one.get("bytes", ""))) for one in bag.json(INVENTORY)["items"]}
+        for status, kind, name, region, size, tested, assets, *_ in bag.table(COVERAGE):
+            key, tested, of_part = status.lower().replace("tested in part", "partly_tested"), int(tested), " IN PART" in status
+            sums.update({(key, "assets"): 1, (key, "bytes"): tested if of_part else int(size or tested)})
+            sums["untested", "bytes"] += max(int(size or 0) - tested, 0) if of_part else 0
+            is_known = status[:6] == "TESTED" or kind.endswith(" list") or (name, region, size) in sizes
+            expect(is_known and tested <= sum(map(carried.get, assets.split())), COVERAGE, f"{name} has bytes of nowhere")
+        told = {(key, what): value[what] for key, value in coverage["totals"].items() if isinstance(value, dict) for what in value}
+        expect({key: sums[key] for key in told} == told, COVERAGE, "amounts to something else than the result")
     rows, where = bag.json("data/controls.json")["controls"], "data/controls.json"
     expect([row["row"] for row in rows] == [*range(1, 11)], where, "does not have its ten rows")
     expect(all(bag.digest(name) == sum for row in rows for name, sum in row["supported_by"].items()), where, "names another file")
-    verdict, tier = result["verdict"], " (SAMPLE TIER)" if result["tier"] == "sample" else ""
-    title, oscal = f"<title>{verdict}{tier}: {result['run']}</title>", bag.json(OSCAL)["assessment-results"]["results"][0]
+    title, oscal = f"<title>{words(result)}: {result['run']}</title>", bag.json(OSCAL)["assessment-results"]["results"][0]
     expect(title.encode() in bag.files["data/report.html"], "data/report.html", "has another title than the result gives")
     props = {prop["name"]: prop["value"] for prop in oscal["props"]}
-    expect((props["verdict"], props["result-sha256"]) == (verdict, bag.digest(RESULT)), OSCAL, "is of another result")
+    expect((props["verdict"], props["result-sha256"]) == (result["verdict"], bag.digest(RESULT)), OSCAL, "is of another result")
 def check_asset(bag, asset, journal):
     at, where, story, kind = asset["id"], f"data/assets/{asset['id']}/", journal.assets[asset["id"]], asset["kind"]
     passed, kinds, checks = asset["verdict"] == "PASS", {finding["kind"] for finding in asset["findings"]}, asset["checks"]
@@ -335,8 +337,7 @@ def check_signature(bag, name, result, options):  # its role, its key, whom the 
     expect(has(".tsr") or not options.tsa_ca, path, "no authority stamped it", "not_run")
     who = ("-n", f"walkaway-{role}", "-s", os.path.join(bag.root, path))
     holds, told = run("ssh-keygen", "-Y", "check-novalidate", *who, stdin=message)
-    if not expect(holds, path, "does not hold"):
-        return role, set(), set(), False
+    if not expect(holds, path, "does not hold"): return role, set(), set(), False
     key = ssh_strings(base64.b64decode(b"".join(bag.files[path].split(b"-----")[2].split()))[10:])[0]
     kind, *numbers = ssh_strings(key)
     expect(kind != b"ssh-rsa" or int.from_bytes(numbers[1], "big").bit_length() >= 2048, path, "was made by too weak a key")
@@ -385,8 +386,7 @@ def main():
             guarded(check, bag, result, *more)
         for asset in result["assets"]:
             files = (((asset.get("database") or {}).get("rds") or {}).get("export") or {}).get("files")
-            for one in [asset, files] if files else [asset]:
-                guarded(check_asset, bag, one, journal)
+            for one in [asset, files] if files else [asset]: guarded(check_asset, bag, one, journal)
     for severity, where, what in found + [("required", what, "is not met") for what in unmet]:
         print(severity.upper(), ascii(where)[1:-1] + ":", ascii(what)[1:-1])
     if found:
@@ -395,6 +395,6 @@ def main():
         return 1 if failed or unmet else 2
     key = "its key was not looked up" if keys["operator"] else "nobody vouches for it"
     signer = ("its operator vouches for it" if names["operator"] else key) + ("" if keys["reviewer"] else "; unreviewed")
-    print(f"the bundle is consistent; {signer}; the run it records ended {result['verdict']}; digest {bag.digest(TAGS)}")
+    print(f"the bundle is consistent; {signer}; the run it records ended {words(result)}; digest {bag.digest(TAGS)}")
     return 1 if unmet else 0
 sys.exit(main())

@@ -319,6 +319,14 @@ pub fn begins(finding: &Finding, pattern: &str) -> bool {
 }
 
 impl FindingKind {
+    /// Whether it says that something that was compared differs, rather than that nothing was there to compare, that the
+    /// comparison is worth nothing, or that something else than the comparison failed.
+    pub fn is_difference(self) -> bool {
+        use FindingKind::{CheckFailed, ExportContradicts, ExportIncomplete, NothingMatched, VerifierBlind};
+        let others = [CheckFailed, ExportContradicts, ExportIncomplete, NothingMatched, VerifierBlind];
+        self.severity() == Severity::Fail && !others.contains(&self)
+    }
+
     /// Whether a waiver may answer for a finding of this kind.
     pub fn can_be_waived(self) -> bool {
         use FindingKind::{
@@ -359,6 +367,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The verdict in words. One about a sample is never without that word: the whole is not what passed.
+    pub fn words(self, of_sample: bool) -> String {
+        match (self, of_sample) {
+            (Verdict::Pass, true) => "PASS OF A SAMPLE".to_owned(),
+            (verdict, true) => format!("{verdict} (OF A SAMPLE)"),
+            (verdict, false) => verdict.to_string(),
+        }
+    }
+
     /// The verdict that a list of findings leaves: the heaviest decides.
     pub fn from_findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
         Verdict::of_severity(findings.into_iter().map(|finding| finding.kind.severity()).max())

@@ -36,6 +36,9 @@ pub struct Inventory {
     /// When IAM made the report that they stand in, RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users_reported: Option<String>,
+    /// When it was read, RFC 3339: a look may take hours. None in inventories of versions that did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users_read: Option<String>,
     /// Calls that were refused or failed.
     pub unreadable: Vec<Unreadable>,
     /// The answers behind the listings, in the order in which they were asked for.
@@ -54,6 +57,7 @@ impl Inventory {
             account_id: None,
             users: None,
             users_reported: None,
+            users_read: None,
             unreadable: Vec::new(),
             answers: Vec::new(),
         }

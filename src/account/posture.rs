@@ -256,21 +256,21 @@ impl Judge<'_> {
     }
 
     /// IAM makes a new report when the last one is older than four hours; an older one is not what was asked for, and none is
-    /// of tomorrow.
+    /// made after it was read.
     fn report_age(&self) -> Option<Finding> {
         let made = self.inventory.users_reported.as_deref()?;
-        let taken = &self.inventory.taken;
+        let read = self.inventory.users_read.as_deref().unwrap_or(&self.inventory.taken);
         let age = made
             .parse::<Timestamp>()
             .ok()
-            .zip(taken.parse::<Timestamp>().ok())
-            .map(|(made, taken)| taken.duration_since(made));
+            .zip(read.parse::<Timestamp>().ok())
+            .map(|(made, read)| read.duration_since(made));
         if age.is_some_and(|age| age >= -CLOCKS_APART_MAX && age <= REPORT_AGE_MAX + CLOCKS_APART_MAX) {
             return None;
         }
         let detail = format!(
-            "the credential report was made at {made}, and is no picture of the users at {taken}, when the account was looked \
-             at: IAM makes a new one when the last is four hours old; look again later"
+            "the credential report was made at {made}, and is no picture of the users at {read}, when it was read: \
+             IAM makes a new one when the last is four hours old; look again later"
         );
         Some(Finding::of_run(Kind::AccountUnreadable, "users and keys", detail))
     }

@@ -13,10 +13,7 @@ use super::{
 };
 use crate::{
     account::coverage::Status,
-    evidence::{
-        BundleCheck,
-        result::{RunResult, Tier},
-    },
+    evidence::{BundleCheck, result::RunResult},
     exit_code::ExitCode,
     finding::printable,
     record::EngineError,
@@ -82,9 +79,8 @@ fn shown(style: Style, path: &str, check: &BundleCheck) -> Vec<String> {
 }
 
 fn verdict(result: &RunResult) -> String {
-    let tier = if result.tier == Tier::Sample { " (SAMPLE TIER)" } else { "" };
     let found = count(result.findings_total(), "finding", "findings");
-    format!("{}{tier}, {}, {found}", result.verdict, count(result.assets.len() as u64, "asset", "assets"))
+    format!("{}, {}, {found}", result.verdict_words(), count(result.assets.len() as u64, "asset", "assets"))
 }
 
 fn coverage(result: &RunResult) -> String {

@@ -51,7 +51,7 @@ fn row(run: &PastRun) -> Vec<Cell> {
     let time = |ms: Option<u64>| ms.map_or_else(|| "refused".to_owned(), duration);
     vec![
         printable(&run.run).into(),
-        Cell::painted(run.verdict.to_string(), Paint::of_verdict(run.verdict)),
+        Cell::painted(run.verdict.words(run.sampled), Paint::of_judged(run.verdict, run.sampled)),
         of(run.passed, run.assets).into(),
         size(run.bytes).into(),
         duration(run.duration_ms).into(),

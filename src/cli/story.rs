@@ -116,7 +116,7 @@ impl Story {
 
     /// A verdict, which is never without the word that it is about a sample, if it is.
     fn judged(&self, (verdict, sampled): (Verdict, bool)) -> String {
-        format!("{}{}", self.style.verdict(verdict), if sampled { " (SAMPLE TIER)" } else { "" })
+        self.style.judged(verdict, sampled)
     }
 
     /// `PASS in 4.1 s`.
@@ -263,7 +263,7 @@ mod tests {
         let done =
             |sampled| Event::AssetDone { asset: "files".into(), verdict: Verdict::Pass, outcome_sha256, sampled };
         assert_eq!(story.news(at(4_100), &done(false)).as_deref(), Some("files: PASS in 4.1 s"));
-        assert_eq!(story.news(at(4_100), &done(true)).as_deref(), Some("files: PASS (SAMPLE TIER) in 4.1 s"));
+        assert_eq!(story.news(at(4_100), &done(true)).as_deref(), Some("files: PASS OF A SAMPLE in 4.1 s"));
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
             result_sha256: None,
         };
         assert_eq!(begun().news(at(0), &done(false)).as_deref(), Some("run ended PASS in 3.0 s"));
-        assert_eq!(begun().news(at(0), &done(true)).as_deref(), Some("run ended PASS (SAMPLE TIER) in 3.0 s"));
+        assert_eq!(begun().news(at(0), &done(true)).as_deref(), Some("run ended PASS OF A SAMPLE in 3.0 s"));
     }
 
     #[test]

@@ -51,6 +51,14 @@ impl Paint {
         }
     }
 
+    /// The color of a verdict that may be about a sample.
+    pub(super) fn of_judged(verdict: Verdict, of_sample: bool) -> Self {
+        match (verdict, of_sample) {
+            (Verdict::Pass, true) => Paint::Warn,
+            (verdict, _) => Paint::of_verdict(verdict),
+        }
+    }
+
     fn of_severity(severity: Severity) -> Self {
         match severity {
             Severity::Note => Paint::Faint,
@@ -71,7 +79,12 @@ impl Style {
 
     /// A verdict in its color.
     pub(super) fn verdict(self, verdict: Verdict) -> String {
-        self.paint(Paint::of_verdict(verdict), &verdict.to_string())
+        self.judged(verdict, false)
+    }
+
+    /// The same of what may be a sample: its pass has the color of no whole one.
+    pub(super) fn judged(self, verdict: Verdict, of_sample: bool) -> String {
+        self.paint(Paint::of_judged(verdict, of_sample), &verdict.words(of_sample))
     }
 
     /// A finding on one line; one that a waiver accepts says so, with who answers for it and until when.

@@ -36,7 +36,7 @@ pub(super) fn lines(style: Style, outcome: &RunOutcome) -> Vec<String> {
 }
 
 fn sealed(style: Style, bundle: &Path, result: &RunResult, digest: Sha256Digest) -> Vec<String> {
-    let verdict = style.verdict(result.verdict);
+    let verdict = style.judged(result.verdict, result.tier == Tier::Sample);
     let tier = if result.tier == Tier::Sample { format!(" ({})", sample_tier(result)) } else { String::new() };
     let first = format!("{verdict}{tier}  {}  in {}", printable(&result.run), duration(result.duration_ms));
     let parts = [
@@ -58,7 +58,7 @@ fn sample_tier(result: &RunResult) -> String {
     let percent = |part: u64, whole: u64| 100.0 * part as f64 / (whole.max(1)) as f64;
     let [(objects, bytes), (taken_objects, taken_bytes)] = sums;
     format!(
-        "SAMPLE TIER: {:.1} % of the objects, {:.1} % of the bytes of the sampled buckets",
+        "{:.1} % of the objects, {:.1} % of the bytes of the sampled buckets",
         percent(taken_objects, objects),
         percent(taken_bytes, bytes)
     )
@@ -89,7 +89,7 @@ fn assets(style: Style, result: &RunResult) -> Vec<String> {
 fn asset(asset: &AssetResult) -> Vec<Cell> {
     vec![
         printable(&asset.id).into(),
-        Cell::painted(asset.verdict.to_string(), Paint::of_verdict(asset.verdict)),
+        Cell::painted(asset.verdict_words(), Paint::of_judged(asset.verdict, asset.tier == Tier::Sample)),
         compared::of_asset(asset).into(),
         size(asset.bytes).into(),
         rate(asset.bytes, asset.timings.transfer_ms).unwrap_or_else(|| "–".to_owned()).into(),
@@ -290,7 +290,7 @@ PASS  demo-20261123T223000Z  in 41 s
         let drawn = SampleResult { share: "2%".into(), seed: 1, strata: vec![stratum] };
         result.assets[0].objects = Some(ObjectsResult { sample: Some(drawn), ..ObjectsResult::default() });
         let first = text(&sample::sealed(result)).lines().next().map(str::to_owned).unwrap_or_default();
-        let tier = "PASS (SAMPLE TIER: 2.0 % of the objects, 2.2 % of the bytes of the sampled buckets)  demo-";
+        let tier = "PASS OF A SAMPLE (2.0 % of the objects, 2.2 % of the bytes of the sampled buckets)  demo-";
         assert!(first.starts_with(tier), "{first}");
     }
 

@@ -218,8 +218,7 @@ fn conclusion(style: Style, bundle: &BundleCheck) -> String {
     let found = count((bundle.findings.len() - notes) as u64, "finding", "findings");
     match (&bundle.result, intact(bundle)) {
         (Some(result), true) => {
-            let tier = if result.tier == Tier::Sample { " (SAMPLE TIER)" } else { "" };
-            let verdict = format!("{}{tier}", style.verdict(result.verdict));
+            let verdict = style.judged(result.verdict, result.tier == Tier::Sample);
             let reviewed = match vouched(&bundle.signatures, Role::Reviewer) {
                 Vouched::ByNobody => "; unreviewed",
                 _ => "",

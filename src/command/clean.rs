@@ -79,7 +79,8 @@ fn stop_cluster(run_dir: &Path, run: &str, cleaned: &mut Cleaned) {
 pub async fn clean(run_dir: &Path, wait: Duration, interrupt: &Interrupt) -> Result<Cleaned, EngineError> {
     let (playbook, run) = recorded_run(run_dir)?;
     let held = journal::hold(&run_dir.join("data").join("journal.ndjson"));
-    let record = Record::read(run_dir).ok_or_else(|| not_a_run(run_dir, "its journal can't be read"))?;
+    let record =
+        Record::read(run_dir)?.ok_or_else(|| not_a_run(run_dir, "its journal has no line that can be read"))?;
     let assets = kinds::all(&playbook);
     let making: Vec<_> = assets.iter().filter_map(|asset| Some((asset.id(), asset.describe().makes?))).collect();
     let made = !making.is_empty() || !record.open.is_empty();
@@ -156,7 +157,7 @@ impl Cleaning<'_> {
         match remove_named(&self.asker, &self.record, one, self.wait, self.interrupt).await {
             Ok(removed) => {
                 self.interrupt.release(&one.resource);
-                if let Err(error) = settle(self.run_dir, &one.resource) {
+                if let Err(error) = settle(self.run_dir, one) {
                     tracing::warn!(%error, "{resource} is gone, which could not be written down with its run");
                 }
                 if removed == Removed::Gone {

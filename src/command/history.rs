@@ -5,18 +5,18 @@ use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::StillThere;
+use super::{StillThere, claims};
 use crate::{
     asset::{kinds, rds::leftovers},
     clock,
     evidence::{
-        self, Trust, Vouched,
+        self, BundleCheck, Trust, Vouched,
         facts::PastRun,
         result::{RunResult, Tier},
         signing::Role,
         vouched,
     },
-    finding::{Finding, FindingKind, Severity, Verdict},
+    finding::{Finding, Severity, Verdict},
     playbook::Playbook,
     record::error::EngineError,
     run::projection,
@@ -39,9 +39,11 @@ pub fn compare(bundles: &[std::path::PathBuf]) -> Result<Comparison, EngineError
     let mut runs = Vec::new();
     for path in bundles {
         let check = evidence::check_bundle(path)?;
-        let intact = Verdict::from_findings(&check.findings) == Verdict::Pass;
         let refused = |reason: String| EngineError::NotComparable { path: path.clone(), reason };
-        let result = check.result.filter(|_| intact).ok_or_else(|| refused("the bundle is not intact".to_owned()))?;
+        if let Some(finding) = speaks_against(&check, path) {
+            return Err(refused(format!("the bundle is not intact: {finding}")));
+        }
+        let result = check.result.ok_or_else(|| refused("the bundle has no result".to_owned()))?;
         if let Some((first, _)) = runs.first()
             && let Some(reason) = difference(first, &result)
         {
@@ -54,6 +56,13 @@ pub fn compare(bundles: &[std::path::PathBuf]) -> Result<Comparison, EngineError
     let worse = runs.windows(2).flat_map(|pair| worse(&pair[0].0, &pair[1].0)).collect();
     let runs = runs.iter().map(|(result, digest)| evidence::predecessor::summary(result, *digest)).collect();
     Ok(Comparison { runs, worse })
+}
+
+/// What speaks against taking a bundle's word. That another version wrote it, and that alone, does not.
+fn speaks_against(check: &BundleCheck, bundle: &Path) -> Option<Finding> {
+    let weighs = |finding: &&Finding| finding.severity > Severity::Note;
+    let own = check.findings.iter().find(weighs).cloned();
+    own.or_else(|| claims::check_counting(bundle).iter().find(weighs).cloned())
 }
 
 /// Why two results don't speak of the same thing.
@@ -186,19 +195,17 @@ fn last_pass(
 /// Why a run that passed does not count, the inner none if it does; the outer one if it is another playbook's.
 fn counts(playbook: &Playbook, samples: bool, in_future: bool, bundle: &Path) -> Option<Option<String>> {
     let trust = Trust { allowed_signers: None, authorities: None, previous: None, now: clock::now() };
-    let mut check = evidence::check_bundle_against(bundle, &trust).ok()?;
-    let result = check.result.take()?;
+    let check = evidence::check_bundle_against(bundle, &trust).ok()?;
+    let result = check.result.as_ref()?;
     if result.playbook.id != playbook.id().as_str() {
         return None;
     }
-    check.findings.extend(crate::command::claims::check(bundle));
-    // A drill counts after walkaway was renewed, too.
-    let counts = |finding: &&Finding| finding.severity > Severity::Note && finding.kind != FindingKind::OtherVersion;
-    let weighs = check.findings.iter().find(counts);
     let signed = vouched(&check.signatures, Role::Operator) != Vouched::ByNobody;
     Some(if in_future {
         Some("it begins in the future".to_owned())
-    } else if let Some(finding) = weighs {
+    } else if result.result_version < claims::BINDING {
+        Some(format!("its result is of version {}, which no journal binds", result.result_version))
+    } else if let Some(finding) = speaks_against(&check, bundle) {
         Some(format!("its bundle is not intact: {finding}"))
     } else if playbook.signing_key().is_some() && !signed {
         Some("its bundle is not signed, as the playbook wants it".to_owned())

@@ -173,9 +173,10 @@ async fn export_life(rds: Rds, work: Work, guards: Guards) -> (Vec<String>, bool
 async fn clean_up(provider: &Scripted, evidence: &Path) -> BTreeSet<String> {
     let mut said = BTreeSet::new();
     for (directory, record) in open_runs(evidence, None) {
+        let record = record.unwrap();
         for one in &record.open {
             match remove_named(&asker(provider), &record, one, Duration::MAX, &Interrupt::default()).await {
-                Ok(_) => settle(&directory, &one.resource).unwrap(),
+                Ok(_) => settle(&directory, one).unwrap(),
                 Err(_) => drop(said.insert(one.resource.to_string())),
             }
         }
@@ -303,7 +304,7 @@ async fn a_second_run_spares_what_the_first_is_at_work_on() {
     let found = tagged(&rds).await.unwrap();
     let found = found.iter().find(|found| found.resource == instance).unwrap();
     assert!(spared(found, None).is_some());
-    assert_eq!(spared(found, Record::read(&named).as_ref()), None);
+    assert_eq!(spared(found, Record::read(&named).unwrap().as_ref()), None);
     let over = Tagged { until: Some(clock::now()), ..found.clone() };
     assert_eq!(spared(&over, None), None);
 }
@@ -339,7 +340,7 @@ async fn an_instance_that_vanished_is_noticed() {
 
 /// Something that a record leaves open.
 fn open(resource: Resource, alive: jiff::Timestamp) -> Outstanding {
-    Outstanding { asset: ASSET.to_owned(), resource, alive, place: here() }
+    Outstanding { asset: ASSET.to_owned(), resource, seq: 1, alive, place: here() }
 }
 
 /// An identifier that walkaway might have given.
@@ -394,7 +395,7 @@ fn record_of(host: &str, open: Vec<Outstanding>) -> Record {
     let named_here = if is_here { named.clone() } else { BTreeSet::new() };
     let run = "drill-1".to_owned();
     let host = host.to_owned();
-    Record { run, named, open, place: here(), host, in_use: false, named_here, is_here, is_sealed: false }
+    Record { run, named, open, place: here(), host, in_use: false, named_here, is_here }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! Checks a sealed bag offline, both ways: everything the manifests name is there unchanged, and nothing else is.
 //!
 //! A bag comes from anywhere: no link is followed, no path leaves the bag, nothing is trusted before it was compared.
-//! What the files mean is [`super::check`]'s. A directory is known by the files that it holds, so one that holds none is
-//! found as well; only `sig/` may wait for its first signature.
+//! What the files mean is [`super::check`]'s, and so is what an empty directory means; only `sig/` may wait for its first
+//! signature.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,6 +33,8 @@ pub(crate) struct Bag {
     pub files: BTreeMap<String, u64>,
     /// Files in `sig/` by their names there; no manifest can name them.
     pub signatures: BTreeMap<String, u64>,
+    /// Directories that hold nothing.
+    pub empty: Vec<String>,
     /// What contradicts the manifests.
     pub findings: Vec<Finding>,
     /// SHA-256 of the tag manifest.
@@ -44,7 +46,7 @@ impl Bag {
     pub(crate) fn inspect(root: &Path) -> Self {
         let files = BTreeMap::new();
         let signatures = BTreeMap::new();
-        let mut bag = Bag { root: root.to_owned(), files, signatures, findings: vec![], digest: None };
+        let mut bag = Bag { root: root.to_owned(), files, signatures, empty: vec![], findings: vec![], digest: None };
         // The bag itself may be named through a link; what it holds may not.
         match root.canonicalize().and_then(|root| Tree::walk(&root)) {
             Ok(tree) => bag.take(tree),
@@ -64,7 +66,7 @@ impl Bag {
     pub(crate) fn list(root: &Path) -> Self {
         let files = BTreeMap::new();
         let signatures = BTreeMap::new();
-        let mut bag = Bag { root: root.to_owned(), files, signatures, findings: vec![], digest: None };
+        let mut bag = Bag { root: root.to_owned(), files, signatures, empty: vec![], findings: vec![], digest: None };
         if let Ok(tree) = root.canonicalize().and_then(|root| Tree::walk(&root)) {
             bag.take(tree);
         }
@@ -80,7 +82,7 @@ impl Bag {
             if !name.contains('/') && !["data", SIGNATURES].contains(&name.as_str()) {
                 self.find(FindingKind::BundleFileUnexpected, name, "directory that no bundle has");
             } else if empty.contains(name) && name != SIGNATURES {
-                self.find(FindingKind::BundleFileUnexpected, name, "empty directory, which no bundle has");
+                self.empty.push(name.clone());
             }
         }
         for (name, bytes) in tree.files {

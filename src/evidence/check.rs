@@ -33,6 +33,9 @@ use crate::{
     finding::{Finding, FindingKind},
 };
 
+/// The first version whose bundles hold no empty directories.
+const WITHOUT_EMPTY: u32 = 4;
+
 /// An operator's signature that was stamped so much later did not come with the seal.
 const SIGNED_LATE_S: i64 = 24 * 60 * 60;
 
@@ -73,6 +76,7 @@ fn examine(root: &Path, trust: Option<&Trust>) -> Result<BundleCheck, EvidenceEr
     let mut bag = Bag::inspect(root);
     let mut findings = std::mem::take(&mut bag.findings);
     let result = read_result(&bag).map_err(|finding| findings.push(finding)).ok();
+    findings.extend(empty_directories(&bag, result.as_ref()));
     match &result {
         Some(result) => findings.extend(check_story(&bag, result)),
         None => findings.extend(check_journal_alone(&bag)),
@@ -93,6 +97,16 @@ fn examine(root: &Path, trust: Option<&Trust>) -> Result<BundleCheck, EvidenceEr
         bytes: bag.files.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)),
         bundle_digest: bag.digest.ok_or_else(|| EvidenceError::NotSealed { root: root.to_owned() })?,
     })
+}
+
+/// A directory is known by the files that it holds, so one that holds none is in no bundle; earlier versions may have left
+/// some.
+fn empty_directories(bag: &Bag, result: Option<&RunResult>) -> Vec<Finding> {
+    let exact = result.is_none_or(|result| result.result_version >= WITHOUT_EMPTY);
+    let unexpected = |name: &String| {
+        Finding::of_run(FindingKind::BundleFileUnexpected, name, "empty directory, which no bundle has")
+    };
+    bag.empty.iter().filter(|_| exact).map(unexpected).collect()
 }
 
 /// A signature is made over the sealed bag, so nobody stamped it before the run ended; whether the authority's clock or this

@@ -61,6 +61,9 @@ pub struct PastRun {
     pub started: String,
     /// What it came to.
     pub verdict: Verdict,
+    /// Whether it carried a sample, of which alone the verdict speaks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sampled: bool,
     /// Milliseconds of work.
     pub duration_ms: u64,
     /// Bytes that crossed, all assets together.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::{
     chain::{BEFORE_THE_FIRST, JournalHead, Reading},
-    files::{open_regular, sync_dir},
+    files::{open_regular, read_whole, sync_dir},
 };
 pub use super::{
     chain::{Entry, Fault, LINE_BYTES_MAX},
@@ -28,6 +28,12 @@ use crate::{
 };
 
 impl JournalError {
+    /// Whether there is no journal, rather than one that can't be read.
+    pub fn is_missing(&self) -> bool {
+        let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        matches!(self, JournalError::Io { source, .. } if kinds.contains(&source.kind()))
+    }
+
     /// What to do next, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -179,15 +185,17 @@ pub fn read(path: &Path) -> Result<Vec<Entry>, JournalError> {
     }
 }
 
-/// Every line that can be read by itself, whatever became of the chain. For whoever must not overlook what a damaged record
-/// still names; it proves nothing.
-pub fn read_damaged(path: &Path) -> Vec<Entry> {
-    let text = open_regular(path).and_then(|mut file| {
-        let mut bytes = Vec::new();
-        io::Read::read_to_end(&mut file, &mut bytes).map(|_| bytes)
-    });
-    let lines = text.unwrap_or_default();
-    lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+/// The same, and of a broken one every line that can be read by itself. For whoever must not overlook what a damaged record
+/// still names; it proves nothing. One that can't be read to its end is an error: it may name more.
+pub fn read_though_broken(path: &Path) -> Result<Vec<Entry>, JournalError> {
+    match read(path) {
+        Err(JournalError::Broken { .. }) => {
+            let text = read_whole(path).map_err(io_error("read", path))?;
+            let lines = text.split(|byte| *byte == b'\n');
+            Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
+        }
+        read => read,
+    }
 }
 
 /// Compares a finished journal with the head that was published for it. The subject of each finding is the file's

@@ -7,7 +7,7 @@ use super::{
     contents::{RESULT, inconsistent},
     facts::{Chain, HISTORY_RUNS_MAX, PastRun, PreviousRun},
     files::{EvidenceError, IoContext, read_whole},
-    result::{AssetResult, RunResult, parse_result, pseudonyms_mark},
+    result::{AssetResult, RunResult, Tier, parse_result, pseudonyms_mark},
 };
 use crate::{
     digest::Sha256Digest,
@@ -73,6 +73,7 @@ pub fn summary(result: &RunResult, bundle_digest: Sha256Digest) -> PastRun {
         run: result.run.clone(),
         started: result.started.clone(),
         verdict: result.verdict,
+        sampled: result.tier == Tier::Sample,
         duration_ms: result.duration_ms,
         bytes: result.assets.iter().fold(0, |sum, asset| sum.saturating_add(asset.bytes)),
         passed: result.assets.iter().filter(|asset| asset.verdict == crate::finding::Verdict::Pass).count() as u64,

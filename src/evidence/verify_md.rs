@@ -65,7 +65,7 @@ fn intro(result: &RunResult) -> String {
         printable(&result.run),
         printable(&result.playbook.id),
         printable(&result.ended),
-        result.verdict
+        result.verdict_words()
     )
 }
 

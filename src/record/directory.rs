@@ -145,16 +145,13 @@ pub(crate) fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), E
 /// whose it is.
 pub(crate) fn recorded_run(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
     let path = run_dir.join("data").join("journal.ndjson");
-    let entries = match evidence::journal::read(&path) {
-        Err(error) => {
-            let entries = evidence::journal::read_damaged(&path);
-            if entries.is_empty() {
-                return Err(not_a_run(run_dir, &error.to_string()));
-            }
-            entries
-        }
-        Ok(entries) => entries,
+    let entries = match evidence::journal::read_though_broken(&path) {
+        Err(error) if error.is_missing() => return Err(not_a_run(run_dir, &error.to_string())),
+        entries => entries?,
     };
+    if entries.is_empty() {
+        return Err(not_a_run(run_dir, "its journal has no line that can be read"));
+    }
     let named = run_dir.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let (id, _) =
         first_line(run_dir, &entries).or_else(|error| named.map(|id| (id, Sha256Digest::of(""))).ok_or(error))?;

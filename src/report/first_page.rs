@@ -440,7 +440,8 @@ fn asset_words(asset: &AssetResult) -> String {
     let (mark, outcome) = match asset.verdict {
         Verdict::Pass if sample.is_some() => ("◐", "all equal".to_owned()),
         Verdict::Pass => ("✔", "all equal".to_owned()),
-        Verdict::Fail => ("✖", "DIFFERS".to_owned()),
+        Verdict::Fail if asset.differs() => ("✖", "DIFFERS".to_owned()),
+        Verdict::Fail => ("✖", "FAILED, no difference found".to_owned()),
         Verdict::Waived => ("◇", "did not pass, which is accepted for a time".to_owned()),
         Verdict::NotRun => ("○", "NOT RUN".to_owned()),
     };

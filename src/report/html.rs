@@ -256,7 +256,9 @@ fn alternatives(view: &View) -> String {
 }
 
 fn trend(view: &View) -> String {
-    figure(&svg::trend(view)) + &table("The last runs of this playbook", &view.trend_table())
+    // A single run is in the table.
+    let runs = if view.trend().len() > 1 { figure(&svg::trend(view)) } else { String::new() };
+    runs + &table("The last runs of this playbook", &view.trend_table())
 }
 
 fn controls(view: &View) -> String {

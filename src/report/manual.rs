@@ -47,7 +47,7 @@ impl Plan<'_> {
     /// # Errors
     /// When there are no pages.
     pub fn pdf(&self, made: Timestamp) -> Result<Vec<u8>, PdfError> {
-        let tested = |run: &RunResult| format!("last run {}: {}", run.run, run.verdict);
+        let tested = |run: &RunResult| format!("last run {}: {}", run.run, run.verdict_words());
         let markdown = self.markdown();
         let yaml = self.playbook.as_bytes();
         let text = markdown.as_bytes();
@@ -454,8 +454,8 @@ fn closing(playbook: &Playbook, last: Option<&RunResult>) -> Vec<Block> {
             format!("{list} at list price, {waived} where traffic is waived; prices of {}", cost.as_of)
         },
     );
-    let tested =
-        last.map_or_else(|| "NEVER".to_owned(), |run| format!("{}, {} ({})", run.started, run.verdict, run.run));
+    let tested = last
+        .map_or_else(|| "NEVER".to_owned(), |run| format!("{}, {} ({})", run.started, run.verdict_words(), run.run));
     vec![
         Block::heading(2, "8. Success, time and cost"),
         Block::facts(&[

@@ -79,7 +79,7 @@ fn observation(view: &View, asset: &AssetResult) -> Value {
     let weighing = filed.map(FiledKind::beyond).fold(shown, u64::saturating_add);
     json!({
         "uuid": uuid(view, &format!("observation {}", asset.id)),
-        "title": format!("{} {}: {}", kind(asset.kind), asset.id, asset.verdict),
+        "title": format!("{} {}: {}", kind(asset.kind), asset.id, asset.verdict_words()),
         "description": format!(
             "Carried {} items, {} bytes from {}. Compared: {}. Findings that weigh: {weighing}.",
             asset.items, asset.bytes, asset.source, if compared.is_empty() { "nothing".to_owned() } else { compared.join("; ") }
@@ -109,7 +109,7 @@ fn finding(view: &View, control: &str) -> Value {
         .collect();
     let mut finding = json!({
         "uuid": uuid(view, &format!("finding {control}")),
-        "title": format!("{control}: {}", result.verdict),
+        "title": format!("{control}: {}", view.verdict_words()),
         "description": format!("{} {}", view.meaning(), view.limits()),
         "target": {
             "type": "objective-id",

@@ -4,7 +4,7 @@
 use crate::{
     account::coverage::{Row, Status},
     evidence::result::{AssetResult, RunResult},
-    finding::Verdict,
+    finding::{FindingKind, Verdict},
     words::{count, percent, size},
 };
 
@@ -112,11 +112,8 @@ impl Scope {
     }
 
     fn count(&mut self, row: &Row, assets: &[AssetResult]) {
-        let mut fate = fate_of(row.status);
-        if matches!(fate, Fate::Equal | Fate::Part) && differs(row, assets) {
-            fate = Fate::Differs;
-        }
-        let is_part = row.status == Status::PartlyTested;
+        let fate = fate_in(row, assets);
+        let is_part = row.status == Status::PartlyTested && fate != Fate::Untested;
         let amount = self.amount_mut(fate);
         amount.things += 1;
         amount.add(if is_part { Some(row.tested_bytes) } else { row.bytes });
@@ -212,10 +209,23 @@ fn fate_of(status: Status) -> Fate {
     }
 }
 
-/// Whether anything that was carried of a thing differs; also where somebody accepts that it does.
-fn differs(row: &Row, assets: &[AssetResult]) -> bool {
-    let own = assets.iter().filter(|asset| row.assets.contains(&asset.id));
-    own.into_iter().any(|asset| matches!(asset.verdict, Verdict::Fail | Verdict::Waived))
+/// What the assets say of a thing that the account has as tested. Where nothing matched, or the verifier is blind, and no other
+/// asset was compared, it is not tested.
+fn fate_in(row: &Row, assets: &[AssetResult]) -> Fate {
+    let told = fate_of(row.status);
+    if !matches!(told, Fate::Equal | Fate::Part) {
+        return told;
+    }
+    let own: Vec<&AssetResult> = assets.iter().filter(|asset| row.assets.contains(&asset.id)).collect();
+    if own.iter().any(|asset| asset.verdict != Verdict::Pass && asset.differs()) {
+        return Fate::Differs;
+    }
+    let worthless = [FindingKind::NothingMatched, FindingKind::VerifierBlind];
+    let shows = |asset: &&AssetResult| !asset.findings.iter().any(|finding| worthless.contains(&finding.kind));
+    match own.is_empty() || own.iter().any(shows) {
+        true => told,
+        false => Fate::Untested,
+    }
 }
 
 /// Assets that could not be compared and are nothing that the account holds, as far as it was looked at: a database on a

@@ -81,8 +81,8 @@ fn carried_pieces(view: &View) -> Vec<Piece> {
     };
     for asset in view.assets() {
         match (asset.verdict, asset.tier) {
-            (Verdict::Pass, Tier::Sample) => add(Fate::Part.class().to_owned(), "PASS OF A SAMPLE", asset.bytes),
-            (verdict, _) => add(format!("v-{}", class(&verdict.to_string())), &verdict.to_string(), asset.bytes),
+            (Verdict::Pass, Tier::Sample) => add(Fate::Part.class().to_owned(), &asset.verdict_words(), asset.bytes),
+            (verdict, _) => add(format!("v-{}", class(&verdict.to_string())), &asset.verdict_words(), asset.bytes),
         }
     }
     if let left @ 1.. = all.saturating_sub(view.sum(|asset| asset.bytes)) {
@@ -149,8 +149,9 @@ pub(super) fn trend(view: &View) -> String {
     let longest_work = runs.iter().map(|run| run.duration_ms).max().unwrap_or_default();
     let longest_exit = runs.iter().filter_map(|run| run.exit_p90_ms).max().unwrap_or_default();
     let step = WIDTH / runs.len().max(1) as f64;
+    let height = if runs.iter().any(|run| run.sampled) { 206.0 } else { 190.0 };
     let mut out = open(
-        190.0,
+        height,
         &format!(
             "The last {}: verdict, duration, and the P90 of the exit where projected",
             count(runs.len() as u64, "run", "runs")
@@ -171,7 +172,7 @@ pub(super) fn trend(view: &View) -> String {
             "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{wide:.1}\" height=\"{work:.1}\" class=\"v-{}\"/>",
             x + 8.0,
             130.0 - work,
-            class(&verdict)
+            class(&run.verdict.words(run.sampled))
         );
         if let Some(p90) = run.exit_p90_ms.map(|ms| height(ms, longest_exit)) {
             let left = x + 12.0 + wide;
@@ -184,6 +185,10 @@ pub(super) fn trend(view: &View) -> String {
         text(&mut out, [x + 8.0, 148.0], "start", &verdict);
         text(&mut out, [x + 8.0, 164.0], "start", run.started.get(..10).unwrap_or_default());
         text(&mut out, [x + 8.0, 180.0], "start", &duration(run.duration_ms));
+        // The words in full have no room beside those of the next run.
+        if run.sampled {
+            text(&mut out, [x + 8.0, 196.0], "start", "of a sample");
+        }
     }
     out + "</svg>"
 }

@@ -51,11 +51,16 @@ pub(super) fn number(text: impl Into<String>, key: u64) -> Cell {
     Cell { text: text.into(), key: Some(key), verdict: false }
 }
 
-pub(super) fn judgement(verdict: Verdict) -> Cell {
-    Cell { text: verdict.to_string(), key: None, verdict: true }
+/// A verdict in its words.
+pub(super) fn judgement(verdict: String) -> Cell {
+    Cell { text: verdict, key: None, verdict: true }
 }
 
-/// How one verdict is told from another without its color: `pass`, `fail`, `not-run`, …
+/// How one verdict is told from another without its color: `pass`, `fail`, `not-run`, …; that of a sample that passed is
+/// none of a whole.
 pub(super) fn class(verdict: &str) -> String {
-    verdict.to_lowercase().replace(' ', "-")
+    if verdict == Verdict::Pass.words(true) {
+        return "sample".to_owned();
+    }
+    verdict.trim_end_matches(" (OF A SAMPLE)").to_lowercase().replace(' ', "-")
 }

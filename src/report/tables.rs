@@ -17,7 +17,7 @@ use crate::{
     },
     evidence::{
         facts::{AlternativeFact, ClassTime, PastRun, Window},
-        result::{AssetResult, ThresholdResult, Tier, WaiverResult},
+        result::{AssetResult, ThresholdResult, WaiverResult},
     },
     finding::{Finding, Severity, Waives as _, begins},
     words::{duration, of, size, thousands},
@@ -39,9 +39,8 @@ impl<'a> View<'a> {
     pub(super) fn coverage_table(&self) -> Table {
         const HEADINGS: [&str; 4] = ["What", "Number", "Bytes", "Why"];
         let mut rows: Vec<Vec<Cell>> = Vec::new();
-        for (verdict, bytes) in self.coverage() {
-            let number_of = self.assets().iter().filter(|asset| asset.verdict == verdict).count() as u64;
-            let assets = number(thousands(number_of), number_of);
+        for (verdict, assets, bytes) in self.coverage() {
+            let assets = number(thousands(assets), assets);
             let bytes = number(size(bytes), bytes);
             let what = "asset of the playbook, as carried";
             rows.push(vec![judgement(verdict), assets, bytes, what.into()]);
@@ -98,11 +97,8 @@ impl<'a> View<'a> {
         let row = |asset: &AssetResult| {
             vec![
                 asset.id.clone().into(),
-                judgement(asset.verdict),
-                match asset.tier {
-                    Tier::Full => kind(asset.kind).into(),
-                    Tier::Sample => format!("{}, SAMPLE", kind(asset.kind)).into(),
-                },
+                judgement(asset.verdict_words()),
+                kind(asset.kind).into(),
                 asset.source.clone().into(),
                 format_of(asset).into(),
                 number(items(asset), asset.items),
@@ -283,7 +279,7 @@ impl<'a> View<'a> {
             vec![
                 run.run.clone().into(),
                 run.started.clone().into(),
-                judgement(run.verdict),
+                judgement(run.verdict.words(run.sampled)),
                 of(run.passed, run.assets).into(),
                 number(size(run.bytes), run.bytes),
                 number(duration(run.duration_ms), run.duration_ms),

@@ -77,19 +77,12 @@ impl<'a> View<'a> {
 
     /// The verdict, and that it speaks of a sample only, where it does.
     pub fn verdict_words(&self) -> String {
-        match (self.result.tier, self.result.verdict) {
-            (Tier::Full, verdict) => verdict.to_string(),
-            (Tier::Sample, Verdict::Pass) => "PASS OF A SAMPLE".to_owned(),
-            (Tier::Sample, verdict) => format!("{verdict} (OF A SAMPLE)"),
-        }
+        self.result.verdict_words()
     }
 
     /// How the end of the run is told from another by sight: a sample's is not that of a full pass.
     pub(super) fn class(&self) -> String {
-        match (self.result.tier, self.result.verdict) {
-            (Tier::Sample, Verdict::Pass) => "sample".to_owned(),
-            (_, verdict) => class(&verdict.to_string()),
-        }
+        class(&self.verdict_words())
     }
 
     /// What the report is called: no two ends share a title.
@@ -109,7 +102,8 @@ impl<'a> View<'a> {
         let ended = |verdict: Verdict| number(&|asset| asset.verdict == verdict);
         let others = [
             (passed(Tier::Sample), "equal in a sample"),
-            (ended(Verdict::Fail), "compared, differs"),
+            (number(&|asset| asset.verdict == Verdict::Fail && asset.differs()), "compared, differs"),
+            (number(&|asset| asset.verdict == Verdict::Fail && !asset.differs()), "failed, no difference found"),
             (ended(Verdict::Waived), "not passed, accepted for a time"),
             (ended(Verdict::NotRun), "not compared"),
         ];
@@ -160,13 +154,14 @@ impl<'a> View<'a> {
         "Not proven: everything outside these assets, and what the statements below name.".to_owned()
     }
 
-    /// Bytes by what became of them, in the order in which the assets met it.
-    pub(super) fn coverage(&self) -> Vec<(Verdict, u64)> {
-        let mut parts: Vec<(Verdict, u64)> = Vec::new();
+    /// Verdicts of assets, with how many have it and their bytes, in the order in which the assets met it.
+    pub(super) fn coverage(&self) -> Vec<(String, u64, u64)> {
+        let mut parts: Vec<(String, u64, u64)> = Vec::new();
         for asset in self.assets() {
-            match parts.iter_mut().find(|(verdict, _)| *verdict == asset.verdict) {
-                Some((_, bytes)) => *bytes = bytes.saturating_add(asset.bytes),
-                None => parts.push((asset.verdict, asset.bytes)),
+            let words = asset.verdict_words();
+            match parts.iter_mut().find(|(known, ..)| *known == words) {
+                Some((_, number, bytes)) => (*number, *bytes) = (*number + 1, bytes.saturating_add(asset.bytes)),
+                None => parts.push((words, 1, asset.bytes)),
             }
         }
         parts
@@ -275,6 +270,7 @@ impl<'a> View<'a> {
         let result = self.result;
         let caller = result.caller.as_ref();
         let before = result.chain.previous.as_ref();
+        let is_sample = result.chain.history.last().is_some_and(|run| run.sampled);
         vec![
             ("Run id", result.run.clone()),
             ("Playbook SHA-256", result.playbook.sha256.to_string()),
@@ -298,7 +294,7 @@ impl<'a> View<'a> {
                 "The run before",
                 before.map_or_else(
                     || "none named".to_owned(),
-                    |b| format!("{} ({}), bundle digest {}", b.run, b.verdict, b.bundle_digest),
+                    |b| format!("{} ({}), bundle digest {}", b.run, b.verdict.words(is_sample), b.bundle_digest),
                 ),
             ),
         ]
@@ -320,6 +316,7 @@ impl<'a> View<'a> {
             run: self.result.run.clone(),
             started: self.result.started.clone(),
             verdict: self.result.verdict,
+            sampled: self.result.tier == Tier::Sample,
             duration_ms: self.result.duration_ms,
             bytes: self.sum(|asset| asset.bytes),
             passed: self.passed().len() as u64,
@@ -344,7 +341,7 @@ impl<'a> View<'a> {
         ];
         for asset in self.assets() {
             let file = asset.kind.facts().record;
-            let what = format!("{} {}: {}", kind(asset.kind), asset.id, asset.verdict);
+            let what = format!("{} {}: {}", kind(asset.kind), asset.id, asset.verdict_words());
             evidence.push((what, format!("data/assets/{}/{file}, content {}", asset.id, asset.content_sha256)));
         }
         evidence

@@ -170,6 +170,9 @@ fn sign(bundle: &Path, file: &Path, signer: &Signer, role: Role) -> Result<Strin
     let result = evidence::parse_result(&read(&bundle.join(evidence::RESULT))?.unwrap_or_default());
     let result = result.map_err(|reason| EngineError::NotARun { path: bundle.join(evidence::RESULT), reason })?;
     let stated = signing::statement(&result, Sha256Digest::of(message(bundle)?), role);
+    // What an attempt before left beside it is about another signature.
+    remove(&beside(file, STAMP_SUFFIX))?;
+    remove(&beside(file, TIME_SUFFIX))?;
     write_replacing(&beside(file, STATEMENT_SUFFIX), &signing::envelope(signer, &stated)?)?;
     write_replacing(file, armored.as_bytes())?;
     Ok(fingerprint)
@@ -197,6 +200,8 @@ async fn stamp(file: &Path, authority: Option<&str>) -> Result<Stamped, EngineEr
         remove(&beside(TIME_SUFFIX))?;
         return Ok(Stamped::At(stamp.at));
     }
+    // One that can't be read, or is of another signature, is none.
+    remove(&beside(STAMP_SUFFIX))?;
     let own = |why: &str| timestamp::own_time(clock::now(), why);
     let Some(url) = authority else {
         // What an earlier attempt wrote down is nearer to the signature.
@@ -207,8 +212,9 @@ async fn stamp(file: &Path, authority: Option<&str>) -> Result<Stamped, EngineEr
     };
     match timestamp::fetch(url, &signature).await {
         Ok((response, stamp)) => {
-            write_replacing(&beside(STAMP_SUFFIX), &response)?;
+            // Interrupted in between, the signature has neither; `resume` fetches one for the operator.
             remove(&beside(TIME_SUFFIX))?;
+            write_replacing(&beside(STAMP_SUFFIX), &response)?;
             Ok(Stamped::At(stamp.at))
         }
         Err(error) => {

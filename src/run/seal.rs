@@ -321,7 +321,7 @@ impl Sealing {
         BagInfo {
             run: self.run.clone(),
             date: clock::today(),
-            description: format!("Evidence of exit drill {}: {}", self.run, result.verdict),
+            description: format!("Evidence of exit drill {}: {}", self.run, result.verdict_words()),
             software: format!("walkaway {}", version()),
         }
     }

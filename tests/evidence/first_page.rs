@@ -167,15 +167,25 @@ fn the_first_page_names_what_was_not_tested_by_name_and_size() {
     assert!(page.contains("NOT TESTED 10 GiB (90.9 %), 1 thing and 1 rest"), "{page}");
     let page = told("TESTED IN PART", "", 1 << 30);
     assert!(answer(&page, "What was not tested").contains("at least 3.0 GiB") && page.contains("1 of unknown size"));
-    // What was compared and differs is not shown as what agrees.
-    let mut failed = result.clone();
-    (failed["verdict"], failed["assets"][0]["verdict"]) = (json!("FAIL"), json!("FAIL"));
-    let failed_bytes = serde_json::to_vec(&failed).unwrap();
-    let failed = parse_result(&failed_bytes).unwrap();
-    let page = report::html(&View { account: &rows, ..View::new(&failed, &failed_bytes) });
-    let figure = &page[page.find("<svg").unwrap()..];
-    let figure = &figure[..figure.find("</svg>").unwrap()];
+    // What was compared and differs is not shown as what agrees; nor does differ what could not be compared.
+    let failed = |kind: &str| {
+        let mut failed = result.clone();
+        (failed["verdict"], failed["assets"][0]["verdict"]) = (json!("FAIL"), json!("FAIL"));
+        failed["assets"][0]["findings"] = json!([found(Some("files"), kind, "fail", "x")]);
+        let failed_bytes = serde_json::to_vec(&failed).unwrap();
+        let failed = parse_result(&failed_bytes).unwrap();
+        let page = report::html(&View { account: &rows, ..View::new(&failed, &failed_bytes) });
+        let figure = page[page.find("<svg").unwrap()..].split("</svg>").next().unwrap().to_owned();
+        (answer(&page, "What was tested").to_owned(), figure)
+    };
+    let (tested, figure) = failed("object_digest");
     assert!(figure.contains("c-differs") && figure.contains("TESTED, DIFFERS 1.0 GiB") && !figure.contains("c-tested"));
+    assert!(tested.contains("1 compared, differs") && tested.contains("; DIFFERS"), "{tested}");
+    for kind in ["nothing_matched", "verifier_blind"] {
+        let (tested, figure) = failed(kind);
+        assert!(!figure.contains("c-differs") && !figure.contains("c-tested"), "{figure}");
+        assert!(tested.contains("1 failed, no difference found") && !tested.contains("DIFFERS"), "{tested}");
+    }
 }
 
 #[test]
@@ -194,6 +204,13 @@ fn a_sample_is_counted_by_objects_and_by_bytes() {
     );
     assert!(tested.contains("1 of 2 assets proven equal, 1 equal in a sample"), "{tested}");
     assert!(page.contains("PASS OF A SAMPLE</p>") && page.contains("class=\"banner v-sample\""));
+    // In every table, too: one that was carried whole stays a plain pass.
+    let mark = "<b class=\"tag v-sample\">PASS OF A SAMPLE</b>";
+    assert_eq!(
+        (page.matches(mark).count(), page.matches("<b class=\"tag v-pass\">PASS</b>").count()),
+        (3, 2),
+        "{page}"
+    );
 }
 
 #[test]

@@ -444,6 +444,17 @@ const VARIANTS: &[Variant] = &[
     ("a caller", |b| b.result["caller"] = json!({"account": "123456789012", "arn": "arn:aws:iam::1:root"}), JOURNAL),
     ("a longer term", |b| b.result["exit_time"]["windows"][0]["limit_ms"] = json!(1u64 << 50), RESULT),
     ("no account", |b| drop(b.result.as_object_mut().unwrap().remove("coverage")), "data/"),
+    (
+        "more bytes of the account than were carried",
+        |b| {
+            b.edit("data/coverage.csv", ",7,7,files,", ",9,9,files,");
+            for totals in ["/coverage/totals", "/coverage/regions/0/totals"] {
+                b.result.pointer_mut(totals).unwrap()["tested"]["bytes"] = json!(9);
+            }
+        },
+        "data/coverage.csv",
+    ),
+    ("fewer bytes that were not tested", |b| b.result["coverage"]["totals"]["untested"]["bytes"] = json!(1), RESULT),
     ("a cheaper exit", |b| b.result["cost"]["exit_usd_millionths"] = json!(1), RESULT),
     ("fewer things that are not proven", |b| b.result["not_proven"] = json!([]), RESULT),
     ("another place of the data", |b| b.result["restored_to"] = json!("/elsewhere"), RESULT),
@@ -614,7 +625,7 @@ fn the_script_refuses_what_walkaway_refuses() {
 }
 
 /// Whoever calls a bundle another build's, so that nothing can be made again, gets no clean answer: documents and reports
-/// are then not compared, and that is said.
+/// are then not compared, and that is said. Such a run counts, but not against this program's own judgement of it.
 #[test]
 fn another_build_is_no_way_out() {
     let mut bundle = Bundle::own();
@@ -628,9 +639,26 @@ fn another_build_is_no_way_out() {
     bundle.edit("data/table_digest.py", "import", "import os, ");
     bundle.result["not_proven"] = json!([]);
     bundle.make_agree(Follow::Journal);
+    let weighs = |bundle: &Bundle| {
+        let mut findings = claims::check_counting(&bundle.root());
+        findings.retain(|finding| finding.severity > Severity::Note);
+        findings.iter().map(|finding| (finding.kind, finding.subject.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(weighs(&bundle), [], "other words");
     let findings = claims::check(&bundle.root());
     for subject in ["data/report.html", "data/table_digest.py", RESULT] {
         let said = findings.iter().any(|f| f.kind == FindingKind::OtherVersion && f.subject == subject);
         assert!(said, "{subject}: {findings:#?}");
     }
+    for name in ["data/playbook.yaml", "data/playbook.resolved.json"] {
+        bundle.edit(name, "<= 1h", "<= 1s");
+    }
+    bundle.result["thresholds"][0]["limit"] = json!("<= 1s");
+    bundle.make_agree(Follow::Journal);
+    let all = claims::check(&bundle.root());
+    assert!(all.iter().all(|f| f.severity == Severity::Note || f.kind == FindingKind::OtherVersion), "{all:#?}");
+    assert_eq!(weighs(&bundle), [(FindingKind::ThresholdMissed, "run_time".to_owned())]);
+    bundle.write("data/playbook.yaml", "- x\n");
+    bundle.make_agree(Follow::Journal);
+    assert_eq!(weighs(&bundle), [(FindingKind::OtherVersion, "data/playbook.yaml".to_owned())]);
 }

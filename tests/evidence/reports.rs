@@ -262,7 +262,10 @@ fn runs_are_compared_and_due() {
     due_of("path: evidence/", "path: evidence/, sign: /nonexistent/key", "not signed, as the playbook wants it");
     due_of("id: drill\n", "id: other\n", "no run of this playbook has passed");
     let sampled = Drill::new().bucket(&[("a", "1"), ("b", "22"), ("c", "333")]).asset("sample: {share: 50%, seed: 1}");
-    sampled.run().assert_ended(0, "PASS");
+    let ran = sampled.run();
+    ran.assert_ended(0, "PASS");
+    support::independent::assert_agrees(&ran.bundle, true, "a sample");
+    assert_eq!(sampled.walkaway(&["verify", ran.bundle.to_str().unwrap()]).output().unwrap().status.code(), Some(0));
     let asked = |more: &[&str]| {
         let output = sampled.walkaway(&[&["due", "drill.yaml"], more].concat()).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())

@@ -172,6 +172,14 @@ fn an_old_credential_report_says_nothing_about_today() {
         let reported = Inventory { users: Some(vec![]), users_reported: Some(made.into()), ..inventory(vec![]) };
         assert_eq!(kinds("credentials", &reported).is_empty(), fresh, "{made}");
     }
+    // A look may take hours: what counts is when the report was read.
+    for (read, fresh) in
+        [("2026-11-24T02:00:00Z", false), ("2026-11-24T03:00:10Z", true), ("2026-11-24T09:00:00Z", false)]
+    {
+        let mut reported = Inventory { users: Some(vec![]), users_read: Some(read.into()), ..inventory(vec![]) };
+        reported.users_reported = Some("2026-11-24T03:00:00Z".into());
+        assert_eq!(kinds("credentials", &reported).is_empty(), fresh, "{read}");
+    }
 }
 
 #[test]

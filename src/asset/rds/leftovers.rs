@@ -3,9 +3,9 @@
 //!
 //! A journal names everything before it is asked for. What it does not call removed or never made may be there, or may
 //! still appear. Somebody else's is removed only where its run cannot be at work: the journal here is the very file that its
-//! process wrote, on this machine since its last start, and nobody holds it; or the run is sealed; or the time is over
-//! until which it answered for the thing at the provider. A copy of a record, on another disk, from a backup or in a
-//! container, proves nothing. That something is not there counts in the account and the region only where it was made.
+//! process wrote, on this machine since its last start, and nobody holds it; or the time is over until which
+//! it answered for the thing at the provider. A copy of a record, on another disk, from a backup or in a
+//! container, proves nothing, sealed or not. That something is not there counts in the account and the region only where it was made.
 
 mod asker;
 mod record;
@@ -30,6 +30,7 @@ use crate::{
     evidence::JournalError,
     interrupt::Interrupt,
     playbook::Playbook,
+    record::error::EngineError,
     source::rds::{
         Presence, Rds, Removed,
         export::Exports,
@@ -87,9 +88,9 @@ impl Orphans<'_> {
     }
 
     /// Runs of this playbook leave their evidence beside this one. This run's own journal is held by this process: what it
-    /// names was made by an earlier one.
+    /// names was made by an earlier one. Without a record that can be read, the tag alone counts.
     fn record_of(&self, run: &str) -> Option<Record> {
-        let record = Record::read(&self.run_dir(run)?)?;
+        let record = Record::read(&self.run_dir(run)?).ok()??;
         Some(match run == self.work.run {
             true => Record { in_use: false, ..record },
             false => record,
@@ -117,18 +118,19 @@ impl Orphans<'_> {
             let run = found.run;
             let resource = found.resource;
             let owner = Owner { run: run.clone(), playbook: found.playbook, asset: self.work.asset.clone() };
+            let record = self.record_of(&run);
             let removed = match export_of(&resource, &busy) {
                 Some(reason) => Err(reason),
                 None => {
-                    let record = self.record_of(&run);
-                    let has_ended = record.is_some_and(|record| record.has_ended_with(&resource));
+                    let has_ended = record.as_ref().is_some_and(|record| record.has_ended_with(&resource));
                     let removing = Temporary::of_others_unless_in_use(self.rds, owner, has_ended);
                     let removed = removing.remove(&resource, &run, &self.work.interrupt).await;
                     removed.map_err(|error| error.to_string())
                 }
             };
             if let (Ok(_), Some(directory)) = (&removed, self.run_dir(&run).filter(|_| run != self.work.run)) {
-                settle(&directory, &resource)?;
+                let mut open = record.iter().flat_map(|record| &record.open).filter(|one| one.resource == resource);
+                open.try_for_each(|one| settle(&directory, one))?;
             }
             let asset = self.work.asset.clone();
             let name = format!("{resource}, which run {run} left");
@@ -187,6 +189,9 @@ pub(crate) async fn remove_named(
     }
 }
 
+/// What a record may name that can't be read.
+const UNREAD: &str = "what the run made at the provider";
+
 /// Where something was made that is not there is not on record.
 const UNPLACED: &str = "it is not in the account and region that were asked, and its record does not say where it was \
                         made: look for it in the others";
@@ -210,6 +215,13 @@ pub(crate) async fn still_there(playbook: &Playbook, tags: bool) -> Vec<StillThe
     let mut there = Vec::new();
     let mut named = BTreeSet::new();
     for (run_dir, record) in open_runs(playbook.evidence_path(), None) {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                there.push(unread(run_dir, error));
+                continue;
+            }
+        };
         named.extend(record.named.iter().cloned());
         if record.in_use {
             continue;
@@ -230,6 +242,12 @@ pub(crate) async fn still_there(playbook: &Playbook, tags: bool) -> Vec<StillThe
         there.extend(unrecorded(&rds, playbook.id().as_str(), &named).await);
     }
     there
+}
+
+/// What is said of a run whose record can't be read.
+fn unread(run_dir: PathBuf, error: JournalError) -> StillThere {
+    let reason = format!("not known: {}", EngineError::from(error).in_full());
+    StillThere { run_dir: Some(run_dir), resource: UNREAD.to_owned(), reason, in_use: false }
 }
 
 /// What carries a playbook's tag, has a name of walkaway's, and is not among these: its record is lost, or lies elsewhere.
@@ -285,6 +303,15 @@ pub(crate) async fn still_open(asker: &Asker, record: &Record, one: &Outstanding
 /// What is left alone is put on record.
 pub(crate) async fn remove_of_other_runs(guards: &Guards, work: &Work, evidence: &Path) -> Result<(), JournalError> {
     for (directory, record) in open_runs(evidence, Some(&work.run)) {
+        let record = match record {
+            Ok(record) => record,
+            Err(error) => {
+                let resource = format!("{UNREAD} of {}", directory.display());
+                let reason = EngineError::from(error).in_full();
+                work.recorder.fact(&Event::CloudSpared { asset: work.asset.clone(), resource, reason })?;
+                continue;
+            }
+        };
         let asker = Asker::of_run(&directory).await;
         for one in &record.open {
             let of_it = Work { run: record.run.clone(), asset: one.asset.clone(), ..work.clone() };
@@ -333,7 +360,7 @@ pub(crate) fn remove_meanwhile(
         let removed = remove_named(&asker, &of_run, &one, Duration::MAX, &work.interrupt).await;
         if removed.is_ok() {
             work.interrupt.release(&one.resource);
-            if let Some(Err(error)) = run_dir.map(|run_dir| settle(&run_dir, &one.resource)) {
+            if let Some(Err(error)) = run_dir.map(|run_dir| settle(&run_dir, &one)) {
                 tracing::warn!(%error, "{} is gone, which could not be written down with run {}", one.resource, work.run);
             }
         }

@@ -133,7 +133,7 @@ impl Claims<'_> {
         }
         let result = self.result;
         let agent = format!("walkaway {}", result.tool.version);
-        let description = format!("Evidence of exit drill {}: {}", result.run, result.verdict);
+        let description = format!("Evidence of exit drill {}: {}", result.run, result.verdict_words());
         for (label, expected) in [("Bag-Software-Agent", agent), ("External-Description", description)] {
             if !labels.contains(&(label.to_owned(), expected.clone())) {
                 self.contradicts(BAG_INFO, format!("{label} is not {expected:?}"));

@@ -43,6 +43,7 @@ impl Claims<'_> {
         findings.sort();
         findings.dedup();
         findings.extend(account::wrong_waivers(&result.waivers));
+        self.weigh(&findings);
         let statements = [not_proven::statements(&result.assets, coverage.is_some()), judged.statements].concat();
         let projected = projection::exit_time(playbook, &entries, &result.run, &result.assets);
         let told = [

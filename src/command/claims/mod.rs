@@ -10,6 +10,9 @@
 //! wrote the bundle; where another one did, it is said that it was not compared, which is never exit code 0. Calling a
 //! bundle another program's therefore wins a forger no clean answer.
 //!
+//! Whoever asks whether a run counts ([`check_counting`]) does not mind other words, and takes this program's judgement
+//! of the run in place of the one that can't be compared.
+//!
 //! | file | what it compares |
 //! |---|---|
 //! | `resolved` | the playbook parsed again, and `playbook.resolved.json` with it |
@@ -31,13 +34,13 @@ use crate::{
         files::read_whole,
         result::{RESULT_VERSION, RunResult},
     },
-    finding::{Finding, FindingKind},
+    finding::{Finding, FindingKind, Severity, Waives as _},
     record::{error::EngineError, identity::binary_digest},
     run::{not_proven, reports},
 };
 
 /// The first version whose bundles hold every file of the list, and a result that the journal binds.
-const BINDING: u32 = 3;
+pub(super) const BINDING: u32 = 3;
 
 /// A bundle under the eyes of its playbook.
 struct Claims<'a> {
@@ -46,6 +49,10 @@ struct Claims<'a> {
     /// Whether this very program wrote it.
     own: bool,
     findings: Vec<Finding>,
+    /// What this program words or judges otherwise than the one that wrote the bundle.
+    other: Vec<Finding>,
+    /// What weighs against the run by the rules of this program, and not by its result.
+    judged: Vec<Finding>,
 }
 
 /// Everything of a bundle that rests on its playbook, its reports and documents included. What can't be read without a
@@ -58,21 +65,24 @@ pub fn check(bundle: &Path) -> Vec<Finding> {
 
 /// The same without the reports, which take a moment to be made.
 pub fn check_without_reports(bundle: &Path) -> Vec<Finding> {
-    let Some(result) = read(bundle, evidence::RESULT).ok().and_then(|json| evidence::parse_result(&json).ok()) else {
-        return Vec::new();
-    };
-    let own = binary_digest().is_ok_and(|digest| digest == result.tool.binary_sha256);
-    let mut claims = Claims { bundle, result: &result, own, findings: Vec::new() };
-    claims.version();
-    claims.files();
-    match claims.playbook() {
-        Some(read) => {
-            claims.promises(&read);
-            claims.judgement(&read);
-        }
-        None => claims.unproven(evidence::PLAYBOOK, "can't be understood, so that nothing that it asks for is known"),
-    }
-    claims.findings
+    let result = read_result(bundle);
+    result.map_or_else(Vec::new, |result| {
+        let claims = Claims::of(bundle, &result);
+        [claims.findings, claims.other].concat()
+    })
+}
+
+/// What speaks against counting a run, whichever version wrote its bundle: as [`check`], but that other words don't matter, and
+/// that what weighs by the rules of this program does.
+pub fn check_counting(bundle: &Path) -> Vec<Finding> {
+    let Some(result) = read_result(bundle) else { return Vec::new() };
+    let claims = Claims::of(bundle, &result);
+    let reports = reports::check(bundle).into_iter().filter(|finding| finding.kind != FindingKind::OtherVersion);
+    [claims.findings, claims.judged].concat().into_iter().chain(reports).collect()
+}
+
+fn read_result(bundle: &Path) -> Option<RunResult> {
+    evidence::parse_result(&read(bundle, evidence::RESULT).ok()?).ok()
 }
 
 /// What a result of this version says of what is not proven, where nothing was asked of the account.
@@ -85,6 +95,26 @@ fn read(bundle: &Path, name: &str) -> Result<Vec<u8>, EngineError> {
     Ok(read_whole(&path).map_err(|source| EvidenceError::Io { action: "read", path, source })?)
 }
 
+impl<'a> Claims<'a> {
+    fn of(bundle: &'a Path, result: &'a RunResult) -> Self {
+        let own = binary_digest().is_ok_and(|digest| digest == result.tool.binary_sha256);
+        let mut claims = Claims { bundle, result, own, findings: Vec::new(), other: Vec::new(), judged: Vec::new() };
+        claims.version();
+        claims.files();
+        match claims.playbook() {
+            Some(read) => {
+                claims.promises(&read);
+                claims.judgement(&read);
+            }
+            None => {
+                let detail = "can't be understood, so that nothing that it asks for is known";
+                claims.findings.push(reports::differs(own, &result.tool, evidence::PLAYBOOK, detail));
+            }
+        }
+        claims
+    }
+}
+
 impl Claims<'_> {
     /// An older version binds less together than this one, so that its bundles are never called right.
     fn version(&mut self) {
@@ -94,7 +124,7 @@ impl Claims<'_> {
                 "result of version {version}, whose parts are bound together less than those of version {RESULT_VERSION}: what \
                  is missing cannot be checked"
             );
-            self.findings.push(Finding::of_run(FindingKind::OtherVersion, evidence::RESULT, detail));
+            self.other.push(Finding::of_run(FindingKind::OtherVersion, evidence::RESULT, detail));
         }
     }
 
@@ -105,7 +135,17 @@ impl Claims<'_> {
 
     /// A contradiction where this program wrote the bundle; otherwise it was not compared.
     fn unproven(&mut self, subject: &str, detail: &str) {
-        self.findings.push(reports::differs(self.own, &self.result.tool, subject, detail));
+        let finding = reports::differs(self.own, &self.result.tool, subject, detail);
+        if self.own { self.findings.push(finding) } else { self.other.push(finding) }
+    }
+
+    /// What this program finds about the run, where it weighs more than what the result has.
+    fn weigh(&mut self, judged: &[Finding]) {
+        let waivers = &self.result.waivers;
+        let open = |finding: &&Finding| !waivers.iter().any(|waiver| waiver.waives(finding));
+        let told = self.result.findings.iter().filter(open).map(|finding| finding.kind.severity()).max();
+        let told = told.unwrap_or(Severity::Note);
+        self.judged.extend(judged.iter().filter(open).filter(|finding| finding.kind.severity() > told).cloned());
     }
 
     /// Says so unless two values are the same.

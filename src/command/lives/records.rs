@@ -19,7 +19,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// What `clean` leaves and removes by the record in a folder.
 async fn cleaned(provider: &Scripted, run_dir: &Path) -> Cleaned {
-    let record = Record { in_use: false, ..Record::read(run_dir).unwrap() };
+    let record = Record { in_use: false, ..Record::read(run_dir).unwrap().unwrap() };
     let mut cleaned = Cleaned::default();
     let interrupt = Interrupt::default();
     let cleaning = Cleaning { asker: asker(provider), run_dir, record, wait: Duration::ZERO, interrupt: &interrupt };
@@ -39,9 +39,13 @@ async fn a_copy_of_a_living_runs_record_is_no_leave_to_remove_anything() {
     let snapshot = temporary.take_snapshot("ledger-prod", WITHIN, &living.interrupt).await.unwrap();
     temporary.restore(&snapshot, &shape(), &living.interrupt).await.unwrap();
 
-    // Beside it, elsewhere, and where somebody goes on with the copy.
+    // Beside it, elsewhere, and where somebody goes on with the copy, and seals it.
     let copies = [elsewhere.path().join("drill-1"), original.path().join("copy"), elsewhere.path().join("drill-2")];
     copies.iter().for_each(|to| copy(&living.layout.bundle, to));
+    for sealed in &copies[1..] {
+        std::fs::write(sealed.join(evidence::TAG_MANIFEST), "").unwrap();
+        assert!(evidence::is_sealed(sealed));
+    }
     let resumed = Event::RunResumed {
         walkaway: String::new(),
         binary_sha256: Sha256Digest::of(""),
@@ -56,7 +60,7 @@ async fn a_copy_of_a_living_runs_record_is_no_leave_to_remove_anything() {
     for folder in &copies {
         let cleaned = cleaned(&provider, folder).await;
         assert_eq!((own(&provider).len(), cleaned.removed.len()), (2, 0), "{cleaned:?}");
-        let record = Record::read(folder).unwrap();
+        let record = Record::read(folder).unwrap().unwrap();
         for one in &record.open {
             assert!(remove_named(&asker(&provider), &record, one, Duration::MAX, &Interrupt::default()).await.is_err());
         }
@@ -98,9 +102,18 @@ async fn what_no_record_names_is_found_by_its_tag_and_what_a_damaged_one_names_b
     let text = std::fs::read_to_string(&journal).unwrap();
     std::fs::write(&journal, text.replacen("caller_identified", "caller_forgotten", 1)).unwrap();
     let runs = open_runs(evidence.path(), None);
-    assert_eq!(runs.iter().map(|(_, record)| record.open.len()).collect::<Vec<_>>(), [2]);
+    assert_eq!(runs.iter().map(|(_, record)| record.as_ref().unwrap().open.len()).collect::<Vec<_>>(), [2]);
 
-    let known = runs[0].1.named.clone();
+    // One that can't be read is not one that names nothing.
+    let whole = std::fs::read(&journal).unwrap();
+    std::fs::remove_file(&journal).unwrap();
+    std::fs::create_dir(&journal).unwrap();
+    let unread = open_runs(evidence.path(), None);
+    assert!(unread.len() == 1 && unread[0].1.is_err());
+    std::fs::remove_dir(&journal).unwrap();
+    std::fs::write(&journal, whole).unwrap();
+
+    let known = runs[0].1.as_ref().unwrap().named.clone();
     assert_eq!(unrecorded(&provider.rds(), PLAYBOOK, &known).await, []);
     let told = unrecorded(&provider.rds(), PLAYBOOK, &BTreeSet::new()).await;
     let names: Vec<_> = told.iter().map(|one| (one.resource.clone(), one.in_use, one.run_dir.is_none())).collect();

@@ -20,7 +20,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CoverageResult {
-    /// The rules that it was counted by: 1 by name, 2 by ARN with bytes of one bucket as a union and with its versions.
+    /// The rules that it was counted by: 1 by name, 2 by ARN with bytes of one bucket as a union and with its versions, 3 the
+    /// same, a bucket that may keep versions being whole only if there are none that were not carried.
     #[serde(default = "first_rules")]
     pub rules: u32,
     /// SHA-256 of `inventory.json`, which it was made from.

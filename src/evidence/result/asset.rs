@@ -247,6 +247,18 @@ pub struct ObjectsResult {
 }
 
 impl AssetResult {
+    /// The verdict in words, with the word that it is about a sample, if it is.
+    pub fn verdict_words(&self) -> String {
+        self.verdict.words(self.tier == Tier::Sample)
+    }
+
+    /// Whether something that was compared differs; also where somebody accepts that.
+    pub fn differs(&self) -> bool {
+        let filed = self.filed.iter().flat_map(|filed| &filed.kinds).map(|filed| filed.kind);
+        let mut kinds = self.findings.iter().map(|finding| finding.kind).chain(filed);
+        kinds.any(FindingKind::is_difference) || self.checks.iter().any(|check| check.equal < check.compared)
+    }
+
     /// The export that a database was read from.
     pub fn export(&self) -> Option<&ExportResult> {
         self.database.as_ref()?.rds.as_ref()?.export.as_ref()

@@ -16,6 +16,7 @@ use crate::{
         encoding::{decoded, encoded},
         xml,
     },
+    clock,
     digest::Sha256Digest,
     source::aws::{Aws, Service},
 };
@@ -32,6 +33,7 @@ impl Look<'_> {
                 self.answered("iam GetCredentialReport", None, 1, Some(report.digest));
                 self.inventory.users = Some(report.users);
                 self.inventory.users_reported = Some(report.made);
+                self.inventory.users_read = Some(clock::now().to_string());
             }
             Err((call, failure)) => {
                 let right = format!("iam:{call}");

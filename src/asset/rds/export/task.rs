@@ -18,6 +18,7 @@ use crate::{
     },
     clock::Stopwatch,
     event::Phase,
+    evidence::JournalError,
     playbook::{ExportFrom, ExportedSnapshot, NewExport},
     source::rds::{
         Rds, RdsFacts, SnapshotFacts,
@@ -107,7 +108,7 @@ impl ExportWork<'_> {
         new: &NewExport,
     ) -> Result<Found, Stop> {
         let orphans = Orphans { rds: client, work: &self.work, playbook: &self.playbook };
-        let named = self.left_open();
+        let named = self.left_open()?;
         named.iter().for_each(|one| self.work.interrupt.hold(&one.resource));
         let mut found = Vec::new();
         if new.take == ExportedSnapshot::New {
@@ -126,21 +127,22 @@ impl ExportWork<'_> {
     }
 
     /// What an earlier process of this run was to make for the asset, and what the record does not call gone.
-    fn left_open(&self) -> Vec<Outstanding> {
-        let mut open = self.record().map(|record| record.open).unwrap_or_default();
+    fn left_open(&self) -> Result<Vec<Outstanding>, JournalError> {
+        let mut open = self.record()?.map(|record| record.open).unwrap_or_default();
         open.retain(|one| one.asset == self.work.asset);
-        open
+        Ok(open)
     }
 
     /// This run's own record, which this process holds.
-    fn record(&self) -> Option<Record> {
-        Some(Record { in_use: false, ..Record::read(&self.work.layout.bundle)? })
+    fn record(&self) -> Result<Option<Record>, JournalError> {
+        let record = Record::read(&self.work.layout.bundle)?;
+        Ok(record.map(|record| Record { in_use: false, ..record }))
     }
 
     /// Removes what of these the record still does not call gone: an export that came to its end, or that RDS has forgotten,
     /// and snapshots that may not have appeared yet.
     async fn remove_still_open(&self, named: Vec<Outstanding>) -> Result<Vec<(String, String)>, Stop> {
-        let still = self.left_open();
+        let still = self.left_open()?;
         let mut left = Vec::new();
         let is_open = |one: &Outstanding| still.iter().any(|other| other.resource == one.resource);
         let (open, gone): (Vec<_>, Vec<_>) = named.into_iter().partition(is_open);
@@ -149,7 +151,7 @@ impl ExportWork<'_> {
             return Ok(left);
         }
         let asker = self.work.unless_stopped(Asker::new(self.aws)).await?;
-        let record = self.record();
+        let record = self.record()?;
         for one in open {
             let removed = match &record {
                 None => Err("the record of the run can't be read".to_owned()),

@@ -14,7 +14,7 @@ use crate::{
     clock,
     digest::Sha256Digest,
     event::Event,
-    evidence::{self, Entry, journal},
+    evidence::{self, Entry, JournalError, journal},
     finding::{Finding, FindingKind},
     record::{
         directory::{recorded_run, write_json},
@@ -32,6 +32,8 @@ use crate::{
 pub(crate) struct Outstanding {
     pub asset: String,
     pub resource: Resource,
+    /// The line of the journal that names it: a name may be given again after what had it is gone.
+    pub seq: u64,
     /// Until when the process that was to make it may have lived.
     pub alive: Timestamp,
     /// Where it was asked for.
@@ -58,7 +60,8 @@ fn outstanding(entries: &[Entry]) -> Vec<Outstanding> {
             Event::CloudMaking { asset, resource } => {
                 let asset = asset.clone();
                 let place = place.clone();
-                open.extend(resource.parse().ok().map(|resource| Outstanding { asset, resource, alive, place }));
+                let seq = entry.seq;
+                open.extend(resource.parse().ok().map(|resource| Outstanding { asset, resource, seq, alive, place }));
             }
             Event::CloudRemoved { resource, .. } | Event::CloudNotMade { resource, .. } => {
                 open.retain(|one| one.resource.to_string() != *resource);
@@ -115,26 +118,33 @@ fn settled_path(run_dir: &Path) -> PathBuf {
     run_dir.join("state").join("removed.json")
 }
 
-fn settled(run_dir: &Path) -> BTreeSet<String> {
+/// Names of what was removed, each with the last line of the journal that had named it by then.
+fn settled(run_dir: &Path) -> BTreeMap<String, u64> {
     let bytes = fs::read(settled_path(run_dir)).unwrap_or_default();
     serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+fn is_settled(settled: &BTreeMap<String, u64>, one: &Outstanding) -> bool {
+    settled.get(&one.resource.to_string()).is_some_and(|seq| one.seq <= *seq)
 }
 
 /// What `clean` or another run removed of an open run, and its journal leaves open: asset and name. Whoever goes on with the
 /// run puts it on record, or it would be asked for again, and named as left behind.
 pub(crate) fn removed_meanwhile(run_dir: &Path, entries: &[Entry]) -> Vec<(String, String)> {
     let removed = settled(run_dir);
-    let open = outstanding(entries).into_iter().map(|one| (one.asset, one.resource.to_string()));
-    open.filter(|(_, resource)| removed.contains(resource)).collect()
+    let gone = outstanding(entries).into_iter().filter(|one| is_settled(&removed, one));
+    gone.map(|one| (one.asset, one.resource.to_string())).collect()
 }
 
-/// Remembers with an open run that something of it is gone. A sealed run is not changed; it is asked about again.
-pub(crate) fn settle(run_dir: &Path, resource: &Resource) -> Result<(), EngineError> {
+/// Remembers with an open run that something of it is gone; what is made under the same name later is not. A sealed run is not
+/// changed; it is asked about again.
+pub(crate) fn settle(run_dir: &Path, one: &Outstanding) -> Result<(), EngineError> {
     if !run_dir.join("state").is_dir() {
         return Ok(());
     }
     let mut names = settled(run_dir);
-    names.insert(resource.to_string());
+    let seq = names.entry(one.resource.to_string()).or_default();
+    *seq = one.seq.max(*seq);
     write_json(&settled_path(run_dir), &names)
 }
 
@@ -158,21 +168,26 @@ pub(crate) struct Record {
     pub named_here: BTreeSet<Resource>,
     /// Whether the last process did.
     pub is_here: bool,
-    /// Nobody goes on with a sealed run, wherever it lies.
-    pub is_sealed: bool,
 }
 
 impl Record {
-    /// Reads it; none where there is no line of a journal. What a damaged one still names may live all the same.
-    pub fn read(run_dir: &Path) -> Option<Self> {
+    /// Reads it; none where there is no line of a journal. What a damaged one still names may live all the same; of one that
+    /// can't be read nobody knows what it names.
+    pub fn read(run_dir: &Path) -> Result<Option<Self>, JournalError> {
         let path = run_dir.join("data").join("journal.ndjson");
-        let entries = journal::read(&path).unwrap_or_else(|_| journal::read_damaged(&path));
+        match journal::read_though_broken(&path) {
+            Err(error) if error.is_missing() => Ok(None),
+            entries => entries.map(|entries| Self::of(run_dir, &path, &entries)),
+        }
+    }
+
+    fn of(run_dir: &Path, path: &Path, entries: &[Entry]) -> Option<Self> {
         if entries.is_empty() {
             return None;
         }
         let removed = settled(run_dir);
-        let mut open = outstanding(&entries);
-        open.retain(|one| !removed.contains(&one.resource.to_string()));
+        let mut open = outstanding(entries);
+        open.retain(|one| !is_settled(&removed, one));
         let run = entries.iter().find_map(|entry| match &entry.event {
             Event::RunStarted { run, .. } => Some(run.clone()),
             _ => None,
@@ -188,17 +203,16 @@ impl Record {
             }
             _ => None,
         });
-        let (named, named_here, is_here) = named(&entries, journal::place(&path));
+        let (named, named_here, is_here) = named(entries, journal::place(path));
         let mut record = Record {
             run: run?,
             named,
             open,
             place: place.unwrap_or_default(),
             host: host.unwrap_or_else(|| "another machine".to_owned()),
-            in_use: journal::is_in_use(&path),
+            in_use: journal::is_in_use(path),
             named_here,
             is_here,
-            is_sealed: evidence::is_sealed(run_dir),
         };
         record.take_region_from_playbook(run_dir);
         Some(record)
@@ -218,14 +232,15 @@ impl Record {
     }
 
     /// Whether the last of its processes is known to have ended. That a journal is not locked says nothing where it is
-    /// another file, or another machine, than the one that was written.
+    /// another file, or another machine, than the one that was written; nor does a seal, which whoever goes on with a copy
+    /// may have set, while the original is at work.
     pub fn has_ended(&self) -> bool {
-        !self.in_use && (self.is_sealed || self.is_here)
+        !self.in_use && self.is_here
     }
 
     /// The same of every process that named something.
     pub fn has_ended_with(&self, resource: &Resource) -> bool {
-        !self.in_use && (self.is_sealed || self.named_here.contains(resource))
+        !self.in_use && self.named_here.contains(resource)
     }
 
     /// Why something that it leaves open is left alone, if it is: its run may be at work on it, here or elsewhere. What has a
@@ -291,9 +306,9 @@ fn named(entries: &[Entry], here: Option<Sha256Digest>) -> (BTreeSet<Resource>, 
     (named, named_here, is_here)
 }
 
-/// Runs whose evidence lies in this folder and whose record leaves something open, but for one. Sealed ones are read only if
-/// they say that they left something.
-pub(crate) fn open_runs(evidence: &Path, but: Option<&str>) -> Vec<(PathBuf, Record)> {
+/// Runs whose evidence lies in this folder and whose record leaves something open or can't be read, but for one. Sealed ones are
+/// read only if they say that they left something.
+pub(crate) fn open_runs(evidence: &Path, but: Option<&str>) -> Vec<(PathBuf, Result<Record, JournalError>)> {
     let Ok(directories) = fs::read_dir(evidence) else { return Vec::new() };
     let directories = directories.flatten().map(|entry| entry.path());
     let directories = directories.filter(|path| but.is_none_or(|but| !path.ends_with(but)));
@@ -303,8 +318,8 @@ pub(crate) fn open_runs(evidence: &Path, but: Option<&str>) -> Vec<(PathBuf, Rec
     };
     let mut runs: Vec<_> = directories
         .filter(|path| says_so(path))
-        .filter_map(|path| Record::read(&path).map(|record| (path, record)))
-        .filter(|(_, record)| !record.open.is_empty())
+        .filter_map(|path| Record::read(&path).transpose().map(|record| (path, record)))
+        .filter(|(_, record)| record.as_ref().is_ok_and(|record| !record.open.is_empty()) || record.is_err())
         .collect();
     runs.sort_by(|one, other| one.0.cmp(&other.0));
     runs
@@ -370,13 +385,18 @@ mod tests {
     fn what_was_removed_after_the_last_entry_is_told_to_whoever_goes_on() {
         let run_dir = tempfile::tempdir().unwrap();
         let entries = entries(vec![making('a'), making('b'), making('c'), removed(name('c'))]);
-        settle(run_dir.path(), &name('a').parse().unwrap()).unwrap();
+        let open = outstanding(&entries);
+        settle(run_dir.path(), &open[0]).unwrap();
         assert_eq!(removed_meanwhile(run_dir.path(), &entries), [], "a sealed run is not changed");
         fs::create_dir(run_dir.path().join("state")).unwrap();
-        for letter in ['a', 'c'] {
-            settle(run_dir.path(), &name(letter).parse().unwrap()).unwrap();
-        }
-        assert_eq!(removed_meanwhile(run_dir.path(), &entries), [(ASSET.to_owned(), name('a'))]);
+        settle(run_dir.path(), &open[0]).unwrap();
+        let gone = [(ASSET.to_owned(), name('a'))];
+        assert_eq!(removed_meanwhile(run_dir.path(), &entries), gone);
+        // An export has one name whenever it is asked for: what was removed under it says nothing of what came later.
+        let again = self::entries(vec![making('a'), removed(name('a')), making('b'), making('a')]);
+        assert_eq!(removed_meanwhile(run_dir.path(), &again), []);
+        settle(run_dir.path(), &outstanding(&again)[1]).unwrap();
+        assert_eq!(removed_meanwhile(run_dir.path(), &again), gone);
     }
 
     #[test]
@@ -430,8 +450,13 @@ mod tests {
         let id = "walkaway-0123456789abcdef0123".to_owned();
         let alive = Timestamp::UNIX_EPOCH;
         let place = Place::default();
-        let one =
-            |asset: &str, resource| Outstanding { asset: asset.to_owned(), resource, alive, place: place.clone() };
+        let one = |asset: &str, resource| Outstanding {
+            asset: asset.to_owned(),
+            resource,
+            seq: 1,
+            alive,
+            place: place.clone(),
+        };
         let snapshot = Resource::Snapshot(id.clone());
         let open = vec![
             one("exported", Resource::Export(id.clone())),
@@ -448,7 +473,6 @@ mod tests {
             in_use: false,
             named_here: BTreeSet::new(),
             is_here: true,
-            is_sealed: false,
         };
         let kept: Vec<bool> = open.iter().map(|one| record.kept(one).is_some()).collect();
         assert_eq!(kept, [true, true, false, false]);
