@@ -302,7 +302,9 @@ impl Elevated {
                     None => Some(unsafe_to_make("no other function of the same arguments and result has it")),
                 };
                 let path = format!("{}.{}", routine.schema, routine.name);
-                let named = Some(SchemaName { path, has_arguments: true });
+                let arguments = function.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+                let arguments = arguments.map(str::to_owned);
+                let named = Some(SchemaName { kind: "FUNCTION".to_owned(), path, arguments });
                 let object = format!("support function {schema}.{name} of {function}");
                 refused.extend(reason.map(|reason| RefusedStatement { object, reason, named }));
             }
