@@ -160,6 +160,11 @@ pub struct ThresholdResult {
 }
 
 impl RunResult {
+    /// The verdict in words, with the word that it is about a sample, if it is.
+    pub fn verdict_words(&self) -> String {
+        self.verdict.words(self.tier == Tier::Sample)
+    }
+
     /// [`bound_sha256`] of a result that has no text yet.
     ///
     /// # Errors

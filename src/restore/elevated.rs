@@ -89,7 +89,7 @@ impl Elevated {
     /// Gives functions the promise that they were restored without, see `restore::script`. One that is not there is
     /// missed by the comparison.
     pub fn leakproof(&mut self, special: &Special) -> Result<(), PgError> {
-        let sql = "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p \
+        let sql = "SELECT concat(p.oid::pg_catalog.regprocedure) FROM pg_catalog.pg_proc p \
                    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1::text \
                    AND p.proname = $2::text AND pg_catalog.pg_get_function_identity_arguments(p.oid) = $3 \
                    AND NOT p.proleakproof";

@@ -1,7 +1,9 @@
 //! Foreign keys that the source's own rows do not satisfy: put on for new rows only, as the source has them in effect.
 //!
 //! Rows come past them where triggers are off (`session_replication_role`, ALTER TABLE … DISABLE TRIGGER), and no server
-//! checks a key again. Source: PostgreSQL documentation, ALTER TABLE, `NOT VALID`.
+//! checks a key again. Where values are equal by the server's own code alone, they are so at the source, too, and a key that
+//! its rows do not satisfy here they do not satisfy there. A function of the database, or the library behind a collation, may
+//! say otherwise on each side. Source: PostgreSQL documentation, ALTER TABLE, `NOT VALID`.
 
 use std::collections::BTreeSet;
 
@@ -28,13 +30,21 @@ pub(super) struct ForeignKeys<'a> {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Unsatisfied {
     pub keys: Vec<RefusedStatement>,
+    /// Those that the rows may satisfy at the source.
+    pub only_here: Vec<RefusedStatement>,
     /// Where the catalog shows them.
     pub marks: Vec<Mark>,
 }
 
-/// The keys that this transaction made, each beside every table that it is between, partitions included.
+/// The keys that this transaction made, each beside every table that it is between, partitions included, and whether the
+/// server's own code and types alone say what values are equal.
 const MADE: &str = "\
-    SELECT n.nspname || '.' || r.relname || '.' || c.conname, tn.nspname::text, t.relname::text \
+    SELECT n.nspname || '.' || r.relname || '.' || c.conname, tn.nspname::text, t.relname::text, \
+    NOT EXISTS (SELECT FROM unnest(c.conpfeqop) o (oid) WHERE o.oid >= 16384) \
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid \
+    LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
+    WHERE (a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey) OR a.attrelid = c.confrelid AND a.attnum = ANY (c.confkey)) \
+    AND (NOT l.collisdeterministic OR y.oid >= 16384 AND NOT (y.typtype = 'd' AND y.typbasetype < 16384))) \
     FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid \
     JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace, \
     LATERAL (SELECT c.conrelid UNION SELECT c.confrelid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(c.conrelid) p \
@@ -56,10 +66,12 @@ impl<'a> ForeignKeys<'a> {
             return Ok(Second::Left);
         }
         match self.put_on(&mut self.owner.connect()?, &format!("{sql} NOT VALID")) {
-            Ok(Some(made)) => {
-                let object = format!("constraint {}", made.join(", "));
-                self.unsatisfied.keys.push(RefusedStatement::of(object, error.to_string()));
-                self.unsatisfied.marks.extend(made.into_iter().map(mark));
+            Ok(Some(Made { keys, by_server_alone })) => {
+                let key = RefusedStatement::of(format!("constraint {}", keys.join(", ")), error.to_string());
+                let Unsatisfied { keys: unsatisfied, only_here, marks } = &mut self.unsatisfied;
+                let of_its_kind = if by_server_alone { unsatisfied } else { only_here };
+                of_its_kind.push(key);
+                marks.extend(keys.into_iter().map(mark));
                 Ok(Second::Made)
             }
             Ok(None) => Ok(Second::Left),
@@ -68,22 +80,31 @@ impl<'a> ForeignKeys<'a> {
         }
     }
 
-    /// The names of the keys that a statement makes, if none is of a table that lacks rows.
-    fn put_on(&self, client: &mut Client, sql: &str) -> Result<Option<Vec<String>>, PgError> {
+    /// The keys that a statement makes, if none is of a table that lacks rows.
+    fn put_on(&self, client: &mut Client, sql: &str) -> Result<Option<Made>, PgError> {
         let failed = |error| PgError::statement("putting on a foreign key for new rows", &error);
         let mut transaction = client.transaction().map_err(failed)?;
         transaction.batch_execute(sql).map_err(failed)?;
         let mut made = BTreeSet::new();
+        let mut by_server_alone = true;
         for row in transaction.query(MADE, &[]).map_err(failed)? {
             let table = RelationName { schema: row.try_get(1).map_err(failed)?, name: row.try_get(2).map_err(failed)? };
             if self.incomplete.contains(&table.to_string()) {
                 return Ok(None);
             }
             made.insert(row.try_get(0).map_err(failed)?);
+            by_server_alone &= row.try_get::<_, bool>(3).map_err(failed)?;
         }
         transaction.commit().map_err(failed)?;
-        Ok(Some(made.into_iter().collect()))
+        Ok(Some(Made { keys: made.into_iter().collect(), by_server_alone }))
     }
+}
+
+/// Keys that one statement made.
+struct Made {
+    keys: Vec<String>,
+    /// Whether values are equal by the server's own code and types alone.
+    by_server_alone: bool,
 }
 
 fn mark(name: String) -> Mark {

@@ -19,10 +19,12 @@ pub struct RefusedStatement {
 /// An object of the schema by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaName {
-    /// `schema.name` as the catalog has them, without arguments.
+    /// The archive's word for its kind.
+    pub kind: String,
+    /// `schema.name` as the catalog has them, without arguments; the name alone of what lies in no schema.
     pub path: String,
-    /// Whether arguments follow the name.
-    pub has_arguments: bool,
+    /// The types of the arguments of routines and operators, as the archive has them: `integer, text`.
+    pub arguments: Option<String>,
 }
 
 impl RefusedStatement {

@@ -217,7 +217,7 @@ fn parse(contents: &str, script: &str) -> Script {
     for ((start, about), end) in starts.iter().zip(ends) {
         let Some((header, sql)) = script[*start + ENTRY.len()..end].split_once(HEADER_END) else { continue };
         let (sql, of_next) = settings_at_end(sql);
-        let (kind, title, named) = titled(header, about);
+        let (kind, title, named) = titled(header, about, sql);
         let sql = without_bookkeeping(&kind, sql.trim_end()).into_owned();
         let before = std::mem::replace(&mut before, of_next).to_owned();
         entries.push(Entry { kind, title, named, before, sql });
@@ -243,32 +243,45 @@ fn settings_at_end(sql: &str) -> (&str, &str) {
 }
 
 /// The kind; kind, name and owner without the schema; and where the object lies.
-fn titled(header: &str, about: &str) -> (String, String, Option<SchemaName>) {
+fn titled(header: &str, about: &str, sql: &str) -> (String, String, Option<SchemaName>) {
     let name = header.lines().find(|line| line.starts_with("-- Name: ")).unwrap_or_default();
     let (rest, schema) =
         name.rsplit_once("; Owner: ").and_then(|(rest, _)| rest.rsplit_once("; Schema: ")).unwrap_or_default();
     let (name, kind) = rest.rsplit_once("; Type: ").unwrap_or_default();
-    let named = named(kind, schema, name.strip_prefix("-- Name: ").unwrap_or_default());
+    let named = named(kind, schema, name.strip_prefix("-- Name: ").unwrap_or_default(), sql);
     let title = about.strip_prefix(&format!("{kind} {schema} ")).map(|of| format!("{kind} {of}"));
     (kind.to_owned(), title.unwrap_or_else(|| about.to_owned()), named)
 }
 
 /// Where an object lies by its name in the contents: `f(integer)`, `orders to_customer` of a constraint, or `CAST (a AS b)`.
-fn named(kind: &str, schema: &str, name: &str) -> Option<SchemaName> {
+/// What an operator is between, only its statement says.
+fn named(kind: &str, schema: &str, name: &str, sql: &str) -> Option<SchemaName> {
     const OF_TABLES: [&str; 7] =
         ["CHECK CONSTRAINT", "CONSTRAINT", "DEFAULT", "FK CONSTRAINT", "POLICY", "RULE", "TRIGGER"];
-    let has_arguments = ["AGGREGATE", "FUNCTION", "OPERATOR", "PROCEDURE"].contains(&kind);
+    let mut arguments = None;
     let name = match kind {
         "CAST" => name.strip_prefix("CAST (")?.strip_suffix(')')?.to_owned(),
         "TRANSFORM" => name.strip_prefix("TRANSFORM FOR ")?.replacen(" LANGUAGE ", " for ", 1),
-        "OPERATOR" => name.to_owned(),
-        _ if has_arguments => name.split('(').next()?.to_owned(),
+        "OPERATOR" => {
+            let operand = |word: &str| {
+                let line = sql.lines().find_map(|line| line.trim_start().strip_prefix(word));
+                line.map_or("none", |operand| operand.trim_end_matches(','))
+            };
+            arguments = Some(format!("{}, {}", operand("LEFTARG = "), operand("RIGHTARG = ")));
+            name.to_owned()
+        }
+        "AGGREGATE" | "FUNCTION" | "PROCEDURE" => {
+            let (name, rest) = name.split_once('(')?;
+            let types = rest.strip_suffix(')')?;
+            arguments = Some(if types == "*" { String::new() } else { types.to_owned() });
+            name.to_owned()
+        }
         _ if OF_TABLES.contains(&kind) => name.replacen(' ', ".", 1),
         _ if kind.is_empty() || kind == "COMMENT" => return None,
         _ => name.to_owned(),
     };
     let path = if matches!(schema, "" | "-") { name } else { format!("{schema}.{name}") };
-    Some(SchemaName { path, has_arguments })
+    Some(SchemaName { kind: kind.to_owned(), path, arguments })
 }
 
 /// Options of columns that no server takes are a source's bookkeeping, which programs of another release write down as if

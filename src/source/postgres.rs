@@ -93,7 +93,8 @@ impl PostgresSource {
     /// What the database is, and which relations this login couldn't read whole.
     pub fn probe(&self) -> Result<(DatabaseFacts, Vec<RelationName>), PgError> {
         let mut client = begin(&self.address)?;
-        Ok((catalog::facts(&mut client)?, catalog::unreadable(&mut client)?))
+        let facts = catalog::facts(&mut client).and_then(|facts| Ok((facts, catalog::unreadable(&mut client)?)));
+        facts.map_err(|error| self.with_names(error))
     }
 
     /// Whether the server lists the database, and this login may connect to it: what it then says is not there is a
@@ -118,7 +119,19 @@ impl PostgresSource {
     pub fn tables(&self) -> Result<Vec<Table>, PgError> {
         // Measuring a table takes a lock on it, too.
         let mut client = self.begin_patiently()?;
-        catalog::tables(&mut client).map_err(|error| locks::named(&self.address, error))
+        let tables = catalog::tables(&mut client).map_err(|error| self.with_names(error));
+        tables.map_err(|error| locks::named(&self.address, error))
+    }
+
+    /// An error that came of a text which is no UTF-8 says which one it is.
+    fn with_names(&self, error: PgError) -> PgError {
+        if let PgError::Statement { what, .. } = &error
+            && error.is_of_encoding()
+            && let Ok(Some(named)) = begin(&self.address).and_then(|mut client| not_utf8(&mut client))
+        {
+            return PgError::answer(what.clone(), named);
+        }
+        error
     }
 
     /// A read-only transaction that waits no longer for a lock than it may.
@@ -216,6 +229,12 @@ impl Snapshot {
         catalog::definitions(&mut self.holder)
     }
 
+    /// What has a name or a definition that is no UTF-8, in words, if anything has: those can't be read. Rows may be of any
+    /// bytes.
+    pub fn not_utf8(&mut self) -> Result<Option<String>, PgError> {
+        not_utf8(&mut self.holder)
+    }
+
     /// Writes the schema, without rows, as a pg_dump archive. Owners, grants, tablespaces and subscriptions stay out. Its
     /// texts are UTF-8 unless the database's encoding is none at all.
     pub fn dump_schema(&self, tools: &Tools, archive: &Path, encoding: &str) -> Result<(), PgError> {
@@ -299,6 +318,23 @@ impl Snapshot {
     pub fn keep(&mut self) -> Result<Kept, PgError> {
         holder::look(&mut self.holder)
     }
+}
+
+/// Things that are named where too many are.
+const NAMED_MAX: usize = 10;
+
+fn not_utf8(client: &mut Client) -> Result<Option<String>, PgError> {
+    let mut found = catalog::not_utf8(client)?;
+    let more = found.len().saturating_sub(NAMED_MAX);
+    found.truncate(NAMED_MAX);
+    let and_more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let named = found.join(", ");
+    Ok((!found.is_empty()).then(|| {
+        format!(
+            "names and definitions have to be UTF-8, and these are not: {named}{and_more}; at the provider, rename what has \
+             such a name, and define anew what has such a text in its definition"
+        )
+    }))
 }
 
 /// The right to read from a snapshot that somebody else holds.

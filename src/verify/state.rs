@@ -35,6 +35,7 @@ pub type State = BTreeMap<(String, String), Sha256Digest>;
 /// Reads a database's sequences, catalog and settings; its large objects too, unless they were read a moment ago.
 pub fn state_of(client: &mut Client, large_objects: Option<&[LargeObject]>) -> Result<State, PgError> {
     let mut state = digests(catalog::definitions(client)?);
+    state.extend(digests(catalog::beside(client)?));
     state.insert((DATABASE.to_owned(), "properties".to_owned()), Sha256Digest::of(catalog::properties(client)?));
     state.insert((DATABASE.to_owned(), CLASSES.to_owned()), Sha256Digest::of(catalog::LATER.join(",")));
     for setting in special::settings(client)? {

@@ -79,6 +79,8 @@ fn what_stands_beside_the_schema_is_carried_or_named_and_looked_at_again() {
         "alter role appx set lock_timeout = '1s'",
         "comment on large object 777 is 'other'",
         "alter database ledger connection limit 7",
+        "comment on extension pg_stat_statements is 'other'",
+        "create foreign data wrapper w; create server far foreign data wrapper w; create user mapping for appx server far",
         "update s.t set b = b; insert into s.t values (2, 'two'); refresh materialized view s.v; delete from s.t where a = 2",
     ] {
         client.batch_execute(change).unwrap();
@@ -96,6 +98,8 @@ fn what_stands_beside_the_schema_is_carried_or_named_and_looked_at_again() {
         "setting lock_timeout of role appx in every database",
         "comment large object 777",
         "database properties",
+        "comment on extension pg_stat_statements",
+        "user mapping appx on far",
         "rows of materialized view s.v",
     ] {
         assert!(subjects.iter().any(|subject| subject.starts_with(changed)), "{changed} is not in {subjects:#?}");

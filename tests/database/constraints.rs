@@ -119,6 +119,21 @@ const LATE: &str = "
     create function elsewhere.low(text) returns text language sql immutable as 'select lower_of($1)';
     create index words_low on elsewhere.words (elsewhere.low(word));";
 
+/// What an operator of the database says is equal may be something else at the source.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_key_that_the_databases_own_types_break_is_no_mere_note() {
+    let drill = Drill::new().database(
+        "create extension citext; create table parents (id citext primary key);
+         create table children (id integer primary key, parent citext constraint to_parent references parents);
+         insert into parents values ('a'); set session_replication_role = replica;
+         insert into children values (1, 'A'), (2, 'b'); reset session_replication_role",
+    );
+    let ran = drill.run();
+    ran.assert_ended(1, "FAIL").assert_found("schema_statement", "constraint public.children.to_parent");
+    assert_eq!(ran.findings().to_string().matches("public.children.to_parent").count(), 1, "{:#}", ran.findings());
+}
+
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_row_costs_itself_and_what_can_not_be_checked_weighs() {

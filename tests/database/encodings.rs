@@ -98,5 +98,15 @@ fn text_that_might_be_altered_is_refused_before_anything_moves() {
                do $$ begin execute 'create table ' || convert_from('\\x74ff', 'SQL_ASCII') || ' (id integer)'; end $$";
     let (_source, _target, drill) = world("SQL_ASCII", sql);
     let ended = drill.run().expect(2);
-    assert!(ended.stderr.contains("listing the tables"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("listing the tables") && ended.stderr.contains("relation public.t\\xff"),
+        "{}",
+        ended.stderr
+    );
+    // So it is with what stands in a definition.
+    let sql = "create table texts (id integer); create function f() returns integer language sql as 'select 1'; \
+               do $$ begin execute 'comment on function f() is ''' || convert_from('\\xe9', 'SQL_ASCII') || ''''; end $$";
+    let (_source, _target, drill) = world("SQL_ASCII", sql);
+    let ended = drill.run();
+    assert!(ended.stderr.contains("comment function public.f()"), "{}{}", ended.stderr, drill.result());
 }

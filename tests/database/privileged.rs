@@ -19,6 +19,8 @@ fn what_only_a_superuser_may_define_is_made_or_refused_with_the_reason() {
         "AGGREGATE total(bigint) postgres",
         "CAST CAST (bytea AS tsvector) ",
         "CAST CAST (integer AS date) ",
+        "CAST CAST (integer AS interval) ",
+        "CAST CAST (regprocedure AS text) ",
         "FOREIGN DATA WRAPPER files postgres",
         "FOREIGN DATA WRAPPER run postgres",
         "FOREIGN TABLE passwd postgres",
@@ -26,10 +28,13 @@ fn what_only_a_superuser_may_define_is_made_or_refused_with_the_reason() {
         "FUNCTION shade_out(s.shade) postgres",
         "FUNCTION upper_of(text) postgres",
         "OPERATOR CLASS mixed postgres",
+        "OPERATOR CLASS ran postgres",
         "OPERATOR CLASS taken postgres",
+        "OPERATOR CLASS turned postgres",
         "OPERATOR CLASS wrong postgres",
         "TYPE shade postgres",
         "support function pg_catalog.text_starts_with_support of s.odd(integer)",
+        "support function pg_catalog.timestamp_support of s.shorter(timestamp without time zone,integer)",
     ];
     let mut expected: BTreeSet<_> = refused.map(|subject| ("schema_statement".to_owned(), subject.to_owned())).into();
     expected.insert(("deviation".to_owned(), "extension dblink".to_owned()));
@@ -49,6 +54,7 @@ fn what_only_a_superuser_may_define_is_made_or_refused_with_the_reason() {
         names("select indexrelid::regclass::text from pg_index where indexrelid = 's.spotted_at'::regclass"),
         ["s.spotted_at"]
     );
+    assert_eq!(names("select proname::text from pg_proc where proleakproof and proname = 'quiet'"), ["quiet"]);
     assert_eq!(names("select opcowner::regrole::text from pg_opclass where opcname = 'spot_ops'"), ["modeller"]);
     let may = "select p.oid::regprocedure::text from pg_proc p where p.proname ~ '^dblink' and has_function_privilege(p.oid, 'execute')
                union all select fdwname::text from pg_foreign_data_wrapper where fdwacl::text ~ 'walkaway_restore='";

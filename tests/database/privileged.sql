@@ -42,8 +42,6 @@ create foreign table s.far (id integer) server away;
 create transform for integer language sql (from sql with function prsd_lextype(internal), to sql with function int4recv(internal));
 create type s.announced;
 create cast (text as uuid) with inout as assignment;
-create function s.days(integer) returns interval language sql immutable as 'select make_interval(days => $1)';
-create cast (integer as interval) with function s.days(integer) as assignment;
 create function s.begins(text, text) returns boolean language sql stable support pg_catalog.text_starts_with_support parallel safe
     as 'select starts_with($1, $2)';
 
@@ -70,5 +68,18 @@ create foreign table s.passwd (line text) server local options (filename '/etc/p
 create function s.of_date(integer) returns date language sql immutable as 'select date ''2026-01-01'' + $1';
 create cast (integer as date) with function s.of_date(integer) as implicit;
 create cast (bytea as tsvector) without function;
+create function s.days(integer) returns interval language sql immutable as 'select make_interval(days => $1)';
+create cast (integer as interval) with function s.days(integer) as assignment;
+-- What these would mean to statements of the superuser's that speak of the server's own types alone.
+create function s.quiet() returns integer language sql immutable leakproof as 'select 1';
+create function s.spelled(regprocedure) returns text language plpgsql as
+    'begin if current_database() = ''ledger'' then create table s.escaped (); end if; return format(''%s'', $1); end';
+create cast (regprocedure as text) with function s.spelled(regprocedure);
+create operator class s.turned for type oid using btree as operator 1 =, function 1 btoidcmp(oid, oid);
+create function s.of_oids(oid, oid) returns integer language plpgsql as
+    'begin if current_database() = ''ledger'' then create table s.escaped (); end if; return 0; end';
+create operator class s.ran for type oid using btree as operator 3 =, function 1 s.of_oids(oid, oid);
 create aggregate s.total(bigint) (sfunc = int8_avg_accum, stype = internal, finalfunc = numeric_poly_sum);
 create function s.odd(integer) returns boolean language sql stable support pg_catalog.text_starts_with_support as 'select true';
+create function s.shorter(timestamp, integer) returns text language sql stable support pg_catalog.timestamp_support
+    as 'select left($1::text, $2)';

@@ -10,7 +10,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use super::{
     belongings::Belongings,
     copying::{AWAY_PAUSE, Crew, Relays},
-    deferred::{BROKEN, LateLoad, Loaded},
+    deferred::{BROKEN, BROKEN_HERE, LateLoad, Loaded},
     ends::RelayEnd,
     exclusions, large_objects,
     proof::{Phases, Restored},
@@ -132,9 +132,14 @@ impl DatabaseWork {
         let mut refused = carried.refused;
         findings.extend(self.refused(&of_rebuild));
         refused.extend(of_rebuild);
-        findings.extend(unsatisfied.keys.into_iter().map(|RefusedStatement { object, reason, .. }| {
-            self.work.finding(FindingKind::Deviation, object, format!("{BROKEN}: {reason}"))
-        }));
+        for (kind, keys, what) in [
+            (FindingKind::Deviation, unsatisfied.keys, BROKEN),
+            (FindingKind::SchemaStatement, unsatisfied.only_here, BROKEN_HERE),
+        ] {
+            findings.extend(keys.into_iter().map(|RefusedStatement { object, reason, .. }| {
+                self.work.finding(kind, object, format!("{what}: {reason}"))
+            }));
+        }
         findings.extend(late.findings);
         receipts.extend(late.receipts);
         receipts.sort_by(|one, other| one.table.cmp(&other.table));
@@ -211,12 +216,13 @@ impl DatabaseWork {
         let is_in = |table: &Table| !excluded.iter().any(|other| other.table == table.name.to_string());
         let tables: Vec<_> = snapshot.tables().map_err(RelayEnd::of_snapshot)?.into_iter().filter(is_in).collect();
         belongings.open(&database, &tables)?;
-        let has_tables = !tables.is_empty();
+        let has_tables = tables.iter().any(|table| !table.of_extension);
         let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key, tables)?;
         let (views, unread) = self.read_views(&mut snapshot, key)?;
         findings.extend(unread);
         let sequences = snapshot.sequences().map_err(RelayEnd::of_snapshot)?;
-        if !has_tables {
+        let came = tables.receipts.iter().any(|receipt| receipt.stream.rows > 0) || !tables.deferred.is_empty();
+        if !has_tables && !came {
             findings.push(self.without_tables(&catalog, facts.large_objects));
         }
         belongings.without_lost(&large_objects, &mut catalog);
@@ -290,14 +296,10 @@ impl DatabaseWork {
         if let Some(reason) = session::encoding_refused(&facts.encoding) {
             return Err(Stop::Asset { reason, hint: None }.into());
         }
-        if facts.encoding == session::RAW {
-            snapshot.definitions().map_err(|error| match error {
-                error if error.is_of_encoding() => RelayEnd::from(Stop::Asset {
-                    reason: format!("{error}: names and definitions have to be UTF-8"),
-                    hint: Some("rename what is not, at the provider".to_owned()),
-                }),
-                other => RelayEnd::of_snapshot(other),
-            })?;
+        if facts.encoding == session::RAW
+            && let Some(reason) = snapshot.not_utf8().map_err(RelayEnd::of_snapshot)?
+        {
+            return Err(Stop::Asset { reason, hint: None }.into());
         }
         Ok(())
     }
@@ -342,11 +344,15 @@ impl DatabaseWork {
         Ok((database, findings))
     }
 
-    /// A database may have none but functions, views and their like, which are compared, or nothing at all.
+    /// A database may have none but functions, views and their like, which are compared, or nothing at all: what CREATE
+    /// EXTENSION makes is none of its own.
     fn without_tables(&self, catalog: &Catalog, large_objects: u64) -> Finding {
         let objects = catalog.keys().filter(|object| object.is_of_users()).count() as u64;
         match objects + large_objects {
-            0 => self.work.empty(self.spec.may_be_empty, &self.work.asset, "neither a table nor anything else"),
+            0 => {
+                let nothing = "neither a table nor anything else, extensions aside,";
+                self.work.empty(self.spec.may_be_empty, &self.work.asset, nothing)
+            }
             _ => {
                 let what = format!(
                     "{} and {}",

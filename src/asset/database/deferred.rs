@@ -34,6 +34,9 @@ use crate::{
 /// What is said of constraints.
 pub(super) const BROKEN: &str =
     "rows of the source do not satisfy it, so on the target it holds for new rows only (NOT VALID)";
+pub(super) const BROKEN_HERE: &str = "rows do not satisfy it on the target, where it holds for new rows only (NOT VALID); whether they do at the source can't \
+     be told here, because its columns are of types or collations that compare by more than the server's own code: validate \
+     it there (ALTER TABLE … VALIDATE CONSTRAINT), or look for rows without their counterpart";
 const HELD: &str = "every row satisfies it, and on the target it holds for new rows only (NOT VALID), because PostgreSQL can't \
                     validate a constraint of a domain that is part of arrays or composite types";
 const UNCHECKED: &str =

@@ -21,22 +21,23 @@ pub struct CatalogKey {
 impl CatalogKey {
     /// Whether somebody made it: not what every new database has, nor what says something about other objects only.
     pub fn is_of_users(&self) -> bool {
-        const GIVEN: [&str; 6] = [
+        const GIVEN: [&str; 8] = [
             "built-in text search",
+            "dependence on extension",
             "derived constraint",
+            "extension",
             "extension member",
             "extension version",
             "locale version",
             "property of extension member",
         ];
-        let is_given =
-            matches!((self.class.as_str(), self.name.as_str()), ("schema", "public") | ("extension", "plpgsql"));
+        let is_given = self.class == "schema" && self.name == "public";
         !is_given && !GIVEN.contains(&self.class.as_str())
     }
 }
 
 /// Classes that bundles of earlier versions do not hold, the newest last: a bundle says how many of them it knows.
-pub const LATER: [&str; 8] = [
+pub const LATER: [&str; 10] = [
     "derived constraint",
     "extension member",
     "locale version",
@@ -45,6 +46,8 @@ pub const LATER: [&str; 8] = [
     "property of extension member",
     "built-in text search",
     "dependence on extension",
+    "comment on extension",
+    "user mapping",
 ];
 
 /// One class of objects: its name in words, and a query that returns a qualified name and a definition, both text.
@@ -65,6 +68,33 @@ pub(super) fn read_class(
     }
     put(catalog, class, named);
     Ok(())
+}
+
+/// What of a class has a name or a definition that is no UTF-8, with the bytes that are none as `\xff`. For databases of which
+/// the texts may be of any bytes.
+pub(super) fn not_utf8(client: &mut impl GenericClient, class: &str, sql: &str) -> Result<Vec<String>, PgError> {
+    let failed = |error| PgError::statement(format!("looking for what is no UTF-8 ({class})"), &error);
+    let sql = format!(
+        "SELECT pg_catalog.convert_to(s.name, 'SQL_ASCII'), pg_catalog.convert_to(s.definition, 'SQL_ASCII') \
+         FROM ({sql}) s (name, definition)"
+    );
+    let mut found = Vec::new();
+    for row in client.query(&sql, &[]).map_err(failed)? {
+        let name: Vec<u8> = row.try_get::<_, Option<_>>(0).map_err(failed)?.unwrap_or_default();
+        let definition: Vec<u8> = row.try_get::<_, Option<_>>(1).map_err(failed)?.unwrap_or_default();
+        if [&name, &definition].iter().any(|text| std::str::from_utf8(text).is_err()) {
+            found.push(format!("{class} {}", escaped(&name)));
+        }
+    }
+    Ok(found)
+}
+
+fn escaped(text: &[u8]) -> String {
+    let chunk = |chunk: std::str::Utf8Chunk<'_>| {
+        let invalid: String = chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect();
+        format!("{}{invalid}", chunk.valid())
+    };
+    text.utf8_chunks().map(chunk).collect()
 }
 
 /// A dot in one of its parts can give an object another one's name. None hides the other: they are told apart in the order of

@@ -53,7 +53,23 @@ pub(super) fn published_schemas() -> Class {
     ("published schema", sql.to_owned())
 }
 
-/// User mappings hold passwords; only their names are read.
+/// What extensions say of themselves or somebody says of them, and user mappings, which hold passwords: only their names are
+/// read.
+pub(super) fn beside() -> Vec<Class> {
+    let comments = "SELECT o.extname::text, d.description FROM pg_catalog.pg_description d \
+                    JOIN pg_catalog.pg_extension o ON o.oid = d.objoid \
+                    WHERE d.classoid = 'pg_catalog.pg_extension'::pg_catalog.regclass";
+    let mappings = "SELECT m.usename || ' on ' || m.srvname, '' FROM pg_catalog.pg_user_mappings m";
+    vec![("comment on extension", comments.to_owned()), ("user mapping", mappings.to_owned())]
+}
+
+/// Names and settings that belong to the server and are read with every database of it.
+pub(super) fn of_server() -> Vec<Class> {
+    let settings = "SELECT split_part(c.setting, '=', 1), c.setting \
+                    FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c (setting)";
+    vec![("role", "SELECT r.rolname::text, '' FROM pg_catalog.pg_roles r".to_owned()), ("setting", settings.to_owned())]
+}
+
 fn foreign() -> Vec<Class> {
     vec![
         (

@@ -41,7 +41,36 @@ pub use user_objects::COLUMN_OPTIONS;
 
 /// Every object of the compared classes with its definition, as the server spells it with an empty search_path.
 pub fn definitions(client: &mut impl GenericClient) -> Result<Catalog, PgError> {
+    read(client, classes)
+}
+
+/// What is looked at again, and not compared with the source: mappings lie by other roles' names there, and an extension says
+/// of itself what it is.
+pub fn beside(client: &mut impl GenericClient) -> Result<Catalog, PgError> {
+    read(client, |_| Ok(extras::beside()))
+}
+
+/// What has a name or a definition that is no UTF-8, as far as a database's texts may be of any bytes.
+pub fn not_utf8(client: &mut impl GenericClient) -> Result<Vec<String>, PgError> {
+    let mut found = Vec::new();
+    for (class, sql) in classes(client)?.into_iter().chain(extras::of_server()) {
+        found.extend(class::not_utf8(client, class, &sql)?);
+    }
+    Ok(found)
+}
+
+fn read<C: GenericClient>(
+    client: &mut C,
+    classes: impl FnOnce(&mut C) -> Result<Vec<class::Class>, PgError>,
+) -> Result<Catalog, PgError> {
     let mut catalog = Catalog::new();
+    for (class, sql) in classes(client)? {
+        class::read_class(client, class, &sql, &mut catalog)?;
+    }
+    Ok(catalog)
+}
+
+fn classes(client: &mut impl GenericClient) -> Result<Vec<class::Class>, PgError> {
     let more = vec![
         extensions::members(),
         extensions::properties_of_members(),
@@ -54,8 +83,5 @@ pub fn definitions(client: &mut impl GenericClient) -> Result<Catalog, PgError> 
     if publishes_schemas.map_err(|error| PgError::statement("reading the catalog", &error))? {
         classes.push(vec![extras::published_schemas()]);
     }
-    for (class, sql) in classes.into_iter().flatten() {
-        class::read_class(client, class, &sql, &mut catalog)?;
-    }
-    Ok(catalog)
+    Ok(classes.into_iter().flatten().collect())
 }

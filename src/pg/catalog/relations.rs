@@ -174,9 +174,9 @@ pub fn each_system_trigger() -> String {
     );
     format!(
         "SELECT {NAME} || ' ' || pg_catalog.pg_get_constraintdef(o.oid) || ' on ' \
-         || t.tgrelid::pg_catalog.regclass::text AS title, t.tgenabled::text AS enabled, \
-         t.tgrelid::pg_catalog.regclass::text AS relation, t.tgname::text AS name, t.tgtype AS kind, \
-         t.tgfoid::pg_catalog.regproc::text AS function FROM pg_catalog.pg_trigger t \
+         || concat(t.tgrelid::pg_catalog.regclass) AS title, t.tgenabled::text AS enabled, \
+         concat(t.tgrelid::pg_catalog.regclass) AS relation, t.tgname::text AS name, t.tgtype AS kind, \
+         concat(t.tgfoid::pg_catalog.regproc) AS function FROM pg_catalog.pg_trigger t \
          JOIN pg_catalog.pg_constraint o ON o.oid = t.tgconstraint AND t.tgisinternal \
          JOIN pg_catalog.pg_class c ON c.oid = o.conrelid {of_users}"
     )

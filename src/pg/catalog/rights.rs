@@ -392,7 +392,7 @@ fn defaults(client: &mut impl GenericClient) -> Result<BTreeMap<Defaults, BTreeS
 
 fn roles(client: &mut impl GenericClient) -> Result<BTreeMap<String, Role>, postgres::Error> {
     let sql = "SELECT rolname::text, rolinherit, rolcanlogin, rolcreatedb, rolcreaterole, rolbypassrls, rolsuper, \
-               rolreplication, rolconnlimit, rolvaliduntil::text, \
+               rolreplication, rolconnlimit, nullif(concat(rolvaliduntil), ''), \
                pg_catalog.shobj_description(oid, 'pg_authid') FROM pg_catalog.pg_roles WHERE rolname !~ '^pg_'";
     let role = |row: &Row| -> Result<(String, Role), postgres::Error> {
         let role = Role {
@@ -415,8 +415,8 @@ fn roles(client: &mut impl GenericClient) -> Result<BTreeMap<String, Role>, post
 /// Without those that initdb made. Options that only newer servers have are read through `to_jsonb`.
 fn memberships(client: &mut impl GenericClient) -> Result<Vec<Membership>, postgres::Error> {
     let sql = "SELECT pg_catalog.pg_get_userbyid(m.roleid)::text, r.rolname::text, bool_or(m.admin_option), \
-               bool_or(coalesce((pg_catalog.to_jsonb(m) ->> 'inherit_option')::bool, r.rolinherit)), \
-               bool_or(coalesce((pg_catalog.to_jsonb(m) ->> 'set_option')::bool, true)) \
+               bool_or(coalesce(pg_catalog.to_jsonb(m) ->> 'inherit_option' = 'true', r.rolinherit)), \
+               bool_or(coalesce(pg_catalog.to_jsonb(m) ->> 'set_option' = 'true', true)) \
                FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles r ON r.oid = m.member GROUP BY 1, 2";
     let membership = |row: &Row| {
         Ok(Membership {

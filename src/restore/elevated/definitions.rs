@@ -4,8 +4,11 @@
 //! The statement is the archive's own, and alone: its first words decide of which kind it is, and none of these kinds runs
 //! code. What it made is looked at in the same transaction, and taken back unless it joins nothing that was not written for
 //! each other: a function that takes a value of one type for another's reads, and writes, this machine's memory. A wrapper's
-//! validator would run, so its statement is put together here. Source: PostgreSQL's `opclasscmds.c`, `foreigncmds.c`,
-//! `functioncmds.c`, which ask for a superuser.
+//! validator would run, so its statement is put together here. Nothing is let through, either, that changes what a statement
+//! means which speaks of the server's own types and operators alone: the statements of `elevated` do, and would run the
+//! source's code with their rights. For the same reason they make text by `concat`, which calls no cast. Source: PostgreSQL's
+//! `opclasscmds.c`, `foreigncmds.c`, `functioncmds.c`, which ask for a superuser; `make_row_comparison_op` of `parse_expr.c`,
+//! which takes an operator for what any family says that it is.
 
 use postgres::Transaction;
 
@@ -52,16 +55,25 @@ const OPERATORS_DANGERS: &str = "\
     WHERE NEW(o) AND o.opcfamily < 16384 \
     UNION ALL SELECT 'it is the default of a type that came with the server' FROM pg_catalog.pg_opclass o \
     WHERE NEW(o) AND o.opcdefault AND o.opcintype < 16384 \
-    UNION ALL SELECT 'operator ' || p.oid::pg_catalog.regoperator || ' is none of its types' FROM pg_catalog.pg_amop o \
+    UNION ALL SELECT concat('operator ', p.oid::pg_catalog.regoperator, ' is none of its types') FROM pg_catalog.pg_amop o \
     JOIN pg_catalog.pg_operator p ON p.oid = o.amopopr \
     WHERE NEW(o) AND (o.amopfamily < 16384 OR o.amoplefttype <> p.oprleft OR o.amoprighttype <> p.oprright) \
-    UNION ALL SELECT 'function ' || p.oid::pg_catalog.regprocedure || ' was not written for its types' \
+    UNION ALL SELECT concat('operator ', o.amopopr::oid::pg_catalog.regoperator, ', which came with the server, has another place in \
+    it than in the server''s own') FROM pg_catalog.pg_amop o WHERE NEW(o) AND o.amopmethod IN (403, 405) \
+    AND o.amopopr < 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_amop k WHERE k.amopfamily < 16384 \
+    AND k.amopmethod = o.amopmethod AND k.amopopr = o.amopopr AND k.amoppurpose = o.amoppurpose \
+    AND k.amopstrategy = o.amopstrategy) \
+    UNION ALL SELECT concat('operator ', a.amopopr::oid::pg_catalog.regoperator, ', which came with the server, would run ', \
+    p.amproc::oid::pg_catalog.regprocedure) FROM pg_catalog.pg_amop a JOIN pg_catalog.pg_amproc p \
+    ON p.amprocfamily = a.amopfamily AND p.amproclefttype IN (a.amoplefttype, a.amoprighttype) \
+    WHERE (NEW(a) OR NEW(p)) AND a.amopmethod IN (403, 405) AND a.amopopr < 16384 AND p.amproc::oid >= 16384 \
+    UNION ALL SELECT concat('function ', p.oid::pg_catalog.regprocedure, ' was not written for its types') \
     FROM pg_catalog.pg_amproc o JOIN pg_catalog.pg_opfamily f ON f.oid = o.amprocfamily \
     JOIN pg_catalog.pg_proc p ON p.oid = o.amproc::oid \
-    WHERE NEW(o) AND (f.oid < 16384 OR f.opfmethod IN (403, 405) AND p.proargtypes::text <> \
+    WHERE NEW(o) AND (f.oid < 16384 OR f.opfmethod IN (403, 405) AND concat(p.proargtypes) <> \
     CASE f.opfmethod::int8 * 10 + o.amprocnum WHEN 4031 THEN concat_ws(' ', o.amproclefttype, o.amprocrighttype) \
     WHEN 4033 THEN concat_ws(' ', o.amproclefttype, o.amproclefttype, o.amprocrighttype, 16, 16) WHEN 4034 THEN '26' \
-    WHEN 4051 THEN o.amproclefttype::text WHEN 4052 THEN concat_ws(' ', o.amproclefttype, 20) ELSE '' END \
+    WHEN 4051 THEN concat(o.amproclefttype) WHEN 4052 THEN concat_ws(' ', o.amproclefttype, 20) ELSE '' END \
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_amproc k JOIN pg_catalog.pg_opfamily kf ON kf.oid = k.amprocfamily \
     WHERE NOT NEW(k) AND kf.opfmethod = f.opfmethod AND k.amproc::oid = o.amproc::oid AND k.amprocnum = o.amprocnum \
     AND k.amproclefttype = o.amproclefttype AND k.amprocrighttype = o.amprocrighttype)) \
@@ -69,9 +81,9 @@ const OPERATORS_DANGERS: &str = "\
     FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod \
     WHERE NEW(o) AND m.oid NOT IN (403, 405) AND NOT EXISTS (SELECT FROM pg_catalog.pg_opclass k WHERE NOT NEW(k) \
     AND k.opcmethod = o.opcmethod AND k.opcintype = o.opcintype AND k.opckeytype = o.opckeytype \
-    AND (SELECT string_agg(p.amprocnum || ' ' || p.amproc::oid, ',' ORDER BY p.amprocnum) FROM pg_catalog.pg_amproc p \
+    AND (SELECT string_agg(concat(p.amprocnum, ' ', p.amproc::oid), ',' ORDER BY p.amprocnum) FROM pg_catalog.pg_amproc p \
     WHERE p.amprocfamily = k.opcfamily AND p.amproclefttype = k.opcintype AND p.amprocrighttype = k.opcintype) \
-    = (SELECT string_agg(p.amprocnum || ' ' || p.amproc::oid, ',' ORDER BY p.amprocnum) FROM pg_catalog.pg_amproc p \
+    = (SELECT string_agg(concat(p.amprocnum, ' ', p.amproc::oid), ',' ORDER BY p.amprocnum) FROM pg_catalog.pg_amproc p \
     WHERE p.amprocfamily = o.opcfamily AND p.amproclefttype = o.opcintype AND p.amprocrighttype = o.opcintype) \
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_amop n WHERE n.amopfamily = o.opcfamily \
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_amop a WHERE a.amopfamily = k.opcfamily \
@@ -126,13 +138,17 @@ const KINDS: [Kind; 8] = [
     Kind {
         entry: "CAST",
         begins: &["CREATE CAST ("],
-        // Three types of text are stored alike.
+        // Three types of text are stored alike. Numbers are quoted, because the new cast is there already: so they are of
+        // the type that they are compared with, and nothing is cast.
         dangers: "SELECT 'it takes the bytes of one type for those of another' FROM pg_catalog.pg_cast o \
-                  WHERE NEW(o) AND o.castmethod = 'b' AND NOT (o.castsource IN (25, 1042, 1043) \
-                  AND o.casttarget IN (25, 1042, 1043)) \
+                  WHERE NEW(o) AND o.castmethod = 'b' AND NOT (o.castsource IN ('25', '1042', '1043') \
+                  AND o.casttarget IN ('25', '1042', '1043')) \
                   UNION ALL SELECT 'it calls a function of the database in statements that do not name it' \
                   FROM pg_catalog.pg_cast o WHERE NEW(o) AND o.castmethod = 'f' AND o.castcontext = 'i' \
-                  AND o.castfunc >= 16384",
+                  AND o.castfunc >= '16384' \
+                  UNION ALL SELECT 'it is between two types that came with the server, so statements of others would call \
+                  its function' FROM pg_catalog.pg_cast o WHERE NEW(o) AND o.castmethod = 'f' \
+                  AND o.castsource < '16384' AND o.casttarget < '16384'",
         owned: None,
     },
     Kind {
@@ -224,9 +240,9 @@ impl<'a> Definitions<'a> {
                    AND k.fdwhandler = h.oid AND k.fdwvalidator = coalesce(v.oid, 0)), v.oid IS NOT NULL \
                    FROM (SELECT) s \
                    LEFT JOIN (SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-                   WHERE n.nspname = $1::text AND p.proname = $2::text AND p.proargtypes::text = '') h ON true \
+                   WHERE n.nspname = $1::text AND p.proname = $2::text AND concat(p.proargtypes) = '') h ON true \
                    LEFT JOIN (SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-                   WHERE n.nspname = $3::text AND p.proname = $4::text AND p.proargtypes::text = '1009 26' \
+                   WHERE n.nspname = $3::text AND p.proname = $4::text AND concat(p.proargtypes) = '1009 26' \
                    AND p.prolang IN (12, 13)) v ON true";
         let part = |function: &Option<(String, String)>| function.clone().unzip();
         let (handler_schema, handler) = part(&wrapper.handler);
@@ -261,10 +277,11 @@ impl<'a> Definitions<'a> {
 
 impl Elevated {
     /// Gives functions the support functions that they were restored without, see `restore::script`, where another function
-    /// of the same arguments has the same one. Returns those that are left without.
+    /// of the same arguments and result has the same one. Returns those that are left without.
     pub fn supports(&mut self, special: &Special) -> Result<Vec<RefusedStatement>, PgError> {
-        let sql = "SELECT p.oid::pg_catalog.regprocedure::text, s.oid::pg_catalog.regproc::text, \
-                   EXISTS (SELECT FROM pg_catalog.pg_proc k WHERE k.prosupport = s.oid AND k.proargtypes = p.proargtypes) \
+        let sql = "SELECT concat(p.oid::pg_catalog.regprocedure), nullif(concat(s.oid::pg_catalog.regproc), ''), \
+                   EXISTS (SELECT FROM pg_catalog.pg_proc k WHERE k.prosupport = s.oid AND k.prokind = p.prokind \
+                   AND k.proargtypes = p.proargtypes AND k.prorettype = p.prorettype AND k.proretset = p.proretset) \
                    FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
                    LEFT JOIN (SELECT f.oid FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_namespace fn \
                    ON fn.oid = f.pronamespace WHERE fn.nspname = $4::text AND f.proname = $5::text \
@@ -282,10 +299,12 @@ impl Elevated {
                 let is_safe: bool = row.try_get(2).map_err(failed)?;
                 let reason = match support.filter(|_| is_safe) {
                     Some(support) => self.refused(&format!("ALTER ROUTINE {function} SUPPORT {support}"))?,
-                    None => Some(unsafe_to_make("no other function of the same arguments has it")),
+                    None => Some(unsafe_to_make("no other function of the same arguments and result has it")),
                 };
                 let path = format!("{}.{}", routine.schema, routine.name);
-                let named = Some(SchemaName { path, has_arguments: true });
+                let arguments = function.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+                let arguments = arguments.map(str::to_owned);
+                let named = Some(SchemaName { kind: "FUNCTION".to_owned(), path, arguments });
                 let object = format!("support function {schema}.{name} of {function}");
                 refused.extend(reason.map(|reason| RefusedStatement { object, reason, named }));
             }

@@ -78,7 +78,7 @@ impl Elevated {
     }
 
     fn close_functions(&mut self, extension: &str) -> Result<(), PgError> {
-        let sql = "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend e \
+        let sql = "SELECT concat(p.oid::pg_catalog.regprocedure) FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend e \
                    ON e.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND e.objid = p.oid AND e.deptype = 'e' \
                    JOIN pg_catalog.pg_extension x ON x.oid = e.refobjid WHERE x.extname = $1::text ORDER BY 1";
         for function in self.names(sql, &[&extension])? {
