@@ -193,7 +193,7 @@ impl Address {
 
     /// What a new connection says, even if only that the server takes none now. Whether a password can be made for it says
     /// nothing about the server, which has to ask for one first.
-    fn answer(&self, processes: &[u32]) -> Answer {
+    pub(super) fn answer(&self, processes: &[u32]) -> Answer {
         let open = |config: Result<Config, (String, Unreached)>| {
             let config = config.map_err(|(reason, cause)| self.unreached(reason, cause))?;
             self.log_in(&config, &Interrupt::default())

@@ -100,7 +100,9 @@ impl Unreached {
             Unreached::Way => {
                 "check host and port behind the URL's reference, and that the server is up and reachable from here"
             }
-            Unreached::NoPassword => "see that this machine can make the password, which may need credentials of the provider",
+            Unreached::NoPassword => {
+                "see that this machine can make the password, which may need credentials of the provider"
+            }
             Unreached::Password => "check user and password behind the URL's reference",
             Unreached::Login => {
                 "the server does not let this login in: check the user behind the URL's reference and pg_hba.conf; for a \

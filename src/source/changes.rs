@@ -105,10 +105,7 @@ fn sql() -> String {
         )
     });
     let alone = ALONE.iter().map(|(catalog, name, what)| {
-        format!(
-            "SELECT '{what}', o.oid, {}, o.{name}::text FROM pg_catalog.{catalog} o WHERE o.oid >= 16384",
-            row("o")
-        )
+        format!("SELECT '{what}', o.oid, {}, o.{name}::text FROM pg_catalog.{catalog} o WHERE o.oid >= 16384", row("o"))
     });
     let of_relations = OF_RELATIONS.iter().map(|(catalog, relation, name, what)| {
         format!(

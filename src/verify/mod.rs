@@ -125,9 +125,8 @@ where
 {
     let has_failed = AtomicBool::new(false);
     let items = items.take_while(|_| !has_failed.load(Ordering::Relaxed));
-    let done = in_parallel(items, workers, |item| {
-        work(item).inspect_err(|_| has_failed.store(true, Ordering::Relaxed))
-    });
+    let done =
+        in_parallel(items, workers, |item| work(item).inspect_err(|_| has_failed.store(true, Ordering::Relaxed)));
     done.into_iter().collect()
 }
 

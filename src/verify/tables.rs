@@ -186,12 +186,7 @@ impl ReadBack<'_> {
         Ok(read?.map_err(Unread::Refused))
     }
 
-    fn judge(
-        &self,
-        receipt: &TableReceipt,
-        result: Option<Result<RowTotals, Unread>>,
-        compared: &mut TablesCompared,
-    ) {
+    fn judge(&self, receipt: &TableReceipt, result: Option<Result<RowTotals, Unread>>, compared: &mut TablesCompared) {
         let finding = |kind, detail: String| Finding::of(self.asset, kind, &receipt.table, detail);
         match result {
             None => {

@@ -166,17 +166,28 @@ fn a_source_that_dies_in_the_middle_of_a_row_stops_the_asset_and_the_run_can_be_
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_source_that_fails_over_is_waited_for_and_read_again_from_a_new_snapshot() {
-    let world = World::new(&PLAYBOOK.replace("stall: 2s", "stall: 5m"));
-    let running = world.in_the_middle();
-    world.source.stop();
-    wait_for("the loss of the snapshot", || {
-        let said = std::fs::read_to_string(world.drill.join("stderr")).unwrap();
-        said.contains("the database starts again").then_some(())
-    });
-    world.source.restart();
-    let result = world.assert_proven(running, 2);
-    let findings = result["assets"][0]["findings"].to_string();
-    assert!(findings.contains("the snapshot was lost"), "{findings}");
+    for at_rows in [false, true] {
+        let world = World::new(&PLAYBOOK.replace("stall: 2s", "stall: 5m"));
+        let running = match at_rows {
+            true => world.in_the_middle(),
+            false => {
+                // The schema is read, or soon will be.
+                world.gate.slow_down(64 << 10);
+                let mut running = world.drill.start();
+                assert!(running.wait_for(Moment::Event("snapshot_taken", 1)), "{:?}", running.end());
+                running
+            }
+        };
+        world.source.stop();
+        wait_for("the loss of the snapshot", || {
+            let said = std::fs::read_to_string(world.drill.join("stderr")).unwrap();
+            said.contains("the database starts again").then_some(())
+        });
+        world.source.restart();
+        let result = world.assert_proven(running, 2);
+        let findings = result["assets"][0]["findings"].to_string();
+        assert!(findings.contains("the snapshot was lost"), "{findings}");
+    }
 }
 
 #[test]
@@ -337,7 +348,8 @@ fn a_target_that_restarts_while_it_is_read_back_is_read_again() {
         .with("TARGET", before_target.through(&target.url("postgres")))
         .with("RUST_LOG", "warn");
     let running = world.drill.start();
-    let sql = "select 1 from pg_stat_activity where query like 'COPY%TO STDOUT%' and state = 'active' and datname = 'shop'";
+    let sql =
+        "select 1 from pg_stat_activity where query like 'COPY%TO STDOUT%' and state = 'active' and datname = 'shop'";
     wait_for("the reading back", || target.client("postgres").query_opt(sql, &[]).unwrap());
     target.stop();
     wait_for("the loss", || {
@@ -356,10 +368,10 @@ fn a_target_that_restarts_while_it_is_read_back_is_read_again() {
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn only_changes_of_definitions_count_as_such() {
     let source = PgCluster::start();
-    source.execute("postgres", "create database shop; create role reader; create role writer");
+    source.execute("postgres", "create database shop");
     source.execute(
         "shop",
-        "create table orders (id integer primary key); create table parts (id integer) partition by range (id);
+        "create role reader; create role writer; create table orders (id integer primary key); create table parts (id integer) partition by range (id);
         create materialized view sums as select sum(id) from orders; create view seen as select 1 as a;
         create sequence numbers; create type mood as enum ('a'); grant select on orders to writer;
         create function f() returns trigger language plpgsql as 'begin return new; end'",
@@ -380,7 +392,10 @@ fn only_changes_of_definitions_count_as_such() {
         ("create or replace view seen as select 1 as a, 2 as b", Some("relation public.seen")),
         ("alter type mood rename value 'a' to 'b'", Some("label of enum a")),
         ("alter table orders disable trigger t", Some("trigger t on public.orders")),
-        ("create or replace function f() returns trigger language plpgsql as 'begin return old; end'", Some("function public.f")),
+        (
+            "create or replace function f() returns trigger language plpgsql as 'begin return old; end'",
+            Some("function public.f"),
+        ),
         ("alter role reader rename to another", Some("role reader")),
         ("drop view seen", Some("relation public.seen")),
     ] {

@@ -76,10 +76,7 @@ pub(super) struct CarriedExport {
 
 impl Carried for CarriedExport {
     fn prove<'a>(self: Box<Self>) -> BoxFuture<'a, Result<AssetResult, Stop>> {
-        async move {
-            spawn_blocking(move || self.prove_again_if_lost()).await.map_err(TransferError::from)?
-        }
-        .boxed()
+        async move { spawn_blocking(move || self.prove_again_if_lost()).await.map_err(TransferError::from)? }.boxed()
     }
 }
 
