@@ -108,7 +108,10 @@ impl From<TargetError> for Stop {
 
 impl From<ClusterError> for Stop {
     fn from(error: ClusterError) -> Self {
-        Stop::Asset { hint: error.hint(), reason: error.to_string() }
+        match error {
+            ClusterError::Pg(error) => error.into(),
+            error => Stop::Asset { hint: error.hint(), reason: error.to_string() },
+        }
     }
 }
 

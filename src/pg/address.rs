@@ -13,14 +13,16 @@ use std::{
 };
 
 use postgres::{
-    Client, Config,
+    Client, Config, SimpleQueryMessage,
     config::{ChannelBinding, Host, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs},
 };
 
 use super::{
     error::{PgError, Unreached},
-    liveness::{Liveness, Waiting},
-    pooler, session,
+    liveness::{Answer, Liveness, Waiting},
+    pooler,
+    processes::at_work,
+    session,
     tls::{self, Roots},
     url,
     watched::{Plainly, Watching},
@@ -48,8 +50,9 @@ pub struct Address {
     encrypted: bool,
     via: Option<Via>,
     passwords: Option<Arc<dyn Passwords>>,
-    /// Set once it is known that a connection has a session of the server for itself.
-    is_unshared: Arc<OnceLock<()>>,
+    /// Set once it is known that a connection has a session of the server for itself: whether it is the server that answers,
+    /// and no pooler.
+    is_unshared: Arc<OnceLock<bool>>,
     liveness: Liveness,
 }
 
@@ -185,16 +188,30 @@ impl Address {
     /// What ends the waiting for it.
     pub(super) fn waiting(&self) -> Waiting {
         let address = self.clone();
-        Waiting::new(&self.liveness, move || address.answers())
+        Waiting::new(&self.liveness, move |processes| address.answer(processes))
     }
 
-    /// Whether it says anything to a new connection, even that it takes none now.
-    fn answers(&self) -> bool {
-        match self.open_wire() {
-            Err(PgError::Connect { cause, .. }) => cause != Unreached::Way,
-            Err(_) => true,
-            Ok(mut wire) => wire.ask("SELECT 1").is_ok(),
+    /// What a new connection says, even if only that the server takes none now. Whether a password can be made for it says
+    /// nothing about the server, which has to ask for one first.
+    pub(super) fn answer(&self, processes: &[u32]) -> Answer {
+        let open = |config: Result<Config, (String, Unreached)>| {
+            let config = config.map_err(|(reason, cause)| self.unreached(reason, cause))?;
+            self.log_in(&config, &Interrupt::default())
+        };
+        let opened = match open(self.config_now()) {
+            Err(error) if error.unreached() == Some(Unreached::NoPassword) => open(self.config_of_way()),
+            opened => opened,
+        };
+        match opened {
+            Err(PgError::Connect { cause: Unreached::Way, .. }) => Answer::Silence,
+            Err(_) => Answer::There(None),
+            Ok(mut wire) => at_work(&mut wire, processes),
         }
+    }
+
+    /// Whether it is known to be the server itself that answers.
+    pub fn is_direct(&self) -> bool {
+        self.is_unshared.get() == Some(&true)
     }
 
     /// The database's name.
@@ -218,8 +235,25 @@ impl Address {
     /// Connects, and sets nothing that outlives a transaction: for servers that are others'.
     pub fn connect_unpinned(&self) -> Result<Client, PgError> {
         self.refuse_shared()?;
-        let connected = self.connect_in_time().map_err(|(reason, cause)| self.unreached(reason, cause))?;
-        connected.map_err(|error| self.unreached(super::error::reason(&error), Unreached::of(&error)))
+        let waiting = self.waiting();
+        let connected = self.connect_in_time(&waiting).map_err(|(reason, cause)| self.unreached(reason, cause))?;
+        let mut client =
+            connected.map_err(|error| self.unreached(super::error::reason(&error), Unreached::of(&error)))?;
+        if self.is_remote() {
+            let asked = client.simple_query(pooler::ASK);
+            let asked = asked.map_err(|error| PgError::statement(pooler::ASKING, &error))?;
+            let process = asked.iter().find_map(|message| match message {
+                SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+                _ => None,
+            });
+            waiting.served_by(process);
+        }
+        Ok(client)
+    }
+
+    /// Whether only the network leads to it.
+    fn is_remote(&self) -> bool {
+        self.config.get_hosts().iter().all(|host| matches!(host, Host::Tcp(_)))
     }
 
     fn unreached(&self, reason: String, cause: Unreached) -> PgError {
@@ -229,22 +263,23 @@ impl Address {
     /// Looks once whether what answers is a pooler that shares sessions; after that it is known.
     fn refuse_shared(&self) -> Result<(), PgError> {
         if self.is_unshared.get().is_none() {
-            pooler::refuse_shared(&self.to_string(), || self.open_wire())?;
-            let _ = self.is_unshared.set(());
+            let open = || self.open_wire(self.liveness.interrupt());
+            let is_direct = pooler::refuse_shared(&self.to_string(), open)?;
+            let _ = self.is_unshared.set(is_direct);
         }
         Ok(())
     }
 
     /// A server may take the connection and then say nothing; the client's own time-out covers only the taking. The
     /// thread of such an attempt is left to end with the process.
-    fn connect_in_time(&self) -> Result<Result<Client, postgres::Error>, (String, Unreached)> {
+    fn connect_in_time(&self, waiting: &Waiting) -> Result<Result<Client, postgres::Error>, (String, Unreached)> {
         let tls = self.encrypted.then(|| tls::verified(&self.roots)).transpose();
         let tls = tls.map_err(|reason| (reason, Unreached::Tls))?;
-        let mut config = self.config_now().map_err(|reason| (reason, Unreached::Way))?;
+        let mut config = self.config_now()?;
         // The client would log notices, in which code of a database may show its rows.
         config.notice_callback(|_| {});
-        let waiting = self.waiting();
-        let is_remote = config.get_hosts().iter().all(|host| matches!(host, Host::Tcp(_)));
+        let waiting = waiting.clone();
+        let is_remote = self.is_remote();
         if tls.is_none() && is_remote {
             // Only what makes TLS gets the stream, and only this way does it get it without asking the server for TLS.
             config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
@@ -271,12 +306,22 @@ impl Address {
     }
 
     /// The configuration of one connection: with a fresh password, and the way through the tunnel.
-    fn config_now(&self) -> Result<Config, String> {
-        let mut config = match &self.via {
+    fn config_now(&self) -> Result<Config, (String, Unreached)> {
+        let mut config = self.config_of_way()?;
+        if let Some(passwords) = &self.passwords {
+            config.password(passwords.next().map_err(|error| (error.reason(), Unreached::NoPassword))?);
+        }
+        Ok(config)
+    }
+
+    /// The same without a password that would have to be made.
+    fn config_of_way(&self) -> Result<Config, (String, Unreached)> {
+        Ok(match &self.via {
             None => self.config.clone(),
             Some(via) => {
                 let mut config = Config::new();
-                config.host(&self.hosts().join(",")).hostaddr(resolve(via)?).port(via.port);
+                let near_end = resolve(via).map_err(|reason| (reason, Unreached::Way))?;
+                config.host(&self.hosts().join(",")).hostaddr(near_end).port(via.port);
                 config.user(self.user_name()).dbname(self.database_name());
                 self.config.get_password().map(|password| config.password(password));
                 self.config.get_options().map(|options| config.options(options));
@@ -284,11 +329,7 @@ impl Address {
                 self.settle(&mut config);
                 config
             }
-        };
-        if let Some(passwords) = &self.passwords {
-            config.password(passwords.next().map_err(|error| error.to_string())?);
-        }
-        Ok(config)
+        })
     }
 
     /// Connects for bulk rows, with the same pinned settings.
@@ -301,22 +342,28 @@ impl Address {
     /// Connects for bulk rows, and sets nothing that outlives a transaction.
     pub fn wire_unpinned(&self) -> Result<Wire, PgError> {
         self.refuse_shared()?;
-        let mut wire = self.open_wire_until(self.liveness.interrupt())?;
-        wire.watch(self.waiting());
+        let mut wire = self.open_wire(self.liveness.interrupt())?;
+        let process = match self.is_direct() {
+            true => wire.greeting().process,
+            false => Some(pooler::ask(&self.to_string(), &mut wire)?),
+        };
+        let waiting = self.waiting();
+        waiting.served_by(process);
+        wire.watch(waiting);
         Ok(wire)
     }
 
     /// Connects for bulk rows, whoever else may be served by the same session: for questions only.
-    fn open_wire(&self) -> Result<Wire, PgError> {
-        self.open_wire_until(&Interrupt::default())
+    fn open_wire(&self, interrupt: &Interrupt) -> Result<Wire, PgError> {
+        let config = self.config_now().map_err(|(reason, cause)| self.unreached(reason, cause))?;
+        self.log_in(&config, interrupt)
     }
 
-    fn open_wire_until(&self, interrupt: &Interrupt) -> Result<Wire, PgError> {
+    fn log_in(&self, config: &Config, interrupt: &Interrupt) -> Result<Wire, PgError> {
         let tls = self.encrypted.then(|| tls::config(&self.roots)).transpose();
         let tls = tls.map_err(|reason| self.unreached(reason, Unreached::Tls))?;
-        let config = self.config_now().map_err(|reason| self.unreached(reason, Unreached::Way))?;
         let patience = self.liveness.bounded(ANSWER_TIMEOUT);
-        let login = Login { config: &config, tls: tls.map(Arc::new), interrupt, patience };
+        let login = Login { config, tls: tls.map(Arc::new), interrupt, patience };
         connect(&login).map_err(|error| self.unreached(error.to_string(), error.unreached()))
     }
 

@@ -36,6 +36,13 @@ impl<'a> CopyOut<'a> {
         Ok(CopyOut { table: table.to_owned(), wire, frames: 0, sent: None, ended: false })
     }
 
+    fn read(&mut self, batch: &mut Vec<u8>) -> Result<(), WireError> {
+        while batch.len() < BATCH_BYTES && !self.ended {
+            self.message(batch).inspect_err(|_| self.ended = true)?;
+        }
+        Ok(())
+    }
+
     fn message(&mut self, batch: &mut Vec<u8>) -> Result<(), WireError> {
         let header = self.wire.header()?;
         match header.tag {
@@ -61,13 +68,7 @@ impl<'a> CopyOut<'a> {
 
 impl RowSource for CopyOut<'_> {
     fn fill(&mut self, batch: &mut Vec<u8>) -> Result<(), SourceError> {
-        while batch.len() < BATCH_BYTES && !self.ended {
-            self.message(batch).map_err(|error| {
-                self.ended = true;
-                read_error(&self.table, error)
-            })?;
-        }
-        Ok(())
+        self.read(batch).map_err(|error| read_error(&self.table, error))
     }
 
     /// The messages that came, if the server says that it sent as many rows.
@@ -145,7 +146,7 @@ pub fn totals(
     sql: &str,
     key: RowKey,
     heard: impl FnMut(u64, u64),
-) -> Result<RowTotals, SourceError> {
+) -> Result<RowTotals, PgError> {
     totals_of(wire, &table.name.to_string(), sql, RowDigest::new(key, &table.copy_out_sql()), heard)
 }
 
@@ -156,13 +157,12 @@ pub fn totals_of(
     sql: &str,
     mut digest: RowDigest,
     mut heard: impl FnMut(u64, u64),
-) -> Result<RowTotals, SourceError> {
-    let failed = |reason: String| SourceError::Permanent { what: name.to_owned(), reason };
-    let mut rows = CopyOut::start(wire, sql, name)
-        .map_err(|error| sorted(name, error.concern(), error.code(), error.to_string()))?;
+) -> Result<RowTotals, PgError> {
+    let reading = || format!("reading {name}");
+    let mut rows = CopyOut::start(wire, sql, name)?;
     let mut batch = Vec::with_capacity(BATCH_BYTES + BATCH_BYTES / 8);
     loop {
-        rows.fill(&mut batch)?;
+        rows.read(&mut batch).map_err(|error| error.during(reading()))?;
         if batch.is_empty() {
             break;
         }
@@ -172,9 +172,10 @@ pub fn totals_of(
         batch.clear();
     }
     let sent = rows.sent();
-    let totals = digest.finish().ok_or_else(|| failed("the last row has no end".to_owned()))?;
+    let totals = digest.finish().ok_or_else(|| PgError::answer(reading(), "the last row has no end"))?;
     if sent != Some(totals.rows) {
-        return Err(failed(format!("{} rows came, and the server did not send as many", totals.rows)));
+        let reason = format!("{} rows came, and the server did not send as many", totals.rows);
+        return Err(PgError::answer(reading(), reason));
     }
     Ok(totals)
 }

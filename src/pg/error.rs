@@ -43,17 +43,25 @@ pub enum PgError {
 pub enum Unreached {
     /// The way to the server, or the server: it may be there later.
     Way,
+    /// No password could be made to show: nothing is known of the server.
+    NoPassword,
     /// The password was refused (`28P01`), or there is none.
     Password,
     /// The login was refused otherwise (`28000`): by pg_hba.conf, PAM, IAM.
     Login,
-    /// The database isn't there, or the login may not connect to it.
+    /// The database isn't there.
     Database,
+    /// The login may not connect to the database.
+    Right,
+    /// The database takes no connections: its owner wants none, or an interrupted DROP left it behind.
+    Closed,
+    /// The server, or a pooler before it, refuses for a reason that is none of the others.
+    Refused,
     /// The certificate, or TLS at all.
     Tls,
     /// The server is there, and lets nobody in at this moment.
     NotNow,
-    /// The server is there, and can't open the database.
+    /// The server is there, and can't read the database's files.
     Damaged,
 }
 
@@ -71,12 +79,20 @@ impl Unreached {
     pub(super) fn of_server(severity: &str, code: &str) -> Self {
         match (sqlstate::concern(severity, code), code) {
             (Concern::Login, "28P01") => Unreached::Password,
-            (Concern::Login, "28000") => Unreached::Login,
-            (Concern::Login, _) => Unreached::Database,
+            (Concern::Login, "3D000") => Unreached::Database,
+            (Concern::Login, sqlstate::INSUFFICIENT_PRIVILEGE) => Unreached::Right,
+            (Concern::Login, _) => Unreached::Login,
+            (_, sqlstate::NOT_IN_STATE) => Unreached::Closed,
             (_, code) if sqlstate::is_not_now(code) => Unreached::NotNow,
             (_, code) if sqlstate::is_damage(code) => Unreached::Damaged,
+            (_, sqlstate::INTERNAL) => Unreached::Refused,
             _ => Unreached::Way,
         }
+    }
+
+    /// Whether a connection may come about later, and with it whatever it is wanted for.
+    fn is_passing(self) -> bool {
+        matches!(self, Unreached::Way | Unreached::NoPassword | Unreached::NotNow)
     }
 
     fn hint(self) -> &'static str {
@@ -84,13 +100,24 @@ impl Unreached {
             Unreached::Way => {
                 "check host and port behind the URL's reference, and that the server is up and reachable from here"
             }
+            Unreached::NoPassword => {
+                "see that this machine can make the password, which may need credentials of the provider"
+            }
             Unreached::Password => "check user and password behind the URL's reference",
             Unreached::Login => {
                 "the server does not let this login in: check the user behind the URL's reference and pg_hba.conf; for a \
                  token of IAM, rds-db:connect in the policy, the role rds_iam, and this machine's clock"
             }
-            Unreached::Database => {
+            Unreached::Database | Unreached::Right => {
                 "check the database's name behind the URL's reference, and that the login may connect"
+            }
+            Unreached::Closed => {
+                "the database takes no connections (datallowconn of pg_database): leave the asset out, or let it take them \
+                 (ALTER DATABASE … ALLOW_CONNECTIONS true)"
+            }
+            Unreached::Refused => {
+                "the server gives a reason of its own: see its log; behind a pooler, check user and database behind the \
+                 URL's reference"
             }
             Unreached::NotNow => "the server is there: wait until it lets sessions in, or see its log; then run again",
             Unreached::Damaged => DAMAGED,
@@ -130,17 +157,22 @@ impl PgError {
     /// Whether the server or the way to it went away, rather than refused.
     pub fn connection_lost(&self) -> bool {
         match self {
-            PgError::Connect { cause, .. } => matches!(cause, Unreached::Way | Unreached::NotNow),
+            PgError::Connect { cause, .. } => cause.is_passing(),
             PgError::Statement { concern, .. } => *concern == Concern::Session,
             _ => false,
         }
+    }
+
+    /// Whether the server says that it lets nobody in yet, or at this moment.
+    pub fn is_not_now(&self) -> bool {
+        self.unreached() == Some(Unreached::NotNow)
     }
 
     /// What it is about.
     pub fn concern(&self) -> Concern {
         match self {
             PgError::Statement { concern, .. } => *concern,
-            PgError::Connect { cause: Unreached::Way | Unreached::NotNow, .. } => Concern::Session,
+            PgError::Connect { cause, .. } if cause.is_passing() => Concern::Session,
             PgError::Connect { .. } | PgError::Pooled { .. } => Concern::Login,
             PgError::Url { .. } | PgError::NoProgram { .. } | PgError::Program { .. } => Concern::Statement,
         }
@@ -151,17 +183,23 @@ impl PgError {
         matches!(self.concern(), Concern::Session | Concern::Room | Concern::Login)
     }
 
-    /// Whether it is the database's or its server's own trouble, which nothing that a playbook says has to do with.
+    /// Whether it is this one database's own trouble, which neither a playbook nor the server as a whole has to do with.
     pub fn is_of_database(&self) -> bool {
         match self {
-            PgError::Connect { cause, .. } => matches!(cause, Unreached::NotNow | Unreached::Damaged),
-            error => error.code().is_some_and(|code| sqlstate::is_damage(code) || sqlstate::is_not_now(code)),
+            PgError::Connect { cause, .. } => *cause == Unreached::Damaged,
+            PgError::Statement { code: Some(code), concern: Concern::Statement, .. } => {
+                sqlstate::is_damage(code) || code == sqlstate::INTERNAL
+            }
+            _ => false,
         }
     }
 
-    /// Whether the server knows no such database, or doesn't let this login into it.
-    pub fn database_not_there(&self) -> bool {
-        matches!(self, PgError::Connect { cause: Unreached::Database, .. })
+    /// Why no connection came about, if it is that.
+    pub fn unreached(&self) -> Option<Unreached> {
+        match self {
+            PgError::Connect { cause, .. } => Some(*cause),
+            _ => None,
+        }
     }
 
     /// SQLSTATE, where a server refused a statement.
@@ -222,8 +260,11 @@ impl PgError {
 }
 
 /// What to do about a database that its server can't open or read.
-pub const DAMAGED: &str = "the server is there, and this database of it is damaged: see the server's log, and restore the database \
+pub const DAMAGED: &str = "the server is there, and cannot read files of this database: see the server's log, and restore the database \
                        from a backup, or drill a copy";
+/// What to do about a database that an interrupted DROP left behind.
+pub const INVALID: &str = "drop it, which is all that can still be done with it, and restore the database from a backup if it is \
+                       still wanted";
 
 /// What to do about a lock that was waited for in vain.
 const LOCKED: &str = "see in pg_stat_activity and with pg_blocking_pids() who holds it, and in pg_prepared_xacts whether a \
@@ -313,4 +354,49 @@ pub fn concern(error: &postgres::Error) -> Concern {
 /// Whether nothing succeeds any more without a new connection, or at all: the session is gone, or the disk is full.
 pub fn connection_lost(error: &postgres::Error) -> bool {
     matches!(concern(error), Concern::Session | Concern::Room | Concern::Login)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_database_costs_itself_only_when_its_own_files_cannot_be_read() {
+        for (code, cause, is_of_database, is_passing) in [
+            ("53300", Unreached::NotNow, false, true),
+            ("57P03", Unreached::NotNow, false, true),
+            ("57P01", Unreached::NotNow, false, true),
+            ("55000", Unreached::Closed, false, false),
+            ("XX000", Unreached::Refused, false, false),
+            ("XX001", Unreached::Damaged, true, false),
+            ("58P01", Unreached::Damaged, true, false),
+            ("58030", Unreached::Damaged, true, false),
+            ("3D000", Unreached::Database, false, false),
+            ("42501", Unreached::Right, false, false),
+            ("28000", Unreached::Login, false, false),
+            ("28P01", Unreached::Password, false, false),
+            ("08P01", Unreached::Way, false, true),
+        ] {
+            assert_eq!(Unreached::of_server("FATAL", code), cause, "{code}");
+            let error = PgError::Connect { server: String::new(), reason: String::new(), cause };
+            assert_eq!((error.is_of_database(), error.connection_lost()), (is_of_database, is_passing), "{code}");
+        }
+        let statement = |code: &str, severity| PgError::Statement {
+            what: String::new(),
+            reason: String::new(),
+            code: Some(code.to_owned()),
+            concern: sqlstate::concern(severity, code),
+        };
+        for (severity, code, expected) in [
+            ("ERROR", "XX000", true),
+            ("ERROR", "XX002", true),
+            ("ERROR", "58P01", true),
+            ("ERROR", "55000", false),
+            ("FATAL", "58030", false),
+            ("FATAL", "57P01", false),
+            ("ERROR", "42P01", false),
+        ] {
+            assert_eq!(statement(code, severity).is_of_database(), expected, "{severity} {code}");
+        }
+    }
 }

@@ -3,11 +3,19 @@
 //! A server that counts, sorts or builds an index is silent for good reasons, and so is one behind a connection that
 //! forwards nothing any more: that answers keepalives of TCP, too. What tells them apart is another connection to the same
 //! place. It is tried while somebody waits, and once none could be had for as long as an outage is waited for, the waiting
-//! ends. It also ends when somebody asks for the end of the run.
+//! ends.
+//!
+//! One connection may be cut off alone, behind a proxy that keeps its near end open. So the other connection also asks for
+//! the process of the server that serves the one that waits: once that was gone, or itself waited for the client, for as
+//! long as an outage is waited for, nothing will come (PostgreSQL documentation, "pg_stat_activity"). A process that can't
+//! be asked for counts as one that is at work.
+//!
+//! The waiting also ends when somebody asks for the end of the run.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -40,6 +48,25 @@ struct Seen {
     waited_for: Option<Stopwatch>,
     /// Since when no connection could be had.
     away: Option<Stopwatch>,
+    /// The server's processes that somebody waits for, by number.
+    processes: BTreeMap<u32, Process>,
+}
+
+#[derive(Debug)]
+struct Process {
+    /// When somebody last said that it waits for it.
+    waited_for: Stopwatch,
+    /// Since when it is not at work for its client.
+    at_rest: Option<Stopwatch>,
+}
+
+/// What another connection says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Nothing at all.
+    Silence,
+    /// The server is there. Of the processes that were asked for, those that are at work, where that can be told.
+    There(Option<BTreeSet<u32>>),
 }
 
 /// Why the waiting ended.
@@ -49,6 +76,8 @@ pub(super) enum GivenUp {
     Interrupted,
     /// Nothing came, and no other connection could be had either, for so long.
     Away(Duration),
+    /// Nothing came, and the process that serves the connection was not at work for it, for so long.
+    CutOff(Duration),
 }
 
 impl fmt::Display for GivenUp {
@@ -58,6 +87,11 @@ impl fmt::Display for GivenUp {
             GivenUp::Away(stall) => {
                 write!(f, "the server is silent, and took no other connection for {} s", stall.as_secs())
             }
+            GivenUp::CutOff(stall) => write!(
+                f,
+                "the connection is silent, and the server has not been at work for it for {} s: something between cut it off",
+                stall.as_secs()
+            ),
         }
     }
 }
@@ -66,8 +100,10 @@ impl fmt::Display for GivenUp {
 #[derive(Clone)]
 pub(super) struct Waiting {
     liveness: Liveness,
-    /// Whether the server says anything to a new connection.
-    answers: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// The process of the server, once it is known.
+    process: Arc<OnceLock<u32>>,
+    /// What a new connection says of these processes.
+    ask: Arc<dyn Fn(&[u32]) -> Answer + Send + Sync>,
 }
 
 impl Liveness {
@@ -99,8 +135,13 @@ impl Liveness {
 }
 
 impl Waiting {
-    pub fn new(liveness: &Liveness, answers: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Waiting { liveness: liveness.clone(), answers: Arc::new(answers) }
+    pub fn new(liveness: &Liveness, ask: impl Fn(&[u32]) -> Answer + Send + Sync + 'static) -> Self {
+        Waiting { liveness: liveness.clone(), process: Arc::default(), ask: Arc::new(ask) }
+    }
+
+    /// Says which process of the server it is that is waited for.
+    pub fn served_by(&self, process: Option<u32>) {
+        let _ = process.map(|process| self.process.set(process));
     }
 
     /// Why nobody who has waited so long need wait longer; nothing if there is no reason.
@@ -115,14 +156,24 @@ impl Waiting {
         let stall = self.liveness.stall();
         let mut seen = self.liveness.seen();
         seen.waited_for = Some(Stopwatch::start());
+        if let Some(process) = self.process.get() {
+            let at_rest = seen.processes.remove(process).and_then(|process| process.at_rest);
+            seen.processes.insert(*process, Process { waited_for: Stopwatch::start(), at_rest });
+        }
         if !seen.tries {
             seen.tries = true;
             seen.away = None;
             let waiting = self.clone();
             std::thread::spawn(move || waiting.keep_trying());
         }
-        let is_away = seen.away.is_some_and(|away| away.elapsed() >= stall);
-        (is_away && waited >= stall).then_some(GivenUp::Away(stall))
+        let is_long = |since: &Option<Stopwatch>| since.as_ref().is_some_and(|since| since.elapsed() >= stall);
+        let process = self.process.get().and_then(|process| seen.processes.get(process));
+        let why = match process {
+            _ if is_long(&seen.away) => GivenUp::Away(stall),
+            Some(process) if is_long(&process.at_rest) => GivenUp::CutOff(stall),
+            _ => return None,
+        };
+        (waited >= stall).then_some(why)
     }
 
     /// Until nobody waits any more.
@@ -130,16 +181,33 @@ impl Waiting {
         let pause = self.liveness.pause();
         loop {
             let began = Stopwatch::start();
-            let answered = (self.answers)();
+            let asked: Vec<u32> = self.liveness.seen().processes.keys().copied().collect();
+            let answer = (self.ask)(&asked);
             {
                 let mut seen = self.liveness.seen();
-                seen.away = if answered { None } else { Some(seen.away.unwrap_or(began)) };
+                seen.note(&answer, &asked, began);
+                seen.processes.retain(|_, process| process.waited_for.elapsed() <= pause + TICK);
                 if seen.waited_for.is_none_or(|waited| waited.elapsed() > pause + TICK) {
                     seen.tries = false;
                     return;
                 }
             }
             std::thread::sleep(pause);
+        }
+    }
+}
+
+impl Seen {
+    /// Takes down what another connection said that was begun so long ago.
+    fn note(&mut self, answer: &Answer, asked: &[u32], began: Stopwatch) {
+        self.away = match answer {
+            Answer::Silence => Some(self.away.unwrap_or(began)),
+            Answer::There(_) => None,
+        };
+        let Answer::There(at_work) = answer else { return };
+        for (number, process) in &mut self.processes {
+            let is_at_rest = asked.contains(number) && at_work.as_ref().is_some_and(|all| !all.contains(number));
+            process.at_rest = is_at_rest.then(|| process.at_rest.unwrap_or(began));
         }
     }
 }
@@ -170,13 +238,34 @@ mod tests {
         let answers = Arc::clone(&is_there);
         let interrupt = Interrupt::default();
         let liveness = Liveness::new(STALL, interrupt.clone());
-        let waiting = Waiting::new(&liveness, move || answers.load(Ordering::Relaxed));
-        assert_eq!(waits(&waiting, STALL * 4), None, "it is at work");
+        let waiting = Waiting::new(&liveness, move |_| match answers.load(Ordering::Relaxed) {
+            true => Answer::There(None),
+            false => Answer::Silence,
+        });
+        waiting.served_by(Some(7));
+        assert_eq!(waits(&waiting, STALL * 4), None, "nobody can tell that it is not at work");
         is_there.store(false, Ordering::Relaxed);
         let watch = Stopwatch::start();
         assert_eq!(waits(&waiting, STALL * 20), Some(GivenUp::Away(STALL)));
         assert!(watch.elapsed() >= STALL, "it is waited for");
         interrupt.ask();
         assert_eq!(waiting.given_up(Duration::ZERO), Some(GivenUp::Interrupted));
+    }
+
+    #[test]
+    fn a_connection_whose_process_is_gone_or_at_rest_is_given_up_alone() {
+        let liveness = Liveness::new(STALL, Interrupt::default());
+        // Of these, the server has only process 7 at work.
+        let ask = |asked: &[u32]| Answer::There(Some(asked.iter().copied().filter(|one| *one == 7).collect()));
+        let [served, cut_off, unknown] = [Some(7), Some(8), None].map(|process| {
+            let waiting = Waiting::new(&liveness, ask);
+            waiting.served_by(process);
+            waiting
+        });
+        std::thread::scope(|scope| {
+            let others = [&served, &unknown].map(|waiting| scope.spawn(|| waits(waiting, STALL * 4)));
+            assert_eq!(waits(&cut_off, STALL * 20), Some(GivenUp::CutOff(STALL)));
+            assert!(others.into_iter().all(|waited| waited.join().expect("a thread").is_none()));
+        });
     }
 }

@@ -14,6 +14,7 @@ mod liveness;
 pub mod name;
 pub mod pieces;
 mod pooler;
+mod processes;
 pub mod range;
 pub mod session;
 pub mod sharing;

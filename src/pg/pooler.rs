@@ -18,14 +18,15 @@ use super::{
 const MORE_CONNECTIONS: usize = 3;
 /// How often sessions are looked for that were handed back unclean.
 const RETURNS: usize = 2;
-const ASK: &str = "SELECT pg_catalog.pg_backend_pid()";
+pub(super) const ASK: &str = "SELECT pg_catalog.pg_backend_pid()";
 /// A setting that nobody has, and nobody reads.
 const MARK: &str = "SET walkaway.mark = 'set'";
 const MARKED: &str = "SELECT pg_catalog.current_setting('walkaway.mark', true)";
 const UNMARK: &str = "RESET walkaway.mark";
 
-/// Refuses a server whose connections share sessions; `open` makes one more connection to it.
-pub(super) fn refuse_shared(server: &str, open: impl Fn() -> Result<Wire, PgError>) -> Result<(), PgError> {
+/// Refuses a server whose connections share sessions; `open` makes one more connection to it. Returns whether it is the
+/// server itself that answers.
+pub(super) fn refuse_shared(server: &str, open: impl Fn() -> Result<Wire, PgError>) -> Result<bool, PgError> {
     let mut one = open()?;
     let process = ask(server, &mut one)?;
     let mut seen = vec![process];
@@ -47,7 +48,10 @@ pub(super) fn refuse_shared(server: &str, open: impl Fn() -> Result<Wire, PgErro
         return Err(pooled(server, Sharing::Transactions));
     }
     drop(others);
-    if is_direct { Ok(()) } else { refuse_unclean(server, open, one) }
+    if !is_direct {
+        refuse_unclean(server, open, one)?;
+    }
+    Ok(is_direct)
 }
 
 /// A session that was marked must not come back with its mark.
@@ -72,12 +76,12 @@ fn pooled(server: &str, how: Sharing) -> PgError {
 }
 
 /// The server process that serves this statement.
-fn ask(server: &str, wire: &mut Wire) -> Result<u32, PgError> {
+pub(super) fn ask(server: &str, wire: &mut Wire) -> Result<u32, PgError> {
     let process = answer(server, wire, ASK)?.and_then(|process| process.parse().ok());
     process.ok_or_else(|| PgError::answer(ASKING, "the server's answer is no number"))
 }
 
-const ASKING: &str = "asking which process of the server serves the connection";
+pub(super) const ASKING: &str = "asking which process of the server serves the connection";
 
 fn answer(server: &str, wire: &mut Wire, sql: &str) -> Result<Option<String>, PgError> {
     let rows = wire.ask(sql).map_err(|error| failed(server, error))?;

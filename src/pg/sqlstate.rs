@@ -31,10 +31,10 @@ pub fn is_of_bytes(code: &str) -> bool {
     matches!(code, NOT_IN_REPERTOIRE | UNTRANSLATABLE) || code.starts_with("54") || code.starts_with("XX")
 }
 
-/// Whether a server says with it that a database of its own is damaged, or is none that can be opened: files that are missing
-/// or can't be read, pages and indexes that make no sense, a database that an interrupted DROP left behind.
+/// Whether a server says with it that it can't read what is its own: files that are missing or can't be read, pages and
+/// indexes that make no sense. Not `XX000`, which says anything: at a login, that a pooler knows no such tenant.
 pub fn is_damage(code: &str) -> bool {
-    code.starts_with("58") || code.starts_with("XX") || code == NOT_IN_STATE
+    code.starts_with("58") || matches!(code, "XX001" | "XX002")
 }
 
 /// Whether a server says with it that it lets nobody in at this moment: it starts, it stops, its connections are taken.
@@ -45,11 +45,13 @@ pub fn is_not_now(code: &str) -> bool {
 /// Whether a server may say with it that what it was to describe is not there any more: no such table, column, function,
 /// schema or other object, and an entry of its catalog that is missing, for which it has no code of its own.
 pub fn is_vanished(code: &str) -> bool {
-    matches!(code, "42P01" | "42703" | "42704" | "42883" | "3F000" | "XX000")
+    matches!(code, "42P01" | "42703" | "42704" | "42883" | "3F000" | INTERNAL)
 }
 
 /// Something is not in the state that it would have to be in (`object_not_in_prerequisite_state`).
-const NOT_IN_STATE: &str = "55000";
+pub const NOT_IN_STATE: &str = "55000";
+/// Whatever the server did not expect (`internal_error`).
+pub const INTERNAL: &str = "XX000";
 /// Every connection is taken (`too_many_connections`).
 const TOO_MANY_CONNECTIONS: &str = "53300";
 

@@ -2,13 +2,17 @@
 //!
 //! Rows of a table are read as they were in the snapshot. Definitions are not: the server's functions that spell them look
 //! objects up as they are now, in a dump, too. Nothing locks functions, views, types, sequences and their like against being
-//! replaced or dropped meanwhile. Which of them were, their rows in the catalog tell: each is a new one after a change.
+//! replaced or dropped meanwhile. Which of them were, their rows in the catalog tell.
+//!
+//! Not every new row is a change of the definition. Owners and grants are read as rows, in the snapshot, whatever they are
+//! by now; and where a relation's rows lie, how many they are and what else hangs on it says nothing of what it is: a
+//! materialized view that was refreshed, an index that was built anew, a table that got a trigger or a partition.
 
 use std::collections::BTreeMap;
 
 use postgres::GenericClient;
 
-/// Users' objects: catalog and number, with the row that describes the object and its name.
+/// Users' objects: catalog and number, with a digest of the row that describes the object, and its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Objects(BTreeMap<(String, u32), (String, String)>);
 
@@ -40,18 +44,27 @@ const OF_RELATIONS: [(&str, &str, &str, &str); 3] = [
     ("pg_policy", "polrelid", "polname", "policy"),
 ];
 const USERS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
+/// Columns that say nothing of a definition.
+const NOT_DEFINING: &str = "{oprowner,opcowner,collowner,conowner,cfgowner,dictowner,stxowner,nspowner,extowner,pubowner,\
+    evtowner,srvowner,fdwowner,proowner,relowner,typowner,nspacl,srvacl,fdwacl,proacl,relacl,typacl,\
+    relfilenode,reltablespace,reltoastrelid,relpages,reltuples,relallvisible,relallfrozen,relfrozenxid,relminmxid,\
+    relhasindex,relhasrules,relhastriggers,relhassubclass,relispopulated,stxndistinct,stxdependencies}";
+/// Every role of the server, so that one of the database's is not missed that merely has no grant there any more.
+const ANY_ROLE: &str = "any role";
+const ROLE: &str = "role";
 /// Relations; types that are none of a relation; sequences' settings; and the roles that this database has to do with, of
 /// which only the names count. What a session keeps for itself comes and goes.
-const OTHERS: &str = "SELECT 'relation', c.oid, c.xmin::text, format('%s.%s', n.nspname, c.relname) \
+const OTHERS: &str = "SELECT 'relation', c.oid, {ROW c}, format('%s.%s', n.nspname, c.relname) \
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND {USERS} \
     WHERE c.relpersistence <> 't' AND c.relkind <> 't' \
-    UNION ALL SELECT 'type', t.oid, t.xmin::text, format('%s.%s', n.nspname, t.typname) \
+    UNION ALL SELECT 'type', t.oid, {ROW t}, format('%s.%s', n.nspname, t.typname) \
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace AND {USERS} \
     WHERE t.typrelid = 0 AND t.typtype IN ('b', 'd', 'e', 'r') AND t.typelem = 0 \
     UNION ALL SELECT 'settings of sequence', c.oid, s.xmin::text, format('%s.%s', n.nspname, c.relname) \
     FROM pg_catalog.pg_sequence s JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid AND c.relpersistence <> 't' \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND {USERS} \
     UNION ALL SELECT 'label of enum', e.oid, e.xmin::text, e.enumlabel::text FROM pg_catalog.pg_enum e \
+    UNION ALL SELECT 'any role', r.oid, r.rolname::text, r.rolname::text FROM pg_catalog.pg_roles r \
     UNION ALL SELECT 'role', r.oid, r.rolname::text, r.rolname::text FROM pg_catalog.pg_roles r WHERE r.oid IN \
     (SELECT d.refobjid FROM pg_catalog.pg_shdepend d WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
     AND d.dbid = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database()))";
@@ -71,7 +84,12 @@ impl Objects {
     /// What of these is there no more, or is another by now, by name: the first few.
     pub fn changed(&self, now: &Objects) -> Vec<String> {
         let is_other = |(key, (row, _)): &(&(String, u32), &(String, String))| {
-            now.0.get(key).is_none_or(|(row_now, _)| row_now != row)
+            let now = match key.0.as_str() {
+                ANY_ROLE => return false,
+                ROLE => now.0.get(&(ANY_ROLE.to_owned(), key.1)),
+                _ => now.0.get(*key),
+            };
+            now.is_none_or(|(row_now, _)| row_now != row)
         };
         let title = |((class, _), (_, name)): (&(String, u32), &(String, String))| format!("{class} {name}");
         self.0.iter().filter(is_other).map(title).take(NAMED_MAX).collect()
@@ -81,12 +99,13 @@ impl Objects {
 fn sql() -> String {
     let in_schemas = IN_SCHEMAS.iter().map(|(catalog, namespace, name, what)| {
         format!(
-            "SELECT '{what}', o.oid, o.xmin::text, format('%s.%s', n.nspname, o.{name}) FROM pg_catalog.{catalog} o \
-             JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace} AND {USERS}"
+            "SELECT '{what}', o.oid, {}, format('%s.%s', n.nspname, o.{name}) FROM pg_catalog.{catalog} o \
+             JOIN pg_catalog.pg_namespace n ON n.oid = o.{namespace} AND {USERS}",
+            row("o")
         )
     });
     let alone = ALONE.iter().map(|(catalog, name, what)| {
-        format!("SELECT '{what}', o.oid, o.xmin::text, o.{name}::text FROM pg_catalog.{catalog} o WHERE o.oid >= 16384")
+        format!("SELECT '{what}', o.oid, {}, o.{name}::text FROM pg_catalog.{catalog} o WHERE o.oid >= 16384", row("o"))
     });
     let of_relations = OF_RELATIONS.iter().map(|(catalog, relation, name, what)| {
         format!(
@@ -95,6 +114,12 @@ fn sql() -> String {
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND {USERS}"
         )
     });
-    let all: Vec<_> = in_schemas.chain(alone).chain(of_relations).chain([OTHERS.replace("{USERS}", USERS)]).collect();
+    let others = OTHERS.replace("{USERS}", USERS).replace("{ROW c}", &row("c")).replace("{ROW t}", &row("t"));
+    let all: Vec<_> = in_schemas.chain(alone).chain(of_relations).chain([others]).collect();
     all.join(" UNION ALL ")
+}
+
+/// A digest of what a row of the catalog says of a definition. No MD5: not every server may compute it.
+fn row(alias: &str) -> String {
+    format!("pg_catalog.hashtext((pg_catalog.to_jsonb({alias}) - '{NOT_DEFINING}'::pg_catalog.text[])::text)::text")
 }

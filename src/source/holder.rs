@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use postgres::Client;
 
-use crate::pg::PgError;
+use crate::pg::{PgError, error::concern, sqlstate::Concern};
 
 /// What was seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,10 +71,16 @@ pub(super) fn probe<T>(
     holder: &mut Client,
     ask: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
 ) -> Result<Option<T>, PgError> {
-    let failed = |error| PgError::statement(HOLDING, &error);
-    holder.batch_execute("SAVEPOINT walkaway_probe").map_err(failed)?;
+    let failed = |error: &postgres::Error| PgError::statement(HOLDING, error);
+    holder.batch_execute("SAVEPOINT walkaway_probe").map_err(|error| failed(&error))?;
     let answer = ask(holder);
+    // What is lost with the connection is told by the first error alone.
+    if let Err(error) = &answer
+        && concern(error) == Concern::Session
+    {
+        return Err(failed(error));
+    }
     let back = "ROLLBACK TO SAVEPOINT walkaway_probe; RELEASE SAVEPOINT walkaway_probe";
-    holder.batch_execute(back).map_err(failed)?;
+    holder.batch_execute(back).map_err(|error| failed(&error))?;
     Ok(answer.ok())
 }

@@ -41,6 +41,19 @@ const PIECES: &str = "walkaway_pieces";
 /// Errors of a name that means nothing where it is looked up (syntax error or access rule violation).
 const UNRESOLVED: &str = "42";
 
+/// The connection limit by which a server marks what an interrupted DROP DATABASE left (`DATCONNLIMIT_INVALID_DB` in its
+/// pg_database.h).
+const LIMIT_OF_INVALID: i32 = -2;
+
+/// How a server lists a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// As one of its own.
+    Whole,
+    /// As what an interrupted DROP DATABASE left behind.
+    Invalid,
+}
+
 /// A database at the provider.
 #[derive(Clone, Debug)]
 pub struct PostgresSource {
@@ -97,16 +110,18 @@ impl PostgresSource {
         facts.map_err(|error| self.with_names(error))
     }
 
-    /// Whether the server lists the database, and this login may connect to it: what it then says is not there is a
-    /// directory of its own.
-    pub fn is_listed(&self) -> bool {
-        let sql = "SELECT count(*) > 0 FROM pg_catalog.pg_database d WHERE d.datname = $1::text \
-                   AND d.datallowconn AND pg_catalog.has_database_privilege(d.oid, 'CONNECT')";
+    /// How the server lists a database that it does not let in; nothing where it does not list it, or can't be asked. What a
+    /// pooler does not let in may well be listed.
+    pub fn listed(&self) -> Option<Listed> {
+        let sql = "SELECT d.datconnlimit FROM pg_catalog.pg_database d WHERE d.datname = $1::text";
         let asked = |database: &&str| {
-            let mut client = self.address.database(database).connect_unpinned().ok()?;
-            client.query_one(sql, &[&self.address.database_name()]).and_then(|row| row.try_get(0)).ok()
+            let other = self.address.database(database);
+            let mut client = other.connect_unpinned().ok()?;
+            let rows = client.query(sql, &[&self.address.database_name()]).ok()?;
+            Some(rows.first().filter(|_| other.is_direct()).and_then(|row| row.try_get(0).ok()))
         };
-        EVERYWHERE.iter().find_map(asked).unwrap_or(false)
+        let limit: i32 = EVERYWHERE.iter().find_map(asked)??;
+        Some(if limit == LIMIT_OF_INVALID { Listed::Invalid } else { Listed::Whole })
     }
 
     /// What each of these names stands for; nothing where no relation has it.

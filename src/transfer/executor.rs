@@ -6,9 +6,8 @@
 
 use std::{
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Condvar, Mutex, PoisonError},
     task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
 };
 
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -201,20 +200,36 @@ impl UnitExecutor for LocalExecutor {
 /// Waits for a future on a thread that may block, as those do that carry rows.
 pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
     loop {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(done) => return done,
-            Poll::Pending => thread::park(),
+            Poll::Pending => woken.wait(),
         }
     }
 }
 
-struct Unpark(Thread);
+/// Whether the future was woken since it was last polled. A parked thread would not do: a future that blocks, as one for
+/// rows may, takes the one token that a thread has, and with it somebody's wake-up.
+#[derive(Default)]
+struct Woken {
+    is_woken: Mutex<bool>,
+    changed: Condvar,
+}
 
-impl Wake for Unpark {
+impl Woken {
+    fn wait(&self) {
+        let asleep = self.is_woken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut awake = self.changed.wait_while(asleep, |woken| !*woken).unwrap_or_else(PoisonError::into_inner);
+        *awake = false;
+    }
+}
+
+impl Wake for Woken {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        *self.is_woken.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
     }
 }
 
@@ -279,6 +294,19 @@ mod tests {
                 matches!(&outcome.refusals[0].error, SourceError::Throttled { reason, .. } if reason == "SlowDown")
             );
         }
+    }
+
+    #[test]
+    fn a_wake_up_is_not_lost_when_a_future_blocks_after_it() {
+        let mut polls = 0;
+        let done = wait_for(std::future::poll_fn(|context| {
+            polls += 1;
+            context.waker().wake_by_ref();
+            // Takes the thread's token, as waiting for a thread or a channel does.
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
+            if polls == 3 { Poll::Ready(polls) } else { Poll::Pending }
+        }));
+        assert_eq!(done, 3);
     }
 
     #[test]

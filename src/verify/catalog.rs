@@ -39,6 +39,9 @@ impl Spellings {
         if !rules.is_empty() {
             spelled.extend(respelled_rules(&mut client, &rules).unwrap_or_default());
         }
+        // A connection that was lost on the way refused nothing.
+        let is_there = client.batch_execute("SELECT 1");
+        is_there.map_err(|error| PgError::statement("learning how the target spells definitions", &error))?;
         Ok(Spellings { views: spelled, members: Catalog::new() })
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Comparison, in_parallel, state, state::State, tables::not_read_back};
+use super::{Comparison, read_patiently, state, state::State, tables::not_read_back, try_in_parallel};
 use crate::{
     digest::RowKey,
     finding::{Finding, FindingKind},
@@ -24,9 +24,10 @@ pub fn compare(
     let with_values = receipts.iter().filter_map(|receipt| Some((&receipt.table, receipt.generated.as_ref()?)));
     let mut comparison = Comparison::new("generated columns");
     let mut read = State::new();
-    let found = in_parallel(with_values, parallel, |(table, generated)| {
-        (table, generated, state::totals(target, key, table, &generated.copy_sql))
-    });
+    let found = try_in_parallel(with_values, parallel, |(table, generated)| {
+        let found = read_patiently(|| state::totals(target, key, table, &generated.copy_sql))?;
+        Ok::<_, PgError>((table, generated, found))
+    })?;
     for (table, GeneratedReceipt { columns, copy_sql, totals }, found) in found {
         match found {
             Ok(found) => {

@@ -18,9 +18,24 @@ mod spelling;
 pub mod state;
 pub mod tables;
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use crate::{evidence::result::Check, finding::Finding};
+use crate::{
+    evidence::result::Check,
+    finding::Finding,
+    pg::{PgError, sqlstate::Concern},
+};
+
+/// How often a thing is read that can't be read at a moment.
+const ATTEMPTS_MAX: u32 = 3;
+/// Before the second attempt, and twice as long before each one after.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
 
 /// Outcome of one comparison: how much there was, how much of it was compared and equal, and what differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +70,26 @@ impl Comparison {
     }
 }
 
+/// Reads one thing of a restored database. Inside is why it can't be read; what is only of a moment, such as a cancellation,
+/// was tried again before.
+///
+/// # Errors
+/// The server, or the way to it, failed: that says nothing about the thing.
+pub(crate) fn read_patiently<T>(mut read: impl FnMut() -> Result<T, PgError>) -> Result<Result<T, PgError>, PgError> {
+    let mut attempt = 1;
+    loop {
+        match read() {
+            Err(error) if error.ends_all() => return Err(error),
+            Err(error) if matches!(error.concern(), Concern::Moment | Concern::Snapshot) && attempt < ATTEMPTS_MAX => {
+                tracing::warn!(%error, "not now; trying again");
+                std::thread::sleep(RETRY_AFTER * 2u32.pow(attempt - 1));
+                attempt += 1;
+            }
+            read => return Ok(read),
+        }
+    }
+}
+
 /// Hands the items of an iterator to `workers` threads; results come in no particular order.
 fn in_parallel<I, R>(items: I, workers: usize, work: impl Fn(I::Item) -> R + Sync) -> Vec<R>
 where
@@ -75,4 +110,49 @@ where
         }
     });
     done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same with work that may fail as a whole: after the first error no other item is begun.
+fn try_in_parallel<I, R, E>(
+    items: I,
+    workers: usize,
+    work: impl Fn(I::Item) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E>
+where
+    I: Iterator + Send,
+    R: Send,
+    E: Send,
+{
+    let has_failed = AtomicBool::new(false);
+    let items = items.take_while(|_| !has_failed.load(Ordering::Relaxed));
+    let done =
+        in_parallel(items, workers, |item| work(item).inspect_err(|_| has_failed.store(true, Ordering::Relaxed)));
+    done.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_said_of_a_thing_is_held_against_it() {
+        let error = |concern| PgError::Statement { what: String::new(), reason: String::new(), code: None, concern };
+        for (concern, attempts, is_of_thing) in [
+            (Concern::Statement, 1, true),
+            (Concern::Moment, ATTEMPTS_MAX, true),
+            (Concern::Snapshot, ATTEMPTS_MAX, true),
+            (Concern::Session, 1, false),
+            (Concern::Room, 1, false),
+            (Concern::Login, 1, false),
+        ] {
+            let tried = Cell::new(0);
+            let read = read_patiently(|| {
+                tried.set(tried.get() + 1);
+                Err::<(), _>(error(concern))
+            });
+            assert_eq!((tried.get(), read.is_ok()), (attempts, is_of_thing), "{concern:?}");
+        }
+    }
 }

@@ -15,7 +15,6 @@ use crate::{
         large::{self, LargeObject},
         name::RelationName,
     },
-    transfer::error::SourceError,
 };
 
 const SEQUENCE: &str = "sequence value";
@@ -83,10 +82,8 @@ pub fn of_generated(table: &str, totals: &RowTotals) -> ((String, String), Sha25
 }
 
 /// What a statement, which is also the digest's context, copies out of the restored database.
-pub(super) fn totals(target: &Address, key: RowKey, table: &str, copy_sql: &str) -> Result<RowTotals, SourceError> {
-    let failed = |error: PgError| SourceError::Permanent { what: table.to_owned(), reason: error.to_string() };
-    let mut wire = target.wire().map_err(failed)?;
-    copy::totals_of(&mut wire, table, copy_sql, RowDigest::new(key, copy_sql), |_, _| {})
+pub(super) fn totals(target: &Address, key: RowKey, table: &str, copy_sql: &str) -> Result<RowTotals, PgError> {
+    copy::totals_of(&mut target.wire()?, table, copy_sql, RowDigest::new(key, copy_sql), |_, _| {})
 }
 
 /// Drops the classes that the version which proved it did not read yet.
@@ -122,21 +119,16 @@ pub fn again(address: &Address, key: RowKey, proven: &State) -> Result<(State, O
     }
     let views: BTreeSet<_> = of(VIEW_ROWS).collect();
     for view in catalog::materialized_views(&mut client)?.iter().filter(|view| views.contains(&view.name.to_string())) {
-        let totals = copy::totals(&mut address.wire()?, view, &view.select_out_sql(), key, |_, _| {});
-        let totals = totals.map_err(|error| unread("materialized view", &view.name.to_string(), &error))?;
+        let totals = copy::totals(&mut address.wire()?, view, &view.select_out_sql(), key, |_, _| {})?;
         found.extend([of_view(&view.name, &totals)]);
     }
     let generated: BTreeSet<_> = of(GENERATED).collect();
     for table in catalog::tables(&mut client)?.iter().filter(|table| generated.contains(&table.name.to_string())) {
         let name = table.name.to_string();
-        let totals = totals(address, key, &name, &table.whole_out_sql());
-        found.extend([of_generated(&name, &totals.map_err(|error| unread("table", &name, &error))?)]);
+        let totals = totals(address, key, &name, &table.whole_out_sql())?;
+        found.extend([of_generated(&name, &totals)]);
     }
     Ok((found, None))
-}
-
-fn unread(what: &str, name: &str, error: &SourceError) -> PgError {
-    PgError::answer(format!("reading {what} {name}"), error.to_string())
 }
 
 /// The checks that things fall into.

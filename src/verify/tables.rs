@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use postgres::Client;
 
-use super::{Comparison, in_parallel, narrow::Narrowing};
+use super::{Comparison, in_parallel, narrow::Narrowing, read_patiently, try_in_parallel};
 use crate::{
     digest::{RowKey, RowTotals},
     finding::{Finding, FindingKind},
@@ -15,8 +15,9 @@ use crate::{
         copy,
         name::Table,
         range::{self, BlockRange},
+        sqlstate::INSUFFICIENT_PRIVILEGE,
     },
-    transfer::{error::SourceError, meter::Meter, receipt::TableReceipt},
+    transfer::{meter::Meter, receipt::TableReceipt},
 };
 
 /// What every reader of restored tables needs.
@@ -51,6 +52,14 @@ const PARTS_PER_READER: u64 = 4;
 /// So many tables that differ are looked at more closely; each is read twice more for that.
 const NARROWED_MAX: usize = 16;
 
+/// Why a table was not read back.
+enum Unread {
+    /// Its columns are not those that were carried.
+    Columns,
+    /// What the server says of it.
+    Refused(PgError),
+}
+
 /// A part of a restored table that one reader reads.
 struct Part<'a> {
     /// The number of the receipt.
@@ -61,6 +70,9 @@ struct Part<'a> {
 
 impl ReadBack<'_> {
     /// Compares every receipt with its table, and looks for tables that no receipt and no exclusion names.
+    ///
+    /// # Errors
+    /// The server, or the way to it, failed: nothing is said of any table.
     pub fn compare(&self, receipts: &[TableReceipt], excluded: &[String]) -> Result<TablesCompared, PgError> {
         let mut client = self.target.connect()?;
         let restored = catalog::tables(&mut client)?;
@@ -70,7 +82,7 @@ impl ReadBack<'_> {
         let mut read: Vec<_> = receipts.iter().map(|_| None).collect();
         let queue = parts.iter().take_while(|_| !self.interrupt.asked());
         for (number, totals) in
-            in_parallel(queue, self.parallel, |part| (part.number, self.read(&receipts[part.number], part)))
+            try_in_parallel(queue, self.parallel, |part| Ok((part.number, self.read(&receipts[part.number], part)?)))?
         {
             read[number] = Some(match (read[number].take(), totals) {
                 (None, totals) => totals,
@@ -156,25 +168,25 @@ impl ReadBack<'_> {
         Ok(parts)
     }
 
-    fn read(&self, receipt: &TableReceipt, part: &Part<'_>) -> Result<RowTotals, SourceError> {
-        let Some(table) = &part.table.in_order_of(&receipt.copy_sql) else {
-            let reason = "its columns are not those that were carried".to_owned();
-            return Err(SourceError::Changed { what: reason });
-        };
-        let failed = |error: PgError| SourceError::Permanent { what: receipt.table.clone(), reason: error.to_string() };
-        let mut wire = self.target.wire().map_err(failed)?;
-        copy::totals(&mut wire, table, &part.range.copy_out_sql(table), self.key, |rows, bytes| {
-            self.meter.add_items(rows);
-            self.meter.add_bytes(bytes);
-        })
+    fn read(&self, receipt: &TableReceipt, part: &Part<'_>) -> Result<Result<RowTotals, Unread>, PgError> {
+        let Some(table) = &part.table.in_order_of(&receipt.copy_sql) else { return Ok(Err(Unread::Columns)) };
+        let sql = part.range.copy_out_sql(table);
+        let read = read_patiently(|| {
+            let mut metered = (0, 0);
+            let totals = copy::totals(&mut self.target.wire()?, table, &sql, self.key, |rows, bytes| {
+                metered = (metered.0 + rows, metered.1 + bytes);
+                self.meter.add_items(rows);
+                self.meter.add_bytes(bytes);
+            });
+            totals.inspect_err(|_| {
+                self.meter.take_back_items(metered.0);
+                self.meter.take_back_bytes(metered.1);
+            })
+        });
+        Ok(read?.map_err(Unread::Refused))
     }
 
-    fn judge(
-        &self,
-        receipt: &TableReceipt,
-        result: Option<Result<RowTotals, SourceError>>,
-        compared: &mut TablesCompared,
-    ) {
+    fn judge(&self, receipt: &TableReceipt, result: Option<Result<RowTotals, Unread>>, compared: &mut TablesCompared) {
         let finding = |kind, detail: String| Finding::of(self.asset, kind, &receipt.table, detail);
         match result {
             None => {
@@ -183,8 +195,10 @@ impl ReadBack<'_> {
             }
             Some(Err(error)) => {
                 compared.rows.not_compared(match error {
-                    SourceError::Changed { .. } => finding(FindingKind::TableDigest, error.to_string()),
-                    _ => finding(FindingKind::TableUnreadable, not_read_back(&error)),
+                    Unread::Columns => {
+                        finding(FindingKind::TableDigest, "its columns are not those that were carried".to_owned())
+                    }
+                    Unread::Refused(error) => finding(FindingKind::TableUnreadable, not_read_back(&error)),
                 });
                 compared.digest.check.expected += 1;
             }
@@ -221,9 +235,9 @@ pub fn content_differs(asset: &str, table: &str, stream: &RowTotals, found: &Row
 }
 
 /// That it is the restored table which can't be read, and what helps.
-pub fn not_read_back(error: &SourceError) -> String {
-    let advice = match error {
-        SourceError::Denied { .. } => {
+pub fn not_read_back(error: &PgError) -> String {
+    let advice = match error.code() {
+        Some(INSUFFICIENT_PRIVILEGE) => {
             "; the login at the target needs SELECT, and BYPASSRLS where row-level security is forced, to read back what it \
              restored"
         }

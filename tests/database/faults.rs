@@ -166,17 +166,28 @@ fn a_source_that_dies_in_the_middle_of_a_row_stops_the_asset_and_the_run_can_be_
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
 fn a_source_that_fails_over_is_waited_for_and_read_again_from_a_new_snapshot() {
-    let world = World::new(&PLAYBOOK.replace("stall: 2s", "stall: 5m"));
-    let running = world.in_the_middle();
-    world.source.stop();
-    wait_for("the loss of the snapshot", || {
-        let said = std::fs::read_to_string(world.drill.join("stderr")).unwrap();
-        said.contains("the database starts again").then_some(())
-    });
-    world.source.restart();
-    let result = world.assert_proven(running, 2);
-    let findings = result["assets"][0]["findings"].to_string();
-    assert!(findings.contains("the snapshot was lost"), "{findings}");
+    for at_rows in [false, true] {
+        let world = World::new(&PLAYBOOK.replace("stall: 2s", "stall: 5m"));
+        let running = match at_rows {
+            true => world.in_the_middle(),
+            false => {
+                // The schema is read, or soon will be.
+                world.gate.slow_down(64 << 10);
+                let mut running = world.drill.start();
+                assert!(running.wait_for(Moment::Event("snapshot_taken", 1)), "{:?}", running.end());
+                running
+            }
+        };
+        world.source.stop();
+        wait_for("the loss of the snapshot", || {
+            let said = std::fs::read_to_string(world.drill.join("stderr")).unwrap();
+            said.contains("the database starts again").then_some(())
+        });
+        world.source.restart();
+        let result = world.assert_proven(running, 2);
+        let findings = result["assets"][0]["findings"].to_string();
+        assert!(findings.contains("the snapshot was lost"), "{findings}");
+    }
 }
 
 #[test]
@@ -301,6 +312,101 @@ fn a_target_that_is_lost_while_indexes_are_built_is_filled_again() {
     let result = world.assert_proven(running, 2);
     let findings = result["assets"][0]["findings"].to_string();
     assert!(findings.contains("a connection was lost"), "{findings}");
+}
+
+/// The way to it is there for new connections, and keeps the near ends of the old ones open. The server may have ended its
+/// own, or not.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn connections_that_are_cut_off_alone_are_given_up() {
+    for is_ended in [false, true] {
+        let world = World::new(PLAYBOOK);
+        let running = world.in_the_middle();
+        world.gate.cut_off();
+        if is_ended {
+            world.end_sessions("");
+        }
+        let result = world.assert_proven(running, 2);
+        let findings = result["assets"][0]["findings"].to_string();
+        assert!(findings.contains("something between cut it off"), "{findings}");
+    }
+}
+
+/// What was restored is read again, and nothing is held against it.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn a_target_that_restarts_while_it_is_read_back_is_read_again() {
+    let target = PgCluster::start();
+    let playbook = PLAYBOOK
+        .replace("{managed: true}", "{url: \"env:TARGET\", trust_source: true}")
+        .replace("stall: 2s", "stall: 5m");
+    let mut world = World::new(&playbook);
+    let before_target = Gate::before(&target.url("postgres"));
+    before_target.slow_down(512 << 10);
+    world.drill = Drill::new(&playbook)
+        .with("SOURCE", world.source.url("shop"))
+        .with("TARGET", before_target.through(&target.url("postgres")))
+        .with("RUST_LOG", "warn");
+    let running = world.drill.start();
+    let sql =
+        "select 1 from pg_stat_activity where query like 'COPY%TO STDOUT%' and state = 'active' and datname = 'shop'";
+    wait_for("the reading back", || target.client("postgres").query_opt(sql, &[]).unwrap());
+    target.stop();
+    wait_for("the loss", || {
+        let said = std::fs::read_to_string(world.drill.join("stderr")).unwrap();
+        said.contains("what was restored is read again").then_some(())
+    });
+    target.restart();
+    before_target.open();
+    let result = world.assert_proven(running, 1);
+    let findings = result["assets"][0]["findings"].to_string();
+    assert!(findings.contains("a connection was lost"), "{findings}");
+}
+
+/// What was changed since a snapshot as far as it changes what a definition means.
+#[test]
+#[ignore = "needs the stand-ins: run scripts/test"]
+fn only_changes_of_definitions_count_as_such() {
+    let source = PgCluster::start();
+    source.execute("postgres", "create database shop");
+    source.execute(
+        "shop",
+        "create role reader; create role writer; create table orders (id integer primary key); create table parts (id integer) partition by range (id);
+        create materialized view sums as select sum(id) from orders; create view seen as select 1 as a;
+        create sequence numbers; create type mood as enum ('a'); grant select on orders to writer;
+        create function f() returns trigger language plpgsql as 'begin return new; end'",
+    );
+    let url = source.url("shop");
+    let of_source = PostgresSource::new(Address::parse(&url).unwrap());
+    for (statement, named) in [
+        ("refresh materialized view sums", None),
+        ("grant select on orders, sums to reader; grant all on function f() to reader", None),
+        ("revoke select on orders from writer", None),
+        ("alter view seen owner to reader; alter function f() owner to reader", None),
+        ("reindex table orders; analyze", None),
+        ("create index on orders (id); create table part partition of parts for values from (1) to (2)", None),
+        ("create trigger t before insert on orders for each row execute function f()", None),
+        ("insert into orders values (1); select nextval('numbers')", None),
+        ("create view later as select * from orders", None),
+        ("alter sequence numbers increment 2", Some("settings of sequence public.numbers")),
+        ("create or replace view seen as select 1 as a, 2 as b", Some("relation public.seen")),
+        ("alter type mood rename value 'a' to 'b'", Some("label of enum a")),
+        ("alter table orders disable trigger t", Some("trigger t on public.orders")),
+        (
+            "create or replace function f() returns trigger language plpgsql as 'begin return old; end'",
+            Some("function public.f"),
+        ),
+        ("alter role reader rename to another", Some("role reader")),
+        ("drop view seen", Some("relation public.seen")),
+    ] {
+        let snapshot = of_source.snapshot().unwrap();
+        source.execute("shop", statement);
+        let changed = snapshot.changed().unwrap();
+        match named {
+            None => assert_eq!(changed, Vec::<String>::new(), "{statement}"),
+            Some(named) => assert!(changed.iter().any(|one| one == named), "{statement}: {changed:?}"),
+        }
+    }
 }
 
 /// Its way answers keepalives and forwards nothing. Then it is waited for in vain, or somebody asks for the end.

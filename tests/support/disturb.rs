@@ -44,6 +44,9 @@ struct GateState {
     allowance: AtomicI64,
     stalled: AtomicBool,
     bytes_per_second: AtomicU64,
+    /// Connections that were made, and how many of the first ones are cut off.
+    made: AtomicU64,
+    cut_off: AtomicU64,
     connections: Mutex<Vec<TcpStream>>,
 }
 
@@ -59,6 +62,8 @@ impl Gate {
             allowance: AtomicI64::new(i64::MAX),
             stalled: AtomicBool::new(false),
             bytes_per_second: AtomicU64::new(u64::MAX),
+            made: AtomicU64::new(0),
+            cut_off: AtomicU64::new(0),
             connections: Mutex::default(),
         });
         let accepting = Arc::clone(&state);
@@ -85,6 +90,12 @@ impl Gate {
     /// Slows every connection down.
     pub fn slow_down(&self, bytes_per_second: u64) {
         self.state.bytes_per_second.store(bytes_per_second, Relaxed);
+    }
+
+    /// From now on nothing comes through the connections that are there, whatever becomes of their servers' ends, and they
+    /// stay open; new ones are served.
+    pub fn cut_off(&self) {
+        self.state.cut_off.store(self.state.made.load(Relaxed), Relaxed);
     }
 
     /// Ends every connection, and every new one at once: the provider is gone.
@@ -130,9 +141,24 @@ impl GateState {
         let from_client = client.try_clone()?;
         let to_client = client;
         let to_server = server.try_clone()?;
+        let number = self.made.fetch_add(1, Relaxed);
         thread::spawn(move || pass(from_client, to_server, |_| {}));
-        thread::spawn(move || pass(server, to_client, |bytes| self.admit(bytes)));
+        thread::spawn(move || {
+            pass(server, to_client, |bytes| {
+                self.keep_cut_off(number);
+                if bytes > 0 {
+                    self.admit(bytes);
+                }
+            });
+        });
         Ok(())
+    }
+
+    /// Returns when the connection of this number is not cut off.
+    fn keep_cut_off(&self, number: u64) {
+        while number < self.cut_off.load(Relaxed) && self.open.load(Relaxed) {
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Returns when that many bytes may pass.
@@ -165,6 +191,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, admit: impl Fn(usize)) {
             break;
         }
     }
+    admit(0);
     let _ = to.shutdown(Shutdown::Write);
 }
 

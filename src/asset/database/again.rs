@@ -1,30 +1,28 @@
 //! A database begins again when its snapshot was lost, or a server went away on the way: once both servers are back, and only
-//! so often. What is proven is read again likewise.
+//! so often for each reason. What is proven is read again likewise.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     carry::{CarriedDatabase, DatabaseWork},
     copying::AWAY_PAUSE,
-    ends::{Lost, RelayEnd},
+    ends::{Lost, LostTo, RelayEnd},
+    patience::Patience,
 };
 use crate::{
     asset::{stop::Stop, work::Work},
     clock::Stopwatch,
     evidence::result::AssetResult,
     finding::{Finding, FindingKind},
-    pg::PgError,
-    transfer::retry::STALL,
+    pg::Address,
 };
 
-/// How often a database is begun before the asset is given up.
+/// How often a database is begun for one kind of reason before the asset is given up.
 const ATTEMPTS_MAX: u32 = 3;
 /// The same where a standby removes what is read; it has a pause before each new one.
 const CONFLICTS_MAX: u32 = 5;
 /// Before the second snapshot of a standby, and twice as long before each one after.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
-/// How long a managed cluster may take to recover: nobody but this run starts one that went down.
-const RECOVERY: Duration = Duration::from_secs(60);
 
 /// What helps when snapshots are lost again and again.
 const LOST: &str =
@@ -33,6 +31,34 @@ const LOST: &str =
 const CONFLICT: &str = "the source is a standby that replays what its primary removes: set hot_standby_feedback = on there, or \
                         raise max_standby_streaming_delay, or read the primary";
 
+/// Why a database is begun again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reason {
+    Snapshot(LostTo),
+    Away,
+}
+
+/// How often a database was begun again, for each reason by itself: a migration at the wrong moment leaves as many attempts
+/// to a server that fails over. The sum is bounded, too.
+#[derive(Default)]
+struct SoFar(BTreeMap<Reason, u32>);
+
+impl SoFar {
+    fn of(&self, reason: Reason) -> u32 {
+        self.0.get(&reason).copied().unwrap_or_default()
+    }
+
+    /// Whether the attempt that comes next, or is under way, is the last for this reason.
+    fn is_last(&self, reason: Reason) -> bool {
+        let max = if reason == Reason::Snapshot(LostTo::Conflict) { CONFLICTS_MAX } else { ATTEMPTS_MAX };
+        self.of(reason) + 1 >= max
+    }
+
+    fn count(&mut self, reason: Reason) {
+        *self.0.entry(reason).or_default() += 1;
+    }
+}
+
 impl DatabaseWork {
     /// Everything from the snapshot to the last index. Blocks.
     pub fn carry(&self) -> Result<CarriedDatabase, Stop> {
@@ -40,10 +66,10 @@ impl DatabaseWork {
     }
 
     fn carry_or_begin_again(&self) -> Result<CarriedDatabase, Stop> {
+        let mut so_far = SoFar::default();
         let mut lost: Vec<Finding> = Vec::new();
         loop {
-            let so_far = lost.len() as u32;
-            let end = match self.attempt(so_far + 1 >= ATTEMPTS_MAX) {
+            let end = match self.attempt(so_far.is_last(Reason::Snapshot(LostTo::Change))) {
                 Ok(mut carried) => {
                     carried.findings.append(&mut lost);
                     return Ok(carried);
@@ -51,23 +77,25 @@ impl DatabaseWork {
                 Err(end) => end,
             };
             self.work.go_on()?;
-            let finding = self.once_more(end, so_far)?;
+            let finding = self.once_more(end, &mut so_far)?;
             self.wait_for_servers().map_err(|stop| after(&finding.detail, stop))?;
             lost.push(finding);
         }
     }
 
     fn wait_for_servers(&self) -> Result<(), Stop> {
-        wait_for("the source", &self.work, self.stall(), || self.source.reach())?;
-        let patience = if self.target.is_managed() { self.stall().min(RECOVERY) } else { self.stall() };
-        wait_for("the target", &self.work, patience, || self.target.server.probe().map(drop))
+        Patience::of_source(self.stall()).wait_for("the source", &self.work, || self.source.reach())?;
+        let target = Patience::of_target(self.stall(), self.target.is_managed());
+        target.wait_for("the target", &self.work, || self.target.server.probe().map(drop))
     }
 
     /// What is noted of an end after which the database begins again; anything else is the asset's end.
-    fn once_more(&self, end: RelayEnd, so_far: u32) -> Result<Finding, Stop> {
+    fn once_more(&self, end: RelayEnd, so_far: &mut SoFar) -> Result<Finding, Stop> {
         match end {
-            RelayEnd::SnapshotLost(Lost { reason, in_conflict }) => {
-                if so_far + 1 >= if in_conflict { CONFLICTS_MAX } else { ATTEMPTS_MAX } {
+            RelayEnd::SnapshotLost(Lost { reason, to }) => {
+                let in_conflict = to == LostTo::Conflict;
+                let to = Reason::Snapshot(to);
+                if so_far.is_last(to) {
                     return Err(Stop::Asset {
                         reason: format!("the snapshot was lost again and again: {reason}"),
                         hint: Some(if in_conflict { CONFLICT } else { LOST }.to_owned()),
@@ -75,12 +103,14 @@ impl DatabaseWork {
                 }
                 tracing::warn!(reason, "the snapshot was lost; the database starts again");
                 if in_conflict {
-                    self.wait(CONFLICT_PAUSE * 2u32.pow(so_far))?;
+                    self.wait(CONFLICT_PAUSE * 2u32.pow(so_far.of(to)))?;
                 }
+                so_far.count(to);
                 Ok(self.work.finding(FindingKind::Deviation, "the snapshot was lost", reason))
             }
-            RelayEnd::Stop(Stop::Away { reason, .. }) if so_far + 1 < ATTEMPTS_MAX => {
+            RelayEnd::Stop(Stop::Away { reason, .. }) if !so_far.is_last(Reason::Away) => {
                 tracing::warn!(reason, "a server went away; the database starts again");
+                so_far.count(Reason::Away);
                 Ok(self.work.finding(FindingKind::Deviation, "a connection was lost", reason))
             }
             RelayEnd::Stop(stop) => Err(stop),
@@ -100,28 +130,34 @@ impl DatabaseWork {
 impl CarriedDatabase {
     /// Everything up to the asset's result. Blocks.
     pub fn prove(self) -> Result<AssetResult, Stop> {
-        self.prove_or_begin_again().map_err(Stop::of_database)
+        let CarriedDatabase { restored, findings, before, patience } = self;
+        let prove = |findings| restored.prove(findings, &before);
+        prove_or_begin_again(&restored.work, restored.database.address(), patience, findings, prove)
     }
+}
 
-    fn prove_or_begin_again(self) -> Result<AssetResult, Stop> {
-        let CarriedDatabase { restored, mut findings, before } = self;
-        let stall = restored.spec.limits.stall.map_or(STALL, |stall| stall.duration());
-        let mut attempt = 1;
-        loop {
-            let proven = restored.prove(findings.clone(), &before);
-            // What was read while the connections were being closed proves nothing.
-            restored.work.go_on()?;
-            match proven {
-                Err(Stop::Away { reason, .. }) if attempt < ATTEMPTS_MAX => {
-                    tracing::warn!(reason, "the target went away; what was restored is read again");
-                    let reach = || restored.database.address().connect().map(drop);
-                    let waited = wait_for("the target", &restored.work, stall, reach);
-                    waited.map_err(|stop| after(&reason, stop))?;
-                    findings.push(restored.work.finding(FindingKind::Deviation, "a connection was lost", reason));
-                    attempt += 1;
-                }
-                proven => return proven,
+/// Reads what was restored, and once more when the target went away meanwhile; `findings` are those of the transfer.
+pub(crate) fn prove_or_begin_again(
+    work: &Work,
+    target: &Address,
+    patience: Patience,
+    mut findings: Vec<Finding>,
+    prove: impl Fn(Vec<Finding>) -> Result<AssetResult, Stop>,
+) -> Result<AssetResult, Stop> {
+    let mut attempt = 1;
+    loop {
+        let proven = prove(findings.clone());
+        // What was read while the connections were being closed proves nothing.
+        work.go_on()?;
+        match proven {
+            Err(Stop::Away { reason, .. }) if attempt < ATTEMPTS_MAX => {
+                tracing::warn!(reason, "the target went away; what was restored is read again");
+                let waited = patience.wait_for("the target", work, || target.connect().map(drop));
+                waited.map_err(|stop| after(&reason, stop).of_database())?;
+                findings.push(work.finding(FindingKind::Deviation, "a connection was lost", reason));
+                attempt += 1;
             }
+            proven => return proven.map_err(Stop::of_database),
         }
     }
 }
@@ -131,20 +167,5 @@ fn after(first: &str, stop: Stop) -> Stop {
     match stop {
         Stop::Away { reason, hint } => Stop::Away { reason: format!("{first}; then {reason}"), hint },
         other => other,
-    }
-}
-
-/// A server that fails over, or starts again, is waited for as long as a copy may stand still.
-fn wait_for(what: &str, work: &Work, stall: Duration, reach: impl Fn() -> Result<(), PgError>) -> Result<(), Stop> {
-    let away = Stopwatch::start();
-    loop {
-        work.go_on()?;
-        match reach() {
-            Err(error) if error.connection_lost() && away.elapsed() < stall => {
-                tracing::debug!(%error, "waiting for {what}");
-                std::thread::sleep(AWAY_PAUSE);
-            }
-            reached => return Ok(reached?),
-        }
     }
 }

@@ -8,6 +8,7 @@ use tokio::task::spawn_blocking;
 use super::{
     carry::{CarriedDatabase, DatabaseWork},
     clusters, measure,
+    patience::{Patience, stall},
     preflight::{self, Found},
     recheck,
     site::{PostgresSite, address_obstacle, is_managed_in},
@@ -28,7 +29,7 @@ use crate::{
     playbook::{DatabaseSpec, Playbook, PostgresTarget, Reference, TargetSpec},
     record::error::{Obstacle, Unopened},
     source::postgres::PostgresSource,
-    transfer::{error::TransferError, executor::UnitWorker, retry::STALL},
+    transfer::{error::TransferError, executor::UnitWorker},
 };
 
 /// A database of a playbook, read at its address.
@@ -54,8 +55,14 @@ impl DatabaseAsset {
         let origin = match &postgres.seen().named {
             Some(_) => String::new(),
             None => {
-                let address = address.clone();
-                spawn_blocking(move || identity::origin(&address)).await.map_err(TransferError::from)??
+                let stall = stall(&self.spec);
+                let address = address.watched(stall, &work.interrupt);
+                let work = work.clone();
+                let origin = move || {
+                    let reach = || identity::origin(&address);
+                    Patience::of_source(stall).wait_for("the source", &work, reach).map_err(Stop::of_database)
+                };
+                spawn_blocking(origin).await.map_err(TransferError::from)??
             }
         };
         let target = postgres.of_origin(&work.layout, &origin, &work.asset).await?;
@@ -152,9 +159,8 @@ pub(crate) fn database_work(work: Work, spec: &DatabaseSpec, address: Address, t
         Some(timeout) => source.lock_timeout(timeout.duration()),
         None => source,
     };
-    let stall = spec.limits.stall.map_or(STALL, |stall| stall.duration());
-    let source = source.watched(stall, &work.interrupt);
-    let target = Arc::new(target.watched(stall, &work.interrupt));
+    let source = source.watched(stall(spec), &work.interrupt);
+    let target = Arc::new(target.watched(stall(spec), &work.interrupt));
     DatabaseWork { work, spec: spec.clone(), source, target }
 }
 

@@ -11,8 +11,9 @@ use super::{
     belongings::Belongings,
     copying::{AWAY_PAUSE, Crew, Relays},
     deferred::{BROKEN, BROKEN_HERE, LateLoad, Loaded},
-    ends::RelayEnd,
+    ends::{Lost, RelayEnd},
     exclusions, large_objects,
+    patience::{Patience, stall},
     proof::{Phases, Restored},
     range_worker::RangeWorker,
     ranges::{ENGINE, EXPORTS, Ranges},
@@ -35,8 +36,7 @@ use crate::{
         catalog::{Catalog, DatabaseFacts, SequenceState},
         large::LargeObject,
         name::Table,
-        session,
-        wire::Patience,
+        session, wire,
     },
     playbook::DatabaseSpec,
     record::directory::make_private,
@@ -50,7 +50,6 @@ use crate::{
         executor::{UnitReceipt, UnitSpec, UnitWorker},
         meter::Meter,
         pace::Pace,
-        retry::STALL,
     },
     verify::catalog::Spellings,
     words,
@@ -81,6 +80,8 @@ pub(crate) struct CarriedDatabase {
     pub(super) restored: Restored,
     pub(super) findings: Vec<Finding>,
     pub(super) before: Phases,
+    /// How long the target is waited for.
+    pub(super) patience: Patience,
 }
 
 /// What has come over when the snapshot is let go.
@@ -174,7 +175,8 @@ impl DatabaseWork {
             views: carried.views,
             excluded: carried.excluded,
         };
-        Ok(CarriedDatabase { restored, findings, before: Phases { transfer_ms, rebuild_ms } })
+        let patience = Patience::of_target(self.stall(), self.target.is_managed());
+        Ok(CarriedDatabase { restored, findings, before: Phases { transfer_ms, rebuild_ms }, patience })
     }
 
     fn carry_snapshot(&self, is_last: bool) -> Result<Snapshotted, RelayEnd> {
@@ -199,8 +201,7 @@ impl DatabaseWork {
         let rights = rights.map_err(|error| of_catalog(error, &snapshot))?;
         let mut belongings = Belongings::new(&self.work, &self.target, self.spec.roles.as_ref(), rights)?;
         findings.extend(belongings.prepare(&database)?);
-        let dumped = snapshot.dump_schema(&self.target.tools, &self.schema(), &facts.encoding);
-        dumped.or_else(|error| of_dump(error, &mut snapshot))?;
+        self.dump_schema(&mut snapshot, &facts.encoding)?;
         let mut catalog = snapshot.definitions().map_err(|error| of_catalog(error, &snapshot))?;
         findings.extend(self.changed(&snapshot, is_last)?);
         self.work.go_on()?;
@@ -247,13 +248,32 @@ impl DatabaseWork {
         })
     }
 
+    /// A pg_dump that lost a connection of its own says so in words alone: where the snapshot's holder sees nothing wrong, it
+    /// is run once more.
+    fn dump_schema(&self, snapshot: &mut Snapshot, encoding: &str) -> Result<(), RelayEnd> {
+        let mut dump = || {
+            let dumped = snapshot.dump_schema(&self.target.tools, &self.schema(), encoding);
+            dumped.or_else(|error| of_dump(error, snapshot))
+        };
+        match dump() {
+            Err(RelayEnd::Stop(Stop::Asset { reason, .. })) => {
+                self.work.go_on()?;
+                tracing::warn!(reason, "the schema was not dumped; trying again");
+                dump()
+            }
+            dumped => dumped,
+        }
+    }
+
     /// Definitions that are not the snapshot's would be compared with what a dump made of others: before any row is read,
     /// a new snapshot is taken. Where something is always being changed, it is named instead.
     fn changed(&self, snapshot: &Snapshot, is_last: bool) -> Result<Option<Finding>, RelayEnd> {
         let changed = snapshot.changed().map_err(RelayEnd::of_snapshot)?;
         match (changed.is_empty(), is_last) {
             (true, _) => Ok(None),
-            (false, false) => Err(RelayEnd::SnapshotLost(format!("{}: {CHANGED}", changed.join(", ")).into())),
+            (false, false) => {
+                Err(RelayEnd::SnapshotLost(Lost::to_change(format!("{}: {CHANGED}", changed.join(", ")))))
+            }
             (false, true) => {
                 let detail = format!("{CHANGED}, once more: what differs in it may be of that");
                 Ok(Some(self.work.finding(FindingKind::Deviation, changed.join(", "), detail)))
@@ -288,7 +308,7 @@ impl DatabaseWork {
 
     /// How long a copy may stand still.
     pub(super) fn stall(&self) -> Duration {
-        self.spec.limits.stall.map_or(STALL, |stall| stall.duration())
+        stall(&self.spec)
     }
 
     /// Text must come back byte for byte; so must the catalog be read, whose names may be of any bytes in some databases.
@@ -443,7 +463,7 @@ impl DatabaseWork {
     /// Carries ranges that were cut elsewhere, of a snapshot that is held there.
     fn run_unit(&self, spec: UnitSpec) -> Result<UnitReceipt, TransferError> {
         let Ranges { snapshot, key, database, .. } = spec.clone().into_rows(ENGINE)?;
-        let patience = Patience { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
+        let patience = wire::Patience { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
         let ticket = self.source.ticket(&snapshot, patience);
         let crew = Crew { ticket, halt: self.work.interrupt.clone(), stall: self.stall() };
         let database = self.target.server.existing(&database);
@@ -476,7 +496,7 @@ fn of_catalog(error: PgError, snapshot: &Snapshot) -> RelayEnd {
     }
     let changed = snapshot.changed().unwrap_or_default();
     let changed = if changed.is_empty() { "something".to_owned() } else { changed.join(", ") };
-    RelayEnd::SnapshotLost(format!("{changed}: {CHANGED} ({error})").into())
+    RelayEnd::SnapshotLost(Lost::to_change(format!("{changed}: {CHANGED} ({error})")))
 }
 
 /// pg_dump waits for locks of its own, most of them behind a session that waits for the snapshot. Whether it was that, its
@@ -488,7 +508,7 @@ fn of_dump(error: PgError, snapshot: &mut Snapshot) -> Result<(), RelayEnd> {
     let changed = snapshot.changed().map_err(RelayEnd::of_snapshot)?;
     match locked.is_empty() {
         true if changed.is_empty() => Err(error.into()),
-        true => Err(RelayEnd::SnapshotLost(format!("{}: {CHANGED} ({error})", changed.join(", ")).into())),
+        true => Err(RelayEnd::SnapshotLost(Lost::to_change(format!("{}: {CHANGED} ({error})", changed.join(", "))))),
         false => Err(RelayEnd::SnapshotLost(format!("{}: {error}", locked.join("; ")).into())),
     }
 }

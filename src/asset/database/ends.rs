@@ -22,19 +22,35 @@ pub(crate) enum RelayEnd {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Lost {
     pub reason: String,
+    pub to: LostTo,
+}
+
+/// What takes snapshots away. Each may happen so often before the database is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LostTo {
+    /// A connection that broke, a lock that others wanted, or a lack of memory.
+    Trouble,
     /// The source is a standby, and replayed what the primary had removed.
-    pub in_conflict: bool,
+    Conflict,
+    /// Definitions that were changed since.
+    Change,
 }
 
 impl Lost {
     pub fn of(error: &PgError) -> Self {
-        Lost { reason: error.to_string(), in_conflict: error.code() == Some(SERIALIZATION_FAILURE) }
+        let in_conflict = error.code() == Some(SERIALIZATION_FAILURE);
+        Lost { reason: error.to_string(), to: if in_conflict { LostTo::Conflict } else { LostTo::Trouble } }
+    }
+
+    pub fn to_change(reason: String) -> Self {
+        Lost { reason, to: LostTo::Change }
     }
 }
 
 impl From<String> for Lost {
     fn from(reason: String) -> Self {
-        Lost { reason, in_conflict: false }
+        Lost { reason, to: LostTo::Trouble }
     }
 }
 

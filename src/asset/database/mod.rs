@@ -6,7 +6,6 @@
 //! | `preflight`, `preflight_source`, `source_rights` | what keeps a database from being carried, or from being read whole |
 //! | `measure` | what carrying it would take |
 //! | `carry`, `proof` | from snapshot to verdict |
-//! | `again` | what begins again when a snapshot or a server was lost |
 //! | `rows_proof` | what every restored database is proven by, wherever its rows came from |
 //! | `recheck` | what was restored, read back some time later |
 //! | `belongings`, `large_objects`, `views` | roles, owners, grants and settings; large objects; rows of materialized views |
@@ -14,12 +13,12 @@
 //! | `ranges` | ranges of a table as a unit, and what came of them |
 //! | `shares`, `relays`, `tally` | tables cut into units, handed out side by side, put on record |
 //! | `range_worker`, `copying`, `rescue` | what runs such a unit: rows carried over, or as many of them as can be |
-//! | `ends` | why the work on a snapshot ended early |
+//! | `again`, `ends`, `patience` | a database begun again, why it ended early, how long its servers are waited for |
 //! | `salvage`, `deferred`, `late_rows` | what can be carried of a damaged table; rows that the target takes later, or never |
 //! | `watch` | the snapshot looked after meanwhile, and let go when others wait behind it |
 //! | `site`, `target`, `clusters` | the server that databases are restored into; which managed cluster stands for which origin |
 
-mod again;
+pub(crate) mod again;
 pub(crate) mod asset;
 mod belongings;
 pub(crate) mod carry;
@@ -31,6 +30,7 @@ pub(crate) mod exclusions;
 mod large_objects;
 mod late_rows;
 pub(crate) mod measure;
+pub(crate) mod patience;
 pub(crate) mod preflight;
 pub(crate) mod preflight_source;
 mod proof;

@@ -2,9 +2,15 @@
 
 use super::{exclusions, source_rights};
 use crate::{
-    pg::{Address, PgError, error::DAMAGED, name::RelationName, session::encoding_refused, tools::Version},
+    pg::{
+        Address, PgError,
+        error::{DAMAGED, INVALID, Unreached},
+        name::RelationName,
+        session::encoding_refused,
+        tools::Version,
+    },
     record::error::{Obstacle, Unopened},
-    source::postgres::PostgresSource,
+    source::postgres::{Listed, PostgresSource},
 };
 
 pub(crate) fn pg_obstacle(subject: &str, error: &PgError) -> Obstacle {
@@ -29,11 +35,12 @@ pub(crate) fn look_at_source(
     let source = PostgresSource::new(address.clone());
     match source.probe() {
         Err(error) if error.is_of_database() => Err(Unopened(pg_obstacle(subject, &error))),
-        Err(error) if error.database_not_there() && source.is_listed() => {
-            let what = format!("{subject}: {error}; the server lists it, and its files are gone");
-            Err(Unopened(Obstacle { what, hint: Some(DAMAGED.to_owned()) }))
-        }
-        Err(error) => Ok(vec![pg_obstacle(subject, &error)]),
+        Err(error) => match unopened(&error, &source) {
+            Some((why, hint)) => {
+                Err(Unopened(Obstacle { what: format!("{subject}: {error}; {why}"), hint: Some(hint.to_owned()) }))
+            }
+            None => Ok(vec![pg_obstacle(subject, &error)]),
+        },
         Ok((facts, unreadable)) => {
             let mut obstacles = Vec::new();
             obstacles.extend(source_rights::of_relations(subject, &user, &unreadable));
@@ -46,6 +53,16 @@ pub(crate) fn look_at_source(
             obstacles.extend(unmatched_exclusions(subject, &source, excluded)?);
             Ok(obstacles)
         }
+    }
+}
+
+/// What the server's list of its databases says beside a refusal, and what to do; nothing where the refusal says it all.
+fn unopened(error: &PgError, source: &PostgresSource) -> Option<(&'static str, &'static str)> {
+    let cause = error.unreached().filter(|cause| matches!(cause, Unreached::Database | Unreached::Closed))?;
+    match (cause, source.listed()?) {
+        (Unreached::Database, Listed::Whole) => Some(("the server lists it, and its files are gone", DAMAGED)),
+        (_, Listed::Invalid) => Some(("an interrupted DROP DATABASE left it behind", INVALID)),
+        _ => None,
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
         table::RowSource,
     },
     verify::{
-        Comparison,
+        Comparison, read_patiently,
         state::{self, State},
         tables::not_read_back,
     },
@@ -189,6 +189,10 @@ fn totals(rows: CopyOut<'_>, table: &Table, key: RowKey, pace: Option<&Pace>) ->
     Ok(totals)
 }
 
+fn read_back(table: &Table, database: &TargetDatabase, key: RowKey) -> Result<RowTotals, PgError> {
+    copy::totals(&mut database.address().wire()?, table, &table.select_out_sql(), key, |_, _| {})
+}
+
 /// Reads the views of the target in the same way, and also returns what was read.
 pub(crate) fn compare(
     work: &Work,
@@ -201,14 +205,13 @@ pub(crate) fn compare(
     for View { table, held, .. } in views.iter().filter(|view| view.of == Kind::Query) {
         work.go_on()?;
         let name = Kind::Query.subject(&table.name.to_string());
-        let mut wire = database.address().wire()?;
-        match copy::totals(&mut wire, table, &table.select_out_sql(), key, |_, _| {}) {
+        match read_patiently(|| read_back(table, database, key))? {
             Ok(found) => {
                 read.extend([state::of_view(&table.name, &found)]);
                 let differs = (found != *held).then(|| {
                     let detail = format!(
                         "computed again from the restored tables it has {} rows, the source held {}{}: it was not \
-                         refreshed there since its tables changed, or it depends on more than their rows, such as the order \
+                         refreshed there since its tables changed, or it was while it was being read, or it depends on more than their rows, such as the order \
                          of them; refresh it at the source before the drill, or waive this",
                         found.rows,
                         held.rows,
@@ -238,15 +241,13 @@ pub(crate) fn compare_extension_tables(
     let with_rows = |view: &&View| view.of == Kind::Extension && view.held.rows > 0;
     for View { table, of, held } in views.iter().filter(with_rows) {
         work.go_on()?;
-        let mut wire = database.address().wire()?;
-        let found = match copy::totals(&mut wire, table, &table.select_out_sql(), key, |_, _| {}) {
+        let found = match read_patiently(|| read_back(table, database, key))? {
             Ok(found) if found == *held => {
                 comparison.compared(None);
                 continue;
             }
             Ok(found) => format!("CREATE EXTENSION made {} here", found.rows),
-            Err(SourceError::Permanent { reason, .. }) => reason,
-            Err(error) => error.to_string(),
+            Err(error) => error.reason(),
         };
         let detail = format!(
             "the source held {}, {found}; a dump leaves out what belongs to an extension: take the table out of it at the \

@@ -18,6 +18,7 @@ use crate::{
         database::{
             asset::{database_work, look, look_again, target_site, without_evidence},
             measure as database,
+            patience::stall,
             preflight::Found,
             target::Target,
         },
@@ -64,10 +65,11 @@ impl RdsAsset {
         if let RdsMethodSpec::Export(export) = &self.rds.method {
             let spec = self.spec.clone();
             let rds = &self.rds;
+            let target = Arc::new(target.watched(stall(&spec), &work.interrupt));
             return ExportWork { work, spec, rds, export, aws, playbook, guards, target }.carry().await;
         }
-        let rds = RdsWork::new(work.clone(), &self.rds, aws, playbook, guards);
-        rds.carry(|address| database_work(work, &self.spec, address, target)).await
+        let rds = RdsWork::new(work, &self.rds, aws, playbook, guards);
+        rds.carry(|work, address| database_work(work, &self.spec, address, target)).await
     }
 
     /// Whether a snapshot is restored to a temporary instance, or exported.

@@ -52,14 +52,14 @@ impl RdsWork {
     }
 
     /// Carries the database; `database` makes the work on it at an address.
-    pub async fn carry(self, database: impl FnOnce(Address) -> DatabaseWork) -> Result<Box<dyn Carried>, Stop> {
+    pub async fn carry(self, database: impl FnOnce(Work, Address) -> DatabaseWork) -> Result<Box<dyn Carried>, Stop> {
         let facts = self.work.unless_stopped(self.rds.describe(&place(&self.spec))).await??;
         let record = record(&self.spec, &facts);
         match self.spec.method.clone() {
             RdsMethodSpec::Live { replica } => {
                 let replica = replica.as_ref().map(ToString::to_string);
                 let endpoint = self.work.unless_stopped(live_endpoint(&self.rds, &facts, replica.as_deref())).await??;
-                let work = database(self.address(&endpoint)?);
+                let work = database(self.work.clone(), self.address(&endpoint)?);
                 let carried = spawn_blocking(move || work.carry()).await.map_err(TransferError::from)??;
                 Ok(Box::new(CarriedLive { carried, record: RdsResult { replica, ..record } }))
             }
@@ -80,7 +80,7 @@ impl RdsWork {
         facts: &RdsFacts,
         record: RdsResult,
         spec: SnapshotSpec,
-        database: impl FnOnce(Address) -> DatabaseWork,
+        database: impl FnOnce(Work, Address) -> DatabaseWork,
     ) -> Result<CarriedSnapshot, Stop> {
         let left_by_others = self.work.unless_stopped(self.remove_orphans()).await??;
         let run = self.work.run.clone();
@@ -167,7 +167,7 @@ impl Reading {
     async fn restore_and_carry(
         &mut self,
         facts: &RdsFacts,
-        database: impl FnOnce(Address) -> DatabaseWork,
+        database: impl FnOnce(Work, Address) -> DatabaseWork,
     ) -> Result<FromInstance, Stop> {
         let of = &self.of;
         let spec = &self.spec;
@@ -182,8 +182,9 @@ impl Reading {
         let endpoint = self.temporary.restore(&snapshot.0, &shape(spec, within), &of.work.interrupt).await;
         let endpoint = of.or_interrupted(endpoint)?;
         let waited_ms = self.life.elapsed_ms();
-        let mut work = database(of.address(&endpoint)?);
-        work.work.interrupt = self.own.clone();
+        // Its connections, too, have to hear of the end of the money.
+        let work = Work { interrupt: self.own.clone(), ..of.work.clone() };
+        let work = database(work, of.address(&endpoint)?);
         let reading = Stopwatch::start();
         let carried = self.while_affordable(move || work.carry()).await?;
         Ok(FromInstance { carried, snapshot, waited_ms, reading })

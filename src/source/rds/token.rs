@@ -33,7 +33,7 @@ impl Tokens {
         PgError::Connect {
             server,
             reason: format!("making a token of IAM for {}: {reason}", self.user),
-            cause: Unreached::Way,
+            cause: Unreached::NoPassword,
         }
     }
 }

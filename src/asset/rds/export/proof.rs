@@ -14,6 +14,8 @@ use super::{info, layout::Exported, task::Found};
 use crate::{
     asset::{
         database::{
+            again::prove_or_begin_again,
+            patience::{Patience, stall},
             rows_proof::{Beside, RowsProof, checks, excluded},
             target::Target,
         },
@@ -74,12 +76,16 @@ pub(super) struct CarriedExport {
 
 impl Carried for CarriedExport {
     fn prove<'a>(self: Box<Self>) -> BoxFuture<'a, Result<AssetResult, Stop>> {
-        async move {
-            let CarriedExport { proof, restored, findings, transfer_ms, rebuild_ms } = *self;
-            let proving = spawn_blocking(move || proof.prove(restored, findings, transfer_ms, rebuild_ms));
-            proving.await.map_err(TransferError::from)?
-        }
-        .boxed()
+        async move { spawn_blocking(move || self.prove_again_if_lost()).await.map_err(TransferError::from)? }.boxed()
+    }
+}
+
+impl CarriedExport {
+    fn prove_again_if_lost(&self) -> Result<AssetResult, Stop> {
+        let CarriedExport { proof, restored, findings, transfer_ms, rebuild_ms } = self;
+        let patience = Patience::of_target(stall(&proof.spec), proof.target.is_managed());
+        let prove = |findings| proof.prove(restored, findings, *transfer_ms, *rebuild_ms);
+        prove_or_begin_again(&proof.work, restored.database.address(), patience, findings.clone(), prove)
     }
 }
 
@@ -194,15 +200,15 @@ impl Proof {
     }
 
     fn prove(
-        self,
-        restored: Restored,
+        &self,
+        restored: &Restored,
         mut findings: Vec<Finding>,
         transfer_ms: u64,
         rebuild_ms: u64,
     ) -> Result<AssetResult, Stop> {
         let watch = Stopwatch::start();
-        let mut comparisons = self.rows(&restored).compare(&restored.unread)?;
-        let live = self.compare_live(&restored, &mut findings)?;
+        let mut comparisons = self.rows(restored).compare(&restored.unread)?;
+        let live = self.compare_live(restored, &mut findings)?;
         let counted = live.as_ref().map_or(0, |live| live.counts.check.compared);
         if !restored.receipts.is_empty() {
             let mut detail =
@@ -217,17 +223,17 @@ impl Proof {
             findings.push(self.work.finding(FindingKind::NotProven, subject, detail));
         }
         comparisons.extend(live.into_iter().flat_map(|live| [live.counts, live.columns]));
-        comparisons.extend(self.rows(&restored).ask()?);
-        let controls = self.rows(&restored).plant_damage()?;
+        comparisons.extend(self.rows(restored).ask()?);
+        let controls = self.rows(restored).plant_damage()?;
         let verify_ms = watch.elapsed_ms();
         findings.extend(self.work.controls(&controls)?);
         let checks = checks(comparisons, restored.unread.len() as u64, &mut findings);
         findings.sort();
         findings.dedup();
-        let (evidence, restored_sha256) = self.rows(&restored).write_evidence(Beside::default())?;
+        let (evidence, restored_sha256) = self.rows(restored).write_evidence(Beside::default())?;
         let id = self.work.asset.clone();
         let source = self.source_name.clone();
-        let database = self.summary(&restored, evidence.tables, counted)?;
+        let database = self.summary(restored, evidence.tables, counted)?;
         let database = DatabaseResult { restored_sha256: Some(restored_sha256), ..database };
         Ok(AssetResult {
             directory: id.clone(),
@@ -260,7 +266,7 @@ impl Proof {
         let tables = match &self.live {
             None => return Ok(None),
             Some(Ok(address)) => {
-                let source = PostgresSource::new(address.clone());
+                let source = PostgresSource::new(address.clone()).watched(stall(&self.spec), &self.work.interrupt);
                 let excluded: BTreeSet<String> = known.clone().collect();
                 source.live_tables(&excluded, || self.work.interrupt.asked()).map_err(|error| error.to_string())
             }
@@ -288,12 +294,12 @@ impl Proof {
         }
     }
 
-    fn summary(self, restored: &Restored, tables: u64, counted_tables: u64) -> Result<DatabaseResult, Stop> {
+    fn summary(&self, restored: &Restored, tables: u64, counted_tables: u64) -> Result<DatabaseResult, Stop> {
         let target_version = self.target.server.probe()?.version;
         let excluded_tables = excluded(&self.spec);
         let Proof { found, files, exported, record, .. } = self;
         let snapshot = found.snapshot();
-        let (cost, cost_ceiling) = found.cost.unzip();
+        let (cost, cost_ceiling) = found.cost.clone().unzip();
         let task = found.task.as_ref();
         let export = ExportResult {
             task: task.map(|task| task.id.clone()),
@@ -309,7 +315,7 @@ impl Proof {
             listed_tables: exported.listed,
             counted_tables,
             data_only: true,
-            files: Box::new(files),
+            files: Box::new(files.clone()),
         };
         Ok(DatabaseResult {
             source_version: record.engine_version.clone(),
@@ -322,7 +328,7 @@ impl Proof {
             tables,
             excluded_tables,
             not_portable: Vec::new(),
-            rds: Some(RdsResult { export: Some(export), ..record }),
+            rds: Some(RdsResult { export: Some(export), ..record.clone() }),
             source_load: None,
         })
     }

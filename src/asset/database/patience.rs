@@ -1,0 +1,61 @@
+//! How long the servers of a database are waited for when they are away.
+
+use std::time::Duration;
+
+use super::copying::AWAY_PAUSE;
+use crate::{
+    asset::{stop::Stop, work::Work},
+    clock::Stopwatch,
+    pg::PgError,
+    playbook::DatabaseSpec,
+    transfer::retry::STALL,
+};
+
+/// How long a managed cluster is waited for that can't be reached: nobody but this run starts one that went down, so one
+/// that does not come back by itself, such as after a process of it crashed, does not come back. One that says that it is
+/// starting is waited for like any other server.
+const RECOVERY: Duration = Duration::from_secs(60);
+
+/// How long a copy may stand still, and a server be away.
+pub(crate) fn stall(spec: &DatabaseSpec) -> Duration {
+    spec.limits.stall.map_or(STALL, |stall| stall.duration())
+}
+
+/// How long a server is waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// One that can't be reached.
+    unreached: Duration,
+    /// One that says that it lets nobody in yet.
+    starting: Duration,
+}
+
+impl Patience {
+    /// A server that fails over, or starts again, is waited for as long as a copy may stand still.
+    pub fn of_source(stall: Duration) -> Self {
+        Patience { unreached: stall, starting: stall }
+    }
+
+    /// The same with the target.
+    pub fn of_target(stall: Duration, is_managed: bool) -> Self {
+        Patience { unreached: if is_managed { stall.min(RECOVERY) } else { stall }, starting: stall }
+    }
+
+    /// Tries to reach a server until it is there, or the patience is at its end.
+    pub fn wait_for<T>(self, what: &str, work: &Work, reach: impl Fn() -> Result<T, PgError>) -> Result<T, Stop> {
+        let away = Stopwatch::start();
+        loop {
+            work.go_on()?;
+            let error = match reach() {
+                Ok(reached) => return Ok(reached),
+                Err(error) => error,
+            };
+            let limit = if error.is_not_now() { self.starting } else { self.unreached };
+            if !error.connection_lost() || away.elapsed() >= limit {
+                return Err(error.into());
+            }
+            tracing::debug!(%error, "waiting for {what}");
+            std::thread::sleep(AWAY_PAUSE);
+        }
+    }
+}
