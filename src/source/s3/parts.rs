@@ -127,12 +127,46 @@ fn guess(size: u64, count: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_s3::config::retry::RetryConfig;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
     use super::*;
+    use crate::source::aws::Aws;
 
     #[test]
     fn a_list_accounts_for_every_byte() {
         assert!(fits(&[5, 4], 9, 2));
         assert!(!fits(&[5, 5], 9, 2) && !fits(&[9], 9, 2) && !fits(&[u64::MAX, 10], 9, 2));
+    }
+
+    /// A server that answers each question with this status.
+    async fn answering(status: u16) -> Client {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let _ = socket.read(&mut [0; 4096]).await;
+                let answer = format!("HTTP/1.1 {status} -\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+                let _ = socket.write_all(answer.as_bytes()).await;
+            }
+        });
+        let config = Aws::for_test(&endpoint).s3().config().to_builder().retry_config(RetryConfig::disabled()).build();
+        Client::from_conf(config)
+    }
+
+    #[tokio::test]
+    async fn a_busy_server_is_asked_again_and_one_that_lists_no_parts_is_not() {
+        let entry = ObjectEntry { key: "k".into(), size: 20 * MIB, ..ObjectEntry::default() };
+        for (status, is_asked_again) in [(503, true), (504, true), (501, false), (403, false), (404, false)] {
+            let client = &answering(status).await;
+            let questions = &Questions::default();
+            let parts = Asking { client, bucket: "b", entry: &entry, questions }.parts(3).await;
+            assert_eq!(parts.is_err(), is_asked_again, "{status}");
+            assert!(parts.is_err() || parts.is_ok_and(|parts| parts == Ok(Parts::Guessed(8 * MIB))), "{status}");
+        }
     }
 
     #[test]
