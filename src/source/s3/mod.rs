@@ -9,6 +9,7 @@ mod parts;
 mod properties;
 mod question;
 mod read;
+mod tagging;
 mod tags;
 
 use std::sync::atomic::AtomicBool;
@@ -51,7 +52,7 @@ pub struct S3Source {
     fails_if_match: AtomicBool,
     /// It is AWS itself that is asked, and nothing in between.
     is_aws: bool,
-    tagging: tags::Tagging,
+    tagging: tagging::Tagging,
     parts: parts::Questions,
     grants: question::Question,
 }
@@ -70,7 +71,7 @@ impl S3Source {
             acls: false,
             fails_if_match: AtomicBool::new(false),
             is_aws: aws.s3_is_aws(),
-            tagging: tags::Tagging::default(),
+            tagging: tagging::Tagging::default(),
             parts: parts::Questions::default(),
             grants: question::Question::default(),
         }

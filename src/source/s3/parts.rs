@@ -5,7 +5,7 @@
 
 use aws_sdk_s3::{Client, types::ObjectAttributes};
 
-use super::{question::Question, read::version_of};
+use super::question::Question;
 use crate::{
     aws::error,
     transfer::{
@@ -27,11 +27,13 @@ pub struct Questions {
     heads: Question,
 }
 
-/// Who is asked, and about what. An entry is held to the version that an earlier answer was about.
+/// Who is asked, and about what.
 pub struct Asking<'a> {
     pub client: &'a Client,
     pub bucket: &'a str,
     pub entry: &'a ObjectEntry,
+    /// The version that was listed, or that an earlier answer was about.
+    pub version: Option<String>,
     pub questions: &'a Questions,
 }
 
@@ -67,7 +69,7 @@ impl Asking<'_> {
         let mut after = None;
         loop {
             let request = self.client.get_object_attributes().bucket(self.bucket).key(key);
-            let request = request.set_version_id(version_of(self.entry)).set_part_number_marker(after.clone());
+            let request = request.set_version_id(self.version.clone()).set_part_number_marker(after.clone());
             let asking = async {
                 let answer = request.object_attributes(ObjectAttributes::ObjectParts).send().await;
                 answer.map_err(|error| error::of(key, error))
@@ -98,7 +100,7 @@ impl Asking<'_> {
         let mut left = self.entry.size;
         for number in (1..count).flat_map(i32::try_from) {
             let request = self.client.head_object().bucket(self.bucket).key(key);
-            let request = request.set_version_id(version_of(self.entry)).part_number(number);
+            let request = request.set_version_id(self.version.clone()).part_number(number);
             let asking = async { request.send().await.map_err(|error| error::of(key, error)) };
             let Ok(answer) = self.questions.heads.ask(key, asking).await? else { return Ok(None) };
             let unsigned = |number: i64| u64::try_from(number).ok();
@@ -163,7 +165,7 @@ mod tests {
         for (status, is_asked_again) in [(503, true), (504, true), (501, false), (403, false), (404, false)] {
             let client = &answering(status).await;
             let questions = &Questions::default();
-            let parts = Asking { client, bucket: "b", entry: &entry, questions }.parts(3).await;
+            let parts = Asking { client, bucket: "b", entry: &entry, version: None, questions }.parts(3).await;
             assert_eq!(parts.is_err(), is_asked_again, "{status}");
             assert!(parts.is_err() || parts.is_ok_and(|parts| parts == Ok(Parts::Guessed(8 * MIB))), "{status}");
         }

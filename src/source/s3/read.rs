@@ -155,7 +155,9 @@ impl S3Source {
             Ok(offers) => offers,
             Err(reason) => return Ok(Err(reason.to_owned())),
         };
-        let asking = parts::Asking { client: &self.client, bucket: &self.bucket, entry, questions: &self.parts };
+        let version = version_of(entry);
+        let asking =
+            parts::Asking { client: &self.client, bucket: &self.bucket, entry, version, questions: &self.parts };
         let mut checksums = Vec::new();
         let mut missing = Vec::new();
         for offer in offers {

@@ -4,20 +4,13 @@
 //! That an object states no number means that it has none only where some object states one; on AWS itself it always does.
 //! Elsewhere each object is asked about until one states a number. What could not be read is told of each object.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
-    },
-};
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 
 use futures_util::StreamExt as _;
 use http::StatusCode;
 
 use super::{
     S3Source,
-    question::Question,
     read::{VERSION_ID, text, version_of},
 };
 use crate::{
@@ -37,42 +30,8 @@ const ATTEMPTS_MAX: u32 = 3;
 const BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 1_000 };
 /// S3 knows ten tags of 128 and 256 characters.
 const DOCUMENT_BYTES_MAX: usize = 64 << 10;
-/// Objects in a row that state no number and of which the tags may not be read, until no other one is asked about.
-const REFUSED_MAX: u32 = 3;
-
 /// The tags in an answer, if it is one to this question; or how it contradicts itself.
 type Answer = Result<Option<BTreeMap<String, String>>, String>;
-
-/// What is known of the tags of a bucket's objects.
-#[derive(Debug, Default)]
-pub(super) struct Tagging {
-    question: Question,
-    /// An object stated its number.
-    is_counted: AtomicBool,
-    /// An object that has tags stated no number.
-    is_uncounted: AtomicBool,
-    /// A set of tags was read, with or without tags in it.
-    is_known: AtomicBool,
-    /// The server does not know the question: then nobody can have given it tags.
-    is_unknown: AtomicBool,
-    refused: AtomicU32,
-    /// Why objects that state no number are not asked about.
-    refusal: OnceLock<String>,
-}
-
-impl Tagging {
-    /// Whether an object has no tags that states no number.
-    fn is_none_unstated(&self) -> bool {
-        self.is_unknown.load(Relaxed) || self.is_counted.load(Relaxed) && !self.is_uncounted.load(Relaxed)
-    }
-
-    fn note_refusal(&self, reason: &str) {
-        if self.refused.fetch_add(1, Relaxed) + 1 >= REFUSED_MAX {
-            // Another one may have come before.
-            let _ = self.refusal.set(reason.to_owned());
-        }
-    }
-}
 
 impl S3Source {
     /// The tags of an object, of which the headers state the number if it is more than 0.
