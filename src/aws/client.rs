@@ -26,6 +26,7 @@ use aws_smithy_runtime_api::client::http::{
 
 pub use super::service::Service;
 use super::{
+    credentials::CredentialCache,
     error,
     response::WholeResponses,
     service::SERVICES,
@@ -255,7 +256,10 @@ impl Aws {
 
     /// The connections of a client that asks about the account.
     fn throttled(&self, service: Service, patient: bool) -> SharedHttpClient {
-        let throttled = Throttled { connector: self.connector(), throttle: self.throttle(service), patient };
+        let credentials = Arc::new(CredentialCache::new(self.credentials()));
+        let connector = self.connector();
+        let throttle = self.throttle(service);
+        let throttled = Throttled { connector, credentials, throttle, patient };
         let throttled = SharedHttpConnector::new(throttled);
         http_client_fn(move |_, _| throttled.clone())
     }
@@ -324,6 +328,11 @@ impl Aws {
     /// The endpoint in words, for messages.
     pub(crate) fn s3_endpoint(&self) -> String {
         self.own_endpoint(Service::S3).unwrap_or_else(|| "AWS".to_owned())
+    }
+
+    /// Whether S3 is asked at AWS's own addresses, to which TLS leads without anything in between.
+    pub(crate) fn s3_is_aws(&self) -> bool {
+        self.own_endpoint(Service::S3).is_none()
     }
 
     /// Asks STS who the caller is (AWS STS API, `GetCallerIdentity`).

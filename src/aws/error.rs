@@ -144,8 +144,15 @@ pub(crate) fn has_too_many_headers(error: &(dyn Error + 'static)) -> bool {
         .any(hyper::Error::is_parse_too_large)
 }
 
+/// Whether a refusal says that the server does not know the call: S3-compatible servers know a part of them only.
+pub(crate) fn is_unknown_call(status: u16, code: &str) -> bool {
+    matches!(status, 405 | 501) || matches!(code, "NotImplemented" | "MethodNotAllowed")
+}
+
 /// Sorts what a server answered: its status, and code and message of its error document.
 pub(super) fn sort(what: String, status: u16, code: &str, message: Option<&str>) -> SourceError {
+    // What stands between has no words of the provider, and pages of its own.
+    let message = message.filter(|_| !matches!(status, 502 | 504));
     let reason = refusal(status, code, message);
     match (code, status) {
         ("NotImplemented", _) | (_, 501) => SourceError::Permanent { what, reason },

@@ -10,7 +10,10 @@ mod tests;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -23,9 +26,13 @@ use aws_smithy_runtime_api::client::{
 };
 use futures_util::future::BoxFuture;
 
-use super::error::ErrorDocument;
+use super::{
+    credentials::CredentialCache,
+    error::ErrorDocument,
+    sign::{renewed, scope_of},
+};
 use crate::{
-    clock::Stopwatch,
+    clock::{self, Stopwatch},
     transfer::retry::{Backoff, random_up_to},
 };
 
@@ -161,9 +168,10 @@ impl Throttle {
     }
 
     /// Sends until it is answered with something else than "fewer", or for as long as it may take.
-    pub async fn send<F>(&self, kind: &str, patient: bool, send: impl Fn() -> F) -> Result<HttpResponse, ConnectorError>
+    pub async fn send<F, E>(&self, kind: &str, patient: bool, send: impl Fn() -> F) -> Result<HttpResponse, E>
     where
-        F: Future<Output = Result<HttpResponse, ConnectorError>>,
+        F: Future<Output = Result<HttpResponse, E>>,
+        E: From<ConnectorError>,
     {
         let begun = self.timer.now();
         let answered = self.state().kinds.entry(kind.to_owned()).or_default().answered;
@@ -220,29 +228,54 @@ async fn inspected(mut response: HttpResponse) -> Result<(HttpResponse, bool), C
     Ok((response, is_throttled))
 }
 
-/// The SDK's connector at the pace of a service.
-#[derive(Debug)]
+/// The SDK's connector at the pace of a service. What is sent again is signed again: a signature is believed for minutes
+/// only (Amazon S3 API reference, "RequestTimeTooSkewed": fifteen; the services with query strings: five).
 pub(crate) struct Throttled {
     pub connector: Arc<Connector>,
+    pub credentials: Arc<CredentialCache>,
     pub throttle: Arc<Throttle>,
     pub patient: bool,
+}
+
+impl fmt::Debug for Throttled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Throttled")
+    }
 }
 
 impl HttpConnector for Throttled {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let connector = Arc::clone(&self.connector);
+        let credentials = Arc::clone(&self.credentials);
         let throttle = Arc::clone(&self.throttle);
         let patient = self.patient;
         // What can't be sent twice is a stream, and no question about an account is one.
         let Some(kept) = request.try_clone() else { return connector.call(request) };
         HttpConnectorFuture::new(async move {
+            let is_sent = AtomicBool::new(false);
             let again = || async {
                 let request = kept.try_clone().ok_or_else(|| ConnectorError::user("a request is not whole".into()))?;
-                connector.call(request).await
+                match is_sent.swap(true, Relaxed) {
+                    true => connector.call(signed_again(request, &credentials).await?).await,
+                    false => connector.call(request).await,
+                }
             };
             throttle.send(&kind_of(&kept), patient, again).await
         })
     }
+}
+
+async fn signed_again(mut request: HttpRequest, credentials: &CredentialCache) -> Result<HttpRequest, ConnectorError> {
+    let Some(scope) = scope_of(&request) else { return Ok(request) };
+    let now = clock::now();
+    let credentials = credentials.current(&scope, now).await;
+    let credentials = credentials.map_err(|error| ConnectorError::other(error.detail().into(), None))?;
+    let Some(headers) = renewed(&request, &credentials, now) else { return Ok(request) };
+    request.headers_mut().remove("x-amz-security-token");
+    for (name, value) in headers {
+        request.headers_mut().insert(name, value);
+    }
+    Ok(request)
 }
 
 /// What kind of call it is: the action of a form, the target of a JSON call, or the names of the query of a path.

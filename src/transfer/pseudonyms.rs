@@ -104,11 +104,26 @@ fn silenced_properties(mut properties: Properties) -> Properties {
     properties
 }
 
-/// A listing's own errors name the bucket; only an answer that makes no sense is told with the key it stumbled over.
+/// A listing's own errors name the bucket. What a provider answered may hold a key, whatever it means; what kept it from
+/// answering holds none.
 fn silenced_listing(error: SourceError) -> SourceError {
+    let reason = WITHHELD.to_owned();
     match error {
-        SourceError::Permanent { what, .. } => SourceError::Permanent { what, reason: WITHHELD.to_owned() },
-        error => error,
+        SourceError::Denied { what, .. } => SourceError::Denied { what, reason },
+        SourceError::Credentials { what, .. } => SourceError::Credentials { what, reason },
+        SourceError::ClockSkew { what, .. } => SourceError::ClockSkew { what, reason },
+        SourceError::Throttled { what, .. } => SourceError::Throttled { what, reason },
+        SourceError::Transient { what, .. } => SourceError::Transient { what, reason },
+        SourceError::Unranged { what, .. } => SourceError::Unranged { what, reason },
+        SourceError::Permanent { what, .. } => SourceError::Permanent { what, reason },
+        error @ (SourceError::NotFound { .. }
+        | SourceError::NoCredentials { .. }
+        | SourceError::Changed { .. }
+        | SourceError::Archived { .. }
+        | SourceError::Corrupt { .. }
+        | SourceError::Unreached { .. }
+        | SourceError::Size { .. }
+        | SourceError::Elsewhere { .. }) => error,
     }
 }
 
@@ -192,5 +207,15 @@ mod tests {
             format!("access to 0f denied: {WITHHELD}")
         );
         assert_eq!(told(SourceError::Changed { what }), "0f changed since it was listed");
+        let reason = || "InternalError: no place behind a/b".to_owned();
+        let what = || "the listing of bucket x".to_owned();
+        for error in [
+            SourceError::Transient { what: what(), reason: reason() },
+            SourceError::Throttled { what: what(), reason: reason() },
+            SourceError::Denied { what: what(), reason: reason() },
+            SourceError::Permanent { what: what(), reason: reason() },
+        ] {
+            assert!(!silenced_listing(error).to_string().contains("a/b"));
+        }
     }
 }

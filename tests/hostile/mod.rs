@@ -15,6 +15,7 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use md5::Md5;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -58,11 +59,16 @@ const fn tale(name: &'static str, truth: fn() -> Vec<Object>, answers: Answers, 
 }
 
 const fn told_of(script: fn(&Object, &mut Reply)) -> Answers {
-    Answers { knows_no_version: false, script }
+    Answers { script, ..TRUE }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The truth
+
+/// Answers about tags; no object states how many it has.
+const fn tags_told(tags: fn(u32, &mut Reply)) -> Answers {
+    Answers { tags, ..told_of(|_, reply| reply.leave_out("x-amz-tagging-count")) }
+}
 
 /// Three pages.
 fn plain() -> Vec<Object> {
@@ -145,7 +151,13 @@ const OBJECTS: &[Lie] = &[
     lie("tags-cut", || with_tags(2, TAGS_CUT), |_, _| {}, Noted("property_unreadable")),
     lie("tags-fewer", || with_tags(2, TAGS_FEWER), |_, _| {}, Noted("property_unreadable")),
     lie("tags-two-values", || with_tags(1, TAGS_TWO_VALUES), |_, _| {}, Noted("property_unreadable")),
-    tale("tags-uncounted", all_with_tags, told_of(|_, reply| reply.leave_out("x-amz-tagging-count")), Noted("property_unreadable")),
+    tale("tags-uncounted", all_with_tags, tags_told(|_, _| {}), Noted("property_unreadable")),
+    tale("tags-uncounted-untagged-first", || with_tags(1, TAGS_TWO_VALUES), tags_told(|_, _| {}), Noted("property_unreadable")),
+    tale("tags-fail-at-first", all_with_tags, tags_told(tags_fail_at_first), Noted("property_unreadable")),
+    tale("tags-gateway", || with_tags(2, TAGS), tags_told(|_, reply| reply.status = 504), Noted("property_unreadable")),
+    tale("tags-gateway-counted", || with_tags(2, TAGS), Answers { tags: |_, reply| reply.status = 504, ..TRUE }, Noted("property_unreadable")),
+    tale("tags-other-document", plain, tags_told(|_, reply| reply.body = b"<html/>".to_vec()), Noted("property_unreadable")),
+    tale("tags-unknown", plain, tags_told(|_, reply| reply.status = 501), Pass),
     // Once, as a broken connection may do.
     lie("cut-once", plain, |asked, page| page.cut(asked.is_last && asked.attempt == 1), Pass),
     lie("cut-closing-once", plain, |asked, page| page.cut(asked.round == 2 && asked.attempt == 1), Pass),
@@ -194,8 +206,10 @@ const OBJECTS: &[Lie] = &[
     tale("second-checksum", plain, told_of(second_checksum), Found("provider_checksum", 1)),
     tale("checksum-undecodable", plain, told_of(|object, reply| reply.say_of(object, "k0003", "x-amz-checksum-crc32: ?")), Found("provider_checksum", 1)),
     tale("content-md5", plain, told_of(|object, reply| reply.say_of(object, "k0003", "Content-MD5: AAAAAAAAAAAAAAAAAAAAAA==")), Found("provider_checksum", 1)),
+    tale("content-md5-of-other-bytes", plain, told_of(other_bytes_with_content_md5), Found("provider_checksum", 1)),
     tale("stale-answers", plain, told_of(stale_answer), Found("object_changed", 1)),
     // A smaller truth that is whole in itself: the closing listing tells.
+    lie("closing-odd", plain, |asked, page| if asked.round == 2 { page.alter("k0003", "Size", "Length") }, Found("object_unreadable", 1)),
     lie("opening-stale", plain, |asked, page| if asked.round == 2 { page.alter("k0003", "<ETag>&quot;", "<ETag>&quot;0") }, Found("object_unlisted", 1)),
     lie("opening-without-undated", plain, |asked, page| { opening_without_one(asked, page); page.alter("k0027", DATE, "") }, Found("object_unlisted", 1)),
     lie("opening-without-future", plain, |asked, page| { opening_without_one(asked, page); page.alter("k0027", "2024", "2999") }, Found("object_unlisted", 1)),
@@ -227,7 +241,7 @@ const VERSIONS: &[Lie] = &[
     lie("v-two-latest", versions, |_, page| page.alter("v003</Key><VersionId>id1", "false", "true"), Found("listing_contradiction", 1)),
     lie("v-no-latest", versions, |_, page| page.alter("v003", "true", "false"), Found("listing_contradiction", 1)),
     lie("v-latest-missing", versions, |_, page| page.alter("v003", "IsLatest", "IsNewest"), Found("object_unreadable", 1)),
-    tale("v-versions-ignored", versions, Answers { knows_no_version: true, script: |_, _| {} }, Found("object_changed", 28)),
+    tale("v-versions-ignored", versions, Answers { knows_no_version: true, ..TRUE }, Found("object_changed", 28)),
     lie("v-opening-short", versions, |asked, page| if asked.round == 1 && asked.start == 20 { page.end() }, Found("object_unlisted", 8)),
 ];
 
@@ -294,6 +308,27 @@ fn another_object(object: &Object, reply: &mut Reply) {
         reply.body = object.body.iter().rev().copied().collect();
         let sha256 = BASE64_STANDARD.encode(Sha256::digest(&reply.body));
         reply.head = format!("x-amz-checksum-sha256: {sha256}\r\n");
+    }
+}
+
+/// The bytes of another one with a checksum of what is sent, and the tag of what is kept.
+fn other_bytes_with_content_md5(object: &Object, reply: &mut Reply) {
+    if object.key == "k0003" {
+        reply.body.reverse();
+        let md5 = BASE64_STANDARD.encode(Md5::digest(&reply.body));
+        reply.say_of(object, "k0003", &format!("Content-MD5: {md5}"));
+    }
+}
+
+/// In every way in which an answer can say nothing.
+fn tags_fail_at_first(number: u32, reply: &mut Reply) {
+    match number {
+        1 => reply.status = 503,
+        2 => reply.body = b"<Tagging><TagSet>".to_vec(),
+        3 => reply.body.clear(),
+        4 => reply.status = 504,
+        5 => reply.status = 500,
+        _ => {}
     }
 }
 

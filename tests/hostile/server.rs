@@ -6,7 +6,10 @@ use std::{
     fmt::Write as _,
     io::{self, BufRead as _, BufReader, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     thread,
 };
 
@@ -179,10 +182,12 @@ pub struct Answers {
     /// Versions are not told apart: the first of the key is meant, and the answer does not say which it is.
     pub knows_no_version: bool,
     pub script: fn(&Object, &mut Reply),
+    /// The same of the answers about tags; the how manieth question about any object's it is.
+    pub tags: fn(u32, &mut Reply),
 }
 
 /// The truth.
-pub const TRUE: Answers = Answers { knows_no_version: false, script: |_, _| {} };
+pub const TRUE: Answers = Answers { knows_no_version: false, script: |_, _| {}, tags: |_, _| {} };
 
 pub struct Bucket {
     pub truth: Vec<Object>,
@@ -190,11 +195,12 @@ pub struct Bucket {
     pub answers: Answers,
     /// Rounds, and the attempts of each page in the current one.
     asked: Mutex<(u32, HashMap<usize, u32>)>,
+    asked_for_tags: AtomicU32,
 }
 
 impl Bucket {
     pub fn new(truth: Vec<Object>, script: Script, answers: Answers) -> Self {
-        Bucket { truth, script, answers, asked: Mutex::default() }
+        Bucket { truth, script, answers, asked: Mutex::default(), asked_for_tags: AtomicU32::new(0) }
     }
 
     fn page(&self, name: &str, query: HashMap<String, String>) -> Page {
@@ -339,6 +345,8 @@ impl Reply {
     }
 }
 
+const NO_TAGS: &str = "<Tagging><TagSet/></Tagging>";
+
 fn refusal(status: u16, code: &str) -> Reply {
     let body = format!("<Error><Code>{code}</Code><Message>scripted</Message></Error>").into_bytes();
     Reply { status, body, ..Reply::default() }
@@ -375,7 +383,9 @@ fn reply(buckets: &BTreeMap<String, Bucket>, target: &str, if_match: Option<&str
         return refusal(404, "NoSuchKey");
     };
     if query.contains_key("tagging") {
-        return document(object.tags.unwrap_or_default().1);
+        let mut reply = document(object.tags.map_or(NO_TAGS, |(_, document)| document));
+        (bucket.answers.tags)(bucket.asked_for_tags.fetch_add(1, Relaxed) + 1, &mut reply);
+        return reply;
     }
     let etag = object.etag();
     if if_match.is_some_and(|wanted| wanted != etag) {

@@ -20,7 +20,7 @@ use crate::{
         merge,
         result::{AssetResult, Check, Control, SampleResult, Tier, Timings},
     },
-    finding::{Finding, FindingKind, Verdict},
+    finding::{Finding, FindingKind, TakesFindings, Verdict},
     source::s3::UPLOADS,
     transfer::{
         bucket::BucketConfiguration,
@@ -155,9 +155,11 @@ impl BucketWork {
 
     fn result(&self, all: Everything) -> Result<AssetResult, Stop> {
         let Everything { carried, configuration, proof, changes, sample } = all;
-        let Proof { check, findings, controls, verify_ms } = proof;
+        let Proof { check, mut findings, controls, verify_ms } = proof;
         let written = write_evidence(&self.work, &carried.files)?;
         evidence::write_bucket(&self.evidence_directory()?, &configuration)?;
+        // They are of kinds of which there may be many already.
+        changes.findings.into_iter().for_each(|finding| findings.take(finding));
         let (mut findings, filed) = findings.finish()?;
         findings.extend(self.work.controls(&controls)?);
         if carried.listed == 0 && carried.files.is_empty() {
@@ -166,7 +168,6 @@ impl BucketWork {
         findings.extend(self.configuration_finding(&configuration));
         findings.extend(written.findings(&self.work));
         findings.extend(self.undated_finding(&carried.undated));
-        findings.extend(changes.findings);
         findings.extend(self.changes_finding(changes.count));
         let mut objects = written.numbers();
         objects.listed = carried.listed;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     keybook::KeyBook,
     listing::{Began, Known, Lister, Since},
-    transfer::Carried,
+    transfer::{Carried, name_of, weight},
     work::BucketWork,
 };
 use crate::{
@@ -47,9 +47,19 @@ impl BucketWork {
         let mut book = self.key_book()?;
         let mut unlisted = Shown::of(FindingKind::ObjectUnlisted);
         let mut contradicted = Shown::of(FindingKind::ObjectChanged);
+        let mut odd = [FindingKind::ObjectUnreadable, FindingKind::ListingContradiction].map(Shown::of);
         let mut lister = Lister::new(&self.source, &self.work.interrupt, Arc::new(Reach::new(self.stall)));
         while let Some(page) = lister.next().await? {
             let closed = page.answered.unwrap_or_else(clock::now);
+            for entry in page.odd {
+                // What only lacks a date is among the entries.
+                let Some((kind, reason)) = weight(&entry.odd) else { continue };
+                if !known.meet_odd_again(&entry) {
+                    let shown = odd.iter_mut().filter(|shown| shown.kind == kind);
+                    let key = name_of(entry);
+                    shown.for_each(|shown| shown.take(self, &key, None, format!("in the closing listing: {reason}")));
+                }
+            }
             for entry in page.entries {
                 let movement = match known.meet_again(&entry) {
                     Since::Same => continue,
@@ -90,7 +100,7 @@ impl BucketWork {
             let version_id = entry.version.and(entry.version_id.clone());
             changes.add(&Change { movement: Movement::Went, key: entry.key.clone(), version_id })?;
         }
-        let findings = [unlisted, contradicted].into_iter().flat_map(|shown| shown.findings(self)).collect();
+        let findings = [unlisted, contradicted].into_iter().chain(odd).flat_map(|shown| shown.findings(self)).collect();
         Ok(Reconciled { count: changes.finish()?, findings })
     }
 

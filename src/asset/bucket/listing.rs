@@ -14,7 +14,7 @@ use crate::{
     interrupt::Interrupt,
     transfer::{
         listing::Pages,
-        object::{ListPage, ObjectEntry, ObjectSource},
+        object::{ListPage, ObjectEntry, ObjectSource, OddEntry},
         receipt::ObjectReceipt,
         retry::Reach,
     },
@@ -100,6 +100,8 @@ pub(super) struct Known {
     has_latest: HashMap<Id, bool>,
     /// What the closing listing shows in another state, of a time before the opening one: that state, and its date.
     before: HashMap<Id, (u64, Timestamp)>,
+    /// Odd entries of the opening listing, each as often as it came.
+    odd: HashMap<Id, u64>,
 }
 
 /// What the opening listing shows of an object or version.
@@ -163,6 +165,17 @@ impl Known {
             *has_latest |= mark.is_latest;
         }
         self.carried_before(entry)
+    }
+
+    /// Takes an odd entry of the opening listing.
+    pub(super) fn meet_odd(&mut self, entry: &OddEntry) {
+        *self.odd.entry(id_of_odd(entry)).or_default() += 1;
+    }
+
+    /// Takes one of the closing listing; whether the opening one had it, too.
+    pub(super) fn meet_odd_again(&mut self, entry: &OddEntry) -> bool {
+        let met = self.odd.get_mut(&id_of_odd(entry)).filter(|left| **left > 0);
+        met.map(|left| *left -= 1).is_some()
     }
 
     /// Whether every key with versions has a latest one; asked after the end of the listing.
@@ -261,6 +274,10 @@ fn id_of(entry: &ObjectEntry) -> Id {
 
 fn id_of_receipt(receipt: &ObjectReceipt) -> Id {
     id(&receipt.key, receipt.version.and(receipt.version_id.as_deref()))
+}
+
+fn id_of_odd(OddEntry { key, odd }: &OddEntry) -> Id {
+    Sha256Digest::of(format!("{odd:?} {key}")).short()
 }
 
 /// The length keeps key and version apart.

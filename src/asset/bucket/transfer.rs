@@ -216,25 +216,16 @@ impl Transfer<'_> {
     }
 
     /// What is odd about an entry of the listing is a finding, and the others go on.
-    fn note(&mut self, OddEntry { key, odd }: OddEntry) {
-        let key = if key.is_empty() { "(no key)".to_owned() } else { key };
-        let (kind, detail) = match odd {
-            Odd::Undated => {
-                self.carried.undated.count += 1;
-                if self.carried.undated.count == 1 {
-                    self.carried.undated.first = key;
-                }
-                return;
+    fn note(&mut self, entry: OddEntry) {
+        let Some((kind, detail)) = weight(&entry.odd) else {
+            self.carried.undated.count += 1;
+            if self.carried.undated.count == 1 {
+                self.carried.undated.first = entry.key;
             }
-            Odd::Unreadable(reason) => {
-                (FindingKind::ObjectUnreadable, format!("listed in a way that can't be read: {reason}"))
-            }
-            Odd::Foreign => {
-                let detail = "listed although its key does not begin with the prefix; not carried";
-                (FindingKind::ListingContradiction, detail.to_owned())
-            }
+            return;
         };
-        self.carried.refused.take(self.of.work.finding(kind, key, detail));
+        self.known.meet_odd(&entry);
+        self.carried.refused.take(self.of.work.finding(kind, name_of(entry), detail));
     }
 
     /// Decides what becomes of a listed object.
@@ -535,6 +526,25 @@ impl Transfer<'_> {
         }
         Ok(())
     }
+}
+
+/// What is said of an odd entry of a listing; nothing of one that only has no date.
+pub(super) fn weight(odd: &Odd) -> Option<(FindingKind, String)> {
+    match odd {
+        Odd::Undated => None,
+        Odd::Unreadable(reason) => {
+            Some((FindingKind::ObjectUnreadable, format!("listed in a way that can't be read: {reason}")))
+        }
+        Odd::Foreign => {
+            let detail = "listed although its key does not begin with the prefix; not carried";
+            Some((FindingKind::ListingContradiction, detail.to_owned()))
+        }
+    }
+}
+
+/// What findings call an odd entry.
+pub(super) fn name_of(OddEntry { key, .. }: OddEntry) -> String {
+    if key.is_empty() { "(no key)".to_owned() } else { key }
 }
 
 /// What copies units of the bucket into the sink, in this process.

@@ -171,7 +171,7 @@ fn look(calls: u64, patient: bool, provider: impl Fn(&Busy) -> HttpResponse) -> 
     let provider = &provider;
     let one = |number: u64| async move {
         let kind = kinds[number as usize % kinds.len()];
-        let answer = throttle.send(kind, patient, || async { Ok(provider(busy)) }).await.unwrap();
+        let answer = throttle.send(kind, patient, || async { Ok::<_, ConnectorError>(provider(busy)) }).await.unwrap();
         answer.status().as_u16() == 200
     };
     let all = stream::iter(0..calls).map(one).buffer_unordered(16).filter(|answered| std::future::ready(*answered));

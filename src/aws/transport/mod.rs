@@ -21,7 +21,7 @@ use aws_smithy_http_client::Connector;
 use self::{
     endpoint::Endpoint,
     redirect::Redirect,
-    refusal::checked,
+    refusal::{Refusal, checked},
     route::{NoResponse, Route, Signed},
 };
 pub(crate) use self::{
@@ -48,8 +48,10 @@ pub(crate) struct Request<'a> {
     pub method: Method,
     pub key: &'a str,
     pub version_id: Option<&'a str>,
+    /// What is asked about it, if it is not the object itself: the name of a parameter without a value.
+    pub question: Option<&'static str>,
     /// All of them are signed.
-    pub headers: Headers,
+    pub headers: Headers<'static>,
     /// What is stored packed may come packed. Not signed: servers in between change this header.
     pub accept_gzip: bool,
 }
@@ -83,21 +85,33 @@ impl Transport {
 
     /// Sends one request and waits for the head of a success; refusals are errors.
     pub async fn send(&self, request: &Request<'_>) -> Result<Response, SourceError> {
+        self.answer(request).await?.map_err(|refusal| refusal.about(request.key))
+    }
+
+    /// The same; none where the server does not know what it is asked.
+    pub async fn send_if_known(&self, request: &Request<'_>) -> Result<Option<Response>, SourceError> {
+        match self.answer(request).await? {
+            Err(refusal) if refusal.is_unknown_call() => Ok(None),
+            answer => answer.map(Some).map_err(|refusal| refusal.about(request.key)),
+        }
+    }
+
+    async fn answer(&self, request: &Request<'_>) -> Result<Result<Response, Refusal>, SourceError> {
         let target = self.target().await?;
         let (credentials, response) = self.attempt(&target, request).await?;
         let refusal = match checked(response).await {
-            Ok(response) => return Ok(response),
+            Ok(response) => return Ok(Ok(response)),
             Err(refusal) => refusal,
         };
         if let Some(redirect) = &refusal.redirect {
-            return self.follow(&target.endpoint, redirect, request).await;
+            return self.follow(&target.endpoint, redirect, request).await.map(Ok);
         }
         if !refusal.credentials_ran_out() {
-            return Err(refusal.about(request.key));
+            return Ok(Err(refusal));
         }
         self.credentials.forget(&credentials).await;
         let (_, response) = self.attempt(&target, request).await?;
-        checked(response).await.map_err(|refusal| refusal.about(request.key))
+        Ok(checked(response).await)
     }
 
     /// The target that is known, or the one that the SDK would go to.
@@ -153,7 +167,13 @@ impl Transport {
         let now = clock::now();
         let credentials = self.credentials.current(&target.endpoint.scope, now).await?;
         let path = format!("{}{}", target.endpoint.path, encoded_path(request.key));
-        let query = request.version_id.map(|version| format!("versionId={}", encoded(version)));
+        let version = request.version_id.map(|version| format!("versionId={}", encoded(version)));
+        // Signatures have an equals sign behind each name, addresses need none: not every server looks for the name alone.
+        let [canonical, query] = ["=", ""].map(|sign| {
+            let question = request.question.map(|name| format!("{name}{sign}"));
+            let parameters: Vec<_> = question.into_iter().chain(version.clone()).collect();
+            Some(parameters.join("&")).filter(|parameters| !parameters.is_empty())
+        });
         let method = match request.method {
             Method::Get => http::Method::GET,
             Method::Head => http::Method::HEAD,
@@ -162,7 +182,7 @@ impl Transport {
             method: method.as_str(),
             host: &target.endpoint.host,
             path: &path,
-            query: query.as_deref(),
+            query: canonical.as_deref(),
             headers: request.headers.clone(),
             body: b"",
         };

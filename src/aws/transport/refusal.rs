@@ -60,6 +60,11 @@ impl Refusal {
         matches!(self.document.code.as_str(), "ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException")
     }
 
+    /// Whether the server does not know the call.
+    pub fn is_unknown_call(&self) -> bool {
+        error::is_unknown_call(self.status, &self.document.code)
+    }
+
     /// As an error about the object with this key.
     pub fn about(self, key: &str) -> SourceError {
         error::sort(key.to_owned(), self.status, &self.document.code, self.document.message.as_deref())

@@ -44,7 +44,7 @@ pub(super) struct Signed {
     /// Behind the endpoint's origin.
     pub path_and_query: String,
     /// Without `host`.
-    pub headers: Headers,
+    pub headers: Headers<'static>,
 }
 
 /// The head of a response, its body still to come.

@@ -65,30 +65,36 @@ pub fn of_md5(etag: &str) -> Option<Offer> {
 }
 
 impl Stored<'_> {
-    /// All checksums that are given. An entity tag serves where there are none: only some servers make it of the content.
+    /// All checksums that are given. An entity tag serves where no other is kept: only some servers make it of the content.
+    /// Content-MD5 says nothing about what is kept: it may be made of whatever is sent.
     fn offers(&self) -> Result<Vec<Offer>, &'static str> {
         let mut offers: Vec<_> = self.values.iter().filter_map(|(kind, text)| self.offer(*kind, text)).collect();
-        offers.extend(self.content_md5.iter().map(|text| whole(ChecksumKind::ContentMd5, text)));
         if offers.is_empty() {
             offers
                 .extend(self.etag.filter(|_| !self.opaque_etag).and_then(|tag| of_md5(tag).or_else(|| of_parts(tag))));
         }
+        offers.extend(self.content_md5.iter().map(|text| whole(ChecksumKind::ContentMd5, text)));
         if offers.is_empty() { Err(self.why_none()) } else { Ok(offers) }
     }
 
     /// Of a checksum over parts, their number stands behind the value, or behind the entity tag.
     fn offer(&self, kind: ChecksumKind, text: &str) -> Option<Offer> {
-        let (digits, count) = text.split_once('-').unwrap_or((text, ""));
-        if !self.composite && digits == text {
-            return Some(whole(kind, text));
-        }
-        let count = count.parse().ok().or_else(|| parts_of(self.etag?))?;
+        let count = match text.split_once('-').map(|(_, count)| count.parse()) {
+            None if !self.composite => return Some(whole(kind, text)),
+            None => parts_of(self.etag?)?,
+            Some(Ok(count)) => count,
+            // No base64 either.
+            Some(Err(_)) => return Some(whole(kind, text)),
+        };
+        let digits = text.split('-').next().unwrap_or_default();
         Some(Offer::OfParts { kind: composite(kind)?, value: decoded(digits), count })
     }
 
     fn why_none(&self) -> &'static str {
         if self.opaque_etag {
             "encrypted with KMS or a customer's key: the entity tag is not the MD5"
+        } else if !self.values.is_empty() {
+            "the provider gives one of parts, and not of how many or how it is made of them"
         } else {
             "the provider gives none"
         }
@@ -161,6 +167,9 @@ mod tests {
         let given = [crc32, ("x-amz-checksum-crc32", "!"), ("x-amz-checksum-sha256", "AAAA"), ("content-md5", "")];
         let kinds = [ChecksumKind::Crc32, ChecksumKind::Crc32, ChecksumKind::Sha256, ChecksumKind::ContentMd5];
         assert_eq!(offers(MD5, &given), kinds.map(|kind| (kind, 0)));
+        assert_eq!(offers(MD5, &[("content-md5", "")]), [(ChecksumKind::Md5Etag, 0), (ChecksumKind::ContentMd5, 0)]);
+        assert_eq!(offers("opaque", &[("content-md5", "")]), [(ChecksumKind::ContentMd5, 0)]);
+        assert_eq!(offers(MD5, &[("x-amz-checksum-crc32", "AAAA-x")]), [(ChecksumKind::Crc32, 0)]);
         let parts = ("x-amz-checksum-sha1", "y/Q5Jg==-3");
         assert_eq!(offers(MD5, &[crc32, parts]), [(ChecksumKind::Crc32, 0), (ChecksumKind::CompositeSha1, 3)]);
         assert_eq!(decoded("!"), b"");

@@ -7,7 +7,11 @@ use aws_sdk_s3::{Client, config::http::HttpResponse, error::SdkError};
 use futures_util::{FutureExt as _, future::join_all};
 
 use crate::{
-    aws::{error::OperationError, response::RawBody, xml},
+    aws::{
+        error::{self, OperationError},
+        response::RawBody,
+        xml,
+    },
     transfer::{
         bucket::{BucketConfiguration, BucketItem},
         properties::Class,
@@ -151,9 +155,8 @@ impl Refused {
         ABSENT.contains(&self.code.as_str()) || self.is_unknown_call()
     }
 
-    /// S3-compatible servers know a part of the calls only.
     fn is_unknown_call(&self) -> bool {
-        matches!(self.status, 405 | 501) || matches!(self.code.as_str(), "NotImplemented" | "MethodNotAllowed")
+        error::is_unknown_call(self.status, &self.code)
     }
 
     fn in_words(&self) -> String {

@@ -7,14 +7,15 @@ mod checksum;
 mod configuration;
 mod parts;
 mod properties;
+mod question;
 mod read;
+mod tagging;
 mod tags;
 
 use std::sync::atomic::AtomicBool;
 
 use aws_sdk_s3::{Client, primitives::DateTimeFormat, types::EncodingType};
 use futures_util::{FutureExt as _, future::BoxFuture};
-use tokio::sync::OnceCell;
 
 pub use self::configuration::UPLOADS;
 use super::aws::Aws;
@@ -49,8 +50,11 @@ pub struct S3Source {
     acls: bool,
     /// The server refuses what is held to an entity tag, also where the tag is right.
     fails_if_match: AtomicBool,
-    /// What it means that an object states no number of tags, once one was asked about.
-    tags_unstated: OnceCell<properties::UnstatedTags>,
+    /// It is AWS itself that is asked, and nothing in between.
+    is_aws: bool,
+    tagging: tagging::Tagging,
+    parts: parts::Questions,
+    grants: question::Question,
 }
 
 impl S3Source {
@@ -66,7 +70,10 @@ impl S3Source {
             all_versions: false,
             acls: false,
             fails_if_match: AtomicBool::new(false),
-            tags_unstated: OnceCell::new(),
+            is_aws: aws.s3_is_aws(),
+            tagging: tagging::Tagging::default(),
+            parts: parts::Questions::default(),
+            grants: question::Question::default(),
         }
     }
 

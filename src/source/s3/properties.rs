@@ -7,17 +7,6 @@ use std::collections::BTreeMap;
 
 use crate::transfer::properties::{Item, Properties};
 
-/// What it means that an object states no number of tags, as one object shows that was asked about.
-#[derive(Clone, Debug)]
-pub(super) enum UnstatedTags {
-    /// It has none.
-    None,
-    /// Nothing: tags can't be read; why.
-    Denied(String),
-    /// Nothing: that object has some.
-    Unknown,
-}
-
 /// The prefix of user metadata.
 const METADATA: &str = "x-amz-meta-";
 /// The prefix of checksums, and the two headers of that name that are none.

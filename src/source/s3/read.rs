@@ -1,7 +1,7 @@
 //! Single objects: every request is held to the state that was listed or that an earlier answer was about, and every
 //! answer is checked for being about that state. Not every server honours `If-Match`, `Range` and `versionId`.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::{borrow::Cow, sync::atomic::Ordering::Relaxed};
 
 use aws_sdk_s3::{
     primitives::{DateTime, DateTimeFormat},
@@ -32,7 +32,7 @@ use crate::{
     },
 };
 
-const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
+pub(super) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
 impl S3Source {
     pub(super) async fn get(&self, entry: &ObjectEntry, range: Option<ByteRange>) -> Result<ObjectBody, SourceError> {
@@ -43,7 +43,7 @@ impl S3Source {
         }
         let answer = self.answered(request, entry, range).await?;
         let described = match range {
-            None => self.described(entry, &answer).await?,
+            None => self.described(entry, &answer, Method::Get).await?,
             Some(_) => {
                 let pin = pin(entry, &answer.headers);
                 Described { checksum: Err("a range".to_owned()), properties: Properties::default(), pin }
@@ -72,7 +72,7 @@ impl S3Source {
             }
             answer => answer?,
         };
-        self.described(entry, &answer).await
+        self.described(entry, &answer, Method::Head).await
     }
 
     /// A request about the state that was listed, or that an earlier answer was about.
@@ -81,7 +81,7 @@ impl S3Source {
         let held = tag.filter(|_| !self.fails_if_match.load(Relaxed)).map(|tag| ("if-match", format!("\"{tag}\"")));
         let version_id = entry.version_id.as_deref().or(entry.pin.version_id.as_deref());
         let headers = held.into_iter().collect();
-        Request { method, key: &entry.key, version_id, headers, accept_gzip: entry.pin.packed }
+        Request { method, key: &entry.key, version_id, question: None, headers, accept_gzip: entry.pin.packed }
     }
 
     /// Sends a request and checks the answer. Some servers fail every `If-Match`: what is refused because of it is asked for
@@ -108,17 +108,22 @@ impl S3Source {
     }
 
     /// Checksum and properties out of the headers of an answer; asks for more only where they say that there is more.
-    async fn described(&self, entry: &ObjectEntry, answer: &Response) -> Result<Described, SourceError> {
+    async fn described(
+        &self,
+        entry: &ObjectEntry,
+        answer: &Response,
+        method: Method,
+    ) -> Result<Described, SourceError> {
         let headers = &answer.headers;
         let pin = pin(entry, headers);
-        let checksum = self.stated(entry, answer).await;
+        let pinned = entry.pinned(pin.clone());
+        let checksum = self.stated(&pinned, answer, method).await?;
         let values = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let (mut properties, tags) = properties::of_headers(values);
         if answer.left_out == HeadersLeftOut::Some {
             let reason = "the answer has headers that are no valid HTTP".to_owned();
             properties.unreadable.insert(Item::Metadata, reason);
         }
-        let pinned = entry.pinned(pin.clone());
         self.tags(&pinned, tags, &mut properties).await?;
         if self.acls {
             self.read_acl(&pinned, &mut properties).await?;
@@ -128,11 +133,17 @@ impl S3Source {
 
     /// The checksums of the answer. One without an entity tag is about the listed object only if the bytes have the listed
     /// MD5, too.
-    async fn stated(&self, entry: &ObjectEntry, answer: &Response) -> StatedChecksums {
-        let is_whole = answer.status == StatusCode::OK;
+    async fn stated(
+        &self,
+        entry: &ObjectEntry,
+        answer: &Response,
+        method: Method,
+    ) -> Result<StatedChecksums, SourceError> {
+        let has_whole = method == Method::Get && answer.status == StatusCode::OK;
         // What is no text is nothing that could be decoded.
         let values = |name: &str| match name {
-            "content-md5" if !is_whole => Vec::new(),
+            // It is about the body that comes with it.
+            "content-md5" if !has_whole => Vec::new(),
             name => answer.headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect(),
         };
         let listed = entry.etag.as_deref().filter(|tag| is_md5(tag) && !answer.headers.contains_key(ETAG));
@@ -140,27 +151,35 @@ impl S3Source {
         if let Some(listed) = listed.and_then(checksum::of_md5) {
             offers = Ok(offers.unwrap_or_default().into_iter().chain([listed]).collect());
         }
+        let offers = match offers {
+            Ok(offers) => offers,
+            Err(reason) => return Ok(Err(reason.to_owned())),
+        };
+        let version = version_of(entry);
+        let asking =
+            parts::Asking { client: &self.client, bucket: &self.bucket, entry, version, questions: &self.parts };
         let mut checksums = Vec::new();
-        let mut missing = String::new();
-        for offer in offers? {
+        let mut missing = Vec::new();
+        for offer in offers {
             match offer {
                 Offer::Whole(checksum) => checksums.push(checksum),
-                Offer::OfParts { kind, value, count } => {
-                    match parts::of(&self.client, &self.bucket, entry, count).await {
-                        Ok(parts) => checksums.push(ProviderChecksum { kind, value, parts }),
-                        Err(reason) => missing = reason,
-                    }
-                }
+                Offer::OfParts { kind, value, count } => match asking.parts(count).await? {
+                    Ok(parts) => checksums.push(ProviderChecksum { kind, value, parts }),
+                    Err(reason) => missing.push(format!("{}: {reason}", kind.words())),
+                },
             }
         }
-        if checksums.is_empty() { Err(missing) } else { Ok(checksums) }
+        Ok(if checksums.is_empty() { Err(missing.join("; ")) } else { Ok(checksums) })
     }
 
     async fn read_acl(&self, entry: &ObjectEntry, properties: &mut Properties) -> Result<(), SourceError> {
         let request = self.client.get_object_acl().bucket(&self.bucket).key(&entry.key);
-        match request.set_version_id(version_of(entry)).send().await {
-            Ok(answer) => properties.acl.extend(answer.grants().iter().map(grant)),
-            Err(error) => return unread(properties, Item::Acl, error::of("access control list", error)),
+        let request = request.set_version_id(version_of(entry));
+        let asking = async { request.send().await.map_err(|error| error::of("access control list", error)) };
+        let read = self.grants.ask("access control list", asking).await?.map_err(|error| error.to_string());
+        match read.and_then(|answer| answer.grants().iter().map(grant).collect::<Result<Vec<_>, _>>()) {
+            Ok(grants) => properties.acl = grants,
+            Err(reason) => drop(properties.unreadable.insert(Item::Acl, reason)),
         }
         Ok(())
     }
@@ -178,38 +197,31 @@ fn of_listed(entry: &ObjectEntry, error: SourceError) -> SourceError {
     }
 }
 
-/// An outage says nothing about what was asked for; any other error is the answer.
-pub(super) fn unread(properties: &mut Properties, item: Item, error: SourceError) -> Result<(), SourceError> {
-    if matches!(error, SourceError::Unreached { .. }) {
-        return Err(error);
-    }
-    properties.unreadable.insert(item, error.to_string());
-    Ok(())
-}
-
 pub(super) fn version_of(entry: &ObjectEntry) -> Option<String> {
     entry.version_id.clone().or_else(|| entry.pin.version_id.clone())
 }
 
 /// Who may do what, in one line.
-fn grant(grant: &Grant) -> String {
-    let permission = grant.permission().map_or("", |permission| permission.as_str());
-    let grantee = grant.grantee();
-    let whom = grantee.and_then(|whom| whom.uri().or(whom.id()).or(whom.email_address()));
-    format!("{permission} {}", whom.unwrap_or_default())
+fn grant(grant: &Grant) -> Result<String, String> {
+    let whom = grant.grantee().and_then(|whom| whom.uri().or(whom.id()).or(whom.email_address()));
+    match (grant.permission(), whom) {
+        (Some(permission), Some(whom)) => Ok(format!("{} {whom}", permission.as_str())),
+        _ => Err("reading access control list: a grant does not say who may do what".to_owned()),
+    }
 }
 
 fn checksums_wanted() -> (&'static str, String) {
     ("x-amz-checksum-mode", "ENABLED".to_owned())
 }
 
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+/// A header, also where it is no text: then it is none that could be meant, and is told from one that is not there.
+pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> Option<Cow<'_, str>> {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
 }
 
 /// What the answer says about the state of the object.
 fn pin(entry: &ObjectEntry, headers: &HeaderMap) -> Pin {
-    let kept = |name, before: &Option<String>| text(headers, name).map(str::to_owned).or_else(|| before.clone());
+    let kept = |name, before: &Option<String>| text(headers, name).map(Cow::into_owned).or_else(|| before.clone());
     Pin {
         etag: text(headers, ETAG).map(|tag| tag.trim_matches('"').to_owned()).or_else(|| entry.pin.etag.clone()),
         version_id: kept(VERSION_ID, &entry.pin.version_id),
@@ -249,7 +261,7 @@ fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Response
         return unranged("nothing in the answers says that ranges belong to one state".to_owned());
     }
     let wanted = format!("bytes {}-{}/", range.first, range.last);
-    match text(headers, CONTENT_RANGE) {
+    match text(headers, CONTENT_RANGE).as_deref() {
         _ if answer.status != StatusCode::PARTIAL_CONTENT => {
             unranged("the server answers with the whole object where a range was asked for".to_owned())
         }
@@ -274,10 +286,10 @@ fn is_of_all(range: &HeaderValue, size: u64) -> bool {
 fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceError> {
     let what = || entry.key.clone();
     let changed = || Err(SourceError::Changed { what: what() });
-    let mut tags = headers.get_all(ETAG).iter().filter_map(|tag| tag.to_str().ok());
+    let mut tags = headers.get_all(ETAG).iter().map(|tag| String::from_utf8_lossy(tag.as_bytes()));
     let answered = tags.next();
     let another = tags.next();
-    if let (Some(one), Some(other)) = (answered, another)
+    if let (Some(one), Some(other)) = (&answered, &another)
         && !same_entity_tag(one, other)
     {
         let reason = "the answer names two entity tags".to_owned();
@@ -285,7 +297,7 @@ fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceErr
     }
     let listed = entry.etag.as_deref().filter(|tag| !tag.is_empty());
     match (listed.or(entry.pin.etag.as_deref()), answered) {
-        (Some(known), Some(answered)) if !same_entity_tag(known, answered) => return changed(),
+        (Some(known), Some(answered)) if !same_entity_tag(known, &answered) => return changed(),
         // The bytes themselves can say that they are the listed ones, unless the listed tag is no MD5.
         (Some(known), None) if !is_md5(known) || is_keyed(headers) => {
             let reason = "the answer names no entity tag, the listing does: nothing says that it is the object listed";
@@ -306,8 +318,8 @@ fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceErr
         return changed();
     }
     match (&entry.pin.last_modified, text(headers, LAST_MODIFIED)) {
-        (Some(known), Some(answered)) if known != answered => changed(),
-        (None, Some(answered)) if listed.is_none() && !is_of_date(entry, answered) => changed(),
+        (Some(known), Some(answered)) if *known != answered => changed(),
+        (None, Some(answered)) if listed.is_none() && !is_of_date(entry, &answered) => changed(),
         _ => Ok(()),
     }
 }
