@@ -4,7 +4,9 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    time::Duration,
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -38,6 +40,25 @@ fn an_outage_is_ridden_out() {
     assert_eq!(world.restored(), everything());
 }
 
+/// Objects fail and the listing answers, from the beginning or later: what is tried again until it ends costs no object.
+#[test]
+fn an_outage_of_objects_alone_is_ridden_out() {
+    let run = |from: u32| {
+        thread::spawn(move || {
+            let began = OnceLock::new();
+            let world = world("", move |asked| match asked.number >= from {
+                true if began.get_or_init(Instant::now).elapsed() < Duration::from_secs(6) => {
+                    Act::Refuse(500, "InternalError")
+                }
+                _ => Act::Serve,
+            });
+            world.run().expect(0);
+            assert_eq!(world.restored(), everything());
+        })
+    };
+    [0, 60].map(run).into_iter().for_each(|ran| ran.join().unwrap());
+}
+
 /// What came before the provider went away is kept, nothing is sealed, and a resumed run fetches the rest.
 #[test]
 fn an_outage_beyond_the_limit_stops_the_asset_and_loses_nothing() {
@@ -50,7 +71,7 @@ fn an_outage_beyond_the_limit_stops_the_asset_and_loses_nothing() {
     let came = world.restored().len();
     assert!((20..OBJECTS).contains(&came), "{came} objects were kept");
     assert!(!world.drill.bundle().join("tagmanifest-sha256.txt").exists(), "what can be resumed was sealed");
-    std::thread::sleep(Duration::from_secs(9));
+    thread::sleep(Duration::from_secs(9));
     let asked = world.provider.asked().len();
     world.drill.end(&["resume", &world.drill.bundle().to_string_lossy()]).expect(0);
     assert_eq!(world.restored(), everything());
