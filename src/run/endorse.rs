@@ -66,8 +66,8 @@ impl Wanted {
     pub fn of(bundle: &Path) -> Result<Self, EngineError> {
         let path = bundle.join(evidence::RESOLVED);
         let Some(bytes) = read(&path)? else { return Ok(Wanted::default()) };
-        let resolved: Resolved = serde_json::from_slice(&bytes)
-            .map_err(|error| EngineError::Directory { path, source: error.into() })?;
+        let resolved: Resolved =
+            serde_json::from_slice(&bytes).map_err(|error| EngineError::Directory { path, source: error.into() })?;
         Ok(resolved.evidence)
     }
 }

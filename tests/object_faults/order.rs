@@ -84,7 +84,7 @@ fn bodies_without_ranges_and_small_memory_end() {
         timeouts: Timeouts::default(),
     };
     let copier = ObjectCopier::between(ends, Arc::default(), Interrupt::default());
-    let outcome = block_on(timeout(Duration::from_secs(30), copier.copy(unit)));
+    let outcome = block_on(async { timeout(Duration::from_secs(30), copier.copy(unit)).await });
     let outcome = outcome.expect("the copier waits for itself").unwrap();
     assert_eq!((outcome.receipts.len(), outcome.refusals.len()), (1, OBJECTS_IN_FLIGHT + 8));
 }

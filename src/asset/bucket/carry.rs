@@ -133,7 +133,8 @@ impl BucketWork {
         let reader = ReadBack { asset, root: &root, meter: &meter, interrupt, buckets };
         let watch = Stopwatch::start();
         let mut findings = Hinting { findings, resumed: carried.resumed };
-        let check = reader.compare_into(receipts(), &mut findings).map_err(|source| unreadable(root.clone(), source))?;
+        let check =
+            reader.compare_into(receipts(), &mut findings).map_err(|source| unreadable(root.clone(), source))?;
         drop(ticker);
         self.work.go_on()?;
         let read = meter.read();

@@ -226,7 +226,8 @@ mod tests {
             assert_eq!(sort(status, code), CallErrorKind::Full, "{status} {code}");
         }
         assert_eq!(sort(501, "NotImplemented"), CallErrorKind::AboutObject);
-        for (status, code) in [(401, ""), (403, "AccessDenied"), (405, ""), (301, "PermanentRedirect"), (400, "ExpiredToken")]
+        for (status, code) in
+            [(401, ""), (403, "AccessDenied"), (405, ""), (301, "PermanentRedirect"), (400, "ExpiredToken")]
         {
             assert_eq!(sort(status, code), CallErrorKind::Refused, "{status} {code}");
         }
