@@ -28,7 +28,7 @@ use walkaway::{
     transfer::{
         bucket::BucketConfiguration,
         error::{SourceError, TransferError},
-        executor::{UnitExecutor, UnitReceipt, UnitSpec, UnitWork, UnitWorker},
+        executor::{UnitDone, UnitExecutor, UnitReceipt, UnitSpec, UnitWork, UnitWorker},
         object::Configured,
         unit::LARGE_OBJECT_BYTES,
     },
@@ -122,13 +122,19 @@ impl Asset for Shelf {
 /// many units it is gone.
 struct ByPost {
     carries_max: usize,
+    /// The last object of each receipt is lost on the way back.
+    loses: bool,
     large: AtomicUsize,
     batches: AtomicUsize,
 }
 
 impl ByPost {
     fn new(carries_max: usize) -> Arc<Self> {
-        Arc::new(ByPost { carries_max, large: AtomicUsize::new(0), batches: AtomicUsize::new(0) })
+        ByPost::losing(carries_max, false)
+    }
+
+    fn losing(carries_max: usize, loses: bool) -> Arc<Self> {
+        Arc::new(ByPost { carries_max, loses, large: AtomicUsize::new(0), batches: AtomicUsize::new(0) })
     }
 
     fn carried(&self) -> (usize, usize) {
@@ -147,7 +153,10 @@ impl ByPost {
             UnitWork::Object(_) | UnitWork::Rows { .. } => self.large.fetch_add(1, SeqCst),
         };
         let sent = serde_json::to_string(&spec).unwrap();
-        let receipt = here.work(serde_json::from_str(&sent).unwrap()).await?;
+        let mut receipt = here.work(serde_json::from_str(&sent).unwrap()).await?;
+        if let (true, UnitDone::Objects(outcome)) = (self.loses, &mut receipt.done) {
+            outcome.receipts.pop();
+        }
         Ok(serde_json::from_str(&serde_json::to_string(&receipt).unwrap()).unwrap())
     }
 }
@@ -224,6 +233,9 @@ async fn a_kind_and_an_executor_of_ones_own_go_through_plan_run_resume_and_verif
     let post = ByPost::new(usize::MAX);
     let resume =
         |executor: Arc<ByPost>| run::resume(&outcome.bundle, false, Consent::NotNeeded, driving(&kinds, executor));
+    let lost = resume(ByPost::losing(usize::MAX, true)).await.unwrap();
+    let RunEnd::Stopped { assets } = &lost.end else { panic!("a receipt that lacks an object: {:?}", lost.end) };
+    assert!(assets[0].reason.contains("was not answered"), "{assets:?}");
     let resumed = resume(post.clone()).await.unwrap();
     assert_eq!(sealed(&resumed), Verdict::Pass);
     let batches = striking.carried();

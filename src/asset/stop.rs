@@ -54,6 +54,10 @@ impl From<TransferError> for Stop {
             TransferError::Interrupted => Stop::Interrupted,
             TransferError::Sink(error) => error.into(),
             TransferError::Source(error) | TransferError::Away(error) => error.into(),
+            unanswered @ TransferError::Unanswered { .. } => Stop::Asset {
+                reason: unanswered.to_string(),
+                hint: Some(format!("resume the run, which has the unit run again; {KEPT}")),
+            },
             TransferError::Internal(what) => Stop::Run(EngineError::Internal(what)),
         }
     }

@@ -57,14 +57,18 @@ pub(crate) struct Wanted {
 
 #[derive(Deserialize)]
 struct Resolved {
+    #[serde(default)]
     evidence: Wanted,
 }
 
 impl Wanted {
-    /// Reads it from a bundle.
-    pub fn of(bundle: &Path) -> Self {
-        let bytes = fs::read(bundle.join(evidence::RESOLVED)).unwrap_or_default();
-        serde_json::from_slice(&bytes).map(|resolved: Resolved| resolved.evidence).unwrap_or_default()
+    /// Reads it from a bundle. What can't be read is an error: a run that was to be signed must not end without.
+    pub fn of(bundle: &Path) -> Result<Self, EngineError> {
+        let path = bundle.join(evidence::RESOLVED);
+        let Some(bytes) = read(&path)? else { return Ok(Wanted::default()) };
+        let resolved: Resolved =
+            serde_json::from_slice(&bytes).map_err(|error| EngineError::Directory { path, source: error.into() })?;
+        Ok(resolved.evidence)
     }
 }
 
@@ -76,7 +80,7 @@ pub(crate) fn signer(key: &Path) -> Result<Signer, EngineError> {
 
 /// Signs a bundle as its operator, if its playbook wants that, and fetches what an earlier attempt could not.
 pub(crate) async fn sign_as_operator(bundle: &Path) -> Result<Option<Endorsement>, EngineError> {
-    let wanted = Wanted::of(bundle);
+    let wanted = Wanted::of(bundle)?;
     let Some(key) = &wanted.sign else { return Ok(None) };
     let file = signatures(bundle)?.join(Role::Operator.file(1));
     let fingerprint = match read(&file)? {
@@ -138,7 +142,7 @@ pub async fn approve(bundle: &Path, review: Review, authority: Option<&str>) -> 
     let number = (1..).find(|number| !taken(number)).unwrap_or(1);
     let file = directory.join(Role::Reviewer.file(number));
     let fingerprint = sign(bundle, &file, &signer, Role::Reviewer)?;
-    let named = Wanted::of(bundle).timestamp;
+    let named = Wanted::of(bundle)?.timestamp;
     let stamped = stamp(&file, authority.or(named.as_deref())).await?;
     Ok(Endorsement { file, fingerprint, stamped })
 }

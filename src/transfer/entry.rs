@@ -110,7 +110,7 @@ pub enum Odd {
 }
 
 /// Where a version stands among those of its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct VersionMark {
     /// 0 for the newest, as listed when it was carried.
     pub order: u64,

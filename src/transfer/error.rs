@@ -62,6 +62,27 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// What it happened to: an object's key, or a bucket.
+    pub fn what(&self) -> &str {
+        match self {
+            SourceError::NotFound { what }
+            | SourceError::Denied { what, .. }
+            | SourceError::Credentials { what, .. }
+            | SourceError::ClockSkew { what, .. }
+            | SourceError::NoCredentials { what, .. }
+            | SourceError::Changed { what }
+            | SourceError::Archived { what, .. }
+            | SourceError::Corrupt { what, .. }
+            | SourceError::Throttled { what, .. }
+            | SourceError::Transient { what, .. }
+            | SourceError::Unreached { what, .. }
+            | SourceError::Size { what, .. }
+            | SourceError::Unranged { what, .. }
+            | SourceError::Elsewhere { what, .. }
+            | SourceError::Permanent { what, .. } => what,
+        }
+    }
+
     /// What happened, without the name of what it happened to.
     pub fn detail(&self) -> String {
         match self {
@@ -174,6 +195,9 @@ pub enum TransferError {
     /// Somebody asked to stop.
     #[error("interrupted")]
     Interrupted,
+    /// What ran a unit returned something else than its receipt; nothing of the unit counts.
+    #[error("{unit} was not answered: {reason}")]
+    Unanswered { unit: String, reason: String },
     /// A part of walkaway died.
     #[error("internal error: {0}")]
     Internal(String),

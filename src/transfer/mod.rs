@@ -3,6 +3,7 @@
 //! Knows traits only: [`object::ObjectSource`], [`object::ObjectSink`] and [`table::RowSink`] are implemented by `source`
 //! and `restore`. Decides nothing about verdicts; what it can't move it returns as a [`object::Refusal`].
 
+pub mod answer;
 pub mod bucket;
 pub mod checksum;
 pub mod entry;

@@ -2,18 +2,24 @@
 //! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), and waiting for an end that does not answer at all.
 //!
 //! Attempts are counted against what is read; an outage is not. Which of the two it is says a small question that has
-//! nothing to do with what failed: see [`Reach`].
+//! nothing to do with what failed: see [`Reach`]. A provider that answers questions may serve no objects all the same, so
+//! that one that came is asked for again; and while none has come, objects that fail are asked for with patience.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    collections::HashSet,
+    sync::{
+        OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use tokio::sync::Mutex;
+use futures_util::StreamExt as _;
+use tokio::{sync::Mutex, time::timeout};
 
 use super::{
     error::{SourceError, TransferError},
-    object::ObjectSource,
+    object::{ByteRange, ObjectEntry, ObjectSource},
 };
 use crate::clock::Stopwatch;
 
@@ -30,6 +36,10 @@ const OUTAGES_MAX: u32 = 100;
 const BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 10_000 };
 /// Between two questions whether an end is back.
 const ASKING_DELAY: Duration = Duration::from_secs(1);
+/// How long the answer to such a question may take that is an object.
+const ANSWER_MAX: Duration = Duration::from_secs(20);
+/// So many objects fail for what they are while none has come; more than these are an outage.
+const IN_VAIN_MAX: usize = 7;
 
 /// Runs `attempt` until it succeeds, fails for good, or has been tried often enough. An outage of the source is waited for.
 pub async fn with_retries<T, F>(
@@ -76,10 +86,13 @@ impl Attempts {
         let mut delay = self.delay_after(&error);
         let last = delay.is_none() && error.is_passing();
         if last || error.is_about_caller() || matches!(error, SourceError::Unreached { .. }) {
-            let met = reach.wait(|| there(source), SourceError::is_passing).await.map_err(TransferError::Away)?;
-            if met == Met::Back && self.outlives_outage() {
+            let asked = reach.wait(|| there(source, reach), SourceError::is_passing).await;
+            if asked.map_err(TransferError::Away)? == Met::Back && self.outlives_outage() {
                 delay = Some(Duration::ZERO);
             }
+        }
+        if last && delay.is_none() {
+            delay = reach.patience(error.what());
         }
         let Some(delay) = delay else { return Err(error.into()) };
         tracing::debug!(?delay, %error, "trying again");
@@ -115,13 +128,26 @@ impl Attempts {
     }
 }
 
-/// Whether the source answers. A refusal is an answer too, unless it is about who asks or about all there is.
-async fn there(source: &dyn ObjectSource) -> Result<(), SourceError> {
+/// Whether the source answers, and serves what it served before. A refusal is an answer too, unless it is about who asks
+/// or about all there is.
+async fn there(source: &dyn ObjectSource, reach: &Reach) -> Result<(), SourceError> {
     match source.answers().await {
-        Err(error) if error.is_passing() || error.is_about_caller() => Err(error),
-        Err(error @ SourceError::NotFound { .. }) => Err(error),
-        _ => Ok(()),
+        Err(error) if error.is_passing() || error.is_about_caller() => return Err(error),
+        Err(error @ SourceError::NotFound { .. }) => return Err(error),
+        _ => {}
     }
+    let Some(witness) = reach.witness.get() else { return Ok(()) };
+    match timeout(ANSWER_MAX, first_byte(source, witness)).await {
+        Err(_) => Err(SourceError::Unreached { what: witness.key.clone(), reason: "no answer in time".to_owned() }),
+        Ok(Err(error)) if error.is_passing() => Err(error),
+        // It may have been removed meanwhile.
+        Ok(_) => Ok(()),
+    }
+}
+
+async fn first_byte(source: &dyn ObjectSource, of: &ObjectEntry) -> Result<(), SourceError> {
+    let mut body = source.open(of, Some(ByteRange { first: 0, last: 0 })).await?;
+    body.pieces.next().await.transpose().map(drop)
 }
 
 /// How long is waited before another attempt: a random time up to a bound that doubles.
@@ -179,6 +205,18 @@ pub struct Reach {
     away: Mutex<Option<Stopwatch>>,
     /// Outages that ended.
     ended: AtomicU64,
+    /// An object that came: whether it comes again says whether others could.
+    witness: OnceLock<ObjectEntry>,
+    in_vain: std::sync::Mutex<InVain>,
+}
+
+/// What failed in every attempt while nothing has come.
+#[derive(Default)]
+struct InVain {
+    /// The first of them.
+    what: HashSet<String>,
+    /// Since when there have been too many.
+    since: Option<Stopwatch>,
 }
 
 /// How an end was met.
@@ -193,7 +231,39 @@ pub enum Met {
 impl Reach {
     /// The end may be away for so long.
     pub fn new(stall: Duration) -> Self {
-        Reach { stall, away: Mutex::default(), ended: AtomicU64::new(0) }
+        Reach {
+            stall,
+            away: Mutex::default(),
+            ended: AtomicU64::new(0),
+            witness: OnceLock::new(),
+            in_vain: Default::default(),
+        }
+    }
+
+    /// An object came, now or in an earlier part of the run.
+    pub fn came(&self, entry: &ObjectEntry) {
+        if entry.size > 0 {
+            self.witness.get_or_init(|| entry.clone());
+        }
+    }
+
+    /// How long to wait before an object is asked for once more whose attempts ran out, although the end answers. Nothing
+    /// if an object came, so that this one fails by itself; or if it is one of few; or once `stall` is over.
+    fn patience(&self, what: &str) -> Option<Duration> {
+        if self.witness.get().is_some() {
+            return None;
+        }
+        let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_vain.what.len() <= IN_VAIN_MAX {
+            in_vain.what.insert(what.to_owned());
+        }
+        let many = in_vain.what.len() > IN_VAIN_MAX;
+        let waits = many && in_vain.since.get_or_insert_with(Stopwatch::start).elapsed() < self.stall;
+        waits.then(|| self.asking_delay())
+    }
+
+    fn asking_delay(&self) -> Duration {
+        ASKING_DELAY.min(self.stall / 8)
     }
 
     /// Asks until the end answers. An error that `is_away` does not know ends the waiting, and so does an outage of `stall`.
@@ -221,7 +291,7 @@ impl Reach {
                     }
                 }
             }
-            tokio::time::sleep(ASKING_DELAY.min(self.stall / 8)).await;
+            tokio::time::sleep(self.asking_delay()).await;
         }
     }
 }
@@ -269,6 +339,27 @@ mod tests {
         fn describe<'a>(&'a self, _: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
             async { Err(transient()) }.boxed()
         }
+    }
+
+    /// Which of so many objects are asked for beyond their attempts, while the source answers and none has come.
+    #[tokio::test]
+    async fn while_nothing_has_come_the_eighth_object_that_fails_is_an_outage() {
+        let reach = Reach::new(Duration::from_millis(80));
+        let source = Away(AtomicU32::new(0));
+        let tried = async |key: String| {
+            let tries = AtomicU32::new(0);
+            let failed = with_retries(&source, &reach, || async {
+                tries.fetch_add(1, Relaxed);
+                Err::<(), _>(SourceError::Transient { what: key.clone(), reason: "500".into() }.into())
+            });
+            assert!(failed.await.is_err());
+            tries.into_inner()
+        };
+        // However often the same ones fail.
+        let few = futures_util::future::join_all((0..14).map(|number| tried(format!("k{}", number % 7)))).await;
+        assert!(few.iter().all(|tries| *tries == ATTEMPTS_MAX), "{few:?}");
+        assert!(tried("k7".into()).await > ATTEMPTS_MAX);
+        assert_eq!(tried("k8".into()).await, ATTEMPTS_MAX, "the time is over");
     }
 
     fn unreached() -> SourceError {

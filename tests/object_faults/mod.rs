@@ -6,8 +6,10 @@
 //! few seconds.
 
 mod beside;
+mod order;
 mod outages;
 mod provider;
+mod puts;
 mod refused;
 mod room;
 mod targets;

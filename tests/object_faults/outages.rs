@@ -4,7 +4,9 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
-    time::Duration,
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -38,6 +40,25 @@ fn an_outage_is_ridden_out() {
     assert_eq!(world.restored(), everything());
 }
 
+/// Objects fail and the listing answers, from the beginning or later: what is tried again until it ends costs no object.
+#[test]
+fn an_outage_of_objects_alone_is_ridden_out() {
+    let run = |from: u32| {
+        thread::spawn(move || {
+            let began = OnceLock::new();
+            let world = world("", move |asked| match asked.number >= from {
+                true if began.get_or_init(Instant::now).elapsed() < Duration::from_secs(6) => {
+                    Act::Refuse(500, "InternalError")
+                }
+                _ => Act::Serve,
+            });
+            world.run().expect(0);
+            assert_eq!(world.restored(), everything());
+        })
+    };
+    [0, 60].map(run).into_iter().for_each(|ran| ran.join().unwrap());
+}
+
 /// What came before the provider went away is kept, nothing is sealed, and a resumed run fetches the rest.
 #[test]
 fn an_outage_beyond_the_limit_stops_the_asset_and_loses_nothing() {
@@ -50,12 +71,29 @@ fn an_outage_beyond_the_limit_stops_the_asset_and_loses_nothing() {
     let came = world.restored().len();
     assert!((20..OBJECTS).contains(&came), "{came} objects were kept");
     assert!(!world.drill.bundle().join("tagmanifest-sha256.txt").exists(), "what can be resumed was sealed");
-    std::thread::sleep(Duration::from_secs(9));
+    thread::sleep(Duration::from_secs(9));
     let asked = world.provider.asked().len();
     world.drill.end(&["resume", &world.drill.bundle().to_string_lossy()]).expect(0);
     assert_eq!(world.restored(), everything());
     let again = world.provider.asked().len() - asked;
     assert_eq!(again, OBJECTS - came, "only what was missing is fetched");
+}
+
+/// What was carried is not fetched again when its copy went meanwhile, and whoever reads of it learns what to do.
+#[test]
+fn a_copy_that_went_before_the_run_was_resumed_is_named_with_a_way_out() {
+    let world = world("}\n    limits: {stall: 1s", |asked| match asked.number {
+        60 => Act::Vanish(Duration::from_secs(3)),
+        _ => Act::Serve,
+    });
+    world.run().expect(2);
+    let gone = world.restored().into_keys().next().expect("something came");
+    fs::remove_file(world.drill.restored().join("files/tree").join(&gone)).unwrap();
+    thread::sleep(Duration::from_secs(3));
+    world.drill.end(&["resume", &world.drill.bundle().to_string_lossy()]).expect(1);
+    assert_eq!(world.findings(), [("object_missing".to_owned(), gone)]);
+    let finding = &world.drill.result()["assets"][0]["findings"][0];
+    assert!(finding["detail"].as_str().unwrap().contains("run the drill again"), "{finding}");
 }
 
 #[test]

@@ -74,6 +74,14 @@ fn versions_are_carried(provider: &Provider, in_order: bool) {
     let latest = drill.run();
     latest.assert_ended(0, "PASS");
     assert_eq!(latest.places().keys().collect::<Vec<_>>(), ["deleted/once", "kept"]);
+    // A delete marker is no object, and nothing is proven of it.
+    let version = provider.put("marked/only", b"gone");
+    delete(provider, "marked/only");
+    let request = provider.client.delete_object().bucket(BUCKET).key("marked/only").set_version_id(version);
+    block_on(request.send()).unwrap();
+    let ran = provider.drill().s3("versions: all").prefix("marked/").run();
+    ran.assert_ended(1, "FAIL").assert_found("nothing_matched", "");
+    assert_eq!(ran.asset(FILES)["objects"]["delete_markers"], 1);
 }
 
 #[test]

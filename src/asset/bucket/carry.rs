@@ -106,6 +106,11 @@ impl BucketWork {
         let refused = findings.total();
         let mut check = self.read_back(carried, &mut findings, buckets)?;
         check.expected += refused;
+        if check.expected < carried.listed {
+            let missing = words::count(carried.listed - check.expected, "listed object", "listed objects");
+            let reason = format!("neither a receipt nor a finding says what became of {missing}");
+            return Err(Stop::Asset { reason, hint: Some("resume the run, which carries them".to_owned()) });
+        }
         self.work.go_on()?;
         let controls = self.plant_damage(&carried.files, buckets)?;
         Ok(Proof { check, findings, controls, verify_ms: watch.elapsed_ms() })
@@ -127,7 +132,9 @@ impl BucketWork {
         let interrupt = &self.work.interrupt;
         let reader = ReadBack { asset, root: &root, meter: &meter, interrupt, buckets };
         let watch = Stopwatch::start();
-        let check = reader.compare_into(receipts(), findings).map_err(|source| unreadable(root.clone(), source))?;
+        let mut findings = Hinting { findings, resumed: carried.resumed };
+        let check =
+            reader.compare_into(receipts(), &mut findings).map_err(|source| unreadable(root.clone(), source))?;
         drop(ticker);
         self.work.go_on()?;
         let read = meter.read();
@@ -162,7 +169,8 @@ impl BucketWork {
         changes.findings.into_iter().for_each(|finding| findings.take(finding));
         let (mut findings, filed) = findings.finish()?;
         findings.extend(self.work.controls(&controls)?);
-        if carried.listed == 0 && carried.files.is_empty() {
+        // Units may have left files without a receipt, or with those of delete markers only.
+        if carried.listed == 0 && written.evidence.objects == 0 {
             findings.push(self.work.empty(self.may_be_empty, &self.source_name, "no object"));
         }
         findings.extend(self.configuration_finding(&configuration));
@@ -206,6 +214,23 @@ impl BucketWork {
             words::count(*count, "object", "objects")
         );
         (*count > 0).then(|| self.work.finding(FindingKind::PropertyUnreadable, "last modified", detail))
+    }
+}
+
+/// Says beside what differs of a copy that a resumed run does not bring it.
+struct Hinting<'a> {
+    findings: &'a mut FindingsList,
+    resumed: bool,
+}
+
+impl TakesFindings for Hinting<'_> {
+    fn take(&mut self, mut finding: Finding) {
+        let of_copy = [FindingKind::ObjectMissing, FindingKind::ObjectSize, FindingKind::ObjectDigest];
+        if self.resumed && of_copy.contains(&finding.kind) {
+            finding.detail += "; the run was resumed, which does not fetch again what it had carried before: for this \
+                               object run the drill again";
+        }
+        self.findings.take(finding);
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     finding::{Finding, FindingKind, TakesFindings as _},
     record::ledger,
     transfer::{
+        answer::run_unit,
         error::{SourceError, TransferError},
         executor::UnitSpec,
         meter::Meter,
@@ -46,6 +47,8 @@ pub(super) struct Carried {
     /// What the sample decided, if there is one.
     pub sampler: Option<Sampler>,
     pub duration_ms: u64,
+    /// An earlier part of the run carried some of them.
+    pub resumed: bool,
     /// Objects that did not come and are tried once more when all others are through.
     late: Vec<Refusal>,
     /// Those of them that could not be had at all.
@@ -72,6 +75,7 @@ impl Carried {
             refused,
             sampler,
             duration_ms: 0,
+            resumed: false,
             late: vec![],
             lost: vec![],
             began: Began::Here(clock::now()),
@@ -152,6 +156,7 @@ impl BucketWork {
         transfer.end()?;
         drop(ticker);
         let Transfer { mut carried, known, meter, .. } = transfer;
+        carried.resumed = !known.begins_anew();
         carried.duration_ms = watch.elapsed_ms();
         let total = meter.read();
         self.work.transferred(total.items, total.bytes, carried.duration_ms)?;
@@ -269,7 +274,11 @@ impl Transfer<'_> {
     async fn take(&mut self, entry: ObjectEntry, novelty: Novelty) -> Result<(), Stop> {
         self.carried.listed += 1;
         match novelty {
-            Novelty::Carried | Novelty::Twice | Novelty::Contradicted | Novelty::SecondLatest => Ok(()),
+            Novelty::Carried => {
+                self.copier.reach().came(&entry);
+                Ok(())
+            }
+            Novelty::Twice | Novelty::Contradicted | Novelty::SecondLatest => Ok(()),
             Novelty::Replaced => {
                 let detail = "replaced at the provider after it was carried; the run was interrupted in between";
                 self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, &entry.key, detail));
@@ -331,7 +340,7 @@ impl Transfer<'_> {
         self.in_flight.bytes += load.bytes;
         let spec = UnitSpec::of_objects(&self.of.work.run, &self.of.work.asset, unit);
         self.units.spawn(async move {
-            let outcome = executor.run(spec, &here).await?.into_objects()?;
+            let outcome = run_unit(executor.as_ref(), spec, &here).await?.into_objects()?;
             Ok((load, Finished { id, outcome }))
         });
         Ok(())

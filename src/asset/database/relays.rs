@@ -25,6 +25,7 @@ use crate::{
     pg::{copy, wire::Patience},
     source::postgres::Snapshot,
     transfer::{
+        answer::run_unit,
         error::TransferError,
         executor::{UNIT_VERSION, UnitSpec, UnitWork, wait_for},
         unit::UnitId,
@@ -96,7 +97,7 @@ impl Relays<'_> {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(share) = next else { return Ok(()) };
             let number = share.number;
-            let receipt = wait_for(self.work.executor.run(self.unit(share, crew)?, &here))?;
+            let receipt = wait_for(run_unit(self.work.executor.as_ref(), self.unit(share, crew)?, &here))?;
             match receipt.into_rows(ENGINE)? {
                 Done::Carried { parts, declined } => {
                     if let Some(reason) = declined {

@@ -10,6 +10,7 @@ mod server;
 
 use std::{
     collections::HashSet,
+    io,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -59,8 +60,12 @@ impl S3Target {
         match target.server.call(None, head).await {
             Err(error) if error.kind == CallErrorKind::NotFound => {
                 let make = || client.create_bucket().bucket(&target.bucket).send();
-                let made = target.server.call(None, make).await;
-                made.map_err(|error| target.failed("making the bucket", &error))?;
+                // An earlier attempt may have made it, and its answer was lost.
+                if let Err(error) = target.server.call(None, make).await
+                    && target.server.call(None, head).await.is_err()
+                {
+                    return Err(target.failed("making the bucket", &error));
+                }
             }
             answer => drop(answer.map_err(|error| target.failed("looking for the bucket", &error))?),
         }
@@ -140,18 +145,20 @@ impl UnitSink for S3Unit {
         });
         let puts = stream::iter(puts).buffer_unordered(PUTS_IN_FLIGHT).try_collect::<Vec<_>>();
         let failures: Vec<_> = self.runtime.block_on(puts)?.into_iter().flatten().collect();
-        // What the server refuses to all, it does not refuse to one; nor does it fail for all what they are.
-        let one_by_one = failures.len() < published.len()
-            || failures.iter().any(|(_, error)| error.kind == CallErrorKind::AboutObject);
-        let fails_for_all = !one_by_one && published.len() > 1;
-        let refused = failures.into_iter().map(|(index, error)| match error.kind {
-            CallErrorKind::Away => (index, failed(&self.put.bucket, "putting an object", &error)),
-            CallErrorKind::Passing if fails_for_all => (index, failed(&self.put.bucket, "putting an object", &error)),
-            CallErrorKind::Refused if !one_by_one => (index, failed(&self.put.bucket, "putting an object", &error)),
-            CallErrorKind::Passing => (index, SinkError::Failed { reason: error.reason }),
-            _ => (index, SinkError::Refused { reason: error.reason }),
-        });
-        let refused = refused.collect();
+        // A server that fails over several objects, and takes none, does not fail for what they are.
+        let is_about_one = |error: &CallError| error.kind == CallErrorKind::AboutObject;
+        let takes_none = failures.len() == published.len() && !failures.iter().any(|(_, error)| is_about_one(error));
+        let fails_for_all = takes_none && published.len() > 1;
+        let sorted = |error: CallError| match error.kind {
+            CallErrorKind::Away | CallErrorKind::Full => failed(&self.put.bucket, "putting an object", &error),
+            CallErrorKind::Machine => SinkError::write(&self.staging, io::Error::other(error.reason)),
+            CallErrorKind::Passing if fails_for_all => failed(&self.put.bucket, "putting an object", &error),
+            CallErrorKind::Passing => SinkError::Failed { reason: error.reason },
+            CallErrorKind::AboutObject | CallErrorKind::NotFound | CallErrorKind::Refused => {
+                SinkError::Refused { reason: error.reason }
+            }
+        };
+        let refused = failures.into_iter().map(|(index, error)| (index, sorted(error))).collect();
         tree::remove_tree(&self.staging)?;
         Ok(refused)
     }

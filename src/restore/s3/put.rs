@@ -20,12 +20,15 @@ use crate::{
         error::SinkError,
         properties::Properties,
         receipt::{ObjectReceipt, Within},
+        retry::{Attempts, Met},
     },
 };
 
 /// Keys of versions that others have replaced begin with this.
 pub const VERSIONS: &str = "walkaway-";
 
+/// Nothing is ever put under this key.
+const ASKED_KEY: &str = "walkaway-takes-any";
 /// Objects are put in one piece up to this size.
 const PUT_BYTES_MAX: u64 = 64 << 20;
 /// S3 allows so many parts of an object.
@@ -72,14 +75,51 @@ impl Put {
     ) -> Result<Result<(), CallError>, SinkError> {
         let key = target_key(receipt);
         let there = std::fs::metadata(&staged).map_err(|error| SinkError::write(&staged, error))?;
-        let put = match there.len() <= PUT_BYTES_MAX {
-            true => self.whole(&staged, &key, receipt).await,
-            false => self.in_parts(&staged, &key, receipt).await,
+        let mut attempts = Attempts::default();
+        let put = loop {
+            let put = match there.len() <= PUT_BYTES_MAX {
+                true => self.whole(&staged, &key, receipt).await,
+                false => self.in_parts(&staged, &key, receipt).await,
+            };
+            let Err(error) = put else { break put };
+            if !matches!(error.kind, CallErrorKind::Passing | CallErrorKind::Refused | CallErrorKind::NotFound) {
+                break Err(error);
+            }
+            // A server that answers may still take nothing, for a while or from this login.
+            match self.server.reach.wait(|| self.takes_any(), CallError::is_passing).await {
+                Ok(Met::Back) if attempts.outlives_outage() => {}
+                Ok(_) => break Err(error),
+                Err(of_all) if of_all.kind == CallErrorKind::Full => break Err(of_all),
+                Err(_) => break Err(CallError { kind: CallErrorKind::Away, ..error }),
+            }
         };
         if put.is_ok() {
             receipt.within = Some(Within::Bucket { name: self.bucket.clone(), key });
         }
         Ok(put)
+    }
+
+    /// Whether the server takes anything into the bucket: it is asked to begin an upload, which needs the same right as an
+    /// object does, and leaves nothing.
+    async fn takes_any(&self) -> Result<(), CallError> {
+        let begun = self.client().create_multipart_upload().bucket(&self.bucket).key(ASKED_KEY).send().await;
+        match begun.map_err(|error| CallError::of(&error)) {
+            Ok(begun) => {
+                if let Some(upload) = begun.upload_id {
+                    self.give_up(ASKED_KEY, &upload).await;
+                }
+                Ok(())
+            }
+            // A server that knows no uploads in parts does not say.
+            Err(error) if error.kind == CallErrorKind::AboutObject => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn give_up(&self, key: &str, upload: &str) {
+        let abort = self.client().abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
+        // What is left is no object; the error that led here is the one that counts.
+        let _ = abort.send().await;
     }
 
     fn client(&self) -> &Client {
@@ -98,6 +138,14 @@ impl Put {
     }
 
     async fn in_parts(&self, staged: &Path, key: &str, receipt: &ObjectReceipt) -> Result<(), CallError> {
+        match self.in_parts_once(staged, key, receipt).await {
+            // The server has forgotten the upload in the midst of it.
+            Err(error) if error.kind == CallErrorKind::NotFound => self.in_parts_once(staged, key, receipt).await,
+            put => put,
+        }
+    }
+
+    async fn in_parts_once(&self, staged: &Path, key: &str, receipt: &ObjectReceipt) -> Result<(), CallError> {
         let begin = || {
             let request = self.client().create_multipart_upload().bucket(&self.bucket).key(key);
             with_properties!(request, &receipt.properties).send()
@@ -107,9 +155,7 @@ impl Put {
         let upload = upload.ok_or_else(nameless)?;
         let put = self.parts(staged, key, &upload, receipt.size).await;
         if put.as_ref().is_err_and(|error| error.kind != CallErrorKind::Away) {
-            let abort = self.client().abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(&upload);
-            // The error that led here is the one that counts.
-            let _ = abort.send().await;
+            self.give_up(key, &upload).await;
         }
         put
     }

@@ -23,7 +23,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Server {
     pub(super) client: Client,
-    reach: Arc<Reach>,
+    pub(super) reach: Arc<Reach>,
 }
 
 /// Why a call came to nothing.
@@ -41,8 +41,12 @@ pub(super) enum CallErrorKind {
     NotFound,
     /// Another attempt may succeed.
     Passing,
-    /// The server was away for longer than it may be.
+    /// The server was away for longer than it may be, or takes nothing at all any more.
     Away,
+    /// There is no room for more.
+    Full,
+    /// Not the server failed, but this machine.
+    Machine,
     /// Anything else.
     Refused,
 }
@@ -125,10 +129,10 @@ impl CallError {
 
     /// This machine failed.
     pub fn of_machine(error: &(dyn std::error::Error + 'static)) -> Self {
-        CallError { reason: causes(error), kind: CallErrorKind::Refused }
+        CallError { reason: causes(error), kind: CallErrorKind::Machine }
     }
 
-    fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         self.kind == CallErrorKind::Passing
     }
 }
@@ -162,13 +166,25 @@ fn is_there<T, E: OperationError>(answer: Result<T, SdkError<E, HttpResponse>>) 
 
 /// An error about a bucket of the target.
 pub(super) fn failed(bucket: &str, doing: &str, error: &CallError) -> SinkError {
-    SinkError::Server { what: format!("bucket {bucket}"), reason: format!("{doing}: {error}") }
+    let full = if error.kind == CallErrorKind::Full { "there is no room for more: " } else { "" };
+    SinkError::Server { what: format!("bucket {bucket}"), reason: format!("{doing}: {full}{error}") }
 }
 
-/// What can be done about a refusal: about the object, the caller, the bucket, or the load.
+/// What can be done about a refusal: about the object, the caller, the bucket, or the moment.
 fn sort(status: u16, code: &str) -> CallErrorKind {
-    const PASSING: [&str; 5] =
-        ["RequestTimeout", "IncompleteBody", "InternalError", "OperationAborted", "RequestTimeTooSkewed"];
+    // Those of digests: bytes that were right when they were staged did not arrive as they are.
+    const PASSING: [&str; 8] = [
+        "BadDigest",
+        "IncompleteBody",
+        "InternalError",
+        "OperationAborted",
+        "RequestTimeTooSkewed",
+        "RequestTimeout",
+        "XAmzContentChecksumMismatch",
+        "XAmzContentSHA256Mismatch",
+    ];
+    // Those of Ceph and MinIO, beside the status of WebDAV.
+    const FULL: [&str; 3] = ["QuotaExceeded", "StorageFull", "InsufficientStorage"];
     const OF_ALL: [&str; 7] = [
         "AuthorizationHeaderMalformed",
         "ExpiredToken",
@@ -180,10 +196,14 @@ fn sort(status: u16, code: &str) -> CallErrorKind {
     ];
     match status {
         _ if PASSING.contains(&code) => CallErrorKind::Passing,
+        _ if FULL.iter().any(|ending| code.ends_with(ending)) => CallErrorKind::Full,
         _ if OF_ALL.contains(&code) => CallErrorKind::Refused,
-        408 | 409 | 429 | 500.. => CallErrorKind::Passing,
-        404 => CallErrorKind::NotFound,
-        401 | 403 | 407 => CallErrorKind::Refused,
+        507 => CallErrorKind::Full,
+        // "A header you provided implies functionality that is not implemented": the next object may not have it.
+        501 => CallErrorKind::AboutObject,
+        408 | 409 | 425 | 429 | 500.. => CallErrorKind::Passing,
+        404 | 410 => CallErrorKind::NotFound,
+        401..=403 | 405 | 407 => CallErrorKind::Refused,
         400..=499 => CallErrorKind::AboutObject,
         _ => CallErrorKind::Refused,
     }
@@ -199,13 +219,21 @@ mod tests {
         {
             assert_eq!(sort(status, code), CallErrorKind::AboutObject, "{status} {code}");
         }
-        for status in [408, 409, 429, 500, 503, 507] {
+        for status in [408, 409, 429, 500, 503] {
             assert_eq!(sort(status, "InvalidRequest"), CallErrorKind::Passing, "{status}");
         }
-        for (status, code) in [(401, ""), (403, "AccessDenied"), (301, "PermanentRedirect"), (400, "ExpiredToken")] {
+        for (status, code) in [(507, ""), (403, "QuotaExceeded"), (400, "XMinioAdminBucketQuotaExceeded")] {
+            assert_eq!(sort(status, code), CallErrorKind::Full, "{status} {code}");
+        }
+        assert_eq!(sort(501, "NotImplemented"), CallErrorKind::AboutObject);
+        for (status, code) in
+            [(401, ""), (403, "AccessDenied"), (405, ""), (301, "PermanentRedirect"), (400, "ExpiredToken")]
+        {
             assert_eq!(sort(status, code), CallErrorKind::Refused, "{status} {code}");
         }
-        assert_eq!(sort(400, "RequestTimeout"), CallErrorKind::Passing);
+        for code in ["RequestTimeout", "BadDigest"] {
+            assert_eq!(sort(400, code), CallErrorKind::Passing, "{code}");
+        }
         assert_eq!(sort(404, "NoSuchKey"), CallErrorKind::NotFound);
     }
 }

@@ -143,6 +143,7 @@ impl Fetcher<'_> {
             match self.attempt(stretch, &mut got).await {
                 Ok(()) => {
                     self.limiter.note_request();
+                    self.reach.came(self.entry);
                     return Ok(got);
                 }
                 Err(error) => {

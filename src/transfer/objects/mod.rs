@@ -73,6 +73,8 @@ pub const OBJECTS_IN_FLIGHT: usize = 32;
 pub const PLAIN_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of one range of a larger object.
 pub const RANGE_BYTES: u64 = 8 << 20;
+/// Bytes that a body read as one waits for before they are passed on; so many of them make up its share of the budget.
+const STREAM_BYTES: u64 = RANGE_BYTES / 8;
 /// From this size on, an object's MD5 is computed together with those of others.
 const SHARED_MD5_BYTES_MIN: u64 = 256 << 10;
 /// So many objects in a row that fail after every attempt, although the provider answers, end the work on the asset.
@@ -380,6 +382,8 @@ impl Shared {
         attempts: &mut Attempts,
     ) -> Result<Crossed, TransferError> {
         loop {
+            // Bytes before the permit, as everywhere: whoever has a permit never waits for a share of the budget.
+            let _share = self.budget.take(in_memory(RANGE_BYTES)).await;
             let _permit = self.limiter.acquire().await;
             let fetcher = self.fetcher(&job.object.entry, counted);
             let mut taken = 0;
@@ -419,9 +423,10 @@ impl Shared {
         taken: &mut u64,
     ) -> Result<(), TransferError> {
         let mut rest = Bytes::new();
+        let own = Budget::new(RANGE_BYTES);
         loop {
-            let wanted = RANGE_BYTES.min(entry.size - *taken);
-            let share = self.budget.take(in_memory(wanted)).await;
+            let wanted = STREAM_BYTES.min(entry.size - *taken);
+            let share = own.take(wanted).await;
             // At the end one byte more is asked for than there should be.
             let pieces = fetcher.take(body, &mut rest, wanted.max(1)).await?;
             let came = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
