@@ -96,6 +96,9 @@ impl fmt::Display for GivenUp {
     }
 }
 
+/// Makes another connection and asks it for these processes.
+type Ask = dyn Fn(&[u32]) -> Answer + Send + Sync;
+
 /// The waiting of one connection, or of one program.
 #[derive(Clone)]
 pub(super) struct Waiting {
@@ -103,7 +106,7 @@ pub(super) struct Waiting {
     /// The process of the server, once it is known.
     process: Arc<OnceLock<u32>>,
     /// What a new connection says of these processes.
-    ask: Arc<dyn Fn(&[u32]) -> Answer + Send + Sync>,
+    ask: Arc<Ask>,
 }
 
 impl Liveness {
