@@ -6,7 +6,6 @@
 //! few seconds.
 
 mod beside;
-mod order;
 mod outages;
 mod provider;
 mod puts;
