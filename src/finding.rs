@@ -1,6 +1,6 @@
 //! Discrepancies as values, and the verdict that follows from them.
 //!
-//! A mismatch is a finding, never an error: errors end a piece of work, findings are its result.
+//! A mismatch is a finding, never an error: an error ends a piece of work, a finding is part of its result.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::glob;
 
-/// How much a finding weighs.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -32,7 +32,7 @@ macro_rules! finding_kinds {
             /// Every kind, for the tests and the documentation.
             pub const ALL: &'static [FindingKind] = &[$(FindingKind::$kind,)*];
 
-            /// The weight of this kind.
+            /// The severity of this kind.
             pub fn severity(self) -> Severity {
                 match self { $(FindingKind::$kind => Severity::$severity,)* }
             }
@@ -48,27 +48,27 @@ macro_rules! finding_kinds {
 finding_kinds! {
     /// A restored object is not on the disk.
     ObjectMissing Fail "object missing from the restored copy";
-    /// A file lies among the restored objects that no receipt names.
+    /// A file among the restored objects is named by no receipt.
     ObjectUnexpected Fail "file that belongs to no object";
     /// Length on disk differs from the receipt.
     ObjectSize Fail "object differs in size";
     /// SHA-256 on disk differs from the stream's.
     ObjectDigest Fail "object differs in content";
-    /// What lies beside an object's bytes at the target differs from what was carried.
+    /// An object's properties at the target differ from those that were copied.
     ObjectProperties Fail "object differs beside its content";
     /// The provider's own checksum contradicts the bytes it sent.
     ProviderChecksum Fail "provider's checksum contradicts its bytes";
     /// The object could not be read at the provider.
     ObjectUnreadable NotRun "object could not be read";
-    /// The object was read, and the target refuses it.
+    /// The object was read, but the target rejects it.
     ObjectUnrestored NotRun "object could not be restored";
-    /// The object lies in an archive tier and would have to be restored there first.
+    /// The object is in an archive tier and has to be restored from it first.
     ObjectArchived NotRun "object is archived";
-    /// The closing listing shows an object that was there before the opening one, which did not show it.
+    /// The closing listing shows an object that existed before the opening listing, which lacked it.
     ObjectUnlisted NotRun "object missing from the opening listing";
-    /// An entry of a listing contradicts another one, or what was asked for.
+    /// An entry of a listing contradicts another one, or the request.
     ListingContradiction NotRun "listing contradicts itself";
-    /// The object changed or vanished between listing and reading.
+    /// The object changed or disappeared between listing and reading.
     ObjectChanged NotRun "object changed during the run";
     /// A restored file exists but could not be read back.
     CopyUnreadable NotRun "restored copy could not be read back";
@@ -80,31 +80,31 @@ finding_kinds! {
     TableUnexpected Fail "table that the source does not have";
     /// Row counts differ.
     TableRows Fail "table differs in its number of rows";
-    /// Row counts agree, the keyed digest of the rows does not.
+    /// Row counts agree, the keyed digests of the rows differ.
     TableDigest Fail "table differs in content";
     /// The table could not be copied or read back.
     TableUnreadable NotRun "table could not be compared";
-    /// Some rows of a table could not be read, or the target refuses them.
+    /// Some rows of a table could not be read, or the target rejects them.
     RowsUnreadable NotRun "rows could not be carried";
     /// The provider skipped a table of an export, or warns of it.
     TableSkipped NotRun "table skipped by the export";
     /// An export's list names a table whose files are not there.
     ExportIncomplete Fail "table of the export without its files";
-    /// Parts of an export, or what it says about itself, contradict each other.
+    /// Parts of an export, or its metadata, contradict each other.
     ExportContradicts Fail "export contradicts itself";
-    /// It was captured, and nothing independent says that it is what the provider held.
+    /// It was captured, but nothing independent confirms that it is what the provider held.
     NotProven NotRun "captured, not proven";
-    /// A materialized view, computed again, holds other rows than the source's did.
+    /// A materialized view, recomputed, holds other rows than at the source.
     ViewDiffers NotRun "materialized view holds other rows than at the source";
     /// A spooled export differs from its receipt.
     SpoolDigest Fail "spooled export differs from its receipt";
-    /// A sequence stands elsewhere than at the source.
+    /// A sequence's value differs from the source's.
     SequenceValue Fail "sequence differs";
     /// A catalog object of the source is not in the restored database.
     CatalogMissing Fail "schema object missing from the restored database";
     /// The restored database holds a catalog object that the source does not.
     CatalogUnexpected Fail "schema object that the source does not have";
-    /// A catalog object is defined otherwise than at the source.
+    /// A catalog object is defined differently from the source.
     CatalogDiffers Fail "schema object differs";
     /// A large object is missing, or its content differs.
     LargeObject Fail "large object differs";
@@ -112,77 +112,77 @@ finding_kinds! {
     SchemaStatement Fail "schema statement failed on the target";
     /// Something the source holds is of a class that is not carried.
     NotCarried NotRun "not carried";
-    /// The run differs from the source's setup in a way that compared data does not show.
+    /// The setup differs from the source's in a way that the compared data does not show.
     Deviation Note "deviation";
     /// A question to the restored database was not answered as expected.
     CheckFailed Fail "check failed";
-    /// What walkaway made at the provider for a while is still there.
+    /// A temporary resource that walkaway created at the provider still exists.
     LeftBehind Note "left behind at the provider";
-    /// Something beside the bytes could not be read at the provider.
+    /// Something other than the bytes could not be read at the provider.
     PropertyUnreadable Note "could not be read at the provider";
-    /// Objects came, changed or went at the provider while the run went on.
+    /// Objects were added, changed or removed at the provider during the run.
     SourceMoved Note "changed at the provider during the run";
     /// An exclusion is past its date.
     ExclusionExpired Fail "exclusion past its date";
-    /// An exclusion that names nothing in the account.
+    /// An exclusion matches nothing in the account.
     ExclusionUnused Note "exclusion that matches nothing";
     /// A threshold of the playbook was missed.
     ThresholdMissed Fail "threshold missed";
-    /// The verifier did not notice damage that was planted.
+    /// The verifier did not detect planted damage.
     VerifierBlind Fail "verifier missed planted damage";
     /// An asset's work ended with an error.
     AssetStopped NotRun "stopped before it could be compared";
-    /// Something in the account could not be looked at that the playbook asks about.
+    /// Something in the account that the playbook asks about could not be inspected.
     AccountUnreadable NotRun "could not be looked at";
-    /// Something lies in a region that the playbook does not allow.
+    /// A resource is in a region that the playbook does not allow.
     RegionNotAllowed Fail "lies outside the allowed regions";
-    /// Something is not encrypted at rest.
+    /// A resource is not encrypted at rest.
     NotEncrypted Fail "not encrypted at rest";
-    /// Something can be read by everybody.
+    /// A resource is publicly readable.
     PubliclyReachable Fail "open to everybody";
     /// A snapshot is shared with another account.
     SnapshotShared Note "shared with another account";
-    /// A snapshot's source is gone.
+    /// A snapshot's source no longer exists.
     SnapshotOrphaned Fail "snapshot whose source is gone";
     /// A user may sign in with a password alone.
     UserWithoutMfa Fail "signs in without a second factor";
-    /// An access key is older than it should get.
+    /// An access key is older than allowed.
     KeyTooOld Fail "access key is too old";
     /// An access key is not used.
     KeyUnused Fail "access key is not used";
     /// The root user has an access key.
     RootKey Fail "the root user has an access key";
-    /// A precondition does not hold, and somebody answers for that.
+    /// A precondition does not hold, and a waiver accepts that.
     PreconditionUnmet Fail "precondition does not hold";
     /// The target is a machine in a cloud.
     TargetInCloud Fail "the target is a machine in a cloud";
-    /// Nobody can tell whether the target is a machine in a cloud.
+    /// Whether the target is a machine in a cloud cannot be determined.
     TargetUnknown NotRun "whether the target is in a cloud could not be told";
-    /// A setting or a thing at the provider is another than before the run.
+    /// A setting or a resource at the provider differs from before the run.
     SourceChanged Fail "changed at the provider during the run";
     /// A setting could not be read before or after the run.
     SourceNotCompared NotRun "could not be compared with the time before the run";
-    /// A document is not there.
+    /// A document is missing.
     DocumentMissing Fail "document is missing";
-    /// A document is older than it may be.
+    /// A document is older than allowed.
     DocumentStale Fail "document is too old";
-    /// A document bears a date that is still to come.
+    /// A document's date is in the future.
     DocumentFromFuture Fail "document is dated in the future";
-    /// A document has no date that its age could be told by.
+    /// A document has no date to determine its age from.
     DocumentUndated NotRun "document has no date";
-    /// Nobody wrote down having read a document.
+    /// No review of a document is recorded.
     ReviewNoteMissing Fail "document has no review notes";
     /// A service of the account has no row, or an empty one, in the responsibility matrix.
     ResponsibilityMissing Fail "responsibility is not assigned";
-    /// The exit would take longer than a term of the contract, or the run did.
+    /// The exit would take, or the run took, longer than a term of the contract.
     ContractExceeded Fail "longer than the contract allows";
-    /// There is no projection that a term of the contract could be held against.
+    /// There is no projection to compare a term of the contract with.
     ContractUnprojected Note "term of the contract was not held against an exit";
     /// What a threshold bounds could not be measured.
     ThresholdUnknown NotRun "threshold could not be measured";
-    /// A waiver is past its date, and waives nothing.
+    /// A waiver has expired, and waives nothing.
     WaiverExpired Fail "waiver past its date";
-    /// A waiver fits no finding.
+    /// A waiver matches no finding.
     WaiverUnused Note "waiver that fits no finding";
     /// A file of the bundle differs from its manifest.
     BundleFileDiffers Fail "file of the bundle was changed";
@@ -194,29 +194,29 @@ finding_kinds! {
     BundleMalformed Fail "bundle is malformed";
     /// The journal's chain is broken.
     JournalBroken Fail "journal chain is broken";
-    /// A signature does not hold.
+    /// A signature is invalid.
     SignatureInvalid Fail "signature does not hold";
-    /// A signature was made in a way that can't be checked here.
+    /// A signature was made by a method that can't be checked here.
     SignatureUnchecked NotRun "signature could not be checked";
-    /// A signature that has to be there is not.
+    /// A required signature is missing.
     SignatureMissing Fail "signature is missing";
-    /// A signature holds, and its maker is not among those who may sign.
+    /// A signature is valid, but its key is not among those allowed to sign.
     SignerNotAllowed Fail "signer is not allowed";
-    /// The review was signed by who ran the drill.
+    /// The review was signed by the operator who ran the drill.
     ReviewNotIndependent Fail "review is not independent";
-    /// A time-stamp is not about the signature, or nobody trusted made it.
+    /// A time-stamp is not about the signature, or its authority is not trusted.
     TimestampInvalid Fail "time-stamp does not hold";
-    /// A signature without a time-stamp, where time-stamps are asked for.
+    /// A signature without a time-stamp, where time-stamps are required.
     TimestampMissing NotRun "time-stamp is missing";
-    /// A signature without a time-stamp, where the playbook asks for one and the bundle says why there is none.
+    /// A signature without a time-stamp, where the playbook asks for one and the bundle states why it is missing.
     TimestampAbsent Note "has no time-stamp";
-    /// A time-stamp was made long after the run that it is about.
+    /// A time-stamp was made long after its run.
     TimestampLate Note "time-stamp is of a much later time";
-    /// What only the version that wrote it can tell.
+    /// Something that only the version that wrote the bundle can check.
     OtherVersion NotRun "made by another version, and not compared";
-    /// The bundle of the run before is not the one that this run continues.
+    /// The bundle of the previous run is not the one that this run continues.
     PredecessorDiffers Fail "run before is another than the one named";
-    /// The bundle of the run before is not at hand.
+    /// The bundle of the previous run is not available.
     PredecessorUnseen Note "run before was not looked at";
     /// The bundle contradicts itself.
     BundleInconsistent Fail "bundle contradicts itself";
@@ -233,7 +233,7 @@ pub struct Finding {
     pub kind: FindingKind,
     /// Fail, not_run or note; follows from the kind.
     pub severity: Severity,
-    /// The object key, table, sequence, file … it is about.
+    /// The object key, table, sequence, file … that it is about.
     pub subject: String,
     /// What was expected and what was found, in words.
     pub detail: String,
@@ -252,9 +252,9 @@ impl Finding {
     }
 }
 
-/// Takes findings as they come.
+/// Takes findings in the order given.
 pub trait TakesFindings {
-    /// One more.
+    /// Adds a finding.
     fn take(&mut self, finding: Finding);
 }
 
@@ -277,7 +277,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Names come from outside: what steers a terminal, or turns the direction in which text is read, is escaped.
+/// Names are untrusted: characters that control a terminal or change the direction of text are escaped.
 pub fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if is_unprintable(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }
@@ -286,40 +286,40 @@ fn is_unprintable(c: char) -> bool {
     c.is_control() || turns_text(c) || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}')
 }
 
-/// Marks that turn the direction of text (Unicode UAX #9), separators of lines and paragraphs, and the byte-order mark: with
-/// them one text looks like another.
+/// Marks that change the direction of text (Unicode UAX #9), line and paragraph separators, and the byte-order mark: with
+/// them a text can look like another.
 pub fn turns_text(c: char) -> bool {
     let marks = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{feff}'];
     marks.contains(&c) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
-/// A waiver, as far as verdicts care.
+/// A waiver, reduced to what verdicts need.
 pub trait Waives {
-    /// How a waived finding begins; `*` stands for any characters.
+    /// The beginning of a waived finding; `*` stands for any characters.
     fn pattern(&self) -> &str;
 
-    /// Whether its last day is past.
+    /// Whether it has expired.
     fn expired(&self) -> bool;
 
-    /// Whether somebody answers for this finding. Nobody can for the verifier's blindness or a bundle that contradicts
-    /// itself: without them no finding means anything.
+    /// Whether this finding is waived. Neither a verifier that misses damage nor a bundle that contradicts itself
+    /// can be: then no finding means anything.
     fn waives(&self, finding: &Finding) -> bool {
         !self.expired() && finding.kind.can_be_waived() && self.fits(finding)
     }
 
-    /// Whether the pattern fits the finding as reports print it.
+    /// Whether the pattern matches the finding as printed in reports.
     fn fits(&self, finding: &Finding) -> bool {
         begins(finding, self.pattern())
     }
 }
 
-/// Whether a finding, as reports print it, begins like this; `*` stands for any characters.
+/// Whether a finding, as printed in reports, begins like this; `*` stands for any characters.
 pub fn begins(finding: &Finding, pattern: &str) -> bool {
     glob::matches(&format!("{pattern}*"), &finding.to_string())
 }
 
 impl FindingKind {
-    /// Whether a waiver may answer for a finding of this kind.
+    /// Whether a waiver may accept a finding of this kind.
     pub fn can_be_waived(self) -> bool {
         use FindingKind::{
             BundleFileDiffers, BundleFileMissing, BundleFileUnexpected, BundleInconsistent, BundleMalformed,
@@ -341,7 +341,7 @@ impl FindingKind {
     }
 }
 
-/// The judgement of an asset or of the run.
+/// The verdict on an asset or of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Verdict {
     /// Compared independently, and equal.
@@ -353,18 +353,18 @@ pub enum Verdict {
     /// Not compared, in whole or in part.
     #[serde(rename = "NOT RUN")]
     NotRun,
-    /// Somebody answers, until a date, for everything that would have made it another verdict than PASS.
+    /// Waivers with a date accept everything that would otherwise have prevented PASS.
     #[serde(rename = "WAIVED")]
     Waived,
 }
 
 impl Verdict {
-    /// The verdict that a list of findings leaves: the heaviest decides.
+    /// The verdict that follows from a list of findings: the most severe decides.
     pub fn from_findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
         Verdict::of_severity(findings.into_iter().map(|finding| finding.kind.severity()).max())
     }
 
-    /// The verdict that findings leave when some of them are waived: never PASS if a waiver was needed for it.
+    /// The verdict that follows when some findings are waived: never PASS if a waiver was needed for it.
     pub fn with_waivers<'a>(findings: impl IntoIterator<Item = &'a Finding>, waivers: &[impl Waives]) -> Self {
         let mut weight = Weight::default();
         findings.into_iter().for_each(|finding| weight.add(finding, waivers));
@@ -380,7 +380,7 @@ impl Verdict {
     }
 }
 
-/// The heaviest of the findings so far, those that somebody answers for apart.
+/// The most severe of the findings so far, with waived ones counted separately.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weight {
     open: Option<Severity>,
@@ -388,7 +388,7 @@ pub struct Weight {
 }
 
 impl Weight {
-    /// Lays one more finding on the scales.
+    /// Adds a finding.
     pub fn add(&mut self, finding: &Finding, waivers: &[impl Waives]) {
         let waived = waivers.iter().any(|waiver| waiver.waives(finding));
         let heaviest = if waived { &mut self.waived } else { &mut self.open };
