@@ -407,7 +407,7 @@ fn merged(mut some: Vec<String>, others: Vec<String>) -> Vec<String> {
     some
 }
 
-/// The outcome of a sealed run, once it is signed; a run whose playbook asks for a signature is not finished without it.
+/// The outcome of a sealed run, once it is signed; a run whose playbook asks for a signature is unfinished without.
 pub(super) async fn signed_outcome(bundle: &Path, mut outcome: RunOutcome) -> Result<RunOutcome, EngineError> {
     if let RunEnd::Sealed { signed, .. } = &mut outcome.end {
         match endorse::sign_as_operator(bundle).await {

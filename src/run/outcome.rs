@@ -77,7 +77,7 @@ impl RunOutcome {
 /// The exit code of a verdict.
 pub fn of_verdict(verdict: Verdict) -> ExitCode {
     match verdict {
-        // A waiver is a named person's decision, with a date: the verdict shows it, the exit code lets a schedule continue.
+        // A waiver is a named person's decision, with a date: the verdict shows it, the exit code is zero.
         Verdict::Pass | Verdict::Waived => ExitCode::Verified,
         Verdict::Fail => ExitCode::Finding,
         Verdict::NotRun => ExitCode::NotVerified,

@@ -1,4 +1,4 @@
-//! Reports of a bundle, rendered and compared: they can be regenerated from `result.json`, `controls.json` and the playbook.
+//! Reports of a bundle, rendered and compared: all follow from `result.json`, `controls.json` and the playbook.
 
 use std::{fs, path::Path};
 
@@ -93,7 +93,7 @@ fn write_into(bundle: &Path, out: &Path, sealed: Option<Sha256Digest>) -> Result
     Ok(report::NAMES.to_vec())
 }
 
-/// Whether the reports in a bundle are those that follow from its result. Another build's reports can't be regenerated here: then
+/// Whether the reports in a bundle are those of its result. Another build's reports can't be reproduced here: then
 /// the verdict and the run are compared, and the rest is reported as not compared.
 pub(crate) fn check(bundle: &Path) -> Vec<Finding> {
     let Ok(material) = Material::read(bundle) else { return Vec::new() };

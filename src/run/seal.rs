@@ -270,7 +270,7 @@ impl Sealing {
         if sampled { Tier::Sample } else { Tier::Full }
     }
 
-    /// What this run takes over from the previous run. If its bundle has changed since this run started, only its name and
+    /// What is taken over from the previous run. If its bundle has changed since this run started, only its name and
     /// digest are stated.
     fn chain(&self, story: &Story) -> Chain {
         let Some((run, bundle_digest, journal_head)) = &story.continues else { return Chain::default() };

@@ -1,5 +1,5 @@
-//! A database begins again when its snapshot was lost, or a server went away on the way: once both servers are back, and only
-//! so often. What is proven is read again likewise.
+//! A database is restarted when its snapshot was lost, or a server became unreachable: once both servers are back, and only
+//! a limited number of times. Verification is repeated likewise.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use crate::{
     transfer::retry::STALL,
 };
 
-/// How often a database is begun before the asset is given up.
+/// How often a database is started before the asset is given up.
 const ATTEMPTS_MAX: u32 = 3;
-/// The same where a standby removes what is read; it has a pause before each new one.
+/// The same where a standby removes rows that are read, with a pause before each attempt.
 const CONFLICTS_MAX: u32 = 5;
 /// Before the second snapshot of a standby, and twice as long before each one after.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
-/// How long a managed cluster may take to recover: nobody but this run starts one that went down.
+/// How long a managed cluster may take to recover: nothing but this run restarts one that crashed.
 const RECOVERY: Duration = Duration::from_secs(60);
 
-/// What helps when snapshots are lost again and again.
+/// The hint when snapshots are lost repeatedly.
 const LOST: &str =
     "drill while nothing alters tables, or raise limits.lock_timeout, or read a copy (for RDS: method snapshot)";
-/// What helps where the source is a standby.
+/// The hint where the source is a standby.
 const CONFLICT: &str = "the source is a standby that replays what its primary removes: set hot_standby_feedback = on there, or \
                         raise max_standby_streaming_delay, or read the primary";
 
@@ -63,7 +63,7 @@ impl DatabaseWork {
         wait_for("the target", &self.work, patience, || self.target.server.probe().map(drop))
     }
 
-    /// What is noted of an end after which the database begins again; anything else is the asset's end.
+    /// What is recorded of a failure after which the database is restarted; any other failure ends the asset.
     fn once_more(&self, end: RelayEnd, so_far: u32) -> Result<Finding, Stop> {
         match end {
             RelayEnd::SnapshotLost(Lost { reason, in_conflict }) => {
@@ -109,7 +109,7 @@ impl CarriedDatabase {
         let mut attempt = 1;
         loop {
             let proven = restored.prove(findings.clone(), &before);
-            // What was read while the connections were being closed proves nothing.
+            // What was read while connections were being closed proves nothing.
             restored.work.go_on()?;
             match proven {
                 Err(Stop::Away { reason, .. }) if attempt < ATTEMPTS_MAX => {
@@ -126,7 +126,7 @@ impl CarriedDatabase {
     }
 }
 
-/// What happened first comes first.
+/// In order of time.
 fn after(first: &str, stop: Stop) -> Stop {
     match stop {
         Stop::Away { reason, hint } => Stop::Away { reason: format!("{first}; then {reason}"), hint },
@@ -134,7 +134,7 @@ fn after(first: &str, stop: Stop) -> Stop {
     }
 }
 
-/// A server that fails over, or starts again, is waited for as long as a copy may stand still.
+/// Waits for a server that fails over or restarts as long as a copy may stall.
 fn wait_for(what: &str, work: &Work, stall: Duration, reach: impl Fn() -> Result<(), PgError>) -> Result<(), Stop> {
     let away = Stopwatch::start();
     loop {

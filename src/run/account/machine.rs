@@ -1,4 +1,4 @@
-//! What this machine reports about itself: firmware, hypervisor, traces of cloud-init, and, optionally, the metadata service.
+//! What this machine reports about itself: firmware, hypervisor, cloud-init traces and, optionally, the metadata service.
 
 use std::{
     fs,

@@ -241,7 +241,7 @@ fn elements(line: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Whether the name of a setting shows that its value is a secret. It is the last word before the sign: `export API_KEY=…`,
+/// Whether the name of a setting shows that its value is a secret. The last word before the sign: `export API_KEY=…`,
 /// `- token: …`.
 fn is_named(name: &str) -> bool {
     let word = name.split_whitespace().next_back().unwrap_or_default();

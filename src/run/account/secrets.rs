@@ -1,4 +1,4 @@
-//! Looks for secrets in plain text in the files where programs store logins and in everything beside the playbook. Reports
+//! Searches for plain-text secrets in the files where programs store logins and in everything beside the playbook. Reports
 //! where, never what.
 //!
 //! Bounded in depth, number and size; what was skipped for that, or could not be read, is listed, because it was not
@@ -301,14 +301,14 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The runs of printable characters within a file that is not text, a line each: of one byte each, and of two as UTF-16 has
+/// The runs of printable characters within a file that is not text, a line each: of one-byte and of two-byte ones, as UTF-16 has
 /// them.
 fn text_within(bytes: &[u8]) -> String {
     let wide = |from: usize| runs(bytes[from.min(bytes.len())..].chunks_exact(2).map(unit));
     [runs(bytes.iter().copied()), wide(0), wide(1)].concat()
 }
 
-/// A character of UTF-16, little-endian; nothing printable if it is not ASCII. In big-endian text, the neighbour is one.
+/// A character of UTF-16, little-endian; nothing printable if it is not ASCII. In big-endian, the neighbour is one.
 fn unit(pair: &[u8]) -> u8 {
     if pair[1] == 0 { pair[0] } else { 0 }
 }
