@@ -35,7 +35,7 @@ pub(super) struct KeyBook {
 }
 
 impl KeyBook {
-    /// Opens it at its end, readable for this user only. A secret other than the one that it was started with is rejected.
+    /// Opens it at its end, readable for this user only. A secret other than the original one is rejected.
     pub(super) fn open(path: PathBuf, names: &Pseudonyms) -> Result<Self, Stop> {
         let begun = begun_under(&path, names)?;
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);

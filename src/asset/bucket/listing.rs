@@ -38,7 +38,7 @@ pub(super) struct Lister<'a> {
     reach: Arc<Reach>,
     /// The key of the last version, and how many of its versions were listed.
     versions: (String, u64),
-    /// When the first page was answered, by the provider's clock; none before that, or if the provider does not state it.
+    /// When the first page was answered, by the provider's clock; none before that, or if it is not stated.
     began: Option<Timestamp>,
     is_begun: bool,
 }
@@ -232,7 +232,7 @@ impl Known {
         *state != state_of_receipt(receipt) && carried.is_none_or(|carried| carried <= *modified)
     }
 
-    /// Whether both listings agree on a state that was not the one served; valid after the end of the closing one. For what
+    /// Whether both listings agree on a state that was not the one served; valid after the closing one. For what
     /// an earlier part of the run copied, that is known already.
     pub(super) fn is_contradicted(&self, receipt: &ObjectReceipt) -> bool {
         let id = id_of_receipt(receipt);

@@ -35,7 +35,7 @@ const ASSUMED_BYTES_PER_SECOND: u64 = 100_000_000;
 const REQUESTS_AT_ONCE: u64 = 32;
 /// Requests about the bucket itself.
 const CONFIGURATION_REQUESTS: u64 = 22;
-/// Overhead of an object beside its bytes: the rest of its last block, its directory entry, or the headers of its member.
+/// Overhead of an object: the rest of its last block, its directory entry, or the headers of its member.
 const OBJECT_OVERHEAD_BYTES: u64 = 4 << 10;
 /// Size of the records of an object, in the run's state and in the bundle together.
 const RECORD_BYTES: u64 = 3 << 10;

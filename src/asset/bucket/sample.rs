@@ -1,5 +1,5 @@
-//! Which objects a sample contains: by a keyed hash of the key, so that seed and listing alone decide, in whatever order
-//! the listing comes; and at least one of each size class, so that every class can be extrapolated.
+//! Which objects a sample contains: by a keyed hash of the key, so that seed and listing alone decide, whatever the order
+//! of the listing; and at least one of each size class, so that every class can be extrapolated.
 
 use std::collections::BTreeMap;
 

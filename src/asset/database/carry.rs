@@ -139,7 +139,7 @@ impl DatabaseWork {
         receipts.extend(late.receipts);
         receipts.sort_by(|one, other| one.table.cmp(&other.table));
         findings.extend(self.refused(&database.set_sequences(&carried.sequences)?));
-        // Temporary objects that show how the target prints definitions are created before the database's own event triggers,
+        // Temporary objects that show how the target prints definitions come before the database's own event triggers,
         // which may forbid it.
         let spellings = Spellings::learn(&carried.catalog, database.address())?;
         let spellings = spellings.with_members(belongings.members().clone());

@@ -164,7 +164,7 @@ impl Relays<'_> {
         })
     }
 
-    /// Relays rows that come with the values of generated columns at their end, if the table has any, and passes them on without.
+    /// Relays rows, with generated columns' values at their end if the table has any, and passes them on without.
     pub(super) fn pass_on(
         &self,
         table: &Table,

@@ -1,7 +1,7 @@
 //! Tables whose rows the target rejected at first: kept in their exports, and loaded once everything exists that
 //! rows can depend on, before triggers and foreign keys.
 //!
-//! A CHECK constraint may read a table that is filled later, a `regclass` may name an index. What is rejected even then is
+//! A CHECK constraint may read a table that is filled later, a `regclass` may name an index. What is still rejected is
 //! loaded without the CHECK constraints, which are put back for new rows and checked against these: where the source's own
 //! rows do not satisfy them, that is reported. What is still rejected is split up: a bad row costs only itself.
 
@@ -162,7 +162,7 @@ impl LateLoad<'_> {
         self.work.root().join(&export.path)
     }
 
-    /// Loads of each what the target accepts, and reports the rows that it rejects; returns those of which it accepts none.
+    /// Loads the rows of each that the target accepts, and reports the rejected ones; returns those with no accepted row.
     fn row_by_row(&self, tables: Vec<Deferred>, loaded: &mut Loaded) -> Result<Vec<Deferred>, Stop> {
         let mut loader = self.loader();
         let mut left = Vec::new();

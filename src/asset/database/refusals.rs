@@ -1,4 +1,4 @@
-//! What the target refused is told once, with the reason: what is missing because of it is no finding of its own.
+//! What the target refused is reported once, with the reason: what is missing because of it is not a separate finding.
 
 use crate::{
     finding::{Finding, FindingKind},
@@ -8,16 +8,16 @@ use crate::{
 
 /// What a class of operators belongs to.
 const FAMILY: &str = "operator family ";
-/// So many of what is missing with one thing are named.
+/// The most dependent objects that are named with one finding.
 const NAMED_MAX: usize = 30;
 
-/// Adds to the finding of each refused statement what the comparison missed because of it.
+/// Adds to the finding of each refused statement what is missing because of it.
 pub(super) fn tell_once(findings: &mut Vec<Finding>, refused: &[RefusedStatement]) {
     for RefusedStatement { object, named, .. } in refused {
         let Some(name) = named else { continue };
         let is_told = |finding: &Finding| finding.kind == FindingKind::SchemaStatement && finding.subject == *object;
         let Some(told) = findings.iter().position(is_told) else { continue };
-        // The shell of a type goes with the type.
+        // The shell of a type belongs to the type.
         let is_type =
             |other: &RefusedStatement| other.object.starts_with("TYPE ") && other.named.as_ref() == Some(name);
         if object.starts_with("SHELL TYPE ") && refused.iter().any(is_type) {
@@ -44,25 +44,25 @@ pub(super) fn tell_once(findings: &mut Vec<Finding>, refused: &[RefusedStatement
     }
 }
 
-/// The index that goes with a constraint has its name, and lies beside the table.
+/// The index of a constraint has its name, and is in the table's schema.
 fn index_of(object: &str, constraint: &SchemaName) -> Option<SchemaName> {
     let (table, name) = constraint.path.rsplit_once('.').filter(|_| object.starts_with("CONSTRAINT "))?;
     let (schema, _) = table.split_once('.')?;
     Some(SchemaName { path: format!("{schema}.{name}"), has_arguments: false })
 }
 
-/// Whether a finding of the comparison is about the object, or something that hangs on it.
+/// Whether a finding of the comparison is about the object, or something that depends on it.
 fn follows(finding: &Finding, name: &SchemaName) -> bool {
     let is_of_comparison = match finding.kind {
         FindingKind::CatalogMissing => true,
-        // A function may be there without a part of it, and a family without its class.
+        // A function may exist without a part of it, and a family without its class.
         FindingKind::CatalogDiffers => name.has_arguments || finding.subject.starts_with(FAMILY),
         _ => false,
     };
     is_of_comparison && spellings(&name.path).iter().any(|path| mentions(&finding.subject, path, name.has_arguments))
 }
 
-/// As the catalog has it, and as the server identifies it.
+/// As spelled in the catalog, and as the server identifies it.
 fn spellings(path: &str) -> Vec<String> {
     match path.split_once('.') {
         Some((schema, name)) => {
@@ -73,7 +73,7 @@ fn spellings(path: &str) -> Vec<String> {
     }
 }
 
-/// Whether the name stands there as a whole, with its arguments if it has some.
+/// Whether the name occurs as a whole, with its arguments if it has some.
 fn mentions(subject: &str, path: &str, has_arguments: bool) -> bool {
     subject.match_indices(path).any(|(at, _)| {
         let rest = &subject[at + path.len()..];

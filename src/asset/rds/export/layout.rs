@@ -1,4 +1,4 @@
-//! Which tables the objects of an export are: its folders held against the lists that RDS writes beside them.
+//! Which tables the objects of an export are: its folders compared with the lists that RDS writes beside them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ const IDENTIFIER_BYTES_MAX: usize = 63;
 pub(super) struct Exported {
     /// Those that can be loaded.
     pub tables: Vec<ExportedTable>,
-    /// How many the lists name, tables that the playbook leaves out included.
+    /// The number of tables in the lists, including excluded tables.
     pub listed: u64,
     /// What is missing, skipped or unclear.
     pub findings: Vec<Finding>,
@@ -40,11 +40,11 @@ pub(super) struct ExportedTable {
     pub name: RelationName,
     /// In the order of batches and parts; none of a table without rows.
     pub files: Vec<ExportedFile>,
-    /// The columns as the lists have them; none if no list names any.
+    /// The columns according to the lists; none if no list has any.
     pub listed_columns: Vec<ListedColumn>,
 }
 
-/// Sorts the files that were carried into tables.
+/// Sorts the copied files into tables.
 pub(super) fn read(
     work: &Work,
     spec: &DatabaseSpec,
@@ -79,9 +79,9 @@ struct Reading<'a> {
     folders: Folders,
     /// Tables of the database by their names; none while no list was read.
     lists: Option<Vec<(String, Status)>>,
-    /// Which tables the lists are of, by their names.
+    /// The tables that the lists cover, by their names.
     ranges: Vec<(u64, u64)>,
-    /// The exports that lists and records are of, by their names.
+    /// The exports of lists and records, by their names.
     exports: BTreeSet<String>,
     has_info: bool,
 }
@@ -118,7 +118,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The name of a list says how many tables it is of.
+    /// The name of a list states how many tables it covers.
     fn counted(&mut self, name: &str, tables: u64) {
         let Some((from, to)) = lists::range(name) else { return };
         let expected = to.checked_sub(from).map(|more| more.saturating_add(1));
@@ -240,7 +240,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Schema and table of a name in which only a dot stands between them.
+    /// Schema and table of a name separated by a single dot.
     fn named(&mut self, text: &str) -> Option<RelationName> {
         let parts = text.split_once('.').filter(|(schema, table)| {
             [schema, table]
