@@ -1,4 +1,4 @@
-//! Rows that come with the values of generated columns at their end, and go on without them: those are digested and not
+//! Rows that come with the values of generated columns at their end, and are passed on without them: those are digested and not
 //! loaded, because the target computes them anew.
 
 use super::{error::SourceError, table::RowSource};
@@ -13,7 +13,7 @@ pub struct WithoutLast<'a> {
 }
 
 impl<'a> WithoutLast<'a> {
-    /// Cuts so many fields off each row, after the whole row was digested.
+    /// Cuts this many fields off each row, after the whole row was digested.
     pub fn new(rows: &'a mut dyn RowSource, fields: usize, digest: RowDigest) -> Self {
         WithoutLast { rows, fields, digest, whole: Vec::new() }
     }

@@ -1,4 +1,4 @@
-//! Which objects a sample contains: by a keyed hash of the key, so that seed and listing alone decide, whatever the order
+//! Which objects a sample contains: by a keyed hash of the key: seed and listing alone decide, whatever the order
 //! of the listing; and at least one of each size class, so that every class can be extrapolated.
 
 use std::collections::BTreeMap;

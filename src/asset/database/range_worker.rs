@@ -64,7 +64,7 @@ impl UnitWorker for RangeWorker<'_> {
 }
 
 impl Relays<'_> {
-    /// Copies a share, or as much of it as possible. What the target rejects now is only kept, and the reason is returned
+    /// Copies a share, or as much of it as possible. What the target rejects now is only kept, its reason is returned
     /// beside it.
     fn carry_or_keep(&self, share: &Share, crew: &Crew, connections: &mut Connections) -> (Carried, Option<String>) {
         let carried = match self.carry(share, &[], crew, connections) {

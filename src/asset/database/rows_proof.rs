@@ -1,4 +1,4 @@
-//! How every restored database is verified, whatever the origin of its rows: rows and digests read back, the exports on the
+//! How every restored database is verified, wherever its rows came from: rows and digests read back, the exports on the
 //! disk, the playbook's questions, the verifier's control, and the evidence of all these.
 
 use std::{collections::BTreeSet, fs, sync::Arc};
@@ -125,7 +125,7 @@ impl RowsProof<'_> {
     }
 }
 
-/// The checks of the comparisons; what they found is added to the findings. Tables that were not copied were expected, too.
+/// The checks of the comparisons; what they found joins the findings. Tables that were not copied were expected, too.
 pub(crate) fn checks(comparisons: Vec<Comparison>, unread: u64, findings: &mut Vec<Finding>) -> Vec<Check> {
     let mut checks = Vec::new();
     for mut comparison in comparisons {

@@ -3,7 +3,7 @@
 use super::{folders::ExportedFile, lists::ListedColumn};
 use crate::source::parquet_rows::{ParquetColumn, ParquetShape};
 
-/// How the columns of two descriptions of one table differ; none if they do not. `differs` returns how two of one name differ.
+/// How the columns of two descriptions of one table differ; none if they do not. `differs` compares two of one name.
 pub(super) fn difference<A, B>(
     expected: &[A],
     found: &[B],

@@ -1,4 +1,4 @@
-//! What RDS states about an export as a whole: `export_info_<export>.json`, compared with the task, the instance and the place
+//! RDS's statement about an export: `export_info_<export>.json`, compared with the task, the instance and the place
 //! of the files.
 //!
 //! Each of its values is optional here; what is missing proves nothing, and is reported. Source: Amazon RDS user guide,
@@ -33,7 +33,7 @@ pub(super) struct Known {
     pub snapshot_arns: Vec<String>,
     /// Where the files are.
     pub bucket: String,
-    /// As RDS describes the task; none where only the files were named.
+    /// The task as described by RDS; none where the playbook names only the files.
     pub task: Option<ExportFacts>,
 }
 
