@@ -1,4 +1,4 @@
-//! The interface between a run and what it copies: one trait, which each kind of asset implements in a folder of its own.
+//! The interface between a run and what it copies: one trait, which each kind of asset implements in its own folder.
 //!
 //! Planning, running, re-checking and sealing an asset go through it; `kinds` lists where each kind is implemented.
 
@@ -53,7 +53,7 @@ pub trait Asset: Send + Sync {
     /// Copies it, unit by unit, through the executor of the work.
     fn carry<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>>;
 
-    /// The runner of units of this asset in this process, wherever they were cut: the other end of an executor that sends units to
+    /// The runner of units of this asset in this process, wherever they were cut: the remote end of an executor with
     /// other machines.
     fn worker<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>>;
 

@@ -24,7 +24,7 @@ pub enum Stop {
         /// What to do next, where that is known.
         hint: Option<String>,
     },
-    /// The same because a database's server, or the connection to it, was lost: once it is back, the work may be restarted.
+    /// The same because a database's server or the connection to it was lost: once it is back, work may be restarted.
     Away {
         /// What happened, to what.
         reason: String,

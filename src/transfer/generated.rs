@@ -1,4 +1,4 @@
-//! Rows that come with the values of generated columns at their end, and are passed on without them: those are digested and not
+//! Rows that come with the values of generated columns at their end, and are passed on without: those are digested and not
 //! loaded, because the target computes them anew.
 
 use super::{error::SourceError, table::RowSource};
@@ -41,7 +41,7 @@ impl RowSource for WithoutLast<'_> {
     }
 }
 
-/// A row without its end and so many fields before it. A tab inside of a value is escaped (PostgreSQL documentation, COPY,
+/// A row without its line end and its last fields. A tab inside of a value is escaped (PostgreSQL documentation, COPY,
 /// "Text Format").
 fn without_last(row: &[u8], fields: usize) -> &[u8] {
     let tab = memchr::memrchr_iter(b'\t', row).nth(fields.saturating_sub(1));

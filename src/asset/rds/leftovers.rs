@@ -1,4 +1,4 @@
-//! What runs left at the provider: read from their journals and from the tags there, separated from what a run in progress
+//! What runs left at the provider: read from journals and from the tags there, separated from what a run in progress
 //! needs, and removed.
 //!
 //! A journal names everything before it is requested. What it does not record as removed or never created may exist, or
@@ -86,7 +86,7 @@ impl Orphans<'_> {
         Ok(orphans)
     }
 
-    /// Runs of this playbook leave their evidence beside this one. This run's own journal is locked by this process: what it
+    /// Runs of this playbook leave their evidence beside this one. This process locks this run's own journal: what it
     /// names was created by an earlier one.
     fn record_of(&self, run: &str) -> Option<Record> {
         let record = Record::read(&self.run_dir(run)?)?;
@@ -204,7 +204,7 @@ pub struct StillThere {
     pub in_use: bool,
 }
 
-/// Queries the provider for everything that runs with evidence in a playbook's folder left open, each where it was created,
+/// Queries the provider for everything that runs with evidence in a playbook's folder left open, where it was created,
 /// and removes nothing. With `tags`, also for what has the playbook's tag and is in no journal there.
 pub(crate) async fn still_there(playbook: &Playbook, tags: bool) -> Vec<StillThere> {
     let mut there = Vec::new();

@@ -14,7 +14,7 @@
 //! | `proof` | the comparison of what is restored with the files, and with the live tables; the result |
 //!
 //! The files are an asset within the asset, `<asset>/files`, copied and verified like objects of a bucket; a resumed run
-//! fetches only what is missing of them. What was decoded from them is compared with what is restored. Whether RDS wrote
+//! fetches only what is missing of them. What was decoded from them is compared with what is restored. That RDS wrote
 //! everything in the snapshot into the files cannot be checked here: the verdict is never PASS.
 
 mod columns;

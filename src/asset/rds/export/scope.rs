@@ -1,4 +1,4 @@
-//! Which objects of an export are the asset's: RDS's statements about the export, and the files of one database. An export
+//! Which objects of an export are the asset's: RDS's data about the export, and the files of one database. An export
 //! may hold others, which are counted and left where they are.
 
 use std::{

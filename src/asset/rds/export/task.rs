@@ -97,7 +97,7 @@ impl ExportWork<'_> {
         Ok(place.map(|(bucket, folder)| Found::of_files(bucket.to_owned(), folder.to_owned())))
     }
 
-    /// Continues the export that this run requested before, or requests one. Snapshots of killed processes are removed after
+    /// Continues the export that this run requested before, or requests one. Killed processes' snapshots are removed after
     /// it, as the export may be of one of them; a run that was interrupted leaves them for its resumption.
     async fn make_and_tidy(
         &self,

@@ -153,7 +153,7 @@ pub(crate) struct Record {
     pub host: String,
     /// Whether a process is working on it.
     pub in_use: bool,
-    /// What was named only by processes that wrote this journal file, since this machine's last boot. A copy of a journal names
+    /// What was named only by processes that wrote this journal file, since the machine's boot. A copied journal names
     /// what the process of the original may be using.
     pub named_here: BTreeSet<Resource>,
     /// Whether the last process did.
@@ -217,7 +217,7 @@ impl Record {
         }
     }
 
-    /// Whether the last of its processes is known to have ended. That a journal is not locked proves nothing where it is
+    /// Whether the last of its processes is known to have ended. An unlocked journal proves nothing where it is
     /// another file, or another machine, than the one that was written.
     pub fn has_ended(&self) -> bool {
         !self.in_use && (self.is_sealed || self.is_here)
