@@ -115,7 +115,7 @@ pub trait ObjectSink: Send + Sync {
     fn close(&self) -> Result<(), SinkError>;
 }
 
-/// The kind of error of a target that stays unreachable: what could not be read then proves nothing about the restored copy.
+/// The kind of error of a target that stays unreachable: failed reads then prove nothing about the restored copy.
 pub const AWAY: io::ErrorKind = io::ErrorKind::HostUnreachable;
 
 /// Reads back the objects in a bucket of the target. An error of the kind [`AWAY`] is about the server. Blocking, and never called on a runtime's own thread.

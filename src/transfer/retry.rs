@@ -1,5 +1,5 @@
 //! Bounded retries with exponential backoff and full jitter
-//! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), and waiting for an end that does not respond at all.
+//! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), and waiting for an end that is unreachable.
 //!
 //! Attempts are counted for each read; an outage is not. Which of the two it is is decided by a small request that has
 //! nothing to do with what failed: see [`Reach`].

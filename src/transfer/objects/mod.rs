@@ -155,8 +155,8 @@ impl ObjectCopier {
     }
 
     /// Copies a unit and publishes what arrived whole. Objects that can't be read become refusals, and those that the
-    /// target rejects are reported. Where the provider stays unreachable, what arrived until then is published, and the outcome
-    /// shows it. An error means that nothing of the unit is recorded, and that nothing writes into its staging any more.
+    /// target rejects are reported. If the provider stays unreachable, what arrived is published, and the outcome
+    /// says so. An error means that nothing of the unit is recorded, and that nothing writes into its staging any more.
     pub async fn copy(&self, unit: ObjectUnit) -> Result<UnitOutcome, TransferError> {
         let shared = Arc::clone(&self.0);
         let id = unit.id.clone();

@@ -1,4 +1,4 @@
-//! Whether the ranges of an object fit together: each but the last is requested with a few bytes of the next one, and these must
+//! Whether the ranges of an object fit together: each but the last includes a few bytes of the next one, and these must
 //! be what the next one starts with.
 //!
 //! A server that returns ranges from a wrong offset, and states the right one, can't be detected by anything else where

@@ -1,6 +1,6 @@
 //! Takes the ranges of a large object in order and hashes them on one thread while another writes them.
 //!
-//! Both threads see every range; its memory is released when the slower one is done with it. Few ranges are queued, so a
+//! Both threads see every range; its memory is released when the slower one is done with it. Few are queued, so a
 //! slow disk slows the reading down and fills no memory.
 
 use std::sync::Arc;
