@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::glob;
 
-/// The severity of a finding.
+/// How much a finding weighs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -48,27 +48,27 @@ macro_rules! finding_kinds {
 finding_kinds! {
     /// A restored object is not on the disk.
     ObjectMissing Fail "object missing from the restored copy";
-    /// A file among the restored objects is named by no receipt.
+    /// A file lies among the restored objects that no receipt names.
     ObjectUnexpected Fail "file that belongs to no object";
     /// Length on disk differs from the receipt.
     ObjectSize Fail "object differs in size";
     /// SHA-256 on disk differs from the stream's.
     ObjectDigest Fail "object differs in content";
-    /// An object's properties at the target differ from those that were copied.
+    /// What lies beside an object's bytes at the target differs from what was carried.
     ObjectProperties Fail "object differs beside its content";
     /// The provider's own checksum contradicts the bytes it sent.
     ProviderChecksum Fail "provider's checksum contradicts its bytes";
     /// The object could not be read at the provider.
     ObjectUnreadable NotRun "object could not be read";
-    /// The object was read, but the target rejects it.
+    /// The object was read, and the target refuses it.
     ObjectUnrestored NotRun "object could not be restored";
-    /// The object is in an archive tier and has to be restored from it first.
+    /// The object lies in an archive tier and would have to be restored there first.
     ObjectArchived NotRun "object is archived";
-    /// The closing listing shows an object that existed before the opening listing, which lacked it.
+    /// The closing listing shows an object that was there before the opening one, which did not show it.
     ObjectUnlisted NotRun "object missing from the opening listing";
-    /// An entry of a listing contradicts another one, or the request.
+    /// An entry of a listing contradicts another one, or what was asked for.
     ListingContradiction NotRun "listing contradicts itself";
-    /// The object changed or disappeared between listing and reading.
+    /// The object changed or vanished between listing and reading.
     ObjectChanged NotRun "object changed during the run";
     /// A restored file exists but could not be read back.
     CopyUnreadable NotRun "restored copy could not be read back";
@@ -80,31 +80,31 @@ finding_kinds! {
     TableUnexpected Fail "table that the source does not have";
     /// Row counts differ.
     TableRows Fail "table differs in its number of rows";
-    /// Row counts agree, the keyed digests of the rows differ.
+    /// Row counts agree, the keyed digest of the rows does not.
     TableDigest Fail "table differs in content";
     /// The table could not be copied or read back.
     TableUnreadable NotRun "table could not be compared";
-    /// Some rows of a table could not be read, or the target rejects them.
+    /// Some rows of a table could not be read, or the target refuses them.
     RowsUnreadable NotRun "rows could not be carried";
     /// The provider skipped a table of an export, or warns of it.
     TableSkipped NotRun "table skipped by the export";
     /// An export's list names a table whose files are not there.
     ExportIncomplete Fail "table of the export without its files";
-    /// Parts of an export, or its metadata, contradict each other.
+    /// Parts of an export, or what it says about itself, contradict each other.
     ExportContradicts Fail "export contradicts itself";
-    /// It was captured, but nothing independent confirms that it is what the provider held.
+    /// It was captured, and nothing independent says that it is what the provider held.
     NotProven NotRun "captured, not proven";
-    /// A materialized view, recomputed, holds other rows than at the source.
+    /// A materialized view, computed again, holds other rows than the source's did.
     ViewDiffers NotRun "materialized view holds other rows than at the source";
     /// A spooled export differs from its receipt.
     SpoolDigest Fail "spooled export differs from its receipt";
-    /// A sequence's value differs from the source's.
+    /// A sequence stands elsewhere than at the source.
     SequenceValue Fail "sequence differs";
     /// A catalog object of the source is not in the restored database.
     CatalogMissing Fail "schema object missing from the restored database";
     /// The restored database holds a catalog object that the source does not.
     CatalogUnexpected Fail "schema object that the source does not have";
-    /// A catalog object is defined differently from the source.
+    /// A catalog object is defined otherwise than at the source.
     CatalogDiffers Fail "schema object differs";
     /// A large object is missing, or its content differs.
     LargeObject Fail "large object differs";
@@ -112,77 +112,77 @@ finding_kinds! {
     SchemaStatement Fail "schema statement failed on the target";
     /// Something the source holds is of a class that is not carried.
     NotCarried NotRun "not carried";
-    /// The setup differs from the source's in a way that the compared data does not show.
+    /// The run differs from the source's setup in a way that compared data does not show.
     Deviation Note "deviation";
     /// A question to the restored database was not answered as expected.
     CheckFailed Fail "check failed";
-    /// A temporary resource that walkaway created at the provider still exists.
+    /// What walkaway made at the provider for a while is still there.
     LeftBehind Note "left behind at the provider";
-    /// Something other than the bytes could not be read at the provider.
+    /// Something beside the bytes could not be read at the provider.
     PropertyUnreadable Note "could not be read at the provider";
-    /// Objects were added, changed or removed at the provider during the run.
+    /// Objects came, changed or went at the provider while the run went on.
     SourceMoved Note "changed at the provider during the run";
     /// An exclusion is past its date.
     ExclusionExpired Fail "exclusion past its date";
-    /// An exclusion matches nothing in the account.
+    /// An exclusion that names nothing in the account.
     ExclusionUnused Note "exclusion that matches nothing";
     /// A threshold of the playbook was missed.
     ThresholdMissed Fail "threshold missed";
-    /// The verifier did not detect planted damage.
+    /// The verifier did not notice damage that was planted.
     VerifierBlind Fail "verifier missed planted damage";
     /// An asset's work ended with an error.
     AssetStopped NotRun "stopped before it could be compared";
-    /// Something in the account that the playbook asks about could not be inspected.
+    /// Something in the account could not be looked at that the playbook asks about.
     AccountUnreadable NotRun "could not be looked at";
-    /// A resource is in a region that the playbook does not allow.
+    /// Something lies in a region that the playbook does not allow.
     RegionNotAllowed Fail "lies outside the allowed regions";
-    /// A resource is not encrypted at rest.
+    /// Something is not encrypted at rest.
     NotEncrypted Fail "not encrypted at rest";
-    /// A resource is publicly readable.
+    /// Something can be read by everybody.
     PubliclyReachable Fail "open to everybody";
     /// A snapshot is shared with another account.
     SnapshotShared Note "shared with another account";
-    /// A snapshot's source no longer exists.
+    /// A snapshot's source is gone.
     SnapshotOrphaned Fail "snapshot whose source is gone";
     /// A user may sign in with a password alone.
     UserWithoutMfa Fail "signs in without a second factor";
-    /// An access key is older than allowed.
+    /// An access key is older than it should get.
     KeyTooOld Fail "access key is too old";
     /// An access key is not used.
     KeyUnused Fail "access key is not used";
     /// The root user has an access key.
     RootKey Fail "the root user has an access key";
-    /// A precondition does not hold, and a waiver accepts that.
+    /// A precondition does not hold, and somebody answers for that.
     PreconditionUnmet Fail "precondition does not hold";
     /// The target is a machine in a cloud.
     TargetInCloud Fail "the target is a machine in a cloud";
-    /// Whether the target is a machine in a cloud cannot be determined.
+    /// Nobody can tell whether the target is a machine in a cloud.
     TargetUnknown NotRun "whether the target is in a cloud could not be told";
-    /// A setting or a resource at the provider differs from before the run.
+    /// A setting or a thing at the provider is another than before the run.
     SourceChanged Fail "changed at the provider during the run";
     /// A setting could not be read before or after the run.
     SourceNotCompared NotRun "could not be compared with the time before the run";
-    /// A document is missing.
+    /// A document is not there.
     DocumentMissing Fail "document is missing";
-    /// A document is older than allowed.
+    /// A document is older than it may be.
     DocumentStale Fail "document is too old";
-    /// A document's date is in the future.
+    /// A document bears a date that is still to come.
     DocumentFromFuture Fail "document is dated in the future";
-    /// A document has no date to determine its age from.
+    /// A document has no date that its age could be told by.
     DocumentUndated NotRun "document has no date";
-    /// No review of a document is recorded.
+    /// Nobody wrote down having read a document.
     ReviewNoteMissing Fail "document has no review notes";
     /// A service of the account has no row, or an empty one, in the responsibility matrix.
     ResponsibilityMissing Fail "responsibility is not assigned";
-    /// The exit would take, or the run took, longer than a term of the contract.
+    /// The exit would take longer than a term of the contract, or the run did.
     ContractExceeded Fail "longer than the contract allows";
-    /// There is no projection to compare a term of the contract with.
+    /// There is no projection that a term of the contract could be held against.
     ContractUnprojected Note "term of the contract was not held against an exit";
     /// What a threshold bounds could not be measured.
     ThresholdUnknown NotRun "threshold could not be measured";
-    /// A waiver has expired, and waives nothing.
+    /// A waiver is past its date, and waives nothing.
     WaiverExpired Fail "waiver past its date";
-    /// A waiver matches no finding.
+    /// A waiver fits no finding.
     WaiverUnused Note "waiver that fits no finding";
     /// A file of the bundle differs from its manifest.
     BundleFileDiffers Fail "file of the bundle was changed";
@@ -194,29 +194,29 @@ finding_kinds! {
     BundleMalformed Fail "bundle is malformed";
     /// The journal's chain is broken.
     JournalBroken Fail "journal chain is broken";
-    /// A signature is invalid.
+    /// A signature does not hold.
     SignatureInvalid Fail "signature does not hold";
-    /// A signature was made by a method that can't be checked here.
+    /// A signature was made in a way that can't be checked here.
     SignatureUnchecked NotRun "signature could not be checked";
-    /// A required signature is missing.
+    /// A signature that has to be there is not.
     SignatureMissing Fail "signature is missing";
-    /// A signature is valid, but its key is not among those allowed to sign.
+    /// A signature holds, and its maker is not among those who may sign.
     SignerNotAllowed Fail "signer is not allowed";
-    /// The review was signed by the operator who ran the drill.
+    /// The review was signed by who ran the drill.
     ReviewNotIndependent Fail "review is not independent";
-    /// A time-stamp is not about the signature, or its authority is not trusted.
+    /// A time-stamp is not about the signature, or nobody trusted made it.
     TimestampInvalid Fail "time-stamp does not hold";
-    /// A signature without a time-stamp, where time-stamps are required.
+    /// A signature without a time-stamp, where time-stamps are asked for.
     TimestampMissing NotRun "time-stamp is missing";
-    /// A signature without a time-stamp, where the playbook asks for one and the bundle states why it is missing.
+    /// A signature without a time-stamp, where the playbook asks for one and the bundle says why there is none.
     TimestampAbsent Note "has no time-stamp";
-    /// A time-stamp was made long after its run.
+    /// A time-stamp was made long after the run that it is about.
     TimestampLate Note "time-stamp is of a much later time";
-    /// Something that only the version that wrote the bundle can check.
+    /// What only the version that wrote it can tell.
     OtherVersion NotRun "made by another version, and not compared";
-    /// The bundle of the previous run is not the one that this run continues.
+    /// The bundle of the run before is not the one that this run continues.
     PredecessorDiffers Fail "run before is another than the one named";
-    /// The bundle of the previous run is not available.
+    /// The bundle of the run before is not at hand.
     PredecessorUnseen Note "run before was not looked at";
     /// The bundle contradicts itself.
     BundleInconsistent Fail "bundle contradicts itself";
@@ -233,7 +233,7 @@ pub struct Finding {
     pub kind: FindingKind,
     /// Fail, not_run or note; follows from the kind.
     pub severity: Severity,
-    /// The object key, table, sequence, file … that it is about.
+    /// The object key, table, sequence, file … it is about.
     pub subject: String,
     /// What was expected and what was found, in words.
     pub detail: String,
@@ -341,7 +341,7 @@ impl FindingKind {
     }
 }
 
-/// The verdict on an asset or of the run.
+/// The judgement of an asset or of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Verdict {
     /// Compared independently, and equal.
@@ -353,7 +353,7 @@ pub enum Verdict {
     /// Not compared, in whole or in part.
     #[serde(rename = "NOT RUN")]
     NotRun,
-    /// Waivers with a date accept everything that would otherwise have prevented PASS.
+    /// Somebody answers, until a date, for everything that would have made it another verdict than PASS.
     #[serde(rename = "WAIVED")]
     Waived,
 }

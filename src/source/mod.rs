@@ -14,5 +14,5 @@ pub mod postgres;
 pub mod rds;
 pub mod s3;
 
-/// The caller's identity, under the name that users of a source import.
+/// The AWS client layer, re-exported for callers of a source.
 pub use crate::aws::client as aws;

@@ -276,7 +276,7 @@ impl Snapshot {
         SnapshotTicket { address: self.address.clone(), id: self.id.clone(), patience }
     }
 
-    /// Blocks of a table's own file now; it may grow, which a last range without an end covers. None for a table that can be
+    /// Blocks of a table's own file now; it may grow, which a last range without an end covers. None of one that can be
     /// copied as it is, and not by a query.
     pub fn blocks(&mut self, table: &Table) -> Result<u64, PgError> {
         if holder::probe(&mut self.holder, |client| range::plan(client, table))?.is_none() {
@@ -444,7 +444,7 @@ fn is_unresolved(error: &PgError) -> bool {
     error.code().is_some_and(|code| code.starts_with(UNRESOLVED))
 }
 
-/// A connection in a transaction that only reads. Its settings end with it: sessions may be used by others before and after.
+/// A connection in a transaction that only reads. Its settings end with it: sessions may be others' before and after.
 fn begin(address: &Address) -> Result<Client, PgError> {
     adopt(address, None)
 }

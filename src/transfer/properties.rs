@@ -204,7 +204,7 @@ pub struct Classes {
     /// Neither.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<Item>,
-    /// Could not be read.
+    /// Could not be seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<Item>,
 }
@@ -238,7 +238,7 @@ impl Classes {
     }
 }
 
-/// How many properties are in each class.
+/// How many things are in each class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassCount {
@@ -248,7 +248,7 @@ pub struct ClassCount {
     pub recorded: u64,
     /// Neither.
     pub lost: u64,
-    /// Could not be read.
+    /// Could not be seen.
     pub unreadable: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Classes of catalog objects: what identifies an object, and how every object of a class gets into a catalog.
+//! Classes of catalog objects: the identity of an object, and reading every object of a class into a catalog.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::pg::error::PgError;
 /// Class and identity of a catalog object, and how it is defined.
 pub type Catalog = BTreeMap<CatalogKey, String>;
 
-/// What identifies an object: `("index", "public.orders_pkey")`.
+/// The identity of an object: `("index", "public.orders_pkey")`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CatalogKey {
     /// The class, in words.
@@ -19,7 +19,7 @@ pub struct CatalogKey {
 }
 
 impl CatalogKey {
-    /// Whether somebody made it: not what every new database has, nor what says something about other objects only.
+    /// Whether a user created it: neither part of every new database nor only an attribute of other objects.
     pub fn is_of_users(&self) -> bool {
         const GIVEN: [&str; 6] = [
             "built-in text search",
@@ -35,7 +35,7 @@ impl CatalogKey {
     }
 }
 
-/// Classes that bundles of earlier versions do not hold, the newest last: a bundle says how many of them it knows.
+/// Classes that bundles of earlier versions do not hold, the newest last: a bundle states how many of them it has.
 pub const LATER: [&str; 8] = [
     "derived constraint",
     "extension member",
@@ -47,7 +47,7 @@ pub const LATER: [&str; 8] = [
     "dependence on extension",
 ];
 
-/// One class of objects: its name in words, and a query that returns a qualified name and a definition, both text.
+/// One class of objects: its name, and a query that returns a qualified name and a definition, both text.
 pub(super) type Class = (&'static str, String);
 
 /// Reads one class into the catalog.
@@ -67,8 +67,8 @@ pub(super) fn read_class(
     Ok(())
 }
 
-/// A dot in one of its parts can give an object another one's name. None hides the other: they are told apart in the order of
-/// what they are.
+/// A dot in one of its parts can give an object another one's name. None hides the other: they are numbered in the order of
+/// their definitions.
 fn put(catalog: &mut Catalog, class: &str, mut named: Vec<(String, String)>) {
     named.sort();
     for (name, definition) in named {

@@ -30,7 +30,7 @@ const PAGE_RECORDS: i32 = 100;
 const CONCURRENCY: usize = 8;
 const GIB: u64 = 1 << 30;
 
-/// Lists page after page; what was listed before a refusal is kept. Each list by its operation, twice, its field, its element,
+/// Lists page after page; what was listed before a refusal stays. Each list by its operation, twice, its field, its element,
 /// the kind of its items, and how one is read.
 macro_rules! every_page {
     ($look:expr, $client:expr, $region:expr;

@@ -55,7 +55,7 @@ impl Look<'_> {
         }
     }
 
-    /// Buckets that the run copies and no page names. Unless the provider states that another account owns them, the list
+    /// Buckets that the run copies and no page names. Unless the provider says that another account owns them, the list
     /// contradicts itself, whatever else it lacks.
     async fn carried_and_not_listed(&mut self, listed: &[Item]) -> Vec<Item> {
         let client = self.aws.s3_for_account(None, self.wanted.patient);

@@ -17,7 +17,7 @@ const FOOTER_BYTES_MAX: u64 = 16 << 20;
 /// Columns that a table of PostgreSQL can have.
 const COLUMNS_MAX: u64 = 1600;
 const STRUCT: u8 = 12;
-/// A filter's header holds a number and three unions without content; the number is a multiple of the block size (Apache Parquet,
+/// A filter's header holds a number and three unions without content; the number is one of whole blocks (Apache Parquet,
 /// "Bloom Filter").
 const FILTER_HEADER_BYTES_MAX: u64 = 64;
 const FILTER_BLOCK_BYTES: u64 = 32;
@@ -27,7 +27,7 @@ const BESIDE_BYTES_MAX: u64 = 64 << 20;
 /// Where the footer begins.
 ///
 /// # Errors
-/// It is not a Parquet file, or its schema is not a plain list of columns: the decoder follows groups within groups as deep as
+/// Not a Parquet file, or its schema is not a plain list of columns: the decoder follows groups within groups as deep as
 /// they go.
 pub(super) fn begin(file: &File) -> Result<u64, String> {
     let no_file = || "it is no Parquet file".to_owned();
@@ -108,7 +108,7 @@ pub(super) fn agrees(file: &File, footer: u64, metadata: &ParquetMetaData) -> Re
     Ok((rows, unnamed(file, footer, named)?))
 }
 
-/// What is stored beside the pages of a column: page indexes, and a Bloom filter. A range counts only if it holds that, to
+/// What is stored beside the pages of a column: page indexes, and a Bloom filter. A range counts only if it is that, to
 /// its last byte: anything else could be hidden there.
 struct Beside<'a> {
     file: &'a File,

@@ -54,7 +54,7 @@ use crate::transfer::{
 const ROWS_AT_ONCE_MAX: u64 = 4096;
 /// Bytes that values may take beside their pages.
 const BYTES_AT_ONCE: u64 = 16 << 20;
-/// Bytes that a page and the dictionary of each column may take in memory: the same for every file, and more if the file has
+/// Bytes that a page and the dictionary of each column may take in memory: a fixed amount, and more if the file has
 /// its part of it. No value of an export is larger than 500 MB (Amazon RDS user guide, "Limitations").
 const HELD_BYTES_MIN: u64 = 128 << 20;
 const HELD_BYTES_MAX: u64 = 1 << 30;
@@ -180,7 +180,7 @@ struct Group {
 }
 
 impl Open {
-    /// Writes rows until the batch is full or the decoded ones are written; returns how many, none at the end of the file.
+    /// Writes rows until the batch is full or all decoded ones are written; returns how many, none at the end of the file.
     fn fill(&mut self, forms: &[Form], batch: &mut Vec<u8>) -> Result<u64, String> {
         loop {
             let group = match &mut self.rows {

@@ -52,7 +52,7 @@ enum Step {
 }
 
 impl Temporary {
-    /// Removes one resource and waits until its deletion shows. What does not have the tag of the run `run` is kept, and that
+    /// Removes one resource and waits until its deletion shows. What lacks the tag of the run `run` is kept, and that
     /// is an error. `halt` ends the wait, which is an error too.
     pub async fn remove(&self, resource: &Resource, run: &str, halt: &Interrupt) -> Result<Removed, SourceError> {
         let watch = Stopwatch::start();
@@ -117,7 +117,7 @@ impl Temporary {
     }
 
     async fn step(&self, resource: &Resource, run: &str) -> Result<Step, SourceError> {
-        // What RDS refused to create is not looked up: a caller without the right to create may lack the right to look, too.
+        // What RDS refused to create is not looked up: whoever may not create it may lack the right to look, too.
         if matches!(self.made(resource), Some(Made::Refused)) {
             return Ok(Step::Absent);
         }

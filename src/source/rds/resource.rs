@@ -1,6 +1,6 @@
 //! What walkaway creates at the provider, its owner, and until when its run claims it: names and tags.
 //!
-//! Everything is tagged with the run, the playbook, and a time until which it must not be treated as abandoned. A run in
+//! Everything is tagged with the run, the playbook, and a time until which it must not be seen as abandoned. A run in
 //! progress extends that time; for a killed run it expires.
 
 use std::{fmt, str::FromStr};

@@ -1,4 +1,4 @@
-//! For tests: RDS in this process, which keeps what is created, and does to any one call, or to every call from one on, what
+//! For tests: RDS in this process, which keeps what is created, and does to any call, or to every call from one on, what
 //! a provider and its network can do. The SDK's own client talks to it; nothing of walkaway is replaced.
 
 use std::{

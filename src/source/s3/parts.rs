@@ -1,19 +1,19 @@
-//! How an object was cut into parts, for checksums that are made of the checksums of parts.
+//! How an object was cut into parts, for checksums that are computed from the checksums of parts.
 //!
-//! `GetObjectAttributes` lists the parts where they were uploaded with checksums; `HeadObject` with a part number tells
-//! the size of any one part. A server that knows neither leaves a guess by the sizes that common clients use.
+//! `GetObjectAttributes` lists the parts where they were uploaded with checksums; `HeadObject` with a part number returns
+//! the size of any one part. A server with neither leaves a guess by the sizes that common clients use.
 
 use aws_sdk_s3::{Client, types::ObjectAttributes};
 
 use crate::transfer::object::{ObjectEntry, Parts};
 
-/// Amazon S3 allows so many.
+/// The most parts in Amazon S3.
 const PARTS_MAX: u64 = 10_000;
 const MIB: u64 = 1 << 20;
 /// Part sizes in MiB of aws-cli and the SDKs, rclone, s5cmd and others, the likeliest first.
 const COMMON_PARTS_MIB: [u64; 12] = [8, 5, 16, 10, 50, 15, 32, 64, 100, 128, 256, 512];
 
-/// Asks how the object was cut into `count` parts.
+/// Queries how the object was cut into `count` parts.
 pub async fn of(client: &Client, bucket: &str, entry: &ObjectEntry, count: u64) -> Result<Parts, String> {
     if !(1..=PARTS_MAX).contains(&count) {
         return Err(format!("the entity tag claims {count} parts"));
@@ -30,7 +30,7 @@ pub async fn of(client: &Client, bucket: &str, entry: &ObjectEntry, count: u64) 
     guess(entry.size, count).map(Parts::Guessed).ok_or_else(|| "the provider does not list the parts".to_owned())
 }
 
-/// Only a list that accounts for every byte is one.
+/// Only a list that accounts for every byte is valid.
 fn fits(sizes: &[u64], size: u64, count: u64) -> bool {
     sizes.len() as u64 == count && sizes.iter().try_fold(0u64, |sum, part| sum.checked_add(*part)) == Some(size)
 }
@@ -50,7 +50,7 @@ async fn attributes(client: &Client, bucket: &str, entry: &ObjectEntry) -> Optio
         if parts.is_truncated() != Some(true) {
             return Some(sizes);
         }
-        // A page that doesn't move on would be asked for for ever.
+        // A page that makes no progress would be requested forever.
         if next.is_none() || next == after || sizes.len() as u64 > PARTS_MAX {
             return None;
         }
@@ -58,13 +58,13 @@ async fn attributes(client: &Client, bucket: &str, entry: &ObjectEntry) -> Optio
     }
 }
 
-/// The last part is what the others leave.
+/// The last part is the remainder.
 async fn heads(client: &Client, bucket: &str, entry: &ObjectEntry, count: u64) -> Option<Vec<u64>> {
     let mut sizes = Vec::new();
     for number in 1..count {
         let request = client.head_object().bucket(bucket).key(&entry.key).set_version_id(entry.version_id.clone());
         let answer = request.part_number(i32::try_from(number).ok()?).send().await.ok()?;
-        // A server that ignores the part number answers with the whole.
+        // A server that ignores the part number returns the whole object.
         if answer.parts_count().and_then(|parts| u64::try_from(parts).ok()) != Some(count) {
             return None;
         }

@@ -1,5 +1,5 @@
-//! Single objects: every request is held to the state that was listed or that an earlier answer was about, and every
-//! answer is checked for being about that state. Not every server honours `If-Match`, `Range` and `versionId`.
+//! Single objects: every request is pinned to the state that was listed or that an earlier response was about, and every
+//! response is checked to be about that state. Not every server honours `If-Match`, `Range` and `versionId`.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -59,7 +59,7 @@ impl S3Source {
         })
     }
 
-    /// A server that answers no HEAD is asked for the first byte: that answer has the same headers.
+    /// A server without HEAD is asked for the first byte: that response has the same headers.
     pub(super) async fn head(&self, entry: &ObjectEntry) -> Result<Described, SourceError> {
         let mut request = self.request(Method::Head, entry);
         request.headers.push(checksums_wanted());
@@ -75,7 +75,7 @@ impl S3Source {
         self.described(entry, &answer).await
     }
 
-    /// A request about the state that was listed, or that an earlier answer was about.
+    /// A request about the state that was listed, or that an earlier response was about.
     fn request<'a>(&self, method: Method, entry: &'a ObjectEntry) -> Request<'a> {
         let tag = entry.etag.as_ref().or(entry.pin.etag.as_ref()).filter(|tag| is_strong(tag));
         let held = tag.filter(|_| !self.fails_if_match.load(Relaxed)).map(|tag| ("if-match", format!("\"{tag}\"")));
@@ -84,8 +84,8 @@ impl S3Source {
         Request { method, key: &entry.key, version_id, headers, accept_gzip: entry.pin.packed }
     }
 
-    /// Sends a request and checks the answer. Some servers fail every `If-Match`: what is refused because of it is asked for
-    /// without, and then the answer's own entity tag decides.
+    /// Sends a request and checks the response. Some servers fail every `If-Match`: what is refused because of it is requested
+    /// without, and then the response's own entity tag decides.
     async fn answered(
         &self,
         mut request: Request<'_>,
@@ -107,7 +107,7 @@ impl S3Source {
         Ok(answer)
     }
 
-    /// Checksum and properties out of the headers of an answer; asks for more only where they say that there is more.
+    /// Checksum and properties from the headers of a response; queries more only where they state that there is more.
     async fn described(&self, entry: &ObjectEntry, answer: &Response) -> Result<Described, SourceError> {
         let headers = &answer.headers;
         let pin = pin(entry, headers);
@@ -126,11 +126,11 @@ impl S3Source {
         Ok(Described { checksum, properties, pin })
     }
 
-    /// The checksums of the answer. One without an entity tag is about the listed object only if the bytes have the listed
+    /// The checksums of the response. One without an entity tag is about the listed object only if the bytes have the listed
     /// MD5, too.
     async fn stated(&self, entry: &ObjectEntry, answer: &Response) -> StatedChecksums {
         let is_whole = answer.status == StatusCode::OK;
-        // What is no text is nothing that could be decoded.
+        // What is not text can't be decoded.
         let values = |name: &str| match name {
             "content-md5" if !is_whole => Vec::new(),
             name => answer.headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect(),
@@ -166,7 +166,7 @@ impl S3Source {
     }
 }
 
-/// An error about an object that was listed: its storage class is known, and that it was there.
+/// An error about an object that was listed: its storage class is known, and that it existed.
 fn of_listed(entry: &ObjectEntry, error: SourceError) -> SourceError {
     match error {
         SourceError::Archived { what, .. } => {
@@ -178,7 +178,7 @@ fn of_listed(entry: &ObjectEntry, error: SourceError) -> SourceError {
     }
 }
 
-/// An outage says nothing about what was asked for; any other error is the answer.
+/// An outage proves nothing about what was requested; any other error is the answer.
 pub(super) fn unread(properties: &mut Properties, item: Item, error: SourceError) -> Result<(), SourceError> {
     if matches!(error, SourceError::Unreached { .. }) {
         return Err(error);
@@ -191,7 +191,7 @@ pub(super) fn version_of(entry: &ObjectEntry) -> Option<String> {
     entry.version_id.clone().or_else(|| entry.pin.version_id.clone())
 }
 
-/// Who may do what, in one line.
+/// The grants of an access list, one line each.
 fn grant(grant: &Grant) -> String {
     let permission = grant.permission().map_or("", |permission| permission.as_str());
     let grantee = grant.grantee();
@@ -207,7 +207,7 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// What the answer says about the state of the object.
+/// The state of the object according to the response.
 fn pin(entry: &ObjectEntry, headers: &HeaderMap) -> Pin {
     let kept = |name, before: &Option<String>| text(headers, name).map(str::to_owned).or_else(|| before.clone());
     Pin {
@@ -218,12 +218,12 @@ fn pin(entry: &ObjectEntry, headers: &HeaderMap) -> Pin {
     }
 }
 
-/// Only strong tags can be held to (RFC 9110, 13.1.1).
+/// Only strong tags can be pinned to (RFC 9110, 13.1.1).
 fn is_strong(tag: &str) -> bool {
     !tag.is_empty() && !tag.starts_with("W/") && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
 }
 
-/// An answer about something else must not be taken for this. Neither must an error that comes with the status of a
+/// A response about something else must not be accepted. Neither must an error with the status of a
 /// success: it has no entity tag.
 fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Response) -> Result<(), SourceError> {
     let headers = &answer.headers;
@@ -233,7 +233,7 @@ fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Response
         let reason = match (answer.status, part) {
             (StatusCode::OK, None) => return Ok(()),
             (StatusCode::OK, Some(_)) => "the answer to a request for the whole object names a range of it".to_owned(),
-            // Also 203, by which a proxy says that it changed what it passes on.
+            // Also 203, by which a proxy reports that it changed the content.
             (status, _) => format!("HTTP status {}: that is no answer with a whole object", status.as_u16()),
         };
         return Err(SourceError::Transient { what: entry.key.clone(), reason });
@@ -266,7 +266,7 @@ fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Response
     }
 }
 
-/// Whether a range is all of an object of so many bytes.
+/// Whether a range is all of an object of this many bytes.
 fn is_of_all(range: &HeaderValue, size: u64) -> bool {
     size > 0 && range.as_bytes() == format!("bytes 0-{}/{size}", size - 1).as_bytes()
 }
@@ -286,12 +286,12 @@ fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceErr
     let listed = entry.etag.as_deref().filter(|tag| !tag.is_empty());
     match (listed.or(entry.pin.etag.as_deref()), answered) {
         (Some(known), Some(answered)) if !same_entity_tag(known, answered) => return changed(),
-        // The bytes themselves can say that they are the listed ones, unless the listed tag is no MD5.
+        // The bytes themselves can prove that they are the listed ones, unless the listed tag is not an MD5.
         (Some(known), None) if !is_md5(known) || is_keyed(headers) => {
             let reason = "the answer names no entity tag, the listing does: nothing says that it is the object listed";
             return Err(SourceError::Transient { what: what(), reason: reason.to_owned() });
         }
-        // A page of something in between looks like this.
+        // A page of a proxy in between looks like this.
         (None, None) if !headers.contains_key(LAST_MODIFIED) => {
             let reason =
                 "the answer names neither entity tag nor time of the last change: nothing says that it is an object";
@@ -312,8 +312,8 @@ fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceErr
     }
 }
 
-/// Whether an object of which no entity tag is listed was last changed when the listing says, to the second; one may be
-/// rounded otherwise than the other. A date that can't be read contradicts nothing.
+/// Whether an object without a listed entity tag was last changed at the listed time, to the second; one may be
+/// rounded differently. A date that can't be read contradicts nothing.
 fn is_of_date(entry: &ObjectEntry, answered: &str) -> bool {
     let listed =
         entry.last_modified.as_deref().and_then(|time| DateTime::from_str(time, DateTimeFormat::DateTime).ok());
@@ -321,7 +321,7 @@ fn is_of_date(entry: &ObjectEntry, answered: &str) -> bool {
     listed.zip(answered).is_none_or(|(listed, answered)| listed.secs().abs_diff(answered.secs()) <= 1)
 }
 
-/// Whether the object is encrypted so that no entity tag is the MD5 of its bytes.
+/// Whether the object's encryption makes its entity tag differ from the MD5 of its bytes.
 fn is_keyed(headers: &HeaderMap) -> bool {
     let algorithm = headers.get("x-amz-server-side-encryption").and_then(|value| value.to_str().ok());
     headers.contains_key("x-amz-server-side-encryption-customer-algorithm")
@@ -379,7 +379,7 @@ mod tests {
         assert_eq!(verdict(&listed, &[("etag", "\"other\"")]), "changed");
         assert_eq!(verdict(&listed, &[("etag", MD5), ("etag", "\"other\"")]), "no answer");
         assert_eq!(verdict(&entry(Some("Opaque"), Pin::default()), &[("etag", "\"opaque\"")]), "changed");
-        // Without a tag in the answer only an MD5 of the listing can say whose bytes these are.
+        // Without a tag in the response only an MD5 in the listing can identify the bytes.
         assert_eq!(verdict(&listed, &[]), "same");
         assert_eq!(verdict(&entry(Some("opaque"), Pin::default()), &[]), "no answer");
         assert_eq!(verdict(&entry(Some(""), Pin::default()), &[("etag", MD5)]), "same");

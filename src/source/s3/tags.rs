@@ -1,5 +1,5 @@
-//! The tags of objects. An object states how many it has, to those who may read them (Amazon S3 API reference,
-//! `GetObject`, `x-amz-tagging-count`); a server or a proxy that leaves the number out must not make tags vanish.
+//! The tags of objects. An object states their number, to callers who may read them (Amazon S3 API reference,
+//! `GetObject`, `x-amz-tagging-count`); a server or a proxy that omits the number must not make tags disappear.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -19,14 +19,14 @@ use crate::{
     },
 };
 
-/// What has no answer by then is not what keeps anybody from reading tags.
+/// After this time, a missing response is not about the right to read tags.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The tags in an answer, if it is one to this question; or how it contradicts itself.
+/// The tags in a response, if it belongs to this request; or how it contradicts itself.
 type Answer = Result<Option<BTreeMap<String, String>>, String>;
 
 impl S3Source {
-    /// The tags of an object, of which the headers state the number if it is more than 0.
+    /// The tags of an object; the headers state their number if it is more than 0.
     pub(super) async fn tags(
         &self,
         entry: &ObjectEntry,
@@ -67,14 +67,14 @@ impl S3Source {
                 unreadable(format!("the object states {stated}, the answer holds {}", tags.len()))
             }
             Ok(Err(reason)) => unreadable(reason),
-            // Some servers say so that there are none.
+            // Some servers report in this way that there are none.
             Err(SourceError::NotFound { .. }) if stated.is_none() => Ok(()),
             Err(error) => unread(properties, Item::Tags, error),
         }
     }
 
-    /// Asks about one object that states no number. An outage says nothing: the next object is asked about. What fails
-    /// otherwise is not asked again, it would cost a request for each object.
+    /// Queries one object without a number. An outage proves nothing: the next object is queried. What fails
+    /// otherwise is not queried again, it would cost a request for each object.
     async fn probe_tags(&self, entry: &ObjectEntry) -> Result<UnstatedTags, String> {
         let Ok(answer) = timeout(PROBE_TIMEOUT, self.ask_for_tags(entry)).await else { return Ok(UnstatedTags::None) };
         match answer {
@@ -101,7 +101,7 @@ impl S3Source {
     }
 }
 
-/// The tags in a document; none if it is another one: a server that does not know the call answers something else.
+/// The tags in a document; none if it is another one: a server that does not know the call returns something else.
 /// The SDK reads one value of several, and none as an empty one.
 fn in_document(body: &[u8]) -> Answer {
     let Some(root) = xml::parse(body).ok().map(|document| document.root).filter(|root| root.name == "Tagging") else {
