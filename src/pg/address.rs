@@ -175,7 +175,7 @@ impl Address {
         other
     }
 
-    /// The same server, waited for this long when it is silent and accepts no other connection, and no longer than until
+    /// The same server, waited for this long when it is silent and accepts no connection, and no longer than until
     /// cancellation.
     #[must_use]
     pub fn watched(&self, stall: Duration, interrupt: &Interrupt) -> Self {
@@ -246,7 +246,7 @@ impl Address {
         let waiting = self.waiting();
         let is_remote = config.get_hosts().iter().all(|host| matches!(host, Host::Tcp(_)));
         if tls.is_none() && is_remote {
-            // Only the TLS connector gets the stream, and only this way does it get it without requesting TLS from the server.
+            // Only the TLS connector gets the stream, and only this way without requesting TLS from the server.
             config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
         }
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -320,7 +320,7 @@ impl Address {
         connect(&login).map_err(|error| self.unreached(error.to_string(), error.unreached()))
     }
 
-    /// The environment that directs libpq programs to the same place (PostgreSQL documentation, "Environment Variables").
+    /// The environment that leads libpq programs to the same server (PostgreSQL documentation, "Environment Variables").
     ///
     /// # Errors
     /// No password could be created, or the tunnel's host has no address.

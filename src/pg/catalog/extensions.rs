@@ -46,7 +46,7 @@ pub fn members_of_extensions(client: &mut impl GenericClient) -> Result<Catalog,
     Ok(catalog)
 }
 
-/// For every member, the attributes that users can change. Row types and array types follow from others, and are members in
+/// For every member, the attributes that users can change. Row and array types follow from others, and are members in
 /// some versions only.
 pub(super) fn members() -> Class {
     // Some versions name the schema of built-in types, and some don't.

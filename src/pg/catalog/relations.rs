@@ -165,7 +165,7 @@ pub fn system_triggers() -> String {
     )
 }
 
-/// Every trigger that the server created for a constraint: `title` (the constraint and the table that the trigger is on, because
+/// Every trigger that the server created for a constraint: `title` (the constraint and the table of the trigger, because
 /// the names of triggers are numbers), `enabled`, `relation` and `name`, in the order of `kind` and `function`.
 pub fn each_system_trigger() -> String {
     let of_users = format!(
@@ -189,7 +189,7 @@ fn view(of_relations: &str) -> String {
     )
 }
 
-/// With the column that a sequence belongs to.
+/// With the column that owns a sequence.
 fn sequence(on_relation: &str) -> String {
     format!(
         "SELECT {NAME}, concat_ws(' ', pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, \

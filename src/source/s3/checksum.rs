@@ -38,7 +38,7 @@ struct Stored<'a> {
     opaque_etag: bool,
 }
 
-/// The checksums in the headers of a response about a whole object (S3 API reference, `GetObject` and `HeadObject`), at least
+/// The checksums in a response's headers about a whole object (S3 API reference, `GetObject` and `HeadObject`), at least
 /// one; `values` returns those of a header.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! The whole configuration of a bucket, each response kept verbatim.
 //!
-//! A bucket that has no such configuration, a call that the server doesn't know, a response that the caller may not see,
+//! A bucket that has no such configuration, a call that the server doesn't know, one that the caller may not see,
 //! and one that is incomplete are four different things: only the first two are an absence.
 
 use aws_sdk_s3::{Client, config::http::HttpResponse, error::SdkError};

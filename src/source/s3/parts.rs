@@ -1,6 +1,6 @@
 //! How an object was cut into parts, for checksums that are computed from the checksums of parts.
 //!
-//! `GetObjectAttributes` lists the parts where they were uploaded with checksums; `HeadObject` with a part number returns
+//! `GetObjectAttributes` lists the parts where they were uploaded with checksums; `HeadObject` with a part number gives
 //! the size of any one part. A server with neither leaves a guess by the sizes that common clients use.
 
 use aws_sdk_s3::{Client, types::ObjectAttributes};

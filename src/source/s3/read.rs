@@ -1,4 +1,4 @@
-//! Single objects: every request is pinned to the state that was listed or that an earlier response was about, and every
+//! Single objects: every request is pinned to the state that was listed or that an earlier response had, and every
 //! response is checked to be about that state. Not every server honours `If-Match`, `Range` and `versionId`.
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -84,7 +84,7 @@ impl S3Source {
         Request { method, key: &entry.key, version_id, headers, accept_gzip: entry.pin.packed }
     }
 
-    /// Sends a request and checks the response. Some servers fail every `If-Match`: what is refused because of it is requested
+    /// Sends a request and checks the response. Some servers fail every `If-Match`: what is refused for it is requested
     /// without, and then the response's own entity tag decides.
     async fn answered(
         &self,
@@ -126,7 +126,7 @@ impl S3Source {
         Ok(Described { checksum, properties, pin })
     }
 
-    /// The checksums of the response. One without an entity tag is about the listed object only if the bytes have the listed
+    /// The response's checksums. One without an entity tag is about the listed object only if the bytes have the listed
     /// MD5, too.
     async fn stated(&self, entry: &ObjectEntry, answer: &Response) -> StatedChecksums {
         let is_whole = answer.status == StatusCode::OK;
