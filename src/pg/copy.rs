@@ -95,7 +95,7 @@ fn sorted(table: &str, concern: Concern, code: Option<&str>, reason: String) -> 
     }
 }
 
-/// A COPY … FROM STDIN that is being written. Dropped unfinished, the server keeps none of the rows: the connection, which
+/// A COPY … FROM STDIN in progress. Dropped unfinished, the server keeps none of the rows: the connection, which
 /// can't be used again, has to be closed for that.
 pub struct CopyIn<'a> {
     table: String,

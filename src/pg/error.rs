@@ -230,7 +230,7 @@ const LOCKED: &str = "see in pg_stat_activity and with pg_blocking_pids() who ho
                       prepared transaction does; run again when no DDL is under way there, or let the drill wait longer \
                       with limits.lock_timeout";
 
-/// The server's own message, or the chain of causes. Never the server's DETAIL, which may show a row, and never text that
+/// The server's message, or the chain of causes. Never the server's DETAIL, which may show a row, and never text that
 /// may quote a value.
 pub fn reason(error: &postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {

@@ -34,7 +34,7 @@ impl ServerIdentity {
     }
 }
 
-/// The address and the identity of a server, in one line: copies of a server have its identifier, and a pooler may lead to
+/// Address and identity of a server, in one line: copies of a server have its identifier, and a pooler may lead to
 /// several servers at one address.
 ///
 /// # Errors

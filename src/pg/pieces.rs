@@ -1,6 +1,6 @@
 //! What can be read of a damaged part of a table: ranges of pages, and single rows of the pages between them.
 //!
-//! Rows are addressed by ctid. A scan of a range reads every row header of a page, and so fails with any of them; a row that is
+//! Rows are addressed by ctid. A range scan reads every row header of a page, and so fails with any of them; a row
 //! addressed by its ctid is read alone. Servers without range scans read every ctid in it, one after the other.
 
 use super::{

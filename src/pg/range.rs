@@ -12,7 +12,7 @@ use super::{
 /// The first version with TID range scans (PostgreSQL 14 release notes).
 pub const MAJOR_MIN: u32 = 14;
 
-/// Blocks `from <= block < to` of a table; open-ended where none is given, so that rows beyond the expected end are read too.
+/// Blocks `from <= block < to` of a table; open-ended where unset, so that rows beyond the expected end are read too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BlockRange {
     /// The first block.
@@ -68,7 +68,7 @@ impl BlockRange {
     }
 }
 
-/// Plans a query of the table without running it. That fails where an expression of one of its indexes needs another search
+/// Only plans a query of the table. That fails where an expression of one of its indexes needs another search
 /// path; only a COPY of the table itself does without a plan.
 pub fn plan(client: &mut impl GenericClient, table: &Table) -> Result<(), postgres::Error> {
     client.batch_execute(&format!("EXPLAIN SELECT FROM ONLY {}", table.name.to_sql()))

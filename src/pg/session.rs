@@ -1,4 +1,4 @@
-//! The session settings that make COPY text deterministic, on both sides and for anyone who repeats the digest with psql.
+//! The session settings that make COPY text deterministic, on both sides and for repeating the digest with psql.
 
 use postgres::GenericClient;
 
@@ -94,7 +94,7 @@ pub fn pgoptions(encoding: &str) -> String {
     PINNED.iter().map(|(name, pinned)| format!("-c {name}={}", value(name, pinned))).collect::<Vec<_>>().join(" ")
 }
 
-/// The encoding of databases that accept any bytes as text. A client of any other encoding is refused bytes that are invalid
+/// The encoding of databases that accept any bytes as text. A client of any other encoding is refused what is invalid
 /// in it (PostgreSQL documentation, "Character Set Support").
 pub const RAW: &str = "SQL_ASCII";
 

@@ -37,7 +37,7 @@ pub fn is_damage(code: &str) -> bool {
     code.starts_with("58") || code.starts_with("XX") || code == NOT_IN_STATE
 }
 
-/// Whether it means that the server accepts no connections at this moment: it is starting, stopping, or out of connections.
+/// Whether it means that the server accepts no connections now: it is starting, stopping, or out of connections.
 pub fn is_not_now(code: &str) -> bool {
     code.starts_with("57P") || code == TOO_MANY_CONNECTIONS
 }

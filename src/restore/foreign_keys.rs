@@ -1,6 +1,6 @@
-//! Foreign keys that the source's own rows do not satisfy: put on for new rows only, as the source has them in effect.
+//! Foreign keys that the source's own rows do not satisfy: created for new rows only, as they are in effect at the source.
 //!
-//! Rows come past them where triggers are off (`session_replication_role`, ALTER TABLE … DISABLE TRIGGER), and no server
+//! Rows bypass them where triggers are off (`session_replication_role`, ALTER TABLE … DISABLE TRIGGER), and no server
 //! checks a key again. Source: PostgreSQL documentation, ALTER TABLE, `NOT VALID`.
 
 use std::collections::BTreeSet;
@@ -16,23 +16,23 @@ use crate::pg::{
     Address, PgError, catalog::CatalogKey, name::RelationName, sqlstate::FOREIGN_KEY_VIOLATION, wire::WireError,
 };
 
-/// Puts on what rows do not satisfy.
+/// Creates the keys that rows do not satisfy.
 pub(super) struct ForeignKeys<'a> {
     owner: &'a Address,
-    /// Tables that lack rows on the target: keys of these say nothing of the source.
+    /// Tables that lack rows on the target: keys of these prove nothing about the source.
     incomplete: BTreeSet<String>,
     pub unsatisfied: Unsatisfied,
 }
 
-/// Keys that stand for new rows only.
+/// Keys that apply to new rows only.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Unsatisfied {
     pub keys: Vec<RefusedStatement>,
-    /// Where the catalog shows them.
+    /// Their differences in the catalog.
     pub marks: Vec<Mark>,
 }
 
-/// The keys that this transaction made, each beside every table that it is between, partitions included.
+/// The keys that this transaction created, each with every table that it connects, including partitions.
 const MADE: &str = "\
     SELECT n.nspname || '.' || r.relname || '.' || c.conname, tn.nspname::text, t.relname::text \
     FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid \
@@ -47,7 +47,7 @@ impl<'a> ForeignKeys<'a> {
         ForeignKeys { owner, incomplete, unsatisfied: Unsatisfied::default() }
     }
 
-    /// Puts a key on for new rows only, if rows are what is in its way.
+    /// Creates a key for new rows only, if rows are what prevents it.
     pub fn second(&mut self, entry: &Entry, error: &WireError) -> Result<Second, PgError> {
         let Some(sql) = entry.sql.trim_end().strip_suffix(';').filter(|_| entry.kind == "FK CONSTRAINT") else {
             return Ok(Second::Left);
@@ -68,7 +68,7 @@ impl<'a> ForeignKeys<'a> {
         }
     }
 
-    /// The names of the keys that a statement makes, if none is of a table that lacks rows.
+    /// The names of the keys that a statement creates, if none is of a table that lacks rows.
     fn put_on(&self, client: &mut Client, sql: &str) -> Result<Option<Vec<String>>, PgError> {
         let failed = |error| PgError::statement("putting on a foreign key for new rows", &error);
         let mut transaction = client.transaction().map_err(failed)?;

@@ -78,7 +78,7 @@ pub struct Object {
 }
 
 impl Object {
-    /// Whether its owner on the target is not the source's: the database belongs to the restoring role, and only superusers own wrappers.
+    /// Whether its owner on the target is not the source's: the restorer owns the database, and only superusers own wrappers.
     pub fn owner_is_given(&self) -> bool {
         ["database", "foreign-data wrapper"].contains(&self.kind.as_str())
     }
@@ -253,7 +253,7 @@ pub fn rights_with(client: &mut impl GenericClient, mentioned: &BTreeSet<String>
     Ok(Rights { roles, memberships, of_predefined, ..all })
 }
 
-/// The roles that values of type `regrole` in tables name: such a value can be restored only where its role exists. In a
+/// The roles that values of type `regrole` in tables name: such a value can be restored only if its role exists. In a
 /// transaction, which continues even if it fails.
 pub fn roles_in_rows(client: &mut impl GenericClient) -> Result<BTreeSet<String>, PgError> {
     let sql = format!(

@@ -31,7 +31,7 @@ pub struct Special {
     pub wrappers: Vec<Wrapper>,
     /// Shell types, as `schema.name`.
     pub shells: BTreeSet<String>,
-    /// Constraints and the firing state of their triggers, where that was changed, see [`super::relations::system_triggers`].
+    /// Constraints and how their triggers fire, where that was changed, see [`super::relations::system_triggers`].
     pub system_triggers: Vec<(String, String)>,
     /// Settings for the database's sessions, see [`in_force`].
     pub settings: Vec<Setting>,

@@ -1,11 +1,11 @@
-//! SQL conditions that distinguish what users created and set from what belongs to the system, to extensions and to the server's
+//! SQL conditions that separate what users created and set from what belongs to the system, to extensions and to the server's
 //! bookkeeping.
 
 /// Namespaces that belong to users: neither the system's nor temporary.
 pub(super) const USERS: &str =
     "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
-/// The options of a column that can be set in SQL (PostgreSQL documentation, ALTER TABLE, "attribute_option"). Whatever else
-/// is stored beside them is the server's bookkeeping, which differs between servers: 15.20 counts there, and its pg_dump omits that.
+/// A column's options that can be set in SQL (PostgreSQL documentation, ALTER TABLE, "attribute_option"). Whatever else
+/// is stored beside them is the server's bookkeeping, different on each: 15.20 counts there, and its pg_dump omits that.
 pub const COLUMN_OPTIONS: [&str; 2] = ["n_distinct", "n_distinct_inherited"];
 /// Prefix of the options that a server keeps for itself; no option of SQL has this prefix.
 const RESERVED: &str = "pg_";

@@ -4,7 +4,7 @@ use postgres::config::{Host, TargetSessionAttrs};
 
 use super::{Patience, Wire, auth::log_in, login::Login, message::WireError, socket::Socket};
 
-/// Connects and authenticates, and sets nothing. Waits no longer than the login may take, until the connection has a time-out
+/// Connects and authenticates, and sets nothing. Waits no longer than the login may take, until it has a time-out
 /// of its own. Tries the hosts in their order, like the general client and libpq.
 pub(in crate::pg) fn connect(login: &Login<'_>) -> Result<Wire, WireError> {
     let mut last = WireError::Lost("no host is named".to_owned());

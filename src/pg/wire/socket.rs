@@ -1,4 +1,4 @@
-//! The transport to a server: TCP, TCP with TLS, or a local socket, each with a time-out after which the caller checks its state.
+//! The transport to a server: TCP, TCP with TLS, or a local socket, each with a time-out for the caller's checks.
 
 use std::{
     io::{self, IoSlice, Read, Write},

@@ -31,7 +31,7 @@ impl Rights {
         }
         for (object, held) in &self.objects {
             let title = object.to_string();
-            // A restored database belongs to the restoring role, and so does what belonged to a role that isn't copied: such an
+            // A restored database belongs to the restorer, and so does what belonged to a role that isn't copied: such an
             // owner is unnamed, but its grants to others still count.
             let named = name(&held.owner).filter(|_| !object.owner_is_given());
             let owner = named.clone().unwrap_or_else(|| "its owner".to_owned());
@@ -66,7 +66,7 @@ fn put_grants(
     }
 }
 
-/// Everything that one database has, each role under its own name, for a later re-check of the same database. Of the roles
+/// Everything that one database has, each role under its own name, for a later re-check of that database. Of the roles
 /// only the `carried` count, with all of their attributes: other roles of the server don't belong to this database.
 pub fn state(client: &mut impl GenericClient, carried: &BTreeSet<String>) -> Result<Catalog, PgError> {
     let all = super::everything(client)?;
