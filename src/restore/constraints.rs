@@ -1,8 +1,8 @@
 //! CHECK constraints that reject rows of the source: dropped from a table while it is loaded, restored without a
 //! check of the rows, and then validated.
 //!
-//! Such a constraint reads tables that are filled later, or the clock, or one of its functions has changed since. pg_dump writes
-//! it into the table's own statement, as if it depended on the row alone. Source: PostgreSQL documentation, ALTER TABLE,
+//! Such a constraint reads tables that are filled later, or the clock, or a function that has changed since. pg_dump writes
+//! it into the table's own statement, as if only the row mattered. Source: PostgreSQL documentation, ALTER TABLE,
 //! `NOT VALID` and `VALIDATE CONSTRAINT`.
 
 use postgres::Client;

@@ -105,7 +105,7 @@ impl TargetServer {
         TargetError::Occupied { server: self.admin.to_string(), database: database.to_owned() }
     }
 
-    /// Creates a database like the source's and marks it with the run. One that this run created before is dropped first.
+    /// Creates a database like the source's and marks it with the run. One that this run created is dropped first.
     /// Returns it with the locales of the source that it lacks.
     pub fn create(
         &self,
@@ -219,7 +219,7 @@ impl TargetDatabase {
         })
     }
 
-    /// Truncates tables that CREATE EXTENSION may have filled, together, as they may refer to each other. What stays in one
+    /// Truncates tables that CREATE EXTENSION may fill, together, as they may refer to each other. What stays in one
     /// nevertheless is found when it is read back.
     pub fn empty(&self, tables: &[&RelationName]) -> Result<(), PgError> {
         let names: Vec<_> = tables.iter().map(|name| name.to_sql()).collect();

@@ -1,4 +1,4 @@
-//! What only a superuser of the managed cluster can create: extensions, event triggers, publications of all tables and of
+//! What only the managed cluster's superuser can create: extensions, event triggers, publications of all tables and of
 //! schemas, LEAKPROOF functions, how the triggers of constraints fire, and settings of the database.
 //!
 //! None of the source's text is run with these rights except what `definitions` allows: every other statement is built
@@ -19,7 +19,7 @@ use crate::pg::{
 pub mod definitions;
 pub mod extensions;
 
-/// Custom settings with this prefix belong to procedural languages, and some of those are code that runs when the language is
+/// Custom settings with this prefix belong to procedural languages, some of them are code that runs when the language is
 /// first used (PostgreSQL documentation, `plperl.on_plperl_init`, `pltcl.start_proc`); `plpgsql` has none of that kind.
 const LANGUAGES: &str = "pl";
 /// Allowed events of an event trigger. A trigger on `login` would run at the next login of a superuser.
@@ -129,7 +129,7 @@ impl Elevated {
         Ok(())
     }
 
-    /// Creates the event triggers; returns those that can't be. Nothing may be defined in the database with a superuser's
+    /// Creates event triggers; returns those that can't be. Nothing may be defined in the database with a superuser's
     /// rights after this: their functions are the source's code, and run on every definition.
     pub fn event_triggers(mut self, special: &Special) -> Result<Vec<RefusedStatement>, PgError> {
         let mut refused = Vec::new();

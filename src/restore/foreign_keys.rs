@@ -1,4 +1,4 @@
-//! Foreign keys that the source's own rows do not satisfy: created for new rows only, as they are in effect at the source.
+//! Foreign keys that the source's own rows do not satisfy: created for new rows only, as in effect at the source.
 //!
 //! Rows bypass them where triggers are off (`session_replication_role`, ALTER TABLE … DISABLE TRIGGER), and no server
 //! checks a key again. Source: PostgreSQL documentation, ALTER TABLE, `NOT VALID`.

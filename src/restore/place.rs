@@ -1,7 +1,7 @@
 //! The place of a key in a tree of files.
 //!
-//! Keys that any file system can hold are stored under `tree/` by their own name. The others are under `mapped/`, by the
-//! SHA-256 of the key: what a path can't express (`..`, `//`, a leading or trailing slash, control characters, a component
+//! Keys that any file system can hold are kept under `tree/` by their own name. The others are under `mapped/`, by the
+//! SHA-256 of the key: what no path can hold (`..`, `//`, a leading or trailing slash, control characters, a component
 //! over 255 bytes, more than 2,048 bytes in all), and what would collide with an earlier key (`a` beside `a/b`,
 //! names that differ only in case or in Unicode normal form, so that the tree can be copied to any file system). Versions
 //! that have been superseded are

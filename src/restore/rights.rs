@@ -55,7 +55,7 @@ pub fn is_own(role: &str) -> bool {
     [ADMIN_ROLE, OWNER_ROLE].contains(&role)
 }
 
-/// Removes from the roles what would let restored code reach outside of the database on a server of this version, and returns from
+/// Removes from the roles what would let restored code out of the database on a server of this version, and returns from
 /// which roles it removed what.
 pub fn take_dangerous(source: &mut Rights, names: &RoleNames, target_major: u32) -> Vec<String> {
     let mut taken = Vec::new();
@@ -213,7 +213,7 @@ impl Work {
         self.refused.push(RefusedStatement::of(object, reason));
     }
 
-    /// Runs a statement, and returns whether the server accepted it; refusals are recorded, a lost server ends the work.
+    /// Runs a statement, returns whether the server accepted it; refusals are recorded, a lost server ends the work.
     fn run(&mut self, object: &str, sql: &str) -> Result<bool, PgError> {
         match self.client.batch_execute(sql) {
             Ok(()) => Ok(true),

@@ -1,6 +1,6 @@
-//! Reads back what was restored and compares it with the receipts; proves on a scratch copy that it notices damage.
+//! Reads back what was restored and compares it with the receipts; proves on a scratch copy that it detects damage.
 //!
-//! Takes nobody's word for what was stored: every byte and row comes from the disk or the target server again. What
+//! Trusts no report of what was stored: every byte and row is read from the disk or the target server again. What
 //! differs is returned as findings.
 
 mod archive;
@@ -22,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::{evidence::result::Check, finding::Finding};
 
-/// Outcome of one comparison: how much there was, how much of it was compared and equal, and what differs.
+/// Outcome of one comparison: the total, how much of it was compared and equal, and what differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// The counts.
@@ -38,7 +38,7 @@ impl Comparison {
         Comparison { check, findings: Vec::new() }
     }
 
-    /// Records one thing of the source that was compared: equal, or the finding that says how it differs.
+    /// Records one thing of the source that was compared: equal, or the finding that describes the difference.
     pub fn compared(&mut self, difference: Option<Finding>) {
         self.check.expected += 1;
         self.check.compared += 1;
@@ -55,7 +55,7 @@ impl Comparison {
     }
 }
 
-/// Hands the items of an iterator to `workers` threads; results come in no particular order.
+/// Passes the items of an iterator to `workers` threads; results are in no particular order.
 fn in_parallel<I, R>(items: I, workers: usize, work: impl Fn(I::Item) -> R + Sync) -> Vec<R>
 where
     I: Iterator + Send,

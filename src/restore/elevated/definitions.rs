@@ -218,7 +218,7 @@ impl<'a> Definitions<'a> {
         }
     }
 
-    /// A handler reads and writes what its validator lets users name, so their combination must exist in another wrapper.
+    /// A handler reads and writes what its validator lets users name, so both must be combined in another wrapper.
     fn wrapper(&mut self, wrapper: &Wrapper) -> Result<Second, PgError> {
         let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_foreign_data_wrapper k WHERE k.fdwhandler <> 0 \
                    AND k.fdwhandler = h.oid AND k.fdwvalidator = coalesce(v.oid, 0)), v.oid IS NOT NULL \

@@ -1,4 +1,4 @@
-//! Extensions in the restored database: those on a list created by a superuser, those of other versions tried in the source's,
+//! Extensions in the restored database: listed ones created by a superuser, those of other versions tried in the source's,
 //! and access to the tables in which extensions keep user configuration.
 
 use std::collections::BTreeSet;
@@ -44,7 +44,7 @@ const EXTENSIONS: [&str; 23] = [
     "vector",
 ];
 
-/// Extensions on the list whose functions would let restored code connect from this machine, and pass file names to the library
+/// Listed extensions whose functions would let restored code connect from this machine, and pass file names to the library
 /// that does. EXECUTE is revoked here until it is granted explicitly.
 pub const CLOSED: [&str; 1] = ["dblink"];
 
@@ -100,7 +100,7 @@ impl Elevated {
     }
 
     /// What CREATE EXTENSION creates for the source's versions here, where this server's default version differs. It
-    /// is created in a transaction that is rolled back, while nothing else is in the database. Of a version that this server
+    /// is created in a transaction that is rolled back, in an otherwise empty database. Of a version that this server
     /// doesn't have, nothing can be known; nor of an extension that is neither trusted nor on the list.
     pub fn rehearse(&mut self, special: &Special) -> Result<Catalog, PgError> {
         let failed = |error| PgError::statement("asking for versions of extensions", &error);

@@ -90,7 +90,7 @@ impl RightsTarget {
             work.run(&format!("settings of role {}", self.restorer), &reset)?;
         }
         for (role, grantor) in work.memberships_of(&self.restorer)? {
-            // On a shared server, the creator of a role is a member by the server's rule, without the right to act as it.
+            // On a shared server, the creator of a role is a member by rule, without the right to act as it.
             let is_ours = self.exclusive || grantor.as_ref().is_none_or(|grantor| *grantor == self.restorer);
             if self.is_made(&role) && (is_ours || major < OPTIONS_SINCE) {
                 let by = grantor.filter(|_| major >= OPTIONS_SINCE).map(|by| format!(" GRANTED BY {}", quoted(&by)));
@@ -101,7 +101,7 @@ impl RightsTarget {
         Ok(work.refused)
     }
 
-    /// Lets the restorer act as roles that runs created, to read back and for inspection by hand: those of this database, or
+    /// Lets the restorer act as roles that runs created, to read back and to inspect by hand: those of this database, or
     /// all. While restored code is loaded it can't.
     pub fn join_roles(&self, only: Option<&Rights>) -> Result<Vec<RefusedStatement>, PgError> {
         let mut work = Work::begin(&self.admin)?;
