@@ -1,8 +1,8 @@
-//! Checks a sealed bag offline, both ways: everything the manifests name is there unchanged, and nothing else is.
+//! Checks a sealed bag offline, both ways: everything in the manifests exists unchanged, and nothing else does.
 //!
-//! A bag comes from anywhere: no link is followed, no path leaves the bag, nothing is trusted before it was compared.
-//! What the files mean is [`super::check`]'s. A directory is known by the files that it holds, so one that holds none is
-//! found as well; only `sig/` may wait for its first signature.
+//! A bag is untrusted input: no link is followed, no path leaves the bag, nothing is trusted before it was compared.
+//! What the files mean is [`super::check`]'s. A directory is only known by its files, so an empty one is
+//! found as well; only `sig/` may be empty.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,7 +45,7 @@ impl Bag {
         let files = BTreeMap::new();
         let signatures = BTreeMap::new();
         let mut bag = Bag { root: root.to_owned(), files, signatures, findings: vec![], digest: None };
-        // The bag itself may be named through a link; what it holds may not.
+        // The bag's path may contain a link; its content may not.
         match root.canonicalize().and_then(|root| Tree::walk(&root)) {
             Ok(tree) => bag.take(tree),
             Err(error) => bag.find(FindingKind::BundleMalformed, ".", format!("cannot be listed: {error}")),
@@ -60,7 +60,7 @@ impl Bag {
         bag
     }
 
-    /// Lists, and compares nothing.
+    /// Lists without comparing.
     pub(crate) fn list(root: &Path) -> Self {
         let files = BTreeMap::new();
         let signatures = BTreeMap::new();
@@ -95,7 +95,7 @@ impl Bag {
         self.findings.push(Finding::of_run(kind, subject, detail));
     }
 
-    /// Opens a file of the bag. Only names that the listing showed are opened, so no link is passed on the way.
+    /// Opens a file of the bag. Only names that the listing showed are opened, so no link is followed.
     pub(crate) fn open(&self, name: &str) -> io::Result<std::fs::File> {
         let signature = || name.strip_prefix(SIGNATURES).and_then(|rest| rest.strip_prefix('/'));
         match self.files.contains_key(name) || signature().is_some_and(|name| self.signatures.contains_key(name)) {
@@ -177,7 +177,7 @@ impl Bag {
         }
     }
 
-    /// Every value that `bag-info.txt` gives to a label.
+    /// Every value of a label in `bag-info.txt`.
     pub(crate) fn labels(&self, label: &str) -> Vec<String> {
         self.all_labels().into_iter().filter(|(name, _)| name == label).map(|(_, value)| value).collect()
     }

@@ -1,5 +1,5 @@
-//! Whether the result's word about the run as a whole follows from its parts, and whether journal, playbook and bag
-//! say the same.
+//! Whether the result's statements about the run as a whole follow from its parts, and whether journal, playbook and bag
+//! agree.
 
 use std::io;
 
@@ -20,7 +20,7 @@ use crate::{
     finding::{Finding, FindingKind, Verdict, Weight},
 };
 
-/// Everything that is told about the run more than once.
+/// Everything about the run that is stated more than once.
 pub(crate) fn check_run(bag: &Bag, result: &RunResult, entries: &[Entry], replay: &Replay<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(check_verdict(bag, result));
@@ -39,7 +39,7 @@ pub(crate) fn check_run(bag: &Bag, result: &RunResult, entries: &[Entry], replay
 fn check_verdict(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut weight = Weight::default();
-    // A file that can't be read is found with its asset.
+    // An unreadable file is reported with its asset.
     let _ = each_finding(bag, result, |finding| weight.add(finding, &result.waivers));
     let verdict = weight.verdict();
     if verdict != result.verdict {
@@ -60,13 +60,13 @@ fn check_verdict(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     findings
 }
 
-/// Every finding of the run, those in files included.
+/// Every finding of the run, including those in files.
 pub(crate) fn each_finding(bag: &Bag, result: &RunResult, take: impl FnMut(&Finding)) -> io::Result<()> {
     let open = |asset: &AssetResult| bag.open(&format!("{ASSETS}/{}/{FINDINGS_NDJSON}", asset.id));
     findings::each(&result.findings, &result.assets, open, take)
 }
 
-/// A run is a sample if one of its assets is; the journal may say no more than that.
+/// A run is a sample if one of its assets is; the journal may state no more than that.
 fn check_tier(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     let sampled = result.assets.iter().any(|asset| asset.tier == Tier::Sample);
     let differs = sampled != (result.tier == Tier::Sample);
@@ -124,7 +124,7 @@ fn check_start(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Pace and projection follow from the journal and the totals; terms are taken as told.
+/// Pace and projection follow from the journal and the totals; terms are taken as given.
 fn check_projection(result: &RunResult, entries: &[Entry]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let Some(told) = &result.exit_time else { return findings };
@@ -142,7 +142,7 @@ fn check_projection(result: &RunResult, entries: &[Entry]) -> Vec<Finding> {
     findings
 }
 
-/// The projection as this version words it: the first ones counted `1 units`.
+/// The projection in this version's wording: the first ones counted `1 units`.
 fn worded_as_now(told: &ExitTime) -> ExitTime {
     let mut now = told.clone();
     now.refused
@@ -151,7 +151,7 @@ fn worded_as_now(told: &ExitTime) -> ExitTime {
     now
 }
 
-/// The run before is named at the beginning of the journal, before anything is known of this one.
+/// The previous run is named at the beginning of the journal, before anything is known of this one.
 fn check_chain(result: &RunResult, replay: &Replay<'_>) -> Option<Finding> {
     let previous = result.chain.previous.as_ref();
     let named = previous.map(|previous| (previous.run.as_str(), previous.bundle_digest, previous.journal_head));
@@ -171,7 +171,7 @@ fn check_end(result: &RunResult, replay: &Replay<'_>) -> Option<Finding> {
     }
 }
 
-/// Every finding of the result stands in the journal; every finding about the run since its last start stands in the
+/// Every finding of the result is in the journal; every finding about the run since its last start is in the
 /// result.
 fn check_found(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     let unknown = result.all_findings().filter(|finding| !replay.found.contains(finding));

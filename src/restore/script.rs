@@ -106,7 +106,7 @@ impl Script {
         Ok(wire)
     }
 
-    /// Runs every entry in its order; continues after a refused one and returns all of them. A statement with an unresolved name is
+    /// Runs every entry in its order; continues after a refused one and returns all of them. An unresolved name is
     /// retried with the search path of the source: a dump qualifies its own names, but not those in the bodies of
     /// functions that an index, a constraint or a view calls. `second` is called for what is refused, before anything that
     /// may need it.
@@ -253,7 +253,7 @@ fn titled(header: &str, about: &str) -> (String, String, Option<SchemaName>) {
     (kind.to_owned(), title.unwrap_or_else(|| about.to_owned()), named)
 }
 
-/// The qualified name of an object from the contents: `f(integer)`, `orders to_customer` of a constraint, or `CAST (a AS b)`.
+/// An object's qualified name from the contents: `f(integer)`, `orders to_customer` of a constraint, or `CAST (a AS b)`.
 fn named(kind: &str, schema: &str, name: &str) -> Option<SchemaName> {
     const OF_TABLES: [&str; 7] =
         ["CHECK CONSTRAINT", "CONSTRAINT", "DEFAULT", "FK CONSTRAINT", "POLICY", "RULE", "TRIGGER"];

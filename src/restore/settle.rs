@@ -1,7 +1,7 @@
 //! Relaxed durability of a managed cluster while rows are loaded, and its restoration before verification.
 //!
 //! A disposable cluster that crashes with its machine while it is being loaded is discarded, so its steps need not be
-//! durable one by one. Before verification they are: the settings are reset, everything is written out, and every file is
+//! durable one by one. Before verification they are: settings are reset, everything is written out, every file is
 //! synced (PostgreSQL documentation, "Write Ahead Log", `fsync`). A note beside the data marks the cluster as in
 //! between. It names the machine's boot, because a killed process loses nothing that the kernel has.
 

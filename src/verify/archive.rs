@@ -1,5 +1,5 @@
 //! Reads members of tar archives back: each at its receipt's offset, and every archive from its beginning to its
-//! end, as a tar program would, so that nothing is hidden between the members or after the last one. The properties in pax records
+//! end, as a tar program would, so that nothing hides between the members or after the last one. Properties in pax records
 //! are read back with the bytes.
 
 use std::{
@@ -67,7 +67,7 @@ impl Archives {
         Ok(content)
     }
 
-    /// What is wrong with an archive as a whole: members that no receipt names or that occur twice, members that can't be
+    /// Faults of an archive as a whole: members that no receipt names or that occur twice, members that can't be
     /// reached from its beginning, and anything after its end.
     pub(super) fn strangers(
         &self,

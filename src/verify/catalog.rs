@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// How the target prints definitions of the source that it stores in other terms, and what it creates for versions of extensions
+/// How the target prints differing definitions of the source, and what it creates for versions of extensions
 /// that it doesn't have. This takes temporary objects in the restored database: so it is determined before
 /// the database's own event triggers exist, and before verification.
 #[derive(Clone, Debug, Default)]
@@ -183,8 +183,8 @@ fn made_by_version(member: &CatalogKey, definition: &str, made: &Catalog) -> Opt
     is_known.then(|| made.get(member).is_some_and(|own| own == definition))
 }
 
-/// A member that CREATE EXTENSION of the source's version doesn't create was added to the extension by a user, or changed by
-/// one. Where the target has another version and can't create that one, this is unknown, and what is missing is reported.
+/// A member that CREATE EXTENSION of the source's version doesn't create was added to the extension or changed by
+/// a user. Where the target has another version and can't create that one, this is unknown, and it is reported.
 fn member(
     asset: &str,
     (object, definition): (&CatalogKey, &str),
@@ -223,7 +223,7 @@ fn is_given(object: &CatalogKey) -> bool {
     object.class == "schema" && object.name == "public"
 }
 
-/// How this server prints a view's definition: it is created temporarily, by the owner of the restored objects, and dropped.
+/// How this server prints a view's definition: created temporarily by the owner of the restored objects.
 fn respelled(client: &mut Client, definition: &str) -> Option<String> {
     let mut transaction = client.transaction().ok()?;
     // One statement and no more: the text comes from the source.

@@ -39,7 +39,7 @@ fn control(damage: &str, found: bool) -> Control {
     Control { damage: damage.to_owned(), found }
 }
 
-/// Plants damage in a copy of one restored object, or of generated content if there is none that is small enough; the copy
+/// Plants damage in a copy of one restored object, or of generated content if none is small enough; the copy
 /// is in `scratch`, which the caller removes.
 /// For an object in a bucket the damaged bytes are passed to the comparison instead of the server's response: only
 /// the sink writes there.
@@ -173,7 +173,7 @@ fn write_archive(path: &Path, copy: &ObjectReceipt, properties: &Properties, con
     archive.into_inner().map(drop)
 }
 
-/// Rows as they are read for the control, numbered: those of a table, or generated ones. Two columns are added that damage
+/// Rows as they are read for the control, numbered: a table's, or generated ones. Two columns are added that damage
 /// can be planted in, whatever the table's own are.
 const SOURCE: &str = "scratch";
 /// What is planted: a name, the two added columns, and which rows occur how often.
@@ -189,7 +189,7 @@ const ROW_DAMAGE: [(&str, &str, &str, &str); 4] = [
     ("NULL turned into ''", "'a'::text", "CASE WHEN walkaway_row = 1 THEN '' END", ""),
 ];
 
-/// Reads up to a thousand rows of a restored table again and again, or generated rows if the database has none, each time
+/// Reads up to a thousand rows of a restored table repeatedly, or generated rows if the database has none, each time
 /// with damage that the query plants in its result. Nothing is written: the database is verified by then, and may have
 /// event triggers of its own.
 pub fn of_table(asset: &str, target: &Address, table: Option<&Table>, key: RowKey) -> Result<Vec<Control>, PgError> {

@@ -1,7 +1,7 @@
 //! Narrows a table that differs down to the rows: which lines of which export are missing, and where in the restored
 //! table rows are that no export has. Reports locations, never a value.
 //!
-//! Both sides are distributed over buckets by the first bits of each row's term. Only rows in buckets whose sums differ are
+//! Both sides are distributed over buckets by the first bits of rows' terms. Only rows in buckets whose sums differ are
 //! compared one by one, so that memory stays constant while two large tables are compared. It runs only when a table
 //! differs.
 

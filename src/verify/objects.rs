@@ -56,7 +56,7 @@ impl ReadBack<'_> {
         Ok(Comparison { check, findings })
     }
 
-    /// Compares every receipt with the disk, then the disk with the receipts; differences are passed on as they are found,
+    /// Compares every receipt with the disk, then the disk with the receipts; differences are passed on when found,
     /// in no order. An error means that the receipts themselves or the directory could not be read.
     pub fn compare_into(
         &self,
@@ -234,7 +234,7 @@ fn look_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Res
     }
 }
 
-/// Compares an object with its receipt. An error means that the target's server is unreachable, which proves nothing about the object.
+/// Compares an object with its receipt. An error means that the target's server is unreachable.
 fn check_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Result<Option<Finding>> {
     let found = find_in(copies, receipt);
     match found {

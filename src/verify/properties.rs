@@ -8,7 +8,7 @@ use crate::transfer::{
     receipt::ObjectReceipt,
 };
 
-/// The names of the properties in an archive member's records that differ from the receipt, of those that are classed as carried.
+/// The names of the properties in an archive member's records that differ from the receipt, of those carried.
 pub(super) fn differing_member(receipt: &ObjectReceipt, member: &Member) -> Vec<String> {
     // Receipts of the first versions classify nothing.
     if receipt.classes.is_empty() {

@@ -207,7 +207,7 @@ fn counts_differ(asset: &str, receipt: &TableReceipt, found: &RowTotals) -> Opti
     differ.then(|| Finding::of(asset, FindingKind::TableRows, &receipt.table, detail))
 }
 
-/// Compares the source's stream with the restored rows. A difference in rows is reported by the counts already, so there is
+/// Compares the source's stream with the restored rows. A difference in rows shows in the counts already, so there is
 /// a separate digest finding only when the counts agree.
 pub fn content_differs(asset: &str, table: &str, stream: &RowTotals, found: &RowTotals) -> Option<Finding> {
     let detail = match (stream.rows == found.rows, stream == found) {

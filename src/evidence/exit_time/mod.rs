@@ -13,7 +13,7 @@ pub use samples::pace;
 use super::{Entry, facts::ExitTime, result::AssetResult};
 use crate::{digest::Sha256Digest, event::AssetKind};
 
-/// What one class of assets amounts to in the exit, beside what the drill carried.
+/// The totals of one class of assets in the exit, beside what the drill copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Objects, or rows.
@@ -22,7 +22,7 @@ pub struct Scope {
     pub bytes: u64,
 }
 
-/// The projection for a run. The exit carries each asset whole, also where the drill carried a sample of it.
+/// The projection for a run. The exit copies each asset whole, also where the drill copied a sample of it.
 pub fn of_run(entries: &[Entry], run: &str, assets: &[AssetResult], in_words: &str, terms: &[Term]) -> ExitTime {
     let mut classes = Vec::new();
     for kind in [AssetKind::S3, AssetKind::Postgres] {
@@ -47,7 +47,7 @@ pub fn of_run(entries: &[Entry], run: &str, assets: &[AssetResult], in_words: &s
     project(&classes, in_words, terms, seed)
 }
 
-/// Everything that there is of these assets.
+/// The full totals of these assets.
 fn whole(assets: &[&AssetResult]) -> Scope {
     let of = |asset: &&AssetResult| {
         let sample = asset.objects.as_ref().and_then(|objects| objects.sample.as_ref());

@@ -1,8 +1,8 @@
 //! Signatures over a bundle: SSHSIG (OpenSSH's PROTOCOL.sshsig) over `tagmanifest-sha256.txt`, by the operator at the
 //! end of a run and by reviewers afterwards. `ssh-keygen -Y verify` accepts them.
 //!
-//! A signature lies in `sig/`, outside of what it signs. The namespace says in which role somebody signed, so that an
-//! operator's signature can't be passed off as a reviewer's. Whose key it is, an `allowed_signers` file says that comes
+//! A signature is in `sig/`, outside of what it signs. The namespace states the signer's role, so that an
+//! operator's signature can't be passed off as a reviewer's. The key's owner is stated by an `allowed_signers` file
 //! from outside the bundle.
 //!
 //! | file | what it does |
@@ -10,7 +10,7 @@
 //! | `key` | signs, with a key from a file or through `agent` |
 //! | `agent` | the two requests of ssh-agent's protocol that signing needs |
 //! | `seal` | reads a signature and checks that the key it names made it |
-//! | `envelope` | the same key's statement in a form that others' tools read (in-toto, DSSE) |
+//! | `envelope` | the same key's statement in a form for third-party tools (in-toto, DSSE) |
 //! | `allowed`, `patterns` | `allowed_signers`, and its lists of names |
 
 mod agent;
@@ -27,12 +27,12 @@ pub use envelope::{PREDICATE_TYPE, check_envelope, envelope, statement};
 pub use key::Signer;
 pub use seal::{Seal, SealError};
 
-/// In which role somebody signs.
+/// The role of a signer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Who ran the drill.
+    /// The operator, who ran the drill.
     Operator,
-    /// Who reviewed it, independently.
+    /// An independent reviewer.
     Reviewer,
 }
 
@@ -92,13 +92,13 @@ pub enum SignError {
         /// Why.
         reason: String,
     },
-    /// An agent answers, and doesn't hold this key.
+    /// An agent answers, but doesn't have this key.
     #[error("ssh-agent does not hold the key {fingerprint}")]
     NotHeld {
         /// The key.
         fingerprint: String,
     },
-    /// The signature came out wrong.
+    /// The created signature is invalid.
     #[error("the signature could not be made: {0}")]
     Failed(String),
 }
