@@ -1,4 +1,4 @@
-//! `changes.ndjson`: what was added, changed or removed at the provider between a bucket's opening and its closing listing.
+//! `changes.ndjson`: what was added, changed or removed between a bucket's opening and closing listings.
 
 use std::{
     io::{self, BufRead},

@@ -108,7 +108,7 @@ fn examine(root: &Path, trust: Option<&Trust>) -> Result<BundleCheck, EvidenceEr
     })
 }
 
-/// A signature is made over the sealed bag, so it can't be stamped before the run ended; whether the authority's clock or this
+/// A signature is made over the sealed bag, so its stamp can't precede the run's end; whether the authority's clock or this
 /// record is wrong, they can't both be right. The operator's is made at sealing.
 fn check_time_stamps(result: &RunResult, signatures: &[SignatureSeen]) -> Vec<Finding> {
     let Ok(ended) = result.ended.parse::<Timestamp>() else { return Vec::new() };

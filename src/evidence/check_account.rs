@@ -1,4 +1,4 @@
-//! Whether the result's statements about the account follow from the inventory, the assets and the exclusions; whether the
+//! Whether the result's account of the account follows from the inventory, the assets and the exclusions; whether the
 //! journal has the inventory; and whether the controls name the existing files.
 
 use super::{
@@ -25,7 +25,7 @@ const INVENTORY: &str = "data/inventory.json";
 const AFTER: &str = "data/after.json";
 /// What the run did with each thing.
 const COVERAGE: &str = "data/coverage.csv";
-/// How long before its start a run may have inspected the account: an account of many thousand resources, read at a provider that
+/// How long before its start a run may have listed the account: many thousand resources, read at a provider that
 /// throttles, takes hours.
 const BEFORE_THE_START: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// Which file supports which control.

@@ -71,7 +71,7 @@ impl AssetCheck<'_> {
         self.replay.binaries.len() > 1
     }
 
-    /// A file that is missing, or can't be read. Where an earlier build may have done the work, its absence is reported and
+    /// A file that is missing, or can't be read. Where an earlier build may have done the work, that is reported and
     /// is not a contradiction; but the bundle is not confirmed.
     fn lacks(&self, name: &str, error: &io::Error) -> Finding {
         if error.kind() == io::ErrorKind::NotFound && self.by_several_builds() {

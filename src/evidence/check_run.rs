@@ -1,4 +1,4 @@
-//! Whether the result's statements about the run as a whole follow from its parts, and whether journal, playbook and bag
+//! Whether the result's statements about the run as a whole follow from its parts, and journal, playbook and bag
 //! agree.
 
 use std::io;

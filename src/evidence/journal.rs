@@ -164,7 +164,7 @@ impl Journal {
     }
 }
 
-/// The identity of the file at a path, with the machine's boot. A copy of a journal is another file, and so is one that was
+/// The identity of the file at a path, with the machine's boot. A copied journal is another file, and so is one
 /// restored from a backup; after a reboot, and on another machine that mounts the same file system, the identity differs.
 /// Only the lock of this very file shows whether its writer has ended. None where the machine does not reveal it.
 pub fn place(path: &Path) -> Option<Sha256Digest> {
@@ -190,7 +190,7 @@ fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
     })
 }
 
-/// Whether a process has the journal locked, on this machine or on another that shares its file system's locks. One that can't
+/// Whether a process has locked the journal, on this machine or another that shares its file system's locks. One that can't
 /// be opened is not locked.
 pub fn is_in_use(path: &Path) -> bool {
     let locked = open_regular(path).map(|file| file.try_lock_shared());

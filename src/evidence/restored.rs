@@ -1,5 +1,5 @@
 //! `restored.csv`: what a restored database had beside its rows at verification, one line and one digest for each item,
-//! so that it can be re-checked later: definitions, sequences, large objects, settings, roles, owners, grants, and digests of
+//! for later re-checks: definitions, sequences, large objects, settings, roles, owners, grants, and digests of
 //! the rows of materialized views. Definitions can contain anything, so only their digests are here.
 
 use std::{collections::BTreeMap, path::Path};

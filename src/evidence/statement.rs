@@ -1,6 +1,6 @@
 //! The only form of statement that a list of tables may contain: `COPY "schema"."table" ("column", …) TO STDOUT`.
 //!
-//! An auditor passes these statements to psql, and a bundle is untrusted input: what is not the copy of exactly this table by
+//! An auditor passes these statements to psql, and a bundle is untrusted input: what is not a copy of just this table by
 //! its quoted names (a query, a program, a file, a command of psql) is rejected here and in `table_digest.py`.
 
 /// Whether a statement copies the table of this name, and does nothing else.

@@ -75,7 +75,7 @@ pub(crate) fn lists_of<'a>(receipts: impl Iterator<Item = &'a TableReceipt> + Cl
     }
 }
 
-/// Reads the lists of an asset back into receipts. What isn't in them is filled in: source's and target's counts with the
+/// Reads the lists of an asset back into receipts. The rest is filled in: source's and target's counts with the
 /// rows, the duration with zero.
 pub fn read_tables(dir: &Path) -> Result<Vec<TableReceipt>, EvidenceError> {
     let malformed = || std::io::Error::new(std::io::ErrorKind::InvalidData, "is no list of tables");

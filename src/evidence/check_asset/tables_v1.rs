@@ -1,4 +1,4 @@
-//! The tables of results of version 1: one export a table, stated in `tables.csv` itself, and a content digest over lines.
+//! The tables of results of version 1: one export a table, in `tables.csv` itself, and a content digest over lines.
 
 use sha2::{Digest as _, Sha256};
 

@@ -1,7 +1,7 @@
 //! A statement for third-party tools: in-toto Statement v1 in a DSSE envelope (secure-systems-lab/dsse, protocol 1.0.2),
 //! signed by the key that signed the bundle.
 //!
-//! Its subject is the tag manifest, its predicate states the run's outcome. The statement is derived from the bundle to the
+//! Its subject is the tag manifest, its predicate states the run's outcome. It follows from the bundle to the
 //! byte, so it can't deviate from it. Ed25519 signs as it is, ECDSA as DER over the curve's SHA-2, RSA by
 //! PKCS #1 v1.5 over SHA-512.
 

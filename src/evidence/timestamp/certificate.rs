@@ -1,4 +1,4 @@
-//! What OpenSSL requires of certificates around a time-stamp (purpose `timestampsign`) and webpki does not: the signer's
+//! What OpenSSL checks in certificates around a time-stamp (purpose `timestampsign`) but webpki does not: the signer's
 //! extended key usage, and which certificates count as roots.
 
 use super::der::{BIT_STRING, BOOLEAN, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, context};

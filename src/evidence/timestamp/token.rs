@@ -225,8 +225,8 @@ impl ExtendedKeyUsageValidator for AnyUsage {
     }
 }
 
-/// Certificates of time-stamp authorities that the reader trusts, from outside the bundle: chains end at those that name
-/// themselves as their issuer; others may be in between.
+/// Certificates of time-stamp authorities that the reader trusts, from outside the bundle: chains end at any that names
+/// itself as their issuer; others may be in between.
 #[derive(Clone, Debug)]
 pub struct Authorities {
     roots: Vec<TrustAnchor<'static>>,

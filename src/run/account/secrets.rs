@@ -301,8 +301,8 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The runs of printable characters within a file that is not text, one per line: one-byte and two-byte ones, as in UTF-16
-/// .
+/// The runs of printable characters within a file that is not text, one per line: of one byte each, and of two as in
+/// UTF-16.
 fn text_within(bytes: &[u8]) -> String {
     let wide = |from: usize| runs(bytes[from.min(bytes.len())..].chunks_exact(2).map(unit));
     [runs(bytes.iter().copied()), wide(0), wide(1)].concat()
