@@ -1,4 +1,4 @@
-//! How much of the account a run covered: every resource in it is tested, tested in part, excluded, untested or unreadable.
+//! How much of the account a run covered: each resource is tested, tested in part, excluded, untested or unreadable.
 //!
 //! Computed from three inputs that are all in the bundle: the inventory, the assets' outcomes, and the exclusions. The
 //! run computes it to record it, `verify` recomputes it to compare. What could not be listed counts as one unreadable
@@ -168,7 +168,7 @@ pub enum Rules {
     First,
     /// By ARN; bytes of one bucket are a union; earlier versions that were not copied are untested.
     Second,
-    /// The same, and a bucket that may keep versions is fully tested only if a list of them shows that there are no earlier ones.
+    /// The same, and a bucket that may keep versions is whole only if a list of them shows that there are no earlier ones.
     Third,
 }
 
@@ -551,7 +551,7 @@ impl Totals {
         }
     }
 
-    /// The bytes of one amount; none where nothing of them is known and some sizes are unknown: zero would be misleading.
+    /// The bytes of one amount; none where nothing of them is known and some sizes are unknown: zero would mislead.
     pub fn known_bytes(&self, status: Status) -> Option<u64> {
         let Amount { assets, bytes } = self.amount(status);
         let is_open = bytes == 0 && assets > 0 && (self.of_unknown_size > 0 || status == Status::Excluded);

@@ -1,4 +1,4 @@
-//! Documents that people are responsible for: their age, whether they were reviewed, and whether the responsibility matrix
+//! Documents that people are responsible for: age, whether they were reviewed, and whether the responsibility matrix
 //! names every service that the account uses.
 
 use jiff::civil::Date;

@@ -255,7 +255,7 @@ impl Item {
     }
 
     /// The state of a snapshot's source; none for what is not a snapshot. One with the name of
-    /// the source is another if the provider's identifier or the engine differs, or if it was created after the snapshot.
+    /// it is another if the provider's identifier or the engine differs, or if it was created after the snapshot.
     pub fn source(&self, inventory: &Inventory) -> Option<Source> {
         let of = self.snapshot_of()?;
         let name = self.known(fact::SOURCE)?;

@@ -255,7 +255,7 @@ impl Judge<'_> {
         self.report_age().into_iter().chain(users.iter().flat_map(|user| self.user(user))).collect()
     }
 
-    /// IAM generates a new report when the last one is older than four hours; an older one is not the requested one, and none is
+    /// IAM generates a new report when the last is over four hours old; an older one is not the requested one, and none is
     /// from the future.
     fn report_age(&self) -> Option<Finding> {
         let made = self.inventory.users_reported.as_deref()?;

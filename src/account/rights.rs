@@ -1,4 +1,4 @@
-//! The least IAM policy that a playbook needs. Every action in it reads, except those that create and remove the temporary
+//! The least IAM policy that a playbook needs. Its actions only read, except those that create and remove the temporary
 //! instance of a database that is read from a snapshot: these are limited to the tag of walkaway's own resources; and
 //! those that request an export, which has no tags.
 //!

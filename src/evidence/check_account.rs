@@ -1,4 +1,4 @@
-//! Whether the result's account of the account follows from the inventory, the assets and the exclusions; whether the
+//! Whether the account's part of the result follows from the inventory, the assets and the exclusions; whether the
 //! journal has the inventory; and whether the controls name the existing files.
 
 use super::{
