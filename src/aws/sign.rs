@@ -1,5 +1,5 @@
-//! Signature version 4 in the Authorization header, with a signing key that is made once a day: for small objects, what the
-//! SDK does for each request costs more than all the rest of it.
+//! Signature version 4 in the Authorization header, with a signing key that is derived once a day: for small objects, what the
+//! SDK does for each request costs more than the rest of it.
 //!
 //! Source: AWS General Reference, "Signature Version 4", and Amazon S3 API reference, "Authenticating Requests": S3
 //! encodes a key once, the other services twice. Compared in tests with the SDK's own signer.
@@ -18,7 +18,7 @@ const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495
 /// Headers, their names in lower case and each once.
 pub(super) type Headers = Vec<(&'static str, String)>;
 
-/// What is signed of a request.
+/// The signed parts of a request.
 pub(super) struct Signable<'a> {
     pub method: &'a str,
     /// As the server gets it.
@@ -31,7 +31,7 @@ pub(super) struct Signable<'a> {
     pub body: &'a [u8],
 }
 
-/// The headers of a request with those that make a server believe it, as of `now`; without `host`.
+/// The headers of a request with the signature's, at the time `now`; without `host`.
 pub(super) fn signed(request: Signable<'_>, credentials: &SigningCredentials, now: Timestamp) -> Headers {
     let scope = &credentials.scope;
     let is_s3 = scope.service.starts_with("s3");

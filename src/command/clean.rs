@@ -1,4 +1,4 @@
-//! `clean`: removes what a run left at the provider, by the run's tag, and stops the server that it left on this machine.
+//! `clean`: removes what a run left at the provider, by the run's tag, and stops its server on this machine.
 
 use std::{
     fs,
@@ -69,9 +69,9 @@ fn stop_cluster(run_dir: &Path, run: &str, cleaned: &mut Cleaned) {
     }
 }
 
-/// Removes everything that the run in this directory created at the provider, and stops the managed server that it left. What
-/// it was about to create when it was killed is looked up until it can no longer appear, or for `wait` if that is shorter.
-/// The directory itself is not changed, except that an open run records removals. Nothing of a run in progress is removed,
+/// Removes everything that the run in this directory created at the provider, and stops its managed server. What
+/// it was about to create when it was killed is looked up until it can't appear any more, or for `wait` if shorter.
+/// The directory itself is not changed, but an open run records removals. Nothing of a run in progress is removed,
 /// and everything is reported as left.
 ///
 /// # Errors
@@ -167,7 +167,7 @@ impl Cleaning<'_> {
         }
     }
 
-    /// A resource with the run's tag. What the journal does not name was created by a run of the same name on another machine.
+    /// A resource with the run's tag. What the journal does not name is of a run of that name on another machine.
     async fn tagged(&self, found: Tagged, cleaned: &mut Cleaned) {
         let resource = found.resource.to_string();
         if let Some(reason) = spared(&found, Some(&self.record)) {

@@ -1,4 +1,4 @@
-//! `doctor`: whether this machine can run a drill, and how fast its parts are. Rates are a quick sample, not a benchmark.
+//! `doctor`: whether this machine can run a drill, and how fast its parts are. Rates are samples, not a benchmark.
 
 use std::{fs::File, io::Write as _, path::Path};
 

@@ -144,7 +144,7 @@ pub fn due(playbook: &Playbook, samples: bool) -> Result<Due, EngineError> {
     Ok(Due { last, passed_over, every, reasons })
 }
 
-/// What runs of a playbook may have left at the provider: where copying its assets creates something there, it is queried for
+/// What runs of a playbook may have left at the provider: where copying assets creates something there, it is queried for
 /// what has the playbook's tag, too.
 pub async fn still_there(playbook: &Playbook) -> Vec<StillThere> {
     let makes = kinds::all(playbook).iter().any(|asset| asset.describe().makes.is_some());

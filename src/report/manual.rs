@@ -1,4 +1,4 @@
-//! The exit plan as a document, generated from the playbook that is run: what DORA and ISO 27001 ask of an exit plan, and the
+//! The exit plan as a document, made from the playbook that is run: what DORA and ISO 27001 ask of an exit plan, and the
 //! steps by hand with stock commands, for use without walkaway.
 //!
 //! The commands are run in the tests against the stand-ins. They are simpler than walkaway: they copy ordinary keys and
@@ -42,7 +42,7 @@ impl Plan<'_> {
         markdown(&self.blocks)
     }
 
-    /// As PDF/A-3a and PDF/UA-1, with the playbook and the Markdown attached: commands are not retyped from paper. `made` is the time.
+    /// As PDF/A-3a and PDF/UA-1, with the playbook and the Markdown attached: to copy commands. `made` is the time.
     ///
     /// # Errors
     /// When there are no pages.

@@ -1,4 +1,4 @@
-//! `VERIFY.md`: regenerated and compared, except for the words that only the machine of the run knew: where its PostgreSQL
+//! `VERIFY.md`: regenerated and compared, but for the words that only the machine of the run knew: where its PostgreSQL
 //! was, and how a restored database is reached. Those must be single words of known commands: the
 //! document is followed by people, command by command.
 

@@ -1,4 +1,4 @@
-//! The run's outcome, judged again from the playbook, the files of the inspections, and the result's own numbers: coverage,
+//! The outcome, judged again from the playbook, the files of the inspections, and the result's own numbers: coverage,
 //! thresholds, findings of the run, statements, projection and cost.
 
 use std::collections::BTreeMap;

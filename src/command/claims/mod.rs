@@ -1,10 +1,10 @@
 //! Whether a bundle has what its playbook asked for, and nothing that no run writes.
 //!
 //! The playbook in the bundle is parsed again, without the machine that it was written for, and is binding: what the
-//! result states on assets, samples, exclusions, waivers, thresholds, terms and the plan has to follow from it, and so has
+//! result says of assets, samples, exclusions, waivers, thresholds, terms and the plan has to follow from it, and so has
 //! `playbook.resolved.json`. The account is judged again from the files of the inspections.
 //!
-//! Two kinds of contradiction are distinguished. What is *claimed* (names, owners, dates, limits) follows from the playbook
+//! Two kinds of contradiction exist. What is *claimed* (names, owners, dates, limits) follows from the playbook
 //! whatever version wrote it, and is a contradiction in every bundle. What is *worded or judged* by rules that change
 //! from version to version (reports, documents, findings about the account) is a contradiction where the same program
 //! wrote the bundle; where another one did, it is reported as not compared, which is never exit code 0. Claiming that a
@@ -15,7 +15,7 @@
 //! | `resolved` | the playbook parsed again, and `playbook.resolved.json` with it |
 //! | `promises` | the result's statements on the playbook's content |
 //! | `judgement` | coverage, checks, findings of the run, statements, projection and cost |
-//! | `files`, `document` | the list of files by version; constants byte for byte; `VERIFY.md` except for words of the machine |
+//! | `files`, `document` | the list of files by version; constants byte for byte; `VERIFY.md` but for machine words |
 
 mod document;
 mod files;

@@ -1,7 +1,7 @@
-//! The playbook of a bundle, parsed again far from the machine that it was written for, and `playbook.resolved.json` compared
+//! The playbook of a bundle, parsed again far from the machine that it was written for, `playbook.resolved.json` compared
 //! with it.
 //!
-//! The targets of references, and the playbook's folder, are known only to that machine. Placeholders replace them; what the
+//! The targets of references, and the playbook's folder, only that machine knows. Placeholders replace them; what the
 //! resolved playbook has in place of one must be the same for every use of that placeholder.
 
 use std::{
