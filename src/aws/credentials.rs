@@ -81,7 +81,7 @@ impl CredentialCache {
             Some(held) if held.are_current(now) => held.credentials.clone(),
             held => match (self.ask_provider().await, held) {
                 (Ok(credentials), _) => credentials,
-                // The credentials' provider may be unreachable for a while; the current ones are used until they expire.
+                // The credentials' provider may be unreachable a while; the current ones are used until they expire.
                 (Err(_), Some(held)) if held.ends.is_none_or(|ends| now < ends) => held.credentials.clone(),
                 (Err(error), _) => return Err(error),
             },

@@ -350,7 +350,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Whether a marker leads past the last entry of its page, so that entries in between would never be listed. Some servers
+/// Whether a marker leads past the last entry of its page, so that entries between would never be listed. Some servers
 /// name the first version that is not on the page; continuing after the last one that is works for these too.
 fn passes_over(marker: &PageStart, entries: &[ObjectEntry]) -> bool {
     let (Some(last), PageStart::Marker { key, version, .. }) = (entries.last(), marker) else { return false };

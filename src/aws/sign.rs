@@ -1,4 +1,4 @@
-//! Signature version 4 in the Authorization header, with a signing key that is derived once a day: for small objects, what the
+//! Signature version 4 in the Authorization header, with a signing key derived once a day: for small objects, what the
 //! SDK does for each request costs more than the rest of it.
 //!
 //! Source: AWS General Reference, "Signature Version 4", and Amazon S3 API reference, "Authenticating Requests": S3

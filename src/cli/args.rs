@@ -1,4 +1,4 @@
-//! The arguments as the user writes them: clap types and help texts. What they mean together with the terminal and
+//! The arguments as the user writes them: clap types and help texts. How they combine with the terminal and
 //! the environment is decided in `options`.
 
 use std::{path::PathBuf, time::Duration};

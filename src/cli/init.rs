@@ -10,7 +10,7 @@ use crate::{
     record::EngineError,
 };
 
-/// Looks, and writes the playbook.
+/// Inspects the account, and writes the playbook.
 pub(super) fn init(console: &Console, args: &InitArgs) -> Result<ExitCode, EngineError> {
     let options =
         InitOptions { profile: args.profile.clone(), regions: args.regions.clone(), target: args.target.clone() };

@@ -1,4 +1,4 @@
-//! How the decoder hands out what is inside a node: list items, mapping entries, and a value with its place.
+//! How the decoder returns the content of a node: list items, mapping entries, and a value with its place.
 //!
 //! Leaves out the choice between them, which is the decoder's.
 
@@ -103,7 +103,7 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
-        // Serde asks for a value only after a key; without one there is nothing new to say.
+        // Serde asks for a value only after a key; without one there is nothing new to report.
         let entry = self.value.take().ok_or(Fault::Known)?;
         let path = key_path(&self.path, &entry.key);
         seed.deserialize(Decoder::new(&entry.value, path, self.problems))

@@ -1,4 +1,4 @@
-//! The playbook as it is understood: types that can only be valid, with every default filled in.
+//! The parsed playbook: types that can only be valid, with every default filled in.
 //!
 //! The parts are plain data made of checked names; a whole [`Playbook`] comes from `Playbook::parse` alone, because
 //! only there are the parts checked against each other. Serialized it is the resolved playbook, without secrets.
@@ -48,20 +48,20 @@ pub struct Playbook {
 }
 
 impl Playbook {
-    /// What it says about the account, documents and waivers.
+    /// Its settings for the account, documents and waivers.
     #[must_use]
     pub fn account(&self) -> &AccountSpec {
         &self.account
     }
 
-    /// Assets that are chosen when the run begins.
+    /// Assets that are selected when the run starts.
     #[must_use]
     pub fn selections(&self) -> &[Selection] {
         &self.selections
     }
 
-    /// The playbook with its selections made: the chosen buckets follow the assets that have names. A bucket that is an
-    /// asset already is not carried twice.
+    /// The playbook with resolved selections: the selected buckets follow the assets that have names. A bucket that is an
+    /// asset already is not copied twice.
     #[must_use]
     pub fn with_selected(mut self, chosen: &[(AssetId, Vec<BucketName>)]) -> Self {
         for (id, buckets) in chosen {
@@ -152,29 +152,29 @@ impl Playbook {
         self.evidence.timestamp.as_ref().map(Endpoint::as_str)
     }
 
-    /// Where the secret of the pseudonyms stands, if keys get some.
+    /// The reference to the secret of the pseudonyms, if keys get them.
     #[must_use]
     pub fn pseudonyms(&self) -> Option<&Reference> {
         self.evidence.pseudonyms.as_ref()
     }
 
-    /// Whether each run names the run before.
+    /// Whether each run names the previous run.
     #[must_use]
     pub fn previous(&self) -> Previous {
         self.evidence.previous
     }
 }
 
-/// The provider, in the shape in which the file has it.
+/// The provider, in the form of the file.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Provider {
     pub(super) aws: AwsSpec,
 }
 
-/// How to reach AWS or a server that speaks its protocols.
+/// How to reach AWS or a compatible server.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct AwsSpec {
-    /// The account that the caller must turn out to be in.
+    /// The required account of the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
     /// The profile of the AWS configuration files; `None` leaves the choice to the SDK.
@@ -245,11 +245,11 @@ pub struct S3TargetSpec {
 pub enum PostgresTarget {
     /// A disposable cluster, started from the programs on this machine.
     Managed,
-    /// A server of the user's.
+    /// A user's server.
     Url {
-        /// Leads to its connection string.
+        /// The reference to its connection string.
         url: Reference,
-        /// Whether code of the source may run there as a login that can leave the database.
+        /// Whether code of the source may run there as a login that can reach outside of the database.
         trust_source: bool,
     },
 }
@@ -270,12 +270,12 @@ impl Serialize for PostgresTarget {
     }
 }
 
-/// What is carried out and gets a verdict.
+/// What is copied and gets a verdict.
 #[derive(Debug, Clone, Serialize)]
 pub struct Asset {
     /// Unique within the playbook.
     pub id: AssetId,
-    /// What it is.
+    /// Its kind.
     #[serde(flatten)]
     pub kind: AssetKind,
 }
@@ -301,27 +301,27 @@ impl Serialize for AssetKind {
     }
 }
 
-/// A bucket and how it is carried.
+/// A bucket and how it is copied.
 #[derive(Debug, Clone, Serialize)]
 pub struct BucketSpec {
     /// The bucket.
     pub bucket: BucketName,
-    /// Only keys that begin with this; never empty.
+    /// Only keys with this prefix; never empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// How the objects are laid out at the target.
     pub layout: Layout,
-    /// Which versions are carried.
+    /// Which versions are copied.
     pub versions: Versions,
     /// Whether each object's access control list is recorded.
     pub acls: bool,
-    /// Only a part of the objects is carried.
+    /// Only a sample of the objects is copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleSpec>,
-    /// Whether it is no failure that nothing is there.
+    /// Whether it may be empty.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_be_empty: bool,
-    /// How long either end may be away; nothing else of it goes with buckets.
+    /// How long either end may be unreachable; nothing else of it applies to buckets.
     #[serde(skip_serializing_if = "Limits::are_none")]
     pub limits: Limits,
 }
@@ -335,7 +335,7 @@ pub struct SampleSpec {
     pub seed: u64,
 }
 
-/// A database and how it is carried.
+/// A database and how it is copied.
 #[derive(Debug, Clone, Serialize)]
 pub struct DatabaseSpec {
     /// Where it is.
@@ -347,16 +347,16 @@ pub struct DatabaseSpec {
     pub verify: Vec<DatabaseCheck>,
     /// How many connections copy at the same time: 1 to 16.
     pub parallel: usize,
-    /// What becomes of roles, owners and grants; `None` leaves it to the kind of target.
+    /// How roles, owners and grants are handled; `None` leaves it to the kind of target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<RolesSpec>,
-    /// Questions to the restored database, each id once.
+    /// Checks on the restored database, each id once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<SqlCheckSpec>,
-    /// Whether it is no failure that nothing is there.
+    /// Whether it may be empty.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_be_empty: bool,
-    /// How much it may be asked for at once.
+    /// The limits on its load.
     #[serde(skip_serializing_if = "Limits::are_none")]
     pub limits: Limits,
 }
@@ -365,7 +365,7 @@ pub struct DatabaseSpec {
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Server {
-    /// Any PostgreSQL; the reference leads to its connection string.
+    /// Any PostgreSQL; the reference resolves to its connection string.
     Url {
         /// The reference.
         url: Reference,
@@ -375,7 +375,7 @@ pub enum Server {
 }
 
 impl Server {
-    /// What it is on RDS, if it is there.
+    /// Its description on RDS, if it is there.
     #[must_use]
     pub fn rds(&self) -> Option<&RdsSpec> {
         match self {
@@ -394,19 +394,19 @@ impl fmt::Display for Server {
     }
 }
 
-/// What becomes of roles, owners and grants.
+/// How roles, owners and grants are handled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RolesSpec {
     /// They are as at the source.
     Carry,
-    /// Roles of the target stand for those of the source.
+    /// Roles of the source are mapped to roles of the target.
     Map(BTreeMap<String, String>),
     /// Everything belongs to the login that restores.
     Skip,
 }
 
-/// A question to the restored database.
+/// A check on the restored database.
 #[derive(Debug, Clone, Serialize)]
 pub struct SqlCheckSpec {
     /// Unique within the asset.
@@ -417,7 +417,7 @@ pub struct SqlCheckSpec {
     pub expect: Expectation,
 }
 
-/// How much a database may be asked for at once. What is not given is left to the run.
+/// The limits on a database's load. What is not given is left to the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Connections in all, at least three: one holds the snapshot, one counts, the others copy.
@@ -429,7 +429,7 @@ pub struct Limits {
     /// How long a table's lock is waited for, and how long others may wait for one behind the snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_timeout: Option<Period>,
-    /// How long a copy may stand still, and a server be away, before it is begun again.
+    /// How long a copy may stall, and a server be unreachable, before it is restarted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall: Option<Period>,
 }
@@ -480,7 +480,7 @@ pub struct Thresholds {
     /// How long the run may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_time: Option<Ceiling>,
-    /// How many of the account's things are tested.
+    /// How many of the account's resources are tested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage_assets: Option<Floor>,
     /// How many of their bytes are tested.
@@ -509,7 +509,7 @@ fn selected_id(selection: &AssetId, bucket: &BucketName, taken: &[Asset]) -> Opt
 
 const ID_CHARS_MAX: usize = 63;
 
-/// Where the evidence goes, in the shape in which the file has it.
+/// Where the evidence goes, in the form of the file.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct EvidenceSpec {
     #[serde(serialize_with = "path_text")]

@@ -1,4 +1,4 @@
-//! Builds the node tree from the parser's events, and refuses what a playbook does not use.
+//! Builds the node tree from the parser's events, and rejects what a playbook does not use.
 //!
 //! Leaves out reading the text: `yaml` drives the parser.
 
@@ -14,7 +14,7 @@ use super::yaml::{Entry, Mark, Node, Value};
 /// How deep lists and mappings may be nested.
 const DEPTH_MAX: usize = 32;
 
-/// A list or mapping whose end has not come yet.
+/// A list or mapping that is still open.
 enum Open {
     Sequence {
         mark: Mark,
@@ -26,7 +26,7 @@ enum Open {
         /// Line on which each key was first given.
         seen: HashMap<String, usize>,
         key: Option<Key>,
-        /// Not the mapping it was meant to be: nothing more is said about it.
+        /// Not the intended mapping: nothing more is reported about it.
         refused: bool,
     },
 }
@@ -37,7 +37,7 @@ enum Key {
     Refused,
 }
 
-/// Takes the parser's events in, one by one, and gives the tree out at the end.
+/// Takes the parser's events one by one, and returns the tree at the end.
 pub(super) struct Builder<'t> {
     text: &'t str,
     problems: &'t Problems,
@@ -53,7 +53,7 @@ impl<'t> Builder<'t> {
         Self { text, problems, open: Vec::new(), root: None, documents: 0, anchored: String::new() }
     }
 
-    /// Takes one event in. `None` ends the reading; a problem has then been added.
+    /// Takes one event. `None` ends the reading; a problem has then been added.
     pub(super) fn take(&mut self, event: Event<'_>, span: Span) -> Option<()> {
         if event.anchor_id().is_some() {
             self.anchored = self.path();
@@ -161,7 +161,7 @@ impl<'t> Builder<'t> {
         let Key::Usable { text, mark } = key else {
             return;
         };
-        // The parser places a value that is not there at the next token, which may be lines away.
+        // The parser places a missing value at the next token, which may be lines away.
         if matches!(&value.value, Value::Scalar { text, kind: Kind::Null } if text.is_empty()) {
             value.mark = mark;
         }

@@ -141,7 +141,7 @@ pub(crate) fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), E
     Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, text))
 }
 
-/// The playbook and the id of the run in a directory, sealed or not; nothing there is changed. A damaged journal still shows
+/// The playbook and the id of the run in a directory, sealed or not; nothing is changed. A damaged journal still shows
 /// its owner.
 pub(crate) fn recorded_run(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
     let path = run_dir.join("data").join("journal.ndjson");

@@ -40,7 +40,7 @@ pub(super) async fn checked(response: Response) -> Result<Response, Refusal> {
     Err(Refusal { status, document, redirect })
 }
 
-/// Where the server redirects the request: with the status of a redirection, or by naming the region that a signature has to be
+/// Where the server redirects the request: by the status of a redirect, or by naming the region that a signature has to be
 /// for (Amazon S3 API reference, "Error responses", `PermanentRedirect`, `AuthorizationHeaderMalformed`).
 fn redirect_of(status: u16, headers: &HeaderMap, document: &ErrorDocument) -> Option<Redirect> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -1,6 +1,6 @@
 //! Databases on RDS and Aurora.
 //!
-//! Leaves out whether instance, snapshot, groups and keys exist: that is found when the provider is asked.
+//! Leaves out whether instance, snapshot, groups and keys exist: that is found when the provider is queried.
 
 use super::Validator;
 use crate::playbook::checked::Checked;
@@ -112,7 +112,7 @@ impl Validator<'_> {
         }
     }
 
-    /// Keys of another method would be ignored; nothing is.
+    /// Keys of another method would be ignored, so they are errors.
     fn rds_strangers(&self, rds: &Rds, word: RdsMethod) {
         let stranger = |place: Option<&Place>, own: RdsMethod, goes_with: &str| {
             if let Some(place) = place.filter(|_| word != own) {
