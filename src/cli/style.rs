@@ -1,4 +1,4 @@
-//! The style of terminal output: colors, findings on a line; numbers are [`crate::words`]'. Does not depend on where it is
+//! The style of terminal output: colors, findings on a line; numbers are [`crate::words`]'. Independent of where it is
 //! written.
 
 use std::path::Path;

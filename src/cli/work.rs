@@ -1,4 +1,4 @@
-//! Runs asynchronous work to its end, and turns signals into cancellation: the first one requests it, the second one ends
+//! Runs asynchronous work to its end, and turns signals into cancellation: the first requests it, the second ends
 //! the process, and names what that may leave at the provider.
 
 use std::io;

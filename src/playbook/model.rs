@@ -60,7 +60,7 @@ impl Playbook {
         &self.selections
     }
 
-    /// The playbook with resolved selections: the selected buckets follow the assets that have names. A bucket that is an
+    /// The playbook with resolved selections: selected buckets follow the assets that have names. A bucket that is an
     /// asset already is not copied twice.
     #[must_use]
     pub fn with_selected(mut self, chosen: &[(AssetId, Vec<BucketName>)]) -> Self {
@@ -455,12 +455,12 @@ pub struct Exclusion {
     /// What is left out.
     #[serde(rename = "match")]
     pub selector: Selector,
-    /// Tags that the thing must have besides.
+    /// Tags that the resource must also have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// Why the exit can do without it.
     pub reason: Line,
-    /// Who answers for it.
+    /// Its owner.
     pub owner: Line,
     /// The last day on which it holds.
     pub until: Date,

@@ -1,4 +1,4 @@
-//! [`Reference`]: a value stored outside of the playbook, as `env:NAME` or `file:path`, and the [`Secret`] it resolves to.
+//! [`Reference`]: a value from outside the playbook, as `env:NAME` or `file:path`, and the [`Secret`] it resolves to.
 //!
 //! A playbook holds the reference, never the value: it is looked up once while the playbook is checked, so that a
 //! missing one is found before the transfer, and again on each connection.

@@ -39,7 +39,7 @@ pub struct AccountSpec {
     pub non_cloud: Option<NonCloud>,
     /// Whether the link-local metadata service may be asked.
     pub ask_metadata_service: bool,
-    /// Findings that somebody answers for.
+    /// Waivers of findings.
     pub waivers: Vec<Waiver>,
 }
 
@@ -69,7 +69,7 @@ pub struct Waiver {
     pub finding: Line,
     /// Why it is accepted.
     pub reason: Line,
-    /// Who answers for it.
+    /// Its owner.
     pub owner: Line,
     /// The last day on which it holds.
     pub until: Date,

@@ -29,11 +29,11 @@ pub struct ExitPlan {
     pub objectives: Objectives,
     /// The services that the exit is about.
     pub services: Vec<Service>,
-    /// What would set the exit off.
+    /// What would trigger the exit.
     pub triggers: Vec<Line>,
-    /// Who could take over.
+    /// Alternative providers.
     pub alternatives: Vec<Alternative>,
-    /// Who mends what earlier drills found, by when.
+    /// Who fixes findings of earlier drills, by when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub follow_up: Vec<FollowUp>,
     /// The day of the plan's next review.
@@ -80,14 +80,14 @@ pub struct Service {
     pub data: Vec<AssetId>,
 }
 
-/// Somebody who could take over.
+/// An alternative provider.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alternative {
     /// The name.
     pub name: Line,
     /// Where its owner sits.
     pub country: Line,
-    /// Which service takes the place of which.
+    /// Which service replaces which.
     pub maps: BTreeMap<String, Line>,
     /// What is missing there.
     pub gap: Line,
@@ -100,7 +100,7 @@ pub struct Alternative {
 pub struct FollowUp {
     /// The beginning of the finding.
     pub finding: Line,
-    /// Who mends it.
+    /// Who fixes it.
     pub owner: Line,
     /// By which day.
     pub due: Date,

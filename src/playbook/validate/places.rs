@@ -54,7 +54,7 @@ impl Validator<'_> {
         }
     }
 
-    /// An address as written, or the one that a reference resolves to. It is not a secret, so the resolved playbook shows it.
+    /// An address as written, or the one behind a reference. It is not a secret, so the resolved playbook shows it.
     pub(super) fn endpoint(&self, field: &Checked<String>) -> Option<Endpoint> {
         self.address(field.optional()?)
     }
