@@ -226,7 +226,7 @@ pub(super) struct TargetPostgres {
     #[serde(default)]
     #[schemars(extend("pattern" = "^(env|file):.+$"))]
     pub url: Checked<String>,
-    /// Lets definitions and functions of the source run on your own server as a login that can reach outside of the database, such as
+    /// Lets definitions and functions of the source run on your own server as a login that can leave the database, such as
     /// a superuser: anyone who can change the source can then do so there, too. By default such a login is refused.
     #[serde(default)]
     pub trust_source: Checked<bool>,

@@ -1,5 +1,5 @@
-//! A database on RDS or Aurora in the playbook: its identifier, how it is reached, and the settings of a temporary one
-//! .
+//! A database on RDS or Aurora in the playbook: its identifier, how it is reached, and the settings of a temporary
+//! instance.
 
 use std::fmt;
 use std::path::PathBuf;

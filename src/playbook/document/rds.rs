@@ -115,7 +115,7 @@ pub(in crate::playbook) struct RdsSnapshot {
     pub available_within: Checked<Written>,
 }
 
-/// An export of a snapshot to a bucket: an existing one (`task`, or `bucket` and `folder`), or one that is created for the
+/// An export of a snapshot to a bucket: an existing one (`task`, or `bucket` and `folder`), or one created for the
 /// run (`bucket`, `role`, `key`, `per_gb`, `cost_ceiling`).
 #[derive(Debug, DeriveDeserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
