@@ -95,7 +95,7 @@ fn assets(text: &mut String, inventory: &Inventory) -> bool {
         }
     }
     if written == 0 {
-        line(text, format_args!("  []   # nothing was found that can be carried"));
+        line(text, format_args!("  []   # nothing was found that can be copied"));
     }
     databases
 }
@@ -104,9 +104,9 @@ fn tail(text: &mut String, inventory: &Inventory, databases: bool) {
     for missing in &inventory.unreadable {
         let place = missing.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
         let reason: String = missing.reason.chars().filter(|c| !c.is_control()).collect();
-        line(text, format_args!("# could not be looked at: {}{place}: {reason}", missing.call));
+        line(text, format_args!("# could not be read: {}{place}: {reason}", missing.call));
     }
-    line(text, format_args!("\n# exclude:   # what the exit can do without, why, who says so, and until when"));
+    line(text, format_args!("\n# exclude:   # what the exit does not need, why, by whom, and until when"));
     line(
         text,
         format_args!("#   - {{match: \"s3:NAME-*\", reason: reproducible, owner: you@example.org, until: 2030-12-31}}"),

@@ -145,7 +145,7 @@ impl Building {
 
     fn open(&mut self, element: Element) -> Result<(), String> {
         if self.root.is_some() {
-            return Err("something stands behind the end of the document".to_owned());
+            return Err("there is content after the end of the document".to_owned());
         }
         // The reader treats what follows `<` as a name, even where it is not.
         if !element.name.starts_with(|first: char| first.is_alphabetic() || first == '_') {
@@ -171,7 +171,7 @@ impl Building {
         match self.open.last_mut() {
             Some(element) => element.text.push_str(text),
             None if text.trim().is_empty() => {}
-            None => return Err("text stands outside of the document".to_owned()),
+            None => return Err("there is text outside of the document".to_owned()),
         }
         Ok(())
     }

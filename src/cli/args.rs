@@ -70,7 +70,7 @@ pub(super) enum Command {
     Plan(PlanArgs),
     /// Copy, restore, compare, and write a bundle of evidence
     ///
-    /// Prints one line on stdout: the bundle's path. Progress and summary go to stderr. Ctrl-C stops in an orderly way; such a
+    /// Prints one line on stdout: the bundle's path. Progress and summary go to stderr. Ctrl-C stops in order; such a
     /// run is continued by `walkaway resume`.
     Run(RunArgs),
     /// Continue a run that was interrupted or stopped
@@ -80,7 +80,7 @@ pub(super) enum Command {
     /// Remove what a run left at the provider
     ///
     /// Finds everything with the run's tag, and removes it: temporary RDS instances and snapshots of them.
-    /// What a killed run was about to create may appear late: it is looked up until it no longer can. A run that is still in
+    /// What a killed run was about to create may appear late: it is looked up until it can't any more. A run still in
     /// progress is not touched. Stops the managed PostgreSQL that the run left running on this machine. Nothing else is touched. A run does this
     /// itself; this is for one that was killed.
     Clean(CleanArgs),
@@ -102,7 +102,7 @@ pub(super) enum Command {
     Report(ReportArgs),
     /// Print the exit plan of a playbook as a document
     ///
-    /// What an auditor asks of an exit plan, and the manual steps with stock commands, generated from the playbook that the
+    /// What an auditor asks of an exit plan, and the manual steps with stock commands, made from the playbook that the
     /// drills run. Times and sizes come from the last run.
     Manual(ManualArgs),
     /// Compare runs of one playbook
@@ -161,7 +161,7 @@ pub(super) struct InitArgs {
 pub(super) struct PlanArgs {
     #[command(flatten)]
     pub playbook: PlaybookArg,
-    /// Print the least IAM policy that the playbook needs, and nothing else; queries the account for the keys of its buckets
+    /// Print the least IAM policy that the playbook needs, and nothing else; asks the account for the keys of its buckets
     /// and databases, for 15 seconds at most
     #[arg(long)]
     pub iam_policy: bool,
@@ -190,7 +190,7 @@ pub(super) struct ConfirmArg {
 pub(super) struct CleanArgs {
     /// The run's directory, as `walkaway run` printed it
     pub run: PathBuf,
-    /// How long to look for what the run was about to create and may still appear, such as 90s or 6m. Less leaves it, with
+    /// How long to look for what the run was about to create and may appear, such as 90s or 6m. Less leaves it, with
     /// exit code 4
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = size::time)]
     pub wait: Duration,

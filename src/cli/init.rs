@@ -16,7 +16,7 @@ pub(super) fn init(console: &Console, args: &InitArgs) -> Result<ExitCode, Engin
         InitOptions { profile: args.profile.clone(), regions: args.regions.clone(), target: args.target.clone() };
     let made = work::block_on_droppable(command::init(options))??;
     for missing in &made.unreadable {
-        console.screen.line(&format!("could not be looked at: {}", printable(missing)));
+        console.screen.line(&format!("could not be read: {}", printable(missing)));
     }
     match &args.output {
         Some(path) => {

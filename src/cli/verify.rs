@@ -101,7 +101,7 @@ pub(super) fn trust(args: &TrustArgs, bundle: &Path) -> Result<Trust, EngineErro
     let read = |path: &Path| {
         let inside = path.canonicalize().is_ok_and(|path| bundle.canonicalize().is_ok_and(|b| path.starts_with(b)));
         if inside {
-            return Err(unfit(path, "lies inside the bundle, which can't vouch for itself".to_owned()));
+            return Err(unfit(path, "is inside the bundle, which can't vouch for itself".to_owned()));
         }
         fs::read_to_string(path).map_err(|error| unfit(path, error.to_string()))
     };

@@ -87,7 +87,7 @@ fn disk_rate(target: &Path) -> Examined {
             examined(subject, State::Good, format!("{} written and synced in {}", rate(watch), directory.display()))
         }
         Err(error) => Examined {
-            hint: Some("choose a target.path that this user may write to, with room".to_owned()),
+            hint: Some("choose a target.path that this user may write to, with free space".to_owned()),
             ..examined(subject, State::Bad, format!("{}: {error}", directory.display()))
         },
     }

@@ -105,7 +105,7 @@ fn is_variable_name(name: &str) -> bool {
 
 fn bad_name() -> Wrong {
     Wrong::new("names no environment variable after `env:`")
-        .hint("letters, digits and `_`, as in env:CRM_URL; nothing else stands in the value")
+        .hint("letters, digits and `_`, as in env:CRM_URL; nothing else in the value")
 }
 
 // Anything else here may be a secret, so it is not repeated.

@@ -180,7 +180,7 @@ impl<'t> Builder<'t> {
 
     fn refuse_complex_key(&mut self, mark: Mark) -> Key {
         self.problems.add(
-            Problem::at(&mark.place(self.path()), "a list or mapping stands where a key is needed")
+            Problem::at(&mark.place(self.path()), "a list or mapping is where a key is needed")
                 .hint("keys are plain words; there is no `{{ }}` templating: use env:NAME as the whole value"),
         );
         if let Some(Open::Mapping { refused, .. }) = self.open.last_mut() {

@@ -100,7 +100,7 @@ impl EngineError {
             EngineError::NotARun { .. } => Some("name the directory that `walkaway run` printed".to_owned()),
             EngineError::NeverBegan { .. } => Some("remove the directory, and start the run again".to_owned()),
             EngineError::Directory { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Some(
-                "something lies there already, and a run makes its own directory: move it away, or begin again"
+                "something exists there already, and a run creates its own directory: move it away, or start again"
                     .to_owned(),
             ),
             EngineError::Directory { .. } => Some("check that it exists, and its rights and free space".to_owned()),

@@ -111,7 +111,7 @@ impl Cluster {
             make_data(&tools, directory, &data, &user)?;
         }
         if let Some(signal) = RECOVERY_SIGNALS.iter().find(|signal| data.join(signal).exists()) {
-            let source = io::Error::other(format!("{signal} lies there: this is not walkaway's cluster"));
+            let source = io::Error::other(format!("{signal} exists there: this is not walkaway's cluster"));
             return Err(directory_error(&data, source));
         }
         let socket = socket_directory(&user)?;

@@ -14,7 +14,7 @@ pub enum ClusterError {
     #[error("the user {user}, who runs the managed PostgreSQL, cannot enter {path}")]
     Unreachable { user: String, path: String },
     /// The machine crashed while the cluster was being loaded.
-    #[error("the machine went down while {path} was being filled: what lies there can't be trusted")]
+    #[error("the machine crashed while {path} was being loaded: its content can't be trusted")]
     WentDown { path: String },
     /// Another walkaway process uses it.
     #[error("another walkaway is at work on the managed PostgreSQL in {path}")]
@@ -46,7 +46,7 @@ impl ClusterError {
             ClusterError::NoServerUser => Some("run walkaway as an ordinary user".to_owned()),
             ClusterError::Directory { .. } => Some("check target.path: space, rights, file system".to_owned()),
             ClusterError::Full { .. } => Some(
-                "make room on the target's file system; a database starts again when the run is resumed".to_owned(),
+                "free space on the target's file system; a database starts again when the run is resumed".to_owned(),
             ),
             ClusterError::Pg(error) => error.hint(),
         }

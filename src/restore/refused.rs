@@ -56,7 +56,7 @@ pub(super) fn explained(kind: &str, error: &WireError) -> String {
         (Some(INSUFFICIENT_PRIVILEGE), "FOREIGN TABLE") => {
             "only who may read this machine's files or run its programs may define it, and no restored role may"
         }
-        (Some(INSUFFICIENT_PRIVILEGE), _) => "whoever restores may not make it",
+        (Some(INSUFFICIENT_PRIVILEGE), _) => "the restoring role may not create it",
         _ => return error.to_string(),
     };
     format!("{error}: {why}; {ELSEWHERE}")

@@ -91,7 +91,7 @@ async fn look_at_provider(
 
 /// What costs money is created only in the account named on the command line.
 fn unconfirmed(asset: &str, makes: &str, confirmed: Option<&str>, caller: &CallerIdentity) -> Option<Obstacle> {
-    let hint = Some(format!("say --confirm {} if that is meant", caller.account));
+    let hint = Some(format!("pass --confirm {} if that is intended", caller.account));
     match confirmed {
         Some(account) if account == caller.account => None,
         Some(account) => {
@@ -118,7 +118,7 @@ async fn look_at_caller(
     match (aws.caller().await, &spec.account) {
         (Ok(caller), Some(account)) if caller.account != account.as_str() => {
             let what = format!("the caller belongs to account {}, the playbook is for {account}", caller.account);
-            obstacles.push(obstacle(what, "use the credentials of the right account, or mend provider.aws.account"));
+            obstacles.push(obstacle(what, "use the credentials of the right account, or correct provider.aws.account"));
             None
         }
         (Ok(caller), _) => Some(caller),
@@ -136,7 +136,7 @@ async fn look_at_caller(
 /// Tries to make a file in a directory, which is created if missing.
 fn unwritable(key: &str, path: &Path) -> Option<Obstacle> {
     let tried = fs::create_dir_all(path).and_then(|()| tempfile::tempfile_in(path).map(drop));
-    let hint = "choose a directory that this user may write to, on a file system with room";
+    let hint = "choose a directory that this user may write to, on a file system with free space";
     tried.err().map(|error| Obstacle {
         what: format!("{key}: {} cannot be written to: {error}", path.display()),
         hint: Some(hint.to_owned()),

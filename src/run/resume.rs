@@ -205,7 +205,7 @@ impl Run {
                 Ok(Some(_)) => {}
                 Ok(None) => *end = Err("it was finished, and what it restored is not as it was left".to_owned()),
                 Err(Stop::Asset { reason, .. } | Stop::Away { reason, .. }) => {
-                    let reason = format!("it was finished, and what it restored can't be looked at again: {reason}");
+                    let reason = format!("it was finished, but its restored copy can't be re-checked: {reason}");
                     let event = Event::AssetStopped { asset: asset.id().to_owned(), reason: reason.clone() };
                     self.recorder.fact(&event)?;
                     *end = Err(reason);

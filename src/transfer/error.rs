@@ -54,7 +54,7 @@ pub enum SourceError {
     #[error("reading {what}: {reason}")]
     Unranged { what: String, reason: String },
     /// The bucket is in another region than the one that was called.
-    #[error("{what} lies in the region {region}")]
+    #[error("{what} is in the region {region}")]
     Elsewhere { what: String, region: String },
     /// The provider answered something that another attempt won't change.
     #[error("reading {what}: {reason}")]
@@ -73,7 +73,7 @@ impl SourceError {
             SourceError::Size { listed, served, .. } => {
                 format!("listed with {listed} bytes, served with {served}")
             }
-            SourceError::Elsewhere { region, .. } => format!("lies in the region {region}"),
+            SourceError::Elsewhere { region, .. } => format!("is in the region {region}"),
             SourceError::Archived { class, .. } => class.clone(),
             SourceError::Corrupt { kind, .. } => format!("contradicts the provider's own {}", kind.words()),
             SourceError::NoCredentials { reason, .. }
@@ -155,7 +155,7 @@ impl SinkError {
             SinkError::Server { .. } => false,
             SinkError::Database { code, .. } => code.as_deref() == Some(DISK_FULL),
         };
-        full.then(|| format!("make room on the target's file system; {KEPT}"))
+        full.then(|| format!("free space on the target's file system; {KEPT}"))
     }
 }
 

@@ -106,7 +106,7 @@ impl UnitSpec {
         let objects = match self.work {
             UnitWork::Objects(objects) => objects,
             UnitWork::Object(object) => vec![*object],
-            UnitWork::Rows { .. } => return Err(not_this("a unit of rows, where objects are carried")),
+            UnitWork::Rows { .. } => return Err(not_this("a unit of rows, where objects are expected")),
         };
         Ok(ObjectUnit { id: self.unit, objects })
     }
@@ -116,7 +116,7 @@ impl UnitSpec {
         self.check_version()?;
         match self.work {
             UnitWork::Rows { engine: named, ranges } if named == engine => parse(ranges),
-            _ => Err(not_this("a unit of something else, where rows are carried")),
+            _ => Err(not_this("a unit of something else, where rows are expected")),
         }
     }
 

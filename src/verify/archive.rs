@@ -94,7 +94,7 @@ impl Archives {
             strangers.push((name.to_owned(), detail));
         }
         if !is_zero_from(&file, end)? {
-            strangers.push((name.to_owned(), "data lies behind the end of the archive".to_owned()));
+            strangers.push((name.to_owned(), "there is data after the end of the archive".to_owned()));
         }
         Ok(strangers)
     }

@@ -225,7 +225,7 @@ fn look_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Res
         Some(Within::Archive { name, offset }) => copies.archives.size(name, *offset, &receipt.path),
         Some(Within::Bucket { name, key }) => match copies.buckets {
             Some(buckets) => buckets.size(name, key),
-            None => Err(io::Error::other(format!("lies in the bucket {name}, which can't be reached"))),
+            None => Err(io::Error::other(format!("is in the bucket {name}, which can't be reached"))),
         },
     };
     match size {
@@ -255,7 +255,7 @@ fn find_in(copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Result<Found> {
                 let answered = buckets.read_back(name, key, !receipt.properties.tags.is_empty())?;
                 Ok(Found::answered(receipt, &answered))
             }
-            None => Err(io::Error::other(format!("lies in the bucket {name}, which can't be reached"))),
+            None => Err(io::Error::other(format!("is in the bucket {name}, which can't be reached"))),
         },
     }
 }

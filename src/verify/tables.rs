@@ -158,7 +158,7 @@ impl ReadBack<'_> {
 
     fn read(&self, receipt: &TableReceipt, part: &Part<'_>) -> Result<RowTotals, SourceError> {
         let Some(table) = &part.table.in_order_of(&receipt.copy_sql) else {
-            let reason = "its columns are not those that were carried".to_owned();
+            let reason = "its columns differ from those that were copied".to_owned();
             return Err(SourceError::Changed { what: reason });
         };
         let failed = |error: PgError| SourceError::Permanent { what: receipt.table.clone(), reason: error.to_string() };

@@ -80,7 +80,7 @@ impl DatabaseWork {
                 Ok(self.work.finding(FindingKind::Deviation, "the snapshot was lost", reason))
             }
             RelayEnd::Stop(Stop::Away { reason, .. }) if so_far + 1 < ATTEMPTS_MAX => {
-                tracing::warn!(reason, "a server went away; the database starts again");
+                tracing::warn!(reason, "a server was lost; the database starts again");
                 Ok(self.work.finding(FindingKind::Deviation, "a connection was lost", reason))
             }
             RelayEnd::Stop(stop) => Err(stop),
@@ -113,7 +113,7 @@ impl CarriedDatabase {
             restored.work.go_on()?;
             match proven {
                 Err(Stop::Away { reason, .. }) if attempt < ATTEMPTS_MAX => {
-                    tracing::warn!(reason, "the target went away; what was restored is read again");
+                    tracing::warn!(reason, "the target was lost; the restored copy is read again");
                     let reach = || restored.database.address().connect().map(drop);
                     let waited = wait_for("the target", &restored.work, stall, reach);
                     waited.map_err(|stop| after(&reason, stop))?;

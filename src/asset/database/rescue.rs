@@ -30,7 +30,7 @@ impl Relays<'_> {
         crew: &Crew,
         connections: &mut Connections,
     ) -> Result<Vec<(usize, Part)>, Trouble> {
-        tracing::warn!(table = %share.table.name, reason, "looking for what can be carried");
+        tracing::warn!(table = %share.table.name, reason, "searching for rows that can be copied");
         let (count, bytes) = match self.read(share, crew, connections, |reader| reader.blocks(&share.table)) {
             Err(Trouble::Refused(_) | Trouble::NotNow(_)) => return Err(Trouble::Refused(reason)),
             pages => pages?,

@@ -55,7 +55,7 @@ impl Redirect {
     pub fn unfollowed(&self, key: &str) -> SourceError {
         let place = match (&self.location, &self.region) {
             (Some(location), _) => format!("sends the request to {}", location.split('?').next().unwrap_or_default()),
-            (None, Some(region)) => format!("says that the bucket lies in the region {region}"),
+            (None, Some(region)) => format!("says that the bucket is in the region {region}"),
             (None, None) => "sends the request elsewhere and does not say where".to_owned(),
         };
         let reason = format!("HTTP status {}: the server {place}", self.status);

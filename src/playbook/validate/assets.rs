@@ -164,7 +164,7 @@ impl Validator<'_> {
 
     fn no_sample(&self, asset: &AssetEntry) {
         if let Some(sample) = asset.sample.optional() {
-            let problem = Problem::at(&sample.place, "a database is carried whole");
+            let problem = Problem::at(&sample.place, "a database is copied whole");
             self.problems.add(problem.hint("remove the key; `sample` goes with `s3`"));
         }
     }
@@ -202,7 +202,7 @@ impl Validator<'_> {
     fn prefix(&self, prefix: &Located<String>) -> Option<String> {
         if prefix.value.is_empty() {
             let problem = Problem::at(&prefix.place, "is empty");
-            self.problems.add(problem.hint("remove the key to carry the whole bucket"));
+            self.problems.add(problem.hint("remove the key to copy the whole bucket"));
             return None;
         }
         Some(prefix.value.clone())

@@ -132,7 +132,7 @@ impl Validator<'_> {
         let groups = snapshot.security_groups.required("security_groups", place, self.problems);
         if let Some(list) = groups.filter(|list| list.value.is_empty()) {
             let problem = Problem::at(&list.place, "names no security group");
-            self.problems.add(problem.hint("name at least one; the default group may let nobody in, or everybody"));
+            self.problems.add(problem.hint("name at least one; the default group may admit no one, or everyone"));
         }
         let security_groups: Vec<Line> = self
             .items(&snapshot.security_groups)

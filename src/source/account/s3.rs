@@ -468,7 +468,7 @@ fn open_grants(answer: &GetBucketAclOutput, raw: &RawBody) -> Result<Read, Strin
     let mut open = Vec::new();
     for grant in answer.grants() {
         let (Some(grantee), Some(right)) = (grant.grantee(), grant.permission()) else {
-            return Err("a grant names nobody, or no right".to_owned());
+            return Err("a grant has no grantee, or no right".to_owned());
         };
         let right = right.as_str();
         match (grantee.uri(), grantee.id()) {
@@ -478,7 +478,7 @@ fn open_grants(answer: &GetBucketAclOutput, raw: &RawBody) -> Result<Read, Strin
             }
             (None, Some(id)) if Some(id) == owner => {}
             (None, Some(id)) => open.push(format!("{OTHER_ACCOUNT}{id}:{right}")),
-            (None, None) => return Err("a grant names nobody".to_owned()),
+            (None, None) => return Err("a grant has no grantee".to_owned()),
         }
     }
     open.sort();

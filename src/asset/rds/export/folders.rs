@@ -108,7 +108,7 @@ impl Folders {
         }
         if unmarked > 0 {
             let detail =
-                format!("{unmarked} batches have files, and none has {MARKER}: nobody can tell whether they are whole");
+                format!("{unmarked} batches have files, and none has {MARKER}: whether they are complete is unknown");
             flaws.push((FindingKind::NotProven, "the batches".to_owned(), detail));
         }
         flaws

@@ -157,7 +157,7 @@ impl<'a> Reading<'a> {
         let all: BTreeSet<String> = expected.into_iter().chain(std::mem::take(&mut self.exports)).collect();
         if all.len() > 1 {
             let names: Vec<_> = all.into_iter().collect();
-            let detail = format!("what lies in its folder is of several exports: {}", names.join(", "));
+            let detail = format!("its folder has files of several exports: {}", names.join(", "));
             self.find(FindingKind::ExportContradicts, "the export", detail);
         }
         if !self.has_info && !self.folders.is_empty() {
@@ -185,12 +185,12 @@ impl<'a> Reading<'a> {
         self.of_one_export();
         let listed = self.lists.take();
         if listed.is_none() && !self.folders.is_empty() {
-            let detail = "no export_tables_info file is there, so nobody can tell which tables are missing";
+            let detail = "no export_tables_info file is there, so missing tables cannot be detected";
             self.find(FindingKind::NotProven, "the list of tables", detail);
         }
         for (from, to) in lists::gaps(std::mem::take(&mut self.ranges)) {
             let detail =
-                format!("no list was read of tables {from} to {to}, so nobody can tell which of them are missing");
+                format!("no list was read of tables {from} to {to}, so missing ones cannot be detected");
             self.find(FindingKind::NotProven, "the list of tables", detail);
         }
         let left_out: BTreeSet<_> = excluded.iter().map(|name| in_keys(name)).collect();
@@ -255,7 +255,7 @@ impl<'a> Reading<'a> {
             self.find(
                 FindingKind::Deviation,
                 text,
-                "has several dots; what stands before the first is taken for the schema",
+                "has several dots; the part before the first is used as the schema",
             );
         }
         Some(RelationName { schema: schema.to_owned(), name: table.to_owned() })
