@@ -168,7 +168,7 @@ pub enum Rules {
     First,
     /// By ARN; bytes of one bucket are a union; earlier versions that were not copied are untested.
     Second,
-    /// The same, and a bucket that may keep versions is whole only if a list of them shows that there are no earlier ones.
+    /// The same, and a bucket that may keep versions is whole only if a list of them shows that none are earlier.
     Third,
 }
 

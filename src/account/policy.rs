@@ -2,7 +2,7 @@
 //! other accounts it gives access. Servers other than AWS do not report whether a policy is public; AWS's statement is
 //! compared with this reading.
 //!
-//! A policy is public when an Allow for everyone is limited by no condition on a fixed value (Amazon S3 User Guide, "The
+//! A policy is public when an Allow for everyone is bound by no condition on a fixed value (Amazon S3 User Guide, "The
 //! meaning of public"), or when the networks that it is limited to are too large to belong to one owner. A condition that
 //! does not limit to the bucket's own account gives others access. Deny statements are not evaluated here.
 

@@ -86,7 +86,7 @@ fn stopping(held: &[String]) -> Vec<String> {
     }
     let names = held.iter().map(|resource| format!("  {}", printable(resource)));
     let why =
-        "first removing what is at the provider, or may still appear there within 5 minutes:";
+        "removing first what is at the provider, or may still appear there, which is looked up for up to 5 minutes:";
     [why.to_owned()].into_iter().chain(names).collect()
 }
 

@@ -190,7 +190,7 @@ fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
     })
 }
 
-/// Whether a process has locked the journal, on this machine or another that shares its file system's locks. One that can't
+/// Whether a process has locked the journal, here or on another machine that shares its file system's locks. One that can't
 /// be opened is not locked.
 pub fn is_in_use(path: &Path) -> bool {
     let locked = open_regular(path).map(|file| file.try_lock_shared());

@@ -320,7 +320,7 @@ impl Address {
         connect(&login).map_err(|error| self.unreached(error.to_string(), error.unreached()))
     }
 
-    /// The environment that leads libpq programs to the same server (PostgreSQL documentation, "Environment Variables").
+    /// The environment that leads libpq programs to this server (PostgreSQL documentation, "Environment Variables").
     ///
     /// # Errors
     /// No password could be created, or the tunnel's host has no address.

@@ -9,7 +9,7 @@ use super::error::PgError;
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 const AMBIGUOUS: &str =
-    "an @, / or ? may belong to the user or the password; there, write %40, %2F or %3F";
+    "an @, / or ? occurs where it may belong to the user or the password; there, write %40, %2F or %3F";
 const NOT_UNDERSTOOD: &str = "it does not have the form of one, or it has a parameter that is not known or whose value is \
                               not possible; characters other than letters and digits in user and password are written as \
                               % and two hexadecimal digits";

@@ -55,7 +55,7 @@ pub fn is_own(role: &str) -> bool {
     [ADMIN_ROLE, OWNER_ROLE].contains(&role)
 }
 
-/// Removes from the roles what would let restored code out of the database on a server of this version, and returns from
+/// Removes from the roles what would let restored code out of the database on a server of this version, returns from
 /// which roles it removed what.
 pub fn take_dangerous(source: &mut Rights, names: &RoleNames, target_major: u32) -> Vec<String> {
     let mut taken = Vec::new();

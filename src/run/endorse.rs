@@ -1,7 +1,7 @@
 //! Signatures over a sealed bundle, and the time-stamps over those: the operator's at the end of a run, a reviewer's
 //! with `walkaway approve`.
 //!
-//! A signature that can't be made is an error. A time-stamp that can't be obtained is not: the bundle then says that the
+//! A signature that can't be made is an error. A time-stamp that can't be had is not: the bundle then says that the
 //! signature's time is this machine's own.
 
 use std::{

@@ -1,4 +1,4 @@
-//! Rows that come with the values of generated columns at their end, and are passed on without: those are digested and not
+//! Rows with the values of generated columns at their end, which are passed on without: those are digested and not
 //! loaded, because the target computes them anew.
 
 use super::{error::SourceError, table::RowSource};

@@ -1,5 +1,5 @@
 //! Reads members of tar archives back: each at its receipt's offset, and every archive from its beginning to its
-//! end, as a tar program would, so that nothing hides between the members or after the last one. Properties in pax records
+//! end, as a tar program would, so that nothing hides between the members or after the last. Properties in pax records
 //! are read back with the bytes.
 
 use std::{

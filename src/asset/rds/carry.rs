@@ -224,7 +224,7 @@ impl Reading {
         match stop {
             stop if self.of.work.interrupt.asked() => stop,
             _ if vanished => Stop::Asset {
-                reason: format!("{} disappeared while it was read: something else removed it", self.temporary.instance()),
+                reason: format!("{} vanished while it was read: something else removed it", self.temporary.instance()),
                 hint: Some("see who deletes instances of that name at the provider; then resume the run".to_owned()),
             },
             Stop::Interrupted => Stop::Asset {

@@ -1,4 +1,4 @@
-//! SQL conditions that separate what users created and set from what belongs to the system, to extensions and to the server's
+//! SQL conditions that separate what users made and set from what belongs to the system, to extensions and to the server's
 //! bookkeeping.
 
 /// Namespaces that belong to users: neither the system's nor temporary.

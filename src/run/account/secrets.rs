@@ -1,4 +1,4 @@
-//! Searches for plain-text secrets in the files where programs store logins and in everything beside the playbook. Reports
+//! Searches for plain-text secrets in the files where programs store logins and everything beside the playbook. Reports
 //! where, never what.
 //!
 //! Bounded in depth, number and size; what was skipped for that, or could not be read, is listed, because it was not

@@ -180,7 +180,7 @@ struct Group {
 }
 
 impl Open {
-    /// Writes rows until the batch is full or all decoded ones are written; returns how many, none at the end of the file.
+    /// Writes rows until the batch is full or all decoded ones are written; returns how many, none at the file's end.
     fn fill(&mut self, forms: &[Form], batch: &mut Vec<u8>) -> Result<u64, String> {
         loop {
             let group = match &mut self.rows {

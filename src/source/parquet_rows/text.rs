@@ -228,7 +228,7 @@ fn shortest(
     };
     let short = spell(None);
     let digits = taken_apart(&short).digits.len();
-    // Of two equally near candidates of this length, the server takes the one with an even last digit; next to a power of two
+    // Of two equally near ones of this length, the server takes the one with an even last digit; next to a power of two
     // the nearest of so many digits may be another number's.
     fits(&spell(Some(digits)))
         .or_else(|| fits(&short))

@@ -133,7 +133,7 @@ impl Exports {
         Ok(found.iter().map(facts).filter(|task| !task.has_ended()).map(|task| task.snapshot_arn).collect())
     }
 
-    /// Requests an export under this identifier. An existing one with equal identifier, snapshot and destination is the one
+    /// Requests an export under this identifier. An existing one with the same id, snapshot and destination is the one
     /// that was requested: a response was lost.
     ///
     /// # Errors

@@ -301,7 +301,7 @@ impl Temporary {
                 return Err(stopped(resource));
             }
             self.expect_to_appear(resource, self.timeouts.appears);
-            // A call without a response is not waited for: whether it was executed is queried on removal of the resource.
+            // A call without a response is not waited for: whether it was executed is queried on removal.
             let (error, timeouts) = match interrupt.unless_asked(ask()).await.ok_or_else(|| stopped(resource))? {
                 Ok(()) => return Ok(()),
                 Err(Refusal::AlreadyThere) => return self.adopt(resource, interrupt).await,

@@ -190,7 +190,7 @@ impl<'a> Reading<'a> {
         }
         for (from, to) in lists::gaps(std::mem::take(&mut self.ranges)) {
             let detail =
-                format!("no list was read of tables {from} to {to}, so missing ones cannot be detected");
+                format!("no list was read of tables {from} to {to}, so nothing shows which of them are missing");
             self.find(FindingKind::NotProven, "the list of tables", detail);
         }
         let left_out: BTreeSet<_> = excluded.iter().map(|name| in_keys(name)).collect();
