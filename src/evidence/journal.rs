@@ -73,7 +73,7 @@ impl JournalError {
             JournalError::Locked { .. } => "wait until it has ended, or stop it",
             JournalError::Broken { .. } => "a run whose record was damaged can't go on; start a new run",
             JournalError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "free space on the journal's file system, then resume the run"
+                "free up space on the journal's file system, then resume the run"
             }
             _ => return None,
         };

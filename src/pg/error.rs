@@ -211,7 +211,7 @@ impl PgError {
                 "install PostgreSQL (Debian, Ubuntu: apt-get install postgresql), or put its bin on the PATH"
             }
             PgError::Statement { concern: Concern::Room, .. } => {
-                "free space on the target's file system; a database starts again when the run is resumed"
+                "free up space on the target's file system; a database starts again when the run is resumed"
             }
             error if error.is_lock_not_had() => LOCKED,
             PgError::Statement { concern: Concern::Session, .. } => Unreached::Way.hint(),

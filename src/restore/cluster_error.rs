@@ -46,7 +46,7 @@ impl ClusterError {
             ClusterError::NoServerUser => Some("run walkaway as an ordinary user".to_owned()),
             ClusterError::Directory { .. } => Some("check target.path: space, rights, file system".to_owned()),
             ClusterError::Full { .. } => Some(
-                "free space on the target's file system; a database starts again when the run is resumed".to_owned(),
+                "free up space on the target's file system; a database starts again when the run is resumed".to_owned(),
             ),
             ClusterError::Pg(error) => error.hint(),
         }

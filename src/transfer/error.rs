@@ -155,7 +155,7 @@ impl SinkError {
             SinkError::Server { .. } => false,
             SinkError::Database { code, .. } => code.as_deref() == Some(DISK_FULL),
         };
-        full.then(|| format!("free space on the target's file system; {KEPT}"))
+        full.then(|| format!("free up space on the target's file system; {KEPT}"))
     }
 }
 

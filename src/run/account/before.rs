@@ -199,7 +199,7 @@ impl Before {
             let Some(finding) = unmet(held) else { continue };
             if !waivers.iter().any(|waiver| waiver.waives(&finding)) {
                 let hint = match held.precondition.as_str() {
-                    "target.free_space" => "free space at target.path, or waive it with a reason and a date",
+                    "target.free_space" => "free up space at target.path, or waive it with a reason and a date",
                     "identity.rights" => {
                         "meet it, or waive it with a reason and a date; `walkaway plan --iam-policy` prints the rights"
                     }
