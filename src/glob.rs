@@ -1,12 +1,12 @@
-//! Globs over names: `*` stands for any characters, also none, and `?` for one. The whole name has to fit.
+//! Globs over names: `*` matches any number of characters, `?` exactly one. The whole name has to match.
 
-/// Whether the name fits, in time of at most pattern × name.
+/// Whether the name matches, in time of at most pattern × name.
 #[must_use]
 pub fn matches(glob: &str, name: &str) -> bool {
     let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
     let mut g = 0;
     let mut n = 0;
-    // Greedy, with one point to go back to.
+    // Greedy, with one backtracking point.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         match glob.get(g) {
@@ -29,7 +29,7 @@ pub fn matches(glob: &str, name: &str) -> bool {
     glob[g..].iter().all(|&c| c == '*')
 }
 
-/// Whether `kind:glob` names this thing.
+/// Whether `kind:glob` matches this resource.
 #[must_use]
 pub fn selects(pattern: &str, kind: &str, name: &str) -> bool {
     pattern.split_once(':').is_some_and(|(word, glob)| word == kind && matches(glob, name))

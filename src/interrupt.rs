@@ -1,4 +1,4 @@
-//! The wish to stop, asked for once and seen everywhere: in async code as a future, in threads as a flag. With it goes what
+//! Cancellation, requested once and seen everywhere: as a future in async code, as a flag in threads. It also lists what
 //! would be left at the provider if the process ended at once.
 //!
 //! Nothing here listens to signals; the command line does and calls [`Interrupt::ask`].
@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::watch;
 
-/// A cloneable handle; all clones share one wish.
+/// A cloneable handle; all clones share one request.
 #[derive(Clone, Debug)]
 pub struct Interrupt {
     asked: Arc<watch::Sender<bool>>,
@@ -24,24 +24,24 @@ impl Default for Interrupt {
 }
 
 impl Interrupt {
-    /// Asks everyone to stop at the next safe point. Asking twice changes nothing.
+    /// Requests a stop at the next safe point. Requesting it twice changes nothing.
     pub fn ask(&self) {
         self.asked.send_replace(true);
     }
 
-    /// Whether somebody asked.
+    /// Whether a stop was requested.
     pub fn asked(&self) -> bool {
         *self.asked.borrow()
     }
 
-    /// Waits until somebody asks.
+    /// Waits until a stop is requested.
     pub async fn wait(&self) {
         let mut seen = self.asked.subscribe();
-        // The sender lives as long as `self`, so the only way out of the wait is the wish itself.
+        // The sender lives as long as `self`, so the only way out of the wait is the request itself.
         let _ = seen.wait_for(|asked| *asked).await;
     }
 
-    /// Does work until it is done or somebody asks; then it is dropped where it waits, and there is no result.
+    /// Runs a future to its end or until a stop is requested; then it is dropped and there is no result.
     pub async fn unless_asked<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = work => Some(done),
@@ -54,7 +54,7 @@ impl Interrupt {
         self.names().insert(resource.to_string());
     }
 
-    /// It no longer can.
+    /// It can no longer be left.
     pub fn release(&self, resource: impl ToString) {
         self.names().remove(&resource.to_string());
     }

@@ -3,7 +3,7 @@
 //! A playbook names buckets and databases. A run streams them to this machine, restores them, compares what was
 //! restored with what the provider held, and leaves a bundle of evidence that stock tools verify.
 //!
-//! # The way of the data
+//! # Data flow
 //!
 //! ```text
 //!  playbook.yaml ─▶ Playbook ─▶ Plan (assets, units) ─▶ run: each unit of each asset
@@ -15,55 +15,69 @@
 //!                            evidence: journal, result, manifests, the sealed bundle ◀── outcome ─┘
 //! ```
 //!
-//! The bytes cross once: hashed, spooled and restored in the same pass. Reading back is a second phase, timed apart.
+//! Bytes are transferred once: hashed, spooled and restored in one pass. Reading back is a second phase, timed apart.
 //!
 //! # Reading order
 //!
 //! | module | one sentence |
 //! |---|---|
 //! | [`playbook`] | turns the YAML into a [`playbook::Playbook`], a type that can only be valid, or reports every problem at once |
-//! | [`command`] | what is no run: `verify --restored`, `doctor`, `clean`, `due`, `init`, and what a bundle promises |
-//! | [`run`] | plans a run, looks before it leaps, runs each asset, decides the verdict, seals the bundle |
-//! | [`asset`] | what is carried out and gets a verdict, a folder for each kind: how it is measured, carried, proven, looked at again |
-//! | [`record`] | what a run writes while it is at work: its directory, its journal, its receipts |
-//! | [`source`] | reads from the provider: lists and opens objects, exports a snapshot and copies tables out |
+//! | [`command`] | commands other than `run`: `verify --restored`, `doctor`, `clean`, `due`, `init`, and the claims of a bundle |
+//! | [`run`] | plans a run, checks its preconditions, runs each asset, decides the verdict, seals the bundle |
+//! | [`asset`] | what is copied and gets a verdict, one folder per kind: how it is measured, copied, verified, re-checked |
+//! | [`record`] | what a run writes while it is in progress: its directory, its journal, its receipts |
+//! | [`source`] | reads from the provider: lists and opens objects, exports a snapshot and copies tables from it |
 //! | [`aws`] | the one client layer for AWS and S3 servers, for `source` and `restore`: configuration, credentials, signatures, HTTP, strict reading |
 //! | [`transfer`] | moves a unit from a source to a sink while observers hash and count it, and writes the receipt; units and receipts as values, and the executor that runs them |
-//! | [`restore`] | the sinks: a tree of files, a PostgreSQL database, a disposable cluster made for the purpose |
-//! | [`verify`] | reads back what was restored, compares it with the receipts, and proves that it would notice damage |
+//! | [`restore`] | the sinks: a tree of files, a PostgreSQL database, a disposable cluster |
+//! | [`verify`] | reads back what was restored, compares it with the receipts, and proves that it detects planted damage |
 //! | [`evidence`] | the hash-chained journal, the result, the BagIt bag, and the offline check of all three |
-//! | [`account`] | judges the account around the drill: what is there, what was tested of it, in what state it lies |
+//! | [`account`] | judges the account around the drill: its inventory, the part of it that was tested, and its state |
 //! | [`pg`] | what the PostgreSQL side of source, restore and verify share: connecting, session settings, names, tools |
-//! | [`event`] | what happens during a run, and the [`event::Monitor`] that hears of it |
+//! | [`event`] | what happens during a run, and the [`event::Monitor`] that receives it |
 //! | [`finding`] | discrepancies as values, and the verdict that follows from them |
 //! | [`digest`] | SHA-256 values and the keyed digest of a table's rows |
-//! | [`exit_code`], [`clock`], [`interrupt`], [`tls`], [`words`] | the exit codes; the only reader of time; the wish to stop; verified TLS; numbers as people read them |
-//! | [`report`] | what people and machines read of a result: HTML, JUnit, OSCAL, the plan as a document |
-//! | [`glob`], [`csv`] | names by pattern; comma-separated values |
+//! | [`exit_code`], [`clock`], [`interrupt`], [`tls`], [`words`] | the exit codes; the only reader of time; cancellation; verified TLS; numbers formatted for people |
+//! | [`report`] | renderings of a result for people and machines: HTML, JUnit, OSCAL, the plan as a document |
+//! | [`glob`], [`csv`] | glob patterns over names; comma-separated values |
 //! | [`cli`] | the arguments, one short function per command, the terminal |
 //!
 //! # Invariants
 //!
-//! `tests/architecture.rs` holds the ones that can be read off the imports.
+//! `tests/architecture.rs` enforces those that the imports show.
 //!
 //! 1. `cli` → `command` → `run` → `asset` → {`source`, `restore`, `verify`} → `transfer`; `record` and `evidence` are written by
 //!    all three. `playbook` is used by `cli`, `command`, `run` and `asset`, and uses none of these; nothing imports `cli`.
 //! 2. `source` and `restore` never import each other; `transfer` knows traits only.
-//! 3. `verify` reads receipts and the restored copy. It never takes the transfer's word for what was stored.
+//! 3. `verify` reads receipts and the restored copy. It never relies on what the transfer reports as stored.
 //! 4. The terminal and the journal are both consumers of [`event`]. Nothing below `cli` prints.
 //! 5. The AWS SDK is used in `aws`, `source` and in the S3 sink of `restore` only; PostgreSQL clients in `pg`, `source`,
 //!    `restore` and `verify` only.
-//! 6. Sources have no method that writes or deletes, so harming the provider's data cannot be expressed.
+//! 6. Sources have no method that writes or deletes, so code that changes the provider's data cannot be expressed.
 //! 7. There is no dry-run flag: `plan` measures and prints a [`run::Plan`], `run` consumes one. A match over kinds of asset
-//!    stands in `asset::kinds`, and what is true of every asset of a kind in [`event::AssetKind::facts`].
+//!    belongs in `asset::kinds`, and properties of every asset of a kind in [`event::AssetKind::facts`].
 //! 8. Evidence that cannot be written fails the run.
-//! 9. `report` sees the values of a result and of a playbook, and does no input or output: whoever has `result.json` can
-//!    make every report again and compare.
-//! 10. A file appears under its final name only after its digest was taken and its bytes were synced; the journal
+//! 9. `report` sees the values of a result and of a playbook, and does no I/O: every report can be regenerated from
+//!    `result.json` and compared.
+//! 10. A file appears under its final name only after its digest was computed and its bytes were synced; the journal
 //!     records a unit only after that.
-//! 11. Units and their receipts ([`transfer::executor`]) are values with a version, no secrets and no borrowed lifetimes; what
-//!     runs them is an executor, which neither buckets nor databases know.
-//! 12. `account` judges values and does nothing else: it reads no file, asks no server, and knows no time.
+//! 11. Units and their receipts ([`transfer::executor`]) are values with a version, no secrets and no borrowed lifetimes;
+//!     they are run by an executor, which neither buckets nor databases depend on.
+//! 12. `account` judges values and does nothing else: it reads no file, calls no server, and reads no clock.
+//!
+//! # Names
+//!
+//! One word per concept, the field's own where it has one, in code, comments, messages and reports alike:
+//!
+//! - An *asset* is an entry of the playbook that gets a verdict; a *unit* is a part that is transferred, journaled
+//!   and retried as a whole; an *item* is an object or a table of it.
+//! - A *source* reads from the provider, a *sink* writes to the target; between them data is *copied* or *transferred*.
+//! - A *receipt* states what was copied: names, sizes, digests. *Evidence* is what ends up in the sealed *bundle*.
+//! - A *finding* is a discrepancy with a code and a severity; an *error* ends work; *preflight* finds *obstacles*.
+//! - *Measured* is before the copy, *verified* against receipts, *re-checked* later; a *verdict* follows from findings.
+//! - *Unexpected* is what the target has and the source lacks, *missing* the reverse; *not carried* is out of scope.
+//! - *Ownership and privileges*, *free space*, *workers*, *cancellation*: no words of this project's own for these.
+//! - A name is understood without module docs; functions are verbs, types are nouns, units come last (`copied_bytes`).
 
 pub mod account;
 pub mod asset;

@@ -1,4 +1,4 @@
-//! TLS for every client of walkaway's own: always verified, against the system's roots or a named CA file.
+//! TLS for all of walkaway's own clients: always verified, against the system's roots or a named CA file.
 
 use std::{path::Path, sync::Arc};
 

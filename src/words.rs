@@ -1,4 +1,4 @@
-//! Numbers and errors as people read them, the same on the terminal and in reports.
+//! Numbers and errors formatted for people, the same on the terminal and in reports.
 
 /// `1,234,567`.
 pub(crate) fn thousands(number: u64) -> String {
@@ -28,13 +28,13 @@ pub(crate) fn count_of(part: u64, whole: u64, one: &str, many: &str) -> String {
     format!("{} of {}", thousands(part), count(whole, one, many))
 }
 
-/// A word that a POSIX shell takes literally, in one line: a line end within it would end a block of a document.
+/// A word quoted for a POSIX shell, on one line: a line end within it would end a block of a document.
 pub(crate) fn shell_quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@,+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else if word.contains(|c: char| c.is_control()) {
-        // Dollar-single-quotes (POSIX.1-2024, 2.2.4): octal digits of each byte that is no letter.
+        // Dollar-single-quotes (POSIX.1-2024, 2.2.4): octal digits of each byte that is not a letter.
         let byte = |byte: u8| {
             if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("\\{byte:03o}") }
         };
@@ -44,10 +44,10 @@ pub(crate) fn shell_quoted(word: &str) -> String {
     }
 }
 
-/// What is shown of an error is no longer than this.
+/// The most characters of an error that are shown.
 const CAUSES_CHARS_MAX: usize = 300;
 
-/// An error and its causes in one line, each once; of a server's document that stands in one only the beginning.
+/// An error and its causes in one line, each once; a server's document in one is cut short.
 pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in std::iter::successors(Some(error), |error| error.source()) {
@@ -63,7 +63,7 @@ pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     }
 }
 
-/// What a server answered in place of what was asked: its code and what it says to that, or the status where it has no code.
+/// A server's error response: its code and message, or the status where it has no code.
 pub(crate) fn refusal(status: u16, code: &str, message: Option<&str>) -> String {
     let message = message.filter(|message| !message.is_empty() && !message.replace(' ', "").eq_ignore_ascii_case(code));
     match (code, message) {
@@ -117,7 +117,7 @@ pub(crate) fn duration(ms: u64) -> String {
     }
 }
 
-/// `61.2 %` of a whole; a part that is not all never reads as 100.0, and one that is something never as 0.0.
+/// `61.2 %` of a whole; only the whole reads as 100.0, and only nothing as 0.0.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "–".to_owned();
@@ -129,7 +129,7 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     }
 }
 
-/// `$ 12.35`, rounded up to the cent, of millionths.
+/// `$ 12.35`, rounded up to the cent, from millionths.
 pub(crate) fn dollars(millionths: u64) -> String {
     let cents = millionths.div_ceil(10_000);
     format!("$ {}.{:02}", thousands(cents / 100), cents % 100)

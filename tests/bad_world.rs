@@ -395,7 +395,7 @@ fn a_full_target_stops_the_run_until_there_is_room() {
     assert_nothing_half_written(&drill, &objects);
     // Still no room: the same again, and nothing worse.
     let again = drill.resume().expect(2);
-    assert!(again.stderr.contains("hint: make room"), "{}", again.stderr);
+    assert!(again.stderr.contains("hint: free up space"), "{}", again.stderr);
     assert_nothing_half_written(&drill, &objects);
     disk.grow("200m");
     drill.resume().expect(0);
@@ -420,7 +420,7 @@ fn a_target_without_room_for_the_database_stops_it_until_there_is() {
         let ended = drill.run().expect(2);
         let full = ["No space left on device", "could not extend file"];
         assert!(full.iter().any(|words| ended.stderr.contains(words)), "{size}: {}", ended.stderr);
-        assert!(ended.stderr.contains("hint: make room"), "{size}: {}", ended.stderr);
+        assert!(ended.stderr.contains("hint: free up space"), "{size}: {}", ended.stderr);
         assert!(ended.stderr.contains("walkaway resume"), "{size}: {}", ended.stderr);
         assert!(drill.postmaster().is_none(), "{size}: the managed server still runs");
         disk.grow("600m");

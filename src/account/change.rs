@@ -1,7 +1,7 @@
-//! What is another than before: two inventories compared, thing by thing and setting by setting.
+//! Changes: two inventories compared, resource by resource and setting by setting.
 //!
-//! Data is written while a drill goes on, so that sizes are left out; only a bucket that holds fewer objects than before
-//! is named. What walkaway made itself, and what the provider does by its own schedule, is set apart. A comparison says
+//! Data is written during a drill, so that sizes are left out; only a bucket with fewer objects than before
+//! is reported. Changes by walkaway itself, and by the provider's own schedule, are marked as such. A comparison states
 //! which settings it compared: what is not among them may have changed.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::inventory::{Fact, Inventory, Item, ItemKind, NONE, User, fact};
 use crate::finding::{Finding, FindingKind as Kind};
 
-/// The tag that walkaway puts on whatever it makes at the provider.
+/// The tag of everything that walkaway creates at the provider.
 pub const OWN_TAG: &str = "walkaway:run";
-/// Names of what walkaway makes: this, and 20 lower-case hexadecimal digits.
+/// Names of walkaway's resources: this, and 20 lower-case hexadecimal digits.
 pub const OWN_PREFIX: &str = "walkaway-";
 /// How many.
 pub const OWN_DIGITS: usize = 20;
 
-/// Whether an identifier is one that walkaway gives. Tags are copied and things renamed: only both together tell.
+/// Whether an identifier has walkaway's form. Tags are copied and resources renamed: only both together decide.
 pub fn is_own_name(id: &str) -> bool {
     let digits = id.strip_prefix(OWN_PREFIX).unwrap_or_default();
     digits.len() == OWN_DIGITS && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
@@ -36,11 +36,11 @@ pub struct Change {
     pub before: String,
     /// Its value after.
     pub after: String,
-    /// Who did it.
+    /// Its cause.
     pub by: By,
 }
 
-/// Who changed something.
+/// The cause of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
@@ -52,7 +52,7 @@ pub enum By {
     Schedule,
 }
 
-/// Both looks and what differs.
+/// Both inventories and what differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
@@ -60,14 +60,14 @@ pub struct Comparison {
     pub before: String,
     /// When the second look was taken.
     pub after: String,
-    /// Things that were in both.
+    /// Resources that are in both.
     pub compared: u64,
     /// Settings that were in both.
     pub settings: u64,
     /// The names of those settings, by kind of thing.
     #[serde(default)]
     pub compared_settings: BTreeMap<String, BTreeSet<String>>,
-    /// What this comparison does not see.
+    /// What this comparison does not cover.
     #[serde(default)]
     pub left_out: Vec<String>,
     /// What differs.
@@ -80,13 +80,13 @@ pub struct Comparison {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NotCompared {
-    /// The thing and its setting, or the call.
+    /// The resource and its setting, or the call.
     pub what: String,
     /// Why.
     pub reason: String,
 }
 
-/// What two looks at the settings cannot show.
+/// What two inventories of the settings cannot show.
 const LEFT_OUT: [&str; 5] = [
     "what the objects of buckets and the rows of databases hold, but for the assets of the run",
     "access lists of single objects",
@@ -106,7 +106,7 @@ fn by_key(look: &Inventory) -> BTreeMap<Key<'_>, &Item> {
     look.items.iter().map(|item| (key(item), item)).collect()
 }
 
-/// Compares what was there before with what is there now.
+/// Compares the inventory before with the inventory after.
 pub fn compare(before: &Inventory, after: &Inventory) -> Comparison {
     let old = by_key(before);
     let new = by_key(after);
@@ -136,7 +136,7 @@ pub fn compare(before: &Inventory, after: &Inventory) -> Comparison {
     comparison
 }
 
-/// Lists that one of the two looks could not read: whatever they hold may have changed.
+/// Lists that one of the two inventories could not read: anything in them may have changed.
 fn holes(before: &Inventory, after: &Inventory) -> Vec<NotCompared> {
     let lists =
         [before, after].into_iter().flat_map(|look| &look.unreadable).filter(|missing| !missing.lists.is_empty());
@@ -158,8 +158,8 @@ fn by(item: &Item) -> By {
     if automated { By::Schedule } else { By::Somebody }
 }
 
-/// Whether it is of a kind that walkaway makes, has such a name, and carries the tag, which anyone can put on anything.
-/// Exports carry no tags.
+/// Whether it is of a kind that walkaway creates, has such a name, and has the tag, which anyone can set.
+/// Exports have no tags.
 fn is_own(item: &Item) -> bool {
     is_own_name(&item.name)
         && match item.kind {
@@ -173,7 +173,7 @@ fn is_own(item: &Item) -> bool {
 
 impl Comparison {
     fn presence(&mut self, item: &Item, (before, after): (&str, &str)) {
-        // The provider forgets exports after a while; none begins by itself.
+        // The provider drops exports after a while; none starts by itself.
         let is_forgotten = item.kind == ItemKind::Export && after == "no";
         self.changes.push(Change {
             thing: item.title(),
@@ -186,7 +186,7 @@ impl Comparison {
 
     fn settings_of(&mut self, before: &Item, after: &Item) {
         self.compared += 1;
-        // How an export stands changes by itself.
+        // An export's status changes by itself.
         if before.kind == ItemKind::Export {
             return;
         }
@@ -226,7 +226,7 @@ impl Comparison {
         }
     }
 
-    /// Objects that were counted one by one. More of them are the work of a day; fewer of them are not.
+    /// Objects that were counted one by one. More of them are normal; fewer of them are not.
     fn objects_of(&mut self, before: &Item, after: &Item) {
         let listed = |item: &Item| item.objects.filter(|_| item.bytes_from.as_deref() == Some("listing"));
         let Some((old, new)) = listed(before).zip(listed(after)) else { return };
@@ -267,7 +267,7 @@ impl Comparison {
     }
 
     /// Users of two reports. IAM makes a new one when the last is four hours old (IAM User Guide, "Getting credential
-    /// reports"); one that is read twice knows nothing of what happened in between. When a key was last used changes by
+    /// reports"); one that is read twice does not show what happened in between. When a key was last used changes by
     /// using it, so it does not count.
     fn users(&mut self, before: &Inventory, after: &Inventory) {
         let open = |reason: String| NotCompared { what: "users and keys".to_owned(), reason };
@@ -282,7 +282,7 @@ impl Comparison {
         };
         match (reported(before), reported(after)) {
             (Some(first), Some(second)) if second > first => {}
-            // No fault of the run's: what it can't compare it says.
+            // Not a failure of the run: what it can't compare is reported.
             (Some(first), Some(second)) if second == first => {
                 return self.left_out.push(format!(
                     "users and keys (both looks read the credential report that IAM made at {first}, and it makes one in \
@@ -330,7 +330,7 @@ impl Comparison {
         )
     }
 
-    /// What of it is a finding.
+    /// Its findings.
     pub fn findings(&self) -> Vec<Finding> {
         let changed = self.changes.iter().filter(|change| change.by == By::Somebody).map(|change| {
             let detail = format!("{}: {} before, {} after", change.what, change.before, change.after);
@@ -342,7 +342,7 @@ impl Comparison {
     }
 }
 
-/// When IAM made the credential report that a look read.
+/// When IAM generated the credential report of an inventory.
 fn reported(look: &Inventory) -> Option<jiff::Timestamp> {
     look.users_reported.as_deref()?.parse().ok()
 }
@@ -458,14 +458,14 @@ mod tests {
         ] {
             assert_eq!(by(&tagged(kind, name)), By::Somebody, "{kind:?} {name}");
         }
-        // What a tag says of it does not hide what was changed about it.
+        // A tag does not hide what was changed.
         let with = |name: &str, encryption: &str| {
             let mut item = tagged(Bucket, name);
             item.facts.insert(fact::ENCRYPTION.into(), Fact::listed(encryption));
             item
         };
         assert_eq!(kinds(vec![with("a", "AES256")], vec![with("a", NONE)]), [Kind::SourceChanged]);
-        // Of exports the name is all that there is; what others begin is theirs, and the provider forgets old ones.
+        // Exports have only a name; others' exports are theirs, and the provider drops old ones.
         assert!(kinds(vec![], vec![Item::named(Export, OWN, None)]).is_empty());
         let other = Item::named(Export, "nightly", None);
         assert_eq!(kinds(vec![], vec![other.clone()]), [Kind::SourceChanged]);
@@ -493,7 +493,7 @@ mod tests {
         ] {
             let comparison = compare(&first, &reported(made, vec![bob(console)]));
             let found = comparison.findings();
-            // What a report that was read twice can't show is said.
+            // What a report that was read twice can't show is reported.
             let twice = made.is_some_and(|made| made.starts_with("2026-11-24T01"));
             assert_eq!(comparison.in_words().contains("users and keys (both looks read"), twice, "{made:?}");
             let kinds: Vec<_> = found.iter().map(|finding| finding.kind).collect();

@@ -118,7 +118,7 @@ const ROWS: [Row; 10] = [
     ),
 ];
 
-/// Rows of the checklist that a control stands for; none for a control of which nobody has said that.
+/// Rows of the checklist that correspond to a control; none for a control without a mapping.
 pub fn rows_of(control: &str) -> Option<&'static [u8]> {
     match control {
         "ISO27001:A.5.23" => Some(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
@@ -128,7 +128,7 @@ pub fn rows_of(control: &str) -> Option<&'static [u8]> {
     }
 }
 
-/// What a bundle lacks of the evidence that a row asks for, by the beginning of the files' names.
+/// What a bundle lacks of the evidence that a row requires, by the beginning of the files' names.
 pub fn lacks(row: u8, checklist: &[Control]) -> Vec<&'static str> {
     let names = ROWS.iter().filter(|one| one.0 == row).flat_map(|one| one.2);
     let held = |name: &str| {
@@ -138,7 +138,7 @@ pub fn lacks(row: u8, checklist: &[Control]) -> Vec<&'static str> {
     names.filter(|name| !held(name)).copied().collect()
 }
 
-/// The checklist with the files that are there.
+/// The checklist with the existing files.
 pub fn controls(files: &BTreeMap<String, Sha256Digest>) -> Vec<Control> {
     let control = |(row, control, names, person_adds): &Row| {
         let supports = |file: &&String| {

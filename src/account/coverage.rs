@@ -1,8 +1,8 @@
-//! How much of the account a run covered: every thing in it is tested, tested in part, excluded, untested or unreadable.
+//! How much of the account a run covered: each resource is tested, tested in part, excluded, untested or unreadable.
 //!
-//! Made from three things that all lie in the bundle: the inventory, what the assets came to, and the exclusions. The
-//! run makes it to write it down, `verify` makes it again to compare. What could not be listed counts as one unreadable
-//! thing of unknown size, so that a list with a hole is never taken for a whole one.
+//! Computed from three inputs that are all in the bundle: the inventory, the assets' outcomes, and the exclusions. The
+//! run computes it to record it, `verify` recomputes it to compare. What could not be listed counts as one unreadable
+//! resource of unknown size, so that an incomplete list is never treated as complete.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// All of them, in the order in which reports have them.
+    /// All of them, in the order of reports.
     pub const ALL: [Status; 5] =
         [Status::Tested, Status::PartlyTested, Status::Excluded, Status::Untested, Status::Unreadable];
 
@@ -45,12 +45,12 @@ impl Status {
     }
 }
 
-/// An asset of the run, as far as coverage cares.
+/// An asset of the run, reduced to what coverage needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carried {
     /// The asset's id.
     pub id: String,
-    /// What it was taken from.
+    /// Its source.
     pub from: CarriedFrom,
     /// Bytes that were carried.
     pub bytes: u64,
@@ -60,18 +60,18 @@ pub struct Carried {
     pub compared: bool,
 }
 
-/// Where an asset was taken from.
+/// The source of an asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CarriedFrom {
     /// Objects of a bucket below a prefix; of all of them where it is empty.
     Bucket {
         /// The bucket.
         name: String,
-        /// What the keys begin with.
+        /// The prefix of the keys.
         prefix: String,
         /// A sample was drawn of them.
         sample: bool,
-        /// Their earlier versions were carried, too.
+        /// Their earlier versions were copied, too.
         versions: bool,
     },
     /// A database on a server, `host:port`.
@@ -111,7 +111,7 @@ impl CarriedFrom {
         CarriedFrom::Server { endpoint, database }
     }
 
-    /// Whether this is where the item's data was taken from.
+    /// Whether this is the source of the item's data.
     fn is(&self, item: &Item, inventory: &Inventory, rules: Rules) -> bool {
         match self {
             CarriedFrom::Bucket { name, .. } => item.kind == ItemKind::Bucket && item.name == *name,
@@ -125,12 +125,12 @@ impl CarriedFrom {
         }
     }
 
-    /// Whether all objects of a bucket were taken.
+    /// Whether all objects of a bucket were copied.
     fn whole(&self) -> bool {
         matches!(self, CarriedFrom::Bucket { prefix, sample: false, .. } if prefix.is_empty())
     }
 
-    /// The part of the item that was taken: keys that begin like this, or the database of this name.
+    /// The part of the item that was copied: keys with this prefix, or the database of this name.
     fn part(&self) -> (&str, bool) {
         match self {
             CarriedFrom::Bucket { prefix, sample, .. } => (prefix, *sample),
@@ -160,20 +160,20 @@ fn is_member_of(cluster: &Item, arn: &str, inventory: &Inventory) -> bool {
     cluster.kind == ItemKind::Cluster && inventory.of(ItemKind::Instance).any(is_member)
 }
 
-/// How things are matched and bytes are counted. A bundle is checked by the rules that it was made by.
+/// How resources are matched and bytes are counted. A bundle is checked by the rules that it was created by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rules {
     /// By name, the sources of snapshots too; bytes of several assets of one bucket are added up; earlier versions of
-    /// objects are passed over.
+    /// objects are ignored.
     First,
-    /// By ARN; bytes of one bucket are a union; earlier versions that were not carried are untested.
+    /// By ARN; bytes of one bucket are a union; earlier versions that were not copied are untested.
     Second,
-    /// The same, and a bucket that may keep versions is whole only if a list of them says that there are no earlier ones.
+    /// The same, and a bucket that may keep versions is whole only if a list of them shows that none are earlier.
     Third,
 }
 
 impl Rules {
-    /// The number that a result has for them.
+    /// Their number in a result.
     pub const NEWEST: u32 = 3;
 
     /// Reads the number.
@@ -196,18 +196,18 @@ pub struct Excluding {
 }
 
 impl Excluding {
-    /// The kind of thing that the pattern is about.
+    /// The kind of resource that the pattern is about.
     pub fn kind(&self) -> &str {
         self.pattern.split_once(':').map_or("", |(kind, _)| kind)
     }
 
-    /// Whether it leaves out a thing of this kind, name and tags.
+    /// Whether it excludes a resource with this kind, name and tags.
     pub fn names(&self, kind: &str, name: &str, tags: Option<&BTreeMap<String, String>>) -> bool {
         glob::selects(&self.pattern, kind, name) && has_tags(tags, &self.tags)
     }
 }
 
-/// Whether a thing has all the tags that are wanted; one whose tags are not known has none.
+/// Whether a resource has all required tags; one whose tags are not known has none.
 pub fn has_tags(tags: Option<&BTreeMap<String, String>>, wanted: &BTreeMap<String, String>) -> bool {
     wanted.iter().all(|(key, value)| tags.and_then(|tags| tags.get(key)) == Some(value))
 }
@@ -358,7 +358,7 @@ fn row(item: &Item, of_item: Vec<&Carried>, exclusions: &[Excluding], rules: Rul
     let exclusion = exclusions.iter().filter(|e| e.names(item.kind.selector(), &item.name, item.tags.as_ref()));
     let (expired, holding): (Vec<_>, Vec<_>) = exclusion.partition(|exclusion| exclusion.expired);
     if !whole.is_empty() {
-        // What was carried whole is as large as what was carried: the provider's own number may be a day old.
+        // What was copied whole is as large as what was copied: the provider's own number may be a day old.
         let bytes = whole.iter().map(|asset| asset.bytes).max().unwrap_or_default();
         (row.status, row.bytes, row.tested_bytes) = (Status::Tested, Some(bytes), bytes);
         row.add_earlier_versions(match rules {
@@ -395,7 +395,7 @@ impl Row {
     fn take_parts(&mut self, item: &Item, compared: &[&Carried]) {
         let parts: Vec<_> = compared.iter().map(|asset| (asset.from.part(), asset.bytes)).collect();
         let carried = union(parts);
-        // A part that is as large as the whole of yesterday says that the whole of today is not known.
+        // A part as large as yesterday's whole means that today's whole is not known.
         let outgrown = item.kind == ItemKind::Bucket && self.bytes.is_some_and(|bytes| carried > bytes);
         if outgrown {
             self.bytes = None;
@@ -424,18 +424,18 @@ impl Row {
 const UNASKED_VERSIONS: &str = "it is larger than what was carried, and whether it keeps earlier versions was not asked; \
                                 thresholds.coverage_bytes and sizes: listing ask";
 
-/// What a bucket holds besides the objects that a list of it has.
+/// What a bucket holds besides its listed objects.
 enum Earlier {
     Bytes(u64),
     Unknown,
-    /// More than was carried, and nobody asked whether the bucket keeps versions.
+    /// More than was copied, and whether the bucket keeps versions was not queried.
     Unasked,
-    /// Whether the bucket keeps versions was not asked or not answered.
+    /// Whether the bucket keeps versions was not queried or not answered.
     Untold,
 }
 
-/// Earlier versions that none of the assets carried; none where there are none. The provider's own sum is a day old and older:
-/// that it is no more than what was carried says nothing about what was replaced since.
+/// Earlier versions that none of the assets copied; none where there are none. The provider's own sum is a day old and older:
+/// that it is no more than what was copied proves nothing about what was replaced since.
 fn earlier_versions(item: &Item, whole: &[&Carried], carried: u64) -> Option<Earlier> {
     let carries = |asset: &&Carried| matches!(asset.from, CarriedFrom::Bucket { versions: true, .. });
     if whole.iter().any(carries) {
@@ -473,10 +473,10 @@ fn earlier_versions_by_second_rules(item: &Item, whole: &[&Carried], carried: u6
     }
 }
 
-/// The part of an item, whether it is a sample of that, and the bytes that were carried of it.
+/// The part of an item, whether it is a sample of that, and the bytes that were copied of it.
 type Part<'a> = ((&'a str, bool), u64);
 
-/// The bytes of parts that may lie within each other: a part counts with everything below it, once. Of a sample it is not
+/// The bytes of parts that may be nested: a part counts with everything below it, once. For a sample it is not
 /// known what else of the same it has.
 fn union(mut parts: Vec<Part<'_>>) -> u64 {
     parts.sort_unstable();
@@ -492,12 +492,12 @@ fn union(mut parts: Vec<Part<'_>>) -> u64 {
     bytes
 }
 
-/// Why the content of an item is closed to the caller, if its size was asked of the item itself and refused.
+/// Why the caller can't read the content of an item, if its size was queried from the item itself and denied.
 fn refused(item: &Item) -> Option<&str> {
     item.facts.get(SIZE).and_then(|fact| fact.unreadable.as_deref())
 }
 
-/// The fact that says why a bucket could not be listed.
+/// The fact with the reason why a bucket could not be listed.
 pub const SIZE: &str = "size";
 
 fn unreadable_lists<'a>(inventory: &'a Inventory, exclusions: &'a [Excluding]) -> impl Iterator<Item = Row> + 'a {
@@ -551,7 +551,7 @@ impl Totals {
         }
     }
 
-    /// The bytes of one amount; none where nothing of them is known and some sizes are unknown: zero would be believed.
+    /// The bytes of one amount; none where nothing of them is known and some sizes are unknown: zero would mislead.
     pub fn known_bytes(&self, status: Status) -> Option<u64> {
         let Amount { assets, bytes } = self.amount(status);
         let is_open = bytes == 0 && assets > 0 && (self.of_unknown_size > 0 || status == Status::Excluded);

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use super::inventory::{AccessKey, User};
 use crate::csv;
 
-/// The root user, which stands in every report.
+/// The root user, which is in every report.
 pub const ROOT: &str = "<root_account>";
 
 /// Every user of a report.
 ///
 /// # Errors
-/// What about the text is not a whole credential report: a row that ends early would have no password and no keys.
+/// Why the text is not a complete credential report: a row that ends early would have no password and no keys.
 pub fn users(report: &str) -> Result<Vec<User>, String> {
     let records = csv::parse_foreign(report).ok_or("it is not CSV")?;
     let (header, rows) = records.split_first().ok_or("it is empty")?;
@@ -56,7 +56,7 @@ fn flag(text: &str) -> Result<bool, String> {
     }
 }
 
-/// The day of a time stamp; none for `N/A` and its kin.
+/// The day of a time stamp; none for `N/A` and similar.
 fn day(text: &str) -> Option<String> {
     let day = text.get(..10)?;
     day.parse::<jiff::civil::Date>().ok().map(|day| day.to_string())

@@ -1,4 +1,4 @@
-//! Documents that people answer for: how old they are, whether somebody read them, and whether the responsibility matrix
+//! Documents that people are responsible for: age, whether they were reviewed, and whether the responsibility matrix
 //! names every service that the account uses.
 
 use jiff::civil::Date;
@@ -11,7 +11,7 @@ use crate::{
     finding::{Finding, FindingKind as Kind},
 };
 
-/// One entry of the playbook with what was found in its place.
+/// One entry of the playbook with what was found there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attested {
@@ -29,7 +29,7 @@ pub struct Attested {
     /// The day before which a document is too old.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<String>,
-    /// The day on which they were read; a later date is none that a document can have.
+    /// The day on which they were read; a document can't have a later date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_on: Option<String>,
     /// Whether review notes are needed.
@@ -55,7 +55,7 @@ pub struct Document {
     /// Its date, if it has one and no other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dated: Option<String>,
-    /// Digest of the notes of whoever read it.
+    /// Digest of the reviewer's notes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub review_sha256: Option<Sha256Digest>,
 }
@@ -71,7 +71,7 @@ pub struct Matrix {
     pub malformed: Option<String>,
 }
 
-/// Who answers for a service.
+/// Who is responsible for a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatrixRow {
@@ -83,8 +83,8 @@ pub struct MatrixRow {
 
 /// The columns that a matrix needs besides `service`.
 const DUTIES: [&str; 3] = ["patching", "application", "identity"];
-/// Words that stand where nobody is named and nothing is said yet. Text of nothing but these says nothing, and nor does what has
-/// no word in it.
+/// Placeholder words. Text of nothing but these is empty, as is text without
+/// any word.
 const FILLERS: [&str; 63] = [
     "and",
     "ask",
@@ -150,7 +150,7 @@ const FILLERS: [&str; 63] = [
     "yet",
     "zugewiesen",
 ];
-/// What separates the columns of a table, the standard's own first.
+/// Separators of the columns of a table, the standard one first.
 const SEPARATORS: [char; 3] = [',', ';', '\t'];
 
 /// The day in a document's name, as in `soc2-2026-03-31.pdf`, `20260331_iso.pdf`, `soc2 31.03.2026.pdf` or `soc2-2026-03.pdf`
@@ -175,7 +175,7 @@ pub fn date_in_name(name: &str) -> Option<Date> {
     <[Date; 1]>::try_from(days).ok().map(|[day]| day)
 }
 
-/// What the text at a place means as a day: year first, day first, month first.
+/// The readings of a text as a day: year first, day first, month first.
 fn dates_at(name: &str, at: usize, length: usize) -> Vec<Date> {
     let digit_at = |at: usize| name.as_bytes().get(at).is_some_and(u8::is_ascii_digit);
     let text = name.get(at..at + length).filter(|text| text.is_ascii());
@@ -194,7 +194,7 @@ fn dates_at(name: &str, at: usize, length: usize) -> Vec<Date> {
 
 /// Lengths of a day with separators, a day without, and a month.
 const LENGTHS: [usize; 3] = [10, 8, 7];
-/// Where year, month and day stand among the digits.
+/// The positions of year, month and day among the digits.
 const YEAR_FIRST: [(usize, usize); 3] = [(0, 4), (4, 6), (6, 8)];
 const DAY_FIRST: [(usize, usize); 3] = [(4, 8), (2, 4), (0, 2)];
 const MONTH_FIRST: [(usize, usize); 3] = [(4, 8), (0, 2), (2, 4)];
@@ -228,14 +228,14 @@ pub fn text_of(bytes: &[u8]) -> String {
     }
 }
 
-/// Whether text says something: a word, or a letter of a script whose letters are words, that is no filler.
+/// Whether text has content: a word, or a letter of a script whose letters are words, that is not a placeholder.
 pub fn has_a_word(text: &str) -> bool {
     let words = text.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase);
     let mut words = words.filter(|word| word.chars().count() > 1 || !word.is_ascii());
     words.any(|word| !FILLERS.contains(&word.as_str()))
 }
 
-/// Reads a matrix: its first row names the columns, by whatever separates them.
+/// Reads a matrix: its first row names the columns, with any of the separators.
 pub fn matrix(text: &str) -> Matrix {
     let tables = SEPARATORS.iter().filter_map(|separator| csv::parse_foreign_by(text, *separator));
     let mut matrices: Vec<_> = tables.map(|records| matrix_of(&records)).collect();
@@ -266,7 +266,7 @@ fn matrix_of(records: &[Vec<String>]) -> Matrix {
     Matrix { rows: rows.iter().map(row).collect(), malformed: None }
 }
 
-/// The services that an account uses, each with the names it goes by.
+/// The services that an account uses, each with its names.
 pub fn services(inventory: &Inventory) -> Vec<(&'static str, &'static [&'static str])> {
     let has = |kinds: &[ItemKind]| inventory.items.iter().any(|item| kinds.contains(&item.kind));
     let databases = [ItemKind::Instance, ItemKind::Cluster, ItemKind::Snapshot, ItemKind::ClusterSnapshot];
@@ -295,7 +295,7 @@ fn plain(service: &str) -> String {
 }
 
 impl Attested {
-    /// What is wrong with the documents of this entry. A matrix is held against the inventory, if there is one.
+    /// What is wrong with the documents of this entry. A matrix is compared with the inventory, if there is one.
     pub fn findings(&self, inventory: Option<&Inventory>) -> Vec<Finding> {
         let subject = |name: &str| format!("{} {name}", self.id);
         let mut findings = Vec::new();
@@ -324,7 +324,7 @@ impl Attested {
         findings
     }
 
-    /// A day of grace: the document may have been dated where it is tomorrow already.
+    /// A day of grace: the document may have been dated in a time zone ahead.
     fn future_date(&self, document: &Document, name: &str) -> Option<Finding> {
         let dated: Date = document.dated.as_ref()?.parse().ok()?;
         let read_on: Date = self.read_on.as_ref()?.parse().ok()?;

@@ -1,9 +1,9 @@
-//! Who asks: what kind of session it is, whether it ends by itself, and whether a second factor opened it.
+//! The caller: the kind of its session, whether it expires, and whether a second factor opened it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The caller, as far as it could be told.
+/// The caller, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
@@ -78,11 +78,11 @@ pub fn role_name(arn: &str) -> Option<&str> {
     resource.strip_prefix("assumed-role/")?.split('/').next()
 }
 
-/// Yes, no, or nobody can tell; and why.
+/// Yes, no, or unknown; and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
-    /// None where nobody can tell.
+    /// None where it is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holds: Option<bool>,
     /// Why.
@@ -114,8 +114,8 @@ pub fn mfa(session: Session, trust: Option<&Result<String, String>>) -> Answer {
     }
 }
 
-/// Whether everybody whom a trust policy lets in needs a second factor (IAM User Guide, "MFA-protected API access").
-/// None for what is no policy.
+/// Whether every principal of a trust policy needs a second factor (IAM User Guide, "MFA-protected API access").
+/// None for what is not a policy.
 pub fn requires_mfa(policy: &str) -> Option<bool> {
     let policy: Value = serde_json::from_str(policy).ok()?;
     let statements = match policy.get("Statement")? {
@@ -127,7 +127,7 @@ pub fn requires_mfa(policy: &str) -> Option<bool> {
 }
 
 fn has_mfa_condition(statement: &Value) -> bool {
-    // BoolIfExists lets sessions through that say nothing, so it proves nothing.
+    // BoolIfExists allows sessions without the key, so it proves nothing.
     let value = &statement["Condition"]["Bool"]["aws:MultiFactorAuthPresent"];
     match value {
         Value::String(text) => text.eq_ignore_ascii_case("true"),

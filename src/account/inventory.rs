@@ -1,6 +1,6 @@
-//! What was found in the account: its data, its users, and what could not be looked at. Written as `inventory.json`.
+//! What was found in the account: its data, its users, and what could not be read. Written as `inventory.json`.
 //!
-//! Access that was refused stands here as unreadable, never as absent.
+//! Denied access is recorded here as unreadable, never as absent.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// An inventory of nothing yet.
+    /// An empty inventory.
     pub fn new(taken: String, regions: Vec<String>) -> Self {
         Inventory {
             inventory_version: INVENTORY_VERSION,
@@ -63,7 +63,7 @@ impl Inventory {
         }
     }
 
-    /// Writes down a question without an answer. `lists` are the kinds of things whose list has a hole without it.
+    /// Records an unanswered query. `lists` are the kinds of resources whose list is incomplete without it.
     pub fn missed(
         &mut self,
         call: &str,
@@ -85,8 +85,8 @@ impl Inventory {
         });
     }
 
-    /// Brings everything into an order that does not depend on who answered first. A thing that a list names twice counts
-    /// once, and the list is not understood: a page that came in the place of another hides what that one held.
+    /// Sorts everything independently of the order of answers. A resource that a list names twice counts
+    /// once, and the list is invalid: a page that was returned in place of another hides its content.
     pub fn sort(&mut self) {
         self.items.sort_by(|a, b| (a.kind, &a.region, &a.name).cmp(&(b.kind, &b.region, &b.name)));
         let mut doubled = Vec::new();
@@ -113,7 +113,7 @@ impl Inventory {
         self.items.iter().filter(move |item| item.kind == kind)
     }
 
-    /// What stands in the way of a whole list of this kind of thing.
+    /// Why the list of this kind of resource is incomplete.
     pub fn unlisted(&self, kind: &str) -> impl Iterator<Item = &Unreadable> {
         self.unreadable.iter().filter(move |missing| missing.lists.iter().any(|listed| listed == kind))
     }
@@ -138,7 +138,7 @@ pub enum ItemKind {
 }
 
 impl ItemKind {
-    /// The word that selects such things in a playbook.
+    /// The word that selects such resources in a playbook.
     pub fn selector(self) -> &'static str {
         match self {
             ItemKind::Bucket => "s3",
@@ -195,7 +195,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// An item of which no more than the name is known.
+    /// An item with only its name known.
     pub fn named(kind: ItemKind, name: impl Into<String>, region: Option<String>) -> Self {
         Item {
             kind,
@@ -221,13 +221,13 @@ impl Item {
         format!("{} {}", self.kind.word(), self.name)
     }
 
-    /// Whether the item holds data that nothing else in the account holds: what coverage counts. Automated snapshots,
-    /// and manual ones whose source is there, repeat what their source holds; a cluster's instance, its cluster.
+    /// Whether the item holds data that is nowhere else in the account: what coverage counts. Automated snapshots,
+    /// and manual ones whose source exists, repeat what their source holds; a cluster's instance, its cluster.
     pub fn holds_data(&self, inventory: &Inventory) -> bool {
         self.holds(|| self.source(inventory) == Some(Source::Gone))
     }
 
-    /// The same where a snapshot is of whatever carries its source's name in its region: the rules of the first inventories.
+    /// The same where a snapshot's source is anything with that name in its region: the rules of the first inventories.
     pub fn holds_data_by_names(&self, inventory: &Inventory) -> bool {
         self.holds(|| self.is_orphan_by_names(inventory).unwrap_or_default())
     }
@@ -241,7 +241,7 @@ impl Item {
         }
     }
 
-    /// What kind of thing a snapshot is of; none for what is no snapshot.
+    /// The kind of a snapshot's source; none for what is not a snapshot.
     fn snapshot_of(&self) -> Option<ItemKind> {
         match self.kind {
             ItemKind::Snapshot => Some(ItemKind::Instance),
@@ -258,12 +258,12 @@ impl Item {
         Some(!is_unlisted && !inventory.of(of).any(|item| item.name == name && item.region == self.region))
     }
 
-    /// What became of the thing that a snapshot was taken of; none for what is no snapshot. One that carries the name of
-    /// the source is another if the provider's identifier or the engine differs, or if it was made after the snapshot.
+    /// The state of a snapshot's source; none for what is not a snapshot. One with the name of
+    /// it is another if the provider's identifier or the engine differs, or if it was created after the snapshot.
     pub fn source(&self, inventory: &Inventory) -> Option<Source> {
         let of = self.snapshot_of()?;
         let name = self.known(fact::SOURCE)?;
-        // A copy's source lies where the copied snapshot does (ARN: partition, service, region, account).
+        // A copy's source is where the copied snapshot is (ARN: partition, service, region, account).
         let copied = self.known(fact::COPY_OF).and_then(|arn| {
             let mut parts = arn.split(':').skip(3);
             Some((parts.next()?.to_owned(), parts.next()?.to_owned()))
@@ -292,12 +292,12 @@ impl Item {
         })
     }
 
-    /// Whether it is what a snapshot was taken of, by the provider's identifier and the time at which it was made, whatever it
-    /// is called now.
+    /// Whether it is a snapshot's source, by the provider's identifier and its creation time, whatever its
+    /// name is now.
     fn was_renamed_from(&self, snapshot: &Item) -> bool {
         let at = |item: &Item, name: &str| item.known(name)?.parse::<jiff::Timestamp>().ok();
         let made = at(self, fact::CREATED).zip(at(snapshot, fact::SOURCE_CREATED)).is_some_and(|(own, its)| {
-            // Not every answer has the fractions of a second.
+            // Not every response has fractions of a second.
             let whole = own.subsec_nanosecond() == 0 || its.subsec_nanosecond() == 0;
             own == its || (whole && own.as_second() == its.as_second())
         });
@@ -311,7 +311,7 @@ impl Item {
         };
         let at = |item: &Item| item.known(fact::CREATED)?.parse::<jiff::Timestamp>().ok();
         let made_after = at(self).zip(at(snapshot)).is_some_and(|(own, its)| own > its);
-        // To the second: not every answer has the fractions.
+        // To the second: not every response has the fractions.
         let second = |item: &Item, name: &str| item.known(name).and_then(|at| at.get(..19)).map(str::to_owned);
         let made = second(self, fact::CREATED).zip(second(snapshot, fact::SOURCE_CREATED));
         agree(fact::RESOURCE, str::to_owned)
@@ -321,7 +321,7 @@ impl Item {
     }
 }
 
-/// What became of the thing that a snapshot was taken of.
+/// The state of a snapshot's source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// It is there.

@@ -1,4 +1,4 @@
-//! Whether a machine is one in a cloud, judged by what it says about itself.
+//! Whether a machine is in a cloud, judged by what it reports about itself.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::finding::{Finding, FindingKind as Kind};
 
-/// What a machine says about itself.
+/// What a machine reports about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Machine {
-    /// The firmware's words: `sys_vendor`, `product_name`, `bios_vendor`, `chassis_asset_tag`, …
+    /// The firmware's strings: `sys_vendor`, `product_name`, `bios_vendor`, `chassis_asset_tag`, …
     pub firmware: BTreeMap<String, String>,
     /// The hypervisor below, if the kernel names one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -18,22 +18,22 @@ pub struct Machine {
     /// The identifier that a Xen hypervisor gave this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hypervisor_id: Option<String>,
-    /// Where cloud-init took its data from, in its own word.
+    /// The data source of cloud-init, in its own notation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cloud_source: Option<String>,
     /// Traces of cloud-init and of providers' agents on the disk.
     pub traces: Vec<String>,
-    /// What became of the question to the metadata service; none if it was not asked.
+    /// The result of the request to the metadata service; none if it was not sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata_service: Option<String>,
     /// Sources that could not be read.
     pub unreadable: Vec<String>,
 }
 
-/// What the metadata service's silence is called.
+/// The name for no response of the metadata service.
 pub const SILENT: &str = "no answer";
 
-/// Words of firmwares that only clouds have, and whose they are, in lower case.
+/// Firmware strings that only clouds have, with the cloud's name, in lower case.
 const CLOUDS: [(&str, &str); 39] = [
     ("amazon", "AWS"),
     ("google compute engine", "Google Cloud"),
@@ -75,7 +75,7 @@ const CLOUDS: [(&str, &str); 39] = [
     ("packet, inc", "Equinix Metal"),
     ("joyent", "Triton"),
 ];
-/// Vendors of firmwares that any virtual machine may have, one's own or a cloud's, in lower case.
+/// Firmware vendors of any virtual machine, private or in a cloud, in lower case.
 const VIRTUAL: [&str; 13] = [
     "qemu",
     "kvm",
@@ -91,7 +91,7 @@ const VIRTUAL: [&str; 13] = [
     "bhyve",
     "domu",
 ];
-/// Makers of hardware whose name a machine of one's own has, even below a hypervisor that passes it on, in lower case.
+/// Hardware vendors whose name a private machine has, even below a hypervisor that passes it on, in lower case.
 const MAKERS: [&str; 23] = [
     "acer",
     "apple",
@@ -117,11 +117,11 @@ const MAKERS: [&str; 23] = [
     "tyan",
     "wiwynn",
 ];
-/// Data sources of cloud-init that machines of one's own have (cloud-init documentation, "Data sources").
+/// Data sources of cloud-init on private machines (cloud-init documentation, "Data sources").
 const OWN_SOURCES: [&str; 11] =
     ["", "nocloud", "none", "fallback", "unknown", "lxd", "maas", "ovf", "vmware", "wsl", "configdrive"];
 
-/// What a machine is made of, as far as its firmware says.
+/// The kind of a machine according to its firmware.
 enum Build {
     Hardware,
     Virtual,
@@ -132,15 +132,15 @@ enum Build {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conclusion {
-    /// None where nothing could be read that would tell.
+    /// None where nothing conclusive could be read.
     pub in_cloud: Option<bool>,
-    /// What it rests on.
+    /// What it is based on.
     pub signs: Vec<String>,
 }
 
 impl Machine {
     /// Whether this is a machine in a cloud. Firmware, hypervisor, metadata service and cloud-init's data source decide when
-    /// they name one. Traces of agents decide nothing: cloud-init and the agents of providers run on machines of one's own.
+    /// they name one. Traces of agents decide nothing: cloud-init and the agents of providers run on private machines.
     pub fn conclusion(&self) -> Conclusion {
         let decisive = self.clouds();
         if !decisive.is_empty() {
@@ -169,7 +169,7 @@ impl Machine {
         Conclusion { in_cloud, signs }
     }
 
-    /// What names a cloud.
+    /// The signs that name a cloud.
     fn clouds(&self) -> Vec<String> {
         let mut signs = Vec::new();
         for (name, text) in &self.firmware {
@@ -202,7 +202,7 @@ impl Machine {
         }
     }
 
-    /// What it means where the playbook requires a machine that is in no cloud.
+    /// The finding where the playbook requires a machine outside of clouds.
     pub fn findings(&self, host: &str) -> Vec<Finding> {
         let conclusion = self.conclusion();
         let kind = match conclusion.in_cloud {

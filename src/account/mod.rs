@@ -1,16 +1,16 @@
-//! The account around the drill: what is there, how much of it was tested, in what state it lies. Judgement only:
-//! values come in, findings and numbers come out; nothing here reads a file, asks a server or knows the time.
+//! The account around the drill: its inventory, how much of it was tested, and its state. Judgement only:
+//! values come in, findings and numbers come out; nothing here reads a file, calls a server or reads the clock.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `reply` | how a question to the provider ended: only a value and a known absence are answers |
+//! | `reply` | the result of a query to the provider: only a value and a known absence are answers |
 //! | `inventory` | buckets, databases, snapshots, users, and what could not be read |
-//! | `coverage` | tested, excluded, untested, unreadable, by things and by bytes |
-//! | `policy` | whom a bucket's policy lets in |
-//! | `posture`, `credentials` | settings held against rules; IAM's credential report |
-//! | `identity`, `rights` | who asks, and the rights that a playbook needs |
+//! | `coverage` | tested, excluded, untested, unreadable, by resources and by bytes |
+//! | `policy` | to whom a bucket's policy gives access |
+//! | `posture`, `credentials` | settings checked against rules; IAM's credential report |
+//! | `identity`, `rights` | the caller, and the rights that a playbook needs |
 //! | `change` | before and after |
-//! | `documents`, `machine` | what people answer for; whether the target is in a cloud |
+//! | `documents`, `machine` | what people are responsible for; whether the target is in a cloud |
 //! | `controls` | which file supports which row of the checklist |
 //! | `starter` | a first playbook |
 

@@ -1,21 +1,21 @@
-//! Bucket policies read by ourselves: one text for all that mean the same, whom a policy lets in from everywhere, and which
-//! other accounts it lets in. Servers other than AWS do not say whether a policy is public, and what AWS says is held
-//! against this reading.
+//! Our own parser of bucket policies: one text for all that mean the same, whether a policy is public, and which
+//! other accounts it gives access. Servers other than AWS do not report whether a policy is public; AWS's statement is
+//! compared with this reading.
 //!
-//! A policy is public when an Allow for everybody is bound by no condition on a fixed value (Amazon S3 User Guide, "The
-//! meaning of public"), or when the networks that it is bound to are together too many to be somebody's. A condition that
-//! does not bind to the bucket's own account lets others in. Deny statements are not weighed here.
+//! A policy is public when an Allow for everyone is bound by no condition on a fixed value (Amazon S3 User Guide, "The
+//! meaning of public"), or when the networks that it is limited to are too large to belong to one owner. A condition that
+//! does not limit to the bucket's own account gives others access. Deny statements are not evaluated here.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
 use serde_json::{Map, Value};
 
-/// The shortest prefixes that bind a request to a network (Amazon S3 User Guide, "The meaning of public").
+/// The shortest prefixes that limit a request to a network (Amazon S3 User Guide, "The meaning of public").
 const PREFIX_BITS_MIN: (u8, u8) = (8, 32);
-/// Networks that are narrow one by one are everybody together if they hold a sixteenth of all IPv4 addresses, or as many of
+/// Networks that are narrow one by one are public together if they hold a sixteenth of all IPv4 addresses, or as many of
 /// IPv6 as 4,096 of the widest.
 const ADDRESSES_MAX: (u128, u128) = (1 << 28, 1 << 108);
-/// Condition keys that bind a request to somebody when their value is fixed, in lower case.
+/// Condition keys that limit a request to a principal when their value is fixed, in lower case.
 const BINDING_KEYS: [&str; 14] = [
     "aws:principalaccount",
     "aws:principalarn",
@@ -35,23 +35,23 @@ const BINDING_KEYS: [&str; 14] = [
 const SOURCE_IP: &str = "aws:sourceip";
 const BINDING_OPERATORS: [&str; 5] = ["stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike"];
 
-/// Whom a policy lets in.
+/// To whom a policy gives access.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Why it is open to everybody, one line for each such statement.
+    /// Why it is public, one line for each such statement.
     pub public: Vec<String>,
     /// Accounts, organizations, canonical users and networks that are not known to be the bucket's own account.
     pub others: BTreeSet<String>,
-    /// It denies something, which may undo what it allows.
+    /// It has a Deny, which may override what it allows.
     pub denies: bool,
-    /// It allows everybody who comes through an access point, whose own policy decides who that is.
+    /// It allows everyone through an access point, whose own policy decides who that is.
     pub leaves_to_access_points: bool,
 }
 
-/// The policy's text with everything in one order that has none of its own.
+/// The policy's text with unordered parts sorted.
 ///
 /// # Errors
-/// What about it is no policy.
+/// Why it is not a policy.
 pub fn canonical(text: &str) -> Result<String, String> {
     let policy: Value = serde_json::from_str(text).map_err(|error| format!("the policy is not JSON: {error}"))?;
     if statements(&policy).is_none() {
@@ -98,7 +98,7 @@ fn statements(policy: &Value) -> Option<Vec<&Value>> {
 /// Reads a policy; `own` is the bucket's account, if it is known.
 ///
 /// # Errors
-/// What about it is no policy.
+/// Why it is not a policy.
 pub fn read(text: &str, own: Option<&str>) -> Result<Reading, String> {
     let policy: Value = serde_json::from_str(text).map_err(|error| format!("the policy is not JSON: {error}"))?;
     let statements = statements(&policy).ok_or("the policy holds no statement")?;
@@ -120,7 +120,7 @@ pub fn read(text: &str, own: Option<&str>) -> Result<Reading, String> {
 }
 
 impl Reading {
-    /// Takes what a statement allows. Returns the networks, where it is bound to nothing else.
+    /// Adds what a statement allows. Returns the networks, where it is limited by nothing else.
     fn allow(&mut self, statement: &Value, own: Option<&str>) -> Vec<String> {
         let name = statement["Sid"].as_str().map_or("a statement".to_owned(), |sid| format!("statement {sid}"));
         if statement.get("NotPrincipal").is_some() {
@@ -144,13 +144,13 @@ impl Reading {
             }
         }
         if services {
-            // A service acts for whoever the condition names.
+            // A service acts for the principals in the condition.
             self.others.extend(foreign(&bound, own));
         }
         if !everybody {
             return Vec::new();
         }
-        // An access point binds nobody: whom it lets in stands in a policy of its own.
+        // An access point limits nobody: its own policy decides on access.
         self.leaves_to_access_points |=
             !bound.is_empty() && bound.iter().all(|(key, _)| key.contains("dataaccesspoint"));
         if bound.is_empty() {
@@ -166,7 +166,7 @@ impl Reading {
     }
 }
 
-/// Whom conditions let in that are not known to be the own account. They hold together: one that binds to it is enough.
+/// Principals in conditions that are not known to be the own account. All must hold: one that limits to it is enough.
 fn foreign(bound: &[(String, Vec<String>)], own: Option<&str>) -> Vec<String> {
     let foreign: Vec<Vec<String>> = bound
         .iter()
@@ -191,7 +191,7 @@ enum Principal {
 
 fn principals(principal: &Value) -> Vec<Principal> {
     match principal {
-        // Alone, or in the list that the canonical text makes of it.
+        // Alone, or in the list of the canonical text.
         Value::String(_) | Value::Array(_) if texts(principal).iter().any(|text| text == "*") => {
             vec![Principal::Everybody]
         }
@@ -223,7 +223,7 @@ fn principal_of(kind: &str, name: &str) -> Option<Principal> {
     }
 }
 
-/// The key of each condition that binds a request, and the values that it binds it to.
+/// The key of each condition that limits a request, and the values that it limits it to.
 fn bound_to(conditions: &Value) -> Vec<(String, Vec<String>)> {
     let operators = conditions.as_object().into_iter().flatten();
     let conditions = operators.flat_map(|(operator, keys)| {
@@ -237,7 +237,7 @@ fn bound_to(conditions: &Value) -> Vec<(String, Vec<String>)> {
 }
 
 fn binds(operator: &str, key: &str, values: &[String]) -> bool {
-    // Requests that lack the key meet a condition with one of these.
+    // Requests that lack the key satisfy a condition with one of these.
     if operator.ends_with("ifexists") || operator.starts_with("forallvalues:") || values.is_empty() {
         return false;
     }
@@ -250,7 +250,7 @@ fn binds(operator: &str, key: &str, values: &[String]) -> bool {
         && values.iter().all(|value| is_fixed(key, value))
 }
 
-/// Whether a value names one thing. Of an ARN the account is enough.
+/// Whether a value is specific. In an ARN the account is enough.
 fn is_fixed(key: &str, value: &str) -> bool {
     let open = |text: &str| text.contains(['*', '?', '$']) || text.is_empty();
     if key.ends_with("arn") && value.starts_with("arn:") {
@@ -270,7 +270,7 @@ fn is_narrow(network: &str) -> bool {
     bits.is_none_or(|bits| bits.parse::<u8>().is_ok_and(|bits| bits >= least))
 }
 
-/// What kind of thing a value of a condition names, and its name.
+/// The kind of a condition's value, and its name.
 fn named(key: &str, value: &str) -> (&'static str, String) {
     let kind = match key {
         "aws:principalaccount" | "aws:sourceaccount" | "aws:sourceowner" | "s3:dataaccesspointaccount" => "account",
@@ -289,7 +289,7 @@ fn named(key: &str, value: &str) -> (&'static str, String) {
     (kind, value.to_owned())
 }
 
-/// Whether networks hold, together, more addresses than somebody has.
+/// Whether networks together hold more addresses than one owner has.
 fn are_everybody(networks: &[String]) -> bool {
     let ranges = |of_v4: bool| {
         let ranges = networks.iter().filter_map(|network| range(network)).filter(|(is_v4, ..)| *is_v4 == of_v4);

@@ -1,4 +1,4 @@
-//! In what state the account lies: live settings against rules, one check at a time. What could not be read is a finding
+//! The state of the account: live settings against rules, one check at a time. What could not be read is a finding
 //! too, because a check that did not see everything proves nothing.
 
 use jiff::{SignedDuration, Timestamp, civil::Date};
@@ -13,14 +13,14 @@ use crate::finding::{Finding, FindingKind as Kind};
 
 /// Days after which a key should have been replaced, and after which one that is not used should be gone.
 pub const KEY_DAYS_MAX: i32 = 90;
-/// How old the credential report may be that IAM shows (IAM User Guide, "Getting credential reports"), and how far the
+/// The age limit of IAM's credential report (IAM User Guide, "Getting credential reports"), and how far the
 /// clocks may be apart.
 const REPORT_AGE_MAX: SignedDuration = SignedDuration::from_hours(4);
 const CLOCKS_APART_MAX: SignedDuration = SignedDuration::from_mins(10);
-/// How grants to other accounts begin in the fact about a bucket's access list.
+/// Prefix of grants to other accounts in the fact about a bucket's access list.
 pub const OTHER_ACCOUNT: &str = "account:";
 
-/// What the rules need beside the inventory.
+/// What the rules need besides the inventory.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// Regions in which things may lie.
@@ -29,7 +29,7 @@ pub struct Rules {
     pub today: Date,
 }
 
-/// One check with everything it looked at; a file of the bundle.
+/// One check with everything it examined; a file of the bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// Its name in the playbook.
@@ -66,7 +66,7 @@ pub struct NamedFact {
     pub fact: Fact,
 }
 
-/// The checks, by the word of the playbook.
+/// The checks, by their names in the playbook.
 pub const CHECKS: [(&str, &str); 6] = [
     ("residency", "everything lies in the allowed regions"),
     ("encryption", "everything is encrypted at rest"),
@@ -194,7 +194,7 @@ impl Judge<'_> {
                 ItemKind::Bucket => findings.extend(Bucket { item, inventory: self.inventory }.findings()),
                 ItemKind::Instance => findings.extend(public_instance(item)),
                 ItemKind::Snapshot | ItemKind::ClusterSnapshot => findings.extend(public_snapshot(item)),
-                // Of Aurora the provider says it of the instances only.
+                // For Aurora the provider reports it for the instances only.
                 ItemKind::Cluster => {
                     findings.extend(public_instance(item).filter(|_| item.known(fact::PUBLIC).is_some()))
                 }
@@ -312,7 +312,7 @@ impl Judge<'_> {
         Some((self.rules.today - day).get_days())
     }
 
-    /// Lists with a hole: what is not in them was not looked at.
+    /// Incomplete lists: what is not in them was not examined.
     fn unlisted(&self, kinds: &[&str]) -> Vec<Finding> {
         let missing = kinds.iter().flat_map(|kind| self.inventory.unlisted(kind));
         let finding = |missing: &super::inventory::Unreadable| {
@@ -326,7 +326,7 @@ impl Judge<'_> {
     }
 }
 
-/// A bucket and what may take the force of its openness: its own block of public access, and the account's.
+/// A bucket and what may override public access: its own block of public access, and the account's.
 struct Bucket<'a> {
     item: &'a Item,
     inventory: &'a Inventory,
@@ -355,7 +355,7 @@ impl Bucket<'_> {
             .any(|on| on == "all" || on.split(' ').any(|one| one == setting))
     }
 
-    /// Something open counts unless a block takes its force away. Whether one does has to be known.
+    /// Public access counts unless a block overrides it. Whether one does has to be known.
     fn open(&self, how: &str) -> Finding {
         if self.blocks().any(|fact| fact.value.is_none()) {
             let detail = format!("{how}, and whether a block of public access is on could not be read");
@@ -365,7 +365,7 @@ impl Bucket<'_> {
         Finding::of_run(Kind::PubliclyReachable, self.item.title(), detail)
     }
 
-    /// The provider's word on the policy, and the policy read by ourselves; each may be the one that sees it.
+    /// The provider's statement on the policy, and our own reading; either may detect public access.
     fn policy(&self) -> Vec<Finding> {
         let item = self.item;
         let status = item.known(fact::POLICY);
@@ -387,7 +387,7 @@ impl Bucket<'_> {
                 return findings;
             }
         };
-        // What denies may close what allows; only the provider weighs both.
+        // A Deny may override an Allow; only the provider evaluates both.
         let is_closed = status == Some("not public") && reading.denies;
         let reasons = if is_closed { String::new() } else { reading.public.join("; ") };
         if (status == Some("public") || !reasons.is_empty()) && !self.is_blocked("RestrictPublicBuckets") {

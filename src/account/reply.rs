@@ -1,7 +1,7 @@
-//! What became of one question to the provider. There are five endings, and only the first two are answers: a value; the
-//! provider's own word that there is none; a refusal; a failure on the way; an answer that cannot be understood.
+//! The result of one query to the provider. There are five, and only the first two are answers: a value; the
+//! provider's own statement that there is none; a denial; a transport failure; an invalid response.
 //!
-//! The ending stays with the value up to where it is judged. Nothing in between may turn the last three into a value.
+//! The result is kept with the value up to where it is judged. Nothing in between may turn the last three into a value.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -33,10 +33,10 @@ const BUSY: [&str; 9] = [
 /// Codes that come with status 403 and are about the credentials themselves, not about a right.
 const ABOUT_CREDENTIALS: [&str; 5] =
     ["InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidClientTokenId", "RequestTimeTooSkewed"];
-/// Codes of servers that know a part of an interface only. What a server has no call for, it does not have.
+/// Codes of servers that implement only a part of an interface. What a server has no call for, it does not have.
 const UNKNOWN_CALL: [&str; 2] = ["NotImplemented", "MethodNotAllowed"];
 
-/// How a question ended.
+/// The result of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply<T> {
     /// The answer, whole and understood.
@@ -73,7 +73,7 @@ impl Why {
     }
 }
 
-/// A question without an answer.
+/// A query without an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Why there is none.
@@ -82,12 +82,12 @@ pub struct Failure {
     pub code: String,
     /// Code and message, or what happened on the way.
     pub reason: String,
-    /// Another attempt may be answered.
+    /// Another attempt may succeed.
     pub busy: bool,
 }
 
 impl Failure {
-    /// What the provider answered, by HTTP status and code. A 403 is a refusal even without a code.
+    /// The provider's response, by HTTP status and code. A 403 is a denial even without a code.
     pub fn answered(status: u16, code: &str, message: Option<&str>) -> Self {
         let refused = REFUSED.contains(&code) || (matches!(status, 401 | 403) && !ABOUT_CREDENTIALS.contains(&code));
         Failure {
@@ -98,17 +98,17 @@ impl Failure {
         }
     }
 
-    /// There was no answer.
+    /// There was no response.
     pub fn unanswered(reason: impl Into<String>) -> Self {
         Failure { why: Why::Failed, code: String::new(), reason: reason.into(), busy: true }
     }
 
-    /// The provider was not asked.
+    /// The provider was not queried.
     pub fn not_asked(reason: impl Into<String>) -> Self {
         Failure { why: Why::NotAsked, busy: false, ..Failure::unanswered(reason) }
     }
 
-    /// The answer is none to this question; `reason` says what about it.
+    /// The response is not an answer to this query; `reason` states why.
     pub fn not_understood(reason: impl std::fmt::Display) -> Self {
         let reason = format!("not understood: {reason}");
         Failure { why: Why::NotUnderstood, busy: false, ..Failure::unanswered(reason) }
@@ -126,7 +126,7 @@ impl Failure {
 }
 
 impl<T> Reply<T> {
-    /// Sorts a result: a failure with one of the codes `absent` is the provider's word that there is none.
+    /// Sorts a result: a failure with one of the codes `absent` is the provider's statement that there is none.
     pub fn of(result: Result<T, Failure>, absent: &[&str]) -> Self {
         match result {
             Ok(value) => Reply::Value(value),
@@ -135,7 +135,7 @@ impl<T> Reply<T> {
         }
     }
 
-    /// The same for something that a server may know nothing of: what it has no call for, it does not have.
+    /// The same for something that a server may not support: what it has no call for, it does not have.
     pub fn of_optional(result: Result<T, Failure>, absent: &[&str]) -> Self {
         match result {
             Err(failure) if failure.is_unknown_call() => Reply::Absent(failure.code),
@@ -143,7 +143,7 @@ impl<T> Reply<T> {
         }
     }
 
-    /// Reads the value out of an answer; what it must hold and does not, in words, makes it one that is not understood.
+    /// Reads the value from a response; a missing part, as the error's text, makes it an invalid one.
     pub fn read<U>(self, read: impl FnOnce(T) -> Result<U, String>) -> Reply<U> {
         match self {
             Reply::Value(value) => match read(value) {

@@ -1,9 +1,9 @@
-//! The least IAM policy that a playbook needs. Every action in it reads, but for those that make and remove the temporary
-//! instance of a database that is read from a snapshot: these are bound to the tag that walkaway's own things carry; and
-//! for those that ask for an export, which carries no tags.
+//! The least IAM policy that a playbook needs. Its actions only read, except those that create and remove the temporary
+//! instance of a database that is read from a snapshot: these are limited to the tag of walkaway's own resources; and
+//! those that request an export, which has no tags.
 //!
-//! Made of what the playbook asks for, and narrowed by what an inventory saw: which keys buckets and databases are encrypted
-//! by, and which identifiers databases have. What it did not see stays as wide as it has to be.
+//! Derived from what the playbook asks for, and narrowed by an inventory: which keys buckets and databases are encrypted
+//! by, and which identifiers databases have. What it lacks stays as wide as it has to be.
 
 use std::collections::BTreeSet;
 
@@ -15,14 +15,14 @@ use super::{
 };
 use crate::glob;
 
-/// What a playbook asks for.
+/// What a playbook needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
-    /// Buckets that are carried, each with its prefix.
+    /// Buckets that are copied, each with its prefix.
     pub buckets: Vec<(String, Option<String>)>,
-    /// Patterns of buckets that are chosen when the run begins.
+    /// Patterns of buckets that are selected when the run starts.
     pub patterns: Vec<String>,
-    /// Earlier versions are carried.
+    /// Earlier versions are copied.
     pub versions: bool,
     /// Tags of buckets.
     pub tags: bool,
@@ -34,7 +34,7 @@ pub struct Needs {
     pub protection: bool,
     /// Versioning of buckets, for how much of them is covered.
     pub versioning: bool,
-    /// Everything that can be set about buckets, for before and after.
+    /// All settings of buckets, for before and after.
     pub settings: bool,
     /// Every object and version of every bucket is listed.
     pub sizes_by_listing: bool,
@@ -48,17 +48,17 @@ pub struct Needs {
     pub restores: bool,
     /// The instances and clusters of such snapshots.
     pub restored: Vec<String>,
-    /// Files of an export are read that is there already; by which key it was made, nothing says.
+    /// Files of an existing export are read; the key that encrypts it is unknown.
     pub reads_exports: bool,
-    /// Keys of the buckets that are carried, as ARNs; none where they are not known.
+    /// Keys of the buckets that are copied, as ARNs; none where they are not known.
     pub object_keys: Option<BTreeSet<String>>,
     /// The same of the databases of `restored`.
     pub snapshot_keys: Option<BTreeSet<String>>,
-    /// Exports of snapshots that are asked for: the role that is passed on, and the key.
+    /// Exports of snapshots that are requested: the role that is passed, and the key.
     pub exports: Vec<(String, String)>,
     /// The role's own trust policy.
     pub own_role: bool,
-    /// Regions that are looked at.
+    /// Regions that are inspected.
     pub regions: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ pub struct IamLogin {
 }
 
 impl Needs {
-    /// Takes what an inventory saw; returns what it did not see, a line each.
+    /// Adds what an inventory has; returns what it lacks, a line each.
     pub fn narrow(&mut self, inventory: &Inventory) -> Vec<String> {
         let mut unseen = Vec::new();
         let carried = |item: &Item| {
@@ -129,7 +129,7 @@ fn keys_of(item: &Item, inventory: &Inventory) -> Option<Vec<String>> {
     match (how, key) {
         (NONE | "AES256", _) | ("aws:kms" | "aws:kms:dsse", None) => Some(Vec::new()),
         (_, Some(key)) if key.starts_with("arn:") && key.contains(":key/") => Some(vec![key.to_owned()]),
-        // An alias is no resource that a policy could name.
+        // An alias is not a resource that a policy can name.
         (_, Some(key)) if !key.contains(['/', ':']) => {
             let region = item.region.as_ref()?;
             let account = inventory.account_id.as_ref()?;
@@ -153,7 +153,7 @@ const CARRIED_BUCKETS: [&str; 11] = [
     "s3:ListBucket",
     "s3:ListBucketMultipartUploads",
 ];
-/// An object with everything that is carried or recorded of it.
+/// An object with everything that is copied or recorded of it.
 const CARRIED_OBJECTS: [&str; 7] = [
     "s3:GetObject",
     "s3:GetObjectAcl",
@@ -167,10 +167,10 @@ const CARRIED_OBJECTS: [&str; 7] = [
 const CARRIED_VERSIONS: [&str; 4] =
     ["s3:GetObjectVersion", "s3:GetObjectVersionAcl", "s3:GetObjectVersionAttributes", "s3:GetObjectVersionTagging"];
 
-/// What says whether a bucket is open.
+/// The calls that show whether a bucket is public.
 const PUBLIC_ACCESS: [&str; 4] =
     ["s3:GetBucketAcl", "s3:GetBucketPolicy", "s3:GetBucketPolicyStatus", "s3:GetBucketPublicAccessBlock"];
-/// Everything that can be set about a bucket.
+/// All settings of a bucket.
 const SETTINGS: [&str; 19] = [
     "s3:GetAccelerateConfiguration",
     "s3:GetAnalyticsConfiguration",
@@ -194,7 +194,7 @@ const SETTINGS: [&str; 19] = [
 ];
 
 impl Needs {
-    /// The first part of every ARN (AWS General Reference, "Amazon Resource Names"): an account lies in one partition.
+    /// The first part of every ARN (AWS General Reference, "Amazon Resource Names"): an account is in one partition.
     fn partition(&self) -> &'static str {
         partition(self.regions.first().map_or("", String::as_str))
     }
@@ -279,7 +279,7 @@ fn decrypting(
 }
 
 /// Users of databases by the provider's own identifiers (Amazon RDS user guide, "Creating and using an IAM policy for IAM
-/// database access"); those of temporary ones nobody knows yet.
+/// database access"); those of temporary ones are not known yet.
 fn logins(needs: &Needs) -> Vec<String> {
     let partition = needs.partition();
     let account = needs.account.as_deref().unwrap_or("*");
@@ -293,7 +293,7 @@ fn logins(needs: &Needs) -> Vec<String> {
     users
 }
 
-/// Makes only what carries walkaway's tag, and removes only that (Amazon RDS, "Using IAM tags").
+/// Creates only what has walkaway's tag, and removes only that (Amazon RDS, "Using IAM tags").
 fn temporary() -> [Value; 2] {
     let make = json!({"Sid": "MakeTemporary", "Effect": "Allow",
         "Action": ["rds:AddTagsToResource", "rds:CreateDBSnapshot", "rds:RestoreDBInstanceFromDBSnapshot"],
@@ -304,11 +304,11 @@ fn temporary() -> [Value; 2] {
     [make, remove]
 }
 
-/// Asks for exports, and cancels those under way (Amazon RDS user guide, "Setting up access to an Amazon S3 bucket").
+/// Requests exports, and cancels those in progress (Amazon RDS user guide, "Setting up access to an Amazon S3 bucket").
 fn exporting(exports: &[(String, String)]) -> [Value; 3] {
     let task = ["rds:StartExportTask", "rds:CancelExportTask"].to_vec();
     let roles = exports.iter().map(|(role, _)| role.clone()).collect();
-    // A key's id or alias is no resource that a policy could name.
+    // A key's id or alias is not a resource that a policy can name.
     let key = |key: &String| if key.starts_with("arn:") { key.clone() } else { "*".to_owned() };
     let keys: Vec<String> = exports.iter().map(|(_, name)| key(name)).collect();
     let key_actions =
@@ -497,7 +497,7 @@ mod tests {
                 narrowed(vec![bucket(bucket_by), ledger(ledger_by)], login, reads_exports);
             assert_eq!((objects, snapshots, &*user, unseen), expected, "{bucket_by} {ledger_by}");
         }
-        // Nothing was seen, or a name means two things.
+        // Nothing is known, or a name is ambiguous.
         let (objects, snapshots, user, unseen) = narrowed(vec![], at(), false);
         assert_eq!((objects, snapshots, &*user, unseen), (any(), any(), "*/u", 3));
         let twins =

@@ -4,12 +4,12 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::inventory::{Inventory, Item, ItemKind, fact};
 
-/// What the playbook says besides.
+/// The other settings of the playbook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Setting {
-    /// The account's number, if it could be told.
+    /// The account's number, if it is known.
     pub account: Option<String>,
-    /// The profile that the account was looked at with.
+    /// The profile that was used.
     pub profile: Option<String>,
     /// The allowed regions.
     pub regions: Vec<String>,
@@ -95,7 +95,7 @@ fn assets(text: &mut String, inventory: &Inventory) -> bool {
         }
     }
     if written == 0 {
-        line(text, format_args!("  []   # nothing was found that can be carried"));
+        line(text, format_args!("  []   # nothing was found that can be copied"));
     }
     databases
 }
@@ -104,9 +104,9 @@ fn tail(text: &mut String, inventory: &Inventory, databases: bool) {
     for missing in &inventory.unreadable {
         let place = missing.region.as_ref().map(|region| format!(" in {region}")).unwrap_or_default();
         let reason: String = missing.reason.chars().filter(|c| !c.is_control()).collect();
-        line(text, format_args!("# could not be looked at: {}{place}: {reason}", missing.call));
+        line(text, format_args!("# could not be read: {}{place}: {reason}", missing.call));
     }
-    line(text, format_args!("\n# exclude:   # what the exit can do without, why, who says so, and until when"));
+    line(text, format_args!("\n# exclude:   # what the exit does not need, why, by whom, and until when"));
     line(
         text,
         format_args!("#   - {{match: \"s3:NAME-*\", reason: reproducible, owner: you@example.org, until: 2030-12-31}}"),
@@ -138,7 +138,7 @@ fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     let _ = writeln!(text, "{arguments}");
 }
 
-/// An asset's id out of a name, unique within the playbook.
+/// An asset's id from a name, unique within the playbook.
 fn id_for(name: &str, taken: &mut BTreeSet<String>) -> String {
     let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' { c } else { '-' };
     let whole: String = name.to_lowercase().chars().map(plain).take(56).collect();
@@ -154,7 +154,7 @@ fn id_for(name: &str, taken: &mut BTreeSet<String>) -> String {
     id
 }
 
-/// Text as YAML cannot misread it.
+/// Text quoted for YAML.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }

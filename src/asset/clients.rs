@@ -1,11 +1,11 @@
-//! The playbook's words about the provider and the S3 server of the target, turned into client configurations.
+//! Client configurations from the playbook's settings for the provider and the target's S3 server.
 
 use crate::{
     playbook::{AwsSpec, S3TargetSpec},
     source::aws::{Aws, AwsSettings},
 };
 
-/// What to do where nothing was asked because there are no credentials.
+/// The hint where nothing was queried because there are no credentials.
 pub(crate) const NO_CREDENTIALS: &str = "name a profile in provider.aws.profile, set AWS_ACCESS_KEY_ID and \
                                          AWS_SECRET_ACCESS_KEY, or log in (aws sso login)";
 

@@ -1,8 +1,8 @@
-//! Whether the server that buckets or databases are restored into is another one than the provider's. What never left the
-//! provider is no exit, and nothing may be written there. Only asks, and before anything is written anywhere.
+//! Whether the server that buckets or databases are restored into is distinct from the provider's. What never left the
+//! provider proves no exit, and nothing may be written there. Reads only, before anything is written anywhere.
 //!
-//! An S3 server has many names, so three things are held side by side: the names, the addresses they lead to, and, should
-//! the target hold a bucket of the source's name, what lies in the two. PostgreSQL servers tell who they are.
+//! An S3 server has many names, so three things are compared: the names, the addresses they resolve to, and, if
+//! the target hold a bucket of the source's name, the contents of the two. PostgreSQL servers identify themselves.
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
@@ -33,13 +33,13 @@ const AWS_DOMAINS: [&str; 11] = [
     "sc2s.sgov.gov",
 ];
 
-/// What says that the S3 servers of target and provider are one, if their names do.
+/// Why the S3 servers of target and provider are the same, by their names.
 pub(crate) async fn s3_obstacle(source: &Aws, target: &Aws) -> Option<Obstacle> {
     let ours = target.s3_address();
     same_place(&source.s3_address(), &ours).await.map(|why| is_provider(&ours, &why))
 }
 
-/// The same, if the target holds the very bucket that is read.
+/// The same, if the target has the bucket that is read.
 pub(crate) async fn bucket_obstacle(bucket: &BucketSpec, source: &Aws, target: &Aws) -> Option<Obstacle> {
     let why = format!("it holds the bucket {} with the same objects of the same times", bucket.bucket);
     is_same(bucket, source, target).await.then(|| is_provider(&target.s3_address(), &why))
@@ -54,7 +54,7 @@ fn is_provider(ours: &str, why: &str) -> Obstacle {
     }
 }
 
-/// What says that a database would be restored into the server that it is read from, or into the provider's. `source` is
+/// Why a database would be restored into the server that it is read from, or into the provider's. `source` is
 /// where it is read, if that is known; `by_provider` whether the provider runs it.
 pub(crate) fn database_obstacle(
     subject: &str,
@@ -79,13 +79,13 @@ pub(crate) fn database_obstacle(
     Some(Obstacle { what, hint: Some(hint.to_owned()) })
 }
 
-/// Whether a host is the provider's by its name.
+/// Whether a host is the provider's by name.
 fn is_aws(host: &str) -> bool {
     let below = |domain: &&str| host.strip_suffix(*domain).is_some_and(|rest| rest.ends_with('.'));
     AWS_DOMAINS.iter().any(below)
 }
 
-/// Whether both names lead to one server.
+/// Whether both names resolve to one server.
 async fn same_place(theirs: &str, ours: &str) -> Option<String> {
     let theirs = Place::of(theirs)?;
     let ours = Place::of(ours)?;
@@ -101,7 +101,7 @@ async fn same_place(theirs: &str, ours: &str) -> Option<String> {
     Some(format!("both names lead to {shared}"))
 }
 
-/// The part of an endpoint that tells servers apart.
+/// The part of an endpoint that distinguishes servers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
     host: String,
@@ -120,7 +120,7 @@ impl Place {
         is_aws(&self.host)
     }
 
-    /// Where the name leads; nowhere if it can't be looked up, which the first request will say better.
+    /// The addresses of the name; none if it can't be resolved, which the first request reports better.
     async fn addresses(self) -> Vec<SocketAddr> {
         let found = spawn_blocking(move || (self.host.as_str(), self.port).to_socket_addrs());
         found.await.ok().and_then(Result::ok).into_iter().flatten().collect()
@@ -130,7 +130,7 @@ impl Place {
 async fn is_same(bucket: &BucketSpec, source: &Aws, target: &Aws) -> bool {
     let [theirs, ours] =
         [source, target].map(|aws| S3Source::new(aws, bucket.bucket.as_str(), bucket.prefix.as_deref()));
-    // Most targets have no bucket of that name, or don't show it: one question is enough then.
+    // Most targets have no bucket of that name, or don't show it: one request is enough then.
     let Ok(our_page) = ours.list(None).await else { return false };
     let Ok(their_page) = theirs.list(None).await else { return false };
     let made = match (theirs.created().await, ours.created().await) {
@@ -140,8 +140,8 @@ async fn is_same(bucket: &BucketSpec, source: &Aws, target: &Aws) -> bool {
     judge(&their_page, &our_page, made)
 }
 
-/// One bucket, seen twice: the same objects of the same times, made at the same time as far as that is known. Of empty
-/// buckets only the time tells.
+/// One bucket, seen twice: the same objects with the same times, created at the same time as far as known. For empty
+/// buckets only the time decides.
 fn judge(theirs: &ListPage, ours: &ListPage, made_together: Option<bool>) -> bool {
     match made_together {
         Some(false) => false,

@@ -1,4 +1,4 @@
-//! Which kind of asset is implemented where: the one table. Whoever adds a kind adds a line to each function here.
+//! Which kind of asset is implemented where: the one table. A new kind adds a line to each function here.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ use crate::{
 /// Every kind that a result can have, in the order in which bundles are rechecked.
 pub(crate) const ALL: [Kind; 2] = [Kind::S3, Kind::Postgres];
 
-/// Makes assets of the entries of a playbook.
+/// Creates assets from the entries of a playbook.
 pub type Kinds = Arc<dyn Fn(&playbook::Asset) -> Arc<dyn Asset> + Send + Sync>;
 
 /// The kinds that are built in.
@@ -50,7 +50,7 @@ pub(crate) fn all(playbook: &Playbook) -> Vec<Arc<dyn Asset>> {
     playbook.assets().iter().map(of).collect()
 }
 
-/// Looks at the servers of the target that these assets need, and adds them to what is ready.
+/// Checks the servers of the target that these assets need, and adds them to what is ready.
 pub(crate) async fn look_at_targets(
     target: &TargetSpec,
     needs: Needs,
@@ -74,8 +74,8 @@ pub(crate) async fn look_at_targets(
     Ok(obstacles)
 }
 
-/// The servers of the target without looking at them: what it takes to look at what was restored, and nothing else, as the
-/// provider may be gone. What isn't there is missed where it is needed.
+/// The servers of the target without checking them: only what reading the restored copy takes, as the
+/// provider may be gone. What is missing fails where it is needed.
 pub(crate) async fn targets_unseen(target: &TargetSpec) -> Ready {
     let s3_target = match &target.s3 {
         Some(spec) => Some(super::clients::target_aws(spec).await),
@@ -84,7 +84,7 @@ pub(crate) async fn targets_unseen(target: &TargetSpec) -> Ready {
     Ready { s3_target, postgres: target.postgres.as_ref().map(PostgresSite::unseen), ..Ready::default() }
 }
 
-/// Reads back what a bundle says was restored of assets of one kind.
+/// Reads back the restored copies of assets of one kind according to a bundle.
 pub(crate) fn recheck(
     kind: Kind,
     at: &Rechecking,
@@ -103,7 +103,7 @@ pub(crate) fn recheck(
     Ok(())
 }
 
-/// How a person reaches what was restored of an asset without walkaway, where that takes a server.
+/// How to reach the restored copy of an asset without walkaway, where that takes a server.
 pub(crate) fn access(result: &AssetResult, spec: &TargetSpec, layout: &Layout) -> Option<DatabaseAccess> {
     match result.kind {
         Kind::S3 => None,

@@ -1,8 +1,8 @@
-//! What carrying an asset would take, as values.
+//! What copying an asset would take, as values.
 
 use crate::event::AssetKind;
 
-/// One asset as it would be carried now.
+/// One asset as it would be copied now.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Measured {
     /// The asset's id.
@@ -17,9 +17,9 @@ pub struct Measured {
     pub bytes: u64,
     /// Units of work.
     pub units: u64,
-    /// What a reader should know.
+    /// Remarks for the reader.
     pub remarks: Vec<String>,
-    /// The provider does not say how large it is.
+    /// The provider does not report its size.
     #[serde(skip)]
     pub size_unknown: bool,
     /// Only for buckets: sizes, requests, time and cost.
@@ -27,33 +27,33 @@ pub struct Measured {
     pub objects: Option<MeasuredObjects>,
 }
 
-/// What is particular to the plan of a bucket.
+/// The parts of a plan that only buckets have.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct MeasuredObjects {
     /// Objects and bytes of each size class, the smallest first.
     pub sizes: Vec<SizeClass>,
     /// Delete markers.
     pub delete_markers: u64,
-    /// Requests of a run: opening and closing listing, questions about the bucket.
+    /// Requests of a run: opening and closing listing, requests about the bucket.
     pub list_requests: u64,
     /// Requests of a run that read objects.
     pub get_requests: u64,
     /// Seconds that the transfer is expected to take.
     pub expected_s: u64,
-    /// What that rests on.
+    /// What that is based on.
     pub expected_basis: String,
     /// US dollars for the bytes, at list prices to the internet.
     pub egress_usd: f64,
     /// US dollars for the requests.
     pub requests_usd: f64,
-    /// The day of the prices, or that none was recorded.
+    /// The date of the prices, or that none was recorded.
     pub prices_as_of: &'static str,
-    /// Where they come from.
+    /// Their source.
     pub prices_source: &'static str,
 }
 
 impl MeasuredObjects {
-    /// No object has more bytes than this.
+    /// The size of the largest object.
     pub fn largest_max(&self) -> u64 {
         let largest = self.sizes.iter().rev().find(|class| class.objects > 0);
         largest.map_or(0, |class| class.bytes.min(class.bytes_from.saturating_mul(4)))
@@ -63,15 +63,15 @@ impl MeasuredObjects {
 /// Objects of which the next class's are at least four times as large.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SizeClass {
-    /// They have at least so many bytes.
+    /// The least bytes of each.
     pub bytes_from: u64,
-    /// How many.
+    /// Their number.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
 }
 
-/// Bytes that are expected at the target, by what they are.
+/// Bytes that are expected at the target, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Room {
     /// Objects of buckets.
@@ -80,6 +80,6 @@ pub struct Room {
     pub databases: u64,
     /// The rows of databases as files.
     pub exports: u64,
-    /// The record of what was carried.
+    /// The records of what was copied.
     pub records: u64,
 }

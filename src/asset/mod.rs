@@ -1,13 +1,13 @@
-//! What is carried out and gets a verdict: a folder for each kind, behind one trait.
+//! What is copied and gets a verdict: a folder for each kind, behind one trait.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `seam` | the trait, [`Asset`], and what it is described by |
+//! | `seam` | the trait, [`Asset`], and its description |
 //! | `kinds` | which kind is implemented where: the one table |
-//! | `site`, `work` | what all assets of a run share, and what the work on one has at hand |
-//! | `measured`, `look`, `recheck` | what measuring, looking again and rechecking come to, as values |
-//! | `ticker`, `stop` | how the work tells of progress, and how it ends early |
-//! | `clients`, `elsewhere` | the playbook's words as clients; a target that is the provider |
+//! | `site`, `work` | what all assets of a run share, and the context of the work on one |
+//! | `measured`, `look`, `recheck` | the results of measuring and re-checking, as values |
+//! | `ticker`, `stop` | how the work reports progress, and how it ends early |
+//! | `clients`, `elsewhere` | clients from the playbook's settings; a target that is the provider |
 //! | `bucket`, `database`, `rds` | the kinds |
 //!
 //! To add a kind: a folder with a type that implements [`Asset`], its entry in the playbook, and a line in `kinds`.

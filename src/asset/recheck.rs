@@ -1,7 +1,7 @@
-//! What `verify --restored` has at hand for each kind: a bundle, the restored data beside it, and the target.
+//! The inputs of `verify --restored` for each kind: a bundle, the restored data beside it, and the target.
 //!
 //! The bundle is input from outside: its paths are opened only beneath the restored directory, and the statements that
-//! read tables are made anew from the target's catalog.
+//! read tables are generated anew from the target's catalog.
 
 use std::{
     path::{Path, PathBuf},
@@ -40,7 +40,7 @@ impl Recheck {
     }
 }
 
-/// A bundle whose restored data is read back. Everything here blocks.
+/// A bundle whose restored copy is read back. Everything here blocks.
 pub(crate) struct Rechecking {
     pub bundle: PathBuf,
     pub restored_to: PathBuf,

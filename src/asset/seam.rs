@@ -1,6 +1,6 @@
-//! The seam between a run and what it carries: one trait, which each kind of asset implements in a folder of its own.
+//! The interface between a run and what it copies: one trait, which each kind of asset implements in its own folder.
 //!
-//! Whatever plans, runs, rechecks or seals an asset goes through it; which kind is implemented where stands in `kinds`.
+//! Planning, running, re-checking and sealing an asset go through it; `kinds` lists where each kind is implemented.
 
 use std::sync::Arc;
 
@@ -23,41 +23,41 @@ use crate::{
     transfer::executor::UnitWorker,
 };
 
-/// Something that is carried out and gets a verdict.
+/// Something that is copied and gets a verdict.
 ///
 /// The order of a run: [`Asset::preflight`] for all, then for one after the other [`Asset::carry`], which cuts the work into
-/// units and has an executor run them, and [`Carried::prove`]. A run that is resumed looks at what it had finished with
+/// units and has an executor run them, and [`Carried::prove`]. A resumed run re-checks what it had finished with
 /// [`Asset::recheck`]. [`Asset::measure`] is all that `walkaway plan` needs.
 pub trait Asset: Send + Sync {
     /// Unique within the playbook.
     fn id(&self) -> &str;
 
-    /// What there is to say of it without asking anybody.
+    /// What is known of it without any request.
     fn describe(&self) -> Description;
 
-    /// Adds the rights at the provider that carrying it takes.
+    /// Adds the rights at the provider that copying it takes.
     fn rights(&self, _needs: &mut rights::Needs) {}
 
-    /// What keeps the run from beginning, looked for before anything moves.
+    /// Obstacles to the run, checked before the transfer.
     ///
     /// # Errors
-    /// What keeps this asset from being carried, and no other.
+    /// Obstacles to copying this asset only.
     fn preflight<'a>(&'a self, at: &'a Preflight<'a>) -> BoxFuture<'a, Result<Vec<Obstacle>, Unopened>>;
 
     /// Items, bytes and units, measured at the provider. Writes nothing, neither there nor here.
     fn measure<'a>(&'a self, at: &'a Measuring<'a>) -> BoxFuture<'a, Result<Measured, Obstacle>>;
 
-    /// The room that it takes on this machine, by its measure.
+    /// The space that it takes on this machine, by its measure.
     fn room(&self, measured: &Measured, target: &TargetSpec) -> Room;
 
-    /// Carries it, unit by unit, through the executor of the work.
+    /// Copies it, unit by unit, through the executor of the work.
     fn carry<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>>;
 
-    /// What runs units of this asset in this process, whoever cut them: the other end of an executor that hands units to
+    /// The runner of units of this asset in this process, wherever they were cut: the remote end of an executor with
     /// other machines.
     fn worker<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>>;
 
-    /// Looks at what the asset restored when it was finished, which is a while ago.
+    /// Re-checks the asset's restored copy some time after it was finished.
     fn recheck<'a>(
         &'a self,
         work: Work,
@@ -66,12 +66,12 @@ pub trait Asset: Send + Sync {
         result: &'a AssetResult,
     ) -> BoxFuture<'a, Result<Looked, Stop>>;
 
-    /// Fills the entry of an asset whose work never came to its end: what is vouched for stands in it, and what a kill
-    /// left half done is removed from the evidence.
+    /// Fills the entry of an asset that was not finished: what the journal confirms is in it, and what a kill
+    /// left incomplete is removed from the evidence.
     fn as_it_stands(&self, work: &Work, playbook: &Playbook, result: &mut AssetResult) -> Result<(), Stop>;
 }
 
-/// An asset whose data has come over. What was made at the provider for it may stay until it is proven.
+/// An asset whose data has been copied. Its temporary resources at the provider may stay until it is verified.
 pub trait Carried: Send {
     /// Reads back what was restored, compares, plants damage, and writes the asset's evidence.
     fn prove<'a>(self: Box<Self>) -> BoxFuture<'a, Result<AssetResult, Stop>>
@@ -79,22 +79,22 @@ pub trait Carried: Send {
         Self: 'a;
 }
 
-/// What can be said of an asset without asking anybody.
+/// What is known of an asset without any request.
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// As the evidence names it.
+    /// Its name in the evidence.
     pub kind: AssetKind,
-    /// Where it comes from, as the playbook names that.
+    /// Its source, as named in the playbook.
     pub source: String,
-    /// The same as coverage tells things of an account apart; none where only what it was measured from tells.
+    /// The same as coverage identifies resources of an account; none where only its measuring shows it.
     pub from: Option<CarriedFrom>,
-    /// What it takes at the target.
+    /// What it needs at the target.
     pub needs: Needs,
-    /// What carrying it makes at the provider and pays for, if anything.
+    /// The paid resources that copying it creates at the provider, if any.
     pub makes: Option<Makes>,
 }
 
-/// What an asset takes at the target beside a directory.
+/// What an asset needs at the target besides a directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// The S3 server.
@@ -105,16 +105,16 @@ pub struct Needs {
     pub brings_code: bool,
 }
 
-/// What carrying an asset makes at the provider and pays for.
+/// The paid resources that copying an asset creates at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Makes {
-    /// In words: by what, and what.
+    /// As text: by what, and what.
     pub words: String,
-    /// An export, which a resumed run goes on with. Anything else is removed and made anew.
+    /// An export, which a resumed run continues. Anything else is removed and created anew.
     pub export: bool,
 }
 
-/// What measuring has at hand.
+/// The context of measuring.
 pub struct Measuring<'a> {
     /// The provider, where the playbook names one.
     pub aws: Option<&'a Aws>,
@@ -122,12 +122,12 @@ pub struct Measuring<'a> {
     pub playbook: &'a Playbook,
 }
 
-/// An obstacle that is one asset's.
+/// An obstacle to one asset.
 pub fn obstacle(asset: &str, what: impl std::fmt::Display, hint: Option<String>) -> Obstacle {
     Obstacle { what: format!("asset {asset}: {what}"), hint }
 }
 
-/// The same of an early end.
+/// The same from an early end.
 pub(crate) fn stop_obstacle(asset: &str, stop: Stop) -> Obstacle {
     match stop {
         Stop::Asset { reason, hint } | Stop::Away { reason, hint } => obstacle(asset, reason, hint),

@@ -14,18 +14,18 @@ use crate::{
 pub struct Ready {
     /// The provider.
     pub aws: Option<Aws>,
-    /// Who asks there.
+    /// The caller there.
     pub caller: Option<CallerIdentity>,
     /// The S3 server that buckets are restored into.
     pub s3_target: Option<Aws>,
     /// The PostgreSQL server that databases are restored into.
     pub postgres: Option<PostgresSite>,
-    /// Assets that their servers can't open: they are not run, the others are.
+    /// Assets that their servers can't open: only the others are run.
     pub unopened: BTreeMap<String, Obstacle>,
 }
 
 impl Ready {
-    /// Stops what was brought up at the target.
+    /// Stops what was started at the target.
     pub(crate) async fn stop(&self) -> Result<(), String> {
         match &self.postgres {
             Some(postgres) => postgres.stop().await,
@@ -38,9 +38,9 @@ impl Ready {
 pub struct Site {
     /// The playbook.
     pub playbook: Playbook,
-    /// What they carry from and to.
+    /// Their sources and targets.
     pub ready: Ready,
-    /// What removes again what they make at the provider.
+    /// Guards that remove what they create at the provider.
     pub(crate) guards: Guards,
 }
 
@@ -55,16 +55,16 @@ impl Site {
     }
 }
 
-/// What was looked for before anything moved and is missed now.
+/// The error for what the preflight found and is missing now.
 pub(crate) fn lacking(what: &str) -> Stop {
     Stop::Asset { reason: format!("{what} is not at hand"), hint: None }
 }
 
-/// What the look before a run has at hand.
+/// The context of the preflight.
 pub struct Preflight<'a> {
     /// What was found to work so far.
     pub ready: &'a Ready,
-    /// Where everything of the run will lie.
+    /// The directories of the run.
     pub(crate) layout: &'a Layout,
     /// The run's id.
     pub run: &'a str,

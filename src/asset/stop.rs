@@ -15,28 +15,28 @@ const AWAY_HINT: &str = "see whether the provider can be reached, then resume th
 /// An early end.
 #[derive(Debug)]
 pub enum Stop {
-    /// Somebody asked; nothing else is started.
+    /// A stop was requested; nothing else is started.
     Interrupted,
-    /// This asset can't go on now; others can, and a resumed run tries again.
+    /// This asset can't continue now; others can, and a resumed run tries again.
     Asset {
         /// What happened, to what.
         reason: String,
-        /// What to do next, where something can be said.
+        /// What to do next, where that is known.
         hint: Option<String>,
     },
-    /// The same because a database's server, or the way to it, went away: once it is back, the work may begin again.
+    /// The same because a database's server or the connection to it was lost: once it is back, work may be restarted.
     Away {
         /// What happened, to what.
         reason: String,
-        /// What to do next, where something can be said.
+        /// What to do next, where that is known.
         hint: Option<String>,
     },
-    /// Evidence can't be written; nothing can go on.
+    /// Evidence can't be written; nothing can continue.
     Run(EngineError),
 }
 
 impl Stop {
-    /// The same of a database, of which nothing is kept: its snapshot is gone with its connection.
+    /// The same for a database, of which nothing is kept: its snapshot is gone with its connection.
     pub fn of_database(self) -> Self {
         match self {
             Stop::Asset { reason, hint } | Stop::Away { reason, hint } => {

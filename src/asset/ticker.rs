@@ -1,4 +1,4 @@
-//! Reads a meter ten times a second and passes the reading on as progress, until it is dropped.
+//! Reads a meter ten times a second and reports the reading as progress, until it is dropped.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use crate::{
 
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// A running ticker; its end passes the last reading on.
+/// A running ticker; its end reports the last reading.
 pub struct Ticker {
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -51,7 +51,7 @@ impl Drop for Ticker {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A monitor that panicked has been heard of already; the run goes on without it.
+            // A monitor's panic has been reported already; the run continues without it.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! What every asset's work has at hand.
+//! The context of the work on every asset.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
     transfer::{error::SinkError, executor::UnitExecutor, meter::Meter, objects::Budget},
 };
 
-/// One asset of one run: where it lies and whom to tell.
+/// One asset of one run: its directories and its recorder.
 #[derive(Clone)]
 pub struct Work {
     pub asset: String,
@@ -33,7 +33,7 @@ impl Work {
         self.layout.asset_root(&self.asset)
     }
 
-    /// Makes the asset's directory, below the target's path and through no symbolic link.
+    /// Creates the asset's directory, below the target's path and through no symbolic link.
     pub fn make_root(&self) -> Result<(), SinkError> {
         let top = self.layout.restored.parent().unwrap_or(&self.layout.restored);
         make_private_beneath(top, &self.root()).map_err(|error| SinkError::write(self.root(), error))
@@ -59,17 +59,17 @@ impl Work {
         Finding::of(&self.asset, kind, subject, detail)
     }
 
-    /// Stops here if somebody asked.
+    /// Stops here if requested.
     pub fn go_on(&self) -> Result<(), Stop> {
         if self.interrupt.asked() { Err(Stop::Interrupted) } else { Ok(()) }
     }
 
-    /// A question to the provider, given up when somebody asks to stop.
+    /// A request to the provider, abandoned on a request to stop.
     pub async fn unless_stopped<T>(&self, asking: impl Future<Output = T>) -> Result<T, Stop> {
         self.interrupt.unless_asked(asking).await.ok_or(Stop::Interrupted)
     }
 
-    /// Puts the controls on record; one that was not found is a finding about the verifier itself.
+    /// Records the controls; one that was not found is a finding about the verifier itself.
     pub fn controls(&self, controls: &[Control]) -> Result<Vec<Finding>, Stop> {
         for Control { damage, found } in controls {
             let asset = self.asset.clone();
@@ -80,7 +80,7 @@ impl Work {
         Ok(missed.map(|control| self.finding(FindingKind::VerifierBlind, &control.damage, "")).collect())
     }
 
-    /// That an asset has nothing: somebody may have said that this is as it should be.
+    /// The finding about an empty asset: the playbook may have declared that as intended.
     pub fn empty(&self, may_be_empty: bool, subject: &str, nothing: &str) -> Finding {
         let (kind, detail) = match may_be_empty {
             true => (FindingKind::Deviation, format!("{nothing} is there, and the playbook says that it may be empty")),
@@ -92,7 +92,7 @@ impl Work {
         self.finding(kind, subject, detail)
     }
 
-    /// Puts the findings and the end of the asset on record.
+    /// Records the findings and the end of the asset.
     pub fn done(&self, result: &AssetResult) -> Result<(), Stop> {
         for finding in &result.findings {
             self.recorder.fact(&Event::Found { finding: finding.clone() })?;

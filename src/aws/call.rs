@@ -1,4 +1,4 @@
-//! Signed calls to services of which a handful of answers are wanted and no SDK crate is worth its weight: IAM,
+//! Signed calls to services of which only a few calls are needed, too few for an SDK crate: IAM,
 //! CloudWatch, S3 Control. The HTTP stack and the credentials are the SDK's.
 
 use std::{fmt::Display, sync::Arc, time::Duration};
@@ -23,11 +23,11 @@ use crate::{clock, words::causes};
 
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One call, ready but for its signature.
+/// One call before signing.
 #[derive(Clone, Debug)]
 pub(crate) struct Call<'a> {
     pub service: Service,
-    /// Where the service is asked.
+    /// The service's endpoint.
     pub region: &'a str,
     pub method: &'static str,
     /// Scheme, host and path.
@@ -41,9 +41,9 @@ pub(crate) struct Call<'a> {
 pub(crate) enum CallError {
     /// It could not be made: why.
     Impossible(String),
-    /// No response came, or there was nothing to sign with for now.
+    /// No response came, or there are no credentials for now.
     NoResponse(String),
-    /// The response is no success.
+    /// The response is not a success.
     Refused { status: u16, document: ErrorDocument },
 }
 

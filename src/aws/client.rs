@@ -1,4 +1,4 @@
-//! Configuration by the SDK's own chain, the clients that are made from it, and who the caller is.
+//! Configuration by the SDK's own chain, the clients that are built from it, and the caller.
 
 use std::{
     collections::HashMap,
@@ -34,16 +34,16 @@ use super::{
 };
 use crate::transfer::error::SourceError;
 
-/// Attempts of a call about the account that somebody waits for. A busy service is waited for below: see `throttle`.
+/// Attempts of an interactive call about the account. A busy service is waited for below: see `throttle`.
 const PATIENT_ATTEMPTS_MAX: u32 = 4;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For the first byte of an answer. The SDK watches the bytes that follow by itself.
+/// For the first byte of a response. The SDK monitors the bytes that follow.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const REQUEST_ATTEMPTS_MAX: u32 = 3;
-/// S3-compatible servers accept any region; the SDK wants one.
+/// S3-compatible servers accept any region; the SDK requires one.
 const REGION_OF_NO_MEANING: &str = "us-east-1";
-/// The SDK's variable that switches off addresses from the environment and the profile.
+/// The SDK's variable that disables endpoints from the environment and the profile.
 const IGNORE_ENDPOINTS: &str = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS";
 
 /// What a playbook says about the provider.
@@ -67,7 +67,7 @@ pub struct AwsSettings {
     pub s3control_endpoint: Option<String>,
 }
 
-/// Who asks.
+/// The caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallerIdentity {
     /// Twelve digits.
@@ -76,12 +76,12 @@ pub struct CallerIdentity {
     pub arn: String,
 }
 
-/// What is known of credentials without asking.
+/// What is known of credentials without a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionKeys {
-    /// They go with a session token, so they end by themselves.
+    /// They have a session token, so they expire.
     pub temporary: bool,
-    /// When they end, if that is known.
+    /// When they expire, if that is known.
     pub expires: Option<String>,
 }
 
@@ -99,17 +99,17 @@ fn retries(patient: bool) -> RetryConfig {
 pub struct Aws {
     shared: SdkConfig,
     settings: AwsSettings,
-    /// Where environment or profile send the requests for S3.
+    /// The S3 endpoint from environment or profile.
     s3_configured: Option<String>,
     connector: Arc<OnceLock<Arc<Connector>>>,
-    /// How fast each service may be asked about the account; shared by all that ask.
+    /// The rate at which each service may be queried about the account; shared by all callers.
     throttles: Arc<[Arc<Throttle>; 5]>,
-    /// Regions of buckets that lie elsewhere than the client's own.
+    /// Regions of buckets outside of the client's own.
     regions: Arc<Mutex<HashMap<String, String>>>,
 }
 
 impl Aws {
-    /// Loads credentials providers and region by the SDK's default chain. Asks no server yet.
+    /// Loads credentials providers and region by the SDK's default chain. Sends no request yet.
     pub async fn load(settings: AwsSettings) -> Self {
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(ANSWER_TIMEOUT).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -147,13 +147,13 @@ impl Aws {
         }
     }
 
-    /// For tests: nobody's account.
+    /// For tests: no account.
     #[cfg(test)]
     pub(crate) fn of_nobody() -> Self {
         Aws::new(SdkConfig::builder().build(), AwsSettings::default(), None)
     }
 
-    /// Clients of one server for everything, with credentials that it does not look at.
+    /// Clients of one server for everything, with credentials that it ignores.
     #[cfg(test)]
     pub(crate) fn for_test(endpoint: &str) -> Self {
         let credentials = Credentials::new("a", "b", None, None, "tests");
@@ -166,13 +166,13 @@ impl Aws {
         Aws::new(shared, AwsSettings::default(), None)
     }
 
-    /// A client for one bucket, in the region where it is known to lie.
+    /// A client for one bucket, in its known region.
     pub(crate) fn s3_of(&self, bucket: &str) -> aws_sdk_s3::Client {
         let region = self.regions().get(bucket).cloned();
         self.s3_in(region.as_deref(), None)
     }
 
-    /// The bucket lies in this region, the provider says; false if that was known.
+    /// Records the bucket's region as reported by the provider; false if that was known.
     pub(crate) fn learn_region(&self, bucket: &str, region: &str) -> bool {
         self.regions().insert(bucket.to_owned(), region.to_owned()).as_deref() != Some(region)
     }
@@ -186,7 +186,7 @@ impl Aws {
         self.s3_in(None, None)
     }
 
-    /// With `of_account` for questions about the account, patient or not; otherwise for one bucket.
+    /// With `of_account` for queries about the account, with or without long waits; otherwise for one bucket.
     fn s3_in(&self, region: Option<&str>, of_account: Option<bool>) -> aws_sdk_s3::Client {
         let of_pages = of_account.is_some();
         let mut config = aws_sdk_s3::config::Builder::from(&self.shared)
@@ -206,7 +206,7 @@ impl Aws {
         aws_sdk_s3::Client::from_conf(config.build())
     }
 
-    /// A client for RDS that asks once: who asks decides whether to ask again, and knows then that an answer was lost.
+    /// A client for RDS without retries: the caller decides on retries, and knows then that a response was lost.
     pub(crate) fn rds(&self) -> aws_sdk_rds::Client {
         aws_sdk_rds::Client::from_conf(self.rds_config().retry_config(RetryConfig::disabled()).build())
     }
@@ -237,7 +237,7 @@ impl Aws {
         &self.shared
     }
 
-    /// The connections of the requests that go past the SDK's clients: the SDK's own HTTP and TLS, one pool for all.
+    /// The connections of requests outside of the SDK's clients: the SDK's own HTTP and TLS, one pool for all.
     pub(crate) fn connector(&self) -> Arc<Connector> {
         let made = self.connector.get_or_init(|| {
             let timeouts =
@@ -248,13 +248,13 @@ impl Aws {
         Arc::clone(made)
     }
 
-    /// How fast a service may be asked.
+    /// The rate limit of a service.
     pub(super) fn throttle(&self, service: Service) -> Arc<Throttle> {
         let at = SERVICES.iter().position(|known| *known == service).unwrap_or_default();
         Arc::clone(&self.throttles[at])
     }
 
-    /// The connections of a client that asks about the account.
+    /// The connections of a client for queries about the account.
     fn throttled(&self, service: Service, patient: bool) -> SharedHttpClient {
         let credentials = Arc::new(CredentialCache::new(self.credentials()));
         let connector = self.connector();
@@ -264,7 +264,7 @@ impl Aws {
         http_client_fn(move |_, _| throttled.clone())
     }
 
-    /// Where the credentials come from; none when the chain found nothing to ask.
+    /// The credentials provider; none when the chain found none.
     pub(crate) fn credentials(&self) -> Option<SharedCredentialsProvider> {
         self.shared.credentials_provider()
     }
@@ -291,16 +291,16 @@ impl Aws {
         named.clone().or_else(variable).or_else(configured).or_else(global)
     }
 
-    /// Where a service is asked; for S3 Control, `{account}` stands for the account's number.
+    /// A service's endpoint; for S3 Control, `{account}` stands for the account's number.
     pub(crate) fn address(&self, service: Service, region: &str) -> String {
         let own = self.own_endpoint(service).map(|address| address.trim_end_matches('/').to_owned());
         own.unwrap_or_else(|| service.address(region))
     }
 
-    /// Whether a service can be asked. Where S3 is another server than AWS, AWS is not asked about the rest.
+    /// Whether a service can be called. Where S3 is another server than AWS, AWS is not called for the rest.
     ///
     /// # Errors
-    /// The reason, in words.
+    /// The reason, as text.
     pub fn reaches(&self, service: Service) -> Result<(), String> {
         if self.own_endpoint(service).is_some() || self.own_endpoint(Service::S3).is_none() {
             return Ok(());
@@ -309,7 +309,7 @@ impl Aws {
         Err(format!("S3 is asked at an endpoint of its own, and no endpoint is named for {word}"))
     }
 
-    /// What the credentials are, as far as they tell themselves.
+    /// What is known of the credentials.
     ///
     /// # Errors
     /// Why there are none.
@@ -320,12 +320,12 @@ impl Aws {
         Ok(SessionKeys { temporary: credentials.session_token().is_some(), expires: expires.map(|at| at.to_string()) })
     }
 
-    /// Where S3 is asked.
+    /// The S3 endpoint.
     pub(crate) fn s3_address(&self) -> String {
         self.address(Service::S3, &self.region())
     }
 
-    /// The endpoint in words, for messages.
+    /// The endpoint as text, for messages.
     pub(crate) fn s3_endpoint(&self) -> String {
         self.own_endpoint(Service::S3).unwrap_or_else(|| "AWS".to_owned())
     }
@@ -353,7 +353,7 @@ impl Aws {
     }
 }
 
-/// Where environment and profile send requests for S3, if not to AWS: the SDK resolves one, offline.
+/// The S3 endpoint from environment and profile, if not AWS: the SDK resolves one, offline.
 async fn s3_configured(shared: &SdkConfig) -> Option<String> {
     const PATH: &str = "/bucket/key";
     let nobody = Credentials::new("nobody", "nothing", None, None, "walkaway");

@@ -1,4 +1,4 @@
-//! Credentials with the day's signing key, kept until shortly before they run out.
+//! Credentials with the day's signing key, kept until shortly before they expire.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,10 +12,10 @@ use tokio::sync::Mutex;
 
 use crate::{clock, transfer::error::SourceError, words::causes};
 
-/// So long before they run out, new credentials are asked for.
+/// How long before they expire new credentials are requested.
 const LEAD: Duration = Duration::from_secs(300);
 
-/// What a signature is good for.
+/// The scope of a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scope {
     pub region: String,
@@ -26,12 +26,12 @@ pub(crate) struct Scope {
 pub(crate) struct SigningCredentials {
     pub(super) credentials: Credentials,
     pub(super) scope: Scope,
-    /// `YYYYMMDD`, as the scope of the signature says it.
+    /// `YYYYMMDD`, as in the scope of the signature.
     pub(super) day: String,
     pub(super) key: Vec<u8>,
-    /// After this, new ones are asked for.
+    /// After this, new ones are requested.
     renew_at: Option<Timestamp>,
-    /// After this, no server believes them.
+    /// After this, no server accepts them.
     ends: Option<Timestamp>,
 }
 
@@ -40,7 +40,7 @@ impl SigningCredentials {
         let secret = credentials.secret_access_key();
         let key = generate_signing_key(secret, clock::system(now), &scope.region, &scope.service);
         let ends = credentials.expiry().and_then(|expiry| Timestamp::try_from(expiry).ok());
-        // Credentials that live for less than the lead are used to their end.
+        // Credentials with a lifetime below the lead are used until they expire.
         let renew_at = ends.map(|ends| if ends - LEAD > now { ends - LEAD } else { ends });
         SigningCredentials {
             day: day(now),
@@ -61,7 +61,7 @@ impl SigningCredentials {
     }
 }
 
-/// The current credentials, asked for when they are first needed and whenever they no longer serve.
+/// The current credentials, requested when they are first needed and whenever they are no longer valid.
 pub(crate) struct CredentialCache {
     provider: Option<SharedCredentialsProvider>,
     current: Mutex<Option<Arc<SigningCredentials>>>,
@@ -77,11 +77,11 @@ impl CredentialCache {
         let mut current = self.current.lock().await;
         let credentials = match current.as_ref() {
             Some(held) if held.sign_for(scope, now) => return Ok(Arc::clone(held)),
-            // Another scope needs another key, and no other credentials.
+            // Another scope needs another key, but the same credentials.
             Some(held) if held.are_current(now) => held.credentials.clone(),
             held => match (self.ask_provider().await, held) {
                 (Ok(credentials), _) => credentials,
-                // Where the credentials come from may be away for a while; the ones at hand serve to their end.
+                // The credentials' provider may be unreachable a while; the current ones are used until they expire.
                 (Err(_), Some(held)) if held.ends.is_none_or(|ends| now < ends) => held.credentials.clone(),
                 (Err(error), _) => return Err(error),
             },
@@ -91,7 +91,7 @@ impl CredentialCache {
         Ok(made)
     }
 
-    /// The server no longer believes these.
+    /// The server no longer accepts these.
     pub async fn forget(&self, refused: &Arc<SigningCredentials>) {
         let mut current = self.current.lock().await;
         if current.as_ref().is_some_and(|held| Arc::ptr_eq(held, refused)) {

@@ -17,9 +17,9 @@ pub(crate) fn encoded_path(path: &str) -> String {
     utf8_percent_encode(path, RESERVED_IN_PATH).to_string()
 }
 
-/// Decodes `%XX`; none if a `%` stands alone, or what comes out is not UTF-8.
+/// Decodes `%XX`; none if a `%` has no digits, or the result is not UTF-8.
 pub(crate) fn decoded(text: &str) -> Option<String> {
-    // The crate leaves a `%` without digits as it stands: a key that was never encoded would become another one.
+    // The crate keeps a `%` without digits: a key that was never encoded would become another one.
     let is_code = |after: &str| after.as_bytes().get(..2).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit));
     if !text.split('%').skip(1).all(is_code) {
         return None;

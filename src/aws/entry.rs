@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Amazon S3 takes at most 10,000 parts of 5 GiB for an object. What claims more has no size that could be believed.
+/// Amazon S3 accepts at most 10,000 parts of 5 GiB for an object. A larger size is not plausible.
 const SIZE_MAX: u64 = 10_000 * (5 << 30);
 /// The element of a delete marker.
 pub(super) const DELETE_MARKER: &str = "DeleteMarker";
@@ -24,12 +24,12 @@ pub(super) struct Entries<'a> {
     pub is_encoded: bool,
     /// Every byte of the page was UTF-8.
     pub is_utf8: bool,
-    /// What every key begins with.
+    /// The prefix of every key.
     pub prefix: &'a str,
 }
 
 impl Entries<'_> {
-    /// Adds an entry to the page, or what is odd about it.
+    /// Adds an entry to the page, or what is wrong with it.
     pub fn add(&self, element: &Element, page: &mut ListPage) {
         let key = || element.all("Key").next().map_or(String::new(), |key| key.text.clone());
         match self.entry(element) {
@@ -102,14 +102,14 @@ fn size(element: &Element) -> Result<u64, String> {
     size.ok_or_else(|| "its size is no number of bytes that an object can have".to_owned())
 }
 
-/// Without quotes and without the mark of a weak one: what it names is compared byte for byte either way.
+/// Without quotes and without the mark of a weak one: the bytes are compared either way.
 fn entity_tag(listed: &str) -> Option<String> {
     let tag = listed.trim();
     let tag = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
     Some(tag.to_owned()).filter(|tag| !tag.is_empty())
 }
 
-/// RFC 3339 for what is RFC 3339, or the form of HTTP's own dates. A date without a zone is none: it could be any of 27
+/// RFC 3339, from RFC 3339 or HTTP's date format. A date without a zone is invalid: it could be any of 27
 /// hours.
 fn time(listed: &str) -> Option<String> {
     let forms = [DateTimeFormat::DateTimeWithOffset, DateTimeFormat::HttpDate];

@@ -1,5 +1,5 @@
 //! What a failed call means, by what can be done about it: the one place where statuses and codes of a provider become
-//! errors. Decided by codes (Amazon S3 API reference, "Error responses"), never by the words of a message.
+//! errors. Decided by codes (Amazon S3 API reference, "Error responses"), never by the text of a message.
 
 use std::error::Error;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Codes that ask for fewer calls (AWS SDKs and Tools Reference Guide, "Retry behavior", and what S3-compatible servers
-/// send in their place).
+/// send instead).
 const THROTTLED: [&str; 13] = [
     "BandwidthLimitExceeded",
     "LimitExceededException",
@@ -33,19 +33,19 @@ const THROTTLED: [&str; 13] = [
 /// Error documents are small; of anything longer only the beginning is read.
 pub(super) const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 
-/// What the SDK makes of a refused operation, of whichever of its clients.
+/// The SDK's error of a refused operation, of any of its clients.
 pub(crate) trait OperationError: ProvideErrorMetadata + Error + 'static {}
 
 impl<E: ProvideErrorMetadata + Error + 'static> OperationError for E {}
 
-/// What stands in the body of a refusal. Nothing of it has to be there: a HEAD has no body, and what stands between here and
-/// there answers with pages of its own.
+/// The content of the body of a refusal. All of it is optional: a HEAD has no body, and proxies in
+/// between return pages of their own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorDocument {
     /// Empty if it names none.
     pub code: String,
     pub message: Option<String>,
-    /// Where the bucket lies.
+    /// The bucket's region.
     pub region: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl ErrorDocument {
     }
 }
 
-/// What a server answered to a call that failed, in one line, or why nothing came.
+/// The server's response to a failed call, in one line, or why there is none.
 pub(crate) fn message<E: OperationError>(error: &SdkError<E, HttpResponse>) -> String {
     let SdkError::ServiceError(refused) = error else { return causes(error) };
     let status = refused.raw().status().as_u16();
@@ -91,7 +91,7 @@ pub(crate) fn of<E: OperationError>(what: &str, error: SdkError<E, HttpResponse>
         return SourceError::Elsewhere { what, region };
     }
     match &error {
-        // A success that the SDK cannot read is no refusal, and no answer either.
+        // A success that the SDK cannot parse is neither a refusal nor an answer.
         SdkError::ServiceError(read) if read.raw().status().is_success() && read.err().code().is_none() => {
             SourceError::Transient { what, reason: causes(&error) }
         }
@@ -111,18 +111,18 @@ pub(crate) fn of<E: OperationError>(what: &str, error: SdkError<E, HttpResponse>
     }
 }
 
-/// The region that a response says the bucket lies in.
+/// The bucket's region according to a response.
 fn region_in(response: &HttpResponse) -> Option<String> {
     response.headers().get("x-amz-bucket-region").filter(|region| !region.is_empty()).map(str::to_owned)
 }
 
-/// Whether the response sends the caller to another region (Amazon S3 API reference, "Error responses").
+/// Whether the response redirects to another region (Amazon S3 API reference, "Error responses").
 fn is_redirect<E: ProvideErrorMetadata>(status: Option<u16>, error: &SdkError<E, HttpResponse>) -> bool {
     let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
     matches!(status, Some(301 | 302 | 307 | 308)) || code == Some("AuthorizationHeaderMalformed")
 }
 
-/// Why there is nothing to sign a request with, if that is why nothing was asked.
+/// Why there are no credentials to sign with, if that is why no request was sent.
 fn no_credentials(error: &(dyn Error + 'static)) -> Option<String> {
     let mut causes_of = std::iter::successors(error.source(), |cause| (*cause).source());
     match causes_of.find_map(|cause| cause.downcast_ref::<CredentialsError>())? {
@@ -134,7 +134,7 @@ fn no_credentials(error: &(dyn Error + 'static)) -> Option<String> {
     }
 }
 
-/// What the SDK's own HTTP client makes of a response with more headers than it reads (hyper's limit).
+/// The error of the SDK's HTTP client for a response with more headers than it reads (hyper's limit).
 pub(crate) const TOO_MANY_HEADERS: &str = "the answer has more headers than can be read here (100), or too long ones";
 
 /// Whether that is what failed.

@@ -1,16 +1,16 @@
-//! Pages of objects and of versions. Every number, flag, marker and echo by which a page describes itself is held
-//! against what it holds and against what was asked: a page that is not whole or contradicts itself is no answer.
+//! Pages of objects and of versions. Every number, flag, marker and echo by which a page describes itself is compared
+//! with its content and with the request: a page that is incomplete or contradicts itself is an error.
 //!
-//! | stated | held against |
+//! | stated | compared with |
 //! |---|---|
-//! | `Name`, `Prefix`, `Delimiter`, `EncodingType` | the question |
-//! | `ContinuationToken`, `StartAfter`, `KeyMarker`, `VersionIdMarker` | where the question begins |
+//! | `Name`, `Prefix`, `Delimiter`, `EncodingType` | the request |
+//! | `ContinuationToken`, `StartAfter`, `KeyMarker`, `VersionIdMarker` | where the request starts |
 //! | `KeyCount`, `MaxKeys` | the number of entries |
-//! | `CommonPrefixes` | there are none: nothing was asked to be rolled up |
+//! | `CommonPrefixes` | there are none: no grouping was requested |
 //! | `IsTruncated` | `NextContinuationToken`, `NextKeyMarker` |
 //!
 //! Source: Amazon S3 API reference, `ListObjectsV2` and `ListObjectVersions`, "Response Elements". The order of keys is
-//! no statement: several servers list by directory.
+//! not checked: several servers list by directory.
 
 use std::collections::HashMap;
 
@@ -24,39 +24,39 @@ use super::{
 };
 use crate::transfer::object::{ListPage, ObjectEntry};
 
-/// What was asked.
+/// The request.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     pub bucket: &'a str,
-    /// Empty if all keys are wanted.
+    /// Empty for all keys.
     pub prefix: &'a str,
-    /// Where the page begins.
+    /// Where the page starts.
     pub from: &'a PageStart,
 }
 
-/// Where a page begins. In [`ListPage::next`] it stands as text.
+/// Where a page starts. In [`ListPage::next`] it is text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PageStart {
     /// At the first key.
     #[default]
     Beginning,
-    /// Where the server's token leads. `behind` is the last key that came, if all of them came in order: should the server
+    /// At the server's token. `behind` is the last key so far, if all of them were in order: should the server
     /// forget its token, the same place is to be found by that.
     Token { token: String, end: End, behind: Option<String> },
-    /// Behind this key.
+    /// After this key.
     After(String),
-    /// Behind this version, or behind all versions of the key where none is named.
+    /// After this version, or after all versions of the key where none is named.
     Marker { key: String, version: Option<String>, end: End },
 }
 
-/// What the page before stated about the end of the listing, for servers that leave `IsTruncated` out.
+/// What the previous page stated about the end of the listing, for servers that leave `IsTruncated` out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// That it is not the last one.
     Flagged,
-    /// Where the next one begins, without the flag: of this server the last one has neither.
+    /// Where the next one starts, without the flag: this server's last page has neither.
     Unflagged,
-    /// Nothing. It was the last one if nothing comes behind it.
+    /// Nothing. It was the last one if the next is empty.
     Unstated,
 }
 
@@ -105,7 +105,7 @@ impl PageStart {
         }
     }
 
-    /// Whether a page that begins here may be the last one although it does not state that.
+    /// Whether a page that starts here may be the last one although it does not state that.
     fn may_end_unstated(&self, is_empty: bool) -> bool {
         match self {
             PageStart::Beginning | PageStart::After(_) => is_empty,
@@ -118,10 +118,10 @@ impl PageStart {
     }
 }
 
-/// Asks for a page of objects.
+/// Requests a page of objects.
 ///
 /// # Errors
-/// There is no response, or it is no answer to this question.
+/// There is no response, or it is not an answer to this request.
 pub(crate) async fn ask_for_objects(
     client: &Client,
     asked: Question<'_>,
@@ -142,7 +142,7 @@ pub(crate) async fn ask_for_objects(
 /// A page of `ListObjectsV2`.
 ///
 /// # Errors
-/// Why it is no answer to this question, without keys.
+/// Why it is not an answer to this request, without keys.
 pub fn objects(body: &[u8], asked: Question<'_>) -> Result<ListPage, String> {
     let page = Page::read(body, &["ListBucketResult"], &["Contents"], asked)?;
     let (token, after) = match asked.from {
@@ -170,7 +170,7 @@ pub fn objects(body: &[u8], asked: Question<'_>) -> Result<ListPage, String> {
 /// A page of `ListObjectVersions`.
 ///
 /// # Errors
-/// Why it is no answer to this question, without keys.
+/// Why it is not an answer to this request, without keys.
 pub fn versions(body: &[u8], asked: Question<'_>) -> Result<ListPage, String> {
     let roots = ["ListVersionsResult", "ListObjectVersionsResult"];
     let page = Page::read(body, &roots, &[VERSION, DELETE_MARKER], asked)?;
@@ -201,7 +201,7 @@ pub fn versions(body: &[u8], asked: Question<'_>) -> Result<ListPage, String> {
     Ok(listed)
 }
 
-/// The last key that came, this page's included, if all came in order.
+/// The last key that came, including this page's, if all were in order.
 fn behind(asked: Question<'_>, listed: &ListPage) -> Option<String> {
     let before = match asked.from {
         PageStart::Beginning => "",
@@ -220,10 +220,10 @@ fn behind(asked: Question<'_>, listed: &ListPage) -> Option<String> {
 
 const BEGINS_ANEW: &str = "the page before does not state whether it is the last one, and this one begins anew";
 
-/// Whether a document is an answer to a question for objects at all; what it holds is not looked at.
+/// Whether a document is an answer to a request for objects at all; its content is not checked.
 ///
 /// # Errors
-/// Why it is none.
+/// Why it is not.
 pub fn is_listing(body: &[u8]) -> Result<(), String> {
     root(body, &["ListBucketResult"]).map(drop)
 }
@@ -240,7 +240,7 @@ fn root(body: &[u8], roots: &[&str]) -> Result<xml::Document, String> {
     }
 }
 
-/// A page that answers the question and whose numbers are right.
+/// A page that answers the request and whose numbers are right.
 struct Page<'a> {
     root: Element,
     rows: &'a [&'a str],
@@ -284,7 +284,7 @@ impl<'a> Page<'a> {
         Ok(self.root.text_of(name)?.filter(|text| !text.is_empty()))
     }
 
-    /// What the page repeats of the question is what was asked. Not every server repeats, encodes, or leaves out what is
+    /// What the page echoes equals the request. Not every server echoes, encodes, or omits what is
     /// empty.
     fn echoes(&self, name: &str, asked: &str) -> Result<(), String> {
         match self.text(name)? {
@@ -295,7 +295,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// A number that the page states, if it does, fits the number of its entries.
+    /// A stated number matches the number of the page's entries.
     fn counts(&self, name: &str, fits: impl Fn(usize, usize) -> bool) -> Result<(), String> {
         let Some(stated) = self.text(name)? else { return Ok(()) };
         let rows = self.rows().count();
@@ -317,7 +317,7 @@ impl<'a> Page<'a> {
         page
     }
 
-    /// What this page states about the end, for the page behind it.
+    /// What this page states about the end, for the next page.
     fn end(&self) -> End {
         if self.is_truncated == Some(true) { End::Flagged } else { End::Unflagged }
     }
@@ -330,7 +330,7 @@ impl<'a> Page<'a> {
         Ok(Some(PageStart::Marker { key, version, end: self.end() }))
     }
 
-    /// Where the next page begins: as `named` by the server, or behind the `last` entry where it states nothing at all.
+    /// Where the next page starts: as `named` by the server, or after the `last` entry where it states nothing at all.
     fn next(
         &self,
         asked: Question<'_>,
@@ -350,8 +350,8 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Whether a marker leads past the last entry of its page, so that what lies between would never be listed. Some servers
-/// name the first version that is not on the page; going on behind the last one that is suits these too.
+/// Whether a marker leads past the last entry of its page, so that entries between would never be listed. Some servers
+/// name the first version that is not on the page; continuing after the last one that is works for these too.
 fn passes_over(marker: &PageStart, entries: &[ObjectEntry]) -> bool {
     let (Some(last), PageStart::Marker { key, version, .. }) = (entries.last(), marker) else { return false };
     let is_ordered = entries.iter().all(|entry| entry.key <= last.key);

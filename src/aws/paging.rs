@@ -1,19 +1,19 @@
-//! Lists that come in pages, each with the token of the next: bounded in pages and time, and a token that comes again is
-//! an error. A provider that repeats itself would otherwise be asked for ever.
+//! Lists that come in pages, each with the token of the next: bounded in pages and time, and a repeated token is
+//! an error. A provider that repeats itself would otherwise be queried forever.
 
 use std::{collections::HashSet, time::Duration};
 
 use crate::clock::Stopwatch;
 
-/// Pages of one list: a million things where a page holds a hundred.
+/// Pages of one list: a million items where a page holds a hundred.
 const PAGES_MAX: u64 = 10_000;
 /// How long one list may take.
 const TIME_MAX: Duration = Duration::from_secs(3600);
 
-/// Why a list was given up before its end.
+/// Why a list was abandoned before its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Endless {
-    /// A token that was there before: following it would go round in a circle.
+    /// A repeated token: following it would be a cycle.
     #[error("page {page} names a next page that was read before, so the list has no end")]
     Repeated {
         /// Which page, from 1.
@@ -25,7 +25,7 @@ pub enum Endless {
         /// The bound.
         pages: u64,
     },
-    /// It takes longer than anybody waits.
+    /// It takes too long.
     #[error("the list was not at its end after {seconds} s, on page {page}")]
     TooSlow {
         /// The bound.
@@ -35,7 +35,7 @@ pub enum Endless {
     },
 }
 
-/// The way through one list.
+/// The position in one list.
 pub(crate) struct Paging {
     seen: HashSet<String>,
     pages: u64,
@@ -55,8 +55,8 @@ impl Paging {
         Paging { seen: HashSet::new(), pages: 0, pages_max, time_max, watch: Stopwatch::start() }
     }
 
-    /// Takes the token that a page ends with; the token of the next page, or none at the end of the list. An empty token
-    /// is none.
+    /// Takes a page's final token; the token of the next page, or none at the end of the list. An empty token
+    /// counts as none.
     pub fn next(&mut self, token: Option<&str>) -> Result<Option<String>, Endless> {
         self.pages += 1;
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! The body of a response as it came, beside what the SDK makes of it.
+//! The raw body of a response, beside the SDK's parsed value.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{digest::Sha256Digest, transfer::error::SourceError};
 
-/// A page of 1,000 entries has some 4 MB at most; servers that send more entries at once are heard out up to here.
+/// A page of 1,000 entries has about 4 MB at most; servers that send more entries at once are read up to here.
 const PAGE_BYTES_MAX: usize = 128 << 20;
-/// The status of an answer that holds a part only, which nobody asks for here.
+/// The status of a partial response, which is never requested here.
 const PARTIAL_CONTENT: u16 = 206;
 
 /// Keeps the body of the last response to one request, and gives up on one that is larger than any page.
@@ -34,24 +34,24 @@ pub(crate) struct RawBody(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// None if none came to its end, or it is streamed.
+    /// None if none was read to its end, or it is streamed.
     body: Option<Vec<u8>>,
-    /// It is but a part of an answer.
+    /// It is only a part of a response.
     is_part: bool,
     date: Option<Timestamp>,
 }
 
-/// Why a response says nothing.
+/// Why a response is unusable.
 #[derive(Debug)]
 pub(crate) enum Unread<E> {
     /// There is none, or it is a refusal.
     Failed(Box<SdkError<E, HttpResponse>>),
-    /// It is not whole, or contradicts itself; how, without its content.
+    /// It is incomplete, or contradicts itself; how, without its content.
     NotWhole(String),
 }
 
 impl<E: OperationError> Unread<E> {
-    /// As an error about something of the provider's; what is not whole may be so at the next attempt.
+    /// As an error about a resource of the provider's; an incomplete response may be complete at the next attempt.
     pub fn about(self, what: &str) -> SourceError {
         match self {
             Unread::Failed(failed) => error::of(what, *failed),
@@ -61,12 +61,12 @@ impl<E: OperationError> Unread<E> {
 }
 
 impl RawBody {
-    /// The body; none if none came to its end, or it is streamed.
+    /// The body; none if none was read to its end, or it is streamed.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         self.kept().body.clone()
     }
 
-    /// When the server answered, by its own clock.
+    /// The time of the response, by the server's clock.
     pub fn date(&self) -> Option<Timestamp> {
         self.kept().date
     }
@@ -80,7 +80,7 @@ impl RawBody {
         self.kept().body.as_deref().map(Sha256Digest::of)
     }
 
-    /// The body of a success, also where the SDK could not read it: it refuses a page for one odd entry of it.
+    /// The body of a success, also where the SDK could not parse it: it rejects a page for one malformed entry.
     ///
     /// # Errors
     /// The SDK's own, if there was no response or it was a refusal.
@@ -99,7 +99,7 @@ impl RawBody {
         }
     }
 
-    /// Reads the body of a success past the SDK, which takes a page that was cut off for a whole one.
+    /// Reads the body of a success without the SDK, which treats a truncated page as complete.
     ///
     /// # Errors
     /// See [`Unread`].
@@ -155,15 +155,15 @@ impl Intercept for RawBody {
     }
 }
 
-/// The roots of pages of objects and versions, and where they are looked for.
+/// The roots of pages of objects and versions, and the bytes that are searched for them.
 const PAGES: [&str; 3] = ["ListBucketResult", "ListVersionsResult", "ListObjectVersionsResult"];
 const PAGE_HEAD_BYTES: usize = 512;
 
-/// Makes an error of every success whose XML is not whole, whatever the SDK read of it, and has it asked again as after a
+/// Turns every success with incomplete XML into an error, whatever the SDK read of it, and has it retried as after a
 /// broken connection. Responses without a body, with a streamed one, or with JSON (policies) pass.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WholeResponses {
-    /// Pages of objects and versions, too: they are not read by [`super::listing`], which knows more of them.
+    /// Pages of objects and versions, too: they are not read by [`super::listing`], which checks more of them.
     pub of_pages: bool,
 }
 
@@ -204,13 +204,13 @@ impl ClassifyRetry for WholeResponses {
     }
 }
 
-/// Whether it begins like an XML document.
+/// Whether it starts like an XML document.
 fn is_xml(body: &[u8]) -> bool {
     let body = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     body.trim_ascii_start().starts_with(b"<")
 }
 
-/// Whether it begins like a page of objects or versions.
+/// Whether it starts like a page of objects or versions.
 fn is_page(body: &[u8]) -> bool {
     let head = &body[..body.len().min(PAGE_HEAD_BYTES)];
     PAGES.iter().any(|root| memchr::memmem::find(head, root.as_bytes()).is_some())

@@ -1,5 +1,5 @@
-//! Signature version 4 in the Authorization header, with a signing key that is made once a day: for small objects, what the
-//! SDK does for each request costs more than all the rest of it.
+//! Signature version 4 in the Authorization header, with a signing key derived once a day: for small objects, what the
+//! SDK does for each request costs more than the rest of it.
 //!
 //! Source: AWS General Reference, "Signature Version 4", and Amazon S3 API reference, "Authenticating Requests": S3
 //! encodes a key once, the other services twice. Compared in tests with the SDK's own signer.

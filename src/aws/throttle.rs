@@ -1,8 +1,8 @@
-//! Calls about the account at the pace that each service asks for: a call that is refused because there are too many waits
-//! and is sent again, for minutes, and the others of that service come further apart meanwhile.
+//! Calls about the account at the rate that each service allows: a throttled call waits
+//! and is retried, for minutes, and the interval between the other calls of that service grows meanwhile.
 //!
-//! Sits below the SDK, whose own retries share a small quota that a busy account uses up at once (AWS SDKs and Tools
-//! Reference Guide, "Retry behavior"). Only what says "fewer" is sent again here; other failures are the SDK's business.
+//! Sits below the SDK, whose own retries share a small quota that a busy account exhausts at once (AWS SDKs and Tools
+//! Reference Guide, "Retry behavior"). Only throttling responses are retried here; other failures are left to the SDK.
 
 #[cfg(test)]
 mod tests;
@@ -36,23 +36,23 @@ use crate::{
     transfer::retry::{Backoff, random_up_to},
 };
 
-/// How long one call of a look that the playbook asks for waits: while others of its kind are answered, and while none is.
+/// How long one call of a required inspection waits: while others of its kind are answered, and while none is.
 const WAIT_MAX: Duration = Duration::from_secs(900);
 const WAIT_MAX_UNANSWERED: Duration = Duration::from_secs(120);
-/// The same of any other look.
+/// The same for any other inspection.
 const WAIT_MAX_HASTY: Duration = Duration::from_secs(8);
 /// Before a call is sent again.
 const BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 5_000 };
-/// Calls of a busy service come at most this far apart.
+/// The longest interval between calls of a busy service.
 const INTERVAL_MAX: Duration = Duration::from_millis(500);
 const INTERVAL_FIRST: Duration = Duration::from_millis(5);
 const INTERVAL_LEAST: Duration = Duration::from_millis(1);
-/// How often the log says how far a look is.
+/// How often the log reports the progress of an inspection.
 const REPORT_EVERY: Duration = Duration::from_secs(15);
 
-/// The time of a throttle, and its chances.
+/// The clock and the random numbers of a throttle.
 trait Timer: fmt::Debug + Send + Sync {
-    /// How long it is since the throttle was made.
+    /// The time since the throttle was created.
     fn now(&self) -> Duration;
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()>;
@@ -79,7 +79,7 @@ impl Timer for Machine {
     }
 }
 
-/// How fast one service is called.
+/// The rate of calls to one service.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     service: &'static str,
@@ -90,7 +90,7 @@ pub(crate) struct Throttle {
 #[derive(Debug, Default)]
 struct State {
     interval: Duration,
-    /// When, on the clock, the next call may go, and when the interval was last made longer.
+    /// When, on the clock, the next call may go, and when the interval was last increased.
     next: Duration,
     slowed: Duration,
     kinds: BTreeMap<String, Kind>,
@@ -99,7 +99,7 @@ struct State {
     reported: Duration,
 }
 
-/// What became of calls of one kind.
+/// The results of calls of one kind.
 #[derive(Debug, Default)]
 struct Kind {
     answered: u64,
@@ -138,7 +138,7 @@ impl Throttle {
         self.report(&mut state);
     }
 
-    /// A look that takes its time says now and then how far it is.
+    /// A long inspection logs its progress now and then.
     fn report(&self, state: &mut State) {
         let now = self.timer.now();
         if state.reported + REPORT_EVERY > now {
@@ -155,7 +155,7 @@ impl Throttle {
         }
     }
 
-    /// Calls that were on their way together are refused together: that is one reason to slow down, not many.
+    /// Concurrent calls are throttled together: that is one reason to slow down, not many.
     fn note_throttled(&self) {
         let now = self.timer.now();
         let mut state = self.state();
@@ -214,7 +214,7 @@ impl Throttle {
     }
 }
 
-/// The response, and whether it asks for fewer calls. The document of a refusal is read for that and put back.
+/// The response, and whether it is a throttling one. The document of a refusal is read for that and put back.
 async fn inspected(mut response: HttpResponse) -> Result<(HttpResponse, bool), ConnectorError> {
     let status = response.status().as_u16();
     if status < 400 {
@@ -249,7 +249,7 @@ impl HttpConnector for Throttled {
         let credentials = Arc::clone(&self.credentials);
         let throttle = Arc::clone(&self.throttle);
         let patient = self.patient;
-        // What can't be sent twice is a stream, and no question about an account is one.
+        // Only a stream can't be sent twice, and no query about an account is one.
         let Some(kept) = request.try_clone() else { return connector.call(request) };
         HttpConnectorFuture::new(async move {
             let is_sent = AtomicBool::new(false);

@@ -1,9 +1,9 @@
-//! XML documents, whole or not at all: from the root's start to its end, every element closed, nothing behind. Only of a
-//! refusal what came is read as far as it goes: whatever is missing of it, it is none.
+//! XML documents, whole or not at all: from the root's start to its end, every element closed, nothing after it. Only
+//! refusals are read as far as they go: even incomplete ones are refusals.
 //!
-//! The SDK's own decoder takes the end of the input for the end of every open element, so that a document that was cut
+//! The SDK's own decoder treats the end of the input as the end of every open element, so that a document that was cut
 //! off between two entries is a shorter list. Names are compared without their namespace prefix. Entities of a document
-//! type definition are not known, so none is ever expanded.
+//! type definition are not supported, so none is ever expanded.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use quick_xml::{
     events::{BytesRef, BytesStart, Event},
 };
 
-/// No answer of S3 nests deeper than a handful; what does is meant to exhaust the reader.
+/// No answer of S3 nests deeper than a handful; deeper nesting is meant to exhaust the reader.
 const DEPTH_MAX: usize = 64;
 
 /// A document that was read from its beginning to its end.
@@ -21,11 +21,11 @@ const DEPTH_MAX: usize = 64;
 pub struct Document {
     /// The outermost element.
     pub root: Element,
-    /// Whether every byte was UTF-8. Where one was not, U+FFFD stands in its place.
+    /// Whether every byte was UTF-8. One that was not is replaced by U+FFFD.
     pub is_utf8: bool,
 }
 
-/// An element with everything in it; attributes are passed over.
+/// An element with everything in it; attributes are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
     /// Without namespace prefix.
@@ -67,7 +67,7 @@ impl Element {
     /// The text of the child of this name, if there is one.
     ///
     /// # Errors
-    /// That there are several, and which is meant is not to be known; or that it holds more than text.
+    /// There are several, so that it is ambiguous; or it has more than text.
     pub fn text_of(&self, name: &str) -> Result<Option<&str>, String> {
         let mut found = self.all(name);
         match (found.next(), found.next()) {
@@ -83,7 +83,7 @@ impl Element {
 /// Reads a document.
 ///
 /// # Errors
-/// Why it is none, without a word of its content: an answer may hold names that are to stay out of every record.
+/// Why it is invalid, without its content: a response may contain names that are to stay out of every record.
 pub fn parse(body: &[u8]) -> Result<Document, String> {
     let text = String::from_utf8_lossy(body);
     let mut building = Building::default();
@@ -97,7 +97,7 @@ pub(super) fn closed_elements(body: &[u8]) -> Element {
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     reader.config_mut().allow_dangling_amp = true;
     let mut building = Building::default();
-    // Why it goes no further is of no interest.
+    // Why it ends is ignored.
     let _ = building.read(&mut reader);
     let closed = building.open.into_iter().flat_map(|element| element.children);
     Element { children: closed.chain(building.root).collect(), ..Element::default() }
@@ -111,7 +111,7 @@ fn resolved(reference: &BytesRef<'_>) -> Option<Cow<'static, str>> {
     }
 }
 
-/// A document on its way: the elements that are open, the outermost first.
+/// A document being read: the elements that are open, the outermost first.
 #[derive(Default)]
 struct Building {
     open: Vec<Element>,
@@ -145,9 +145,9 @@ impl Building {
 
     fn open(&mut self, element: Element) -> Result<(), String> {
         if self.root.is_some() {
-            return Err("something stands behind the end of the document".to_owned());
+            return Err("there is content after the end of the document".to_owned());
         }
-        // The reader takes what stands behind `<` for a name, also where that is none.
+        // The reader treats what follows `<` as a name, even where it is not.
         if !element.name.starts_with(|first: char| first.is_alphabetic() || first == '_') {
             return Err("an element has no name".to_owned());
         }
@@ -171,7 +171,7 @@ impl Building {
         match self.open.last_mut() {
             Some(element) => element.text.push_str(text),
             None if text.trim().is_empty() => {}
-            None => return Err("text stands outside of the document".to_owned()),
+            None => return Err("there is text outside of the document".to_owned()),
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! How much of the account was tested, in words; what was not stands beside what was.
+//! How much of the account was tested, as text, with what was not.
 
 use super::style::{Paint, Style, count, size, thousands};
 use crate::account::coverage::{RegionTotals, Status, Totals};
@@ -6,7 +6,7 @@ use crate::account::coverage::{RegionTotals, Status, Totals};
 /// Regions that are shown; the others are in the result.
 const REGIONS_SHOWN_MAX: usize = 5;
 
-/// The look at the account lists more than what is counted here.
+/// The inventory of the account lists more than what is counted here.
 const NO_COPIES: &str = " (no copies such as snapshots)";
 
 /// `tested 2 of 5 things in the account, 61.0 % of the 10 GiB that are known`, then what was not, then the regions where there are several.

@@ -1,5 +1,5 @@
 //! `walkaway approve`: a reviewer's signature under a bundle, after everything that `verify` checks, and after the reviewer
-//! saw what the signature will stand for.
+//! saw what the signature will cover.
 
 use std::io;
 
@@ -45,14 +45,14 @@ pub(super) fn approve(console: &Console, args: &ApproveArgs) -> Result<ExitCode,
     Ok(ExitCode::Verified)
 }
 
-/// Whether the next line of stdin is a yes; the end of it is none.
+/// Whether the next line of stdin is a yes; end of input is a no.
 fn agreed() -> bool {
     let mut answer = String::new();
     let read = io::stdin().read_line(&mut answer).is_ok();
     read && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 
-/// The bundle, who signed it, and what it says: verdict, coverage, what was left out, what was waived.
+/// The bundle, its signers, and its content: verdict, coverage, what was left out, what was waived.
 fn shown(style: Style, path: &str, check: &BundleCheck) -> Vec<String> {
     let mut lines = verify::checked(style, path, check);
     lines.extend(verify::signatures(style, check));

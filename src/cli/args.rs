@@ -1,4 +1,4 @@
-//! The arguments as the user writes them: clap types and help texts. What they mean together with the terminal and
+//! The arguments as the user writes them: clap types and help texts. How they combine with the terminal and
 //! the environment is decided in `options`.
 
 use std::{path::PathBuf, time::Duration};
@@ -26,7 +26,7 @@ pub(super) struct Args {
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct GlobalArgs {
-    /// Print results and errors only: no progress, no summary
+    /// Print only results and errors: no progress, no summary
     #[arg(short, long, global = true)]
     pub quiet: bool,
     /// Log more on stderr; up to three times. RUST_LOG decides when it is set
@@ -51,72 +51,72 @@ pub(super) enum ColorChoice {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Check a playbook without reaching out to anything
+    /// Check a playbook without any connection
     ///
     /// Reports every problem at once, each with line, column and a hint.
     Check(PlaybookArg),
-    /// Print a playbook as it is understood, as JSON
+    /// Print the resolved playbook, as JSON
     ///
     /// Every default is filled in. References such as env:NAME stay references: no secret is printed.
     Explain(PlaybookArg),
     /// Write a first playbook from what is in the account
     ///
-    /// Looks at buckets and databases, and prints a playbook that covers all of them and excludes nothing.
+    /// Lists buckets and databases, and prints a playbook that covers all of them and excludes nothing.
     Init(InitArgs),
-    /// Show what a run would carry out; moves nothing
+    /// Show what a run would copy; copies nothing
     ///
-    /// Lists buckets and databases at the provider and counts them, and shows what a run would cover of the account, in
-    /// what state the account lies, and which rights are missing. Nothing is written there or here.
+    /// Lists buckets and databases at the provider and counts them, and shows the coverage of the account,
+    /// the account's state, and missing rights. Nothing is written there or here.
     Plan(PlanArgs),
-    /// Carry out, restore, compare, and leave a bundle of evidence
+    /// Copy, restore, compare, and write a bundle of evidence
     ///
     /// Prints one line on stdout: the bundle's path. Progress and summary go to stderr. Ctrl-C stops in order; such a
-    /// run goes on with `walkaway resume`.
+    /// run is continued by `walkaway resume`.
     Run(RunArgs),
-    /// Go on with a run that was interrupted or stopped
+    /// Continue a run that was interrupted or stopped
     ///
-    /// What is finished is not done again. A database whose snapshot was lost starts again.
+    /// What is finished is not repeated. A database whose snapshot was lost starts again.
     Resume(ResumeArgs),
     /// Remove what a run left at the provider
     ///
-    /// Looks for everything that carries the run's tag, and removes it: temporary RDS instances and snapshots of them.
-    /// What a killed run was about to make may appear late: it is looked for until it no longer can. A run that is still at
-    /// work is left alone. Stops the managed PostgreSQL that the run left running on this machine. Nothing else is touched. A run does this by
+    /// Finds everything with the run's tag, and removes it: temporary RDS instances and snapshots of them.
+    /// What a killed run was about to create may appear late: it is looked up until it can't any more. A run still in
+    /// progress is not touched. Stops the managed PostgreSQL that the run left running on this machine. Nothing else is touched. A run does this
     /// itself; this is for one that was killed.
     Clean(CleanArgs),
     /// Check a bundle, offline
     ///
-    /// Checks every file against the manifests, the journal's chain, and whether result, journal and evidence tell
-    /// the same story. A consistent bundle gives exit code 0 whatever the verdict of the run that it records, and whoever
-    /// made it: who vouches for it is said beside, and demanded with --require.
+    /// Checks every file against the manifests, the journal's chain, and whether result, journal and evidence
+    /// agree. A consistent bundle gives exit code 0 whatever the verdict of its run, and whoever
+    /// made it: its signers are shown, and required with --require.
     Verify(VerifyArgs),
     /// Sign a bundle as its reviewer
     ///
-    /// Checks the bundle as verify does: one that verify refuses, or that no operator signed, is not signed. Shows what the
-    /// signature will stand for, and asks. Read the report before you sign; the signature says that you did. The key must not
+    /// Checks the bundle like verify: one that verify rejects, or that no operator signed, is not signed. Shows what the
+    /// signature will cover, and asks. Read the report before you sign; the signature states that you did. The key must not
     /// be the operator's.
     Approve(ApproveArgs),
-    /// Make the reports of a bundle again, from its result, its checklist and its playbook alone
+    /// Regenerate the reports of a bundle, from its result, its checklist and its playbook alone
     ///
-    /// The same bundle gives the same bytes. On paper (PDF/A-3), every page tells the digest of a sealed bundle.
+    /// The same bundle gives the same bytes. In the PDF (PDF/A-3), every page shows the digest of a sealed bundle.
     Report(ReportArgs),
     /// Print the exit plan of a playbook as a document
     ///
-    /// What an auditor asks of an exit plan, and the steps by hand with stock commands, made from the playbook that the
+    /// What an auditor asks of an exit plan, and the manual steps with stock commands, made from the playbook that the
     /// drills run. Times and sizes come from the last run.
     Manual(ManualArgs),
-    /// Put runs of one playbook side by side
+    /// Compare runs of one playbook
     ///
-    /// Refuses bundles whose scope differs; exit code 1 when coverage fell or a run got worse.
+    /// Rejects bundles whose scope differs; exit code 1 when coverage fell or a run got worse.
     Compare(CompareArgs),
-    /// Say whether a playbook has to be run again
+    /// Report whether a playbook has to be run again
     ///
     /// Exit code 1 when the last passed run is older than the plan allows, or the plan's own review is past; exit code 4 when
     /// neither is so and a run that ended may have left something at the provider.
     Due(DueArgs),
     /// Print the JSON Schema of the playbook or of the result
     Schema(SchemaArgs),
-    /// Look whether this machine is ready for a run
+    /// Check whether this machine is ready for a run
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
     ///
@@ -145,10 +145,10 @@ pub(super) struct InitArgs {
     /// The profile of the AWS configuration files
     #[arg(long)]
     pub profile: Option<String>,
-    /// A region in which data may lie; can be given several times
+    /// A region in which data may be stored; can be given several times
     #[arg(long = "region", value_name = "REGION")]
     pub regions: Vec<String>,
-    /// The folder that is to receive the data
+    /// The folder that receives the data
     #[arg(long, value_name = "FOLDER", default_value = "restored/")]
     pub target: String,
     /// Write the playbook to this file, which must not exist
@@ -177,10 +177,10 @@ pub(super) struct MeansArgs {
     pub memory: u64,
 }
 
-/// Agreement to what costs money.
+/// Confirmation of what costs money.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfirmArg {
-    /// The account in which temporary instances may be made; needed where a playbook restores RDS snapshots
+    /// The account in which temporary instances may be created; needed where a playbook restores RDS snapshots
     #[arg(long, value_name = "ACCOUNT")]
     pub confirm: Option<String>,
 }
@@ -190,7 +190,7 @@ pub(super) struct ConfirmArg {
 pub(super) struct CleanArgs {
     /// The run's directory, as `walkaway run` printed it
     pub run: PathBuf,
-    /// How long to look for what the run was about to make and may still appear, such as 90s or 6m. Less leaves it, with
+    /// How long to look for what the run was about to create and may appear, such as 90s or 6m. Less leaves it, with
     /// exit code 4
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = size::time)]
     pub wait: Duration,
@@ -214,10 +214,10 @@ pub(super) struct RunArgs {
 pub(super) struct ResumeArgs {
     /// The run's directory, as `walkaway run` printed it
     pub run: PathBuf,
-    /// Do no more work: seal the run as it stands; what was not done is NOT RUN
+    /// Do no more work: seal the run as it is; what was not done is NOT RUN
     #[arg(long)]
     pub seal: bool,
-    /// Read and compare again what finished assets restored; otherwise it is only seen whether it is there, in its size
+    /// Read and compare again what finished assets restored; otherwise only its existence and size are checked
     #[arg(long)]
     pub verify: bool,
     #[command(flatten)]
@@ -251,17 +251,17 @@ pub(super) struct VerifyArgs {
     pub json: JsonArg,
 }
 
-/// Whom a reader of a bundle trusts.
+/// A reader's roots of trust.
 #[derive(Debug, clap::Args)]
 pub(super) struct TrustArgs {
     /// Who may sign: an allowed_signers file as ssh-keygen reads it, from outside the bundle. The operator's signature
-    /// is then demanded
+    /// is then required
     #[arg(long, value_name = "FILE")]
     pub allowed_signers: Option<PathBuf>,
-    /// Root certificates of trusted time-stamp authorities in PEM, from outside the bundle. Time-stamps are then demanded
+    /// Root certificates of trusted time-stamp authorities in PEM, from outside the bundle. Time-stamps are then required
     #[arg(long, value_name = "FILE")]
     pub tsa_ca: Option<PathBuf>,
-    /// The bundle of the run before, if it does not lie beside this one
+    /// The bundle of the previous run, if it is not beside this one
     #[arg(long, value_name = "BUNDLE")]
     pub previous: Option<PathBuf>,
 }
@@ -319,7 +319,7 @@ pub(super) struct ReportArgs {
 pub(super) struct ManualArgs {
     #[command(flatten)]
     pub playbook: PlaybookArg,
-    /// The bundle whose times and sizes are told; by default the latest of this playbook
+    /// The bundle whose times and sizes are shown; by default the latest of this playbook
     #[arg(long, value_name = "BUNDLE")]
     pub bundle: Option<PathBuf>,
     /// Write Markdown to a file
@@ -348,7 +348,7 @@ pub(super) struct DueArgs {
     /// Print a systemd service and timer that run the drill when it is due
     #[arg(long)]
     pub timer: bool,
-    /// Let a run count that carried a sample
+    /// Let a run of a sample count
     #[arg(long)]
     pub samples: bool,
 }
@@ -356,7 +356,7 @@ pub(super) struct DueArgs {
 /// `schema`.
 #[derive(Debug, clap::Args)]
 pub(super) struct SchemaArgs {
-    /// Of what
+    /// Which schema
     #[arg(value_enum, default_value_t = SchemaOf::Playbook)]
     pub of: SchemaOf,
 }
@@ -373,7 +373,7 @@ pub(super) enum SchemaOf {
 /// `doctor`.
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
-    /// Also look at what this playbook needs
+    /// Also check what this playbook needs
     pub playbook: Option<PathBuf>,
     #[command(flatten)]
     pub json: JsonArg,

@@ -102,7 +102,7 @@ impl Drawn {
         &mut self.lines[last]
     }
 
-    /// All names as wide as the widest.
+    /// Pads all names to the widest.
     fn align(&self) {
         let width = self.lines.iter().map(|line| line.asset.chars().count()).max().unwrap_or(0);
         for line in &self.lines {
@@ -137,7 +137,7 @@ impl Line {
     }
 }
 
-/// As much as there is room for. What matters most stands first, and no word is cut.
+/// As much as fits. The most important comes first, and no word is cut.
 fn fitting(done: &str, bytes: &str, ahead: &str, [of_all, so_many]: &[String; 2], room: usize) -> String {
     let forms = [
         format!("{done}  {bytes:<19}  {ahead:<21}  {of_all}"),
@@ -149,7 +149,7 @@ fn fitting(done: &str, bytes: &str, ahead: &str, [of_all, so_many]: &[String; 2]
     forms.into_iter().find(|form| form.chars().count() <= room).unwrap_or_else(|| done.to_owned())
 }
 
-/// A template that doesn't parse would be a slip in this file; the test below finds it.
+/// A template that doesn't parse would be a bug in this file; the test below finds it.
 fn look(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▉▊▋▌▍▎▏ ")
 }

@@ -1,4 +1,4 @@
-//! `walkaway check`: says that a playbook is valid, or everything that is wrong with it. Reaches out to nothing.
+//! `walkaway check`: reports that a playbook is valid, or everything that is wrong with it. Makes no connection.
 
 use super::{
     args::PlaybookArg,

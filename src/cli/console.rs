@@ -33,7 +33,7 @@ impl Console {
         Console { options, out: Out::to(io::stdout()), screen: Screen::to(io::stderr(), options.bars) }
     }
 
-    /// A line on stdout that a quiet user does without.
+    /// A line on stdout that is left out with --quiet.
     pub(super) fn remark(&self, text: &str) {
         if !self.options.quiet {
             self.out.line(text);
@@ -41,7 +41,7 @@ impl Console {
     }
 }
 
-/// Takes a lock also when a thread died while it held it: what is guarded here is only ever shown.
+/// Takes a lock even if it is poisoned: what is guarded here is only ever shown.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -100,7 +100,7 @@ impl Out {
         lock(&self.error).get_or_insert(error);
     }
 
-    /// What went wrong. That the reader went away is not an error.
+    /// The error, if any. A closed pipe is not an error.
     pub(super) fn error(&self) -> Option<String> {
         let error = lock(&self.error);
         error.as_ref().filter(|error| error.kind() != io::ErrorKind::BrokenPipe).map(ToString::to_string)
@@ -124,7 +124,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Writes lines to `sink`; bars, if wanted, go to the process's stderr.
+    /// Writes lines to `sink`; bars, if enabled, go to the process's stderr.
     pub(super) fn to(sink: impl Write + Send + 'static, bars: bool) -> Self {
         let target = || ProgressDrawTarget::stderr_with_hz(DRAWS_PER_S);
         let bars = bars.then(|| MultiProgress::with_draw_target(target()));
@@ -155,25 +155,25 @@ impl Screen {
         }
     }
 
-    /// Adds a bar below the others; without bars, one that nobody sees.
+    /// Adds a bar below the others; without bars, a hidden one.
     pub(super) fn add_bar(&self) -> ProgressBar {
         let Some(bars) = &self.bars else { return ProgressBar::hidden() };
         self.drawn.store(true, Ordering::Relaxed);
         bars.add(ProgressBar::new(0))
     }
 
-    /// Columns of the terminal that the bars are on; without one, as many as anybody wants.
+    /// Columns of the terminal that the bars are on; without one, unlimited.
     pub(super) fn columns(&self) -> usize {
         let size = self.bars.as_ref().and_then(|_| ::console::Term::stderr().size_checked());
         size.map_or(usize::MAX, |(_, columns)| usize::from(columns))
     }
 
-    /// Leaves the bars as they stand; lines come after them from now on.
+    /// Leaves the bars as they are; lines come after them from now on.
     pub(super) fn end_bars(&self) {
         if let Some(bars) = &self.bars {
             bars.set_draw_target(ProgressDrawTarget::hidden());
         }
-        // The cursor stands at the end of the last bar.
+        // The cursor is at the end of the last bar.
         if self.drawn.swap(false, Ordering::Relaxed) {
             self.line("");
         }

@@ -1,4 +1,4 @@
-//! `walkaway doctor`: whether this machine is ready for a run. The engine looks; this file shows what it saw.
+//! `walkaway doctor`: whether this machine is ready for a run. The engine examines it; this file shows the result.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! How a signature that was made reads.
+//! Signatures as text.
 
 use super::{
     style::{Paint, Style, near, stamp},
@@ -9,7 +9,7 @@ use crate::{
     run::{Endorsement, Stamped},
 };
 
-/// Who signed, and who says when.
+/// Who signed, and who attests when.
 pub(super) fn lines(style: Style, endorsement: &Endorsement) -> Vec<String> {
     let time = match &endorsement.stamped {
         Stamped::At(at) => format!("stamped {}", stamp(*at)),

@@ -1,4 +1,4 @@
-//! `walkaway explain`: the playbook as it is understood, as JSON. References stay references.
+//! `walkaway explain`: the resolved playbook, as JSON. References stay references.
 
 use serde::Serialize;
 

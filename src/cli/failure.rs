@@ -35,10 +35,10 @@ fn of_playbook(style: Style, invalid: &Invalid) -> Vec<String> {
     lines.chain(beyond(style, invalid.problems.len())).collect()
 }
 
-/// Nobody reads more of them; the first ones are mended first.
+/// The most that are shown; the first ones are fixed first.
 const PROBLEMS_MAX: usize = 100;
 
-/// How many there are beyond those that are shown.
+/// How many there are beyond those shown.
 fn beyond(style: Style, all: usize) -> Option<String> {
     let more = all.checked_sub(PROBLEMS_MAX).filter(|more| *more > 0)?;
     Some(format!("{} {} more like these", style.paint(Paint::Bad, "error:"), thousands(more as u64)))
@@ -60,7 +60,7 @@ pub(super) fn hint(style: Style, hint: &str) -> String {
     format!("  {} {}", style.paint(Paint::Strong, "hint:"), printable(hint))
 }
 
-/// The error and its causes, each said once.
+/// The error and its causes, each once.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -60,7 +60,7 @@ fn row(run: &PastRun) -> Vec<Cell> {
     ]
 }
 
-/// Says whether a playbook has to be run.
+/// Reports whether a playbook has to be run.
 pub(super) fn due(console: &Console, args: &DueArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
     let due = command::history::due(&loaded.playbook, args.samples)?;
@@ -71,7 +71,7 @@ pub(super) fn due(console: &Console, args: &DueArgs) -> Result<ExitCode, EngineE
     console.out.lines(&told(&due));
     let left = work::block_on_droppable(command::history::still_there(&loaded.playbook))?;
     left.iter().for_each(|left| console.out.line(&left_behind(left)));
-    // A run that is due removes what others left. What may be in use is nobody's to remove.
+    // A run that is due removes what others left. What may be in use is not removed.
     Ok(match (due.reasons.is_empty(), left.iter().all(|left| left.in_use)) {
         (false, _) => ExitCode::Finding,
         (true, false) => ExitCode::LeftBehind,
@@ -111,11 +111,11 @@ fn told(due: &Due) -> Vec<String> {
     lines
 }
 
-/// Two units of systemd: every day it is looked whether a run is due, and if so it is run.
+/// Two units of systemd: every day they check whether a run is due, and if so run it.
 fn timer(playbook: &Playbook, path: &str) -> Vec<String> {
     let id = playbook.id().as_str();
     let program = std::env::current_exe().map_or_else(|_| "walkaway".to_owned(), |path| shell_word(&path));
-    // A percent sign is systemd's own.
+    // A percent sign is a specifier for systemd.
     // Where the playbook itself asks for samples, each run is one: they count, or the drill would run every day.
     let samples =
         playbook.assets().iter().any(|asset| asset.kind.bucket().is_some_and(|bucket| bucket.sample.is_some()));

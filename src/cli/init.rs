@@ -10,13 +10,13 @@ use crate::{
     record::EngineError,
 };
 
-/// Looks, and writes the playbook.
+/// Inspects the account, and writes the playbook.
 pub(super) fn init(console: &Console, args: &InitArgs) -> Result<ExitCode, EngineError> {
     let options =
         InitOptions { profile: args.profile.clone(), regions: args.regions.clone(), target: args.target.clone() };
     let made = work::block_on_droppable(command::init(options))??;
     for missing in &made.unreadable {
-        console.screen.line(&format!("could not be looked at: {}", printable(missing)));
+        console.screen.line(&format!("could not be read: {}", printable(missing)));
     }
     match &args.output {
         Some(path) => {

@@ -1,5 +1,5 @@
-//! The log: tracing to stderr, between the bars. It is for whoever looks for the cause of a failure; what a run found
-//! stands in its bundle.
+//! The log: tracing to stderr, between the bars. It is for finding the cause of a failure; what a run found
+//! is in its bundle.
 
 use std::{env, io};
 
@@ -29,7 +29,7 @@ fn level(quiet: bool, verbose: u8) -> &'static str {
         0 => "warn",
         1 => "warn,walkaway=info",
         2 => "info,walkaway=debug",
-        // The SDK writes down what it is asked for, keys of objects among it, which may go by pseudonyms.
+        // The SDK logs its requests, including keys of objects, which may be under pseudonyms.
         _ => "debug,walkaway=trace,aws_smithy_runtime=info,aws_smithy_runtime_api=info,aws_sdk_s3=info",
     }
 }

@@ -5,12 +5,12 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `args`, `options` | the arguments as written; what they come to with terminal and environment |
-//! | `account` | coverage in words |
+//! | `args`, `options` | the arguments as written; what follows with terminal and environment |
+//! | `account` | coverage as text |
 //! | `check`, `explain`, `init`, `plan`, `run`, `clean`, `verify`, `approve`, `report` (with `manual`), `history` (`compare`, `due`), `schema`, `doctor`, `completions` | a command each |
 //! | `console` | stdout and stderr, and the bars' place between the lines |
 //! | `terminal`, `bars`, `plain`, `ndjson` | the monitors |
-//! | `story`, `pace` | facts as lines; how fast and how often |
+//! | `story`, `pace` | facts as lines; rates and intervals |
 //! | `summary`, `compared`, `endorse`, `failure` | how a run ended; what was compared; who signed; errors and hints |
 //! | `style`, `table` | colors, numbers, columns |
 //! | `work`, `logging` | the runtime and the signals; the log |
@@ -60,7 +60,7 @@ use args::{Args, Command};
 use console::Console;
 use options::{Options, Surroundings};
 
-/// Runs the command line and returns what the process tells its caller.
+/// Runs the command line and returns the exit status of the process.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args = match Args::try_parse_from(args) {
         Ok(args) => args,
@@ -72,7 +72,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     finish(&console, code)
 }
 
-/// Help, the version, or what is wrong with the arguments. Nothing is left to do if it cannot be printed.
+/// Help, the version, or an error in the arguments. If it cannot be printed, there is nothing left to do.
 fn answer_without_work(answer: &clap::Error) -> ExitCode {
     let _ = answer.print();
     if answer.use_stderr() { ExitCode::Invalid } else { ExitCode::Verified }
@@ -104,7 +104,7 @@ fn fail(console: &Console, error: &EngineError) -> ExitCode {
     error.exit_code()
 }
 
-/// A result that could not be printed is no success.
+/// A result that could not be printed is not a success.
 fn finish(console: &Console, code: ExitCode) -> ExitCode {
     let Some(error) = console.out.error() else { return code };
     console.screen.lines(&failure::pair(console.options.stderr, &format!("cannot write to stdout: {error}"), None));

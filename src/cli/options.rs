@@ -1,4 +1,4 @@
-//! What the arguments come to, together with the terminal and the environment. The second of two steps: nothing after
+//! Options from the arguments, the terminal and the environment. The second of two steps: nothing after
 //! it asks whether something is a terminal.
 
 use std::{env, ffi::OsString, io::IsTerminal};
@@ -17,13 +17,13 @@ pub(super) struct Options {
     pub verbose: u8,
     /// Whether stderr can hold lines that move.
     pub bars: bool,
-    /// How stdout is written.
+    /// The style of stdout.
     pub stdout: Style,
-    /// How stderr is written.
+    /// The style of stderr.
     pub stderr: Style,
 }
 
-/// What the process finds around itself.
+/// The environment of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Surroundings {
     pub stdout_is_terminal: bool,

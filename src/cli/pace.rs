@@ -1,4 +1,4 @@
-//! How fast something goes, measured over the last seconds, and how often it is told. Time comes in as a value.
+//! How fast something goes, measured over the last seconds, and how often it is reported. Time is passed as a value.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -15,7 +15,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Takes note of the number at a time.
+    /// Records the number at a time.
     pub(super) fn note(&mut self, now_ms: u64, value: u64) {
         self.since_ms.get_or_insert(now_ms);
         if self.samples.back().is_some_and(|(last_ms, _)| now_ms < last_ms + SAMPLE_MS) {
@@ -40,14 +40,14 @@ impl Pace {
         u64::try_from(per_s).ok().filter(|per_s| *per_s > 0)
     }
 
-    /// Milliseconds until `rest` more is there.
+    /// Milliseconds until `rest` more is done.
     pub(super) fn left_ms(&self, rest: u64) -> Option<u64> {
         let ms = u128::from(rest) * 1000 / u128::from(self.per_s()?);
         u64::try_from(ms).ok()
     }
 }
 
-/// Lets one of many reports through, for each asset.
+/// Limits the rate of reports, for each asset.
 #[derive(Debug)]
 pub(super) struct Throttle {
     every_ms: u64,

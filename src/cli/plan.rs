@@ -41,15 +41,15 @@ pub(super) fn plan(console: &Console, args: &PlanArgs) -> Result<ExitCode, Engin
     Ok(exit_code(&survey))
 }
 
-/// A run that would not begin is no success.
+/// A run that could not start is not a success.
 fn exit_code(survey: &Survey) -> ExitCode {
     if survey.obstacles.is_empty() { ExitCode::Verified } else { ExitCode::NotVerified }
 }
 
-/// How many untested things, findings and calls are shown each.
+/// How many untested resources, findings and calls are shown each.
 const SHOWN_MAX: usize = 20;
 
-/// The account around the assets, and what stands in the way.
+/// The account around the assets, and obstacles.
 fn around(style: Style, survey: &Survey) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(found) = &survey.account {

@@ -1,4 +1,4 @@
-//! `walkaway report` and `walkaway manual`: documents for people, made of a result or of a playbook.
+//! `walkaway report` and `walkaway manual`: documents for people, from a result or a playbook.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{clock, command, exit_code::ExitCode, playbook::Playbook, record::EngineError, report, run};
 
-/// Makes the reports of a bundle again.
+/// Regenerates the reports of a bundle.
 pub(super) fn report(console: &Console, args: &ReportArgs) -> Result<ExitCode, EngineError> {
     let out = args.out.clone().unwrap_or_else(|| {
         let name = args.bundle.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-//! `walkaway run` and `walkaway resume`: start it with a monitor and a way to stop, then say how it ended.
+//! `walkaway run` and `walkaway resume`: start it with a monitor and cancellation, then report how it ended.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineE
     })
 }
 
-/// Goes on with a run.
+/// Resumes a run.
 pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, EngineError> {
     let consent = Consent::Given(args.confirm.confirm.clone());
     let means = means(args.means);

@@ -14,7 +14,7 @@ use crate::{
 const RUN: &str = "demo-20261123T223000Z";
 const DIGEST: Sha256Digest = Sha256Digest([7; 32]);
 
-/// A rebuild, of which nobody can tell how much there is to do.
+/// A rebuild, of which the total is unknown.
 pub(super) fn rebuild() -> Progress {
     let asset = "shop".to_owned();
     Progress { asset, phase: Phase::Rebuild, items: 0, items_total: 0, bytes: 0, bytes_total: 0 }
@@ -25,7 +25,7 @@ pub(super) fn sealed(result: RunResult) -> RunOutcome {
     RunOutcome { bundle: format!("evidence/{RUN}").into(), end, left_behind: vec![] }
 }
 
-/// A waiver of findings that begin so.
+/// A waiver of findings that begin like this.
 pub(super) fn waiver(finding: &str) -> WaiverResult {
     WaiverResult {
         finding: finding.to_owned(),

@@ -1,4 +1,4 @@
-//! Sizes and times as arguments say them: a whole number and a unit, such as `512MiB` or `90s`.
+//! Sizes and times as written in arguments: a whole number and a unit, such as `512MiB` or `90s`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::playbook::Period;
 /// The units and their bytes.
 const UNITS: [(&str, u64); 6] =
     [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
-/// Below this, not even one range of a large object would have room.
+/// Below this, not even one range of a large object would fit.
 const MEMORY_BYTES_MIN: u64 = 32 << 20;
 
 /// Reads a size of memory.
@@ -16,7 +16,7 @@ pub(super) fn memory(text: &str) -> Result<u64, String> {
     if bytes < MEMORY_BYTES_MIN { Err("the least is 32MiB".to_owned()) } else { Ok(bytes) }
 }
 
-/// Reads a length of time, which may be none.
+/// Reads a length of time, which may be zero.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     if ["0", "0s"].contains(&text) {
         return Ok(Duration::ZERO);

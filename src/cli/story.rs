@@ -1,5 +1,5 @@
-//! A run told in lines: which facts are worth one, and how they read. Remembers what a line needs from earlier facts
-//! (what an asset is, when it started, how many findings were told). Writes nothing.
+//! A run as lines of text: which facts get one, and their text. Remembers what a line needs from earlier facts
+//! (what an asset is, when it started, how many findings were shown). Writes nothing.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use crate::{
     finding::{Finding, Verdict, printable},
 };
 
-/// Findings of one asset that are told while the run goes on.
+/// Findings of one asset that are shown during the run.
 const FINDINGS_TOLD_MAX: u64 = 20;
 
-/// What was heard so far.
+/// The state after the events so far.
 #[derive(Debug, Default)]
 pub(super) struct Story {
     style: Style,
@@ -26,19 +26,19 @@ pub(super) struct Story {
 }
 
 impl Story {
-    /// A story that has not begun.
+    /// The initial state.
     pub(super) fn new(style: Style, waivers: Vec<WaiverResult>) -> Self {
         Story { style, waivers, ..Story::default() }
     }
 
-    /// Remembers what later lines need. Comes before the fact is told.
+    /// Remembers what later lines need. Called before the fact is shown.
     pub(super) fn hear(&mut self, at: Timestamp, event: &Event) {
         if let Event::AssetStarted { asset, kind } = event {
             self.assets.entry(asset.clone()).or_insert((*kind, at));
         }
     }
 
-    /// Lines that nobody should miss, bars or not.
+    /// Lines that are always shown, with or without bars.
     pub(super) fn alarms(&mut self, event: &Event) -> Vec<String> {
         match event {
             Event::Found { finding } => self.found(finding).into_iter().collect(),
@@ -62,7 +62,7 @@ impl Story {
         }
     }
 
-    /// The line for a fact that goes as it should, if it is worth one.
+    /// The line for a normal fact, if it gets one.
     pub(super) fn news(&self, at: Timestamp, event: &Event) -> Option<String> {
         match event {
             Event::RunStarted { run, .. } => Some(format!("run {} started", printable(run))),
@@ -114,7 +114,7 @@ impl Story {
         format!("{word} {}, {} in {}{speed}", self.items(asset, items), size(bytes), duration(duration_ms))
     }
 
-    /// A verdict, which is never without the word that it is about a sample, if it is.
+    /// A verdict, always marked if it is about a sample.
     fn judged(&self, (verdict, sampled): (Verdict, bool)) -> String {
         self.style.judged(verdict, sampled)
     }
@@ -157,14 +157,14 @@ impl Story {
         self.assets.get(asset).map_or(("item", "items"), |(kind, _)| kind.facts().items)
     }
 
-    /// `1,532 objects`, for where there is no room for more.
+    /// `1,532 objects`, where space is short.
     pub(super) fn items_done(&self, progress: &Progress) -> String {
         if progress.phase == Phase::Export { String::new() } else { self.items(&progress.asset, progress.items) }
     }
 
     /// `1,532 / 3,012 objects`.
     pub(super) fn items_extent(&self, progress: &Progress) -> String {
-        // Of an export the provider says percent, and nothing of rows.
+        // For an export the provider reports percent, but no rows.
         if progress.phase == Phase::Export {
             return String::new();
         }
@@ -182,7 +182,7 @@ fn account_read(things: u64, unreadable: u64) -> String {
     }
 }
 
-/// Whether nobody can tell how much there is to do: a rebuild of indexes and constraints.
+/// Whether the total is unknown: a rebuild of indexes and constraints.
 pub(super) fn has_no_extent(progress: &Progress) -> bool {
     progress.items_total == 0 && progress.bytes_total == 0 && progress.items == 0 && progress.bytes == 0
 }

@@ -1,4 +1,4 @@
-//! How things look on a terminal: colors, findings on a line; numbers are [`crate::words`]'. Knows nothing of where it is
+//! The style of terminal output: colors, findings on a line; numbers are [`crate::words`]'. Independent of where it is
 //! written.
 
 use std::path::Path;
@@ -17,7 +17,7 @@ pub(super) struct Style {
     pub color: bool,
 }
 
-/// What a color stands for.
+/// The meaning of a color.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Paint {
     #[default]
@@ -87,7 +87,7 @@ impl Style {
         self.paint(Paint::of_judged(verdict, of_sample), &verdict.words(of_sample))
     }
 
-    /// A finding on one line; one that a waiver accepts says so, with who answers for it and until when.
+    /// A finding on one line; a waived one is marked, with its owner and date.
     pub(super) fn finding_under(self, finding: &Finding, waivers: &[WaiverResult]) -> String {
         let Some(waiver) = waivers.iter().find(|waiver| waiver.waives(finding)) else { return self.finding(finding) };
         let owner = printable(&waiver.owner);
@@ -95,7 +95,7 @@ impl Style {
         format!("{}  {finding}; accepted until {until} by {owner}", self.paint(Paint::Warn, "waived "))
     }
 
-    /// A finding on one line, its weight first.
+    /// A finding on one line, its severity first.
     pub(super) fn finding(self, finding: &Finding) -> String {
         let severity = finding.kind.severity();
         let word = format!("{:<7}", severity_word(severity));
@@ -111,7 +111,7 @@ fn severity_word(severity: Severity) -> &'static str {
     }
 }
 
-/// What is left, or went by, in whole seconds rounded up: finer digits would only flicker.
+/// Remaining or elapsed time, in whole seconds rounded up: finer digits would only flicker.
 pub(super) fn time_left(ms: u64) -> String {
     match ms.div_ceil(1000) {
         s @ 0..60 => format!("{s} s"),
@@ -124,14 +124,14 @@ pub(super) fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// A path as it is shown: from the current directory where it lies below it.
+/// A path as it is shown: from the current directory where it is below it.
 pub(super) fn near(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let inside = path.strip_prefix(&here).ok().filter(|rest| !rest.as_os_str().is_empty());
     inside.unwrap_or(path).display().to_string()
 }
 
-/// A path as a word that a shell takes literally.
+/// A path quoted for a shell.
 pub(super) fn shell_word(path: &Path) -> String {
     let text = near(path);
     let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);

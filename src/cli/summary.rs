@@ -49,7 +49,7 @@ fn sealed(style: Style, bundle: &Path, result: &RunResult, digest: Sha256Digest)
     paragraphs(parts)
 }
 
-/// What a sampled run must never be without: how much of the sampled buckets it speaks of.
+/// Required for a sampled run: how much of the sampled buckets it covers.
 fn sample_tier(result: &RunResult) -> String {
     let samples = result.assets.iter().filter_map(|asset| asset.objects.as_ref()?.sample.as_ref());
     let sums = samples.map(SampleResult::totals).fold([(0, 0); 2], |sums: [(u64, u64); 2], totals| {
@@ -96,7 +96,7 @@ fn asset(asset: &AssetResult) -> Vec<Cell> {
     ]
 }
 
-/// The heaviest findings.
+/// The most severe findings.
 fn findings(style: Style, result: &RunResult) -> Vec<String> {
     let mut findings: Vec<&Finding> = result.all_findings().collect();
     findings.sort_by_key(|finding| Reverse(finding.kind.severity()));
@@ -150,7 +150,7 @@ fn mapped(result: &RunResult) -> Option<String> {
     (mapped > 0).then(|| format!("{text} restored under another name, see the manifest"))
 }
 
-/// What became of everything beside the bytes, once something could not be kept.
+/// The outcome of all properties, if any could not be kept.
 fn kept(result: &RunResult) -> Option<String> {
     let sum = |number: fn(&ClassCount) -> u64| {
         objects(result, |objects| number(&objects.classes).saturating_add(number(&objects.bucket_classes)))

@@ -1,4 +1,4 @@
-//! Aligned columns of text. Knows nothing of what stands in them.
+//! Aligned columns of text. Does not depend on their content.
 
 use super::style::{Paint, Style};
 

@@ -1,4 +1,4 @@
-//! Which monitor hears of a run: programs get NDJSON, terminals bars, everything else lines, and who wants quiet gets
+//! The monitor of a run: programs get NDJSON, terminals bars, everything else lines, and --quiet
 //! nothing.
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! `walkaway verify`: checks a bundle offline and, if asked, the restored data against it. A consistent bundle is
-//! exit code 0 whatever the run that it records came to, and whoever made it; what a reader requires beside that decides
+//! exit code 0 whatever the verdict of its run, and whoever made it; what a reader requires beside that decides
 //! with it.
 
 use std::{fs, path::Path};
@@ -30,13 +30,13 @@ use crate::{
     run::outcome::of_findings,
 };
 
-/// What became of the wish to compare the restored data.
+/// The outcome of the request to compare the restored data.
 enum Restored {
     NotAsked,
     /// The bundle that it would be compared with isn't intact.
     Senseless,
     Compared(Recheck),
-    /// Somebody asked to stop.
+    /// A stop was requested.
     Interrupted,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn verify(console: &Console, args: &VerifyArgs) -> Result<ExitCode, E
     Ok(code)
 }
 
-/// Everything that is checked of a bundle itself, its reports included.
+/// All checks of a bundle itself, including its reports.
 pub(super) fn check(path: &Path, trust: &Trust) -> Result<BundleCheck, EngineError> {
     let mut bundle = check_bundle_against(path, trust)?;
     bundle.findings.extend(command::claims::check(path));
@@ -95,13 +95,13 @@ fn unmet_lines(style: Style, unmet: &[(&'static str, String)]) -> Vec<String> {
     unmet.iter().map(line).collect()
 }
 
-/// Who is trusted, read from outside the bundle.
+/// Roots of trust, read from outside the bundle.
 pub(super) fn trust(args: &TrustArgs, bundle: &Path) -> Result<Trust, EngineError> {
     let unfit = |path: &Path, reason: String| EngineError::Trust { path: path.to_owned(), reason };
     let read = |path: &Path| {
         let inside = path.canonicalize().is_ok_and(|path| bundle.canonicalize().is_ok_and(|b| path.starts_with(b)));
         if inside {
-            return Err(unfit(path, "lies inside the bundle, which can't vouch for itself".to_owned()));
+            return Err(unfit(path, "is inside the bundle, which can't vouch for itself".to_owned()));
         }
         fs::read_to_string(path).map_err(|error| unfit(path, error.to_string()))
     };
@@ -212,7 +212,7 @@ pub(super) fn signatures(style: Style, bundle: &BundleCheck) -> Vec<String> {
     table::lines(style, &rows)
 }
 
-/// Notes are no findings against the bundle.
+/// Notes do not count against the bundle.
 fn conclusion(style: Style, bundle: &BundleCheck) -> String {
     let notes = bundle.findings.iter().filter(|finding| finding.severity == Severity::Note).count();
     let found = count((bundle.findings.len() - notes) as u64, "finding", "findings");
@@ -232,7 +232,7 @@ fn conclusion(style: Style, bundle: &BundleCheck) -> String {
     }
 }
 
-/// What it is worth that the bundle is consistent: whoever rewrites an unsigned one in full makes it consistent again.
+/// The value of consistency: a full rewrite of an unsigned bundle is consistent again.
 fn standing(style: Style, bundle: &BundleCheck) -> String {
     match vouched(&bundle.signatures, Role::Operator) {
         Vouched::ByAllowed => style.paint(Paint::Good, "the bundle is intact, and its operator vouches for it"),

@@ -1,4 +1,4 @@
-//! Runs asynchronous work to its end, and turns signals into the wish to stop: the first one asks, the second one ends
+//! Runs asynchronous work to its end, and turns signals into cancellation: the first requests it, the second ends
 //! the process, and names what that may leave at the provider.
 
 use std::io;
@@ -11,10 +11,10 @@ use tokio::{
 use super::console::Screen;
 use crate::{exit_code::ExitCode, finding::printable, interrupt::Interrupt, record::EngineError};
 
-/// What a shell sees of a process that SIGINT ended.
+/// The exit code of a process that SIGINT ended.
 const ENDED_BY_SIGNAL: i32 = 130;
 
-/// Work that asks no provider: signals end the process as ever.
+/// Work without a provider: signals end the process as usual.
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, EngineError> {
     let runtime = runtime()?;
     let done = runtime.block_on(work);
@@ -22,7 +22,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, EngineErro
     Ok(done)
 }
 
-/// Work that changes nothing and may be dropped where it waits. A process that is the first of its container is not ended by
+/// Work that changes nothing and may be dropped where it waits. Process 1 of a container is not ended by
 /// signals unless it listens.
 pub(super) fn block_on_droppable<T>(work: impl Future<Output = T>) -> Result<T, EngineError> {
     block_on(async move {
@@ -35,7 +35,7 @@ pub(super) fn block_on_droppable<T>(work: impl Future<Output = T>) -> Result<T, 
     })?
 }
 
-/// Work that hears of the wish to stop.
+/// Work that can be cancelled.
 pub(super) fn block_on_interruptible<T>(
     screen: &Screen,
     interrupt: Interrupt,
@@ -79,14 +79,14 @@ async fn heed(mut ctrl_c: Signal, mut terminate: Signal, screen: Screen, interru
     std::process::exit(ExitCode::LeftBehind.number().into());
 }
 
-/// What an end in order waits for, which may take minutes. The record keeps what an end at once leaves.
+/// What an orderly end waits for, which may take minutes. The journal records what an immediate end leaves.
 fn stopping(held: &[String]) -> Vec<String> {
     if held.is_empty() {
         return Vec::new();
     }
     let names = held.iter().map(|resource| format!("  {}", printable(resource)));
     let why =
-        "removing first what is at the provider, or may still appear there, for which it is looked for 5 minutes:";
+        "removing first what is at the provider, or may still appear there, which is looked up for up to 5 minutes:";
     [why.to_owned()].into_iter().chain(names).collect()
 }
 

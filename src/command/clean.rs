@@ -1,4 +1,4 @@
-//! `clean`: removes what a run left at the provider, by the run's tag, and ends the server that it left on this machine.
+//! `clean`: removes what a run left at the provider, by the run's tag, and stops its server on this machine.
 
 use std::{
     fs,
@@ -31,18 +31,18 @@ use crate::{
     transfer::error::SourceError,
 };
 
-/// What became of what a run had left.
+/// The outcome of removing what a run left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cleaned {
     /// What was removed.
     pub removed: Vec<String>,
-    /// The managed server that ran on, and was stopped.
+    /// The managed server that was still running, and was stopped.
     pub stopped: Option<String>,
     /// What could not be removed, and why.
     pub left: Vec<(String, String)>,
 }
 
-/// The one part of the resolved playbook that leads to the restored data.
+/// The only part of the resolved playbook that locates the restored data.
 #[derive(Deserialize)]
 struct Resolved {
     target: ResolvedTarget,
@@ -53,7 +53,7 @@ struct ResolvedTarget {
     path: PathBuf,
 }
 
-/// Ends the managed servers that a killed run left. What a person started to look at the data stays up.
+/// Stops the managed servers that a killed run left. One that a user started to inspect the data keeps running.
 fn stop_cluster(run_dir: &Path, run: &str, cleaned: &mut Cleaned) {
     let resolved = fs::read(run_dir.join("data").join("playbook.resolved.json"));
     let resolved = resolved.ok().and_then(|bytes| serde_json::from_slice::<Resolved>(&bytes).ok());
@@ -69,13 +69,13 @@ fn stop_cluster(run_dir: &Path, run: &str, cleaned: &mut Cleaned) {
     }
 }
 
-/// Removes everything that the run in this directory made at the provider, and stops the managed server that it left. What
-/// it was about to make when it was killed is looked for until it can no longer appear, or for `wait` if that is shorter.
-/// The directory itself is not changed, but that an open run remembers what is gone. Of a run at work nothing is removed,
-/// and everything is left.
+/// Removes everything that the run in this directory created at the provider, and stops its managed server. What
+/// it was about to create when it was killed is looked up until it can't appear any more, or for `wait` if shorter.
+/// The directory itself is not changed, but an open run records removals. Nothing of a run in progress is removed,
+/// and everything is reported as left.
 ///
 /// # Errors
-/// The directory is no run, or a process is at work on it that makes nothing at the provider.
+/// The directory is not a run, or a process is working on it that creates nothing at the provider.
 pub async fn clean(run_dir: &Path, wait: Duration, interrupt: &Interrupt) -> Result<Cleaned, EngineError> {
     let (playbook, run) = recorded_run(run_dir)?;
     let held = journal::hold(&run_dir.join("data").join("journal.ndjson"));
@@ -85,7 +85,7 @@ pub async fn clean(run_dir: &Path, wait: Duration, interrupt: &Interrupt) -> Res
     let making: Vec<_> = assets.iter().filter_map(|asset| Some((asset.id(), asset.describe().makes?))).collect();
     let made = !making.is_empty() || !record.open.is_empty();
     let mut cleaned = Cleaned::default();
-    // Whoever is at work on the run needs its things, and removes them.
+    // A process that works on the run needs its resources, and removes them.
     let _held = match held {
         Err(error @ JournalError::Locked { .. }) if made => {
             let mut left: Vec<_> = record.open.iter().map(|one| one.resource.to_string()).collect();
@@ -108,7 +108,7 @@ pub async fn clean(run_dir: &Path, wait: Duration, interrupt: &Interrupt) -> Res
     Ok(cleaned)
 }
 
-/// What removes one thing after the other. What can't be removed, or asked for, does not keep the rest from being removed.
+/// Removes one resource after the other. One that can't be removed, or queried, does not stop the others.
 pub(crate) struct Cleaning<'a> {
     pub asker: Asker,
     pub run_dir: &'a Path,
@@ -118,7 +118,7 @@ pub(crate) struct Cleaning<'a> {
 }
 
 impl Cleaning<'_> {
-    /// What the record leaves open, what carries the run's tag, and the exports of these assets.
+    /// What the journal leaves open, what has the run's tag, and the exports of these assets.
     pub async fn all(&self, exported: &[&str], cleaned: &mut Cleaned) {
         for one in &self.record.open {
             self.named(one, cleaned).await;
@@ -141,13 +141,13 @@ impl Cleaning<'_> {
                 }
             }
         }
-        // Of a run that may be at work elsewhere, what the record names is all that is asked about.
+        // For a run that may be in progress elsewhere, only what the journal names is queried.
         for asset in exported.iter().filter(|_| self.record.has_ended()) {
             self.cancel_exports(asset, cleaned).await;
         }
     }
 
-    /// Something that the record names and does not call gone.
+    /// A resource that the journal names and does not record as removed.
     async fn named(&self, one: &Outstanding, cleaned: &mut Cleaned) {
         let resource = one.resource.to_string();
         if let Some(reason) = spared_by_record(&self.asker, &self.record, one).await {
@@ -168,7 +168,7 @@ impl Cleaning<'_> {
         }
     }
 
-    /// Something with the run's tag. What the record does not name was made by a run of the same name on another machine.
+    /// A resource with the run's tag. What the journal does not name is of a run of that name on another machine.
     async fn tagged(&self, found: Tagged, cleaned: &mut Cleaned) {
         let resource = found.resource.to_string();
         if let Some(reason) = spared(&found, Some(&self.record)) {
@@ -185,7 +185,7 @@ impl Cleaning<'_> {
         }
     }
 
-    /// Exports carry no tags; those of a run are known by their names. What they wrote stays.
+    /// Exports have no tags; those of a run are identified by their names. What they wrote stays.
     async fn cancel_exports(&self, asset: &str, cleaned: &mut Cleaned) {
         let exports = Exports::new(&self.asker.rds);
         for id in (1..=EXPORTS_MAX).map(|attempt| export::name_of(&self.record.run, asset, attempt)) {

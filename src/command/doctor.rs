@@ -1,4 +1,4 @@
-//! `doctor`: whether this machine can run a drill, and how fast its parts are. Rates are one quick look, no benchmark.
+//! `doctor`: whether this machine can run a drill, and how fast its parts are. Rates are samples, not a benchmark.
 
 use std::{fs::File, io::Write as _, path::Path};
 
@@ -16,28 +16,28 @@ use crate::{
 
 const PROBE_BYTES: usize = 64 << 20;
 
-/// How a subject is.
+/// The status of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// As it should be.
+    /// Good.
     Good,
     /// Works; worth knowing.
     Remark,
-    /// A run would not work.
+    /// A run would fail.
     Bad,
 }
 
-/// One subject that was looked at.
+/// One examined subject.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Examined {
-    /// What was looked at.
+    /// What was examined.
     pub subject: String,
-    /// How it is.
+    /// Its status.
     pub state: State,
-    /// What was seen.
+    /// What was found.
     pub detail: String,
-    /// What to do, where something can be said.
+    /// What to do, where that is known.
     pub hint: Option<String>,
 }
 
@@ -45,7 +45,7 @@ fn examined(subject: &str, state: State, detail: impl Into<String>) -> Examined 
     Examined { subject: subject.to_owned(), state, detail: detail.into(), hint: None }
 }
 
-/// Looks at the machine, and with a playbook at everything that its run would need.
+/// Examines the machine, and with a playbook everything that its run would need.
 pub async fn examine(playbook: Option<&Playbook>) -> Vec<Examined> {
     let target = playbook.map_or_else(std::env::temp_dir, |playbook| playbook.target().path.clone());
     let machine = spawn_blocking(move || vec![hash_rate(), disk_rate(&target), programs(), clock_reading()]);
@@ -87,7 +87,7 @@ fn disk_rate(target: &Path) -> Examined {
             examined(subject, State::Good, format!("{} written and synced in {}", rate(watch), directory.display()))
         }
         Err(error) => Examined {
-            hint: Some("choose a target.path that this user may write to, with room".to_owned()),
+            hint: Some("choose a target.path that this user may write to, with free space".to_owned()),
             ..examined(subject, State::Bad, format!("{}: {error}", directory.display()))
         },
     }

@@ -105,14 +105,14 @@ fn worse(before: &RunResult, after: &RunResult) -> Vec<String> {
     worse
 }
 
-/// When a playbook was last proven, and how long that counts.
+/// When a playbook last passed, and how long that is valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Due {
     /// The last run that passed and counts.
     pub last: Option<LastRun>,
     /// Later runs that passed and do not count, each with the reason.
     pub passed_over: Vec<String>,
-    /// How long a run counts.
+    /// How long a run is valid.
     pub every: Duration,
     /// Why something is due now; empty if nothing is.
     pub reasons: Vec<String>,
@@ -127,8 +127,8 @@ pub struct LastRun {
     pub started: Timestamp,
 }
 
-/// Looks at the bundles in the playbook's evidence folder. A run counts that passed, whose bundle is intact, signed where the
-/// playbook wants that, that carried all that the playbook asks for today, and no sample of it unless `samples` do.
+/// Reads the bundles in the playbook's evidence folder. A run counts that passed, whose bundle is intact, signed where the
+/// playbook requires that, that copied all that the playbook asks for today, and no sample of it unless `samples` do.
 ///
 /// # Errors
 /// When the folder can't be read.
@@ -153,8 +153,8 @@ pub fn due(playbook: &Playbook, samples: bool) -> Result<Due, EngineError> {
     Ok(Due { last, passed_over, every, reasons })
 }
 
-/// What runs of a playbook may have left at the provider: where carrying its assets makes something there, it is asked for
-/// what carries the playbook's tag, too.
+/// What runs of a playbook may have left at the provider: where copying assets creates something there, it is queried for
+/// what has the playbook's tag, too.
 pub async fn still_there(playbook: &Playbook) -> Vec<StillThere> {
     let makes = kinds::all(playbook).iter().any(|asset| asset.describe().makes.is_some());
     leftovers::still_there(playbook, makes).await
@@ -217,9 +217,9 @@ fn counts(playbook: &Playbook, samples: bool, in_future: bool, bundle: &Path) ->
     })
 }
 
-/// An asset of the playbook that a run did not carry, or from somewhere else.
+/// An asset of the playbook that a run did not copy, or copied from another source.
 fn missing(playbook: &Playbook, bundle: &Path) -> Option<String> {
-    // How it is carried is not what is carried.
+    // How it is copied does not change what is copied.
     const HOW: [&str; 6] = ["layout", "acls", "sample", "limits", "parallel", "verify"];
     let read = fs::read(bundle.join(evidence::RESOLVED)).unwrap_or_default();
     let then: Value = serde_json::from_slice(&read).unwrap_or_default();
@@ -240,7 +240,7 @@ fn missing(playbook: &Playbook, bundle: &Path) -> Option<String> {
     Some(lost["id"].as_str().unwrap_or_default().to_owned())
 }
 
-/// The result of the latest sealed run of a playbook, whatever it came to.
+/// The result of the latest sealed run of a playbook, whatever its verdict.
 pub fn latest_result(playbook: &Playbook, bundle: Option<&Path>) -> Option<RunResult> {
     let named = || {
         let chain = evidence::predecessor::latest(playbook.evidence_path(), playbook.id().as_str()).ok()??;

@@ -1,4 +1,4 @@
-//! `walkaway init`: looks at the account and writes a playbook that covers all of it.
+//! `walkaway init`: inspects the account and writes a playbook that covers all of it.
 
 use crate::{
     account::starter::{Setting, playbook},
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// What to look at, and where data is to go.
+/// What to inspect, and the target of the data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InitOptions {
     /// A profile of the AWS configuration files.
@@ -21,21 +21,21 @@ pub struct InitOptions {
     pub target: String,
 }
 
-/// The playbook, and what could not be looked at.
+/// The playbook, and what could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Init {
     /// The playbook's text.
     pub playbook: String,
-    /// How many things were found.
+    /// The number of resources found.
     pub things: usize,
-    /// Calls that were refused, in words.
+    /// Calls that failed, as text.
     pub unreadable: Vec<String>,
 }
 
-/// Looks, and writes the text of a playbook.
+/// Inspects the account, and writes the text of a playbook.
 ///
 /// # Errors
-/// When nothing at all could be looked at.
+/// When nothing at all could be read.
 pub async fn init(options: InitOptions) -> Result<Init, EngineError> {
     let region = options.regions.first().cloned();
     let aws = Aws::load(AwsSettings { profile: options.profile.clone(), region, ..AwsSettings::default() }).await;

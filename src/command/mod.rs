@@ -1,14 +1,14 @@
-//! What is no run: everything else that can be asked for on the command line.
+//! Commands other than `run`: everything else that the command line offers.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `recheck` | `verify --restored`: the restored data against a bundle |
-//! | `claims` | whether a bundle holds what its playbook asked for, and nothing that no run leaves there |
+//! | `claims` | whether a bundle has what its playbook asked for, and nothing that no run writes |
 //! | `clean` | removes what a run left at the provider |
 //! | `doctor` | whether this machine can run a drill |
-//! | `history` | runs side by side, and when the next is due |
+//! | `history` | comparison of runs, and when the next is due |
 //! | `init` | a first playbook |
-//! | `survey` | `plan`: the measured plan of a run, and the account around it; the least rights that it takes |
+//! | `survey` | `plan`: the measured plan of a run, and the account around it; the least rights that it needs |
 
 pub mod claims;
 mod clean;

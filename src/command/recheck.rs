@@ -1,5 +1,5 @@
-//! `verify --restored`: compares the restored data that still lies on the disk and in the target with a bundle: objects,
-//! rows, exports, and of databases what stands beside the rows.
+//! `verify --restored`: compares the restored data that is still on the disk and in the target with a bundle: objects,
+//! rows, exports, and for databases what is beside the rows.
 
 use std::{
     path::{Path, PathBuf},
@@ -23,7 +23,7 @@ use crate::{
     transfer::{object::RestoredBucket, retry::STALL},
 };
 
-/// The one part of the resolved playbook that is needed here.
+/// The only part of the resolved playbook that is needed here.
 #[derive(Deserialize)]
 struct Resolved {
     target: ResolvedTarget,
@@ -47,7 +47,7 @@ struct ResolvedPostgres {
     url: Option<String>,
 }
 
-/// Reads everything back that a bundle says was restored.
+/// Reads back everything that was restored according to a bundle.
 ///
 /// # Errors
 /// When the bundle can't be read. A target that is gone is a finding.

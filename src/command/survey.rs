@@ -32,7 +32,7 @@ pub struct Survey {
     pub assets: Vec<Measured>,
     /// The account around them; none where the playbook names no provider.
     pub account: Option<SurveyedAccount>,
-    /// What stands in the way of a run.
+    /// Obstacles to a run.
     pub obstacles: Vec<Obstacle>,
     /// The directory below which each run restores.
     pub restored_to: PathBuf,
@@ -47,18 +47,18 @@ pub struct SurveyedAccount {
     pub coverage: Totals,
     /// The same by region.
     pub regions: Vec<RegionTotals>,
-    /// Things that a run would not test, each with the reason.
+    /// Resources that a run would not test, each with the reason.
     pub not_tested: Vec<String>,
-    /// What is wrong in the account, on this machine, and with the documents.
+    /// Findings about the account, this machine, and the documents.
     pub findings: Vec<Finding>,
-    /// Calls that were refused or failed.
+    /// Calls that were denied or failed.
     pub unreadable: Vec<String>,
     /// Rights that were missing.
     pub missing_rights: Vec<String>,
 }
 
-/// The least IAM policy for a playbook. Asks the account, for some seconds at most, by which keys the playbook's buckets and
-/// databases are encrypted; what it does not say leaves the policy as wide as it has to be, with a warning.
+/// The least IAM policy for a playbook. Queries, for a few seconds at most, the keys by which the playbook's buckets and
+/// databases are encrypted; what is unknown leaves the policy as wide as it has to be, with a warning.
 pub async fn iam_policy(playbook: &Playbook) -> serde_json::Value {
     let mut needs = account::needs(playbook, &kinds::all(playbook));
     let Some(spec) = playbook.provider() else { return policy(&needs) };
@@ -135,7 +135,7 @@ async fn survey_account(plan: &Plan, measured: &[Measured]) -> Result<Option<Sur
     let Some((_, coverage)) = judged.coverage else { return Ok(None) };
     let thresholds = account::thresholds(playbook, Some(&coverage));
     let mut findings = seal::run_findings(&thresholds, outcome.exclusions);
-    // There was no second look yet.
+    // There was no second inventory yet.
     let judged = judged.findings.into_iter().filter(|finding| finding.kind != FindingKind::SourceNotCompared);
     findings.extend(judged);
     findings.sort();

@@ -4,7 +4,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::sha256::Sha256Digest;
 
-/// Bytes that SHA-256 takes in at once (FIPS 180-4).
+/// Bytes of a SHA-256 block (FIPS 180-4).
 const BLOCK_BYTES: usize = 64;
 
 /// The code of a message under a key.

@@ -1,4 +1,4 @@
-//! The Merkle tree hash of RFC 9162, section 2.1.1: one digest that carries a list of any length.
+//! The Merkle tree hash of RFC 9162, section 2.1.1: one digest for a list of any length.
 
 use sha2::{Digest as _, Sha256};
 

@@ -2,7 +2,7 @@
 //!
 //! The row digest is a multiset hash: one keyed SHA-256 per row, summed modulo 2^256. It adds up in any order, so
 //! ranges that are read in parallel merge, and two tables agree only if they hold the same rows equally often.
-//! With a key drawn after the rows were fixed, nobody can have prepared rows whose terms cancel
+//! With a key drawn after the rows were fixed, rows whose terms cancel can't have been prepared
 //! (Clarke et al., "Incremental Multiset Hash Functions and Their Application to Memory Integrity Checking", 2003:
 //! MSet-Add-Hash).
 
@@ -68,7 +68,7 @@ impl RowSum {
     }
 }
 
-/// What a table's rows amount to: their number, their bytes (without the line ends) and the keyed sum.
+/// The totals of a table's rows: their number, their bytes (without the line ends) and the keyed sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RowTotals {
     /// Number of rows.
@@ -80,7 +80,7 @@ pub struct RowTotals {
 }
 
 impl RowTotals {
-    /// What no rows amount to.
+    /// The totals of no rows.
     pub const NONE: RowTotals = RowTotals { rows: 0, bytes: 0, digest: Sha256Digest([0; 32]) };
 
     /// These rows and others of the same table, under the same key.
@@ -108,13 +108,13 @@ pub struct RowDigest {
 /// Initial state of SHA-256 (FIPS 180-4, 5.3.3).
 const SHA256_START: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
-/// A row's length stands before it.
+/// A row's length precedes it.
 const LENGTH_BYTES: usize = 8;
 /// Rows up to this length are laid out with their padding on the stack and hashed in one go.
 const SHORT_ROW_MAX: usize = 4 * 64 - LENGTH_BYTES - 1 - 8;
 
 impl RowDigest {
-    /// A digest for the rows that the statement `context` copies out; both sides must name the same statement.
+    /// A digest for the rows that the statement `context` copies; both sides must name the same statement.
     pub fn new(key: RowKey, context: &str) -> Self {
         let mut block = [0; 64];
         block[..32].copy_from_slice(&key.0.0);
@@ -217,7 +217,7 @@ mod tests {
             Sha256Digest::of([&[7; 32], &context[..], &(row.len() as u64).to_be_bytes(), row].concat())
         };
         assert_eq!(totals(&[b"one\n"]).expect("complete").digest, term(b"one"));
-        // Every way in which a row can meet SHA-256's blocks and padding.
+        // Every alignment of a row with SHA-256's blocks and padding.
         for length in (0..300).chain([1_000, 4_095, 4_096, 70_000]) {
             let row = vec![b'r'; length];
             let found = totals(&[&row, b"\n"]).expect("complete").digest;

@@ -18,10 +18,10 @@ impl Sha256Digest {
         Sha256Digest(Sha256::digest(bytes).into())
     }
 
-    /// The SHA-256 of everything that a reader gives, a little of it in memory at a time.
+    /// The SHA-256 of everything that a reader yields, a part of it in memory at a time.
     ///
     /// # Errors
-    /// What the reader says.
+    /// The reader's errors.
     pub fn of_reader(mut reader: impl io::Read) -> io::Result<Self> {
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; READ_BYTES];

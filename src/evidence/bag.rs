@@ -27,10 +27,10 @@ pub(crate) const SIGNATURES: &str = "sig";
 /// What a resumed run needs. It stays out of the bag, and is removed only once the bag is sealed, so that a sealing that
 /// was interrupted can be repeated.
 pub(crate) const STATE: &str = "state";
-/// What `bagit.txt` says, to the byte.
+/// The exact content of `bagit.txt`.
 pub(crate) const DECLARATION: &str = "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n";
 
-/// What `bag-info.txt` says beside the numbers.
+/// The content of `bag-info.txt` besides the numbers.
 #[derive(Clone, Debug)]
 pub struct BagInfo {
     /// The run's id.
@@ -83,7 +83,7 @@ fn payload_names(root: &Path) -> Result<Vec<String>, EvidenceError> {
         return Err(EvidenceError::UnsafeName { name: format!("data/{name}") });
     }
     let empty = tree.empty_directories();
-    // Of an asset that stopped early: what holds nothing is no evidence. The deepest come first.
+    // Removes empty directories of an asset that stopped early. The deepest come first.
     for dir in empty.iter().rev().map(|dir| root.join("data").join(dir)) {
         fs::remove_dir(&dir).when("remove", &dir)?;
     }
@@ -94,7 +94,7 @@ fn payload_names(root: &Path) -> Result<Vec<String>, EvidenceError> {
     Ok(tree.files.into_keys().map(|name| format!("data/{name}")).collect())
 }
 
-/// Every file at the top but the tag manifest itself, which may lie about half written.
+/// Every file at the top but the tag manifest itself, which may exist half written.
 fn tag_names(root: &Path) -> Result<Vec<String>, EvidenceError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(root).when("read", root)? {

@@ -1,4 +1,4 @@
-//! Checks a sealed bag offline, both ways: everything the manifests name is there unchanged, and nothing else is.
+//! Checks a sealed bag offline, both ways: everything in the manifests exists unchanged, and nothing else does.
 //!
 //! A bag comes from anywhere: no link is followed, no path leaves the bag, nothing is trusted before it was compared.
 //! What the files mean is [`super::check`]'s, and so is what an empty directory means; only `sig/` may wait for its first
@@ -62,7 +62,7 @@ impl Bag {
         bag
     }
 
-    /// Lists, and compares nothing.
+    /// Lists without comparing.
     pub(crate) fn list(root: &Path) -> Self {
         let files = BTreeMap::new();
         let signatures = BTreeMap::new();
@@ -97,7 +97,7 @@ impl Bag {
         self.findings.push(Finding::of_run(kind, subject, detail));
     }
 
-    /// Opens a file of the bag. Only names that the listing showed are opened, so no link is passed on the way.
+    /// Opens a file of the bag. Only names that the listing showed are opened, so no link is followed.
     pub(crate) fn open(&self, name: &str) -> io::Result<std::fs::File> {
         let signature = || name.strip_prefix(SIGNATURES).and_then(|rest| rest.strip_prefix('/'));
         match self.files.contains_key(name) || signature().is_some_and(|name| self.signatures.contains_key(name)) {
@@ -179,7 +179,7 @@ impl Bag {
         }
     }
 
-    /// Every value that `bag-info.txt` gives to a label.
+    /// Every value of a label in `bag-info.txt`.
     pub(crate) fn labels(&self, label: &str) -> Vec<String> {
         self.all_labels().into_iter().filter(|(name, _)| name == label).map(|(_, value)| value).collect()
     }

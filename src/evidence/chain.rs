@@ -1,4 +1,4 @@
-//! The journal's chain: what a line holds, and what one pass over all lines tells.
+//! The journal's chain: the content of a line, and the result of one pass over all lines.
 //!
 //! Reads only; [`super::journal`] writes, locks and decides what a fault means.
 
@@ -30,9 +30,9 @@ pub struct Entry {
     pub seq: u64,
     /// UTC, from the machine's own clock.
     pub at: Timestamp,
-    /// SHA-256 of the line before, its line end not counted; zeros in the first line.
+    /// SHA-256 of the previous line, without its line end; zeros in the first line.
     pub prev: Sha256Digest,
-    /// What happened; its fields stand beside the others.
+    /// What happened; its fields are beside the others.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -47,12 +47,12 @@ pub struct JournalHead {
     pub head: Sha256Digest,
 }
 
-/// Everything that one pass over a journal tells.
+/// The result of one pass over a journal.
 #[derive(Debug)]
 pub(crate) struct Reading {
     /// Lines that could be read as entries, also those that break the chain.
     pub entries: Vec<Entry>,
-    /// Lines that are malformed or don't continue the one before.
+    /// Lines that are malformed or don't continue the previous one.
     pub faults: Vec<Fault>,
     /// Length and head of the whole lines.
     pub head: JournalHead,

@@ -1,4 +1,4 @@
-//! `changes.ndjson`: what came, changed or went at the provider between a bucket's opening and its closing listing.
+//! `changes.ndjson`: what was added, changed or removed between a bucket's opening and closing listings.
 
 use std::{
     io::{self, BufRead},
@@ -69,7 +69,7 @@ pub struct ChangesFile {
 }
 
 impl ChangesFile {
-    /// Begins; what an interrupted attempt left is replaced at the end.
+    /// Starts; what an interrupted attempt left is replaced at the end.
     pub fn create(dir: &Path) -> Result<Self, EvidenceError> {
         Ok(ChangesFile { file: PartFile::create(&dir.join(CHANGES_NDJSON))?, count: ChangesCount::default() })
     }
@@ -89,7 +89,7 @@ impl ChangesFile {
     }
 }
 
-/// Counts the lines of a file again.
+/// Recounts the lines of a file.
 pub(crate) fn count(reader: &mut impl BufRead) -> io::Result<ChangesCount> {
     let mut count = ChangesCount::default();
     let mut line = Vec::new();

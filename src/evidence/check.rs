@@ -1,8 +1,8 @@
 //! The offline check of a bundle: its files against the manifests, the journal against its head, and everything that
-//! is told twice against itself.
+//! is stated twice against itself.
 //!
-//! It opens nothing outside the bundle but the predecessor's. Somebody who rewrites every file consistently is found
-//! out by the signatures, if the reader brings along who may sign.
+//! It opens nothing outside the bundle but the predecessor's. A consistent rewrite of every file is detected
+//! by the signatures, if the reader provides the allowed signers.
 
 use std::{
     collections::BTreeSet,
@@ -39,15 +39,15 @@ const WITHOUT_EMPTY: u32 = 4;
 /// An operator's signature that was stamped so much later did not come with the seal.
 const SIGNED_LATE_S: i64 = 24 * 60 * 60;
 
-/// What the check of a bundle came to.
+/// The result of checking a bundle.
 #[derive(Debug)]
 pub struct BundleCheck {
     /// The result, if it could be read.
     pub result: Option<RunResult>,
-    /// What is wrong with the bundle; empty for a bundle that is as walkaway wrote it. Findings of the run itself stand
+    /// What is wrong with the bundle; empty for a bundle that is as walkaway wrote it. Findings of the run itself are
     /// in the result.
     pub findings: Vec<Finding>,
-    /// Files in the bundle, signatures not counted.
+    /// Files in the bundle, without signatures.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -57,14 +57,14 @@ pub struct BundleCheck {
     pub signatures: Vec<SignatureSeen>,
 }
 
-/// Checks a bundle. A directory that isn't a sealed bundle is an error; whatever is wrong inside one is a finding whose
-/// subject names the file, and the line where there is one. Signatures that are there must hold; none is demanded.
+/// Checks a bundle. A directory that isn't a sealed bundle is an error; anything wrong inside one is a finding whose
+/// subject names the file, and the line where there is one. Existing signatures must be valid; none is required.
 pub fn check_bundle(root: &Path) -> Result<BundleCheck, EvidenceError> {
     examine(root, None)
 }
 
-/// As [`check_bundle`], for a reader who brings along whom to trust: signatures that the playbook or the reader asks for
-/// must be there, and the run before must be the one that is named.
+/// As [`check_bundle`], for a reader with roots of trust: signatures that the playbook or the reader requires
+/// must exist, and the previous run must be the one that is named.
 pub fn check_bundle_against(root: &Path, trust: &Trust) -> Result<BundleCheck, EvidenceError> {
     examine(root, Some(trust))
 }
@@ -127,7 +127,7 @@ fn check_time_stamps(result: &RunResult, signatures: &[SignatureSeen]) -> Vec<Fi
     signatures.iter().filter_map(judge).collect()
 }
 
-/// What a directory without a seal is: a run, a bundle that lost its seal, or nothing of walkaway's.
+/// The kind of a directory without a seal: a run, a bundle that lost its seal, or not walkaway's.
 fn unsealed(root: &Path) -> EvidenceError {
     match root.metadata().when("read", root) {
         Err(EvidenceError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
@@ -167,7 +167,7 @@ fn read_journal(bag: &Bag) -> Result<Reading, Finding> {
         .map_err(|error| Finding::of_run(FindingKind::JournalBroken, JOURNAL, format!("unreadable: {error}")))
 }
 
-/// Without a result nobody knows the journal's head; its chain still tells where it is broken.
+/// Without a result the journal's head is unknown; its chain still shows where it is broken.
 fn check_journal_alone(bag: &Bag) -> Vec<Finding> {
     read_journal(bag).map_or_else(|finding| vec![finding], |journal| journal.findings(JOURNAL, journal.head))
 }
@@ -187,7 +187,7 @@ fn check_story(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     findings
 }
 
-/// Assets stand once in the result, and nowhere else unless they stand there.
+/// Each asset is in the result once, and elsewhere only if it is there.
 fn check_asset_names(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     let mut known = BTreeSet::new();
     let twice = result.assets.iter().filter(|asset| !known.insert(asset.id.as_str()));

@@ -1,5 +1,5 @@
-//! Whether what the result says about the account follows from the inventory, the assets and the exclusions; whether the
-//! journal knew the inventory; and whether the controls name the files that are there.
+//! Whether the account's part of the result follows from the inventory, the assets and the exclusions; whether the
+//! journal has the inventory; and whether the controls name the existing files.
 
 use super::{
     bag_check::Bag,
@@ -25,13 +25,13 @@ const INVENTORY: &str = "data/inventory.json";
 const AFTER: &str = "data/after.json";
 /// What the run did with each thing.
 const COVERAGE: &str = "data/coverage.csv";
-/// How long before its start a run may have looked at the account: an account of many thousand things, read at a provider that
+/// How long before its start a run may have listed the account: many thousand resources, read at a provider that
 /// throttles, takes hours.
 const BEFORE_THE_START: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
 /// Which file supports which control.
 const CONTROLS: &str = "data/controls.json";
 
-/// Everything about the account that is told more than once.
+/// Everything about the account that is stated more than once.
 pub(crate) fn check_account(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(check_looks(bag, replay));
@@ -48,7 +48,7 @@ pub(crate) fn check_account(bag: &Bag, result: &RunResult, replay: &Replay<'_>) 
     findings
 }
 
-/// The inventories are those that the journal knew.
+/// The inventories are those in the journal.
 fn check_looks(bag: &Bag, replay: &Replay<'_>) -> Vec<Finding> {
     let unknown = [INVENTORY, AFTER].into_iter().filter(|name| bag.files.contains_key(*name)).filter_map(|name| {
         let bytes = bag.read(name).ok()?;
@@ -58,7 +58,7 @@ fn check_looks(bag: &Bag, replay: &Replay<'_>) -> Vec<Finding> {
     unknown.collect()
 }
 
-/// The look after the run is of the time of the run.
+/// The second inventory is dated within the run.
 fn check_after(bag: &Bag, result: &RunResult) -> Option<Finding> {
     let bytes = bag.read(AFTER).ok()?;
     let inventory = match serde_json::from_slice::<Inventory>(&bytes) {
@@ -112,8 +112,8 @@ fn check_coverage(bag: &Bag, result: &RunResult, told: &CoverageResult) -> Vec<F
     findings
 }
 
-/// The account is looked at before anything moves, so before the run's start is recorded. What was there at another time says
-/// nothing of this run.
+/// The account is inspected before the transfer, so before the run's start is recorded. An inventory of another time proves
+/// nothing about this run.
 fn taken_for(result: &RunResult, taken: &str) -> Option<bool> {
     let time = |text: &str| text.parse::<jiff::Timestamp>().ok();
     let earliest = time(&result.started)?.checked_sub(BEFORE_THE_START).ok()?;
@@ -147,11 +147,11 @@ fn check_controls(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     findings
 }
 
-/// Every waiver waives as many findings as it says.
+/// Every waiver waives as many findings as it states.
 fn check_waivers(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut counts = vec![0; result.waivers.len()];
-    // A file that can't be read is found with its asset.
+    // An unreadable file is reported with its asset.
     let _ = each_finding(bag, result, |finding| {
         let waived = counts.iter_mut().zip(&result.waivers).filter(|(_, waiver)| waiver.waives(finding));
         waived.for_each(|(count, _)| *count += 1);

@@ -1,4 +1,4 @@
-//! Whether the result's word about one asset follows from its findings, its checks, its files and the journal.
+//! Whether the result's statements about one asset follow from its findings, its checks, its files and the journal.
 
 mod filed;
 mod receipts;
@@ -41,9 +41,9 @@ pub(crate) struct AssetCheck<'a> {
     pub bag: &'a Bag,
     /// The entry.
     pub asset: &'a AssetResult,
-    /// The version of the result that it stands in.
+    /// The version of its result.
     pub version: u32,
-    /// The journal's story.
+    /// The replayed journal.
     pub replay: &'a Replay<'a>,
 }
 
@@ -67,13 +67,13 @@ impl AssetCheck<'_> {
         findings
     }
 
-    /// Whether more than one executable worked on the run: what an earlier one finished is as that one wrote it.
+    /// Whether more than one executable worked on the run: what an earlier one finished has that one's format.
     fn by_several_builds(&self) -> bool {
         self.replay.binaries.len() > 1
     }
 
-    /// A file that is not there, or can't be read. Where an earlier build may have done the work, its absence is said and
-    /// is no contradiction; the bundle is not called right for it.
+    /// A file that is missing, or can't be read. Where an earlier build may have done the work, that is reported and
+    /// is not a contradiction; but the bundle is not confirmed.
     fn lacks(&self, name: &str, error: &io::Error) -> Finding {
         if error.kind() == io::ErrorKind::NotFound && self.by_several_builds() {
             earlier(name)
@@ -184,7 +184,7 @@ impl AssetCheck<'_> {
         (digest != self.asset.content_sha256).then(|| inconsistent(name, detail()))
     }
 
-    /// An asset that stopped early may lack its files; no other may.
+    /// Only an asset that stopped early may lack its files.
     fn excused(&self) -> bool {
         self.has(FindingKind::AssetStopped)
             && [OBJECTS_NDJSON, OBJECTS_SHA256, TABLES_CSV, EXPORTS_CSV, EXPORTS_SHA256]
@@ -225,7 +225,7 @@ impl AssetCheck<'_> {
         findings
     }
 
-    /// What the summary says of properties, configuration, changes and sample follows from the files.
+    /// The summary of properties, configuration, changes and sample follows from the files.
     fn compare_numbers(&self, name: &str, evidence: &ObjectsEvidence, summary: &ObjectsResult) -> Vec<Finding> {
         let mut findings = Vec::new();
         if (evidence.classes, evidence.delete_markers) != (summary.classes, summary.delete_markers) {
@@ -246,7 +246,7 @@ impl AssetCheck<'_> {
         findings
     }
 
-    /// Results of version 1 carried no configuration.
+    /// Results of version 1 had no configuration.
     fn compare_bucket(&self, summary: &ObjectsResult) -> Option<Finding> {
         if self.version == 1 {
             return None;
@@ -260,7 +260,7 @@ impl AssetCheck<'_> {
         }
     }
 
-    /// Results of version 1 listed once.
+    /// Runs of version 1 listed once.
     fn compare_changes(&self, summary: &ObjectsResult) -> Option<Finding> {
         if self.version == 1 {
             return None;
@@ -274,7 +274,7 @@ impl AssetCheck<'_> {
         }
     }
 
-    /// Adds the receipts up while it compares each with its line of `objects.sha256`.
+    /// Sums the receipts while comparing each with its line of `objects.sha256`.
     fn read_objects(&self) -> Result<(ObjectsEvidence, Units), Finding> {
         let ndjson = self.file(OBJECTS_NDJSON);
         let sums = self.file(OBJECTS_SHA256);
@@ -313,7 +313,7 @@ impl AssetCheck<'_> {
         }
     }
 
-    /// A database that was read from an export is as good as the files are, and never proven.
+    /// A database that was read from an export is only as good as the files, and never proven.
     fn export(&self) -> Vec<Finding> {
         let Some(export) = self.asset.export() else { return vec![] };
         let files = &*export.files;
@@ -330,7 +330,7 @@ impl AssetCheck<'_> {
         findings
     }
 
-    /// What was found in the files of an export stands among the findings of the asset.
+    /// Findings about the files of an export are among the findings of the asset.
     fn lacks_of_files<'a>(&self, of_files: impl IntoIterator<Item = &'a Finding>) -> Vec<Finding> {
         let same = |one: &Finding, other: &Finding| {
             (one.kind, &one.subject, &one.detail) == (other.kind, &other.subject, &other.detail)
@@ -382,7 +382,7 @@ impl AssetCheck<'_> {
         findings
     }
 
-    /// An auditor hands the statements of the list to psql: each copies its own table out and does nothing else.
+    /// An auditor passes the statements of the list to psql: each copies its own table and does nothing else.
     fn statements<'a>(&self, lines: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<Finding> {
         let name = self.file(TABLES_CSV);
         let foreign = lines.filter(|(table, statement)| !copies_out(table, statement));
@@ -392,7 +392,7 @@ impl AssetCheck<'_> {
         foreign.map(|line| inconsistent(&name, detail(line))).collect()
     }
 
-    /// What was restored beside the rows is listed as the result knows it. Earlier results know no list.
+    /// What was restored beside the rows is listed as in the result. Earlier results have no list.
     fn restored(&self) -> Option<Finding> {
         let expected = self.asset.database.as_ref()?.restored_sha256?;
         let name = self.file(RESTORED_CSV);
@@ -416,7 +416,7 @@ impl AssetCheck<'_> {
         list.ok_or_else(|| Finding::of_run(FindingKind::BundleMalformed, name, "is no list of tables"))
     }
 
-    /// The ranges of a table follow each other, and what they amount to is what the table amounts to.
+    /// The ranges of a table follow each other, and their totals are the table's.
     fn compare_parts(&self, lists: &Lists) -> Vec<Finding> {
         let name = self.file(EXPORTS_CSV);
         let mut by_table: BTreeMap<&str, Vec<&ExportLine>> = BTreeMap::new();
@@ -452,7 +452,7 @@ impl AssetCheck<'_> {
     }
 }
 
-/// Numbered from one, each range beginning where the one before ends, open at both ends of the table.
+/// Numbered from one, each range starting where the previous one ends, open at both ends of the table.
 fn are_whole(parts: &[&ExportLine]) -> bool {
     let meet = |pair: &[&ExportLine]| pair[0].receipt.to_block == pair[1].receipt.from_block;
     (1..).zip(parts).all(|(number, part)| part.part == number)
@@ -461,7 +461,7 @@ fn are_whole(parts: &[&ExportLine]) -> bool {
         && parts.last().is_some_and(|part| part.receipt.to_block.is_none())
 }
 
-/// What the build that carried an asset did not write down yet.
+/// What the build that copied an asset did not record yet.
 fn earlier(name: impl Into<String>) -> Finding {
     let detail = "the build of walkaway that carried this asset wrote less down than the one that sealed the run";
     Finding::of_run(FindingKind::OtherVersion, name, detail)

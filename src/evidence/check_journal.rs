@@ -1,7 +1,7 @@
-//! Whether the journal binds the result: the digests that it has of results and receipts are taken again, and every number,
-//! name and time that stands in both is compared.
+//! Whether the journal binds the result: the digests that it has of results and receipts are recomputed, and every number,
+//! name and time that is in both is compared.
 //!
-//! What an older version did not write down is not asked of its bundles, and nothing else is let go: a bundle that calls
+//! What an older version did not record is not required of its bundles, and nothing else is waived: a bundle that calls
 //! itself older than what it holds is a contradiction, so that naming an older version takes a forger no further than to
 //! a bundle without those parts, whose reports, documents and binary digest are then of another version as well (which
 //! `command::claims` says).
@@ -11,13 +11,13 @@
 //! | everything but `journal` and `ended` | the journal's last line, as a digest | [`check_bound`] |
 //! | `started`, `ended` | the times of the journal's first and last line | [`check_times`] |
 //! | `duration_ms` | the last line; the times of all lines | [`check_duration`] |
-//! | `tool`, `host` | the line of who worked on the run last | [`check_worker`] |
+//! | `tool`, `host` | the line of the run's last process | [`check_worker`] |
 //! | `caller` | `caller_identified` | [`check_caller`] |
 //! | `tier` | the last line, `asset_done` | [`check_sampled`] |
 //! | an asset's whole entry | its `asset_done`, as a digest | [`check_outcomes`] |
 //! | an asset's numbers, snapshot, database, timings | its lines | [`check_numbers`] |
 //! | an asset's objects and tables | `unit_done`, as a digest of the receipts | `check_asset::receipts` |
-//! | verdicts, findings, controls, units, run, playbook, run before | their lines | `check_run`, `check_asset` |
+//! | verdicts, findings, controls, units, run, playbook, previous run | their lines | `check_run`, `check_asset` |
 //! | the plan, terms, waivers, exclusions, thresholds, assets | `playbook.yaml` | `command::claims` |
 
 use jiff::Timestamp;
@@ -36,13 +36,13 @@ use crate::{
 
 /// From this version on the last line has the digest of the result, and the result the time of the last line.
 pub(crate) const BINDING: u32 = 3;
-/// No run began before the one, or ends after the other.
+/// No run started before the first, or ends after the second.
 const FIRST_DAY: &str = "2020-01-01T00:00:00Z";
 const LAST_DAY: &str = "2100-01-01T00:00:00Z";
-/// Older versions wrote `ended` down a little after the last line.
+/// Older versions recorded `ended` shortly after the last line.
 const ENDED_LATER_MS_MAX: u64 = 3_600_000;
 
-/// Everything that the journal says of the result.
+/// Everything in the journal about the result.
 pub(crate) fn check_journal(bag: &Bag, result: &RunResult, entries: &[Entry], replay: &Replay<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let Some((first, last)) = entries.first().zip(entries.last()) else { return findings };
@@ -79,7 +79,7 @@ fn older(result: &RunResult) -> Finding {
     inconsistent(RESULT, format!("is called version {version}, and holds what version {BINDING} began with"))
 }
 
-/// Both ends of the run are those of the journal, in order, and no nonsense.
+/// Start and end of the run are those of the journal, in order, and plausible.
 fn check_times(result: &RunResult, first: &Entry, last: &Entry) -> Vec<Finding> {
     let mut findings = Vec::new();
     let sensible = |time: &str| {
@@ -110,8 +110,8 @@ fn check_times(result: &RunResult, first: &Entry, last: &Entry) -> Vec<Finding> 
     findings
 }
 
-/// The time of work is what the last line has, and what the lines amount to up to one of the last ones: the run was timed
-/// before its own findings and its end were written down.
+/// The time of work is that of the last line, and the sum of the lines up to one of the last ones: the run was timed
+/// before its own findings and its end were recorded.
 fn check_duration(result: &RunResult, entries: &[Entry]) -> Option<Finding> {
     let Some(Entry { event: Event::RunDone { duration_ms, .. }, .. }) = entries.last() else { return None };
     let of_end = |entry: &&Entry| match &entry.event {
@@ -153,7 +153,7 @@ fn between_ms(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or_default()
 }
 
-/// The program and the machine are those of the line of who worked last.
+/// The program and the machine are those of the last process's line.
 fn check_worker(result: &RunResult, entries: &[Entry]) -> Option<Finding> {
     let worker = entries.iter().rev().find_map(|entry| match &entry.event {
         Event::RunStarted { walkaway, binary_sha256, host, .. }
@@ -175,7 +175,7 @@ fn check_caller(result: &RunResult, entries: &[Entry]) -> Option<Finding> {
     (caller != result.caller).then(|| inconsistent(JOURNAL, format!("knows another caller than {RESULT}")))
 }
 
-/// From the binding version on the journal says of each asset, and of the run, whether it is about a sample.
+/// From the binding version on the journal states for each asset, and for the run, whether it is about a sample.
 fn check_sampled(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     if result.result_version < BINDING {
         return Vec::new();
@@ -187,7 +187,7 @@ fn check_sampled(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     for asset in &result.assets {
         let sampled =
             replay.assets.get(asset.id.as_str()).and_then(|replay| replay.outcome).map(|(_, sampled)| sampled);
-        // An earlier build's line about an asset says nothing of a sample.
+        // An earlier build's line about an asset does not mention a sample.
         let sampled = sampled.filter(|sampled| *sampled || replay.binaries.len() == 1);
         if sampled.is_some_and(|sampled| sampled != (asset.tier == Tier::Sample)) {
             let detail = format!("differs from {RESULT} in whether {} is a sample", asset.id);
@@ -197,7 +197,7 @@ fn check_sampled(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Each asset that ended stands in the result as it ended.
+/// Each asset that ended is in the result as it ended.
 fn check_outcomes(json: &[u8], result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     let outcomes = outcomes(json);
     let outcome = |asset: &AssetResult| Some(replay.assets.get(asset.id.as_str())?.outcome?.0);
@@ -212,7 +212,7 @@ fn check_outcomes(json: &[u8], result: &RunResult, replay: &Replay<'_>) -> Vec<F
     result.assets.iter().enumerate().filter(differs).map(finding).collect()
 }
 
-/// What the journal's lines say of an asset, in numbers and names.
+/// Numbers and names in the journal's lines about an asset.
 fn check_numbers(asset: &AssetResult, replay: &AssetReplay<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut differs = |what: &str, is: bool| {
@@ -225,7 +225,7 @@ fn check_numbers(asset: &AssetResult, replay: &AssetReplay<'_>) -> Vec<Finding> 
     let is_rds = asset.database.as_ref().is_some_and(|database| database.rds.is_some());
     let passed = asset.verdict == Verdict::Pass;
     if let Some((items, bytes, ms)) = replay.transferred.filter(|_| replay.done.is_some()) {
-        // Tables that the target took late are not among the rows of this line.
+        // Tables that the target accepted late are not among the rows of this line.
         differs("what was transferred", (items <= asset.items && bytes <= asset.bytes) || !passed);
         differs("the time of the transfer", ms == asset.timings.transfer_ms || is_rds);
     }

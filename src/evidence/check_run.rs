@@ -1,5 +1,5 @@
-//! Whether the result's word about the run as a whole follows from its parts, and whether journal, playbook and bag
-//! say the same.
+//! Whether the result's statements about the run as a whole follow from its parts, and journal, playbook and bag
+//! agree.
 
 use super::{
     bag::BAG_INFO,
@@ -18,7 +18,7 @@ use crate::{
     finding::{Finding, FindingKind, Verdict, Weight},
 };
 
-/// Everything that is told about the run more than once.
+/// Everything about the run that is stated more than once.
 pub(crate) fn check_run(bag: &Bag, result: &RunResult, entries: &[Entry], replay: &Replay<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.extend(check_verdict(bag, result));
@@ -37,7 +37,7 @@ pub(crate) fn check_run(bag: &Bag, result: &RunResult, entries: &[Entry], replay
 fn check_verdict(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut weight = Weight::default();
-    // A file that can't be read is found with its asset.
+    // An unreadable file is reported with its asset.
     let _ = each_finding(bag, result, |finding| weight.add(finding, &result.waivers));
     let verdict = weight.verdict();
     if verdict != result.verdict {
@@ -116,7 +116,7 @@ fn check_start(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Pace and projection follow from the journal and the totals; terms are taken as told.
+/// Pace and projection follow from the journal and the totals; terms are taken as given.
 fn check_projection(result: &RunResult, entries: &[Entry]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let Some(told) = &result.exit_time else { return findings };
@@ -134,7 +134,7 @@ fn check_projection(result: &RunResult, entries: &[Entry]) -> Vec<Finding> {
     findings
 }
 
-/// The projection as this version words it: the first ones counted `1 units`.
+/// The projection in this version's wording: the first ones counted `1 units`.
 fn worded_as_now(told: &ExitTime) -> ExitTime {
     let mut now = told.clone();
     now.refused
@@ -143,7 +143,7 @@ fn worded_as_now(told: &ExitTime) -> ExitTime {
     now
 }
 
-/// The run before is named at the beginning of the journal, before anything is known of this one.
+/// The previous run is named at the beginning of the journal, before anything is known of this one.
 fn check_chain(result: &RunResult, replay: &Replay<'_>) -> Option<Finding> {
     let previous = result.chain.previous.as_ref();
     let named = previous.map(|previous| (previous.run.as_str(), previous.bundle_digest, previous.journal_head));
@@ -163,7 +163,7 @@ fn check_end(result: &RunResult, replay: &Replay<'_>) -> Option<Finding> {
     }
 }
 
-/// Every finding of the result stands in the journal; every finding about the run since its last start stands in the
+/// Every finding of the result is in the journal; every finding about the run since its last start is in the
 /// result.
 fn check_found(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     let unknown = result.all_findings().filter(|finding| !replay.found.contains(finding));

@@ -1,7 +1,7 @@
-//! What lies in `sig/`: whether each signature holds, who made it, when, and whether those that have to be there are.
+//! The content of `sig/`: whether each signature is valid, who made it, when, and whether all required ones exist.
 //!
-//! A signature that is there is always checked against the key that it names. Whose key that is, and which time-stamp
-//! authority counts, comes from outside the bundle in [`Trust`].
+//! An existing signature is always checked against the key that it names. Whose key that is, and which time-stamp
+//! authority is trusted, comes from outside the bundle in [`Trust`].
 
 use std::path::PathBuf;
 
@@ -23,16 +23,16 @@ pub(super) const CLOCKS_APART_S: i64 = 60;
 /// From this version on every signature has a statement beside it.
 const WITH_STATEMENT: u32 = 4;
 
-/// What the reader of a bundle brings along.
+/// The reader's roots of trust.
 #[derive(Clone, Debug)]
 pub struct Trust {
     /// Who may sign. Without it, signatures are checked against the keys that they name.
     pub allowed_signers: Option<AllowedSigners>,
-    /// Whose time-stamps count. Without it, time-stamps are read and not believed.
+    /// Trusted time-stamp authorities. Without it, time-stamps are read and not trusted.
     pub authorities: Option<Authorities>,
-    /// Where the bundle of the run before lies; without it, it is looked for beside this one.
+    /// The path of the previous run's bundle; without it, it is looked for beside this one.
     pub previous: Option<PathBuf>,
-    /// The time at which keys must be valid where no trusted time-stamp says another.
+    /// The time at which keys must be valid where no trusted time-stamp states another.
     pub now: Timestamp,
 }
 
@@ -43,29 +43,29 @@ pub struct SignatureSeen {
     pub file: String,
     /// `operator` or `reviewer`.
     pub role: &'static str,
-    /// The key, if the signature holds.
+    /// The key, if the signature is valid.
     pub fingerprint: Option<String>,
-    /// Whom the allowed signers name for that key.
+    /// The principal of that key among the allowed signers.
     pub principals: Option<String>,
     /// The time of the stamp over it, if there is one.
     pub stamped: Option<String>,
-    /// Whether a trusted authority stands behind that time.
+    /// Whether a trusted authority confirms that time.
     pub stamp_trusted: bool,
 }
 
-/// Who stands behind a role's signatures.
+/// Who made a role's signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Vouched {
-    /// No signature that holds.
+    /// No valid signature.
     ByNobody,
-    /// A key, whose owner was not asked for or is not allowed.
+    /// A key whose owner was not checked or is not allowed.
     ByUnknown,
-    /// Somebody whom the reader allows.
+    /// A signer whom the reader allows.
     ByAllowed,
 }
 
-/// What a reader may demand of a bundle.
+/// What a reader may require of a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Requirement {
     /// By an operator whom the allowed signers name.
@@ -124,7 +124,7 @@ struct Wanted {
     sign: Option<String>,
 }
 
-/// Everything in `sig/`. Without `trust` nothing is demanded, and what is there is checked all the same.
+/// Everything in `sig/`. Without `trust` nothing is required, but what exists is checked all the same.
 pub(crate) fn check_signatures(
     bag: &Bag,
     result: Option<&RunResult>,
@@ -178,7 +178,7 @@ impl Check<'_> {
         }
     }
 
-    /// What a signature brings along is there whole: its statement, and a time-stamp or the word why there is none.
+    /// A signature's companions are complete: its statement, and a time-stamp or the reason why there is none.
     fn belongings(&mut self, name: &str) {
         let has = |suffix: &str| self.bag.signatures.contains_key(&format!("{name}{suffix}"));
         let stated = has(STATEMENT_SUFFIX);
@@ -266,7 +266,7 @@ impl Check<'_> {
         })
     }
 
-    /// The statement beside a signature, if there is one, says what follows from the bundle.
+    /// The statement beside a signature, if there is one, equals the one derived from the bundle.
     fn statement(&mut self, name: &str, seal: &Seal) {
         let file = format!("{name}{STATEMENT_SUFFIX}");
         if !self.bag.signatures.contains_key(&file) {
@@ -283,7 +283,7 @@ impl Check<'_> {
         }
     }
 
-    /// The time of the stamp over a signature, and whether it is to be believed.
+    /// The time of the stamp over a signature, and whether it is trusted.
     fn stamp(&mut self, name: &str) -> (Option<Timestamp>, bool) {
         let stamp_name = format!("{name}{STAMP_SUFFIX}");
         let authorities = self.trust.and_then(|trust| trust.authorities.as_ref());
@@ -311,7 +311,7 @@ impl Check<'_> {
         }
     }
 
-    /// A review is somebody else's.
+    /// A reviewer must not be the operator.
     fn independence(&mut self) {
         let of = |role: Role| self.seals.iter().filter(move |(_, seal, _)| seal.role == role);
         let same = |reviewer: &(String, Seal, Vec<String>)| {
@@ -345,5 +345,5 @@ impl Check<'_> {
 pub const STAMP_SUFFIX: &str = ".tsr";
 /// What the signer states, for tools that read in-toto statements in DSSE envelopes.
 pub const STATEMENT_SUFFIX: &str = ".dsse.json";
-/// Says in words why there is no time-stamp.
+/// States as text why there is no time-stamp.
 pub const TIME_SUFFIX: &str = ".time.txt";

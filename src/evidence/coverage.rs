@@ -1,4 +1,4 @@
-//! `coverage.csv`: what the run did with each thing of the account, one row each.
+//! `coverage.csv`: what the run did with each resource of the account, one row each.
 
 use crate::{
     account::coverage::{COLUMNS, Coverage, Row},

@@ -1,4 +1,4 @@
-//! `exports.csv`: every spooled range of every table, with its place at the source and what it amounts to.
+//! `exports.csv`: every spooled range of every table, with its location at the source and its totals.
 
 use crate::{
     csv,
@@ -59,7 +59,7 @@ pub(crate) fn exports_csv(lines: &[ExportLine]) -> String {
     csv::record(HEADER) + &lines.iter().map(ExportLine::to_record).collect::<String>()
 }
 
-/// Reads the file; none if it isn't one, or its tables and their parts don't ascend.
+/// Reads the file; none if it isn't valid, or its tables and their parts don't ascend.
 pub(crate) fn parse_exports(text: &str) -> Option<Vec<ExportLine>> {
     let mut records = csv::parse(text)?.into_iter();
     let header = records.next()?;

@@ -1,7 +1,7 @@
 //! The few ways in which evidence meets the file system: written new and synced, replaced whole, read without
 //! following links.
 //!
-//! Knows nothing of what the files mean.
+//! Does not depend on the files' content.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,7 +18,7 @@ use crate::digest::Sha256Digest;
 
 /// Bytes that are read at once while a file is hashed.
 const HASH_BUFFER_BYTES: usize = 1 << 20;
-/// Files that are read whole may not be longer than this.
+/// The largest file that is read whole.
 pub const WHOLE_FILE_BYTES_MAX: u64 = 256 << 20;
 
 /// Names the file and the action of an I/O error.
@@ -41,7 +41,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), EvidenceError> {
     sync_parent(path)
 }
 
-/// Writes a file under a temporary name beside the final one, syncs it, and renames it over whatever was there. A
+/// Writes a file under a temporary name beside the final one, syncs it, and renames it over an existing one. A
 /// temporary file that an earlier attempt left is overwritten.
 pub fn write_replacing(path: &Path, bytes: &[u8]) -> Result<(), EvidenceError> {
     let mut file = PartFile::create(path)?;
@@ -85,7 +85,7 @@ pub(crate) fn part_of(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes the names in a directory durable.
+/// Makes the entries of a directory durable.
 pub fn sync_dir(dir: &Path) -> Result<(), EvidenceError> {
     File::open(dir).and_then(|dir| dir.sync_all()).when("sync", dir)
 }
@@ -97,7 +97,7 @@ fn sync_parent(path: &Path) -> Result<(), EvidenceError> {
     }
 }
 
-/// Opens a regular file for reading. A link, a pipe or a device is an error and is not waited for.
+/// Opens a regular file for reading. A link, a pipe or a device is an error and never blocks.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
@@ -117,7 +117,7 @@ pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// SHA-256 and length of a file from where it stands to its end.
+/// SHA-256 and length of a file from its current position to its end.
 pub(crate) fn digest_file(mut file: &File) -> io::Result<(Sha256Digest, u64)> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; HASH_BUFFER_BYTES];
@@ -135,10 +135,10 @@ pub(crate) fn digest_file(mut file: &File) -> io::Result<(Sha256Digest, u64)> {
     }
 }
 
-/// A line of at most so many bytes, as [`read_line`] found it.
+/// A line of limited length, as returned by [`read_line`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LineEnd {
-    /// There was no more.
+    /// The end of the file.
     Nothing,
     /// A whole line; its newline is not in the buffer.
     Newline,
@@ -163,12 +163,12 @@ pub(crate) fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>, bytes_max
     })
 }
 
-/// Whether a path, relative and with `/`, stays where it begins: no empty part, no `.`, no `..`, not absolute.
+/// Whether a path, relative and with `/`, stays below its start: no empty part, no `.`, no `..`, not absolute.
 pub(crate) fn stays_inside(path: &str) -> bool {
     path.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-/// Whether `sha256sum -c` takes the path literally and inside its directory.
+/// Whether `sha256sum -c` reads the path literally and inside its directory.
 pub(crate) fn fits_sha256sum(path: &str) -> bool {
     stays_inside(path) && !path.contains(['\n', '\r', '\\', '\0'])
 }

@@ -1,7 +1,7 @@
-//! `findings.ndjson`: every finding of a kind of which an asset has too many for the result.
+//! `findings.ndjson`: every finding of a kind that an asset has too many of for the result.
 //!
-//! A bucket can have as many findings as objects. Up to [`SHOWN_MAX`] of a kind stand in `result.json`; of a kind that has
-//! more, the first ones by name stand there with the number of all, and the file has every one, in the order in which
+//! A bucket can have as many findings as objects. Up to [`SHOWN_MAX`] of a kind are in `result.json`; of a kind that has
+//! more, the first ones by name are there with the total number, and the file has every one, in the order in which
 //! they were found. Memory is bounded by the kinds, not by the objects.
 
 use std::{
@@ -27,10 +27,10 @@ use crate::{
 
 /// The file's name, in the directory of the asset's evidence.
 pub const FINDINGS_NDJSON: &str = "findings.ndjson";
-/// So many findings of one kind stand in the result.
+/// The most findings of one kind in the result.
 pub const SHOWN_MAX: usize = 1_000;
 
-/// The findings of one asset while they come.
+/// The findings of one asset as they are collected.
 pub struct FindingsList {
     path: PathBuf,
     shown_max: usize,
@@ -40,7 +40,7 @@ pub struct FindingsList {
     broken: Option<EvidenceError>,
 }
 
-/// The first findings of a kind by name, and the number of all.
+/// The first findings of a kind by name, and the total number.
 #[derive(Default)]
 struct OfKind {
     first: BinaryHeap<Finding>,
@@ -59,12 +59,12 @@ impl FindingsList {
         FindingsList { path, shown_max, kinds: BTreeMap::new(), filed: None, broken: None }
     }
 
-    /// How many came so far.
+    /// How many there are so far.
     pub fn total(&self) -> u64 {
         self.kinds.values().map(|of_kind| of_kind.total).sum()
     }
 
-    /// What the result shows, sorted, and what it says of the file, if there is one.
+    /// The result's part, sorted, and its entry about the file, if there is one.
     ///
     /// # Errors
     /// Any write that failed since the beginning.
@@ -74,7 +74,7 @@ impl FindingsList {
             return Err(error);
         }
         let filed = filed.map(|filed| filed.finish(&kinds, shown_max)).transpose()?;
-        // The kind decides first where one asset's findings stand.
+        // One asset's findings are sorted by kind first.
         let shown = kinds.into_values().flat_map(|of_kind| of_kind.first.into_sorted_vec());
         Ok((shown.collect(), filed))
     }
@@ -87,7 +87,7 @@ impl FindingsList {
         filed.write(finding)
     }
 
-    /// What was kept of a kind until now goes into the file as well, once.
+    /// The findings of a kind that were kept until now go into the file as well, once.
     fn take_in(&mut self, finding: Finding) -> Result<(), EvidenceError> {
         let of_kind = self.kinds.entry(finding.kind).or_default();
         of_kind.total += 1;
@@ -105,7 +105,7 @@ impl FindingsList {
 }
 
 impl TakesFindings for FindingsList {
-    /// A failed write comes to light in [`FindingsList::finish`].
+    /// A failed write is reported by [`FindingsList::finish`].
     fn take(&mut self, finding: Finding) {
         if self.broken.is_none() {
             self.broken = self.take_in(finding).err();
@@ -140,7 +140,7 @@ impl Filed {
     }
 }
 
-/// Removes what an attempt that came to nothing left in the directory of an asset's evidence.
+/// Removes what a failed attempt left in the directory of an asset's evidence.
 pub(crate) fn discard(directory: &Path) -> Result<(), EvidenceError> {
     let path = directory.join(FINDINGS_NDJSON);
     for path in [part_of(&path), path] {
@@ -153,7 +153,7 @@ pub(crate) fn discard(directory: &Path) -> Result<(), EvidenceError> {
 }
 
 impl AssetResult {
-    /// One finding for each kind of which the asset's file has more than its result: so many more there are.
+    /// One finding for each kind with more findings in the asset's file than in its result, with their number.
     pub fn findings_beyond(&self) -> Vec<Finding> {
         let filed = self.filed.iter().flat_map(|filed| filed.kinds.iter().map(move |kind| (kind, &filed.file)));
         let told = |(kind, file): (&FiledKind, &String)| {
@@ -165,7 +165,7 @@ impl AssetResult {
     }
 }
 
-/// Hands over every finding of a file, one after the other.
+/// Passes on every finding of a file, one after the other.
 pub(crate) fn each_filed(reader: &mut impl BufRead, mut take: impl FnMut(Finding)) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
@@ -252,7 +252,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
-        /// Whatever comes in whatever order, the first ones are shown and all are filed.
+        /// In any order, the first ones are shown and all are filed.
         #[test]
         fn nothing_is_lost(numbers in proptest::collection::vec(0usize..50, 0..60), cap in 1usize..20) {
             let dir = tempfile::tempdir().expect("directory");

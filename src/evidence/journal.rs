@@ -1,6 +1,6 @@
-//! The journal: one JSON object per line, appended as a run goes, each line carrying the SHA-256 of the line before.
+//! The journal: one JSON object per line, appended during a run, each line with the SHA-256 of the previous line.
 //!
-//! Stock tools check it: the SHA-256 of line n, without its line end, stands as `prev` in line n+1; the first line has
+//! Stock tools check it: the SHA-256 of line n, without its line end, is `prev` in line n+1; the first line has
 //! 64 zeros; the head is the SHA-256 of the last line. The chain shows that a line was changed or lost after the head
 //! was published elsewhere. It doesn't show who wrote it; signatures do.
 
@@ -40,7 +40,7 @@ impl JournalError {
             JournalError::Locked { .. } => "wait until it has ended, or stop it",
             JournalError::Broken { .. } => "a run whose record was damaged can't go on; start a new run",
             JournalError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "make room on the journal's file system, then resume the run"
+                "free up space on the journal's file system, then resume the run"
             }
             _ => return None,
         };
@@ -58,7 +58,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Begins a journal at a path where there is no file yet.
+    /// Creates a journal at a path without a file.
     pub fn create(path: &Path) -> Result<Self, JournalError> {
         let file = OpenOptions::new().append(true).create_new(true).open(path);
         let file = file.map_err(io_error("create", path))?;
@@ -70,8 +70,8 @@ impl Journal {
         Ok(Journal { file, path: path.to_owned(), head, failed: false })
     }
 
-    /// Opens a journal to go on with it: its entries so far, and how many bytes of an unfinished last line were cut
-    /// off. Refuses a broken chain and leaves such a file as it is.
+    /// Opens a journal to continue it: its entries so far, and how many bytes of an unfinished last line were cut
+    /// off. Rejects a broken chain and leaves such a file unchanged.
     pub fn reopen(path: &Path) -> Result<(Self, Vec<Entry>, u64), JournalError> {
         let file = OpenOptions::new().read(true).append(true).open(path).map_err(io_error("open", path))?;
         lock(&file, path)?;
@@ -115,7 +115,7 @@ impl Journal {
     /// Waits until everything appended is on the disk (fdatasync).
     pub fn sync(&mut self) -> Result<(), JournalError> {
         let synced = self.file.sync_data();
-        // The kernel reports a lost page once only: a second, successful sync would prove nothing.
+        // The kernel reports a lost page only once: a second, successful sync would prove nothing.
         self.failed |= synced.is_err();
         synced.map_err(io_error("sync", &self.path))
     }
@@ -125,15 +125,15 @@ impl Journal {
         self.head
     }
 
-    /// Which file this is, on which running machine.
+    /// The identity of this file, with the machine's boot.
     pub fn place(&self) -> Option<Sha256Digest> {
         place_of(&self.file)
     }
 }
 
-/// Which file lies under a path, on which running machine. A copy of a journal is another file, and so is one that was
-/// restored from a backup; after a restart, and for another machine that mounts the same file system, nothing is the same.
-/// Only of the very file does its lock say whether its writer has ended. None where the machine does not tell.
+/// The identity of the file at a path, with the machine's boot. A copied journal is another file, and so is one
+/// restored from a backup; after a reboot, and on another machine that mounts the same file system, the identity differs.
+/// Only the lock of this very file shows whether its writer has ended. None where the machine does not reveal it.
 pub fn place(path: &Path) -> Option<Sha256Digest> {
     place_of(&open_regular(path).ok()?)
 }
@@ -157,17 +157,17 @@ fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
     })
 }
 
-/// Whether a process holds the journal, on this machine or on another that shares its file system's locks. One that can't
-/// be opened is held by nobody.
+/// Whether a process has locked the journal, here or on another machine that shares its file system's locks. One that can't
+/// be opened is not locked.
 pub fn is_in_use(path: &Path) -> bool {
     let locked = open_regular(path).map(|file| file.try_lock_shared());
     matches!(locked, Ok(Err(TryLockError::WouldBlock)))
 }
 
-/// Holds a journal without changing it, so that nobody goes on with the run meanwhile.
+/// Locks a journal without changing it, so that the run can't be resumed meanwhile.
 pub fn hold(path: &Path) -> Result<File, JournalError> {
     let file = open_regular(path).map_err(io_error("open", path))?;
-    // Shared, as a file that is open for reading only can't be locked otherwise everywhere; it keeps a writer away.
+    // Shared, as a file opened for reading only can't be locked exclusively everywhere; it excludes a writer.
     match file.try_lock_shared() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(JournalError::Locked { path: path.to_owned() }),
@@ -198,7 +198,7 @@ pub fn read_though_broken(path: &Path) -> Result<Vec<Entry>, JournalError> {
     }
 }
 
-/// Compares a finished journal with the head that was published for it. The subject of each finding is the file's
+/// Compares a finished journal with its published head. The subject of each finding is the file's
 /// name and, where there is one, the line.
 pub fn check(path: &Path, expected: JournalHead) -> Vec<Finding> {
     match open_regular(path).and_then(|file| Reading::of(BufReader::new(file))) {

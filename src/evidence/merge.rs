@@ -18,8 +18,8 @@ use super::{
 use crate::transfer::receipt::ObjectReceipt;
 
 /// Yields the receipts of all files in ascending order of their ranks: the keys' bytes, then the versions. Each file holds one JSON object per line,
-/// in that same order. Two receipts of one rank, disorder in a file, and lines that are no receipt are errors, after
-/// which nothing more comes.
+/// in that same order. Two receipts of one rank, disorder in a file, and lines that are not receipts are errors, after
+/// which nothing more is yielded.
 pub fn merge(files: Vec<PathBuf>) -> impl Iterator<Item = io::Result<ObjectReceipt>> {
     let mut merge = Merge { unopened: files, heads: BinaryHeap::new(), last: None, ended: false };
     std::iter::from_fn(move || {
@@ -53,7 +53,7 @@ impl Merge {
     }
 }
 
-/// A file's next receipt, and where the file goes on.
+/// A file's next receipt, and the offset of the next one.
 struct Head {
     receipt: ObjectReceipt,
     rest: Rest,

@@ -2,7 +2,7 @@
 //! check of it all.
 //!
 //! Nothing here reads a provider, a restored copy, or the clock: what happened comes in as events and receipts, dates
-//! come in as values. The one network is the way to a time-stamp authority. Reports are `report`'s.
+//! come in as values. The only network access is to a time-stamp authority. Reports are `report`'s.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -13,8 +13,8 @@
 //! | `statement` | the one form of statement that a bundle may hold |
 //! | `contents` | where everything lies in the bag |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
-//! | `coverage` | what the run did with each thing of the account |
-//! | `check`, `check_run`, `check_journal`, `check_asset`, `check_account`, `replay` | whether result, journal and files tell the same story |
+//! | `coverage` | what the run did with each resource of the account |
+//! | `check`, `check_run`, `check_journal`, `check_asset`, `check_account`, `replay` | whether result, journal and files agree |
 //! | `signing`, `timestamp`, `check_signatures` | SSH signatures over the bag, RFC 3161 time-stamps over those, and their check |
 //! | `exit_time` | how long the real exit would take, and what it would cost |
 //! | `predecessor` | the run before, which each run names |

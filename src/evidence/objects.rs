@@ -1,6 +1,6 @@
 //! Evidence of a bucket: `objects.ndjson` with every receipt, and `objects.sha256` for `sha256sum -c`.
 //!
-//! Everything streams: memory stays flat whatever the number of objects. The receipts must come in the ascending order
+//! Everything streams: memory is constant for any number of objects. The receipts must come in the ascending order
 //! of their ranks, as [`super::merge::merge`] yields them. Delete markers have a receipt and no line for `sha256sum`.
 
 use std::{io, path::Path};
@@ -23,7 +23,7 @@ pub const BUCKET_JSON: &str = "bucket.json";
 /// Digests and paths, for `sha256sum -c` in the asset's directory.
 pub const OBJECTS_SHA256: &str = "objects.sha256";
 
-/// What a bucket's receipts amount to.
+/// The totals of a bucket's receipts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectsEvidence {
     /// Number of objects and versions that have bytes.
@@ -111,7 +111,7 @@ fn content_line(receipt: &ObjectReceipt) -> String {
     }
 }
 
-/// A text as JSON writes it, so that no text can be taken for two.
+/// A text as JSON, which is unambiguous.
 pub(crate) fn json_string(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

@@ -1,4 +1,4 @@
-//! The run before: found among the bundles of a directory, read, and told to the next run.
+//! The previous run: found among the bundles of a directory, read, and passed to the next run.
 
 use std::{fs, io, path::Path};
 
@@ -15,8 +15,8 @@ use crate::{
     finding::{Finding, FindingKind, Severity},
 };
 
-/// The latest sealed run of a playbook below `evidence`, and what it leaves to the next. A directory whose result can't
-/// be read is no run that could be continued.
+/// The latest sealed run of a playbook below `evidence`, and what it passes to the next. A directory whose result can't
+/// be read is not a run that could be continued.
 pub fn latest(evidence: &Path, playbook: &str) -> Result<Option<Chain>, EvidenceError> {
     let entries = match fs::read_dir(evidence) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -33,7 +33,7 @@ pub fn latest(evidence: &Path, playbook: &str) -> Result<Option<Chain>, Evidence
     Ok(latest.map(|(result, digest)| told_by(&result, digest, None)))
 }
 
-/// What the bundle of one run leaves to the next, whose objects go by pseudonyms of this mark, or by their keys.
+/// What the bundle of one run passes to the next, whose objects have pseudonyms with this mark, or their keys.
 pub fn of_bundle(bundle: &Path, mark: Option<&str>) -> Option<Chain> {
     read(bundle).map(|(result, digest)| told_by(&result, digest, mark))
 }
@@ -84,7 +84,7 @@ pub fn summary(result: &RunResult, bundle_digest: Sha256Digest) -> PastRun {
     }
 }
 
-/// Whether the run that a result names as the one before is the one that lies here.
+/// Whether the run that a result names as the previous one is the one in this directory.
 pub(crate) fn check(result: &RunResult, bundle: &Path) -> Option<Finding> {
     let previous = result.chain.previous.as_ref()?;
     let wrong = |detail: String| Some(Finding::of_run(FindingKind::PredecessorDiffers, &previous.run, detail));

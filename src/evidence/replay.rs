@@ -1,4 +1,4 @@
-//! What a journal says about a run, folded into values that can be compared with the result.
+//! A journal folded into values that can be compared with the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use crate::{
     finding::{Finding, Verdict},
 };
 
-/// The journal's story of a run.
+/// A run according to its journal.
 #[derive(Debug, Default)]
 pub(crate) struct Replay<'a> {
     /// Run id and digest of the playbook, if the first line is `run_started`.
     pub started: Option<(&'a str, Sha256Digest)>,
-    /// The run before, its bundle's digest and its journal's head, if it was named.
+    /// The previous run, its bundle's digest and its journal's head, if it was named.
     pub continues: Option<(&'a str, Sha256Digest, Sha256Digest)>,
     /// Executables that worked on the run.
     pub binaries: BTreeSet<Sha256Digest>,
@@ -22,19 +22,19 @@ pub(crate) struct Replay<'a> {
     pub resumed: u32,
     /// Verdict and number of findings, if the last line is `run_done`.
     pub done: Option<(Verdict, u64)>,
-    /// Whether the end says that the verdict is about a sample; journals of older versions don't.
+    /// Whether the end states that the verdict is about a sample; absent in older journals.
     pub sampled: bool,
     /// All findings of all passes.
     pub found: BTreeSet<&'a Finding>,
     /// Findings about the run as a whole since it was last started or resumed.
     pub found_of_run: BTreeSet<&'a Finding>,
-    /// Digests of the looks at the account.
+    /// Digests of the inventories of the account.
     pub looks: BTreeSet<Sha256Digest>,
-    /// What it says about each asset.
+    /// Each asset according to it.
     pub assets: BTreeMap<&'a str, AssetReplay<'a>>,
 }
 
-/// The journal's story of an asset.
+/// An asset according to the journal.
 #[derive(Debug, Default)]
 pub(crate) struct AssetReplay<'a> {
     /// Bucket or database; none if it was never started.
@@ -47,17 +47,17 @@ pub(crate) struct AssetReplay<'a> {
     pub filed: Option<Sha256Digest>,
     /// Every control that ran.
     pub controls: BTreeSet<(&'a str, bool)>,
-    /// The verdict it ended with, as long as that stands.
+    /// The verdict it ended with, if still valid.
     pub done: Option<Verdict>,
     /// The digest of the outcome that it ended with, and whether that was about a sample.
     pub outcome: Option<(Sha256Digest, bool)>,
     /// The digest of the receipts of each finished unit that counts.
     pub receipts: BTreeMap<&'a str, Sha256Digest>,
-    /// Items, bytes and milliseconds of what was moved, since the asset was last started.
+    /// Items, bytes and milliseconds of what was copied, since the asset was last started.
     pub transferred: Option<(u64, u64, u64)>,
-    /// The same of what was read back.
+    /// The same for what was read back.
     pub verified: Option<(u64, u64, u64)>,
-    /// The snapshot, and the version of the server that it is of.
+    /// The snapshot, and its server's version.
     pub snapshot: Option<(&'a str, &'a str)>,
     /// The database of the target.
     pub database: Option<&'a str>,
@@ -152,7 +152,7 @@ impl<'a> Replay<'a> {
 }
 
 impl AssetReplay<'_> {
-    /// Objects that were carried stay carried; a database starts again from nothing, with a snapshot of its own.
+    /// Copied objects are kept; a database starts again from nothing, with a snapshot of its own.
     fn start(&mut self, kind: AssetKind) {
         self.kind = Some(kind);
         self.found.clear();

@@ -1,6 +1,6 @@
-//! `restored.csv`: what a restored database held beside its rows when it was proven, one line and one digest for each thing,
-//! so that it can be looked at again later: definitions, sequences, large objects, settings, roles, owners, grants, and what
-//! the rows of materialized views came to. Definitions can hold anything, so only digests of them stand here.
+//! `restored.csv`: what a restored database had beside its rows at verification, one line and one digest for each item,
+//! for later re-checks: definitions, sequences, large objects, settings, roles, owners, grants, and digests of
+//! the rows of materialized views. Definitions can contain anything, so only their digests are here.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,7 +11,7 @@ use crate::{csv, digest::Sha256Digest};
 pub const RESTORED_CSV: &str = "restored.csv";
 const HEADER: [&str; 3] = ["class", "name", "sha256"];
 
-/// Class and name of each thing, with the digest of what it is.
+/// Class and name of each item, with the digest of its definition.
 pub type Things = BTreeMap<(String, String), Sha256Digest>;
 
 /// Writes the file into an existing directory, and returns its SHA-256.

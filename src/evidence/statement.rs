@@ -1,14 +1,14 @@
-//! The one form of statement that a list of tables may hold: `COPY "schema"."table" ("column", …) TO STDOUT`.
+//! The only form of statement that a list of tables may contain: `COPY "schema"."table" ("column", …) TO STDOUT`.
 //!
-//! An auditor hands these statements to psql, and a bundle comes from anywhere: what is not the copy of this very table by
-//! its quoted names (a query, a program, a file, a command of psql) is refused here and in `table_digest.py`.
+//! An auditor passes these statements to psql, and a bundle is untrusted input: what is not a copy of just this table by
+//! its quoted names (a query, a program, a file, a command of psql) is rejected here and in `table_digest.py`.
 
-/// Whether a statement copies out the table of this name, and does nothing else.
+/// Whether a statement copies the table of this name, and does nothing else.
 pub(crate) fn copies_out(table: &str, statement: &str) -> bool {
     table_of(statement).is_some_and(|name| name == table)
 }
 
-/// The name of the table, as `tables.csv` spells it.
+/// The name of the table, as spelled in `tables.csv`.
 fn table_of(statement: &str) -> Option<String> {
     let mut rest = statement.strip_prefix("COPY ")?;
     let schema = identifier(&mut rest)?;
@@ -42,7 +42,7 @@ fn identifier(rest: &mut &str) -> Option<String> {
     }
 }
 
-/// A part of a name: quoted where a dot or a quote would let two names look alike.
+/// A part of a name: quoted where a dot or a quote would make two names look alike.
 fn spelled(part: &str) -> String {
     match part.contains(['.', '"']) {
         true => format!("\"{}\"", part.replace('"', "\"\"")),

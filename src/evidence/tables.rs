@@ -24,7 +24,7 @@ pub const EXPORTS_SHA256: &str = "exports.sha256";
 /// The columns of `tables.csv`.
 const HEADER: [&str; 8] = ["table", "rows", "bytes", "row_digest", "row_key", "exports", "source_count", "copy_sql"];
 
-/// What a database's receipts amount to.
+/// The totals of a database's receipts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TablesEvidence {
     /// Number of tables.
@@ -75,7 +75,7 @@ pub(crate) fn lists_of<'a>(receipts: impl Iterator<Item = &'a TableReceipt> + Cl
     }
 }
 
-/// Reads the lists of an asset back into receipts. What isn't in them is filled in: what source and target said with the
+/// Reads the lists of an asset back into receipts. The rest is filled in: source's and target's counts with the
 /// rows, the duration with zero.
 pub fn read_tables(dir: &Path) -> Result<Vec<TableReceipt>, EvidenceError> {
     let malformed = || std::io::Error::new(std::io::ErrorKind::InvalidData, "is no list of tables");
@@ -164,7 +164,7 @@ impl TableLine {
     }
 }
 
-/// Reads `tables.csv`; none if it isn't one, or its tables don't ascend.
+/// Reads `tables.csv`; none if it isn't valid, or its tables don't ascend.
 pub(crate) fn parse_tables(text: &str) -> Option<Vec<TableLine>> {
     let mut records = csv::parse(text)?.into_iter();
     let header = records.next()?;
@@ -173,7 +173,7 @@ pub(crate) fn parse_tables(text: &str) -> Option<Vec<TableLine>> {
     (header == HEADER && ascend).then_some(lines)
 }
 
-/// What the lists, in their order, amount to.
+/// The totals of the lists, in their order.
 pub(crate) fn tally(lists: &Lists) -> TablesEvidence {
     let mut content = MerkleTree::default();
     for ExportLine { table, part, receipt } in &lists.exports {

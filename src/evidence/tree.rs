@@ -1,4 +1,4 @@
-//! Lists what lies below a directory without following a link.
+//! Lists the content of a directory tree without following links.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +9,7 @@ use std::{
 /// Directories deeper than this are not entered: a bag that walkaway wrote is four deep.
 const DEPTH_MAX: usize = 32;
 
-/// What lies below a directory. Names are relative, with `/`.
+/// The content of a directory tree. Names are relative, with `/`.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     /// Regular files and their length in bytes, in the order of their names' bytes.
@@ -21,7 +21,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Lists a directory that is itself no link.
+    /// Lists a directory that is not a link itself.
     pub(crate) fn walk(root: &Path) -> io::Result<Self> {
         let mut tree = Tree::default();
         if !root.symlink_metadata()?.is_dir() {

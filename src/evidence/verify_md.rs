@@ -1,7 +1,7 @@
-//! Writes `VERIFY.md`: how to check this very bundle, and the restored data, without walkaway.
+//! Writes `VERIFY.md`: how to check this bundle, and the restored data, without walkaway.
 //!
-//! Every command names the paths of this run. It is written before the bag is sealed and knows nothing of the bag's
-//! digest. Whoever follows it runs no program of the bundle, and no text of it reaches a shell unquoted.
+//! Every command names the paths of this run. It is written before the bag is sealed and does not contain the bag's
+//! digest. Following it runs no program of the bundle, and no text of it reaches a shell unquoted.
 
 mod stock;
 
@@ -15,18 +15,18 @@ use super::{
 };
 use crate::{event::AssetKind, finding::printable, transfer::pseudonyms::MARK_OF, words::shell_quoted as quote};
 
-/// The Python program that recomputes row digests. It is printed in `VERIFY.md`, and lies in the bag as
+/// The Python program that recomputes row digests. It is printed in `VERIFY.md`, and is in the bag as
 /// `data/table_digest.py` to be compared with the one that is run.
 pub const TABLE_DIGEST_PY: &str = include_str!("table_digest.py");
 /// The Python program that checks a whole bundle without walkaway.
 pub const VERIFY_PY: &str = include_str!("../../scripts/verify.py");
 
-/// How a restored database is reached by hand.
+/// Access to a restored database by hand.
 #[derive(Clone, Debug, Default)]
 pub struct DatabaseAccess {
     /// The asset's id.
     pub asset: String,
-    /// A command line that starts the server again, if walkaway had started it.
+    /// A command line that starts the server again, if walkaway started it.
     pub start: Option<String>,
     /// A command line that stops it.
     pub stop: Option<String>,
@@ -133,7 +133,7 @@ fn objects(result: &RunResult, asset: &AssetResult, below: &str) -> String {
     )
 }
 
-/// How whoever has the secret finds an object.
+/// How to find an object with the secret.
 fn pseudonyms(mark: &str) -> String {
     format!(
         "Keys go by pseudonyms, here and in the restored copy: HMAC-SHA-256 under a secret that is not in this bundle. With\n\
@@ -145,7 +145,7 @@ fn pseudonyms(mark: &str) -> String {
     )
 }
 
-/// Objects that lie in files.
+/// Objects restored as files.
 fn files(id: &str, directory: &str, below: &str) -> String {
     format!(
         "```sh\ncd {directory} && sha256sum --quiet --strict -c \"$BUNDLE\"/data/assets/{id}/{OBJECTS_SHA256} && echo ok\n```\n\n\
@@ -156,7 +156,7 @@ fn files(id: &str, directory: &str, below: &str) -> String {
     )
 }
 
-/// Objects that lie in archives; extracted, they lie in files.
+/// Objects restored as archives; extracted, they are files.
 fn archives(id: &str, directory: &str) -> String {
     format!(
         "```sh\nEXTRACTED=$(mktemp -d)\nfor archive in {directory}/*.tar; do tar -xf \"$archive\" -C \"$EXTRACTED\"; done\n\
@@ -182,7 +182,7 @@ for line in open(sys.argv[1], "rb"):
 print("ok")
 "#;
 
-/// Objects that lie in another server; `aws` is needed, and `ENDPOINT`, the playbook's `target.s3`.
+/// Objects restored to another server; `aws` is needed, and `ENDPOINT`, the playbook's `target.s3`.
 fn bucket(id: &str) -> String {
     format!(
         "```sh\ntest -z \"${{ENDPOINT:-}}\" || python3 -I - \"$BUNDLE\"/data/assets/{id}/{OBJECTS_NDJSON} <<'END'\n{BUCKET_PY}END\n```\n\n\
@@ -241,7 +241,7 @@ fn psql(access: &DatabaseAccess, database: &str) -> String {
     all + " -d " + &quote(&database_argument(database))
 }
 
-/// psql reads a name with `=` or with the beginning of a URL as a whole connection string, which could name another server.
+/// psql reads a name with `=` or with a URL scheme as a whole connection string, which could name another server.
 fn database_argument(name: &str) -> String {
     match name.contains('=') || name.starts_with("postgres") && name.contains(':') {
         true => format!("dbname='{}'", name.replace('\\', "\\\\").replace('\'', "\\'")),

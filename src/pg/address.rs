@@ -1,6 +1,6 @@
-//! Where a PostgreSQL server is and how to reach it: for the client in this process, and for pg_dump and its kin.
+//! The address of a PostgreSQL server: for the client in this process, and for pg_dump and similar programs.
 //!
-//! The password goes to programs by their environment, never by an argument. TLS is verified whenever it is used:
+//! The password is passed to programs in their environment, never as an argument. TLS is verified whenever it is used:
 //! `sslmode=require` means `verify-full` here. Without an `sslmode`, remote servers get TLS; sockets and loopback don't.
 //! Through a tunnel the name that the certificate must have is still the server's.
 
@@ -35,9 +35,9 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 6;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-/// What was sent is acknowledged within that time, which is as long as keepalives wait, or the connection is gone.
+/// What was sent is acknowledged within that time, which is as long as keepalives wait, or the connection is lost.
 pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
-/// How often whoever waits for a connection looks up.
+/// How often a wait for a connection checks for cancellation.
 const TICK: Duration = Duration::from_millis(200);
 /// Debian's and Ubuntu's bundle, for libpq before version 16, which can't use the system's roots by itself.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -65,13 +65,13 @@ pub struct Via {
     pub port: u16,
 }
 
-/// Makes a password for each connection, such as a token that soon ends.
+/// Creates a password for each connection, such as a short-lived token.
 pub trait Passwords: Send + Sync {
     /// The next password. May block; is never called on an asynchronous task's thread.
     fn next(&self) -> Result<String, PgError>;
 }
 
-/// How a login proves who it is.
+/// How a login authenticates.
 pub enum Proof {
     /// By one password.
     Password(String),
@@ -89,16 +89,16 @@ pub struct Remote {
     pub database: String,
     /// The login.
     pub user: String,
-    /// How it proves who it is.
+    /// How it authenticates.
     pub proof: Proof,
-    /// Who may vouch for the server.
+    /// The roots of trust for the server.
     pub roots: Roots,
     /// Where to connect instead.
     pub via: Option<Via>,
 }
 
 impl Address {
-    /// Understands a libpq URL (PostgreSQL documentation, "Connection URIs") with the parameters of tokio-postgres and
+    /// Parses a libpq URL (PostgreSQL documentation, "Connection URIs") with the parameters of tokio-postgres and
     /// additionally `sslrootcert` and libpq's `sslmode` values.
     pub fn parse(url: &str) -> Result<Self, PgError> {
         url::check(url.trim())?;
@@ -157,7 +157,7 @@ impl Address {
     fn settle(&self, config: &mut Config) {
         let mode = if self.encrypted { SslMode::Require } else { SslMode::Disable };
         config.ssl_mode(mode).application_name("walkaway").connect_timeout(CONNECT_TIMEOUT);
-        // A snapshot is of one server: every connection has to come to the same.
+        // A snapshot belongs to one server: every connection has to reach the same one.
         config.load_balance_hosts(LoadBalanceHosts::Disable);
         config.keepalives(true).keepalives_idle(KEEPALIVE_IDLE);
         config.keepalives_interval(KEEPALIVE_INTERVAL).keepalives_retries(KEEPALIVE_PROBES);
@@ -178,14 +178,14 @@ impl Address {
         other
     }
 
-    /// The same server, waited for so long when it is silent and takes no other connection, and no longer than until
-    /// somebody asks for the end.
+    /// The same server, waited for this long when it is silent and accepts no connection, and no longer than until
+    /// cancellation.
     #[must_use]
     pub fn watched(&self, stall: Duration, interrupt: &Interrupt) -> Self {
         Address { liveness: Liveness::new(stall, interrupt.clone()), ..self.clone() }
     }
 
-    /// What ends the waiting for it.
+    /// What ends the wait for it.
     pub(super) fn waiting(&self) -> Waiting {
         let address = self.clone();
         Waiting::new(&self.liveness, move |processes| address.answer(processes))
@@ -232,7 +232,7 @@ impl Address {
         Ok(client)
     }
 
-    /// Connects, and sets nothing that outlives a transaction: for servers that are others'.
+    /// Connects, and sets nothing that outlives a transaction: for servers of other owners.
     pub fn connect_unpinned(&self) -> Result<Client, PgError> {
         self.refuse_shared()?;
         let waiting = self.waiting();
@@ -260,7 +260,7 @@ impl Address {
         PgError::Connect { server: self.to_string(), reason, cause }
     }
 
-    /// Looks once whether what answers is a pooler that shares sessions; after that it is known.
+    /// Checks once whether it is a pooler that shares sessions; the result is kept.
     fn refuse_shared(&self) -> Result<(), PgError> {
         if self.is_unshared.get().is_none() {
             let open = || self.open_wire(self.liveness.interrupt());
@@ -281,7 +281,7 @@ impl Address {
         let waiting = waiting.clone();
         let is_remote = self.is_remote();
         if tls.is_none() && is_remote {
-            // Only what makes TLS gets the stream, and only this way does it get it without asking the server for TLS.
+            // Only the TLS connector gets the stream, and only this way without requesting TLS from the server.
             config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
         }
         let (sender, receiver) = std::sync::mpsc::channel();
@@ -367,10 +367,10 @@ impl Address {
         connect(&login).map_err(|error| self.unreached(error.to_string(), error.unreached()))
     }
 
-    /// The environment that leads libpq programs to the same place (PostgreSQL documentation, "Environment Variables").
+    /// The environment that leads libpq programs to this server (PostgreSQL documentation, "Environment Variables").
     ///
     /// # Errors
-    /// No password could be made, or the tunnel's host has no address.
+    /// No password could be created, or the tunnel's host has no address.
     pub fn environment(&self) -> Result<Vec<(&'static str, String)>, PgError> {
         let ports: Vec<_> = match &self.via {
             Some(via) => vec![via.port.to_string()],
@@ -418,7 +418,7 @@ impl Address {
         Ok(variables)
     }
 
-    /// What else such a program is told by its connection string, for which there is no variable (PostgreSQL documentation,
+    /// Parameters in such a program's connection string that have no variable (PostgreSQL documentation,
     /// "Parameter Key Words").
     pub(super) fn connection_string() -> String {
         format!(
@@ -444,7 +444,7 @@ impl Address {
         self.config.get_hosts().iter().map(name).collect()
     }
 
-    /// Every host that the server may be reached at, with its port: also the near end of a tunnel.
+    /// Every host of the server, with its port: also the near end of a tunnel.
     pub(super) fn ways(&self) -> Vec<(String, u16)> {
         let mut ways: Vec<_> = self.hosts().into_iter().map(|host| (host, self.port())).collect();
         ways.extend(self.via.iter().map(|via| (via.host.clone(), via.port)));
@@ -493,7 +493,7 @@ struct TlsOptions {
     root_cert: Option<PathBuf>,
 }
 
-/// Takes `sslmode` and `sslrootcert` out of the URL's query: tokio-postgres knows only some of their values.
+/// Takes `sslmode` and `sslrootcert` out of the URL's query: tokio-postgres supports only some of their values.
 fn split_tls_options(url: &str) -> (String, TlsOptions) {
     let mut options = TlsOptions::default();
     let Some((base, query)) = url.split_once('?') else { return (url.to_owned(), options) };

@@ -1,8 +1,8 @@
-//! The columns of a table, and what the values of each come to, computed by the server, so that two servers can be compared
-//! where rows can't be read side by side. Used by `source` and by `verify`.
+//! The columns of a table, and a digest of the values of each, computed by the server, so that two servers can be compared
+//! where rows can't be compared one by one. Used by `source` and by `verify`.
 //!
-//! A column's digest is the sum of 60 bits of the SHA-256 of each value's text: it depends on no order, and not on which row
-//! holds which value. It finds what got lost or changed by accident; it is no proof against forgery.
+//! A column's digest is the sum of 60 bits of the SHA-256 of each value's text: it depends on no order, nor on which row
+//! holds which value. It detects accidental loss or change; it is no protection against forgery.
 
 use postgres::GenericClient;
 
@@ -16,9 +16,9 @@ use super::{
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// Its type as SQL spells it.
+    /// Its type as written in SQL.
     pub sql_type: String,
-    /// The name of its type if that is one of PostgreSQL's own, such as `int4` or `_text`; what a domain is made of.
+    /// The name of its type if that is built in, such as `int4` or `_text`; the base type of a domain.
     pub own_type: Option<String>,
 }
 
@@ -29,16 +29,16 @@ impl Column {
     }
 }
 
-/// What a table's values come to.
+/// Digests of a table's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TableTotals {
     /// All rows.
     pub rows: u64,
-    /// Of each expression, in their order.
+    /// One per expression, in their order.
     pub columns: Vec<ColumnTotals>,
 }
 
-/// What a column's values come to.
+/// The digest of a column's values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnTotals {
     /// Values that are not NULL.
@@ -50,7 +50,7 @@ pub struct ColumnTotals {
 /// The columns of a table, in their order.
 ///
 /// # Errors
-/// The table is not there, or the catalog can't be read.
+/// The table does not exist, or the catalog can't be read.
 pub fn columns(client: &mut impl GenericClient, table: &RelationName) -> Result<Vec<Column>, PgError> {
     let failed = |error| PgError::statement(format!("reading the columns of {table}"), &error);
     let sql = "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), \
@@ -66,7 +66,7 @@ pub fn columns(client: &mut impl GenericClient, table: &RelationName) -> Result<
     rows.iter().map(|row| column(row).map_err(failed)).collect()
 }
 
-/// Reads the whole table once, children left out if `only` says so. An expression is text.
+/// Reads the whole table once, without children if `only` is set. An expression is text.
 ///
 /// # Errors
 /// A value can't be computed, or the table can't be read.
@@ -87,7 +87,7 @@ pub fn totals(
     Ok(TableTotals { rows: rows.unsigned_abs(), columns: columns.collect() })
 }
 
-/// Two arrays, as a table may have more columns than half of what a query can give.
+/// Two arrays, as a table may have more columns than half of the result columns of a query.
 fn totals_sql(from: &str, expressions: &[String]) -> String {
     let counts: Vec<_> = expressions.iter().map(|value| format!("pg_catalog.count({value})")).collect();
     let digest = |value: &String| {

@@ -1,4 +1,4 @@
-//! A table's rows as COPY streams out of a server and into one, batched for the relay; used by `source` and `restore`,
+//! A table's rows as COPY streams from a server and into one, batched for the relay; used by `source` and `restore`,
 //! and by `verify` for the proof.
 
 use super::{
@@ -24,13 +24,13 @@ pub struct CopyOut<'a> {
     wire: &'a mut Wire,
     /// Messages that each held a row.
     frames: u64,
-    /// Rows that the server says it sent.
+    /// Rows that the server reports as sent.
     sent: Option<u64>,
     ended: bool,
 }
 
 impl<'a> CopyOut<'a> {
-    /// Starts the copy. Given up before its end, the connection can't be used again: closing it stops the server.
+    /// Starts the copy. Abandoned before its end, the connection can't be used again: closing it stops the server.
     pub fn start(wire: &'a mut Wire, sql: &str, table: &str) -> Result<Self, PgError> {
         wire.start_copy(sql, b'H').map_err(|error| error.during(format!("copying {table} out")))?;
         Ok(CopyOut { table: table.to_owned(), wire, frames: 0, sent: None, ended: false })
@@ -71,7 +71,7 @@ impl RowSource for CopyOut<'_> {
         self.read(batch).map_err(|error| read_error(&self.table, error))
     }
 
-    /// The messages that came, if the server says that it sent as many rows.
+    /// The number of messages, if the server reports the same number of rows.
     fn sent(&self) -> Option<u64> {
         self.sent.filter(|sent| *sent == self.frames)
     }
@@ -81,7 +81,7 @@ fn read_error(table: &str, error: WireError) -> SourceError {
     sorted(table, error.concern(), error.code(), error.to_string())
 }
 
-/// What a statement that failed means for the table that it was about.
+/// The consequence of a failed statement for its table.
 pub fn source_error(table: &Table, error: &PgError) -> SourceError {
     sorted(&table.name.to_string(), error.concern(), error.code(), error.to_string())
 }
@@ -96,7 +96,7 @@ fn sorted(table: &str, concern: Concern, code: Option<&str>, reason: String) -> 
     }
 }
 
-/// A COPY … FROM STDIN that is being fed. Dropped unfinished, the server keeps none of the rows: the connection, which
+/// A COPY … FROM STDIN in progress. Dropped unfinished, the server keeps none of the rows: the connection, which
 /// can't be used again, has to be closed for that.
 pub struct CopyIn<'a> {
     table: String,
@@ -111,7 +111,7 @@ impl<'a> CopyIn<'a> {
     }
 }
 
-/// What a target that refused rows, or failed, means for the relay.
+/// The consequence of a target that rejected rows, or failed, for the relay.
 pub fn write_error(table: &str, error: &WireError) -> SinkError {
     SinkError::Database {
         what: table.to_owned(),
@@ -124,7 +124,7 @@ pub fn write_error(table: &str, error: &WireError) -> SinkError {
 
 impl RowSink for CopyIn<'_> {
     fn write(&mut self, rows: &[u8]) -> Result<(), SinkError> {
-        // A message may end anywhere in a row, and a row may be longer than the server takes a message to be.
+        // A message may end anywhere in a row, and a row may be longer than the server accepts a message.
         for piece in rows.chunks(MESSAGE_BYTES) {
             let written = self.wire.refused_early().and_then(|()| self.wire.send(b'd', &[piece]));
             let written = written.map_err(|error| self.wire.last_words(error));
@@ -150,7 +150,7 @@ pub fn totals(
     totals_of(wire, &table.name.to_string(), sql, RowDigest::new(key, &table.copy_out_sql()), heard)
 }
 
-/// The same with a digest of one's own.
+/// The same with a given digest.
 pub fn totals_of(
     wire: &mut Wire,
     name: &str,

@@ -12,13 +12,13 @@ use super::{
 /// What went wrong with a PostgreSQL server or program.
 #[derive(Debug, thiserror::Error)]
 pub enum PgError {
-    /// The URL can't be understood. The message never repeats it.
+    /// The URL can't be parsed. The message never repeats it.
     #[error("the PostgreSQL URL is not valid: {reason}")]
     Url { reason: String },
-    /// No connection came about.
+    /// No connection could be made.
     #[error("connecting to {server}: {reason}")]
     Connect { server: String, reason: String, cause: Unreached },
-    /// What answers hands its sessions on to others.
+    /// The server, a pooler, shares its sessions.
     #[error("{server} is a connection pooler: {how}")]
     Pooled { server: String, how: Sharing },
     /// A statement failed.
@@ -26,7 +26,7 @@ pub enum PgError {
     Statement {
         what: String,
         reason: String,
-        /// SQLSTATE; none where it was not the server that refused.
+        /// SQLSTATE; none where the error is not from the server.
         code: Option<String>,
         concern: Concern,
     },
@@ -38,16 +38,16 @@ pub enum PgError {
     Program { program: &'static str, reason: String },
 }
 
-/// Why no connection came about.
+/// Why no connection could be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreached {
-    /// The way to the server, or the server: it may be there later.
+    /// The network or the server: it may be available later.
     Way,
     /// No password could be made to show: nothing is known of the server.
     NoPassword,
     /// The password was refused (`28P01`), or there is none.
     Password,
-    /// The login was refused otherwise (`28000`): by pg_hba.conf, PAM, IAM.
+    /// The login was refused for another reason (`28000`): by pg_hba.conf, PAM, IAM.
     Login,
     /// The database isn't there.
     Database,
@@ -59,14 +59,14 @@ pub enum Unreached {
     Refused,
     /// The certificate, or TLS at all.
     Tls,
-    /// The server is there, and lets nobody in at this moment.
+    /// The server is running, but accepts no connections at this moment.
     NotNow,
     /// The server is there, and can't read the database's files.
     Damaged,
 }
 
 impl Unreached {
-    /// The cause behind an error of the general client.
+    /// The cause of an error of the general client.
     pub(super) fn of(error: &postgres::Error) -> Self {
         match error.as_db_error() {
             Some(db) => Self::of_server(severity(db), db.code().code()),
@@ -75,7 +75,7 @@ impl Unreached {
         }
     }
 
-    /// The cause behind a server's refusal.
+    /// The cause of a server's refusal.
     pub(super) fn of_server(severity: &str, code: &str) -> Self {
         match (sqlstate::concern(severity, code), code) {
             (Concern::Login, "28P01") => Unreached::Password,
@@ -129,7 +129,7 @@ impl Unreached {
     }
 }
 
-/// Whether TLS itself refused: its error lies somewhere among the causes.
+/// Whether TLS itself refused: its error is somewhere among the causes.
 pub(super) fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(found) = cause {
@@ -143,18 +143,18 @@ pub(super) fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 impl PgError {
-    /// A statement that failed, with what it was for.
+    /// A statement that failed, with its purpose.
     pub fn statement(what: impl Into<String>, error: &postgres::Error) -> Self {
         let code = error.code().map(|code| code.code().to_owned());
         PgError::Statement { what: what.into(), reason: reason(error), code, concern: concern(error) }
     }
 
-    /// An answer that makes no sense, with what was asked.
+    /// An invalid response, with the purpose of the query.
     pub fn answer(what: impl Into<String>, reason: impl Into<String>) -> Self {
         PgError::Statement { what: what.into(), reason: reason.into(), code: None, concern: Concern::Statement }
     }
 
-    /// Whether the server or the way to it went away, rather than refused.
+    /// Whether the server or the connection was lost, rather than refused.
     pub fn connection_lost(&self) -> bool {
         match self {
             PgError::Connect { cause, .. } => cause.is_passing(),
@@ -178,7 +178,7 @@ impl PgError {
         }
     }
 
-    /// Whether nothing more succeeds at that server: it went away, its disk is full, or it lets the login in no more.
+    /// Whether nothing more succeeds at that server: it is gone, its disk is full, or it no longer accepts the login.
     pub fn ends_all(&self) -> bool {
         matches!(self.concern(), Concern::Session | Concern::Room | Concern::Login)
     }
@@ -210,7 +210,7 @@ impl PgError {
         }
     }
 
-    /// Why, without what it was for.
+    /// The reason, without the purpose.
     pub fn reason(&self) -> String {
         match self {
             PgError::Statement { reason, .. } => reason.clone(),
@@ -218,7 +218,7 @@ impl PgError {
         }
     }
 
-    /// Whether a lock was waited for in vain.
+    /// Whether the wait for a lock timed out.
     pub fn is_lock_not_had(&self) -> bool {
         self.code() == Some(sqlstate::LOCK_NOT_AVAILABLE)
     }
@@ -239,7 +239,7 @@ impl PgError {
         }
     }
 
-    /// What to do next, where something can be said.
+    /// What to do next, where that is known.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             PgError::Url { .. } => "expected postgres://user:password@host:port/database",
@@ -249,7 +249,7 @@ impl PgError {
                 "install PostgreSQL (Debian, Ubuntu: apt-get install postgresql), or put its bin on the PATH"
             }
             PgError::Statement { concern: Concern::Room, .. } => {
-                "make room on the target's file system; a database starts again when the run is resumed"
+                "free up space on the target's file system; a database starts again when the run is resumed"
             }
             error if error.is_lock_not_had() => LOCKED,
             PgError::Statement { concern: Concern::Session, .. } => Unreached::Way.hint(),
@@ -266,12 +266,12 @@ pub const DAMAGED: &str = "the server is there, and cannot read files of this da
 pub const INVALID: &str = "drop it, which is all that can still be done with it, and restore the database from a backup if it is \
                        still wanted";
 
-/// What to do about a lock that was waited for in vain.
+/// What to do about a lock time-out.
 const LOCKED: &str = "see in pg_stat_activity and with pg_blocking_pids() who holds it, and in pg_prepared_xacts whether a \
                       prepared transaction does; run again when no DDL is under way there, or let the drill wait longer \
                       with limits.lock_timeout";
 
-/// The server's own words, or the chain of causes. Never the server's DETAIL, which may show a row, and never words that
+/// The server's message, or the chain of causes. Never the server's DETAIL, which may show a row, and never text that
 /// may quote a value.
 pub fn reason(error: &postgres::Error) -> String {
     if let Some(db) = error.as_db_error() {
@@ -288,7 +288,7 @@ pub fn reason(error: &postgres::Error) -> String {
     text
 }
 
-/// The severity without translation; as the server spells it before version 9.6.
+/// The severity without translation; as printed by servers before version 9.6.
 fn severity(db: &postgres::error::DbError) -> &str {
     use postgres::error::Severity;
     match db.parsed_severity() {
@@ -299,13 +299,13 @@ fn severity(db: &postgres::error::DbError) -> &str {
     }
 }
 
-/// The server's words with the SQLSTATE.
+/// The server's message with the SQLSTATE.
 pub(super) fn words(severity: &str, code: &str, message: &str) -> String {
     format!("{severity}: {message} (SQLSTATE {code})")
 }
 
-/// Routines of the server that say what code of the database tells them to, under any SQLSTATE: RAISE and ASSERT of PL/pgSQL,
-/// errors of PL/Perl, PL/Python and PL/Tcl, and what another server answered to a foreign table or to dblink.
+/// Server routines that report text from code of the database, under any SQLSTATE: RAISE and ASSERT of PL/pgSQL,
+/// errors of PL/Perl, PL/Python and PL/Tcl, and responses of other servers to a foreign table or to dblink.
 const SAYS_WHAT_CODE_SAYS: [&str; 11] = [
     "exec_stmt_raise",
     "exec_stmt_assert",
@@ -321,11 +321,11 @@ const SAYS_WHAT_CODE_SAYS: [&str; 11] = [
 ];
 /// Raised by code, a failed ASSERT, and errors of functions in other languages (classes 38 and 39).
 const RAISED: [&str; 4] = ["P0001", "P0004", "38", "39"];
-/// SQLSTATE of a statement that can't be read.
+/// SQLSTATE of a statement that can't be parsed.
 const SYNTAX_ERROR: &str = "42601";
 
 /// The message as far as it can't hold a value of a row: never that of a data exception (class 22), which quotes the value,
-/// nor what code of the database says, nor a word of a statement that such code put together (`is_internal`).
+/// nor text from code of the database, nor any of a statement that such code built (`is_internal`).
 pub(super) fn shown<'m>(code: &str, routine: &str, is_internal: bool, message: &'m str) -> &'m str {
     if code.starts_with("22") {
         "a value was refused"
@@ -345,7 +345,7 @@ pub fn concern(error: &postgres::Error) -> Concern {
         None if error.is_closed() || error.source().is_some_and(|cause| cause.is::<std::io::Error>()) => {
             Concern::Session
         }
-        // What is described is seen in the snapshot and gone by now, or it would have a description.
+        // What is described is visible in the snapshot but dropped by now, or it would have a description.
         None if error.source().is_some_and(|cause| cause.is::<WasNull>()) => Concern::Snapshot,
         None => Concern::Statement,
     }

@@ -1,10 +1,10 @@
-//! Which server it is that answers: two names, or two ways, may lead to one.
+//! The identity of the server that answers: two names, or two routes, may lead to one.
 
 use std::{collections::BTreeSet, net::ToSocketAddrs as _};
 
 use super::{Address, PgError};
 
-/// What tells one server from every other, as far as this login is told.
+/// What identifies a server, as far as this login may read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerIdentity {
     /// Drawn by initdb; replicas and physical copies keep it (PostgreSQL documentation, "Control Data Functions").
@@ -14,7 +14,7 @@ pub struct ServerIdentity {
 }
 
 impl ServerIdentity {
-    /// Asks a server. What it does not tell stays unknown.
+    /// Queries a server. What it does not reveal stays unknown.
     pub fn ask(address: &Address) -> Result<Self, PgError> {
         let mut client = address.connect_unpinned()?;
         let mut number = |sql: &str| client.query_one(sql, &[]).ok().and_then(|row| row.try_get(0).ok());
@@ -24,7 +24,7 @@ impl ServerIdentity {
         })
     }
 
-    /// Why the two are one server; `None` when they are two, and an error when that can't be told.
+    /// Why the two are one server; `None` when they are two, and an error when that can't be determined.
     fn shared(self, other: Self) -> Result<Option<String>, Unknown> {
         match (self.system, other.system, self.started, other.started) {
             (Some(one), Some(two), ..) => Ok((one == two).then(|| format!("both have the system identifier {one}"))),
@@ -34,8 +34,8 @@ impl ServerIdentity {
     }
 }
 
-/// Where a server is and which one it is, in one line: copies of a server have its identifier, and a pooler may lead to
-/// several servers at one place.
+/// Address and identity of a server, in one line: copies of a server have its identifier, and a pooler may lead to
+/// several servers at one address.
 ///
 /// # Errors
 /// It can't be reached.
@@ -44,10 +44,10 @@ pub fn origin(address: &Address) -> Result<String, PgError> {
     Ok(format!("{}{}", address.database(""), system.unwrap_or_default()))
 }
 
-/// Nothing that both servers tell could tell them apart.
+/// Nothing that both servers reveal distinguishes them.
 struct Unknown;
 
-/// Why two addresses lead to one server, if they do. Servers that don't tell are known by where they are.
+/// Why two addresses lead to one server, if they do. Servers that don't reveal it are identified by their addresses.
 pub fn why_same(one: &Address, other: &Address) -> Option<String> {
     let ask = |address| ServerIdentity::ask(address).unwrap_or_default();
     match ask(one).shared(ask(other)) {

@@ -8,10 +8,10 @@ use sha2::{Digest as _, Sha256};
 use super::PgError;
 use crate::digest::Sha256Digest;
 
-/// Bytes that travel together.
+/// Bytes per piece.
 const PIECE_BYTES: i32 = 1 << 20;
 
-/// One large object's content in numbers.
+/// Size and digest of one large object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LargeObject {
     /// Its number, by which rows refer to it.
@@ -29,7 +29,7 @@ pub fn list(client: &mut impl GenericClient) -> Result<Vec<u32>, PgError> {
     rows.iter().map(|row| row.try_get(0).map_err(failed)).collect()
 }
 
-/// Reads one in pieces, each of which `take` gets.
+/// Reads one in pieces, each of which is passed to `take`.
 pub fn read(
     client: &mut impl GenericClient,
     oid: u32,
@@ -52,7 +52,7 @@ pub fn read(
     }
 }
 
-/// Makes an empty one under this number.
+/// Creates an empty one under this number.
 pub fn create(client: &mut impl GenericClient, oid: u32) -> Result<(), PgError> {
     let failed = |error| PgError::statement(format!("making large object {oid}"), &error);
     client.execute("SELECT pg_catalog.lo_create($1)", &[&oid]).map(drop).map_err(failed)

@@ -1,4 +1,4 @@
-//! Whether a server that says nothing is still there.
+//! Whether a silent server is still alive.
 //!
 //! A server that counts, sorts or builds an index is silent for good reasons, and so is one behind a connection that
 //! forwards nothing any more: that answers keepalives of TCP, too. What tells them apart is another connection to the same
@@ -21,18 +21,18 @@ use std::{
 
 use crate::{clock::Stopwatch, interrupt::Interrupt};
 
-/// How long an outage is waited for if nobody says.
+/// How long an outage is waited for by default.
 const STALL: Duration = Duration::from_secs(300);
-/// A server is tried at most that often, and not before somebody waited that long.
+/// The interval between attempts, and the wait before the first.
 const TRY_EVERY: Duration = Duration::from_secs(30);
 /// The same as a part of the time that an outage is waited for.
 const TRIES: u32 = 4;
-/// So long a connection may take in any case.
+/// The time that a connection may take in any case.
 const CONNECTING_MIN: Duration = Duration::from_secs(5);
-/// How often those who wait look up.
+/// How often waits check for their end.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 
-/// What ends the waiting for a server, shared by all connections to it.
+/// What ends the wait for a server, shared by all connections to it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Liveness {
     stall: Option<Duration>,
@@ -42,11 +42,11 @@ pub(super) struct Liveness {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// A thread is trying.
+    /// A thread is probing.
     tries: bool,
-    /// When somebody last said that it waits.
+    /// When a wait was last reported.
     waited_for: Option<Stopwatch>,
-    /// Since when no connection could be had.
+    /// Since when no connection could be made.
     away: Option<Stopwatch>,
     /// The server's processes that somebody waits for, by number.
     processes: BTreeMap<u32, Process>,
@@ -69,12 +69,12 @@ pub(super) enum Answer {
     There(Option<BTreeSet<u32>>),
 }
 
-/// Why the waiting ended.
+/// Why the wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GivenUp {
-    /// Somebody asked for the end of the run.
+    /// The run was cancelled.
     Interrupted,
-    /// Nothing came, and no other connection could be had either, for so long.
+    /// Nothing arrived, and no other connection could be made either, for this long.
     Away(Duration),
     /// Nothing came, and the process that serves the connection was not at work for it, for so long.
     CutOff(Duration),
@@ -131,7 +131,7 @@ impl Liveness {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The wish to end the run.
+    /// The cancellation of the run.
     pub fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
@@ -147,7 +147,7 @@ impl Waiting {
         let _ = process.map(|process| self.process.set(process));
     }
 
-    /// Why nobody who has waited so long need wait longer; nothing if there is no reason.
+    /// Why a wait of this length should end; none if it should continue.
     pub fn given_up(&self, waited: Duration) -> Option<GivenUp> {
         let Liveness { interrupt, .. } = &self.liveness;
         if interrupt.asked() {
@@ -179,7 +179,7 @@ impl Waiting {
         (waited >= stall).then_some(why)
     }
 
-    /// Until nobody waits any more.
+    /// Until no wait remains.
     fn keep_trying(&self) {
         let pause = self.liveness.pause();
         loop {
@@ -223,7 +223,7 @@ mod tests {
 
     const STALL: Duration = Duration::from_millis(400);
 
-    /// Waits as long as it may, but no longer than that.
+    /// Waits as long as allowed, but no longer than that.
     fn waits(waiting: &Waiting, max: Duration) -> Option<GivenUp> {
         let watch = Stopwatch::start();
         loop {

@@ -1,7 +1,7 @@
 //! What the PostgreSQL side of `source`, `restore` and `verify` share: addresses and connecting, pinned session
-//! settings, names, how long a server is waited for, which server it is and whether a pooler stands before it, what its errors are about, the catalog's description of a database, COPY streams, and the programs that come with PostgreSQL.
+//! settings, names, how long a server is waited for, the identity of a server and detection of poolers, the meaning of its errors, the catalog's description of a database, COPY streams, and the programs that come with PostgreSQL.
 //!
-//! Decides nothing about what is read or written; each of the three does that for itself.
+//! Decides nothing about what is read or written; each of the three does that itself.
 
 pub mod address;
 pub mod catalog;

@@ -1,10 +1,10 @@
-//! Names of tables and how SQL spells them.
+//! Names of tables and their form in SQL.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An identifier in double quotes, with those inside doubled (PostgreSQL documentation, "Lexical Structure").
+/// An identifier in double quotes, with inner ones doubled (PostgreSQL documentation, "Lexical Structure").
 pub fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
@@ -15,7 +15,7 @@ pub fn literal(text: &str) -> String {
     if doubled.contains('\\') { format!("E'{}'", doubled.replace('\\', "\\\\")) } else { format!("'{doubled}'") }
 }
 
-/// A schema and a relation in it, each as the catalog spells it.
+/// A schema and a relation in it, each as spelled in the catalog.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RelationName {
     /// The schema.
@@ -33,13 +33,13 @@ impl RelationName {
 
 impl fmt::Display for RelationName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A dot or a quote inside a part would let two names look alike.
+        // A dot or a quote inside a part would make two names look alike.
         let part = |part: &str| if part.contains(['.', '"']) { quoted(part) } else { part.to_owned() };
         write!(f, "{}.{}", part(&self.schema), part(&self.name))
     }
 }
 
-/// A table whose rows are carried.
+/// A table whose rows are copied.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
     /// Its name.
@@ -48,7 +48,7 @@ pub struct Table {
     pub columns: Vec<String>,
     /// Those whose values the server computed and stored.
     pub generated: Vec<String>,
-    /// Whether it belongs to an extension, which may have put rows of its own there.
+    /// Whether it belongs to an extension, which may have inserted rows of its own.
     pub of_extension: bool,
     /// The planner's estimate of the rows; none if it was never analysed.
     pub rows_estimate: Option<u64>,
@@ -62,19 +62,19 @@ impl Table {
         if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) }
     }
 
-    /// The statement that copies the table's own rows out, children excluded; also the context of its digest.
+    /// The statement that copies the table's own rows from it, without children; also the context of its digest.
     pub fn copy_out_sql(&self) -> String {
         format!("COPY {}{} TO STDOUT", self.name.to_sql(), self.column_list())
     }
 
-    /// The same with the values of generated columns at the end, which only a query may copy out.
+    /// The same with the values of generated columns at the end, which only a query can copy.
     pub fn whole_out_sql(&self) -> String {
         let columns: Vec<_> = self.columns.iter().chain(&self.generated).map(|column| quoted(column)).collect();
         format!("COPY (SELECT {} FROM ONLY {}) TO STDOUT", columns.join(", "), self.name.to_sql())
     }
 
-    /// The table with its columns in the order of this statement, if it copies the same columns of it: a dump puts the
-    /// inherited ones first, wherever they stood.
+    /// The table with its columns in the order of this statement, if it has the same columns: a dump puts the
+    /// inherited ones first, wherever they were.
     pub fn in_order_of(&self, copy_out_sql: &str) -> Option<Table> {
         let columns = copy_out_sql.get("COPY ".len() + self.name.to_sql().len()..)?;
         let mut table = self.clone();
@@ -82,7 +82,7 @@ impl Table {
         (table.copy_out_sql() == copy_out_sql).then_some(table)
     }
 
-    /// The statement that copies the rows of a view out: only a query may do that.
+    /// The statement that copies the rows of a view: only a query can do that.
     pub fn select_out_sql(&self) -> String {
         let columns: Vec<_> = self.columns.iter().map(|column| quoted(column)).collect();
         format!("COPY (SELECT {} FROM {}) TO STDOUT", columns.join(", "), self.name.to_sql())

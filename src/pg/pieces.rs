@@ -1,7 +1,7 @@
 //! What can be read of a damaged part of a table: ranges of pages, and single rows of the pages between them.
 //!
-//! Rows are named by place. A scan of a range reads every row header of a page, and so fails with any of them; a row that is
-//! named by its ctid is read alone. Servers that know no scan of a range look at every place in it, one after the other.
+//! Rows are addressed by ctid. A range scan reads every row header of a page, and so fails with any of them; a row
+//! addressed by its ctid is read alone. Servers without range scans read every ctid in it, one after the other.
 
 use super::{
     name::{Table, literal, quoted},
@@ -10,13 +10,13 @@ use super::{
 
 /// The least that a row takes of a page, in bytes: its header and the pointer to it.
 pub const ROW_BYTES_MIN: u64 = 28;
-/// Read only by place: any other plan would meet the damage that the places leave out.
+/// Read only by ctid: any other plan would hit the damage that is left out.
 pub const PLAN_BY_PLACE: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_indexscan = off; \
     SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_tidscan = on; \
     SET LOCAL enable_nestloop = on; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; \
     SET LOCAL enable_material = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
-/// Places in a table.
+/// Locations in a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pieces {
     ranges: Vec<BlockRange>,
@@ -35,7 +35,7 @@ impl Pieces {
         Pieces { ranges: Vec::new(), rows: vec![(block, rows)] }
     }
 
-    /// These and those, ranges that meet as one.
+    /// The union of both; adjacent ranges become one.
     pub fn add(&mut self, more: Pieces) {
         for range in more.ranges {
             match self.ranges.last_mut() {
@@ -46,7 +46,7 @@ impl Pieces {
         self.rows.extend(more.rows.into_iter().filter(|(_, rows)| !rows.is_empty()));
     }
 
-    /// Whether a row lies in them.
+    /// Whether they contain a row.
     #[cfg(test)]
     pub fn hold(&self, block: u64, row: u16) -> bool {
         let in_range =
@@ -82,8 +82,8 @@ impl Pieces {
     }
 }
 
-/// The table, joined with all places that rows of these pages can have: page by page, so that each is read once, and with
-/// none of the places kept.
+/// The table, joined with all ctids that rows of these pages can have: page by page, so that each is read once, and with
+/// none of the ctids kept.
 fn every_place(table: &Table, range: &BlockRange) -> String {
     const BLOCK: &str = "pg_catalog.current_setting('block_size')::int8";
     let size = format!("pg_catalog.pg_relation_size({}::pg_catalog.regclass)", literal(&table.name.to_sql()));

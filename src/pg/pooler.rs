@@ -1,12 +1,12 @@
-//! Whether a connection has a session of the server for itself.
+//! Whether a connection has a server session of its own.
 //!
-//! A pooler that hands sessions on between transactions gives what is set in one to others: an application that is
+//! A pooler that shares sessions between transactions leaks the settings of one to others: an application that is
 //! served by it next would find our `search_path`, and we another's settings under our rows. pg_dump sets its session,
-//! too. So before anything is set, it is asked who serves: two connections that are open at once have two server
-//! processes, and each keeps its own. No question sets anything; each is a transaction of its own, as a pooler that
-//! takes only single statements wants it.
+//! too. So before anything is set, the backends are queried: two connections that are open at once have two server
+//! processes, and each keeps its own. No query sets anything; each is a transaction of its own, as a pooler that
+//! allows only single statements requires.
 //!
-//! A pooler that gives a session for as long as a connection lasts serves well, as long as it cleans what it gets back.
+//! A pooler that assigns a session for as long as a connection lasts is usable, as long as it resets returned sessions.
 
 use super::{
     error::PgError,
@@ -14,9 +14,9 @@ use super::{
     wire::{Wire, WireError},
 };
 
-/// Connections beside the first: where a pooler has several processes, any two of these may meet in one.
+/// Connections beside the first: where a pooler has several processes, any two of these may reach the same one.
 const MORE_CONNECTIONS: usize = 3;
-/// How often sessions are looked for that were handed back unclean.
+/// How often sessions are checked for settings that were not reset.
 const RETURNS: usize = 2;
 pub(super) const ASK: &str = "SELECT pg_catalog.pg_backend_pid()";
 /// A setting that nobody has, and nobody reads.
@@ -54,7 +54,7 @@ pub(super) fn refuse_shared(server: &str, open: impl Fn() -> Result<Wire, PgErro
     Ok(is_direct)
 }
 
-/// A session that was marked must not come back with its mark.
+/// A session that was marked must not be returned with its mark.
 fn refuse_unclean(server: &str, open: impl Fn() -> Result<Wire, PgError>, mut wire: Wire) -> Result<(), PgError> {
     execute(server, &mut wire, MARK)?;
     drop(wire);
@@ -92,7 +92,7 @@ fn execute(server: &str, wire: &mut Wire, sql: &str) -> Result<(), PgError> {
     wire.execute(sql).map_err(|error| failed(server, error))
 }
 
-/// A pooler without a session to give keeps a connection waiting.
+/// A pooler without a free session keeps a connection waiting.
 fn failed(server: &str, error: WireError) -> PgError {
     match error {
         WireError::Stalled(_) => pooled(server, Sharing::Few),

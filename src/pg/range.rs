@@ -1,5 +1,5 @@
 //! Parts of a table by physical place: ranges of blocks, which a server from version 14 on reads without touching the
-//! rest (TID range scans). What lies where differs between source and restored table; each side is split by its own.
+//! rest (TID range scans). Physical order differs between source and restored table; each side is split separately.
 
 use postgres::GenericClient;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::{
 /// The first version with TID range scans (PostgreSQL 14 release notes).
 pub const MAJOR_MIN: u32 = 14;
 
-/// Blocks `from <= block < to` of a table; open where nothing is given, so that rows beyond the expected end are read too.
+/// Blocks `from <= block < to` of a table; open-ended where unset, so that rows beyond the expected end are read too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct BlockRange {
     /// The first block.
@@ -34,7 +34,7 @@ impl BlockRange {
         (0..parts).map(|part| BlockRange { from: bound(part), to: bound(part + 1) }).collect()
     }
 
-    /// The statement that copies this part of a table's own rows out.
+    /// The statement that copies this part of a table's own rows.
     pub fn copy_out_sql(&self, table: &Table) -> String {
         if *self == BlockRange::WHOLE {
             return table.copy_out_sql();
@@ -68,13 +68,13 @@ impl BlockRange {
     }
 }
 
-/// Plans a query of the table and runs none. That fails where an expression of one of its indexes needs another search
+/// Only plans a query of the table. That fails where an expression of one of its indexes needs another search
 /// path; only a COPY of the table itself does without a plan.
 pub fn plan(client: &mut impl GenericClient, table: &Table) -> Result<(), postgres::Error> {
     client.batch_execute(&format!("EXPLAIN SELECT FROM ONLY {}", table.name.to_sql()))
 }
 
-/// Cuts a table of a server into parts; one where the server reads ranges no faster than everything, or not at all.
+/// Cuts a table of a server into parts; one part where the server does not support efficient range reads.
 pub fn split(client: &mut impl GenericClient, table: &Table, parts: u64) -> Result<Vec<BlockRange>, PgError> {
     let failed = |error| PgError::statement(format!("measuring {}", table.name), &error);
     let sql = "SELECT pg_catalog.pg_relation_size($1::text::pg_catalog.regclass) \

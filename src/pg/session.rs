@@ -1,4 +1,4 @@
-//! The session settings that make COPY text deterministic, on both sides and for whoever repeats the digest with psql.
+//! The session settings that make COPY text deterministic, on both sides and for repeating the digest with psql.
 
 use postgres::GenericClient;
 
@@ -11,7 +11,7 @@ use super::{
 ///
 /// `row_security = off` turns silently filtered rows into an error; `synchronize_seqscans = off` makes every scan begin
 /// at the first page; `array_nulls` and `xmloption` decide how rows are read in, `quote_all_identifiers` how definitions
-/// are spelled. Source: PostgreSQL documentation, "Client Connection Defaults" and "COPY".
+/// are printed. Source: PostgreSQL documentation, "Client Connection Defaults" and "COPY".
 pub const PINNED: &[(&str, &str)] = &[
     ("client_encoding", "UTF8"),
     ("datestyle", "ISO"),
@@ -33,7 +33,7 @@ pub const PINNED: &[(&str, &str)] = &[
     ("synchronize_seqscans", "off"),
 ];
 
-/// Time-outs that only newer servers know (14 and 17); an older one refuses to SET what it doesn't know.
+/// Time-outs that only newer servers know (14 and 17); an older one rejects a SET of them.
 const NEWER_TIMEOUTS: &str = "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings \
                               WHERE name IN ('idle_session_timeout', 'transaction_timeout');";
 
@@ -43,18 +43,18 @@ pub fn statements() -> String {
     pinned + NEWER_TIMEOUTS
 }
 
-/// What tells a server that nobody is at the other end any more: else a transaction, and what it keeps, would stay for hours
-/// (PostgreSQL documentation, "TCP Settings"). Sockets of the machine itself don't mind.
+/// Detection of a lost client by the server: else a transaction, and its locks, would stay for hours
+/// (PostgreSQL documentation, "TCP Settings"). Local sockets ignore it.
 const NOTICE_OUR_END: &str =
     " SET LOCAL tcp_keepalives_idle = 60; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 6;";
-/// The same for what the server sent and nobody takes.
+/// The same for what the server sent and is not acknowledged.
 const NOTICE_UNTAKEN: &str = " SET LOCAL tcp_user_timeout = 120000;";
 const USER_TIMEOUT_MAJOR: u32 = 12;
 /// Since this version there is a time-out of transactions.
 const TRANSACTION_TIMEOUT_MAJOR: u32 = 17;
 
-/// Begins a transaction that only reads. Every setting is local: it ends with the transaction, whoever gets the session
-/// afterwards. Nothing here takes a snapshot, so that tables can be locked before; one is adopted if it is named.
+/// Begins a transaction that only reads. Every setting is local: it ends with the transaction, whoever uses the session
+/// afterwards. Nothing here takes a snapshot, so that tables can be locked before; a named one is adopted.
 pub fn begin_reading(major: u32, is_raw: bool, snapshot: Option<&str>) -> String {
     let encoding = if is_raw { RAW } else { "UTF8" };
     let mut sql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;".to_owned();
@@ -75,7 +75,7 @@ pub fn begin_reading(major: u32, is_raw: bool, snapshot: Option<&str>) -> String
     sql
 }
 
-/// A setting's value as this server spells it; as it came, where the server does not take it. The session keeps what it has.
+/// A setting's value as this server prints it; unchanged, where the server rejects it. The session is not changed.
 pub fn spelled(client: &mut impl GenericClient, name: &str, value: &str) -> Result<String, PgError> {
     // A local setting ends with the statement, which is a transaction of its own.
     match client.query_one("SELECT pg_catalog.set_config($1, $2, true)", &[&name, &value]) {
@@ -94,19 +94,19 @@ pub fn pgoptions(encoding: &str) -> String {
     PINNED.iter().map(|(name, pinned)| format!("-c {name}={}", value(name, pinned))).collect::<Vec<_>>().join(" ")
 }
 
-/// The encoding of databases that take any bytes for text. A client of any other encoding is refused those that are none
+/// The encoding of databases that accept any bytes as text. A client of any other encoding is refused what is invalid
 /// in it (PostgreSQL documentation, "Character Set Support").
 pub const RAW: &str = "SQL_ASCII";
 
-/// Says that bytes pass as they are, to a server whose databases take any.
+/// Requests bytes unconverted, from a server whose databases accept any.
 pub const PASS_RAW: &str = "SET client_encoding = 'SQL_ASCII'";
 
 /// Encodings of which every character has one code there and one in UTF-8, so that what passes through UTF-8 comes back as
-/// it was; a byte that is no character at all is refused by the server. Those of East Asia have characters with two codes.
+/// it was; an invalid byte is rejected by the server. East Asian ones have characters with two codes.
 const CARRIED: [&str; 2] = ["UTF8", RAW];
 const CARRIED_FAMILIES: [&str; 4] = ["LATIN", "ISO_8859_", "WIN", "KOI8"];
 
-/// Why text of a database can't be carried byte for byte, if it can't.
+/// Why text of a database can't be copied byte for byte, if so.
 pub fn encoding_refused(encoding: &str) -> Option<String> {
     let carried = CARRIED.contains(&encoding) || CARRIED_FAMILIES.iter().any(|family| encoding.starts_with(family));
     (!carried)

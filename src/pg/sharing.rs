@@ -1,4 +1,4 @@
-//! How a server that is reached through a pooler shares its sessions, and what to do about it.
+//! How a pooler shares the sessions of its server, and what to do about it.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Sharing {
     /// One server process serves several connections, transaction by transaction.
     Transactions,
-    /// One after the other, with what was set in it.
+    /// One connection after the other, without resetting the session.
     Unclean,
     /// There are fewer than a run needs.
     Few,

@@ -1,32 +1,32 @@
-//! What an error of a PostgreSQL server is about, by its severity and SQLSTATE and never by its text, which is in the
-//! server's language. The one table of this kind: what is tried again, what costs one table, and what ends an asset
-//! follows from it.
+//! The scope of a PostgreSQL server error, by its severity and SQLSTATE and never by its text, which is in the
+//! server's language. The one table of this kind: what is retried, what costs one table, and what ends an asset
+//! follow from it.
 //!
 //! Source: PostgreSQL documentation, "PostgreSQL Error Codes"; `errcode_for_file_access` in the server's `elog.c`, which
 //! gives an unreadable file a code of class 58, 42 or 53.
 
 /// The server's file system is full (`disk_full`).
 pub const DISK_FULL: &str = "53100";
-/// A lock was waited for in vain (`lock_not_available`).
+/// The wait for a lock timed out (`lock_not_available`).
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
-/// A right is missing, row-level security's among them (`insufficient_privilege`).
+/// A right is missing, including row-level security's (`insufficient_privilege`).
 pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// A row does not satisfy a CHECK constraint (`check_violation`).
 pub const CHECK_VIOLATION: &str = "23514";
-/// A row refers to one that is not there (`foreign_key_violation`).
+/// A row refers to a missing one (`foreign_key_violation`).
 pub const FOREIGN_KEY_VIOLATION: &str = "23503";
-/// What the server does not do (`feature_not_supported`).
+/// What the server does not support (`feature_not_supported`).
 pub const FEATURE_NOT_SUPPORTED: &str = "0A000";
-/// A function that is none, such as an aggregate whose state only a superuser may choose (`invalid_function_definition`).
+/// An unusable function, such as an aggregate whose state only a superuser may choose (`invalid_function_definition`).
 pub const INVALID_FUNCTION_DEFINITION: &str = "42P13";
-/// Bytes that are no text in the database's encoding (`character_not_in_repertoire`).
+/// Bytes that are invalid in the database's encoding (`character_not_in_repertoire`).
 pub const NOT_IN_REPERTOIRE: &str = "22021";
 /// Text that has no counterpart in the other encoding (`untranslatable_character`).
 pub const UNTRANSLATABLE: &str = "22P05";
-/// In a transaction that only reads, a standby that replays what the primary removed (`serialization_failure`).
+/// In a read-only transaction, a standby that replays removals by the primary (`serialization_failure`).
 pub const SERIALIZATION_FAILURE: &str = "40001";
 
-/// Whether rows are refused for the bytes or the size of a value, which no constraint and no later moment changes.
+/// Whether rows are rejected for the bytes or the size of a value, independent of constraints and time.
 pub fn is_of_bytes(code: &str) -> bool {
     matches!(code, NOT_IN_REPERTOIRE | UNTRANSLATABLE) || code.starts_with("54") || code.starts_with("XX")
 }
@@ -37,12 +37,12 @@ pub fn is_damage(code: &str) -> bool {
     code.starts_with("58") || matches!(code, "XX001" | "XX002")
 }
 
-/// Whether a server says with it that it lets nobody in at this moment: it starts, it stops, its connections are taken.
+/// Whether it means that the server accepts no connections now: it is starting, stopping, or out of connections.
 pub fn is_not_now(code: &str) -> bool {
     code.starts_with("57P") || code == TOO_MANY_CONNECTIONS
 }
 
-/// Whether a server may say with it that what it was to describe is not there any more: no such table, column, function,
+/// Whether it may mean that what was to be described no longer exists: no such table, column, function,
 /// schema or other object, and an entry of its catalog that is missing, for which it has no code of its own.
 pub fn is_vanished(code: &str) -> bool {
     matches!(code, "42P01" | "42703" | "42704" | "42883" | "3F000" | INTERNAL)
@@ -55,14 +55,14 @@ pub const INTERNAL: &str = "XX000";
 /// Every connection is taken (`too_many_connections`).
 const TOO_MANY_CONNECTIONS: &str = "53300";
 
-/// What an error is about, and so what may still succeed after it.
+/// The scope of an error, and so what may still succeed after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Concern {
     /// The statement, or the table, row, value, file or page that it is about. The next statement may succeed.
     Statement,
-    /// This moment: a lock, a conflict, a cancellation, memory. The same statement may succeed in another attempt.
+    /// The moment: a lock, a conflict, a cancellation, memory. The same statement may succeed in another attempt.
     Moment,
-    /// The room on the server's disk: what writes there fails, whatever it writes.
+    /// The space on the server's disk: any write fails.
     Room,
     /// The snapshot: the same statement may succeed under a new one.
     Snapshot,
@@ -77,7 +77,7 @@ pub fn concern(severity: &str, code: &str) -> Concern {
     // Whatever the code: a session that the server ended is gone.
     let is_ended = matches!(severity, "FATAL" | "PANIC");
     match (code.get(..2).unwrap_or_default(), code) {
-        // Wrong password, not let in by pg_hba.conf; the database isn't there, or may not be connected to.
+        // Wrong password, denied by pg_hba.conf; the database doesn't exist, or doesn't allow connections.
         ("28", _) => Concern::Login,
         (_, "3D000" | INSUFFICIENT_PRIVILEGE) if is_ended => Concern::Login,
         _ if is_ended => Concern::Session,
@@ -89,13 +89,13 @@ pub fn concern(severity: &str, code: &str) -> Concern {
         // Serialization, deadlock, a standby's conflict with recovery.
         ("40", _) => Concern::Moment,
         (_, DISK_FULL) => Concern::Room,
-        // A limit that was set for statements, such as temp_file_limit, is no lack of resources.
+        // A limit that was set for statements, such as temp_file_limit, is not a lack of resources.
         (_, "53400") => Concern::Statement,
         ("53", _) => Concern::Moment,
         (_, LOCK_NOT_AVAILABLE | "55006") => Concern::Moment,
         (_, "57014") => Concern::Moment,
         ("72", _) => Concern::Snapshot,
-        // Classes 58 and XX among the rest: one file, page or tuple that can't be read is no lost server.
+        // Classes 58 and XX among the rest: one unreadable file, page or tuple is not a lost server.
         _ => Concern::Statement,
     }
 }

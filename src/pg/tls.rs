@@ -1,5 +1,5 @@
 //! TLS for PostgreSQL connections: always verified, against the system's roots, a named CA file, or certificates that
-//! walkaway brings along.
+//! walkaway has built in.
 
 use std::{
     io::Write as _,
@@ -11,14 +11,14 @@ use rustls::ClientConfig;
 use tempfile::NamedTempFile;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Who may vouch for a server.
+/// The roots of trust for a server.
 #[derive(Clone, Debug)]
 pub enum Roots {
-    /// Whom the machine trusts.
+    /// The machine's roots.
     System,
     /// The certificates of a file.
     File(PathBuf),
-    /// Certificates that were brought along; in a file while somebody needs them, because libpq reads only files.
+    /// Built-in certificates; in a file while they are needed, because libpq reads only files.
     Brought(Arc<NamedTempFile>),
 }
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::clock::Stopwatch;
 
-/// A program that is soon at its end is not waited for longer than that.
+/// The interval of checks for a program's end.
 const TICK_MIN: Duration = Duration::from_millis(10);
 
 /// Where Debian and Ubuntu put each version's programs.
@@ -58,7 +58,7 @@ impl Tools {
         Self::find(&["pg_dump", "pg_restore"])
     }
 
-    /// The newest installation that can also make a cluster.
+    /// The newest installation that can also create a cluster.
     pub fn server() -> Result<Self, PgError> {
         Self::find(&["initdb", "pg_ctl", "postgres", "pg_dump", "pg_restore"])
     }
@@ -88,7 +88,7 @@ impl Tools {
         &self.directory
     }
 
-    /// A program of this installation, with no environment but the PATH and the way to the server.
+    /// A program of this installation, with no environment but the PATH and the server's address.
     pub fn command(&self, program: &'static str, address: Option<&Address>) -> Result<Command, PgError> {
         let mut command = Command::new(self.directory.join(program));
         command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default()).env("LC_ALL", "C");
@@ -118,14 +118,14 @@ pub fn run(program: &'static str, mut command: Command) -> Result<(), PgError> {
     judged(program, &output.status, &output.stderr)
 }
 
-/// The same with one that talks to a server, and is killed when that need not be waited for any longer.
+/// The same for one that talks to a server; it is killed when the wait for that ends.
 pub fn run_at(program: &'static str, mut command: Command, address: &Address) -> Result<(), PgError> {
     let failed = |error: io::Error| PgError::Program { program, reason: error.to_string() };
     command.arg("--dbname").arg(Address::connection_string());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(failed)?;
     let mut stderr = child.stderr.take();
     std::thread::scope(|scope| {
-        // A program whose errors nobody reads would wait for that.
+        // A program whose error output is not read would block.
         let errors = scope.spawn(move || {
             let mut errors = Vec::new();
             let read = stderr.as_mut().map_or(Ok(0), |stderr| stderr.read_to_end(&mut errors));

@@ -1,7 +1,7 @@
-//! Whether the text behind a reference can be read as a connection in one way only.
+//! Whether a connection string can be parsed in one way only.
 //!
 //! A password with a bare `@`, `/` or `?` would end up as host, database or parameter, and from there in messages. Such a
-//! text is refused; nothing of a text that is refused is ever repeated, because any part of it may be the password.
+//! text is rejected; nothing of it is ever repeated, because any part of it may be the password.
 
 use postgres::config::Host;
 
@@ -9,12 +9,12 @@ use super::error::PgError;
 
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 const AMBIGUOUS: &str =
-    "an @, / or ? stands where it may belong to the user or the password; there, write %40, %2F or %3F";
+    "an @, / or ? occurs where it may belong to the user or the password; there, write %40, %2F or %3F";
 const NOT_UNDERSTOOD: &str = "it does not have the form of one, or it has a parameter that is not known or whose value is \
                               not possible; characters other than letters and digits in user and password are written as \
                               % and two hexadecimal digits";
 
-/// Refuses a URL whose parts could be told apart in two ways. The other form, `host=… user=…`, has quotes for that.
+/// Rejects a URL whose parts could be separated in two ways. The other form, `host=… user=…`, has quotes for that.
 pub(super) fn check(text: &str) -> Result<(), PgError> {
     let Some(rest) = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)) else { return Ok(()) };
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
@@ -25,7 +25,7 @@ pub(super) fn check(text: &str) -> Result<(), PgError> {
     }
 }
 
-/// Refuses names that no host has: something else got into the host's place.
+/// Rejects invalid host names: something else is in the host's place.
 pub(super) fn check_hosts(hosts: &[Host]) -> Result<(), PgError> {
     let is_name = |c: char| c.is_alphanumeric() || ".-_:%[]".contains(c);
     let plausible = |host: &Host| match host {
@@ -35,7 +35,7 @@ pub(super) fn check_hosts(hosts: &[Host]) -> Result<(), PgError> {
     if hosts.iter().all(plausible) { Ok(()) } else { Err(not_understood()) }
 }
 
-/// That a text is no connection, whatever the parser found wrong with it: its own words may quote a part.
+/// The error for an invalid connection string, without the parser's message, which may quote a part.
 pub(super) fn not_understood() -> PgError {
     PgError::Url { reason: NOT_UNDERSTOOD.to_owned() }
 }

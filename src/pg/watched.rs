@@ -1,6 +1,6 @@
-//! The general client's connection, watched: waiting for its server ends when [`Waiting`] says so.
+//! The general client's connection, watched: the wait for its server ends when [`Waiting`] says so.
 //!
-//! The client takes a stream of one's own only from what makes TLS for it. Without TLS, that is asked to add nothing.
+//! The client accepts a custom stream only from its TLS connector. Without TLS, one that adds nothing is used.
 
 use std::{
     io,
@@ -21,10 +21,10 @@ use tokio::{
 use super::liveness::{TICK, Waiting};
 use crate::clock::Stopwatch;
 
-/// Nobody polls a client between two statements: after so many ticks, the waiting is a new one.
+/// A client is not polled between two statements: after this many ticks, the wait is a new one.
 const TICKS_BETWEEN: u32 = 8;
 
-/// Makes what `T` makes, watched.
+/// Creates what `T` creates, watched.
 #[derive(Clone)]
 pub(super) struct Watching<T> {
     pub inner: T,
@@ -69,7 +69,7 @@ where
     }
 }
 
-/// A connection whose waiting has an end.
+/// A connection whose waits end.
 pub(super) struct Watched<S> {
     inner: S,
     waiting: Waiting,

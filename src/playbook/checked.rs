@@ -1,8 +1,8 @@
 //! What the document's fields are made of: [`Checked`] may fail on its own, so that one mistake never hides the next;
 //! [`Written`] takes any scalar.
 //!
-//! Leaves out the recording of the failure: the decoder does that when it hands out a `Checked`. Serde's own traits
-//! carry neither places nor a second try, so the two sides agree on a newtype name and on a sequence of four.
+//! Leaves out the recording of the failure: the decoder does that when it returns a `Checked`. Serde's own traits
+//! have neither places nor a second attempt, so the two sides agree on a newtype name and on a sequence of four.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,16 +13,16 @@ use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
 use super::problem::{Located, Place, Problem, Problems};
 
-/// The newtype name by which the decoder knows that a place is asked for: line, column, path, value.
+/// The newtype name by which the decoder detects a request for a place: line, column, path, value.
 pub(super) const MARKER: &str = "__walkaway_checked";
 
 /// A field of the document, wherever decoding it led.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Checked<T> {
-    /// The key is not there. Whether that is a mistake only the reader of the field knows.
+    /// The key is not there. Whether that is an error is decided by the reader of the field.
     #[default]
     Missing,
-    /// Something is there and is wrong; the problem is recorded.
+    /// A value exists and is wrong; the problem is recorded.
     Bad,
     Good(Located<T>),
 }
@@ -54,7 +54,7 @@ impl<T> Checked<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Checked<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Asking for an option is what turns serde's "missing field" error into a value.
+        // Requesting an option turns serde's "missing field" error into a value.
         deserializer.deserialize_option(CheckedVisitor(PhantomData))
     }
 }
@@ -89,7 +89,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for CheckedVisitor<T> {
     }
 }
 
-/// The schema knows nothing of places: it is the schema of the value.
+/// The schema has no places: it is the schema of the value.
 impl<T: JsonSchema> JsonSchema for Checked<T> {
     fn inline_schema() -> bool {
         T::inline_schema()

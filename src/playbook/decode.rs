@@ -2,7 +2,7 @@
 //!
 //! Unknown keys are recorded and skipped; a [`Checked`] field that cannot be decoded records its problem and becomes
 //! `Bad`. Types are never converted: text is not a number and a number is not text.
-//! Leaves out which values make sense (`validate`) and which keys must be there (whoever reads the field).
+//! Leaves out which values are valid (`validate`) and which keys are required (the reader of the field).
 
 use std::fmt;
 
@@ -25,7 +25,7 @@ pub(super) fn decode<'de, T: Deserialize<'de>>(root: &'de Node, problems: &'de P
     })
 }
 
-/// Why a node could not be decoded; the nearest `Checked` around it knows where it stands.
+/// Why a node could not be decoded; the nearest `Checked` around it knows its place.
 #[derive(Debug)]
 enum Fault {
     /// Already among the problems.
@@ -170,7 +170,7 @@ impl<'de> Deserializer<'de> for Decoder<'de> {
             Value::Scalar { text, kind } => match kind {
                 Kind::Null => Err(no_value()),
                 Kind::Bool(value) => visitor.visit_bool(*value),
-                // Numbers go as they are written: whoever accepts anything wants the text back.
+                // Numbers are passed as written: a field of any type gets the text.
                 Kind::Integer | Kind::Float | Kind::Text | Kind::Merge => visitor.visit_borrowed_str(text),
             },
             Value::Sequence(_) => self.deserialize_seq(visitor),

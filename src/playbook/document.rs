@@ -1,7 +1,7 @@
-//! The playbook as it is written: a mirror of the YAML, from which the JSON Schema is made as well.
+//! The playbook as written: a mirror of the YAML, from which the JSON Schema is generated as well.
 //!
-//! Leaves out every judgement on values: it knows keys, types and the words of closed lists. A field that is
-//! `#[serde(default)]` is optional; every other key is required, which `validate` enforces by asking for it.
+//! Leaves out every judgement on values: it has keys, types and enumerations. A field that is
+//! `#[serde(default)]` is optional; every other key is required, which `validate` enforces by requesting it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub(super) struct Document {
     #[serde(default)]
     #[schemars(extend("minLength" = 1))]
     pub change: Checked<String>,
-    /// The terms of the contract that the exit is held against.
+    /// The terms of the contract that the exit is compared with.
     #[serde(default)]
     pub contract: Checked<ContractEntry>,
     /// What kind of end of the contract the drill stands for.
@@ -52,7 +52,7 @@ pub(super) struct Document {
     /// What the plan document and the report need beside the measurements.
     #[serde(default)]
     pub plan: Checked<PlanEntry>,
-    /// Who answers for what.
+    /// Responsibilities.
     #[serde(default)]
     pub roles: Checked<RolesEntry>,
     /// The controls that the evidence is meant for, such as ISO27001:A.5.23.
@@ -72,24 +72,24 @@ pub(super) struct Document {
     /// Settings for all assets.
     #[serde(default)]
     pub defaults: Checked<Defaults>,
-    /// What is carried out and gets a verdict.
+    /// What is copied and gets a verdict.
     #[schemars(extend("minItems" = 1))]
     pub assets: List<Asset>,
-    /// What is left out on purpose, for how long, and who says so.
+    /// What is excluded on purpose, for how long, and by whom.
     #[serde(default)]
     pub exclude: List<Exclusion>,
-    /// What must hold before anything moves.
+    /// What must hold before the transfer.
     #[serde(default)]
     #[schemars(extend("uniqueItems" = true))]
     pub preconditions: List<Precondition>,
-    /// What is looked at in the account.
+    /// What is checked in the account.
     #[serde(default)]
     #[schemars(extend("uniqueItems" = true))]
     pub posture: List<Posture>,
     /// Documents that the evidence refers to.
     #[serde(default)]
     pub attest: List<AttestEntry>,
-    /// Findings that somebody answers for, until a day.
+    /// Waivers of findings, until a date.
     #[serde(default)]
     pub waivers: Waivers,
     /// What must hold after the run.
@@ -105,7 +105,7 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// Whether there are terms of a contract that something could be held against.
+    /// Whether there are terms of a contract to compare with.
     pub(super) fn has_contract(&self) -> bool {
         !self.contract.is_missing()
     }
@@ -115,7 +115,7 @@ impl Document {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Provider {
-    /// Amazon Web Services, or a server that speaks its protocols.
+    /// Amazon Web Services, or a compatible server.
     pub aws: Checked<Aws>,
 }
 
@@ -123,7 +123,7 @@ pub(super) struct Provider {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Aws {
-    /// The account, compared with the caller's identity before anything moves.
+    /// The account, compared with the caller's identity before the transfer.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]{12}$"))]
     pub account: Checked<String>,
@@ -134,7 +134,7 @@ pub(super) struct Aws {
     #[serde(default)]
     #[schemars(extend("minItems" = 1))]
     pub regions: List<String>,
-    /// Regions in which nothing may be, and in which databases and snapshots are looked for as well.
+    /// Regions in which nothing may be, but which are searched for databases and snapshots as well.
     #[serde(default)]
     pub also_look_in: List<String>,
     /// Addresses of S3-compatible servers or VPC endpoints.
@@ -154,19 +154,19 @@ pub(super) struct Endpoints {
     #[serde(default)]
     #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
     pub rds: Checked<String>,
-    /// Address for STS, which says who the caller is.
+    /// Address for STS, which identifies the caller.
     #[serde(default)]
     #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
     pub sts: Checked<String>,
-    /// Address for IAM, which knows users and keys.
+    /// Address for IAM, for users and keys.
     #[serde(default)]
     #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
     pub iam: Checked<String>,
-    /// Address for CloudWatch, which knows the sizes of buckets.
+    /// Address for CloudWatch, for the sizes of buckets.
     #[serde(default)]
     #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
     pub cloudwatch: Checked<String>,
-    /// Address for S3 Control, which knows the account's own block of public access.
+    /// Address for S3 Control, for the account's own block of public access.
     #[serde(default)]
     #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
     pub s3control: Checked<String>,
@@ -182,10 +182,10 @@ pub(super) struct Target {
     /// The PostgreSQL that databases are restored into. Required when an asset is a database.
     #[serde(default)]
     pub postgres: Checked<TargetPostgres>,
-    /// Whether this machine may be one in a cloud; without it, nobody looks.
+    /// Whether this machine may be in a cloud; without it, that is not checked.
     #[serde(default)]
     pub non_cloud: Checked<NonCloud>,
-    /// Also ask the metadata service that cloud machines have on their link-local address.
+    /// Also query the link-local metadata service of cloud machines.
     #[serde(default)]
     pub ask_metadata_service: Checked<bool>,
     /// The S3 server that buckets are restored into. Required when the layout of one is `s3`.
@@ -203,7 +203,7 @@ pub(super) struct TargetS3 {
     /// The profile of the AWS configuration files that holds its credentials.
     #[serde(default)]
     pub profile: Checked<String>,
-    /// Its region, where it insists on one.
+    /// Its region, where it requires one.
     #[serde(default)]
     pub region: Checked<String>,
 }
@@ -221,8 +221,8 @@ pub(super) struct TargetPostgres {
     #[serde(default)]
     #[schemars(extend("pattern" = "^(env|file):.+$"))]
     pub url: Checked<String>,
-    /// Lets definitions and functions of the source run on a server of yours as a login that can leave the database, such as
-    /// a superuser: whoever changes the source may then do so there, too. Left out: such a login is refused.
+    /// Lets definitions and functions of the source run on your own server as a login that can leave the database, such as
+    /// a superuser: anyone who can change the source can then do so there, too. By default such a login is refused.
     #[serde(default)]
     pub trust_source: Checked<bool>,
 }
@@ -246,10 +246,10 @@ pub(super) struct S3Defaults {
     /// How the objects are laid out at the target.
     #[serde(default)]
     pub layout: Checked<Layout>,
-    /// Which versions of an object are carried.
+    /// Which versions of an object are copied.
     #[serde(default)]
     pub versions: Checked<Versions>,
-    /// How long either end may be away: only `stall` goes with buckets.
+    /// How long either end may be unreachable: only `stall` applies to buckets.
     #[serde(default)]
     pub limits: Checked<Limits>,
 }
@@ -258,7 +258,7 @@ pub(super) struct S3Defaults {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DatabaseDefaults {
-    /// What is compared after the restore; rows and digest are always among it.
+    /// What is compared after the restore; rows and digest are always included.
     #[serde(default)]
     #[schemars(extend("minItems" = 1, "uniqueItems" = true))]
     pub verify: List<DatabaseCheck>,
@@ -266,7 +266,7 @@ pub(super) struct DatabaseDefaults {
     #[serde(default)]
     #[schemars(extend("minimum" = 1, "maximum" = 16))]
     pub parallel: Checked<u64>,
-    /// How much a database may be asked for at once.
+    /// Limits on the load of a database.
     #[serde(default)]
     pub limits: Checked<Limits>,
 }
@@ -284,12 +284,12 @@ pub(super) struct Limits {
     #[schemars(extend("pattern" = "^[0-9]+\\s*(B|kB|MB|GB|KiB|MiB|GiB)$"))]
     pub bytes_per_s: Checked<Written>,
     /// How long a table's lock is waited for, and how long another session may wait for one behind the snapshot before that
-    /// is let go and the database starts again, such as `30s`.
+    /// is released and the database starts again, such as `30s`.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
     pub lock_timeout: Checked<Written>,
-    /// How long a copy may stand still, and a server be away, before it is begun again, such as `5m`. Of a bucket: how long
-    /// the provider or the target's server may be away before the work on it stops and waits to be resumed.
+    /// How long a copy may stall, and a server be unreachable, before it is restarted, such as `5m`. For a bucket: how long
+    /// the provider or the target's server may be unreachable before the work on it stops and waits to be resumed.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
     pub stall: Checked<Written>,
@@ -303,9 +303,9 @@ pub enum Layout {
     /// Files named by key.
     #[default]
     Tree,
-    /// One tar archive for each unit of work, for any key; metadata and tags stand in its headers.
+    /// One tar archive for each unit of work, for any key; metadata and tags are in its headers.
     Tar,
-    /// Objects of the S3 server that `target.s3` names, in a bucket that is made for the run.
+    /// Objects of the S3 server that `target.s3` names, in a bucket that is created for the run.
     S3,
 }
 
@@ -346,14 +346,14 @@ pub(super) struct Asset {
     /// Names the asset within the playbook.
     #[schemars(extend("pattern" = "^[a-z0-9][a-z0-9_-]{0,62}$"))]
     pub id: Checked<String>,
-    /// The asset is a bucket, or the part of one below a prefix. With `match`, how each bucket is carried.
+    /// The asset is a bucket, or the part of one below a prefix. With `match`, how each bucket is copied.
     #[serde(default)]
     pub s3: Checked<S3>,
-    /// Every bucket of the account whose name fits becomes an asset, such as s3:acme-*.
+    /// Every bucket of the account whose name matches becomes an asset, such as s3:acme-*.
     #[serde(default, rename = "match")]
     #[schemars(extend("pattern" = "^s3:.+$"))]
     pub selector: Checked<String>,
-    /// Tags that each bucket must have besides; goes with `match`.
+    /// Tags that each bucket must also have; only with `match`.
     #[serde(default)]
     pub tags: Tags,
     /// The asset is a PostgreSQL database.
@@ -362,27 +362,27 @@ pub(super) struct Asset {
     /// The asset is a PostgreSQL database on Amazon RDS or Aurora.
     #[serde(default)]
     pub rds: Checked<Rds>,
-    /// Carry a random part of the bucket's objects only; the result says so.
+    /// Copy only a random sample of the bucket's objects; the result says so.
     #[serde(default)]
     pub sample: Checked<Sample>,
-    /// That the bucket holds no object, or the database nothing at all, is no failure.
+    /// An empty bucket, or an empty database, is not a failure.
     #[serde(default)]
     pub may_be_empty: Checked<bool>,
-    /// Tables of the database that are left out.
+    /// Tables of the database that are excluded.
     #[serde(default)]
     pub exclude_tables: List<ExcludedTable>,
-    /// What becomes of the database's roles, owners and grants. Left out: carried into a managed target, skipped on a
-    /// server of yours.
+    /// How the database's roles, owners and grants are handled. By default copied into a managed target, skipped on
+    /// your own server.
     #[serde(default)]
     pub roles: Checked<Roles>,
-    /// With `roles: map`, which role of the target stands for which of the source.
+    /// With `roles: map`, the role of the target for each role of the source.
     #[serde(default)]
     pub role_map: List<RoleMapping>,
-    /// Questions to the restored database whose answers must hold.
+    /// Queries on the restored database and their expected results.
     #[serde(default)]
     pub checks: List<SqlCheck>,
-    /// How much the database may be asked for at once, and how long an end may be away; of a bucket only `stall`. A key that
-    /// is not here is taken from the defaults.
+    /// Limits on the load of the database, and how long an end may be unreachable; for a bucket only `stall`. A key that
+    /// is not here comes from the defaults.
     #[serde(default)]
     pub limits: Checked<Limits>,
 }
@@ -391,18 +391,18 @@ pub(super) struct Asset {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct S3 {
-    /// The bucket's name. Required, but with `match`.
+    /// The bucket's name. Required, except with `match`.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"))]
     pub bucket: Checked<String>,
-    /// Only keys that begin with this.
+    /// Only keys with this prefix.
     #[serde(default)]
     #[schemars(extend("minLength" = 1))]
     pub prefix: Checked<String>,
     /// How the objects are laid out at the target.
     #[serde(default)]
     pub layout: Checked<Layout>,
-    /// Which versions of an object are carried.
+    /// Which versions of an object are copied.
     #[serde(default)]
     pub versions: Checked<Versions>,
     /// Whether each object's access control list is recorded, at one request more for each. Not by default: new
@@ -438,7 +438,7 @@ pub(super) struct Postgres {
 pub(super) enum Roles {
     /// Roles are made on the target, without passwords; owners and grants are as at the source.
     Carry,
-    /// Roles that the target has stand for those of the source; see `role_map`.
+    /// Roles of the source are mapped to existing roles of the target; see `role_map`.
     Map,
     /// Everything belongs to the login that restores.
     Skip,
@@ -451,7 +451,7 @@ pub(super) struct RoleMapping {
     /// The role at the source.
     #[schemars(extend("minLength" = 1))]
     pub from: Checked<String>,
-    /// The role at the target, which must be there.
+    /// The role at the target, which must exist.
     #[schemars(extend("minLength" = 1))]
     pub to: Checked<String>,
 }

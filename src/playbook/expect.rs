@@ -1,4 +1,4 @@
-//! [`Expectation`]: what the answer to a question must be, as `> 0` or `= text`.
+//! [`Expectation`]: what the result of a check must be, as `> 0` or `= text`.
 //!
 //! `=` and `!=` compare as numbers when both sides are, as text otherwise; the others compare numbers only.
 
@@ -38,7 +38,7 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// Whether an answer is as expected. An answer that is no number never passes a comparison of numbers.
+    /// Whether an answer is as expected. An answer that is not a number never passes a comparison of numbers.
     #[must_use]
     pub fn accepts(&self, answer: &str) -> bool {
         let numbers = answer.trim().parse::<f64>().ok().zip(self.bound.parse::<f64>().ok());

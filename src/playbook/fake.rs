@@ -1,4 +1,4 @@
-//! An [`Environment`] for tests: what is in it was put there.
+//! An [`Environment`] for tests: it contains only what was added.
 
 use std::collections::HashMap;
 use std::ffi::OsString;

@@ -4,9 +4,9 @@
 //! text ─ yaml ─▶ nodes with places ─ screen ─▶ no secrets ─ decode ─▶ document ─ validate ─▶ Playbook
 //! ```
 //!
-//! Each step records its problems and goes on with what is left; only text that is not YAML ends the way early.
-//! Leaves out what a run does with a playbook, the clock, and every look at the provider or the target. The one thing
-//! that is looked at is whether references (`env:NAME`, `file:path`) lead to a value; the value is not kept.
+//! Each step records its problems and continues with the rest; only text that is not YAML ends early.
+//! Leaves out what a run does with a playbook, the clock, and all access to the provider or the target. The only thing
+//! that is checked is whether references (`env:NAME`, `file:path`) resolve to a value; the value is not kept.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -90,11 +90,11 @@ impl Origin {
 /// A playbook and the file it was read from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// What the file means.
+    /// The parsed playbook.
     pub playbook: Playbook,
     /// The file's text, byte for byte.
     pub text: String,
-    /// What [`Playbook::parse`] needs beside the text to come to the same playbook again.
+    /// What [`Playbook::parse`] needs besides the text to get the same playbook again.
     pub origin: Origin,
 }
 
@@ -111,7 +111,7 @@ impl Playbook {
         Ok(Loaded { playbook, text, origin })
     }
 
-    /// Makes a playbook from text. References are looked up in `environment`, and only there.
+    /// Parses a playbook from text. References are looked up in `environment`, and only there.
     ///
     /// # Errors
     /// [`Invalid`] with every problem that was found, in the order of the file.
@@ -135,7 +135,7 @@ fn understand(text: &str, folder: &Path, environment: &dyn Environment, problems
 
 fn invalid(origin: String, mut problems: Vec<Problem>) -> Invalid {
     if problems.is_empty() {
-        // Every step that gives up says why. Should one forget, the playbook is still not a valid one.
+        // Every step that fails records why. Should one forget, the playbook is still not valid.
         problems.push(Problem::of_file("cannot be understood"));
     }
     problems.iter_mut().for_each(withhold_secrets);

@@ -1,4 +1,4 @@
-//! The playbook as it is understood: types that can only be valid, with every default filled in.
+//! The parsed playbook: types that can only be valid, with every default filled in.
 //!
 //! The parts are plain data made of checked names; a whole [`Playbook`] comes from `Playbook::parse` alone, because
 //! only there are the parts checked against each other. Serialized it is the resolved playbook, without secrets.
@@ -49,20 +49,20 @@ pub struct Playbook {
 }
 
 impl Playbook {
-    /// What it says about the account, documents and waivers.
+    /// Its settings for the account, documents and waivers.
     #[must_use]
     pub fn account(&self) -> &AccountSpec {
         &self.account
     }
 
-    /// Assets that are chosen when the run begins.
+    /// Assets that are selected when the run starts.
     #[must_use]
     pub fn selections(&self) -> &[Selection] {
         &self.selections
     }
 
-    /// The playbook with its selections made: the chosen buckets follow the assets that have names. A bucket that is an
-    /// asset already is not carried twice.
+    /// The playbook with resolved selections: selected buckets follow the assets that have names. A bucket that is an
+    /// asset already is not copied twice.
     #[must_use]
     pub fn with_selected(mut self, chosen: &[(AssetId, Vec<BucketName>)]) -> Self {
         for (id, buckets) in chosen {
@@ -151,29 +151,29 @@ impl Playbook {
         self.evidence.timestamp.as_ref().map(Endpoint::as_str)
     }
 
-    /// Where the secret of the pseudonyms stands, if keys get some.
+    /// The reference to the secret of the pseudonyms, if keys get them.
     #[must_use]
     pub fn pseudonyms(&self) -> Option<&Reference> {
         self.evidence.pseudonyms.as_ref()
     }
 
-    /// Whether each run names the run before.
+    /// Whether each run names the previous run.
     #[must_use]
     pub fn previous(&self) -> Previous {
         self.evidence.previous
     }
 }
 
-/// The provider, in the shape in which the file has it.
+/// The provider, in the form of the file.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Provider {
     pub(super) aws: AwsSpec,
 }
 
-/// How to reach AWS or a server that speaks its protocols.
+/// How to reach AWS or a compatible server.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct AwsSpec {
-    /// The account that the caller must turn out to be in.
+    /// The required account of the caller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<AccountId>,
     /// The profile of the AWS configuration files; `None` leaves the choice to the SDK.
@@ -244,11 +244,11 @@ pub struct S3TargetSpec {
 pub enum PostgresTarget {
     /// A disposable cluster, started from the programs on this machine.
     Managed,
-    /// A server of the user's.
+    /// A user's server.
     Url {
-        /// Leads to its connection string.
+        /// The reference to its connection string.
         url: Reference,
-        /// Whether code of the source may run there as a login that can leave the database.
+        /// Whether code of the source may run there as a login that can reach outside of the database.
         trust_source: bool,
     },
 }
@@ -275,12 +275,12 @@ pub struct Exclusion {
     /// What is left out.
     #[serde(rename = "match")]
     pub selector: Selector,
-    /// Tags that the thing must have besides.
+    /// Tags that the resource must also have.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// Why the exit can do without it.
     pub reason: Line,
-    /// Who answers for it.
+    /// Its owner.
     pub owner: Line,
     /// The last day on which it holds.
     pub until: Date,
@@ -300,7 +300,7 @@ pub struct Thresholds {
     /// How long the run may take.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_time: Option<Ceiling>,
-    /// How many of the account's things are tested.
+    /// How many of the account's resources are tested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage_assets: Option<Floor>,
     /// How many of their bytes are tested.
@@ -329,7 +329,7 @@ fn selected_id(selection: &AssetId, bucket: &BucketName, taken: &[Asset]) -> Opt
 
 const ID_CHARS_MAX: usize = 63;
 
-/// Where the evidence goes, in the shape in which the file has it.
+/// Where the evidence goes, in the form of the file.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct EvidenceSpec {
     #[serde(serialize_with = "path_text")]

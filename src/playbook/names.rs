@@ -1,6 +1,6 @@
-//! Names and addresses that have been checked: whoever holds one need not check it again.
+//! Names and addresses that have been checked: a value of these types needs no further check.
 //!
-//! Each is made from text with [`str::parse`] and keeps exactly that text. Leaves out whether the thing exists.
+//! Each is made from text with [`str::parse`] and keeps exactly that text. Leaves out whether the resource exists.
 
 use std::fmt;
 use std::str::FromStr;
@@ -93,7 +93,7 @@ checked_text!(
     check_endpoint
 );
 checked_text!(
-    /// Text with something in it, on one line.
+    /// Non-empty text on one line.
     Line,
     check_line
 );

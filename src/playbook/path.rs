@@ -1,6 +1,6 @@
 //! Paths as a playbook writes them, where relative ones start at the playbook's folder, and how they are written again.
 //!
-//! Leaves out whether anything is there, and every shell convention: `~` is refused, not expanded.
+//! Leaves out whether they exist, and every shell convention: `~` is refused, not expanded.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -8,7 +8,7 @@ use serde::Serializer;
 
 use super::problem::Wrong;
 
-/// The path that `text` means in a playbook that lies in `folder`.
+/// The path that `text` means in a playbook in `folder`.
 pub(super) fn path_in(folder: &Path, text: &str) -> Result<PathBuf, Wrong> {
     if text.trim().is_empty() || text.contains('\0') {
         return Err(Wrong::new("is not a path").hint("write a path; a relative one starts at the playbook's folder"));
@@ -19,7 +19,7 @@ pub(super) fn path_in(folder: &Path, text: &str) -> Result<PathBuf, Wrong> {
     Ok(folder.join(text))
 }
 
-/// The same path without `.` and, as far as names alone tell, without `..`.
+/// The same path without `.` and, as far as names alone show it, without `..`.
 pub(super) fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

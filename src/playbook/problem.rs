@@ -22,7 +22,7 @@ pub struct Problem {
     pub path: String,
     /// What is wrong, without the place.
     pub message: String,
-    /// What to do about it.
+    /// The hint.
     pub hint: Option<String>,
 }
 
@@ -81,7 +81,7 @@ fn listing(origin: &str, problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// Where something stands: in the file and in the document.
+/// A place in the file and in the document.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Place {
     pub line: usize,
@@ -89,7 +89,7 @@ pub(super) struct Place {
     pub path: String,
 }
 
-/// A decoded value and where it stands.
+/// A decoded value and its place.
 #[derive(Debug, Clone)]
 pub(super) struct Located<T> {
     pub value: T,
@@ -98,7 +98,7 @@ pub(super) struct Located<T> {
 
 /// Collects problems while the work goes on.
 ///
-/// Shared by reference, because the decoder hands it down through serde, which has no place for a `&mut`.
+/// Shared by reference, because the decoder passes it through serde, which has no place for a `&mut`.
 #[derive(Debug, Default)]
 pub(super) struct Problems(RefCell<Vec<Problem>>);
 
@@ -124,7 +124,7 @@ impl Problems {
     }
 }
 
-/// Why a single value is not acceptable, before anyone knows where it stands.
+/// Why a single value is not acceptable, before its place is known.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct Wrong {
@@ -149,10 +149,10 @@ impl Wrong {
     }
 }
 
-/// The most characters of a value that a message repeats.
+/// The most characters of a value that a message quotes.
 const SHOWN_CHARS_MAX: usize = 60;
 
-/// A value as a message repeats it: on one line, and not at any length.
+/// A value as quoted in a message: on one line, and of limited length.
 pub(super) fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(SHOWN_CHARS_MAX).flat_map(char::escape_debug).collect();
     if text.chars().nth(SHOWN_CHARS_MAX).is_some() {

@@ -16,7 +16,7 @@ use super::problem::{Wrong, shown};
 /// The units and their length in seconds, largest first.
 const UNITS: [(char, u64); 5] = [('w', 604_800), ('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
 
-/// A hundred years: what is longer is a slip of the finger, and a limit that limits nothing.
+/// A hundred years: anything longer is a typing error, and limits nothing.
 const SECONDS_MAX: u64 = 36_525 * 86_400;
 
 /// A length of time in whole seconds, more than zero.
@@ -170,7 +170,7 @@ impl Money {
         u64::try_from(seconds).unwrap_or(u64::MAX)
     }
 
-    /// So many times this amount.
+    /// A multiple of this amount.
     #[must_use]
     pub fn times(&self, number: u64) -> Money {
         let millionths = self.millionths.saturating_mul(number);
@@ -346,7 +346,7 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Whether `part` of `whole` reaches the bound. Nothing of nothing reaches none: it was not measured.
+    /// Whether `part` of `whole` reaches the bound. Nothing of nothing never reaches it: it was not measured.
     #[must_use]
     pub fn allows(&self, part: u64, whole: u64) -> bool {
         if whole == 0 {
@@ -409,7 +409,7 @@ pub struct Age {
 }
 
 impl Age {
-    /// The oldest date that is young enough.
+    /// The oldest date within the age.
     #[must_use]
     pub fn earliest(&self, today: Date) -> Date {
         let span = jiff::Span::new().try_months(self.months).and_then(|span| span.try_days(self.days));
@@ -417,7 +417,7 @@ impl Age {
     }
 }
 
-/// A hundred years: an older document has no age that anybody meant.
+/// A hundred years: an older age is a typing error.
 const AGE_MONTHS_MAX: i32 = 1_200;
 
 impl FromStr for Age {

@@ -1,5 +1,5 @@
-//! A database on RDS or Aurora as the playbook has it: where it is, how it is reached, and what a temporary instance of
-//! it is like.
+//! A database on RDS or Aurora in the playbook: its identifier, how it is reached, and the settings of a temporary
+//! instance.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ pub struct RdsSpec {
     pub place: RdsPlace,
     /// The database on it.
     pub database: Line,
-    /// Who logs in; always there unless an export is read.
+    /// The login; always present unless an export is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<RdsLogin>,
     /// CA certificates that replace those that walkaway brings along.
@@ -43,12 +43,12 @@ pub enum RdsPlace {
     Cluster(RdsId),
 }
 
-/// Who logs in, and by what.
+/// The login, and its authentication.
 #[derive(Debug, Clone, Serialize)]
 pub struct RdsLogin {
     /// The role.
     pub user: Line,
-    /// Leads to its password; none means tokens of IAM.
+    /// The reference to its password; none means IAM tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Reference>,
 }
@@ -81,36 +81,36 @@ pub enum RdsMethodSpec {
 /// An export, and how long it may take.
 #[derive(Debug, Clone, Serialize)]
 pub struct ExportSpec {
-    /// Which one.
+    /// The export.
     #[serde(flatten)]
     pub from: ExportFrom,
     /// How long it may take to become complete.
     pub complete_within: Period,
 }
 
-/// Where an export comes from.
+/// The origin of an export.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExportFrom {
-    /// It was asked for before, under this identifier.
+    /// It was requested before, under this identifier.
     Task(Line),
-    /// Its files lie here.
+    /// Its files are here.
     Files {
         /// The bucket.
         bucket: BucketName,
-        /// What the keys begin with.
+        /// The prefix of the keys.
         folder: String,
     },
-    /// It is made for the run.
+    /// It is created for the run.
     New(NewExport),
 }
 
-/// An export that is made for the run.
+/// An export that is created for the run.
 #[derive(Debug, Clone, Serialize)]
 pub struct NewExport {
-    /// Where it goes.
+    /// The destination bucket.
     pub bucket: BucketName,
-    /// What its keys begin with; may be empty.
+    /// The prefix of its keys; may be empty.
     pub prefix: String,
     /// The role that RDS writes as.
     pub role: Line,
@@ -120,7 +120,7 @@ pub struct NewExport {
     pub take: ExportedSnapshot,
     /// What a gigabyte of the snapshot costs.
     pub per_gb: Money,
-    /// What all of it may cost, in the same currency.
+    /// Its cost limit, in the same currency.
     pub cost_ceiling: Money,
 }
 
@@ -130,7 +130,7 @@ pub struct NewExport {
 pub enum ExportedSnapshot {
     /// The newest automated one.
     Newest,
-    /// One that is made for the run and removed after it.
+    /// One that is created for the run and removed after it.
     New,
     /// The one with this identifier.
     Named(Line),
@@ -149,24 +149,24 @@ pub struct SnapshotSpec {
     pub security_groups: Vec<Line>,
     /// Its parameter group.
     pub parameter_group: Line,
-    /// Tags beside walkaway's own.
+    /// Tags besides walkaway's own.
     pub tags: Vec<(String, String)>,
     /// What an hour costs.
     pub per_hour: Money,
-    /// What all of it may cost, in the same currency.
+    /// Its cost limit, in the same currency.
     pub cost_ceiling: Money,
     /// How long it may take to become available.
     pub available_within: Period,
 }
 
 impl RdsSpec {
-    /// Whether carrying this database makes something at the provider, which has to be confirmed.
+    /// Whether copying this database creates paid resources at the provider, which has to be confirmed.
     #[must_use]
     pub fn makes_resources(&self) -> bool {
         matches!(self.method, RdsMethodSpec::Snapshot(_)) || self.new_export().is_some()
     }
 
-    /// The export that is made for the run, if one is.
+    /// The export that is created for the run, if any.
     #[must_use]
     pub fn new_export(&self) -> Option<&NewExport> {
         match &self.method {
@@ -175,7 +175,7 @@ impl RdsSpec {
         }
     }
 
-    /// What costs money, in words.
+    /// The paid resource, as text.
     #[must_use]
     pub fn makes_what(&self) -> &'static str {
         match self.method {
@@ -184,7 +184,7 @@ impl RdsSpec {
         }
     }
 
-    /// The word of the method.
+    /// The name of the method.
     #[must_use]
     pub fn method_word(&self) -> &'static str {
         match self.method {

@@ -1,8 +1,8 @@
-//! [`Reference`]: a value that comes from elsewhere, as `env:NAME` or `file:path`, and the [`Secret`] it leads to.
+//! [`Reference`]: a value from outside the playbook, as `env:NAME` or `file:path`, and the [`Secret`] it resolves to.
 //!
 //! A playbook holds the reference, never the value: it is looked up once while the playbook is checked, so that a
-//! missing one is found before anything moves, and again by whoever connects.
-//! Leaves out what the value means; a connection string is judged by the client that uses it.
+//! missing one is found before the transfer, and again on each connection.
+//! Leaves out what the value means; a connection string is checked by the client that uses it.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -16,10 +16,10 @@ use thiserror::Error;
 use super::path::path_in;
 use super::problem::{Wrong, shown};
 
-/// The largest file that a reference may lead to, in bytes.
+/// The largest file of a reference, in bytes.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
-/// Where references lead: environment variables and files. Tests bring their own.
+/// The targets of references: environment variables and files. Tests have their own.
 pub trait Environment {
     /// The value of an environment variable, `None` when it is not set.
     fn variable(&self, name: &str) -> Option<std::ffi::OsString>;
@@ -42,13 +42,13 @@ impl Environment for ProcessEnvironment {
 
     fn file(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        // A pipe would be waited for, and would be empty the second time.
+        // Reading a pipe would block, and it would be empty the second time.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         let file = std::fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
         }
-        // One byte more than is allowed, so that too much can be told from just enough.
+        // One byte more than allowed, to detect files that are too large.
         file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
@@ -85,7 +85,7 @@ impl Reference {
     /// Looks the value up.
     ///
     /// # Errors
-    /// When nothing usable is there.
+    /// When there is no usable value.
     pub fn resolve(&self, environment: &dyn Environment) -> Result<Secret, Unresolved> {
         let text = match &self.lookup {
             Lookup::Variable(name) => variable(name, environment)?,
@@ -105,10 +105,10 @@ fn is_variable_name(name: &str) -> bool {
 
 fn bad_name() -> Wrong {
     Wrong::new("names no environment variable after `env:`")
-        .hint("letters, digits and `_`, as in env:CRM_URL; nothing else stands in the value")
+        .hint("letters, digits and `_`, as in env:CRM_URL; nothing else in the value")
 }
 
-// Whatever stands here instead may well be a secret, so it is not repeated.
+// Anything else here may be a secret, so it is not repeated.
 fn not_a_reference() -> Wrong {
     Wrong::new("is not a reference").hint("put the value elsewhere and write env:NAME or file:path")
 }
@@ -147,13 +147,13 @@ impl Serialize for Reference {
     }
 }
 
-/// Why a reference leads to no usable value. Never holds the value.
+/// Why a reference has no usable value. Never contains the value.
 #[derive(Debug, Error)]
 pub enum Unresolved {
     /// The environment variable is not set.
     #[error("the environment variable {0} is not set")]
     Unset(String),
-    /// The value is there and is empty.
+    /// The value exists but is empty.
     #[error("{} leads to an empty value", shown(.0))]
     Empty(String),
     /// The file cannot be read.
@@ -161,7 +161,7 @@ pub enum Unresolved {
     Unreadable {
         /// The file, with the playbook's folder.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The value is not UTF-8 text.
@@ -173,7 +173,7 @@ pub enum Unresolved {
 }
 
 impl Unresolved {
-    /// What to do about it.
+    /// The hint.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self {
@@ -187,7 +187,7 @@ impl Unresolved {
     }
 }
 
-/// A value that is never shown: no `Serialize`, and both ways of printing it say nothing.
+/// A value that is never shown: no `Serialize`, and printing it reveals nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

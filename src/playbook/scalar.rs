@@ -1,4 +1,4 @@
-//! What a plain (unquoted) YAML scalar stands for, after the YAML 1.2 core schema (YAML 1.2.2, section 10.3.2).
+//! The value of a plain (unquoted) YAML scalar, after the YAML 1.2 core schema (YAML 1.2.2, section 10.3.2).
 //!
 //! Leaves out the YAML 1.1 readings: `yes`, `on`, `0755` as octal, `1_000` and `12:30:00` are text or plain decimal
 //! numbers here. Quoted and block scalars are always text and never come here.

@@ -1,7 +1,7 @@
 //! The JSON Schema of a playbook, made from the types that the YAML is decoded into.
 //!
-//! Leaves out what a schema cannot say, such as references that lead nowhere: a file that fits the schema may still
-//! be invalid, never the other way round.
+//! Leaves out what a schema cannot express, such as dangling references: a file that matches the schema may still
+//! be invalid, never vice versa.
 
 use schemars::generate::SchemaSettings;
 use serde_json::Value;

@@ -1,8 +1,8 @@
-//! Refuses what must never stand in a playbook: secrets, and text that waits for a templating step.
+//! Rejects what must never be in a playbook: secrets, and text for a templating step.
 //!
-//! Runs over the whole tree before anything is decoded and takes the offending values out, so that no later message
-//! can repeat them. Comments are screened too, because the file goes into the evidence as it is.
-//! Leaves out judging values that merely look odd: it knows a few unmistakable shapes, it is no secret scanner.
+//! Runs over the whole tree before anything is decoded and removes the offending values, so that no later message
+//! can repeat them. Comments are screened too, because the file goes into the evidence unchanged.
+//! Leaves out values that only look suspicious: it knows a few unmistakable forms, it is not a secret scanner.
 
 use super::problem::{Place, Problem, Problems, key_path};
 use super::tree::{Entry, Node, Value};
@@ -51,7 +51,7 @@ fn screen_node(node: &mut Node, key: &str, path: &str, problems: &Problems) {
     }
 }
 
-/// Screens one entry; false when its key has to go.
+/// Screens one entry; false when its key has to be removed.
 fn screen_entry(entry: &mut Entry, path: &str, problems: &Problems) -> bool {
     if let Some(problem) = verdict(&entry.key, "", &entry.mark.place(path)) {
         problems.add(problem);
@@ -76,7 +76,7 @@ fn secret_problem(secret: &str, place: &Place) -> Problem {
     Problem::at(place, format!("looks like {secret}; a playbook holds no secrets")).hint(SECRET_HINT)
 }
 
-/// Looks at what follows a `#`. Lines that already have a problem are left alone: a `#` may stand inside a value.
+/// Checks what follows a `#`. Lines that already have a problem are skipped: a `#` may be inside a value.
 fn screen_comments(text: &str, problems: &Problems) {
     let known = problems.lines();
     for (index, line) in text.lines().enumerate() {
@@ -137,7 +137,7 @@ fn user_has_password(authority: &str) -> bool {
         .is_some_and(|(_, password)| !password.is_empty())
 }
 
-/// `password=…` as libpq's connection strings and URL parameters have it.
+/// `password=…` as in libpq's connection strings and URL parameters.
 fn has_password_setting(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     ["password", "passwd", "pwd"].iter().any(|name| {

@@ -1,6 +1,6 @@
-//! [`Selector`]: which things at the provider an exclusion names, as `kind:glob`.
+//! [`Selector`]: which resources at the provider an exclusion selects, as `kind:glob`.
 //!
-//! Leaves out how a glob fits a name, and where the names come from.
+//! Leaves out how a glob matches a name, and where the names come from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use super::problem::{Wrong, shown};
 use super::suggest::nearest_or_allowed;
 use crate::glob;
 
-/// What kind of thing a selector names.
+/// The kind of resource that a selector names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SelectorKind {
     /// A bucket, by its name.
@@ -45,7 +45,7 @@ impl Selector {
         self.kind
     }
 
-    /// Whether the selector names this thing; the whole name has to fit.
+    /// Whether the selector matches this resource; the whole name has to match.
     #[must_use]
     pub fn matches(&self, kind: SelectorKind, name: &str) -> bool {
         let glob = self.written.split_once(':').map_or("", |(_, glob)| glob);

@@ -1,6 +1,6 @@
-//! Hints for words that are not known: the nearest known one, or all of them.
+//! Hints for unknown words: the nearest known one, or all of them.
 //!
-//! Leaves out where the known words come from.
+//! Leaves out the source of the known words.
 
 /// At most this share of a word may be mistyped for another word to be meant.
 const SIMILARITY_MIN: f64 = 0.6;

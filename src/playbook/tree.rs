@@ -69,7 +69,7 @@ enum Open {
         /// Line on which each key was first given.
         seen: HashMap<String, usize>,
         key: Option<Key>,
-        /// Not the mapping it was meant to be: nothing more is said about it.
+        /// Not the intended mapping: nothing more is reported about it.
         refused: bool,
     },
 }
@@ -80,7 +80,7 @@ enum Key {
     Refused,
 }
 
-/// Takes the parser's events in, one by one, and gives the tree out at the end.
+/// Takes the parser's events one by one, and returns the tree at the end.
 pub(super) struct Builder<'t> {
     text: &'t str,
     problems: &'t Problems,
@@ -96,7 +96,7 @@ impl<'t> Builder<'t> {
         Self { text, problems, open: Vec::new(), root: None, documents: 0, anchored: String::new() }
     }
 
-    /// Takes one event in. `None` ends the reading; a problem has then been added.
+    /// Takes one event. `None` ends the reading; a problem has then been added.
     pub(super) fn take(&mut self, event: Event<'_>, span: Span) -> Option<()> {
         if event.anchor_id().is_some() {
             self.anchored = self.path();
@@ -204,7 +204,7 @@ impl<'t> Builder<'t> {
         let Key::Usable { text, mark } = key else {
             return;
         };
-        // The parser places a value that is not there at the next token, which may be lines away.
+        // The parser places a missing value at the next token, which may be lines away.
         if matches!(&value.value, Value::Scalar { text, kind: Kind::Null } if text.is_empty()) {
             value.mark = mark;
         }
@@ -223,7 +223,7 @@ impl<'t> Builder<'t> {
 
     fn refuse_complex_key(&mut self, mark: Mark) -> Key {
         self.problems.add(
-            Problem::at(&mark.place(self.path()), "a list or mapping stands where a key is needed")
+            Problem::at(&mark.place(self.path()), "a list or mapping is where a key is needed")
                 .hint("keys are plain words; there is no `{{ }}` templating: use env:NAME as the whole value"),
         );
         if let Some(Open::Mapping { refused, .. }) = self.open.last_mut() {

@@ -27,16 +27,16 @@ mod rds_export;
 
 /// The version of the format that this reads.
 const VERSION: u64 = 1;
-/// Where the evidence goes when the playbook does not say.
+/// The default folder of the evidence.
 const EVIDENCE_DEFAULT: &str = "evidence/";
-/// A secret of pseudonyms is no shorter.
+/// The minimum length of a secret of pseudonyms.
 const PSEUDONYM_SECRET_CHARS_MIN: usize = 32;
 
-/// What validation needs beside the document.
+/// What validation needs besides the document.
 pub(super) struct Validator<'a> {
     /// The folder that relative paths start at.
     pub folder: &'a Path,
-    /// Where references lead.
+    /// The targets of references.
     pub environment: &'a dyn Environment,
     pub problems: &'a Problems,
 }
@@ -84,7 +84,7 @@ impl Validator<'_> {
         Some(version.value)
     }
 
-    /// A run makes a directory of its name in each of the two.
+    /// A run creates a directory with its name in each of the two.
     fn apart(&self, file: &Document, target: Option<&TargetSpec>, evidence: Option<&EvidenceSpec>) {
         let (Some(target), Some(evidence), Some(written)) = (target, evidence, file.target.optional()) else { return };
         if plain(&target.path) != plain(&evidence.path) {
@@ -96,7 +96,7 @@ impl Validator<'_> {
         self.problems.add(problem.hint("keep the restored copy and the evidence apart, as in restored/ and evidence/"));
     }
 
-    /// What the assets need elsewhere in the playbook; asked of every asset, whatever else is wrong with it.
+    /// What the assets need elsewhere in the playbook; checked for every asset, whatever else is wrong with it.
     fn needs(&self, file: &Document, place: &Place) {
         let path_of = |wanted: fn(&Asset) -> bool| {
             let asset = self.items(&file.assets).find(|asset| wanted(&asset.value))?;
@@ -136,7 +136,7 @@ impl Validator<'_> {
         buckets.find(|bucket| into_s3(&bucket.value)).map(|bucket| bucket.place.path.clone())
     }
 
-    /// What is asked about the account needs an account.
+    /// Checks of the account need an account.
     fn account_needs(&self, file: &Document, place: &Place) {
         let local = [Precondition::LocalNoSecrets, Precondition::TargetFreeSpace];
         let about_identity = self.items(&file.preconditions).any(|one| !local.contains(&one.value));
@@ -205,7 +205,7 @@ impl Validator<'_> {
         Some(EvidenceSpec { path, sign, timestamp, pseudonyms, previous })
     }
 
-    /// Keys can be guessed, so a secret that can be guessed too hides nothing.
+    /// Keys can be guessed, so a guessable secret hides nothing.
     fn pseudonyms(&self, text: &Located<String>) -> Option<Reference> {
         let reference = self.reference(text)?;
         let secret = reference.resolve(self.environment).ok()?;
@@ -216,7 +216,7 @@ impl Validator<'_> {
         Some(reference)
     }
 
-    /// The one path in which `~/` is known: where a key lies differs from person to person.
+    /// The only path that supports `~/`: the location of a key differs between users.
     fn key_path(&self, key: &Located<String>) -> Option<PathBuf> {
         let home = self.environment.variable("HOME").map(PathBuf::from);
         match (key.value.strip_prefix("~/"), home) {
@@ -225,7 +225,7 @@ impl Validator<'_> {
         }
     }
 
-    // What the parts have in common.
+    // Helpers shared by all parts.
 
     /// The good items of a list.
     fn items<'d, T>(&self, list: &'d Checked<Vec<Checked<T>>>) -> impl Iterator<Item = &'d Located<T>> + use<'d, T> {
@@ -248,7 +248,7 @@ impl Validator<'_> {
         self.accept(&text.place, text.value.parse())
     }
 
-    /// A reference that leads somewhere now. Its value is looked at and dropped.
+    /// A reference that resolves now. Its value is checked and dropped.
     fn reference(&self, text: &Located<String>) -> Option<Reference> {
         let reference = self.accept(&text.place, Reference::parse(&text.value, self.folder))?;
         if let Err(unresolved) = reference.resolve(self.environment) {

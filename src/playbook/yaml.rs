@@ -1,8 +1,8 @@
-//! From text to a tree of nodes, each with the line and column where it stands.
+//! From text to a tree of nodes, each with its line and column.
 //!
 //! Reads the event stream of the parser inside serde-saphyr instead of its serde interface: only the events tell a
 //! tag, an anchor or a second document from the plain value, and all duplicate keys can be named at once.
-//! Anchors, aliases, merge keys, tags and directives are refused: what stands in a playbook is what is meant.
+//! Anchors, aliases, merge keys, tags and directives are refused: a playbook means what it shows.
 //! Leaves out what the keys mean (`decode`) and what the values may be (`validate`).
 
 use serde_saphyr::granit_parser::{self, Parser};

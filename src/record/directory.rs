@@ -1,4 +1,4 @@
-//! The directory of a run: made once, read back when somebody goes on with the run.
+//! The directory of a run: created once, read back when the run is resumed.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -20,7 +20,7 @@ use crate::{
     playbook::{Origin, Playbook, ProcessEnvironment},
 };
 
-/// Runs are named after the second in which they begin; one that begins in the same second as another waits for the next.
+/// Runs are named after the second in which they start; one that starts in the same second as another waits for the next.
 pub(crate) async fn name_of_its_own(playbook: &Playbook) -> (String, Layout) {
     loop {
         let id = run_id(playbook, clock::now());
@@ -32,10 +32,10 @@ pub(crate) async fn name_of_its_own(playbook: &Playbook) -> (String, Layout) {
     }
 }
 
-/// Makes the run's directory, which must not exist, and puts the playbook into it.
+/// Creates the run's directory, which must not exist, and puts the playbook into it.
 pub(crate) fn make(layout: &Layout, playbook: &Playbook, text: &str, origin: &Origin) -> Result<Journal, EngineError> {
     make_directory(&layout.bundle)?;
-    // Nobody else's data may lie where this run restores, and later clears what it doesn't know.
+    // No other data may be where this run restores, and later clears what it doesn't know.
     make_directory(&layout.restored)?;
     let mode = Permissions::from_mode(restored_mode());
     let failed = |source| EngineError::Directory { path: layout.restored.clone(), source };
@@ -48,7 +48,7 @@ pub(crate) fn make(layout: &Layout, playbook: &Playbook, text: &str, origin: &Or
     Ok(Journal::create(&layout.journal())?)
 }
 
-/// Completes the directory of a run that was ended before its first line; what is there of it is written again.
+/// Completes the directory of a run that ended before its first line; existing parts are rewritten.
 pub(crate) fn complete(
     layout: &Layout,
     playbook: &Playbook,
@@ -66,13 +66,13 @@ pub(crate) fn complete(
     write_replacing(&layout.resolved(), &pretty(playbook)?)?;
     write_replacing(&layout.origin(), &pretty(origin)?)?;
     match layout.journal().exists() {
-        // Whoever still writes it holds its lock.
+        // A process that still writes it holds its lock.
         true => Ok(Journal::reopen(&layout.journal())?.0),
         false => Ok(Journal::create(&layout.journal())?),
     }
 }
 
-/// Whether a directory is what a run leaves that was ended before the first line of its journal was whole.
+/// Whether a directory is that of a run that ended before the first line of its journal was complete.
 pub(crate) fn never_began(run_dir: &Path) -> bool {
     let data = run_dir.join("data");
     let first_line = fs::read(data.join("journal.ndjson")).map(|journal| journal.contains(&b'\n'));
@@ -86,19 +86,19 @@ pub(crate) fn read_origin(run_dir: &Path) -> Result<Origin, EngineError> {
     serde_json::from_slice(&text).map_err(|error| not_a_run(run_dir, &format!("state/origin.json: {error}")))
 }
 
-/// Restored data is its owner's alone. Where root runs the drill, the user that runs the managed cluster must get through
+/// Restored data is accessible to its owner only. Where root runs the drill, the managed cluster's user must pass through
 /// to its own directory; the others are closed.
 fn restored_mode() -> u32 {
     if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 }
 }
 
-/// Makes a directory that only its owner can enter, and those above it that are missing.
+/// Creates a directory that only its owner can enter, and missing ones above it.
 pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
-/// The same below `top`, and never through a symbolic link: what is written, and cleared, lies where the run began it.
+/// The same below `top`, and never through a symbolic link: what is written, and cleared, is where the run started it.
 pub(crate) fn make_private_beneath(top: &Path, path: &Path) -> io::Result<()> {
     let mut at = top.to_path_buf();
     for name in path.strip_prefix(top).map_err(io::Error::other)? {
@@ -124,7 +124,7 @@ pub(crate) fn not_a_run(path: &Path, reason: &str) -> EngineError {
     EngineError::NotARun { path: path.to_owned(), reason: reason.to_owned() }
 }
 
-/// The playbook of a run that is gone on with, and its text.
+/// The playbook of a resumed run, and its text.
 pub(crate) fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
     let read = |path: PathBuf| {
         fs::read_to_string(&path).map_err(|error| match error.kind() {
@@ -141,8 +141,8 @@ pub(crate) fn read_back_playbook(run_dir: &Path) -> Result<(Playbook, String), E
     Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, text))
 }
 
-/// The playbook and the id of the run in a directory, sealed or not; nothing there is changed. A damaged journal still says
-/// whose it is.
+/// The playbook and the id of the run in a directory, sealed or not; nothing is changed. A damaged journal still shows
+/// its owner.
 pub(crate) fn recorded_run(run_dir: &Path) -> Result<(Playbook, String), EngineError> {
     let path = run_dir.join("data").join("journal.ndjson");
     let entries = match evidence::journal::read_though_broken(&path) {
@@ -162,12 +162,12 @@ pub(crate) fn recorded_run(run_dir: &Path) -> Result<(Playbook, String), EngineE
     Ok((Playbook::parse(&text, &origin, &ProcessEnvironment)?, id))
 }
 
-/// The journal, what it says, and the bytes of a torn last line that were cut off.
+/// The journal, its entries, and the bytes of a torn last line that were cut off.
 pub(crate) fn reopen(run_dir: &Path) -> Result<(Journal, Vec<Entry>, u64), EngineError> {
     Ok(Journal::reopen(&run_dir.join("data").join("journal.ndjson"))?)
 }
 
-/// The run's id and its playbook's SHA-256, as its first line has them.
+/// The run's id and its playbook's SHA-256, from its first line.
 pub(crate) fn first_line(run_dir: &Path, entries: &[Entry]) -> Result<(String, Sha256Digest), EngineError> {
     match entries.first().map(|entry| &entry.event) {
         Some(Event::RunStarted { run, playbook_sha256, .. }) => Ok((run.clone(), *playbook_sha256)),

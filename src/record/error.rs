@@ -1,4 +1,4 @@
-//! Why the engine could not do what it was asked for. Discrepancies of data are findings, not errors.
+//! Why the engine could not do what was requested. Discrepancies of data are findings, not errors.
 
 use std::{
     error::Error as _,
@@ -14,16 +14,16 @@ use crate::{
     report::PdfError,
 };
 
-/// One thing that stands in the way of a run, found before anything moves.
+/// One obstacle to a run, found before the transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle {
     /// What happened, to what.
     pub what: String,
-    /// What to do next, where something can be said.
+    /// What to do next, where that is known.
     pub hint: Option<String>,
 }
 
-/// An asset that its server can't open: that costs it, and no other.
+/// An asset that its server can't open: only that asset is lost.
 pub struct Unopened(pub Obstacle);
 
 /// Why there is no outcome.
@@ -32,46 +32,46 @@ pub enum EngineError {
     /// The playbook isn't valid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// The world isn't ready; nothing was moved. Every obstacle is listed.
+    /// Preconditions do not hold; nothing was copied. Every obstacle is listed.
     #[error("{}", list(.0))]
     NotReady(Vec<Obstacle>),
     /// The directory isn't a run of walkaway.
     #[error("{path} is not a run of walkaway: {reason}")]
     NotARun { path: PathBuf, reason: String },
-    /// The run's directory could not be made or read.
+    /// The run's directory could not be created or read.
     #[error("{path}: {source}")]
     Directory { path: PathBuf, source: io::Error },
-    /// Evidence could not be written; the run can't go on.
+    /// Evidence could not be written; the run can't continue.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
-    /// The journal could not be written or read; the run can't go on.
+    /// The journal could not be written or read; the run can't continue.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A run that was ended before it began: nothing was moved.
+    /// A run that ended before it started: nothing was copied.
     #[error("the run in {path} was ended before it began: nothing was moved")]
     NeverBegan { path: PathBuf },
-    /// What was written is no longer what it was when it was written.
+    /// A written file was changed since.
     #[error("{path} contradicts itself, so it was not left sealed: {reason}")]
     Changed { path: PathBuf, reason: String },
-    /// Nobody's signature was put under a bundle.
+    /// A bundle was not signed.
     #[error("{path} was not signed: {refusal}")]
     NotApproved { path: PathBuf, refusal: Refusal },
-    /// What a reader trusts can't be read.
+    /// A reader's roots of trust can't be read.
     #[error("{path}: {reason}")]
     Trust { path: PathBuf, reason: String },
-    /// Bundles that don't speak of the same thing.
+    /// Bundles with different scopes.
     #[error("{path} cannot be compared: {reason}")]
     NotComparable { path: PathBuf, reason: String },
     /// The key can't sign.
     #[error(transparent)]
     Sign(#[from] SignError),
-    /// A document could not be made.
+    /// A document could not be rendered.
     #[error(transparent)]
     Pdf(#[from] PdfError),
-    /// Somebody asked to stop before there was anything to go on with.
+    /// A stop was requested before there was anything to resume.
     #[error("stopped before anything was moved")]
     Interrupted,
-    /// A part of walkaway died.
+    /// A part of walkaway failed.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -87,20 +87,20 @@ impl EngineError {
         cause.map_or_else(|| self.to_string(), |cause| format!("{self}: {cause}"))
     }
 
-    /// Whether something lies already where a directory was to be made.
+    /// Whether something exists already where a directory was to be created.
     pub(crate) fn is_taken(&self, directory: &Path) -> bool {
         matches!(self, EngineError::Directory { path, source }
             if path == directory && source.kind() == io::ErrorKind::AlreadyExists)
     }
 
-    /// What to do next, where something can be said. Obstacles carry hints of their own.
+    /// What to do next, where that is known. Obstacles have hints of their own.
     pub fn hint(&self) -> Option<String> {
         match self {
             EngineError::Invalid(_) | EngineError::NotReady(_) | EngineError::Interrupted => None,
             EngineError::NotARun { .. } => Some("name the directory that `walkaway run` printed".to_owned()),
             EngineError::NeverBegan { .. } => Some("remove the directory, and start the run again".to_owned()),
             EngineError::Directory { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => Some(
-                "something lies there already, and a run makes its own directory: move it away, or begin again"
+                "something exists there already, and a run creates its own directory: move it away, or start again"
                     .to_owned(),
             ),
             EngineError::Directory { .. } => Some("check that it exists, and its rights and free space".to_owned()),

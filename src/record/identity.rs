@@ -14,7 +14,7 @@ pub(crate) fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned()
 }
 
-/// SHA-256 of the file that this process was started from, read once; another one under its name counts for nothing.
+/// SHA-256 of the file that this process was started from, read once; a later file with that name is ignored.
 pub(crate) fn binary_digest() -> Result<Sha256Digest, EngineError> {
     static DIGEST: OnceLock<Sha256Digest> = OnceLock::new();
     if let Some(digest) = DIGEST.get() {

@@ -1,4 +1,4 @@
-//! Where everything of one run lies: the bundle below `evidence.path`, the restored data below `target.path`, both in
+//! The paths of one run: the bundle below `evidence.path`, the restored data below `target.path`, both in
 //! directories named after the run.
 
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ impl Layout {
         Layout { bundle: playbook.evidence_path().join(run), restored: playbook.target().path.join(run) }
     }
 
-    /// The layout of a run whose bundle lies here.
+    /// The layout of a run whose bundle is here.
     pub fn at(bundle: &Path, playbook: &Playbook, run: &str) -> Self {
         Layout { bundle: bundle.to_owned(), ..Self::of(playbook, run) }
     }
@@ -61,12 +61,12 @@ impl Layout {
         self.data().join("after.json")
     }
 
-    /// What the run did with each thing of the account.
+    /// What the run did with each resource of the account.
     pub fn coverage(&self) -> PathBuf {
         self.data().join("coverage.csv")
     }
 
-    /// Buckets that patterns chose.
+    /// Buckets that patterns selected.
     pub fn selected(&self) -> PathBuf {
         self.data().join("selected.json")
     }
@@ -76,7 +76,7 @@ impl Layout {
         self.data().join("checks").join(format!("{name}.json"))
     }
 
-    /// Documents that people answer for.
+    /// Documents that people are responsible for.
     pub fn documents(&self) -> PathBuf {
         self.check("documents")
     }

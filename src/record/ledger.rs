@@ -1,4 +1,4 @@
-//! What is finished: receipts and outcomes on disk, each vouched for by the journal through its digest.
+//! What is finished: receipts and outcomes on disk, each confirmed by its digest in the journal.
 
 use std::{
     collections::BTreeMap,
@@ -20,20 +20,20 @@ use crate::{
     },
 };
 
-/// The state of one run, on disk and as the journal tells it.
+/// The state of one run, on disk and in the journal.
 pub struct Ledger {
     layout: Layout,
     units: BTreeMap<String, BTreeMap<String, Sha256Digest>>,
-    /// The outcomes that still stand: an asset that was taken up again, or was found changed, has none.
+    /// The valid outcomes: an asset that was reopened, or was found changed, has none.
     finished: BTreeMap<String, Sha256Digest>,
-    /// Of each asset since it was last started.
+    /// For each asset since it was last started.
     found: BTreeMap<String, Vec<Finding>>,
     /// Why each asset stopped the last time that it did.
     stopped: BTreeMap<String, String>,
 }
 
 impl Ledger {
-    /// Reads off the journal which units and assets are finished. A database that was started again begins anew.
+    /// Reads from the journal which units and assets are finished. A restarted database starts anew.
     pub fn from_journal(layout: &Layout, entries: &[Entry]) -> Self {
         let (units, finished, found, stopped) = Default::default();
         let mut ledger = Ledger { layout: layout.clone(), units, finished, found, stopped };
@@ -74,7 +74,7 @@ impl Ledger {
         }
     }
 
-    /// What was found of an asset since it was last started, finished or not.
+    /// The findings of an asset since it was last started, finished or not.
     pub fn found(&self, asset: &str) -> Vec<Finding> {
         self.found.get(asset).cloned().unwrap_or_default()
     }
@@ -159,7 +159,7 @@ fn receipt_path(layout: &Layout, asset: &str, unit: &str) -> PathBuf {
     layout.receipts(asset).join(format!("{unit}.ndjson"))
 }
 
-/// A file that must be what the journal says it was.
+/// A file that must have the digest in the journal.
 fn vouched(path: &Path, digest: Sha256Digest) -> Result<Vec<u8>, EngineError> {
     let bytes = fs::read(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })?;
     if Sha256Digest::of(&bytes) == digest {

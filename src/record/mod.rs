@@ -1,11 +1,11 @@
-//! What a run writes while it is at work, and what is read back of it: its directory, its journal, its receipts.
+//! What a run writes while it is in progress, and what is read back of it: its directory, its journal, its receipts.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `layout` | where everything of one run lies |
-//! | `directory`, `identity` | the directory of a run, made and read back; who works on it |
-//! | `ledger` | what is finished, vouched for by the journal |
-//! | `recorder` | who hears of it |
+//! | `layout` | the paths of one run |
+//! | `directory`, `identity` | the directory of a run, made and read back; the program and machine |
+//! | `ledger` | what is finished, confirmed by the journal |
+//! | `recorder` | writes events to journal and monitor |
 //! | `error`, `refusal` | what ends the work on a run; why a signature was not made |
 
 pub(crate) mod directory;

@@ -1,4 +1,4 @@
-//! Writes every fact into the journal first, then tells the monitor.
+//! Writes every fact into the journal first, then passes it to the monitor.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -14,10 +14,10 @@ use crate::{
     evidence::{Journal, JournalError, result::JournalHead},
 };
 
-/// How often a run says that it is alive.
+/// How often a run records a heartbeat.
 pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 
-/// The one way by which a run speaks.
+/// The only path by which a run reports facts.
 pub struct Recorder {
     journal: Mutex<Journal>,
     monitor: Arc<dyn Monitor>,
@@ -28,12 +28,12 @@ impl Recorder {
         Recorder { journal: Mutex::new(journal), monitor }
     }
 
-    /// Records a fact. An error means that the evidence is incomplete, and the run must not go on.
+    /// Records a fact. An error means that the evidence is incomplete, and the run must not continue.
     pub fn fact(&self, event: &Event) -> Result<(), JournalError> {
         self.fact_at(event).map(drop)
     }
 
-    /// The same; returns the time that stands in the journal.
+    /// The same; returns the time in the journal.
     pub fn fact_at(&self, event: &Event) -> Result<Timestamp, JournalError> {
         let at = clock::now();
         // Findings come in numbers and are followed by facts that are synced.
@@ -45,12 +45,12 @@ impl Recorder {
         Ok(at)
     }
 
-    /// Who hears of progress.
+    /// The monitor for progress.
     pub fn monitor(&self) -> &Arc<dyn Monitor> {
         &self.monitor
     }
 
-    /// Which file the journal is, on which running machine.
+    /// The identity of the journal's file, with the machine's boot.
     pub fn place(&self) -> Option<Sha256Digest> {
         self.journal().place()
     }
@@ -60,7 +60,7 @@ impl Recorder {
     }
 
     fn journal(&self) -> MutexGuard<'_, Journal> {
-        // A journal that failed in the middle of a write refuses further lines by itself.
+        // A journal that failed in the middle of a write refuses further lines itself.
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Why a signature was not put under a bundle, and what the person who wanted to sign can do about it.
+//! Why a bundle was not signed, and what the signer can do about it.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ pub enum Refusal {
     /// There is nothing to review.
     #[error("no operator signed it, and a review is about an operator's signature")]
     NoOperator,
-    /// The key stands under the bundle already.
+    /// The key has signed the bundle already.
     #[error("{file} is by the same key; a review is another person's")]
     SameKey {
-        /// The signature that is there.
+        /// The existing signature.
         file: String,
     },
     /// The file of allowed signers gives the key to the operator.
@@ -30,10 +30,10 @@ pub enum Refusal {
         /// Why.
         reason: String,
     },
-    /// Another bundle lies there now.
+    /// Another bundle is there now.
     #[error("it was changed while it was reviewed")]
     Changed,
-    /// What was signed does not hold.
+    /// The created signature is invalid.
     #[error("the {role}'s signature {error}")]
     Seal {
         /// Whose.

@@ -21,13 +21,13 @@ pub enum Block {
     List { items: Vec<String> },
     /// Steps in their order.
     Steps { items: Vec<String> },
-    /// A verdict that can't be overlooked: its class, its words, and what it means.
+    /// A prominent verdict: its class, its text, and its meaning.
     Banner { class: String, verdict: String, lines: Vec<String> },
-    /// Answers that are seen at once.
+    /// Answers in boxes.
     Answers { answers: Vec<Boxed> },
-    /// A paragraph that stands out.
+    /// A highlighted paragraph.
     Warning { text: String },
-    /// A figure as SVG, with what it shows in words; its numbers stand in a table beside it.
+    /// A figure as SVG, with a text alternative; its numbers are in a table beside it.
     Figure { svg: String, alt: String },
     /// A table. A cell that is a verdict is marked with its class; columns of numbers are marked as such.
     Table { headings: Vec<String>, rows: Vec<Vec<String>>, marks: Vec<Vec<Option<String>>>, numbers: Vec<bool> },
@@ -35,18 +35,18 @@ pub enum Block {
     Code { language: String, text: String },
 }
 
-/// An answer in a box of its own: what is asked, the number, a sentence, what is named.
+/// An answer in a box: the question, the number, a sentence, the names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Boxed {
-    /// What is asked.
+    /// The question.
     pub title: String,
-    /// The number that decides.
+    /// The decisive number.
     pub number: String,
     /// What it means.
     pub text: String,
     /// What is named.
     pub items: Vec<String>,
-    /// Whether the reader has to act on it.
+    /// Whether it requires action.
     pub weighs: bool,
 }
 
@@ -74,7 +74,7 @@ impl Block {
         Block::Table { headings: headings.iter().map(|heading| (*heading).to_owned()).collect(), rows, marks, numbers }
     }
 
-    /// The first rows of a table, at most so many.
+    /// The first rows of a table, up to a number.
     pub(super) fn table(table: &Table, rows_max: usize) -> Self {
         let rows = || table.rows.iter().take(rows_max);
         Block::Table {
@@ -113,7 +113,7 @@ fn write_block(out: &mut String, block: &Block) {
             out.push('\n');
             Ok(())
         }),
-        // Its numbers stand in a table.
+        // Its numbers are in a table.
         Block::Figure { .. } => Ok(()),
         Block::Facts { rows } => {
             rows.iter().try_for_each(|(name, value)| writeln!(out, "* **{}:** {}", plain(name), plain(value)))
@@ -134,11 +134,11 @@ fn write_table(out: &mut String, headings: &[String], rows: &[Vec<String>]) -> s
     rows.iter().try_for_each(|row| writeln!(out, "{}", line(row)))
 }
 
-/// A paragraph of walkaway's own: what stands between backticks is code.
+/// A paragraph of walkaway's own text: backticks enclose code.
 fn prose(text: &str) -> String {
     let parts = printable(text);
     let parts: Vec<&str> = parts.split('`').collect();
-    // A single backtick is none of a pair.
+    // A single backtick is literal.
     if parts.len().is_multiple_of(2) {
         return plain(text);
     }
@@ -146,7 +146,7 @@ fn prose(text: &str) -> String {
     parts.iter().enumerate().map(part).collect()
 }
 
-/// Text that Markdown takes as text.
+/// Text escaped for Markdown.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in printable(text).chars() {

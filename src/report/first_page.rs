@@ -1,5 +1,5 @@
-//! The first page: the verdict, and five answers in the order in which a reader asks for them. Each has a number, one
-//! sentence, and what it names; everything behind them stands on the pages that follow.
+//! The first page: the verdict, and five answers in the order of a reader's questions. Each has a number, one
+//! sentence, and names; the details are on the following pages.
 
 use std::cmp::Reverse;
 
@@ -18,11 +18,11 @@ use crate::{
     words::{count, count_of, duration, of, size, thousands},
 };
 
-/// Where the playbook leaves a fact out.
+/// Text for a fact that the playbook omits.
 const NOT_NAMED: &str = "not named in the playbook";
-/// Things that one answer names.
+/// The most names of one answer.
 const NAMED_MAX: usize = 8;
-/// Reasons that the sentence of the verdict has.
+/// The most reasons in the sentence of the verdict.
 const REASONS_MAX: usize = 3;
 /// Of a SHA-256.
 const DIGEST_DIGITS: usize = 64;
@@ -32,17 +32,17 @@ const LINE_MAX: usize = 160;
 /// One answer of the first page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// What it answers.
+    /// The question.
     pub question: &'static str,
-    /// The number that decides.
+    /// The decisive number.
     pub number: String,
     /// What the number means.
     pub sentence: String,
-    /// What is named, the weightiest first.
+    /// The names, the most important first.
     pub items: Vec<String>,
-    /// How many more there are, and the part that names them.
+    /// How many more there are, and the part that lists them.
     pub more: Option<(u64, Part)>,
-    /// Whether a reader has to act on it.
+    /// Whether it requires action.
     pub weighs: bool,
 }
 
@@ -107,7 +107,7 @@ impl View<'_> {
         }
     }
 
-    /// Assets of which nothing came, and of which no size is known.
+    /// Assets of which nothing was copied, with unknown size.
     fn nothing_carried(&self) -> String {
         let number = self.assets().iter().filter(|asset| is_empty_handed(asset)).count() as u64;
         match number {
@@ -158,7 +158,7 @@ impl View<'_> {
         Answer { question: "What was not tested", number, sentence, items, more, weighs }
     }
 
-    /// Things of the account that were not tested in full: unknown sizes first, then the largest.
+    /// Resources of the account that were not tested in full: unknown sizes first, then the largest.
     fn uncovered(&self) -> Vec<&Row> {
         let open = |row: &&Row| !matches!(row.status, Status::Tested | Status::Excluded);
         let mut rows: Vec<&Row> = self.account.iter().filter(open).collect();
@@ -211,7 +211,7 @@ impl View<'_> {
         Answer { question, number, sentence, items, more, weighs }
     }
 
-    /// An asset that did not pass, with its heaviest finding; those first that no waiver accepts.
+    /// An asset that did not pass, with its most severe finding; those without a waiver first.
     fn asset_line(&self, asset: &AssetResult) -> String {
         let findings = self.by_weight(&asset.findings);
         let kinds = asset.filed.iter().flat_map(|filed| &filed.kinds);
@@ -231,7 +231,7 @@ impl View<'_> {
         format!("{} {}, {}: {why}{more}", asset.verdict, asset.id, carried(asset))
     }
 
-    /// Who accepts a finding, and until when; nothing of one that nobody accepts.
+    /// Who accepts a finding, and until when; none for one without a waiver.
     fn accepted(&self, finding: &Finding) -> String {
         let waiver = self.result.waivers.iter().find(|waiver| waiver.waives(finding));
         waiver.map_or_else(String::new, |waiver| {
@@ -239,7 +239,7 @@ impl View<'_> {
         })
     }
 
-    /// Findings that weigh and belong to no asset.
+    /// Severe findings that belong to no asset.
     fn run_lines(&self) -> Vec<String> {
         let line = |finding: &&Finding| {
             let told = format!("{}: {}: {}", weight(finding.severity), finding.kind.title(), self.about(finding));
@@ -250,7 +250,7 @@ impl View<'_> {
         self.by_weight(&self.result.findings).iter().map(line).collect()
     }
 
-    /// Findings that weigh, the gravest first, and those last that somebody accepts.
+    /// Severe findings, the most severe first, and waived ones last.
     fn by_weight<'f>(&self, findings: &'f [Finding]) -> Vec<&'f Finding> {
         let mut findings: Vec<&Finding> = findings.iter().filter(|finding| weighs(finding)).collect();
         findings.sort_by_key(|finding| (self.is_waived(finding), gravity(finding)));
@@ -409,7 +409,7 @@ fn uncovered_line(row: &Row) -> String {
         _ => size_of(row.bytes),
     };
     let what = match row.name.as_str() {
-        // Not a thing, but the list in which things of the kind would stand.
+        // Not a resource, but the list that would contain resources of the kind.
         "*" => row.kind.clone(),
         name => format!("{} {name}", row.kind),
     };
@@ -420,7 +420,7 @@ fn not_run_line(asset: &AssetResult) -> String {
     clipped(&format!("NOT RUN {} {}, size unknown: could not be compared", kind(asset.kind), asset.id))
 }
 
-/// What a sample left, where no row of an account says it.
+/// What a sample left out, where no row of an account shows it.
 fn unsampled_line(asset: &AssetResult) -> Option<String> {
     let [(objects, bytes), (taken, taken_bytes)] = asset.objects.as_ref()?.sample.as_ref()?.totals();
     Some(format!(
@@ -431,7 +431,7 @@ fn unsampled_line(asset: &AssetResult) -> Option<String> {
     ))
 }
 
-/// An asset with its mark: what it is, how much there is of it, and what the comparison said. A sample proves nothing of the
+/// An asset with its mark: its kind, its size, and the result of the comparison. A sample proves nothing about the
 /// whole.
 fn asset_words(asset: &AssetResult) -> String {
     let sample = asset.objects.as_ref().and_then(|objects| objects.sample.as_ref());
@@ -475,7 +475,7 @@ pub(super) fn fit(window: &Window, projected: Option<(u64, u64)>) -> String {
     }
 }
 
-/// Digests by their first digits: whole they fill a line, and stand in the table of findings.
+/// Digests by their first digits: whole they fill a line, and are in the table of findings.
 fn short_digests(text: &str) -> String {
     let is_digest = |word: &str| word.len() == DIGEST_DIGITS && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let word = |word: &str| if is_digest(word) { format!("{}…", &word[..8]) } else { word.to_owned() };
@@ -486,7 +486,7 @@ fn is_empty_handed(asset: &AssetResult) -> bool {
     asset.items == 0 && asset.verdict == Verdict::NotRun
 }
 
-/// What was carried of an asset: nothing is not a size.
+/// What was copied of an asset: nothing is not a size.
 fn carried(asset: &AssetResult) -> String {
     if is_empty_handed(asset) {
         return "nothing carried, size unknown".to_owned();

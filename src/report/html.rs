@@ -112,7 +112,7 @@ fn table(caption: &str, table: &Table) -> String {
     let mut out = format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{0}\"><table{1}><caption>{0}</caption><thead><tr>",
         escape(caption),
-        // These read as records, as all do on a phone.
+        // These are laid out as records, like all on a phone.
         if table.is_wide() { " class=\"wide\"" } else { "" }
     );
     for (index, heading) in table.headings.iter().enumerate() {
@@ -130,7 +130,7 @@ fn table(caption: &str, table: &Table) -> String {
     out + "</tbody></table></div>\n"
 }
 
-/// On a phone each cell carries its heading with it.
+/// On a phone each cell repeats its heading.
 fn cell_of(index: usize, cell: &Cell, heading: &str, numeric: bool) -> String {
     let sort = cell.key.map(|key| format!(" data-sort=\"{key}\"")).unwrap_or_default();
     let long = match (numeric, cell.has_long_word()) {
@@ -157,7 +157,7 @@ fn first(view: &View) -> String {
     )
 }
 
-/// One of the five answers: what is asked, the number, the sentence, what is named.
+/// One of the five answers: the question, the number, the sentence, the names.
 fn answer(answer: &Answer) -> String {
     let items = if answer.items.is_empty() { String::new() } else { bullets(&answer.items) };
     let more = answer.more.map(|(more, part)| {
@@ -174,7 +174,7 @@ fn answer(answer: &Answer) -> String {
     )
 }
 
-/// What walkaway itself says, with names of keys and fields between backticks.
+/// walkaway's own text, with names of keys and fields between backticks.
 fn statements(items: &[String]) -> String {
     format!("<ul>{}</ul>\n", items.iter().map(|text| format!("<li>{}</li>", code(text))).collect::<String>())
 }

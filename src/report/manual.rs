@@ -1,8 +1,8 @@
 //! The exit plan as a document, made from the playbook that is run: what DORA and ISO 27001 ask of an exit plan, and the
-//! steps by hand with stock commands, for the day on which nobody has walkaway.
+//! steps by hand with stock commands, for use without walkaway.
 //!
-//! The commands are run in the tests against the stand-ins. They are plainer than walkaway: they carry ordinary keys and
-//! ordinary tables, and each step says what it leaves out.
+//! The commands are run in the tests against the stand-ins. They are simpler than walkaway: they copy ordinary keys and
+//! ordinary tables, and each step states what it leaves out.
 
 use jiff::Timestamp;
 
@@ -29,7 +29,7 @@ pub struct Plan<'a> {
 }
 
 /// The plan of a playbook whose text is `text`. `last` is the last run's result, where there is one: its times and sizes
-/// stand beside the steps.
+/// are beside the steps.
 pub fn plan<'a>(playbook: &'a Playbook, text: &'a str, last: Option<&'a RunResult>) -> Plan<'a> {
     let title = playbook.title().unwrap_or(playbook.id().as_str());
     let digest = Sha256Digest::of(text);
@@ -42,7 +42,7 @@ impl Plan<'_> {
         markdown(&self.blocks)
     }
 
-    /// As PDF/A-3a and PDF/UA-1, with the playbook and the Markdown attached: from paper nobody copies commands. `made` is when.
+    /// As PDF/A-3a and PDF/UA-1, with the playbook and the Markdown attached: to copy commands. `made` is the time.
     ///
     /// # Errors
     /// When there are no pages.
@@ -397,7 +397,7 @@ fn database_steps(playbook: &Playbook, asset: &Asset, spec: &DatabaseSpec) -> Ve
             format!(" --exclude-table-data={}", quote(&format!("{}.{}", table.name.schema(), table.name.table())))
         })
         .collect();
-    // What is dumped without its rows differs on purpose.
+    // What is dumped without its rows differs intentionally.
     let left_out: String = spec
         .exclude_tables
         .iter()
@@ -505,7 +505,7 @@ fn reference(text: &str) -> String {
     }
 }
 
-/// A literal of SQL within a shell's double quotes.
+/// An SQL literal within a shell's double quotes.
 fn shell_literal(text: &str) -> String {
     let mut out = "'".to_owned();
     for c in text.chars() {
@@ -518,7 +518,7 @@ fn shell_literal(text: &str) -> String {
     out + "'"
 }
 
-/// A word that a shell takes literally.
+/// A word quoted for a shell.
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@,+".contains(c);
     match !word.is_empty() && word.chars().all(plain) {

@@ -1,20 +1,20 @@
-//! What people and machines read of a result. Everything is made of a [`RunResult`](crate::evidence::result::RunResult), its file's bytes and
-//! the rows of `coverage.csv` alone (the one on paper has the playbook attached), so that anybody who holds them can make the same report again; nothing here reads or
+//! Renderings of a result for people and machines. Everything is made from a [`RunResult`](crate::evidence::result::RunResult), its file's bytes and
+//! the rows of `coverage.csv` alone (the one on paper has the playbook attached), so that the same report can be regenerated from them; nothing here reads or
 //! writes a file.
 //!
-//! | file | what it makes |
+//! | file | what it generates |
 //! |---|---|
-//! | `view`, `tables`, `table`, `filed` | the story in words and rows, the same for every form |
+//! | `view`, `tables`, `table`, `filed` | the content in sentences and rows, the same for every format |
 //! | `html`, `svg` | `report.html`: one self-contained file |
 //! | `junit`, `xml` | `junit.xml` for build servers |
 //! | `oscal` | OSCAL assessment results |
 //! | `first_page` | the five answers of the first page |
-//! | `scope` | what became of everything there is, in things and bytes |
-//! | `phrases` | what the story is put together from |
+//! | `scope` | the outcome for everything, in resources and bytes |
+//! | `phrases` | the building blocks of the content |
 //! | `document` | blocks of a document, and Markdown of them |
 //! | `pages` | the report as blocks |
 //! | `pdf` | PDF/A-3a and PDF/UA-1 of blocks |
-//! | `manual` | the exit plan as a document, with the commands that a person would type |
+//! | `manual` | the exit plan as a document, with the commands to run by hand |
 
 mod document;
 mod filed;
@@ -43,17 +43,17 @@ pub use view::View;
 
 /// The report for people.
 pub const HTML: &str = "report.html";
-/// The report on paper.
+/// The report as PDF.
 pub const PDF: &str = "report.pdf";
 const JUNIT: &str = "junit.xml";
 const OSCAL: &str = "oscal-assessment-results.json";
 /// Every report by its file name below `data/`.
 pub const NAMES: [&str; 4] = [HTML, PDF, JUNIT, OSCAL];
 
-/// One report by its name. The one on paper has the result and the playbook attached.
+/// One report by its name. The PDF has the result and the playbook attached.
 ///
 /// # Errors
-/// When there are no pages.
+/// When no pages can be rendered.
 pub fn make(name: &str, view: &View, result_json: &[u8], playbook: &[u8]) -> Result<Vec<u8>, PdfError> {
     match name {
         PDF => paper(view, result_json, playbook),

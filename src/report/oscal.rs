@@ -16,7 +16,7 @@ use crate::{
 };
 
 const VERSION: &str = "1.1.2";
-/// What stands in for the controls where the playbook names none.
+/// The default control where the playbook names none.
 const NO_CONTROL: &str = "exit-drill";
 
 /// The document, as pretty JSON.
@@ -95,7 +95,7 @@ fn observation(view: &View, asset: &AssetResult) -> Value {
 fn finding(view: &View, control: &str) -> Value {
     let result = view.result;
     let lacking = lacking(view, control);
-    // A sample is not the whole that a control asks for.
+    // A sample is not the whole that a control requires.
     let satisfied = result.verdict == Verdict::Pass && result.tier == Tier::Full && lacking.is_empty();
     let state = if satisfied { "satisfied" } else { "not-satisfied" };
     let remarks = match lacking.is_empty() {
@@ -123,7 +123,7 @@ fn finding(view: &View, control: &str) -> Value {
     finding
 }
 
-/// What the bundle does not hold of a control's evidence, as files of it. The drill by itself asks for no more than its verdict.
+/// What the bundle does not hold of a control's evidence, as files of it. The drill by itself requires only its verdict.
 fn lacking(view: &View, control: &str) -> Vec<String> {
     match rows_of(control) {
         _ if control == NO_CONTROL => Vec::new(),

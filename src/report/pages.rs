@@ -1,4 +1,4 @@
-//! The report as blocks: the same ten parts as the page, for paper.
+//! The report as blocks: the same ten parts as the HTML page, for PDF.
 
 use super::{
     document::{Block, Boxed},
@@ -15,17 +15,17 @@ use super::{
 };
 use crate::{finding::printable, words::thousands};
 
-/// Rows of a table that are printed; the rest stands in the result that is attached.
+/// Rows of a table that are printed; the rest is in the attached result.
 const ROWS_MAX: usize = 500;
 
-/// Figures keep their classes; outside of the page they bring their colors along.
+/// Figures keep their classes; outside of the page they include their colors.
 const COLORS: &str = "<style>text{fill:#000;font-family:'Libertinus Serif';font-size:14px}.v-pass{fill:#0b5a25}.v-fail{fill:#8e0d15}\
 .v-not-run{fill:none;stroke:#6b4100;stroke-width:3;stroke-dasharray:6 4}.v-waived{fill:none;stroke:#4a2c86;stroke-width:3;stroke-dasharray:2 3}\
 .v-sample{fill:#00408a;fill-opacity:.5}.v-unknown{fill:none;stroke:#444;stroke-dasharray:4 4}.c-tested{fill:#0b5a25}.c-part{fill:#0b5a25;fill-opacity:.5}.c-differs{fill:#8e0d15}\
 .c-excluded{fill:#4a2c86;fill-opacity:.45}.c-untested{fill:none;stroke:#6b4100;stroke-width:3;stroke-dasharray:6 4}.c-unreadable{fill:none;stroke:#8e0d15;stroke-width:3;stroke-dasharray:2 3}.bar{fill:#00408a}.faint{fill-opacity:.55}.axis,.line,.limit{fill:none;stroke:#444}\
 .line{stroke:#00408a;stroke-width:2}.limit{stroke:#0b5a25;stroke-width:2}.missed{stroke:#8e0d15;stroke-dasharray:6 3;stroke-width:3}</style>";
 
-/// What stands on every page, and what is attached.
+/// Header and footer of every page, and attachments.
 pub(super) fn surroundings(view: &View, attached: Vec<Attached>) -> Paper {
     let result = view.result;
     let digest = view.bundle_digest.map_or_else(

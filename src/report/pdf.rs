@@ -2,7 +2,7 @@
 //! machine: fonts come with the program, so the same blocks give the same bytes everywhere.
 //!
 //! A character that no font of the program has is printed as its number, `\u{4e2d}`: names come from outside, and PDF/A
-//! forbids glyphs that are not there.
+//! forbids missing glyphs.
 
 use std::sync::LazyLock;
 
@@ -25,16 +25,16 @@ const TEMPLATE: &str = include_str!("pdf/template.typ");
 /// The fonts that come with typst and that the template uses.
 const FAMILIES: [&str; 2] = ["Libertinus Serif", "DejaVu Sans Mono"];
 
-/// What surrounds the blocks.
+/// The frame of the blocks.
 #[derive(Clone, Debug)]
 pub struct Paper {
     /// The document's title.
     pub title: String,
-    /// Stands at the top of every page, left and right.
+    /// The header of every page, left and right.
     pub header: [String; 2],
-    /// Stands at the bottom of every page, beside the number.
+    /// The footer of every page, beside the number.
     pub footer: Vec<String>,
-    /// The time that the document speaks of.
+    /// The date of the document.
     pub date: Timestamp,
     /// Files that are attached.
     pub attached: Vec<Attached>,
@@ -55,17 +55,17 @@ impl Attached {
     }
 }
 
-/// Why there are no pages. Blocks are data, so this is a mistake of walkaway's own.
+/// Why there are no pages. Blocks are data, so this is a bug in walkaway.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the PDF could not be made: {0}")]
 pub struct PdfError(String);
 
-/// The pages.
+/// Renders the pages.
 ///
 /// # Errors
-/// When typst refuses, which no block should bring about.
+/// When typst fails, which no block should cause.
 pub fn pdf(blocks: &[Block], paper: &Paper) -> Result<Vec<u8>, PdfError> {
-    // What fonts have glyph by glyph they may still lack as a cluster; ASCII they have.
+    // Fonts may lack clusters of glyphs that they have one by one; ASCII is safe.
     compile(blocks, paper, covered).or_else(|_| compile(blocks, paper, |c| c.is_ascii()))
 }
 

@@ -1,4 +1,4 @@
-//! Phrases and rows that the story is put together from.
+//! Phrases and rows that the reports are composed of.
 
 use std::cmp::Reverse;
 
@@ -15,7 +15,7 @@ use crate::{
     words::{count, count_of, duration, of, percent, rate, size, thousands},
 };
 
-/// What was covered of the account: all that there is, and also that nothing is untested or unreadable.
+/// What was covered of the account: everything, and also that nothing is untested or unreadable.
 pub(super) fn account_rows(scope: &Scope) -> Vec<Vec<Cell>> {
     let row = |fate: Fate| {
         let amount = scope.amount(fate);
@@ -73,7 +73,7 @@ pub(super) fn sentence(reason: &str) -> String {
     letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
 }
 
-/// A finding's weight as a word.
+/// A finding's severity as a word.
 pub(super) fn weight(severity: Severity) -> &'static str {
     match severity {
         Severity::Note => "note",
@@ -82,7 +82,7 @@ pub(super) fn weight(severity: Severity) -> &'static str {
     }
 }
 
-/// What an asset is.
+/// The kind of an asset.
 pub(super) fn kind(kind: AssetKind) -> &'static str {
     kind.facts().word
 }
@@ -132,7 +132,7 @@ pub(super) fn times_of(asset: &AssetResult) -> String {
     )
 }
 
-/// A key of the playbook that bounds something, in words and as it is written there.
+/// A key of the playbook that bounds something, as text and as written there.
 pub(super) fn term(key: &str) -> String {
     let words = match key {
         "objectives.rto" => "recovery time objective",
@@ -149,7 +149,7 @@ pub(super) fn term(key: &str) -> String {
     format!("{words} ({key})")
 }
 
-/// A time that people plan by: `9 h`, `1 h 31 min`, `72 h`, `30 days`.
+/// A time for planning: `9 h`, `1 h 31 min`, `72 h`, `30 days`.
 pub(super) fn span(ms: u64) -> String {
     const MINUTE: u64 = 60_000;
     let minutes = ms.saturating_add(MINUTE / 2) / MINUTE;
@@ -205,8 +205,8 @@ pub(super) fn sample_words(sample: &SampleResult) -> String {
     )
 }
 
-/// The gravest findings come first: a verifier that sees nothing, then by weight, then what is missing before what differs,
-/// as the kinds stand.
+/// The most severe findings come first: a blind verifier, then by severity, then what is missing before what differs,
+/// in the order of kinds.
 pub(super) fn gravity(finding: &Finding) -> (bool, Reverse<Severity>, FindingKind) {
     (finding.kind != FindingKind::VerifierBlind, Reverse(finding.severity), finding.kind)
 }

@@ -1,5 +1,5 @@
-//! What became of everything there is, in things and bytes: counted from the rows of the account and the assets, so that the
-//! headline, the list, the share and the bar agree. What a sample or a part leaves of a thing is not tested, and counts so.
+//! The outcome for everything, in resources and bytes: counted from the rows of the account and the assets, so that the
+//! headline, the list, the share and the bar agree. What a sample or a part leaves out is not tested, and counts as such.
 
 use crate::{
     account::coverage::{Row, Status},
@@ -8,7 +8,7 @@ use crate::{
     words::{count, percent, size},
 };
 
-/// What became of a thing, or of bytes of it.
+/// The outcome for a resource, or for bytes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     /// All of it was compared, and agrees.
@@ -21,7 +21,7 @@ pub(super) enum Fate {
     Excluded,
     /// Not compared, or the rest of what was compared in part.
     Untested,
-    /// It could not be looked at.
+    /// It could not be read.
     Unreadable,
 }
 
@@ -52,11 +52,11 @@ impl Fate {
     }
 }
 
-/// Things and bytes of one fate.
+/// Resources and bytes with one outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Amount {
     pub things: u64,
-    /// Things of another fate of which some bytes are here: the rest of what was tested in part.
+    /// Resources with another outcome of which some bytes are here: the rest of what was tested in part.
     pub rests: u64,
     /// Known bytes.
     pub bytes: u64,
@@ -75,17 +75,17 @@ impl Amount {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scope {
     amounts: [Amount; 6],
-    /// Things of which some is tested and some is not.
+    /// Resources that are tested in part.
     pub partly: u64,
 }
 
 impl Scope {
-    /// Counts the account and the assets; none where nobody looked at the account.
+    /// Counts the account and the assets; none where the account was not inspected.
     pub(super) fn of(result: &RunResult, account: &[Row]) -> Option<Self> {
         let totals = &result.coverage.as_ref()?.totals;
         let mut scope = Scope::default();
         if account.is_empty() {
-            // Without the rows there are the sums only; they have the rest of what was tested in part among the untested.
+            // Without the rows there are only sums; they have the rest of what was tested in part among the untested.
             for status in Status::ALL {
                 let amount = totals.amount(status);
                 let fate = fate_of(status);
@@ -176,7 +176,7 @@ impl Scope {
         percent(self.tested_bytes(), self.tested_bytes().saturating_add(self.open_bytes()))
     }
 
-    /// One fate in words, with its share of the known bytes.
+    /// One outcome as text, with its share of the known bytes.
     pub(super) fn words(&self, fate: Fate) -> String {
         let amount = self.amount(fate);
         let bytes = match (amount.bytes, amount.unknown) {
@@ -228,8 +228,8 @@ fn fate_in(row: &Row, assets: &[AssetResult]) -> Fate {
     }
 }
 
-/// Assets that could not be compared and are nothing that the account holds, as far as it was looked at: a database on a
-/// server beside it.
+/// Assets that could not be compared and are not in the account, as far as it was inspected: a database on a
+/// separate server.
 pub(super) fn unplaced<'a>(result: &'a RunResult, account: &[Row]) -> Vec<&'a AssetResult> {
     let is_placed = |asset: &AssetResult| account.iter().any(|row| row.assets.contains(&asset.id));
     let not_run = result.assets.iter().filter(|asset| asset.verdict == Verdict::NotRun);

@@ -1,5 +1,5 @@
-//! Figures as inline SVG. Colors are classes of the page around them; every figure says in words what it shows, and its
-//! numbers stand in a table beside it.
+//! Figures as inline SVG. Colors are classes of the page around them; every figure has a text alternative, and its
+//! numbers are in a table beside it.
 
 use std::fmt::Write as _;
 
@@ -27,11 +27,11 @@ fn text(out: &mut String, [x, y]: [f64; 2], anchor: &str, words: &str) {
     let _ = write!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{}</text>", escape(words));
 }
 
-/// A piece of the coverage bar: its class, its words, its bytes.
+/// A piece of the coverage bar: its class, its label, its bytes.
 type Piece = (String, String, u64);
 
-/// What became of the bytes, as one bar: those of the whole account where it was looked at, otherwise those that were
-/// carried, with the unknown beside them.
+/// The outcome of the bytes, as one bar: those of the whole account where it was inspected, otherwise those that were
+/// copied, with the unknown beside them.
 pub(super) fn coverage(view: &View) -> String {
     let (pieces, beside) = match view.scope() {
         Some(scope) => {
@@ -56,7 +56,7 @@ pub(super) fn coverage(view: &View) -> String {
         let left = room + 8.0;
         let _ = write!(out, "<rect x=\"{left:.1}\" y=\"6\" width=\"60\" height=\"30\" class=\"v-unknown\"/>");
     }
-    // Words beside a bar cross one another where pieces are small: they stand below it, each with its mark.
+    // Labels beside a bar overlap where pieces are small: they are below it, each with its mark.
     let classes = pieces.iter().map(|(class, ..)| class.as_str()).chain(beside.as_ref().map(|_| "v-unknown"));
     for (index, (class, words)) in classes.zip(&words).enumerate() {
         let y = 48.0 + 24.0 * index as f64;
@@ -71,7 +71,7 @@ fn account_pieces(scope: &Scope) -> Vec<Piece> {
     Fate::ALL.into_iter().filter(|fate| scope.has(*fate)).map(piece).collect()
 }
 
-/// The assets by what became of them; what their samples left is not tested.
+/// The assets by outcome; what their samples left out is not tested.
 fn carried_pieces(view: &View) -> Vec<Piece> {
     let all = view.sum(in_scope);
     let mut pieces: Vec<Piece> = Vec::new();
@@ -99,7 +99,7 @@ pub(super) fn exit_time(view: &View) -> String {
     let (Some(p50), Some(p90)) = (time.p50_ms, time.p90_ms) else { return String::new() };
     let longest = time.windows.iter().map(|window| window.limit_ms).chain([p90]).max().unwrap_or(1).max(1);
     let x = |ms: u64| 2.0 + ms as f64 / longest as f64 * (WIDTH - 4.0);
-    // Names stand above their bars, so that the whole narrows with the page.
+    // Names are above their bars, so that the figure shrinks with the page.
     let step = 38.0;
     let height = step * (2 + time.windows.len()) as f64 + 8.0;
     let mut out =
@@ -157,7 +157,7 @@ pub(super) fn trend(view: &View) -> String {
             count(runs.len() as u64, "run", "runs")
         ),
     );
-    // Many runs beside one another have no room for larger words.
+    // Many runs side by side leave no space for larger text.
     out = out.replacen("<svg ", "<svg class=\"dense\" ", 1);
     let legend = "left: duration of the drill; right: P90 of the exit, where projected; each to its own scale";
     text(&mut out, [8.0, 14.0], "start", legend);

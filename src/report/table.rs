@@ -1,4 +1,4 @@
-//! Tables as values: what is read, what it is sorted by, and whether it is a verdict.
+//! Tables as values: text, sort key, and whether it is a verdict.
 
 use crate::finding::Verdict;
 
@@ -12,21 +12,21 @@ pub(super) struct Table {
 const COLUMNS_MAX: usize = 8;
 
 impl Table {
-    /// Whether a column holds numbers, which stand below each other by their last digit.
+    /// Whether a column holds numbers, which are right-aligned.
     pub(super) fn is_numeric(&self, column: usize) -> bool {
         column > 0 && !self.is_wide() && self.rows.iter().any(|row| row[column].key.is_some())
     }
 
-    /// Whether it has more columns than paper has room for.
+    /// Whether it has more columns than a page has space for.
     pub(super) fn is_wide(&self) -> bool {
         self.headings.len() > COLUMNS_MAX
     }
 }
 
-/// A word of more characters may break anywhere.
+/// A longer word may break anywhere.
 const WORD_MAX: usize = 24;
 
-/// A cell: what is read, and what it is sorted by.
+/// A cell: its text and its sort key.
 #[derive(Clone)]
 pub(super) struct Cell {
     pub text: String,
@@ -35,7 +35,7 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    /// Whether it has a word, such as a digest or a path, that no column has room for.
+    /// Whether it has a word, such as a digest or a path, that is too long for a column.
     pub(super) fn has_long_word(&self) -> bool {
         self.text.split_whitespace().any(|word| word.chars().count() > WORD_MAX)
     }

@@ -1,4 +1,4 @@
-//! The tables of the story.
+//! The tables of the reports.
 
 use super::{
     filed,
@@ -23,19 +23,19 @@ use crate::{
     words::{duration, of, size, thousands},
 };
 
-/// Where nobody answers for a finding.
+/// Text for a finding without an owner.
 const NO_OWNER: &str = "no owner";
-/// What to do about it.
+/// The action for it.
 pub(super) const OWNERS: &str =
     "Findings without an owner: plan.follow_up in the playbook names who resolves them, and by when.";
 
 impl<'a> View<'a> {
-    /// Whether a finding that weighs has nobody who answers for it.
+    /// Whether a severe finding has no owner.
     pub(super) fn lacks_owners(&self) -> bool {
         self.findings().into_iter().any(|finding| self.owner_of(finding) == NO_OWNER)
     }
 
-    /// What was tested, left out, and not looked at.
+    /// What was tested, left out, and not read.
     pub(super) fn coverage_table(&self) -> Table {
         const HEADINGS: [&str; 4] = ["What", "Number", "Bytes", "Why"];
         let mut rows: Vec<Vec<Cell>> = Vec::new();
@@ -53,7 +53,7 @@ impl<'a> View<'a> {
         }
         if let Some(coverage) = &self.result.coverage {
             rows.extend(self.scope().iter().flat_map(account_rows));
-            // One region is the account once more.
+            // A single region equals the account.
             for region in coverage.regions.iter().filter(|_| coverage.regions.len() > 1) {
                 rows.extend(region_rows(&region.region, &region.totals));
             }
@@ -127,7 +127,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The terms that the exit is held against.
+    /// The terms that the exit is compared with.
     pub(super) fn window_table(&self) -> Table {
         let projected = self.result.exit_time.as_ref().and_then(|time| Some((time.p50_ms?, time.p90_ms?)));
         let row = |window: &&Window| {
@@ -149,7 +149,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What the projection rests on.
+    /// The basis of the projection.
     pub(super) fn class_table(&self) -> Table {
         let time = |ms: Option<u64>| ms.map_or_else(|| "refused".into(), |ms| number(duration(ms), ms));
         let speed =
@@ -206,7 +206,7 @@ impl<'a> View<'a> {
         Table { headings, rows: filed.into_iter().chain(self.findings().iter().map(row)).collect() }
     }
 
-    /// What the run before found, and whether it is still there.
+    /// The previous run's findings, and whether they persist.
     pub(super) fn followed_up(&self) -> Option<Table> {
         let previous = self.result.chain.previous.as_ref()?;
         let row = |finding: &Finding| {
@@ -229,7 +229,7 @@ impl<'a> View<'a> {
         Some(Table { headings: vec!["Now", "Weight then", "Finding", "Owner, due"], rows })
     }
 
-    /// Findings that somebody answers for.
+    /// Waived findings.
     pub(super) fn waiver_table(&self) -> Table {
         let row = |waiver: &WaiverResult| {
             let state = if waiver.expired { "PAST ITS DATE".to_owned() } else { format!("waives {}", waiver.waives) };
@@ -255,7 +255,7 @@ impl<'a> View<'a> {
         Table { headings, rows: self.result.thresholds.iter().map(row).collect() }
     }
 
-    /// Who could take over.
+    /// Alternative providers.
     pub(super) fn alternative_table(&self) -> Table {
         let row = |alternative: &AlternativeFact| {
             let maps: Vec<_> = alternative.maps.iter().map(|(from, to)| format!("{from} → {to}")).collect();
@@ -307,7 +307,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What the bundle holds that controls can rest on.
+    /// The evidence for controls in the bundle.
     pub(super) fn evidence_table(&self) -> Table {
         let rows = self.evidence().into_iter().map(|(what, file)| vec![what.into(), file.into()]).collect();
         Table { headings: vec!["What", "Evidence and its SHA-256"], rows }
@@ -319,7 +319,7 @@ impl<'a> View<'a> {
         own.filter_map(|asset| asset.filed.as_ref()).any(|filed| filed.of_kind(finding.kind).is_some())
     }
 
-    /// Who answers for a finding that weighs, or mends it, and until when.
+    /// Who accepts a severe finding, or fixes it, and until when.
     fn owner_of(&self, finding: &Finding) -> String {
         let until = |who: &str, day: &str, word: &str| match self.result.started.get(..day.len()) {
             Some(today) if day < today => format!("{who}, OVERDUE since {day}"),

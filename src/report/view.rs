@@ -1,4 +1,4 @@
-//! The story of a run: what every form of the report says, said once. Its tables are made in `tables`.
+//! The content of the report, shared by all formats. Its tables are built in `tables`.
 
 use super::{
     phrases::{gravity, kind, sample_words, sentence, span},
@@ -20,21 +20,21 @@ use crate::{
 pub(super) const METHOD: &str = "Fitted from the units in the journal, per class: T = setup + max(bytes ÷ rate, items × time per item) + \
                                  rebuild + verify; spread by a moving-block bootstrap (Künsch 1989) of 2,000 repetitions, \
                                  seeded by the run's id.";
-/// Where nothing bounds the exit.
+/// Text where nothing bounds the exit.
 pub(super) const NO_TERMS: &str = "The playbook names no objective and no term of a contract to hold it against.";
 /// Databases that were read from files.
 pub(super) const EXPORT_FILES: &str = "Files of exports";
-/// The list that the account is held against.
+/// The checklist for the account.
 pub(super) const CHECKLIST: &str = "The checklist for cloud services (ISO/IEC 27001:2022, A.5.23)";
 /// Where the digests of its files are.
 pub(super) const CHECKLIST_DIGESTS: &str = "The SHA-256 of each of these files stands in data/controls.json.";
-/// What the account holds beside what was tested in full.
+/// The part of the account that was not tested in full.
 pub(super) const UNCOVERED: &str = "Buckets, databases and orphaned snapshots that were not tested in full";
-/// What is said of single assets beside the table.
+/// Remarks on single assets beside the table.
 pub(super) const PARTICULARS: &str = "Particulars of each asset";
-/// What stays behind.
+/// What is not copied.
 pub(super) const NOT_PORTABLE: &str = "Not portable: what another PostgreSQL cannot take over";
-/// What evidence can do.
+/// The limits of evidence.
 pub(super) const SUPPORTS: &str =
     "The evidence supports these controls; whether it is enough is the auditor's judgement.";
 
@@ -53,7 +53,7 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// The story of a result.
+    /// The content of a result.
     pub fn new(result: &'a RunResult, result_json: &[u8]) -> Self {
         View { result, result_sha256: Sha256Digest::of(result_json), bundle_digest: None, checklist: &[], account: &[] }
     }
@@ -70,22 +70,22 @@ impl<'a> View<'a> {
         self.assets().iter().filter(|asset| asset.verdict == Verdict::Pass).collect()
     }
 
-    /// What became of everything there is; none where nobody looked at the account.
+    /// The outcome for everything; none where the account was not inspected.
     pub(super) fn scope(&self) -> Option<Scope> {
         Scope::of(self.result, self.account)
     }
 
-    /// The verdict, and that it speaks of a sample only, where it does.
+    /// The verdict, marked if it is about a sample only.
     pub fn verdict_words(&self) -> String {
         self.result.verdict_words()
     }
 
-    /// How the end of the run is told from another by sight: a sample's is not that of a full pass.
+    /// The style class of the verdict: a sample's differs from that of a full pass.
     pub(super) fn class(&self) -> String {
         class(&self.verdict_words())
     }
 
-    /// What the report is called: no two ends share a title.
+    /// The title of the report, distinct for each outcome.
     pub fn title(&self) -> String {
         format!("{}: {}", self.verdict_words(), self.result.run)
     }
@@ -95,7 +95,7 @@ impl<'a> View<'a> {
         format!("{}: {}", self.assets_words(), self.headline_bytes())
     }
 
-    /// The assets by what was shown of them; equal are those only of which everything was compared.
+    /// The assets by result; equal are only those that were compared in full.
     pub(super) fn assets_words(&self) -> String {
         let number = |wanted: &dyn Fn(&AssetResult) -> bool| self.assets().iter().filter(|asset| wanted(asset)).count();
         let passed = |tier: Tier| number(&|asset| asset.verdict == Verdict::Pass && asset.tier == tier);
@@ -123,7 +123,7 @@ impl<'a> View<'a> {
         format!("{} {word} of {} {what} ({})", size(proven), size(all), percent(proven, all))
     }
 
-    /// What the verdict means, and what it rests on, in one sentence that fits no other verdict.
+    /// The meaning and the basis of the verdict, in one sentence specific to it.
     pub(super) fn meaning(&self) -> String {
         let reasons = self.reasons();
         match self.result.verdict {
@@ -167,7 +167,7 @@ impl<'a> View<'a> {
         parts
     }
 
-    /// Tables that the playbook leaves out of assets that are carried.
+    /// Tables that the playbook excludes from copied assets.
     pub(super) fn left_out(&self) -> Vec<String> {
         let tables = |asset: &'a AssetResult| {
             let tables = asset.database.iter().flat_map(|database| &database.excluded_tables);
@@ -178,12 +178,12 @@ impl<'a> View<'a> {
         self.assets().iter().flat_map(tables).collect()
     }
 
-    /// What is particular to each asset, beside its row of the table.
+    /// Remarks on each asset, beside its row of the table.
     pub(super) fn particulars(&self) -> Vec<String> {
         self.assets().iter().flat_map(|asset| [objects_of(asset), database_of(asset)]).flatten().collect()
     }
 
-    /// What a database holds that PostgreSQL elsewhere cannot take over, by name.
+    /// What of a database cannot be moved to another PostgreSQL, by name.
     pub(super) fn not_portable(&self) -> Vec<String> {
         let of_asset = |asset: &'a AssetResult| {
             let items = asset.database.iter().flat_map(|database| &database.not_portable);
@@ -237,7 +237,7 @@ impl<'a> View<'a> {
         self.result.exit_time.iter().flat_map(|time| &time.windows).collect()
     }
 
-    /// Amounts and what they rest on.
+    /// Amounts and their basis.
     pub(super) fn cost_rows(&self) -> Vec<(&'static str, String)> {
         let Some(cost) = &self.result.cost else {
             return vec![("Cost", "not computed: the playbook names no provider".to_owned())];
@@ -258,14 +258,14 @@ impl<'a> View<'a> {
         self.result.cost.as_ref().map_or(&[], |cost| &cost.remarks)
     }
 
-    /// All findings, the heaviest first.
+    /// All findings, the most severe first.
     pub(super) fn findings(&self) -> Vec<&'a Finding> {
         let mut findings: Vec<_> = self.result.all_findings().collect();
         findings.sort_by_key(|finding| gravity(finding));
         findings
     }
 
-    /// Who held what when.
+    /// The chain of custody.
     pub(super) fn custody(&self) -> Vec<(&'static str, String)> {
         let result = self.result;
         let caller = result.caller.as_ref();
@@ -300,7 +300,7 @@ impl<'a> View<'a> {
         ]
     }
 
-    /// What the business runs on it.
+    /// The business services that depend on it.
     pub(super) fn services(&self) -> Vec<String> {
         let services = self.result.plan.services.iter();
         services
@@ -329,7 +329,7 @@ impl<'a> View<'a> {
         runs
     }
 
-    /// What the bundle holds that a control can rest on.
+    /// The evidence for controls in the bundle.
     pub(super) fn evidence(&self) -> Vec<(String, String)> {
         let mut evidence = vec![
             ("The plan that was run".to_owned(), format!("data/playbook.yaml, {}", self.result.playbook.sha256)),

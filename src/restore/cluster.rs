@@ -1,6 +1,6 @@
-//! A disposable PostgreSQL cluster that walkaway makes, starts and stops: on a local socket only, never as root.
+//! A disposable PostgreSQL cluster that walkaway creates, starts and stops: on a local socket only, never as root.
 //!
-//! It stays on disk after the run, stopped, and can be started again to look at what was restored.
+//! It stays on disk after the run, stopped, and can be started again to inspect the restored copy.
 
 use std::{
     fs::{self, File},
@@ -28,22 +28,22 @@ use crate::{
 
 /// The cluster's superuser.
 pub const ADMIN_ROLE: &str = "walkaway";
-/// Owns what is restored: no superuser, but allowed to read past row level security, as a comparison must.
+/// Owns what is restored: not a superuser, but allowed to bypass row level security, as a comparison must.
 pub const OWNER_ROLE: &str = "walkaway_restore";
-/// What is set for it, in ALTER ROLE: large objects may be given to others, and have to be read back.
+/// Its settings, in ALTER ROLE: large objects may change owner, and have to be read back.
 pub(super) const OWNER_SETTING: &str = "SET lo_compat_privileges = on";
-/// Names the socket; nothing listens on TCP.
+/// The port in the socket's name; nothing listens on TCP.
 const PORT: u16 = 5432;
 const START_SECONDS_MAX: u32 = 120;
-/// What an empty cluster takes: some 40 MiB of files and a first segment of 16 MiB of its log.
+/// Size of an empty cluster: about 40 MiB of files and a first segment of 16 MiB of its log.
 const CLUSTER_BYTES: u64 = 64 << 20;
-/// A data directory that is being made; the number of the process follows.
+/// Prefix of a data directory that is being created; the process id follows.
 const HALF_MADE: &str = "making-";
-/// The socket's directory is named so, in `/tmp` …
+/// Prefix of the socket's directory, in `/tmp` …
 const SOCKET_PREFIX: &str = "walkaway-pg-";
-/// … and noted in this file beside the data, so that what a killed run left can be removed.
+/// … which is recorded in this file beside the data, so that a killed run's can be removed.
 const SOCKET_NOTE: &str = "socket";
-/// Settings that outrank whatever stands in the data directory: what lies there may come from elsewhere, and must not
+/// Settings that override the data directory's: its content may come from elsewhere, and must not
 /// name programs, libraries or addresses.
 const HARMLESS: [&str; 9] = [
     "listen_addresses=",
@@ -56,12 +56,12 @@ const HARMLESS: [&str; 9] = [
     "local_preload_libraries=",
     "ssl=off",
 ];
-/// Files that make a server recover from an archive, which no cluster of walkaway's does.
+/// Files that make a server recover from an archive, which walkaway's clusters never do.
 const RECOVERY_SIGNALS: [&str; 2] = ["recovery.signal", "standby.signal"];
-/// Chosen when walkaway runs as root, because PostgreSQL won't.
+/// Used when walkaway runs as root, which PostgreSQL refuses.
 const SERVER_USERS: [&str; 2] = ["postgres", "nobody"];
 
-/// What a person types to look at a stopped cluster.
+/// Commands to inspect a stopped cluster by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByHand {
     /// A command line that starts it.
@@ -72,7 +72,7 @@ pub struct ByHand {
     pub stop: String,
 }
 
-/// Which user runs the server: oneself, or for root a lesser one.
+/// The user that runs the server: the own one, or for root an unprivileged one.
 #[derive(Clone, Debug)]
 struct ServerUser {
     name: String,
@@ -90,13 +90,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Whether one was made below this directory.
+    /// Whether one was created below this directory.
     pub fn is_in(directory: &Path) -> bool {
         directory.join("data").join("PG_VERSION").is_file()
     }
 
-    /// Starts the cluster below `directory`; makes it first if it isn't there. One that a killed run left running is
-    /// stopped before.
+    /// Starts the cluster below `directory`; creates it first if missing. One that a killed run left running is
+    /// stopped first.
     pub fn start(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
         let user = server_user()?;
         let data = directory.join("data");
@@ -111,7 +111,7 @@ impl Cluster {
             make_data(&tools, directory, &data, &user)?;
         }
         if let Some(signal) = RECOVERY_SIGNALS.iter().find(|signal| data.join(signal).exists()) {
-            let source = io::Error::other(format!("{signal} lies there: this is not walkaway's cluster"));
+            let source = io::Error::other(format!("{signal} exists there: this is not walkaway's cluster"));
             return Err(directory_error(&data, source));
         }
         let socket = socket_directory(&user)?;
@@ -125,13 +125,13 @@ impl Cluster {
     }
 
     /// Stops the server that a killed run left running below `directory`, if there is one, and removes its socket.
-    /// Returns the server's process. One that somebody else started is not touched.
+    /// Returns the server's process. One that another user or process started is not touched.
     pub fn stop_left_behind(directory: &Path) -> Result<Option<String>, ClusterError> {
         let _held = postmaster::hold(directory)?;
         stop_stale(directory)
     }
 
-    /// Whether a cluster could be made below `directory`, as far as that can be told without making one.
+    /// Whether a cluster could be created below `directory`, as far as that is known without creating one.
     pub fn possible(directory: &Path) -> Result<(), ClusterError> {
         check_reachable(directory, &server_user()?)
     }
@@ -141,14 +141,14 @@ impl Cluster {
         Address::socket(&self.socket, PORT, ADMIN_ROLE, "postgres")
     }
 
-    /// Rows are about to be loaded: each step need not be durable. [`Cluster::settle`] makes up for it.
+    /// Rows are about to be loaded: each step need not be durable. [`Cluster::settle`] makes them durable.
     pub fn unsettle(&self) -> Result<(), ClusterError> {
         settle::unsettle(self.directory(), &self.address())?;
         self.ahead().get_or_insert_with(|| Ahead::start(self.data.clone()));
         Ok(())
     }
 
-    /// Makes everything durable that was done since [`Cluster::unsettle`].
+    /// Makes everything since [`Cluster::unsettle`] durable.
     pub fn settle(&self) -> Result<(), ClusterError> {
         let ahead = self.ahead().take();
         settle::settle(self.directory(), &self.data, &self.address(), ahead)
@@ -167,8 +167,8 @@ impl Cluster {
         self.stop_now()
     }
 
-    /// How to start, reach and stop the cluster by hand. Its socket lies in a directory that only the server's user
-    /// (and root) can enter, named after the cluster's, so that several clusters can be up at once.
+    /// How to start, reach and stop the cluster by hand. Its socket is in a directory that only the server's user
+    /// (and root) can enter, named after the cluster's, so that several clusters can run at once.
     pub fn by_hand(tools: &Tools, directory: &Path) -> Result<ByHand, ClusterError> {
         let user = server_user()?;
         let (become_user, owner) = match user.ids {
@@ -218,7 +218,7 @@ impl Cluster {
         if known.map_err(failed)?.is_none() {
             let make = format!("CREATE ROLE {OWNER_ROLE} LOGIN BYPASSRLS; ALTER ROLE {OWNER_ROLE} {OWNER_SETTING}");
             client.batch_execute(&make).map_err(failed)?;
-            // What is restored may be given to others, and has to be read back.
+            // Restored objects may change owner, and have to be read back.
             if self.tools.major() >= 14 {
                 client.batch_execute(&format!("GRANT pg_read_all_data TO {OWNER_ROLE}")).map_err(failed)?;
             }
@@ -241,7 +241,7 @@ fn pg_ctl(tools: &Tools, user: &ServerUser, data: &Path, arguments: &[&str]) -> 
     Ok(tools::run("pg_ctl", command)?)
 }
 
-/// A postmaster that a killed run left behind still owns the data directory, and its socket's directory is there.
+/// A postmaster that a killed run left behind still owns the data directory, and its socket's directory exists.
 fn stop_stale(directory: &Path) -> Result<Option<String>, ClusterError> {
     let data = directory.join("data");
     let socket = fs::read_to_string(directory.join(SOCKET_NOTE)).unwrap_or_default();
@@ -259,7 +259,7 @@ fn stop_stale(directory: &Path) -> Result<Option<String>, ClusterError> {
                 pg_ctl(&tools, &user, &data, &["-w", "-s", "-m", "fast", "stop"])?;
                 stopped = Some(postmaster.pid);
             }
-            // The machine went down with it.
+            // The machine crashed with it.
             Err(_) => drop(fs::remove_file(data.join("postmaster.pid"))),
         }
     }
@@ -269,7 +269,7 @@ fn stop_stale(directory: &Path) -> Result<Option<String>, ClusterError> {
     Ok(stopped)
 }
 
-/// Makes the data directory under another name first: half of one is never taken for a whole, and the initdb of a run
+/// Creates the data directory under another name first: an incomplete one is never used, and the initdb of a run
 /// that was killed may still be writing into its own.
 fn make_data(tools: &Tools, directory: &Path, data: &Path, user: &ServerUser) -> Result<(), ClusterError> {
     let failed = |source| directory_error(directory, source);
@@ -278,7 +278,7 @@ fn make_data(tools: &Tools, directory: &Path, data: &Path, user: &ServerUser) ->
     fs::create_dir(&half_made).and_then(|()| give(&half_made, user)).map_err(failed)?;
     initialise(tools, &half_made, user)?;
     fs::rename(&half_made, data).map_err(failed)?;
-    // An initdb that was still writing when its directory was cleared has stumbled over that by now.
+    // An initdb that was still writing when its directory was cleared has failed by now.
     clear_half_made(directory).map_err(failed)
 }
 
@@ -291,7 +291,7 @@ fn clear_half_made(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// initdb's own words come in the language of the machine: how much room there is decides.
+/// initdb's messages are localized: the free space decides.
 fn without_room(data: &Path, error: PgError) -> ClusterError {
     let free = rustix::fs::statvfs(data).map_or(u64::MAX, |of| of.f_bavail.saturating_mul(of.f_frsize));
     if free < CLUSTER_BYTES {
@@ -307,7 +307,7 @@ fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), Clust
     command.arg(data);
     tools::run("initdb", command).map_err(|error| without_room(data, error))?;
     let caller = caller_name();
-    // The server's own user, where it is another, is no superuser: the server itself may be made to connect to itself.
+    // The server's own user, where it is another, is not a superuser: code in the server may connect to itself.
     let idents = [(&caller, ADMIN_ROLE), (&caller, OWNER_ROLE), (&user.name, OWNER_ROLE)];
     let idents = idents.map(|(system, role)| format!("walkaway \"{system}\" {role}\n")).concat();
     let settings = format!(
@@ -327,7 +327,7 @@ fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), Clust
     Ok(())
 }
 
-/// Memory for building one index: enough that most are sorted in memory, and a small part of the machine's.
+/// Memory for building one index: enough to sort most in memory, and a small part of the machine's.
 fn maintenance_megabytes() -> u64 {
     let known = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = known.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
@@ -371,7 +371,7 @@ fn passwd_ids(passwd: &str, name: &str) -> Option<(u32, u32)> {
     Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
 }
 
-/// The directory around the data stays walkaway's own: what it notes there as root, the server's user can't bend.
+/// The directory around the data stays walkaway's own: what it records there as root, the server's user can't change.
 fn make_directory(directory: &Path, user: &ServerUser) -> Result<(), ClusterError> {
     let failed = |source| directory_error(directory, source);
     let mode = if user.ids.is_some() { 0o711 } else { 0o700 };
@@ -386,7 +386,7 @@ fn give(directory: &Path, user: &ServerUser) -> io::Result<()> {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
 }
 
-/// Every directory above must let the server's user through; root itself would not notice.
+/// Every directory above must be accessible to the server's user; root itself would not notice.
 fn check_reachable(directory: &Path, user: &ServerUser) -> Result<(), ClusterError> {
     let Some((uid, gid)) = user.ids else { return Ok(()) };
     for ancestor in directory.ancestors().skip(1).filter(|path| path.is_dir()) {
@@ -416,7 +416,7 @@ fn socket_directory(user: &ServerUser) -> Result<PathBuf, ClusterError> {
     Ok(path)
 }
 
-/// pg_ctl only says that the server didn't start; the server's log says why.
+/// pg_ctl only reports that the server didn't start; the server's log has the reason.
 fn with_log(error: ClusterError, log: &Path) -> ClusterError {
     let text = fs::read_to_string(log).unwrap_or_default();
     match (error, text.lines().rfind(|line| line.contains("FATAL") || line.contains("PANIC"))) {

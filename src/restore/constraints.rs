@@ -1,8 +1,8 @@
-//! CHECK constraints that keep rows out which the source holds: taken off a table while it is loaded, put back without a
-//! look at the rows, and then checked.
+//! CHECK constraints that reject rows of the source: dropped from a table while it is loaded, restored without a
+//! check of the rows, and then validated.
 //!
-//! Such a constraint reads tables that are filled later, or the clock, or a function of it has changed since. pg_dump writes
-//! it into the table's own statement, as if it were about the row alone. Source: PostgreSQL documentation, ALTER TABLE,
+//! Such a constraint reads tables that are filled later, or the clock, or a function that has changed since. pg_dump writes
+//! it into the table's own statement, as if only the row mattered. Source: PostgreSQL documentation, ALTER TABLE,
 //! `NOT VALID` and `VALIDATE CONSTRAINT`.
 
 use postgres::Client;
@@ -15,7 +15,7 @@ use crate::pg::{
     sqlstate::{CHECK_VIOLATION, FEATURE_NOT_SUPPORTED},
 };
 
-/// Constraints that are off, and the session that puts them back.
+/// Dropped constraints, and the session that restores them.
 pub struct Relaxed {
     client: Client,
     /// Those of parents before those of their children.
@@ -31,32 +31,32 @@ struct Constraint {
     comment: Option<String>,
 }
 
-/// What became of the constraints.
+/// The outcome of the constraints.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct PutBack {
-    /// They are there, and hold for new rows only: a row breaks them.
+    /// They exist, and apply to new rows only: a row violates them.
     pub broken: Vec<RefusedStatement>,
-    /// How the catalog shows those.
+    /// Their differences in the catalog.
     pub marks: Vec<Mark>,
-    /// They are there, and hold for new rows only; every row satisfies them, which PostgreSQL has no way to put down.
+    /// They exist, and apply to new rows only; every row satisfies them, which PostgreSQL cannot record.
     pub held: Vec<RefusedStatement>,
-    /// They are there, and nobody knows whether the rows satisfy them.
+    /// They exist, and it is unknown whether the rows satisfy them.
     pub unchecked: Vec<RefusedStatement>,
-    /// They are not there.
+    /// They do not exist.
     pub refused: Vec<RefusedStatement>,
 }
 
-/// What a constraint that holds for new rows only changes in the definition of one object of the catalog.
+/// The effect of an unvalidated constraint on the definition of one object of the catalog.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     pub object: CatalogKey,
-    /// Part of the definition if the constraint holds for all rows, …
+    /// Part of the definition if the constraint is validated, …
     pub checked: String,
-    /// … and if it doesn't.
+    /// … and if it is not.
     pub unchecked: String,
 }
 
-/// Of the table `$1`, its parents and their other children: a constraint is theirs together.
+/// Of the table `$1`, its parents and their other children: they share a constraint.
 const OF_TABLE: &str = "\
     WITH RECURSIVE up (oid) AS (SELECT pg_catalog.to_regclass($1::text)::oid \
     UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid = up.oid), \
@@ -68,7 +68,7 @@ const OF_TABLE: &str = "\
     WHERE c.contype = 'c' AND c.convalidated AND c.conislocal AND c.conname IN (SELECT o.conname \
     FROM pg_catalog.pg_constraint o WHERE o.contype = 'c' AND o.conrelid = pg_catalog.to_regclass($1::text)) \
     ORDER BY d.depth, 1, 2";
-/// Of the domains that the table's values are of, or have in them.
+/// Of the domains in the table's values, directly or nested.
 const OF_DOMAINS: &str = "\
     WITH RECURSIVE used (oid) AS (SELECT a.atttypid FROM pg_catalog.pg_attribute a \
     WHERE a.attrelid = pg_catalog.to_regclass($1::text) AND a.attnum > 0 AND NOT a.attisdropped \
@@ -91,7 +91,7 @@ const ON_TABLES: &str = "\
 const DOMAIN: &str = "SELECT n.nspname || '.' || t.typname FROM pg_catalog.pg_type t \
     JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.oid = pg_catalog.to_regtype($1::text)";
 
-/// The columns of tables whose values are of the domain `$1`, or have it in them.
+/// The columns of tables with the domain `$1` in their values, directly or nested.
 const WITH_DOMAIN: &str = "\
     WITH RECURSIVE holds (oid) AS (SELECT pg_catalog.to_regtype($1::text)::oid UNION SELECT x.oid FROM holds h, \
     LATERAL (SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typbasetype = h.oid OR t.typelem = h.oid \
@@ -104,12 +104,12 @@ const WITH_DOMAIN: &str = "\
     JOIN holds h ON h.oid = a.atttypid WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, a.attnum";
 
 impl Relaxed {
-    /// A session of whoever owns what is restored.
+    /// A session of the owner of the restored objects.
     pub fn begin(owner: &Address) -> Result<Self, PgError> {
         Ok(Relaxed { client: owner.connect()?, taken: Vec::new() })
     }
 
-    /// Takes off every CHECK constraint that rows of this table have to satisfy. Returns whether there were any.
+    /// Drops every CHECK constraint on rows of this table. Returns whether there were any.
     pub fn take_off(&mut self, table: &RelationName) -> Result<bool, PgError> {
         let mut found = Vec::new();
         for sql in [OF_TABLE, OF_DOMAINS] {
@@ -134,10 +134,10 @@ impl Relaxed {
         Ok(any)
     }
 
-    /// Puts all of them back, children's first, whose own are then found to be their parents' too; and checks the rows.
+    /// Restores all of them, children's first, which are then merged with their parents'; and validates the rows.
     ///
-    /// A definition means what it meant when it was read: with no path to look names up in, lest it find a namesake. The
-    /// functions that it calls may look names up while rows are checked: they find what sessions at the source find.
+    /// A definition keeps its meaning: it is restored with an empty search path, so that it finds no namesake. The
+    /// functions that it calls may look names up while rows are validated: they use the search path of the source.
     pub fn put_back(mut self, search_path: &str) -> Result<PutBack, PgError> {
         let mut done = PutBack::default();
         let taken = std::mem::take(&mut self.taken);
@@ -176,8 +176,8 @@ impl Relaxed {
         Ok(done)
     }
 
-    /// Reads every value in anew that has the domain in it: a domain that is part of arrays or of composite types PostgreSQL
-    /// validates nowhere (`ALTER DOMAIN`, "Notes"), and its constraints stand for what is read. Why one is refused, if one is.
+    /// Re-parses every value that contains the domain: a domain within arrays or composite types PostgreSQL
+    /// never validates (`ALTER DOMAIN`, "Notes"), and its constraints apply to input. Returns why one is rejected, if any.
     fn each_value(&mut self, on: &str) -> Result<Option<PgError>, PgError> {
         let failed = |error| PgError::statement("looking for values of a domain", &error);
         let domain = on.strip_prefix("DOMAIN ").unwrap_or_default();
@@ -194,7 +194,7 @@ impl Relaxed {
         Ok(None)
     }
 
-    /// Where the catalog shows that a constraint holds for new rows only.
+    /// Where the catalog shows that a constraint is not validated.
     fn marks(&mut self, constraint: &Constraint) -> Result<Vec<Mark>, PgError> {
         let Constraint { on, name, definition, .. } = constraint;
         let failed = |error| PgError::statement("looking for what a constraint is on", &error);
@@ -220,7 +220,7 @@ impl Relaxed {
         Ok(marks)
     }
 
-    /// Why a statement was refused, if it was; only a lost server is an error.
+    /// Why a statement was refused, if so; only a lost server is an error.
     fn refused(&mut self, sql: &str) -> Result<Option<PgError>, PgError> {
         let refused =
             self.client.batch_execute(sql).map_err(|error| PgError::statement("changing constraints", &error));
@@ -233,7 +233,7 @@ impl Relaxed {
 }
 
 impl Mark {
-    /// The definition as it was before the constraint held for new rows only; none if it doesn't show that.
+    /// The definition with the constraint validated; none if it doesn't show the difference.
     pub fn taken_off(&self, definition: &str) -> Option<String> {
         definition.contains(&self.unchecked).then(|| definition.replacen(&self.unchecked, &self.checked, 1))
     }

@@ -1,7 +1,7 @@
 //! A PostgreSQL database as the sink of schema, rows and sequences.
 //!
-//! The database is made by walkaway and marked as its own; only a database with this run's mark is ever dropped.
-//! Restored DDL is untrusted code: it runs as the database's owner, which on a managed cluster is no superuser.
+//! The database is created by walkaway and marked as its own; only a database with this run's mark is ever dropped.
+//! Restored DDL is untrusted code: it runs as the database's owner, which on a managed cluster is not a superuser.
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
@@ -32,18 +32,18 @@ use crate::{
 /// A server that databases are restored into.
 #[derive(Clone, Debug)]
 pub struct TargetServer {
-    /// Makes and drops databases.
+    /// Creates and drops databases.
     admin: Address,
     /// Owns what is restored.
     owner: Address,
-    /// Nobody but this run uses the server.
+    /// Only this run uses the server.
     exclusive: bool,
 }
 
-/// Why a database can't be taken as a target.
+/// Why a database can't be used as a target.
 #[derive(Debug, thiserror::Error)]
 pub enum TargetError {
-    /// A database by that name is there and isn't this run's.
+    /// A database with that name exists and isn't this run's.
     #[error("the target {server} already has a database {database}")]
     Occupied { server: String, database: String },
     /// The server refused.
@@ -52,25 +52,25 @@ pub enum TargetError {
 }
 
 impl TargetServer {
-    /// A server with one login that both makes databases and owns them.
+    /// A server with one login that both creates databases and owns them.
     pub fn named(address: Address) -> Self {
         TargetServer { admin: address.clone(), owner: address, exclusive: false }
     }
 
-    /// A server whose owner of restored objects is another, lesser role.
+    /// A server where restored objects are owned by another, unprivileged role.
     pub fn managed(admin: Address, owner_role: &str) -> Self {
         let owner = admin.user(owner_role);
         TargetServer { admin, owner, exclusive: true }
     }
 
-    /// The same, waiting so long when it is silent, see [`Address::watched`].
+    /// The same, waiting this long when it is silent, see [`Address::watched`].
     #[must_use]
     pub fn watched(&self, stall: Duration, interrupt: &Interrupt) -> Self {
         let admin = self.admin.watched(stall, interrupt);
         TargetServer { owner: self.owner.watched(stall, interrupt), admin, exclusive: self.exclusive }
     }
 
-    /// Connects; says the version (number and text) and whether databases can be made.
+    /// Connects; returns the version (number and text) and whether databases can be created.
     pub fn probe(&self) -> Result<TargetFacts, PgError> {
         let failed = |error| PgError::statement("asking the target for its version", &error);
         let sql = "SELECT current_setting('server_version_num')::int8, current_setting('server_version'), \
@@ -93,7 +93,7 @@ impl TargetServer {
         })
     }
 
-    /// Whether a database by this name could be made: there is none, or one that this run made before.
+    /// Whether a database with this name could be created: there is none, or one that this run created before.
     pub fn check_free(&self, database: &str, run: &str) -> Result<(), TargetError> {
         match mark_of(&mut self.admin.connect()?, database)? {
             Some(found) if found != mark(run) => Err(self.occupied(database)),
@@ -105,8 +105,8 @@ impl TargetServer {
         TargetError::Occupied { server: self.admin.to_string(), database: database.to_owned() }
     }
 
-    /// Makes a database like the source's and marks it with the run. One that this run made before is dropped first.
-    /// Returns it with the locales of the source that it doesn't have.
+    /// Creates a database like the source's and marks it with the run. One that this run created is dropped first.
+    /// Returns it with the locales of the source that it lacks.
     pub fn create(
         &self,
         database: &str,
@@ -123,12 +123,12 @@ impl TargetServer {
         Ok((self.existing(database), missing))
     }
 
-    /// The same database as whoever makes databases, who on a managed cluster may do everything.
+    /// The same database as the creator of databases, who on a managed cluster is a superuser.
     pub fn admin_of(&self, database: &TargetDatabase) -> Address {
         self.admin.database(database.owner.database_name())
     }
 
-    /// A database that was made before.
+    /// A database that was created before.
     pub fn existing(&self, database: &str) -> TargetDatabase {
         TargetDatabase { owner: self.owner.database(database) }
     }
@@ -144,18 +144,18 @@ impl TargetServer {
     }
 }
 
-/// What a target server is.
+/// Facts about a target server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetFacts {
     /// Major version.
     pub major: u32,
     /// Version text.
     pub version: String,
-    /// Whether the login may make databases.
+    /// Whether the login may create databases.
     pub can_create: bool,
-    /// Whether the login may do everything.
+    /// Whether the login is a superuser.
     pub superuser: bool,
-    /// What about the login would let code that runs as it leave the database, in words.
+    /// Why code that runs as the login could reach outside of the database.
     pub ways_out: Vec<String>,
 }
 
@@ -184,10 +184,10 @@ impl TargetDatabase {
         &self.owner
     }
 
-    /// Runs what follows the rows: indexes and constraints by so many workers, then the rest in its order.
+    /// Runs what follows the rows: indexes and constraints by several workers, then the rest in its order.
     ///
-    /// `between` comes when indexes are there, and before triggers and foreign keys are; it says which tables lack rows.
-    /// `search_path` is where sessions at the source look names up.
+    /// `between` runs after indexes and before triggers and foreign keys; it returns which tables lack rows.
+    /// `search_path` is that of sessions at the source.
     pub fn restore_post_data<E: From<PgError>>(
         &self,
         tools: &Tools,
@@ -203,8 +203,8 @@ impl TargetDatabase {
         Ok((refused, keys.unsatisfied))
     }
 
-    /// Runs what must be there before the rows; goes on after a refused statement and returns all of them.
-    /// `search_path` is where sessions at the source look names up; `elevated` makes what the owner may not.
+    /// Runs what must exist before the rows; continues after a refused statement and returns all of them.
+    /// `search_path` is that of sessions at the source; `elevated` creates what the owner may not.
     pub fn restore_pre_data(
         &self,
         tools: &Tools,
@@ -219,7 +219,7 @@ impl TargetDatabase {
         })
     }
 
-    /// Empties tables that CREATE EXTENSION may have filled, together, as they may refer to each other. What stays in one
+    /// Truncates tables that CREATE EXTENSION may fill, together, as they may refer to each other. What stays in one
     /// nevertheless is found when it is read back.
     pub fn empty(&self, tables: &[&RelationName]) -> Result<(), PgError> {
         let names: Vec<_> = tables.iter().map(|name| name.to_sql()).collect();
@@ -238,7 +238,7 @@ impl TargetDatabase {
         Ok(())
     }
 
-    /// Says about large objects what the source says about them; whoever restored them owns them still.
+    /// Restores the comments of large objects; they still belong to the restoring role.
     pub fn comment_large_objects(&self, comments: &[(u32, String)]) -> Result<Vec<RefusedStatement>, PgError> {
         let mut refused = Vec::new();
         if comments.is_empty() {
@@ -265,7 +265,7 @@ impl TargetDatabase {
         Loader { address: self.owner.clone(), patience, search_path: None, wire: None }
     }
 
-    /// Sets the sequences to where the source's stood.
+    /// Sets the sequences to the source's state.
     pub fn set_sequences(&self, sequences: &[SequenceState]) -> Result<Vec<RefusedStatement>, PgError> {
         let mut client = self.owner.connect()?;
         let mut refused = Vec::new();
@@ -290,7 +290,7 @@ impl TargetDatabase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filling {
-    /// By one loader alone, which empties it first in the same transaction: that spares the write-ahead log where the
+    /// By one loader alone, which truncates it first in the same transaction: that avoids the write-ahead log where the
     /// server allows it, and the rows arrive frozen, so that no later reader has to write to their pages
     /// (PostgreSQL documentation, "Populating a Database" and COPY, `FREEZE`).
     Alone,
@@ -307,12 +307,12 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Lets functions that rows go through look names up in these schemas, instead of in none.
+    /// Lets functions that process rows look names up in these schemas, instead of in none.
     pub fn looking_up_in(self, search_path: &str) -> Self {
         Loader { search_path: Some(search_path.to_owned()), wire: None, ..self }
     }
 
-    /// Lets `fill` copy rows into a table, in as many copies as it likes, and commits them all if it succeeds. A failed
+    /// Lets `fill` copy rows into a table, in any number of copies, and commits them all if it succeeds. A failed
     /// attempt leaves nothing, and the next one may follow at once.
     pub fn load<T>(
         &mut self,
@@ -323,7 +323,7 @@ impl Loader {
         self.fill(table, filling, "COMMIT", fill)
     }
 
-    /// The same, and takes all of it back: whether the rows would be taken is all that is wanted.
+    /// The same, and rolls back: only whether the rows would be accepted is of interest.
     pub fn rehearse<T>(
         &mut self,
         table: &Table,
@@ -352,7 +352,7 @@ impl Loader {
         let sql = table.copy_in_sql() + freeze;
         let filled = fill(&mut Loading { wire: &mut wire, sql: &sql, table: &name })?;
         wire.query(end).map_err(|error| refused(&error))?;
-        // Only a connection that came through in order is used again: to close one is to roll back.
+        // Only a connection without errors is used again: closing one rolls back.
         self.wire = Some(wire);
         Ok(filled)
     }
@@ -396,7 +396,7 @@ fn mark(run: &str) -> String {
     format!("walkaway run {run}")
 }
 
-/// The comment of a database; empty if it has none, none if the database isn't there.
+/// The comment of a database; empty if it has none, none if the database doesn't exist.
 fn mark_of(client: &mut Client, database: &str) -> Result<Option<String>, PgError> {
     let sql = "SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_database'), '') \
                FROM pg_catalog.pg_database WHERE datname = $1::text::name";

@@ -1,8 +1,8 @@
-//! What only a superuser of the managed cluster can make: extensions, event triggers, publications of all tables and of
-//! schemas, the promise that a function leaks nothing, how the triggers of constraints fire, and settings of the database.
+//! What only the managed cluster's superuser can create: extensions, event triggers, publications of all tables and of
+//! schemas, LEAKPROOF functions, how the triggers of constraints fire, and settings of the database.
 //!
-//! Nothing of the source's text is run with these rights but what `definitions` lets through: every other statement is put
-//! together here, from names that are quoted and words that are on a list. What the source doesn't have is not made, nor what
+//! None of the source's text is run with these rights except what `definitions` allows: every other statement is built
+//! here, from quoted names and listed keywords. What the source doesn't have is not created, nor what
 //! is not on the list.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,25 +19,25 @@ use crate::pg::{
 pub mod definitions;
 pub mod extensions;
 
-/// Custom settings of this prefix belong to procedural languages, and some of those are code that runs when the language is
+/// Custom settings with this prefix belong to procedural languages, some of them are code that runs when the language is
 /// first used (PostgreSQL documentation, `plperl.on_plperl_init`, `pltcl.start_proc`); `plpgsql` has none of that kind.
 const LANGUAGES: &str = "pl";
-/// Events that an event trigger may wait for. A trigger on `login` would run at the next login of a superuser.
+/// Allowed events of an event trigger. A trigger on `login` would run at the next login of a superuser.
 const EVENTS: [&str; 4] = ["ddl_command_start", "ddl_command_end", "table_rewrite", "sql_drop"];
 
-/// The restored database, as the cluster's superuser, or as the one login of a server of the user's.
+/// The restored database, as the cluster's superuser, or as the only login of a user's server.
 pub struct Elevated {
     client: Client,
     owner: String,
 }
 
 impl Elevated {
-    /// `admin` leads to the restored database; `owner` owns what is restored.
+    /// `admin` is the restored database's address; `owner` owns what is restored.
     pub fn connect(admin: &Address, owner: &str) -> Result<Self, PgError> {
         Ok(Elevated { client: admin.connect()?, owner: owner.to_owned() })
     }
 
-    /// Takes up what the restricted owner was refused; returns what is refused for good.
+    /// Retries what the restricted owner was refused; returns what is finally refused.
     pub fn mend(
         &mut self,
         refused: Vec<RefusedStatement>,
@@ -64,7 +64,7 @@ impl Elevated {
         Ok(left)
     }
 
-    /// Makes the publication that the archive's entry is about, if it is one that needs a superuser.
+    /// Creates the publication of the archive's entry, if it needs a superuser.
     fn publication(&mut self, all: &[Publication], entry: &str) -> Result<bool, PgError> {
         let rest = entry.strip_prefix("PUBLICATION ").unwrap_or_default();
         let about = all.iter().find(|one| rest.strip_prefix(&one.name).is_some_and(|rest| rest.starts_with(' ')));
@@ -74,7 +74,7 @@ impl Elevated {
         }
     }
 
-    /// Publishes the schema that the archive's entry is about.
+    /// Publishes the schema of the archive's entry.
     fn publish_schema(&mut self, all: &[(String, String)], entry: &str) -> Result<bool, PgError> {
         let rest = entry.strip_prefix("PUBLICATION TABLES IN SCHEMA ").unwrap_or_default();
         let about = all.iter().find(|(publication, schema)| rest.starts_with(&format!("{publication} {schema} ")));
@@ -86,8 +86,8 @@ impl Elevated {
         }
     }
 
-    /// Gives functions the promise that they were restored without, see `restore::script`. One that is not there is
-    /// missed by the comparison.
+    /// Marks functions LEAKPROOF that were restored without it, see `restore::script`. A missing one is
+    /// found by the comparison.
     pub fn leakproof(&mut self, special: &Special) -> Result<(), PgError> {
         let sql = "SELECT concat(p.oid::pg_catalog.regprocedure) FROM pg_catalog.pg_proc p \
                    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1::text \
@@ -95,7 +95,7 @@ impl Elevated {
                    AND NOT p.proleakproof";
         for Routine { schema, name, arguments } in &special.leakproof {
             let failed = |error| PgError::statement("looking for a leakproof function", &error);
-            // The target's own words for it, never the source's.
+            // The target's own definition, never the source's.
             for row in self.client.query(sql, &[schema, name, arguments]).map_err(failed)? {
                 let function: String = row.try_get(0).map_err(failed)?;
                 self.run(&format!("ALTER ROUTINE {function} LEAKPROOF"))?;
@@ -129,8 +129,8 @@ impl Elevated {
         Ok(())
     }
 
-    /// Makes the event triggers; returns those that can't be. Nothing may be defined in the database with a superuser's
-    /// rights after this: their functions are the source's code, and run for whoever defines something.
+    /// Creates event triggers; returns those that can't be. Nothing may be defined in the database with a superuser's
+    /// rights after this: their functions are the source's code, and run on every definition.
     pub fn event_triggers(mut self, special: &Special) -> Result<Vec<RefusedStatement>, PgError> {
         let mut refused = Vec::new();
         for trigger in &special.event_triggers {
@@ -144,7 +144,7 @@ impl Elevated {
         Ok(refused)
     }
 
-    /// Whether a statement was taken; only a lost server is an error.
+    /// Whether a statement was accepted; only a lost server is an error.
     fn run(&mut self, sql: &str) -> Result<bool, PgError> {
         let refused = self.refused(sql)?;
         if let Some(reason) = &refused {
@@ -153,7 +153,7 @@ impl Elevated {
         Ok(refused.is_none())
     }
 
-    /// Why a statement was refused, if it was; only a lost server is an error.
+    /// Why a statement was refused, if so; only a lost server is an error.
     fn refused(&mut self, sql: &str) -> Result<Option<String>, PgError> {
         match self.client.batch_execute(sql) {
             Ok(()) => Ok(None),
@@ -164,9 +164,9 @@ impl Elevated {
         }
     }
 
-    /// Sets what the source's database sets for its sessions; returns what is not carried.
+    /// Restores the settings of the source's database; returns what is not copied.
     ///
-    /// The value is set in this session and taken from there, so that it is never part of a statement.
+    /// The value is set in this session and read from there, so that it is never part of a statement.
     pub fn settings(
         &mut self,
         special: &Special,
@@ -192,7 +192,7 @@ impl Elevated {
         Ok(left)
     }
 
-    /// Whether every role may set it, and nothing is loaded or run by it: the source's word is not taken for that.
+    /// Whether every role may set it, without loading or running anything: the source is not trusted for that.
     fn is_harmless(&mut self, name: &str) -> Result<bool, PgError> {
         let sql = "SELECT context = 'user' AND name !~ '_libraries$' AND name NOT IN ('role', 'session_authorization') \
                    FROM pg_catalog.pg_settings WHERE lower(name) = lower($1)";
@@ -203,7 +203,7 @@ impl Elevated {
         }
     }
 
-    /// In one transaction: what is set must not bear on how it is put down, as `default_transaction_read_only` would.
+    /// In one transaction: a setting must not affect its own storing, as `default_transaction_read_only` would.
     fn set(&mut self, place: &str, setting: &Setting) -> Result<bool, PgError> {
         let name = setting.name.split('.').map(quoted).collect::<Vec<_>>().join(".");
         let set = self.client.transaction().and_then(|mut transaction| {
@@ -228,7 +228,7 @@ impl Elevated {
     }
 }
 
-/// What lets a trigger fire in another way than it was made to (PostgreSQL documentation, `pg_trigger.tgenabled`).
+/// The statement that changes how a trigger fires (PostgreSQL documentation, `pg_trigger.tgenabled`).
 fn firing(state: char) -> Option<&'static str> {
     match state {
         'D' => Some("DISABLE"),
@@ -238,7 +238,7 @@ fn firing(state: char) -> Option<&'static str> {
     }
 }
 
-/// Whether a setting that no module has defined yet is none of a procedural language's.
+/// Whether a setting that no module has defined yet belongs to no procedural language.
 fn is_plain_custom(name: &str) -> bool {
     let prefix = name.split_once('.').map(|(prefix, _)| prefix.to_ascii_lowercase());
     prefix.is_some_and(|prefix| prefix == "plpgsql" || !prefix.starts_with(LANGUAGES))

@@ -10,7 +10,7 @@ use std::{
 use super::write_behind::WriteBehind;
 use crate::transfer::{error::SinkError, object::PendingObject};
 
-/// A new file; nobody else writes into it.
+/// A new file with this writer only.
 pub(super) struct PendingFile {
     path: PathBuf,
     file: File,
@@ -19,12 +19,12 @@ pub(super) struct PendingFile {
 }
 
 impl PendingFile {
-    /// Makes the file in place of one that is there, with its directory if that is missing.
+    /// Creates the file, replacing an existing one, with its directory if that is missing.
     pub fn create(path: PathBuf) -> Result<Self, SinkError> {
         Ok(PendingFile { behind: Some(WriteBehind::from(0)), ..PendingFile::create_in_cache(path)? })
     }
 
-    /// The same for a file that is read again in a moment and then removed: it need not get to the disk at all.
+    /// The same for a file that is soon read again and then removed: it need not reach the disk at all.
     pub fn create_in_cache(path: PathBuf) -> Result<Self, SinkError> {
         let file = fresh(&path).map_err(|error| SinkError::write(&path, error))?;
         Ok(PendingFile { path, file, written: 0, behind: None })
@@ -41,7 +41,7 @@ impl PendingObject for PendingFile {
         Ok(())
     }
 
-    /// Errors that the kernel keeps for the close or later come out of the unit's `syncfs`.
+    /// Errors that the kernel defers to the close or later are reported by the unit's `syncfs`.
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
         if let Some(behind) = &mut self.behind {
             behind.ended(&self.file, self.written);
@@ -50,7 +50,7 @@ impl PendingObject for PendingFile {
     }
 }
 
-/// A file of its own: the thread of an attempt that was given up may still write into the one before.
+/// A new file: the thread of an abandoned attempt may still write into the previous one.
 fn fresh(path: &Path) -> io::Result<File> {
     let open = || OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     match open() {

@@ -1,4 +1,4 @@
-//! Foreign keys that the source's own rows do not satisfy: put on for new rows only, as the source has them in effect.
+//! Foreign keys that the source's own rows do not satisfy: created for new rows only, as in effect at the source.
 //!
 //! Rows come past them where triggers are off (`session_replication_role`, ALTER TABLE … DISABLE TRIGGER), and no server
 //! checks a key again. Where values are equal by the server's own code alone, they are so at the source, too, and a key that
@@ -18,15 +18,15 @@ use crate::pg::{
     Address, PgError, catalog::CatalogKey, name::RelationName, sqlstate::FOREIGN_KEY_VIOLATION, wire::WireError,
 };
 
-/// Puts on what rows do not satisfy.
+/// Creates the keys that rows do not satisfy.
 pub(super) struct ForeignKeys<'a> {
     owner: &'a Address,
-    /// Tables that lack rows on the target: keys of these say nothing of the source.
+    /// Tables that lack rows on the target: keys of these prove nothing about the source.
     incomplete: BTreeSet<String>,
     pub unsatisfied: Unsatisfied,
 }
 
-/// Keys that stand for new rows only.
+/// Keys that apply to new rows only.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Unsatisfied {
     pub keys: Vec<RefusedStatement>,
@@ -57,7 +57,7 @@ impl<'a> ForeignKeys<'a> {
         ForeignKeys { owner, incomplete, unsatisfied: Unsatisfied::default() }
     }
 
-    /// Puts a key on for new rows only, if rows are what is in its way.
+    /// Creates a key for new rows only, if rows are what prevents it.
     pub fn second(&mut self, entry: &Entry, error: &WireError) -> Result<Second, PgError> {
         let Some(sql) = entry.sql.trim_end().strip_suffix(';').filter(|_| entry.kind == "FK CONSTRAINT") else {
             return Ok(Second::Left);

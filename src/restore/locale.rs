@@ -1,5 +1,5 @@
-//! With which locale a restored database is made: the source's provider, locale and rules, or the nearest that this machine
-//! and its PostgreSQL have. Whatever is not the source's is named, because text is sorted and compared by it.
+//! The locale of a restored database: the source's provider, locale and rules, or the nearest that this machine
+//! and its PostgreSQL have. Any difference is reported, because text is sorted and compared by it.
 
 use postgres::{Client, error::SqlState};
 
@@ -9,22 +9,22 @@ use crate::pg::{
     name::{literal, quoted},
 };
 
-/// The first version whose CREATE DATABASE names a provider (PostgreSQL 15 release notes).
+/// The first version whose CREATE DATABASE takes a provider (PostgreSQL 15 release notes).
 const PROVIDERS_SINCE: u32 = 15;
 /// The locale that every machine has.
 const EVERYWHERE: &str = "C";
 
-/// A locale of the source that the restored database doesn't have.
+/// A locale of the source that the restored database lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingLocale {
     /// `locale en_US.UTF-8`, `ICU locale en-u-kn-true`.
     pub subject: String,
-    /// What serves instead, and what to install.
+    /// The replacement, and what to install.
     pub detail: String,
 }
 
-/// Makes the database, which is the connection's first statement about it, in an encoding and with the first of the
-/// locales that the server takes.
+/// Creates the database, the connection's first statement about it, in an encoding and with the first of the
+/// locales that the server accepts.
 pub(super) fn create(
     client: &mut Client,
     database: &str,
@@ -56,7 +56,7 @@ fn is_about_locale(code: &SqlState) -> bool {
     [SqlState::WRONG_OBJECT_TYPE, SqlState::INVALID_PARAMETER_VALUE, SqlState::FEATURE_NOT_SUPPORTED].contains(code)
 }
 
-/// The source's, and others that are less and less like it.
+/// The source's, and others that are increasingly unlike it.
 fn nearest(like: &LocaleFacts) -> Vec<LocaleFacts> {
     let plain =
         |of: &LocaleFacts| LocaleFacts { collate: EVERYWHERE.to_owned(), ctype: EVERYWHERE.to_owned(), ..of.clone() };

@@ -6,17 +6,17 @@ use tar::{EntryType, Header};
 use crate::transfer::object::Arriving;
 
 const BLOCK_BYTES: u64 = 512;
-/// The name in a ustar header holds so many bytes.
+/// The most bytes of a name in a ustar header.
 const NAME_BYTES_MAX: usize = 100;
-/// Extended attributes of this prefix are known to GNU tar and to libarchive.
+/// Extended attributes with this prefix are supported by GNU tar and libarchive.
 const ATTRIBUTE: &str = "SCHILY.xattr.user.walkaway.";
 
-/// Bytes of a member's content with the zeros that fill its last block.
+/// Bytes of a member's content padded to its last block.
 pub(super) fn padded(size: u64) -> u64 {
     size.div_ceil(BLOCK_BYTES) * BLOCK_BYTES
 }
 
-/// Everything that stands before a member's content.
+/// Everything that precedes a member's content.
 pub(super) fn headers(arriving: Arriving<'_>) -> Vec<u8> {
     let entry = &arriving.object.entry;
     let place = arriving.object.place.as_str();

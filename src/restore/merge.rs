@@ -1,6 +1,6 @@
 //! Moves a staged tree into the restored one, whole directories at a time.
 //!
-//! A rename costs as much as a new file, so a directory that the restored tree does not have yet is moved with all that
+//! A rename costs as much as a new file, so a directory that is new to the restored tree is moved with all that
 //! is in it. Everything below the staged tree must be meant to be published.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use crate::transfer::error::SinkError;
 
-/// Moves everything in `staged` into `target`, which exists; files take the place of those that are there.
+/// Moves everything in `staged` into `target`, which exists; files replace existing ones.
 pub(super) fn move_into(staged: &Path, target: &Path) -> Result<(), SinkError> {
     let mut pairs = vec![(staged.to_path_buf(), target.to_path_buf())];
     while let Some((from, to)) = pairs.pop() {
@@ -41,7 +41,7 @@ pub(super) fn move_to(staged: &Path, target: &Path) -> Result<(), SinkError> {
     }
 }
 
-/// Whether a directory could not be moved because there is one with something in it.
+/// Whether a directory could not be moved because a non-empty one exists.
 fn is_occupied(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists)
 }
@@ -57,7 +57,7 @@ pub(super) fn discard(file: &Path, root: &Path) -> Result<(), SinkError> {
     for directory in below {
         match fs::remove_dir(&directory) {
             Ok(()) => {}
-            // There is something else in it, or somebody removed it before.
+            // It is not empty, or was removed before.
             Err(_) => break,
         }
     }

@@ -1,6 +1,6 @@
-//! The sinks: a tree of files, tar archives or another S3 server for objects, a PostgreSQL database for tables, a disposable cluster made for the purpose.
+//! The sinks: a tree of files, tar archives or another S3 server for objects, a PostgreSQL database for tables, a disposable cluster.
 //!
-//! Knows nothing of where the data comes from, and never writes outside the directory or database it was given.
+//! Does not depend on where the data comes from, and never writes outside the directory or database it was given.
 
 pub mod cluster;
 mod cluster_error;

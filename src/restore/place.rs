@@ -1,11 +1,11 @@
-//! Where a key lies in a tree of files.
+//! The place of a key in a tree of files.
 //!
-//! Keys that any file system can hold lie under `tree/` by their own name. The others lie under `mapped/`, by the
-//! SHA-256 of the key: what a path can't say (`..`, `//`, a leading or trailing slash, control characters, a component
-//! over 255 bytes, more than 2,048 bytes in all), and what would collide with a key that came before (`a` beside `a/b`,
+//! Keys that any file system can hold are kept under `tree/` by their own name. The others are under `mapped/`, by the
+//! SHA-256 of the key: what no path can hold (`..`, `//`, a leading or trailing slash, control characters, a component
+//! over 255 bytes, more than 2,048 bytes in all), and what would collide with an earlier key (`a` beside `a/b`,
 //! names that differ only in case or in Unicode normal form, so that the tree can be copied to any file system). Versions
-//! that others have replaced lie
-//! under `versions/`, by the SHA-256 of key and version. No two objects or versions get one place.
+//! that have been superseded are
+//! under `versions/`, by the SHA-256 of key and version. No two objects or versions get the same place.
 
 use std::collections::HashMap;
 
@@ -15,8 +15,8 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::{digest::Sha256Digest, transfer::object::ObjectEntry};
 
 const COMPONENT_BYTES_MAX: usize = 255;
-/// A path of Linux has at most 4,095 bytes (`PATH_MAX`), the target's directory included. Keys of Amazon S3 have 1,024;
-/// other servers take longer ones.
+/// A path on Linux has at most 4,095 bytes (`PATH_MAX`), the target's directory included. Keys of Amazon S3 have 1,024;
+/// other servers accept longer ones.
 const KEY_BYTES_MAX: usize = 2_048;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ enum Taken {
     Directory,
 }
 
-/// Gives every key its place, in the order of the listing; memory is some 40 bytes for each file and directory.
+/// Gives every key its place, in the order of the listing; memory is about 40 bytes for each file and directory.
 #[derive(Default)]
 pub struct Places {
     /// By [`Sha256Digest::short`] of the folded path.
@@ -52,7 +52,7 @@ impl Places {
         }
     }
 
-    /// Remembers a place that was given before.
+    /// Records a place that was given before.
     pub fn occupy(&mut self, place: &str) {
         if let Some(key) = place.strip_prefix("tree/") {
             self.take(key);
@@ -65,7 +65,7 @@ impl Places {
             && ancestors(key).all(|directory| self.spelled_alike(directory))
     }
 
-    /// A directory that is already there must be there under exactly this spelling.
+    /// An existing directory must have exactly this spelling.
     fn spelled_alike(&self, directory: &str) -> bool {
         !self.taken.contains_key(&folded(directory)) || self.taken.contains_key(&exact(directory))
     }
@@ -79,7 +79,7 @@ impl Places {
     }
 }
 
-/// `versions/<64 hexadecimal digits>`; the key's length keeps key and version apart.
+/// `versions/<64 hexadecimal digits>`; the key's length separates key and version.
 fn superseded(key: &str, version: &str) -> String {
     format!("versions/{}", Sha256Digest::of(format!("{} {key}{version}", key.len())))
 }
@@ -107,7 +107,7 @@ fn is_plain_component(component: &str) -> bool {
 }
 
 fn folded(path: &str) -> u128 {
-    // By way of upper case, too: `ς` and `σ`, `ſ` and `s` have but one.
+    // Via upper case, too: `ς` and `σ`, `ſ` and `s` have but one.
     hash("folded", &path.nfc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect::<String>())
 }
 

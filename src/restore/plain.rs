@@ -1,4 +1,4 @@
-//! Tables made from names and types alone, as files tell them that carry no schema of a database.
+//! Tables created from names and types alone, as given by files without a database schema.
 
 use super::database::TargetDatabase;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl TargetDatabase {
-    /// Makes an empty table, and its schema if that is not there. Names are quoted, types are the caller's own words.
+    /// Creates an empty table, and its schema if missing. Names are quoted, types are inserted as given.
     pub fn create_plain_table(&self, name: &RelationName, columns: &[(String, String)]) -> Result<(), SinkError> {
         let failed = |reason: String, code: Option<&str>, went_away| SinkError::Database {
             what: name.to_string(),
@@ -22,7 +22,7 @@ impl TargetDatabase {
         let mut client = self.address().connect().map_err(|error| failed(error.to_string(), error.code(), true))?;
         let columns: Vec<_> = columns.iter().map(|(name, sql_type)| format!("{} {sql_type}", quoted(name))).collect();
         let sql = format!("CREATE TABLE {} ({})", name.to_sql(), columns.join(", "));
-        // Several tables of a schema may be made side by side: whoever comes second finds it there.
+        // Several tables of a schema may be created in parallel: the second one finds it existing.
         let there = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1::text::name";
         let refused = |error: postgres::Error| {
             failed(error::reason(&error), error.code().map(|code| code.code()), connection_lost(&error))

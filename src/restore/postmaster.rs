@@ -1,5 +1,5 @@
-//! Whose server owns the data directory of a managed cluster: one that a walkaway at work started, one that a killed
-//! walkaway left behind, or one that a person started to look at what was restored.
+//! The owner of the server on a managed cluster's data directory: a running walkaway, a killed
+//! walkaway that left it behind, or a user who started it to inspect the restored copy.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -8,7 +8,7 @@ use std::{
 
 use super::cluster_error::ClusterError;
 
-/// The server as its postmaster.pid names it (PostgreSQL's `pidfile.h`).
+/// The server according to its postmaster.pid (PostgreSQL's `pidfile.h`).
 pub(super) struct Postmaster {
     pub pid: String,
     /// The directory of its socket; empty until it has one.
@@ -16,21 +16,21 @@ pub(super) struct Postmaster {
 }
 
 impl Postmaster {
-    /// What the file in a data directory says, if there is one.
+    /// The content of the file in a data directory, if there is one.
     pub fn of(data: &Path) -> Option<Self> {
         let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
         let line = |number: usize| text.lines().nth(number).unwrap_or_default().to_owned();
         Some(Postmaster { pid: line(0), socket: line(4) })
     }
 
-    /// Whether it listens where no walkaway let it listen.
+    /// Whether it listens where walkaway never does.
     pub fn is_by_hand(&self, noted_socket: &str) -> bool {
         !self.socket.is_empty() && self.socket != noted_socket
     }
 }
 
-/// Keeps other walkaways off a cluster for as long as the value lives. A process that is killed lets go; the server that it
-/// leaves running holds nothing.
+/// Keeps other walkaways off a cluster for as long as the value lives. A killed process releases it; the server that it
+/// leaves running holds no lock.
 pub(super) fn hold(directory: &Path) -> Result<Option<File>, ClusterError> {
     let Ok(file) = File::open(directory) else { return Ok(None) };
     match file.try_lock() {

@@ -1,6 +1,6 @@
 //! Builds indexes and constraints several at a time, before the rest of the schema comes in its order.
 //!
-//! This only goes ahead: whatever fails here is tried again at its place in the script, and that word counts.
+//! This only runs ahead: what fails here is retried at its place in the script, and that result counts.
 
 use std::{
     collections::BTreeSet,
@@ -10,10 +10,10 @@ use std::{
 use super::script::{Entry, Script};
 use crate::pg::{Address, PgError, wire::Wire};
 
-/// Building a smaller index with several processes is not worth starting them.
+/// A smaller index is not worth starting several processes.
 const LARGE_BYTES: u64 = 128 << 20;
 
-/// Builds what can be built side by side. Returns what is still to be done, in its order.
+/// Builds what can be built in parallel. Returns what is still to be done, in its order.
 pub(super) fn go_ahead(script: Script, owner: &Address, workers: usize) -> Result<Script, PgError> {
     let ahead: Vec<_> = script.entries.iter().enumerate().filter(|(_, entry)| is_independent(&entry.kind)).collect();
     let done = match ahead.is_empty() {
@@ -90,13 +90,13 @@ fn is_event_trigger(entry: &Entry) -> bool {
     entry.kind == "EVENT TRIGGER" || entry.title.starts_with("COMMENT EVENT TRIGGER ")
 }
 
-/// An index or a constraint that rests on one. Each locks its own table and nothing else, so that none can wait for
-/// another in a circle.
+/// An index or a constraint that is based on one. Each locks its own table and nothing else, so that no cyclic
+/// wait is possible.
 fn is_independent(kind: &str) -> bool {
     ["INDEX", "CONSTRAINT"].contains(&kind)
 }
 
-/// The sizes of the tables that the entries are about; 0 where that can't be told.
+/// The sizes of the tables that the entries are about; 0 where that is unknown.
 fn sizes(owner: &Address, entries: &[(usize, &Entry)]) -> Result<Vec<u64>, PgError> {
     let tables: Vec<&str> = entries.iter().map(|(_, entry)| table_of(&entry.sql).unwrap_or_default()).collect();
     let sql = "SELECT coalesce(pg_catalog.pg_relation_size(pg_catalog.to_regclass(t)), 0) \

@@ -1,4 +1,4 @@
-//! What of the schema the target refused, and why nobody else makes it.
+//! The parts of the schema that the target refused, and why they are not created otherwise.
 
 use crate::pg::{
     sqlstate::{INSUFFICIENT_PRIVILEGE, INVALID_FUNCTION_DEFINITION},
@@ -8,9 +8,9 @@ use crate::pg::{
 /// A statement that the target refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedStatement {
-    /// The object, as the archive names it.
+    /// The object, as named in the archive.
     pub object: String,
-    /// The server's words.
+    /// The server's message.
     pub reason: String,
     /// The object of a statement of the schema; none of others.
     pub named: Option<SchemaName>,
@@ -28,7 +28,7 @@ pub struct SchemaName {
 }
 
 impl RefusedStatement {
-    /// One about something else than an object of the schema.
+    /// One about something other than an object of the schema.
     pub fn of(object: impl Into<String>, reason: impl Into<String>) -> Self {
         RefusedStatement { object: object.into(), reason: reason.into(), named: None }
     }
@@ -38,7 +38,7 @@ impl RefusedStatement {
 const ELSEWHERE: &str = "restore into a server of yours whose login is a superuser, with `trust_source: true`, or waive \
                          this if nothing of yours is lost";
 
-/// The server's words, with what they mean for whoever restores where only a superuser may do something.
+/// The server's message, with its meaning for the restoring role where only a superuser may do something.
 pub(super) fn explained(kind: &str, error: &WireError) -> String {
     let why = match (error.code(), kind) {
         (Some(INSUFFICIENT_PRIVILEGE), "EXTENSION") => {
@@ -58,13 +58,13 @@ pub(super) fn explained(kind: &str, error: &WireError) -> String {
         (Some(INSUFFICIENT_PRIVILEGE), "FOREIGN TABLE") => {
             "only who may read this machine's files or run its programs may define it, and no restored role may"
         }
-        (Some(INSUFFICIENT_PRIVILEGE), _) => "whoever restores may not make it",
+        (Some(INSUFFICIENT_PRIVILEGE), _) => "the restoring role may not create it",
         _ => return error.to_string(),
     };
     format!("{error}: {why}; {ELSEWHERE}")
 }
 
-/// Why a superuser does not make it, with what to do.
+/// Why a superuser does not create it, with a hint.
 pub(super) fn unsafe_to_make(why: &str) -> String {
     format!("not made, because code of the source could leave the database by it: {why}; {ELSEWHERE}")
 }

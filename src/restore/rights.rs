@@ -1,7 +1,7 @@
-//! Roles, owners, grants and default privileges, put where the source had them.
+//! Roles, owners, grants and default privileges, restored as at the source.
 //!
-//! A superuser of the target does this, so nothing of the source's text is run: every name is quoted here, and an object
-//! is named in the target's own words, after the target itself said that it has it.
+//! A superuser of the target does this, so none of the source's text is run: every name is quoted here, and an object
+//! is named as the target prints it, after the target itself confirmed that it exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,16 +21,16 @@ use crate::pg::{
 
 mod roles;
 
-/// Before this version CREATEROLE lets a role into every other but superusers, and so into those that run programs
+/// Before this version CREATEROLE lets a role join every other except superusers, and so those that run programs
 /// (PostgreSQL documentation, release 16, "Migration").
 pub(super) const CREATEROLE_HARMLESS_SINCE: u32 = 16;
 
-/// Under which name each role of the source stands on the target.
+/// The name of each role of the source on the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleNames {
-    /// Every role keeps its name; roles that are not there are made, but none by a name that walkaway's own roles have.
+    /// Every role keeps its name; missing roles are created, except under the names of walkaway's own roles.
     Same,
-    /// Some roles have another name, which has to be there; the others are left out.
+    /// Some roles have another name, which has to exist; the others are left out.
     Mapped(BTreeMap<String, String>),
 }
 
@@ -50,13 +50,13 @@ impl RoleNames {
     }
 }
 
-/// Whether walkaway's own roles on a managed cluster have this name.
+/// Whether one of walkaway's own roles on a managed cluster has this name.
 pub fn is_own(role: &str) -> bool {
     [ADMIN_ROLE, OWNER_ROLE].contains(&role)
 }
 
-/// Takes from the roles what would let restored code out of the database on a server of this version, and says of which
-/// roles it took what.
+/// Removes from the roles what would let restored code out of the database on a server of this version, returns from
+/// which roles it removed what.
 pub fn take_dangerous(source: &mut Rights, names: &RoleNames, target_major: u32) -> Vec<String> {
     let mut taken = Vec::new();
     if *names == RoleNames::Same && target_major < CREATEROLE_HARMLESS_SINCE {
@@ -86,24 +86,24 @@ pub fn take_dangerous(source: &mut Rights, names: &RoleNames, target_major: u32)
     taken
 }
 
-/// Whether a predefined role lets its members leave the database.
+/// Whether a predefined role lets its members reach outside of the database.
 fn reaches_machine(role: &str) -> bool {
     is_predefined(role) && !is_harmless(role)
 }
 
-/// The restored database, as somebody who may give things away.
+/// The restored database, as a role that may change owners.
 pub struct RightsTarget {
     admin: Address,
-    /// Owns what was restored until its owner is known.
+    /// The owner of restored objects until theirs is known.
     restorer: String,
-    /// Nobody but walkaway uses the server.
+    /// Only walkaway uses the server.
     exclusive: bool,
-    /// Roles that this run made on a server that others use.
+    /// Roles that this run created on a shared server.
     made: BTreeSet<String>,
 }
 
 impl RightsTarget {
-    /// `admin` leads to the restored database as a superuser.
+    /// `admin` is the restored database's address as a superuser.
     pub fn new(admin: Address, restorer: &str, exclusive: bool, made: BTreeSet<String>) -> Self {
         RightsTarget { admin, restorer: restorer.to_owned(), exclusive, made }
     }
@@ -120,7 +120,7 @@ impl RightsTarget {
                 work.run(&format!("owner of {object}"), &sql)?;
             }
         }
-        // Owners are grantors: what stands there now is what the grants begin from.
+        // Owners are grantors: the current state is what the grants start from.
         let restored = rights::rights(&mut work.client)?;
         for (object, held) in &source.objects {
             if let Some(there) = restored.objects.get(object) {
@@ -145,8 +145,8 @@ impl RightsTarget {
     }
 }
 
-/// The grants on an object whose owner on the target is `owner`, the restorer where the source's is not carried. What
-/// somebody granted who isn't carried either, the owner grants.
+/// The grants on an object whose owner on the target is `owner`, the restorer where the source's is not copied. Grants
+/// by a role that isn't copied either become the owner's.
 fn translated(held: &Held, owner: &str, names: &RoleNames) -> BTreeSet<Grant> {
     let name = |role: &str| if role == held.owner { Some(owner.to_owned()) } else { names.on_target(role) };
     let translate = |grant: &Grant| {
@@ -169,7 +169,7 @@ fn translate(grant: &Grant, names: &RoleNames) -> Option<Grant> {
 }
 
 impl Object {
-    /// How SQL names the object, in `ALTER` or in `GRANT … ON`.
+    /// The object's name in SQL, in `ALTER` or in `GRANT … ON`.
     fn spelled(&self, in_grant: bool) -> String {
         let keyword = match (self.kind.as_str(), in_grant) {
             ("function" | "procedure" | "aggregate", _) => "ROUTINE".to_owned(),
@@ -184,8 +184,8 @@ impl Object {
     }
 }
 
-/// A procedure by its input arguments, as it is identified: without a mode, those of others may be meant, whose arguments
-/// include some that are only put out.
+/// A procedure by its input arguments, as it is identified: without modes, another one may match, whose arguments
+/// include output arguments.
 fn of_input(procedure: &str) -> String {
     let mut quoted = false;
     let open = procedure.find(|c: char| {
@@ -198,7 +198,7 @@ fn of_input(procedure: &str) -> String {
     }
 }
 
-/// One session of the superuser, and what was refused in it.
+/// One session of the superuser, and the statements refused in it.
 struct Work {
     client: Client,
     refused: Vec<RefusedStatement>,
@@ -213,7 +213,7 @@ impl Work {
         self.refused.push(RefusedStatement::of(object, reason));
     }
 
-    /// Runs a statement, and says whether the server took it; what it refuses is put down, a lost server ends the work.
+    /// Runs a statement, returns whether the server accepted it; refusals are recorded, a lost server ends the work.
     fn run(&mut self, object: &str, sql: &str) -> Result<bool, PgError> {
         match self.client.batch_execute(sql) {
             Ok(()) => Ok(true),
@@ -227,14 +227,14 @@ impl Work {
         }
     }
 
-    /// Makes the grants on one object what they should be. Each is given by the one who gave it at the source.
+    /// Sets the grants on one object. Each is granted by the same grantor as at the source.
     fn grant(&mut self, place: &str, title: &str, wanted: &BTreeSet<Grant>, there: &Held) -> Result<(), PgError> {
         let Held { owner, grants: there, .. } = there;
         for grant in there.difference(wanted) {
             let sql = format!("REVOKE {} ON {place} FROM {} CASCADE", right(grant), receiver(grant));
             self.as_grantor(grant, owner, title, &sql)?;
         }
-        // What was revoked may have taken others with it.
+        // A revoke may have cascaded to others.
         let intact = there.is_subset(wanted);
         for grant in wanted.iter().filter(|grant| !(intact && there.contains(grant))) {
             let option = if grant.fixed { "" } else { " WITH GRANT OPTION" };
@@ -245,7 +245,7 @@ impl Work {
     }
 
     fn as_grantor(&mut self, grant: &Grant, owner: &str, title: &str, sql: &str) -> Result<(), PgError> {
-        // A superuser's grant is the owner's, who may not even see the object's schema by themselves.
+        // A superuser's grant counts as the owner's, who may not even have access to the object's schema.
         let sql = match is_predefined(&grant.grantor) || grant.grantor == owner {
             true => sql.to_owned(),
             false => format!("SET ROLE {}; {sql}; RESET ROLE", quoted(&grant.grantor)),
@@ -280,7 +280,7 @@ impl Work {
     }
 }
 
-/// `SELECT`, or `SELECT (column)`. A privilege's name comes from the source; only words are let through.
+/// `SELECT`, or `SELECT (column)`. A privilege's name comes from the source; only keywords are allowed.
 fn right(grant: &Grant) -> String {
     let words: String = grant.privilege.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').collect();
     match &grant.column {

@@ -1,7 +1,7 @@
-//! A schema's archive as the script that pg_restore makes of it, run here entry by entry.
+//! A schema's archive as pg_restore's script, run here entry by entry.
 //!
-//! pg_restore says in words what a server refused; here every refusal has its code, a setting that an older target does
-//! not know ends nothing, and what a source noted for itself among a column's options is left out. The statements are
+//! pg_restore reports refusals as text; here every refusal has its code, a setting that an older target does
+//! not know is not fatal, and a source's bookkeeping among a column's options is left out. The statements are
 //! pg_restore's own. Source: PostgreSQL documentation, pg_restore, `--list` and `--file`.
 
 use std::{borrow::Cow, path::Path};
@@ -16,15 +16,15 @@ use crate::pg::{
     wire::{Wire, WireError},
 };
 
-/// How a header begins when pg_restore is verbose.
+/// The beginning of a header of a verbose pg_restore.
 const ENTRY: &str = "--\n-- TOC entry ";
-/// Where a header ends.
+/// The end of a header.
 const HEADER_END: &str = "\n--\n";
-/// How the script ends.
+/// The end of the script.
 const END: &str = "--\n-- PostgreSQL database dump complete\n--\n";
-/// What it says before that, with the time.
+/// The line before that, with the time.
 const COMPLETED: &str = "\n-- Completed on ";
-/// What pg_restore says for the tables that follow, before the header of the first of them.
+/// pg_restore's setting for the following tables, before the header of the first of them.
 const ACCESS_METHOD: &str = "SET default_table_access_method = ";
 /// SQLSTATE of a setting that the server doesn't know.
 const UNDEFINED_OBJECT: &str = "42704";
@@ -47,14 +47,14 @@ pub(super) struct Script {
     pub entries: Vec<Entry>,
 }
 
-/// What makes one object.
+/// The statements of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// `TABLE`, `FK CONSTRAINT`, …
     pub kind: String,
     /// Kind, name and owner: `TABLE orders shop`.
     pub title: String,
-    /// Where its object lies, if it is one of the schema's.
+    /// The qualified name of its object, if it is one in a schema.
     pub named: Option<SchemaName>,
     /// Settings for this entry and all that follow.
     before: String,
@@ -62,14 +62,14 @@ pub(super) struct Entry {
     pub sql: String,
 }
 
-/// What becomes of an entry that the owner was refused.
+/// The outcome of an entry that the owner was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Second {
-    /// It was made in another way.
+    /// It was created in another way.
     Made,
-    /// Nobody else makes it, for the reason that the owner was told.
+    /// It is not created otherwise; the owner's error is the reason.
     Left,
-    /// It is not made, for another reason.
+    /// It is not created, for another reason.
     Refused(String),
 }
 
@@ -81,7 +81,7 @@ impl Entry {
 }
 
 impl Script {
-    /// Asks pg_restore for the script of a section.
+    /// Gets the script of a section from pg_restore.
     pub fn read(tools: &Tools, archive: &Path, section: Section) -> Result<Self, PgError> {
         let section = match section {
             Section::PreData => "--section=pre-data",
@@ -98,7 +98,7 @@ impl Script {
         let mut wire = owner.wire()?;
         for setting in &self.settings {
             match wire.execute(setting) {
-                // A target older than the programs does not know every setting.
+                // A target older than the programs does not have every setting.
                 Err(WireError::Server { code, .. }) if code == UNDEFINED_OBJECT => {}
                 set => set.map_err(|error| error.during("preparing to restore the schema"))?,
             }
@@ -106,9 +106,9 @@ impl Script {
         Ok(wire)
     }
 
-    /// Runs every entry in its order; goes on after a refused one and returns all of them. What is found in no schema is
-    /// looked up once more where sessions at the source look: a dump qualifies its own names, and not those in the bodies of
-    /// functions that an index, a constraint or a view calls. `second` is asked about what is refused, before anything that
+    /// Runs every entry in its order; continues after a refused one and returns all of them. An unresolved name is
+    /// retried with the search path of the source: a dump qualifies its own names, but not those in the bodies of
+    /// functions that an index, a constraint or a view calls. `second` is called for what is refused, before anything that
     /// may need it.
     pub fn run(
         &self,
@@ -140,12 +140,12 @@ impl Script {
     }
 }
 
-/// Whether a name means nothing where it was looked up.
+/// Whether a name could not be resolved.
 fn is_unresolved(error: &WireError) -> bool {
     error.code().is_some_and(|code| code.starts_with("42") && code != INSUFFICIENT_PRIVILEGE)
 }
 
-/// Runs a statement where names are looked up in these schemas. It was refused before; that reason counts if it is again.
+/// Runs a statement with these schemas as search path. It was refused before; that reason is kept if it is again.
 fn query_in(wire: &mut Wire, search_path: &str, sql: &str, refused: WireError) -> Result<(), WireError> {
     let set = |path: &str| format!("SELECT pg_catalog.set_config('search_path', {}, false)", literal(path));
     wire.execute(&set(search_path))?;
@@ -157,8 +157,8 @@ fn query_in(wire: &mut Wire, search_path: &str, sql: &str, refused: WireError) -
     again.map_err(|_| refused)
 }
 
-/// A function whose promise to leak nothing, or whose support function, only a superuser may name is made without: the others
-/// need it, and the comparison misses the word unless somebody adds it.
+/// A function whose LEAKPROOF mark, or whose support function, only a superuser may set is created without: other entries
+/// need it, and the comparison reports the lack unless it is added later.
 fn query(wire: &mut Wire, sql: &str) -> Result<(), WireError> {
     match (wire.query(sql), without_promise(sql)) {
         (Err(WireError::Server { code, .. }), Some(other)) if code == INSUFFICIENT_PRIVILEGE => {
@@ -172,7 +172,7 @@ const SUPPORT: &str = " SUPPORT ";
 /// What may follow a support function's name.
 const AFTER_SUPPORT: &str = " PARALLEL ";
 
-/// The statement of a leakproof or supported function without those words, which stand among the attributes before the body.
+/// The statement of a function without LEAKPROOF and SUPPORT, which are among the attributes before the body.
 fn without_promise(sql: &str) -> Option<String> {
     let (head, rest) =
         sql.split_once("\n    LANGUAGE ").filter(|(head, _)| head.trim_start().starts_with("CREATE FUNCTION "))?;
@@ -196,8 +196,8 @@ fn output(tools: &Tools, archive: &Path, options: &[&str]) -> Result<String, PgE
     }
 }
 
-/// Takes the script apart where the table of contents says that an entry begins; a text that only looks like a header
-/// stays what it is. An entry that has no statements is in the contents and not in the script.
+/// Splits the script where the table of contents has an entry; a text that only looks like a header
+/// is kept. An entry without statements is in the contents and not in the script.
 fn parse(contents: &str, script: &str) -> Script {
     let script = script.rsplit_once(END).map_or(script, |(script, _)| script);
     let is_last = |(_, after): &(&str, &str)| !after.trim_end().contains('\n');
@@ -232,7 +232,7 @@ fn numbered(line: &str) -> Option<(u32, &str)> {
     Some((id.parse().ok()?, rest.splitn(3, ' ').nth(2)?))
 }
 
-/// Cuts off the setting for the tables that follow.
+/// Splits off the setting for the following tables.
 fn settings_at_end(sql: &str) -> (&str, &str) {
     let trimmed = sql.trim_end();
     let last = trimmed.rfind('\n').map_or(0, |at| at + 1);
@@ -284,8 +284,8 @@ fn named(kind: &str, schema: &str, name: &str, sql: &str) -> Option<SchemaName> 
     Some(SchemaName { kind: kind.to_owned(), path, arguments })
 }
 
-/// Options of columns that no server takes are a source's bookkeeping, which programs of another release write down as if
-/// somebody had set it.
+/// Options of columns that no server accepts are a source's bookkeeping, which programs of another release dump as if
+/// they had been set.
 fn without_bookkeeping<'a>(kind: &str, sql: &'a str) -> Cow<'a, str> {
     if !(kind.ends_with("TABLE") || kind.ends_with("VIEW")) || !sql.contains(SET_OPTIONS) {
         return sql.into();
@@ -295,7 +295,7 @@ fn without_bookkeeping<'a>(kind: &str, sql: &'a str) -> Cow<'a, str> {
 
 const SET_OPTIONS: &str = " SET (";
 
-/// The line with such options only as can be set; nothing if it sets no others.
+/// The line with only the options that can be set; none if there are no such.
 fn settable(line: &str) -> Option<Cow<'_, str>> {
     let options = line.strip_prefix("ALTER ").filter(|rest| rest.contains(" ALTER COLUMN "));
     let options = options.and_then(|rest| rest.strip_suffix(");")?.rsplit_once(SET_OPTIONS));

@@ -1,9 +1,9 @@
-//! What a managed cluster may leave undone while rows are loaded, and how that is made good before anything is proven.
+//! Relaxed durability of a managed cluster while rows are loaded, and its restoration before verification.
 //!
-//! A disposable cluster that goes down with its machine while it is being filled is given up, so its steps need not be
-//! durable one by one. Before the proof they are: the settings go back, everything is written out, and every file is
-//! synced (PostgreSQL documentation, "Write Ahead Log", `fsync`). A note beside the data says that the cluster is in
-//! between. It names the machine's boot, because a process that dies loses nothing of what the kernel has.
+//! A disposable cluster that crashes with its machine while it is being loaded is discarded, so its steps need not be
+//! durable one by one. Before verification they are: settings are reset, everything is written out, every file is
+//! synced (PostgreSQL documentation, "Write Ahead Log", `fsync`). A note beside the data marks the cluster as in
+//! between. It names the machine's boot, because a killed process loses nothing that the kernel has.
 
 use std::{
     fs::{self, File},
@@ -23,11 +23,11 @@ const AHEAD_EVERY: Duration = Duration::from_millis(500);
 /// Smaller files are left for the end.
 const AHEAD_BYTES_MIN: u64 = 4 << 20;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
-/// What holds during the load, and goes back to the server's defaults afterwards.
+/// Settings during the load, reset to the server's defaults afterwards.
 const LOADING: [(&str, &str); 4] =
     [("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"), ("checkpoint_timeout", "1h")];
 
-/// Lets the server be careless, and notes it before.
+/// Relaxes the server's durability, and records that before.
 pub(super) fn unsettle(directory: &Path, address: &Address) -> Result<(), ClusterError> {
     let path = directory.join(NOTE);
     let failed = |error| directory_error(&path, error);
@@ -45,13 +45,13 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Begins with the files below `data`, and goes on until the end.
+    /// Starts with the files below `data`, and continues until the end.
     pub fn start(data: PathBuf) -> Self {
         let (over, heard) = channel();
         Ahead { over, thread: std::thread::spawn(move || sync_again_and_again(&data, &heard)) }
     }
 
-    /// The kernel tells only one caller that a write failed, so what was heard here counts.
+    /// The kernel reports a failed write to one caller only, so an error here counts.
     fn end(self) -> io::Result<()> {
         drop(self.over);
         self.thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs died")))
@@ -65,7 +65,7 @@ fn sync_again_and_again(data: &Path, over: &Receiver<()>) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes everything durable and takes the note away.
+/// Makes everything durable and removes the note.
 pub(super) fn settle(
     directory: &Path,
     data: &Path,
@@ -86,7 +86,7 @@ pub(super) fn settle(
     fs::remove_file(&note).map_err(|error| directory_error(&note, error))
 }
 
-/// Whether the machine went down while the server was careless: then nobody knows what is left.
+/// Whether the machine crashed with relaxed durability: then the state is unknown.
 pub(super) fn went_down(directory: &Path) -> bool {
     fs::read_to_string(directory.join(NOTE)).is_ok_and(|boot| boot != boot_id())
 }
@@ -107,11 +107,11 @@ fn execute(address: &Address, sql: &str) -> Result<(), ClusterError> {
     Ok(address.connect()?.batch_execute(sql).map_err(failed)?)
 }
 
-/// Syncs the files of at least so many bytes, and the directories, at and below `path`.
+/// Syncs the files of at least this many bytes, and the directories, at and below `path`.
 fn sync_all(path: &Path, bytes_min: u64) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         match entry.and_then(|entry| sync_entry(&entry, bytes_min)) {
-            // The server is up and removes files of its own.
+            // The server is running and removes files of its own.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other?,
         }
@@ -124,7 +124,7 @@ fn sync_entry(entry: &fs::DirEntry, bytes_min: u64) -> io::Result<()> {
     match (known.is_dir(), known.is_file()) {
         (true, _) => sync_all(&entry.path(), bytes_min),
         (_, true) if known.len() >= bytes_min => File::open(entry.path())?.sync_all(),
-        // A socket or a link has nothing of its own to lose.
+        // A socket or a link has no data of its own.
         _ => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Rows as a file that psql loads: COPY text, compressed by zstd, hashed as it lies on the disk.
+//! Rows as a file that psql loads: COPY text, compressed by zstd, hashed as stored on the disk.
 
 use std::{
     fs::{File, OpenOptions},
@@ -16,10 +16,10 @@ use crate::{
 };
 
 const NAME_CHARS_MAX: usize = 80;
-/// One of zstd's fast levels: the spool must not be what the copy waits for.
+/// One of zstd's fast levels: the spool must not be the bottleneck.
 const LEVEL: i32 = -1;
 
-/// The file name of an export: the table's number, as much of its name as is safe, and the part's number if the table
+/// The file name of an export: the table's number, the safe part of its name, and the part's number if the table
 /// has several.
 pub fn file_name(number: usize, table: &str, part: usize, parts: usize) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
@@ -56,7 +56,7 @@ impl Write for HashedFile {
 }
 
 impl Spool {
-    /// Makes the file; one of that name from an earlier attempt is replaced.
+    /// Creates the file; one of that name from an earlier attempt is replaced.
     pub fn create(path: &Path) -> Result<Self, SinkError> {
         let failed = |error| SinkError::write(path, error);
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(failed)?;
@@ -96,7 +96,7 @@ impl RowSink for Spool {
     }
 }
 
-/// An export that was given up is removed; a removal that fails leaves a file that no receipt names.
+/// An abandoned export is removed; a removal that fails leaves a file that no receipt names.
 impl Drop for Spool {
     fn drop(&mut self) {
         if self.digest.is_none() {

@@ -1,10 +1,10 @@
 //! Objects as members of archives: one POSIX (pax) archive for each unit, for any key.
 //!
-//! A member's place is reserved when its bytes begin to come, so that objects are written side by side, each at its own
-//! offset, without a file of its own. Members that came to nothing leave holes; an archive with holes is written once
-//! more without them before it gets its name. A member's name is the place that a tree of files would give to the key, so
-//! that extracting is safe everywhere; key, version, metadata, tags and headers stand in pax records under
-//! `SCHILY.xattr.user.walkaway.`, which GNU tar and bsdtar read as extended attributes and pass over unless asked.
+//! A member's region is reserved when its first bytes arrive, so that objects are written in parallel, each at its own
+//! offset, without a file of its own. Failed members leave holes; an archive with holes is rewritten
+//! without them before it gets its name. A member's name is the key's place in a tree of files, so
+//! that extracting is safe everywhere; key, version, metadata, tags and headers are in pax records under
+//! `SCHILY.xattr.user.walkaway.`, which GNU tar and bsdtar read as extended attributes and ignore by default.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -27,11 +27,11 @@ use crate::{
     },
 };
 
-/// Archives lie here until they are complete.
+/// Archives are here until they are complete.
 const STAGING: &str = ".staging";
 /// Two blocks of zeros end an archive (POSIX.1-2017, pax, "ustar Interchange Format").
 const TRAILER_BYTES: u64 = 1024;
-/// Small writes of one member are put together up to this many bytes.
+/// Small writes of one member are combined up to this many bytes.
 const GATHERED_BYTES: usize = 1 << 20;
 const COPY_BYTES: usize = 1 << 20;
 
@@ -42,7 +42,7 @@ pub struct TarArchives {
 }
 
 impl TarArchives {
-    /// Opens the asset's directory, makes it if it isn't there, and clears what an interrupted unit left in staging.
+    /// Opens the asset's directory, creates it if missing, and clears what an interrupted unit left in staging.
     pub fn open(root: PathBuf) -> Result<Self, SinkError> {
         let staging = root.join(STAGING);
         remove_staging(&staging)?;
@@ -117,7 +117,7 @@ fn remove_staging(path: &Path) -> Result<(), SinkError> {
     }
 }
 
-/// Where a member lies, from its first header to the end of its padding.
+/// The region of a member, from its first header to the end of its padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Region {
     offset: u64,
@@ -158,7 +158,7 @@ impl TarUnit {
         regions.collect()
     }
 
-    /// Writes the archive anew with the published members only, and returns their new offsets.
+    /// Rewrites the archive with the published members only, and returns their new offsets.
     fn without_holes(&self, regions: &mut BTreeMap<u64, (usize, Region)>) -> Result<(Arc<File>, PathBuf), SinkError> {
         let path = self.staged.with_extension("compact");
         let compact = new_file(&path)?;
@@ -190,7 +190,7 @@ impl UnitSink for TarUnit {
         let size = arriving.object.entry.size;
         let length = headers.len() as u64 + member::padded(size);
         let mut laid = self.laid();
-        // A region of its own for every attempt: the thread of one that was given up may still write into the last.
+        // A region of its own for every attempt: the thread of an abandoned one may still write into the last.
         let region = Region { offset: laid.end, length };
         laid.end += length;
         laid.by_index.insert(index, region);
@@ -218,7 +218,7 @@ impl UnitSink for TarUnit {
             true => (Arc::clone(&self.file), self.staged.clone()),
             false => self.without_holes(&mut regions)?,
         };
-        // Zeros, and nothing of what an attempt that was given up may have left behind.
+        // Zeros, and nothing that an abandoned attempt may have left behind.
         file.set_len(live).and_then(|()| file.set_len(live + TRAILER_BYTES)).map_err(self.failed())?;
         file.sync_all().map_err(self.failed())?;
         fs::rename(&path, self.root.join(&self.name)).map_err(self.failed())?;
@@ -236,17 +236,17 @@ impl UnitSink for TarUnit {
 
 impl Drop for TarUnit {
     fn drop(&mut self) {
-        // After a commit there is nothing left; after a failure what remains is cleared again at the next start.
+        // After a commit nothing is left; after a failure the remains are cleared at the next start.
         let _ = fs::remove_file(&self.staged);
         let _ = fs::remove_file(self.staged.with_extension("compact"));
     }
 }
 
-/// One member on its way into its region.
+/// One member being written into its region.
 struct PendingMember {
     file: Arc<File>,
     path: PathBuf,
-    /// Where the next bytes go.
+    /// The offset of the next bytes.
     offset: u64,
     gathered: Vec<u8>,
     /// Bytes that the header announces.
@@ -265,7 +265,7 @@ impl PendingMember {
         Ok(())
     }
 
-    /// A member must not reach into the next one.
+    /// A member must not extend into the next one.
     fn check_size(&self, fits: bool) -> Result<(), SinkError> {
         let reason = format!("a member of {} bytes got {}", self.size, self.written);
         let wrong = || SinkError::write(&self.path, io::Error::new(io::ErrorKind::InvalidData, reason));
@@ -281,7 +281,7 @@ impl PendingObject for PendingMember {
         if self.gathered.len() >= GATHERED_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Errors that the kernel keeps for later come out of the archive's sync.
+    /// Errors that the kernel defers are reported by the archive's sync.
     fn finish(mut self: Box<Self>) -> Result<(), SinkError> {
         self.check_size(self.written == self.size)?;
         let padding = member::padded(self.size) - self.size;

@@ -26,9 +26,9 @@ use crate::{
     },
 };
 
-/// Temporary names live here, inside the asset's directory and so on its file system.
+/// Temporary names are here, inside the asset's directory and so on its file system.
 const STAGING: &str = ".staging";
-/// Within a unit's staging area, where objects lie that are not at their place yet.
+/// Within a unit's staging area, where objects are that are not at their place yet.
 const UNPLACED: &str = ".unplaced";
 
 /// The directory of one asset.
@@ -38,7 +38,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Opens the asset's directory, makes it if it isn't there, and clears what an interrupted unit left in staging.
+    /// Opens the asset's directory, creates it if missing, and clears what an interrupted unit left in staging.
     pub fn open(root: PathBuf) -> Result<Self, SinkError> {
         let staging = root.join(STAGING);
         remove_tree(&staging)?;
@@ -92,16 +92,16 @@ impl ObjectSink for Tree {
     }
 }
 
-/// Objects lie in the staging area as they will lie in the asset's directory, so that whole directories can be moved.
+/// The staging area has the layout of the asset's directory, so that whole directories can be moved.
 struct TreeUnit {
     root: PathBuf,
     staging: PathBuf,
-    /// The places that are taken in the staging area, and by which index.
+    /// The occupied places in the staging area, and by which index.
     staged: Mutex<HashMap<String, usize>>,
 }
 
 impl TreeUnit {
-    /// Where the object with this index is written: at its place, unless another one of the unit lies there.
+    /// Where the object with this index is written: at its place, unless another one of the unit has it.
     fn path_for(&self, index: usize, place: &str) -> PathBuf {
         let mut staged = self.staged.lock().unwrap_or_else(PoisonError::into_inner);
         match staged.get(place) {
@@ -166,7 +166,7 @@ impl UnitSink for TreeUnit {
 
 impl Drop for TreeUnit {
     fn drop(&mut self) {
-        // After a commit there is nothing left; after a failure what remains is cleared again at the next start.
+        // After a commit nothing is left; after a failure the remains are cleared at the next start.
         let _ = fs::remove_dir_all(&self.staging);
     }
 }

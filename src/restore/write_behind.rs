@@ -1,25 +1,25 @@
-//! Pushes a file on to the disk while it still comes: the disk works from the first bytes on, the sync at the end of the
-//! unit finds little left, and the page cache is left to those who need it. What is read back later comes from the disk
-//! all the same, see `verify`.
+//! Writes a file to disk while it is still arriving: the disk works from the first bytes on, the sync at the end of the
+//! unit finds little left, and the page cache is left to others. What is read back later comes from the disk
+//! anyway, see `verify`.
 
 use std::{fs::File, num::NonZero};
 
 use rustix::fs::{Advice, fadvise};
 
-/// After so many new bytes the disk is told to begin with them.
+/// After this many new bytes their writing is started.
 const PUSHED_BYTES: u64 = 2 << 20;
-/// So far behind the pages are written in all likelihood, and can leave the cache.
+/// At this distance the pages are most likely written, and can leave the cache.
 const KEPT_BYTES: u64 = 32 << 20;
 
-/// A stretch of a file that is written from its beginning to its end.
+/// A section of a file that is written sequentially.
 pub(super) struct WriteBehind {
     begin: u64,
-    /// The disk was told to begin with everything before this offset.
+    /// Writing of everything before this offset was started.
     pushed: u64,
 }
 
 impl WriteBehind {
-    /// A stretch that begins at this offset.
+    /// A section that starts at this offset.
     pub fn from(begin: u64) -> Self {
         WriteBehind { begin, pushed: begin }
     }
@@ -31,7 +31,7 @@ impl WriteBehind {
         }
     }
 
-    /// Everything is written. A small stretch is left to the sync, together with its neighbours.
+    /// Everything is written. A small section is left to the sync, together with its neighbours.
     pub fn ended(&mut self, file: &File, offset: u64) {
         if self.pushed > self.begin {
             self.push(file, offset);
@@ -46,7 +46,7 @@ impl WriteBehind {
     }
 }
 
-/// To give up pages (posix_fadvise(2), POSIX_FADV_DONTNEED) makes Linux write those that are not written, without waiting
+/// Dropping pages (posix_fadvise(2), POSIX_FADV_DONTNEED) makes Linux write those that are not written, without waiting
 /// for it; those that are written leave the cache. Nothing depends on whether a file system follows the advice.
 fn give_up(file: &File, from: u64, to: u64) {
     if let Some(bytes) = NonZero::new(to - from) {

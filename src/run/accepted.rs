@@ -1,5 +1,5 @@
-//! What the playbook of a run accepts, for those who watch the run: a finding that a waiver accepts is not shown as one that
-//! nobody accepted. The verdict does not rest on this.
+//! What the playbook of a run accepts, for the monitors: a finding that a waiver accepts is not shown as one that
+//! is not accepted. The verdict does not depend on this.
 
 use std::{fs, path::Path};
 
@@ -13,12 +13,12 @@ use crate::{
     playbook::Playbook,
 };
 
-/// The waivers of a run that begins now.
+/// The waivers of a run that starts now.
 pub fn waivers(playbook: &Playbook) -> Vec<WaiverResult> {
     account::waivers(playbook, clock::today())
 }
 
-/// The waivers of a run that goes on; none where they cannot be read, which the run itself will find.
+/// The waivers of a resumed run; none where they cannot be read, which the run itself will report.
 pub fn waivers_of(run_dir: &Path) -> Vec<WaiverResult> {
     let resolved = fs::read(run_dir.join(RESOLVED)).unwrap_or_default();
     let entries = journal::read(&run_dir.join("data/journal.ndjson")).unwrap_or_default();

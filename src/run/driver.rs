@@ -45,22 +45,22 @@ use crate::{
 pub struct Means {
     /// Bytes of objects in memory at once.
     pub memory_bytes: u64,
-    /// How closely a resumed run looks at what its finished assets restored.
+    /// How thoroughly a resumed run re-checks the restored copies of finished assets.
     pub look: Depth,
 }
 
-/// What a run is driven with.
+/// The dependencies of a run.
 #[derive(Clone)]
 pub struct Driving {
     /// What it may use of this machine.
     pub means: Means,
-    /// Who hears of it.
+    /// The monitor.
     pub monitor: Arc<dyn Monitor>,
-    /// The wish to stop.
+    /// Cancellation.
     pub interrupt: Interrupt,
     /// What runs its units.
     pub executor: Arc<dyn UnitExecutor>,
-    /// What makes assets of the playbook's entries, where a run is read back from its directory.
+    /// What creates assets from the playbook's entries, where a run is read back from its directory.
     pub kinds: Kinds,
 }
 
@@ -71,10 +71,10 @@ impl Driving {
     }
 }
 
-/// Runs a plan from the beginning, in a run directory of its own.
+/// Runs a plan from the start, in a new run directory.
 ///
 /// # Errors
-/// Obstacles that were found before anything moved, and failures to write evidence. What goes wrong with an asset is
+/// Obstacles that were found before the transfer, and failures to write evidence. What goes wrong with an asset is
 /// part of the outcome.
 pub async fn run(mut plan: Plan, consent: Consent, driving: Driving) -> Result<RunOutcome, EngineError> {
     let looking = async {
@@ -83,7 +83,7 @@ pub async fn run(mut plan: Plan, consent: Consent, driving: Driving) -> Result<R
             let (id, layout) = name_of_its_own(&plan.playbook).await;
             let ready = look(&plan, (&layout, &id), &consent).await?;
             match directory::make(&layout, &plan.playbook, &plan.text, &plan.origin) {
-                // Another run began in the same second, and was first.
+                // Another run started in the same second, and was first.
                 Err(error) if error.is_taken(&layout.bundle) => {}
                 made => return Ok::<_, EngineError>((id, layout, ready, made?)),
             }
@@ -98,7 +98,7 @@ pub(super) async fn look(plan: &Plan, at: (&Layout, &str), consent: &Consent) ->
     preflight::look(&plan.playbook, &plan.assets, at, consent, plan.before.obstacles.clone()).await
 }
 
-/// Puts the beginning on record, then does the work.
+/// Records the start, then does the work.
 pub(super) async fn begin(
     plan: Plan,
     id: String,
@@ -114,7 +114,7 @@ pub(super) async fn begin(
     run.begin(ready, playbook_sha256, read.as_ref()).await
 }
 
-/// One run at work.
+/// One run in progress.
 pub(super) struct Run {
     pub(super) id: String,
     pub(super) playbook: Playbook,
@@ -126,15 +126,15 @@ pub(super) struct Run {
     pub(super) interrupt: Interrupt,
     pub(super) executor: Arc<dyn UnitExecutor>,
     pub(super) guards: Guards,
-    /// How closely finished assets are looked at.
+    /// How thoroughly finished assets are re-checked.
     pub(super) depth: Depth,
 }
 
-/// What became of one asset.
+/// The outcome of one asset.
 pub(super) enum AssetEnd {
     Done(Box<AssetResult>),
     Stopped(StoppedAsset),
-    /// The provider's server can't open it, for this reason: nothing was begun.
+    /// The provider's server can't open it, for this reason: nothing was started.
     NotRun {
         why: String,
     },
@@ -175,7 +175,7 @@ impl Run {
         }
     }
 
-    /// The run before is named while nothing is known of this one yet.
+    /// The previous run is named before anything is known of this one.
     fn name_predecessor(&self) -> Result<(), EngineError> {
         if self.playbook.previous() == Previous::None {
             return Ok(());
@@ -186,7 +186,7 @@ impl Run {
         Ok(self.recorder.fact(&Event::Continues { previous: run, bundle_digest, journal_head })?)
     }
 
-    /// Puts the beginning on record, then does the work.
+    /// Records the start, then does the work.
     async fn begin(
         self,
         ready: Ready,
@@ -224,9 +224,9 @@ impl Run {
             ends = self.carry_all(&site) => ends,
             broken = self.tell_the_time() => Err(Stop::Run(broken)),
         };
-        // The target goes down whatever happened; a bundle must not promise a server that is still writing.
+        // The target is stopped whatever happened; a bundle must not refer to a server that is still writing.
         let stopped = site.ready.stop().await;
-        // Nothing of walkaway's stays at the provider, whatever happened.
+        // Nothing of walkaway's remains at the provider, whatever happened.
         let left_behind = self.guards.finish().await;
         let outcome = self.ended(ends, stopped).await?;
         Ok(RunOutcome { left_behind: merged(outcome.left_behind, left_behind), ..outcome })
@@ -249,12 +249,12 @@ impl Run {
         }
     }
 
-    /// The run as a whole can't go on now, but it has a directory and can be resumed.
+    /// The run as a whole can't continue now, but it has a directory and can be resumed.
     fn stopped(&self, reason: String, hint: Option<String>) -> RunOutcome {
         self.outcome(RunEnd::Stopped { assets: vec![StoppedAsset::of_run(reason, hint)] })
     }
 
-    /// Puts a sign of life on record every minute; ends only when it can't.
+    /// Records a heartbeat every minute; ends only when it can't.
     async fn tell_the_time(&self) -> EngineError {
         loop {
             tokio::time::sleep(SIGN_OF_LIFE).await;
@@ -289,7 +289,7 @@ impl Run {
         Ok(ends)
     }
 
-    /// The result of an asset that is finished and still lies as it was left, or of carrying it.
+    /// The result of an asset that is finished and still intact, or of copying it.
     /// None where its server can't open it.
     async fn intact_or_carried(&self, asset: &dyn Asset, site: &Site) -> Result<Option<AssetResult>, Stop> {
         if let Some(finished) = self.ledger.outcome(asset.id())?
@@ -314,8 +314,8 @@ impl Run {
         Ok(AssetEnd::NotRun { why })
     }
 
-    /// The result of an asset that is finished, if what it restored still lies where it was put. Otherwise the asset is taken
-    /// up again: a bucket is read back, a database is restored anew.
+    /// The result of an asset that is finished, if its restored copy is still in place. Otherwise the asset is
+    /// reopened: a bucket is read back, a database is restored anew.
     pub(super) async fn looked_at(
         &self,
         asset: &dyn Asset,
@@ -407,7 +407,7 @@ fn merged(mut some: Vec<String>, others: Vec<String>) -> Vec<String> {
     some
 }
 
-/// The outcome of a sealed run, once it is signed; a run whose playbook asks for a signature is not finished without.
+/// The outcome of a sealed run, once it is signed; a run whose playbook asks for a signature is unfinished without.
 pub(super) async fn signed_outcome(bundle: &Path, mut outcome: RunOutcome) -> Result<RunOutcome, EngineError> {
     if let RunEnd::Sealed { signed, .. } = &mut outcome.end {
         match endorse::sign_as_operator(bundle).await {

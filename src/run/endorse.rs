@@ -31,22 +31,22 @@ pub struct Endorsement {
     pub file: PathBuf,
     /// `SHA256:…` of the key.
     pub fingerprint: String,
-    /// When, and who says so.
+    /// When, and according to whom.
     pub stamped: Stamped,
 }
 
-/// Who says when a signature was made.
+/// Who attests when a signature was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stamped {
     /// A time-stamp authority.
     At(Timestamp),
     /// This machine only: no authority was named.
     NotAsked,
-    /// This machine only: the authority did not answer as it should.
+    /// This machine only: the authority did not answer properly.
     Failed(String),
 }
 
-/// Who signs and who stamps, as the playbook of a run has it.
+/// Who signs and who stamps, according to the playbook of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct Wanted {
     #[serde(default)]
@@ -78,7 +78,7 @@ pub(crate) fn signer(key: &Path) -> Result<Signer, EngineError> {
     Ok(Signer::open(key, agent.as_deref())?)
 }
 
-/// Signs a bundle as its operator, if its playbook wants that, and fetches what an earlier attempt could not.
+/// Signs a bundle as its operator, if its playbook requires that, and adds what an earlier attempt could not.
 pub(crate) async fn sign_as_operator(bundle: &Path) -> Result<Option<Endorsement>, EngineError> {
     let wanted = Wanted::of(bundle)?;
     let Some(key) = &wanted.sign else { return Ok(None) };
@@ -91,7 +91,7 @@ pub(crate) async fn sign_as_operator(bundle: &Path) -> Result<Option<Endorsement
     Ok(Some(Endorsement { file, fingerprint, stamped }))
 }
 
-/// A bundle that may be signed by a reviewer, and the key that can.
+/// A bundle that a reviewer may sign, and the key to do so.
 pub struct Review {
     signer: Signer,
     digest: Sha256Digest,
@@ -100,7 +100,7 @@ pub struct Review {
 /// Whether a reviewer may sign a bundle that was checked.
 ///
 /// # Errors
-/// When the check found something that weighs, when no operator signed, when the key is the operator's own, has signed
+/// When the check found something severe, when no operator signed, when the key is the operator's own, has signed
 /// already or is not allowed, and when it can't sign.
 pub fn review(bundle: &Path, check: &BundleCheck, key: &Path, trust: &Trust) -> Result<Review, EngineError> {
     let refused = |refusal: Refusal| EngineError::NotApproved { path: bundle.to_owned(), refusal };
@@ -128,7 +128,7 @@ pub fn review(bundle: &Path, check: &BundleCheck, key: &Path, trust: &Trust) -> 
     Ok(Review { signer, digest: check.bundle_digest })
 }
 
-/// Signs as a reviewer what was reviewed. Time-stamps come from `authority`, or else from whom the playbook names.
+/// Signs as a reviewer what was reviewed. Time-stamps come from `authority`, or else from the playbook's authority.
 ///
 /// # Errors
 /// When the bundle is no longer the one that was reviewed, and when the key can't sign.
@@ -208,7 +208,7 @@ async fn stamp(file: &Path, authority: Option<&str>) -> Result<Stamped, EngineEr
     remove(&beside(STAMP_SUFFIX))?;
     let own = |why: &str| timestamp::own_time(clock::now(), why);
     let Some(url) = authority else {
-        // What an earlier attempt wrote down is nearer to the signature.
+        // What an earlier attempt recorded is closer in time to the signature.
         if read(&beside(TIME_SUFFIX))?.is_none() {
             write_replacing(&beside(TIME_SUFFIX), own("no time-stamp authority was named").as_bytes())?;
         }

@@ -1,16 +1,16 @@
-//! A run: looks before it leaps, carries each asset, decides the verdict, seals the bundle.
+//! A run: checks its preconditions, copies each asset, decides the verdict, seals the bundle.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `plan` | what a run would carry, measured for `walkaway plan`, consumed by a run |
+//! | `plan` | what a run would copy, measured for `walkaway plan`, consumed by a run |
 //! | `driver`, `resume` | a run from preflight to outcome, and its resumption |
-//! | `room` | whether the target has room for it |
-//! | `preflight` | every obstacle, before anything moves |
-//! | `account` | the account around the assets: before, after, and what it comes to |
+//! | `room` | whether the target has enough free space |
+//! | `preflight` | every obstacle, before the transfer |
+//! | `account` | the account around the assets: before, after, and what follows from it |
 //! | `projection` | the plan of the exit, the time to exit, its thresholds and its cost |
 //! | `seal`, `not_proven`, `reports`, `endorse` | result, documents, the bag around them, and the signatures over it |
 //! | `outcome` | how it ended |
-//! | `accepted` | what the playbook accepts, for those who watch |
+//! | `accepted` | what the playbook accepts, for the monitors |
 
 mod accepted;
 pub(crate) mod account;

@@ -1,4 +1,4 @@
-//! What this version does not carry or prove, as far as it concerns the assets of a run.
+//! What this version does not copy or prove, as far as it concerns the assets of a run.
 
 use crate::{
     event::AssetKind,
@@ -10,7 +10,7 @@ use crate::{
 enum Concerns {
     /// Buckets, and files of an export.
     Objects,
-    /// Buckets of which a sample was carried.
+    /// Buckets of which a sample was copied.
     Samples,
     /// Databases.
     Databases,
@@ -84,7 +84,7 @@ const ACCOUNT_SEEN: &str = "coverage: general purpose buckets, databases and sna
                             other regions, and every other service, such as DynamoDB, EFS, FSx, EBS, Redshift, ElastiCache, \
                             MemoryDB, OpenSearch, Glacier vaults and AWS Backup";
 
-/// The statements about a run of these assets, and about what the look at the account left out.
+/// The statements about a run of these assets, and about what the inspection of the account left out.
 pub(crate) fn statements(assets: &[AssetResult], account_seen: bool) -> Vec<String> {
     let about = STATEMENTS.iter().filter(|(concerns, _)| concerns.is(assets)).map(|(_, text)| *text);
     let account = if account_seen { ACCOUNT_SEEN } else { ACCOUNT_NOT_SEEN };

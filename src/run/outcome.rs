@@ -28,7 +28,7 @@ pub enum RunEnd {
     Sealed {
         /// The whole result.
         result: Box<RunResult>,
-        /// SHA-256 of `tagmanifest-sha256.txt`: the one number that stands for the bundle.
+        /// SHA-256 of `tagmanifest-sha256.txt`: the one value that identifies the bundle.
         bundle_digest: Sha256Digest,
         /// The operator's signature, if the playbook asks for one.
         signed: Option<Endorsement>,
@@ -38,7 +38,7 @@ pub enum RunEnd {
         /// Asset and reason.
         assets: Vec<StoppedAsset>,
     },
-    /// Somebody asked to stop; the run is open and can be resumed.
+    /// A stop was requested; the run is open and can be resumed.
     Interrupted,
 }
 
@@ -49,12 +49,12 @@ pub struct StoppedAsset {
     pub asset: String,
     /// What happened, to what.
     pub reason: String,
-    /// What to do next, where something can be said.
+    /// What to do next, where that is known.
     pub hint: Option<String>,
 }
 
 impl StoppedAsset {
-    /// Not one asset stopped, but the run as a whole.
+    /// The run as a whole stopped, not one asset.
     pub(crate) fn of_run(reason: String, hint: Option<String>) -> Self {
         StoppedAsset { asset: "the run".to_owned(), reason, hint }
     }
@@ -77,7 +77,7 @@ impl RunOutcome {
 /// The exit code of a verdict.
 pub fn of_verdict(verdict: Verdict) -> ExitCode {
     match verdict {
-        // A waiver is somebody's word, with a date: the verdict says so, the exit code lets a schedule go on.
+        // A waiver is a named person's decision, with a date: the verdict shows it, the exit code is zero.
         Verdict::Pass | Verdict::Waived => ExitCode::Verified,
         Verdict::Fail => ExitCode::Finding,
         Verdict::NotRun => ExitCode::NotVerified,

@@ -1,5 +1,5 @@
-//! The plan of a run: its assets in the playbook's order, which cut themselves into units while they are listed, and what was
-//! found before anything moves. `walkaway plan` measures and prints it, `walkaway run` consumes it.
+//! The plan of a run: its assets in the playbook's order, which are cut into units while they are listed, and what was
+//! found before the transfer. `walkaway plan` measures and prints it, `walkaway run` consumes it.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ use crate::{
     record::error::{EngineError, Obstacle},
 };
 
-/// What is going to be carried.
+/// What is going to be copied.
 pub struct Plan {
-    /// With the buckets that patterns chose.
+    /// With the buckets that patterns selected.
     pub(crate) playbook: Playbook,
     /// The playbook as it was read.
     pub(crate) text: String,
@@ -33,15 +33,15 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a playbook, of the kinds that are built in. Looks at the account as the playbook wants it.
+    /// The plan of a playbook, of the kinds that are built in. Inspects the account as the playbook asks.
     ///
     /// # Errors
-    /// When this machine could not be looked at. What stands in the way of a run is part of the plan.
+    /// When this machine could not be inspected. Obstacles to a run are part of the plan.
     pub async fn of(loaded: Loaded) -> Result<Self, EngineError> {
         Self::of_kinds(loaded, &kinds::built_in()).await
     }
 
-    /// The same with kinds of assets that somebody else makes.
+    /// The same with kinds of assets that the caller provides.
     ///
     /// # Errors
     /// As [`Plan::of`].
@@ -79,14 +79,14 @@ impl Plan {
         if obstacles.is_empty() { Ok(measured) } else { Err(EngineError::NotReady(obstacles)) }
     }
 
-    /// Holds the measure of the assets against the room at the target, where the playbook wants that.
+    /// Compares the measure of the assets with the free space at the target, where the playbook requires that.
     pub(crate) fn hold_room(&mut self, measured: &[Measured]) {
         if Before::wants_room(&self.playbook) {
             self.before.take_room(&self.playbook, room::answer(&self.playbook, &self.assets, measured));
         }
     }
 
-    /// Measures for the room alone. What stops the measuring, the preflight names.
+    /// Measures for the free space alone. What stops the measuring is reported by the preflight.
     pub(crate) async fn look_for_room(&mut self) -> Result<(), EngineError> {
         if !Before::wants_room(&self.playbook) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Looks before anything moves: provider, identity, targets, and what each asset needs. Every obstacle is listed at once.
+//! Checks before the transfer: provider, identity, targets, and what each asset needs. Every obstacle is listed at once.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
@@ -19,16 +19,16 @@ use crate::{
     transfer::error::SourceError,
 };
 
-/// Whether somebody agreed to what costs money at the provider.
+/// Whether the user confirmed what costs money at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Consent {
     /// A run needs it, and this account was named.
     Given(Option<String>),
-    /// Nothing is going to be made.
+    /// Nothing is going to be created.
     NotNeeded,
 }
 
-/// Tries everything that a run will need. `obstacles` are those that were found already.
+/// Tries everything that a run will need. `obstacles` are those found so far.
 pub(crate) async fn look(
     playbook: &Playbook,
     assets: &[Arc<dyn Asset>],
@@ -49,7 +49,7 @@ pub(crate) async fn look(
             Err(Unopened(obstacle)) => drop(unopened.insert(asset.id().to_owned(), obstacle)),
         }
     }
-    // Where nothing else can be carried, or something is to be mended first, it is said now.
+    // Where nothing else can be copied, or something has to be fixed first, it is reported now.
     if obstacles.is_empty() && unopened.len() < assets.len() {
         ready.unopened = unopened;
     } else {
@@ -89,9 +89,9 @@ async fn look_at_provider(
     }
 }
 
-/// What costs money is made only in the account that a person named on the command line.
+/// What costs money is created only in the account named on the command line.
 fn unconfirmed(asset: &str, makes: &str, confirmed: Option<&str>, caller: &CallerIdentity) -> Option<Obstacle> {
-    let hint = Some(format!("say --confirm {} if that is meant", caller.account));
+    let hint = Some(format!("pass --confirm {} if that is intended", caller.account));
     match confirmed {
         Some(account) if account == caller.account => None,
         Some(account) => {
@@ -102,8 +102,8 @@ fn unconfirmed(asset: &str, makes: &str, confirmed: Option<&str>, caller: &Calle
     }
 }
 
-/// Asks who the caller is where the playbook names an account, where something is made, or where AWS itself is asked.
-/// Other servers rarely know.
+/// Determines the caller where the playbook names an account, where something is created, or at AWS itself.
+/// Other servers rarely support it.
 async fn look_at_caller(
     spec: &AwsSpec,
     is_needed: bool,
@@ -118,7 +118,7 @@ async fn look_at_caller(
     match (aws.caller().await, &spec.account) {
         (Ok(caller), Some(account)) if caller.account != account.as_str() => {
             let what = format!("the caller belongs to account {}, the playbook is for {account}", caller.account);
-            obstacles.push(obstacle(what, "use the credentials of the right account, or mend provider.aws.account"));
+            obstacles.push(obstacle(what, "use the credentials of the right account, or correct provider.aws.account"));
             None
         }
         (Ok(caller), _) => Some(caller),
@@ -133,10 +133,10 @@ async fn look_at_caller(
     }
 }
 
-/// Tries to make a file in a directory, which is made if it isn't there.
+/// Tries to make a file in a directory, which is created if missing.
 fn unwritable(key: &str, path: &Path) -> Option<Obstacle> {
     let tried = fs::create_dir_all(path).and_then(|()| tempfile::tempfile_in(path).map(drop));
-    let hint = "choose a directory that this user may write to, on a file system with room";
+    let hint = "choose a directory that this user may write to, on a file system with free space";
     tried.err().map(|error| Obstacle {
         what: format!("{key}: {} cannot be written to: {error}", path.display()),
         hint: Some(hint.to_owned()),

@@ -1,4 +1,4 @@
-//! From the playbook and a finished run to what stands in the result beside the comparison: the plan, the time to exit
+//! From the playbook and a finished run to the parts of the result beside the comparison: the plan, the time to exit
 //! and its thresholds, the cost.
 
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::{
     playbook::{EVERY_DEFAULT, ExitLimit, Line, Period, Playbook},
 };
 
-/// What the exit carries, as long as nobody has looked at the account around the playbook's assets.
+/// What the exit copies, as long as the account around the playbook's assets was not inspected.
 const SCOPE: &str =
     "the assets of the playbook, whole also where a sample was carried; the account around them was not measured";
 
-/// The plan as the result tells it.
+/// The plan as the result shows it.
 pub(crate) fn plan(playbook: &Playbook, started: Timestamp, verdict: Verdict) -> PlanFacts {
     let plan = playbook.plan();
     let roles = [
@@ -72,7 +72,7 @@ pub(crate) fn plan(playbook: &Playbook, started: Timestamp, verdict: Verdict) ->
     }
 }
 
-/// How long a verified run counts.
+/// How long a verified run is valid.
 pub(crate) fn every(playbook: &Playbook) -> Duration {
     let default = || EVERY_DEFAULT.parse::<Period>().map(Period::duration).unwrap_or(Duration::from_secs(31_449_600));
     playbook.plan().every.map_or_else(default, Period::duration)
@@ -84,7 +84,7 @@ fn retest(started: Timestamp, every: Duration) -> Option<String> {
     Some(TimeZone::UTC.to_datetime(at).date().to_string())
 }
 
-/// The terms that the exit is held against.
+/// The terms that the exit is compared with.
 pub(crate) fn terms(playbook: &Playbook) -> Vec<Term> {
     let rto = playbook.plan().objectives.rto.map(|period| ("objectives.rto", period));
     let contract = playbook.account().contract.iter().flat_map(|contract| {

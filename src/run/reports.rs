@@ -1,4 +1,4 @@
-//! Reports of a bundle, made and compared: whoever has `result.json`, `controls.json` and the playbook can make them again.
+//! Reports of a bundle, rendered and compared: all follow from `result.json`, `controls.json` and the playbook.
 
 use std::{fs, path::Path};
 
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) const CONTROLS: &str = "data/controls.json";
 const COVERAGE: &str = "data/coverage.csv";
 
-/// What reports are made of.
+/// The inputs of reports.
 struct Material {
     result: RunResult,
     json: Vec<u8>,
@@ -37,14 +37,14 @@ impl Material {
         // Bundles of the first version have no checklist.
         let checklist = read(bundle, CONTROLS).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let playbook = read(bundle, evidence::PLAYBOOK)?;
-        // There is none where the account was not looked at; that it is the right one is checked elsewhere.
+        // Absent where the account was not inspected; that it is the right one is checked elsewhere.
         let account =
             read(bundle, COVERAGE).ok().and_then(|bytes| evidence::read_coverage_csv(&String::from_utf8(bytes).ok()?));
         let account = account.filter(|_| result.coverage.is_some()).unwrap_or_default();
         Ok(Material { result, json, playbook, checklist: checklist.unwrap_or_default(), account })
     }
 
-    /// One report; with the digest of the sealed bundle for a copy that lies outside of it.
+    /// One report; with the digest of the sealed bundle for a copy outside of it.
     fn report(&self, name: &str, sealed: Option<Sha256Digest>) -> Result<Vec<u8>, EngineError> {
         let bundle_digest = sealed.filter(|_| name == report::PDF);
         let view = report::View::new(&self.result, &self.json);
@@ -58,13 +58,13 @@ fn read(bundle: &Path, name: &str) -> Result<Vec<u8>, EngineError> {
     Ok(read_whole(&path).map_err(|source| EvidenceError::Io { action: "read", path, source })?)
 }
 
-/// Writes the reports into a bundle that is about to be sealed and has everything else.
+/// Writes the reports into a bundle that is otherwise complete and about to be sealed.
 pub(crate) fn write(bundle: &Path) -> Result<(), EngineError> {
     make_unsealed(bundle, &bundle.join("data")).map(drop)
 }
 
-/// Makes the reports of a bundle again, from its result, its checklist and its playbook, into a directory. Returns the
-/// names. Of a sealed bundle every page on paper tells the digest.
+/// Regenerates the reports of a bundle, from its result, its checklist and its playbook, into a directory. Returns the
+/// names. For a sealed bundle every page of the PDF shows the digest.
 ///
 /// # Errors
 /// When the result can't be read or the directory not written.
@@ -76,7 +76,7 @@ pub fn make(bundle: &Path, out: &Path) -> Result<Vec<&'static str>, EngineError>
     write_into(bundle, out, read(bundle, evidence::TAG_MANIFEST).ok().map(Sha256Digest::of))
 }
 
-/// The same without the digest of the bundle: as the reports lie in the bundle itself.
+/// The same without the digest of the bundle: like the reports in the bundle itself.
 ///
 /// # Errors
 /// As [`make`].
@@ -93,8 +93,8 @@ fn write_into(bundle: &Path, out: &Path, sealed: Option<Sha256Digest>) -> Result
     Ok(report::NAMES.to_vec())
 }
 
-/// Whether the reports in a bundle are those that its result gives. What another build wrote can't be made again here: then
-/// the verdict and the run are compared, and it is said that the rest was not.
+/// Whether the reports in a bundle are those of its result. Another build's reports can't be reproduced here: then
+/// the verdict and the run are compared, and the rest is reported as not compared.
 pub(crate) fn check(bundle: &Path) -> Vec<Finding> {
     let Ok(material) = Material::read(bundle) else { return Vec::new() };
     let own = binary_digest().is_ok_and(|digest| digest == material.result.tool.binary_sha256);
@@ -102,7 +102,7 @@ pub(crate) fn check(bundle: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in report::NAMES {
         let path = format!("data/{name}");
-        // Which there have to be depends on the version.
+        // Which are required depends on the version.
         let Ok(found) = read_whole(&bundle.join(&path)) else { continue };
         if material.report(name, None).is_ok_and(|expected| expected == found) {
             continue;
@@ -115,8 +115,8 @@ pub(crate) fn check(bundle: &Path) -> Vec<Finding> {
     findings
 }
 
-/// What does not follow, by the rules of this program: a contradiction if it wrote the bundle itself. Another build may word
-/// and judge otherwise, so what it wrote is not compared.
+/// What does not follow by this build's rules: a contradiction if it wrote the bundle itself. Another build may word
+/// and judge differently, so its bundles are not compared.
 pub(crate) fn differs(own: bool, tool: &Tool, subject: &str, detail: &str) -> Finding {
     if own {
         return Finding::of_run(FindingKind::BundleInconsistent, subject, detail);

@@ -1,4 +1,4 @@
-//! The resumption of a run after an interruption, an error, or a kill; or its sealing as it stands.
+//! The resumption of a run after an interruption, an error, or a kill; or its sealing as it is.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -39,8 +39,8 @@ use crate::{
     restore::cluster::{Cluster, ClusterError},
 };
 
-/// Goes on with a run that did not end. A sealed one is not touched: its outcome is returned again. With `seal_as_is`
-/// nothing more is moved; what was not done is NOT RUN, and the bundle is sealed.
+/// Continues a run that did not end. A sealed one is not changed: its outcome is returned again. With `seal_as_is`
+/// nothing more is copied; what was not done is NOT RUN, and the bundle is sealed.
 ///
 /// # Errors
 /// As [`super::run`]; also when the directory isn't a run, or its record was damaged.
@@ -87,7 +87,7 @@ pub async fn resume(
     let removed = leftovers::removed_meanwhile(run_dir, &entries);
     let run = Run::new(id, (playbook, assets), layout, ledger, journal, driving);
     let binary_sha256 = binary_digest()?;
-    // Where only the seal is missing, nobody goes on; but whoever seals has to be on record, and what is removed first.
+    // Where only the seal is missing, nothing is continued; but the sealing process has to be on record, and removals.
     let is_open = !record.open.is_empty() || !removed.is_empty();
     if !work_done || is_open || executable(&entries) != Some(binary_sha256) {
         let walkaway = version();
@@ -107,7 +107,7 @@ pub async fn resume(
     }
 }
 
-/// Begins a run anew whose process was ended before the first line of its journal, in the directory that it has.
+/// Restarts a run whose process ended before the first line of its journal, in the same directory.
 async fn begin_again(run_dir: &Path, consent: Consent, driving: Driving) -> Result<RunOutcome, EngineError> {
     let never_began = || EngineError::NeverBegan { path: run_dir.to_owned() };
     let id = run_dir.file_name().and_then(|name| name.to_str()).ok_or_else(never_began)?.to_owned();
@@ -127,8 +127,8 @@ async fn begin_again(run_dir: &Path, consent: Consent, driving: Driving) -> Resu
 }
 
 impl Run {
-    /// What an earlier process of this run was to make and may have made. Exports of assets that are not finished are gone
-    /// on with, and the snapshots that they are of removed after them.
+    /// What an earlier process of this run may have created. Exports of unfinished assets are continued,
+    /// and their snapshots removed after them.
     async fn remove_left_by_an_earlier_process(
         &self,
         ready: &Ready,
@@ -155,10 +155,10 @@ impl Run {
         Ok(())
     }
 
-    /// Seals what is there; assets without an outcome, and those whose restored data isn't as they left it, are put down as
-    /// NOT RUN. What they made at the provider is removed first: nobody goes on with them.
+    /// Seals what is there; assets without an outcome, and those whose restored data was changed since, are recorded as
+    /// NOT RUN. What they created at the provider is removed first: they are not continued.
     async fn seal_as_is(self, work_done: bool, record: leftovers::Record) -> Result<RunOutcome, EngineError> {
-        // Where the verdict of the run is on record nothing is decided any more.
+        // Where the verdict of the run is on record nothing is decided anew.
         let looked = if work_done { self.finished_before() } else { self.look_again().await };
         let ends = match looked {
             Ok(ends) => ends,
@@ -189,7 +189,7 @@ impl Run {
         self.assets.iter().map(end).collect()
     }
 
-    /// The same, and what finished assets restored is looked at: a verdict is about what is there when it is sealed.
+    /// The same, with finished assets re-checked: a verdict is about what is there when it is sealed.
     async fn look_again(&self) -> Result<Vec<Result<Box<AssetResult>, String>>, Stop> {
         let site = self.site(kinds::targets_unseen(self.playbook.target()).await);
         let mut ends = self.finished_before()?;
@@ -205,7 +205,7 @@ impl Run {
                 Ok(Some(_)) => {}
                 Ok(None) => *end = Err("it was finished, and what it restored is not as it was left".to_owned()),
                 Err(Stop::Asset { reason, .. } | Stop::Away { reason, .. }) => {
-                    let reason = format!("it was finished, and what it restored can't be looked at again: {reason}");
+                    let reason = format!("it was finished, but its restored copy can't be re-checked: {reason}");
                     let event = Event::AssetStopped { asset: asset.id().to_owned(), reason: reason.clone() };
                     self.recorder.fact(&event)?;
                     *end = Err(reason);
@@ -221,7 +221,7 @@ impl Run {
         stopped.map_err(|reason| Stop::Asset { reason, hint: None }).map(|()| ends)
     }
 
-    /// Removes what the record leaves open. What may still be there is on record, and becomes a finding.
+    /// Removes what the journal leaves open. What may still be there is recorded, and becomes a finding.
     async fn remove_open(&self, record: leftovers::Record) -> Result<(), EngineError> {
         let Some(spec) = self.playbook.provider().filter(|_| !record.open.is_empty()) else { return Ok(()) };
         record.open.iter().for_each(|one| self.interrupt.hold(&one.resource));

@@ -1,7 +1,7 @@
-//! `target.free_space`: whether the target has room for what `walkaway plan` expects, asked before a byte moves.
+//! `target.free_space`: whether the target has the space that `walkaway plan` expects, checked before the transfer.
 //!
-//! An estimate with a reserve, from the source's own numbers. What is restored into other servers lies where nobody can be
-//! asked for room; only what passes through this machine is counted then.
+//! An estimate with a reserve, from the source's own numbers. The free space of other servers is
+//! unknown; only what passes through this machine is counted then.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -15,10 +15,10 @@ use crate::{
     words::size,
 };
 
-/// So much room is asked for, in percent of what is expected.
+/// The free space that is required, in percent of what is expected.
 const RESERVE_PERCENT: u64 = 120;
 
-/// Whether there is room for these assets, each with its measure.
+/// Whether there is space for these assets, each with its measure.
 pub(crate) fn answer(playbook: &Playbook, assets: &[Arc<dyn Asset>], measured: &[Measured]) -> Answer {
     if let Some(unknown) = measured.iter().find(|measured| measured.bytes == 0 && measured.size_unknown) {
         return Answer::new(None, format!("{}: its provider does not say how large it is", unknown.id));
@@ -69,7 +69,7 @@ fn held_against(need: Room, free: u64, path: &Path) -> Answer {
     Answer::new(Some(free >= wanted), because)
 }
 
-/// What an ordinary user may still write on the file system of the path, or of what there is above it.
+/// The space available to an ordinary user on the file system of the path or its nearest existing parent.
 fn free_bytes(path: &Path) -> io::Result<u64> {
     let there = path.ancestors().find(|above| above.exists()).unwrap_or(path);
     let told = rustix::fs::statvfs(there)?;

@@ -58,15 +58,15 @@ pub(crate) fn tool(version: String, binary_sha256: Sha256Digest) -> Tool {
     Tool { name: "walkaway".to_owned(), version, binary_sha256 }
 }
 
-/// What the journal tells about the run as a whole.
+/// What the journal states about the run as a whole.
 struct Story {
     started: Timestamp,
     worked_ms: u64,
     resumed: u32,
     caller: Option<Caller>,
-    /// The machine that worked on the run last.
+    /// The machine of the run's last process.
     host: Option<String>,
-    /// Time and result of the last line of a run that was ended and not sealed.
+    /// Time and result of the last line of a run that ended and was not sealed.
     ended: Option<(Timestamp, Option<Sha256Digest>)>,
     playbook_sha256: Sha256Digest,
     continues: Option<(String, Sha256Digest, Sha256Digest)>,
@@ -98,7 +98,7 @@ impl Story {
                     story.host = Some(host.clone());
                     story.worked_ms += between_ms(since, last);
                     story.resumed += 1;
-                    // Whoever resumes ends the run again, in its own words.
+                    // A resumed run writes its own end.
                     (story.ended, told_ms) = (None, None);
                     since = entry.at;
                 }
@@ -170,7 +170,7 @@ impl Sealing {
         Ok((result, bundle_digest))
     }
 
-    /// Every finding of the run and of the assets, those in files included.
+    /// Every finding of the run and of the assets, including those in files.
     fn each_finding(&self, of_run: &[Finding], take: impl FnMut(&Finding)) -> Result<(), EngineError> {
         let path = |asset: &AssetResult| self.layout.asset_evidence(&asset.id).join(FINDINGS_NDJSON);
         let read = findings::each(of_run, &self.results, |asset| open_regular(&path(asset)), take);
@@ -195,7 +195,7 @@ impl Sealing {
         account::judge(&self.playbook, &facts, outcome)
     }
 
-    /// What contradicts itself is not left sealed: evidence may have been changed before a run was resumed.
+    /// A bundle that contradicts itself is not left sealed: evidence may have been changed before a run was resumed.
     fn check_own_bundle(&self) -> Result<(), EngineError> {
         let findings = evidence::check_bundle(&self.layout.bundle)?.findings;
         let Some(finding) = findings.iter().find(|finding| !may_stand(finding)) else { return Ok(()) };
@@ -236,7 +236,7 @@ impl Sealing {
             tool: self.tool.clone(),
             host: story.host.clone().unwrap_or_else(|| self.host.clone()),
             started: story.started.to_string(),
-            // Both follow once the last line is written.
+            // Both are set once the last line is written.
             ended: String::new(),
             duration_ms: story.worked_ms,
             resumed: story.resumed,
@@ -264,14 +264,14 @@ impl Sealing {
         }
     }
 
-    /// A sample anywhere makes the run one.
+    /// A sample in any asset makes the run a sample.
     fn tier(&self) -> Tier {
         let sampled = self.results.iter().any(|result| result.tier == Tier::Sample);
         if sampled { Tier::Sample } else { Tier::Full }
     }
 
-    /// What the run before left to this one. If its bundle is no longer what it was when this run began, its name and
-    /// digest are all that is told.
+    /// What is taken over from the previous run. If its bundle has changed since this run started, only its name and
+    /// digest are stated.
     fn chain(&self, story: &Story) -> Chain {
         let Some((run, bundle_digest, journal_head)) = &story.continues else { return Chain::default() };
         let mark = evidence::result::pseudonyms_mark(&self.results);
@@ -327,7 +327,7 @@ impl Sealing {
     }
 }
 
-/// The exclusions as they stand today.
+/// The exclusions, with whether they are valid today.
 pub(crate) fn exclusions(playbook: &Playbook, today: Date) -> Vec<ExclusionResult> {
     let exclusions = playbook.exclusions().iter();
     exclusions
@@ -381,15 +381,15 @@ fn remove_directory(path: &Path) -> Result<(), EngineError> {
     }
 }
 
-/// What a result says is still at the provider.
+/// What is still at the provider according to a result.
 pub(crate) fn left_behind(result: &RunResult) -> Vec<String> {
     let left = result.all_findings().filter(|finding| finding.kind == FindingKind::LeftBehind);
     left.map(|finding| finding.subject.clone()).collect()
 }
 
-/// What is found of a bundle and does not speak against this run: its state lies beside the seal for a moment, a signature
-/// may have been interrupted before all of it was written, and an earlier build of walkaway, which began the run, may have
-/// written less down than this one, which `verify` says of the bundle.
+/// Findings about a bundle that do not count against this run: its state is beside the seal for a moment, a signature
+/// may have been interrupted before all of it was written, and an earlier build of walkaway, which started the run, may
+/// have recorded less than this one, which `verify` reports of the bundle.
 fn may_stand(finding: &Finding) -> bool {
     let subject = finding.subject.as_str();
     match finding.kind {
@@ -399,7 +399,7 @@ fn may_stand(finding: &Finding) -> bool {
     }
 }
 
-/// The outcome of a run that was sealed before. State that a kill left beside the seal is removed.
+/// The outcome of a run that was sealed before. State that a killed process left beside the seal is removed.
 pub(crate) fn sealed_before(bundle: &Path) -> Result<RunOutcome, EngineError> {
     let check = evidence::check_bundle(bundle)?;
     let damaged = |reason: String| EngineError::NotARun { path: bundle.to_owned(), reason };
@@ -413,7 +413,7 @@ pub(crate) fn sealed_before(bundle: &Path) -> Result<RunOutcome, EngineError> {
     Ok(RunOutcome { bundle: bundle.to_owned(), end, left_behind })
 }
 
-/// The entry of an asset whose work never came to its end, or whose end doesn't stand: what was carried and found stands
+/// The entry of an asset that was not finished, or whose end was revoked: what was copied and found is
 /// in it, and it is NOT RUN, if not worse.
 pub(super) fn unfinished(
     work: &Work,
@@ -424,7 +424,7 @@ pub(super) fn unfinished(
     let finding = work.finding(FindingKind::AssetStopped, asset.id(), why);
     work.recorder.fact(&Event::Found { finding: finding.clone() })?;
     let mut findings = work.ledger.found(&work.asset);
-    // What was found in the files of an export was found of the export.
+    // Findings about the files of an export are findings about the export.
     let of_files = work.ledger.found(&files_of(&work.asset)).into_iter();
     let heavy = of_files.filter(|finding| finding.severity != Severity::Note);
     findings.extend(heavy.map(|finding| Finding { asset: Some(work.asset.clone()), ..finding }));

@@ -16,7 +16,7 @@ use postgres::GenericClient;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Objects(BTreeMap<(String, u32), (String, String)>);
 
-/// Catalogs of objects in schemas: the catalog, its columns for schema and name, and what is meant in words.
+/// Catalogs of objects in schemas: the catalog, its columns for schema and name, and its name for people.
 const IN_SCHEMAS: [(&str, &str, &str, &str); 9] = [
     ("pg_proc", "pronamespace", "proname", "function"),
     ("pg_operator", "oprnamespace", "oprname", "operator"),
@@ -28,7 +28,7 @@ const IN_SCHEMAS: [(&str, &str, &str, &str); 9] = [
     ("pg_statistic_ext", "stxnamespace", "stxname", "statistics"),
     ("pg_constraint", "connamespace", "conname", "constraint"),
 ];
-/// The same of those that are in none.
+/// The same for those that are in none.
 const ALONE: [(&str, &str, &str); 6] = [
     ("pg_namespace", "nspname", "schema"),
     ("pg_extension", "extname", "extension"),
@@ -37,7 +37,7 @@ const ALONE: [(&str, &str, &str); 6] = [
     ("pg_foreign_server", "srvname", "server"),
     ("pg_foreign_data_wrapper", "fdwname", "foreign-data wrapper"),
 ];
-/// The same of those that hang on a relation: with its column.
+/// The same for those that belong to a relation: with its column.
 const OF_RELATIONS: [(&str, &str, &str, &str); 3] = [
     ("pg_trigger", "tgrelid", "tgname", "trigger"),
     ("pg_rewrite", "ev_class", "rulename", "rule or query of"),
@@ -68,11 +68,11 @@ const OTHERS: &str = "SELECT 'relation', c.oid, {ROW c}, format('%s.%s', n.nspna
     UNION ALL SELECT 'role', r.oid, r.rolname::text, r.rolname::text FROM pg_catalog.pg_roles r WHERE r.oid IN \
     (SELECT d.refobjid FROM pg_catalog.pg_shdepend d WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
     AND d.dbid = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database()))";
-/// How many are named.
+/// The most that are named.
 const NAMED_MAX: usize = 5;
 
 impl Objects {
-    /// As this transaction sees them. Asks no function that looks past its snapshot.
+    /// As this transaction sees them. Calls no function that looks past its snapshot.
     pub fn read(client: &mut impl GenericClient) -> Result<Self, postgres::Error> {
         let row = |row: &postgres::Row| {
             let key = (row.try_get(0)?, row.try_get(1)?);
@@ -81,7 +81,7 @@ impl Objects {
         client.query(&sql(), &[])?.iter().map(row).collect::<Result<_, postgres::Error>>().map(Objects)
     }
 
-    /// What of these is there no more, or is another by now, by name: the first few.
+    /// Which of these were dropped or replaced, by name: the first few.
     pub fn changed(&self, now: &Objects) -> Vec<String> {
         let is_other = |(key, (row, _)): &(&(String, u32), &(String, String))| {
             let now = match key.0.as_str() {

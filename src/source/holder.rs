@@ -1,8 +1,8 @@
 //! What the connection that holds a snapshot sees of its server: how far replication lags, and who waits behind it.
 //!
-//! The holder's locks conflict only with TRUNCATE, DROP and ALTER and their like. A session that waits to do so makes
+//! The holder's locks conflict only with TRUNCATE, DROP, ALTER and similar. A session that waits for such a lock makes
 //! every later session wait in turn, production's and this run's own readers alike (PostgreSQL documentation,
-//! "Explicit Locking"), and no server takes that for a deadlock: the holder waits for nothing.
+//! "Explicit Locking"), and no server detects that as a deadlock: the holder waits for nothing.
 
 use std::time::Duration;
 
@@ -10,32 +10,32 @@ use postgres::Client;
 
 use crate::pg::{PgError, error::concern, sqlstate::Concern};
 
-/// What was seen.
+/// What was observed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
-    /// How far replication lags, where this server knows.
+    /// The replication lag, where this server reports it.
     pub lag: Option<Duration>,
-    /// Tables that another session wants for itself and that the snapshot's holder keeps from it, by name.
+    /// Tables on which another session waits for an exclusive lock that the snapshot's holder blocks, by name.
     pub wanted: Vec<Wanted>,
 }
 
-/// A table that another session wants for itself.
+/// A table on which another session waits for an exclusive lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
     /// `schema.table`.
     pub table: String,
-    /// A reader of this run waits behind that session in turn: as long as both hold on, nobody goes on.
+    /// A reader of this run waits behind that session in turn: while both hold on, neither proceeds.
     pub before_a_reader: bool,
 }
 
 const HOLDING: &str = "holding the snapshot";
-/// On a replica how far it is behind, on a primary how far the farthest of its replicas is.
+/// On a replica how far it is behind, on a primary how far its slowest replica is.
 /// Source: PostgreSQL documentation, "Recovery Information Functions" and "pg_stat_replication".
 const REPLICATION_LAG: &str = "SELECT extract(epoch FROM CASE WHEN pg_catalog.pg_is_in_recovery() \
     THEN CASE WHEN pg_catalog.pg_last_wal_receive_lsn() = pg_catalog.pg_last_wal_replay_lsn() THEN interval '0' \
     ELSE pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp() END \
     ELSE (SELECT max(replay_lag) FROM pg_catalog.pg_stat_replication) END)::float8";
-/// Source: PostgreSQL documentation, "pg_locks" and `pg_blocking_pids`, which also counts who stands before one in the queue.
+/// Source: PostgreSQL documentation, "pg_locks" and `pg_blocking_pids`, which also counts those ahead in the queue.
 const WANTED: &str = "WITH waiting AS (
         SELECT l.pid, l.relation FROM pg_catalog.pg_locks l
         WHERE NOT l.granted AND l.locktype = 'relation'
@@ -50,10 +50,10 @@ const WANTED: &str = "WITH waiting AS (
           AND b.pid = ANY (pg_catalog.pg_blocking_pids(r.pid))))
     FROM behind b GROUP BY b.relation ORDER BY 1";
 
-/// A transaction keeps what it once saw of other sessions (PostgreSQL documentation, "Viewing Statistics").
+/// A transaction caches what it saw of other sessions (PostgreSQL documentation, "Viewing Statistics").
 const SEE_ANEW: &str = "SELECT pg_catalog.pg_stat_clear_snapshot()";
 
-/// Asks both. Fails only when the snapshot is gone.
+/// Queries both. Fails only when the snapshot is gone.
 pub(super) fn look(holder: &mut Client) -> Result<Kept, PgError> {
     probe(holder, |client| client.batch_execute(SEE_ANEW))?;
     let lag = probe(holder, |client| client.query_one(REPLICATION_LAG, &[])?.try_get::<_, Option<f64>>(0))?;
@@ -65,8 +65,8 @@ pub(super) fn look(holder: &mut Client) -> Result<Kept, PgError> {
     Ok(Kept { lag, wanted: wanted.unwrap_or_default() })
 }
 
-/// Nothing where the server can't answer: not every one that speaks PostgreSQL's protocol has these functions. Should the
-/// question fail, the transaction must go on: the snapshot ends with it.
+/// None where the server can't answer: not every server with PostgreSQL's protocol has these functions. Should the
+/// query fail, the transaction must continue: the snapshot ends with it.
 pub(super) fn probe<T>(
     holder: &mut Client,
     ask: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,

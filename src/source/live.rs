@@ -1,5 +1,5 @@
-//! The live tables of a database as a whole: their columns, their rows, and what the values of each column come to, all of
-//! one moment. For exports, whose rows are of another moment and can't be read beside them.
+//! The live tables of a database as a whole: their columns, their rows, and a digest of each column's values, all at
+//! one moment. For exports, whose rows are of another moment and can't be compared one by one.
 
 use std::collections::BTreeSet;
 
@@ -17,13 +17,13 @@ use crate::pg::{
 pub struct LiveTable {
     /// Its name.
     pub name: RelationName,
-    /// Its columns and what their values come to; or why it could not be read.
+    /// Its columns and the digests of their values; or why it could not be read.
     pub read: Result<(Vec<Column>, TableTotals), String>,
 }
 
 impl PostgresSource {
     /// Every table that is not `excluded`, partitioned ones as a whole. Each is read once. Ends early, without the rest, when
-    /// `ended` says so.
+    /// `ended` returns true.
     ///
     /// # Errors
     /// The server does not answer, or its tables can't be listed.
@@ -47,7 +47,7 @@ impl PostgresSource {
     }
 }
 
-/// A table that refuses does not end the transaction, which is of one moment for all.
+/// A table that fails does not end the transaction, which is one moment for all.
 fn read(client: &mut Client, name: &RelationName, only: bool) -> Result<(Vec<Column>, TableTotals), PgError> {
     let failed = |error| PgError::statement(format!("reading {name}"), &error);
     client.batch_execute("SAVEPOINT walkaway_table").map_err(failed)?;

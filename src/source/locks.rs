@@ -1,9 +1,9 @@
-//! Who keeps a table from being read: named when its lock was waited for in vain.
+//! The holders of a table's lock: named when the wait for it timed out.
 
 use crate::pg::{Address, PgError, sqlstate::LOCK_NOT_AVAILABLE};
 
-/// Every granted lock that a reader has to wait for, and who holds it: a session, or a transaction that was prepared and
-/// has none; that one is known by the lock that every transaction holds on its own number.
+/// Every granted lock that a reader has to wait for, and its holder: a session, or a prepared transaction, which
+/// has none; that one is identified by the lock that every transaction holds on its own number.
 /// Source: PostgreSQL documentation, "pg_locks" and "pg_prepared_xacts".
 const HOLDERS: &str = "SELECT n.nspname || '.' || c.relname, l.pid, p.gid
     FROM pg_catalog.pg_locks l
@@ -17,7 +17,7 @@ const HOLDERS: &str = "SELECT n.nspname || '.' || c.relname, l.pid, p.gid
       AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
     ORDER BY p.gid NULLS LAST, 1 LIMIT 3";
 
-/// The same error with who holds the lock, where it is about one and the server still tells.
+/// The same error with the holder of the lock, where it is about one and the server still reports it.
 pub(super) fn named(address: &Address, error: PgError) -> PgError {
     match error {
         PgError::Statement { what, reason, code, concern } if code.as_deref() == Some(LOCK_NOT_AVAILABLE) => {
@@ -29,7 +29,7 @@ pub(super) fn named(address: &Address, error: PgError) -> PgError {
     }
 }
 
-/// In words, who holds which table.
+/// As text, which session holds which table.
 pub(super) fn holders(address: &Address) -> Result<Vec<String>, PgError> {
     let failed = |error| PgError::statement("asking who holds the lock", &error);
     let rows = address.connect_unpinned()?.query(HOLDERS, &[]).map_err(failed)?;

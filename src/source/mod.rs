@@ -2,7 +2,7 @@
 //! write or delete, but for the temporary instances of `rds::temporary` and the exports of `rds::export`, which are
 //! walkaway's own.
 //!
-//! Knows nothing of where the data goes.
+//! Does not depend on where the data goes.
 
 pub mod account;
 mod changes;
@@ -14,5 +14,5 @@ pub mod postgres;
 pub mod rds;
 pub mod s3;
 
-/// Who asks, as the callers of a source name it.
+/// The AWS client layer, re-exported for callers of a source.
 pub use crate::aws::client as aws;

@@ -28,17 +28,17 @@ use crate::{
     },
 };
 
-/// How long a table's lock is waited for if nobody says; it conflicts only with TRUNCATE, DROP, rewriting ALTERs and
-/// their like.
+/// How long a table's lock is waited for by default; it conflicts only with TRUNCATE, DROP, rewriting ALTERs and
+/// similar.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 /// Databases that most servers have.
 const EVERYWHERE: [&str; 2] = ["postgres", "template1"];
-/// How often the tables are listed and locked anew because some came or went in between.
+/// How often the tables are listed and locked anew because some were created or dropped in between.
 const LOCK_ATTEMPTS_MAX: u32 = 5;
 
-/// Where a reader goes back to when pieces can't be read.
+/// The savepoint for pieces that can't be read.
 const PIECES: &str = "walkaway_pieces";
-/// Errors of a name that means nothing where it is looked up (syntax error or access rule violation).
+/// Errors of a name that can't be resolved (syntax error or access rule violation).
 const UNRESOLVED: &str = "42";
 
 /// The connection limit by which a server marks what an interrupted DROP DATABASE left (`DATCONNLIMIT_INVALID_DB` in its
@@ -67,20 +67,20 @@ impl PostgresSource {
         PostgresSource { address, lock_timeout: LOCK_TIMEOUT }
     }
 
-    /// The same, waiting so long for a table's lock.
+    /// The same, with this time-out for a table's lock.
     #[must_use]
     pub fn lock_timeout(mut self, lock_timeout: Duration) -> Self {
         self.lock_timeout = lock_timeout;
         self
     }
 
-    /// The same, waiting so long for a server that is silent, see [`Address::watched`].
+    /// The same, waiting this long for a silent server, see [`Address::watched`].
     #[must_use]
     pub fn watched(self, stall: Duration, interrupt: &Interrupt) -> Self {
         PostgresSource { address: self.address.watched(stall, interrupt), ..self }
     }
 
-    /// How long a table's lock is waited for, and others may wait for one behind a snapshot.
+    /// How long a table's lock is waited for, and how long others may wait for one behind a snapshot.
     pub fn lock_patience(&self) -> Duration {
         self.lock_timeout
     }
@@ -98,12 +98,12 @@ impl PostgresSource {
         self.address.connect_unpinned().map(drop)
     }
 
-    /// Where it is, without the login.
+    /// Its address, without the login.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// What the database is, and which relations this login couldn't read whole.
+    /// The facts of the database, and the relations that this login couldn't read whole.
     pub fn probe(&self) -> Result<(DatabaseFacts, Vec<RelationName>), PgError> {
         let mut client = begin(&self.address)?;
         let facts = catalog::facts(&mut client).and_then(|facts| Ok((facts, catalog::unreadable(&mut client)?)));
@@ -124,7 +124,7 @@ impl PostgresSource {
         Some(if limit == LIMIT_OF_INVALID { Listed::Invalid } else { Listed::Whole })
     }
 
-    /// What each of these names stands for; nothing where no relation has it.
+    /// The relation of each of these names; none where no relation has it.
     pub fn named(&self, names: &[RelationName]) -> Result<Vec<Option<Named>>, PgError> {
         let mut client = begin(&self.address)?;
         names.iter().map(|name| catalog::named(&mut client, name)).collect()
@@ -149,7 +149,7 @@ impl PostgresSource {
         error
     }
 
-    /// A read-only transaction that waits no longer for a lock than it may.
+    /// A read-only transaction with a time-out for locks.
     pub(super) fn begin_patiently(&self) -> Result<Client, PgError> {
         let mut client = begin(&self.address)?;
         let timeout = format!("SET LOCAL lock_timeout = {}", self.lock_timeout.as_millis());
@@ -197,7 +197,7 @@ pub struct Snapshot {
     address: Address,
     lock_timeout: Duration,
     holder: Client,
-    /// What there was; nothing where the server can't say.
+    /// The objects at the snapshot; none where the server can't list them.
     objects: Option<Objects>,
     id: String,
     held: Stopwatch,
@@ -224,7 +224,7 @@ impl Snapshot {
         catalog::materialized_views(&mut self.holder)
     }
 
-    /// What a name stands for; nothing where no relation has it.
+    /// The relation of a name; none where no relation has it.
     pub fn named(&mut self, name: &RelationName) -> Result<Option<Named>, PgError> {
         catalog::named(&mut self.holder, name)
     }
@@ -234,7 +234,7 @@ impl Snapshot {
         catalog::tables_of_extensions(&mut self.holder)
     }
 
-    /// Where the sequences stand; at or after the snapshot, see [`catalog::sequences`].
+    /// The state of the sequences; at or after the snapshot, see [`catalog::sequences`].
     pub fn sequences(&mut self) -> Result<Vec<SequenceState>, PgError> {
         catalog::sequences(&mut self.holder)
     }
@@ -265,8 +265,8 @@ impl Snapshot {
         tools::run_at("pg_dump", command, &self.address)
     }
 
-    /// Which locks keep others waiting at this moment, of those that pg_dump needs. It says in the server's language alone
-    /// what it waited for in vain.
+    /// Which locks that pg_dump needs keep others waiting at this moment. It reports only in the server's language
+    /// which wait timed out.
     pub fn locked(&mut self) -> Result<Vec<String>, PgError> {
         let wanted = self.keep()?.wanted.into_iter();
         let mut locked: Vec<_> =
@@ -290,7 +290,7 @@ impl Snapshot {
         catalog::rights::rights_with(&mut self.holder, &mentioned)
     }
 
-    /// What only a superuser can make.
+    /// What only a superuser can create.
     pub fn special(&mut self) -> Result<Special, PgError> {
         catalog::special::special(&mut self.holder)
     }
@@ -310,7 +310,7 @@ impl Snapshot {
         SnapshotTicket { address: self.address.clone(), id: self.id.clone(), patience }
     }
 
-    /// Blocks of a table's own file now; it may grow, which a last range without an end covers. None of a table that can be
+    /// Blocks of a table's own file now; it may grow, which a last range without an end covers. None of one that can be
     /// copied as it is, and not by a query.
     pub fn blocks(&mut self, table: &Table) -> Result<u64, PgError> {
         if holder::probe(&mut self.holder, |client| range::plan(client, table))?.is_none() {
@@ -323,13 +323,13 @@ impl Snapshot {
         Ok(counted.unsigned_abs())
     }
 
-    /// How long the snapshot has been held; so long the server keeps rows that were deleted meanwhile.
+    /// How long the snapshot has been held; as long, the server keeps rows that were deleted meanwhile.
     pub fn held(&self) -> Duration {
         self.held.elapsed()
     }
 
-    /// Makes sure that the snapshot is still there, which also keeps the connection from looking idle to whatever lies
-    /// between. Returns what the holder sees of the server meanwhile.
+    /// Checks that the snapshot still exists, which also keeps the connection from looking idle to proxies
+    /// in between. Returns what the holder sees of the server meanwhile.
     pub fn keep(&mut self) -> Result<Kept, PgError> {
         holder::look(&mut self.holder)
     }
@@ -376,8 +376,8 @@ impl SnapshotTicket {
     }
 }
 
-/// A reader that is given up in the middle of a query, or while it waits for a lock, does not go on at the server for
-/// nobody. Servers before version 14 don't know the setting, and some systems can't do it.
+/// A reader that is abandoned in the middle of a query, or while it waits for a lock, does not continue at the server
+/// unattended. Servers before version 14 don't know the setting, and some systems can't do it.
 /// Source: PostgreSQL documentation, `client_connection_check_interval`.
 fn notice_our_end(wire: &mut Wire) -> Result<(), PgError> {
     let failed = |error: WireError| error.during("preparing a reader");
@@ -408,14 +408,14 @@ impl LargeObjectReader {
 /// Reads tables from a snapshot, one after the other.
 pub struct SnapshotReader {
     wire: Wire,
-    /// A savepoint stands before the pieces that were read last.
+    /// A savepoint precedes the pieces that were read last.
     in_pieces: bool,
 }
 
 impl SnapshotReader {
     /// The server's own count of a table's rows, children excluded. It spares the source further processes.
     ///
-    /// A query looks at the expressions of the table's indexes before it reads anything, and one of them may need the
+    /// A query evaluates the expressions of the table's indexes before it reads anything, and one of them may need the
     /// search path that the database's users have: then it is counted under that.
     pub fn count(&mut self, table: &Table) -> Result<u64, PgError> {
         let sql = format!("SELECT pg_catalog.count(*) FROM ONLY {}", table.name.to_sql());
@@ -427,7 +427,7 @@ impl SnapshotReader {
             counted = self.number(&sql, table);
         }
         let counted = counted?;
-        // What was set since the savepoint goes with it.
+        // Settings since the savepoint are rolled back with it.
         self.execute("ROLLBACK TO SAVEPOINT walkaway_count; RELEASE SAVEPOINT walkaway_count", table)?;
         Ok(counted)
     }
@@ -457,12 +457,12 @@ impl SnapshotReader {
         number.ok_or_else(|| PgError::answer(what(), "the server's answer is no number"))
     }
 
-    /// Starts to copy a part of a table out, with the values of generated columns at the end. Given up before its end, the reader can't be used again.
+    /// Starts to copy a part of a table out, with the values of generated columns at the end. Abandoned before its end, the reader can't be used again.
     pub fn copy_out(&mut self, table: &Table, range: &BlockRange) -> Result<CopyOut<'_>, PgError> {
         CopyOut::start(&mut self.wire, &range.whole_out_sql(table), &table.name.to_string())
     }
 
-    /// Starts to copy some rows of a table out, with the values of generated columns at the end. Given up before its end, the reader can't be used again.
+    /// Starts to copy some rows of a table out, with the values of generated columns at the end. Abandoned before its end, the reader can't be used again.
     pub fn copy_pieces_out(&mut self, table: &Table, pieces: &Pieces) -> Result<CopyOut<'_>, PgError> {
         let end = if self.in_pieces { format!("RELEASE SAVEPOINT {PIECES};") } else { String::new() };
         self.execute(&format!("{end} SAVEPOINT {PIECES}; {PLAN_BY_PLACE}"), table)?;
@@ -471,31 +471,31 @@ impl SnapshotReader {
         CopyOut::start(&mut self.wire, &sql, &table.name.to_string())
     }
 
-    /// The same once and for all: what can't be read to its end is not gone back to.
+    /// The same without a savepoint: what can't be read to its end is not retried.
     pub fn copy_whole_pieces_out(&mut self, table: &Table, pieces: &Pieces) -> Result<CopyOut<'_>, PgError> {
         self.execute(PLAN_BY_PLACE, table)?;
         let sql = pieces.whole_out_sql(table, self.wire.major());
         CopyOut::start(&mut self.wire, &sql, &table.name.to_string())
     }
 
-    /// The same reader after pieces that could not be read to their end, unless the stream is not at an end.
+    /// The same reader after pieces that could not be read to their end, unless the stream has not ended.
     pub fn recovered(mut self) -> Option<Self> {
         let back = format!("ROLLBACK TO SAVEPOINT {PIECES}");
         (!self.wire.is_broken() && self.wire.execute(&back).is_ok()).then_some(self)
     }
 
-    /// Starts to copy a view out. Given up before its end, the reader can't be used again.
+    /// Starts to copy a view out. Abandoned before its end, the reader can't be used again.
     pub fn copy_view_out(&mut self, view: &Table) -> Result<CopyOut<'_>, PgError> {
         CopyOut::start(&mut self.wire, &view.select_out_sql(), &view.name.to_string())
     }
 }
 
-/// Whether a name means nothing where it was looked up.
+/// Whether a name could not be resolved.
 fn is_unresolved(error: &PgError) -> bool {
     error.code().is_some_and(|code| code.starts_with(UNRESOLVED))
 }
 
-/// A connection in a transaction that only reads. What it sets ends with it: sessions may be others' before and after.
+/// A connection in a transaction that only reads. Its settings end with it: sessions may be others' before and after.
 fn begin(address: &Address) -> Result<Client, PgError> {
     adopt(address, None)
 }
@@ -505,7 +505,7 @@ fn adopt(address: &Address, snapshot: Option<&str>) -> Result<Client, PgError> {
     let mut client = address.connect_unpinned()?;
     let what = if snapshot.is_some() { ADOPTING } else { "beginning a read-only transaction" };
     let failed = |error| PgError::statement(what, &error);
-    // To show a setting takes no snapshot, as a query would.
+    // SHOW takes no snapshot, unlike a query.
     let shown = client.simple_query("SHOW server_version_num").map_err(failed)?;
     let number = shown.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0)?.parse::<u32>().ok(),
@@ -540,7 +540,7 @@ fn all_locked(client: &mut Client, locked: &[Table]) -> Result<bool, PgError> {
     Ok(catalog::tables(client)?.iter().all(|table| names.contains(&table.name)))
 }
 
-/// Makes the file before pg_dump does, readable for its owner only: it may hold secrets of other servers.
+/// Creates the file before pg_dump does, readable for its owner only: it may hold secrets of other servers.
 fn private(archive: &Path) -> Result<(), String> {
     let made = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(archive);
     made.map(drop).map_err(|error| format!("{}: {error}", archive.display()))

@@ -1,25 +1,25 @@
-//! The configuration of a bucket, as far as the provider tells it.
+//! The configuration of a bucket, as far as the provider reports it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::properties::{Class, ClassCount};
 
-/// Everything that was asked about a bucket itself.
+/// Everything that was queried about a bucket itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BucketConfiguration {
     /// The bucket's name.
     pub bucket: String,
-    /// One entry for each question, in a fixed order.
+    /// One entry for each query, in a fixed order.
     pub items: Vec<BucketItem>,
 }
 
-/// The answer to one question.
+/// The answer to one query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BucketItem {
     /// `policy`, `lifecycle`, `cors`, …
     pub name: String,
-    /// What became of it; none if the bucket has no such configuration.
+    /// Its class; none if the bucket has no such configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<Class>,
     /// Why it is absent, lost or unreadable, in the provider's words.
@@ -43,7 +43,7 @@ impl BucketConfiguration {
         self.items.iter().filter(|item| item.class == Some(class)).map(|item| item.name.as_str()).collect()
     }
 
-    /// Keeps what came of a question, and leaves the answer itself out, where there is one.
+    /// Keeps the class of an answer, and leaves the answer itself out, where there is one.
     pub fn withhold(&mut self, name: &str, why: &str) {
         for item in self.items.iter_mut().filter(|item| item.name == name && item.answer.is_some()) {
             item.answer = None;
@@ -51,7 +51,7 @@ impl BucketConfiguration {
         }
     }
 
-    /// The answer to a question, if there was one.
+    /// The answer to a query, if there was one.
     pub fn answer(&self, name: &str) -> Option<&str> {
         self.items.iter().find(|item| item.name == name)?.answer.as_deref()
     }

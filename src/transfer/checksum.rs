@@ -1,7 +1,7 @@
-//! Hashes a stream once for the record (SHA-256) and once for whatever checksum the provider keeps, and compares.
+//! Hashes a stream once for the record (SHA-256) and once for any checksum the provider keeps, and compares.
 //!
 //! A checksum over parts (composite checksums, multipart entity tags) is made of the checksums of the parts, in the
-//! sizes that the provider lists. Where sizes are a guess, agreement is a proof and a difference says nothing.
+//! sizes that the provider lists. Where sizes are a guess, agreement is a proof and a difference proves nothing.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ impl Hash {
 struct PartsHash {
     kind: ChecksumKind,
     parts: Parts,
-    /// Of the parts before this one. Shared ones may still be at work.
+    /// Of the parts before this one. Shared ones may still be running.
     ended: Vec<Hash>,
     part: Hash,
     part_bytes: u64,
@@ -84,7 +84,7 @@ impl PartsHash {
         PartsHash { kind, parts, ended: Vec::new(), part, part_bytes: 0, md5 }
     }
 
-    /// Bytes of the part at hand; none when the list is at its end.
+    /// Bytes of the current part; none when the list is at its end.
     fn size(&self) -> Option<u64> {
         match &self.parts {
             Parts::None => None,
@@ -125,9 +125,9 @@ impl PartsHash {
     }
 }
 
-/// The hash that the provider's word asks for.
+/// The hash that the provider's checksum requires.
 enum Second {
-    /// The record's own SHA-256 serves.
+    /// The record's own SHA-256 is used.
     Record,
     Whole(Hash),
     Parts(PartsHash),
@@ -159,14 +159,14 @@ impl Second {
     }
 }
 
-/// What a whole stream amounted to.
+/// The result of a whole stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observed {
     /// Bytes.
     pub size: u64,
     /// SHA-256 of all bytes.
     pub sha256: Sha256Digest,
-    /// What became of the provider's own checksum.
+    /// The outcome of the provider's own checksum.
     pub confirmation: Confirmation,
 }
 
@@ -179,8 +179,8 @@ pub struct StreamDigest {
 }
 
 impl StreamDigest {
-    /// Begins; `stated` says which checksums of the provider are to be confirmed. With `md5`, an MD5 is computed by threads
-    /// that serve many streams: worth the while from some hundred kilobytes on.
+    /// Starts; `stated` holds the provider's checksums to be confirmed. With `md5`, an MD5 is computed by threads
+    /// that serve many streams: worthwhile from a few hundred kilobytes on.
     pub fn new(stated: StatedChecksums, md5: Option<&Arc<MultiBufferMd5>>) -> Self {
         let with_hash = |checksum: ProviderChecksum| {
             let second = Second::new(&checksum, md5);
@@ -190,7 +190,7 @@ impl StreamDigest {
         StreamDigest { sha256: Sha256::new(), size: 0, seconds }
     }
 
-    /// Takes the next bytes, which may be held until they are taken in.
+    /// Takes the next bytes, which may be held until they are hashed.
     pub fn update(&mut self, bytes: &Bytes) {
         self.seconds.iter_mut().flatten().for_each(|(_, second)| second.update(bytes));
         self.sha256.update(bytes);
@@ -202,7 +202,7 @@ impl StreamDigest {
         self.size
     }
 
-    /// Ends and compares; none if a thread that computed failed.
+    /// Ends and compares; none if a hashing thread failed.
     pub fn finish(self) -> Option<Observed> {
         let sha256 = Sha256Digest::from(self.sha256);
         let confirmation = match self.seconds {
@@ -219,7 +219,7 @@ impl StreamDigest {
     }
 }
 
-/// One contradiction outweighs whatever agrees.
+/// One contradiction outweighs any agreement.
 fn together(confirmations: Vec<Confirmation>) -> Confirmation {
     let weight = |confirmation: &Confirmation| match confirmation {
         Confirmation::Contradicted(_) => 0,

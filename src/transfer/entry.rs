@@ -1,4 +1,4 @@
-//! Objects as a listing shows them, page by page.
+//! Objects as listed, page by page.
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct ObjectEntry {
     /// The key, as UTF-8 text, or a pseudonym for it.
     pub key: String,
-    /// The key that the provider knows, where `key` is a pseudonym. It never gets into a record.
+    /// The key that the provider knows, where `key` is a pseudonym. It is never recorded.
     pub address: Option<String>,
     /// Bytes.
     pub size: u64,
@@ -18,7 +18,7 @@ pub struct ObjectEntry {
     pub etag: Option<String>,
     /// Version to read, where the listing names one.
     pub version_id: Option<String>,
-    /// Where it stands among the versions of its key, in a listing of all versions.
+    /// Its position among the versions of its key, in a listing of all versions.
     pub version: Option<VersionMark>,
     /// RFC 3339.
     pub last_modified: Option<String>,
@@ -26,11 +26,11 @@ pub struct ObjectEntry {
     pub storage_class: Option<String>,
     /// A digest of the key as the listing writes it: two spellings that are read as one key may be two keys.
     pub spelling: u32,
-    /// What an earlier answer about it said, so that all that is read of it belongs to one state.
+    /// The state in an earlier answer about it, so that all that is read of it belongs to one state.
     pub pin: Pin,
 }
 
-/// What an answer says about the state of an object, where the listing does not.
+/// The state of an object according to an answer, where the listing lacks it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
     /// Entity tag without quotes.
@@ -39,12 +39,12 @@ pub struct Pin {
     pub version_id: Option<String>,
     /// The time of the last change, as the answer writes it.
     pub last_modified: Option<String>,
-    /// A server that unpacks what is stored packed is asked not to.
+    /// A server that decompresses stored data is asked not to.
     pub packed: bool,
 }
 
 impl ObjectEntry {
-    /// The same entry, held to the state that an answer was about.
+    /// The same entry, pinned to the state of an answer.
     #[must_use]
     pub fn pinned(&self, pin: Pin) -> Self {
         ObjectEntry { pin, ..self.clone() }
@@ -55,7 +55,7 @@ impl ObjectEntry {
         self.version.is_some_and(|mark| mark.delete_marker)
     }
 
-    /// Whether this is a version that another one has replaced.
+    /// Whether this is a version that has been superseded.
     pub fn is_superseded(&self) -> bool {
         self.version.is_some_and(|mark| !mark.is_latest)
     }
@@ -79,9 +79,9 @@ fn bare(tag: &str) -> &str {
 pub struct ListPage {
     /// Entries in the order of the provider.
     pub entries: Vec<ObjectEntry>,
-    /// Entries that cannot be taken as they stand.
+    /// Entries that cannot be used as they are.
     pub odd: Vec<OddEntry>,
-    /// Where the next page begins; none on the last page.
+    /// Where the next page starts; none on the last page.
     pub next: Option<String>,
     /// The name of that place, if `next` holds more than it.
     pub place: Option<String>,
@@ -89,32 +89,32 @@ pub struct ListPage {
     pub answered: Option<Timestamp>,
 }
 
-/// An entry of a listing that cannot be taken as it stands.
+/// An entry of a listing that cannot be used as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OddEntry {
     /// Its key as listed, or a pseudonym for it.
     pub key: String,
-    /// What is odd about it.
+    /// What is wrong with it.
     pub odd: Odd,
 }
 
-/// What is odd about an entry of a listing.
+/// What is wrong with an entry of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Odd {
-    /// It names nothing that could be asked for; why, without its key.
+    /// It names nothing that could be requested; why, without its key.
     Unreadable(String),
-    /// Its key does not begin with the prefix that was asked for.
+    /// Its key does not begin with the requested prefix.
     Foreign,
-    /// It is carried, and when it was last modified is not known.
+    /// It is copied, but its time of last modification is unknown.
     Undated,
 }
 
 /// Where a version stands among those of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct VersionMark {
-    /// 0 for the newest, as listed when it was carried.
+    /// 0 for the newest, as listed when it was copied.
     pub order: u64,
-    /// Whether a plain GET answers with this one.
+    /// Whether a plain GET returns this one.
     pub is_latest: bool,
     /// Whether it is a delete marker.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

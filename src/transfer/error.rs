@@ -6,55 +6,55 @@ use serde::{Deserialize, Serialize};
 
 use super::provider_checksum::ChecksumKind;
 
-/// SQLSTATE `disk_full`, also of a write that a full disk cuts short.
+/// SQLSTATE `disk_full`, also for a write that a full disk cut short.
 const DISK_FULL: &str = "53100";
-/// What a hint says about everything that needs not be done again.
+/// The part of hints about work that is not repeated.
 pub const KEPT: &str = "what is finished is kept";
 
 /// A failure to read at the provider.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum SourceError {
-    /// The object or bucket is not there (any more).
+    /// The object or bucket does not exist (any more).
     #[error("{what} not found")]
     NotFound { what: String },
-    /// The provider refuses to show it.
+    /// The provider denies access to it.
     #[error("access to {what} denied: {reason}")]
     Denied { what: String, reason: String },
-    /// The provider no longer believes the credentials: nothing else can be read either.
+    /// The provider no longer accepts the credentials: nothing else can be read either.
     #[error("reading {what}: the credentials are refused: {reason}")]
     Credentials { what: String, reason: String },
-    /// The clocks of this machine and of the provider are too far apart for signatures to be believed.
+    /// The clocks of this machine and of the provider are too far apart for signatures to be accepted.
     #[error("reading {what}: the clocks are apart: {reason}")]
     ClockSkew { what: String, reason: String },
-    /// There are no credentials to ask with.
+    /// There are no credentials to use.
     #[error("reading {what}: {reason}")]
     NoCredentials { what: String, reason: String },
     /// It is not what was listed: replaced or deleted since.
     #[error("{what} changed since it was listed")]
     Changed { what: String },
-    /// It lies in an archive tier and would have to be restored first.
+    /// It is in an archive tier and would have to be restored first.
     #[error("{what} is archived ({class})")]
     Archived { what: String, class: String },
-    /// The bytes contradict the provider's own checksum; another attempt may bring the right ones.
+    /// The bytes contradict the provider's own checksum; another attempt may return the right ones.
     #[error("{what} contradicts the provider's own {}", kind.words())]
     Corrupt { what: String, kind: ChecksumKind },
-    /// The provider asks for fewer requests, or can't serve this one now: worth another attempt, later.
+    /// The provider demands fewer requests, or can't serve this one now: worth another attempt, later.
     #[error("reading {what}: {reason}")]
     Throttled { what: String, reason: String },
     /// The provider failed, or the body ended early: worth another attempt.
     #[error("reading {what}: {reason}")]
     Transient { what: String, reason: String },
-    /// No answer came: the way to the provider is broken, or the provider is away.
+    /// No answer came: the connection is broken, or the provider is unreachable.
     #[error("reading {what}: {reason}")]
     Unreached { what: String, reason: String },
     /// It is served with another size than it is listed with, under the same entity tag.
     #[error("{what} is listed with {listed} bytes and served with {served}")]
     Size { what: String, listed: u64, served: u64 },
-    /// The server does not answer with the range that was asked for: the object can be read as a whole only.
+    /// The server does not answer with the requested range: the object can be read as a whole only.
     #[error("reading {what}: {reason}")]
     Unranged { what: String, reason: String },
-    /// The bucket lies in another region than the one that was asked.
-    #[error("{what} lies in the region {region}")]
+    /// The bucket is in another region than the one that was called.
+    #[error("{what} is in the region {region}")]
     Elsewhere { what: String, region: String },
     /// The provider answered something that another attempt won't change.
     #[error("reading {what}: {reason}")]
@@ -94,7 +94,7 @@ impl SourceError {
             SourceError::Size { listed, served, .. } => {
                 format!("listed with {listed} bytes, served with {served}")
             }
-            SourceError::Elsewhere { region, .. } => format!("lies in the region {region}"),
+            SourceError::Elsewhere { region, .. } => format!("is in the region {region}"),
             SourceError::Archived { class, .. } => class.clone(),
             SourceError::Corrupt { kind, .. } => format!("contradicts the provider's own {}", kind.words()),
             SourceError::NoCredentials { reason, .. }
@@ -111,12 +111,12 @@ impl SourceError {
         self.is_passing() || matches!(self, Self::Corrupt { .. } | Self::Size { .. })
     }
 
-    /// Whether it says something about the way to the provider, and nothing about the object.
+    /// Whether it is about the connection to the provider, and not about the object.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Transient { .. } | Self::Throttled { .. } | Self::Unreached { .. })
     }
 
-    /// Whether it says something about who asks: then it is true of all requests, or a mistake about this one.
+    /// Whether it is about the caller: then it applies to all requests, or wrongly to this one.
     pub fn is_about_caller(&self) -> bool {
         matches!(self, Self::Credentials { .. } | Self::NoCredentials { .. } | Self::ClockSkew { .. })
     }
@@ -135,21 +135,21 @@ pub enum SinkError {
     /// The target's S3 server refused an object, or could not be reached.
     #[error("restoring into {what}: {reason}")]
     Server { what: String, reason: String },
-    /// The target's S3 server refuses this object for what it is; it takes others.
+    /// The target's S3 server rejects this object because of its properties; it accepts others.
     #[error("the target refuses it: {reason}")]
     Refused { reason: String },
-    /// The target's S3 server failed over this object in every attempt, and takes others.
+    /// The target's S3 server failed over this object in every attempt, and accepts others.
     #[error("the target fails: {reason}")]
     Failed { reason: String },
-    /// The target database refused these rows, or failed as a whole.
+    /// The target database rejected these rows, or failed as a whole.
     #[error("restoring into {what}: {reason}")]
     Database {
         what: String,
         reason: String,
-        /// SQLSTATE; none where it was not the server that refused.
+        /// SQLSTATE; none where the error is not from the server.
         code: Option<String>,
         server_failed: bool,
-        /// The server failed because it, or the way to it, went away.
+        /// The server failed because it, or the connection to it, was lost.
         went_away: bool,
     },
 }
@@ -160,12 +160,12 @@ impl SinkError {
         SinkError::Write { path: path.as_ref().display().to_string(), source }
     }
 
-    /// Whether the target's database server, or the way to it, went away.
+    /// Whether the target's database server, or the connection to it, was lost.
     pub fn is_away(&self) -> bool {
         matches!(self, SinkError::Database { went_away: true, .. })
     }
 
-    /// What to do next, where something can be said.
+    /// What to do next, where that is known.
     pub fn hint(&self) -> Option<String> {
         let full = match self {
             SinkError::Refused { .. } => return Some("`layout: tar` takes any object".to_owned()),
@@ -176,23 +176,23 @@ impl SinkError {
             SinkError::Server { .. } => false,
             SinkError::Database { code, .. } => code.as_deref() == Some(DISK_FULL),
         };
-        full.then(|| format!("make room on the target's file system; {KEPT}"))
+        full.then(|| format!("free up space on the target's file system; {KEPT}"))
     }
 }
 
 /// Why a unit could not be finished.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum TransferError {
-    /// The source failed in a way that concerns more than one object.
+    /// The source failed in a way that affects more than one object.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The provider does not answer any more, whatever it is asked; what came before is published.
+    /// The provider does not answer any more, whatever the request; what was copied before is published.
     #[error(transparent)]
     Away(SourceError),
     /// The sink failed; everything after would fail too.
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// Somebody asked to stop.
+    /// A stop was requested.
     #[error("interrupted")]
     Interrupted,
     /// What ran a unit returned something else than its receipt; nothing of the unit counts.
@@ -215,7 +215,7 @@ impl TransferError {
     }
 }
 
-/// An error of the system as a receipt carries it: its words, and the one kind that something is decided by.
+/// An operating system error in a receipt: its message, and the one kind that a decision depends on.
 mod io_error {
     use std::io;
 

@@ -1,8 +1,8 @@
-//! The protocol of units: what is to be moved, and what came of it, each as a value that may travel; and the seam between
+//! The protocol of units: what is to be copied, and the outcome, each as a serializable value; and the interface between
 //! what cuts work into units and what runs them.
 //!
-//! Units hold no secret and borrow nothing. What runs them resolves the references of the playbook itself, on whatever
-//! machine it is. Names of objects are in them: the way between machines has to keep them as the playbook's owner would.
+//! Units hold no secret and borrow nothing. What runs them resolves the references of the playbook itself, on any
+//! machine. Names of objects are in them: the channel between machines has to keep them confidential.
 
 use std::{
     pin::pin,
@@ -22,7 +22,7 @@ use super::{
 
 /// The version of [`UnitSpec`] and [`UnitReceipt`] that is written; no other is read.
 pub const UNIT_VERSION: u32 = 1;
-/// Units that run at once in one process whatever they hold, so that the end of one doesn't leave the network idle.
+/// Units that run at once in one process whatever their size, so that the end of one doesn't leave the network idle.
 pub const UNITS_IN_FLIGHT: usize = 3;
 
 /// A unit that is to be run.
@@ -32,15 +32,15 @@ pub struct UnitSpec {
     pub version: u32,
     /// The run that it belongs to.
     pub run: String,
-    /// The asset that it is of.
+    /// The asset that it is part of.
     pub asset: String,
     /// Its name within the asset.
     pub unit: UnitId,
-    /// What is to be moved.
+    /// What is to be copied.
     pub work: UnitWork,
 }
 
-/// What a unit moves.
+/// What a unit copies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnitWork {
@@ -50,39 +50,39 @@ pub enum UnitWork {
     Object(Box<PlacedObject>),
     /// Ranges of a table.
     Rows {
-        /// The database engine, which says how ranges are written.
+        /// The database engine, which determines the form of ranges.
         engine: String,
         /// Table, ranges, and the snapshot that they are of.
         ranges: Value,
     },
 }
 
-/// What came of a unit.
+/// The outcome of a unit.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct UnitReceipt {
     /// [`UNIT_VERSION`].
     pub version: u32,
     /// The run that it belongs to.
     pub run: String,
-    /// The asset that it is of.
+    /// The asset that it is part of.
     pub asset: String,
     /// Its name within the asset.
     pub unit: UnitId,
-    /// What was moved, and what was not.
+    /// What was copied, and what was not.
     pub done: UnitDone,
 }
 
-/// What a unit moved.
+/// What a unit copied.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UnitDone {
-    /// Objects, each with what became of it.
+    /// Objects, each with its outcome.
     Objects(UnitOutcome),
     /// Ranges of a table.
     Rows {
         /// The database engine.
         engine: String,
-        /// What became of each.
+        /// The outcome of each.
         parts: Value,
     },
 }
@@ -99,23 +99,23 @@ impl UnitSpec {
         UnitSpec { version: UNIT_VERSION, run: run.to_owned(), asset: asset.to_owned(), unit: id, work }
     }
 
-    /// Its objects; an error for a unit of anything else, or of another version.
+    /// Its objects; an error for any other kind of unit, or of another version.
     pub fn into_objects(self) -> Result<ObjectUnit, TransferError> {
         self.check_version()?;
         let objects = match self.work {
             UnitWork::Objects(objects) => objects,
             UnitWork::Object(object) => vec![*object],
-            UnitWork::Rows { .. } => return Err(not_this("a unit of rows, where objects are carried")),
+            UnitWork::Rows { .. } => return Err(not_this("a unit of rows, where objects are expected")),
         };
         Ok(ObjectUnit { id: self.unit, objects })
     }
 
-    /// The ranges of a table of this engine; an error for a unit of anything else, or of another version.
+    /// The ranges of a table of this engine; an error for any other kind of unit, or of another version.
     pub fn into_rows<T: serde::de::DeserializeOwned>(self, engine: &str) -> Result<T, TransferError> {
         self.check_version()?;
         match self.work {
             UnitWork::Rows { engine: named, ranges } if named == engine => parse(ranges),
-            _ => Err(not_this("a unit of something else, where rows are carried")),
+            _ => Err(not_this("a unit of something else, where rows are expected")),
         }
     }
 
@@ -125,7 +125,7 @@ impl UnitSpec {
         UnitReceipt { version: UNIT_VERSION, run, asset, unit, done }
     }
 
-    /// Everything but the work.
+    /// Everything but the work itself.
     pub fn clone_names(&self) -> Self {
         let run = self.run.clone();
         let asset = self.asset.clone();
@@ -139,7 +139,7 @@ impl UnitSpec {
 }
 
 impl UnitReceipt {
-    /// What became of objects.
+    /// The outcome of objects.
     pub fn into_objects(self) -> Result<UnitOutcome, TransferError> {
         match self.done {
             UnitDone::Objects(outcome) if self.version == UNIT_VERSION => Ok(outcome),
@@ -147,7 +147,7 @@ impl UnitReceipt {
         }
     }
 
-    /// What became of ranges of a table.
+    /// The outcome of ranges of a table.
     pub fn into_rows<T: serde::de::DeserializeOwned>(self, engine: &str) -> Result<T, TransferError> {
         match self.done {
             UnitDone::Rows { engine: named, parts } if self.version == UNIT_VERSION && named == engine => parse(parts),
@@ -166,19 +166,19 @@ fn not_this(what: &str) -> TransferError {
 
 /// Runs units of one asset, in this process.
 pub trait UnitWorker: Send + Sync {
-    /// Runs a unit to its end. What could not be moved stands in the receipt; an error means that nothing of the unit
+    /// Runs a unit to its end. What could not be copied is in the receipt; an error means that nothing of the unit
     /// counts. A worker for rows may block: it is polled on a thread of its own.
     fn work<'a>(&'a self, spec: UnitSpec) -> BoxFuture<'a, Result<UnitReceipt, TransferError>>;
 }
 
 /// Decides where units are run.
 pub trait UnitExecutor: Send + Sync {
-    /// How much may be under way at once.
+    /// How much may be in progress at once.
     fn limits(&self) -> UnitLimits {
         UnitLimits::ONE_PROCESS
     }
 
-    /// Has a unit run, and waits for its receipt. `here` would run it in this process.
+    /// Runs a unit somewhere, and waits for its receipt. `here` runs it in this process.
     fn run<'a>(&'a self, spec: UnitSpec, here: &'a dyn UnitWorker)
     -> BoxFuture<'a, Result<UnitReceipt, TransferError>>;
 }
@@ -197,7 +197,7 @@ impl UnitExecutor for LocalExecutor {
     }
 }
 
-/// Waits for a future on a thread that may block, as those do that carry rows.
+/// Waits for a future on a thread that may block, like those that copy rows.
 pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let woken = Arc::new(Woken::default());
@@ -233,21 +233,21 @@ impl Wake for Woken {
     }
 }
 
-/// How many units may be under way at once.
+/// How many units may be in progress at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnitLimits {
-    /// So many whatever they hold.
+    /// Units of any size.
     pub units: usize,
-    /// So many at most: a large object is a unit of its own.
+    /// The most units: a large object is a unit of its own.
     pub units_max: usize,
-    /// Of the additional ones another begins only if those under way have no more objects, each with its receipt in memory …
+    /// Another additional one starts only if those in progress have no more objects, each with its receipt in memory …
     pub objects: usize,
-    /// … nor more bytes: what is staged at once never outgrows as many units of the largest kind as run anyway.
+    /// … nor more bytes: what is staged at once never exceeds as many units of the largest kind as run anyway.
     pub bytes: u64,
 }
 
 impl UnitLimits {
-    /// What suits one process.
+    /// The values for one process.
     pub const ONE_PROCESS: UnitLimits = UnitLimits {
         units: UNITS_IN_FLIGHT,
         units_max: 12,
@@ -255,7 +255,7 @@ impl UnitLimits {
         bytes: (UNITS_IN_FLIGHT as u64 - 1) * UNIT_BYTES_MAX,
     };
 
-    /// Whether a unit has to end before another one begins, when these are under way.
+    /// Whether a unit has to end before another one starts, when these are in progress.
     pub fn are_reached(&self, units: usize, objects: usize, bytes: u64) -> bool {
         units >= self.units_max || units >= self.units && (objects > self.objects || bytes > self.bytes)
     }

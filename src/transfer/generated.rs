@@ -1,4 +1,4 @@
-//! Rows that come with the values of generated columns at their end, and go on without them: those are digested and not
+//! Rows with the values of generated columns at their end, which are passed on without: those are digested and not
 //! loaded, because the target computes them anew.
 
 use super::{error::SourceError, table::RowSource};
@@ -13,7 +13,7 @@ pub struct WithoutLast<'a> {
 }
 
 impl<'a> WithoutLast<'a> {
-    /// Cuts so many fields off each row, after the whole row was digested.
+    /// Cuts this many fields off each row, after the whole row was digested.
     pub fn new(rows: &'a mut dyn RowSource, fields: usize, digest: RowDigest) -> Self {
         WithoutLast { rows, fields, digest, whole: Vec::new() }
     }
@@ -41,7 +41,7 @@ impl RowSource for WithoutLast<'_> {
     }
 }
 
-/// A row without its end and so many fields before it. A tab inside of a value is escaped (PostgreSQL documentation, COPY,
+/// A row without its line end and its last fields. A tab inside of a value is escaped (PostgreSQL documentation, COPY,
 /// "Text Format").
 fn without_last(row: &[u8], fields: usize) -> &[u8] {
     let tab = memchr::memrchr_iter(b'\t', row).nth(fields.saturating_sub(1));

@@ -1,4 +1,4 @@
-//! A listing from its first page to its last: each page is tried again while it fails, and a listing that goes in a circle
+//! A listing from its first page to its last: each page is retried while it fails, and a listing with a cycle
 //! ends.
 
 use std::collections::HashSet;
@@ -12,8 +12,8 @@ use super::{
 };
 use crate::digest::Sha256Digest;
 
-/// So many pages without an entry may follow each other: of a bucket whose objects lie behind delete markers, a server
-/// may list that much nothing. Without a bound, a server that never comes to an end would be asked for ever.
+/// The most consecutive pages without an entry: of a bucket whose objects are behind delete markers, a server
+/// may return that many empty pages. Without a bound, a server whose listing never ends would be queried forever.
 const EMPTY_PAGES_MAX: u32 = 20_000;
 
 /// Reads a listing page by page.
@@ -25,10 +25,10 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// The next page, or none after the last. An outage of the source is waited for as long as `reach` allows.
+    /// The next page, or none after the last. Waits out an outage of the source as long as `reach` allows.
     ///
     /// # Errors
-    /// What the source says in its last attempt; as a transient failure, that the listing goes in a circle.
+    /// The source's error in the last attempt; as a transient failure, that the listing has a cycle.
     pub async fn next(&mut self, source: &dyn ObjectSource, reach: &Reach) -> Result<Option<ListPage>, TransferError> {
         if self.has_ended {
             return Ok(None);
@@ -46,7 +46,7 @@ impl Pages {
     }
 }
 
-/// The pages that came so far, by digests: sixteen bytes for each page, and as many for where the next one begins.
+/// The pages that came so far, by digests: sixteen bytes for each page, and as many for where the next one starts.
 #[derive(Default)]
 pub struct Course {
     seen: HashSet<u128>,
@@ -54,7 +54,7 @@ pub struct Course {
 }
 
 impl Course {
-    /// Whether a page leads on.
+    /// Whether a page makes progress.
     ///
     /// # Errors
     /// It is one that came before, or the next one would be.
@@ -73,7 +73,7 @@ impl Course {
         }
     }
 
-    /// Remembers a page.
+    /// Records a page.
     pub fn take(&mut self, page: &ListPage) {
         self.seen.extend(place(page).map(start));
         let content = content(page);
@@ -91,7 +91,7 @@ fn start(token: &str) -> u128 {
     Sha256Digest::of(format!("token {token}")).short()
 }
 
-/// What a page holds; nothing, if it is empty.
+/// The content of a page; none, if it is empty.
 fn content(page: &ListPage) -> Option<u128> {
     if page.entries.is_empty() && page.odd.is_empty() {
         return None;
@@ -120,7 +120,7 @@ mod tests {
         ListPage { entries: keys.iter().map(entry).collect(), next: next.map(str::to_owned), ..ListPage::default() }
     }
 
-    /// How many pages are taken before one is refused.
+    /// How many pages are accepted before one is rejected.
     fn taken(pages: impl IntoIterator<Item = ListPage>) -> usize {
         let mut course = Course::default();
         pages.into_iter().take_while(|page| course.check(page).is_ok().then(|| course.take(page)).is_some()).count()

@@ -1,4 +1,4 @@
-//! Counts what has crossed, for the progress; shared by all workers of an asset, cheap to add to.
+//! Counts what was transferred, for the progress; shared by all workers of an asset, cheap to add to.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -16,27 +16,27 @@ pub struct Meter {
 pub struct Reading {
     /// Objects or rows finished.
     pub items: u64,
-    /// Objects or rows known of.
+    /// Objects or rows known so far.
     pub items_total: u64,
     /// Bytes finished.
     pub bytes: u64,
-    /// Bytes known of.
+    /// Bytes known so far.
     pub bytes_total: u64,
 }
 
 impl Meter {
-    /// Something more is known to come.
+    /// Adds to the known totals.
     pub fn expect(&self, items: u64, bytes: u64) {
         self.items_total.fetch_add(items, Relaxed);
         self.bytes_total.fetch_add(bytes, Relaxed);
     }
 
-    /// Items crossed.
+    /// Items transferred.
     pub fn add_items(&self, items: u64) {
         self.items.fetch_add(items, Relaxed);
     }
 
-    /// Bytes crossed.
+    /// Bytes transferred.
     pub fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Relaxed);
     }

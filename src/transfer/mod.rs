@@ -1,7 +1,7 @@
-//! Moves units from a source to a sink while observers hash and count them, and writes the receipts.
+//! Copies units from a source to a sink while observers hash and count them, and writes the receipts.
 //!
 //! Knows traits only: [`object::ObjectSource`], [`object::ObjectSink`] and [`table::RowSink`] are implemented by `source`
-//! and `restore`. Decides nothing about verdicts; what it can't move it returns as a [`object::Refusal`].
+//! and `restore`. Decides nothing about verdicts; what it can't copy it returns as a [`object::Refusal`].
 
 pub mod answer;
 pub mod bucket;

@@ -40,11 +40,11 @@ impl ByteRange {
 
 /// An object that is being read.
 pub struct ObjectBody {
-    /// The checksum of the whole object, if this read was of the whole object.
+    /// The checksum of the whole object, if this read covers the whole object.
     pub checksum: StatedChecksums,
-    /// What the provider keeps beside the bytes, as far as this answer tells.
+    /// The object's properties at the provider, as far as this answer has them.
     pub properties: Properties,
-    /// The state that the answer is about.
+    /// The state of the object in the answer.
     pub pin: Pin,
     /// Bytes that the provider announced.
     pub length: Option<u64>,
@@ -56,18 +56,18 @@ pub struct ObjectBody {
 pub struct Described {
     /// The provider's checksum, or why there is none.
     pub checksum: StatedChecksums,
-    /// What the provider keeps beside the bytes.
+    /// The object's properties at the provider.
     pub properties: Properties,
-    /// The state that the answer is about.
+    /// The state of the object in the answer.
     pub pin: Pin,
 }
 
 /// Reads objects at the provider.
 pub trait ObjectSource: Send + Sync {
-    /// Whether the provider answers at all, by a small question that no single object can make fail.
+    /// Whether the provider answers at all, by a small request that does not depend on any object.
     fn answers<'a>(&'a self) -> BoxFuture<'a, Result<(), SourceError>>;
 
-    /// One page of the listing, from the beginning or from a token of the page before.
+    /// One page of the listing, from the beginning or from a token of the previous page.
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>>;
 
     /// Opens an object, whole or a range of it, pinned to the listed version and entity tag.
@@ -77,80 +77,80 @@ pub trait ObjectSource: Send + Sync {
         range: Option<ByteRange>,
     ) -> BoxFuture<'a, Result<ObjectBody, SourceError>>;
 
-    /// What stands under an entry's key now, as a listing would show it; none if it is gone.
+    /// The object under an entry's key now, as a listing would show it; none if it is gone.
     fn find<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Option<ObjectEntry>, SourceError>>;
 
     /// Checksum and properties of an object that is read in ranges.
     fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>>;
 }
 
-/// Says what a bucket's configuration is.
+/// Reads a bucket's configuration.
 pub trait Configured: Send + Sync {
-    /// Everything that is asked about the bucket itself. What can't be read stands in the answer.
+    /// Everything that is queried about the bucket itself. What can't be read is marked in the result.
     fn configuration<'a>(&'a self) -> BoxFuture<'a, BucketConfiguration>;
 }
 
-/// Takes objects in.
+/// Stores objects.
 pub trait ObjectSink: Send + Sync {
-    /// Chooses where an object will lie, relative to the asset's directory. Called in the order of the listing; no two
+    /// Chooses an object's place, relative to the asset's directory. Called in the order of the listing; no two
     /// objects or versions get the same place, and every place is inside the asset's directory.
     fn place(&self, entry: &ObjectEntry) -> String;
 
-    /// What this sink restores of an object beside its bytes; the rest is kept in the record only.
+    /// The properties of an object that this sink restores; the rest is kept in the record only.
     fn carries(&self) -> &'static [Item] {
         &[]
     }
 
-    /// Remembers the place that an earlier part of the run gave to a key.
+    /// Records the place that an earlier part of the run gave to a key.
     fn occupy(&self, key: &str, place: &str);
 
-    /// Removes what an interrupted unit published without being recorded: it is fetched again. `recorded` holds
+    /// Removes what an interrupted unit published without recording it: it is fetched again. `recorded` holds
     /// [`crate::digest::Sha256Digest::short`] of every [`ObjectReceipt::file`] that has a receipt.
     fn discard_unrecorded(&self, recorded: &HashSet<u128>) -> Result<(), SinkError>;
 
     /// Opens a unit: a private area for its temporary names, empty.
     fn begin(&self, unit: &UnitId) -> Result<Box<dyn UnitSink>, SinkError>;
 
-    /// Removes what only a transfer needs, after the last unit.
+    /// Removes temporary files of the transfer, after the last unit.
     fn close(&self) -> Result<(), SinkError>;
 }
 
-/// The kind of error of a target that stays away: what could not be read then says nothing about what was restored.
+/// The kind of error of a target that stays unreachable: failed reads then prove nothing about the restored copy.
 pub const AWAY: io::ErrorKind = io::ErrorKind::HostUnreachable;
 
-/// Reads back what lies in a bucket of the target. An error of the kind [`AWAY`] is about the server. Blocking, and never called on a runtime's own thread.
+/// Reads back the objects in a bucket of the target. An error of the kind [`AWAY`] is about the server. Blocking, and never called on a runtime's own thread.
 pub trait RestoredBucket: Send + Sync {
-    /// An object as the server answers for it; its tags are asked for where `with_tags` says so, or the server that it
+    /// An object as the server returns it; its tags are requested with `with_tags`, or where the server states that it
     /// has some.
     fn read_back(&self, bucket: &str, key: &str, with_tags: bool) -> io::Result<Answered>;
 
-    /// The bytes that the server says an object has.
+    /// The size of an object according to the server.
     fn size(&self, bucket: &str, key: &str) -> io::Result<u64>;
 
     /// An object's bytes.
     fn content(&self, bucket: &str, key: &str) -> io::Result<Vec<u8>>;
 
-    /// Hands over every key of the bucket, page by page.
+    /// Passes on every key of the bucket, page by page.
     fn each_key(&self, bucket: &str, take: &mut dyn FnMut(String)) -> io::Result<()>;
 }
 
-/// What a server of the target says of an object.
+/// An object according to a server of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
     /// Bytes.
     pub size: u64,
-    /// Of the bytes.
+    /// Digest of the bytes.
     pub sha256: Sha256Digest,
-    /// What lies beside the bytes, of what a sink restores.
+    /// The properties of those that a sink restores.
     pub properties: Properties,
 }
 
-/// What a sink is told about an object before its bytes come.
+/// What a sink gets about an object before its bytes.
 #[derive(Clone, Copy)]
 pub struct Arriving<'a> {
     /// As listed.
     pub object: &'a PlacedObject,
-    /// What the provider keeps beside the bytes.
+    /// The object's properties at the provider.
     pub properties: &'a Properties,
 }
 
@@ -160,8 +160,8 @@ pub trait UnitSink: Send + Sync {
     fn create(&self, index: usize, arriving: Arriving<'_>) -> Result<Box<dyn PendingObject>, SinkError>;
 
     /// Syncs every staged object, gives each its final name, syncs the names. Only what has a receipt here is
-    /// published; the sink adds to the receipt where the object lies, if its path doesn't say so. Objects that the
-    /// target refuses for what they are come back, and the others are published.
+    /// published; the sink adds the object's location to the receipt, if its path doesn't show it. Objects that the
+    /// target rejects because of their properties are returned, and the others are published.
     fn commit(&self, published: &mut [(usize, ObjectReceipt)]) -> Result<Refused, SinkError>;
 }
 
@@ -174,37 +174,37 @@ pub trait PendingObject: Send {
     fn finish(self: Box<Self>) -> Result<(), SinkError>;
 }
 
-/// An object that could not be moved, although the unit went on.
+/// An object that could not be copied, although the unit continued.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Refusal {
-    /// Which one, and the place that was meant for it.
+    /// The object, and the place intended for it.
     pub object: PlacedObject,
-    /// Why.
+    /// The reason.
     pub error: SourceError,
 }
 
-/// Objects that the target refuses, by their index in the unit, and why; any other error than a refusal means that the
-/// target is away.
+/// Objects that the target rejects, by their index in the unit, and why; any other error than a refusal means that the
+/// target is unreachable.
 pub type Refused = Vec<(usize, SinkError)>;
 
-/// An object that was read whole, and that the target refuses, although the unit went on.
+/// An object that was read whole, but rejected by the target, although the unit continued.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Unrestored {
-    /// What came of it.
+    /// Its receipt.
     pub receipt: ObjectReceipt,
-    /// Why.
+    /// The reason.
     pub error: SinkError,
 }
 
-/// What became of one unit.
+/// The outcome of one unit.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct UnitOutcome {
     /// One receipt for each object that was restored, in ascending order.
     pub receipts: Vec<ObjectReceipt>,
     /// Objects that could not be read.
     pub refusals: Vec<Refusal>,
-    /// Objects that could be read and not restored.
+    /// Objects that were read but not restored.
     pub unrestored: Vec<Unrestored>,
-    /// One end stayed away: objects of the unit that are in none of the lists were not read or not restored.
+    /// One end stayed unreachable: objects of the unit that are in none of the lists were not read or not restored.
     pub ended: Option<TransferError>,
 }

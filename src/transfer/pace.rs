@@ -1,4 +1,4 @@
-//! Holds a source back to so many bytes a second, all its readers together.
+//! Limits a source to a number of bytes a second, over all its readers.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,7 +8,7 @@ use std::{
 use super::{error::SourceError, table::RowSource};
 use crate::clock::Stopwatch;
 
-/// Unused allowance is kept no longer than this, so that a pause is not followed by a flood.
+/// Unused allowance is kept no longer than this, so that a pause is not followed by a burst.
 const BURST: Duration = Duration::from_millis(250);
 
 /// A rate that several readers share.
@@ -16,17 +16,17 @@ const BURST: Duration = Duration::from_millis(250);
 pub struct Pace {
     bytes_per_s: u64,
     clock: Stopwatch,
-    /// When, on the clock, everything taken so far is paid for.
+    /// When, on the clock, everything taken so far is covered.
     paid_until: Mutex<Duration>,
 }
 
 impl Pace {
-    /// So many bytes a second.
+    /// A rate in bytes a second.
     pub fn new(bytes_per_s: u64) -> Self {
         Pace { bytes_per_s: bytes_per_s.max(1), clock: Stopwatch::start(), paid_until: Mutex::default() }
     }
 
-    /// Takes bytes, and waits until they are paid for.
+    /// Takes bytes, and waits until they are covered.
     pub fn take(&self, bytes: u64) {
         std::thread::sleep(self.due(bytes, self.clock.elapsed()));
     }
@@ -39,14 +39,14 @@ impl Pace {
     }
 }
 
-/// A source that keeps the pace.
+/// A source with a rate limit.
 pub struct Paced<'a, S> {
     source: S,
     pace: Option<&'a Pace>,
 }
 
 impl<'a, S: RowSource> Paced<'a, S> {
-    /// Without a pace, as fast as it comes.
+    /// Without a rate, as fast as possible.
     pub fn new(source: S, pace: Option<&'a Pace>) -> Self {
         Paced { source, pace }
     }
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(pace.due(1_000, Duration::ZERO), second);
         assert_eq!(pace.due(1_000, Duration::ZERO), 2 * second);
         assert_eq!(pace.due(1_000, second), 2 * second);
-        // After a long pause no more than the burst comes at once.
+        // After a long pause no more than the burst arrives at once.
         assert_eq!(pace.due(1_000, 60 * second), second - BURST);
     }
 }

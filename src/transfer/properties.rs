@@ -1,6 +1,6 @@
-//! What a provider keeps about an object beside its bytes, and what became of each part of it in an exit.
+//! The properties of an object at a provider, beside its bytes, and what happened to each of them in an exit.
 //!
-//! Nothing here knows how a provider says these things, or how a sink restores them.
+//! Nothing here depends on how a provider states them, or how a sink restores them.
 
 use std::collections::BTreeMap;
 
@@ -54,7 +54,7 @@ text_fields! {
 }
 
 text_fields! {
-    /// What keeps the object from being deleted.
+    /// Protection of the object against deletion.
     Lock {
         /// `GOVERNANCE` or `COMPLIANCE`.
         mode,
@@ -65,7 +65,7 @@ text_fields! {
     }
 }
 
-/// Everything beside the bytes.
+/// All properties.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Properties {
     /// Content headers.
@@ -74,7 +74,7 @@ pub struct Properties {
     /// User metadata by name, without the provider's prefix.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
-    /// User metadata that the provider keeps and can't show in a header.
+    /// User metadata that the provider keeps but can't return in a header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing_metadata: Option<u64>,
     /// Tags by name, where there are any and they could be read.
@@ -89,33 +89,33 @@ pub struct Properties {
     /// Object lock.
     #[serde(default, skip_serializing_if = "is_default")]
     pub lock: Lock,
-    /// Where a website's visitor is sent instead.
+    /// The redirect target of a website.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub website_redirect: Option<String>,
-    /// State of the replication elsewhere.
+    /// State of the replication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication: Option<String>,
-    /// When a lifecycle rule will remove it, in the provider's words.
+    /// When a lifecycle rule will remove it, as stated by the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiration: Option<String>,
     /// State of a restoration from an archive tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restoration: Option<String>,
-    /// Checksums that the provider keeps, by name, as it writes them.
+    /// Checksums that the provider keeps, by name, in its notation.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checksums: BTreeMap<String, String>,
-    /// Who may do what, one grant each.
+    /// The access control list, one grant each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub acl: Vec<String>,
 }
 
 impl Properties {
-    /// Whether nothing is known.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         is_default(self)
     }
 
-    /// The parts that are there.
+    /// The existing parts.
     pub fn items(&self) -> impl Iterator<Item = Item> {
         let there = [
             (Item::ContentHeaders, !is_default(&self.headers)),
@@ -138,7 +138,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-/// One thing that belongs to an object.
+/// One property of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Item {
@@ -156,7 +156,7 @@ pub enum Item {
     ContentHeaders,
     /// User metadata.
     Metadata,
-    /// User metadata that the provider can't show in a header.
+    /// User metadata that the provider can't return in a header.
     MissingMetadata,
     /// Tags.
     Tags,
@@ -166,7 +166,7 @@ pub enum Item {
     Lock,
     /// A website's redirection.
     WebsiteRedirect,
-    /// Replication elsewhere.
+    /// Replication.
     Replication,
     /// Expiry by a lifecycle rule.
     Expiration,
@@ -178,21 +178,21 @@ pub enum Item {
     Acl,
 }
 
-/// What became of something that belongs to an object or a bucket.
+/// What happened to a property of an object or a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     /// Restored with the object.
     Carried,
-    /// Written down in the evidence, not restored.
+    /// Recorded in the evidence, not restored.
     Recorded,
-    /// Neither: the provider does not give it away.
+    /// Neither: the provider does not reveal it.
     Lost,
-    /// It may be there; the caller is not allowed to see it, or the question failed.
+    /// It may exist; the caller is not allowed to see it, or the request failed.
     Unreadable,
 }
 
-/// What became of each thing that belongs to one object.
+/// What happened to each property of one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Classes {
     /// Restored.
@@ -210,7 +210,7 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// Classifies what belongs to an object, of its entry and beside its bytes, by what a sink restores.
+    /// Classifies the properties of an object, from its entry and beside its bytes, by what a sink restores.
     pub(super) fn of(of_entry: impl Iterator<Item = Item>, properties: &Properties, carried: &[Item]) -> Self {
         let mut classes = Classes { carried: vec![Item::Bytes], ..Classes::default() };
         for item in of_entry.chain(properties.items()) {
@@ -253,7 +253,7 @@ pub struct ClassCount {
 }
 
 impl ClassCount {
-    /// One more of a class.
+    /// Adds one to a class.
     pub fn add_one(&mut self, class: Class) {
         match class {
             Class::Carried => self.carried += 1,

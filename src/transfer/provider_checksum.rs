@@ -1,4 +1,4 @@
-//! The checksums that a provider keeps of an object, and what they said of the bytes.
+//! The checksums that a provider keeps of an object, and their comparison with the bytes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A checksum that the provider keeps over the whole object, or over the checksums of its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderChecksum {
-    /// Which one.
+    /// The algorithm.
     pub kind: ChecksumKind,
     /// The raw bytes, decoded from base64 or hexadecimal. What can't be decoded is empty, and contradicts any object.
     pub value: Vec<u8>,
@@ -14,22 +14,22 @@ pub struct ProviderChecksum {
     pub parts: Parts,
 }
 
-/// How an object was cut into the parts that its provider's checksum is made of.
+/// How an object was cut into the parts that its provider's checksum is computed from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Parts {
     /// The checksum is over the whole object.
     #[default]
     None,
-    /// The bytes of each part, as the provider lists them.
+    /// The bytes of each part, as listed by the provider.
     Listed(Vec<u64>),
     /// The bytes of each part but the last, guessed: agreement is a proof, a difference is none.
     Guessed(u64),
 }
 
-/// What the provider states of an object's content: the checksums to confirm, at least one, or why there is none.
+/// The provider's statement about an object's content: the checksums to confirm, at least one, or why there is none.
 pub type StatedChecksums = Result<Vec<ProviderChecksum>, String>;
 
-/// What the provider's own checksum said about the bytes.
+/// The comparison of the provider's checksum with the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Confirmation {
@@ -37,7 +37,7 @@ pub enum Confirmation {
     Confirmed(ChecksumKind),
     /// The named checksum contradicts the bytes, after every attempt.
     Contradicted(ChecksumKind),
-    /// There was none that could be computed over the whole object; why.
+    /// There was none that could be computed over the whole object; the reason.
     Unavailable(String),
 }
 
@@ -56,7 +56,7 @@ pub enum ChecksumKind {
     Sha1,
     /// SHA-256, base64.
     Sha256,
-    /// The header `Content-MD5` of an answer, base64.
+    /// The header `Content-MD5` of a response, base64.
     ContentMd5,
     /// The entity tag of an object put in one part without KMS or customer keys, hexadecimal.
     Md5Etag,

@@ -1,7 +1,7 @@
-//! Keys under pseudonyms: a source whose listing calls each object by the HMAC-SHA-256 of its key under a secret, in 64
-//! hexadecimal digits. Whatever comes after (sinks, receipts, findings, the journal) never learns the key.
+//! Keys under pseudonyms: a source whose listing names each object by the HMAC-SHA-256 of its key under a secret, in 64
+//! hexadecimal digits. Everything downstream (sinks, receipts, findings, the journal) never sees the key.
 //!
-//! Errors of single objects lose the provider's words, which may hold the key.
+//! Errors of single objects lose the provider's message, which may contain the key.
 
 use std::{fmt, sync::Arc};
 
@@ -14,11 +14,11 @@ use super::{
 };
 use crate::digest::hmac_sha256;
 
-/// What the mark of a secret is the code of.
+/// The message whose HMAC identifies a secret.
 pub const MARK_OF: &str = "walkaway pseudonyms";
 const WITHHELD: &str = "the provider's words are left out, they may hold the key";
 
-/// The secret, and what follows from it.
+/// The secret, and values derived from it.
 #[derive(Clone)]
 pub struct Pseudonyms {
     secret: Arc<str>,
@@ -35,7 +35,7 @@ impl Pseudonyms {
         hmac_sha256(self.secret.as_bytes(), key.as_bytes()).to_string()
     }
 
-    /// Tells one secret from another, and nothing about it.
+    /// Distinguishes secrets, and reveals nothing about them.
     pub fn mark(&self) -> String {
         self.of(MARK_OF)
     }
@@ -53,7 +53,7 @@ impl fmt::Debug for Pseudonyms {
     }
 }
 
-/// A source that calls its objects by pseudonyms.
+/// A source that names its objects by pseudonyms.
 pub struct Pseudonymous {
     source: Arc<dyn ObjectSource>,
     names: Pseudonyms,
@@ -66,7 +66,7 @@ impl Pseudonymous {
     }
 }
 
-/// The entry as the source listed it.
+/// The entry as listed by the source.
 fn unveiled(entry: &ObjectEntry) -> ObjectEntry {
     let mut entry = entry.clone();
     if let Some(key) = entry.address.take() {
@@ -75,7 +75,7 @@ fn unveiled(entry: &ObjectEntry) -> ObjectEntry {
     entry
 }
 
-/// The error without a word from outside.
+/// The error without any external text.
 fn silenced(error: SourceError, pseudonym: &str) -> SourceError {
     let what = pseudonym.to_owned();
     let reason = WITHHELD.to_owned();
@@ -98,7 +98,7 @@ fn silenced(error: SourceError, pseudonym: &str) -> SourceError {
     }
 }
 
-/// Why something beside the bytes could not be read says the provider, too.
+/// The reason why a property could not be read is also the provider's text.
 fn silenced_properties(mut properties: Properties) -> Properties {
     properties.unreadable.values_mut().for_each(|reason| *reason = WITHHELD.to_owned());
     properties

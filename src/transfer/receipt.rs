@@ -13,16 +13,16 @@ pub use super::{
 };
 use crate::digest::{RowTotals, Sha256Digest};
 
-/// One object, or one version of an object, as it crossed.
+/// One object, or one version of an object, as transferred.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectReceipt {
     /// The key at the provider.
     pub key: String,
     /// Where it was restored, relative to the asset's directory; empty for a delete marker.
     pub path: String,
-    /// Bytes that crossed.
+    /// Bytes that were transferred.
     pub size: u64,
-    /// SHA-256 of those bytes, taken from the stream.
+    /// SHA-256 of those bytes, computed from the stream.
     pub sha256: Sha256Digest,
     /// The provider's entity tag, without quotes, as listed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,33 +30,33 @@ pub struct ObjectReceipt {
     /// The version that was read, where the bucket has versions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
-    /// Where it stands among the versions of its key, where all versions are carried.
+    /// Its position among the versions of its key, where all versions are copied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<VersionMark>,
-    /// RFC 3339, as the provider lists it.
+    /// RFC 3339, as listed by the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_modified: Option<String>,
     /// Storage class as listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_class: Option<String>,
-    /// Whether a checksum of the provider's own confirmed the bytes.
+    /// Whether a checksum of the provider confirmed the bytes.
     pub provider_checksum: Confirmation,
-    /// Where in an archive or a bucket it lies, if it is no file of its own.
+    /// Its location in an archive or a bucket, if it is not a file of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Within>,
-    /// What the provider keeps beside the bytes.
+    /// The object's properties at the provider.
     #[serde(default, skip_serializing_if = "Properties::is_empty")]
     pub properties: Properties,
-    /// What became of each of them.
+    /// What happened to each of them.
     #[serde(default, skip_serializing_if = "Classes::is_empty")]
     pub classes: Classes,
-    /// The number of the unit that it came in; none in receipts of versions that did not say.
+    /// The number of its unit; none in receipts of versions that did not record it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<u64>,
 }
 
 impl ObjectReceipt {
-    /// The receipt of an object whose bytes crossed, without properties.
+    /// The receipt of an object whose bytes were transferred, without properties.
     pub fn new(entry: ObjectEntry, path: String, size: u64, sha256: Sha256Digest, confirmation: Confirmation) -> Self {
         ObjectReceipt {
             key: entry.key,
@@ -84,7 +84,7 @@ impl ObjectReceipt {
         receipt
     }
 
-    /// Adds what the provider keeps beside the bytes, classified by what the sink restores of it.
+    /// Adds the properties of the object, classified by what the sink restores of them.
     #[must_use]
     pub fn with_properties(mut self, properties: Properties, carried: &[Item]) -> Self {
         let of_entry = [
@@ -112,14 +112,14 @@ impl ObjectReceipt {
         }
     }
 
-    /// What receipts are sorted by: the key's bytes, then the newest version first.
+    /// The sort key of receipts: the key's bytes, then the newest version first.
     pub fn rank(&self) -> (&str, u64, &str) {
         let order = self.version.map_or(0, |mark| mark.order);
         (&self.key, order, self.version_id.as_deref().unwrap_or_default())
     }
 }
 
-/// Where a restored object lies that is no file of its own.
+/// The location of a restored object that is not a file of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Within {
@@ -139,10 +139,10 @@ pub enum Within {
     },
 }
 
-/// One table as it crossed.
+/// One table as transferred.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TableReceipt {
-    /// `schema.table`, each part as the catalog spells it.
+    /// `schema.table`, each part as spelled in the catalog.
     pub table: String,
     /// The statement that copies it out; also the context of the row digest.
     pub copy_sql: String,
@@ -150,20 +150,20 @@ pub struct TableReceipt {
     pub stream: RowTotals,
     /// `count(*)` at the source in the same snapshot, counted by the server.
     pub source_count: u64,
-    /// Rows that the source said it sent, each in a message of its own.
+    /// Rows that the source reported as sent, each in its own message.
     pub sent_rows: u64,
-    /// Rows that the target said it accepted.
+    /// Rows that the target reported as accepted.
     pub accepted_rows: u64,
     /// The spooled exports, in the order of the ranges.
     pub exports: Vec<ExportReceipt>,
     /// Milliseconds from the first byte to the target's acceptance.
     pub duration_ms: u64,
-    /// What was read of the columns that the target computes anew, if the table has any.
+    /// What was read of the columns that the target recomputes, if the table has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<GeneratedReceipt>,
 }
 
-/// The rows of a table as they are with the stored values of its generated columns, which are not loaded.
+/// The rows of a table including the stored values of its generated columns, which are not loaded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GeneratedReceipt {
     /// The generated columns.
@@ -179,7 +179,7 @@ pub struct GeneratedReceipt {
 pub struct ExportReceipt {
     /// The file, relative to the asset's directory.
     pub path: String,
-    /// SHA-256 of the file, which holds the rows in the order in which they left the source.
+    /// SHA-256 of the file, which holds the rows in the order of the source's stream.
     pub sha256: Sha256Digest,
     /// Rows, bytes and keyed digest of the range.
     pub totals: RowTotals,

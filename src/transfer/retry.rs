@@ -1,5 +1,5 @@
 //! Bounded retries with exponential backoff and full jitter
-//! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), and waiting for an end that does not answer at all.
+//! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), and waiting for an end that is unreachable.
 //!
 //! Attempts are counted against what is read; an outage is not. Which of the two it is says a small question that has
 //! nothing to do with what failed: see [`Reach`]. A provider that answers questions may serve no objects all the same, so
@@ -25,23 +25,23 @@ use crate::clock::Stopwatch;
 
 /// How often a read is attempted in all.
 pub const ATTEMPTS_MAX: u32 = 5;
-/// How often, if the provider keeps saying that it is busy: bursts of that take longer than a broken connection.
+/// How often, if the provider keeps reporting that it is busy: that takes longer than a broken connection.
 pub const THROTTLED_ATTEMPTS_MAX: u32 = 10;
-/// How often again, when everything else is through.
+/// How often again, after everything else.
 const LATE_ATTEMPTS_MAX: u32 = 2;
-/// How long an end may be away before the work on an asset stops, where the playbook does not say.
+/// How long an end may be unreachable before the work on an asset stops, where the playbook does not set it.
 pub const STALL: Duration = Duration::from_secs(300);
-/// Outages that one read lives through.
+/// Outages that one read survives.
 const OUTAGES_MAX: u32 = 100;
 const BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 10_000 };
-/// Between two questions whether an end is back.
+/// Between two checks whether an end is back.
 const ASKING_DELAY: Duration = Duration::from_secs(1);
 /// How long the answer to such a question may take that is an object.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 /// So many objects fail for what they are while none has come; more than these are an outage.
 const IN_VAIN_MAX: usize = 7;
 
-/// Runs `attempt` until it succeeds, fails for good, or has been tried often enough. An outage of the source is waited for.
+/// Runs `attempt` until it succeeds, fails permanently, or has no attempts left. Waits out an outage of the source.
 pub async fn with_retries<T, F>(
     source: &dyn ObjectSource,
     reach: &Reach,
@@ -65,18 +65,18 @@ pub struct Attempts {
     failed: u32,
     throttled: u32,
     outages: u32,
-    /// All attempts were made in vain once before.
+    /// All attempts have failed once before.
     late: bool,
 }
 
 impl Attempts {
-    /// For what all attempts were made for before: few more.
+    /// For a read whose attempts have all failed before: a few more.
     pub fn late() -> Self {
         Attempts { late: true, ..Attempts::default() }
     }
 
-    /// Waits before the next attempt, or gives the error back if there is to be none. Where the source as a whole does not
-    /// answer, it is waited for, and the attempt does not count.
+    /// Waits before the next attempt, or returns the error if there is to be none. Where the source as a whole does not
+    /// respond, it is waited for, and the attempt does not count.
     pub async fn again(
         &mut self,
         source: &dyn ObjectSource,
@@ -110,7 +110,7 @@ impl Attempts {
         true
     }
 
-    /// An outage ended: the attempts begin again, unless that happened too often.
+    /// An outage ended: the attempts start over, unless that happened too often.
     pub fn outlives_outage(&mut self) -> bool {
         *self = Attempts { outages: self.outages + 1, late: self.late, ..Attempts::default() };
         self.outages <= OUTAGES_MAX
@@ -150,17 +150,17 @@ async fn first_byte(source: &dyn ObjectSource, of: &ObjectEntry) -> Result<(), S
     body.pieces.next().await.transpose().map(drop)
 }
 
-/// How long is waited before another attempt: a random time up to a bound that doubles.
+/// The wait before another attempt: a random time up to a bound that doubles.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// The first bound.
     pub base_ms: u64,
-    /// No bound is longer.
+    /// The largest bound.
     pub max_ms: u64,
 }
 
 impl Backoff {
-    /// The bound after so many failed attempts besides the first.
+    /// The bound after a number of failed attempts besides the first.
     pub fn bound_ms(self, failed: u32) -> u64 {
         self.max_ms.min(self.base_ms << failed.min(16))
     }
@@ -176,7 +176,7 @@ pub(crate) fn random_up_to(most: u64) -> u64 {
     getrandom::u64().unwrap_or(most) % (most + 1)
 }
 
-/// Makes attempts until one succeeds, or fails with an error that `is_passing` does not know; `attempts_max` at most.
+/// Makes attempts until one succeeds, or fails with an error that `is_passing` rejects; `attempts_max` at most.
 pub(crate) async fn retry<T, E, F>(
     attempts_max: u32,
     backoff: Backoff,
@@ -198,10 +198,10 @@ where
     }
 }
 
-/// Knows whether one end of a transfer answers at all, and how long it has not. Shared by all that talk to this end.
+/// Tracks whether one end of a transfer responds at all, and since when it has not. Shared by all users of this end.
 pub struct Reach {
     stall: Duration,
-    /// Since when it has been away.
+    /// Since when it has been unreachable.
     away: Mutex<Option<Stopwatch>>,
     /// Outages that ended.
     ended: AtomicU64,
@@ -219,17 +219,17 @@ struct InVain {
     since: Option<Stopwatch>,
 }
 
-/// How an end was met.
+/// The state of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Met {
     /// It answers.
     There,
-    /// It was away, and answers again.
+    /// It was unreachable, and answers again.
     Back,
 }
 
 impl Reach {
-    /// The end may be away for so long.
+    /// With the time that the end may be unreachable.
     pub fn new(stall: Duration) -> Self {
         Reach {
             stall,
@@ -266,13 +266,13 @@ impl Reach {
         ASKING_DELAY.min(self.stall / 8)
     }
 
-    /// Asks until the end answers. An error that `is_away` does not know ends the waiting, and so does an outage of `stall`.
+    /// Probes until the end answers. An error that `is_away` rejects ends the waiting, and so does an outage of `stall`.
     pub async fn wait<E, F>(&self, ask: impl Fn() -> F, is_away: impl Fn(&E) -> bool) -> Result<Met, E>
     where
         F: Future<Output = Result<(), E>>,
     {
         let before = self.ended.load(Relaxed);
-        // One asks, the others wait for what it learns.
+        // One caller probes, the others wait for its result.
         let mut away = self.away.lock().await;
         loop {
             match ask().await {
@@ -303,7 +303,7 @@ mod tests {
     use futures_util::{FutureExt as _, future::BoxFuture};
     use std::sync::atomic::AtomicU32;
 
-    /// A source that does not answer so many questions, and knows no object.
+    /// A source that leaves a number of probes unanswered, and has no object.
     struct Away(AtomicU32);
 
     impl ObjectSource for Away {
@@ -370,7 +370,7 @@ mod tests {
         SourceError::Transient { what: "k".into(), reason: "500".into() }
     }
 
-    /// How often it was tried, and what came of it.
+    /// The number of attempts, and the result.
     async fn tries(unanswered: u32, stall: Duration, errors: impl Fn(u32) -> Option<SourceError>) -> (u32, bool) {
         let source = Away(AtomicU32::new(unanswered));
         let reach = Reach::new(stall);
@@ -394,7 +394,7 @@ mod tests {
     async fn an_outage_does_not_count() {
         let stall = Duration::from_millis(80);
         let away = |tried| (tried <= ATTEMPTS_MAX).then(unreached);
-        // The question after the first error is not answered: the attempts begin again, and the last of them is the sixth.
+        // The probe after the first error is not answered: the attempts start over, and the last of them is the sixth.
         assert_eq!(tries(1, stall, away).await, (ATTEMPTS_MAX + 1, true));
         let failing = |tried| (tried <= ATTEMPTS_MAX + 1).then(transient);
         assert_eq!(tries(1, stall, failing).await, (ATTEMPTS_MAX + 2, true));

@@ -1,6 +1,6 @@
 //! Relays the rows of one table: read once, hashed and spooled by one thread, restored by another, in the same pass.
 //!
-//! Knows rows only as COPY text; nothing here decodes a value or speaks to a server.
+//! Handles rows only as COPY text; nothing here decodes a value or talks to a server.
 
 use std::{
     sync::{
@@ -19,29 +19,29 @@ use crate::{
     interrupt::Interrupt,
 };
 
-/// Bytes that travel together; a batch ends after the row that reaches this.
+/// Bytes per batch; a batch ends after the row that reaches this.
 pub const BATCH_BYTES: usize = 256 << 10;
-/// Batches between the threads.
+/// Batches queued between the threads.
 const BATCHES_IN_FLIGHT: usize = 8;
 
-/// Brings rows in COPY text format.
+/// Produces rows in COPY text format.
 pub trait RowSource {
     /// Appends whole rows to an empty batch until it holds about [`BATCH_BYTES`]; an empty batch means the end.
     fn fill(&mut self, batch: &mut Vec<u8>) -> Result<(), SourceError>;
 
-    /// After the end: how many rows the source itself says it sent; none if it doesn't count.
+    /// After the end: the source's own count of sent rows; none if it doesn't count.
     fn sent(&self) -> Option<u64> {
         None
     }
 }
 
-/// Takes rows in COPY text format.
+/// Consumes rows in COPY text format.
 pub trait RowSink: Send {
     /// Takes the next rows.
     fn write(&mut self, rows: &[u8]) -> Result<(), SinkError>;
 
-    /// Ends the stream and makes it stick. A sink that is dropped unfinished keeps nothing.
-    /// Returns how many rows it says it took, or none if it doesn't count.
+    /// Ends the stream and commits it. A sink that is dropped unfinished keeps nothing.
+    /// Returns its count of accepted rows, or none if it doesn't count.
     fn finish(&mut self) -> Result<Option<u64>, SinkError>;
 }
 
@@ -50,9 +50,9 @@ pub trait RowSink: Send {
 pub struct Relayed {
     /// Rows, bytes and digest of the stream.
     pub stream: RowTotals,
-    /// Rows that the source said it sent.
+    /// Rows that the source reported as sent.
     pub sent_rows: Option<u64>,
-    /// Rows that the target said it took.
+    /// Rows that the target reported as accepted.
     pub accepted_rows: u64,
 }
 
@@ -61,7 +61,7 @@ enum Message {
     End,
 }
 
-/// Relays every row of `source` to both sinks. On any error neither sink is finished, and the meter has not heard of it.
+/// Relays every row of `source` to both sinks. On any error neither sink is finished, and the meter has not counted it.
 pub fn relay(
     source: &mut dyn RowSource,
     digest: RowDigest,
@@ -111,7 +111,7 @@ fn join<T>(thread: ScopedJoinHandle<'_, Result<T, TransferError>>) -> Result<T, 
     thread.join().unwrap_or_else(|_| Err(TransferError::Internal("a relaying thread panicked".to_owned())))
 }
 
-/// Reads until the end, an error, or a sink that hung up; the sink's own error says why.
+/// Reads until the end, an error, or a sink that closed its channel; the sink's own error states why.
 fn read_rows(
     source: &mut dyn RowSource,
     sinks: [&SyncSender<Message>; 2],

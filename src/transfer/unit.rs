@@ -24,7 +24,7 @@ impl UnitId {
         UnitId(format!("unit-{number:06}"))
     }
 
-    /// A part of the unit with this number, which other parts are run beside.
+    /// A part of the unit with this number, which runs in parallel with other parts.
     pub fn part(number: u64, part: u64) -> Self {
         UnitId(format!("unit-{number:06}-{part:06}"))
     }
@@ -46,7 +46,7 @@ impl fmt::Display for UnitId {
     }
 }
 
-/// An object and the place it was given.
+/// An object and its assigned place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlacedObject {
     /// As listed.
@@ -62,7 +62,7 @@ impl PlacedObject {
     }
 }
 
-/// A batch of objects that is moved and recorded together.
+/// A batch of objects that is copied and recorded together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectUnit {
     /// Its name.
@@ -86,7 +86,7 @@ pub struct UnitCutter {
 }
 
 impl UnitCutter {
-    /// Begins with the unit of this number.
+    /// Starts with the unit of this number.
     pub fn starting_at(next_number: u64) -> Self {
         UnitCutter { next_number, batch: Vec::new(), batch_bytes: 0 }
     }
@@ -102,14 +102,14 @@ impl UnitCutter {
         if full { self.flush() } else { None }
     }
 
-    /// The rest, if there is any.
+    /// The last, unfinished unit, if any.
     pub fn flush(&mut self) -> Option<ObjectUnit> {
         self.batch_bytes = 0;
         let batch = std::mem::take(&mut self.batch);
         (!batch.is_empty()).then(|| self.unit(batch))
     }
 
-    /// The name of a unit that is cut elsewhere.
+    /// The name of a unit that is cut by another component.
     pub fn next_id(&mut self) -> UnitId {
         self.next_number += 1;
         UnitId::numbered(self.next_number - 1)

@@ -1,7 +1,7 @@
-//! An ordered window: pieces of work run ahead in parallel, their results come out in the order of their beginning.
+//! An ordered window: tasks run ahead in parallel, their results are returned in the order of their start.
 //!
-//! Used for the ranges of a large object: they arrive as the network likes and are hashed as they stand in the object.
-//! How many run at once is decided by whoever pushes.
+//! Used for the ranges of a large object: they arrive in any order and are hashed in the object's order.
+//! How many run at once is decided by the caller of `push`.
 
 use std::{collections::VecDeque, future::Future};
 
@@ -19,7 +19,7 @@ impl<T> Drop for Running<T> {
     }
 }
 
-/// Work that runs ahead of its consumer.
+/// Tasks that run ahead of their consumer.
 pub struct OrderedWindow<T> {
     running: VecDeque<Running<T>>,
 }
@@ -30,23 +30,23 @@ impl<T: Send + 'static> OrderedWindow<T> {
         OrderedWindow { running: VecDeque::new() }
     }
 
-    /// Pieces of work whose results have not been taken out.
+    /// Tasks whose results have not been taken.
     pub fn len(&self) -> usize {
         self.running.len()
     }
 
-    /// Whether every result has been taken out.
+    /// Whether every result has been taken.
     pub fn is_empty(&self) -> bool {
         self.running.is_empty()
     }
 
-    /// Begins with a piece of work.
+    /// Starts a task.
     pub fn push(&mut self, work: impl Future<Output = T> + Send + 'static) {
         let handle = tokio::spawn(work);
         self.running.push_back(Running { abort: handle.abort_handle(), handle });
     }
 
-    /// The next result in order, or none after the last; an error only if the work itself panicked.
+    /// The next result in order, or none after the last; an error only if the task itself panicked.
     pub async fn next(&mut self) -> Option<Result<T, JoinError>> {
         let mut first = self.running.pop_front()?;
         Some((&mut first.handle).await)

@@ -1,6 +1,6 @@
-//! Reads members of tar archives back: each from where its receipt says, and every archive from its beginning to its
-//! end, as a tar program would, so that nothing hides between the members or behind the last one. What pax records say
-//! beside the bytes is read back with them.
+//! Reads members of tar archives back: each at its receipt's offset, and every archive from its beginning to its
+//! end, as a tar program would, so that nothing hides between the members or after the last. Properties in pax records
+//! are read back with the bytes.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -58,7 +58,7 @@ impl Archives {
         Ok(member.size().min(length.saturating_sub(begins)))
     }
 
-    /// The content of a member, at most so many bytes of it.
+    /// The content of a member, up to a number of bytes.
     pub(super) fn content(&self, archive: &str, offset: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
         let mut archive = tar::Archive::new(ReadAt { file: self.file(archive)?, offset });
         let mut content = Vec::new();
@@ -67,8 +67,8 @@ impl Archives {
         Ok(content)
     }
 
-    /// What is wrong with an archive as a whole: members that no receipt names or that come twice, members that can't be
-    /// reached from its beginning, and anything behind its end.
+    /// Faults of an archive as a whole: members that no receipt names or that occur twice, members that can't be
+    /// reached from its beginning, and anything after its end.
     pub(super) fn strangers(
         &self,
         name: &str,
@@ -94,7 +94,7 @@ impl Archives {
             strangers.push((name.to_owned(), detail));
         }
         if !is_zero_from(&file, end)? {
-            strangers.push((name.to_owned(), "data lies behind the end of the archive".to_owned()));
+            strangers.push((name.to_owned(), "there is data after the end of the archive".to_owned()));
         }
         Ok(strangers)
     }
@@ -123,16 +123,16 @@ const BLOCK_BYTES: u64 = 512;
 /// Extended attributes of this prefix are walkaway's own.
 pub(super) const ATTRIBUTE: &str = "SCHILY.xattr.user.walkaway.";
 
-/// A member as it lies in its archive.
+/// A member as stored in its archive.
 pub(super) struct Member {
     pub size: u64,
     pub sha256: Sha256Digest,
-    /// Seconds since 1970, as its header has them.
+    /// Seconds since 1970, from its header.
     pub modified_s: u64,
     pub records: Records,
 }
 
-/// What pax records say of an object.
+/// The pax records of an object.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Records {
     pub key: Option<String>,

@@ -13,9 +13,9 @@ use crate::{
     },
 };
 
-/// How the target spells definitions of the source that it has in other words, and what it makes of versions of extensions
-/// that it doesn't have. To learn it, something is made in the restored database for a moment: so they are asked for before
-/// the database's own event triggers are there, and before anything is proven.
+/// How the target prints differing definitions of the source, and what it creates for versions of extensions
+/// that it doesn't have. This takes temporary objects in the restored database: so it is determined before
+/// the database's own event triggers exist, and before verification.
 #[derive(Clone, Debug, Default)]
 pub struct Spellings {
     views: BTreeMap<String, String>,
@@ -23,7 +23,7 @@ pub struct Spellings {
 }
 
 impl Spellings {
-    /// Of the source's views and rules that the target spells differently, as servers of two versions do.
+    /// Of the source's views and rules that the target prints differently, as between two versions.
     pub fn learn(source: &Catalog, target: &Address) -> Result<Self, PgError> {
         let mut client = target.connect()?;
         let restored = &catalog::definitions(&mut client)?;
@@ -45,7 +45,7 @@ impl Spellings {
         Ok(Spellings { views: spelled, members: Catalog::new() })
     }
 
-    /// With the members that CREATE EXTENSION makes on the target of the source's versions, where those are other ones.
+    /// With the members that CREATE EXTENSION creates on the target for the source's versions, where those differ.
     #[must_use]
     pub fn with_members(self, members: Catalog) -> Self {
         Spellings { members, ..self }
@@ -56,7 +56,7 @@ impl Spellings {
     }
 }
 
-/// Every object of the source must be on the target with the same definition, and the other way round.
+/// Every object of the source must be on the target with the same definition, and vice versa.
 pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog, spellings: &Spellings) -> Comparison {
     let mut comparison = Comparison::new("catalog");
     let source = &without_own_names(source);
@@ -73,12 +73,12 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog, spellin
                 comparison.compared(None);
             }
             found if object.class == PROPERTY => {
-                // What another version makes of its own members says nothing of users.
+                // Differences in members between versions prove nothing about users' changes.
                 if versions(object, [source, target]) == Versions::Same {
                     comparison.compared(unlike_made(asset, object, definition, found, IN_EXTENSION));
                 }
             }
-            // A language that only the source knows has a configuration that was altered by nobody.
+            // A language that only the source has comes with an unaltered configuration.
             None if object.class == BUILT_IN => {}
             found if object.class == BUILT_IN => {
                 comparison.compared(unlike_made(asset, object, definition, found, IN_SYSTEM));
@@ -119,7 +119,7 @@ pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog, spellin
     comparison
 }
 
-/// Constraints that a server makes and names by itself under the name of what they say: each version names them in its own
+/// Constraints that a server creates and names implicitly, keyed by their content: each version names them in its own
 /// way.
 fn without_own_names(catalog: &Catalog) -> Catalog {
     let derived = |object: &CatalogKey| CatalogKey { class: DERIVED.to_owned(), name: object.name.clone() };
@@ -140,13 +140,13 @@ const DERIVED: &str = "derived constraint";
 const MEMBER: &str = "extension member";
 const PROPERTY: &str = "property of extension member";
 const BUILT_IN: &str = "built-in text search";
-/// What to do about what a dump leaves out.
+/// What to do about what a dump omits.
 const IN_EXTENSION: &str = "a user changed it at the source (ALTER, COMMENT), and a dump leaves out whatever belongs to an \
                             extension: give the change a script that is run after CREATE EXTENSION";
 const IN_SYSTEM: &str = "a user changed it at the source (ALTER TEXT SEARCH …), and a dump leaves out whatever PostgreSQL \
                          brings along: make a configuration of your own for it";
 
-/// A difference, with what keeps a dump from carrying it.
+/// A difference, with the reason why a dump omits it.
 fn unlike_made(
     asset: &str,
     object: &CatalogKey,
@@ -179,15 +179,15 @@ fn versions(member: &CatalogKey, [source, target]: [&Catalog; 2]) -> Versions {
     }
 }
 
-/// Whether CREATE EXTENSION of the source's version makes a member just so; none where that was not tried.
+/// Whether CREATE EXTENSION of the source's version creates a member identically; none where that was not tried.
 fn made_by_version(member: &CatalogKey, definition: &str, made: &Catalog) -> Option<bool> {
     let (extension, _) = member.name.split_once(": ")?;
     let is_known = made.keys().any(|key| key.name.split_once(": ").is_some_and(|(other, _)| other == extension));
     is_known.then(|| made.get(member).is_some_and(|own| own == definition))
 }
 
-/// A member that CREATE EXTENSION of the source's version doesn't make was given to the extension by a user, or changed by
-/// one. Where the target has another version and can't make that one, nobody can tell, and what is missing is named.
+/// A member that CREATE EXTENSION of the source's version doesn't create was added to the extension or changed by
+/// a user. Where the target has another version and can't create that one, this is unknown, and it is reported.
 fn member(
     asset: &str,
     (object, definition): (&CatalogKey, &str),
@@ -213,7 +213,7 @@ fn member(
     }
 }
 
-/// Whether a column differs in nothing but its place among the others.
+/// Whether a column differs only in its position among the others.
 fn is_moved_column(object: &CatalogKey, source: &str, target: &str) -> bool {
     let rest = |definition: &str| definition.split_once(' ').map(|(_, rest)| rest.to_owned());
     object.class == "column"
@@ -221,12 +221,12 @@ fn is_moved_column(object: &CatalogKey, source: &str, target: &str) -> bool {
         && rest(source).zip(rest(target)).is_some_and(|(one, other)| same_but_for_spelling("column", &one, &other))
 }
 
-/// Every new database has a schema `public`; a source that dropped it loses nothing by it.
+/// Every new database has a schema `public`; a source that dropped it loses nothing by that.
 fn is_given(object: &CatalogKey) -> bool {
     object.class == "schema" && object.name == "public"
 }
 
-/// How this server spells a view's definition: it is made for a moment, by whoever owns what was restored, and dropped.
+/// How this server prints a view's definition: created temporarily by the owner of the restored objects.
 fn respelled(client: &mut Client, definition: &str) -> Option<String> {
     let mut transaction = client.transaction().ok()?;
     // One statement and no more: the text comes from the source.
@@ -237,13 +237,13 @@ fn respelled(client: &mut Client, definition: &str) -> Option<String> {
     spelled
 }
 
-/// How this server spells rules: each takes the place of the restored one for a moment. What the server does not take has no
-/// spelling.
+/// How this server prints rules: each replaces the restored one temporarily. A rule that the server rejects has no
+/// printed form.
 fn respelled_rules(client: &mut Client, rules: &[(&CatalogKey, &String)]) -> Option<BTreeMap<String, String>> {
     let mut transaction = client.transaction().ok()?;
     let mut taken = Vec::new();
     for (object, rule) in rules {
-        // Behind the statement stands whether the rule is in force, which a statement leaves as it is.
+        // After the statement comes whether the rule is enabled, which a statement does not change.
         let Some((statement, state)) = rule.rsplit_once(' ') else { continue };
         let Some(rest) = statement.strip_prefix("CREATE RULE ") else { continue };
         let mut attempt = transaction.transaction().ok()?;
@@ -262,12 +262,12 @@ fn respelled_rules(client: &mut Client, rules: &[(&CatalogKey, &String)]) -> Opt
     Some(spelled.collect())
 }
 
-/// An index that no query uses, such as the rest of a `CREATE INDEX CONCURRENTLY` that failed.
+/// An index that no query uses, such as the remains of a failed `CREATE INDEX CONCURRENTLY`.
 fn is_invalid_index(object: &CatalogKey, definition: &str) -> bool {
     object.class == "index" && format!("{definition} ").contains(" valid f ")
 }
 
-/// Versions of what the machine brings along: they may differ between two machines that hold the same data.
+/// Versions of the machine's libraries: they may differ between two machines with the same data.
 fn is_of_the_machine(object: &CatalogKey) -> bool {
     ["extension version", "collation version", "locale version"].contains(&object.class.as_str())
 }
@@ -282,7 +282,7 @@ fn difference(asset: &str, object: &CatalogKey, source: &str, target: Option<&St
     match target {
         None => finding(FindingKind::CatalogMissing, "it is not on the target".to_owned()),
         Some(target) if target == source => None,
-        // PostgreSQL spells some expressions with other casts and parentheses once they went through a dump.
+        // PostgreSQL prints some expressions with other casts and parentheses after a dump and restore.
         Some(target) if same_but_for_spelling(&object.class, source, target) => None,
         Some(target) => finding(FindingKind::CatalogDiffers, described(&object.class, source, target)),
     }
@@ -331,7 +331,7 @@ mod tests {
         found_beside(source, target, &[])
     }
 
-    /// The same where the target was seen to make these members of the source's versions of extensions.
+    /// The same where the target was found to create these members for the source's versions of extensions.
     fn found_beside(source: Objects<'_>, target: Objects<'_>, made: Objects<'_>) -> Vec<(FindingKind, String)> {
         let catalog = |objects: Objects<'_>| -> Catalog {
             let key = |class: &str, name: &str| CatalogKey { class: class.into(), name: name.into() };
@@ -380,7 +380,7 @@ mod tests {
         let newer = of("1.9", &["x: function s.new()"]);
         let member = |kind, member: &str| (kind, format!("extension member {member}"));
         let deviation = (FindingKind::Deviation, "extension version x".to_owned());
-        // Nothing here makes 1.8: nobody can tell whose they are.
+        // Nothing here creates 1.8: their owner is unknown.
         let unknown = [function, table].map(|one| member(FindingKind::NotCarried, one));
         assert_eq!(found_in(&all, &newer), [&unknown[..], std::slice::from_ref(&deviation)].concat());
         // Here 1.8 has the function; so the table was a user's. A function that a user changed was the user's, too.

@@ -1,5 +1,5 @@
 //! The verifier's own negative control: in a scratch copy damage is planted, and the same comparison that judges the run
-//! must find it. Nothing restored is touched.
+//! must detect it. Nothing restored is touched.
 
 use std::{
     fs,
@@ -39,9 +39,9 @@ fn control(damage: &str, found: bool) -> Control {
     Control { damage: damage.to_owned(), found }
 }
 
-/// Plants damage in a copy of one restored object, or of made-up content if there is none that is small enough; the copy
-/// lives in `scratch`, which the caller removes.
-/// Of an object in a bucket the damaged bytes are handed to the comparison in place of the server's answer: nothing but
+/// Plants damage in a copy of one restored object, or of generated content if none is small enough; the copy
+/// is in `scratch`, which the caller removes.
+/// For an object in a bucket the damaged bytes are passed to the comparison instead of the server's response: only
 /// the sink writes there.
 pub fn of_object(
     asset: &str,
@@ -89,7 +89,7 @@ pub fn of_object(
         Some(Within::Archive { .. }) => {
             write_archive(&path, &copy, &with_planted(&copy.properties), &original)?;
             let found = check_object(asset, scratch, None, &copy).is_some();
-            // A receipt that classes nothing as carried has nothing beside its bytes to compare.
+            // A receipt without restored properties has only bytes to compare.
             if !copy.classes.is_empty() {
                 controls.push(control("metadata changed", found));
             }
@@ -101,7 +101,7 @@ pub fn of_object(
     Ok(controls)
 }
 
-/// Stands for a target's bucket with one object.
+/// A fake of a target's bucket with one object.
 #[derive(Default)]
 struct ScratchAnswer(Mutex<Option<(Vec<u8>, Properties)>>);
 
@@ -156,7 +156,7 @@ fn with_planted(properties: &Properties) -> Properties {
     other
 }
 
-/// An archive whose one member is the copy, with the records that say what lies beside its bytes.
+/// An archive whose only member is the copy, with the records of its properties.
 fn write_archive(path: &Path, copy: &ObjectReceipt, properties: &Properties, content: &[u8]) -> io::Result<()> {
     let modified = copy.last_modified.as_deref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
     let mut header = tar::Header::new_ustar();
@@ -173,10 +173,10 @@ fn write_archive(path: &Path, copy: &ObjectReceipt, properties: &Properties, con
     archive.into_inner().map(drop)
 }
 
-/// Rows as they are read for the control, numbered: those of a table, or made-up ones. Two columns are added that damage
+/// Rows as they are read for the control, numbered: a table's, or generated ones. Two columns are added that damage
 /// can be planted in, whatever the table's own are.
 const SOURCE: &str = "scratch";
-/// What is planted: a name, the two added columns, and which rows come how often.
+/// What is planted: a name, the two added columns, and which rows occur how often.
 const ROW_DAMAGE: [(&str, &str, &str, &str); 4] = [
     ("one byte changed", "CASE WHEN walkaway_row = 1 THEN 'b' ELSE 'a' END", "NULL::text", ""),
     ("one row dropped", "'a'::text", "NULL::text", " WHERE walkaway_row > 1"),
@@ -189,8 +189,8 @@ const ROW_DAMAGE: [(&str, &str, &str, &str); 4] = [
     ("NULL turned into ''", "'a'::text", "CASE WHEN walkaway_row = 1 THEN '' END", ""),
 ];
 
-/// Reads up to a thousand rows of a restored table again and again, or made-up rows if the database has none, each time
-/// with damage that the query plants in what it yields. Nothing is written: the database is proven by then, and may have
+/// Reads up to a thousand rows of a restored table repeatedly, or generated rows if the database has none, each time
+/// with damage that the query plants in its result. Nothing is written: the database is verified by then, and may have
 /// event triggers of its own.
 pub fn of_table(asset: &str, target: &Address, table: Option<&Table>, key: RowKey) -> Result<Vec<Control>, PgError> {
     let mut wire = target.wire()?;
@@ -213,7 +213,7 @@ pub fn of_table(asset: &str, target: &Address, table: Option<&Table>, key: RowKe
 
 /// The rows that damage is planted in.
 struct Scratch {
-    /// What the digests are taken of.
+    /// The digested columns.
     table: Table,
     /// A query that numbers the rows.
     rows: String,

@@ -1,7 +1,7 @@
-//! Where two definitions of a catalog object part, in words.
+//! Where two definitions of a catalog object diverge, as text.
 //!
 //! Only definitions that consist of names, types and numbers are shown. Code, comments, settings and options can hold
-//! anything, secrets too: of those the place is told, and digests by which they can be looked for.
+//! anything, including secrets: of those the position is shown, and digests by which they can be found.
 
 use crate::digest::Sha256Digest;
 
@@ -30,9 +30,9 @@ const SHOWN: [&str; 22] = [
     "sequence",
     "statistics",
 ];
-/// Classes that are shown unless a literal stands in one of the definitions.
+/// Classes that are shown unless one of the definitions contains a literal.
 const SHOWN_WITHOUT_LITERALS: [&str; 4] = ["column", "constraint", "trigger", "type"];
-/// Characters of each definition that are shown, and how many of them before they part.
+/// Characters of each definition that are shown, and how many of them before they diverge.
 const SHOWN_MAX: usize = 80;
 const BEFORE: usize = 24;
 
@@ -54,7 +54,7 @@ pub(super) fn described(class: &str, source: &str, target: &str) -> String {
 fn shown(source: &str, target: &str) -> String {
     let (source, target): (Vec<char>, Vec<char>) = (source.chars().collect(), target.chars().collect());
     let same = source.iter().zip(&target).take_while(|(one, other)| one == other).count();
-    // From the beginning of a word on, with some before it.
+    // From the beginning of a word on, with some context before it.
     let word = source[..same].iter().rposition(|c| *c == ' ').map_or(0, |space| space + 1);
     let from = match source.len().max(target.len()) {
         0..=SHOWN_MAX => 0,

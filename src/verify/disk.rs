@@ -1,6 +1,6 @@
 //! Reads a restored file back from the disk and hashes it.
 //!
-//! Past the page cache (open(2), O_DIRECT), so that what is compared is what the disk gives back; where the file system
+//! Past the page cache (open(2), O_DIRECT), so that what is compared is what the disk returns; where the file system
 //! cannot do that, the kernel is asked to drop the cached pages first. A large file is read ahead by a second thread.
 
 use std::{
@@ -18,13 +18,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::digest::Sha256Digest;
 
-/// What is read at once.
+/// Bytes read at once.
 const BUFFER_BYTES: usize = 1 << 20;
-/// What addresses, offsets and lengths are multiples of; no disk asks for more.
+/// The alignment of addresses, offsets and lengths; no disk requires more.
 const ALIGNMENT: usize = 4096;
 /// Files of at least this size are read ahead of the hashing.
 const AHEAD_BYTES_MIN: u64 = 16 << 20;
-/// Buffers that wait to be hashed, besides the two at work.
+/// Buffers that wait to be hashed, besides the two in use.
 const BUFFERS_WAITING: usize = 2;
 
 thread_local! {
@@ -61,14 +61,14 @@ fn read_ahead(mut reading: Reading) -> io::Result<(u64, Sha256Digest)> {
         for buffer in filled {
             let buffer = buffer?;
             total.add(&buffer);
-            // The reading thread may have come to the end already.
+            // The reading thread may have ended already.
             drop(empty.send(buffer));
         }
         Ok(total.finish())
     })
 }
 
-/// A stretch of memory that begins at a multiple of the alignment.
+/// A block of memory that starts at a multiple of the alignment.
 struct Buffer {
     memory: Vec<u8>,
     start: usize,
@@ -78,7 +78,7 @@ struct Buffer {
 impl Buffer {
     fn new() -> Self {
         let memory = vec![0; BUFFER_BYTES + ALIGNMENT];
-        // Where the machine cannot tell, the read fails and the file is read the ordinary way.
+        // If this guess is wrong, the read fails and the file is read the ordinary way.
         let start = memory.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
         Buffer { memory, start, filled: 0 }
     }
@@ -130,7 +130,7 @@ impl Reading {
         Ok(reading)
     }
 
-    /// From here on by way of the page cache, emptied of this file as far as the kernel agrees.
+    /// From here on through the page cache, with this file evicted as far as the kernel allows.
     fn go_through_the_cache(&mut self) -> io::Result<()> {
         if self.direct {
             self.direct = false;
@@ -140,7 +140,7 @@ impl Reading {
         Ok(())
     }
 
-    /// Fills the buffer, or as much of it as there is; whether there was anything.
+    /// Fills the buffer, or as much of it as possible; returns whether anything was read.
     fn fill(&mut self, buffer: &mut Buffer) -> io::Result<bool> {
         buffer.filled = 0;
         while self.offset < self.length && !buffer.room().is_empty() {
@@ -181,7 +181,7 @@ fn set_direct(file: &File, direct: bool) -> io::Result<()> {
     Ok(fcntl_setfl(file, flags)?)
 }
 
-/// Size and SHA-256 of all that a reader has.
+/// Size and SHA-256 of all that a reader yields.
 pub(super) fn hash_all(reader: &mut impl io::Read) -> io::Result<(u64, Sha256Digest)> {
     BUFFER.with_borrow_mut(|buffer| {
         let mut size = 0;
@@ -208,7 +208,7 @@ pub(super) fn open_beneath(root: &Path, path: &str) -> io::Result<File> {
     Ok(openat2(&root, path, flags, Mode::empty(), resolve)?.into())
 }
 
-/// What stands for a path in sets of many.
+/// A short key for a path in large sets.
 pub(super) fn path_id(path: &str) -> u128 {
     Sha256Digest::of(path).short()
 }

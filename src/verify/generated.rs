@@ -1,4 +1,4 @@
-//! Stored values of generated columns, which the target computed anew: where a function changed since a row was written,
+//! Stored values of generated columns, which the target recomputed: where a function changed since a row was written,
 //! they differ, and no other digest shows it.
 
 use std::collections::BTreeSet;
@@ -31,7 +31,7 @@ pub fn compare(
     for (table, GeneratedReceipt { columns, copy_sql, totals }, found) in found {
         match found {
             Ok(found) => {
-                // Only what can be read again by the target's own columns is held against it later.
+                // Only what can be read again by the target's own columns is re-checked later.
                 if own.contains(copy_sql) {
                     read.extend([state::of_generated(table, &found)]);
                 }

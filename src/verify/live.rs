@@ -1,7 +1,7 @@
 //! Compares what was loaded from an export with the live tables: columns, rows, NULLs, and a digest of each column.
 //!
-//! Both sides are asked by one query, and the live side may have moved on since the export's moment. What agrees is not
-//! called proven: a column's digest does not say which row holds a value.
+//! Both sides are queried alike, and the live side may have changed since the export's snapshot. What agrees is not
+//! called proven: a column's digest does not show which row holds a value.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use crate::{
     transfer::receipt::TableReceipt,
 };
 
-/// Types that an export writes as such, and every server spells in one way.
+/// Types that an export writes natively, and every server prints in one way.
 const NATIVE: &[&str] = &["bool", "int2", "int4", "int8", "float4", "float8", "bytea"];
 /// Types that are text.
 const TEXTS: &[&str] = &["text", "varchar", "name"];
-/// Types that an export writes as text, in its own spelling: read as what they are, they are spelled alike.
+/// Types that an export writes as text, in its own format: cast to their own type, they are printed alike.
 const SPELLED: &[&str] = &[
     "numeric",
     "date",
@@ -38,14 +38,14 @@ const SPELLED: &[&str] = &[
     "bpchar",
 ];
 
-/// Live tables by their names as receipts spell them: the columns and what they come to; or why one could not be read.
+/// Live tables by their names as in receipts: the columns and their digests; or why one could not be read.
 pub type LiveTables = BTreeMap<String, (RelationName, Result<(Vec<Column>, TableTotals), String>)>;
 
 /// Both comparisons with the live tables.
 pub struct LiveCompared {
     /// Numbers of rows.
     pub counts: Comparison,
-    /// Columns: each is one that is compared.
+    /// Columns, each compared as one.
     pub columns: Comparison,
 }
 
@@ -57,14 +57,14 @@ pub struct Loaded<'a> {
     pub target: &'a Address,
     /// The tables that were loaded.
     pub receipts: &'a [TableReceipt],
-    /// Tables that no receipt names and that are known to be missing.
+    /// Tables without a receipt that are known to be missing.
     pub known: &'a [String],
     /// The snapshot's moment, RFC 3339.
     pub moment: Option<&'a str>,
 }
 
 impl Loaded<'_> {
-    /// Compares every table that was loaded, and looks for live tables that were not.
+    /// Compares every table that was loaded, and reports live tables that were not.
     ///
     /// # Errors
     /// The target does not answer.
@@ -117,7 +117,7 @@ impl Loaded<'_> {
         self.finding(FindingKind::TableRows, &receipt.table, detail)
     }
 
-    /// Compares names and types, and where as many rows are there, what is in them.
+    /// Compares names and types, and where the row counts agree, the values.
     fn columns(
         &self,
         table: &RelationName,
@@ -190,7 +190,7 @@ impl Loaded<'_> {
         Ok(())
     }
 
-    /// What each column comes to, read as what the live one is; where a value of it can't be read so, as it is, with the
+    /// The digest of each column, cast to the live type; where a value can't be cast, uncast, with the
     /// reason.
     fn one_by_one(
         &self,
@@ -244,7 +244,7 @@ impl Loaded<'_> {
     }
 }
 
-/// A restored column's values as the live one would spell them.
+/// A restored column's values as the live one would print them.
 fn spelled(column: &Column) -> String {
     match column.own_type.as_deref().filter(|own| SPELLED.contains(own)) {
         Some(own) => format!("{}::pg_catalog.{own}::pg_catalog.text", column.text()),
@@ -252,12 +252,12 @@ fn spelled(column: &Column) -> String {
     }
 }
 
-/// Whether a live column can have come as this one: as it is if the export writes such values, and as text otherwise.
+/// Whether a live column can be exported as this one: natively if the export supports the type, and as text otherwise.
 fn holds(live: &Column, restored: &Column) -> bool {
     let Some(own) = live.own_type.as_deref() else { return true };
     match restored.own_type.as_deref() {
         Some("text") => !NATIVE.contains(&own),
-        // Narrower integers than 32 bits are those, too.
+        // Integers narrower than 32 bits are exported as such, too.
         Some("int4") => ["int2", "int4"].contains(&own),
         Some(restored) => restored == own,
         None => false,

@@ -1,6 +1,6 @@
-//! Reads back what was restored and compares it with the receipts; proves on a scratch copy that it notices damage.
+//! Reads back what was restored and compares it with the receipts; proves on a scratch copy that it detects damage.
 //!
-//! Takes nobody's word for what was stored: every byte and row comes from the disk or the target server again. What
+//! Trusts no report of what was stored: every byte and row is read from the disk or the target server again. What
 //! differs is returned as findings.
 
 mod archive;
@@ -37,7 +37,7 @@ const ATTEMPTS_MAX: u32 = 3;
 /// Before the second attempt, and twice as long before each one after.
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 
-/// Outcome of one comparison: how much there was, how much of it was compared and equal, and what differs.
+/// Outcome of one comparison: the total, how much of it was compared and equal, and what differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// The counts.
@@ -53,7 +53,7 @@ impl Comparison {
         Comparison { check, findings: Vec::new() }
     }
 
-    /// Records one thing of the source that was compared: equal, or the finding that says how it differs.
+    /// Records one thing of the source that was compared: equal, or the finding that describes the difference.
     pub fn compared(&mut self, difference: Option<Finding>) {
         self.check.expected += 1;
         self.check.compared += 1;

@@ -1,8 +1,8 @@
-//! Narrows a table that differs down to the rows: which lines of which export are not there, and where in the restored
-//! table rows lie that no export has. Names places, never a value.
+//! Narrows a table that differs down to the rows: which lines of which export are missing, and where in the restored
+//! table rows are that no export has. Reports locations, never a value.
 //!
-//! Both sides are dealt into buckets by the first bits of each row's term. Only rows in buckets whose sums differ are
-//! looked at one by one, so that memory stays flat while two large tables are compared. It is paid for only when a table
+//! Both sides are distributed over buckets by the first bits of rows' terms. Only rows in buckets whose sums differ are
+//! compared one by one, so that memory stays constant while two large tables are compared. It runs only when a table
 //! differs.
 
 use std::{
@@ -30,12 +30,12 @@ use crate::{
 };
 
 const BUCKETS: usize = 1 << 16;
-/// So many buckets are looked into; a table that differs in more of them differs everywhere.
+/// The most buckets that are examined; a table that differs in more of them differs everywhere.
 const BUCKETS_EXAMINED_MAX: usize = 256;
-/// So many rows are held in memory while they are matched.
+/// The most rows in memory while they are matched.
 const ROWS_HELD_MAX: usize = 1 << 20;
 
-/// Everything that is needed to look at both sides of one table again.
+/// The context of reading both sides of one table again.
 pub(super) struct Narrowing<'a> {
     pub root: &'a Path,
     pub target: &'a Address,
@@ -48,17 +48,17 @@ pub(super) struct Narrowing<'a> {
 /// The term of a row.
 type Term = [u32; 8];
 
-/// Where a row lies.
+/// The location of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
     /// Export and line, both from 0 and 1.
     Export(usize, u64),
-    /// Block and number in it, as ctid has them.
+    /// Block and number in it, as in ctid.
     Restored(u64, u64),
 }
 
 impl Narrowing<'_> {
-    /// Where the sides differ, in words; or why that can't be said.
+    /// Where the sides differ, as text; or why that is unknown.
     pub fn describe(&self) -> String {
         match self.differing() {
             Ok(places) => self.told(&places),
@@ -187,12 +187,12 @@ struct Places {
     missing: BTreeMap<usize, Vec<u64>>,
     /// ctids in ascending order.
     strange: Vec<(u64, u64)>,
-    /// Differing buckets that nobody looked into.
+    /// Differing buckets that were not examined.
     buckets_left: usize,
 }
 
 impl Places {
-    /// Equal rows cancel one by one; of several the last ones are left.
+    /// Equal rows cancel one by one; of several the last ones remain.
     fn of(rows: impl Iterator<Item = (Vec<Place>, Vec<Place>)>, buckets_left: usize) -> Self {
         let mut places = Places { missing: BTreeMap::new(), strange: Vec::new(), buckets_left };
         for (source, restored) in rows {

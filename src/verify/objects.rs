@@ -1,5 +1,5 @@
-//! Reads restored objects back from the disk, not from the page cache, and looks for files and members of archives that
-//! nobody restored.
+//! Reads restored objects back from the disk, not from the page cache, and finds files and members of archives that
+//! were not restored.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -30,7 +30,7 @@ use crate::{
 /// Readers wait for the disk more than they hash, so there are more of them than cores.
 const READERS_PER_CORE: usize = 4;
 
-/// A receipt as it comes from disk.
+/// A receipt as read from disk.
 pub type ReadReceipt = io::Result<ObjectReceipt>;
 
 /// What every reader of restored objects needs.
@@ -56,7 +56,7 @@ impl ReadBack<'_> {
         Ok(Comparison { check, findings })
     }
 
-    /// Compares every receipt with the disk, then the disk with the receipts; what differs is handed on as it is found,
+    /// Compares every receipt with the disk, then the disk with the receipts; differences are passed on when found,
     /// in no order. An error means that the receipts themselves or the directory could not be read.
     pub fn compare_into(
         &self,
@@ -66,7 +66,7 @@ impl ReadBack<'_> {
         self.check_into(receipts, findings, check_in)
     }
 
-    /// The same without reading contents: whether everything is there, of the right size, and nothing else.
+    /// The same without reading contents: whether everything exists with the right size, and nothing else.
     pub fn look_into(
         &self,
         receipts: impl Iterator<Item = ReadReceipt> + Send,
@@ -130,7 +130,7 @@ impl ReadBack<'_> {
         for (archive, members) in &known.archives {
             match copies.archives.strangers(archive, &known.paths, *members) {
                 Ok(strangers) => strangers.into_iter().for_each(|(what, detail)| strange(what, &detail)),
-                // That its members are missing has been found already.
+                // That its members are missing is reported already.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => strange(archive.clone(), &format!("cannot be read to its end as an archive: {error}")),
             }
@@ -172,14 +172,14 @@ impl ReadBack<'_> {
 #[derive(Default)]
 struct Named {
     files: HashSet<u128>,
-    /// How many members each has.
+    /// The number of members of each.
     archives: BTreeMap<String, u64>,
     paths: HashSet<u128>,
     /// By the bucket.
     keys: BTreeMap<String, HashSet<u128>>,
 }
 
-/// Where restored objects can lie.
+/// Where restored objects can be.
 struct Copies<'a> {
     root: &'a Path,
     archives: Archives,
@@ -204,7 +204,7 @@ impl Named {
     }
 }
 
-/// Reads one object back and says how it differs from its receipt.
+/// Reads one object back and reports how it differs from its receipt.
 pub fn check_object(
     asset: &str,
     root: &Path,
@@ -218,14 +218,14 @@ pub fn check_object(
     checked.unwrap_or_else(unread)
 }
 
-/// Whether an object is where its receipt says, and of the right size.
+/// Whether an object is at its receipt's location, with the right size.
 fn look_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Result<Option<Finding>> {
     let size = match &receipt.within {
         None => open_beneath(copies.root, &receipt.path).and_then(|file| file.metadata()).map(|there| there.len()),
         Some(Within::Archive { name, offset }) => copies.archives.size(name, *offset, &receipt.path),
         Some(Within::Bucket { name, key }) => match copies.buckets {
             Some(buckets) => buckets.size(name, key),
-            None => Err(io::Error::other(format!("lies in the bucket {name}, which can't be reached"))),
+            None => Err(io::Error::other(format!("is in the bucket {name}, which can't be reached"))),
         },
     };
     match size {
@@ -234,7 +234,7 @@ fn look_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Res
     }
 }
 
-/// Compares an object with its receipt. An error means that the target's server is away, which says nothing about the object.
+/// Compares an object with its receipt. An error means that the target's server is unreachable.
 fn check_in(asset: &str, copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Result<Option<Finding>> {
     let found = find_in(copies, receipt);
     match found {
@@ -255,7 +255,7 @@ fn find_in(copies: &Copies<'_>, receipt: &ObjectReceipt) -> io::Result<Found> {
                 let answered = buckets.read_back(name, key, !receipt.properties.tags.is_empty())?;
                 Ok(Found::answered(receipt, &answered))
             }
-            None => Err(io::Error::other(format!("lies in the bucket {name}, which can't be reached"))),
+            None => Err(io::Error::other(format!("is in the bucket {name}, which can't be reached"))),
         },
     }
 }
@@ -284,12 +284,12 @@ fn judged(asset: &str, receipt: &ObjectReceipt, found: io::Result<Found>) -> Opt
     }
 }
 
-/// What a place holds: of files the bytes count, of members of archives and of objects of the target's server also what lies
-/// beside them.
+/// The content of a location: for files the bytes count, for members of archives and objects of the target's server also
+/// properties.
 struct Found {
     size: u64,
     sha256: Sha256Digest,
-    /// By name, what lies beside the bytes and is not what crossed.
+    /// The names of the properties that differ from those transferred.
     differing: Vec<String>,
 }
 
@@ -308,7 +308,7 @@ impl Found {
     }
 }
 
-/// Whether something lies in the file's place that is none: a link there or on the way (ELOOP), or anything else.
+/// Whether something else is in the file's place: a link there or on the path (ELOOP), or anything else.
 fn is_no_file(error: &io::Error) -> bool {
     let kinds = [io::ErrorKind::InvalidInput, io::ErrorKind::NotADirectory];
     kinds.contains(&error.kind()) || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())

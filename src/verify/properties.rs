@@ -1,4 +1,4 @@
-//! What lies beside the bytes of a restored object, held against what the provider said.
+//! The properties of a restored object, compared with the provider's.
 
 use jiff::Timestamp;
 
@@ -8,9 +8,9 @@ use crate::transfer::{
     receipt::ObjectReceipt,
 };
 
-/// By name what the records of an archive's member say otherwise than the receipt, of what is classed as carried there.
+/// The names of the properties in an archive member's records that differ from the receipt, of those carried.
 pub(super) fn differing_member(receipt: &ObjectReceipt, member: &Member) -> Vec<String> {
-    // Receipts of the first versions class nothing.
+    // Receipts of the first versions classify nothing.
     if receipt.classes.is_empty() {
         return Vec::new();
     }
@@ -36,8 +36,8 @@ pub(super) fn differing_member(receipt: &ObjectReceipt, member: &Member) -> Vec<
     differ
 }
 
-/// By name what of it a server of the target answers otherwise, as far as it is restored there. Values are not told: they
-/// may be anybody's.
+/// The names of the properties that differ on a server of the target, of those restored there. Values are not shown: they
+/// may be confidential.
 pub(super) fn differing(carried: &Properties, there: &Properties) -> Vec<String> {
     let mut differ: Vec<_> = headers(&carried.headers, &there.headers).into_iter().map(str::to_owned).collect();
     let maps = [("metadata", &carried.metadata, &there.metadata), ("tag", &carried.tags, &there.tags)];
@@ -54,7 +54,7 @@ pub(super) fn differing(carried: &Properties, there: &Properties) -> Vec<String>
     differ
 }
 
-/// A server gives a type to what has none (RFC 9110, 8.3), which contradicts nothing.
+/// A server may add a default type (RFC 9110, 8.3), which contradicts nothing.
 fn headers(carried: &ContentHeaders, there: &ContentHeaders) -> Vec<&'static str> {
     let lacks_type = carried.content_type.is_none();
     [

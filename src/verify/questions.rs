@@ -1,5 +1,5 @@
-//! Questions of the playbook to the restored database: each is one query that yields one value, asked in a read-only
-//! transaction of its own, as the owner of what was restored.
+//! The playbook's checks on the restored database: each is one query that yields one value, run in a read-only
+//! transaction of its own, as the owner of the restored objects.
 
 use postgres::{Client, IsolationLevel};
 
@@ -12,19 +12,19 @@ use crate::{
 /// How long a question may take.
 const PATIENCE: &str = "10min";
 
-/// One question, and what the answer must be.
+/// One check, and its expected answer.
 pub struct Question {
     /// Its name.
     pub id: String,
     /// The query.
     pub sql: String,
-    /// What is expected, in words.
+    /// The expectation, as text.
     pub expected: String,
     /// Whether an answer is as expected.
     pub accepts: Box<dyn Fn(&str) -> bool>,
 }
 
-/// Asks all of them. A question that can't be asked has failed.
+/// Runs all of them. A check that can't be run has failed.
 pub fn ask(asset: &str, questions: &[Question], target: &Address) -> Result<Comparison, PgError> {
     let mut comparison = Comparison::new("checks");
     let mut client = target.connect()?;
@@ -42,7 +42,7 @@ pub fn ask(asset: &str, questions: &[Question], target: &Address) -> Result<Comp
     Ok(comparison)
 }
 
-/// Names are looked up where the database itself says; the wrapping lets only a query through.
+/// Names are looked up by the database's own search path; the wrapping allows only a query.
 fn answer(client: &mut Client, sql: &str) -> Result<Option<String>, postgres::Error> {
     let sql = sql.trim().trim_end_matches(';');
     let mut transaction =
@@ -55,7 +55,7 @@ fn answer(client: &mut Client, sql: &str) -> Result<Option<String>, postgres::Er
     answer
 }
 
-/// A number says enough and is no row's secret; anything else might be one.
+/// A number may be shown; anything else might reveal a row's secret.
 fn shown(answer: Option<String>) -> String {
     match answer {
         Some(answer) if answer.parse::<f64>().is_ok() => answer,

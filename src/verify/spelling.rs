@@ -1,11 +1,11 @@
-//! Two spellings of one expression: what PostgreSQL writes another way once an expression went through a dump.
+//! Two spellings of one expression: what PostgreSQL prints differently after a dump and restore.
 
-/// Classes whose definitions are expressions that PostgreSQL spells from its parse tree.
+/// Classes whose definitions are expressions that PostgreSQL prints from its parse tree.
 const SPELLED: [&str; 9] = ["column", "constraint", "index", "policy", "rule", "statistics", "trigger", "type", "view"];
 /// Casts between types of text, which a dump moves around.
 const TEXT_CASTS: [&str; 4] = ["::character varying", "::bpchar", "::text", "::character"];
 
-/// Whether two spellings of an expression differ only in what a trip through a dump is known to change: casts to a type
+/// Whether two spellings of an expression differ only in what a dump and restore is known to change: casts to a type
 /// of text, parentheses around a single name, literal or list of them, and those of an AND within an AND or of an OR within
 /// an OR. Such parentheses never decide anything.
 pub(super) fn same_but_for_spelling(class: &str, one: &str, other: &str) -> bool {
@@ -49,7 +49,7 @@ fn after_text_cast(text: &str) -> Option<&str> {
     (!after.starts_with(is_word)).then_some(after)
 }
 
-/// Inside which quotes the text goes on after this character; a doubled quote leaves and enters again.
+/// The open quote after this character; a doubled quote closes and opens again.
 fn next_quote(quote: Option<char>, next: char) -> Option<char> {
     match (quote, next) {
         (None, '\'' | '"') => Some(next),
@@ -91,9 +91,9 @@ fn redundant_pair(text: &str) -> Option<(usize, usize)> {
 /// A piece of an expression.
 enum Piece {
     Plain(String),
-    /// A literal or a quoted name, quotes included.
+    /// A literal or a quoted name, including quotes.
     Quoted(String),
-    /// What stands between parentheses.
+    /// The content of parentheses.
     Group(Vec<Piece>),
 }
 
@@ -109,7 +109,7 @@ fn flattened(text: &str) -> String {
         match (c, inner.last_mut()) {
             ('(', _) if !is_quoted => outer.push(std::mem::take(&mut inner)),
             (')', _) if !is_quoted => {
-                // What has no beginning is no expression, and stays as it came.
+                // What has no beginning is not an expression, and is kept unchanged.
                 let Some(mut around) = outer.pop() else { return text.to_owned() };
                 around.push(Piece::Group(spliced(inner)));
                 inner = around;
@@ -123,7 +123,7 @@ fn flattened(text: &str) -> String {
     if outer.is_empty() { written(&spliced(inner)) } else { text.to_owned() }
 }
 
-/// Takes the parentheses off the parts that are joined by the same connective as the whole.
+/// Removes the parentheses of parts that are joined by the same connective as the whole.
 fn spliced(pieces: Vec<Piece>) -> Vec<Piece> {
     let Some(connective) = connective(&pieces) else { return pieces };
     let count = pieces.len();
@@ -141,7 +141,7 @@ fn spliced(pieces: Vec<Piece>) -> Vec<Piece> {
         .collect()
 }
 
-/// What joins the parts of an expression, if it is one and the same.
+/// The connective of an expression, if there is only one.
 fn connective(pieces: &[Piece]) -> Option<&'static str> {
     let has =
         |connective: &str| pieces.iter().any(|piece| matches!(piece, Piece::Plain(text) if text.contains(connective)));

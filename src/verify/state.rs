@@ -1,4 +1,4 @@
-//! What a restored database holds beside its rows, as one digest for each thing, and whether it still does.
+//! What a restored database has beside its rows, as one digest for each item, and whether it still does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,17 +28,17 @@ const SETTING: &str = "setting";
 const ROLE: &str = "role";
 const OWNER: &str = "owner";
 
-/// Class and name of each thing, with the digest of what it is.
+/// Class and name of each item, with the digest of its definition.
 pub type State = BTreeMap<(String, String), Sha256Digest>;
 
-/// Reads a database's sequences, catalog and settings; its large objects too, unless they were read a moment ago.
+/// Reads a database's sequences, catalog and settings; its large objects too, unless they were just read.
 pub fn state_of(client: &mut Client, large_objects: Option<&[LargeObject]>) -> Result<State, PgError> {
     let mut state = digests(catalog::definitions(client)?);
     state.extend(digests(catalog::beside(client)?));
     state.insert((DATABASE.to_owned(), "properties".to_owned()), Sha256Digest::of(catalog::properties(client)?));
     state.insert((DATABASE.to_owned(), CLASSES.to_owned()), Sha256Digest::of(catalog::LATER.join(",")));
     for setting in special::settings(client)? {
-        // Of other databases' roles nothing is known here, and theirs are not this database's.
+        // Roles of other databases are unknown here, and don't belong to this database.
         if !setting.everywhere || setting.role.is_none() {
             state.insert((SETTING.to_owned(), setting.place()), Sha256Digest::of(&setting.value));
         }
@@ -58,7 +58,7 @@ pub fn state_of(client: &mut Client, large_objects: Option<&[LargeObject]>) -> R
     Ok(state)
 }
 
-/// Owners and grants, and what the roles that were carried may do and have set.
+/// Owners and grants, and attributes and settings of the copied roles.
 pub fn rights_of(client: &mut Client, carried: &BTreeSet<String>) -> Result<State, PgError> {
     let mut state = digests(rights::compared::state(client, carried)?);
     for setting in special::settings(client)? {
@@ -69,13 +69,13 @@ pub fn rights_of(client: &mut Client, carried: &BTreeSet<String>) -> Result<Stat
     Ok(state)
 }
 
-/// What a materialized view's rows came to.
+/// Digests of a materialized view's rows.
 pub fn of_view(name: &RelationName, totals: &RowTotals) -> ((String, String), Sha256Digest) {
     let RowTotals { rows, bytes, digest } = totals;
     ((VIEW_ROWS.to_owned(), name.to_string()), Sha256Digest::of(format!("{rows} {bytes} {digest}")))
 }
 
-/// What a table's rows came to with its generated columns.
+/// Digests of a table's rows with its generated columns.
 pub fn of_generated(table: &str, totals: &RowTotals) -> ((String, String), Sha256Digest) {
     let RowTotals { rows, bytes, digest } = totals;
     ((GENERATED.to_owned(), table.to_owned()), Sha256Digest::of(format!("{rows} {bytes} {digest}")))
@@ -86,7 +86,7 @@ pub(super) fn totals(target: &Address, key: RowKey, table: &str, copy_sql: &str)
     copy::totals_of(&mut target.wire()?, table, copy_sql, RowDigest::new(key, copy_sql), |_, _| {})
 }
 
-/// Drops the classes that the version which proved it did not read yet.
+/// Drops the classes that the verifying version did not read yet.
 fn forget_later(proven: &State, found: &mut State) {
     let classes = (DATABASE.to_owned(), CLASSES.to_owned());
     let known = proven.get(&classes);
@@ -103,8 +103,8 @@ fn digests(catalog: Catalog) -> State {
     catalog.into_iter().map(|(key, definition)| ((key.class, key.name), Sha256Digest::of(definition))).collect()
 }
 
-/// Reads of a restored database what its proof read: `proven` says what that was. Also returns, in words, what the bundle of
-/// an earlier version doesn't hold.
+/// Reads from a restored database what its verification read: `proven` lists that. Also returns what the bundle of
+/// an earlier version lacks.
 pub fn again(address: &Address, key: RowKey, proven: &State) -> Result<(State, Option<&'static str>), PgError> {
     let mut client = address.connect()?;
     let mut found = state_of(&mut client, None)?;
@@ -134,7 +134,7 @@ pub fn again(address: &Address, key: RowKey, proven: &State) -> Result<(State, O
 /// The checks that things fall into.
 const CHECKS: [&str; 5] = ["sequences", "large objects", "catalog", "materialized views", "generated columns"];
 
-/// Compares what a database holds with what it held when it was proven, both ways.
+/// Compares a database's state with its state at verification, both ways.
 pub fn compare_state(asset: &str, proven: &State, found: &State) -> Vec<Comparison> {
     let kinds = |class: &str| match class {
         SEQUENCE => ("sequences", FindingKind::SequenceValue, FindingKind::SequenceValue),

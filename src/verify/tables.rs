@@ -40,7 +40,7 @@ pub struct ReadBack<'a> {
 
 /// Both comparisons of the rows.
 pub struct TablesCompared {
-    /// Numbers of rows: of the source's own count, the stream, the target's word, and the restored table.
+    /// Numbers of rows: of the source's own count, the stream, the target's count, and the restored table.
     pub rows: Comparison,
     /// Keyed digests of stream and restored table.
     pub digest: Comparison,
@@ -49,7 +49,7 @@ pub struct TablesCompared {
 /// Restored tables above this size are read in parts, so that all readers are busy to the end.
 const PART_BYTES_MIN: u64 = 64 << 20;
 const PARTS_PER_READER: u64 = 4;
-/// So many tables that differ are looked at more closely; each is read twice more for that.
+/// The most differing tables that are examined in detail; each is read twice more for that.
 const NARROWED_MAX: usize = 16;
 
 /// Why a table was not read back.
@@ -62,7 +62,7 @@ enum Unread {
 
 /// A part of a restored table that one reader reads.
 struct Part<'a> {
-    /// The number of the receipt.
+    /// The index of the receipt.
     number: usize,
     table: &'a Table,
     range: BlockRange,
@@ -95,7 +95,7 @@ impl ReadBack<'_> {
             self.judge(receipt, result, &mut compared);
         }
         let known = |name: &String| receipts.iter().any(|receipt| receipt.table == *name) || excluded.contains(name);
-        // Another version of an extension may bring others along.
+        // Another version of an extension may contain others.
         let strangers = by_name.iter().filter(|(name, table)| !known(name) && !table.of_extension);
         for (stranger, _) in strangers {
             let kind = FindingKind::TableUnexpected;
@@ -107,10 +107,10 @@ impl ReadBack<'_> {
         Ok(compared)
     }
 
-    /// Of each receipt whether its table is there and holds as many rows, by the server's own count.
+    /// For each receipt, whether its table exists with as many rows, by the server's own count.
     pub fn hold_as_many_rows(&self, receipts: &[TableReceipt]) -> Vec<bool> {
         let mut holds = vec![false; receipts.len()];
-        // A database that can't be entered is not as it was left; restoring it again says why.
+        // A database that can't be opened was changed; restoring it again reports why.
         let there = self.target.connect().and_then(|mut client| catalog::tables(&mut client)).unwrap_or_default();
         let there: BTreeMap<String, Table> = there.into_iter().map(|table| (table.name.to_string(), table)).collect();
         let queue = receipts.iter().enumerate().take_while(|_| !self.interrupt.asked());
@@ -131,7 +131,7 @@ impl ReadBack<'_> {
         rows.first()?.first()?.as_deref()?.parse().ok()
     }
 
-    /// Says of tables whose content differs where it does.
+    /// Locates the differences of tables whose content differs.
     fn narrow(&self, receipts: &[TableReceipt], by_name: &BTreeMap<String, Table>, findings: &mut [Finding]) {
         for finding in findings.iter_mut().filter(|finding| finding.kind == FindingKind::TableDigest).take(NARROWED_MAX)
         {
@@ -210,7 +210,7 @@ impl ReadBack<'_> {
     }
 }
 
-/// The five counts of one table: they must be one number.
+/// The five counts of one table: they must be equal.
 fn counts_differ(asset: &str, receipt: &TableReceipt, found: &RowTotals) -> Option<Finding> {
     let counts = [receipt.source_count, receipt.sent_rows, receipt.stream.rows, receipt.accepted_rows, found.rows];
     let [source, sent, stream, accepted, restored] = counts;
@@ -221,8 +221,8 @@ fn counts_differ(asset: &str, receipt: &TableReceipt, found: &RowTotals) -> Opti
     differ.then(|| Finding::of(asset, FindingKind::TableRows, &receipt.table, detail))
 }
 
-/// Compares what left the source with what is restored. A difference in rows is said by the counts already, and so is
-/// a digest finding of its own only when the counts agree.
+/// Compares the source's stream with the restored rows. A difference in rows shows in the counts already, so there is
+/// a separate digest finding only when the counts agree.
 pub fn content_differs(asset: &str, table: &str, stream: &RowTotals, found: &RowTotals) -> Option<Finding> {
     let detail = match (stream.rows == found.rows, stream == found) {
         (_, true) => return None,
@@ -246,7 +246,7 @@ pub fn not_read_back(error: &PgError) -> String {
     format!("restored, and not to be read back from the target: {error}{advice}")
 }
 
-/// Compares where the sequences stand.
+/// Compares the state of the sequences.
 pub fn compare_sequences(asset: &str, expected: &[SequenceState], target: &Address) -> Result<Comparison, PgError> {
     let found = catalog::sequences(&mut target.connect()?)?;
     let mut comparison = Comparison::new("sequences");

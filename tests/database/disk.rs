@@ -33,7 +33,7 @@ fn stops_and_goes_on(drill: &Drill, size: &str) {
     let ended = drill.run().expect(2);
     let full = ["No space left on device", "could not extend file"];
     assert!(full.iter().any(|words| ended.stderr.contains(words)), "{}", ended.stderr);
-    assert!(ended.stderr.contains("hint: make room"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: free up space"), "{}", ended.stderr);
     let journal = drill.journal();
     assert_eq!((count(&journal, "database_created"), count(&journal, "asset_transferred")), (1, 0));
     // Again without room: the same, and nothing worse.
@@ -59,7 +59,7 @@ fn a_spool_without_room_stops_the_table_and_keeps_no_half_of_it() {
     let disk = SmallDisk::mount(drill.join("restored"), "12m");
     let ended = drill.run().expect(2);
     assert!(
-        ended.stderr.contains("No space left on device") && ended.stderr.contains("hint: make room"),
+        ended.stderr.contains("No space left on device") && ended.stderr.contains("hint: free up space"),
         "{}",
         ended.stderr
     );

@@ -83,7 +83,7 @@ impl BucketAsset {
         }
     }
 
-    /// How long either end may be away.
+    /// How long either end may be unreachable.
     fn stall(&self) -> Duration {
         self.spec.limits.stall.map_or(STALL, |stall| stall.duration())
     }
@@ -184,7 +184,7 @@ impl Carried for CarriedBucket {
     }
 }
 
-/// What keys are called in the evidence, where they go by pseudonyms.
+/// The pseudonyms of keys in the evidence, where they are used.
 fn pseudonyms(playbook: &Playbook) -> Result<Option<Pseudonyms>, Stop> {
     let secret = playbook.pseudonyms().map(|reference| reference.resolve(&ProcessEnvironment)).transpose();
     let missing = |error: Unresolved| Stop::Asset { reason: error.to_string(), hint: Some(error.hint().to_owned()) };

@@ -33,7 +33,7 @@ use crate::{
     words,
 };
 
-/// A bucket whose objects have come over.
+/// A bucket whose objects have been copied.
 pub(crate) struct CarriedBucket {
     work: BucketWork,
     carried: Carried,
@@ -55,7 +55,7 @@ impl CarriedBucket {
             let carried = Arc::clone(&carried);
             spawn_blocking(move || work.prove(&carried, refused, buckets.as_deref()))
         };
-        // The provider is asked while the disk is read.
+        // The provider is queried while the disk is read.
         let changes = work.reconcile(known, &carried).await;
         let proof = proving.await.map_err(TransferError::from)??;
         let all = Everything { carried, configuration, proof, changes: changes?, sample };
@@ -63,7 +63,7 @@ impl CarriedBucket {
     }
 }
 
-/// What the proof of a copy came to.
+/// The result of verifying a copy.
 struct Proof {
     check: Check,
     /// The findings of the transfer and of the read-back.
@@ -78,7 +78,7 @@ impl BucketWork {
         self.work.started(AssetKind::S3)?;
         let fresh = !self.work.root().exists() && self.work.ledger.next_unit(&self.work.asset) == 1;
         self.work.make_root()?;
-        // What an attempt before this one found is not this one's.
+        // Findings of an earlier attempt do not belong to this one.
         findings::discard(&self.evidence_directory()?)?;
         let configuration = self.ask_for_configuration();
         let (carried, known) = self.transfer(fresh).await?;
@@ -142,7 +142,7 @@ impl BucketWork {
         Ok(check)
     }
 
-    /// The smallest object that has content serves; an empty one, or made-up content, if there is no other.
+    /// The smallest non-empty object is used; an empty one, or generated content, if there is no other.
     fn plant_damage(&self, files: &[PathBuf], buckets: Option<&dyn RestoredBucket>) -> Result<Vec<Control>, Stop> {
         let receipts = merge(files.to_vec()).flatten().filter(|receipt| !receipt.is_marker());
         let fit = receipts.filter(|receipt| receipt.size <= control::SCRATCH_BYTES_MAX);
@@ -153,7 +153,7 @@ impl BucketWork {
         let root = self.work.root();
         let plant = |sample| control::of_object(asset, &root, buckets, sample, scratch.path());
         let controls = match plant(sample.as_ref()) {
-            // The read-back has named the sample already; made-up content serves.
+            // The read-back has reported the sample already; generated content is used.
             Err(error) if error.kind() != AWAY => plant(None),
             controls => controls,
         };
@@ -206,7 +206,7 @@ impl BucketWork {
         })
     }
 
-    /// One note for all: they are carried and compared like any other.
+    /// One note for all: they are copied and compared like any other.
     fn undated_finding(&self, undated: &Undated) -> Option<Finding> {
         let Undated { count, first } = undated;
         let detail = format!(

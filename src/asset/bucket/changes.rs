@@ -1,4 +1,4 @@
-//! The closing listing: what came, changed or went at the provider while the run went on, each by name in
+//! The closing listing: what was added, changed or removed at the provider during the run, each by name in
 //! `changes.ndjson`; and what it shows that the opening listing should have shown.
 
 use std::sync::Arc;
@@ -28,15 +28,15 @@ use crate::{
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(15);
 /// How far the clocks of one provider's servers may be from each other.
 const SERVERS_APART: SignedDuration = SignedDuration::from_mins(2);
-/// An object may be dated when its upload began, and comes when it ends; slower ones than this are rare.
+/// An object may be dated at the start of its upload, and appears at its end; slower uploads than this are rare.
 const UPLOAD_BYTES_PER_S: u64 = 1 << 20;
-/// The same of one that was uploaded in parts.
+/// The same for a multipart upload.
 const UPLOAD_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// What the closing listing tells.
+/// The results of the closing listing.
 pub(super) struct Reconciled {
     pub count: ChangesCount,
-    /// Objects that the opening listing left out, or shows otherwise than they are.
+    /// Objects that the opening listing left out, or shows in a wrong state.
     pub findings: Vec<Finding>,
 }
 
@@ -120,7 +120,7 @@ const STALE: &str = "carried in the state that the opening listing shows; the cl
 const CONTRADICTED: &str = "both listings show another state than the one that was served and carried: run the drill again, \
                             and see whether something in between keeps old answers";
 
-/// The first of the objects of one kind of finding, and the number of all.
+/// The first object of one kind of finding, and the total number.
 struct Shown {
     kind: FindingKind,
     shown: Vec<Finding>,
@@ -154,21 +154,21 @@ impl Shown {
     }
 }
 
-/// When an object is dated that the closing listing shows.
+/// The date of an object in the closing listing.
 #[derive(Debug, PartialEq, Eq)]
 enum Dated {
-    /// It was there before the opening listing began.
+    /// It existed before the opening listing started.
     Before(Timestamp),
-    /// It came since.
+    /// It was added since.
     Since,
-    /// At a time that was still to come when it was listed.
+    /// A time that was in the future when it was listed.
     Ahead(Timestamp),
     /// It has no date.
     Unknown,
 }
 
 impl Dated {
-    /// Why it is not known to have come since.
+    /// Why it is not known to have been added since.
     fn reason(&self) -> String {
         let dated = match self {
             Dated::Before(modified) => format!("dates it {modified}, before the opening listing"),
@@ -179,7 +179,7 @@ impl Dated {
     }
 }
 
-/// Both dates by the provider's clock, as far as it says what that shows.
+/// Both dates by the provider's clock, as far as it is known.
 fn dated(entry: &ObjectEntry, began: Began, closed: Timestamp) -> Dated {
     let Some(modified) = entry.last_modified.as_deref().and_then(|time| time.parse::<Timestamp>().ok()) else {
         return Dated::Unknown;

@@ -1,4 +1,4 @@
-//! The files that a bucket leaves in the bundle.
+//! The files of a bucket in the bundle.
 
 use std::path::{Path, PathBuf};
 
@@ -14,12 +14,12 @@ use crate::{
     },
 };
 
-/// What the receipts of an asset amount to, beside what [`ObjectsEvidence`] adds up.
+/// Totals over the receipts of an asset, beside what [`ObjectsEvidence`] adds up.
 pub(crate) struct Written {
     pub evidence: ObjectsEvidence,
-    /// Objects that lie under a mapped name.
+    /// Objects restored under a mapped name.
     mapped: u64,
-    /// Objects of which each of [`READ_BESIDE`] could not be read.
+    /// Objects for which each of [`READ_BESIDE`] could not be read.
     unreadable: [u64; READ_BESIDE.len()],
 }
 
@@ -71,7 +71,7 @@ impl Written {
         }
     }
 
-    /// What could not be read beside the bytes, one note for each kind.
+    /// What could not be read besides the bytes, one note for each kind.
     pub(super) fn findings(&self, work: &Work) -> Vec<Finding> {
         let words = READ_BESIDE.map(|(_, name)| name);
         let found = self.unreadable.iter().zip(words).filter(|(count, _)| **count > 0).map(|(count, what)| {
@@ -83,7 +83,7 @@ impl Written {
 }
 
 impl BucketWork {
-    /// What of the configuration could not be read: one note.
+    /// The parts of the configuration that could not be read: one note.
     pub(super) fn configuration_finding(&self, configuration: &BucketConfiguration) -> Option<Finding> {
         let unreadable = configuration.of_class(Class::Unreadable);
         let detail = format!("not readable: {}; the reasons are in bucket.json", unreadable.join(", "));

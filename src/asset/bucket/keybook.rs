@@ -1,7 +1,7 @@
 //! The names behind pseudonyms: `<asset>.keys.ndjson` beside the restored data, never in the bundle. Without it a restored
-//! copy under pseudonyms would have lost its names for everybody who has no list of the keys.
+//! copy under pseudonyms would have lost its names for anyone without a list of the keys.
 //!
-//! Its first line marks the secret, so that a resumed run can't go on under another one.
+//! Its first line identifies the secret, so that a resumed run can't continue under another one.
 
 use std::{
     fs::{File, OpenOptions},
@@ -35,7 +35,7 @@ pub(super) struct KeyBook {
 }
 
 impl KeyBook {
-    /// Opens it at its end, readable for this user alone. Another secret than the one that it was begun with is refused.
+    /// Opens it at its end, readable for this user only. A secret other than the original one is rejected.
     pub(super) fn open(path: PathBuf, names: &Pseudonyms) -> Result<Self, Stop> {
         let begun = begun_under(&path, names)?;
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
@@ -48,7 +48,7 @@ impl KeyBook {
         Ok(book)
     }
 
-    /// Enters an object, if it goes by a pseudonym.
+    /// Enters an object, if it has a pseudonym.
     pub(super) fn enter(&mut self, entry: &ObjectEntry) -> Result<(), Stop> {
         match &entry.address {
             Some(key) => self.write(&Line { pseudonym: &entry.key, key }),
@@ -62,19 +62,19 @@ impl KeyBook {
         Ok(written.map_err(|error| SinkError::write(&self.path, error))?)
     }
 
-    /// What was entered is on the disk; called before anything that it names is put on record.
+    /// Syncs the entries to disk; called before anything that they name is recorded.
     pub(super) fn sync(&mut self) -> Result<(), Stop> {
         let synced = self.writer.flush().and_then(|()| self.writer.get_ref().sync_data());
         Ok(synced.map_err(|error| SinkError::write(&self.path, error))?)
     }
 }
 
-/// Where the book of an asset lies.
+/// The path of an asset's book.
 pub(super) fn path(work: &Work) -> PathBuf {
     work.layout.restored.join(format!("{}.keys.ndjson", work.asset))
 }
 
-/// Whether a book is there; an error if it was begun with another secret than this one.
+/// Whether a book is there; an error if it was started with another secret than this one.
 pub(super) fn begun_under(path: &Path, names: &Pseudonyms) -> Result<bool, Stop> {
     let mark = mark_in(path).map_err(|error| SinkError::write(path, error))?;
     match mark {
@@ -86,7 +86,7 @@ pub(super) fn begun_under(path: &Path, names: &Pseudonyms) -> Result<bool, Stop>
     }
 }
 
-/// A last line that a kill cut off ends here.
+/// Ends a last line that a kill cut off.
 fn ended(mut file: File) -> io::Result<File> {
     let mut last = [b'\n'];
     if file.metadata()?.len() > 0 {
@@ -98,7 +98,7 @@ fn ended(mut file: File) -> io::Result<File> {
     Ok(file)
 }
 
-/// The mark in the first line; none if nothing was begun.
+/// The mark in the first line; none if nothing was started.
 fn mark_in(path: &Path) -> io::Result<Option<String>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,5 +1,5 @@
-//! The listing of a bucket as a run meets it: page by page, with retries, each version's place counted, and what was
-//! listed or carried before remembered by digests, so that no object is carried twice and changes can be named.
+//! The listing of a bucket as a run reads it: page by page, with retries, each version's place counted, and what was
+//! listed or copied before remembered by digests, so that no object is copied twice and changes can be named.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -20,12 +20,12 @@ use crate::{
     },
 };
 
-/// When the opening listing began.
+/// When the opening listing started.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Began {
     /// By the provider's clock.
     There(Timestamp),
-    /// By this machine's, where the provider does not say.
+    /// By this machine's, where the provider does not state it.
     Here(Timestamp),
 }
 
@@ -34,11 +34,11 @@ pub(super) struct Lister<'a> {
     source: &'a Arc<dyn ObjectSource>,
     interrupt: &'a Interrupt,
     pages: Pages,
-    /// An outage of the provider is waited for.
+    /// Waits out an outage of the provider.
     reach: Arc<Reach>,
-    /// The key of the last version, and how many of its versions came.
+    /// The key of the last version, and how many of its versions were listed.
     versions: (String, u64),
-    /// When the first page was answered, by the provider's clock; none before it came, or if the provider does not say.
+    /// When the first page was answered, by the provider's clock; none before that, or if it is not stated.
     began: Option<Timestamp>,
     is_begun: bool,
 }
@@ -56,7 +56,7 @@ impl<'a> Lister<'a> {
         }
     }
 
-    /// When the listing began, by the provider's clock.
+    /// When the listing started, by the provider's clock.
     pub(super) fn began(&self) -> Option<Timestamp> {
         self.began
     }
@@ -88,32 +88,32 @@ impl<'a> Lister<'a> {
     }
 }
 
-/// An object or version in the memory of a run.
+/// An object or version as remembered by a run.
 type Id = u128;
 
-/// Objects and versions that were listed or carried before; some fifty bytes for each.
+/// Objects and versions that were listed or copied before; about fifty bytes each.
 #[derive(Default)]
 pub(super) struct Known {
     carried: HashMap<Id, u64>,
     listed: HashMap<Id, Listed>,
-    /// Of each key with versions, whether one of them is the latest.
+    /// For each key with versions, whether one of them is the latest.
     has_latest: HashMap<Id, bool>,
-    /// What the closing listing shows in another state, of a time before the opening one: that state, and its date.
+    /// Objects in another state in the closing listing, dated before the opening one: that state, and its date.
     before: HashMap<Id, (u64, Timestamp)>,
     /// Odd entries of the opening listing, each as often as it came.
     odd: HashMap<Id, u64>,
 }
 
-/// What the opening listing shows of an object or version.
+/// An object or version in the opening listing.
 struct Listed {
     state: u64,
-    /// What else tells it from another one: how its key is spelled, and of a version, of which a server may list several
-    /// without ids, whether it is the latest one, a delete marker, and from when.
+    /// What else distinguishes it: how its key is spelled, and for a version, of which a server may list several
+    /// without ids, whether it is the latest one, a delete marker, and its date.
     version: u32,
     again: Again,
 }
 
-/// How the closing listing shows it.
+/// Its state in the closing listing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Again {
     Not,
@@ -122,23 +122,23 @@ enum Again {
     Changed,
 }
 
-/// What a listed object is to the run.
+/// How the run classifies a listed object.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Novelty {
     New,
-    /// Carried before the run was interrupted.
+    /// Copied before the run was interrupted.
     Carried,
     /// Listed twice, in one state.
     Twice,
-    /// Listed before in another state.
+    /// Listed earlier in another state.
     Contradicted,
-    /// Listed as the latest version, as another version was before.
+    /// Listed as the latest version, as another version already was.
     SecondLatest,
-    /// Carried before the run was interrupted, and replaced at the provider since.
+    /// Copied before the run was interrupted, and replaced at the provider since.
     Replaced,
 }
 
-/// How an object stands in the closing listing.
+/// How an object appears in the closing listing.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Since {
     Same,
@@ -189,7 +189,7 @@ impl Known {
         has_latest.is_some_and(|has_latest| !std::mem::replace(has_latest, true))
     }
 
-    /// What an object that was met before is to the run.
+    /// How the run classifies an object that it has seen before.
     pub(super) fn carried_before(&self, entry: &ObjectEntry) -> Novelty {
         match self.carried.get(&id_of(entry)) {
             None => Novelty::New,
@@ -198,17 +198,17 @@ impl Known {
         }
     }
 
-    /// Takes up what an earlier part of the run carried.
+    /// Adds what an earlier part of the run copied.
     pub(super) fn carried(&mut self, receipt: &ObjectReceipt) {
         self.carried.insert(id_of_receipt(receipt), state_of_receipt(receipt));
     }
 
-    /// Whether anything was carried before.
+    /// Whether anything was copied before.
     pub(super) fn begins_anew(&self) -> bool {
         self.carried.is_empty()
     }
 
-    /// Whether what was carried before is gone from the listing.
+    /// Whether something copied before is gone from the listing.
     pub(super) fn vanished(&self, receipt: &ObjectReceipt) -> bool {
         !self.listed.contains_key(&id_of_receipt(receipt))
     }
@@ -218,7 +218,7 @@ impl Known {
         let id = id_of(entry);
         let state = state_of(entry);
         let Some(listed) = self.listed.get_mut(&id) else {
-            // Listed twice, it came once.
+            // Listed twice, it counts once.
             let version = version_of(entry);
             self.listed.insert(id, Listed { state, version, again: Again::Same });
             return Since::Came;
@@ -231,13 +231,13 @@ impl Known {
         since
     }
 
-    /// Takes an entry of the closing listing that shows another state than the opening one, of a time before that.
+    /// Takes an entry of the closing listing in another state than in the opening one, dated before that.
     pub(super) fn was_before(&mut self, entry: &ObjectEntry, modified: Timestamp) {
         self.before.insert(id_of(entry), (state_of(entry), modified));
     }
 
-    /// Whether another, later state than the one that was carried was there before the opening listing began. What was
-    /// carried may be the state that the closing listing shows, and one that is older took the place of one that was
+    /// Whether a later state than the one that was copied existed before the opening listing started. What was
+    /// copied may be the state that the closing listing shows, with an older one in the place of one that was
     /// removed.
     pub(super) fn is_stale(&self, receipt: &ObjectReceipt) -> bool {
         let Some((state, modified)) = self.before.get(&id_of_receipt(receipt)) else { return false };
@@ -245,20 +245,20 @@ impl Known {
         *state != state_of_receipt(receipt) && carried.is_none_or(|carried| carried <= *modified)
     }
 
-    /// Whether both listings agree on a state that was not the one served; asked after the end of the closing one. Of what
-    /// an earlier part of the run carried, that is known already.
+    /// Whether both listings agree on a state that was not the one served; valid after the closing one. For what
+    /// an earlier part of the run copied, that is known already.
     pub(super) fn is_contradicted(&self, receipt: &ObjectReceipt) -> bool {
         let id = id_of_receipt(receipt);
         let listed = self.listed.get(&id).filter(|listed| listed.again == Again::Same);
         listed.is_some_and(|listed| listed.state != state_of_receipt(receipt)) && !self.carried.contains_key(&id)
     }
 
-    /// Whether the closing listing lacks it; asked after its end.
+    /// Whether the closing listing lacks it; valid after its end.
     pub(super) fn went(&self, receipt: &ObjectReceipt) -> bool {
         self.is_gone(id_of_receipt(receipt))
     }
 
-    /// The same of an object that was not carried.
+    /// The same for an object that was not copied.
     pub(super) fn went_unread(&self, entry: &ObjectEntry) -> bool {
         self.is_gone(id_of(entry))
     }
@@ -296,8 +296,8 @@ fn state_of(entry: &ObjectEntry) -> u64 {
     state(entry.etag.as_deref(), entry.last_modified.as_deref(), entry.size)
 }
 
-/// Of an object that is listed without versions only how its key is spelled: the same bytes under another date are no
-/// other object.
+/// For an object that is listed without versions only the key's spelling: the same bytes under another date are not
+/// another object.
 fn version_of(entry: &ObjectEntry) -> u32 {
     let Some(mark) = entry.version else { return entry.spelling };
     let spelling = entry.spelling;
@@ -305,9 +305,9 @@ fn version_of(entry: &ObjectEntry) -> u32 {
     Sha256Digest::of(format!("{} {} {spelling} {modified}", mark.is_latest, mark.delete_marker)).short() as u32
 }
 
-/// Where no entity tag is listed, the date has to tell one state from another.
+/// Where no entity tag is listed, the date has to distinguish states.
 fn state(etag: Option<&str>, modified: Option<&str>, size: u64) -> u64 {
-    // The lower half of a digest is a digest.
+    // The lower half of a digest is a digest, too.
     Sha256Digest::of(format!("{size} {}", etag.or(modified).unwrap_or_default())).short() as u64
 }
 

@@ -1,4 +1,4 @@
-//! What carrying a bucket would take: sizes, requests, time and cost, from its listing alone.
+//! What copying a bucket would take: sizes, requests, time and cost, from its listing alone.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -29,19 +29,19 @@ use crate::{
     words,
 };
 
-/// Without a run to go by, so many bytes are expected in a second: a gigabit line that is well used.
+/// Bytes expected per second without an earlier run: a well-used gigabit line.
 const ASSUMED_BYTES_PER_SECOND: u64 = 100_000_000;
-/// Requests of this kind are made side by side.
+/// Parallel requests of this kind.
 const REQUESTS_AT_ONCE: u64 = 32;
-/// Questions about the bucket itself.
+/// Requests about the bucket itself.
 const CONFIGURATION_REQUESTS: u64 = 22;
-/// What an object costs beside its bytes: the rest of its last block, its directory entry, or the headers of its member.
+/// Overhead of an object: the rest of its last block, its directory entry, or the headers of its member.
 const OBJECT_OVERHEAD_BYTES: u64 = 4 << 10;
-/// What the record of an object takes, in the run's state and in the bundle together.
+/// Size of the records of an object, in the run's state and in the bundle together.
 const RECORD_BYTES: u64 = 3 << 10;
-/// Units of the largest kind that lie in staging at once on their way to another server.
+/// Units of the largest kind that are in staging at once on their way to another server.
 const UNITS_STAGED: u64 = UNITS_IN_FLIGHT as u64;
-/// How long the provider may be away while a plan is made.
+/// How long the provider may be unreachable while a plan is made.
 const OUTAGE_MAX: Duration = Duration::from_secs(20);
 
 /// Adds a listing up.
@@ -52,7 +52,7 @@ struct Counting {
     pages: u64,
     markers: u64,
     gets: u64,
-    /// Entries that name nothing which could be carried.
+    /// Entries that can't be copied.
     odd: u64,
 }
 
@@ -67,7 +67,7 @@ impl Counting {
         class.bytes_from = if number == 0 { 0 } else { 1 << ((number - 1) * 2) };
         class.objects += 1;
         class.bytes += entry.size;
-        // A large object is asked about once, and read in ranges.
+        // A large object takes one HEAD, and is read in ranges.
         let large = entry.size >= LARGE_OBJECT_BYTES;
         self.gets += if large { 1 + entry.size.div_ceil(RANGE_BYTES) } else { 1 };
         let placed = PlacedObject { entry, place: String::new() };
@@ -75,7 +75,7 @@ impl Counting {
     }
 }
 
-/// Lists a bucket and says what carrying it would take.
+/// Lists a bucket and estimates what copying it would take.
 pub(super) async fn of(asset: &str, bucket: &BucketSpec, aws: &Aws, playbook: &Playbook) -> Result<Measured, Obstacle> {
     let source = reached_bucket(aws, bucket).await;
     let source = source.map_err(|error| bucket_obstacle(asset, &error))?;
@@ -167,7 +167,7 @@ fn expected(bytes: u64, gets: u64, lists: u64, latency_ms: u64, rate: Option<(St
     (by_bytes_s.max(by_requests_s).max(1), basis)
 }
 
-/// Bytes in a second of the last run of this playbook that carried the asset, with the run's name.
+/// Bytes per second of the last run of this playbook that copied the asset, with the run's name.
 fn measured_rate(asset: &str, playbook: &Playbook) -> Option<(String, u64)> {
     let bundles = fs::read_dir(playbook.evidence_path()).ok()?;
     let mut runs: Vec<_> = bundles.flatten().map(|entry| entry.path()).collect();
@@ -183,12 +183,12 @@ fn rate_of(run: &Path, asset: &str, playbook: &str) -> Option<(String, u64)> {
     (result.resumed == 0 && rate > 0).then_some((result.run, rate))
 }
 
-/// Millionths of a dollar as dollars.
+/// Millionths of a dollar in dollars.
 fn usd(millionths: u64) -> f64 {
     millionths as f64 / 1e6
 }
 
-/// The room that a bucket of this measure takes.
+/// The space that a bucket of this measure takes.
 pub(super) fn room(bucket: &BucketSpec, measured: &Measured) -> Room {
     let share = bucket.sample.map_or(1_000_000, |sample| sample.share.per_million());
     let part = |whole: u64| u64::try_from(u128::from(whole) * u128::from(share) / 1_000_000).unwrap_or(whole);
@@ -196,7 +196,7 @@ pub(super) fn room(bucket: &BucketSpec, measured: &Measured) -> Room {
     room_of(bucket.layout, part(measured.items), part(measured.bytes), largest)
 }
 
-/// `largest`: no object has more bytes.
+/// `largest`: the size of the largest object.
 fn room_of(layout: Layout, objects: u64, bytes: u64, largest: u64) -> Room {
     let lying = match layout {
         Layout::Tree | Layout::Tar => bytes.saturating_add(objects.saturating_mul(OBJECT_OVERHEAD_BYTES)),

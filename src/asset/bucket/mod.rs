@@ -2,20 +2,20 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `asset` | the seam to the run |
-//! | `preflight` | what keeps it from being carried |
-//! | `measure` | what carrying it would take |
-//! | `work` | what all of the following have at hand |
+//! | `asset` | the interface to the run |
+//! | `preflight` | obstacles to copying it |
+//! | `measure` | what copying it would take |
+//! | `work` | the context of all of the following |
 //! | `objects` | the same for objects of any other store |
-//! | `carry` | the order of things, and the result |
-//! | `transfer` | lists, and has units of objects run at the same time; fetches anew what changed meanwhile |
-//! | `listing` | the pages of the listing, and the memory of what was listed and carried |
-//! | `sample` | which objects a sample takes |
+//! | `carry` | the order of the steps, and the result |
+//! | `transfer` | lists, and runs units of objects at the same time; refetches what changed meanwhile |
+//! | `listing` | the pages of the listing, and the memory of what was listed and copied |
+//! | `sample` | which objects a sample contains |
 //! | `sink` | where the objects go |
 //! | `keybook` | the names behind pseudonyms |
 //! | `changes` | the closing listing |
 //! | `evidence` | the files in the bundle |
-//! | `recheck` | what was restored, read back some time later |
+//! | `recheck` | the restored copy, read back later |
 
 pub(crate) mod asset;
 mod carry;

@@ -1,4 +1,4 @@
-//! Objects of any store as files of an asset: what another kind of store has to bring is a source and a configuration.
+//! Objects of any store as files of an asset: another kind of store has to provide a source and a configuration.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,13 +26,13 @@ use crate::{
 
 /// Where objects come from.
 pub struct ObjectsFrom {
-    /// In words, as the evidence names it.
+    /// A description, as used in the evidence.
     pub name: String,
     /// Lists and opens them.
     pub source: Arc<dyn ObjectSource>,
-    /// Says how the store is set up.
+    /// Reads the configuration of the store.
     pub configuration: Arc<dyn Configured>,
-    /// How long it may be away.
+    /// How long it may be unreachable.
     pub stall: Duration,
 }
 
@@ -47,13 +47,13 @@ impl ObjectsFrom {
             into: Destination::Tree,
             sample: None,
             versions: false,
-            // What has to be there is looked at by whoever lists it.
+            // Completeness is checked by the caller.
             may_be_empty: false,
             stall: self.stall,
         }
     }
 
-    /// Carries all of them.
+    /// Copies all of them.
     ///
     /// # Errors
     /// What ends the work on the asset.
@@ -61,7 +61,7 @@ impl ObjectsFrom {
         Ok(Box::new(self.work(work).carry().await?))
     }
 
-    /// What copies units of them in this process.
+    /// The runner of their units in this process.
     ///
     /// # Errors
     /// The asset's directory can't be opened.
@@ -72,21 +72,21 @@ impl ObjectsFrom {
     }
 }
 
-/// Looks at files that were restored before.
+/// Re-checks files that were restored before.
 ///
 /// # Errors
-/// They can't be looked at.
+/// They can't be re-checked.
 pub async fn look_again(work: Work, depth: Depth) -> Result<Looked, Stop> {
     let looked = spawn_blocking(move || recheck::look(&work, depth, None));
     looked.await.map_err(TransferError::from)?
 }
 
-/// Puts the receipts that there are into the entry of an asset that never came to its end.
+/// Puts the existing receipts into the entry of an asset that was not finished.
 ///
 /// # Errors
 /// The evidence can't be written.
 pub fn as_it_stands(work: &Work, result: &mut AssetResult) -> Result<(), Stop> {
-    // What a kill left before the end of the asset is about another attempt.
+    // What a kill left before the end of the asset belongs to another attempt.
     findings::discard(&work.layout.asset_evidence(&work.asset))?;
     let written = write_evidence(work, &work.ledger.receipt_files(&work.asset)?)?;
     result.items = written.evidence.objects;

@@ -1,4 +1,4 @@
-//! What keeps a bucket from being carried, looked for before anything moves; and the source of one that answers.
+//! Obstacles to copying a bucket, checked before the transfer; and the source of one that answers.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(crate) fn bucket_name(bucket: &BucketSpec) -> String {
     format!("s3://{}/{}", bucket.bucket, bucket.prefix.as_deref().unwrap_or_default())
 }
 
-/// What keeps this bucket from being read, or from lying at the target.
+/// Obstacles to reading this bucket, or to storing it at the target.
 pub(super) async fn look(asset: &str, bucket: &BucketSpec, at: &Preflight<'_>) -> Vec<Obstacle> {
     let Some(aws) = &at.ready.aws else { return Vec::new() };
     let unreached = reached_bucket(aws, bucket).await.err().map(|error| bucket_obstacle(asset, &error));
@@ -27,7 +27,7 @@ pub(super) async fn look(asset: &str, bucket: &BucketSpec, at: &Preflight<'_>) -
     unreached.into_iter().chain(same).collect()
 }
 
-/// Whether the S3 server of the target can be asked for its buckets, and is not the provider itself.
+/// Whether the S3 server of the target can list its buckets, and is not the provider itself.
 pub(crate) async fn look_at_target(spec: &S3TargetSpec, source: Option<&Aws>) -> Result<Aws, Obstacle> {
     let aws = clients::target_aws(spec).await;
     S3Target::probe(&aws.s3()).await.map_err(|error| Obstacle {
@@ -58,8 +58,8 @@ pub(crate) fn bucket_obstacle(asset: &str, error: &SourceError) -> Obstacle {
     obstacle(asset, error, Some(hint.to_owned()))
 }
 
-/// The source of a bucket that answers. Where the provider says that the bucket lies in another region, it is asked there,
-/// and so are all sources of this bucket that are made later.
+/// The source of a bucket that answers. Where the provider says that the bucket is in another region, it is read there,
+/// and so are all later sources of this bucket.
 pub(super) async fn reached_bucket(aws: &Aws, bucket: &BucketSpec) -> Result<Arc<S3Source>, SourceError> {
     let source = bucket_source(aws, bucket);
     match source.probe().await {

@@ -1,4 +1,4 @@
-//! Restored objects, read back some time after they were proven: when a run is resumed, and against a sealed bundle.
+//! Restored objects, read back some time after verification: when a run is resumed, and against a sealed bundle.
 
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(crate) fn look(work: &Work, depth: Depth, buckets: Option<&dyn RestoredBucke
     Ok(Looked { items: seen.expected, differ: differing.len() as u64 })
 }
 
-/// The objects that a bundle says were restored.
+/// The restored objects according to a bundle.
 pub(crate) fn of_bundle(at: &Rechecking, asset: &AssetResult) -> Result<Vec<Comparison>, Finding> {
     let root = at.root(asset);
     let meter = Arc::new(Meter::default());

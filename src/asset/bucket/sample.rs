@@ -1,5 +1,5 @@
-//! Which objects a sample takes: by a keyed hash of the key, so that seed and listing alone decide, in whatever order
-//! the listing comes; and at least one of each size class, so that every class can be extrapolated.
+//! Which objects a sample contains: by a keyed hash of the key: seed and listing alone decide, whatever the order
+//! of the listing; and at least one of each size class, so that every class can be extrapolated.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub(super) struct Sampler {
 struct Class {
     listed: Count,
     taken: Count,
-    /// The object that stands in if none is taken: the one of the smallest hash.
+    /// The fallback if none is taken: the object with the smallest hash.
     reserve: Option<(u64, ObjectEntry)>,
 }
 
@@ -44,12 +44,12 @@ impl Sampler {
         Sampler { spec, classes: BTreeMap::new() }
     }
 
-    /// Whether the sample has this object. Delete markers have no bytes and are not asked about.
+    /// Whether the sample has this object. Delete markers have no bytes and are not checked.
     pub(super) fn takes(&mut self, entry: &ObjectEntry) -> bool {
         let hash = self.hash(entry);
         let class = self.classes.entry(size_class(entry.size)).or_default();
         class.listed.add(entry.size);
-        // Of 2^64 hashes the share's part is taken.
+        // Of 2^64 hashes a part of the size of the share is taken.
         let taken = u128::from(hash) < (u128::from(self.spec.share.per_million()) << 64) / 1_000_000;
         if taken {
             class.taken.add(entry.size);
@@ -70,7 +70,7 @@ impl Sampler {
         self.classes.values_mut().filter_map(reserve).collect()
     }
 
-    /// What was taken of what there is.
+    /// What was taken, and of how many.
     pub(super) fn result(&self) -> SampleResult {
         let stratum = |(class, counts): (&u32, &Class)| Stratum {
             bytes_from: if *class == 0 { 0 } else { 1 << ((class - 1) * 2) },

@@ -1,4 +1,4 @@
-//! Where a bucket's objects go, and who reads them back from there.
+//! Where a bucket's objects are written, and how they are read back from there.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,21 +16,21 @@ use crate::{
     },
 };
 
-/// What is made of a bucket's objects.
+/// The form in which a bucket's objects are restored.
 pub(crate) enum Destination {
     /// Files.
     Tree,
     /// Archives.
     Archives,
-    /// Objects of another server, in a bucket that is made for the run.
+    /// Objects of another server, in a bucket that is created for the run.
     Bucket { client: Client, name: String, stall: Duration },
 }
 
-/// A bucket's name has so many characters at most (Amazon S3 User Guide, "Bucket naming rules").
+/// The most characters of a bucket's name (Amazon S3 User Guide, "Bucket naming rules").
 const BUCKET_NAME_MAX: usize = 63;
 const RUN_DIGITS: usize = 12;
 
-/// The name of the bucket that an asset of a run is restored into: the asset's, and digits of run and asset together.
+/// The name of the bucket that an asset of a run is restored into: the asset's, and digits of a hash of run and asset.
 pub(crate) fn bucket_name(asset: &str, run: &str) -> String {
     let digits = Sha256Digest::of(format!("{run}/{asset}")).to_string();
     let name: String = asset.replace('_', "-").chars().take(BUCKET_NAME_MAX - RUN_DIGITS - 1).collect();
@@ -38,7 +38,7 @@ pub(crate) fn bucket_name(asset: &str, run: &str) -> String {
 }
 
 impl Destination {
-    /// The layout, as the result names it.
+    /// The layout, as named in the result.
     pub(super) fn layout(&self) -> ObjectLayout {
         match self {
             Destination::Tree => ObjectLayout::Tree,
@@ -59,7 +59,7 @@ impl Destination {
         })
     }
 
-    /// Reads back what does not lie on this machine. Made where the runtime is.
+    /// Reads back what is not on this machine. Created where the runtime is.
     pub(crate) fn reader(&self) -> Option<Box<dyn RestoredBucket>> {
         match self {
             Destination::Tree | Destination::Archives => None,

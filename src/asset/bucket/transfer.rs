@@ -1,4 +1,4 @@
-//! Lists and copies at the same time, takes up what an interrupted run left, and fetches anew what changed meanwhile.
+//! Lists and copies at the same time, continues an interrupted run, and refetches what changed meanwhile.
 
 use std::{collections::HashSet, path::PathBuf, sync::Arc};
 
@@ -33,7 +33,7 @@ use crate::{
     words,
 };
 
-/// So many objects that did not come are remembered to be tried once more.
+/// The most failed objects that are remembered for another attempt.
 const LATE_MAX: usize = 10_000;
 
 /// What the transfer left for the verification.
@@ -42,21 +42,21 @@ pub(super) struct Carried {
     pub listed: u64,
     /// The receipts of all units.
     pub files: Vec<PathBuf>,
-    /// What could not be carried.
+    /// What could not be copied.
     pub refused: FindingsList,
-    /// What the sample decided, if there is one.
+    /// The sample's decisions, if there is one.
     pub sampler: Option<Sampler>,
     pub duration_ms: u64,
     /// An earlier part of the run carried some of them.
     pub resumed: bool,
     /// Objects that did not come and are tried once more when all others are through.
     late: Vec<Refusal>,
-    /// Those of them that could not be had at all.
+    /// Those of them that could not be read at all.
     pub lost: Vec<ObjectEntry>,
     pub began: Began,
-    /// Keys of objects that contradict what is listed of them, which is a finding already.
+    /// Keys of objects that contradict their listing, which is a finding already.
     pub named: HashSet<String>,
-    /// Objects whose listed date says nothing.
+    /// Objects whose listed date is unusable.
     pub undated: Undated,
 }
 
@@ -85,7 +85,7 @@ impl Carried {
     }
 }
 
-/// A transfer at work.
+/// A transfer in progress.
 struct Transfer<'a> {
     of: &'a BucketWork,
     sink: Arc<dyn ObjectSink>,
@@ -101,11 +101,11 @@ struct Transfer<'a> {
     markers: Vec<ObjectReceipt>,
     /// The names behind pseudonyms.
     book: Option<KeyBook>,
-    /// Why no more can come now.
+    /// Why the transfer can't continue now.
     ended: Option<Stop>,
 }
 
-/// What units hold.
+/// The objects held by units.
 #[derive(Clone, Copy, Default)]
 struct Load {
     objects: usize,
@@ -124,7 +124,7 @@ struct Finished {
 }
 
 impl BucketWork {
-    /// With `fresh` nothing of the asset was ever begun: then nothing can lie at the target yet.
+    /// With `fresh` nothing of the asset was ever started: then nothing can be at the target yet.
     pub(super) async fn transfer(&self, fresh: bool) -> Result<(Carried, Known), Stop> {
         let watch = Stopwatch::start();
         let meter = Arc::new(Meter::default());
@@ -163,7 +163,7 @@ impl BucketWork {
         Ok((carried, known))
     }
 
-    /// Takes up what an interrupted part of the run finished, and discards what it did not.
+    /// Keeps what an interrupted part of the run finished, and discards what it did not.
     fn remember(&self, sink: &dyn ObjectSink, files: &[PathBuf], meter: &Meter) -> Result<Known, Stop> {
         let mut known = Known::default();
         let mut places = HashSet::new();
@@ -190,7 +190,7 @@ impl Transfer<'_> {
         self.fetch_late().await
     }
 
-    /// Waits for the units that are under way, whatever stopped the others: what came is published and recorded.
+    /// Waits for the units in progress, whatever stopped the others: what they copied is published and recorded.
     async fn land_all(&mut self) -> Result<(), Stop> {
         while let Some(done) = self.units.join_next().await {
             match done.map_err(TransferError::from) {
@@ -233,7 +233,7 @@ impl Transfer<'_> {
         self.carried.refused.take(self.of.work.finding(kind, name_of(entry), detail));
     }
 
-    /// Decides what becomes of a listed object.
+    /// Decides how a listed object is handled.
     async fn admit(&mut self, entry: ObjectEntry) -> Result<(), Stop> {
         let novelty = self.known.meet(&entry);
         match novelty {
@@ -260,7 +260,7 @@ impl Transfer<'_> {
         if taken { self.take(entry, novelty).await } else { Ok(()) }
     }
 
-    /// Of two entries that exclude each other the first is carried; which one is true is not to be known.
+    /// Of two contradictory entries the first is copied; which one is true cannot be known.
     fn contradict(&mut self, entry: &ObjectEntry, how: &str) {
         let detail = match (entry.version, entry.version_id.as_deref()) {
             (None, _) => how.to_owned(),
@@ -270,7 +270,7 @@ impl Transfer<'_> {
         self.carried.refused.take(self.of.work.finding(FindingKind::ListingContradiction, &entry.key, detail));
     }
 
-    /// Counts an object and gives it a place, unless it was carried before.
+    /// Counts an object and gives it a place, unless it was copied before.
     async fn take(&mut self, entry: ObjectEntry, novelty: Novelty) -> Result<(), Stop> {
         self.carried.listed += 1;
         match novelty {
@@ -319,7 +319,7 @@ impl Transfer<'_> {
         self.file(Finished { id, outcome: UnitOutcome { receipts, ..UnitOutcome::default() } })
     }
 
-    /// Copies what is left, and waits for all units.
+    /// Copies the remaining objects, and waits for all units.
     async fn flush(&mut self) -> Result<(), Stop> {
         if let Some(unit) = self.cutter.flush() {
             self.start(unit).await?;
@@ -346,7 +346,7 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Whether a unit has to end before another one begins.
+    /// Whether a unit has to end before another one starts.
     fn is_full(&self) -> bool {
         let Load { objects, bytes } = self.in_flight;
         self.of.work.executor.limits().are_reached(self.units.len(), objects, bytes)
@@ -362,7 +362,7 @@ impl Transfer<'_> {
         self.ended.take().map_or(Ok(true), Err)
     }
 
-    /// Puts a finished unit on record: first its receipts, then the journal's line.
+    /// Records a finished unit: first its receipts, then the journal's line.
     fn file(&mut self, finished: Finished) -> Result<(), Stop> {
         let Finished { id, outcome: UnitOutcome { mut receipts, refusals, unrestored, ended } } = finished;
         let number = UnitId::number_in(id.as_str());
@@ -411,7 +411,7 @@ impl Transfer<'_> {
         self.of.work.finding(kind, key, detail)
     }
 
-    /// The object is intact at the provider, and cannot lie where the playbook wants it.
+    /// The object is intact at the provider, but cannot be stored where the playbook requires.
     fn unrestored(&self, object: Unrestored) -> Finding {
         let Unrestored { receipt: ObjectReceipt { key, version, version_id, .. }, error } = object;
         let hint = error.hint().map_or(String::new(), |hint| format!("; {hint}"));
@@ -422,8 +422,8 @@ impl Transfer<'_> {
         self.of.work.finding(FindingKind::ObjectUnrestored, key, detail)
     }
 
-    /// Objects that changed between listing and reading, or did not come, are looked up anew and fetched once more, each to
-    /// its old place. What was listed first stays what the closing listing is held against.
+    /// Objects that changed between listing and reading, or failed, are looked up again and refetched, each to
+    /// its old place. The closing listing is still compared with the opening one.
     async fn fetch_late(&mut self) -> Result<(), Stop> {
         self.copier.turn_late();
         for Refusal { object: PlacedObject { mut entry, place }, error } in std::mem::take(&mut self.carried.late) {
@@ -468,21 +468,21 @@ impl Transfer<'_> {
             biased;
             () = self.of.work.interrupt.wait() => Err(Stop::Interrupted),
             found = with_retries(source.as_ref(), &reach, || async { Ok(source.find(entry).await?) }) => match found {
-                // Another attempt to read it says what is the matter.
+                // Another attempt to read it reports the cause.
                 Err(TransferError::Source(_)) => Ok(Some(entry.clone())),
                 found => Ok(found?),
             },
         }
     }
 
-    /// The object as it was found. Another size under the same entity tag contradicts the listing, and is named.
+    /// The object as it was found. Another size under the same entity tag contradicts the listing, and is reported.
     fn as_found(&mut self, listed: ObjectEntry, found: ObjectEntry) -> ObjectEntry {
         if found.etag.is_none() && listed.etag.is_some() {
             // An answer without an entity tag is about no object, whatever its size.
             return listed;
         }
         if found.size == listed.size && !is_another_state(&listed, &found) {
-            // However the answer writes tag and date.
+            // Whatever the spelling of tag and date in the answer.
             return listed;
         }
         let tags = found.etag.as_deref().zip(listed.etag.as_deref());
@@ -498,7 +498,7 @@ impl Transfer<'_> {
         found
     }
 
-    /// Nothing is missing now that may still come.
+    /// Nothing that may still be copied is missing now.
     fn end(&mut self) -> Result<(), Stop> {
         self.name_vanished()?;
         self.name_without_latest()?;
@@ -521,7 +521,7 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Objects that were carried before an interruption and are no longer listed.
+    /// Objects that were copied before an interruption and are no longer listed.
     fn name_vanished(&mut self) -> Result<(), Stop> {
         if self.known.begins_anew() {
             return Ok(());
@@ -564,17 +564,17 @@ pub(super) fn copier(of: &BucketWork, sink: Arc<dyn ObjectSink>, meter: &Arc<Met
     ObjectCopier::between(ends, Arc::clone(meter), of.work.interrupt.clone())
 }
 
-/// Whether a second attempt after all others may bring what the first ones did not.
+/// Whether a second attempt after all others may succeed where the first ones failed.
 fn is_tried_late(error: &SourceError) -> bool {
     needs_another_look(error) || error.is_passing() || error.is_about_caller()
 }
 
-/// Whether it is a version that can go, and can never become another one: all but the latest one without an id of its own.
+/// Whether it is a version that can disappear but never change: all but the latest one without an id of its own.
 fn is_fixed(entry: &ObjectEntry) -> bool {
     entry.version.is_some() && (entry.is_superseded() || entry.version_id.as_deref().is_some_and(|id| id != "null"))
 }
 
-/// Whether what was found is not what was listed, by the entity tag where there are two, otherwise by size and date.
+/// Whether the object found differs from the one listed, by entity tag where both have one, otherwise by size and date.
 fn is_another_state(listed: &ObjectEntry, found: &ObjectEntry) -> bool {
     let second = |entry: &ObjectEntry| {
         let modified = entry.last_modified.as_deref().and_then(|time| time.parse::<Timestamp>().ok());
@@ -583,7 +583,7 @@ fn is_another_state(listed: &ObjectEntry, found: &ObjectEntry) -> bool {
     match (&listed.etag, &found.etag) {
         (Some(listed), Some(found)) => !same_entity_tag(listed, found),
         (Some(_), None) => false,
-        // One may be rounded otherwise than the other.
+        // The two may be rounded differently.
         (None, _) => {
             let dates = second(listed).zip(second(found));
             listed.size != found.size || dates.is_some_and(|(listed, found)| listed.abs_diff(found) > 1)

@@ -1,4 +1,4 @@
-//! What the work on one bucket has at hand, in whichever of its files it is done.
+//! The context of the work on one bucket, for all of its files.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -19,25 +19,25 @@ use crate::{
     },
 };
 
-/// Carries one bucket out and proves it.
+/// Copies one bucket and verifies the copy.
 pub(crate) struct BucketWork {
     pub work: Work,
-    /// The bucket and prefix in words.
+    /// The bucket and prefix as text.
     pub source_name: String,
     pub source: Arc<dyn ObjectSource>,
-    /// What its keys are called, where they go by pseudonyms.
+    /// The pseudonyms of its keys, where they are used.
     pub names: Option<Pseudonyms>,
-    /// The same source, for what is asked of the bucket itself.
+    /// The same source, for requests about the bucket itself.
     pub bucket: Arc<dyn Configured>,
-    /// What is made of the objects.
+    /// The form in which the objects are restored.
     pub into: Destination,
-    /// Only a part of the objects is carried.
+    /// Only a sample of the objects is copied.
     pub sample: Option<SampleSpec>,
-    /// Earlier versions are carried, too.
+    /// Earlier versions are copied, too.
     pub versions: bool,
-    /// That no object is there is no failure.
+    /// An empty selection is not a failure.
     pub may_be_empty: bool,
-    /// How long either end may be away.
+    /// How long either end may be unreachable.
     pub stall: Duration,
 }
 
@@ -46,7 +46,7 @@ impl BucketWork {
         Ok(FindingsList::new(&self.evidence_directory()?, SHOWN_MAX))
     }
 
-    /// The asset's directory in the bundle, which is made.
+    /// The asset's directory in the bundle, created if missing.
     pub(super) fn evidence_directory(&self) -> Result<PathBuf, Stop> {
         evidence_directory(&self.work)
     }
@@ -61,7 +61,7 @@ impl BucketWork {
     }
 }
 
-/// The asset's directory in the bundle, which is made.
+/// The asset's directory in the bundle, created if missing.
 pub(super) fn evidence_directory(work: &Work) -> Result<PathBuf, Stop> {
     let directory = work.layout.asset_evidence(&work.asset);
     let failed = |source| EvidenceError::Io { action: "create", path: directory.clone(), source };

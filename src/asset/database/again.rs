@@ -19,15 +19,15 @@ use crate::{
 
 /// How often a database is begun for one kind of reason before the asset is given up.
 const ATTEMPTS_MAX: u32 = 3;
-/// The same where a standby removes what is read; it has a pause before each new one.
+/// The same where a standby removes rows that are read, with a pause before each attempt.
 const CONFLICTS_MAX: u32 = 5;
 /// Before the second snapshot of a standby, and twice as long before each one after.
 const CONFLICT_PAUSE: Duration = Duration::from_secs(5);
 
-/// What helps when snapshots are lost again and again.
+/// The hint when snapshots are lost repeatedly.
 const LOST: &str =
     "drill while nothing alters tables, or raise limits.lock_timeout, or read a copy (for RDS: method snapshot)";
-/// What helps where the source is a standby.
+/// The hint where the source is a standby.
 const CONFLICT: &str = "the source is a standby that replays what its primary removes: set hot_standby_feedback = on there, or \
                         raise max_standby_streaming_delay, or read the primary";
 
@@ -162,7 +162,7 @@ pub(crate) fn prove_or_begin_again(
     }
 }
 
-/// What happened first comes first.
+/// In order of time.
 fn after(first: &str, stop: Stop) -> Stop {
     match stop {
         Stop::Away { reason, hint } => Stop::Away { reason: format!("{first}; then {reason}"), hint },

@@ -1,4 +1,4 @@
-//! A database with an address as an asset of a run; and what it shares with one whose address the provider tells.
+//! A database with an address as an asset of a run; and what it shares with one whose address comes from the provider.
 
 use std::sync::Arc;
 
@@ -51,7 +51,7 @@ impl DatabaseAsset {
     async fn work(&self, work: Work, site: &Site) -> Result<DatabaseWork, Stop> {
         let address = self.address()?;
         let postgres = target_site(site)?;
-        // What tells servers apart matters only where a managed cluster has to stand for each.
+        // The server's identity matters only where each server gets a managed cluster of its own.
         let origin = match &postgres.seen().named {
             Some(_) => String::new(),
             None => {
@@ -164,7 +164,7 @@ pub(crate) fn database_work(work: Work, spec: &DatabaseSpec, address: Address, t
     DatabaseWork { work, spec: spec.clone(), source, target }
 }
 
-/// What keeps a database that was found here from being carried.
+/// Obstacles to copying a database that was found here.
 pub(crate) async fn look(
     id: &str,
     spec: &DatabaseSpec,
@@ -188,11 +188,11 @@ pub(crate) async fn measured(id: &str, spec: &DatabaseSpec, address: Address) ->
     measuring.await.unwrap_or_else(|error| Err(obstacle(id, TransferError::from(error), None)))
 }
 
-/// Looks at a database that was restored before.
+/// Re-checks a database that was restored before.
 pub(crate) async fn look_again(work: Work, site: &Site, depth: Depth, result: &AssetResult) -> Result<Looked, Stop> {
     let managed = site.playbook.target().postgres == Some(PostgresTarget::Managed);
     let directory = managed.then(|| clusters::of_asset(&work.layout, &work.asset));
-    // None is made to look into it.
+    // None is created just to look into it.
     if directory.as_ref().is_some_and(|directory| !is_managed_in(directory)) {
         return Ok(Looked::nothing_of(result));
     }
@@ -202,7 +202,7 @@ pub(crate) async fn look_again(work: Work, site: &Site, depth: Depth, result: &A
     looked.await.map_err(TransferError::from)?
 }
 
-/// What a kill left between writing the files and finishing the asset is no evidence of anything.
+/// What a kill left between writing the files and finishing the asset is no evidence.
 pub(crate) fn without_evidence(work: &Work) -> Result<(), Stop> {
     let directory = work.layout.asset_evidence(&work.asset);
     match std::fs::remove_dir_all(&directory) {

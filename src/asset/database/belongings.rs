@@ -1,6 +1,6 @@
-//! What belongs to a database beside schema and rows: roles, owners, grants, settings, comments on what is no part of the
-//! schema, and what needs a superuser to be made. Read under the snapshot, put in place around the rows, compared with the
-//! rest.
+//! What a database has beside schema and rows: roles, owners, grants, settings, comments on what is not part of the
+//! schema, and what only a superuser can create. Read under the snapshot, restored before and after the rows, compared
+//! with the rest.
 
 use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc};
 
@@ -27,28 +27,28 @@ use crate::{
     },
 };
 
-/// The kind of large objects, in the server's words.
+/// The server's name for large objects.
 const LARGE_OBJECT: &str = "large object";
 
-/// Everything of one database, and where it goes.
+/// All of this for one database, and its target.
 pub(crate) struct Belongings {
     work: Work,
     target: Arc<Target>,
     rights: Rights,
     special: Special,
-    /// Under which names roles are carried; none if they are not.
+    /// The names under which roles are copied; none if they are not.
     names: Option<RoleNames>,
     extensions: BTreeSet<String>,
-    /// Roles that this run made on a server of the user's, for this database or before.
+    /// Roles that this run created on a user's server, for this database or earlier.
     made: BTreeSet<String>,
-    /// What CREATE EXTENSION makes here of the source's versions, where those are not the ones that it makes by itself.
+    /// What CREATE EXTENSION creates here for the source's versions, where those are not the default versions.
     members: Catalog,
-    /// Extensions' tables and sequences that whoever restores may fill for now.
+    /// Extensions' tables and sequences that the restoring role may fill for now.
     opened: Vec<String>,
-    /// What is not carried because restored code could leave the database with it.
+    /// What is not copied because it would let restored code reach outside of the database.
     dangerous: Vec<String>,
     not_portable: Vec<String>,
-    /// Functions that are there without their support functions.
+    /// Functions that exist without their support functions.
     unsupported: Vec<RefusedStatement>,
 }
 
@@ -95,7 +95,7 @@ impl Belongings {
         })
     }
 
-    /// What hangs on large objects that did not come over did not, either: the objects themselves are named.
+    /// Attributes of large objects that were not copied are not, either: the objects themselves are reported.
     pub fn without_lost(&mut self, carried: &[LargeObject], catalog: &mut Catalog) {
         let came: BTreeSet<String> = carried.iter().map(|object| object.oid.to_string()).collect();
         self.rights.objects.retain(|object, _| object.kind != LARGE_OBJECT || came.contains(&object.identity));
@@ -105,10 +105,10 @@ impl Belongings {
         catalog.retain(|key, _| !hangs(key) || about(key).is_none_or(|oid| came.contains(&oid)));
     }
 
-    /// Before the schema: roles that it mentions, extensions that it needs.
+    /// Before the schema: roles that it refers to, extensions that it needs.
     pub fn prepare(&mut self, database: &TargetDatabase) -> Result<Vec<Finding>, Stop> {
         self.not_portable = self.lost();
-        // Roles of databases that were restored before are none of this one's code.
+        // Roles of databases that were restored before have no code of this one.
         let mut findings = self.refused(self.rights_target(database).leave_roles()?);
         if self.names == Some(RoleNames::Same) {
             let (refused, made) = self.rights_target(database).make_roles(&self.rights)?;
@@ -135,13 +135,13 @@ impl Belongings {
         self.work.finding(FindingKind::Deviation, format!("extension {extension}"), detail)
     }
 
-    /// While the schema is restored: what makes definitions that the restricted owner may not, if anything does.
+    /// While the schema is restored: who creates definitions that the restricted owner may not, if anyone does.
     pub fn definitions(&self, database: &TargetDatabase) -> Result<Option<Definitions<'_>>, PgError> {
         let elevated = self.target.is_managed().then(|| self.elevated(database)).transpose()?;
         Ok(elevated.map(|elevated| Definitions::new(elevated, &self.special)))
     }
 
-    /// Before the rows: the extensions' tables among these are emptied of what CREATE EXTENSION put there, and may be filled,
+    /// Before the rows: the extensions' tables among these are cleared of what CREATE EXTENSION inserted, and may be filled,
     /// as far as the extensions of the target keep users' configuration in them.
     pub fn open(&mut self, database: &TargetDatabase, tables: &[Table]) -> Result<(), Stop> {
         if self.special.extensions.is_empty() {
@@ -152,12 +152,12 @@ impl Belongings {
         Ok(database.empty(&names)?)
     }
 
-    /// What CREATE EXTENSION makes here of the versions that the source has.
+    /// What CREATE EXTENSION creates here for the source's versions.
     pub fn members(&self) -> &Catalog {
         &self.members
     }
 
-    /// After each part of the schema: what the restricted owner was refused.
+    /// After each part of the schema: what the restricted owner was denied.
     pub fn mend(
         &self,
         database: &TargetDatabase,
@@ -170,9 +170,9 @@ impl Belongings {
     }
 
     /// At the end: comments, owners, grants and settings; event triggers last, because from then on their functions run
-    /// for whatever is defined.
+    /// for every definition.
     ///
-    /// Of the source's `catalog` that is left out which nobody but a superuser could restore, and is named.
+    /// What only a superuser could restore is left out of the source's `catalog`, and is reported.
     pub fn finish(&mut self, database: &TargetDatabase, catalog: &mut Catalog) -> Result<Vec<Finding>, Stop> {
         let mut findings = self.refused(database.comment_large_objects(&self.special.large_object_comments)?);
         if let Some(names) = &self.names {
@@ -201,14 +201,14 @@ impl Belongings {
             false => self.special.settings.clone(),
         };
         findings.extend(self.refused(elevated.event_triggers(&self.special)?));
-        // Of a provider's role nothing is carried, and the role itself is named.
+        // Nothing of a provider's role is copied, and the role itself is reported.
         let named = left.iter().filter(|setting| !setting.role.as_deref().is_some_and(is_providers));
         self.not_portable.extend(named.map(|setting| format!("setting {}", setting.place())));
         self.special.settings.retain(|setting| !left.contains(setting));
         Ok(findings)
     }
 
-    /// Only a superuser may say how the triggers of constraints fire: each is named, and not missed afterwards.
+    /// Only a superuser may set how the triggers of constraints fire: each is reported, and not expected afterwards.
     fn without_system_triggers(&self, catalog: &mut Catalog) -> Vec<Finding> {
         let finding = |(title, _): &(String, String)| {
             catalog.remove(&CatalogKey { class: "system trigger".to_owned(), name: title.clone() });
@@ -219,14 +219,14 @@ impl Belongings {
         self.special.system_triggers.iter().map(finding).collect()
     }
 
-    /// After the proof: whoever restores may act as every role that runs made, to look at what was restored before, too.
+    /// After verification: the restoring role may act as every role that runs created, to read earlier restores, too.
     pub fn rejoin(&self, database: &TargetDatabase) -> Result<(), Stop> {
-        // What is refused was refused before, and named.
+        // What is denied here was denied before, and reported.
         self.rights_target(database).join_roles(None)?;
         Ok(())
     }
 
-    /// What the source has, under the names of the target, for the comparison; nothing of what is not carried.
+    /// The source's state, under the names of the target, for the comparison; without what is not copied.
     pub fn expected(&self, database: &TargetDatabase) -> Result<Catalog, Stop> {
         let mut expected = self.settings(&self.special.settings, database, &|role| self.on_target(role))?;
         if let Some(names) = &self.names {
@@ -236,7 +236,7 @@ impl Belongings {
         Ok(expected)
     }
 
-    /// The same as the target has it.
+    /// The same state of the target.
     pub fn restored(&self, database: &TargetDatabase) -> Result<Catalog, Stop> {
         let carried = self.carried();
         let known = |role: &str| (carried.contains(role) || rights::is_harmless(role)).then(|| role.to_owned());
@@ -254,13 +254,13 @@ impl Belongings {
         Ok(restored)
     }
 
-    /// Where sessions of the source's database look names up, unless they say otherwise.
+    /// The default search path of sessions of the source's database.
     pub fn search_path(&self) -> &str {
         let of_all = |setting: &&Setting| setting.role.is_none() && setting.name == "search_path";
         self.special.settings.iter().find(of_all).map_or("\"$user\", public", |setting| setting.value.as_str())
     }
 
-    /// The names of the roles that are carried, as the target has them; none if none are.
+    /// The names of the copied roles on the target; none if none are copied.
     pub fn roles(&self) -> Option<BTreeSet<String>> {
         self.names.as_ref().map(|_| self.carried())
     }
@@ -273,7 +273,7 @@ impl Belongings {
         self.names.as_ref().and_then(|names| names.on_target(role))
     }
 
-    /// Comments that roles of the source have. Roles of another name are there before, and keep what is said about them.
+    /// Comments on roles of the source. Roles of another name existed before, and keep their comments.
     fn role_comments(&self, there: &Rights) -> Catalog {
         let commented = |name: &String| self.rights.roles.get(name).is_some_and(|role| role.comment.is_some());
         let same = |name: &String| self.names == Some(RoleNames::Same) && self.on_target(name).is_some();
@@ -282,7 +282,7 @@ impl Belongings {
         roles.filter_map(|(name, role)| Some((key(name), role.comment.clone()?))).collect()
     }
 
-    /// Settings as this server spells their values: `1000` and `1s` are the same time-out.
+    /// Settings with values as this server prints them: `1000` and `1s` are the same time-out.
     fn settings(
         &self,
         settings: &[Setting],
@@ -293,7 +293,7 @@ impl Belongings {
         let mut client = database.address().connect()?;
         for setting in settings {
             let role = setting.role.as_deref().map(name);
-            // Of a role that is not carried, nothing is.
+            // Nothing of a role that is not copied is copied.
             let role = match role {
                 Some(None) => continue,
                 other => other.flatten(),
@@ -321,12 +321,12 @@ impl Belongings {
         statements.into_iter().map(finding).collect()
     }
 
-    /// What was refused of functions that are there.
+    /// What was denied of functions that exist.
     pub fn unsupported(&self) -> &[RefusedStatement] {
         &self.unsupported
     }
 
-    /// What exists nowhere else, each by its name.
+    /// What exists nowhere else, each by name.
     pub fn not_portable(&self) -> &[String] {
         &self.not_portable
     }
@@ -360,7 +360,7 @@ impl Belongings {
     }
 }
 
-/// Where the names of the roles stand that this run made on a server of the user's.
+/// The file with the names of the roles that this run created on a user's server.
 fn made_file(work: &Work) -> PathBuf {
     work.layout.state().join("roles.json")
 }

@@ -1,7 +1,7 @@
-//! One database from snapshot to verdict: schema, rows, indexes, sequences; then everything read back and compared.
+//! One database from snapshot to verdict: schema, rows, indexes, sequences; then everything is read back and compared.
 //!
-//! A snapshot can't outlive its connection, so a database that was interrupted starts again from nothing, and so does
-//! one whose snapshot or target was lost on the way, see `again`: what belongs to two moments is never mixed.
+//! A snapshot can't outlive its connection, so an interrupted database restarts from nothing, and so does
+//! one whose snapshot or target was lost on the way, see `again`: data of two snapshots is never mixed.
 
 use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -58,10 +58,10 @@ use crate::{
 /// The schema as a pg_dump archive, below the asset's directory.
 const SCHEMA: &str = "schema.dump";
 const CHANGED: &str = "changed or dropped at the source since the snapshot";
-/// The snapshot's holder and the one that counts.
+/// The connection that holds the snapshot and the one that counts.
 const CONNECTIONS_BESIDE_WORKERS: usize = 2;
 
-/// Carries one database out and proves it. Everything here blocks.
+/// Copies one database and verifies the copy. Everything here blocks.
 pub(crate) struct DatabaseWork {
     pub work: Work,
     pub spec: DatabaseSpec,
@@ -75,7 +75,7 @@ impl UnitWorker for DatabaseWork {
     }
 }
 
-/// A database that has come over.
+/// A database that has been copied.
 pub(crate) struct CarriedDatabase {
     pub(super) restored: Restored,
     pub(super) findings: Vec<Finding>,
@@ -84,7 +84,7 @@ pub(crate) struct CarriedDatabase {
     pub(super) patience: Patience,
 }
 
-/// What has come over when the snapshot is let go.
+/// What has been copied when the snapshot is released.
 struct Snapshotted {
     facts: DatabaseFacts,
     key: RowKey,
@@ -98,12 +98,12 @@ struct Snapshotted {
     views: Vec<View>,
     load: SourceLoad,
     excluded: Vec<ExcludedTable>,
-    /// What of the schema the target refused.
+    /// The parts of the schema that the target refused.
     refused: Vec<RefusedStatement>,
     findings: Vec<Finding>,
 }
 
-/// What came of everything behind the rows.
+/// The outcome of everything after the rows.
 struct Rebuilt {
     late: Loaded,
     unsatisfied: Unsatisfied,
@@ -111,7 +111,7 @@ struct Rebuilt {
 }
 
 impl DatabaseWork {
-    /// Everything from one snapshot to the last index. The last attempt goes on with what was changed meanwhile.
+    /// Everything from one snapshot to the last index. The last attempt continues despite concurrent changes.
     pub(super) fn attempt(&self, is_last: bool) -> Result<CarriedDatabase, RelayEnd> {
         let watch = Stopwatch::start();
         let mut carried = self.carry_snapshot(is_last)?;
@@ -145,7 +145,7 @@ impl DatabaseWork {
         receipts.extend(late.receipts);
         receipts.sort_by(|one, other| one.table.cmp(&other.table));
         findings.extend(self.refused(&database.set_sequences(&carried.sequences)?));
-        // What is made for a moment to learn how the target spells it is made before the database's own event triggers,
+        // Temporary objects that show how the target prints definitions come before the database's own event triggers,
         // which may forbid it.
         let spellings = Spellings::learn(&carried.catalog, database.address())?;
         let spellings = spellings.with_members(belongings.members().clone());
@@ -194,7 +194,7 @@ impl DatabaseWork {
                 server_version: facts.version.clone(),
             })
             .map_err(Stop::from)?;
-        // Drawn after the snapshot fixed the rows, so that no row can have been chosen to fit the key.
+        // Drawn after the snapshot fixed the rows, so that no row can have been chosen to suit the key.
         let key = RowKey::draw().map_err(|error| self.failed(&self.work.root(), &error))?;
         let (database, mut findings) = self.create_database(&facts)?;
         let rights = snapshot.rights().and_then(|rights| Ok((rights, snapshot.special()?)));
@@ -228,7 +228,7 @@ impl DatabaseWork {
         }
         belongings.without_lost(&large_objects, &mut catalog);
         load.snapshot_held_ms = ms(snapshot.held());
-        // The snapshot ends here: indexes can take hours, and the provider need not keep old rows for them.
+        // The snapshot ends here: indexes can take hours, and the provider need not keep old row versions for them.
         let snapshot = snapshot.id().to_owned();
         Ok(Snapshotted {
             facts,
@@ -281,7 +281,7 @@ impl DatabaseWork {
         }
     }
 
-    /// The tables that stay behind, and the entries of the playbook that leave nothing out.
+    /// The excluded tables, and the entries of the playbook that exclude nothing.
     fn left_out(&self, snapshot: &mut Snapshot) -> Result<(Vec<ExcludedTable>, Vec<Finding>), RelayEnd> {
         let mut excluded = Vec::new();
         let mut findings = Vec::new();
@@ -306,12 +306,12 @@ impl DatabaseWork {
         views::read(&Reading { key, pace, stall, lock_timeout, work: &self.work }, snapshot)
     }
 
-    /// How long a copy may stand still.
+    /// How long a copy may stall.
     pub(super) fn stall(&self) -> Duration {
         stall(&self.spec)
     }
 
-    /// Text must come back byte for byte; so must the catalog be read, whose names may be of any bytes in some databases.
+    /// Text must come back byte for byte; so must the catalog, whose names may be of any bytes in some databases.
     fn check_texts(&self, snapshot: &mut Snapshot, facts: &DatabaseFacts) -> Result<(), RelayEnd> {
         if let Some(reason) = session::encoding_refused(&facts.encoding) {
             return Err(Stop::Asset { reason, hint: None }.into());
@@ -390,7 +390,7 @@ impl DatabaseWork {
         facts.not_carried.iter().cloned().map(finding).collect()
     }
 
-    /// Also loads what the target did not take before.
+    /// Also loads what the target rejected before.
     fn restore_post_data(
         &self,
         database: &TargetDatabase,
@@ -460,7 +460,7 @@ impl DatabaseWork {
         }
     }
 
-    /// Carries ranges that were cut elsewhere, of a snapshot that is held there.
+    /// Copies ranges that another process cut, of a snapshot that is held there.
     fn run_unit(&self, spec: UnitSpec) -> Result<UnitReceipt, TransferError> {
         let Ranges { snapshot, key, database, .. } = spec.clone().into_rows(ENGINE)?;
         let patience = wire::Patience { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
@@ -472,14 +472,14 @@ impl DatabaseWork {
         RangeWorker::new(&relays, &crew).run(spec)
     }
 
-    /// The source's connections set a limit to the workers.
+    /// The source's connections limit the workers.
     fn workers(&self) -> usize {
         let allowed = self.spec.limits.connections.map_or(usize::MAX, |connections| connections as usize);
         self.spec.parallel.min(allowed.saturating_sub(CONNECTIONS_BESIDE_WORKERS)).max(1)
     }
 }
 
-/// Tables that lack rows of the source, which foreign keys to and from them say nothing of.
+/// Tables that lack rows of the source, so that foreign keys to and from them prove nothing.
 fn incomplete(excluded: &[ExcludedTable], findings: &[Finding]) -> BTreeSet<String> {
     excluded.iter().map(|table| table.table.clone()).chain(without_rows(findings)).collect()
 }
@@ -489,7 +489,7 @@ fn without_rows(findings: &[Finding]) -> impl Iterator<Item = String> {
     findings.iter().filter(move |finding| lacks(finding.kind)).map(|finding| finding.subject.clone())
 }
 
-/// What an error means while the catalog is read: most of all that something was dropped meanwhile.
+/// What an error means while the catalog is read: most often that something was dropped meanwhile.
 fn of_catalog(error: PgError, snapshot: &Snapshot) -> RelayEnd {
     if !error.is_of_vanished() {
         return RelayEnd::of_snapshot(error);
@@ -499,10 +499,10 @@ fn of_catalog(error: PgError, snapshot: &Snapshot) -> RelayEnd {
     RelayEnd::SnapshotLost(Lost::to_change(format!("{changed}: {CHANGED} ({error})")))
 }
 
-/// pg_dump waits for locks of its own, most of them behind a session that waits for the snapshot. Whether it was that, its
+/// pg_dump waits for locks itself, mostly behind a session that waits for the snapshot. Whether that was the cause, the
 /// snapshot's holder can see, which is also gone when the server is.
 fn of_dump(error: PgError, snapshot: &mut Snapshot) -> Result<(), RelayEnd> {
-    // A standby ends the sessions that stand in its way one after the other.
+    // A standby ends conflicting sessions one after the other.
     std::thread::sleep(AWAY_PAUSE);
     let locked = snapshot.locked().map_err(RelayEnd::of_snapshot)?;
     let changed = snapshot.changed().map_err(RelayEnd::of_snapshot)?;
@@ -513,7 +513,7 @@ fn of_dump(error: PgError, snapshot: &mut Snapshot) -> Result<(), RelayEnd> {
     }
 }
 
-/// Only a table that is worth it is asked for its blocks.
+/// Only the blocks of a large enough table are queried.
 fn blocks(snapshot: &mut Snapshot, table: &Table) -> Result<u64, RelayEnd> {
     match table.bytes_on_disk < shares::WHOLE_BYTES_MAX {
         true => Ok(0),

@@ -1,7 +1,7 @@
 //! Which managed cluster a database is restored into: one for each server that the run reads from.
 //!
 //! Roles belong to a whole server, and those of two servers may have one name and different rights. A note in each
-//! cluster's directory says which server it stands for and which assets lie in it.
+//! cluster's directory states which server it represents and which assets are in it.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,7 @@ use crate::{record::layout::Layout, restore::cluster::ClusterError};
 /// First line: the server that was read; then the assets, one a line.
 const NOTE: &str = "origin";
 
-/// The directory of the cluster for databases of the server `origin`; notes that this asset lies in it.
+/// The directory of the cluster for databases of the server `origin`; records that this asset is in it.
 pub(crate) fn claim(layout: &Layout, origin: &str, asset: &str) -> Result<PathBuf, ClusterError> {
     let is_origins = |directory: &PathBuf| read(directory).first().is_some_and(|noted| noted == origin);
     let is_free = |directory: &PathBuf| read(directory).is_empty();
@@ -29,7 +29,7 @@ pub(crate) fn claim(layout: &Layout, origin: &str, asset: &str) -> Result<PathBu
     Ok(directory)
 }
 
-/// The directory of the cluster that an asset lies in: the first, where nothing else is noted.
+/// The directory of the cluster that an asset is in: the first, where nothing else is recorded.
 pub(crate) fn of_asset(layout: &Layout, asset: &str) -> PathBuf {
     let has = |directory: &PathBuf| read(directory).iter().skip(1).any(|noted| noted == asset);
     all(layout).into_iter().find(has).unwrap_or_else(|| layout.cluster())
@@ -63,7 +63,7 @@ fn numbered(layout: &Layout, number: u32) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The note's lines; none where a cluster has no note, as those of earlier versions.
+/// The note's lines; none where a cluster has no note, as in earlier versions.
 fn read(directory: &Path) -> Vec<String> {
     let text = fs::read_to_string(directory.join(NOTE)).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
@@ -92,7 +92,7 @@ mod tests {
             [".postgres", ".postgres-2", ".postgres", ".postgres-3", ".postgres"]
         );
         assert_eq!(all(&layout).len(), 3);
-        // One that is gone hides none of the others, and nobody's database moves.
+        // A missing one hides none of the others, and no database moves.
         fs::remove_dir_all(layout.cluster()).expect("removed");
         assert_eq!(all(&layout), [".postgres-2", ".postgres-3"].map(|name| layout.cluster().with_file_name(name)));
         assert_eq!(["b", "d"].map(of), [".postgres-2", ".postgres-3"]);

@@ -1,8 +1,8 @@
-//! How one worker carries ranges of a table from the snapshot into the target and into their exports, over a pair of
+//! How one worker copies ranges of a table from the snapshot into the target and into their exports, over a pair of
 //! connections of its own.
 //!
-//! A reader that loses its connection is replaced as long as the snapshot is held; what it had carried of its share is
-//! rolled back at the target and begun again.
+//! A reader that loses its connection is replaced as long as the snapshot is held; what it had copied of its share is
+//! rolled back at the target and restarted.
 
 use std::time::Duration;
 
@@ -38,11 +38,11 @@ use crate::{
     },
 };
 
-/// How often a share, or a table's count, is begun.
+/// How often a share, or a table's count, is started.
 pub(crate) const ATTEMPTS_MAX: u32 = 4;
 /// Before the second attempt, and twice as long before each one after.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
-/// Between two attempts to reach a server that is away.
+/// Between two attempts to reach a server that is unreachable.
 pub(crate) const AWAY_PAUSE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 
@@ -54,7 +54,7 @@ pub(crate) struct Relays<'a> {
     pub meter: &'a Meter,
     pub pace: Option<Pace>,
     pub stall: Duration,
-    /// How long another session may want a table for itself before the snapshot goes.
+    /// How long another session may wait for an exclusive lock on a table before the snapshot is released.
     pub lock_timeout: Duration,
     pub workers: usize,
 }
@@ -68,13 +68,13 @@ pub(super) struct Connections {
 /// What a worker needs besides [`Relays`].
 pub(crate) struct Crew {
     pub ticket: SnapshotTicket,
-    /// Ends all workers: because somebody asked, or because one of them can't go on.
+    /// Ends all workers: because a stop was requested, or because one of them can't continue.
     pub halt: Interrupt,
     pub stall: Duration,
 }
 
 impl Relays<'_> {
-    /// Carries a share; of the parts that are named in `salvaged`, what was found to be carried.
+    /// Copies a share; of the parts in `salvaged`, only what was found to be copyable.
     pub(super) fn carry(
         &self,
         share: &Share,
@@ -95,7 +95,7 @@ impl Relays<'_> {
                 parts.collect::<Result<Vec<_>, TransferError>>()
             });
             loaded.map_err(|error| {
-                // Whatever happened, the reader's transaction or its stream is not what it was.
+                // Whatever happened, the reader's transaction or its stream is no longer usable.
                 connections.reader = None;
                 self.meter.take_back_items(finished.rows);
                 self.meter.take_back_bytes(finished.bytes + finished.rows);
@@ -164,7 +164,7 @@ impl Relays<'_> {
         })
     }
 
-    /// Relays rows that come with the values of generated columns at their end, if the table has any, and go on without.
+    /// Relays rows, with generated columns' values at their end if the table has any, and passes them on without.
     pub(super) fn pass_on(
         &self,
         table: &Table,
@@ -188,12 +188,12 @@ impl Relays<'_> {
     }
 }
 
-/// What was found of a part that could not be carried whole.
+/// What was found of a part that could not be copied whole.
 fn pieces_of(part: usize, salvaged: &[(usize, Salvaged)]) -> Option<&Pieces> {
     salvaged.iter().find(|(number, _)| *number == part).map(|(_, found)| &found.pieces)
 }
 
-/// Takes rows that are only kept, or only tried.
+/// Receives rows that are only kept, or only tested.
 pub(super) struct Nowhere;
 
 impl RowSink for Nowhere {
@@ -206,7 +206,7 @@ impl RowSink for Nowhere {
     }
 }
 
-/// The reader that is there, or a new one.
+/// The existing reader, or a new one.
 pub(super) fn reader_of<'r>(
     reader: &'r mut Option<SnapshotReader>,
     crew: &Crew,
@@ -217,20 +217,20 @@ pub(super) fn reader_of<'r>(
     }
 }
 
-/// The pieces of a share that were carried, by number.
+/// The pieces of a share that were copied, by number.
 pub(super) type Carried = Result<Vec<(usize, Part)>, Trouble>;
 
-/// What stands between a worker and the end of its share.
+/// Why a worker can't finish its share.
 pub(super) enum Trouble {
-    /// The table's own fault; the others can go on.
+    /// Caused by the table itself; the others can continue.
     Refused(String),
-    /// The target does not take these rows now; it may when everything else is there.
+    /// The target does not accept these rows now; it may when everything else is there.
     Declined(String),
-    /// Not now; if it stays so, it is the table's fault.
+    /// Not now; if it persists, it is caused by the table.
     NotNow(String),
-    /// The way to the source broke; another attempt may succeed.
+    /// The connection to the source broke; another attempt may succeed.
     Lost(String),
-    /// Everybody's end.
+    /// The end of all workers.
     End(RelayEnd),
 }
 
@@ -253,7 +253,7 @@ pub(super) fn trouble(error: TransferError) -> Trouble {
     }
 }
 
-/// A snapshot that can't be read from serves nobody; a new one may.
+/// A snapshot that can't be read from is useless to all; a new one may work.
 pub(super) fn lost_source(what: &str, reason: &str) -> Lost {
     format!("reading {what}: {reason}, {ATTEMPTS_MAX} times").into()
 }
@@ -270,14 +270,14 @@ impl Crew {
         end
     }
 
-    /// A server that is away is waited for as long as a copy may stand still.
+    /// Waits for an unreachable server as long as a copy may stall.
     fn reader(&self) -> Result<SnapshotReader, Trouble> {
         let away = Stopwatch::start();
         loop {
             match self.ticket.reader() {
                 Ok(reader) => return Ok(reader),
                 Err(error) if !error.connection_lost() => {
-                    // Whatever keeps a reader from the snapshot keeps all of them.
+                    // What keeps one reader from the snapshot keeps all of them from it.
                     return Err(Trouble::End(match error {
                         PgError::Statement { .. } => RelayEnd::SnapshotLost(Lost::of(&error)),
                         other => other.into(),
@@ -295,7 +295,7 @@ impl Crew {
         loop {
             match attempt() {
                 Err(trouble @ (Trouble::Lost(_) | Trouble::NotNow(_))) => {
-                    // Whoever is told to stop drops its connection: nothing was lost.
+                    // A worker that was cancelled drops its connection: nothing was lost.
                     self.go_on().map_err(|stop| Trouble::End(stop.into()))?;
                     match (trouble, attempts) {
                         (Trouble::NotNow(reason), ATTEMPTS_MAX) => return Err(Trouble::Refused(reason)),

@@ -1,9 +1,9 @@
-//! Tables whose rows the target refused when they came: kept in their exports, and loaded once everything is there that
+//! Tables whose rows the target rejected at first: kept in their exports, and loaded once everything exists that
 //! rows can depend on, before triggers and foreign keys.
 //!
-//! A CHECK constraint may read a table that is filled later, a `regclass` may name an index. What is refused even then is
+//! A CHECK constraint may read a table that is filled later, a `regclass` may name an index. What is still rejected is
 //! loaded without the CHECK constraints, which are put back for new rows and checked against these: where the source's own
-//! rows do not satisfy them, that is said. What is refused then, too, is taken apart: a row costs itself.
+//! rows do not satisfy them, that is reported. What is still rejected is split up: a bad row costs only itself.
 
 use std::{ops::Range, path::PathBuf};
 
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// What is said of constraints.
+/// The detail of findings about constraints.
 pub(super) const BROKEN: &str =
     "rows of the source do not satisfy it, so on the target it holds for new rows only (NOT VALID)";
 pub(super) const BROKEN_HERE: &str = "rows do not satisfy it on the target, where it holds for new rows only (NOT VALID); whether they do at the source can't \
@@ -43,12 +43,12 @@ const UNCHECKED: &str =
     "taken off to load its table, put back for new rows, and the rows could not be checked against it";
 const OFF: &str = "taken off to load its table, and not to be put back";
 
-/// Ends the name of the file that rows are kept in which the target refuses.
+/// Suffix of the file that keeps the rows that the target rejects.
 const ASIDE: &str = ".refused";
 const GENERATED: &str = "rows were left out after they had come, so what is stored in generated columns of the others was not \
                          compared with the source";
 
-/// What became of deferred tables.
+/// The outcome of deferred tables.
 #[derive(Default)]
 pub(crate) struct Loaded {
     pub receipts: Vec<TableReceipt>,
@@ -57,18 +57,18 @@ pub(crate) struct Loaded {
     pub marks: Vec<Mark>,
 }
 
-/// Everything that loading them needs.
+/// The context of loading them.
 pub(crate) struct LateLoad<'a> {
     pub work: &'a Work,
     pub database: &'a TargetDatabase,
     /// The key of the row digests.
     pub key: RowKey,
-    /// Where sessions at the source look names up.
+    /// The search path of sessions at the source.
     pub search_path: &'a str,
 }
 
 impl LateLoad<'_> {
-    /// Loads all that can be loaded. What can't is named with the target's last reason.
+    /// Loads all that can be loaded. What can't is reported with the target's last reason.
     pub fn load(&self, deferred: Vec<Deferred>) -> Result<Loaded, Stop> {
         let mut loaded = Loaded::default();
         let mut left = deferred;
@@ -108,7 +108,7 @@ impl LateLoad<'_> {
         Ok(loaded)
     }
 
-    /// Tries each; returns those that were refused again.
+    /// Tries each; returns those that were rejected again.
     fn each(&self, tables: Vec<Deferred>, loaded: &mut Loaded) -> Result<Vec<Deferred>, Stop> {
         let mut loader = self.loader();
         let mut left = Vec::new();
@@ -146,7 +146,7 @@ impl LateLoad<'_> {
         })
     }
 
-    /// Copies the rows of an export into the target. Returns how many that says it took.
+    /// Copies the rows of an export into the target. Returns the target's count.
     fn send(&self, export: &ExportReceipt, loading: &mut Loading<'_>) -> Result<u64, TransferError> {
         let mut rows = ExportRows::open(&self.place(export), export.totals.rows, |_| true)?;
         let mut target = loading.copy_in()?;
@@ -165,7 +165,7 @@ impl LateLoad<'_> {
         self.work.root().join(&export.path)
     }
 
-    /// Loads of each what the target takes, and names the rows that it doesn't take; returns those of which it takes none.
+    /// Loads the rows of each that the target accepts, and reports the rejected ones; returns those with no accepted row.
     fn row_by_row(&self, tables: Vec<Deferred>, loaded: &mut Loaded) -> Result<Vec<Deferred>, Stop> {
         let mut loader = self.loader();
         let mut left = Vec::new();
@@ -223,7 +223,7 @@ impl LateLoad<'_> {
         Ok(findings)
     }
 
-    /// Of each export the rows that the target refuses. An error where it refuses all of them, or too many.
+    /// The rows of each export that the target rejects. An error where it rejects all of them, or too many.
     fn refused_rows(
         &self,
         loader: &mut Loader,
@@ -232,7 +232,7 @@ impl LateLoad<'_> {
     ) -> Result<Vec<Vec<RefusedRow>>, TransferError> {
         let mut all = Vec::new();
         for export in kept {
-            // What is refused without a single row is refused for the table's sake.
+            // What is rejected without a single row is rejected because of the table.
             self.rehearse(loader, table, b"")?;
             let mut refused = Vec::new();
             let mut rows = ExportRows::open(&self.place(export), export.totals.rows, |_| true)?;
@@ -273,7 +273,7 @@ impl LateLoad<'_> {
         }
     }
 
-    /// Lets the target take rows, and takes them back.
+    /// Loads rows into the target, and rolls back.
     fn rehearse(&self, loader: &mut Loader, table: &Table, rows: &[u8]) -> Result<(), TransferError> {
         loader.rehearse(table, Filling::Shared, |loading| {
             let mut target = loading.copy_in()?;
@@ -282,8 +282,8 @@ impl LateLoad<'_> {
         })
     }
 
-    /// Loads an export without some rows. Returns its receipt, and how many rows the target says it took; where any was left
-    /// out, the export is written anew beside the old one.
+    /// Loads an export without some rows. Returns its receipt, and the target's count of rows; where any was left
+    /// out, a new export is written beside the old one.
     fn load_others(
         &self,
         table: &Table,
@@ -311,7 +311,7 @@ impl LateLoad<'_> {
     }
 }
 
-/// Why the target did not take rows; anything else than its word about them is an error.
+/// Why the target rejected rows; anything but its verdict on them is an error.
 fn refusal(error: TransferError) -> Result<String, TransferError> {
     match error {
         TransferError::Sink(SinkError::Database { reason, server_failed: false, .. }) => Ok(reason),

@@ -1,4 +1,4 @@
-//! Why the work on a snapshot ended early, and which of that a new snapshot may mend.
+//! Why the work on a snapshot ended early, and which of these a new snapshot may fix.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::{
 
 /// Why the work ended early.
 pub(crate) enum RelayEnd {
-    /// Nothing more can be read from this snapshot; a new one may serve.
+    /// Nothing more can be read from this snapshot; a new one may work.
     SnapshotLost(Lost),
     Stop(Stop),
 }
@@ -64,7 +64,7 @@ impl RelayEnd {
         }
     }
 
-    /// Whether a new snapshot may serve better. A lock was waited for as long as it may be.
+    /// Whether a new snapshot may work. The wait for a lock took as long as allowed.
     pub fn is_of_snapshot(error: &PgError) -> bool {
         match error.concern() {
             Concern::Session | Concern::Snapshot => true,

@@ -1,5 +1,5 @@
-//! Tables that the playbook leaves out: which there are, and what differs because of them. Findings about foreign keys to one
-//! and materialized views over it say so. Their weight stays what it is: without those rows neither is what it was at the
+//! Tables that the playbook leaves out: which exist, and what differs because of them. Findings about foreign keys to one
+//! and materialized views over it say so. Their severity is unchanged: without those rows neither is what it was at the
 //! source.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ pub(crate) fn names(spec: &DatabaseSpec) -> Vec<RelationName> {
 }
 
 /// With a partitioned table its partitions are left out, which hold its rows. A name that stands for no table leaves nothing
-/// out, and somebody relies on it.
+/// out, although the user relies on it.
 pub(crate) fn left_out(table: &ExcludedTable, named: Option<&Named>) -> Result<Vec<ExcludedTable>, String> {
     if let Some(reason) = unmatched(named) {
         return Err(reason);
@@ -31,7 +31,7 @@ pub(crate) fn left_out(table: &ExcludedTable, named: Option<&Named>) -> Result<V
     Ok(std::iter::once(table.clone()).chain(partitions).collect())
 }
 
-/// Why a name leaves nothing out, if it doesn't.
+/// Why a name excludes nothing, if so.
 pub(crate) fn unmatched(named: Option<&Named>) -> Option<String> {
     let kind = match named.map(|named| named.kind.as_str()) {
         Some("r" | "p") => return None,
@@ -45,7 +45,7 @@ pub(crate) fn unmatched(named: Option<&Named>) -> Option<String> {
     Some(format!("it is {kind}, and has no rows that could be left out"))
 }
 
-/// What to do about it.
+/// The hint.
 pub(crate) const UNMATCHED_HINT: &str = "names are compared to the letter, as pg_class has them: correct the entry of \
                                          exclude_tables, or remove it";
 
@@ -82,7 +82,7 @@ fn foreign_keys<'a>(catalog: &'a Catalog, table: &str) -> Vec<&'a str> {
     constraints.filter(|(_, definition)| refers(definition)).map(|(key, _)| key.name.as_str()).collect()
 }
 
-/// A table's name as the server may spell it: each part quoted where it needs to be.
+/// A table's name as the server may print it: each part quoted where it needs to be.
 fn spellings(table: &str) -> Vec<String> {
     let Some((schema, name)) = table.split_once('.') else { return vec![table.to_owned()] };
     let both = |part: &str| [part.to_owned(), quoted(part)];
@@ -105,7 +105,7 @@ fn views_over(catalog: &Catalog, table: &str) -> BTreeSet<String> {
     over
 }
 
-/// Whether a definition has the name as a whole.
+/// Whether a definition contains the name as a whole word.
 fn mentions(definition: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '"' || c == '$';
     definition
@@ -116,7 +116,7 @@ fn mentions(definition: &str, name: &str) -> bool {
 fn is_about_key(finding: &Finding, key: &str) -> bool {
     match finding.kind {
         FindingKind::CatalogMissing => finding.subject == format!("constraint {key}"),
-        // `FK CONSTRAINT table constraint owner`, as pg_restore names it.
+        // `FK CONSTRAINT table constraint owner`, as printed by pg_restore.
         FindingKind::SchemaStatement => {
             let entry = finding.subject.strip_prefix("FK CONSTRAINT ");
             let within = key.split_once('.').map(|(_, within)| within.replace('.', " "));

@@ -1,4 +1,4 @@
-//! Large objects of a database: carried under the snapshot, read back and compared.
+//! Large objects of a database: copied under the snapshot, read back and compared.
 
 use std::{cell::Cell, collections::BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::{
     verify::Comparison,
 };
 
-/// Copies every large object and returns what was read; one that can't be carried is a finding.
+/// Copies every large object and returns what was read; one that can't be copied is a finding.
 pub(crate) fn carry(
     work: &Work,
     snapshot: &mut Snapshot,
@@ -28,7 +28,7 @@ pub(crate) fn carry(
     let mut reader = snapshot.large_object_reader().map_err(RelayEnd::of_snapshot)?;
     for oid in oids {
         work.go_on()?;
-        // Which side an error is of decides what it ends.
+        // The side on which an error occurred decides what it ends.
         let at_target = Cell::new(true);
         let copied = large::create(&mut target, oid).and_then(|()| {
             at_target.set(false);

@@ -1,7 +1,7 @@
-//! Rows of a table that the target refuses for good, told apart from those that it takes: a row costs itself.
+//! Rows of a table that the target finally rejects, separated from those that it accepts: a bad row costs only itself.
 //!
-//! Their table is loaded from its exports, which hold afterwards what was loaded; each row that was refused is kept beside
-//! them as it came, and named by its number.
+//! Their table is loaded from its exports, which then hold what was loaded; each row that was rejected is kept beside
+//! them as received, and identified by its number.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -17,23 +17,23 @@ use crate::transfer::{
     table::{BATCH_BYTES, RowSource},
 };
 
-/// A row that the target refuses, by its number in its export, from 0.
+/// A row that the target rejects, by its number in its export, from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RefusedRow {
     pub number: u64,
     pub reason: String,
 }
 
-/// Why the rows could not be told apart.
+/// Why the rows could not be separated.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Untold<E> {
-    /// Too many are refused; the reason is the last one's.
+    /// Too many are rejected; the reason is the last one's.
     TooMany(String),
     /// The attempts ended for another reason.
     Ended(E),
 }
 
-/// Which of these rows are refused. `attempt` says why a run of them is, or nothing if it isn't.
+/// Which of these rows are rejected. `attempt` returns why a run of them is, or nothing if it isn't.
 pub(crate) fn refused<E>(
     rows: Range<u64>,
     attempt: &mut impl FnMut(Range<u64>) -> Result<Option<String>, E>,
@@ -109,7 +109,7 @@ pub(crate) fn set_aside(from: &Path, end: u64, wanted: impl FnMut(u64) -> bool, 
     }
 }
 
-/// Puts an export in another one's place.
+/// Replaces an export by another.
 pub(crate) fn replace(from: &Path, to: &Path) -> Result<(), SourceError> {
     fs::rename(from, to).map_err(|error| unread(from, &error))
 }

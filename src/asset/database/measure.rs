@@ -1,4 +1,4 @@
-//! What carrying a database would take: tables, rows as the planner estimates them, bytes on the source's disk.
+//! What copying a database would take: tables, rows as the planner estimates them, bytes on the source's disk.
 
 use crate::{
     asset::{
@@ -16,7 +16,7 @@ use crate::{
 /// Indexes and the write-ahead log of a managed cluster, in percent of its tables.
 const CLUSTER_PERCENT: u64 = 200;
 
-/// Asks the server. Blocks.
+/// Queries the server. Blocks.
 pub(crate) fn of(asset: &str, spec: &DatabaseSpec, address: Address) -> Result<Measured, Obstacle> {
     let source = PostgresSource::new(address);
     let failed = |error: PgError| obstacle(asset, &error, error.hint());
@@ -49,7 +49,7 @@ pub(crate) fn of(asset: &str, spec: &DatabaseSpec, address: Address) -> Result<M
     })
 }
 
-/// The room that a database of so many bytes takes. Exports are compressed, by how much nobody knows before.
+/// The space that a database of this size takes. Exports are compressed, by a ratio not known in advance.
 pub(crate) fn room(bytes: u64, target: Option<&PostgresTarget>) -> Room {
     let databases = match target {
         Some(PostgresTarget::Managed) => {

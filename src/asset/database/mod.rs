@@ -2,9 +2,9 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `asset` | the seam to the run |
-//! | `preflight`, `preflight_source`, `source_rights` | what keeps a database from being carried, or from being read whole |
-//! | `measure` | what carrying it would take |
+//! | `asset` | the interface to the run |
+//! | `preflight`, `preflight_source`, `source_rights` | obstacles to copying a database, or to reading it whole |
+//! | `measure` | what copying it would take |
 //! | `carry`, `proof` | from snapshot to verdict |
 //! | `rows_proof` | what every restored database is proven by, wherever its rows came from |
 //! | `recheck` | what was restored, read back some time later |

@@ -1,4 +1,4 @@
-//! What keeps a database from being carried, looked for before anything moves.
+//! Obstacles to copying a database, checked before the transfer.
 
 use super::{
     exclusions,
@@ -19,7 +19,7 @@ use crate::{
 /// Databases that every server has (PostgreSQL documentation, "Template Databases").
 const SYSTEM_DATABASES: [&str; 3] = ["postgres", "template0", "template1"];
 
-/// Where a source is, and its version if only the provider can tell.
+/// Where a source is, and its version if only the provider knows it.
 #[derive(Clone, Default)]
 pub(crate) struct Found {
     pub address: Option<Address>,
@@ -55,7 +55,7 @@ pub(crate) fn look(
     Ok(obstacles)
 }
 
-/// The database must not be there yet, or be this run's own from before an interruption.
+/// The database must not exist yet, or be this run's own from before an interruption.
 fn look_for_room(named: &Address, database: &str, run: &str) -> Option<Obstacle> {
     match TargetServer::named(named.clone()).check_free(database, run) {
         Ok(()) => None,

@@ -1,4 +1,4 @@
-//! What a look at one database says before anything moves: whether it answers, its rights, version and encoding.
+//! What the preflight reads of one database: whether it answers, its rights, version and encoding.
 
 use super::{exclusions, source_rights};
 use crate::{
@@ -17,14 +17,14 @@ pub(crate) fn pg_obstacle(subject: &str, error: &PgError) -> Obstacle {
     Obstacle { what: format!("{subject}: {error}"), hint: error.hint() }
 }
 
-/// The newest versions that this side understands, where they are known.
+/// The newest versions that this side supports, where they are known.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
     pub tools: Option<Version>,
     pub target: Option<u32>,
 }
 
-/// What keeps a database from being read whole.
+/// Obstacles to reading a database whole.
 pub(crate) fn look_at_source(
     subject: &str,
     address: &Address,
@@ -87,7 +87,7 @@ fn unmatched_exclusions(
 }
 
 /// A target or a pg_dump that is older than the source. A minor release can change what a dump has to leave out: 15.18's
-/// pg_dump writes statements of a 15.20 that no server takes, and every table is lost.
+/// pg_dump writes statements of a 15.20 that no server accepts, and every table is lost.
 pub(crate) fn version_obstacle(subject: &str, source: Version, limits: Limits) -> Option<Obstacle> {
     let Version { major, .. } = source;
     let older = |what: &str, found: u32| Obstacle {

@@ -35,7 +35,7 @@ use crate::{
     },
 };
 
-/// What was restored, and what the source was like.
+/// What was restored, and what was read of the source.
 pub(crate) struct Restored {
     pub work: Work,
     pub spec: DatabaseSpec,
@@ -49,7 +49,7 @@ pub(crate) struct Restored {
     pub receipts: Vec<TableReceipt>,
     /// Where the catalog shows constraints that rows of the source do not satisfy.
     pub marks: Vec<Mark>,
-    /// What of the schema the target refused, which findings name.
+    /// The parts of the schema that the target refused, named in findings.
     pub refused: Vec<RefusedStatement>,
     pub sequences: Vec<SequenceState>,
     pub catalog: Catalog,
@@ -60,7 +60,7 @@ pub(crate) struct Restored {
     pub excluded: Vec<ExcludedTable>,
 }
 
-/// Milliseconds of what came before.
+/// Milliseconds of the previous phases.
 pub(crate) struct Phases {
     pub transfer_ms: u64,
     pub rebuild_ms: u64,
@@ -115,7 +115,7 @@ impl Restored {
     fn compare(&self, mut known: Vec<String>) -> Result<(Vec<Comparison>, State), Stop> {
         let asset = &self.work.asset;
         let target = self.database.address();
-        // Tables that did not come, excluded or unread, are no strangers on the target.
+        // Tables that were not copied, excluded or unread, are not unexpected on the target.
         known.extend(self.excluded.iter().map(|table| table.table.clone()));
         let mut comparisons = self.rows().compare(&known)?;
         if self.spec.verify.contains(&DatabaseCheck::Sequences) {
@@ -169,8 +169,8 @@ fn is_unread_table(finding: &Finding) -> bool {
     finding.kind == crate::finding::FindingKind::TableUnreadable
 }
 
-/// CHECK constraints that the source's own rows do not satisfy stand on the target for new rows only, which a finding says
-/// of each: those are not held against it once more.
+/// CHECK constraints that the source's own rows do not satisfy are on the target for new rows only, which a finding says
+/// of each: those are not reported twice.
 fn take_broken(expected: &mut Catalog, restored: &Catalog, marks: &[Mark]) {
     let mut proven: BTreeMap<&CatalogKey, String> = BTreeMap::new();
     for mark in marks {
@@ -231,7 +231,7 @@ mod tests {
             let differing = expected.iter().filter(|(object, definition)| restored.get(*object) != Some(*definition));
             assert_eq!(differing.map(|(object, _)| object.name.as_str()).collect::<Vec<_>>(), left);
         }
-        // What is shown as broken and differs otherwise, too, is not excused.
+        // What is shown as broken and also differs in another way is not excused.
         let mut expected = catalog(&[("constraint", "s.t.a", "CHECK ((x > 7)) valid true")]);
         take_broken(&mut expected, &restored, &[table("s.t.a")]);
         assert_eq!(expected[&key("constraint", "s.t.a")], "CHECK ((x > 7)) valid true");

@@ -1,4 +1,4 @@
-//! Runs units of ranges on connections of its own, one at a time: as many of the rows as can be carried.
+//! Runs units of ranges on connections of its own, one at a time: as many of the rows as can be copied.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Carries ranges over connections of its own, one unit at a time.
+/// Copies ranges over connections of its own, one unit at a time.
 pub(crate) struct RangeWorker<'a> {
     relays: &'a Relays<'a>,
     crew: &'a Crew,
@@ -64,7 +64,7 @@ impl UnitWorker for RangeWorker<'_> {
 }
 
 impl Relays<'_> {
-    /// Carries a share, or as much of it as can be. What the target does not take now is only kept, and why is returned
+    /// Copies a share, or as much of it as possible. What the target rejects now is only kept, its reason is returned
     /// beside it.
     fn carry_or_keep(&self, share: &Share, crew: &Crew, connections: &mut Connections) -> (Carried, Option<String>) {
         let carried = match self.carry(share, &[], crew, connections) {

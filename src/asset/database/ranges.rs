@@ -1,4 +1,4 @@
-//! Ranges of a table as a unit of work, and what came of them: values that may travel.
+//! Ranges of a table as a unit of work, and their outcome: serializable values.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +17,12 @@ use crate::{
     },
 };
 
-/// The engine, as units of rows name it.
+/// The engine's name in units of rows.
 pub(crate) const ENGINE: &str = "postgres";
-/// Where the exports lie below the asset's directory.
+/// The directory of the exports below the asset's.
 pub(crate) const EXPORTS: &str = "exports";
 
-/// What one worker carries in one transaction of the target.
+/// What one worker copies in one transaction of the target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Share {
     pub table: Table,
@@ -33,42 +33,42 @@ pub(crate) struct Share {
     /// How many parts the table has in all.
     pub of: usize,
     pub filling: Filling,
-    /// About how many bytes lie on the source's disk.
+    /// Approximate bytes on the source's disk.
     pub bytes: u64,
 }
 
-/// A share, and what it is read from, digested with and loaded into.
+/// A share, with its snapshot, digest key and target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ranges {
-    /// The exported snapshot, which whoever cut the work holds.
+    /// The exported snapshot, held by the process that cut the work.
     pub snapshot: String,
-    /// The key of the rows' digests. It is evidence and no secret.
+    /// The key of the rows' digests. It is evidence, not a secret.
     pub key: RowKey,
     /// The database at the target.
     pub database: String,
     pub share: Share,
 }
 
-/// What became of a share.
+/// The outcome of a share.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Done {
     Carried {
         parts: Vec<(usize, Part)>,
-        /// Why the target did not take it, which is kept in its exports.
+        /// Why the target rejected it; it is kept in its exports.
         declined: Option<String>,
     },
-    /// The table's own fault; the others can go on.
+    /// Caused by the table itself; the others can continue.
     Refused { reason: String },
     /// Nothing more can be read from the snapshot.
     Lost(Lost),
-    /// The target, or the way to it, went away.
+    /// The target, or the connection to it, was lost.
     Away { reason: String, hint: Option<String> },
-    /// The asset can't go on now.
+    /// The asset can't continue now.
     Stopped { reason: String, hint: Option<String> },
 }
 
-/// One part of a table, carried.
+/// One part of a table, copied.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Part {
     pub export: ExportReceipt,
@@ -78,11 +78,11 @@ pub(crate) struct Part {
     pub duration_ms: u64,
     /// Of the rows with their generated values, if the table has any.
     pub generated: Option<RowTotals>,
-    /// Where not all of it could be carried.
+    /// Where not all of it could be copied.
     pub kept: Option<Kept>,
 }
 
-/// What was carried of a part that could not be carried whole.
+/// What was copied of a part that could not be copied whole.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Kept {
     /// The server's own count of what was read.
@@ -90,7 +90,7 @@ pub(crate) struct Kept {
     pub left_out: Vec<LeftOut>,
 }
 
-/// Puts the receipt of a table on record: a table is one unit of the journal, however many ranges it was cut into.
+/// Records the receipt of a table: a table is one unit of the journal, however many ranges it was cut into.
 pub(crate) fn record(work: &Work, number: usize, receipt: &TableReceipt) -> Result<(), Stop> {
     let unit = UnitId::numbered(number as u64 + 1);
     let receipt_sha256 = ledger::write_table_receipt(&work.layout, &work.asset, &unit, receipt)?;

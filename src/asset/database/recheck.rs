@@ -1,4 +1,4 @@
-//! Restored databases, read back some time after they were proven: when a run is resumed, and against a sealed bundle.
+//! Restored databases, read back some time after verification: when a run is resumed, and against a sealed bundle.
 
 use std::{
     collections::BTreeMap,
@@ -37,14 +37,14 @@ use crate::{
     },
 };
 
-/// A server has few connections to spare, however many cores this machine has.
+/// A server has a limited number of connections, however many cores this machine has.
 const CONNECTIONS_MAX: usize = 8;
 
-/// Tables of a restored database, the files that its rows were spooled to, and what stands beside the rows.
+/// Tables of a restored database, the files that its rows were spooled to, and what a database has beside rows.
 pub(crate) fn look(work: &Work, depth: Depth, result: &AssetResult, target: &Target) -> Result<Looked, Stop> {
     let evidence = work.layout.asset_evidence(&work.asset);
     let Some(database) = result.database.as_ref().filter(|_| evidence.join(TABLES_CSV).exists()) else {
-        // Nothing says what there has to be.
+        // Nothing states what has to be there.
         return Ok(Looked::nothing_of(result));
     };
     let receipts = read_tables(&evidence)?;
@@ -86,7 +86,7 @@ pub(crate) fn look(work: &Work, depth: Depth, result: &AssetResult, target: &Tar
     Ok(Looked { items, differ: weighing(&findings) })
 }
 
-/// The databases that a bundle says were restored; a target that is gone is a finding.
+/// The restored databases according to a bundle; a target that is gone is a finding.
 pub(crate) fn of_bundle(at: &Rechecking, databases: &[&AssetResult], recheck: &mut Recheck) -> Result<(), EngineError> {
     let layout = Layout { bundle: at.bundle.clone(), restored: at.restored_to.clone() };
     let mut by_cluster: BTreeMap<PathBuf, Vec<&AssetResult>> = BTreeMap::new();
@@ -162,8 +162,8 @@ fn read_back(
     reader.compare(receipts, &excluded)
 }
 
-/// Sequences, large objects, catalog, rights, settings, rows of views, as the evidence has them; what it doesn't have is
-/// said.
+/// Sequences, large objects, catalog, rights, settings, rows of views, as in the evidence; what it doesn't have is
+/// reported.
 fn state(asset: &AssetResult, evidence: &Path, address: &Address) -> Result<Vec<Comparison>, Finding> {
     let proven = evidence::read_restored(evidence)
         .map_err(|error| unread(asset, FindingKind::TableUnreadable, evidence, &error))?;
@@ -191,7 +191,7 @@ fn state(asset: &AssetResult, evidence: &Path, address: &Address) -> Result<Vec<
     Ok(compared)
 }
 
-/// A finding has no place for a hint of its own.
+/// A finding has no field for a hint.
 fn with_hint(error: &dyn std::fmt::Display, hint: Option<String>) -> String {
     hint.map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))
 }

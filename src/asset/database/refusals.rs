@@ -1,4 +1,4 @@
-//! What the target refused is told once, with the reason: what is missing because of it is no finding of its own.
+//! What the target refused is reported once, with the reason: what is missing because of it is not a separate finding.
 
 use crate::{
     finding::{Finding, FindingKind},
@@ -8,10 +8,10 @@ use crate::{
 
 /// What a class of operators belongs to.
 const FAMILY: &str = "operator family ";
-/// So many of what is missing with one thing are named.
+/// The most dependent objects that are named with one finding.
 const NAMED_MAX: usize = 30;
 
-/// Adds to the finding of each refused statement what the comparison missed because of it.
+/// Adds to the finding of each refused statement what is missing because of it.
 pub(super) fn tell_once(findings: &mut Vec<Finding>, refused: &[RefusedStatement]) {
     for RefusedStatement { object, named, .. } in refused {
         let Some(name) = named else { continue };
@@ -45,14 +45,14 @@ pub(super) fn tell_once(findings: &mut Vec<Finding>, refused: &[RefusedStatement
     }
 }
 
-/// The index that goes with a constraint has its name, and lies beside the table.
+/// The index of a constraint has its name, and is in the table's schema.
 fn index_of(object: &str, constraint: &SchemaName) -> Option<SchemaName> {
     let (table, name) = constraint.path.rsplit_once('.').filter(|_| object.starts_with("CONSTRAINT "))?;
     let (schema, _) = table.split_once('.')?;
     Some(SchemaName { kind: "INDEX".to_owned(), path: format!("{schema}.{name}"), arguments: None })
 }
 
-/// Whether a finding of the comparison is about the object, or something that hangs on it.
+/// Whether a finding of the comparison is about the object, or something that depends on it.
 fn follows(finding: &Finding, name: &SchemaName) -> bool {
     let is_of_comparison = match finding.kind {
         FindingKind::CatalogMissing => true,
@@ -63,7 +63,7 @@ fn follows(finding: &Finding, name: &SchemaName) -> bool {
     is_of_comparison && spellings(&name.path).iter().any(|path| mentions(&finding.subject, path, name))
 }
 
-/// As the catalog has it, and as the server identifies it.
+/// As spelled in the catalog, and as the server identifies it.
 fn spellings(path: &str) -> Vec<String> {
     match path.split_once('.') {
         Some((schema, name)) => {

@@ -1,4 +1,4 @@
-//! The shares of a database's tables handed out to an executor side by side, and the counting beside them.
+//! The shares of a database's tables passed to an executor in parallel, and the counting beside them.
 
 use std::{
     sync::{
@@ -33,7 +33,7 @@ use crate::{
 };
 
 impl Relays<'_> {
-    /// Carries all shares and counts all tables. Also returns the longest lag of replication that was seen.
+    /// Copies all shares and counts all tables. Also returns the longest replication lag observed.
     pub fn run(
         &self,
         snapshot: &mut Snapshot,
@@ -75,7 +75,7 @@ impl Relays<'_> {
         Ok(told?.finish()?)
     }
 
-    /// Takes down what the workers tell, until they are gone.
+    /// Records what the workers report, until they have ended.
     fn listen(&self, tables: &[Sized], shares: &[Share], heard: &Receiver<News>) -> Result<Tally<'_>, Stop> {
         let mut tally = Tally::new(self.work, tables.iter().map(|sized| sized.table.clone()), shares);
         for news in heard {
@@ -84,7 +84,7 @@ impl Relays<'_> {
         Ok(tally)
     }
 
-    /// Has one share after the other run by the executor of the work.
+    /// Runs one share after the other by the executor of the work.
     fn run_shares<'s>(
         &self,
         queue: &Mutex<impl Iterator<Item = &'s Share>>,
@@ -135,7 +135,7 @@ impl Relays<'_> {
         })
     }
 
-    /// Counts at the source, on a connection of its own, while the rows are on their way.
+    /// Counts at the source, on a connection of its own, while the rows are being copied.
     fn count(&self, tables: &[Sized], crew: &Crew, news: Sender<News>) -> Result<(), RelayEnd> {
         let mut reader = None;
         for (number, Sized { table, .. }) in tables.iter().enumerate() {
@@ -163,7 +163,7 @@ impl Relays<'_> {
     }
 }
 
-/// A worker that was halted only follows the one that could not go on.
+/// A halted worker's error only follows from that of the failed worker.
 fn first_reason(ends: Vec<Result<(), RelayEnd>>) -> Result<(), RelayEnd> {
     let mut halted = Ok(());
     for end in ends {

@@ -1,4 +1,4 @@
-//! What a worker can carry of a share that can't be carried whole: found by trying pieces of it.
+//! What a worker can copy of a share that can't be copied whole: found by trying pieces of it.
 
 use super::{
     copying::{Connections, Crew, Nowhere, Relays, Trouble, reader_of, trouble},
@@ -11,17 +11,17 @@ use crate::{
     transfer::{error::TransferError, meter::Meter, pace::Paced, table::RowSink},
 };
 
-/// Where rows go.
+/// The destination of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// Into the target and their exports.
     Target,
-    /// Only into their exports: the target does not take all of them now.
+    /// Only into their exports: the target does not accept all of them now.
     Exports,
 }
 
 impl Relays<'_> {
-    /// What can be carried of a share that was refused for this reason, with the places of what can't.
+    /// What can be copied of a share that was rejected for this reason, with the locations of the rest.
     pub(super) fn salvage(
         &self,
         reason: String,
@@ -30,12 +30,12 @@ impl Relays<'_> {
         crew: &Crew,
         connections: &mut Connections,
     ) -> Result<Vec<(usize, Part)>, Trouble> {
-        tracing::warn!(table = %share.table.name, reason, "looking for what can be carried");
+        tracing::warn!(table = %share.table.name, reason, "searching for rows that can be copied");
         let (count, bytes) = match self.read(share, crew, connections, |reader| reader.blocks(&share.table)) {
             Err(Trouble::Refused(_) | Trouble::NotNow(_)) => return Err(Trouble::Refused(reason)),
             pages => pages?,
         };
-        // What is refused without a single row is refused for the table's sake.
+        // What is rejected without a single row is rejected because of the table.
         if self.rehearse(share, &Pieces::default(), route, crew, connections)?.is_some() {
             return Err(Trouble::Refused(reason));
         }
@@ -53,7 +53,7 @@ impl Relays<'_> {
             Route::Target => self.carry(share, &salvaged, crew, connections)?,
             Route::Exports => self.keep(share, &salvaged, crew, connections)?,
         };
-        // A table of which no row can be carried is one thing, and not as many as it has rows.
+        // A table of which no row can be copied is one finding, not one per row.
         if parts.iter().all(|(_, part)| part.sent_rows == 0)
             && salvaged.iter().any(|(_, found)| !found.left_out.is_empty())
         {
@@ -66,7 +66,7 @@ impl Relays<'_> {
         Ok(parts)
     }
 
-    /// Why these rows can't be carried; nothing if they can. They are read as they will be, loaded and taken back.
+    /// Why these rows can't be copied; nothing if they can. They are read as for the copy, loaded and rolled back.
     fn rehearse(
         &self,
         share: &Share,
@@ -97,7 +97,7 @@ impl Relays<'_> {
         match rehearsed {
             Ok(()) => Ok(None),
             Err(Trouble::Refused(reason) | Trouble::NotNow(reason)) => Ok(Some(reason)),
-            // Whether rows are taken when everything else is there is not for this search to find out.
+            // Whether rows are accepted when everything else exists is not determined by this search.
             Err(trouble) => Err(trouble),
         }
     }

@@ -1,5 +1,5 @@
-//! What every restored database is proven by, wherever its rows came from: rows and digests read back, the exports on the
-//! disk, the playbook's questions, the verifier's control, and the evidence of all that.
+//! How every restored database is verified, wherever its rows came from: rows and digests read back, the exports on the
+//! disk, the playbook's questions, the verifier's control, and the evidence of all these.
 
 use std::{collections::BTreeSet, fs, sync::Arc};
 
@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// Restored tables, and what they have to agree with.
+/// Restored tables, and what they have to equal.
 pub(crate) struct RowsProof<'a> {
     pub work: &'a Work,
     pub spec: &'a DatabaseSpec,
@@ -35,18 +35,18 @@ pub(crate) struct RowsProof<'a> {
     pub receipts: &'a [TableReceipt],
 }
 
-/// What was restored beside the rows, as far as it was read back already.
+/// What was restored beside the rows, as far as it has been read back.
 #[derive(Default)]
 pub(crate) struct Beside<'a> {
     pub large_objects: &'a [LargeObject],
     /// Of materialized views.
     pub view_rows: State,
-    /// The roles that were carried, under their names on the target; none if rights are not carried.
+    /// The roles that were copied, under their names on the target; none if rights are not carried.
     pub roles: Option<&'a BTreeSet<String>>,
 }
 
 impl RowsProof<'_> {
-    /// Reads tables and exports back, side by side. Tables in `known` are no strangers on the target, receipt or not.
+    /// Reads tables and exports back, side by side. Tables in `known` are not unexpected on the target, receipt or not.
     pub fn compare(&self, known: &[String]) -> Result<Vec<Comparison>, Stop> {
         let (read_back, spools) = std::thread::scope(|scope| {
             let spools = scope.spawn(|| compare_spools(&self.work.asset, &self.work.root(), self.receipts));
@@ -95,7 +95,7 @@ impl RowsProof<'_> {
         Ok(Some(questions::ask(&self.work.asset, &questions, self.database.address())?))
     }
 
-    /// The largest table that has rows serves for the control.
+    /// The largest table that has rows is used for the control.
     pub fn plant_damage(&self) -> Result<Vec<Control>, Stop> {
         let target = self.database.address();
         let tables = catalog::tables(&mut target.connect()?)?;
@@ -125,7 +125,7 @@ impl RowsProof<'_> {
     }
 }
 
-/// The checks of the comparisons; what they found joins the findings. Tables that did not come were expected, too.
+/// The checks of the comparisons; what they found joins the findings. Tables that were not copied were expected, too.
 pub(crate) fn checks(comparisons: Vec<Comparison>, unread: u64, findings: &mut Vec<Finding>) -> Vec<Check> {
     let mut checks = Vec::new();
     for mut comparison in comparisons {
@@ -138,7 +138,7 @@ pub(crate) fn checks(comparisons: Vec<Comparison>, unread: u64, findings: &mut V
     checks
 }
 
-/// The tables that the playbook leaves out.
+/// The tables that the playbook excludes.
 pub(crate) fn excluded(spec: &DatabaseSpec) -> Vec<ExcludedTable> {
     let names = exclusions::names(spec).into_iter().zip(&spec.exclude_tables);
     names.map(|(name, table)| ExcludedTable { table: name.to_string(), reason: table.reason.to_string() }).collect()

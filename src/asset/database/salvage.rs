@@ -1,8 +1,8 @@
-//! Finds what can be carried of a part of a table that could not be carried whole.
+//! Finds what can be copied of a part of a table that could not be copied whole.
 //!
-//! A page or a value that is damaged at the source, a value that is too long as text, a byte or a row that the target refuses:
-//! each costs itself. The part is halved until what is left is one row, or one page that can't be read at all. What a row
-//! holds is nowhere named: its place is.
+//! A page or a value that is damaged at the source, a value that is too long as text, a byte or a row that the target rejects:
+//! each costs only itself. The part is halved down to one row, or one page that can't be read at all. A row's content
+//! is never reported: its location is.
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ use crate::pg::{
     range::BlockRange,
 };
 
-/// So many places are looked for; a table with more of them is not carried.
+/// The most locations that are searched for; a table with more of them is not copied.
 pub(crate) const PLACES_MAX: usize = 1_000;
-/// Behind the last row that a page can hold: read it, and nothing but the page is looked at.
+/// Past the last row that a page can hold: reading it reads the page and no row.
 const NO_ROW: u16 = u16::MAX;
 
 /// A table's pages as they are now.
@@ -25,14 +25,14 @@ pub(crate) struct Pages {
     pub bytes: u64,
 }
 
-/// What could not be carried.
+/// What could not be copied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LeftOut {
     pub place: Place,
     pub reason: String,
 }
 
-/// Where it lies.
+/// Its location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Place {
     /// One row, by its ctid.
@@ -42,7 +42,7 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// Whether it is one row, and not as many as a page holds.
+    /// Whether it is a single row rather than a whole page.
     pub fn is_row(self) -> bool {
         matches!(self, Place::Row(..))
     }
@@ -57,7 +57,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What can be carried, and what can't.
+/// What can be copied, and what can't.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Salvaged {
     pub pieces: Pieces,
@@ -67,13 +67,13 @@ pub(crate) struct Salvaged {
 /// Why nothing was found.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Hopeless<E> {
-    /// Nothing of it can be read, or too many places can't.
+    /// Nothing of it can be read, or too many locations can't.
     Refused(String),
     /// The attempts ended for another reason.
     Ended(E),
 }
 
-/// Searches. `attempt` says why pieces can't be carried, or nothing if they can.
+/// Searches. `attempt` returns why pieces can't be copied, or nothing if they can.
 pub(crate) struct Search<F> {
     attempt: F,
     pages: Pages,
@@ -91,7 +91,7 @@ impl<E, F: FnMut(&Pieces) -> Result<Option<String>, E>> Search<F> {
         let end = range.to.unwrap_or(self.pages.count).max(from);
         self.pages(from, end)?;
         if range.to.is_none() {
-            // What came behind the last page since.
+            // What was appended after the last page since.
             let tail = Pieces::range(BlockRange { from: Some(end), to: None });
             match self.refused(&tail)? {
                 None => self.found.pieces.add(tail),
@@ -164,7 +164,7 @@ mod tests {
 
     const PAGES: Pages = Pages { count: 9, bytes: 8192 };
 
-    /// Searches a table in which these rows and pages can't be carried. A page that can't be read has no row that can.
+    /// Searches a table in which these rows and pages can't be copied. A page that can't be read has no row that can.
     fn search(range: BlockRange, rows: &[(u64, u16)], pages: &[u64]) -> (Result<Salvaged, Hopeless<()>>, usize) {
         let mut attempts = 0;
         let attempt = |pieces: &Pieces| {

@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// A part of a table is spooled into a file of its own and needs a query to be read, which costs a little more than
-/// copying the table as it is: parts are not smaller than they need be.
+/// copying the table as it is: parts are no smaller than necessary.
 const PART_BYTES: u64 = 1 << 30;
-/// Below this, a table is never shared by several workers.
+/// Below this, a table is never split between workers.
 const SHARED_BYTES_MIN: u64 = 64 << 20;
 /// Up to this size a table is one part, whatever its blocks.
 pub(crate) const WHOLE_BYTES_MAX: u64 = SHARED_BYTES_MIN;
 const SHARED_PART_BYTES_MIN: u64 = 8 << 20;
-/// More parts than workers, so that none waits long for the last.
+/// More parts than workers, so that none waits long for the last one.
 const PARTS_PER_WORKER: u64 = 4;
 
 /// A table and its size in blocks, TOAST not counted.
@@ -27,7 +27,7 @@ pub(crate) struct Sized {
     pub blocks: u64,
 }
 
-/// Largest first. A table is filled by one worker alone, unless that one would still be at it when the others are done.
+/// Largest first. A table is filled by one worker alone, unless that one would still be busy when the others are done.
 pub(crate) fn cut(tables: &[Sized], workers: usize, major: u32) -> Vec<Share> {
     let all: u64 = tables.iter().map(|sized| sized.table.bytes_on_disk).fold(0, u64::saturating_add);
     let mut shares: Vec<_> = tables
@@ -43,7 +43,7 @@ fn of_table(number: usize, sized: &Sized, all: u64, workers: u64, major: u32) ->
     let Sized { table, blocks } = sized;
     let bytes = table.bytes_on_disk;
     let by_size = if major < MAJOR_MIN { 1 } else { bytes.div_ceil(PART_BYTES).max(1) };
-    // One worker keeps about two processors busy: the server that sends and the server that stores.
+    // One worker keeps about two processors busy: the sending server and the storing server.
     let shared =
         major >= MAJOR_MIN && bytes >= SHARED_BYTES_MIN && bytes.saturating_mul(workers) > all.saturating_mul(2);
     let wanted = match shared {
@@ -58,7 +58,7 @@ fn of_table(number: usize, sized: &Sized, all: u64, workers: u64, major: u32) ->
     };
     match shared {
         true => parts.into_iter().map(|part| share(vec![part], Filling::Shared)).collect(),
-        // Nobody but its owner may load it in a way that empties it first.
+        // Only its owner may load it in a way that truncates it first.
         false if table.of_extension => vec![share(parts, Filling::Shared)],
         false => vec![share(parts, Filling::Alone)],
     }

@@ -1,4 +1,4 @@
-//! The server that the databases of a run are restored into: looked at before anything moves, brought up when it is wanted,
+//! The server that the databases of a run are restored into: checked before the transfer, started when needed,
 //! kept for the next database of the same origin.
 
 use std::{
@@ -25,21 +25,21 @@ use crate::{
     transfer::error::TransferError,
 };
 
-/// What the source's code may do at a server of the user's.
+/// What the source's code may do at a user's server.
 pub(crate) const SOURCE_RUNS: &str = "definitions and functions of the source run with its rights";
-/// What helps.
+/// The hint.
 pub(crate) const LESSER_LOGIN: &str = "name a login with CREATEDB and no more (CREATE ROLE drill LOGIN CREATEDB PASSWORD \
                                        '…'; with forced row level security also BYPASSRLS)";
 
-/// The target of databases, as far as it can be told.
+/// The target of databases, as far as it is known.
 #[derive(Default)]
 pub struct PostgresSite {
     seen: Seen,
-    /// What is up.
+    /// The running server.
     up: Mutex<Option<Arc<Target>>>,
 }
 
-/// What was found out about the target.
+/// What is known about the target.
 #[derive(Clone, Default)]
 pub(crate) struct Seen {
     /// The programs for it.
@@ -51,7 +51,7 @@ pub(crate) struct Seen {
 }
 
 impl PostgresSite {
-    /// Looks at programs and server. Everything here blocks.
+    /// Checks programs and server. Everything here blocks.
     pub(crate) fn look(target: &PostgresTarget, brings_code: bool, layout: &Layout) -> (Self, Vec<Obstacle>) {
         let mut obstacles = Vec::new();
         let tools = match target {
@@ -64,11 +64,11 @@ impl PostgresSite {
         (PostgresSite { seen: Seen { tools, named, major }, up: Mutex::default() }, obstacles)
     }
 
-    /// The same without trying anything: what isn't there is missed where it is needed.
+    /// The same without trying anything: what is missing fails where it is needed.
     pub(crate) fn unseen(target: &PostgresTarget) -> Self {
         let (tools, named) = match target {
             PostgresTarget::Managed => (Tools::server().ok(), None),
-            // Without its address there are no programs for it either: no other server takes its place.
+            // Without its address there are no programs for it either: no other server replaces it.
             PostgresTarget::Url { url, .. } => {
                 address(url).ok().and_then(|at| Some((Tools::client().ok()?, at))).unzip()
             }
@@ -76,20 +76,20 @@ impl PostgresSite {
         PostgresSite { seen: Seen { tools, named, major: None }, up: Mutex::default() }
     }
 
-    /// What was found out about it.
+    /// What is known about it.
     pub(crate) fn seen(&self) -> &Seen {
         &self.seen
     }
 
-    /// The server for an asset that comes from the server `origin`: brought up if it isn't, and a managed cluster of another
-    /// origin goes down before.
+    /// The server for an asset that comes from the server `origin`: started if necessary; a managed cluster of another
+    /// origin is stopped first.
     pub(crate) async fn of_origin(&self, layout: &Layout, origin: &str, asset: &str) -> Result<Arc<Target>, Stop> {
         let managed = self.seen.named.is_none();
         let directory = managed.then(|| clusters::claim(layout, origin, asset)).transpose()?;
         self.of_directory(directory).await
     }
 
-    /// The same by the managed cluster's directory; none stands for the server that the playbook names.
+    /// The same by the managed cluster's directory; none represents the server that the playbook names.
     pub(crate) async fn of_directory(&self, directory: Option<PathBuf>) -> Result<Arc<Target>, Stop> {
         let mut up = self.up.lock().await;
         if let Some(up) = up.as_ref().filter(|up| up.directory() == directory.as_deref()) {
@@ -109,7 +109,7 @@ impl PostgresSite {
         Ok(Arc::clone(up.insert(Arc::new(server))))
     }
 
-    /// Stops what is up.
+    /// Stops the running server.
     pub(crate) async fn stop(&self) -> Result<(), String> {
         let up = self.up.lock().await.take();
         let stopped = spawn_blocking(move || up.map_or(Ok(()), stop));
@@ -122,16 +122,16 @@ fn lacking(what: &str) -> Stop {
 }
 
 fn stop(target: Arc<Target>) -> Result<(), String> {
-    // No worker is left that could hold another reference.
+    // No worker remains that could hold another reference.
     Arc::into_inner(target).map_or(Ok(()), Target::stop).map_err(|error| error.to_string())
 }
 
-/// Whether a directory holds a managed cluster: none is made to look into it.
+/// Whether a directory holds a managed cluster: none is created just to look into it.
 pub(crate) fn is_managed_in(directory: &Path) -> bool {
     Cluster::is_in(directory)
 }
 
-/// A login with which restored code could leave the database: the server, or the machine, would be the source's.
+/// A login that would let restored code control the server, or its machine.
 fn too_mighty(target: &PostgresTarget, named: &Address) -> Option<Obstacle> {
     let is_trusted = matches!(target, PostgresTarget::Url { trust_source: true, .. });
     let ways_out = TargetServer::named(named.clone()).probe().map(|facts| facts.ways_out).unwrap_or_default();
@@ -144,7 +144,7 @@ fn too_mighty(target: &PostgresTarget, named: &Address) -> Option<Obstacle> {
     })
 }
 
-/// The named server's address and the major version of the target, as far as they can be told.
+/// The named server's address and the major version of the target, as far as they are known.
 fn look_at_target(
     target: &PostgresTarget,
     tools: Option<&Tools>,

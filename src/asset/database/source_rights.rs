@@ -27,7 +27,7 @@ pub(crate) fn of_relations(subject: &str, user: &str, unreadable: &[RelationName
     Some(Obstacle { what, hint: Some(hint) })
 }
 
-/// Large objects are no part of what pg_read_all_data reads.
+/// Large objects are not covered by pg_read_all_data.
 pub(crate) fn of_large_objects(subject: &str, user: &str, unreadable: &Unreadable) -> Option<Obstacle> {
     let Unreadable { count: all, first } = unreadable;
     if *all == 0 {

@@ -1,4 +1,4 @@
-//! Puts the parts of each table and its count together into a receipt, and the receipt on record.
+//! Combines the parts of each table and its count into a receipt, and records it.
 
 use super::{
     ends::panicked,
@@ -13,12 +13,12 @@ use crate::{
     transfer::receipt::{ExportReceipt, GeneratedReceipt, TableReceipt},
 };
 
-/// The receipts of all tables, and the findings about those that could not be carried.
+/// The receipts of all tables, and the findings about those that could not be copied.
 #[derive(Default)]
 pub(crate) struct Tables {
     pub receipts: Vec<TableReceipt>,
     pub findings: Vec<Finding>,
-    /// Those that the target did not take yet.
+    /// Those that the target has not accepted yet.
     pub deferred: Vec<Deferred>,
 }
 
@@ -27,15 +27,15 @@ pub(crate) struct Deferred {
     /// Its number among the asset's units.
     pub number: usize,
     pub table: Table,
-    /// What was observed so far; what the target took is still to be added.
+    /// What was observed so far; the target's count is still to be added.
     pub receipt: TableReceipt,
-    /// The exports that the target did not take.
+    /// The exports that the target rejected.
     pub kept: Vec<ExportReceipt>,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// What the workers tell.
+/// What the workers report.
 #[allow(clippy::large_enum_variant, reason = "nearly all of them are parts")]
 pub(crate) enum News {
     Part {
@@ -51,7 +51,7 @@ pub(crate) enum News {
         number: usize,
         reason: String,
     },
-    /// The target did not take a share, which is kept in its exports.
+    /// The target rejected a share, which is kept in its exports.
     Declined {
         number: usize,
         reason: String,
@@ -73,7 +73,7 @@ struct Entry {
     table: Table,
     parts: Vec<Option<Part>>,
     source_count: Count,
-    /// Why the target did not take a part.
+    /// Why the target rejected a part.
     declined: Option<String>,
     settled: bool,
 }
@@ -128,9 +128,9 @@ impl Entry {
     }
 }
 
-/// How many rows have to be on the target by the source's own word; or why nobody can say. What was searched for rows that
-/// can be carried is no measure of what there is: where the whole table was counted, that counts, less the rows that are
-/// named one by one.
+/// How many rows have to be on the target by the source's count; or why it is unknown. A part that was searched for rows
+/// that can be copied does not show how many there are: the count of the whole table is used, less the rows that are
+/// reported one by one.
 fn counted(whole: &Count, parts: usize, kept: &[&Kept]) -> Result<u64, String> {
     let rows_left_out: Option<u64> =
         kept.iter().flat_map(|kept| &kept.left_out).map(|left_out| left_out.place.is_row().then_some(1)).sum();
@@ -139,9 +139,9 @@ fn counted(whole: &Count, parts: usize, kept: &[&Kept]) -> Result<u64, String> {
         (Count::Had(rows), Some(left_out)) => {
             rows.checked_sub(left_out).ok_or_else(|| "it counts fewer rows than can't be carried".to_owned())
         }
-        // How many a page held that can't be read, nobody knows: it is named, and the others were counted by their places.
+        // How many rows an unreadable page held is unknown: it is reported, and the others were counted by location.
         (Count::Had(_), None) => of_pieces().ok_or_else(|| "a page of it can't be read".to_owned()),
-        // Something is left out and named, or else nothing says that the places were all there are.
+        // Something is left out and reported, or else nothing proves that the locations were complete.
         (Count::Refused(reason), left_out) => of_pieces().filter(|_| left_out != Some(0)).ok_or_else(|| reason.clone()),
         (Count::Awaited, _) => Err("it was not asked".to_owned()),
     }
@@ -207,7 +207,7 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// The receipts by table. A table without an end is a bug.
+    /// The receipts by table. A table without one is a bug.
     pub fn finish(mut self) -> Result<Tables, Stop> {
         if self.entries.iter().any(|entry| !entry.settled) {
             return Err(panicked());
@@ -233,7 +233,7 @@ mod tests {
         let refused = || Count::Refused("damaged".to_owned());
         for (whole, parts, of_parts, expected) in [
             (Count::Had(10), 1, vec![], Some(10)),
-            // A row that the search overlooked is missed.
+            // A row that the search overlooked is detected.
             (Count::Had(10), 1, vec![kept(Some(8), &[row])], Some(9)),
             (Count::Had(10), 1, vec![kept(Some(8), &[])], Some(10)),
             (Count::Had(10), 3, vec![kept(Some(2), &[row, row]), kept(Some(3), &[])], Some(8)),
@@ -242,7 +242,7 @@ mod tests {
             (Count::Had(1), 1, vec![kept(None, &[row, row])], None),
             (refused(), 1, vec![], None),
             (refused(), 1, vec![kept(Some(6), &[row])], Some(6)),
-            // Nothing says that all places were looked at, and no finding that any was left out.
+            // Nothing proves that all locations were read, and no finding reports any as left out.
             (refused(), 1, vec![kept(Some(6), &[])], None),
             (refused(), 2, vec![kept(Some(6), &[row])], None),
             (Count::Awaited, 1, vec![], None),

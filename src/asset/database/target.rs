@@ -38,36 +38,36 @@ impl AddressError {
     }
 }
 
-/// Follows a reference of the playbook to a server.
+/// Resolves a reference of the playbook to a server.
 pub(crate) fn address(reference: &Reference) -> Result<Address, AddressError> {
     let secret = reference.resolve(&ProcessEnvironment)?;
     Address::parse(secret.expose()).map_err(|source| AddressError::Url { reference: reference.to_string(), source })
 }
 
-/// A target that is up. A managed cluster is stopped when this is dropped.
+/// A running target. A managed cluster is stopped when this is dropped.
 pub(crate) struct Target {
     pub server: TargetServer,
     pub tools: Tools,
-    /// Where a server of the user's is.
+    /// The address of a user's server.
     named: Option<Address>,
     /// With its directory.
     cluster: Option<Arc<(PathBuf, Cluster)>>,
 }
 
 impl Target {
-    /// Starts the managed cluster in this directory, making it if it isn't there yet.
+    /// Starts the managed cluster in this directory, creating it if it isn't there yet.
     pub fn managed(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
         let cluster = Cluster::start(tools.clone(), directory)?;
         let server = TargetServer::managed(cluster.address(), OWNER_ROLE);
         Ok(Target { server, tools, named: None, cluster: Some(Arc::new((directory.to_owned(), cluster))) })
     }
 
-    /// A server of the user's.
+    /// A user's server.
     pub fn named(tools: Tools, address: Address) -> Self {
         Target { server: TargetServer::named(address.clone()), tools, named: Some(address), cluster: None }
     }
 
-    /// The same for work that waits so long when the server is silent.
+    /// The same for work that waits this long for a silent server.
     pub fn watched(&self, stall: Duration, interrupt: &Interrupt) -> Self {
         Target {
             server: self.server.watched(stall, interrupt),
@@ -77,17 +77,17 @@ impl Target {
         }
     }
 
-    /// Whether walkaway made the server itself.
+    /// Whether walkaway created the server itself.
     pub fn is_managed(&self) -> bool {
         self.cluster.is_some()
     }
 
-    /// Where a managed cluster lies.
+    /// The directory of a managed cluster.
     pub fn directory(&self) -> Option<&Path> {
         self.cluster.as_ref().map(|cluster| cluster.0.as_path())
     }
 
-    /// Refuses to be the server that the database is read from, which may not have been there before the run began.
+    /// Fails if it is the server that the database is read from, which may not have existed before the run started.
     pub fn refuse_source(&self, asset: &str, source: &Address) -> Result<(), Stop> {
         let named = self.named.as_ref();
         let same = named.and_then(|named| database_obstacle(&format!("asset {asset}"), Some(source), false, named));
@@ -99,19 +99,19 @@ impl Target {
         self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.1.unsettle())
     }
 
-    /// What was loaded is on the disk when this returns; so it is on any server but a managed one anyway.
+    /// What was loaded is on the disk when this returns; other servers than managed ones ensure that anyway.
     pub fn settle(&self) -> Result<(), ClusterError> {
         self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.1.settle())
     }
 
-    /// Stops a managed cluster and says if that failed.
+    /// Stops a managed cluster and reports if that failed.
     pub fn stop(self) -> Result<(), ClusterError> {
-        // No worker is left that could hold another reference.
+        // No worker remains that could hold another reference.
         self.cluster.and_then(Arc::into_inner).map_or(Ok(()), |(_, cluster)| cluster.stop())
     }
 }
 
-/// How a person reaches a restored database without walkaway.
+/// How to reach a restored database without walkaway.
 pub(crate) fn access(result: &AssetResult, target: &PostgresTarget, layout: &Layout) -> DatabaseAccess {
     let encoding = result.database.as_ref().and_then(|database| database.encoding.as_deref()).unwrap_or_default();
     let pgoptions = session::pgoptions(encoding);

@@ -1,9 +1,9 @@
-//! Rows that are not carried and still have to be the source's: those of materialized views, computed again on the target,
-//! and of tables that belong to extensions, made again by CREATE EXTENSION.
+//! Rows that are not copied but have to equal the source's: those of materialized views, recomputed on the target,
+//! and of tables that belong to extensions, recreated by CREATE EXTENSION.
 //!
-//! A view that was not refreshed since its tables changed holds other rows at the source than it does when it is computed
-//! anew. Its tables and its definition are compared for themselves, and still these rows are not those that the source held:
-//! the asset does not pass. What else it could be, a view that depends on more than its tables, nobody can tell apart.
+//! A view that was not refreshed since its tables changed holds other rows at the source than when it is recomputed.
+//! Its tables and its definition are compared separately, but these rows are not those that the source held:
+//! the asset does not pass. A view that depends on more than its tables cannot be distinguished from this.
 
 use std::time::Duration;
 
@@ -37,14 +37,14 @@ use crate::{
     },
 };
 
-/// A materialized view or an extension's table, and what the source held of it.
+/// A materialized view or an extension's table, and its rows at the source.
 pub(crate) struct View {
     table: Table,
     of: Kind,
     held: RowTotals,
 }
 
-/// What makes the rows on the target.
+/// What creates the rows on the target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// A query.
@@ -68,12 +68,12 @@ pub(crate) struct Reading<'a> {
     pub pace: Option<Pace>,
     /// How long a copy may stand still.
     pub stall: Duration,
-    /// How long another session may want a table for itself before the snapshot goes.
+    /// How long another session may wait for an exclusive lock on a table before the snapshot is released.
     pub lock_timeout: Duration,
     pub work: &'a Work,
 }
 
-/// Reads every view that the source holds rows of, under the snapshot. One that can't be read is a finding. A reader that
+/// Reads every view that has rows at the source, under the snapshot. One that can't be read is a finding. A reader that
 /// loses its connection is replaced as long as the snapshot is held.
 pub(crate) fn read(reading: &Reading<'_>, snapshot: &mut Snapshot) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
     let views = snapshot.materialized_views().map_err(RelayEnd::of_snapshot)?.into_iter();
@@ -145,7 +145,7 @@ impl Reading<'_> {
     }
 }
 
-/// Keeps the reader only if the view came to its end.
+/// Keeps the reader only if the view was read to its end.
 fn read_one(
     ticket: &SnapshotTicket,
     reader: &mut Option<SnapshotReader>,
@@ -163,7 +163,7 @@ fn read_one(
     Ok(held)
 }
 
-/// A new reader is refused when the snapshot is gone, or the way to it: never for the view's sake.
+/// A new reader fails when the snapshot or its server is gone, never because of the view.
 fn of_reader(table: &Table, error: &PgError) -> SourceError {
     SourceError::Transient { what: table.name.to_string(), reason: error.to_string() }
 }
@@ -229,8 +229,8 @@ pub(crate) fn compare(
     Ok((comparison, read))
 }
 
-/// Reads the extensions' tables of the target in the same way. Rows that differ are no failure of the copy, and still they
-/// did not come; nothing is compared where no table of an extension holds any.
+/// Reads the extensions' tables of the target in the same way. Rows that differ are not a failure of the copy, but they
+/// were not copied; nothing is compared where no table of an extension holds any.
 pub(crate) fn compare_extension_tables(
     work: &Work,
     views: &[View],

@@ -1,7 +1,7 @@
-//! Looks after a snapshot while others read from it, and lets it go when it would harm the source to hold it longer.
+//! Watches a snapshot while others read from it, and releases it when holding it longer would harm the source.
 //!
-//! A session that wants a table for itself waits behind the snapshot, and whoever wants to read that table waits behind that
-//! session. Nobody's production stands still for a drill: after a time the snapshot goes, and the database starts again from
+//! A session that waits for an exclusive lock waits behind the snapshot, and all readers of that table wait behind that
+//! session. A drill must not block production: after a time the snapshot is released, and the database restarts from
 //! a new one.
 
 use std::{
@@ -21,14 +21,14 @@ use crate::{
     words,
 };
 
-/// How often the snapshot is looked after.
+/// How often the snapshot is checked.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
-/// How long a session may stand between the snapshot and a reader of this run: it may have patience of its own and go away.
+/// How long a session may wait between the snapshot and a reader of this run: it may time out by itself.
 const READER_WAITS_MAX: Duration = Duration::from_secs(15);
 const TICK: Duration = Duration::from_millis(200);
 
-/// Does `work` while the snapshot is looked after. `halt` is asked when the snapshot is gone, or when somebody asked for
-/// the run's end. Returns also the longest lag of replication that was seen.
+/// Does `work` while the snapshot is watched. `halt` is requested when the snapshot is gone, or on a request for
+/// the run's end. Also returns the longest replication lag observed.
 pub(crate) fn watched<T>(
     snapshot: &mut Snapshot,
     lock_timeout: Duration,
@@ -44,7 +44,7 @@ pub(crate) fn watched<T>(
         drop(done);
         keeper.join().map_err(|_| panicked()).map(|()| worked)
     })?;
-    // A reader that the snapshot refuses does not know why it is gone; its holder does.
+    // A reader's error does not tell why the snapshot is gone; its holder knows.
     if let (Err(RelayEnd::SnapshotLost(_)), None) = (&done, &watch.lost) {
         watch.look();
     }
@@ -84,7 +84,7 @@ impl Watch<'_> {
         }
     }
 
-    /// Until the next look; true when there is none.
+    /// Waits until the next check; true when there is none.
     fn pause(over: &Receiver<()>, halt: &Interrupt, run: &Interrupt) -> bool {
         let waiting = Stopwatch::start();
         while waiting.elapsed() < KEEP_EVERY {
@@ -115,7 +115,7 @@ impl Patience {
         Patience { limit, since: BTreeMap::new() }
     }
 
-    /// Why the snapshot has to go, once it has to.
+    /// Why the snapshot has to be released, once it has to.
     fn ended(&mut self, wanted: &[Wanted]) -> Option<String> {
         self.since.retain(|table, _| wanted.iter().any(|now| now.table == *table));
         let reasons: Vec<_> = wanted.iter().filter_map(|now| self.table_ended(now)).collect();

@@ -36,7 +36,7 @@ use crate::{
     transfer::executor::UnitWorker,
 };
 
-/// A database of a playbook, where the provider says how it is reached.
+/// A database of a playbook whose address comes from the provider.
 pub(crate) struct RdsAsset {
     id: String,
     spec: DatabaseSpec,
@@ -92,7 +92,7 @@ impl RdsAsset {
         Some(IamLogin { user: login.user.to_string(), at, resource: None })
     }
 
-    /// Where the files of an export are, as far as the playbook says.
+    /// Where the files of an export are, as far as the playbook states it.
     fn exported_to(&self) -> Option<(String, Option<String>)> {
         match &self.rds.method {
             RdsMethodSpec::Export(ExportSpec { from: ExportFrom::New(new), .. }) => {
@@ -124,7 +124,7 @@ impl Asset for RdsAsset {
             }),
             needs: Needs {
                 postgres: true,
-                // An export brings rows and no code.
+                // An export contains rows and no code.
                 brings_code: !matches!(self.rds.method, RdsMethodSpec::Export(_)),
                 ..Needs::default()
             },

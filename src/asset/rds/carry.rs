@@ -1,4 +1,4 @@
-//! A database on RDS or Aurora: the provider is asked what it is and where, then it is carried like any other.
+//! A database on RDS or Aurora: the provider is queried for its kind and address, then it is copied like any other.
 //!
 //! With a snapshot, the database is first restored to a temporary instance, which a guard removes again.
 
@@ -34,7 +34,7 @@ use crate::{
     transfer::error::{SourceError, TransferError},
 };
 
-/// How often it is looked whether the temporary instance is still there.
+/// How often the existence of the temporary instance is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// One database on RDS.
@@ -107,19 +107,19 @@ impl RdsWork {
         self.work.finding(FindingKind::LeftBehind, resource.to_string(), reason)
     }
 
-    /// What earlier runs of this playbook left. What can't be removed does not keep this run from its work.
+    /// Removes what earlier runs of this playbook left. What can't be removed does not stop this run.
     async fn remove_orphans(&self) -> Result<Vec<(String, String)>, Stop> {
         let orphans = Orphans { rds: &self.rds, work: &self.work, playbook: &self.playbook };
         orphans.remove(orphans.find().await?).await
     }
 
-    /// A wait that ended because somebody asked to stop is no failure of the asset.
+    /// A wait that ended on a request to stop is not a failure of the asset.
     fn or_interrupted<T>(&self, result: Result<T, SourceError>) -> Result<T, Stop> {
         result.map_err(|error| if self.work.interrupt.asked() { Stop::Interrupted } else { error.into() })
     }
 }
 
-/// A database that was read where it runs.
+/// A database that was read at its own instance.
 struct CarriedLive {
     carried: CarriedDatabase,
     record: RdsResult,
@@ -143,14 +143,14 @@ fn with_record(mut result: AssetResult, record: RdsResult) -> AssetResult {
     result
 }
 
-/// A temporary instance that is read, as long as the money lasts.
+/// A temporary instance that is read, within the cost limit.
 struct Reading {
     of: RdsWork,
     spec: SnapshotSpec,
     temporary: Temporary,
-    /// Since the instance was asked for.
+    /// Since the instance was requested.
     life: Stopwatch,
-    /// Ends the work on the database, and nothing else.
+    /// Ends only the work on the database.
     own: Interrupt,
 }
 
@@ -190,8 +190,8 @@ impl Reading {
         Ok(FromInstance { carried, snapshot, waited_ms, reading })
     }
 
-    /// Does a part of the work; asks it to stop when somebody asks the run to, when the money is used up, or when the
-    /// instance went away.
+    /// Does a part of the work; stops it when the run is to stop, when the cost limit is reached, or when the
+    /// instance is gone.
     async fn while_affordable<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, Stop> + Send + 'static,
@@ -220,12 +220,12 @@ impl Reading {
         }
     }
 
-    /// Why the work ended early, in the words of what made it.
+    /// Why the work ended early, as reported by its cause.
     fn why(&self, stop: Stop, vanished: bool) -> Stop {
         match stop {
             stop if self.of.work.interrupt.asked() => stop,
             _ if vanished => Stop::Asset {
-                reason: format!("{} went away while it was read: something else removed it", self.temporary.instance()),
+                reason: format!("{} vanished while it was read: something else removed it", self.temporary.instance()),
                 hint: Some("see who deletes instances of that name at the provider; then resume the run".to_owned()),
             },
             Stop::Interrupted => Stop::Asset {
@@ -237,7 +237,7 @@ impl Reading {
     }
 }
 
-/// A database that was read from a temporary instance, which stays until it is proven.
+/// A database that was read from a temporary instance, which stays until the copy is verified.
 struct CarriedSnapshot {
     reading: Reading,
     restored: FromInstance,
@@ -279,12 +279,12 @@ impl Carried for CarriedSnapshot {
     }
 }
 
-/// How long the money lasts.
+/// How long the cost limit lasts.
 fn life(spec: &SnapshotSpec) -> Duration {
     Duration::from_secs(spec.cost_ceiling.seconds_at(&spec.per_hour))
 }
 
-/// The place in the source's words.
+/// The place as a value of the source.
 pub(crate) fn place(spec: &RdsSpec) -> Place {
     match &spec.place {
         RdsPlace::Instance(id) => Place::Instance(id.to_string()),
@@ -311,7 +311,7 @@ pub(crate) async fn live_address(spec: &RdsSpec, aws: &Aws) -> Result<Address, S
     Ok(client.address(&live_endpoint(&client, &facts, replica.as_deref()).await?, &login(spec)?)?)
 }
 
-/// The login in the source's words; the password is looked up now.
+/// The login as a value of the source; the password is resolved now.
 pub(crate) fn login(spec: &RdsSpec) -> Result<Login, Stop> {
     let stop = |reason: String, hint: Option<String>| Stop::Asset { reason, hint };
     let login = spec.login.as_ref().ok_or_else(no_login)?;
@@ -354,7 +354,7 @@ fn shape(spec: &SnapshotSpec, available_within: Duration) -> Shape {
     }
 }
 
-/// What the provider said, for the result.
+/// What the provider reported, for the result.
 pub(crate) fn record(spec: &RdsSpec, facts: &RdsFacts) -> RdsResult {
     let newest = facts.snapshots.first().map(|snapshot| snapshot.created.clone());
     let age = newest.as_ref().and_then(|created| created.parse::<jiff::Timestamp>().ok());

@@ -1,7 +1,7 @@
-//! Watches over what is made at the provider for a while: says there that it is in use, and removes it when the work on it
+//! Guards temporary resources at the provider: marks them as in use there, and removes them when the work on them
 //! ends, however it ends.
 //!
-//! The removing is a task of its own, so that neither an error nor a dropped future can keep it from happening. Only the
+//! The removal is a task of its own, so that neither an error nor a dropped future can keep it from happening. Only the
 //! end of the process can; what is left then is found by its tag, and by its name in the journal.
 
 use std::{
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// How often it is looked whether a tag has to be moved on.
+/// How often tags are checked for renewal.
 const TAGS_EVERY: Duration = Duration::from_secs(20);
 
 /// What could not be removed, and why.
@@ -34,7 +34,7 @@ pub(crate) type Left = Vec<(Resource, String)>;
 pub(crate) struct Guards(Arc<Mutex<Vec<JoinHandle<Left>>>>);
 
 impl Guards {
-    /// A removal that goes on meanwhile.
+    /// A removal in the background.
     pub fn also(&self, task: JoinHandle<Left>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
@@ -53,15 +53,15 @@ impl Guards {
     }
 }
 
-/// Something that is about to be made at the provider, and its removal.
+/// A resource that is about to be created at the provider, and its removal.
 pub(crate) struct Guard {
-    /// Dropped, it lets the removal begin.
+    /// Dropped, it starts the removal.
     _held: oneshot::Sender<()>,
     removed: oneshot::Receiver<Left>,
 }
 
 impl Guard {
-    /// Puts on record what is going to be made, and stands ready to remove it.
+    /// Records what is going to be created, and is ready to remove it.
     pub fn set(guards: &Guards, work: &Work, temporary: &Temporary, resources: Vec<Resource>) -> Result<Self, Stop> {
         for resource in &resources {
             let asset = work.asset.clone();
@@ -71,7 +71,7 @@ impl Guard {
         Ok(Self::over(guards, work, temporary, resources))
     }
 
-    /// Stands ready to remove what the record names already.
+    /// Is ready to remove what is recorded already.
     pub fn over(guards: &Guards, work: &Work, temporary: &Temporary, resources: Vec<Resource>) -> Self {
         resources.iter().for_each(|resource| work.interrupt.hold(resource));
         let ((held, mut ended), (tell, removed)) = (oneshot::channel::<()>(), oneshot::channel());
@@ -93,7 +93,7 @@ impl Guard {
         Guard { _held: held, removed }
     }
 
-    /// Lets go, waits for the removal, and returns what could not be removed, and why.
+    /// Releases the resource, waits for its removal, and returns what could not be removed, and why.
     pub async fn release(self) -> Left {
         let Guard { _held, removed } = self;
         drop(_held);
@@ -104,7 +104,7 @@ impl Guard {
 async fn remove(temporary: &Temporary, work: &Work, resources: Vec<Resource>) -> Left {
     let mut left = Vec::new();
     for resource in resources {
-        // What nobody came to ask for is not there.
+        // What was never requested does not exist.
         let removed = match temporary.may_be_there(&resource) {
             true => temporary.remove(&resource, &work.run, &Interrupt::default()).await,
             false => Ok(Removed::NeverThere),
@@ -121,7 +121,7 @@ async fn remove(temporary: &Temporary, work: &Work, resources: Vec<Resource>) ->
     left
 }
 
-/// Puts on record what became of something that was to be removed.
+/// Records the outcome of a removal.
 pub(crate) fn record(
     recorder: &Recorder,
     asset: &str,

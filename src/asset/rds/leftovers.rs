@@ -1,4 +1,4 @@
-//! What runs left at the provider: read off their journals and off the tags there, told apart from what a run at work
+//! What runs left at the provider: read from journals and from the tags there, separated from what a run in progress
 //! needs, and removed.
 //!
 //! A journal names everything before it is asked for. What it does not call removed or never made may be there, or may
@@ -39,7 +39,7 @@ use crate::{
     transfer::error::SourceError,
 };
 
-/// Why something with walkaway's tag is left alone, if it is: its run may be at work on it, or its name is another's.
+/// Why a resource with walkaway's tag is kept, if it is: its run may be using it, or its name is not walkaway's.
 pub(crate) fn spared(found: &Tagged, record: Option<&Record>) -> Option<String> {
     let run = &found.run;
     if !found.resource.has_own_name() {
@@ -67,8 +67,8 @@ pub(crate) struct Orphans<'a> {
 }
 
 impl Orphans<'_> {
-    /// Everything with the tag of this playbook that no run can be at work on. What is left alone is put on record. Other
-    /// playbooks' things are none of this one's business.
+    /// Everything with the tag of this playbook that no run can be using. What is kept is recorded. Other
+    /// playbooks' resources are not touched.
     pub async fn find(&self) -> Result<Vec<Tagged>, Stop> {
         let mut orphans = Vec::new();
         for found in temporary::tagged(self.rds).await? {
@@ -98,7 +98,7 @@ impl Orphans<'_> {
     }
 
     fn run_dir(&self, run: &str) -> Option<PathBuf> {
-        // A run's name comes from a tag here, which anybody may have written.
+        // A run's name comes from a tag here, which anyone may have written.
         let plain = run.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) && !run.is_empty();
         match run == self.work.run {
             true => Some(self.work.layout.bundle.clone()),
@@ -106,7 +106,7 @@ impl Orphans<'_> {
         }
     }
 
-    /// Removes them. Returns what is still there, and why. A snapshot of which an export is under way stays.
+    /// Removes them. Returns what is still there, and why. A snapshot with an export in progress stays.
     pub async fn remove(&self, orphans: Vec<Tagged>) -> Result<Vec<(String, String)>, Stop> {
         let snapshots = orphans.iter().any(|found| matches!(found.resource, Resource::Snapshot(_)));
         let busy = match snapshots {
@@ -140,7 +140,7 @@ impl Orphans<'_> {
                     Event::CloudLeftBehind { asset: asset.clone(), resource: name.clone(), reason: reason.clone() }
                 }
             })?;
-            // Of this run's own, the record has to say under its own name that it is gone.
+            // For this run's own resources, the removal has to be recorded in its own journal.
             if removed.is_ok() && run == self.work.run {
                 guard::record(&self.work.recorder, &asset, &resource, &Ok(Removed::Gone))?;
             }
@@ -150,7 +150,7 @@ impl Orphans<'_> {
     }
 }
 
-/// Why a snapshot can't go yet.
+/// Why a snapshot can't be removed yet.
 fn export_of(resource: &Resource, busy: &Result<Vec<String>, SourceError>) -> Option<String> {
     let Resource::Snapshot(id) = resource else { return None };
     match busy {
@@ -162,8 +162,8 @@ fn export_of(resource: &Resource, busy: &Result<Vec<String>, SourceError>) -> Op
     }
 }
 
-/// Removes what the record of a run leaves open, by name: it may not have appeared yet. `wait` bounds how long that is
-/// waited for. The word that something may still appear is an error, as is that it would be asked for elsewhere.
+/// Removes what the journal of a run leaves open, by name: it may not have appeared yet. `wait` bounds how long that is
+/// waited for. That something may still appear is an error, as is that another account or region would be queried.
 pub(crate) async fn remove_named(
     asker: &Asker,
     record: &Record,
@@ -199,18 +199,18 @@ const UNPLACED: &str = "it is not in the account and region that were asked, and
 /// What an ended run may have left at the provider, for a person to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StillThere {
-    /// The run's directory; none where its record is not among the playbook's.
+    /// The run's directory; none where its journal is not among the playbook's.
     pub run_dir: Option<PathBuf>,
     /// What it is.
     pub resource: String,
-    /// Why it is still there, or that it is.
+    /// Why it still exists, or that it does.
     pub reason: String,
-    /// Whether its run may be at work on it, so that nobody should remove it.
+    /// Whether its run may be using it, so that it should not be removed.
     pub in_use: bool,
 }
 
-/// Asks the provider for everything that runs with evidence in a playbook's folder left open, each where that run made it,
-/// and removes nothing. With `tags`, also for what carries the playbook's tag and stands in no record there.
+/// Queries the provider for everything that runs with evidence in a playbook's folder left open, where it was created,
+/// and removes nothing. With `tags`, also for what has the playbook's tag and is in no journal there.
 pub(crate) async fn still_there(playbook: &Playbook, tags: bool) -> Vec<StillThere> {
     let mut there = Vec::new();
     let mut named = BTreeSet::new();
@@ -279,7 +279,7 @@ pub(crate) async fn unrecorded(rds: &Rds, playbook: &str, named: &BTreeSet<Resou
         .collect()
 }
 
-/// What there is to say about something that a record leaves open, if anything is; and whether it may be in use.
+/// What to report about something that a journal leaves open, if anything; and whether it may be in use.
 pub(crate) async fn still_open(asker: &Asker, record: &Record, one: &Outstanding) -> (Option<String>, bool) {
     if let Some(reason) = asker.is_not_at(&one.place) {
         return (Some(reason), false);
@@ -299,8 +299,8 @@ pub(crate) async fn still_open(asker: &Asker, record: &Record, one: &Outstanding
     (Some(reason), false)
 }
 
-/// Removes what other runs with evidence beside this one's left, whose processes have ended, each where that run made it.
-/// What is left alone is put on record.
+/// Removes what other runs with evidence beside this one's left, whose processes have ended, each where it was created.
+/// What is kept is recorded.
 pub(crate) async fn remove_of_other_runs(guards: &Guards, work: &Work, evidence: &Path) -> Result<(), JournalError> {
     for (directory, record) in open_runs(evidence, Some(&work.run)) {
         let record = match record {
@@ -334,7 +334,7 @@ pub(crate) async fn remove_of_other_runs(guards: &Guards, work: &Work, evidence:
     Ok(())
 }
 
-/// Why something that a record leaves open is not to be removed by this asker now.
+/// Why something that a journal leaves open is not to be removed by this caller now.
 pub(crate) async fn spared_by_record(asker: &Asker, record: &Record, one: &Outstanding) -> Option<String> {
     match asker.is_not_at(&one.place) {
         None => record.in_use_elsewhere(asker, one).await,
@@ -342,8 +342,8 @@ pub(crate) async fn spared_by_record(asker: &Asker, record: &Record, one: &Outst
     }
 }
 
-/// Removes what the record of a run leaves open while other work goes on; `Guards::finish` waits for it. `work` is the
-/// owner's: its run, and the asset that it was for. `run_dir` is where an ended run remembers that it is gone.
+/// Removes what the journal of a run leaves open in the background; `Guards::finish` waits for it. `work` is the
+/// owner's: its run, and the asset that it was for. `run_dir` is where the removal is recorded for an ended run.
 pub(crate) fn remove_meanwhile(
     guards: &Guards,
     asker: &Asker,

@@ -1,4 +1,4 @@
-//! What carrying a database on RDS would take, as far as can be told without making anything.
+//! What copying a database on RDS would take, as far as is known without creating anything.
 
 use super::{carry, export, preflight::rds_obstacle};
 use crate::{
@@ -50,7 +50,7 @@ pub(super) async fn of(asset: &str, spec: &DatabaseSpec, rds: &RdsSpec, aws: &Aw
     Ok(unmeasured(asset, rds, &facts, remarks))
 }
 
-/// A database whose rows nobody can count yet. Of a snapshot nothing is known but what is allotted, and of Aurora's not even
+/// A database whose rows can't be counted yet. Of a snapshot only the allocated storage is known, and of Aurora's not even
 /// that.
 fn unmeasured(asset: &str, spec: &RdsSpec, facts: &RdsFacts, remarks: Vec<String>) -> Measured {
     Measured {

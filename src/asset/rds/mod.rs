@@ -2,11 +2,11 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `asset` | the seam to the run |
-//! | `preflight`, `measure` | what keeps it from being carried; what carrying it would take |
-//! | `carry` | where it is, a temporary instance of it, and the work on that |
+//! | `asset` | the interface to the run |
+//! | `preflight`, `measure` | obstacles to copying it; what copying it would take |
+//! | `carry` | its address, a temporary instance of it, and the work on that |
 //! | `export` | a database from the Parquet files that RDS exports a snapshot to |
-//! | `guard`, `leftovers` | what removes again what was made at the provider, also after a kill |
+//! | `guard`, `leftovers` | removal of what was created at the provider, also after a kill |
 
 pub(crate) mod asset;
 mod carry;

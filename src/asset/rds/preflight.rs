@@ -1,4 +1,4 @@
-//! What keeps a database on RDS from being carried: the provider is asked where it is, before anything moves.
+//! Obstacles to copying a database on RDS: the provider is queried for its address, before the transfer.
 
 use super::{carry, export};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     transfer::error::SourceError,
 };
 
-/// Where the database is. The address of one whose server is not there yet is not known; its version is.
+/// Where the database is. For one whose server does not exist yet, only the version is known.
 pub(super) async fn find(asset: &str, spec: &RdsSpec, at: &Preflight<'_>) -> Result<Found, Obstacle> {
     let nowhere = Found { by_provider: true, ..Found::default() };
     let Some(aws) = &at.ready.aws else { return Ok(nowhere) };
@@ -29,7 +29,7 @@ pub(super) async fn find(asset: &str, spec: &RdsSpec, at: &Preflight<'_>) -> Res
     let facts = client.describe(&carry::place(spec)).await.map_err(|error| rds_obstacle(asset, &error))?;
     let stopped = |stop: Stop| stop_obstacle(asset, stop);
     if let RdsMethodSpec::Export(export) = &spec.method {
-        // RDS may have forgotten what an earlier part of the run carried; nobody needs it any more.
+        // RDS may no longer list what an earlier part of the run copied; it is not needed any more.
         if !at.layout.outcome(&export::files_of(asset)).exists() {
             look_at_export(asset, export, &client, &facts, aws).await?;
         }

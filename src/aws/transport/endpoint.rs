@@ -1,4 +1,4 @@
-//! Where a bucket's objects are asked for and for which scope requests are signed: read off a presigned request.
+//! The endpoint of a bucket's objects and the scope of signatures: read from a presigned request.
 //!
 //! The SDK resolves endpoints from settings, environment, profile, region, dual stack, FIPS and access-point names;
 //! signing one request through it, offline, shows the outcome of all of that.
@@ -17,20 +17,20 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SAMPLE_KEY: &str = "k";
 const SAMPLE_LIFE: Duration = Duration::from_secs(60);
 
-/// Where one bucket is reached.
+/// The endpoint of one bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
     /// `scheme://host:port`, without a slash at the end.
     pub origin: String,
     /// The value of the `Host` header.
     pub host: String,
-    /// What stands before the encoded key, `/` or `/bucket/`.
+    /// The path before the encoded key, `/` or `/bucket/`.
     pub path: String,
-    /// What signatures name.
+    /// The scope of signatures.
     pub scope: Scope,
 }
 
-/// Asks the SDK, not the server.
+/// Queries the SDK, not the server.
 pub(super) async fn resolve(client: &Client, bucket: &str) -> Result<Endpoint, SourceError> {
     let what = format!("bucket {bucket}");
     let broken = |reason: String| SourceError::Permanent { what: what.clone(), reason };

@@ -1,11 +1,11 @@
 //! GET and HEAD of single objects, below the SDK's request machinery and on its own HTTP and TLS stack.
 //!
-//! The SDK's orchestrator costs more CPU per request than all the rest of a small object, and its connection pool as much
-//! again. What it knows is kept: the endpoint and the scope of the signature are read off a request that the SDK signs
-//! itself ([`endpoint`]), the credentials come from its provider, and where a proxy stands between, its connector is used
-//! ([`route`]). Nothing here tries again, except once with fresh credentials when the old ones have run out, once where a
-//! server sends a request elsewhere ([`redirect`]), and once when a kept connection turns out to be closed ([`pool`]); the
-//! caller decides about the rest.
+//! The SDK's orchestrator costs more CPU per request than the rest of a small object, and its connection pool as much
+//! again. Its knowledge is used: the endpoint and the scope of the signature are read from a request that the SDK signs
+//! itself ([`endpoint`]), the credentials come from its provider, and with a proxy, its connector is used
+//! ([`route`]). Nothing here is retried, except once with new credentials when the old ones have expired, once where a
+//! server redirects a request ([`redirect`]), and once when a kept connection turns out to be closed ([`pool`]); the
+//! caller decides on the rest.
 
 mod endpoint;
 mod pool;
@@ -36,7 +36,7 @@ use super::{
 };
 use crate::{clock, transfer::error::SourceError};
 
-/// What is asked for.
+/// The request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Method {
     Get,
@@ -56,7 +56,7 @@ pub(crate) struct Request<'a> {
     pub accept_gzip: bool,
 }
 
-/// Asks for objects of one bucket.
+/// Requests objects of one bucket.
 pub(crate) struct Transport {
     client: Client,
     bucket: String,
@@ -65,14 +65,14 @@ pub(crate) struct Transport {
     target: RwLock<Option<Arc<Target>>>,
 }
 
-/// Where requests go, and how they get there.
+/// The endpoint of requests, and the route to it.
 struct Target {
     endpoint: Endpoint,
     route: Route,
 }
 
 impl Transport {
-    /// Asks nothing yet.
+    /// Sends no request yet.
     pub fn new(aws: &Aws, client: &Client, bucket: &str) -> Self {
         Transport {
             client: client.clone(),
@@ -114,7 +114,7 @@ impl Transport {
         Ok(checked(response).await)
     }
 
-    /// The target that is known, or the one that the SDK would go to.
+    /// The known target, or the one that the SDK would use.
     async fn target(&self) -> Result<Arc<Target>, SourceError> {
         let known = self.target.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(target) = known {
@@ -131,7 +131,7 @@ impl Transport {
         Ok(Target { endpoint, route })
     }
 
-    /// Asks once where the server sent the request. A server that sends it on again leads nowhere.
+    /// Follows a redirect once. A second redirect is an error.
     async fn follow(
         &self,
         from: &Endpoint,

@@ -1,7 +1,7 @@
 //! A pool of kept-alive HTTP/1.1 connections to one server, each driven by the task whose request is on it.
 //!
 //! A request and its connection are polled together: a connection that has a task of its own has to be woken for every
-//! answer and every piece, which for small objects costs more than all the rest of the request.
+//! response and every piece, which for small objects costs more than the rest of the request.
 
 use std::{
     fmt,
@@ -32,10 +32,10 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
 type Socket = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// Headers of one answer. S3 stores 2 KB of user metadata, which makes several hundred; others store more.
+/// Headers of one response. S3 stores 2 KB of user metadata, which makes several hundred; others store more.
 const HEADERS_MAX: usize = 2_000;
 
-/// Whether a response had headers that are no valid HTTP.
+/// Whether a response had headers that are not valid HTTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum HeadersLeftOut {
     #[default]
@@ -43,7 +43,7 @@ pub(crate) enum HeadersLeftOut {
     Some,
 }
 
-/// What failed before the head of a response was there, in words.
+/// What failed before the head of a response arrived, as text.
 #[derive(Debug)]
 pub(super) struct ExchangeError {
     reason: String,
@@ -52,11 +52,11 @@ pub(super) struct ExchangeError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ExchangeErrorKind {
-    /// No answer came.
+    /// No response arrived.
     Unreached,
-    /// An answer came, and is no HTTP.
+    /// A response arrived, but is not HTTP.
     Unreadable,
-    /// An answer came, and has more headers than can be taken.
+    /// A response arrived, but has too many headers.
     TooLarge,
 }
 
@@ -92,12 +92,12 @@ pub(super) struct ConnectionPool {
     idle: Mutex<Vec<PooledConnection>>,
 }
 
-/// A connection between its requests, or with one under way.
+/// A connection between its requests, or with one in progress.
 struct PooledConnection {
     sender: SendRequest<Empty<Bytes>>,
     /// Moves the bytes of the request and of its response, as far as it is polled.
     driver: Pin<Box<Connection<Socket, Empty<Bytes>>>>,
-    /// Headers that are no HTTP are left out of its answers: it serves one request only.
+    /// Invalid headers are dropped from its responses: it serves one request only.
     lenient: bool,
 }
 
@@ -136,7 +136,7 @@ impl ConnectionPool {
         }
         let strict = self.connect(false).await?.exchange(request()?).await;
         let (connection, answer) = match strict {
-            // Without the headers that are no HTTP the answer may still be one; what is missing of it is on record.
+            // Without its invalid headers the response may still be usable; what is missing of it is recorded.
             Err(ExchangeError { kind: ExchangeErrorKind::Unreadable, .. }) => {
                 let (connection, mut answer) = self.connect(true).await?.exchange(request()?).await?;
                 answer.extensions_mut().insert(HeadersLeftOut::Some);
@@ -183,7 +183,7 @@ impl ConnectionPool {
 }
 
 impl PooledConnection {
-    /// The answer's head, and the connection unless it came to its end with it.
+    /// The answer's head, and the connection unless it ended with it.
     async fn exchange(
         self,
         request: Request<Empty<Bytes>>,
@@ -197,7 +197,7 @@ impl PooledConnection {
                     return Poll::Ready(answered);
                 }
                 if open.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
-                    // A connection at its end answers nothing more. It lets go of a request that came too late only when it
+                    // A closed connection answers nothing more. It releases a late request only when it
                     // is dropped.
                     open = None;
                 }
@@ -209,14 +209,14 @@ impl PooledConnection {
         Ok((open.map(|driver| PooledConnection { sender, driver, lenient }), answer))
     }
 
-    /// Whether it can take another request. Nobody has to be woken: the next request drives the connection on.
+    /// Whether it can take another request. No task has to be woken: the next request drives the connection.
     fn is_open(&mut self) -> bool {
         let open = self.driver.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending();
         open && !self.lenient && self.sender.is_ready()
     }
 }
 
-/// The body of an answer. Its connection is used again once all of it was read.
+/// The body of a response. Its connection is used again once all of it was read.
 pub(crate) struct PooledBody {
     body: Incoming,
     connection: Option<PooledConnection>,
@@ -237,7 +237,7 @@ impl PooledBody {
         Pin::new(&mut self.body).poll_frame(context)
     }
 
-    /// Gives the connection back, if it can take another request.
+    /// Returns the connection, if it can take another request.
     fn end(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         if connection.is_open() {

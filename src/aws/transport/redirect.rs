@@ -1,11 +1,11 @@
-//! Where a server sends a request on to: another address, or the same one with a signature for another region.
+//! The target of a redirect: another address, or the same one with a signature for another region.
 
 use http::Uri;
 
 use super::endpoint::Endpoint;
 use crate::transfer::error::SourceError;
 
-/// What an answer says about where to ask.
+/// The redirect in a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Redirect {
     pub status: u16,
@@ -16,8 +16,8 @@ pub(super) struct Redirect {
 }
 
 impl Redirect {
-    /// The endpoint to ask instead of `from`, if it is another one. `key` is the encoded key, which the address ends with. A
-    /// request that went over TLS is not sent on without.
+    /// The endpoint to use instead of `from`, if it is another one. `key` is the encoded key, which the address ends with. A
+    /// request that went over TLS is never redirected to one without.
     pub fn endpoint(&self, from: &Endpoint, key: &str) -> Option<Endpoint> {
         let mut endpoint = from.clone();
         if let Some(region) = &self.region {
@@ -46,7 +46,7 @@ impl Redirect {
         (endpoint != *from).then_some(endpoint)
     }
 
-    /// Whether later requests go there at once. 307 is about this one only (RFC 9110, 15.4.8).
+    /// Whether later requests go there directly. 307 is about this one only (RFC 9110, 15.4.8).
     pub fn is_permanent(&self) -> bool {
         matches!(self.status, 301 | 308 | 400)
     }
@@ -55,14 +55,14 @@ impl Redirect {
     pub fn unfollowed(&self, key: &str) -> SourceError {
         let place = match (&self.location, &self.region) {
             (Some(location), _) => format!("sends the request to {}", location.split('?').next().unwrap_or_default()),
-            (None, Some(region)) => format!("says that the bucket lies in the region {region}"),
+            (None, Some(region)) => format!("says that the bucket is in the region {region}"),
             (None, None) => "sends the request elsewhere and does not say where".to_owned(),
         };
         let reason = format!("HTTP status {}: the server {place}", self.status);
         SourceError::Permanent { what: key.to_owned(), reason }
     }
 
-    /// An address that does not answer is no outage of the provider.
+    /// An address that does not answer is not an outage of the provider.
     pub fn led_to(&self, endpoint: &Endpoint, error: SourceError) -> SourceError {
         match error {
             SourceError::Unreached { what, reason } => {

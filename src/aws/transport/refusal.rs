@@ -1,6 +1,6 @@
-//! Responses that are no success: the code and message of S3's error document, where there is one.
+//! Responses that are not a success: the code and message of S3's error document, where there is one.
 //!
-//! Source: Amazon S3 API reference, "Error responses". A HEAD has no body, so its refusals say only their status.
+//! Source: Amazon S3 API reference, "Error responses". A HEAD has no body, so its refusals have only their status.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use crate::{
     transfer::error::SourceError,
 };
 
-/// What has not come by then of an error document is not waited for.
+/// The time limit for reading an error document.
 const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A response that is no success.
+/// A response that is not a success.
 pub(super) struct Refusal {
     status: u16,
     document: ErrorDocument,
     pub redirect: Option<Redirect>,
 }
 
-/// The response, or the refusal that it is.
+/// The response, or an error if it is a refusal.
 pub(super) async fn checked(response: Response) -> Result<Response, Refusal> {
     if response.status.is_success() {
         return Ok(response);
@@ -40,7 +40,7 @@ pub(super) async fn checked(response: Response) -> Result<Response, Refusal> {
     Err(Refusal { status, document, redirect })
 }
 
-/// Where the server sends the request: with the status of a redirection, or by naming the region that a signature has to be
+/// Where the server redirects the request: by the status of a redirect, or by naming the region that a signature has to be
 /// for (Amazon S3 API reference, "Error responses", `PermanentRedirect`, `AuthorizationHeaderMalformed`).
 fn redirect_of(status: u16, headers: &HeaderMap, document: &ErrorDocument) -> Option<Redirect> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -55,7 +55,7 @@ fn redirect_of(status: u16, headers: &HeaderMap, document: &ErrorDocument) -> Op
 }
 
 impl Refusal {
-    /// Whether other credentials might be believed.
+    /// Whether other credentials might be accepted.
     pub fn credentials_ran_out(&self) -> bool {
         matches!(self.document.code.as_str(), "ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException")
     }
@@ -71,7 +71,7 @@ impl Refusal {
     }
 }
 
-/// A broken error document says less, and is no other error.
+/// A broken error document has less detail, but is not another error.
 async fn beginning(mut body: Body) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(Ok(piece)) = body.next().await {

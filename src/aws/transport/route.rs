@@ -1,4 +1,4 @@
-//! How requests get to the server: on connections of their own, or through the SDK's connector where a proxy stands between.
+//! How requests reach the server: on connections of their own, or through the SDK's connector where a proxy is in between.
 
 use std::{
     pin::Pin,
@@ -38,10 +38,10 @@ pub(super) enum Route {
     Proxied(Arc<Connector>),
 }
 
-/// A request that a server believes.
+/// A signed request.
 pub(super) struct Signed {
     pub method: http::Method,
-    /// Behind the endpoint's origin.
+    /// After the endpoint's origin.
     pub path_and_query: String,
     /// Without `host`.
     pub headers: Headers<'static>,
@@ -56,14 +56,14 @@ pub(crate) struct Response {
     pub body: Body,
 }
 
-/// Why no response came.
+/// Why there is no response.
 #[derive(Debug)]
 pub(super) enum NoResponse {
-    /// The server could not be reached, or went away before it answered.
+    /// The server could not be reached, or closed the connection before it answered.
     Unreached(String),
-    /// What the server answered is no HTTP.
+    /// The server's response is not HTTP.
     Unreadable(String),
-    /// No such request can be made, or no such response be taken.
+    /// Such a request or response is not supported.
     Impossible(String),
 }
 

@@ -1,5 +1,5 @@
-//! `VERIFY.md`: written again and compared, but for the words that only the machine of the run knew: where its PostgreSQL
-//! was, and how a restored database is reached. Those must be words, and the commands that they belong to known ones: the
+//! `VERIFY.md`: regenerated and compared, but for the words that only the machine of the run knew: where its PostgreSQL
+//! was, and how a restored database is reached. Those must be single words of known commands: the
 //! document is followed by people, command by command.
 
 use super::Claims;
@@ -11,14 +11,14 @@ use crate::{
 
 const DOCUMENT: &str = "VERIFY.md";
 
-/// Which words a document leaves to the machine of the run.
+/// The words of a document that depend on the machine of the run.
 #[derive(Clone, Copy)]
 enum Left {
     /// A server is started, reached and stopped.
     Managed,
     /// A server is reached.
     Named,
-    /// Nothing of a server was known.
+    /// No server was known.
     Nothing,
 }
 
@@ -50,7 +50,7 @@ impl Claims<'_> {
     }
 }
 
-/// Whether a text is the expected one with words in the places that are left to the machine.
+/// Whether a text is the expected one with words in the machine's places.
 fn follows(expected: &str, found: &str, nonce: &str) -> bool {
     let mark = format!(".{nonce}@");
     let pieces = expected.split(mark.as_str());
@@ -74,7 +74,7 @@ fn follows(expected: &str, found: &str, nonce: &str) -> bool {
     rest.is_empty()
 }
 
-/// Whether what stands in a place is no more than belongs there.
+/// Whether a place has only the expected content.
 fn is_tame(what: &str, text: &str) -> bool {
     let Some(words) = words(text) else { return false };
     match what {
@@ -86,7 +86,7 @@ fn is_tame(what: &str, text: &str) -> bool {
     }
 }
 
-/// The words of one line as a shell reads them; none if it does more than that. Commands may follow each other by `&&`.
+/// The words of one line as a shell reads them; none if it does more than that. Commands may be joined by `&&`.
 fn words(text: &str) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word = String::new();

@@ -1,7 +1,7 @@
-//! The closed list: every path of a bundle is known for its version, what has to be there is there, and what is the same
+//! The closed list: every path of a bundle is known for its version, required files exist, and what is the same
 //! in every bundle of a version is compared byte for byte.
 //!
-//! `sig/` is looked through where signatures are checked, and the reports where they are made again.
+//! `sig/` is examined where signatures are checked, and the reports where they are regenerated.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ const SCHEMA: &str = "data/result.schema.json";
 const PROGRAM: &str = "data/table_digest.py";
 /// In every bundle, below `data/`.
 const ALWAYS: [&str; 6] = [RESULT, JOURNAL, PLAYBOOK, RESOLVED, SCHEMA, PROGRAM];
-/// What the looks at the account leave.
+/// The files of the account's inspections.
 const OF_ACCOUNT: [&str; 4] = ["data/inventory.json", "data/coverage.csv", "data/after.json", "data/selected.json"];
 const CHECKS: &str = "data/checks/";
 /// The files below [`CHECKS`], by name.
@@ -72,7 +72,7 @@ impl Claims<'_> {
                 self.findings.push(Finding::of_run(FindingKind::BundleFileUnexpected, name, detail));
             }
         }
-        // The first version made no reports, and the second none on paper at first.
+        // The first version had no reports, and the second no PDF at first.
         let version = self.result.result_version;
         let has = |name: &&&str| version >= BINDING || (version > 1 && **name != report::PDF);
         let reports = report::NAMES.iter().filter(has).map(|name| format!("data/{name}"));
@@ -97,7 +97,7 @@ impl Claims<'_> {
         TOP.contains(&name) || ALWAYS.contains(&name) || later || (of_check && self.result.result_version > 1)
     }
 
-    /// The files that an asset of this kind has in this version. What has to be there is missed where it is read.
+    /// The files that an asset of this kind has in this version. A missing required file is reported where it is read.
     fn of_asset(&self, id: &str, kind: AssetKind) -> Vec<String> {
         let version = self.result.result_version;
         let facts = kind.facts();
@@ -123,7 +123,7 @@ impl Claims<'_> {
         }
     }
 
-    /// `bag-info.txt` has its five labels and says what the result says.
+    /// `bag-info.txt` has its five labels and agrees with the result.
     fn labels(&mut self, bag: &Bag) {
         const BAG_INFO: &str = "bag-info.txt";
         let labels = bag.all_labels();
@@ -143,7 +143,7 @@ impl Claims<'_> {
         let bagged = labels[1].1.parse::<Date>().ok();
         let first = day(&result.started);
         let last = day(&result.ended);
-        // Sealing follows the end of the run at once; it may be repeated, but not before.
+        // Sealing follows the end of the run at once; it may be repeated, but not be earlier.
         if bagged.is_none()
             || first.is_some_and(|first| bagged < Some(first))
             || last.is_some_and(|last| bagged < Some(last))
@@ -152,7 +152,7 @@ impl Claims<'_> {
         }
     }
 
-    /// The checklist is the one that these files support.
+    /// The checklist equals the one derived from these files.
     fn controls(&mut self, bag: &Bag) {
         let read = bag.read(CONTROLS).ok().and_then(|bytes| serde_json::from_slice::<Checklist>(&bytes).ok());
         let Some(found) = read else { return };

@@ -1,4 +1,4 @@
-//! What the run came to, judged again from the playbook, the files of the looks, and the result's own numbers: coverage,
+//! The outcome, judged again from the playbook, the files of the inspections, and the result's own numbers: coverage,
 //! thresholds, findings of the run, statements, projection and cost.
 
 use std::collections::BTreeMap;
@@ -61,7 +61,7 @@ impl Claims<'_> {
         self.checks(judged.checks.into_iter().collect());
     }
 
-    /// Each judgement lies in a file as it is judged now.
+    /// Each file of a check equals the current judgement.
     fn checks(&mut self, judged: BTreeMap<String, Value>) {
         for (name, expected) in judged {
             let file = format!("data/checks/{name}.json");

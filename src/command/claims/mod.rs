@@ -1,14 +1,14 @@
-//! Whether a bundle holds what its playbook asked for, and nothing that no run leaves there.
+//! Whether a bundle has what its playbook asked for, and nothing that no run writes.
 //!
-//! The playbook that lies in the bundle is parsed again, without the machine that it was written for, and binds: what the
+//! The playbook in the bundle is parsed again, without the machine that it was written for, and is binding: what the
 //! result says of assets, samples, exclusions, waivers, thresholds, terms and the plan has to follow from it, and so has
-//! `playbook.resolved.json`. What the account came to is judged again from the files of the looks.
+//! `playbook.resolved.json`. The account is judged again from the files of the inspections.
 //!
-//! Two kinds of contradiction are told apart. What is *claimed* (names, owners, dates, limits) follows from the playbook
-//! whatever version wrote it, and weighs as a contradiction in every bundle. What is *worded or judged* by rules that change
+//! Two kinds of contradiction exist. What is *claimed* (names, owners, dates, limits) follows from the playbook
+//! whatever version wrote it, and is a contradiction in every bundle. What is *worded or judged* by rules that change
 //! from version to version (reports, documents, findings about the account) is a contradiction where the same program
-//! wrote the bundle; where another one did, it is said that it was not compared, which is never exit code 0. Calling a
-//! bundle another program's therefore wins a forger no clean answer.
+//! wrote the bundle; where another one did, it is reported as not compared, which is never exit code 0. Claiming that a
+//! bundle is another program's therefore gains a forger no clean result.
 //!
 //! Whoever asks whether a run counts ([`check_counting`]) does not mind other words, and takes this program's judgement
 //! of the run in place of the one that can't be compared.
@@ -16,9 +16,9 @@
 //! | file | what it compares |
 //! |---|---|
 //! | `resolved` | the playbook parsed again, and `playbook.resolved.json` with it |
-//! | `promises` | what the result says of the playbook's content |
+//! | `promises` | the result's statements on the playbook's content |
 //! | `judgement` | coverage, checks, findings of the run, statements, projection and cost |
-//! | `files`, `document` | the list of files by version; constants byte for byte; `VERIFY.md` but for words of the machine |
+//! | `files`, `document` | the list of files by version; constants byte for byte; `VERIFY.md` but for machine words |
 
 mod document;
 mod files;
@@ -42,11 +42,11 @@ use crate::{
 /// The first version whose bundles hold every file of the list, and a result that the journal binds.
 pub(super) const BINDING: u32 = 3;
 
-/// A bundle under the eyes of its playbook.
+/// A bundle compared with its playbook.
 struct Claims<'a> {
     bundle: &'a Path,
     result: &'a RunResult,
-    /// Whether this very program wrote it.
+    /// Whether this same program wrote it.
     own: bool,
     findings: Vec<Finding>,
     /// What this program words or judges otherwise than the one that wrote the bundle.
@@ -55,15 +55,15 @@ struct Claims<'a> {
     judged: Vec<Finding>,
 }
 
-/// Everything of a bundle that rests on its playbook, its reports and documents included. What can't be read without a
-/// result is the business of `evidence::check_bundle`, as are the manifests.
+/// Everything in a bundle that depends on its playbook, including reports and documents. What can't be read without a
+/// result is checked by `evidence::check_bundle`, as are the manifests.
 pub fn check(bundle: &Path) -> Vec<Finding> {
     let mut findings = check_without_reports(bundle);
     findings.extend(reports::check(bundle));
     findings
 }
 
-/// The same without the reports, which take a moment to be made.
+/// The same without the reports, which take a moment to render.
 pub fn check_without_reports(bundle: &Path) -> Vec<Finding> {
     let result = read_result(bundle);
     result.map_or_else(Vec::new, |result| {
@@ -85,7 +85,7 @@ fn read_result(bundle: &Path) -> Option<RunResult> {
     evidence::parse_result(&read(bundle, evidence::RESULT).ok()?).ok()
 }
 
-/// What a result of this version says of what is not proven, where nothing was asked of the account.
+/// The statements of what is not proven in a result of this version, without an account.
 pub fn statements(result: &RunResult) -> Vec<String> {
     not_proven::statements(&result.assets, result.coverage.is_some())
 }
@@ -116,7 +116,7 @@ impl<'a> Claims<'a> {
 }
 
 impl Claims<'_> {
-    /// An older version binds less together than this one, so that its bundles are never called right.
+    /// An older version binds less than this one, so that its bundles are never confirmed.
     fn version(&mut self) {
         let version = self.result.result_version;
         if version < RESULT_VERSION {
@@ -148,7 +148,7 @@ impl Claims<'_> {
         self.judged.extend(judged.iter().filter(open).filter(|finding| finding.kind.severity() > told).cloned());
     }
 
-    /// Says so unless two values are the same.
+    /// Reports it unless two values are equal.
     fn same<T: PartialEq>(&mut self, what: &str, told: &T, expected: &T) {
         if told != expected {
             let detail = format!("{what} is not what {} leaves", evidence::PLAYBOOK);

@@ -1,4 +1,4 @@
-//! What the result says of the playbook's own content: each asset as it was asked for, and every promise with its owner,
+//! The result's statements on the playbook's content: each asset as requested, and every commitment with its owner,
 //! its reason and its date.
 
 use super::{
@@ -54,7 +54,7 @@ impl Claims<'_> {
         self.stamp(playbook);
     }
 
-    /// The terms that the exit is held against.
+    /// The terms that the exit is compared with.
     fn terms(&mut self, playbook: &Playbook) {
         let Some(exit_time) = &self.result.exit_time else {
             if self.is_binding() {
@@ -67,7 +67,7 @@ impl Claims<'_> {
         self.same("the list of terms", &told, &terms);
     }
 
-    /// Each threshold with the limit as it is written.
+    /// Each threshold with the limit as written.
     fn limits(&mut self, playbook: &Playbook) {
         let limits = playbook.thresholds();
         let text = |name: &str, limit: Option<String>| Some((name.to_owned(), limit?));
@@ -133,7 +133,7 @@ impl Claims<'_> {
         if stopped(told) {
             return;
         }
-        // Partitions of an excluded table are left out for its reason.
+        // Partitions of an excluded table are excluded for its reason.
         let asked: Vec<_> =
             spec.exclude_tables.iter().map(|table| (table.name.to_string(), table.reason.to_string())).collect();
         let stranger =
@@ -158,7 +158,7 @@ impl Claims<'_> {
         self.same(&of("the number of questions asked"), &questions, &(spec.checks.len() as u64));
     }
 
-    /// Where a provider is named its account is looked at, and where buckets are chosen it is said which.
+    /// Where a provider is named its account is inspected, and selected buckets are listed.
     fn looked(&mut self, read: &Read) {
         let Read { playbook, facts, .. } = read;
         if self.is_binding() && playbook.provider().is_some() && self.result.coverage.is_none() {
@@ -174,7 +174,7 @@ impl Claims<'_> {
         }
     }
 
-    /// Buckets are chosen on the day that the run begins; one that begins at midnight may choose a day earlier.
+    /// Buckets are selected on the day that the run starts; one that starts at midnight may select a day earlier.
     fn chosen(&mut self, read: &Read, inventory: &Inventory) {
         let Ok(started) = self.result.started.parse() else { return };
         let today = today_of(started);
@@ -188,7 +188,7 @@ impl Claims<'_> {
         }
     }
 
-    /// A time-stamp that was asked for, and of which nothing is left.
+    /// A time-stamp that was requested, without any trace.
     fn stamp(&mut self, playbook: &Playbook) {
         if playbook.timestamp_authority().is_none() || self.is_there("sig/operator.sig.tsr") {
             return;
@@ -200,10 +200,10 @@ impl Claims<'_> {
     }
 }
 
-/// The check that counts the questions to a restored database.
+/// The check that counts the queries to a restored database.
 const QUESTIONS: &str = "checks";
 
-/// What stopped early has no more than it came to.
+/// An asset that stopped early has only its results so far.
 fn stopped(told: &AssetResult) -> bool {
     told.findings.iter().any(|finding| finding.kind == FindingKind::AssetStopped)
 }

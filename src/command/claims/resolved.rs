@@ -1,8 +1,8 @@
-//! The playbook of a bundle, parsed again far from the machine that it was written for, and `playbook.resolved.json` held
-//! against it.
+//! The playbook of a bundle, parsed again far from the machine that it was written for, `playbook.resolved.json` compared
+//! with it.
 //!
-//! Where references lead, and where the playbook lay, only that machine knew. Stand-ins take their places; whatever the
-//! resolved playbook has in the place of one must be the same wherever that stand-in stands.
+//! The targets of references, and the playbook's folder, only that machine knows. Placeholders replace them; what the
+//! resolved playbook has in place of one must be the same for every use of that placeholder.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use crate::{
     run::account::Facts,
 };
 
-/// Stand for the playbook's folder, and for the home of who ran it.
+/// Placeholders for the playbook's folder, and for the operator's home.
 const FOLDER: &str = "/walkaway-folder-of-the-playbook";
 const HOME: &str = "/walkaway-home-of-the-operator";
 
@@ -31,11 +31,11 @@ const HOME: &str = "/walkaway-home-of-the-operator";
 pub(super) struct Read {
     pub playbook: Playbook,
     pub facts: Facts,
-    /// Where the playbook's folder was, if the resolved playbook says.
+    /// Where the playbook's folder was, if the resolved playbook shows it.
     pub folder: Option<String>,
 }
 
-/// Every reference leads somewhere, and nowhere real.
+/// Every reference resolves, to a placeholder.
 struct StandIns;
 
 impl Environment for StandIns {
@@ -76,7 +76,7 @@ impl Claims<'_> {
         Some(Read { playbook, facts, folder })
     }
 
-    /// A missing or unreadable one is a finding: what a run asked for must be told in full. Returns the playbook's folder.
+    /// A missing or unreadable one is a finding: what a run was asked for must be complete. Returns the playbook's folder.
     fn resolved(&mut self, playbook: &Playbook) -> Option<String> {
         let expected = serde_json::to_value(playbook).ok()?;
         let found = match read(self.bundle, RESOLVED) {
@@ -102,7 +102,7 @@ impl Claims<'_> {
     }
 }
 
-/// What stands in the places of the stand-ins.
+/// The values in place of the placeholders.
 #[derive(Default)]
 struct Places {
     stand_ins: BTreeMap<String, String>,
@@ -136,7 +136,7 @@ impl Places {
         }
     }
 
-    /// Whether a text is the same but for a stand-in.
+    /// Whether a text is equal except for a placeholder.
     fn stands(&mut self, expected: &str, found: &str) -> bool {
         let (stand_in, rest) = if expected.starts_with(ADDRESS) {
             (expected, "")
@@ -155,7 +155,7 @@ impl Places {
     }
 }
 
-/// The path that a playbook names, where its folder lay then.
+/// The path that a playbook names, in its original folder.
 pub(super) fn placed(path: &Path, folder: Option<&str>) -> Option<String> {
     let text = path.to_string_lossy();
     match text.strip_prefix(FOLDER) {

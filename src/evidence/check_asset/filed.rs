@@ -1,4 +1,4 @@
-//! Whether an asset's file of findings has what the result says of it.
+//! Whether an asset's file of findings matches the result.
 
 use std::{collections::BTreeMap, io::BufReader};
 
@@ -14,16 +14,16 @@ use crate::{
     finding::{Finding, FindingKind},
 };
 
-/// What a file of findings amounts to.
+/// The totals of a file of findings.
 #[derive(Default)]
 struct Counted {
     kinds: BTreeMap<FindingKind, u64>,
-    /// One that belongs elsewhere, or weighs otherwise than its kind.
+    /// One that belongs elsewhere, or whose severity is not its kind's.
     stray: Option<Finding>,
 }
 
 impl AssetCheck<'_> {
-    /// The file is there where the result says so and nowhere else; its kinds, their numbers, and the findings that the
+    /// The file exists where the result says so and nowhere else; its kinds, their numbers, and the findings that the
     /// result shows of them are the result's.
     pub(super) fn filed(&self) -> Vec<Finding> {
         let name = self.file(FINDINGS_NDJSON);
@@ -77,7 +77,7 @@ impl AssetCheck<'_> {
         (told != Some(sha256)).then(|| inconsistent(JOURNAL, "knows another file of findings than the result"))
     }
 
-    /// What the file amounts to, its digest, and a finding of the result that it lacks.
+    /// The totals of the file, its digest, and a finding of the result that it lacks.
     fn count_filed(&self, name: &str) -> Result<(Counted, Sha256Digest, Option<Finding>), Finding> {
         let failed = |error: std::io::Error| unreadable(name, &error);
         let mut wanted: BTreeMap<&Finding, u64> = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! Whether the receipts in the bundle are those that the journal has the digests of, and whether what a PASS rests on
-//! amounts to them: objects and tables that were checked, damage that was planted.
+//! Whether the receipts in the bundle are those with digests in the journal, and whether what a PASS is based on
+//! adds up to them: objects and tables that were checked, damage that was planted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,12 +40,12 @@ const CHECKS: [&str; 13] = [
     "live count",
     "live columns",
 ];
-/// Those without which no copy was ever proven: an object without content has no byte to change.
+/// Those without which no copy is proven: an object without content has no byte to change.
 const OBJECT_DAMAGE_LEAST: [&str; 2] = ["one byte added", "file removed"];
 
 impl AssetCheck<'_> {
-    /// Units are those of the journal, one by one. An older version's receipts can be told from each other only where all
-    /// came in one unit.
+    /// Units are those of the journal, one by one. An older version's receipts can be assigned only where all
+    /// are in one unit.
     pub(super) fn compare_units(&self, name: &str, units: Units) -> Option<Finding> {
         let replay = self.replay.assets.get(self.asset.id.as_str())?;
         let told: BTreeMap<&str, Unit> = replay
@@ -94,7 +94,7 @@ impl AssetCheck<'_> {
         findings
     }
 
-    /// Of an asset that passed, what was compared is what was carried.
+    /// For an asset that passed, what was compared is what was copied.
     pub(super) fn compare_checks(&self) -> Vec<Finding> {
         let expected: &[(&str, u64)] = match (&self.asset.database, self.asset.kind) {
             (Some(database), AssetKind::Postgres) => &[("rows", database.tables), ("digest", database.tables)],
@@ -119,7 +119,7 @@ impl AssetCheck<'_> {
         findings
     }
 
-    /// Each control plants damage that the verifier knows, but for the one that plants none; and those that always can be
+    /// Each control plants damage that the verifier knows, except the one that plants none; and those that always can be
     /// planted were.
     pub(super) fn planted(&self) -> Vec<Finding> {
         let (known, least): (&[&str], &[&str]) = match self.asset.kind {

@@ -1,4 +1,4 @@
-//! The tables of results of version 1: one export a table, told in `tables.csv` itself, and a content digest over lines.
+//! The tables of results of version 1: one export a table, in `tables.csv` itself, and a content digest over lines.
 
 use sha2::{Digest as _, Sha256};
 
@@ -30,7 +30,7 @@ struct Line {
 }
 
 impl AssetCheck<'_> {
-    /// What the check of later versions asks, of the old list.
+    /// The later versions' check, for the old list.
     pub(super) fn tables_v1(&self) -> Vec<Finding> {
         let name = self.file(TABLES_CSV);
         let text = match self.bag.read(&name) {

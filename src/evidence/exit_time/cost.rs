@@ -1,11 +1,11 @@
 //! What leaving costs in traffic: the drill's own, and the exit's at list price and under a waiver.
 //!
 //! The one table of prices, for plans as well. List prices change and contracts differ; what is known of the table's age
-//! stands beside every amount. Amounts are millionths of a dollar.
+//! is beside every amount. Amounts are millionths of a dollar.
 
 use crate::evidence::facts::Cost;
 
-/// The day of the table below. Whoever compares it with the provider's price list puts that day here.
+/// The date of the table below: when it was last compared with the provider's price list.
 pub const PRICES_AS_OF: &str = "an unrecorded day";
 /// Whose prices the table holds.
 pub const PRICES_SOURCE: &str = "AWS list prices: data transfer out of EC2, RDS and S3 to the internet; S3 requests";
@@ -19,7 +19,7 @@ const REMARKS: &[&str] = &[
 ];
 
 const GIB: u128 = 1 << 30;
-/// Up to so many GiB a month, a GiB costs so many millionths of a dollar.
+/// Tiers: up to this many GiB a month, a GiB costs this many millionths of a dollar.
 const EGRESS: [(u64, u64); 4] = [(10_240, 90_000), (51_200, 85_000), (153_600, 70_000), (u64::MAX, 50_000)];
 /// A thousand GET requests.
 const GETS: u64 = 430;
@@ -41,7 +41,7 @@ const REGIONS: [&str; 12] = [
     "eu-south-2",
 ];
 
-/// The cost of carrying `drill` in the drill and `exit` in the exit: objects and bytes each.
+/// The cost of copying `drill` in the drill and `exit` in the exit: objects and bytes each.
 pub fn of(region: Option<&str>, drill: (u64, u64), exit: (u64, u64)) -> Cost {
     let known = region.filter(|region| REGIONS.contains(region));
     let amount = |(objects, bytes): (u64, u64)| egress(bytes).saturating_add(requests(0, objects));
@@ -57,7 +57,7 @@ pub fn of(region: Option<&str>, drill: (u64, u64), exit: (u64, u64)) -> Cost {
     }
 }
 
-/// A month's transfer of so many bytes to the internet, in millionths of a dollar.
+/// A month's transfer of this many bytes to the internet, in millionths of a dollar.
 pub fn egress(bytes: u64) -> u64 {
     let mut cost = 0;
     let mut from = 0u128;

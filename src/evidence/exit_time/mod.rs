@@ -38,7 +38,7 @@ pub fn of_run(entries: &[Entry], run: &str, assets: &[AssetResult], in_words: &s
     project(&classes, in_words, terms, seed)
 }
 
-/// Everything that there is of these assets.
+/// The full totals of these assets.
 fn whole(assets: &[&AssetResult]) -> Scope {
     let of = |asset: &&AssetResult| {
         let sample = asset.objects.as_ref().and_then(|objects| objects.sample.as_ref());

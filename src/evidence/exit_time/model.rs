@@ -10,12 +10,12 @@
 //! T = setup + max(B ÷ r, N × c) + (rebuild + verify) × B ÷ b(drill)
 //! ```
 //!
-//! and the classes follow one another, as a run carries them. Of the two bounds the larger counts, so where the exit's
-//! mix of sizes differs from the drill's, the projection errs to the long side.
+//! and the classes follow one another, as in a run. Of the two bounds the larger counts, so where the exit's
+//! mix of sizes differs from the drill's, the projection errs on the long side.
 //!
 //! The spread comes from a moving-block bootstrap: blocks of l = ⌈n^(1/3)⌉ neighbouring units are drawn with replacement
 //! until the series is as long as before, because throughput of one minute resembles the next. Percentiles of
-//! [`REPLICATES`] repetitions are read off by nearest rank. The generator is seeded by the run's id, so everybody
+//! [`REPLICATES`] repetitions are read off by nearest rank. The generator is seeded by the run's id, so everyone
 //! computes the same.
 //!
 //! What is refused, rather than guessed, is in [`refusals`].
@@ -32,19 +32,19 @@ use crate::{
 
 /// Repetitions of the bootstrap.
 pub const REPLICATES: u32 = 2_000;
-/// Fewer units don't show a spread.
+/// The least number of units that shows a spread.
 pub const UNITS_MIN: usize = 8;
-/// The exit may be so many times what was measured.
+/// The largest ratio of the exit to what was measured.
 pub const FACTOR_MAX: u64 = 50;
-/// What is to be multiplied must have been measured for so long.
+/// The shortest measured time that may be extrapolated.
 pub const MEASURED_MS_MIN: u64 = 60_000;
-/// The 90th percentile may be so many times the median.
+/// The largest ratio of the 90th percentile to the median.
 pub const SPREAD_MAX: u64 = 3;
 
 /// One unit of work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// From the end of the unit before to the end of this one.
+    /// From the end of the previous unit to the end of this one.
     pub elapsed_ms: u64,
     /// Objects, or rows.
     pub items: u64,
@@ -66,7 +66,7 @@ pub struct Scope {
 pub struct ClassInput {
     /// The class.
     pub kind: AssetKind,
-    /// The units that the drill carried.
+    /// The units that the drill copied.
     pub samples: Vec<Sample>,
     /// Time that does not grow with the size.
     pub setup_ms: u64,
@@ -74,13 +74,13 @@ pub struct ClassInput {
     pub rebuild_ms: u64,
     /// Reading back and comparing.
     pub verify_ms: u64,
-    /// What the drill carried.
+    /// What the drill copied.
     pub measured: Scope,
     /// What the exit has to carry.
     pub scope: Scope,
 }
 
-/// A limit that the exit is held against.
+/// A limit that the exit is compared with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
     /// The key in the playbook, such as `contract.transition`.
@@ -164,7 +164,7 @@ fn repeat(class: &ClassInput, random: &mut SplitMix) -> (Vec<u64>, Vec<u64>) {
     (0..REPLICATES).map(draw).unzip()
 }
 
-/// A series as long as the one that was measured, of blocks of it.
+/// A resampled series of the same length, of blocks of the measured one.
 fn draw(samples: &[Sample], random: &mut SplitMix) -> Sample {
     let n = samples.len();
     let block = block_length(n);
@@ -337,7 +337,7 @@ mod tests {
         assert!((5_500..9_500).contains(&spread), "7,400 ms by theory, {spread}");
     }
 
-    /// Slow stretches that last widen the spread, which drawing single units would not see.
+    /// Lasting slow stretches widen the spread, which drawing single units would not see.
     #[test]
     fn neighbours_that_resemble_each_other_widen_the_spread() {
         let spread = |jitter: fn(usize) -> u64| {

@@ -1,7 +1,7 @@
-//! Reads off the journal how long each unit took, and the pace of the run.
+//! Reads the duration of each unit and the pace of the run from the journal.
 //!
 //! Units of an asset overlap, so what is measured is the time from the end of one unit to the end of the next: those
-//! intervals add up to the wall time of the transfer. An interruption is no part of any.
+//! intervals add up to the wall time of the transfer. An interruption is not part of any.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
     evidence::{chain::Entry, facts::PacePoint},
 };
 
-/// What the journal tells of one class of assets.
+/// The journal's data on one class of assets.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Measured {
     /// The units in the order in which they ended.
@@ -39,7 +39,7 @@ pub fn of_journal(entries: &[Entry], kind: AssetKind) -> Measured {
             Event::AssetStarted { asset, kind: found } if *found == kind => {
                 let open = assets.entry(asset).or_default();
                 open.since = Some(*at);
-                // A database starts again from nothing, a bucket goes on.
+                // A database starts again from nothing, a bucket is continued.
                 if kind.facts().begins_anew {
                     (open.setup_ms, open.units) = (0, Vec::new());
                 }
@@ -70,7 +70,7 @@ fn between_ms(from: Timestamp, to: Timestamp) -> u64 {
     u64::try_from(to.as_millisecond() - from.as_millisecond()).unwrap_or_default()
 }
 
-/// At most so many points of the pace are kept.
+/// The most points of the pace that are kept.
 const PACE_POINTS_MAX: usize = 120;
 
 /// Bytes over time, all assets together; breaks between interruption and resumption are cut out.

@@ -1,8 +1,8 @@
-//! What the journal holds of the result: one digest for the whole of it, and one for each asset.
+//! The result's digests in the journal: one for the whole of it, and one for each asset.
 //!
 //! A journal can't hold the digest of a file that holds the journal's head, so two members are left out: `journal`, and
-//! `ended`, which is the time of the journal's last line. Everything else that `result.json` says is bound by that line.
-//! Anybody computes it: `jq -cS 'del(.journal, .ended)' data/result.json`, its line end not counted, gives the bytes.
+//! `ended`, which is the time of the journal's last line. Everything else in `result.json` is bound by that line.
+//! Anyone can compute it: `jq -cS 'del(.journal, .ended)' data/result.json`, its line end not counted, gives the bytes.
 
 use std::{collections::BTreeMap, io};
 
@@ -16,7 +16,7 @@ const UNBOUND: [&str; 2] = ["journal", "ended"];
 /// SHA-256 of a result's text in canonical form: members sorted by name, no space, without the members that are not bound.
 ///
 /// # Errors
-/// When the text is no JSON object.
+/// When the text is not a JSON object.
 pub fn bound_sha256(json: &[u8]) -> io::Result<Sha256Digest> {
     let Value::Object(mut members) = serde_json::from_slice(json)? else {
         return Err(io::ErrorKind::InvalidData.into());
@@ -52,8 +52,8 @@ fn canonical(value: &Value, text: &mut String) {
     }
 }
 
-/// The digest that the journal has of each asset, in the result's order: of its entry as it stands in the text, without
-/// the white space between tokens. It is taken from the text, so that entries of older versions keep theirs.
+/// The digest that the journal has of each asset, in the result's order: of its entry as in the text, without
+/// the white space between tokens. It is computed from the text, so that entries of older versions keep theirs.
 pub(crate) fn outcomes(json: &[u8]) -> Vec<Sha256Digest> {
     let text = without_space(json);
     let Some(from) = member(&text, b"\"assets\":[") else { return Vec::new() };
@@ -85,7 +85,7 @@ pub(crate) fn outcomes(json: &[u8]) -> Vec<Sha256Digest> {
     outcomes
 }
 
-/// Where a member of the outermost object begins, after its name.
+/// The offset of the value of a member of the outermost object.
 fn member(text: &[u8], name: &[u8]) -> Option<usize> {
     let mut depth = 0;
     let mut in_string = false;

@@ -75,7 +75,7 @@ impl Agent {
         self.0.read_exact(&mut answer).map_err(agent)?;
         match answer[0] == expected {
             true => Ok(answer.split_off(1)),
-            false => Err(agent("it refused; perhaps nobody confirmed")),
+            false => Err(agent("it refused; perhaps the confirmation was missing")),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `allowed_signers` (ssh-keygen(1), "ALLOWED SIGNERS"): who may sign, with which key, for what and when, read as
-//! `ssh-keygen -Y verify` reads it: a name is accepted here exactly if it is accepted there with `-I`.
+//! `allowed_signers` (ssh-keygen(1), "ALLOWED SIGNERS"): who may sign, with which key, for what and when, read like
+//! `ssh-keygen -Y verify` does: a name is accepted here exactly if it is accepted there with `-I`.
 //!
-//! A line that can't be read is passed over, as there; lines with `cert-authority` stand for certificates, which sign nothing
+//! A line that can't be parsed is skipped, as there; lines with `cert-authority` are for certificates, which sign nothing
 //! here.
 
 use jiff::{
@@ -17,7 +17,7 @@ use super::{
 };
 
 const BLANK: [char; 4] = [' ', '\t', '\r', '\n'];
-/// ssh-keygen takes it as a part of the first name.
+/// ssh-keygen treats it as a part of the first name.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The file, read.
@@ -27,9 +27,9 @@ pub struct AllowedSigners(Vec<Line>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
     number: usize,
-    /// A list of patterns, as it is written.
+    /// A list of patterns, verbatim.
     principals: String,
-    /// What the line says, or why it can't be read.
+    /// The parsed line, or why it can't be parsed.
     entry: Result<Entry, &'static str>,
 }
 
@@ -52,13 +52,13 @@ pub enum NotAllowed {
     /// No line that can be read has this key.
     #[error("its key is in no line of the allowed signers that can be read; line {0} cannot")]
     Unreadable(usize),
-    /// The line is for something else.
+    /// The line is for another namespace.
     #[error("its key is not allowed for this role (namespaces)")]
     Namespace,
     /// The key was not yet, or no longer, valid.
     #[error("its key was not valid then (valid-after, valid-before)")]
     Time,
-    /// Nobody can be called as the line says.
+    /// No name can match the line.
     #[error("its key stands for no name that ssh-keygen would accept (negated, or after a byte order mark)")]
     Nameless,
 }
@@ -75,7 +75,7 @@ impl AllowedSigners {
         }
     }
 
-    /// The lists of principals for whom a signature stands that was made at `at`: one for each line of the key.
+    /// The lists of principals of a signature that was made at `at`: one for each line of the key.
     pub fn principals(&self, seal: &Seal, at: Timestamp) -> Result<Vec<String>, NotAllowed> {
         let read = self.0.iter().filter_map(|line| Some((line, line.entry.as_ref().ok()?)));
         let of_key: Vec<_> = read
@@ -96,7 +96,7 @@ impl AllowedSigners {
         }
     }
 
-    /// Whether somebody may be meant by both of two lists of principals.
+    /// Whether a name may match both of two lists of principals.
     pub fn share(one: &[String], other: &[String]) -> bool {
         one.iter().any(|one| other.iter().any(|other| may_share(one, other)))
     }
@@ -148,7 +148,7 @@ fn word(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// Options, if there are any, and a key.
+/// Options, if any, and a key.
 fn entry(text: &str) -> Result<Entry, &'static str> {
     if let Some(key) = key(text) {
         return Ok(Entry { key, ..Entry::default() });
@@ -173,7 +173,7 @@ fn key(text: &str) -> Option<Option<PublicKey>> {
     (foreign && !encoded.is_empty()).then_some(None)
 }
 
-/// Where a blank ends the options.
+/// The blank that ends the options.
 fn options_end(text: &str) -> Option<usize> {
     let mut quoted = false;
     let mut escaped = false;

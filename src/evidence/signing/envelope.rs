@@ -1,8 +1,8 @@
-//! A statement that others' tools read: in-toto Statement v1 in a DSSE envelope (secure-systems-lab/dsse, protocol 1.0.2),
+//! A statement for third-party tools: in-toto Statement v1 in a DSSE envelope (secure-systems-lab/dsse, protocol 1.0.2),
 //! signed by the key that signed the bundle.
 //!
-//! Its subject is the tag manifest, its predicate says what the run came to. The statement follows from the bundle to the
-//! byte, so nothing in it can say another thing. Ed25519 signs as it is, ECDSA as DER over the curve's SHA-2, RSA by
+//! Its subject is the tag manifest, its predicate states the run's outcome. It follows from the bundle to the
+//! byte, so it can't deviate from it. Ed25519 signs as it is, ECDSA as DER over the curve's SHA-2, RSA by
 //! PKCS #1 v1.5 over SHA-512.
 
 use aws_lc_rs::signature::{
@@ -42,7 +42,7 @@ struct EnvelopeSignature {
     sig: String,
 }
 
-/// What somebody states of a bundle with this digest, as JSON.
+/// The statement about a bundle with this digest, as JSON.
 pub fn statement(result: &RunResult, bundle_digest: Sha256Digest, role: Role) -> Vec<u8> {
     let statement = json!({
         "_type": "https://in-toto.io/Statement/v1",
@@ -82,7 +82,7 @@ pub fn envelope(signer: &Signer, statement: &[u8]) -> Result<Vec<u8>, SignError>
     serde_json::to_vec(&envelope).map_err(|error| SignError::Failed(error.to_string()))
 }
 
-/// Whether an envelope holds this statement, signed by the key of a signature that holds; or why not.
+/// Whether an envelope holds this statement, signed by the key of a valid signature; or why not.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -98,13 +98,13 @@ pub fn check_envelope(bytes: &[u8], statement: &[u8], seal: &Seal) -> Result<(),
     }
 }
 
-/// What is signed (DSSE, "Signature Definition").
+/// The signed bytes (DSSE, "Signature Definition").
 fn encoding(payload: &[u8]) -> Vec<u8> {
     let head = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len());
     [head.as_bytes(), payload].concat()
 }
 
-/// Two numbers as DER has them, out of two as SSH has them: both write them shortest and positive.
+/// Two numbers in DER, from two in SSH's form: both encode them minimal and positive.
 fn der(mut ssh: &[u8]) -> Option<Vec<u8>> {
     let mut numbers = Vec::new();
     for _ in 0..2 {

@@ -15,7 +15,7 @@ use ssh_key::{
 use super::{agent::Agent, error::SignError, role::Role};
 use crate::evidence::files::read_whole;
 
-/// Shorter ones are broken by those who can pay for it.
+/// Shorter ones can be broken with enough resources.
 pub(super) const RSA_BITS_MIN: usize = 2048;
 
 /// The length of a key's modulus.
@@ -24,7 +24,7 @@ pub(super) fn rsa_bits(key: &RsaPublicKey) -> usize {
     modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize)
 }
 
-/// Somebody who can sign.
+/// A usable signer.
 pub struct Signer {
     path: PathBuf,
     public: PublicKey,
@@ -38,7 +38,7 @@ enum Means {
 }
 
 impl Signer {
-    /// Reads the key and makes sure that it can be used: an agent is asked whether it holds it. `agent` is the value
+    /// Reads the key and makes sure that it can be used: an agent is queried for it. `agent` is the value
     /// of `SSH_AUTH_SOCK`.
     pub fn open(path: &Path, agent: Option<&Path>) -> Result<Self, SignError> {
         let unfit = |reason: String| SignError::Key { path: path.to_owned(), reason };
@@ -130,7 +130,7 @@ fn is_on_a_token(algorithm: &Algorithm) -> bool {
     matches!(algorithm, Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
 }
 
-/// How the private half is used; nothing if that is left to an agent.
+/// How the private half is used; none if an agent does it.
 fn means(private: &PrivateKey) -> Result<Option<Means>, String> {
     let rejected = |error: aws_lc_rs::error::KeyRejected| error.to_string();
     let ecdsa = |algorithm, private: &[u8], public: &[u8]| {

@@ -1,8 +1,8 @@
 //! Signatures over a bundle: SSHSIG (OpenSSH's PROTOCOL.sshsig) over `tagmanifest-sha256.txt`, by the operator at the
 //! end of a run and by reviewers afterwards. `ssh-keygen -Y verify` accepts them.
 //!
-//! A signature lies in `sig/`, outside of what it signs. The namespace says in which role somebody signed, so that an
-//! operator's signature can't be passed off as a reviewer's. Whose key it is, an `allowed_signers` file says that comes
+//! A signature is in `sig/`, outside of what it signs. The namespace states the signer's role, so that an
+//! operator's signature can't be passed off as a reviewer's. The key's owner is stated by an `allowed_signers` file
 //! from outside the bundle.
 //!
 //! | file | what it does |

@@ -3,7 +3,7 @@
 /// A longer pattern matches nothing in OpenSSH.
 const PATTERN_BYTES_MAX: usize = 1022;
 
-/// Whether a text fits one pattern of a list between commas and none that `!` stands before. No blank is trimmed.
+/// Whether a text fits one pattern of a list between commas and none that is negated by `!`. No blank is trimmed.
 pub(super) fn matches_list(text: &str, list: &str) -> bool {
     let mut fits = false;
     for pattern in list.split(',') {
@@ -19,7 +19,7 @@ pub(super) fn matches_list(text: &str, list: &str) -> bool {
     fits
 }
 
-/// Whether somebody may be meant by both lists: a name of one that fits the other, or two patterns that some name fits.
+/// Whether a name may match both lists: a name of one matches the other, or some name matches two patterns.
 pub(super) fn may_share(one: &str, other: &str) -> bool {
     let named = |list: &str| -> Vec<String> {
         list.split(',').filter(|name| !name.starts_with('!')).map(str::to_owned).collect()
@@ -39,12 +39,12 @@ fn matches(pattern: &str, text: &str) -> bool {
     table(pattern.as_bytes(), text.as_bytes(), |p, t| p == b'?' || p == t, |_| false)
 }
 
-/// Whether some text fits both patterns.
+/// Whether some text matches both patterns.
 fn overlap(one: &str, other: &str) -> bool {
     table(one.as_bytes(), other.as_bytes(), |a, b| a == b'?' || b == b'?' || a == b, |b| b == b'*')
 }
 
-/// Whether two sequences can be walked to their ends: `*` of the first passes over bytes of the second, and a byte of the
+/// Whether two sequences can be walked to their ends: `*` of the first skips bytes of the second, and a byte of the
 /// second for which `passes` holds over bytes of the first.
 fn table(one: &[u8], other: &[u8], same: impl Fn(u8, u8) -> bool, passes: impl Fn(u8) -> bool) -> bool {
     let mut row: Vec<bool> = Vec::new();

@@ -18,16 +18,16 @@ use super::{
     role::Role,
 };
 
-/// A signature that holds: the key it names made it. Whose key that is, is another question.
+/// A valid signature: the key it names made it. Whose key that is, is another question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seal {
-    /// In which role.
+    /// The role.
     pub role: Role,
-    /// By which key.
+    /// The key.
     pub key: PublicKey,
 }
 
-/// Why a signature does not hold.
+/// Why a signature is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// Not an armored SSH signature.
@@ -41,15 +41,15 @@ pub enum SealError {
         /// What it has.
         found: String,
     },
-    /// Made by a kind of key that walkaway can't check.
+    /// Made by an unsupported kind of key.
     #[error("was made by a {0} key, which walkaway can't check; ssh-keygen -Y verify can")]
     Unsupported(String),
-    /// Made by a key that can be broken.
+    /// Made by a weak key.
     #[error(
         "was made by an RSA key of {0} bits, which is too weak to count; sign with 2048 bits or more, or with Ed25519"
     )]
     Weak(usize),
-    /// The mathematics says no.
+    /// The cryptographic check failed.
     #[error("was not made over this bundle by the key that it names")]
     Wrong,
 }
@@ -86,8 +86,8 @@ impl Seal {
     }
 }
 
-/// The signature in lines of 70 characters, as ssh-keygen writes it; it reads lines of any length, and passes over what
-/// follows the end. A carriage return behind the first line is more than most of its versions read.
+/// The signature in lines of 70 characters, as ssh-keygen writes it; it reads lines of any length, and ignores what
+/// follows the end. A carriage return after the first line is rejected by most of its versions.
 fn dearmored(armored: &[u8]) -> Result<String, SealError> {
     const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
     const END: &str = "\n-----END SSH SIGNATURE-----";

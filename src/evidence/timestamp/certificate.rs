@@ -1,11 +1,11 @@
-//! What OpenSSL asks of certificates around a time-stamp (purpose `timestampsign`) and webpki does not: of the signer's
-//! extended key usage, and of who counts as a root.
+//! What OpenSSL checks in certificates around a time-stamp (purpose `timestampsign`) but webpki does not: the signer's
+//! extended key usage, and which certificates count as roots.
 
 use super::der::{BIT_STRING, BOOLEAN, INTEGER, OCTET_STRING, OID, Reader, SEQUENCE, context};
 
 /// id-kp-timeStamping, without tag and length.
 const TIME_STAMPING: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x08];
-/// Purposes that OpenSSL knows besides; one of them beside time-stamping makes the signer unfit.
+/// Other purposes that OpenSSL knows; one of them beside time-stamping disqualifies the signer.
 const OTHER_PURPOSES: [&[u8]; 9] = [
     &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01],
     &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02],
@@ -64,7 +64,7 @@ impl<'a> Certificate<'a> {
         self.issuer == self.subject
     }
 
-    /// Whether its key may sign certificates, as far as its key usage says.
+    /// Whether its key may sign certificates, as far as its key usage states it.
     pub fn may_certify(&self) -> bool {
         self.key_usage().is_none_or(|usage| usage & CERTIFYING != 0)
     }
@@ -95,7 +95,7 @@ impl<'a> Certificate<'a> {
         let (_, value) = self.extension(KEY_USAGE)?;
         let bits = Reader::new(value).expect(BIT_STRING).map(|bits| bits.content);
         Some(match bits {
-            // decipherOnly, the ninth, makes it unfit as any other.
+            // decipherOnly, the ninth, disqualifies it like any other.
             Some([_, first]) => *first,
             _ => 0,
         })

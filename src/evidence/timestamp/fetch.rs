@@ -1,4 +1,4 @@
-//! Asks a time-stamp authority over HTTP (RFC 3161, sections 2.4.1 and 3.4). The only part of the evidence that uses a
+//! Requests time-stamps over HTTP (RFC 3161, sections 2.4.1 and 3.4). The only part of the evidence that uses a
 //! network: it sends 32 bytes of a digest and nothing else.
 
 use std::time::Duration;
@@ -26,30 +26,30 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Why there is no time-stamp.
 #[derive(Debug, thiserror::Error)]
 pub enum TimestampError {
-    /// Nobody answered as an authority would.
+    /// No proper response from an authority.
     #[error("{url}: {reason}")]
     Http {
-        /// Who was asked.
+        /// The authority's address.
         url: String,
         /// What happened.
         reason: String,
     },
-    /// The answer is no time-stamp of what was asked about.
+    /// The response is not a time-stamp of what was sent.
     #[error("{url}: {source}")]
     Answer {
-        /// Who was asked.
+        /// The authority's address.
         url: String,
         /// What is wrong with it.
         source: TokenError,
     },
 }
 
-/// Asks for a time-stamp of a message and returns the whole response, as `openssl ts -verify -in` reads it.
+/// Requests a time-stamp of a message and returns the whole response, as `openssl ts -verify -in` reads it.
 pub async fn fetch(url: &str, message: &[u8]) -> Result<(Vec<u8>, Stamp), TimestampError> {
     let failed = |reason: String| TimestampError::Http { url: url.to_owned(), reason };
     let mut nonce = [0; 8];
     getrandom::fill(&mut nonce).map_err(|error| failed(error.to_string()))?;
-    // A positive integer, written shortest.
+    // A positive integer, minimally encoded.
     nonce[0] = nonce[0] & 0x3f | 0x40;
     let answer = tokio::time::timeout(PATIENCE, post(url, request(message, &nonce)));
     let answer = answer.await.map_err(|_| failed("no answer in time".to_owned()))?.map_err(failed)?;

@@ -1,12 +1,12 @@
-//! Time-stamps (RFC 3161): an authority's signed word that a signature existed at a time.
+//! Time-stamps (RFC 3161): an authority's signed statement that a signature existed at a time.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `der` | the little of DER (ITU-T X.690) that requests and answers need |
-//! | `token` | reads an answer, and checks it against the authority's certificate |
-//! | `certificate` | what is asked of certificates around a time-stamp |
-//! | `fetch` | asks an authority over HTTP |
-//! | `unstamped` | the word in place of a stamp |
+//! | `token` | reads a response, and checks it against the authority's certificate |
+//! | `certificate` | what is required of certificates around a time-stamp |
+//! | `fetch` | queries an authority over HTTP |
+//! | `unstamped` | the statement in place of a stamp |
 
 mod certificate;
 mod der;

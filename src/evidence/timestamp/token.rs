@@ -1,7 +1,7 @@
 //! Reads a time-stamp response (RFC 3161, section 2.4.2): CMS SignedData (RFC 5652) around a TSTInfo.
 //!
-//! [`Stamp::read`] takes what it says about a message; [`Authorities::vouch`] checks who says it. Leaves out revocation
-//! lists: a stamp is checked offline, against the authority's certificate as of the stamped time.
+//! [`Stamp::read`] reads its statement about a message; [`Authorities::vouch`] checks its signer. Leaves out revocation
+//! lists: a stamp is checked offline, against the authority's certificate at the stamped time.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const CONTENT_TYPE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x
 const SIGNING_CERTIFICATE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x0c];
 const SIGNING_CERTIFICATE_V2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x10, 0x02, 0x2f];
 
-/// What an authority said: this message existed at this time.
+/// An authority's statement: this message existed at this time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// The time, by the authority's clock.
@@ -51,22 +51,22 @@ struct Token {
     signature: Vec<u8>,
 }
 
-/// Why a time-stamp says nothing.
+/// Why a time-stamp is unusable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The authority refused.
     #[error("the authority did not grant it (status {0})")]
     Refused(u8),
-    /// Not what RFC 3161 describes.
+    /// Not as in RFC 3161.
     #[error("it is malformed: {0}")]
     Malformed(&'static str),
     /// About something else.
     #[error("it is about something else")]
     OtherMessage,
-    /// Two messages can be made that have one digest.
+    /// The digest algorithm has collisions.
     #[error("it is over a {0} digest, which is too weak to count")]
     Weak(&'static str),
-    /// The signature or the certificate does not hold.
+    /// The signature or the certificate is invalid.
     #[error("no trusted authority signed it: {0}")]
     Untrusted(String),
 }
@@ -216,7 +216,7 @@ fn hash(algorithm: &[u8], bytes: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// Extended key usages of authorities above the signer are not asked for, as OpenSSL doesn't; the signer's is checked apart.
+/// Extended key usages of authorities above the signer are not checked, as in OpenSSL; the signer's is checked separately.
 struct AnyUsage;
 
 impl ExtendedKeyUsageValidator for AnyUsage {
@@ -225,8 +225,8 @@ impl ExtendedKeyUsageValidator for AnyUsage {
     }
 }
 
-/// Certificates of time-stamp authorities that somebody trusts, from outside the bundle: chains end at those that name
-/// themselves as their issuer; others may stand between.
+/// Certificates of time-stamp authorities that the reader trusts, from outside the bundle: chains end at any that names
+/// itself as their issuer; others may be in between.
 #[derive(Clone, Debug)]
 pub struct Authorities {
     roots: Vec<TrustAnchor<'static>>,
@@ -253,7 +253,7 @@ impl Authorities {
         }
     }
 
-    /// Checks that one of them stands behind the stamp.
+    /// Checks that the stamp chains to one of them.
     pub fn vouch(&self, stamp: &Stamp) -> Result<(), TokenError> {
         let untrusted = |reason: String| TokenError::Untrusted(reason);
         let token = &stamp.token;

@@ -1,11 +1,11 @@
-//! The word beside a signature that no authority stamped: when it was made by the signing machine's own clock, and why
-//! there is nothing better.
+//! The statement beside an unstamped signature: when it was made by the signing machine's own clock, and why
+//! there is no time-stamp.
 
 use jiff::Timestamp;
 
 const BEFORE_THE_TIME: &str = "The time of this signature is the signing machine's own, ";
 
-/// The word, as a file.
+/// The statement, as a file.
 pub fn own_time(at: Timestamp, why: &str) -> String {
     format!("{BEFORE_THE_TIME}{at}: {why}.\n")
 }

@@ -114,7 +114,7 @@ jq -r '"\(.journal.lines) \(.journal.head)"' data/result.json
 Both print the same number of lines and the same head.
 "#;
 
-/// What the result claims beside what it carried.
+/// The claims of the result beyond what was copied.
 pub(super) const CLAIMS: &str = r#"
 ## What the result says follows from what lies beside it
 

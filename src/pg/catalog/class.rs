@@ -1,4 +1,4 @@
-//! Classes of catalog objects: what identifies an object, and how every object of a class gets into a catalog.
+//! Classes of catalog objects: the identity of an object, and reading every object of a class into a catalog.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::pg::error::PgError;
 /// Class and identity of a catalog object, and how it is defined.
 pub type Catalog = BTreeMap<CatalogKey, String>;
 
-/// What identifies an object: `("index", "public.orders_pkey")`.
+/// The identity of an object: `("index", "public.orders_pkey")`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CatalogKey {
     /// The class, in words.
@@ -19,7 +19,7 @@ pub struct CatalogKey {
 }
 
 impl CatalogKey {
-    /// Whether somebody made it: not what every new database has, nor what says something about other objects only.
+    /// Whether a user created it: neither part of every new database nor only an attribute of other objects.
     pub fn is_of_users(&self) -> bool {
         const GIVEN: [&str; 8] = [
             "built-in text search",
@@ -50,7 +50,7 @@ pub const LATER: [&str; 10] = [
     "user mapping",
 ];
 
-/// One class of objects: its name in words, and a query that returns a qualified name and a definition, both text.
+/// One class of objects: its name, and a query that returns a qualified name and a definition, both text.
 pub(super) type Class = (&'static str, String);
 
 /// Reads one class into the catalog.

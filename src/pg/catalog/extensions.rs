@@ -1,5 +1,5 @@
-//! What belongs to extensions: the objects that CREATE EXTENSION made, and those that users gave to one since (`ALTER
-//! EXTENSION … ADD`), which a dump leaves out with the rest.
+//! Members of extensions: the objects that CREATE EXTENSION created, and those that users added since (`ALTER
+//! EXTENSION … ADD`), which a dump omits with the rest.
 
 use postgres::GenericClient;
 
@@ -12,7 +12,7 @@ use crate::pg::{
     name::{RelationName, Table},
 };
 
-/// A relation in which an extension keeps what users configure.
+/// A relation in which an extension keeps user configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
     /// Its name.
@@ -38,7 +38,7 @@ pub fn configuration(client: &mut impl GenericClient) -> Result<Vec<Configuratio
     client.query(&sql, &[]).map_err(failed)?.iter().map(|row| configuration(row).map_err(failed)).collect()
 }
 
-/// What belongs to extensions, with what users can change of it.
+/// Members of extensions, with the attributes that users can change.
 pub fn members_of_extensions(client: &mut impl GenericClient) -> Result<Catalog, PgError> {
     let (class, sql) = members();
     let mut catalog = Catalog::new();
@@ -46,10 +46,10 @@ pub fn members_of_extensions(client: &mut impl GenericClient) -> Result<Catalog,
     Ok(catalog)
 }
 
-/// Of every member: what users can change of it. Row types and types of arrays follow from others, and count as members in
+/// For every member, the attributes that users can change. Row and array types follow from others, and are members in
 /// some versions only.
 pub(super) fn members() -> Class {
-    // Of the schema of built-in types some versions speak, and some don't.
+    // Some versions name the schema of built-in types, and some don't.
     let sql = "SELECT x.extname || ': ' || i.type || ' ' || replace(i.identity, 'pg_catalog.', ''), CASE \
          WHEN p.oid IS NOT NULL THEN md5(concat_ws('|', p.prosrc, p.probin, p.provolatile, p.proisstrict, p.prosecdef, \
          p.proleakproof, p.proparallel, p.proconfig)) \
@@ -69,8 +69,8 @@ pub(super) fn members() -> Class {
     ("extension member", sql.to_owned())
 }
 
-/// What ALTER and COMMENT change of members beside that: comments, estimators of operators, what families of operators
-/// hold. A dump leaves all of it out.
+/// Other attributes of members that ALTER and COMMENT change: comments, estimators of operators, members of operator
+/// families. A dump omits all of it.
 pub(super) fn properties_of_members() -> Class {
     let sql = "SELECT x.extname || ': ' || i.type || ' ' || replace(i.identity, 'pg_catalog.', ''), concat_ws('|', \
          (SELECT string_agg(d.objsubid || ' ' || d.description, '|' ORDER BY d.objsubid) \
@@ -91,7 +91,7 @@ pub(super) fn properties_of_members() -> Class {
     ("property of extension member", sql.to_owned())
 }
 
-/// What users said goes with an extension when that is dropped (`ALTER … DEPENDS ON EXTENSION`).
+/// Objects that users made dependent on an extension, to be dropped with it (`ALTER … DEPENDS ON EXTENSION`).
 pub(super) fn dependences() -> Class {
     let sql = "SELECT i.type || ' ' || i.identity || ' on ' || x.extname, '' FROM pg_catalog.pg_depend d \
                JOIN pg_catalog.pg_extension x ON x.oid = d.refobjid, \
@@ -101,7 +101,7 @@ pub(super) fn dependences() -> Class {
     ("dependence on extension", sql.to_owned())
 }
 
-/// The extensions' tables, except those that hold what users configure: their rows come from CREATE EXTENSION or from
+/// The extensions' tables, except those with user configuration: their rows come from CREATE EXTENSION or from
 /// nowhere.
 pub fn tables_of_extensions(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {
     tables::of_kind(client, &format!("c.relkind = 'r' AND {} AND NOT {REGISTERED}", tables::OF_EXTENSION))

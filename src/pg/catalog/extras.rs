@@ -1,4 +1,4 @@
-//! What stands beside the schemas: extensions, event triggers, publications, foreign servers, comments, labels.
+//! Objects outside of schemas: extensions, event triggers, publications, foreign servers, comments, labels.
 
 use super::{
     class::Class,
@@ -30,7 +30,7 @@ pub(super) fn classes() -> Vec<Class> {
     classes
 }
 
-/// With its tables and their conditions, and the columns where they are chosen.
+/// With its tables and their conditions, and the column lists, if any.
 fn publication() -> String {
     format!(
         "SELECT o.pubname::text, concat_ws(' ', o.puballtables, o.pubinsert, o.pubupdate, o.pubdelete, o.pubtruncate, \
@@ -46,7 +46,7 @@ fn publication() -> String {
     )
 }
 
-/// The schemas whose every table is published, from version 15 on.
+/// The schemas that are published as a whole, from version 15 on.
 pub(super) fn published_schemas() -> Class {
     let sql = "SELECT o.pubname || ' ' || n.nspname, '' FROM pg_catalog.pg_publication_namespace p \
                JOIN pg_catalog.pg_publication o ON o.oid = p.pnpubid JOIN pg_catalog.pg_namespace n ON n.oid = p.pnnspid";
@@ -96,8 +96,8 @@ fn foreign() -> Vec<Class> {
     ]
 }
 
-/// What is said about users' objects, columns and large objects included, whose numbers are anybody's choice. What is said
-/// about roles and databases is read elsewhere.
+/// Comments on users' objects, including columns and large objects, whose numbers are chosen freely. Comments
+/// on roles and databases are read elsewhere.
 fn about(catalog: &str, text: &str) -> String {
     format!(
         "SELECT i.type || ' ' || i.identity, d.{text} FROM pg_catalog.{catalog} d, \

@@ -1,4 +1,4 @@
-//! What makes a new database like another one, and what of a database is not carried.
+//! What a new database needs to match another one, and what of a database is not carried.
 
 use postgres::GenericClient;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::pg::{error::PgError, name::RelationName};
 
-/// What makes a new database like another one.
+/// What a new database needs to match another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseFacts {
     /// The server's version text, such as `15.18 (Debian …)`.
@@ -19,20 +19,20 @@ pub struct DatabaseFacts {
     pub minor: u32,
     /// The encoding's name.
     pub encoding: String,
-    /// How it sorts and compares text.
+    /// Its locale, by which it sorts and compares text.
     pub locale: LocaleFacts,
     /// Number of large objects.
     pub large_objects: u64,
     /// Those of them that this login can't read.
     pub unreadable_large_objects: Unreadable,
-    /// Rows of foreign tables, and what lies in schemas of the system.
+    /// Rows of foreign tables, and user objects in system schemas.
     pub not_carried: Vec<String>,
 }
 
 /// What decides how a database sorts, compares and changes the case of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocaleFacts {
-    /// Whose rules they are: [`LocaleFacts::LIBRARY`], ICU's or PostgreSQL's own (`pg_database.datlocprovider`).
+    /// The provider of the rules: [`LocaleFacts::LIBRARY`], ICU's or PostgreSQL's own (`pg_database.datlocprovider`).
     pub provider: char,
     /// LC_COLLATE.
     pub collate: String,
@@ -40,12 +40,12 @@ pub struct LocaleFacts {
     pub ctype: String,
     /// The locale of a provider other than the C library.
     pub locale: Option<String>,
-    /// What ICU does otherwise than its locale says.
+    /// ICU rules that deviate from the locale.
     pub rules: Option<String>,
 }
 
 impl LocaleFacts {
-    /// The C library, which is all that versions before 15 know.
+    /// The C library, the only one before version 15.
     pub const LIBRARY: char = 'c';
     /// ICU.
     pub const ICU: char = 'i';
@@ -56,13 +56,13 @@ impl LocaleFacts {
 /// Large objects that a login can't read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unreadable {
-    /// How many.
+    /// Their number.
     pub count: u64,
     /// The first of them.
     pub first: Vec<u32>,
 }
 
-/// Version, encoding, locale, and what the database holds that isn't carried.
+/// Version, encoding, locale, and what of the database is not carried.
 pub fn facts(client: &mut impl GenericClient) -> Result<DatabaseFacts, PgError> {
     let failed = |error| PgError::statement("reading the database's properties", &error);
     let sql = "SELECT current_setting('server_version'), current_setting('server_version_num')::int8, \
@@ -114,8 +114,8 @@ pub fn properties(client: &mut impl GenericClient) -> Result<String, PgError> {
     client.query_one(sql, &[]).and_then(|row| row.try_get(0)).map_err(failed)
 }
 
-/// Tables in schemas of the system in which extensions keep what users configured, where that is anything (PostgreSQL
-/// documentation, "Extension Configuration Tables"); those in other schemas are carried.
+/// Tables in system schemas in which extensions keep user configuration, if not empty (PostgreSQL
+/// documentation, "Extension Configuration Tables"); those in other schemas are copied.
 fn extension_rows(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
     let sql = format!(
         "SELECT x.extname::text, n.nspname::text, c.relname::text, f.condition \
@@ -136,7 +136,7 @@ fn extension_rows(client: &mut impl GenericClient) -> Result<Vec<String>, postgr
     Ok(found)
 }
 
-/// What users put into schemas of the system, which pg_dump leaves out. What a provider put there is its own.
+/// User objects in system schemas, which pg_dump omits. What a provider put there is its own.
 fn in_system_schemas(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
     let part = |catalog: &str, schema: &str, owner: &str, which: &str| {
         format!(
@@ -160,14 +160,14 @@ fn in_system_schemas(client: &mut impl GenericClient) -> Result<Vec<String>, pos
         part("pg_ts_config", "cfgnamespace", "cfgowner", "true"),
         part("pg_ts_dict", "dictnamespace", "dictowner", "true"),
     ];
-    // Nobody owns these; superusers make them.
+    // These have no owner; superusers create them.
     let unowned = [("pg_ts_parser", "prsnamespace"), ("pg_ts_template", "tmplnamespace")].map(|(catalog, schema)| {
         format!(
             "SELECT 'pg_catalog.{catalog}'::pg_catalog.regclass::oid, o.oid, 10::oid FROM pg_catalog.{catalog} o \
              JOIN pg_catalog.pg_namespace n ON n.oid = o.{schema} WHERE n.nspname = 'pg_catalog' AND o.oid >= {FIRST_OWN}"
         )
     });
-    // What a user added to a family that came with the server, and to no class of its own.
+    // What a user added to a built-in family, and to no class of their own.
     let added = [("pg_amop", "amopfamily"), ("pg_amproc", "amprocfamily")].map(|(catalog, family)| {
         format!(
             "SELECT 'pg_catalog.{catalog}'::pg_catalog.regclass::oid, o.oid, f.opfowner FROM pg_catalog.{catalog} o \
@@ -195,11 +195,11 @@ fn in_system_schemas(client: &mut impl GenericClient) -> Result<Vec<String>, pos
     Ok(found)
 }
 
-/// How many unreadable large objects are named.
+/// The most unreadable large objects that are named.
 const NAMED_MAX: usize = 10;
 
-/// Asks owners and lists of rights: reading every table does not include large objects (PostgreSQL documentation,
-/// "Predefined Roles"). Servers that know a function for it are asked by that.
+/// Reads owners and access lists: reading every table does not include large objects (PostgreSQL documentation,
+/// "Predefined Roles"). Newer servers have a function for it.
 fn unreadable_large_objects(client: &mut impl GenericClient) -> Result<Unreadable, postgres::Error> {
     let sql = "SELECT pg_catalog.to_regprocedure('pg_catalog.has_largeobject_privilege(oid,text)') IS NOT NULL, \
                current_setting('lo_compat_privileges')::bool";

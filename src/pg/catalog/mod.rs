@@ -1,19 +1,19 @@
-//! A database's catalog in a form that two servers can be compared by: every object of a class, with its definition.
+//! A database's catalog in a form in which two servers can be compared: every object of a class, with its definition.
 //!
 //! | file | what it reads |
 //! |---|---|
-//! | `class` | one class of objects into a catalog, and what identifies an object in it |
+//! | `class` | one class of objects into a catalog, and the identity of an object in it |
 //! | `facts` | version, encoding, locale, and what is not carried |
 //! | `tables` | the tables that hold rows, the sequences, and what this login can't read |
 //! | `relations`, `routines`, `types`, `extras` | the definitions, one query per class |
-//! | `rights` | roles, owners and grants, which are compared only where they are carried |
-//! | `extensions` | what belongs to extensions |
-//! | `special` | what only a superuser can make, in parts |
-//! | `multiranges` | what newer servers make of ranges by themselves |
-//! | `named` | what is neither carried nor compared |
-//! | `user_objects` | nothing itself: the conditions by which the others leave out what is not users' |
+//! | `rights` | roles, owners and grants, which are compared only where they are copied |
+//! | `extensions` | members of extensions |
+//! | `special` | what only a superuser can create, in parts |
+//! | `multiranges` | what newer servers create for ranges implicitly |
+//! | `named` | what is neither copied nor compared |
+//! | `user_objects` | nothing itself: the conditions by which the others exclude what is not created by users |
 //!
-//! Left out: objects of the system and temporary ones; of extensions' all but what users can change.
+//! Left out: system objects and temporary ones; of members of extensions, all but what users can change.
 
 use postgres::GenericClient;
 
@@ -39,7 +39,7 @@ pub use facts::{DatabaseFacts, LocaleFacts, Unreadable, facts, properties};
 pub use tables::{Named, SequenceState, materialized_views, named, sequences, tables, unreadable, whole_tables};
 pub use user_objects::COLUMN_OPTIONS;
 
-/// Every object of the compared classes with its definition, as the server spells it with an empty search_path.
+/// Every object of the compared classes with its definition, as the server prints it with an empty search_path.
 pub fn definitions(client: &mut impl GenericClient) -> Result<Catalog, PgError> {
     read(client, classes)
 }

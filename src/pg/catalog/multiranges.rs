@@ -1,5 +1,5 @@
-//! What servers from 14 on make of every range by themselves: a type for several of its kind, the functions that make values
-//! of that, and a cast. A source of an older release has none of it, and no dump holds it.
+//! What servers from 14 on create implicitly for every range: a multirange type, the functions that construct values
+//! of that, and a cast. A source of an older release has none of it, and no dump contains it.
 //! Source: PostgreSQL documentation, "Range Types", and `DefineRange` in its `typecmds.c`.
 
 use postgres::GenericClient;
@@ -7,10 +7,10 @@ use postgres::GenericClient;
 use super::{class::Catalog, user_objects::USERS};
 use crate::pg::error::PgError;
 
-/// The first release whose servers do so.
+/// The first release that does so.
 pub const MAJOR_MIN: u32 = 14;
 
-/// Takes out of a catalog what this server made of its ranges.
+/// Removes from a catalog what this server created for its ranges.
 pub fn leave_out(client: &mut impl GenericClient, catalog: &mut Catalog) -> Result<(), PgError> {
     let failed = |error| PgError::statement("looking for what the server made of ranges", &error);
     let of_multiranges = format!(
@@ -42,7 +42,7 @@ pub fn leave_out(client: &mut impl GenericClient, catalog: &mut Catalog) -> Resu
     Ok(())
 }
 
-/// Whether an owner or a grant is of the object of this title.
+/// Whether an owner or a grant belongs to the object of this title.
 fn is_about(class: &str, name: &str, title: &str) -> bool {
     match class {
         "owner" => name == title,

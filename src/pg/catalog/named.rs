@@ -1,4 +1,4 @@
-//! What is neither carried nor compared, each by its name: what belongs to the server, what a superuser must own, and what
+//! What is neither copied nor compared, each by name: what belongs to the server, what a superuser must own, and what
 //! holds secrets.
 
 use postgres::GenericClient;
@@ -23,15 +23,15 @@ pub(super) fn named(client: &mut impl GenericClient) -> Result<Vec<String>, post
     Ok(named)
 }
 
-/// Names only: connections and passwords are not read. A mapping whose options the login may see is carried with them; of
-/// one whose options are hidden from it nobody can tell whether it has any, except a superuser.
+/// Names only: connections and passwords are not read. A mapping whose options the login may see is copied with them; for
+/// one whose options are hidden, only a superuser can tell whether it has any.
 const SECRETS: &str = "SELECT 'subscription ' || s.subname FROM pg_catalog.pg_subscription s WHERE s.subdbid = \
     (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
     UNION ALL SELECT 'password of the mapping of ' || m.usename || ' on the foreign server ' || m.srvname \
     FROM pg_catalog.pg_user_mappings m WHERE m.umoptions IS NULL \
     AND NOT (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user)";
 
-/// The restored database has the mark of its run for a comment, and a limit would stand in the way of its proof.
+/// The restored database has the mark of its run as its comment, and a limit would hinder its verification.
 fn of_database() -> String {
     let this = "FROM pg_catalog.pg_database d WHERE d.datname = current_database()";
     format!(
@@ -43,10 +43,10 @@ fn of_database() -> String {
     )
 }
 
-/// Only a superuser may own these, and whoever makes them on the target does; so it is with the members of extensions.
+/// Only a superuser may own these, and their creator on the target does; the same holds for members of extensions.
 fn owners() -> String {
     let owner = |role: &str| format!("SELECT 'owner ' || pg_catalog.pg_get_userbyid(o.{role})");
-    // Whoever ran CREATE EXTENSION owns what it makes, or the server's first superuser does.
+    // The role that ran CREATE EXTENSION owns what it creates, or the server's first superuser does.
     let member = |catalog: &str, role: &str| {
         format!(
             "{} || ' of ' || i.type || ' ' || i.identity || ', which belongs to extension ' || x.extname \
@@ -76,8 +76,8 @@ fn owners() -> String {
     )
 }
 
-/// What came with the server and was changed since: rows of initdb are older than the databases that it makes last. Where
-/// a right was granted or revoked, that is named. Of a server whose transactions were counted round some are missed.
+/// Built-in objects that were changed since: rows of initdb are older than the databases that it creates last. Where
+/// a right was granted or revoked, that is named. After a transaction ID wraparound some are missed.
 fn changed() -> String {
     let part = |catalog: &str, acl: &str| {
         let kept = match acl {
@@ -111,7 +111,7 @@ fn changed() -> String {
         "SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, r.ev_class, '', r.xmin FROM pg_catalog.pg_rewrite r \
          WHERE r.ev_class < {FIRST_OWN}"
     ));
-    // What is said about the schema public is carried.
+    // The comment on the schema public is copied.
     parts.push(format!(
         "SELECT d.classoid, d.objoid, 'comment on ', d.xmin FROM pg_catalog.pg_description d \
          WHERE d.objoid < {FIRST_OWN} AND d.objoid <> 'public'::pg_catalog.regnamespace \
@@ -126,10 +126,10 @@ fn changed() -> String {
     )
 }
 
-/// The last of the transactions that are no real ones (PostgreSQL sources, `FrozenTransactionId`).
+/// The last of the reserved transaction numbers (PostgreSQL sources, `FrozenTransactionId`).
 const FROZEN: u32 = 2;
 
-/// What the server notes for itself beside the options that users set.
+/// The server's own bookkeeping beside the options that users set.
 fn bookkeeping() -> String {
     let of_users =
         format!("FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND {USERS}");
@@ -154,9 +154,9 @@ const GRANTS_ON_PARAMETERS: &str = "SELECT g.privilege_type || ' on parameter ' 
     FROM pg_catalog.pg_parameter_acl p, LATERAL pg_catalog.aclexplode(p.paracl) g \
     LEFT JOIN pg_catalog.pg_roles r ON r.oid = g.grantee WHERE r.rolsuper IS NOT TRUE ORDER BY 1, 2";
 
-/// Objects of the server and of extensions with a list of rights: `parts (classid, objid, objsubid, schema, acl, given)`,
-/// where `given` is what the server gives where nothing is listed. The standard's schema is open to everybody, which no
-/// catalog notes as its beginning.
+/// Objects of the server and of extensions with an access list: `parts (classid, objid, objsubid, schema, acl, given)`,
+/// where `given` is the default without a list. `information_schema` is open to everybody, which no
+/// catalog records as its initial state.
 fn listed() -> String {
     let part = |catalog: &str, schema: &str, acl: &str, given: &str| {
         format!(
@@ -190,8 +190,8 @@ fn listed() -> String {
     parts.join(" UNION ALL ")
 }
 
-/// Rights on them that stand in the one list and not in the other: `acl` beyond `initial` was granted since they came, the
-/// other way round it was revoked. The schema `public` is carried.
+/// Rights on them that are in one list and not in the other: `acl` beyond `initial` was granted since their creation, the
+/// reverse was revoked. The schema `public` is copied.
 fn rights_beside(these: &str, others: &str) -> String {
     format!(
         "SELECT g.privilege_type || ' on ' || i.type || ' ' || i.identity, \
@@ -212,14 +212,14 @@ fn rights_beside(these: &str, others: &str) -> String {
     )
 }
 
-/// What became of a right.
+/// The change of a right.
 #[derive(Clone, Copy)]
 enum Change {
     Granted,
     Revoked,
 }
 
-/// Who was given what, or lost it; roles that the server or the provider brings along are left out.
+/// Granted or revoked rights by role; roles of the server or the provider are left out.
 fn rights(client: &mut impl GenericClient, change: Change, sql: &str) -> Result<Vec<String>, postgres::Error> {
     let (noun, preposition) = match change {
         Change::Granted => ("grant", "to"),

@@ -1,6 +1,6 @@
-//! Tables, views, sequences and what hangs on them: columns, indexes, constraints, triggers, rules, policies.
+//! Tables, views, sequences and their parts: columns, indexes, constraints, triggers, rules, policies.
 //!
-//! What only newer servers keep is read through `to_jsonb`, which knows nothing of it on older ones.
+//! What only newer servers have is read through `to_jsonb`, which lacks it on older ones.
 
 use super::{
     class::Class,
@@ -32,7 +32,7 @@ pub(super) fn classes() -> Vec<Class> {
     classes
 }
 
-/// What reacts to rows.
+/// Triggers, rules and policies.
 fn attached(on: impl Fn(&str) -> String) -> Vec<Class> {
     vec![
         (
@@ -79,7 +79,7 @@ fn schema() -> String {
     )
 }
 
-/// The parents of a partition have no order; those of a table that inherits do.
+/// The parents of a partition have no order; those of an inheriting table do.
 fn relation(of_relations: &str) -> String {
     format!(
         "SELECT {NAME}, concat_ws(' ', c.relkind, c.relpersistence, pg_catalog.pg_get_partkeydef(c.oid), \
@@ -146,8 +146,8 @@ fn constraint(on_relation: &str) -> String {
     )
 }
 
-/// Parts of a foreign key that leads to or from a partitioned table: the server makes and names them, each version in its
-/// own way. What is read of them is where they are.
+/// Parts of a foreign key to or from a partitioned table: the server creates and names them, each version in its
+/// own way. Only their location is read.
 fn derived_constraint(on_relation: &str) -> String {
     format!(
         "SELECT {NAME} || '.' || o.conname, {NAME} FROM pg_catalog.pg_constraint o {on_relation} \
@@ -155,8 +155,8 @@ fn derived_constraint(on_relation: &str) -> String {
     )
 }
 
-/// Constraints of which a trigger does not fire as it was made to, with how each does: `DISABLE TRIGGER ALL` leaves that
-/// behind, and no dump carries it.
+/// Constraints with triggers that do not fire as created, with the state of each: `DISABLE TRIGGER ALL` leaves that
+/// behind, and no dump contains it.
 pub fn system_triggers() -> String {
     format!(
         "SELECT s.title, string_agg(s.enabled, '' ORDER BY s.kind, s.function) FROM ({}) s GROUP BY 1 \
@@ -165,7 +165,7 @@ pub fn system_triggers() -> String {
     )
 }
 
-/// Every trigger that the server made for a constraint: `title` (the constraint and the table that the trigger is on, because
+/// Every trigger that the server created for a constraint: `title` (the constraint and the table of the trigger, because
 /// the names of triggers are numbers), `enabled`, `relation` and `name`, in the order of `kind` and `function`.
 pub fn each_system_trigger() -> String {
     let of_users = format!(
@@ -189,7 +189,7 @@ fn view(of_relations: &str) -> String {
     )
 }
 
-/// With the column that a sequence belongs to.
+/// With the column that owns a sequence.
 fn sequence(on_relation: &str) -> String {
     format!(
         "SELECT {NAME}, concat_ws(' ', pg_catalog.format_type(s.seqtypid, NULL), s.seqstart, s.seqincrement, \

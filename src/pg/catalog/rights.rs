@@ -1,7 +1,7 @@
 //! Roles, memberships, owners, grants and default privileges: who may do what in a database.
 //!
-//! Grants are read as they work: where an object has no list of its own, the server's default stands for it. Roles that
-//! the server brings along (`pg_…`) are taken for granted. Passwords can't be read by anybody but a superuser, and
+//! Grants are read as they take effect: an object without an access list gets the server's default. Roles that
+//! the server has built in (`pg_…`) are assumed to exist. Passwords can be read only by a superuser, and
 //! nothing here tries to.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,104 +16,104 @@ pub mod compared;
 /// Everything about rights in one database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rights {
-    /// Roles that this database has to do with, and those that they belong to or that belong to them.
+    /// Roles that this database refers to, and those that they are members of or that are members of them.
     pub roles: BTreeMap<String, Role>,
-    /// Who belongs to which role.
+    /// Memberships of roles.
     pub memberships: BTreeSet<Membership>,
     /// Owners and grants of every object.
     pub objects: BTreeMap<Object, Held>,
-    /// What future objects get.
+    /// Default privileges.
     pub defaults: BTreeMap<Defaults, BTreeSet<Grant>>,
-    /// Memberships that somebody gave to the server's own roles, which belong to the server as a whole.
+    /// Memberships that were granted to the server's own roles, which belong to the server as a whole.
     pub of_predefined: BTreeSet<Membership>,
 }
 
-/// What a role may do by itself.
+/// The attributes of a role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
-    /// Gets the rights of the roles that it belongs to without asking.
+    /// Inherits the rights of the roles that it is a member of.
     pub inherits: bool,
     /// May log in.
     pub logs_in: bool,
-    /// May make databases.
+    /// May create databases.
     pub makes_databases: bool,
-    /// May make roles.
+    /// May create roles.
     pub makes_roles: bool,
-    /// Reads past row level security.
+    /// Bypasses row level security.
     pub bypasses_rls: bool,
-    /// May do everything; not carried.
+    /// Superuser; not copied.
     pub superuser: bool,
-    /// May replicate; not carried.
+    /// May replicate; not copied.
     pub replicates: bool,
-    /// Connections at once; −1 is any number.
+    /// Limit of connections; −1 is none.
     pub connections_max: i32,
     /// When its password ends.
     pub valid_until: Option<String>,
-    /// What is said about it.
+    /// Its comment.
     pub comment: Option<String>,
 }
 
-/// One role's place in another, with what all its grants give together.
+/// One role's membership in another, with the options of all its grants combined.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Membership {
-    /// The role that is belonged to.
+    /// The role.
     pub role: String,
-    /// Who belongs to it.
+    /// Its member.
     pub member: String,
-    /// Whether the member may let others in.
+    /// Whether the member may grant membership.
     pub admin: bool,
-    /// Whether the member has the role's rights without asking: before version 16, what the member itself says.
+    /// Whether the member inherits the role's rights: before version 16, an attribute of the member.
     pub inherits: bool,
     /// Whether the member may act as the role (SET ROLE): before version 16, every member may.
     pub sets: bool,
 }
 
-/// An object as `pg_identify_object` names it: `("table", "public.orders")`.
+/// An object as named by `pg_identify_object`: `("table", "public.orders")`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Object {
-    /// The kind, in the server's words.
+    /// The kind, as named by the server.
     pub kind: String,
     /// The name, quoted where needed.
     pub identity: String,
 }
 
 impl Object {
-    /// Whether its owner on the target is not the source's: the database is its restorer's, and only superusers own wrappers.
+    /// Whether its owner on the target is not the source's: the restorer owns the database, and only superusers own wrappers.
     pub fn owner_is_given(&self) -> bool {
         ["database", "foreign-data wrapper"].contains(&self.kind.as_str())
     }
 }
 
-/// Whose an object is and who else may use it.
+/// The owner of an object and its grants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// The owner.
     pub owner: String,
     /// Whether the owner follows from another object's, as that of a serial column's sequence does.
     pub follows: bool,
-    /// What is granted, the owner's own rights included.
+    /// What is granted, including the owner's own rights.
     pub grants: BTreeSet<Grant>,
 }
 
-/// One right that somebody gave to somebody.
+/// One granted right.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Grant {
-    /// Whether the grantee may pass it on; those who may come first, so that what hangs on them can follow.
+    /// Whether the grantee may grant it on; such grants come first, so that dependent ones can follow.
     pub fixed: bool,
-    /// Who gave it.
+    /// The grantor.
     pub grantor: String,
-    /// Who has it; none is everybody.
+    /// The grantee; none is PUBLIC.
     pub grantee: Option<String>,
     /// `SELECT`, `USAGE`, …
     pub privilege: String,
-    /// Only this column.
+    /// The column, if it is limited to one.
     pub column: Option<String>,
 }
 
-/// Whose future objects, of which kind, in which schema.
+/// Default privileges of one role, for one kind of object, in one schema.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Defaults {
-    /// Who makes the objects.
+    /// The creator of the objects.
     pub role: String,
     /// The schema; none is every schema.
     pub schema: Option<String>,
@@ -121,11 +121,11 @@ pub struct Defaults {
     pub kind: String,
 }
 
-/// Roles that a provider brings along and that exist nowhere else.
+/// Roles that only this provider has.
 const PROVIDERS: [&str; 4] = ["rds", "azure", "cloudsql", "alloydb"];
 
-/// Predefined roles that give nothing beyond databases and statistics (PostgreSQL documentation, "Predefined Roles").
-/// Those that are not listed, and those of versions to come, may read and write the server's files, run programs as the
+/// Predefined roles that grant nothing beyond databases and statistics (PostgreSQL documentation, "Predefined Roles").
+/// Those that are not listed, and those of future versions, may read and write the server's files, run programs as the
 /// server's user, or make the server connect to others.
 const HARMLESS: [&str; 12] = [
     "pg_checkpoint",
@@ -141,7 +141,7 @@ const HARMLESS: [&str; 12] = [
     "pg_use_reserved_connections",
     "pg_write_all_data",
 ];
-/// The predefined roles that initdb makes members of others, and of which.
+/// The memberships between predefined roles that initdb creates.
 const OF_INITDB: (&str, [&str; 3]) =
     ("pg_monitor", ["pg_read_all_settings", "pg_read_all_stats", "pg_stat_scan_tables"]);
 
@@ -150,18 +150,18 @@ pub fn is_predefined(role: &str) -> bool {
     role.starts_with("pg_")
 }
 
-/// Whether a role belongs to the server itself, and its members still reach nothing but databases and statistics.
+/// Whether a role belongs to the server itself, but its members reach nothing but databases and statistics.
 pub fn is_harmless(role: &str) -> bool {
     HARMLESS.contains(&role)
 }
 
-/// Whether a role belongs to the provider's service and can't be carried elsewhere.
+/// Whether a role belongs to the provider's service and can't be copied elsewhere.
 pub fn is_providers(role: &str) -> bool {
     let named = |prefix: &&str| role.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
     role == "rdsadmin" || role == "rdsrepladmin" || role == "rdstopmgr" || PROVIDERS.iter().any(named)
 }
 
-/// Owners of every catalog, and where they stand in it: catalog, owner, list of rights, kind for `acldefault`, condition.
+/// Owners in every catalog, and their columns: catalog, owner, list of rights, kind for `acldefault`, condition.
 const OWNED: [(&str, &str, &str, &str, &str); 7] = [
     ("pg_proc", "proowner", "proacl", "'f'", "pronamespace"),
     ("pg_type", "typowner", "typacl", "'T'", "typnamespace"),
@@ -171,7 +171,7 @@ const OWNED: [(&str, &str, &str, &str, &str); 7] = [
     ("pg_foreign_server", "srvowner", "srvacl", "'S'", ""),
     ("pg_largeobject_metadata", "lomowner", "lomacl", "'L'", ""),
 ];
-/// Objects that have an owner and no list of rights.
+/// Objects with an owner but no access list.
 const ONLY_OWNED: [(&str, &str, &str); 9] = [
     ("pg_operator", "oprowner", "oprnamespace"),
     ("pg_opclass", "opcowner", "opcnamespace"),
@@ -215,9 +215,9 @@ fn part(catalog: &str, owner: &str, acl: &str, namespace: &str) -> String {
              WHERE e.typarray = o.oid)"
         ),
         ("pg_operator", _) => format!("{USERS} AND o.oprcode <> 0"),
-        // Their numbers are anybody's choice.
+        // Their numbers are chosen freely.
         ("pg_largeobject_metadata", _) => "true".to_owned(),
-        // A publication of every table belongs to a superuser, and so does it on the target.
+        // A publication of all tables belongs to a superuser, also on the target.
         ("pg_publication", _) => "NOT o.puballtables".to_owned(),
         (_, "") => format!("o.oid >= {FIRST_OWN}"),
         _ => USERS.to_owned(),
@@ -234,12 +234,12 @@ fn part(catalog: &str, owner: &str, acl: &str, namespace: &str) -> String {
     )
 }
 
-/// Reads what one database has to do with. Everything here is open to every role.
+/// Reads the rights of one database. Everything here is readable by every role.
 pub fn rights(client: &mut impl GenericClient) -> Result<Rights, PgError> {
     rights_with(client, &BTreeSet::new())
 }
 
-/// The same, with roles that the database mentions elsewhere, spelled as `regrole` spells them.
+/// The same, with roles that the database refers to elsewhere, spelled as `regrole` prints them.
 pub fn rights_with(client: &mut impl GenericClient, mentioned: &BTreeSet<String>) -> Result<Rights, PgError> {
     let all = everything(client)?;
     let mut named = named(client).map_err(failed)?;
@@ -253,8 +253,8 @@ pub fn rights_with(client: &mut impl GenericClient, mentioned: &BTreeSet<String>
     Ok(Rights { roles, memberships, of_predefined, ..all })
 }
 
-/// The roles that values of type `regrole` in tables name: such a value can be restored only where its role is. In a
-/// transaction, which goes on whatever becomes of it.
+/// The roles that values of type `regrole` in tables name: such a value can be restored only if its role exists. In a
+/// transaction, which continues even if it fails.
 pub fn roles_in_rows(client: &mut impl GenericClient) -> Result<BTreeSet<String>, PgError> {
     let sql = format!(
         "SELECT format('SELECT DISTINCT %I::text FROM ONLY %I.%I', a.attname, n.nspname, o.relname) \
@@ -273,14 +273,14 @@ pub fn roles_in_rows(client: &mut impl GenericClient) -> Result<BTreeSet<String>
                 }
             }
             Err(error) if crate::pg::error::connection_lost(&error) => return Err(failed(error)),
-            // The table can't be read, which the transfer says of it.
+            // The table can't be read, which the transfer reports.
             Err(_) => client.batch_execute("ROLLBACK TO SAVEPOINT walkaway_roles").map_err(failed)?,
         }
     }
     Ok(roles)
 }
 
-/// Every role of the server, and who belongs to which.
+/// Every role of the server, and all memberships.
 pub fn roles_and_memberships(
     client: &mut impl GenericClient,
 ) -> Result<(BTreeMap<String, Role>, BTreeSet<Membership>), PgError> {
@@ -325,7 +325,7 @@ fn held(client: &mut impl GenericClient) -> Result<BTreeMap<Object, Held>, postg
     for sql in [whole, of_columns] {
         for row in client.query(&sql, &[])? {
             let grant = grant(&row, row.try_get(2)?)?;
-            // Owners have it by themselves from version 17 on, and nobody knows of it before.
+            // Owners have it implicitly from version 17 on, and it does not exist before.
             let by_itself = |held: &Held| grant.privilege == "MAINTAIN" && grant.grantee.as_ref() == Some(&held.owner);
             match held.get_mut(&object(&row)?) {
                 Some(held) if !by_itself(held) => drop(held.grants.insert(grant)),
@@ -412,7 +412,7 @@ fn roles(client: &mut impl GenericClient) -> Result<BTreeMap<String, Role>, post
     client.query(sql, &[])?.iter().map(role).collect()
 }
 
-/// Without those that initdb made. Options that only newer servers have are read through `to_jsonb`.
+/// Without those that initdb created. Options that only newer servers have are read through `to_jsonb`.
 fn memberships(client: &mut impl GenericClient) -> Result<Vec<Membership>, postgres::Error> {
     let sql = "SELECT pg_catalog.pg_get_userbyid(m.roleid)::text, r.rolname::text, bool_or(m.admin_option), \
                bool_or(coalesce(pg_catalog.to_jsonb(m) ->> 'inherit_option' = 'true', r.rolinherit)), \
@@ -433,7 +433,7 @@ fn memberships(client: &mut impl GenericClient) -> Result<Vec<Membership>, postg
     Ok(all.into_iter().filter(|one| !by_initdb(one)).collect())
 }
 
-/// Roles that this database mentions elsewhere: in policies, in user mappings and in settings of its own.
+/// Roles that this database refers to elsewhere: in policies, in user mappings and in settings of its own.
 fn named(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error> {
     let sql = "SELECT r.rolname::text FROM pg_catalog.pg_roles r WHERE EXISTS (SELECT FROM pg_catalog.pg_policy p \
                WHERE r.oid = ANY (p.polroles)) OR EXISTS (SELECT FROM pg_catalog.pg_user_mappings m \
@@ -443,7 +443,7 @@ fn named(client: &mut impl GenericClient) -> Result<Vec<String>, postgres::Error
     client.query(sql, &[])?.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Whoever owns or is granted something, and everybody tied to them by membership.
+/// All owners and grantees, and all roles connected to them by membership.
 fn involved(rights: &Rights, memberships: &[Membership], named: Vec<String>) -> BTreeSet<String> {
     let grants = rights.objects.values().flat_map(|held| &held.grants).chain(rights.defaults.values().flatten());
     let mut involved: BTreeSet<String> = named.into_iter().collect();
@@ -452,7 +452,7 @@ fn involved(rights: &Rights, memberships: &[Membership], named: Vec<String>) -> 
     involved.extend(rights.defaults.keys().map(|defaults| defaults.role.clone()));
     loop {
         let tied = memberships.iter().filter(|one| involved.contains(&one.role) != involved.contains(&one.member));
-        // A role of the server's own ties everybody to everybody; who is in it matters, who else is in it doesn't.
+        // A built-in role connects all of its members; only the membership matters, not the other members.
         let servers = |role: &str| is_predefined(role) || is_providers(role);
         let tied = tied.filter(|one| involved.contains(&one.member) || !servers(&one.role));
         let more: BTreeSet<_> = tied.flat_map(|one| [one.role.clone(), one.member.clone()]).collect();

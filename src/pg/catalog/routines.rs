@@ -61,7 +61,7 @@ fn function() -> String {
 }
 
 fn aggregate() -> String {
-    // What is said of a final function that is none, a dump leaves out.
+    // A dump omits the attributes of a missing final function.
     let modify = |function: &str, modify: &str| {
         format!("CASE WHEN a.{function} <> 0 THEN a.{modify} WHEN a.aggkind = 'n' THEN 'r' ELSE 'w' END")
     };
@@ -83,7 +83,7 @@ fn aggregate() -> String {
     )
 }
 
-/// A name that others mention and that nobody defined is no operator yet, and no dump has it.
+/// A name that others refer to but that was never defined is not an operator yet, and no dump contains it.
 fn operators() -> Vec<Class> {
     let type_name = |oid: &str| format!("CASE WHEN {oid} = 0 THEN 'none' ELSE pg_catalog.format_type({oid}, NULL) END");
     let left = type_name("o.oprleft");

@@ -1,4 +1,4 @@
-//! What a restricted owner can't make by itself, in parts that can be put together again: extensions, event triggers,
+//! What a restricted owner can't create itself, in parts that can be reassembled: extensions, event triggers,
 //! publications of all tables, settings, comments on large objects. And the names of what is not carried at all.
 
 use std::collections::BTreeSet;
@@ -21,23 +21,23 @@ pub struct Special {
     pub event_triggers: Vec<EventTrigger>,
     /// The publications.
     pub publications: Vec<Publication>,
-    /// Publications and the schemas whose every table they publish.
+    /// Publications and the schemas that they publish as a whole.
     pub published_schemas: Vec<(String, String)>,
-    /// Functions that promise to tell nothing of their arguments.
+    /// Functions that are marked LEAKPROOF.
     pub leakproof: Vec<Routine>,
-    /// Functions that have others to help the planner.
+    /// Functions with support functions for the planner.
     pub supports: Vec<Support>,
     /// Foreign-data wrappers.
     pub wrappers: Vec<Wrapper>,
-    /// Types that are only announced, as `schema.name`.
+    /// Shell types, as `schema.name`.
     pub shells: BTreeSet<String>,
     /// Constraints and how their triggers fire, where that was changed, see [`super::relations::system_triggers`].
     pub system_triggers: Vec<(String, String)>,
-    /// What is set for the database's sessions, see [`in_force`].
+    /// Settings for the database's sessions, see [`in_force`].
     pub settings: Vec<Setting>,
     /// Comments on large objects, by their numbers.
     pub large_object_comments: Vec<(u32, String)>,
-    /// What is only named: subscriptions and user mappings, which hold secrets of other servers, among it.
+    /// What is only named, such as subscriptions and user mappings, which hold secrets of other servers.
     pub named: Vec<String>,
 }
 
@@ -67,22 +67,22 @@ pub struct EventTrigger {
     pub function_schema: String,
     /// Its function.
     pub function: String,
-    /// What is said about it.
+    /// Its comment.
     pub comment: Option<String>,
 }
 
-/// A function and what tells it from others of its name.
+/// A function, identified by its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routine {
     /// Its schema.
     pub schema: String,
     /// Its name.
     pub name: String,
-    /// The types of its arguments, as `pg_get_function_identity_arguments` spells them.
+    /// The types of its arguments, as printed by `pg_get_function_identity_arguments`.
     pub arguments: String,
 }
 
-/// A function and the one that supports it.
+/// A function and its support function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Support {
     /// The function.
@@ -98,9 +98,9 @@ pub struct Support {
 pub struct Wrapper {
     /// Its name.
     pub name: String,
-    /// Schema and name of the function that reads and writes for it.
+    /// Schema and name of its handler function.
     pub handler: Option<(String, String)>,
-    /// The same of the function that looks at options.
+    /// The same for its validator function.
     pub validator: Option<(String, String)>,
     /// Its options.
     pub options: Vec<(String, String)>,
@@ -111,7 +111,7 @@ pub struct Wrapper {
 pub struct Publication {
     /// Its name.
     pub name: String,
-    /// Whether it publishes every table there will be.
+    /// Whether it publishes all tables, including future ones.
     pub all_tables: bool,
     /// What it publishes: `insert`, `update`, `delete`, `truncate`.
     pub actions: Vec<String>,
@@ -119,23 +119,23 @@ pub struct Publication {
     pub via_root: bool,
 }
 
-/// One setting of the database or of every database, for everybody or for one role.
+/// One setting of the database or of every database, for all roles or for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The role.
     pub role: Option<String>,
-    /// Whether it holds in every database of the server.
+    /// Whether it applies to every database of the server.
     pub everywhere: bool,
     /// The setting's name.
     pub name: String,
     /// Its value.
     pub value: String,
-    /// Whether any user may set it, and nothing is loaded by it and nobody becomes somebody else.
+    /// Whether any user may set it, without loading a library or changing the role.
     pub harmless: bool,
 }
 
 impl Setting {
-    /// Whose it is within one database: `work_mem of role app`.
+    /// Its scope within one database: `work_mem of role app`.
     pub fn title(&self) -> String {
         match &self.role {
             None => format!("{} of the database", self.name),
@@ -143,7 +143,7 @@ impl Setting {
         }
     }
 
-    /// Whose it is on the server: `work_mem of every role in every database`.
+    /// Its scope on the server: `work_mem of every role in every database`.
     pub fn place(&self) -> String {
         match (self.everywhere, &self.role) {
             (false, _) => self.title(),
@@ -153,7 +153,7 @@ impl Setting {
     }
 }
 
-/// What of the settings holds in the database: its own outrank those of every database (PostgreSQL documentation, ALTER
+/// The settings in effect in the database: its own override those of every database (PostgreSQL documentation, ALTER
 /// ROLE).
 pub fn in_force(settings: Vec<Setting>) -> Vec<Setting> {
     let own = settings.iter().filter(|setting| !setting.everywhere).map(Setting::title).collect::<BTreeSet<_>>();
@@ -181,7 +181,7 @@ fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
          p.proname::text, pg_catalog.obj_description(o.oid, 'pg_event_trigger') FROM pg_catalog.pg_event_trigger o \
          JOIN pg_catalog.pg_proc p ON p.oid = o.evtfoid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
          WHERE {} ORDER BY 1",
-        // An extension makes its own.
+        // An extension creates its own.
         without_schema("pg_event_trigger")
     );
     for row in client.query(&sql, &[])? {
@@ -287,7 +287,7 @@ fn wrappers(client: &mut impl GenericClient) -> Result<Vec<Wrapper>, postgres::E
     client.query(&sql, &[])?.iter().map(wrapper).collect()
 }
 
-/// Everything that is set for this database or for every database.
+/// All settings for this database or for every database.
 pub fn settings(client: &mut impl GenericClient) -> Result<Vec<Setting>, PgError> {
     read_settings(client).map_err(|error| PgError::statement("reading the settings of database and roles", &error))
 }

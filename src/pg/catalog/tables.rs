@@ -1,4 +1,4 @@
-//! The tables that hold rows, the sequences and where they stand, and what this login can't read whole.
+//! The tables that hold rows, the sequences and their state, and what this login can't read whole.
 
 use postgres::GenericClient;
 
@@ -8,32 +8,32 @@ use crate::pg::{
     name::{RelationName, Table},
 };
 
-/// That a relation `c` is one in which an extension keeps what users configure (PostgreSQL documentation, "Extension
+/// Condition that a relation `c` holds user configuration of an extension (PostgreSQL documentation, "Extension
 /// Configuration Tables"): its rows are the database's own.
 pub(super) const REGISTERED: &str = "EXISTS (SELECT FROM pg_catalog.pg_extension x WHERE c.oid = ANY (x.extconfig))";
-/// That a sequence `c` numbers the rows of such a table.
+/// Condition that a sequence `c` numbers the rows of such a table.
 pub(super) const NUMBERS_REGISTERED: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend d \
      JOIN pg_catalog.pg_extension x ON d.refobjid = ANY (x.extconfig) \
      WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid \
      AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN ('a', 'i'))";
 
-/// A sequence and where it stands.
+/// A sequence and its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequenceState {
     /// Its name.
     pub name: RelationName,
-    /// The last value handed out, or the one to be handed out first.
+    /// The last value returned, or the first one to be returned.
     pub last_value: i64,
-    /// Whether `last_value` was handed out.
+    /// Whether `last_value` was returned already.
     pub is_called: bool,
 }
 
-/// That a relation `c` belongs to an extension.
+/// Condition that a relation `c` belongs to an extension.
 pub(super) const OF_EXTENSION: &str = "EXISTS (SELECT FROM pg_catalog.pg_depend e \
      WHERE e.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e')";
 
-/// Every table that holds rows of its own: plain tables, partitions, children, and those in which extensions keep what users
-/// configure; not partitioned parents.
+/// Every table that holds rows of its own: plain tables, partitions, children, and those in which extensions keep user
+/// configuration; not partitioned parents.
 pub fn tables(client: &mut impl GenericClient) -> Result<Vec<Table>, PgError> {
     of_kind(client, &format!("c.relkind = 'r' AND (NOT {OF_EXTENSION} OR {REGISTERED})"))
 }
@@ -60,7 +60,7 @@ pub(super) fn of_kind(client: &mut impl GenericClient, kind: &str) -> Result<Vec
     rows.iter().map(|row| table(row).map_err(failed)).collect()
 }
 
-/// A relation that a name stands for.
+/// The relation of a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     /// `r`, `p`, `v`, … (PostgreSQL documentation, `pg_class.relkind`).
@@ -69,7 +69,7 @@ pub struct Named {
     pub partitions: Vec<RelationName>,
 }
 
-/// What a name stands for, if anything.
+/// The relation of a name, if any.
 pub fn named(client: &mut impl GenericClient, name: &RelationName) -> Result<Option<Named>, PgError> {
     let failed = |error| PgError::statement(format!("looking for {name}"), &error);
     let sql = "SELECT c.relkind::text, n.nspname::text, p.relname::text FROM pg_catalog.pg_class c \
@@ -89,7 +89,7 @@ pub fn named(client: &mut impl GenericClient, name: &RelationName) -> Result<Opt
     Ok(Some(named))
 }
 
-/// Every table that somebody made, unlogged ones included, partitioned ones in place of their partitions; and whether only
+/// Every user table, including unlogged ones, partitioned ones in place of their partitions; and whether only
 /// its own rows are meant.
 pub fn whole_tables(client: &mut impl GenericClient) -> Result<Vec<(RelationName, bool)>, PgError> {
     let failed = |error| PgError::statement("listing the tables", &error);
@@ -137,7 +137,7 @@ fn relation(row: &postgres::Row) -> Result<RelationName, postgres::Error> {
     Ok(RelationName { schema: row.try_get(0)?, name: row.try_get(1)? })
 }
 
-/// Every sequence and where it stands. Sequences don't obey snapshots (PostgreSQL documentation, "Sequence
+/// Every sequence and its state. Sequences don't obey snapshots (PostgreSQL documentation, "Sequence
 /// Manipulation Functions"): what is read is at or after the snapshot.
 pub fn sequences(client: &mut impl GenericClient) -> Result<Vec<SequenceState>, PgError> {
     let failed = |error| PgError::statement("reading the sequences", &error);

@@ -36,7 +36,7 @@ fn by_definition() -> String {
     )
 }
 
-/// Types with input and output functions of their own, and shells of types.
+/// Types with input and output functions of their own, and shell types.
 fn base() -> String {
     format!(
         "SELECT n.nspname || '.' || o.typname, concat_ws(' ', o.typtype, o.typisdefined, o.typlen, o.typbyval, \
@@ -51,7 +51,7 @@ fn base() -> String {
     )
 }
 
-/// The version of a collation belongs to the machine's library, so it stands apart from the definition.
+/// The version of a collation belongs to the machine's library, so it is separate from the definition.
 fn collations() -> Vec<Class> {
     let own_collations = own("pg_collation", "collnamespace");
     let definition = "concat_ws(' ', o.collprovider, \
@@ -84,8 +84,8 @@ fn collations() -> Vec<Class> {
     ]
 }
 
-/// Which version of a library's rules the database was built under, and each collation of the server's that users' columns
-/// name.
+/// Which version of a library's rules the database was built under, and each collation of the server that users' columns
+/// use.
 fn locale_version() -> String {
     format!(
         "SELECT 'of the database', pg_catalog.to_jsonb(d) ->> 'datcollversion' FROM pg_catalog.pg_database d \
@@ -97,8 +97,8 @@ fn locale_version() -> String {
     )
 }
 
-/// Configurations and dictionaries that every server brings along, which decide what `to_tsvector` makes of a text. They can
-/// be altered, and no dump says so.
+/// Configurations and dictionaries that every server has built in, which determine the result of `to_tsvector`. They can
+/// be altered, and no dump contains that.
 pub(super) fn built_in_text_search() -> Class {
     let sql = format!(
         "SELECT 'configuration ' || o.cfgname, (SELECT string_agg(m.maptokentype || ' ' || m.mapseqno || ' ' || \

@@ -1,4 +1,4 @@
-//! Logging in: the startup message and the ways to show a password (PostgreSQL documentation, "Start-up").
+//! Logging in: the startup message and password authentication (PostgreSQL documentation, "Start-up").
 
 use postgres::config::ChannelBinding as Wanted;
 use postgres_protocol::authentication::{
@@ -106,7 +106,7 @@ fn answer(wire: &mut Wire, login: &Login<'_>, body: &[u8], scram: &mut Option<Sc
 
 const NOT_BOUND: &str = "channel_binding=require, and the server authenticates without channel binding";
 
-/// The strongest mechanism that both sides know, with what binds it to the TLS session (RFC 5929, tls-server-end-point).
+/// The strongest mechanism that both sides know, with its binding to the TLS session (RFC 5929, tls-server-end-point).
 fn chosen(wire: &Wire, login: &Login<'_>, offers: &[u8]) -> Result<(&'static str, ChannelBinding), WireError> {
     let offered = |mechanism: &str| offers.split(|byte| *byte == 0).any(|name| name == mechanism.as_bytes());
     let wanted = login.config.get_channel_binding();
@@ -185,7 +185,7 @@ mod tests {
         }
         let ecdsa = certificate(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03]);
         assert_eq!(certificate_digest(&ecdsa), Some(Sha384::digest(&ecdsa).to_vec()));
-        // Ed25519 has no hash of its own; what is cut short is no certificate.
+        // Ed25519 has no hash of its own; a truncated one is not a certificate.
         assert_eq!(certificate_digest(&certificate(&[0x2b, 0x65, 0x70])), None);
         assert!((0..ecdsa.len()).all(|end| certificate_digest(&ecdsa[..end]).is_none()));
     }

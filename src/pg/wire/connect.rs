@@ -1,11 +1,11 @@
-//! Making a connection: the first host that lets the login in, and has a session of the kind that is asked for.
+//! Making a connection: the first host that accepts the login and offers a session of the requested kind.
 
 use postgres::config::{Host, TargetSessionAttrs};
 
 use super::{Patience, Wire, auth::log_in, login::Login, message::WireError, socket::Socket};
 
-/// Connects and authenticates, and sets nothing. Waits no longer than the login may take, until the connection has patience
-/// of its own. Tries the hosts in their order, as the general client and libpq do.
+/// Connects and authenticates, and sets nothing. Waits no longer than the login may take, until it has a time-out
+/// of its own. Tries the hosts in their order, like the general client and libpq.
 pub(in crate::pg) fn connect(login: &Login<'_>) -> Result<Wire, WireError> {
     let mut last = WireError::Lost("no host is named".to_owned());
     for (number, host) in login.config.get_hosts().iter().enumerate() {
@@ -25,7 +25,7 @@ fn connect_to(login: &Login<'_>, number: usize, host: &Host) -> Result<Wire, Wir
     Ok(wire)
 }
 
-/// The same connection, if its session is of the kind that `target_session_attrs` asks for.
+/// The same connection, if its session is of the kind that `target_session_attrs` requires.
 fn wanted(mut wire: Wire, login: &Login<'_>) -> Result<Wire, WireError> {
     let wanted = match login.config.get_target_session_attrs() {
         TargetSessionAttrs::ReadWrite => "off",

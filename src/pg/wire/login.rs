@@ -1,4 +1,4 @@
-//! What a connection is made with: where to, as whom, and how long the server may take.
+//! The parameters of a connection: address, login, and time-outs.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,12 +12,12 @@ use crate::interrupt::Interrupt;
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Who connects, and how.
+/// The login, and how it connects.
 pub(in crate::pg) struct Login<'a> {
     pub config: &'a Config,
-    /// Verifies the server; none where the way is safe without.
+    /// Verifies the server; none where the connection is safe without.
     pub tls: Option<Arc<ClientConfig>>,
-    /// Ends the waiting at once.
+    /// Ends the wait at once.
     pub interrupt: &'a Interrupt,
     /// How long the server may take to answer.
     pub patience: Duration,

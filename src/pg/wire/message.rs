@@ -1,4 +1,4 @@
-//! The few messages of the server that are looked into, and its errors.
+//! The few server messages that are parsed, and its errors.
 
 use std::{fmt, time::Duration};
 
@@ -19,13 +19,13 @@ pub enum WireError {
         /// The primary message, as far as it can't hold a value; never the detail, which may show a row.
         message: String,
     },
-    /// The connection broke or never came about.
+    /// The connection broke or could not be made.
     Lost(String),
-    /// The login can't be shown to be who it is, however often it is tried.
+    /// The login can't authenticate, however often it is tried.
     Login(String),
     /// TLS refused the server, or the server TLS.
     Tls(String),
-    /// Nothing moved for so long.
+    /// Nothing was transferred for this long.
     Stalled(Duration),
 }
 
@@ -39,12 +39,12 @@ impl WireError {
         }
     }
 
-    /// Whether the server or the way to it failed, rather than one statement.
+    /// Whether the server or the connection failed, rather than one statement.
     pub fn connection_lost(&self) -> bool {
         self.concern() == Concern::Session
     }
 
-    /// Whether nothing more succeeds at that server: it went away, its disk is full, or it lets the login in no more.
+    /// Whether nothing more succeeds at that server: it is gone, its disk is full, or it no longer accepts the login.
     pub fn ends_all(&self) -> bool {
         matches!(self.concern(), Concern::Session | Concern::Room | Concern::Login)
     }
@@ -57,7 +57,7 @@ impl WireError {
         }
     }
 
-    /// Why it kept a connection from coming about.
+    /// Why no connection could be made because of it.
     pub(in crate::pg) fn unreached(&self) -> Unreached {
         match self {
             WireError::Server { severity, code, .. } => Unreached::of_server(severity, code),
@@ -72,7 +72,7 @@ impl WireError {
         !matches!(self, WireError::Server { severity, .. } if severity == "ERROR")
     }
 
-    /// The same, with what it was for.
+    /// The same, with its purpose.
     pub fn during(self, what: impl Into<String>) -> PgError {
         let code = self.code().map(str::to_owned);
         PgError::Statement { what: what.into(), reason: self.to_string(), code, concern: self.concern() }

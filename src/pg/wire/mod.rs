@@ -1,7 +1,7 @@
 //! A blocking connection for bulk rows: PostgreSQL's protocol 3.0 as far as COPY and plain statements need it.
 //!
-//! The general client hands every row of a COPY through queues and futures; where millions of rows pass, that costs more
-//! than hashing them. Here rows are taken out of the socket's buffer in place, and a silent server is noticed, because
+//! The general client passes every row of a COPY through queues and futures; for millions of rows, that costs more
+//! than hashing them. Here rows are read from the socket's buffer in place, and a silent server is detected, because
 //! every read and write of a COPY has a limit (PostgreSQL documentation, "Frontend/Backend Protocol").
 
 mod auth;
@@ -19,21 +19,21 @@ use self::{message::Fields, socket::Socket};
 use super::{liveness::Waiting, session};
 use crate::{clock::Stopwatch, interrupt::Interrupt};
 
-/// Bytes asked from the socket at once.
+/// Bytes requested from the socket at once.
 const INPUT_BYTES: usize = 256 << 10;
 /// A message other than a row is never longer; a stream that claims otherwise is broken.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
-/// How long a goodbye may take.
+/// How long a Terminate message may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Tag and length.
 const HEADER_BYTES: usize = 5;
 
-/// What ends the waiting for a server.
+/// What ends the wait for a server.
 #[derive(Clone, Debug, Default)]
 pub struct Patience {
-    /// How long a COPY may stand still; none waits for ever.
+    /// How long a COPY may stall; none waits forever.
     pub stall: Option<Duration>,
-    /// Ends the waiting at once.
+    /// Ends the wait at once.
     pub interrupt: Interrupt,
 }
 
@@ -45,19 +45,19 @@ pub struct Wire {
     end: usize,
     patience: Patience,
     waiting: Option<Waiting>,
-    /// A copy was given up in the middle: what the stream holds now belongs to nobody.
+    /// A copy was abandoned in the middle: what the stream holds now is unusable.
     broken: bool,
     greeting: Greeting,
 }
 
-/// What a server says of itself and of the session when it has let a login in.
+/// What a server reports of itself and of the session after a login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Greeting {
-    /// Major version, 0 where the server doesn't tell.
+    /// Major version, 0 where the server doesn't report it.
     pub major: u32,
-    /// The process that a request to cancel would name; a pooler names none of the server's.
+    /// The process that a cancel request would name; a pooler does not report the server's.
     pub process: Option<u32>,
-    /// The database takes any bytes for text.
+    /// The database accepts any bytes as text.
     pub is_raw: bool,
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Header {
 }
 
 impl Wire {
-    /// A connection on which nobody has logged in yet.
+    /// A connection before login.
     fn new(socket: Socket, patience: Patience) -> Self {
         let input = vec![0; INPUT_BYTES];
         let greeting = Greeting::default();
@@ -86,17 +86,17 @@ impl Wire {
         Ok(())
     }
 
-    /// The server's major version, 0 where it doesn't tell.
+    /// The server's major version, 0 where it doesn't report it.
     pub fn major(&self) -> u32 {
         self.greeting.major
     }
 
-    /// What the server said at the login.
+    /// What the server reported at login.
     pub(super) fn greeting(&self) -> Greeting {
         self.greeting
     }
 
-    /// Begins a transaction that only reads, with settings that end with it; a snapshot is adopted if one is named.
+    /// Begins a transaction that only reads, with settings that end with it; a named snapshot is adopted.
     pub fn begin_reading(&mut self, snapshot: Option<&str>) -> Result<(), WireError> {
         self.execute(&session::begin_reading(self.greeting.major, self.greeting.is_raw, snapshot))?;
         self.patience.stall = None;
@@ -108,12 +108,12 @@ impl Wire {
         self.patience = patience;
     }
 
-    /// From now on, gives a server up that takes no other connection either.
+    /// From now on, gives up on a server that accepts no other connection either.
     pub(super) fn watch(&mut self, waiting: Waiting) {
         self.waiting = Some(waiting);
     }
 
-    /// Whether a copy was given up in the middle, so that nothing more can be asked.
+    /// Whether a copy was abandoned in the middle, so that nothing more can be queried.
     pub fn is_broken(&self) -> bool {
         self.broken
     }
@@ -127,12 +127,12 @@ impl Wire {
         answer
     }
 
-    /// Runs statements whose rows are of no interest.
+    /// Runs statements whose rows are ignored.
     pub fn execute(&mut self, sql: &str) -> Result<(), WireError> {
         self.ask(sql).map(drop)
     }
 
-    /// The same as [`Wire::query`], with the patience that the connection has.
+    /// The same as [`Wire::query`], with the time-out of the connection.
     pub(super) fn ask(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
         self.send(b'Q', &[sql.as_bytes(), &[0]])?;
         let mut rows = Vec::new();
@@ -161,7 +161,7 @@ impl Wire {
         }
     }
 
-    /// Starts a COPY and waits until rows may flow; `expected` is the answer that says so.
+    /// Starts a COPY and waits until rows may flow; `expected` is the message that signals it.
     pub(super) fn start_copy(&mut self, sql: &str, expected: u8) -> Result<(), WireError> {
         self.send(b'Q', &[sql.as_bytes(), &[0]])?;
         loop {
@@ -178,13 +178,13 @@ impl Wire {
         }
     }
 
-    /// The server's words about a failure, and then everything up to its readiness for the next statement.
+    /// The server's error, and then everything up to its readiness for the next statement.
     pub(super) fn refusal(&mut self, header: Header) -> WireError {
         let body = match self.body(header) {
             Ok(body) => message::server_error(&body),
             Err(lost) => return lost,
         };
-        // A server that ends the session says so and closes: then there is no readiness to wait for.
+        // A server that ends the session reports it and closes: then there is no readiness to wait for.
         self.broken = self.finish_statement(body.is_fatal()).is_err();
         body
     }
@@ -202,7 +202,7 @@ impl Wire {
         }
     }
 
-    /// Ends a copy into the server. Returns how many rows it says it took.
+    /// Ends a copy into the server. Returns its count of accepted rows.
     pub(super) fn finish_copy_in(&mut self) -> Result<u64, WireError> {
         self.send(b'c', &[])?;
         let stall = std::mem::take(&mut self.patience.stall);
@@ -228,12 +228,12 @@ impl Wire {
         }
     }
 
-    /// The copy came to its end in order: the connection can be used again.
+    /// The copy ended normally: the connection can be used again.
     pub(super) fn copy_ended(&mut self) {
         self.broken = false;
     }
 
-    /// Whether the server has said something while rows were being sent to it: then it has refused them.
+    /// Whether the server has sent a message while receiving rows: then it has rejected them.
     pub(super) fn refused_early(&mut self) -> Result<(), WireError> {
         if self.start == self.end && !self.peek()? {
             return Ok(());
@@ -250,7 +250,7 @@ impl Wire {
         }
     }
 
-    /// A server that ends a session says why before it closes; that is better to know than that it closed.
+    /// A server that ends a session sends the reason before it closes; that is more useful than the closing.
     pub(super) fn last_words(&mut self, error: WireError) -> WireError {
         if !matches!(error, WireError::Lost(_)) || self.patience.interrupt.asked() {
             return error;
@@ -268,7 +268,7 @@ impl Wire {
         }
     }
 
-    /// Readiness follows only after the end of the rows, which is never sent: the connection is given up.
+    /// Readiness follows only after the end of the rows, which is never sent: the connection is abandoned.
     fn refusal_of_rows(&mut self, header: Header) -> WireError {
         match self.body(header) {
             Ok(body) => message::server_error(&body),
@@ -384,7 +384,7 @@ impl Wire {
         }
     }
 
-    /// Reads what is there already; false if nothing is.
+    /// Reads what has arrived already; false if nothing has.
     fn peek(&mut self) -> Result<bool, WireError> {
         self.make_room();
         match self.socket.read_if_ready(&mut self.input[self.end..]) {
@@ -398,7 +398,7 @@ impl Wire {
         }
     }
 
-    /// A time-out of the socket is only a moment to look up: whether to stop, or whether it is too long by now.
+    /// A time-out of the socket is only an occasion to check: whether to stop, or whether it has taken too long.
     fn still_waiting(&self, error: &std::io::Error, waiting: &Stopwatch) -> Result<(), WireError> {
         if !socket::is_time_out(error) {
             return Err(WireError::Lost(error.to_string()));
@@ -415,7 +415,7 @@ impl Wire {
     }
 }
 
-/// Says goodbye where that can be said, so that the server's log has no complaint.
+/// Sends Terminate where possible, so that the server logs no error.
 impl Drop for Wire {
     fn drop(&mut self) {
         if !self.broken {

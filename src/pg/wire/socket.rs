@@ -1,4 +1,4 @@
-//! The way to a server: TCP, TCP with TLS, or a local socket, each with a time-out after which the caller looks up.
+//! The transport to a server: TCP, TCP with TLS, or a local socket, each with a time-out for the caller's checks.
 
 use std::{
     io::{self, IoSlice, Read, Write},
@@ -19,14 +19,14 @@ use super::{
 };
 use crate::pg::error::is_tls;
 
-/// How often a waiting call looks up.
+/// How often a waiting call checks its state.
 const TICK: Duration = Duration::from_millis(250);
 /// Below this, copying is cheaper than a vectored write.
 pub(super) const VECTORED_BYTES_MIN: usize = 16 << 10;
 /// Answered by one byte (PostgreSQL documentation, "SSL Session Encryption").
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// An open way to a server.
+/// An open transport to a server.
 pub(super) enum Socket {
     Tcp(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
@@ -38,7 +38,7 @@ pub(super) fn is_time_out(error: &io::Error) -> bool {
 }
 
 impl Socket {
-    /// Connects to the host of this number.
+    /// Connects to the host with this index.
     pub fn connect(login: &Login<'_>, number: usize, host: &Host) -> Result<Self, WireError> {
         let lost = |error: io::Error| WireError::Lost(error.to_string());
         let ports = login.config.get_ports();
@@ -79,7 +79,7 @@ impl Socket {
         }
     }
 
-    /// The certificate that the server showed.
+    /// The certificate that the server presented.
     pub fn server_certificate(&self) -> Option<&[u8]> {
         match self {
             Socket::Tls(stream) => stream.conn.peer_certificates()?.first().map(AsRef::as_ref),

@@ -7,24 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::playbook::checked::{Checked, List, Written};
 
-/// Tags that a thing must have, each with its value.
+/// Tags that a resource must have, each with its value.
 pub(in crate::playbook) type Tags = Checked<BTreeMap<String, Checked<String>>>;
 
 /// Something in the account that is left out, why, who says so, and until when.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct Exclusion {
-    /// What is left out, as kind:glob, such as s3:acme-logs-*.
+    /// What is excluded, as kind:glob, such as s3:acme-logs-*.
     #[serde(rename = "match")]
     #[schemars(extend("pattern" = "^(s3|postgres|rds|snapshot):.+$"))]
     pub selector: Checked<String>,
-    /// Tags that the thing must have besides.
+    /// Tags that the resource must also have.
     #[serde(default)]
     pub tags: Tags,
     /// Why the exit can do without it.
     #[schemars(extend("minLength" = 1))]
     pub reason: Checked<String>,
-    /// Who answers for it.
+    /// Its owner.
     #[schemars(extend("minLength" = 1))]
     pub owner: Checked<String>,
     /// The last day on which it holds.
@@ -84,13 +84,13 @@ pub enum Sizes {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct WaiverEntry {
-    /// How the finding begins, as the report prints it; `*` stands for any characters.
+    /// The beginning of the finding, as printed in the report; `*` stands for any characters.
     #[schemars(extend("minLength" = 1))]
     pub finding: Checked<String>,
     /// Why it is accepted.
     #[schemars(extend("minLength" = 1))]
     pub reason: Checked<String>,
-    /// Who answers for it.
+    /// Its owner.
     #[schemars(extend("minLength" = 1))]
     pub owner: Checked<String>,
     /// The last day on which it holds.
@@ -105,16 +105,16 @@ pub enum Precondition {
     /// The session was opened with a second factor.
     #[serde(rename = "identity.mfa")]
     IdentityMfa,
-    /// The credentials end by themselves.
+    /// The credentials expire.
     #[serde(rename = "identity.short_lived")]
     IdentityShortLived,
     /// No call that the playbook needs is refused.
     #[serde(rename = "identity.rights")]
     IdentityRights,
-    /// No key-shaped secret lies in the AWS files or in configuration beside the playbook.
+    /// No key-shaped secret is in the AWS files or in configuration beside the playbook.
     #[serde(rename = "local.no_secrets")]
     LocalNoSecrets,
-    /// The target has room for what is expected to come, and a reserve.
+    /// The target has space for the expected data, and a reserve.
     #[serde(rename = "target.free_space")]
     TargetFreeSpace,
 }
@@ -124,13 +124,13 @@ pub enum Precondition {
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Posture {
-    /// Everything lies in the regions of `provider.aws.regions`.
+    /// Everything is in the regions of `provider.aws.regions`.
     Residency,
     /// Everything is encrypted at rest.
     Encryption,
-    /// Nothing is open to everybody.
+    /// Nothing is public.
     PublicAccess,
-    /// No snapshot outlives what it was taken of.
+    /// No snapshot outlives its source.
     OrphanSnapshots,
     /// Users have a second factor, keys are young and used, the root user has none.
     Credentials,
@@ -143,7 +143,7 @@ pub enum Posture {
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub enum Postcondition {
-    /// Inventory and settings are as they were before, but for what walkaway made itself.
+    /// Inventory and settings are as before, except for walkaway's own changes.
     SourceUnchanged,
 }
 
@@ -154,7 +154,7 @@ pub enum Postcondition {
 pub enum NonCloud {
     /// A machine in a cloud fails the run.
     Required,
-    /// What the machine looks like is written down.
+    /// The facts about the machine are recorded.
     Recorded,
 }
 
@@ -185,7 +185,7 @@ pub(in crate::playbook) struct AttestEntry {
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*(mo|[dwy])$"))]
     pub max_age: Checked<Written>,
-    /// Whether each document needs notes of whoever read it, in NAME.review.md or NAME.review.txt beside it.
+    /// Whether each document needs notes of its reviewer, in NAME.review.md or NAME.review.txt beside it.
     #[serde(default)]
     pub review_note: Checked<ReviewNote>,
 }
@@ -209,7 +209,7 @@ pub enum DocumentKind {
 pub enum ReviewNote {
     /// Each document needs them.
     Required,
-    /// They are not looked for.
+    /// They are not required.
     #[default]
     Optional,
 }

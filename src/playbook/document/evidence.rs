@@ -1,4 +1,4 @@
-//! The part of the document that says where the evidence goes and who stands for it.
+//! The part of the document that says where the evidence goes and who signs it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,12 +21,12 @@ pub(in crate::playbook) struct Evidence {
     #[serde(default)]
     #[schemars(extend("pattern" = "^(https?://[^@?#\\s]+|env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
     pub timestamp: Checked<String>,
-    /// Where the secret stands under which keys of objects get pseudonyms in the evidence, as env:NAME or file:path; 32
+    /// The secret under which keys of objects get pseudonyms in the evidence, as env:NAME or file:path; 32
     /// characters at least.
     #[serde(default)]
     #[schemars(extend("pattern" = "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"))]
     pub pseudonyms: Checked<String>,
-    /// Whether each run names the digest of the run before.
+    /// Whether each run names the digest of the previous run.
     #[serde(default)]
     pub previous: Checked<Previous>,
 }
@@ -39,6 +39,6 @@ pub enum Previous {
     /// The latest sealed run of this playbook in the evidence folder.
     #[default]
     Auto,
-    /// None: every run stands for itself.
+    /// None: every run is separate.
     None,
 }

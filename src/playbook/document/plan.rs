@@ -1,4 +1,4 @@
-//! The part of the document that plan and reports need beside what is to be carried.
+//! The part of the document that plan and reports need besides what is to be copied.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::playbook::checked::{Checked, List, Written};
 pub enum Scenario {
     /// The provider fails, or ends the contract, with little notice.
     Stressed,
-    /// The exit is wanted, and prepared.
+    /// The exit is intended, and prepared.
     Planned,
 }
 
@@ -25,20 +25,20 @@ pub(in crate::playbook) struct PlanEntry {
     /// The services that the exit is about.
     #[serde(default)]
     pub services: List<ServiceEntry>,
-    /// What would set the exit off, with its threshold.
+    /// What would trigger the exit, with its threshold.
     #[serde(default)]
     pub triggers: List<String>,
-    /// Who could take over.
+    /// Alternative providers.
     #[serde(default)]
     pub alternatives: List<AlternativeEntry>,
-    /// Who mends what earlier drills found, by when.
+    /// Who fixes findings of earlier drills, by when.
     #[serde(default)]
     pub follow_up: List<FollowUpEntry>,
     /// The day of the plan's next review.
     #[serde(default)]
     #[schemars(extend("format" = "date"))]
     pub next_review: Checked<Written>,
-    /// How long a verified drill counts; 52 weeks when it is not said.
+    /// How long a verified drill counts; 52 weeks by default.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
     pub every: Checked<Written>,
@@ -63,10 +63,10 @@ pub(in crate::playbook) struct ServiceEntry {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct FollowUpEntry {
-    /// How the finding begins, as the report prints it; `*` stands for any characters.
+    /// The beginning of the finding, as printed in the report; `*` stands for any characters.
     #[schemars(extend("minLength" = 1))]
     pub finding: Checked<String>,
-    /// Who mends it.
+    /// Who fixes it.
     #[schemars(extend("minLength" = 1))]
     pub owner: Checked<String>,
     /// By which day.
@@ -84,13 +84,13 @@ pub(in crate::playbook) struct AlternativeEntry {
     /// Where its owner sits, as a country code.
     #[schemars(extend("pattern" = "^[A-Z]{2}$"))]
     pub country: Checked<String>,
-    /// Which service takes the place of which.
+    /// Which service replaces which.
     #[serde(default)]
     pub maps: Checked<BTreeMap<String, Checked<String>>>,
     /// What is missing there.
     #[schemars(extend("minLength" = 1))]
     pub gap: Checked<String>,
-    /// When it was looked at.
+    /// When it was assessed.
     #[schemars(extend("format" = "date"))]
     pub assessed: Checked<Written>,
 }
@@ -99,7 +99,7 @@ pub(in crate::playbook) struct AlternativeEntry {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct RolesEntry {
-    /// Who answers for the exit plan.
+    /// The owner of the exit plan.
     #[serde(default)]
     pub accountable: Checked<String>,
     /// Who runs the drill.

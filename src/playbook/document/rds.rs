@@ -1,4 +1,4 @@
-//! A database on Amazon RDS, as it is written.
+//! A database on Amazon RDS, as written.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub(in crate::playbook) struct Rds {
     /// How the data is reached.
     #[serde(default)]
     pub method: Checked<RdsMethod>,
-    /// The login. With `method: export` it may be left out; if it is there, the live tables are counted.
+    /// The login. With `method: export` it is optional; with it, the live tables are counted.
     #[serde(default)]
     #[schemars(extend("minLength" = 1))]
     pub user: Checked<String>,
@@ -32,10 +32,10 @@ pub(in crate::playbook) struct Rds {
     #[serde(default)]
     #[schemars(extend("pattern" = "^(env|file):.+$"))]
     pub password: Checked<String>,
-    /// Log in with tokens of IAM instead of a password.
+    /// Log in with IAM tokens instead of a password.
     #[serde(default)]
     pub iam: Checked<bool>,
-    /// A file of CA certificates that replaces the one of Amazon RDS that walkaway brings along.
+    /// A file of CA certificates that replaces walkaway's built-in one of Amazon RDS.
     #[serde(default)]
     #[schemars(extend("minLength" = 1))]
     pub ca: Checked<String>,
@@ -46,10 +46,10 @@ pub(in crate::playbook) struct Rds {
     #[serde(default)]
     #[schemars(extend("pattern" = "^[A-Za-z][A-Za-z0-9-]{0,62}$"))]
     pub replica: Checked<String>,
-    /// With `method: snapshot`, which one, and what the temporary instance is like.
+    /// With `method: snapshot`, which one, and the settings of the temporary instance.
     #[serde(default)]
     pub snapshot: Checked<RdsSnapshot>,
-    /// With `method: export`, which one, or how it is made.
+    /// With `method: export`, which one, or how it is created.
     #[serde(default)]
     pub export: Checked<RdsExport>,
 }
@@ -99,7 +99,7 @@ pub(in crate::playbook) struct RdsSnapshot {
     /// Its parameter group.
     #[schemars(extend("minLength" = 1))]
     pub parameter_group: Checked<String>,
-    /// Its tags, beside those of walkaway.
+    /// Its tags, besides those of walkaway.
     #[serde(default)]
     pub tags: List<Tag>,
     /// What an hour of this class costs, with the currency, such as `0.35 USD`.
@@ -108,18 +108,18 @@ pub(in crate::playbook) struct RdsSnapshot {
     /// What the temporary instance may cost; it is removed before it costs more.
     #[schemars(extend("pattern" = "^[0-9]+(\\.[0-9]+)? [A-Z]{3}$"))]
     pub cost_ceiling: Checked<Written>,
-    /// How long it may take to become available. Left out: 2h.
+    /// How long it may take to become available. Default: 2h.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
     pub available_within: Checked<Written>,
 }
 
-/// An export of a snapshot to a bucket: one that is there (`task`, or `bucket` and `folder`), or one that is made for the
+/// An export of a snapshot to a bucket: an existing one (`task`, or `bucket` and `folder`), or one created for the
 /// run (`bucket`, `role`, `key`, `per_gb`, `cost_ceiling`).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct RdsExport {
-    /// The identifier of an export that was asked for before.
+    /// The identifier of an export that was requested before.
     #[serde(default)]
     #[schemars(extend("minLength" = 1))]
     pub task: Checked<String>,
@@ -127,11 +127,11 @@ pub(in crate::playbook) struct RdsExport {
     #[serde(default)]
     #[schemars(extend("minLength" = 3))]
     pub bucket: Checked<String>,
-    /// What the keys of an export that is there begin with, its identifier included.
+    /// The prefix of the keys of an existing export, including its identifier.
     #[serde(default)]
     #[schemars(extend("minLength" = 1))]
     pub folder: Checked<String>,
-    /// What the keys of a new export begin with, its identifier not included.
+    /// The prefix of the keys of a new export, without its identifier.
     #[serde(default)]
     #[schemars(extend("minLength" = 1))]
     pub prefix: Checked<String>,
@@ -143,7 +143,7 @@ pub(in crate::playbook) struct RdsExport {
     #[serde(default)]
     #[schemars(extend("minLength" = 1))]
     pub key: Checked<String>,
-    /// The newest automated snapshot, or a new one. Left out: newest.
+    /// The newest automated snapshot, or a new one. Default: newest.
     #[serde(default)]
     pub take: Checked<SnapshotChoice>,
     /// A snapshot by its identifier, in place of `take`.
@@ -158,7 +158,7 @@ pub(in crate::playbook) struct RdsExport {
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+(\\.[0-9]+)? [A-Z]{3}$"))]
     pub cost_ceiling: Checked<Written>,
-    /// How long it may take to become complete. Left out: 24h.
+    /// How long it may take to become complete. Default: 24h.
     #[serde(default)]
     #[schemars(extend("pattern" = "^[0-9]+\\s*[smhdw]$"))]
     pub complete_within: Checked<Written>,
@@ -172,7 +172,7 @@ pub enum SnapshotChoice {
     /// The newest automated one.
     #[default]
     Newest,
-    /// One that is made for the run and removed after it.
+    /// One that is created for the run and removed after it.
     New,
 }
 

@@ -1,4 +1,4 @@
-//! What a playbook says about the account, documents and waivers, as it is understood.
+//! A playbook's settings for the account, documents and waivers, parsed.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -22,9 +22,9 @@ pub struct AccountSpec {
     pub change: Option<Line>,
     /// Where the sizes of buckets come from.
     pub sizes: Sizes,
-    /// What must hold before anything moves.
+    /// What must hold before the transfer.
     pub preconditions: Vec<Precondition>,
-    /// What is looked at in the account.
+    /// What is checked in the account.
     pub posture: Vec<Posture>,
     /// What must hold after the run.
     pub postconditions: Vec<Postcondition>,
@@ -38,21 +38,21 @@ pub struct AccountSpec {
     pub non_cloud: Option<NonCloud>,
     /// Whether the link-local metadata service may be asked.
     pub ask_metadata_service: bool,
-    /// Findings that somebody answers for.
+    /// Waivers of findings.
     pub waivers: Vec<Waiver>,
 }
 
-/// Buckets that are chosen when the run begins, by pattern and tags.
+/// Buckets that are selected when the run starts, by pattern and tags.
 #[derive(Debug, Clone, Serialize)]
 pub struct Selection {
-    /// The beginning of the id of each asset that comes of it.
+    /// The prefix of the id of each resulting asset.
     pub id: AssetId,
-    /// Which buckets.
+    /// The pattern.
     #[serde(rename = "match")]
     pub selector: Selector,
     /// Tags that each must have.
     pub tags: BTreeMap<String, String>,
-    /// How each is carried; its `bucket` is replaced.
+    /// How each is copied; its `bucket` is replaced.
     #[serde(skip)]
     pub like: BucketLike,
 }
@@ -61,14 +61,14 @@ pub struct Selection {
 #[derive(Debug, Clone)]
 pub struct BucketLike(pub(in crate::playbook) BucketSpec);
 
-/// A finding that somebody answers for.
+/// A waiver.
 #[derive(Debug, Clone, Serialize)]
 pub struct Waiver {
-    /// How the finding begins.
+    /// The beginning of the finding.
     pub finding: Line,
     /// Why it is accepted.
     pub reason: Line,
-    /// Who answers for it.
+    /// Its owner.
     pub owner: Line,
     /// The last day on which it holds.
     pub until: Date,

@@ -1,4 +1,4 @@
-//! The plan that the drill tests, as the playbook tells it.
+//! The plan that the drill tests, as in the playbook.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,13 +15,13 @@ use super::super::quantity::{Ceiling, Period};
 /// How long a drill counts when the playbook does not say: 52 weeks.
 pub(crate) const EVERY_DEFAULT: &str = "52w";
 
-/// Everything that the plan document and the reports need beside what is to be carried.
+/// Everything that the plan document and the reports need besides what is to be copied.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ExitPlan {
     /// What kind of end of the contract the drill stands for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scenario: Option<Scenario>,
-    /// Who answers for what.
+    /// Responsibilities.
     pub roles: Roles,
     /// The controls that the evidence is meant for.
     pub controls: Vec<Line>,
@@ -29,11 +29,11 @@ pub struct ExitPlan {
     pub objectives: Objectives,
     /// The services that the exit is about.
     pub services: Vec<Service>,
-    /// What would set the exit off.
+    /// What would trigger the exit.
     pub triggers: Vec<Line>,
-    /// Who could take over.
+    /// Alternative providers.
     pub alternatives: Vec<Alternative>,
-    /// Who mends what earlier drills found, by when.
+    /// Who fixes findings of earlier drills, by when.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub follow_up: Vec<FollowUp>,
     /// The day of the plan's next review.
@@ -44,10 +44,10 @@ pub struct ExitPlan {
     pub every: Option<Period>,
 }
 
-/// Who answers for what.
+/// Responsibilities.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Roles {
-    /// Who answers for the exit plan.
+    /// The owner of the exit plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accountable: Option<Line>,
     /// Who runs the drill.
@@ -80,27 +80,27 @@ pub struct Service {
     pub data: Vec<AssetId>,
 }
 
-/// Somebody who could take over.
+/// An alternative provider.
 #[derive(Debug, Clone, Serialize)]
 pub struct Alternative {
     /// The name.
     pub name: Line,
     /// Where its owner sits.
     pub country: Line,
-    /// Which service takes the place of which.
+    /// Which service replaces which.
     pub maps: BTreeMap<String, Line>,
     /// What is missing there.
     pub gap: Line,
-    /// When it was looked at.
+    /// When it was assessed.
     pub assessed: Date,
 }
 
-/// Somebody who mends what a drill found. It changes no verdict.
+/// A person who fixes a drill's finding. It changes no verdict.
 #[derive(Debug, Clone, Serialize)]
 pub struct FollowUp {
-    /// How the finding begins.
+    /// The beginning of the finding.
     pub finding: Line,
-    /// Who mends it.
+    /// Who fixes it.
     pub owner: Line,
     /// By which day.
     pub due: Date,

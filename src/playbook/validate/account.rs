@@ -1,4 +1,4 @@
-//! The account, documents, waivers, and buckets that are chosen by pattern.
+//! The account, documents, waivers, and buckets that are selected by pattern.
 //!
 //! Leaves out whether files exist and what the account holds.
 

@@ -17,10 +17,10 @@ use crate::playbook::names::Line;
 use crate::playbook::problem::{Located, Place, Problem, Wrong};
 use crate::playbook::selector::{Selector, SelectorKind};
 
-/// How many connections copy a database when the playbook does not say.
+/// The default number of connections that copy a database.
 const PARALLEL_DEFAULT: u64 = 2;
 const PARALLEL_MAX: u64 = 16;
-/// The fewest connections that a database can be carried with, and the most that make sense.
+/// The fewest connections that a database can be copied with, and the most that are useful.
 const CONNECTIONS: std::ops::RangeInclusive<u64> = 3..=64;
 
 const ALL_CHECKS: [DatabaseCheck; 4] =
@@ -37,7 +37,7 @@ struct Defaults {
 }
 
 impl Validator<'_> {
-    /// The good assets, and the good patterns that become assets when the run begins.
+    /// The good assets, and the good patterns that become assets when the run starts.
     pub(super) fn assets(&self, file: &Document, place: &Place) -> (Vec<Asset>, Vec<Selection>) {
         let defaults = self.defaults(file);
         if let Some(list) = file.assets.required("assets", place, self.problems)
@@ -54,7 +54,7 @@ impl Validator<'_> {
         (named, selecting.into_iter().filter_map(|asset| self.selection(asset, &defaults)).collect())
     }
 
-    /// Buckets that are found by a pattern, all carried in the same way.
+    /// Buckets that are found by a pattern, all copied in the same way.
     fn selection(&self, entry: &Located<AssetEntry>, defaults: &Defaults) -> Option<Selection> {
         let Located { value: asset, place } = entry;
         let id = self.required_text(&asset.id, "id", place);
@@ -104,7 +104,7 @@ impl Validator<'_> {
         Some(Asset { id: id?, kind: kind? })
     }
 
-    /// Looks at everything the asset has, also when it has too much.
+    /// Checks everything the asset has, even if it has too much.
     fn asset_kind(&self, entry: &Located<AssetEntry>, defaults: &Defaults) -> Option<AssetKind> {
         let Located { value: asset, place } = entry;
         if let Some(tags) = asset.tags.optional() {
@@ -164,7 +164,7 @@ impl Validator<'_> {
 
     fn no_sample(&self, asset: &AssetEntry) {
         if let Some(sample) = asset.sample.optional() {
-            let problem = Problem::at(&sample.place, "a database is carried whole");
+            let problem = Problem::at(&sample.place, "a database is copied whole");
             self.problems.add(problem.hint("remove the key; `sample` goes with `s3`"));
         }
     }
@@ -202,7 +202,7 @@ impl Validator<'_> {
     fn prefix(&self, prefix: &Located<String>) -> Option<String> {
         if prefix.value.is_empty() {
             let problem = Problem::at(&prefix.place, "is empty");
-            self.problems.add(problem.hint("remove the key to carry the whole bucket"));
+            self.problems.add(problem.hint("remove the key to copy the whole bucket"));
             return None;
         }
         Some(prefix.value.clone())
@@ -243,7 +243,7 @@ impl Validator<'_> {
         }
     }
 
-    /// The limits that are given, and for the others what is given instead.
+    /// The given limits, and for the others the defaults.
     fn limits(&self, entry: &Checked<LimitsEntry>, otherwise: Limits) -> Limits {
         let Some(Located { value: limits, .. }) = entry.optional() else { return otherwise };
         Limits {
@@ -254,7 +254,7 @@ impl Validator<'_> {
         }
     }
 
-    /// Of a bucket only the patience with an end that is away.
+    /// For a bucket only the time-out of an unreachable end.
     fn bucket_limits(&self, entry: &Checked<LimitsEntry>, otherwise: Limits) -> Limits {
         let Some(Located { value: limits, .. }) = entry.optional() else { return otherwise };
         let others = [

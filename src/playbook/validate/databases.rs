@@ -1,6 +1,6 @@
-//! What an asset that is a database has beside its place: roles and checks.
+//! The other settings of a database asset: roles and checks.
 //!
-//! Leaves out whether the roles are there and whether the questions can be asked.
+//! Leaves out whether the roles exist and whether the queries can be run.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The two ends of the way: the provider and the target.
+//! The two ends of the transfer: the provider and the target.
 //!
 //! Leaves out whether anyone answers there.
 
@@ -54,7 +54,7 @@ impl Validator<'_> {
         }
     }
 
-    /// An address as written, or the one that a reference leads to. It is no secret, so the resolved playbook shows it.
+    /// An address as written, or the one behind a reference. It is not a secret, so the resolved playbook shows it.
     pub(super) fn endpoint(&self, field: &Checked<String>) -> Option<Endpoint> {
         self.address(field.optional()?)
     }
@@ -64,7 +64,7 @@ impl Validator<'_> {
             return self.accept(&text.place, text.value.parse());
         }
         let address = self.reference(text)?.resolve(self.environment).ok()?;
-        // What is no address may be a secret that stands in the wrong place: it is not repeated.
+        // An invalid address may be a misplaced secret: it is not repeated.
         let no_address = |_: Wrong| {
             let wrong = Wrong::new("what it leads to is not the address of a server");
             wrong.hint("http:// or https://, a host and a port if need be; no user, query or fragment")

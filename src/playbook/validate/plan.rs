@@ -93,7 +93,7 @@ impl Validator<'_> {
         self.accept(place, text.parse())
     }
 
-    /// A bound on the time to exit; a term that it names has to be there.
+    /// A bound on the time to exit; a term that it names has to exist.
     pub(super) fn exit_limit(&self, field: &Checked<Written>, file: &Document) -> Option<ExitLimit> {
         let limit = self.written(field)?;
         let rto = file.objectives.optional().is_some_and(|entry| !entry.value.rto.is_missing());

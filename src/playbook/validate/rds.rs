@@ -1,6 +1,6 @@
 //! Databases on RDS and Aurora.
 //!
-//! Leaves out whether instance, snapshot, groups and keys exist: that is found when the provider is asked.
+//! Leaves out whether instance, snapshot, groups and keys exist: that is found when the provider is queried.
 
 use super::Validator;
 use crate::playbook::checked::{Checked, Written};
@@ -112,7 +112,7 @@ impl Validator<'_> {
         }
     }
 
-    /// Keys of another method would be ignored; nothing is.
+    /// Keys of another method would be ignored, so they are errors.
     fn rds_strangers(&self, rds: &Rds, word: RdsMethod) {
         let stranger = |place: Option<&Place>, own: RdsMethod, goes_with: &str| {
             if let Some(place) = place.filter(|_| word != own) {
@@ -132,7 +132,7 @@ impl Validator<'_> {
         let groups = snapshot.security_groups.required("security_groups", place, self.problems);
         if let Some(list) = groups.filter(|list| list.value.is_empty()) {
             let problem = Problem::at(&list.place, "names no security group");
-            self.problems.add(problem.hint("name at least one; the default group may let nobody in, or everybody"));
+            self.problems.add(problem.hint("name at least one; the default group may admit no one, or everyone"));
         }
         let security_groups: Vec<Line> = self
             .items(&snapshot.security_groups)

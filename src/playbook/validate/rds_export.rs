@@ -1,6 +1,6 @@
 //! Exports of snapshots of RDS databases.
 //!
-//! Leaves out whether task, bucket, role and key exist: that is found when the provider is asked.
+//! Leaves out whether task, bucket, role and key exist: that is found when the provider is queried.
 
 use super::Validator;
 use crate::playbook::checked::{Checked, Written};
@@ -87,7 +87,7 @@ impl Validator<'_> {
         }
     }
 
-    /// Keys that would be ignored; nothing is.
+    /// Keys that would be ignored, so they are errors.
     fn export_strangers<'p>(
         &self,
         keys: impl Iterator<Item = (Option<&'p Place>, &'p str)>,
@@ -102,7 +102,7 @@ impl Validator<'_> {
     }
 }
 
-/// What only a new export needs.
+/// Keys for a new export only.
 fn making(export: &RdsExport) -> [(Option<&Place>, &'static str); 6] {
     [
         (place_of(&export.role), "role"),

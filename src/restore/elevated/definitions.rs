@@ -1,8 +1,8 @@
-//! Definitions of which the server thinks that they can harm it: operator classes and families, parsers and templates of text
+//! Definitions that the server considers dangerous: operator classes and families, parsers and templates of text
 //! search, access methods, foreign-data wrappers, transforms, casts, shells of types, support functions.
 //!
-//! The statement is the archive's own, and alone: its first words decide of which kind it is, and none of these kinds runs
-//! code. What it made is looked at in the same transaction, and taken back unless it joins nothing that was not written for
+//! The statement is the archive's own, and single: its first keywords decide its kind, and none of these kinds runs
+//! code. What it created is checked in the same transaction, and rolled back if it combines parts that were not written for
 //! each other: a function that takes a value of one type for another's reads, and writes, this machine's memory. A wrapper's
 //! validator would run, so its statement is put together here. Nothing is let through, either, that changes what a statement
 //! means which speaks of the server's own types and operators alone: the statements of `elevated` do, and would run the
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// Makes what the restricted owner is refused, as the cluster's superuser.
+/// Creates what the restricted owner is refused, as the cluster's superuser.
 pub struct Definitions<'a> {
     elevated: Elevated,
     special: &'a Special,
@@ -36,19 +36,19 @@ pub struct Definitions<'a> {
 
 /// A kind of statement.
 struct Kind {
-    /// The archive's word for it.
+    /// Its name in the archive.
     entry: &'static str,
-    /// How its statements begin.
+    /// The beginning of its statements.
     begins: &'static [&'static str],
-    /// What of it makes it dangerous, in words, one a row; `NEW(o)` stands for a row that the statement made.
+    /// The query for what makes it dangerous, one reason a row; `NEW(o)` selects rows that the statement created.
     dangers: &'static str,
-    /// What it made and has an owner.
+    /// The created objects that have an owner.
     owned: Option<&'static str>,
 }
 
 const OPERATORS: &[&str] = &["CREATE OPERATOR CLASS ", "CREATE OPERATOR FAMILY ", "ALTER OPERATOR FAMILY "];
-/// B-trees and hashes hand values to functions as what they are, if the functions are declared for their types. Other access
-/// methods hand over pointers of their own, so a class of theirs has to be the twin of one that is there, with all that its
+/// B-trees and hashes pass values to functions by their types, if the functions are declared for them. Other access
+/// methods pass pointers of their own, so a class of theirs has to equal an existing one, with all that its
 /// family holds, which a dump puts there before.
 const OPERATORS_DANGERS: &str = "\
     SELECT 'it belongs to a family that came with the server' FROM pg_catalog.pg_opclass o \
@@ -130,7 +130,7 @@ const KINDS: [Kind; 8] = [
     Kind {
         entry: "TRANSFORM",
         begins: &["CREATE TRANSFORM "],
-        // These languages know of no transform, and so call none.
+        // These languages do not support transforms, and so call none.
         dangers: "SELECT 'its language calls functions that may not be written for the type' FROM pg_catalog.pg_transform o \
                   JOIN pg_catalog.pg_language l ON l.oid = o.trflang AND l.lanname NOT IN ('sql', 'plpgsql') WHERE NEW(o)",
         owned: None,
@@ -158,17 +158,17 @@ const KINDS: [Kind; 8] = [
         owned: None,
     },
 ];
-/// What may be said about such objects, which only superusers own.
+/// Comments on such objects, which only superusers own.
 const COMMENTS: [&str; 6] =
     ["ACCESS METHOD", "CAST", "FOREIGN DATA WRAPPER", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE", "TRANSFORM"];
 
 impl<'a> Definitions<'a> {
-    /// With what the source has of them.
+    /// With the source's objects of these kinds.
     pub fn new(elevated: Elevated, special: &'a Special) -> Self {
         Definitions { elevated, special }
     }
 
-    /// Makes what an entry is about, if the owner may not and there is no danger in it.
+    /// Creates the object of an entry, if the owner may not and it is not dangerous.
     pub(in crate::restore) fn second(&mut self, entry: &Entry, error: &WireError) -> Result<Second, PgError> {
         if error.code() != Some(INSUFFICIENT_PRIVILEGE) {
             return Ok(Second::Left);
@@ -182,7 +182,7 @@ impl<'a> Definitions<'a> {
                     None => Ok(Second::Left),
                 }
             }
-            // A type that is more than announced.
+            // A type that is more than a shell.
             ("TYPE", Some(SchemaName { path, .. })) if !self.special.shells.contains(path) => Ok(Second::Left),
             (kind, _) => match KINDS.iter().find(|one| one.entry == kind) {
                 Some(kind) => self.define(kind, entry),
@@ -234,7 +234,7 @@ impl<'a> Definitions<'a> {
         }
     }
 
-    /// A handler reads and writes what its validator lets users name, so they come together as another wrapper has them.
+    /// A handler reads and writes what its validator lets users name, so both must be combined in another wrapper.
     fn wrapper(&mut self, wrapper: &Wrapper) -> Result<Second, PgError> {
         let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_foreign_data_wrapper k WHERE k.fdwhandler <> 0 \
                    AND k.fdwhandler = h.oid AND k.fdwvalidator = coalesce(v.oid, 0)), v.oid IS NOT NULL \

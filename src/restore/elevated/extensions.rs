@@ -1,5 +1,5 @@
-//! Extensions in the restored database: those of a list made by a superuser, those of other versions tried in the source's,
-//! and the tables opened in which extensions keep what users configure.
+//! Extensions in the restored database: listed ones created by a superuser, those of other versions tried in the source's,
+//! and access to the tables in which extensions keep user configuration.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use crate::pg::{
     name::{RelationName, literal, quoted},
 };
 
-/// Extensions that need a superuser and give none of that away: they neither read the machine's files nor run programs, or let
-/// only superusers do so. Trusted ones need no list; the restricted owner makes them itself.
+/// Extensions that need a superuser but pass on no such rights: they neither read the machine's files nor run programs, or let
+/// only superusers do so. Trusted ones need no list; the restricted owner creates them itself.
 const EXTENSIONS: [&str; 23] = [
     "amcheck",
     "autoinc",
@@ -44,12 +44,12 @@ const EXTENSIONS: [&str; 23] = [
     "vector",
 ];
 
-/// Extensions of the list whose functions would let restored code connect from this machine, and name files to the library
-/// that does. Nobody may execute them here until somebody says who.
+/// Listed extensions whose functions would let restored code connect from this machine, and pass file names to the library
+/// that does. EXECUTE is revoked here until it is granted explicitly.
 pub const CLOSED: [&str; 1] = ["dblink"];
 
 impl Elevated {
-    /// Makes the listed extensions that the source has and the machine knows. Returns their names.
+    /// Creates the listed extensions of the source that the machine has. Returns their names.
     pub fn extensions(&mut self, special: &Special) -> Result<BTreeSet<String>, PgError> {
         let mut made = BTreeSet::new();
         for Extension { name, schema, .. } in
@@ -92,15 +92,15 @@ impl Elevated {
         self.client.query(sql, about).map_err(failed)?.iter().map(|row| row.try_get(0).map_err(failed)).collect()
     }
 
-    /// The schema of an extension has to be there before it.
+    /// The schema of an extension has to exist before it.
     fn make_schema(&self, schema: &str) -> Option<String> {
         let is_there = ["pg_catalog", "public"].contains(&schema);
         (!is_there)
             .then(|| format!("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}", quoted(schema), quoted(&self.owner)))
     }
 
-    /// What CREATE EXTENSION makes of the source's versions here, where this server would make another version by itself. It
-    /// is made in a transaction that is taken back, while nothing else is in the database. Of a version that this server
+    /// What CREATE EXTENSION creates for the source's versions here, where this server's default version differs. It
+    /// is created in a transaction that is rolled back, in an otherwise empty database. Of a version that this server
     /// doesn't have, nothing can be known; nor of an extension that is neither trusted nor on the list.
     pub fn rehearse(&mut self, special: &Special) -> Result<Catalog, PgError> {
         let failed = |error| PgError::statement("asking for versions of extensions", &error);
@@ -139,8 +139,8 @@ impl Elevated {
         Ok(members)
     }
 
-    /// Lets the owner fill those of the tables, and the sequences, in which extensions of the target keep what users
-    /// configure: the source's word is not taken for that. Returns the rights to be taken back.
+    /// Lets the owner fill those of the tables, and the sequences, in which extensions of the target keep user
+    /// configuration: the source is not trusted for that. Returns the rights to be revoked.
     pub fn open(&mut self, tables: &[&RelationName]) -> Result<Vec<String>, PgError> {
         let mut opened = Vec::new();
         for Configuration { name, is_sequence, owner } in catalog::configuration(&mut self.client)? {
@@ -158,7 +158,7 @@ impl Elevated {
         Ok(opened)
     }
 
-    /// Takes these rights back.
+    /// Revokes these rights.
     pub fn close(&mut self, opened: &[String]) -> Result<(), PgError> {
         for rights in opened {
             self.run(&format!("REVOKE {rights} FROM {}", quoted(&self.owner)))?;
@@ -166,7 +166,7 @@ impl Elevated {
         Ok(())
     }
 
-    /// Takes back what the owner needed only while it restored.
+    /// Revokes what the owner needed only during the restore.
     pub fn withdraw(&mut self) -> Result<(), PgError> {
         for wrapper in self.wrappers()? {
             self.run(&format!(

@@ -1,4 +1,4 @@
-//! Roles and memberships on the target: those of the source made, and the restorer let into them and out of them again.
+//! Roles and memberships on the target: those of the source created, and the restorer added to them and removed again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use crate::{
     restore::{cluster::OWNER_SETTING, database::RefusedStatement},
 };
 
-/// Since this version a membership says for itself whether the member inherits and may act as the role (PostgreSQL
+/// Since this version a membership has its own options INHERIT and SET (PostgreSQL
 /// documentation, GRANT).
 const OPTIONS_SINCE: u32 = 16;
 
-/// What a role is, or comes to by its memberships, with which restored code could leave the database.
+/// Attributes and memberships of a role that would let restored code reach outside of the database.
 fn way_out(role: &str, roles: &BTreeMap<String, Role>, members: &BTreeSet<Membership>, major: u32) -> Option<String> {
     let mut reached = BTreeSet::from([role.to_owned()]);
     loop {
@@ -35,8 +35,8 @@ fn way_out(role: &str, roles: &BTreeMap<String, Role>, members: &BTreeSet<Member
 }
 
 impl RightsTarget {
-    /// Makes the roles of the source that are not there yet, without passwords, and their memberships. A role that is
-    /// there is changed only if no other database of the server can have to do with it. Also returns the new ones.
+    /// Creates the missing roles of the source, without passwords, and their memberships. A role that is
+    /// there is changed only if no other database of the server can use it. Also returns the new ones.
     pub fn make_roles(&self, source: &Rights) -> Result<(Vec<RefusedStatement>, BTreeSet<String>), PgError> {
         const TAKEN: &str = "the target has a role of this name that may do other things; it is not changed, because another \
                              database may use it";
@@ -79,8 +79,8 @@ impl RightsTarget {
         Ok((work.refused, made))
     }
 
-    /// Takes the restorer out of the roles that runs made, and on a server of walkaway's own undoes what restored code set
-    /// for it: what is loaded from now on acts as none of those roles, whatever was restored before.
+    /// Removes the restorer from the roles that runs created, and on walkaway's own server resets what restored code set
+    /// for it: what is loaded from now on can't act as those roles, whatever was restored before.
     pub fn leave_roles(&self) -> Result<Vec<RefusedStatement>, PgError> {
         let mut work = Work::begin(&self.admin)?;
         let major = work.major()?;
@@ -90,7 +90,7 @@ impl RightsTarget {
             work.run(&format!("settings of role {}", self.restorer), &reset)?;
         }
         for (role, grantor) in work.memberships_of(&self.restorer)? {
-            // The maker of a role on a server that others use is in it by that server's word, and may not act as it.
+            // On a shared server, the creator of a role is a member by rule, without the right to act as it.
             let is_ours = self.exclusive || grantor.as_ref().is_none_or(|grantor| *grantor == self.restorer);
             if self.is_made(&role) && (is_ours || major < OPTIONS_SINCE) {
                 let by = grantor.filter(|_| major >= OPTIONS_SINCE).map(|by| format!(" GRANTED BY {}", quoted(&by)));
@@ -101,7 +101,7 @@ impl RightsTarget {
         Ok(work.refused)
     }
 
-    /// Lets the restorer act as roles that runs made, to read back and to be looked at by hand: those of this database, or
+    /// Lets the restorer act as roles that runs created, to read back and to inspect by hand: those of this database, or
     /// all. While restored code is loaded it can't.
     pub fn join_roles(&self, only: Option<&Rights>) -> Result<Vec<RefusedStatement>, PgError> {
         let mut work = Work::begin(&self.admin)?;
@@ -125,7 +125,7 @@ impl RightsTarget {
         Ok(work.refused)
     }
 
-    /// Whether a run made this role, and none of walkaway's own, the server's or the provider's has its name.
+    /// Whether a run created this role, and none of walkaway's own, the server's or the provider's has its name.
     fn is_made(&self, role: &str) -> bool {
         let is_carried = !is_predefined(role) && RoleNames::Same.on_target(role).is_some();
         is_carried && role != self.restorer && (self.exclusive || self.made.contains(role))
@@ -148,7 +148,7 @@ impl Work {
         Ok(u32::try_from(major).unwrap_or_default())
     }
 
-    /// The roles that a role is granted, each with who granted it, where that is still somebody.
+    /// The roles granted to a role, each with its grantor, where that still exists.
     fn memberships_of(&mut self, member: &str) -> Result<Vec<(String, Option<String>)>, PgError> {
         let failed = |error| PgError::statement("reading the memberships of a role", &error);
         let sql = "SELECT r.rolname::text, g.rolname::text FROM pg_catalog.pg_auth_members m \
@@ -159,7 +159,7 @@ impl Work {
     }
 }
 
-/// The options of a membership. Versions before 16 know one of them.
+/// The options of a membership. Versions before 16 have one of them.
 fn options(one: &Membership, major: u32) -> String {
     let Membership { admin, inherits, sets, .. } = one;
     if major >= OPTIONS_SINCE {
@@ -171,7 +171,7 @@ fn options(one: &Membership, major: u32) -> String {
     }
 }
 
-/// No password, no superuser, no replication: those are named, not carried.
+/// No password, no superuser, no replication: those are reported, not copied.
 fn attributes(role: &Role) -> String {
     let word = |has: bool, word: &str| format!("{}{word}", if has { "" } else { "NO" });
     let mut words = vec![

@@ -61,7 +61,7 @@ impl S3Copy {
             let page = self.server.attempt(Some(bucket), || page(&self.server.client, bucket, &from)).await?;
             course.check(&page).map_err(io::Error::other)?;
             course.take(&page);
-            // A key that can't be decoded is none of walkaway's, and not to be passed over.
+            // A key that can't be decoded is not walkaway's, and must not be ignored.
             let odd = page.odd.into_iter().filter(|entry| entry.odd != Odd::Undated).map(|entry| entry.key);
             page.entries.into_iter().map(|entry| entry.key).chain(odd).for_each(&mut *take);
             if page.next.is_none() {
@@ -72,12 +72,12 @@ impl S3Copy {
     }
 }
 
-/// A page of what lies in a bucket.
+/// A page of the objects in a bucket.
 pub(super) async fn page(client: &Client, bucket: &str, from: &PageStart) -> Result<ListPage, CallError> {
     listing::ask_for_objects(client, Question { bucket, prefix: "", from }).await.map_err(CallError::of_page)
 }
 
-/// What a GET says beside the bytes, of what is restored.
+/// The restored properties in a GET response.
 fn answered_properties(answer: &GetObjectOutput) -> Properties {
     let text = |value: Option<&str>| value.map(str::to_owned);
     let metadata = answer.metadata().into_iter().flatten();

@@ -1,8 +1,8 @@
 //! Objects as objects of another S3-compatible server: the same key, content headers, metadata and tags.
 //!
 //! Bytes are staged in local files until their digest is right; only then are they put, with that digest, so that the
-//! target checks what it gets. The bucket is made for the run, and nothing is ever written anywhere else. Versions that
-//! others have replaced are put as objects of their own under [`VERSIONS`], because no server takes over a version's id.
+//! target verifies them. The bucket is created for the run, and nothing is ever written anywhere else. Superseded
+//! versions are put as objects of their own under [`VERSIONS`], because no server accepts a version's id.
 
 mod copy;
 mod put;
@@ -40,7 +40,7 @@ use crate::{
 pub type Client = SdkClient;
 const PUTS_IN_FLIGHT: usize = 16;
 
-/// A bucket of the target, made for one asset of one run.
+/// A bucket of the target, created for one asset of one run.
 pub struct S3Target {
     server: Server,
     bucket: String,
@@ -50,7 +50,7 @@ pub struct S3Target {
 }
 
 impl S3Target {
-    /// Makes the bucket if it isn't there. With `fresh` it must be empty: nobody else's objects are mixed with the run's.
+    /// Creates the bucket if missing. With `fresh` it must be empty: no other objects may mix with the run's.
     pub async fn open(server: Server, bucket: String, staging: PathBuf, fresh: bool) -> Result<Self, SinkError> {
         tree::remove_tree(&staging)?;
         std::fs::create_dir_all(&staging).map_err(|error| SinkError::write(&staging, error))?;
@@ -76,7 +76,7 @@ impl S3Target {
         Ok(target)
     }
 
-    /// Asks whether the server is there and knows the caller, with one small request.
+    /// Checks that the server answers and accepts the caller, with one small request.
     pub async fn probe(client: &Client) -> Result<(), SinkError> {
         let refused = |reason| SinkError::Server { what: "the target's S3 server".to_owned(), reason };
         client.list_buckets().send().await.map(drop).map_err(|error| refused(message(&error)))
@@ -110,7 +110,7 @@ impl ObjectSink for S3Target {
         self.places().occupy(place);
     }
 
-    /// Nothing that lies in the bucket without a record is in the way: it is put again, or found by the read-back.
+    /// Objects in the bucket without a record do no harm: they are put again, or found by the read-back.
     fn discard_unrecorded(&self, _recorded: &HashSet<u128>) -> Result<(), SinkError> {
         Ok(())
     }
@@ -166,7 +166,7 @@ impl UnitSink for S3Unit {
 
 impl Drop for S3Unit {
     fn drop(&mut self) {
-        // After a commit there is nothing left; after a failure what remains is cleared again at the next start.
+        // After a commit nothing is left; after a failure the remains are cleared at the next start.
         let _ = std::fs::remove_dir_all(&self.staging);
     }
 }

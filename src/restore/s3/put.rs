@@ -24,17 +24,17 @@ use crate::{
     },
 };
 
-/// Keys of versions that others have replaced begin with this.
+/// Prefix of the keys of superseded versions.
 pub const VERSIONS: &str = "walkaway-";
 
 /// Nothing is ever put under this key.
 const ASKED_KEY: &str = "walkaway-takes-any";
 /// Objects are put in one piece up to this size.
 const PUT_BYTES_MAX: u64 = 64 << 20;
-/// S3 allows so many parts of an object.
+/// The most parts of an object in S3.
 const PARTS_MAX: u64 = 10_000;
 
-/// A request with what lies beside the bytes; the two kinds of request have the same methods, and no type in common.
+/// A request with an object's properties; the two kinds of request have the same methods, but no common type.
 macro_rules! with_properties {
     ($request:expr, $properties:expr) => {{
         let Properties { headers, metadata, website_redirect, .. } = $properties;
@@ -174,7 +174,7 @@ impl Put {
             };
             let part = self.server.attempt(Some(&self.bucket), put).await?;
             let done = CompletedPart::builder().part_number(number).set_e_tag(part.e_tag);
-            // The SDK may have sent one; then the server wants to hear of it again.
+            // The SDK may have sent one; then the server requires it again.
             completed = completed.parts(done.set_checksum_crc32(part.checksum_crc32).build());
         }
         let completed = completed.build();
@@ -183,7 +183,7 @@ impl Put {
             request.multipart_upload(completed.clone()).send()
         };
         match self.server.call(Some(&self.bucket), complete).await {
-            // An earlier attempt may have completed it, and its answer was lost. What lies there is read back anyway.
+            // An earlier attempt may have completed it, with a lost response. The object is read back anyway.
             Err(error) if error.kind == CallErrorKind::NotFound => {
                 let head = || self.client().head_object().bucket(&self.bucket).key(key).send();
                 let there = self.server.call(Some(&self.bucket), head).await;

@@ -1,6 +1,6 @@
-//! One server of the target: a call that fails is made again, and an outage of the server is waited for.
+//! One server of the target: failed calls are retried, and an outage of the server is waited for.
 //!
-//! Whether the server is away, or refuses this one call, says a small question that has nothing to do with the call.
+//! Whether the server is unreachable, or refuses only this call, is decided by a small request independent of the call.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ pub struct Server {
     pub(super) reach: Arc<Reach>,
 }
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Debug)]
 pub(super) struct CallError {
     pub reason: String,
@@ -35,9 +35,9 @@ pub(super) struct CallError {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallErrorKind {
-    /// The server refuses this object for what it is, and would refuse it again.
+    /// The server rejects this object because of its properties, and would reject it again.
     AboutObject,
-    /// What was asked for is not there.
+    /// The requested resource does not exist.
     NotFound,
     /// Another attempt may succeed.
     Passing,
@@ -52,12 +52,12 @@ pub(super) enum CallErrorKind {
 }
 
 impl Server {
-    /// The server may be away for as long as `stall`.
+    /// The server may be unreachable for as long as `stall`.
     pub fn new(client: Client, stall: Duration) -> Self {
         Server { client, reach: Arc::new(Reach::new(stall)) }
     }
 
-    /// Makes a call until it succeeds, is refused, or has failed often enough. `bucket` is one that must be there.
+    /// Makes a call until it succeeds, is refused, or has no attempts left. `bucket` is one that must exist.
     pub(super) async fn call<T, E, F>(&self, bucket: Option<&str>, call: impl Fn() -> F) -> Result<T, CallError>
     where
         E: OperationError,
@@ -66,7 +66,7 @@ impl Server {
         self.attempt(bucket, || async { call().await.map_err(|error| CallError::of(&error)) }).await
     }
 
-    /// The same for more than one call, which are made again together.
+    /// The same for several calls, which are retried together.
     pub(super) async fn attempt<T, F>(&self, bucket: Option<&str>, attempt: impl Fn() -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<T, CallError>>,
@@ -122,12 +122,12 @@ impl CallError {
         }
     }
 
-    /// A body that broke off.
+    /// A truncated body.
     pub fn broken(error: &(dyn std::error::Error + 'static)) -> Self {
         CallError { reason: causes(error), kind: CallErrorKind::Passing }
     }
 
-    /// This machine failed.
+    /// A failure of this machine.
     pub fn of_machine(error: &(dyn std::error::Error + 'static)) -> Self {
         CallError { reason: causes(error), kind: CallErrorKind::Machine }
     }
@@ -154,7 +154,7 @@ impl From<CallError> for io::Error {
     }
 }
 
-/// A server that answers something that can't be read is there.
+/// A server with an unreadable response is reachable.
 fn is_there<T, E: OperationError>(answer: Result<T, SdkError<E, HttpResponse>>) -> Result<(), CallError> {
     match answer {
         Err(error) if !error.raw_response().is_some_and(|answer| answer.status().is_success()) => {

@@ -1,5 +1,5 @@
-//! After everything has moved and before the run is sealed: the look that nobody asked for, the second look where the
-//! source must be unchanged, this machine, and the documents. What is written down already is not looked at again.
+//! After the transfer and before the run is sealed: the inventory that no check needed, the second inventory where the
+//! source must be unchanged, this machine, and the documents. What is recorded already is not repeated.
 
 use std::{fs, path::Path};
 
@@ -18,7 +18,7 @@ use crate::{
     source::account,
 };
 
-/// Takes what is still missing. With `as_it_stands`, nobody outside this machine is asked any more.
+/// Collects what is still missing. With `as_it_stands`, nothing outside this machine is queried any more.
 pub(crate) async fn finish(
     playbook: &Playbook,
     layout: &Layout,
@@ -31,7 +31,7 @@ pub(crate) async fn finish(
         if !wanted || playbook.provider().is_none() || is_recorded(layout, name)? {
             continue;
         }
-        // One that was written and not recorded was cut off by a kill; it is as good as a new one.
+        // One that was written but not recorded was interrupted by a kill; it is as valid as a new one.
         let read = if exists(&path) {
             read_look(&path, name)?
         } else {
@@ -64,7 +64,7 @@ fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Looks at the account of a playbook's provider.
+/// Inspects the account of a playbook's provider.
 pub(crate) async fn look(playbook: &Playbook, as_it_stands: bool) -> Inventory {
     let taken = clock::now().to_string();
     let Some(spec) = playbook.provider().filter(|_| !as_it_stands) else {
@@ -83,13 +83,13 @@ pub(crate) async fn look(playbook: &Playbook, as_it_stands: bool) -> Inventory {
     account::look(&aws, account.as_deref(), wanted, taken).await
 }
 
-/// Whether the journal knows a look of this name.
+/// Whether the journal has an inspection of this name.
 fn is_recorded(layout: &Layout, name: &str) -> Result<bool, EngineError> {
     let entries = journal::read(&layout.journal())?;
     Ok(entries.iter().any(|entry| matches!(&entry.event, Event::AccountRead { look, .. } if look == name)))
 }
 
-/// The fact that a look was taken, from the file that it left.
+/// The event of an inspection, from the file that it wrote.
 fn read_look(path: &Path, name: &str) -> Result<Event, EngineError> {
     let bytes = fs::read(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })?;
     let damaged = |error: serde_json::Error| EngineError::Changed { path: path.to_owned(), reason: error.to_string() };
@@ -105,7 +105,7 @@ fn account_read(name: &str, bytes: &[u8], inventory: &Inventory) -> Event {
     }
 }
 
-/// Writes an inventory; the fact that it was taken, for the journal.
+/// Writes an inventory; returns the event for the journal.
 pub(super) fn write_look(path: &Path, name: &str, inventory: &Inventory) -> Result<Event, EngineError> {
     write(path, inventory)?;
     let bytes = fs::read(path).map_err(|source| EngineError::Directory { path: path.to_owned(), source })?;

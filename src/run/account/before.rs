@@ -1,4 +1,4 @@
-//! Before anything moves: who asks, what is in the account, which buckets the patterns choose, and whether the
+//! Before the transfer: the caller, what is in the account, which buckets the patterns select, and whether the
 //! preconditions hold. Makes no call that the playbook did not ask for.
 
 use jiff::civil::Date;
@@ -29,7 +29,7 @@ use crate::{
     source::{account, aws::Aws},
 };
 
-/// What was found out before anything moved.
+/// What was found before the transfer.
 #[derive(Debug, Default)]
 pub(crate) struct Before {
     pub inventory: Option<Inventory>,
@@ -49,7 +49,7 @@ impl Waives for (&Waiver, bool) {
     }
 }
 
-/// Looks, and makes the playbook's selections.
+/// Inspects the account, and makes the playbook's selections.
 pub(crate) async fn prepare(playbook: Playbook, folder: &std::path::Path) -> Result<(Playbook, Before), EngineError> {
     let mut before = Before::default();
     let preconditions = playbook.account().preconditions.clone();
@@ -90,14 +90,14 @@ async fn account_number(spec: &AwsSpec, aws: &Aws, identity: Option<&Result<Iden
     if let Some(Ok(identity)) = identity {
         return Some(identity.account.clone());
     }
-    // A server under an address of its own rarely knows callers.
+    // A server under an address of its own rarely identifies callers.
     if spec.endpoints.s3.is_some() && spec.endpoints.sts.is_none() {
         return None;
     }
     aws.caller().await.ok().map(|caller| caller.account)
 }
 
-/// Who asks, and what kind of session it is.
+/// The caller, and the kind of its session.
 async fn identify(aws: &Aws) -> Result<Identity, String> {
     let caller = aws.caller().await.map_err(|error| error.to_string())?;
     let keys = aws.session().await?;
@@ -131,7 +131,7 @@ impl Before {
         }
     }
 
-    /// Every right that a call was refused for, at once. A call that failed otherwise says nothing about rights.
+    /// Every right that a call was denied for, at once. A call that failed otherwise shows nothing about rights.
     fn rights(&self) -> Answer {
         let Some(inventory) = &self.inventory else { return Answer::new(None, "nothing was asked") };
         let ended = |why: Why| inventory.unreadable.iter().filter(move |missing| missing.ending() == why);
@@ -177,19 +177,19 @@ impl Before {
         self.identity.get_or_insert_default().preconditions.push(held);
     }
 
-    /// Whether the playbook wants room at the target.
+    /// Whether the playbook requires free space at the target.
     pub fn wants_room(playbook: &Playbook) -> bool {
         playbook.account().preconditions.contains(&Precondition::TargetFreeSpace)
     }
 
-    /// Takes the answer on the room at the target.
+    /// Takes the answer on the free space at the target.
     pub fn take_room(&mut self, playbook: &Playbook, answer: Answer) {
         let known = self.identity.as_ref().map_or(0, |check| check.preconditions.len());
         self.hold(Precondition::TargetFreeSpace, answer);
         self.hold_against_waivers(playbook, known);
     }
 
-    /// What does not hold, of the preconditions from this one on, is an obstacle, unless somebody answers for it: then it
+    /// A precondition from this one on that does not hold is an obstacle, unless it is waived: then it
     /// is a finding of the run.
     fn hold_against_waivers(&mut self, playbook: &Playbook, from: usize) {
         let today = clock::today();
@@ -199,7 +199,7 @@ impl Before {
             let Some(finding) = unmet(held) else { continue };
             if !waivers.iter().any(|waiver| waiver.waives(&finding)) {
                 let hint = match held.precondition.as_str() {
-                    "target.free_space" => "make room at target.path, or waive it with a reason and a date",
+                    "target.free_space" => "free up space at target.path, or waive it with a reason and a date",
                     "identity.rights" => {
                         "meet it, or waive it with a reason and a date; `walkaway plan --iam-policy` prints the rights"
                     }
@@ -210,7 +210,7 @@ impl Before {
         }
     }
 
-    /// Chooses buckets for the patterns. Excluded ones are left out; what could not be listed is an obstacle.
+    /// Selects buckets by the patterns. Excluded ones are left out; what could not be listed is an obstacle.
     fn select(&mut self, playbook: Playbook) -> Playbook {
         let Some(inventory) = &self.inventory else { return playbook };
         if let Some(missing) = inventory.unlisted("s3").next().filter(|_| !playbook.selections().is_empty()) {
@@ -223,7 +223,7 @@ impl Before {
         playbook.with_selected(&chosen)
     }
 
-    /// Writes down what was found, before the run begins; what the journal is to say of it once it has.
+    /// Writes what was found before the run begins; returns what the journal is to record then.
     pub fn write(&self, layout: &Layout) -> Result<Option<Event>, EngineError> {
         let inventory = self.inventory.as_ref();
         let read =
@@ -251,7 +251,7 @@ pub(super) fn unmet(held: &Held) -> Option<Finding> {
     Some(Finding::of_run(FindingKind::PreconditionUnmet, &held.precondition, because))
 }
 
-/// The playbook's word.
+/// The name in the playbook.
 fn word(precondition: Precondition) -> String {
     match precondition {
         Precondition::IdentityMfa => "identity.mfa",
@@ -263,7 +263,7 @@ fn word(precondition: Precondition) -> String {
     .to_owned()
 }
 
-/// What the patterns of a playbook choose.
+/// What the patterns of a playbook select.
 pub(crate) fn chosen(playbook: &Playbook, inventory: &Inventory, today: Date) -> Vec<Selected> {
     playbook.selections().iter().map(|selection| choose(playbook, selection, inventory, today)).collect()
 }
@@ -325,7 +325,7 @@ mod tests {
             assert_eq!(holds(&[failure, refused[0].clone()], true), Some(false), "a refusal is known for sure");
         }
         assert_eq!((holds(&[], false), holds(&[], true)), (None, Some(true)));
-        // A service that has no address is none of this account's.
+        // A service without an address is not part of this account.
         assert_eq!(holds(&[Failure::not_asked("no endpoint is named for iam")], true), Some(true));
         assert_eq!(Before::default().rights().holds, None);
     }

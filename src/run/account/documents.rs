@@ -1,4 +1,4 @@
-//! Reads documents that people answer for: their names, digests, dates, and the notes beside them.
+//! Reads the documents that people are responsible for: their names, digests, dates, and the notes beside them.
 
 use std::{
     fs,
@@ -18,9 +18,9 @@ use crate::{
 };
 
 const DOCUMENTS_MAX: usize = 1_000;
-/// For the texts that are read and not just hashed: matrices and notes.
+/// Limit for texts that are read and not only hashed: matrices and notes.
 const TEXT_BYTES_MAX: u64 = 4 << 20;
-/// The notes of whoever read a document are called like it, with one of these behind.
+/// A reviewer's notes have the document's name plus one of these suffixes.
 const NOTES: [&str; 2] = [".review.md", ".review.txt"];
 
 /// Every entry of `attest`, and the contract.
@@ -81,7 +81,7 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(text_of(&bytes))
 }
 
-/// A document is a file; a pipe would be waited for.
+/// A document is a file; reading a pipe would block.
 fn open(path: &Path) -> io::Result<fs::File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -128,7 +128,7 @@ fn document(path: &Path, dated: Option<Date>) -> io::Result<Document> {
     let note = |ending: &&str| {
         let mut note = path.as_os_str().to_owned();
         note.push(*ending);
-        // Notes without a word in them are none.
+        // Empty notes do not count.
         let Digested { sha256, .. } = digest(Path::new(&note)).ok()?;
         text(Path::new(&note)).is_ok_and(|text| has_a_word(&text)).then_some(sha256)
     };
@@ -140,7 +140,7 @@ fn document(path: &Path, dated: Option<Date>) -> io::Result<Document> {
 struct Digested {
     sha256: Sha256Digest,
     bytes: u64,
-    /// Nothing but white space, in any encoding that has it as ASCII does, and marks of byte order.
+    /// Nothing but white space, in any ASCII-compatible encoding, and byte order marks.
     blank: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The files in which the looks at the account lie, in the bundle.
+//! The files in the bundle that hold what was found in the account.
 
 use std::{fs, io, path::Path};
 
@@ -15,19 +15,19 @@ use crate::{
 /// A precondition and whether it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Held {
-    /// The playbook's word.
+    /// The name in the playbook.
     pub precondition: String,
-    /// None where nobody can tell.
+    /// None where it cannot be determined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holds: Option<bool>,
-    /// Why.
+    /// The reason.
     pub because: String,
 }
 
 /// `data/checks/identity.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct IdentityCheck {
-    /// Who asks, if that was looked at.
+    /// The caller, if it was determined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
     /// Each precondition.
@@ -43,7 +43,7 @@ pub(crate) struct Selected {
     pub pattern: String,
     /// The buckets.
     pub buckets: Vec<BucketName>,
-    /// Buckets whose name fits and whose tags could not be read.
+    /// Buckets whose name matches and whose tags could not be read.
     pub tags_unreadable: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Reads what the looks left.
+    /// Reads the files of the inspections.
     pub fn read(layout: &Layout) -> Result<Self, EngineError> {
         Ok(Facts {
             inventory: read_with_digest(&layout.inventory())?,
@@ -78,7 +78,7 @@ pub(crate) fn selected_before(layout: &Layout) -> Result<Vec<(AssetId, Vec<Bucke
     Ok(selected.into_iter().map(|selected| (selected.id, selected.buckets)).collect())
 }
 
-/// Writes a file of facts, and makes its directory.
+/// Writes a file of facts, and creates its directory.
 pub(crate) fn write(path: &Path, facts: &impl Serialize) -> Result<(), EngineError> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)

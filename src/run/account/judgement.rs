@@ -1,5 +1,5 @@
-//! What the looks come to: coverage, one file for each check, findings. Made from values alone, so that a run that is
-//! sealed again comes to the same.
+//! What follows from the inspections: coverage, a file for each check, findings. Made from values alone, so that a run
+//! that is sealed again gets the same result.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -34,7 +34,7 @@ use crate::{
     words::duration,
 };
 
-/// Everything that sealing needs to know of the account.
+/// Everything that sealing needs from the account.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
     pub coverage: Option<(CoverageResult, Coverage)>,
@@ -43,18 +43,18 @@ pub(crate) struct Judged {
     /// Name and content of each file below `checks`.
     pub checks: Vec<(String, Value)>,
     pub findings: Vec<Finding>,
-    /// What the checks did not see, in plain words.
+    /// What the checks did not cover, in plain words.
     pub statements: Vec<String>,
 }
 
-/// What a run came to so far.
+/// The result of a run so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome<'a> {
     pub carried: &'a [Carried],
     pub exclusions: &'a [ExclusionResult],
     pub today: Date,
     pub worked_ms: u64,
-    /// The projection; none where nothing was carried yet.
+    /// The projection; none where nothing was copied yet.
     pub exit: Option<&'a ExitTime>,
     pub host: &'a str,
 }
@@ -101,8 +101,8 @@ impl Judged {
         self.coverage = Some((result, coverage));
     }
 
-    /// Exclusions that name nothing: a slip of the pen, or of something that is gone. Where a list has a hole, and for what
-    /// no list of the account holds, that cannot be told.
+    /// Exclusions that match nothing: a typing error, or a resource that is gone. Where a list is incomplete, and for what
+    /// no list of the account holds, that cannot be determined.
     fn unused_exclusions(&mut self, facts: &Facts, outcome: Outcome<'_>) {
         let Some((inventory, _)) = &facts.inventory else { return };
         let kinds = ["s3", "rds", "snapshot"];
@@ -184,7 +184,7 @@ impl Terms<'_> {
         [("transition", ms(self.contract.transition)), ("retrieval", ms(self.contract.retrieval))]
     }
 
-    /// Milliseconds that nine of ten projected exits stay within.
+    /// Milliseconds that nine of ten projected exits take at most.
     fn projected_ms(&self) -> Option<u64> {
         self.exit.and_then(|exit| exit.p90_ms)
     }
@@ -194,7 +194,7 @@ impl Terms<'_> {
         self.exit.map_or(&[], |exit| &exit.refused)
     }
 
-    /// What is exceeded, and one note for all terms that nothing could be held against.
+    /// The terms that are exceeded, and one note for all terms that could not be checked.
     fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut open = Vec::new();
@@ -214,7 +214,7 @@ impl Terms<'_> {
         findings
     }
 
-    /// A drill that took longer than a term says enough by itself; one that did not says nothing about the exit.
+    /// A drill that took longer than a term is proof by itself; one that did not proves nothing about the exit.
     fn exceeded(&self, term: &str, limit: u64) -> Option<Finding> {
         let over = |ms: &u64| *ms > limit;
         let projected = self.projected_ms().filter(over);
@@ -266,7 +266,7 @@ fn posture_word(posture: Posture) -> &'static str {
     }
 }
 
-/// The thresholds on coverage. What could not be measured is not met.
+/// The thresholds on coverage. One that could not be measured is not met.
 pub(crate) fn thresholds(playbook: &Playbook, coverage: Option<&Coverage>) -> Vec<ThresholdResult> {
     let limits = playbook.thresholds();
     let assets = limits.coverage_assets.map(|floor| {
@@ -312,7 +312,7 @@ fn measured(
     ThresholdResult { name, limit, measured, met: floor.allows(part, whole), unknown: false }
 }
 
-/// The waivers as they stand today; what they waive is not counted yet.
+/// The waivers and whether they are valid today; what they waive is not counted yet.
 pub(crate) fn waivers(playbook: &Playbook, today: Date) -> Vec<WaiverResult> {
     let told = playbook.account().waivers.iter().map(|waiver| WaiverResult {
         finding: waiver.finding.to_string(),
@@ -363,7 +363,7 @@ fn gather(bundle: &Path, directory: &Path, files: &mut BTreeMap<String, Sha256Di
         if path.is_dir() {
             gather(bundle, &path, files)?;
         } else if let Ok(name) = path.strip_prefix(bundle) {
-            // The receipts of the data are named by their manifests.
+            // The receipts of the data are listed in their manifests.
             if supports(&name.to_string_lossy()) {
                 let file = fs::File::open(&path).map_err(failed)?;
                 let (digest, _) = digest_file(&file).map_err(failed)?;
@@ -380,7 +380,7 @@ mod tests {
 
     const DAY_MS: u64 = 86_400_000;
 
-    /// Kinds and subjects that a contract of 2 and 10 days leaves.
+    /// Kinds and subjects that a contract of 2 and 10 days results in.
     fn found(p90_ms: Option<u64>, worked_ms: u64) -> Vec<(FindingKind, String)> {
         let period = |text: &str| text.parse().expect("a period");
         let notice = period("60d");

@@ -1,4 +1,4 @@
-//! What this machine says about itself: firmware, hypervisor, traces of cloud-init, and, if wanted, the metadata service.
+//! What this machine reports about itself: firmware, hypervisor, cloud-init traces and, optionally, the metadata service.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 
 use crate::account::machine::{Machine, SILENT};
 
-/// Where the kernel keeps the firmware's words.
+/// Where the kernel exposes the firmware's strings.
 const FIRMWARE: &str = "sys/class/dmi/id";
 const WORDS: [&str; 7] = [
     "sys_vendor",
@@ -36,7 +36,7 @@ const METADATA: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::new(
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 const TEXT_BYTES_MAX: u64 = 4_096;
 
-/// Looks at the machine that walkaway runs on.
+/// Inspects the machine that walkaway runs on.
 pub(crate) fn machine_here(ask_metadata: bool) -> Machine {
     let metadata = ask_metadata.then(|| metadata_service(METADATA));
     Machine { metadata_service: metadata, ..machine_at(Path::new("/")) }
@@ -58,7 +58,7 @@ fn machine_at(root: &Path) -> Machine {
         let flags = cpu.lines().find(|line| line.starts_with("flags"))?.to_owned();
         flags.split_whitespace().any(|flag| flag == "hypervisor").then(|| "some (the CPU says so)".to_owned())
     });
-    // Both are readable by everybody where they are; where they are not, the machine has none.
+    // Both are world-readable where they exist; where they do not, the machine has none.
     machine.hypervisor_id = text(&root.join("sys/hypervisor/uuid")).ok().filter(|id| !id.is_empty());
     machine.cloud_source = text(&root.join("run/cloud-init/cloud-id")).ok().filter(|source| !source.is_empty());
     let there = TRACES.iter().filter(|trace| fs::symlink_metadata(root.join(trace)).is_ok());
@@ -72,7 +72,7 @@ fn text(path: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
-/// Whether anybody answers, in one short question; a refusal is an answer too.
+/// Whether anything answers one short request; a refused connection counts as an answer too.
 fn metadata_service(address: SocketAddr) -> String {
     let ask = || -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&address, METADATA_TIMEOUT)?;

@@ -1,14 +1,14 @@
-//! The account around the drill: what a playbook asks about it, before anything moves, after everything has, and what it
-//! comes to. What is found is written down at once; the judgement is made from the files, so that a run that is resumed
-//! comes to the same.
+//! The account around the drill: what a playbook asks about it, before and after the transfer, and what follows
+//! from it. What is found is recorded at once; the judgement is made from the files, so that a run that is resumed
+//! gets the same result.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `question` | what a playbook asks for |
-//! | `before`, `after` | the looks before anything moves, and before the run is sealed |
-//! | `facts` | the files in which the looks lie |
+//! | `before`, `after` | the inspections before the transfer, and before the run is sealed |
+//! | `facts` | the files that the inspections write |
 //! | `judgement` | coverage, checks and findings, from those files |
-//! | `secrets`, `secret_rules`, `machine`, `documents` | what this machine's disk says |
+//! | `secrets`, `secret_rules`, `machine`, `documents` | what is found on this machine's disk |
 
 mod after;
 mod before;

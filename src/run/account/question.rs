@@ -16,7 +16,7 @@ pub(crate) fn today_of(at: Timestamp) -> Date {
     TimeZone::UTC.to_datetime(at).date()
 }
 
-/// Whether the account has to be looked at before anything moves.
+/// Whether the account has to be inspected before the transfer.
 pub(crate) fn asks_for_a_look(playbook: &Playbook) -> bool {
     let account = playbook.account();
     let thresholds = playbook.thresholds();
@@ -33,7 +33,7 @@ pub(crate) fn allowed_regions(playbook: &Playbook) -> Vec<String> {
     playbook.provider().map_or(Vec::new(), |aws| aws.regions.iter().map(ToString::to_string).collect())
 }
 
-/// Everything that the playbook's posture, selections and thresholds need. A look that nobody asked for takes only what
+/// Everything that the playbook's posture, selections and thresholds need. An unneeded inspection takes only what
 /// is listed anyway.
 pub(crate) fn wanted(playbook: &Playbook, aws: &AwsSpec, own_region: &str) -> Wanted {
     let account = playbook.account();

@@ -1,9 +1,9 @@
-//! What secrets look like: walkaway's own rule set, in three kinds of rules. Tokens that their makers gave a prefix; files
-//! whose format has a place for a password; names of settings that hold one. High precision before completeness: what is
-//! found is worth a look, and what is not found is not proven to be absent.
+//! What secrets look like: walkaway's own rule set, in three kinds of rules. Tokens with a vendor's prefix; files
+//! whose format has a field for a password; names of settings that hold one. Precision before completeness: what is
+//! found deserves a look, but what is not found is not proven to be absent.
 //!
-//! The prefixes and lengths are those of the makers' own documentation. A value that refers to a secret elsewhere
-//! (`env:`, `file:`, `${…}`, a path, an ARN) is none.
+//! The prefixes and lengths are from the vendors' own documentation. A value that refers to a secret stored elsewhere
+//! (`env:`, `file:`, `${…}`, a path, an ARN) does not count.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
@@ -109,7 +109,7 @@ const SECRET_NAMES: [&str; 16] = [
     "encryptionkey",
     "connectionstring",
 ];
-/// Ends of names that say something about a secret and are none.
+/// Suffixes of names that describe a secret and do not hold one.
 const ABOUT_SECRETS: [&str; 28] = [
     "accesskeyid",
     "age",
@@ -140,20 +140,20 @@ const ABOUT_SECRETS: [&str; 28] = [
     "url",
     "version",
 ];
-/// Beginnings of values that refer to a secret kept elsewhere.
+/// Prefixes of values that refer to a secret stored elsewhere.
 const REFERENCES: [&str; 15] =
     ["%", "<", "{", "[", "/", "./", "../", "~", "env:", "file:", "arn:", "vault:", "op:", "http:", "https:"];
-/// Values that fill a place.
+/// Placeholder values.
 const PLACEHOLDERS: [&str; 12] =
     ["null", "none", "true", "false", "yes", "no", "required", "optional", "example", "redacted", "todo", "undefined"];
 const VALUE_CHARS_MIN: usize = 6;
 /// The shortest hash of a password, that of crypt(3).
 const HASH_CHARS_MIN: usize = 13;
-/// Words of a sentence about a secret, which is no passphrase.
+/// Words of a sentence about a secret, as opposed to a passphrase.
 const OF_SENTENCES: [&str; 14] =
     ["a", "for", "from", "is", "key", "of", "password", "passphrase", "secret", "see", "the", "to", "token", "your"];
 
-/// What a line looks like, if it looks like a secret. `is_settings`: the file is one of settings, so that names count.
+/// The kind of secret that a line looks like, if any. `is_settings`: the file holds settings, so that names count.
 pub(super) fn in_line(line: &str, is_settings: bool) -> Option<&'static str> {
     secret_in(line)
         .or_else(|| token_in(line))
@@ -164,7 +164,7 @@ pub(super) fn in_line(line: &str, is_settings: bool) -> Option<&'static str> {
         .or_else(|| if is_settings { setting(line) } else { None })
 }
 
-/// What a line of a file of this name looks like by the format of such files.
+/// The kind of secret that a line of a file of this name holds by the format of such files.
 pub(super) fn in_format(file: &str, line: &str) -> Option<&'static str> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
@@ -188,7 +188,7 @@ pub(super) fn in_format(file: &str, line: &str) -> Option<&'static str> {
     }
 }
 
-/// One pass over the beginnings of words, because much is looked at that holds none.
+/// One pass over the beginnings of words, because most of the text holds no secret.
 fn token_in(line: &str) -> Option<&'static str> {
     let bytes = line.as_bytes();
     let is_of_word = |at: usize| bytes[at].is_ascii_alphanumeric();
@@ -214,7 +214,7 @@ fn has_jwt(line: &str) -> bool {
     })
 }
 
-/// `…secret… = 40 characters`, as the SDK's files and most others have it.
+/// `…secret… = 40 characters`, as in the SDK's files and most others.
 fn aws_secret(line: &str) -> Option<&'static str> {
     let (name, value) = line.split_once(['=', ':'])?;
     let value = value.trim().trim_matches(['"', '\'', ',']);
@@ -222,17 +222,17 @@ fn aws_secret(line: &str) -> Option<&'static str> {
     (fits && name.to_ascii_lowercase().contains("secret")).then_some("an AWS secret access key")
 }
 
-/// `name = value`, `name: value`, `"name": "value"`, `<name>value</name>`, where the name says what the value is.
+/// `name = value`, `name: value`, `"name": "value"`, `<name>value</name>`, where the name shows what the value is.
 fn setting(line: &str) -> Option<&'static str> {
     let is_secret = |(name, value): (&str, &str)| is_named(name) && is_value(value);
     let mut pairs = line.split([',', '{', '}']).filter_map(|part| part.split_once([':', '=']));
-    // A quoted value may hold what separates pairs.
+    // A quoted value may hold the characters that separate pairs.
     let quoted = || line.split_once([':', '=']).filter(|(_, value)| quoted(value).is_some());
     let found = pairs.any(is_secret) || quoted().is_some_and(is_secret) || elements(line).any(is_secret);
     found.then_some("a secret in a setting")
 }
 
-/// Elements of XML that begin and end on the line, with their text.
+/// Elements of XML that start and end on the line, with their text.
 fn elements(line: &str) -> impl Iterator<Item = (&str, &str)> {
     line.split('<').zip(line.split('<').skip(1)).filter_map(|(open, close)| {
         let (tag, text) = open.split_once('>')?;
@@ -241,7 +241,7 @@ fn elements(line: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Whether the name of a setting says that its value is a secret. It is the last word before the sign: `export API_KEY=…`,
+/// Whether the name of a setting shows that its value is a secret. The last word before the sign: `export API_KEY=…`,
 /// `- token: …`.
 fn is_named(name: &str) -> bool {
     let word = name.split_whitespace().next_back().unwrap_or_default();
@@ -250,7 +250,7 @@ fn is_named(name: &str) -> bool {
     is_secret && !ABOUT_SECRETS.iter().any(|end| plain.ends_with(end))
 }
 
-/// What stands in quotes, if a value does.
+/// The content of the quotes, if a value is quoted.
 fn quoted(value: &str) -> Option<&str> {
     let value = value.trim().trim_end_matches([',', ';']).trim_end();
     let inner = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote).filter(|text| !text.contains(quote));
@@ -271,7 +271,7 @@ fn is_value(value: &str) -> bool {
         && value.chars().any(|c| c != '*' && c != 'x' && c != '.')
 }
 
-/// `${NAME}`, `$(command)`, `$NAME`, `$db_password`; not `$ecret1`, which nothing replaces.
+/// `${NAME}`, `$(command)`, `$NAME`, `$db_password`; not `$ecret1`, which is not a variable.
 fn is_variable(value: &str) -> bool {
     let Some(name) = value.strip_prefix('$') else { return false };
     let is_identifier = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');

@@ -1,8 +1,8 @@
-//! Looks for secrets in plain text in the files that programs keep logins in and in everything beside the playbook. Says
+//! Searches for plain-text secrets in the files where programs store logins and everything beside the playbook. Reports
 //! where, never what.
 //!
-//! Bounded in depth, number and size; what was passed over for that, or could not be read, is named, because it was not
-//! looked at, and so is what is packed or walkaway's own. Files that are no text are looked at for the text within. The
+//! Bounded in depth, number and size; what was skipped for that, or could not be read, is listed, because it was not
+//! scanned, and so are packed files and walkaway's own. Files that are not text are scanned for the text within. The
 //! rules are those of `secret_rules`.
 
 use std::{
@@ -21,14 +21,14 @@ const FILES_MAX: usize = 20_000;
 const FILE_BYTES_MAX: u64 = 8 << 20;
 /// Of all files together.
 const BYTES_MAX: u64 = 512 << 20;
-/// Shorter lines hold no secret.
+/// Shorter lines are skipped.
 const LINE_BYTES_MIN: usize = 6;
-/// Longer lines are looked at piece by piece. Pieces overlap, so that what is shorter than that is whole in one of them.
+/// Longer lines are scanned in pieces, which overlap so that anything shorter than that is whole in one of them.
 const PIECE_BYTES: usize = 64 << 10;
 const OVERLAP_BYTES: usize = 4 << 10;
-/// Shorter runs of characters within files that are no text are none.
+/// Shorter runs of characters within files that are not text are skipped.
 const RUN_CHARS_MIN: usize = 8;
-/// What files of settings end with: in these, the names of settings count.
+/// Extensions of files of settings: in these, the names of settings count.
 const SETTINGS: [&str; 21] = [
     "cfg",
     "cnf",
@@ -52,11 +52,11 @@ const SETTINGS: [&str; 21] = [
     "bat",
     "npmrc",
 ];
-/// Files of settings that have no ending.
+/// Files of settings without an extension.
 const SETTINGS_NAMES: [&str; 6] = ["credentials", "config", "Dockerfile", ".env", ".s3cfg", ".boto"];
-/// Files that hold keys in a form of their own.
+/// Files that hold keys in a format of their own.
 const KEY_STORES: [&str; 8] = ["p12", "pfx", "jks", "keystore", "kdbx", "ppk", "bcfks", "keychain-db"];
-/// How files begin whose content is packed, or not in the clear.
+/// Magic bytes of files whose content is packed or encrypted.
 const PACKED: [(&[u8], &str); 9] = [
     (b"PK\x03\x04", "a zip archive"),
     (b"\x1f\x8b", "packed by gzip"),
@@ -80,24 +80,24 @@ const LOGINS: [&str; 8] = [
     ".config/rclone/rclone.conf",
 ];
 
-/// Everything that was looked at, and what it came to.
+/// Everything that was scanned, and the result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scan {
     /// What looks like a secret.
     pub suspects: Vec<Suspect>,
-    /// What was not looked at.
+    /// What was not scanned.
     pub passed_over: Vec<Suspect>,
-    /// What is no plain text of the user's: the history that git packs, and walkaway's own directories.
+    /// What is not the user's plain text: git's packed history, and walkaway's own directories.
     pub left_out: Vec<Suspect>,
     /// Files that were read.
     pub files: usize,
-    /// Those of them that are no text, and were looked at for the text within.
+    /// Those of them that are not text, and were scanned for the text within.
     pub not_text: usize,
     bytes: u64,
 }
 
 impl Scan {
-    /// In one line, for the evidence.
+    /// One line for the evidence.
     pub fn in_words(&self) -> String {
         let places = |list: &[Suspect]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let rules = secret_rules::RULE_SET;
@@ -133,7 +133,7 @@ impl fmt::Display for Suspect {
     }
 }
 
-/// Looks in the files of this user that hold logins, and below the playbook's folder; not below `besides`, which are
+/// Scans the files of this user that hold logins, and the playbook's folder; not below `besides`, which are
 /// walkaway's own directories.
 pub(crate) fn scan(folder: &Path, besides: &[PathBuf]) -> Scan {
     let besides: Vec<_> = besides.iter().filter_map(|path| path.canonicalize().ok()).collect();
@@ -141,7 +141,7 @@ pub(crate) fn scan(folder: &Path, besides: &[PathBuf]) -> Scan {
         Gathered { files: logins(), folder: folder.canonicalize().ok(), besides: &besides, scan: Scan::default() };
     gathered.below(folder, 0);
     let Gathered { mut files, mut scan, .. } = gathered;
-    // Large directories of programs lie deep; what lies above them is looked at first.
+    // Large directories of programs are deeply nested; what is above them is scanned first.
     files.sort_by_key(|file| file.components().count());
     let mut files = files.into_iter();
     while let Some(file) = files.next() {
@@ -160,7 +160,7 @@ pub(crate) fn scan(folder: &Path, besides: &[PathBuf]) -> Scan {
 }
 
 /// Where the SDK keeps profiles and keys (AWS SDKs Reference Guide, "Location of the shared config files"), and where
-/// other programs keep logins.
+/// other programs store logins.
 fn logins() -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
     let place = |variable: &str, name: &str| {
@@ -172,7 +172,7 @@ fn logins() -> Vec<PathBuf> {
     aws.into_iter().chain(others).flatten().filter(|path| !is_missing(path)).collect()
 }
 
-/// Whether nothing is there; what cannot be looked at is there.
+/// Whether nothing is there; what cannot be inspected counts as there.
 fn is_missing(path: &Path) -> bool {
     fs::metadata(path)
         .is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
@@ -180,7 +180,7 @@ fn is_missing(path: &Path) -> bool {
 
 struct Gathered<'a> {
     files: Vec<PathBuf>,
-    /// Where it began, without links.
+    /// Where it started, without links.
     folder: Option<PathBuf>,
     besides: &'a [PathBuf],
     scan: Scan,
@@ -217,8 +217,8 @@ impl Gathered<'_> {
         }
     }
 
-    /// A link to a directory is not followed, because it may lead round in a circle; what is below the folder anyway is
-    /// looked at there.
+    /// A link to a directory is not followed, because it may form a cycle; what is below the folder anyway is
+    /// scanned there.
     fn linked(&mut self, path: &Path) {
         let is_below = |to: PathBuf| self.folder.as_ref().is_some_and(|folder| to.starts_with(folder));
         if !path.canonicalize().is_ok_and(is_below) {
@@ -301,14 +301,14 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The runs of printable characters within a file that is no text, a line each: of one byte each, and of two as UTF-16 has
-/// them.
+/// The runs of printable characters within a file that is not text, one per line: of one byte each, and of two as in
+/// UTF-16.
 fn text_within(bytes: &[u8]) -> String {
     let wide = |from: usize| runs(bytes[from.min(bytes.len())..].chunks_exact(2).map(unit));
     [runs(bytes.iter().copied()), wide(0), wide(1)].concat()
 }
 
-/// A character of UTF-16, little-endian; nothing printable if it is no ASCII. Of the other order, the neighbour is one.
+/// A character of UTF-16, little-endian; nothing printable if it is not ASCII. In big-endian, the neighbour is one.
 fn unit(pair: &[u8]) -> u8 {
     if pair[1] == 0 { pair[0] } else { 0 }
 }
@@ -330,7 +330,7 @@ fn runs(bytes: impl Iterator<Item = u8>) -> String {
     text
 }
 
-/// The text of a file; none for what is no text. UTF-16 without a mark shows by its zeros in every other place.
+/// The text of a file; none if it is not text. UTF-16 without a mark is detected by zeros in every other place.
 fn plain_text(bytes: &[u8]) -> Option<String> {
     let head = &bytes[..bytes.len().min(4_096)];
     let zeros = |from: usize| head.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();

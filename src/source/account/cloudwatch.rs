@@ -1,4 +1,4 @@
-//! How large buckets are, from the metrics that CloudWatch keeps once a day (Amazon S3 User Guide, "Metrics and
+//! Sizes of buckets, from the metrics that CloudWatch records once a day (Amazon S3 User Guide, "Metrics and
 //! dimensions"): the sum over all storage classes of the newest value.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +15,10 @@ use crate::{
     source::aws::Service,
 };
 
-/// The most that one call takes (Amazon CloudWatch API reference, GetMetricData).
+/// The most queries per call (Amazon CloudWatch API reference, GetMetricData).
 const QUERIES_MAX: usize = 500;
 const DAY_SECONDS: i64 = 86_400;
-/// The metrics of a day appear within two.
+/// The metrics of a day appear within two days.
 const LOOK_BACK_DAYS: i64 = 4;
 const RIGHTS: &str = "cloudwatch:GetMetricData, cloudwatch:ListMetrics";
 
@@ -79,12 +79,12 @@ struct Size {
     bytes: Option<f64>,
     objects: Option<f64>,
     at_seconds: i64,
-    /// A number of one of its storage classes was not answered.
+    /// The number for one of its storage classes is missing.
     is_partial: bool,
 }
 
 impl Look<'_> {
-    /// Fills in what is not known yet about the buckets of a region.
+    /// Fills in the unknown sizes of the buckets of a region.
     pub(super) async fn bucket_sizes(&mut self, wire: &Wire, region: &str) {
         let sizes = match self.sizes_of(wire, region).await {
             Ok(sizes) => sizes,

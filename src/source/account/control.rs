@@ -17,7 +17,7 @@ use crate::{
 const OPERATION: &str = "GetPublicAccessBlock";
 
 impl Look<'_> {
-    /// Reads it; an account that has none is an answer.
+    /// Reads it; that an account has none is a valid answer.
     pub(super) async fn account_block(&mut self, wire: &Wire, account: &str) {
         let region = self.aws.region();
         let address = self.aws.address(Service::S3Control, &region).replace("{account}", account);

@@ -1,4 +1,4 @@
-//! A failed call as a question without an answer.
+//! A failed call as a missing answer.
 
 use aws_sdk_s3::{config::http::HttpResponse, error::SdkError};
 
@@ -8,7 +8,7 @@ use crate::{
     words::causes,
 };
 
-/// Sorts an error of any SDK client. An answer of success that the SDK cannot read is none.
+/// Sorts an error of any SDK client. A success response that the SDK cannot parse is an error.
 pub(super) fn of_sdk<E: OperationError>(error: &SdkError<E, HttpResponse>) -> Failure {
     match error {
         SdkError::ServiceError(refused) if refused.raw().status().is_success() => {

@@ -21,7 +21,7 @@ use crate::{
     source::aws::{Aws, Service},
 };
 
-/// How often a report that is being made is asked for, and how long between.
+/// How often a report that is being generated is requested, and the pause in between.
 const REPORT_ATTEMPTS_MAX: u32 = 15;
 const REPORT_PAUSE: Duration = Duration::from_secs(2);
 
@@ -44,7 +44,7 @@ impl Look<'_> {
     }
 }
 
-/// A credential report, and when IAM made it.
+/// A credential report, and when IAM generated it.
 struct Report {
     users: Vec<User>,
     made: String,
@@ -60,12 +60,12 @@ async fn report(aws: &Aws, wire: &Wire) -> Result<Report, (&'static str, Failure
         if state == "COMPLETE" {
             break;
         }
-        // The one that is there is another than the one that was asked for.
+        // The existing one is not the one that was requested.
         if attempt == REPORT_ATTEMPTS_MAX {
             let failure = Failure::unanswered(format!("asked {attempt} times, the report is {state}, not COMPLETE"));
             return Err(("GenerateCredentialReport", failure));
         }
-        // A report that was only just begun is mostly there at the second question.
+        // A report that was just started is mostly ready at the second request.
         tokio::time::sleep(if attempt == 1 { REPORT_PAUSE / 10 } else { REPORT_PAUSE }).await;
         attempt += 1;
     }

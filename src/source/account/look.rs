@@ -1,4 +1,4 @@
-//! One look at the account: what is asked for, and what is known so far.
+//! One inspection of the account: what is requested, and what is known so far.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use crate::{
     source::aws::{Aws, Service},
 };
 
-/// What is asked for. A list of names is always made; the rest costs a call for each bucket or snapshot.
+/// What is requested. Names are always listed; the rest costs a call for each bucket or snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Regions in which databases and snapshots are looked for.
+    /// Regions that are searched for databases and snapshots.
     pub regions: Vec<String>,
-    /// Sizes of buckets out of CloudWatch.
+    /// Sizes of buckets from CloudWatch.
     pub sizes: bool,
     /// Sizes of buckets by listing every object.
     pub sizes_by_listing: bool,
@@ -22,29 +22,29 @@ pub struct Wanted {
     pub tags: bool,
     /// Encryption of buckets.
     pub encryption: bool,
-    /// Block, policy and access list of buckets; whom snapshots are shared with; the account's own block.
+    /// Block, policy and access list of buckets; the accounts that snapshots are shared with; the account's own block.
     pub public_access: bool,
     /// Versioning and object lock of buckets.
     pub protection: bool,
-    /// Versioning of buckets: whether what they hold is more than their objects.
+    /// Versioning of buckets: whether they hold more than their current objects.
     pub versioning: bool,
-    /// Buckets that the run carries. A list that does not hold them is not the whole list; they are looked at all the same,
-    /// and asked whether they keep versions.
+    /// Buckets that the run copies. A list without them is incomplete; they are inspected all the same,
+    /// and checked for versioning.
     pub carried_buckets: BTreeSet<String>,
-    /// Instances and clusters that the run carries, in the region that it works in.
+    /// Instances and clusters that the run copies, in the region that it works in.
     pub carried_databases: BTreeSet<String>,
     /// Users and keys.
     pub users: bool,
-    /// Everything that can be set about buckets, databases and snapshots, to be compared with another look.
+    /// All settings of buckets, databases and snapshots, to be compared with another inspection.
     pub settings: bool,
     /// Nothing but buckets and their settings.
     pub only_buckets: bool,
-    /// Whether to wait for a busy account; otherwise whatever is not answered soon is unreadable.
+    /// Whether to wait for a throttling account; otherwise what is not answered soon is unreadable.
     pub patient: bool,
 }
 
 impl Wanted {
-    /// Whether buckets are asked for more than their list says.
+    /// Whether more is queried of buckets than their list shows.
     pub(super) fn asks_buckets(&self) -> bool {
         self.tags
             || self.encryption
@@ -57,7 +57,7 @@ impl Wanted {
     }
 }
 
-/// One look at work.
+/// One inspection in progress.
 pub(super) struct Look<'a> {
     pub aws: &'a Aws,
     pub wanted: Wanted,
@@ -65,7 +65,7 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Whether a service can be asked at all; if not, that is written down.
+    /// Whether a service can be called at all; if not, that is recorded.
     pub fn may_ask(&mut self, service: Service, lists: &[&str]) -> bool {
         let Err(reason) = self.aws.reaches(service) else { return true };
         self.refused(service.word(), None, None, &Failure::not_asked(reason), "", lists);
@@ -91,8 +91,8 @@ impl Look<'_> {
     }
 }
 
-/// The names of the settings that are on, or `none`. A setting that the answer does not name is off (Amazon S3 API
-/// reference, `PublicAccessBlockConfiguration`); an answer that names none of the four is no answer.
+/// The names of the settings that are on, or `none`. A setting that is not in the response is off (Amazon S3 API
+/// reference, `PublicAccessBlockConfiguration`); a response without any of the four is invalid.
 pub(super) fn settings_on(settings: [(&str, Option<bool>); 4]) -> Result<String, String> {
     if settings.iter().all(|(_, on)| on.is_none()) {
         return Err("the answer names no setting of the block".to_owned());

@@ -1,15 +1,15 @@
-//! Looks at the account around the drill: buckets, databases, snapshots, users, and their settings. Reads only.
+//! Inspects the account around the drill: buckets, databases, snapshots, users, and their settings. Reads only.
 //!
-//! Every list is read to its last page. A call that is refused is written down as unreadable, with the right that was
+//! Every list is read to its last page. A call that is denied is recorded as unreadable, with the right that is
 //! missing, and does not stop the others.
 //!
-//! | file | what it asks |
+//! | file | what it reads |
 //! |---|---|
 //! | `s3`, `rds`, `iam`, `cloudwatch`, `control` | a service each |
-//! | `look` | what one look asks for, and knows so far |
+//! | `look` | what one inspection requests, and knows so far |
 //! | `wire` | calls to the services that have no SDK crate here |
 //! | `settings` | everything else that can be changed about a bucket or a database, for before and after |
-//! | `tap`, `failure` | whether an answer is one; why there was none |
+//! | `tap`, `failure` | whether a response is valid; why there was none |
 
 mod cloudwatch;
 mod control;
@@ -33,10 +33,10 @@ use self::{failure::Failure, look::Look, wire::Wire};
 use super::aws::{Aws, Service};
 use crate::account::inventory::{Fact, Inventory, ItemKind, fact};
 
-/// How long a look may take that nobody asked for.
+/// How long an optional inspection may take.
 const HASTY: Duration = Duration::from_secs(15);
 
-/// Looks at the account. Whatever could not be read stands in the result.
+/// Inspects the account. What could not be read is listed in the result.
 pub async fn look(aws: &Aws, account: Option<&str>, wanted: Wanted, taken: String) -> Inventory {
     let regions = wanted.regions.clone();
     let patient = wanted.patient;

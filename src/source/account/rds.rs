@@ -31,7 +31,7 @@ const CONCURRENCY: usize = 8;
 const GIB: u64 = 1 << 30;
 
 /// Lists page after page; what was listed before a refusal stays. Each list by its operation, twice, its field, its element,
-/// the kind of things in it, and how one is read.
+/// the kind of its items, and how one is read.
 macro_rules! every_page {
     ($look:expr, $client:expr, $region:expr;
      $($operation:ident, $call:literal, $list:ident, $element:literal, $kind:literal, $item:ident;)*) => {$(
@@ -64,7 +64,7 @@ macro_rules! every_page {
 }
 
 impl Look<'_> {
-    /// Everything that RDS holds in a region. One list that is refused does not stop the others.
+    /// Everything that RDS holds in a region. One list that is denied does not stop the others.
     pub(super) async fn databases(&mut self, region: &str) {
         let client = self.aws.rds_in(region, self.wanted.patient);
         let before = self.inventory.items.len();
@@ -82,7 +82,7 @@ impl Look<'_> {
         }
     }
 
-    /// Whether the lists hold what the run carries; otherwise they are not whole, whatever else they leave out.
+    /// Whether the lists hold what the run copies; otherwise they are incomplete.
     fn carried_are_listed(&mut self, region: &str) {
         if region != self.aws.region() {
             return;
@@ -98,7 +98,7 @@ impl Look<'_> {
         }
     }
 
-    /// Takes what a page lists. A thing that could not be read is a hole in the list.
+    /// Adds the items of a page. An item that could not be read makes the list incomplete.
     fn take_items(
         &mut self,
         call: &str,
@@ -126,7 +126,7 @@ impl Look<'_> {
         self.inventory.items.extend(items);
     }
 
-    /// Whom each manual snapshot is shared with; automated ones cannot be shared.
+    /// The accounts that each manual snapshot is shared with; automated ones cannot be shared.
     async fn shared_snapshots(&mut self, client: &Client, from: usize) {
         let snapshots: Vec<(usize, ItemKind, String)> = (from..self.inventory.items.len())
             .filter_map(|at| {
@@ -156,7 +156,7 @@ impl Look<'_> {
 }
 
 async fn shared_with(client: &Client, kind: ItemKind, name: &str) -> Fact {
-    // The two operations have the same answer under other names.
+    // The two operations have the same response under different names.
     macro_rules! shared_with {
         ($operation:literal, $request:expr, $result:ident, $identifier:ident, $attributes:ident, $list:literal) => {{
             let reply = Reply::of(ask!($request), &[]).read(|(answer, raw)| {
@@ -193,7 +193,7 @@ async fn shared_with(client: &Client, kind: ItemKind, name: &str) -> Fact {
     }
 }
 
-/// Whether as many accounts were read of all attributes as the answer holds.
+/// Whether as many accounts were read of all attributes as the response holds.
 fn all_values_read(answer: &Element, read: usize) -> Result<(), String> {
     fn listed(element: &Element) -> usize {
         let own = if element.name == "AttributeValues" { element.children.len() } else { 0 };
@@ -222,7 +222,7 @@ fn accounts(values: Option<&[String]>) -> String {
     if accounts.is_empty() { NONE.to_owned() } else { accounts.join(" ") }
 }
 
-/// Collects facts that a listing has.
+/// Collects facts from a listing.
 struct Facts(BTreeMap<String, Fact>);
 
 impl Facts {
@@ -294,7 +294,7 @@ fn cluster_item(one: &DbCluster, region: &str) -> Option<Item> {
     facts.put(fact::BACKUP_DAYS, one.backup_retention_period());
     facts.put(fact::CREATED, one.cluster_create_time());
     facts.put(fact::ENDPOINT, one.endpoint().and_then(|host| Some(format!("{host}:{}", one.port()?))));
-    // Aurora's storage grows by itself and is reported as 1 GiB: that is no size.
+    // Aurora's storage grows automatically and is reported as 1 GiB: that is not a size.
     let aurora = one.engine().is_some_and(|engine| engine.starts_with("aurora"));
     let gib = one.allocated_storage().filter(|gib| !aurora && *gib > 1);
     facts.put(fact::RESOURCE, one.db_cluster_resource_id());

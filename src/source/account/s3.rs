@@ -1,4 +1,4 @@
-//! Buckets: their list over all regions, and the settings of each that were asked for.
+//! Buckets: their list over all regions, and the requested settings of each.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -25,20 +25,20 @@ use crate::{
     digest::Sha256Digest,
 };
 
-/// The most that a page holds. Asking for less makes some servers cut the list without saying so.
+/// The most that a page holds. With less, some servers truncate the list without indicating it.
 const PAGE_BUCKETS: i32 = 10_000;
-/// Requests on their way at a time.
+/// Concurrent requests.
 const CONCURRENCY: usize = 16;
 /// Pages of a thousand objects, and how long a list of a bucket's objects may take.
 const OBJECT_PAGES_MAX: u64 = 10_000_000;
 const OBJECTS_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Amazon S3 API reference, `ServerSideEncryptionByDefault`.
 const ENCRYPTIONS: [&str; 4] = ["AES256", "aws:fsx", "aws:kms", "aws:kms:dsse"];
-/// Groups of everybody (Amazon S3 User Guide, "Access control list (ACL) overview").
+/// Public groups (Amazon S3 User Guide, "Access control list (ACL) overview").
 const EVERYBODY: [&str; 2] = ["/global/AllUsers", "/global/AuthenticatedUsers"];
 
 impl Look<'_> {
-    /// Every bucket with its region and what else was asked for.
+    /// Every bucket with its region and what else was requested.
     pub(super) async fn buckets(&mut self) {
         let mut listed = self.list_buckets().await;
         listed.extend(self.carried_and_not_listed(&listed).await);
@@ -55,8 +55,8 @@ impl Look<'_> {
         }
     }
 
-    /// Buckets that the run carries and no page names. Unless the provider says that another account owns them, the list
-    /// contradicts itself, whatever else it leaves out.
+    /// Buckets that the run copies and no page names. Unless the provider says that another account owns them, the list
+    /// contradicts itself, whatever else it lacks.
     async fn carried_and_not_listed(&mut self, listed: &[Item]) -> Vec<Item> {
         let client = self.aws.s3_for_account(None, self.wanted.patient);
         let mut items = Vec::new();
@@ -115,7 +115,7 @@ impl Look<'_> {
         }
     }
 
-    /// A setting that could not be read stands with its thing and in the list of what is unreadable.
+    /// A setting that could not be read is recorded with its item and in the list of what is unreadable.
     pub(super) fn note_unreadable_facts(&mut self, item: &Item) {
         for fact in item.facts.values() {
             let Some(failure) = fact.failure() else { continue };
@@ -128,7 +128,7 @@ impl Look<'_> {
     }
 }
 
-/// Whether the provider lets the caller at a bucket, and refuses the same where the owner is to be this account.
+/// Whether the provider lets the caller access a bucket, but denies it where the expected owner is this account.
 async fn is_of_another(client: &Client, bucket: &str, account: Option<&str>) -> bool {
     let Some(account) = account else { return false };
     let asked = ask_raw!(client.get_bucket_location().bucket(bucket));
@@ -137,7 +137,7 @@ async fn is_of_another(client: &Client, bucket: &str, account: Option<&str>) -> 
         && as_own.is_err_and(|failure| failure.is_refusal())
 }
 
-/// Whether an answer is a list of buckets, all of which were read.
+/// Whether a response is a list of buckets, all of which were read.
 fn has_list(raw: &RawBody, read: usize) -> Result<(), String> {
     let root = root_of(raw, "ListBuckets", "ListAllMyBucketsResult")?;
     root.all("Buckets").next().ok_or("the answer holds no list of buckets")?;
@@ -154,7 +154,7 @@ fn bucket_item(bucket: &aws_sdk_s3::types::Bucket) -> Option<Item> {
     Some(item)
 }
 
-/// The IAM action that a call needs, where it has another name.
+/// The IAM action that a call needs, where it has a different name.
 pub(super) fn right_of(operation: &str) -> String {
     let action = match operation {
         "GetBucketCors" => "s3:GetBucketCORS",
@@ -177,7 +177,7 @@ pub(super) fn right_of(operation: &str) -> String {
     action.to_owned()
 }
 
-/// A client for each region; a server under an address of its own is one region.
+/// A client for each region; a server with its own endpoint is one region.
 struct RegionClients<'a> {
     look: (&'a crate::source::aws::Aws, bool),
     made: std::sync::Mutex<BTreeMap<Option<String>, Client>>,
@@ -246,7 +246,7 @@ async fn bucket(mut item: Item, clients: &RegionClients<'_>, wanted: &Wanted) ->
 
 async fn location(client: &Client, bucket: &str) -> Result<String, Failure> {
     let (answer, raw) = ask!(client.get_bucket_location().bucket(bucket))?;
-    // The SDK takes any document for an empty constraint.
+    // The SDK parses any document as an empty constraint.
     root_of(&raw, "GetBucketLocation", "LocationConstraint").map_err(Failure::not_understood)?;
     // Amazon S3 API reference, GetBucketLocation: no constraint is us-east-1, EU is eu-west-1.
     Ok(match answer.location_constraint() {
@@ -323,7 +323,7 @@ impl Asking {
     async fn versioning(&self) -> Fact {
         let asked = ask_raw!(self.client.get_bucket_versioning().bucket(&self.bucket));
         let reply = Reply::of(asked, &[]).read(|raw| {
-            // A bucket that never had versions answers with an empty element of this name.
+            // A bucket that never had versions returns an empty element of this name.
             let root = root_of(&raw, "GetBucketVersioning", "VersioningConfiguration")?;
             Ok((root.text_of("Status")?.map_or(NONE, str::trim).to_owned(), raw.digest()))
         });
@@ -431,7 +431,7 @@ fn cut() -> Failure {
     Failure::not_understood("the list goes on, and the answer does not say where")
 }
 
-/// Whether as many objects were read of a page as it has elements of that name.
+/// Whether as many objects were read from a page as it has elements of that name.
 fn objects_read(page: &Element, name: &str, read: usize) -> Result<(), Failure> {
     let listed = page.children.iter().filter(|child| child.name == name).count();
     if listed == read {
@@ -459,7 +459,7 @@ impl Sizes {
     }
 }
 
-/// Who is let in by a bucket's access list besides its owner: everybody's groups, and other accounts.
+/// The grantees of a bucket's access list besides its owner: public groups, and other accounts.
 fn open_grants(answer: &GetBucketAclOutput, raw: &RawBody) -> Result<Read, String> {
     let root = root_of(raw, "GetBucketAcl", "AccessControlPolicy")?;
     root.all("AccessControlList").next().ok_or("the answer holds no access list")?;
@@ -468,7 +468,7 @@ fn open_grants(answer: &GetBucketAclOutput, raw: &RawBody) -> Result<Read, Strin
     let mut open = Vec::new();
     for grant in answer.grants() {
         let (Some(grantee), Some(right)) = (grant.grantee(), grant.permission()) else {
-            return Err("a grant names nobody, or no right".to_owned());
+            return Err("a grant has no grantee, or no right".to_owned());
         };
         let right = right.as_str();
         match (grantee.uri(), grantee.id()) {
@@ -478,7 +478,7 @@ fn open_grants(answer: &GetBucketAclOutput, raw: &RawBody) -> Result<Read, Strin
             }
             (None, Some(id)) if Some(id) == owner => {}
             (None, Some(id)) => open.push(format!("{OTHER_ACCOUNT}{id}:{right}")),
-            (None, None) => return Err("a grant names nobody".to_owned()),
+            (None, None) => return Err("a grant has no grantee".to_owned()),
         }
     }
     open.sort();

@@ -1,8 +1,8 @@
-//! Everything that can be set about a bucket or a database, as canonical text, so that two looks can be compared without
-//! knowing what each setting means. Long ones stand by their digest.
+//! All settings of a bucket or a database, as canonical text, so that two inspections can be compared without
+//! knowing what each setting means. Long ones are represented by their digest.
 //!
-//! What is not here: the objects of a bucket, the rows of a database, the contents of parameter groups and the rules of
-//! security groups, which have names here only; passwords, which no provider shows.
+//! Not included: the objects of a bucket, the rows of a database, the contents of parameter groups and the rules of
+//! security groups, of which only the names are here; passwords, which no provider shows.
 
 use aws_sdk_s3::Client;
 use futures_util::{
@@ -21,10 +21,10 @@ use crate::{
     digest::Sha256Digest,
 };
 
-/// Longer values stand by their digest.
+/// Longer values are represented by their digest.
 const TEXT_BYTES_MAX: usize = 240;
-/// What RDS changes by itself while an instance, a cluster or a snapshot lives (Amazon RDS API reference), and what stands
-/// in the inventory under a name of its own.
+/// What RDS changes by itself while an instance, a cluster or a snapshot lives (Amazon RDS API reference), and what is
+/// in the inventory under its own name.
 const VOLATILE: [&str; 19] = [
     "AutomaticRestartTime",
     "BacktrackConsumedChangeRecords",
@@ -47,15 +47,15 @@ const VOLATILE: [&str; 19] = [
     "ValidTill",
 ];
 
-/// One setting of a bucket by its name in the inventory, and how the question for it ended.
+/// One setting of a bucket by its name in the inventory, and the result of its query.
 type Setting = (&'static str, &'static str, Reply<(String, Option<Sha256Digest>)>);
 
-/// Settings whose parts mean something by their order: the first rule that fits counts.
+/// Settings whose order is significant: the first matching rule applies.
 const IN_ORDER: [&str; 2] = ["cors", "website"];
 
-/// Asks a bucket for everything that can be set.
+/// Reads all settings of a bucket.
 pub(super) async fn of_bucket(client: &Client, bucket: &str, item: &mut Item) {
-    // Name, call, operation, root of the answer, and the codes by which S3 says that there is none.
+    // Name, call, operation, root of the response, and the codes by which S3 reports that there is none.
     macro_rules! settings {
         ($($name:literal: $call:ident, $operation:literal, $root:literal, $absent:expr;)*) => {
             vec![$(async {
@@ -102,7 +102,7 @@ pub(super) async fn of_bucket(client: &Client, bucket: &str, item: &mut Item) {
     }
 }
 
-/// The policy of a bucket as canonical JSON; it is kept whole, because it is judged by its text.
+/// The policy of a bucket as canonical JSON; it is kept whole, because its text is evaluated.
 pub(super) async fn policy(client: &Client, bucket: &str) -> Reply<(String, Option<Sha256Digest>)> {
     let asked = ask_raw!(client.get_bucket_policy().bucket(bucket));
     Reply::of(asked, &["NoSuchBucketPolicy"]).read(|raw| {
@@ -127,7 +127,7 @@ fn shortened(text: &str) -> String {
     if text.len() <= TEXT_BYTES_MAX { text.to_owned() } else { format!("sha256 {}", Sha256Digest::of(text)) }
 }
 
-/// Puts every setting of the described things into the items that were read from the same answer, in its order.
+/// Puts every setting of the described resources into the items that were read from the same response, in its order.
 pub(super) fn of_described(list: &Element, items: &mut [Item]) {
     for (item, described) in items.iter_mut().zip(&list.children) {
         item.facts.extend(facts(described));
@@ -145,7 +145,7 @@ fn facts(described: &Element) -> impl Iterator<Item = (String, Fact)> {
     settings.chain(state)
 }
 
-/// What a state comes to once it is settled: being backed up, or modified, passes by itself; what was stopped, is going, or
+/// The state after transitions: being backed up, or modified, ends by itself; what was stopped, is being deleted, or
 /// has failed stays so (Amazon RDS User Guide, "Viewing Amazon RDS DB instance status").
 fn settled(status: &str) -> &str {
     match status {

@@ -1,16 +1,16 @@
-//! Whether an answer as it arrived is one to the question that was asked, and whole.
+//! Whether a raw response belongs to its request, and is complete.
 
 use super::failure::Failure;
 pub(super) use crate::aws::response::RawBody;
 use crate::aws::xml::{self, Element};
 
-/// The raw answer to a call as a tree, if it is one to this question.
+/// The raw response to a call as a tree, if it belongs to this request.
 pub(super) fn root_of(raw: &RawBody, operation: &str, expected: &str) -> Result<Element, String> {
     root_in(&raw.bytes().unwrap_or_default(), operation, expected)
 }
 
-/// The same of a body. Some S3-compatible servers name the root after the call, by its newer name or by its older one
-/// without `Configuration`; one that does not know the question lists the bucket instead, which answers nothing.
+/// The same for a body. Some S3-compatible servers name the root after the call, by its newer name or by its older one
+/// without `Configuration`; one that does not know the request lists the bucket instead, which is not an answer.
 pub(super) fn root_in(body: &[u8], operation: &str, expected: &str) -> Result<Element, String> {
     let root = xml::parse(body)?.root;
     let stem = ["Response", "Output", "Result"].iter().find_map(|end| root.name.strip_suffix(end));
@@ -22,21 +22,21 @@ pub(super) fn root_in(body: &[u8], operation: &str, expected: &str) -> Result<El
     Err(format!("the answer is a {}, not a {expected}", root.name))
 }
 
-/// Whether everything in a list of an answer was read. What stands there under a name that the SDK does not know is passed
-/// over by it.
+/// Whether everything in a list of a response was read. The SDK skips elements whose name it does not
+/// know.
 pub(super) fn all_read(answer: &Element, list: &str, read: usize) -> Result<(), String> {
     let listed = answer.find(list).map_or(0, |list| list.children.len());
     if listed == read { Ok(()) } else { Err(format!("{read} of {listed} things in {list} could be read")) }
 }
 
-/// What the SDK made of an answer counts only if the raw one is a whole document of its own: the SDK takes an empty body
-/// for defaults, and one that is cut for what came until there.
+/// What the SDK parsed counts only if the raw response is a complete document: the SDK reads an empty body
+/// as defaults, and a truncated one as what arrived until there.
 pub(super) fn checked<T>(answer: T, raw: RawBody) -> Result<(T, RawBody), Failure> {
     document(&raw.bytes().unwrap_or_default()).map_err(Failure::not_understood)?;
     Ok((answer, raw))
 }
 
-/// Whether a body is one whole document, XML or JSON, and no error that calls itself a success.
+/// Whether a body is one whole document, XML or JSON, and not an error with a success status.
 fn document(body: &[u8]) -> Result<(), String> {
     match body.trim_ascii_start().first() {
         None => Err("the answer has no content".to_owned()),
@@ -50,7 +50,7 @@ fn document(body: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Sends a request of any SDK client and gives its answer with the raw one.
+/// Sends a request of any SDK client and returns its response with the raw one.
 macro_rules! ask {
     ($request:expr) => {{
         let raw = $crate::aws::response::RawBody::default();
@@ -62,7 +62,7 @@ macro_rules! ask {
 }
 pub(super) use ask;
 
-/// The same for answers that are taken as they came: what counts is that they are whole, not that the SDK can read them.
+/// The same for responses that are kept raw: they have to be complete, not parsed by the SDK.
 macro_rules! ask_raw {
     ($request:expr) => {{
         let raw = $crate::aws::response::RawBody::default();

@@ -1,4 +1,4 @@
-//! Calls to the services that have no SDK crate here, made again after a busy answer.
+//! Calls to the services that have no SDK crate here, repeated after a throttling response.
 
 use super::failure::{Failure, of_call};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 const ATTEMPTS_MAX: u32 = 8;
 const BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 5_000 };
 
-/// The raw answer and its digest.
+/// The raw response and its digest.
 pub(super) type Raw = (Vec<u8>, Sha256Digest);
 
 /// Makes such calls.
@@ -27,7 +27,7 @@ impl Wire {
         Some(Wire { caller: Caller::new(aws, patient)?, attempts_max })
     }
 
-    /// Sends, again after a busy answer.
+    /// Sends, again after a throttling response.
     pub async fn send(&self, call: &Call<'_>) -> Result<Raw, Failure> {
         let attempt = || async { self.caller.send(call).await.map_err(of_call) };
         let body = retry(self.attempts_max, BACKOFF, |failure: &Failure| failure.busy, attempt).await?;

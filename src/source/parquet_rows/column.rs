@@ -15,7 +15,7 @@ pub(super) struct Chunk {
     reader: ColumnReader,
     /// Rows of each page that are not read yet.
     pages: VecDeque<u64>,
-    /// Which of the rows at hand have a value; empty where every row has one.
+    /// Which of the current rows have a value; empty where every row has one.
     levels: Vec<i16>,
     row: usize,
     values: Values,
@@ -23,7 +23,7 @@ pub(super) struct Chunk {
     is_optional: bool,
 }
 
-/// The values of the rows at hand, NULLs left out.
+/// The values of the current rows, without NULLs.
 enum Values {
     Bool(Vec<bool>),
     Int32(Vec<i32>),
@@ -50,12 +50,12 @@ impl Chunk {
         Chunk { reader, pages: pages.into(), levels: Vec::new(), row: 0, values, value: 0, is_optional: false }
     }
 
-    /// How many rows can be read of one page: the values of several would keep all of them in memory.
+    /// How many rows can be read of one page: the values of several pages would keep all of them in memory.
     pub(super) fn rows_of_page(&self) -> u64 {
         self.pages.front().copied().unwrap_or_default()
     }
 
-    /// Reads the next rows in place of those at hand; says how many came.
+    /// Replaces the current rows by the next ones; returns how many there are.
     pub(super) fn read(&mut self, rows: usize) -> Result<usize> {
         (self.row, self.value) = (0, 0);
         self.levels.clear();
@@ -71,7 +71,7 @@ impl Chunk {
             (ColumnReader::FixedLenByteArrayColumnReader(reader), Values::Fixed(values)) => {
                 next(reader, rows, levels, values)
             }
-            // The values are made for the reader.
+            // The values are created for the reader.
             _ => Ok(0),
         };
         self.is_optional = !self.levels.is_empty();

@@ -1,4 +1,4 @@
-//! The footer of a file, looked at before and after the decoder reads it: that its schema is a plain list of columns, that
+//! The footer of a file, checked before and after the decoder reads it: that its schema is a plain list of columns, that
 //! its numbers agree with each other, and that its row groups are all that is in the file.
 //!
 //! Source: Apache Parquet, "File Format", `parquet.thrift` (`FileMetaData`, `SchemaElement`).
@@ -12,7 +12,7 @@ use super::thrift::Compact;
 const MAGIC: &[u8; 4] = b"PAR1";
 /// The length of the footer, and the magic bytes.
 const TAIL: u64 = 8;
-/// Some hundred bytes for each column of each row group.
+/// A few hundred bytes for each column of each row group.
 const FOOTER_BYTES_MAX: u64 = 16 << 20;
 /// Columns that a table of PostgreSQL can have.
 const COLUMNS_MAX: u64 = 1600;
@@ -21,13 +21,13 @@ const STRUCT: u8 = 12;
 /// "Bloom Filter").
 const FILTER_HEADER_BYTES_MAX: u64 = 64;
 const FILTER_BLOCK_BYTES: u64 = 32;
-/// An index has some dozen bytes for each page of a column.
+/// An index has a few dozen bytes for each page of a column.
 const BESIDE_BYTES_MAX: u64 = 64 << 20;
 
 /// Where the footer begins.
 ///
 /// # Errors
-/// It is no Parquet file, or its schema is not a plain list of columns: the decoder follows groups within groups as deep as
+/// Not a Parquet file, or its schema is not a plain list of columns: the decoder follows groups within groups as deep as
 /// they go.
 pub(super) fn begin(file: &File) -> Result<u64, String> {
     let no_file = || "it is no Parquet file".to_owned();
@@ -80,10 +80,10 @@ fn columns(footer: &[u8]) -> Option<bool> {
     is_plain
 }
 
-/// Rows of the file, and bytes before the footer that belong to nothing that it names.
+/// Rows of the file, and bytes before the footer that it does not account for.
 ///
 /// # Errors
-/// The footer's numbers contradict each other, or it names some bytes twice.
+/// The footer's numbers contradict each other, or it covers some bytes twice.
 pub(super) fn agrees(file: &File, footer: u64, metadata: &ParquetMetaData) -> Result<(u64, u64), String> {
     let groups = metadata.row_groups();
     let rows = groups.iter().map(|group| u64::try_from(group.num_rows()));
@@ -108,8 +108,8 @@ pub(super) fn agrees(file: &File, footer: u64, metadata: &ParquetMetaData) -> Re
     Ok((rows, unnamed(file, footer, named)?))
 }
 
-/// What lies beside the pages of a column: indexes of pages, and a Bloom filter. A range counts only if it holds that, to
-/// its last byte: anything else could be named so.
+/// What is stored beside the pages of a column: page indexes, and a Bloom filter. A range counts only if it is that, to
+/// its last byte: anything else could be hidden there.
 struct Beside<'a> {
     file: &'a File,
     footer: u64,
@@ -136,7 +136,7 @@ impl Beside<'_> {
         (index.left() == 0).then_some(at..end)
     }
 
-    /// A filter is a header, which says how many bytes it has, and these. Writers of old give no length of both.
+    /// A filter is a header, which states its length, and that many bytes. Old writers give no total length.
     fn filter(&self) -> Option<Range<u64>> {
         let at = u64::try_from(self.column.bloom_filter_offset()?).ok()?;
         let window = at..self.footer.min(at.checked_add(FILTER_HEADER_BYTES_MAX)?);
@@ -170,7 +170,7 @@ impl Beside<'_> {
     }
 }
 
-/// Bytes in gaps between what is named. A gap of zeros is padding.
+/// Bytes in gaps between what is accounted for. A gap of zeros is padding.
 fn unnamed(file: &File, footer: u64, mut named: Vec<Range<u64>>) -> Result<u64, String> {
     named.sort_by_key(|range| (range.start, range.end));
     named.push(footer..footer);

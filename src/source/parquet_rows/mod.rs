@@ -1,16 +1,16 @@
 //! The rows of Parquet files as COPY text: what an export wrote, decoded column by column, page by page.
 //!
-//! The files are input from outside: nothing in them is believed but what their pages hold, a file that contradicts itself
-//! is an error, and so is a decoder that gives up. What is in memory at once is a page of each column and a batch of rows,
+//! The files are input from outside: nothing in them is trusted but the content of pages, a file that contradicts itself
+//! is an error, and so is a decoder that gives up. In memory at once is a page of each column and a batch of rows,
 //! whatever the size of a row group, and no more than a multiple of what they take in the file.
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `mod` | files, row groups and rows, in their order |
-//! | `footer`, `pages` | whether a file agrees with itself, before anything of it is decoded |
-//! | `watch` | the same of a page's inside, before the decoder gets it |
+//! | `footer`, `pages` | whether a file is consistent, before anything of it is decoded |
+//! | `watch` | the same for a page's content, before the decoder gets it |
 //! | `thrift` | the encoding of footer and headers |
-//! | `column`, `types`, `text` | values, their types in PostgreSQL, and how COPY spells them |
+//! | `column`, `types`, `text` | values, their types in PostgreSQL, and their form in COPY text |
 
 mod column;
 mod footer;
@@ -52,15 +52,15 @@ use crate::transfer::{
 
 /// Rows that are decoded at once, at most.
 const ROWS_AT_ONCE_MAX: u64 = 4096;
-/// Bytes that values may take beside the pages they lie in.
+/// Bytes that values may take beside their pages.
 const BYTES_AT_ONCE: u64 = 16 << 20;
-/// Bytes that a page and the dictionary of each column may take in memory: as much for every file, and more if the file has
+/// Bytes that a page and the dictionary of each column may take in memory: a fixed amount, and more if the file has
 /// its part of it. No value of an export is larger than 500 MB (Amazon RDS user guide, "Limitations").
 const HELD_BYTES_MIN: u64 = 128 << 20;
 const HELD_BYTES_MAX: u64 = 1 << 30;
 const EXPANSION_MAX: u64 = 64;
 
-/// A column of a table, as Parquet could say it.
+/// A column of a table, as described in Parquet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParquetColumn {
     /// Its name.
@@ -72,21 +72,21 @@ pub struct ParquetColumn {
     form: Form,
 }
 
-/// What a file says about itself.
+/// The metadata of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParquetShape {
     /// The columns, in their order.
     pub columns: Vec<ParquetColumn>,
     /// How many rows it has.
     pub rows: u64,
-    /// Bytes of it that its footer does not account for.
+    /// Bytes that its footer does not account for.
     pub unnamed_bytes: u64,
 }
 
-/// Reads what a file says about itself.
+/// Reads the metadata of a file.
 ///
 /// # Errors
-/// It is no Parquet file, or has a column that no type of PostgreSQL holds.
+/// It is not a Parquet file, or has a column that no PostgreSQL type can hold.
 pub fn shape_of(path: &Path) -> Result<ParquetShape, SourceError> {
     guarded(path, || {
         let (reader, file, footer) = open(path)?;
@@ -122,7 +122,7 @@ impl ParquetRows {
         ParquetRows { files: files.into_iter().collect(), columns, open: None, sent: 0 }
     }
 
-    /// The file that is being read, or the next one.
+    /// The current file, or the next one.
     fn current(&mut self) -> Result<Option<&mut Open>, SourceError> {
         if self.open.is_none() {
             let Some(path) = self.files.pop_front() else { return Ok(None) };
@@ -180,7 +180,7 @@ struct Group {
 }
 
 impl Open {
-    /// Writes rows until the batch is full or those at hand are written; returns how many, none at the end of the file.
+    /// Writes rows until the batch is full or all decoded ones are written; returns how many, none at the file's end.
     fn fill(&mut self, forms: &[Form], batch: &mut Vec<u8>) -> Result<u64, String> {
         loop {
             let group = match &mut self.rows {
@@ -234,7 +234,7 @@ fn chunk(group: &(dyn RowGroupReader + '_), number: usize, survey: Survey) -> Re
 }
 
 impl Group {
-    /// Decodes the next rows, unless some are at hand.
+    /// Decodes the next rows, unless some are left.
     fn decode(&mut self) -> Result<(), String> {
         if self.decoded > 0 {
             return Ok(());
@@ -281,7 +281,7 @@ impl Group {
     }
 }
 
-/// The file for the decoder, for looking at it beforehand, and where its footer begins.
+/// The file for the decoder, for checking it beforehand, and the offset of its footer.
 fn open(path: &Path) -> Result<(SerializedFileReader<File>, File, u64), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let footer = footer::begin(&file)?;
@@ -298,7 +298,7 @@ fn refused(path: &Path, reason: String) -> SourceError {
     SourceError::Permanent { what, reason }
 }
 
-/// A decoder that gives up says something about the file, not about walkaway.
+/// A decoder that gives up is a fault of the file, not of walkaway.
 fn guarded<T>(path: &Path, work: impl FnOnce() -> Result<T, String>) -> Result<T, SourceError> {
     let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("the file is damaged".to_owned()));
     done.map_err(|reason| refused(path, reason))

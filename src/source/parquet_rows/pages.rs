@@ -1,9 +1,9 @@
-//! The pages of a column in a row group, looked at before anything is decoded: whether their checksums hold, whether they
-//! are as many values as the footer says, and how much memory they take.
+//! The pages of a column in a row group, checked before anything is decoded: whether their checksums match, whether they
+//! hold as many values as the footer states, and how much memory they take.
 //!
-//! The decoder makes room by the numbers in the headers of pages, checks no checksum, fills up what a compressed page
-//! lacks, and unpacks gzip to its end, however long that is. So the headers are read here first, by themselves, what is
-//! packed is unpacked once into nothing, and contradictions end the reading.
+//! The decoder allocates by the numbers in page headers, checks no checksum, fills up what a compressed page
+//! lacks, and decompresses gzip to its end, however long that is. So the headers are read here first, what is
+//! compressed is decompressed once and discarded, and contradictions end the reading.
 //!
 //! Source: Apache Parquet, `parquet.thrift` (`PageHeader`), "Data Pages", "Encodings"; Snappy's format description (the
 //! length at the beginning).
@@ -20,14 +20,14 @@ use parquet::{basic::Compression, file::metadata::ColumnChunkMetaData};
 
 use super::thrift::Compact;
 
-/// A header is some dozen bytes, more with statistics of long texts.
+/// A header is a few dozen bytes, more with statistics of long texts.
 const HEADER_WINDOWS: [u64; 2] = [4 << 10, 1 << 20];
 /// Bytes read at a time for a checksum.
 const PIECE: usize = 1 << 20;
-/// What a decoded value takes, whatever it is, not counting its bytes in the page.
+/// Memory of any decoded value, not counting its bytes in the page.
 pub(super) const VALUE_BYTES: u64 = 40;
 
-/// What a column of a row group needs.
+/// Memory needs of a column of a row group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Survey {
     /// Rows of each page that has any.
@@ -36,7 +36,7 @@ pub(super) struct Survey {
     pub held: u64,
     /// Bytes of the file that those are decoded from.
     pub stored: u64,
-    /// Bytes that one value may come to beyond those of the page.
+    /// Bytes that one value may take beyond those of the page.
     pub per_value: u64,
 }
 
@@ -48,7 +48,7 @@ const DATA_V2: i32 = 3;
 const DELTA_LENGTH_BYTE_ARRAY: i32 = 6;
 const DELTA_BYTE_ARRAY: i32 = 7;
 
-/// A page's header, as far as it matters here.
+/// The parts of a page's header that matter here.
 #[derive(Debug, Default)]
 struct Header {
     kind: i32,
@@ -92,7 +92,7 @@ impl Header {
         (described == expected || expected.is_none()).then_some((header, length))
     }
 
-    /// What is in the header of a kind of page.
+    /// The header of one kind of page.
     fn describe(&mut self, value: &mut Compact<'_>, of: i16) -> Option<()> {
         value.fields(|value, id, kind| {
             match (of, id) {
@@ -111,7 +111,7 @@ fn positive(value: &mut Compact<'_>) -> Option<u64> {
     u64::try_from(value.small()?).ok()
 }
 
-/// Looks at every page of a column.
+/// Checks every page of a column.
 ///
 /// # Errors
 /// A page contradicts its header, its checksum, or the footer.
@@ -136,7 +136,7 @@ pub(super) fn survey(file: &File, column: &ColumnChunkMetaData, rows: u64) -> Re
                     DELTA_LENGTH_BYTE_ARRAY | DELTA_BYTE_ARRAY => header.values * 8,
                     _ => 0,
                 };
-                // Each value of this encoding is made of the one before it, and may be as long as the page.
+                // Each value of this encoding builds on the previous one, and may be as long as the page.
                 if header.encoding == DELTA_BYTE_ARRAY {
                     survey.per_value = survey.per_value.max(header.decoded);
                 }
@@ -157,7 +157,7 @@ pub(super) fn survey(file: &File, column: &ColumnChunkMetaData, rows: u64) -> Re
     Ok(survey)
 }
 
-/// The header at an offset, and where its page begins.
+/// The header at an offset, and the offset of its page.
 fn header_at(file: &File, at: u64, end: u64) -> Result<(Header, u64), String> {
     for window in HEADER_WINDOWS {
         let mut bytes = vec![0; window.min(end - at) as usize];
@@ -171,7 +171,7 @@ fn header_at(file: &File, at: u64, end: u64) -> Result<(Header, u64), String> {
     Err(format!("there is no page where one should begin, at byte {at}"))
 }
 
-/// Whether a page is what its header says, as far as that can be seen before it is decompressed.
+/// Whether a page matches its header, as far as that can be seen before it is decompressed.
 fn check(file: &File, compression: Compression, header: &Header, body: u64) -> Result<(), String> {
     if let Some(expected) = header.crc
         && checksum_of(file, body, header.stored)? != expected
@@ -188,7 +188,7 @@ fn check(file: &File, compression: Compression, header: &Header, body: u64) -> R
         _ if values == 0 => 0,
         Compression::GZIP(_) => length_of_gzip(file, body + header.levels, stored, values).ok_or_else(contradicts)?,
         Compression::SNAPPY => length_of_snappy(file, body + header.levels, stored).ok_or_else(contradicts)?,
-        // The decoder refuses what it does not know.
+        // The decoder rejects what it does not know.
         _ => values,
     };
     if length == values { Ok(()) } else { Err(contradicts()) }
@@ -208,14 +208,14 @@ fn checksum_of(file: &File, mut at: u64, length: u64) -> Result<u32, String> {
     Ok(digest.finalize() as u32)
 }
 
-/// What gzip members unpack to, as the decoder does it; no more is unpacked than one byte beyond what there should be. None
+/// The decompressed gzip members, as in the decoder; at most one byte beyond the expected size is decompressed. None
 /// where they are damaged.
 fn length_of_gzip(file: &File, at: u64, stored: u64, expected: u64) -> Option<u64> {
     let members = MultiGzDecoder::new(Part { file, at, left: stored });
     io::copy(&mut members.take(expected.saturating_add(1)), &mut io::sink()).ok()
 }
 
-/// Some bytes of a file.
+/// A range of bytes of a file.
 struct Part<'a> {
     file: &'a File,
     at: u64,

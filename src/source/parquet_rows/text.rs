@@ -1,4 +1,4 @@
-//! Values as PostgreSQL itself spells them in COPY text under [`crate::pg::session::PINNED`], so that what is read back can
+//! Values as PostgreSQL itself prints them in COPY text under [`crate::pg::session::PINNED`], so that what is read back can
 //! be compared byte for byte.
 //!
 //! Source: PostgreSQL documentation, "COPY" (text format), "Floating-Point Types", "Date/Time Output"; its sources, `d2s.c`.
@@ -7,7 +7,7 @@ use std::{fmt, io::Write as _};
 
 use jiff::{civil::Date, civil::DateTime};
 
-/// What a NULL looks like.
+/// The form of NULL.
 pub(super) const NULL: &[u8] = b"\\N";
 
 const MICROS_PER_DAY: i64 = 86_400_000_000;
@@ -85,7 +85,7 @@ pub(super) fn big_endian(bytes: &[u8]) -> Option<i128> {
     Some(i128::from_be_bytes(wide))
 }
 
-/// Days since 1970-01-01 as `YYYY-MM-DD`; none beyond the year 9999, which no calendar here reaches.
+/// Days since 1970-01-01 as `YYYY-MM-DD`; none beyond the year 9999, which is not supported here.
 pub(super) fn date(out: &mut Vec<u8>, days: i32) -> Option<()> {
     let (date, is_bc) = civil(i64::from(days))?;
     written_date(out, date);
@@ -93,7 +93,7 @@ pub(super) fn date(out: &mut Vec<u8>, days: i32) -> Option<()> {
     Some(())
 }
 
-/// Microseconds since 1970 as a date and a time; a fraction has no zeros at its end.
+/// Microseconds since 1970 as a date and a time; a fraction has no trailing zeros.
 pub(super) fn timestamp(out: &mut Vec<u8>, micros: i64, utc: bool) -> Option<()> {
     let (date, is_bc) = civil(micros.div_euclid(MICROS_PER_DAY))?;
     written_date(out, date);
@@ -122,7 +122,7 @@ fn written_date(out: &mut Vec<u8>, date: Date) {
     let _ = write!(out, "{year:04}-{:02}-{:02}", date.month(), date.day());
 }
 
-/// The shortest digits that only this number has, in the notation of `%g` with 15 digits.
+/// The shortest digits that identify this number, in the notation of `%g` with 15 digits.
 pub(super) fn double(out: &mut Vec<u8>, number: f64) {
     if special(out, number.is_nan(), number.is_infinite(), number.is_sign_negative()) {
         return;
@@ -150,7 +150,7 @@ pub(super) fn float(out: &mut Vec<u8>, number: f32) {
     notation(out, number.is_sign_negative(), number == 0.0, &spelled, 6);
 }
 
-/// In so many digits, or in as few as tell the number from all others.
+/// In this many digits, or in as few as identify the number.
 fn exponential(number: impl fmt::LowerExp, digits: Option<usize>) -> String {
     match digits {
         None => format!("{number:e}"),
@@ -177,8 +177,8 @@ struct Bits {
 }
 
 impl Bits {
-    /// Whether `digits` times 10 to the `exponent` lies exactly in the middle between this number and a neighbour:
-    /// PostgreSQL takes no such number for a spelling of either.
+    /// Whether `digits` times 10 to the `exponent` is exactly halfway between this number and a neighbour:
+    /// PostgreSQL prints no such number for either.
     fn has_boundary_at(self, digits: u64, exponent: i64) -> bool {
         let fraction = self.bits & ((1 << self.mantissa) - 1);
         let stored = i64::try_from(self.bits >> self.mantissa).unwrap_or_default();
@@ -228,7 +228,7 @@ fn shortest(
     };
     let short = spell(None);
     let digits = taken_apart(&short).digits.len();
-    // Where two spellings of so many digits are as near, the server takes the one that ends evenly; next to a power of two
+    // Of two equally near ones of this length, the server takes the one with an even last digit; next to a power of two
     // the nearest of so many digits may be another number's.
     fits(&spell(Some(digits)))
         .or_else(|| fits(&short))
@@ -246,7 +246,7 @@ fn taken_apart(text: &str) -> Spelled {
 fn notation(out: &mut Vec<u8>, negative: bool, zero: bool, spelled: &Spelled, fixed_below: i64) {
     out.extend_from_slice(if negative { b"-" } else { b"" });
     let exponent = spelled.exponent;
-    // Digits asked for one by one may end in zeros.
+    // Digits requested by number may end in zeros.
     let digits = match spelled.digits.trim_end_matches('0') {
         "" => "0",
         digits => digits,
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_spelling_in_the_middle_between_two_numbers_is_none() {
-        // As PostgreSQL 15 spells them; the shortest digits would be 1e+23 and 8.41e+21.
+        // As PostgreSQL 15 prints them; the shortest digits would be 1e+23 and 8.41e+21.
         assert_eq!(text(|out| double(out, 1e23)), "9.999999999999999e+22");
         assert_eq!(text(|out| double(out, 8.41e21)), "8.409999999999999e+21");
         assert_eq!(text(|out| double(out, 2_f64.powi(-44))), "5.684341886080802e-14");

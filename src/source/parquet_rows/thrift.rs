@@ -1,8 +1,8 @@
-//! Reads what is encoded in Thrift's compact protocol, as far as it is needed to look at a footer and at the headers of
-//! pages before a decoder does: nothing is allocated by the file's own numbers, and nothing nests deep.
+//! Reads Thrift's compact protocol, as far as needed to check a footer and the headers of
+//! pages before a decoder does: nothing is allocated by the file's own numbers, and nesting is limited.
 //!
 //! Stricter than the protocol: the fields of a struct come in the order of their numbers, each once, as every writer of
-//! Parquet puts them. Otherwise two readers could take two values for one field.
+//! Parquet puts them. Otherwise two readers could read different values of one field.
 //!
 //! Source: Apache Thrift, "Thrift Compact protocol encoding".
 
@@ -27,7 +27,7 @@ impl<'a> Compact<'a> {
         Compact { rest: bytes, depth: 0 }
     }
 
-    /// How many bytes are left.
+    /// The number of remaining bytes.
     pub fn left(&self) -> usize {
         self.rest.len()
     }
@@ -103,14 +103,14 @@ impl<'a> Compact<'a> {
         }
     }
 
-    /// The kind and the number of a list's values, which follow; there can't be more than there are bytes.
+    /// The kind and the number of a list's values, which follow; there can't be more of them than bytes.
     pub fn list(&mut self) -> Option<(Kind, u64)> {
         let byte = self.byte()?;
         let count = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
         (count <= self.rest.len() as u64).then_some((byte & 0x0f, count))
     }
 
-    /// Passes over a value.
+    /// Skips a value.
     pub fn skip(&mut self, kind: Kind) -> Option<()> {
         match kind {
             TRUE | FALSE => Some(()),

@@ -1,4 +1,4 @@
-//! Which PostgreSQL type holds what a Parquet column can say, without loss; a column that none holds is refused by name.
+//! The PostgreSQL type for each Parquet column, without loss; a column without one is rejected by name.
 //!
 //! Source: Apache Parquet, "Logical Types", and Amazon RDS user guide, "Data conversion when exporting to an Amazon S3
 //! bucket": RDS writes booleans, integers, floating-point numbers and binary as such, and every other type of PostgreSQL as
@@ -12,7 +12,7 @@ use parquet::{
 /// How many bytes of an identifier PostgreSQL keeps (PostgreSQL documentation, "Identifiers and Key Words").
 pub(super) const IDENTIFIER_BYTES_MAX: usize = 63;
 
-/// How a column's values are spelled in COPY text.
+/// The form of a column's values in COPY text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `t` and `f`.
@@ -27,11 +27,11 @@ pub(super) enum Form {
     Text,
     /// `\x` and hexadecimal digits.
     Binary,
-    /// A whole number with so many digits behind the point.
+    /// A whole number with this many decimal places.
     Decimal { precision: u32, scale: u32 },
     /// Days since 1970-01-01.
     Date,
-    /// A moment in microseconds, or in milliseconds; with `+00` if it is one of UTC.
+    /// A moment in microseconds, or in milliseconds; with `+00` if it is in UTC.
     Timestamp { micros_per_unit: i64, utc: bool },
     /// 16 bytes.
     Uuid,
@@ -63,7 +63,7 @@ impl Form {
         form.ok_or_else(|| format!("is of a type that is not read: {physical}, {}", told(column)))
     }
 
-    /// What files without the newer annotations say.
+    /// The types in files without the newer annotations.
     fn of_converted(column: &ColumnDescriptor) -> Option<Self> {
         let physical = column.physical_type();
         Some(match (physical, column.converted_type()) {
@@ -102,7 +102,7 @@ impl Form {
         }
     }
 
-    /// The type that holds it.
+    /// The PostgreSQL type for it.
     pub(super) fn sql(self) -> String {
         match self {
             Form::Bool => "boolean".to_owned(),

@@ -1,5 +1,5 @@
-//! Pages on their way to the decoder, decompressed: what they say about themselves within is held against what they are,
-//! before the decoder makes room by it.
+//! Decompressed pages before the decoder: what they state about themselves is compared with their content,
+//! before the decoder allocates by it.
 //!
 //! Source: Apache Parquet, "Encodings" (plain, dictionary, delta).
 
@@ -55,7 +55,7 @@ impl Watched {
         }
     }
 
-    /// Whether so many plain values fill a dictionary.
+    /// Whether this many plain values fill a dictionary.
     fn holds(&self, bytes: usize, values: u32) -> bool {
         let values = values as usize;
         match (self.kind, self.width) {
@@ -66,7 +66,7 @@ impl Watched {
         }
     }
 
-    /// Whether encoded values are at most so many, or `exactly` so many where that is known.
+    /// Whether there are at most this many encoded values, or `exactly` this many where that is known.
     fn fits(&self, values: &Bytes, encoding: Encoding, most: u32, exactly: Option<u32>) -> bool {
         match encoding {
             Encoding::PLAIN => match (self.width, exactly) {
@@ -82,7 +82,7 @@ impl Watched {
     }
 }
 
-/// What stands behind the levels of a page of the first version.
+/// What follows the levels of a page of the first version.
 fn behind_levels(page: &Bytes, encoding: Encoding) -> Option<Bytes> {
     let Encoding::RLE = encoding else {
         return None;
@@ -92,7 +92,7 @@ fn behind_levels(page: &Bytes, encoding: Encoding) -> Option<Bytes> {
     Some(page.slice(begin..))
 }
 
-/// Passes over numbers packed as differences, of which there may be `most`. None if there are more, or less than it says.
+/// Skips delta-encoded numbers, of which there may be `most`. None if there are more, or fewer than stated.
 fn deltas(bytes: &[u8], most: u32) -> Option<&[u8]> {
     let (block, rest) = varint(bytes)?;
     let (parts, rest) = varint(rest)?;
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn differences_are_as_many_as_there_may_be() {
-        // Blocks of 128 in 4 parts, 3 values, the first 5; then one block with parts of no width.
+        // Blocks of 128 in 4 parts, 3 values, the first 5; then one block with parts of zero width.
         let packed = [0x80, 1, 4, 3, 10, 0, 0, 0, 0, 0, 0xaa];
         assert_eq!(deltas(&packed, 3), Some(&[0xaa][..]));
         assert_eq!(deltas(&packed, 2), None);

@@ -1,4 +1,4 @@
-//! RDS as a caller sees it: what there is, and how a database of it is reached.
+//! RDS as a caller sees it: instances, clusters, and the addresses of their databases.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -20,10 +20,10 @@ use crate::{
     transfer::error::SourceError,
 };
 
-/// The CA certificates of Amazon RDS; the file says where they come from.
+/// The CA certificates of Amazon RDS; the file names their source.
 const BROUGHT_CA: &[u8] = include_bytes!("ca.pem");
 
-/// How a login reaches a database at an endpoint.
+/// A login to a database at an endpoint.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// The database.
@@ -32,13 +32,13 @@ pub struct Login {
     pub user: String,
     /// Its password; none means tokens of IAM.
     pub password: Option<Password>,
-    /// A file that replaces the certificates that walkaway brings along.
+    /// A file that replaces walkaway's built-in certificates.
     pub ca: Option<PathBuf>,
     /// Where to connect instead.
     pub via: Option<Via>,
 }
 
-/// A password that shows itself to nobody.
+/// A password that is never printed.
 #[derive(Clone)]
 pub struct Password(pub String);
 
@@ -57,12 +57,12 @@ pub struct Rds {
 }
 
 impl Rds {
-    /// Asks nothing yet.
+    /// Sends no request yet.
     pub fn new(aws: &Aws) -> Self {
         Rds { client: aws.rds(), aws: aws.clone(), timeouts: Timeouts::default() }
     }
 
-    /// What an instance or cluster is, and what snapshots of it there are.
+    /// The description of an instance or cluster, and its snapshots.
     pub async fn describe(&self, place: &Place) -> Result<RdsFacts, SourceError> {
         match place {
             Place::Instance(id) => describe::instance(&self.client, &self.timeouts, id).await,
@@ -70,7 +70,7 @@ impl Rds {
         }
     }
 
-    /// Where a read replica is, which must be one of `of`.
+    /// The endpoint of a read replica, which must be one of `of`.
     pub async fn replica(&self, of: &RdsFacts, id: &str) -> Result<Endpoint, SourceError> {
         if !of.replicas.iter().any(|replica| replica == id) {
             let what = format!("RDS instance {id}");
@@ -85,7 +85,7 @@ impl Rds {
     /// The address of a database at an endpoint.
     ///
     /// # Errors
-    /// The certificates could not be put where libpq reads them.
+    /// The certificates could not be written where libpq reads them.
     pub fn address(&self, endpoint: &Endpoint, login: &Login) -> Result<Address, PgError> {
         let failed = |error: std::io::Error| PgError::Url { reason: format!("writing the CA certificates: {error}") };
         let roots = match &login.ca {

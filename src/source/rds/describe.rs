@@ -1,4 +1,4 @@
-//! What RDS says about an instance or a cluster and its snapshots.
+//! RDS's description of an instance or a cluster and its snapshots.
 
 use aws_sdk_rds::{
     Client,
@@ -25,9 +25,9 @@ pub struct RdsFacts {
     pub engine: String,
     /// The engine's version.
     pub engine_version: String,
-    /// The class of the instance, or of none if it is a cluster.
+    /// The class of the instance; none for a cluster.
     pub class: String,
-    /// Gibibytes allotted; 0 for Aurora, which allots as it goes.
+    /// Gibibytes allocated; 0 for Aurora, which allocates on demand.
     pub storage_gib: u64,
     /// Whether the storage is encrypted.
     pub encrypted: bool,
@@ -43,11 +43,11 @@ pub struct RdsFacts {
     pub iam: bool,
     /// Whether it has a stand-by in another zone.
     pub multi_az: bool,
-    /// Whether it has an address of the internet.
+    /// Whether it has a public address.
     pub public: bool,
     /// Read replicas, or the members of a cluster.
     pub replicas: Vec<String>,
-    /// Where it is reached.
+    /// Its endpoint.
     pub endpoint: Option<Endpoint>,
     /// Snapshots that are available, newest first.
     pub snapshots: Vec<SnapshotFacts>,
@@ -62,24 +62,24 @@ pub struct SnapshotFacts {
     pub arn: String,
     /// When it was taken, RFC 3339.
     pub created: String,
-    /// Whether RDS took it by itself.
+    /// Whether it is an automated snapshot.
     pub automated: bool,
     /// Whether it is encrypted.
     pub encrypted: bool,
-    /// Gibibytes of the storage that it is of; 0 where the provider does not say.
+    /// Gibibytes of its instance's storage; 0 where the provider does not state it.
     pub storage_gib: u64,
 }
 
 impl RdsFacts {
-    /// The newest snapshot that RDS took by itself.
+    /// The newest automated snapshot.
     pub fn newest_automated(&self) -> Option<&SnapshotFacts> {
         self.snapshots.iter().find(|snapshot| snapshot.automated)
     }
 
-    /// Where it is reached.
+    /// Its endpoint.
     ///
     /// # Errors
-    /// It has no endpoint, as while it is being made.
+    /// It has no endpoint, as while it is being created.
     pub fn reached_at(&self) -> Result<Endpoint, SourceError> {
         self.endpoint.clone().ok_or_else(|| no_endpoint(&format!("RDS {}", self.id), &self.status))
     }
@@ -117,7 +117,7 @@ pub(super) async fn cluster(client: &Client, timeouts: &Timeouts, id: &str) -> R
     Ok(with_known_sizes(facts))
 }
 
-/// Aurora allots storage as it goes. What RDS calls allotted there, 0 or 1, is no size of anything.
+/// Aurora allocates storage on demand. What RDS calls allocated there, 0 or 1, is not a size.
 fn with_known_sizes(mut facts: RdsFacts) -> RdsFacts {
     if facts.engine.starts_with("aurora") {
         facts.storage_gib = 0;

@@ -1,7 +1,7 @@
-//! Exports of snapshots to a bucket: asked for, found again, and waited for.
+//! Exports of snapshots to a bucket: requested, found again, and waited for.
 //!
-//! An export that walkaway asks for is named after the run, the asset and the attempt: whoever knows these finds it again,
-//! and no other task is ever cancelled. What a task has written stays in the bucket, whoever asked for it; nothing here can
+//! An export that walkaway requests is named after the run, the asset and the attempt: it can be found again by these,
+//! and no other task is ever cancelled. What a task has written stays in the bucket; nothing here can
 //! delete an object.
 //!
 //! Source: Amazon RDS API reference, `StartExportTask`, `ExportTask`.
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{clock::Stopwatch, digest::Sha256Digest, interrupt::Interrupt, transfer::error::SourceError};
 
-/// What an export is to be made of, and where it goes.
+/// The source and the destination of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// The snapshot's ARN.
@@ -30,7 +30,7 @@ pub struct Order {
     pub database: Option<String>,
     /// The bucket.
     pub bucket: String,
-    /// What the keys begin with; may be empty.
+    /// The prefix of its keys; may be empty.
     pub prefix: String,
     /// The role that RDS writes as.
     pub role: String,
@@ -45,23 +45,23 @@ pub struct ExportFacts {
     pub id: String,
     /// `STARTING`, `IN_PROGRESS`, `COMPLETE`, …, in capitals.
     pub status: String,
-    /// How far it is, in percent.
+    /// Its progress, in percent.
     pub percent: u64,
-    /// Where it writes.
+    /// Its destination bucket.
     pub bucket: String,
-    /// What its keys begin with, before its identifier.
+    /// The prefix of its keys, before its identifier.
     pub prefix: String,
     /// The snapshot's ARN.
     pub snapshot_arn: String,
-    /// When the snapshot was taken, RFC 3339, where the provider says.
+    /// When the snapshot was taken, RFC 3339, where the provider states it.
     pub snapshot_taken: Option<String>,
     /// The provider's warning, such as that tables were skipped.
     pub warning: Option<String>,
     /// Why it failed, if it did.
     pub failure: Option<String>,
-    /// Gibibytes that were read out of the snapshot.
+    /// Gibibytes that were read from the snapshot.
     pub extracted_gib: u64,
-    /// What it was asked for; all of the snapshot if nothing stands here.
+    /// The requested parts; the whole snapshot if empty.
     pub only: Vec<String>,
 }
 
@@ -71,17 +71,17 @@ impl ExportFacts {
         self.status == "COMPLETE"
     }
 
-    /// Whether it is still to come to an end, and nobody has cancelled it. A word that is not known here is no end.
+    /// Whether it has neither ended nor been cancelled. An unknown status does not count as ended.
     pub fn is_under_way(&self) -> bool {
         !self.has_ended() && self.status != "CANCELING"
     }
 
-    /// Whether nothing more comes of it; `CANCELING` is no end yet.
+    /// Whether it has ended; `CANCELING` does not count as ended.
     fn has_ended(&self) -> bool {
         ["COMPLETE", "FAILED", "CANCELED"].contains(&self.status.as_str())
     }
 
-    /// What the keys of its objects begin with.
+    /// The prefix of its objects' keys.
     pub fn folder(&self) -> String {
         match self.prefix.trim_end_matches('/') {
             "" => format!("{}/", self.id),
@@ -90,12 +90,12 @@ impl ExportFacts {
     }
 }
 
-/// The identifier of the export that an attempt of a run asks for; at most 60 letters, digits and hyphens are allowed.
+/// The identifier of the export that an attempt of a run requests; at most 60 letters, digits and hyphens are allowed.
 pub fn name_of(run: &str, asset: &str, attempt: u32) -> String {
     own_name(Sha256Digest::of(format!("{run} {asset} export {attempt}")))
 }
 
-/// Asks for exports and looks after them.
+/// Requests exports and monitors them.
 #[derive(Clone)]
 pub struct Exports {
     pub(super) client: Client,
@@ -103,7 +103,7 @@ pub struct Exports {
 }
 
 impl Exports {
-    /// Asks nothing yet.
+    /// Sends no request yet.
     pub fn new(rds: &Rds) -> Self {
         Exports { client: rds.client.clone(), timeouts: rds.timeouts }
     }
@@ -122,7 +122,7 @@ impl Exports {
         }
     }
 
-    /// The snapshots of which some export is under way.
+    /// The snapshots with an export in progress.
     pub async fn sources_under_way(&self) -> Result<Vec<String>, SourceError> {
         let what = "the RDS exports";
         let found = every_page(what, &self.timeouts, |marker| async move {
@@ -133,11 +133,11 @@ impl Exports {
         Ok(found.iter().map(facts).filter(|task| !task.has_ended()).map(|task| task.snapshot_arn).collect())
     }
 
-    /// Asks for an export under this identifier. One that has it already and is of the same snapshot and place is the one
-    /// that was asked for: an answer was lost.
+    /// Requests an export under this identifier. An existing one with the same id, snapshot and destination is the one
+    /// that was requested: a response was lost.
     ///
     /// # Errors
-    /// With it, whether RDS refused: otherwise the export may be there all the same.
+    /// Also states whether RDS refused: otherwise the export may exist all the same.
     pub async fn start(&self, id: &str, order: &Order) -> Result<(), (SourceError, bool)> {
         let watch = Stopwatch::start();
         let mut pauses = self.timeouts.pauses();
@@ -172,7 +172,7 @@ impl Exports {
         asked.send().await.map(drop).map_err(|refused| Refusal::of(&what(id), refused))
     }
 
-    /// Exports carry no tags: what has our name is ours if it is what we asked for.
+    /// Exports have no tags: what has our name is ours if it is what we requested.
     async fn adopt(&self, id: &str, order: &Order) -> Result<(), SourceError> {
         let Some(task) = self.find(id).await? else { return Ok(()) };
         let prefix = |prefix: &str| prefix.trim_end_matches('/').to_owned();
@@ -188,7 +188,7 @@ impl Exports {
         }
     }
 
-    /// Waits until a task is complete, and tells how far it is meanwhile.
+    /// Waits until a task is complete, and reports its progress meanwhile.
     pub async fn wait(
         &self,
         id: &str,
@@ -234,7 +234,7 @@ impl Exports {
         }
     }
 
-    /// Cancels a task of walkaway's if it has not come to its end. Says whether there was anything to cancel.
+    /// Cancels a task of walkaway's if it has not ended. Returns whether there was anything to cancel.
     pub async fn cancel(&self, id: &str) -> Result<bool, SourceError> {
         if !is_own_name(id) {
             let reason = "it is none of walkaway's, so it is left alone".to_owned();

@@ -1,6 +1,6 @@
-//! PostgreSQL on Amazon RDS and Aurora: what an instance or cluster is, and where it is reached.
+//! PostgreSQL on Amazon RDS and Aurora: the description and the endpoint of an instance or cluster.
 //!
-//! Reads only. What is made at the provider for a while, and removed again, are types of their own: see [`temporary`] and
+//! Reads only. Temporary resources at the provider are types of their own: see [`temporary`] and
 //! [`export`].
 
 mod client;

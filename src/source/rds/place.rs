@@ -1,4 +1,4 @@
-//! What is looked at in RDS, and where it is reached.
+//! An instance or cluster in RDS, and its endpoint.
 
 use crate::transfer::error::SourceError;
 

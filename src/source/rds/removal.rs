@@ -1,8 +1,8 @@
-//! Removes what walkaway made at the provider, and does not take "not found" for "removed" too early.
+//! Removes what walkaway created at the provider, and does not treat "not found" as "removed" too early.
 //!
-//! RDS shows new things late, forgets answers, and refuses to delete what it is still making. Something that was asked
-//! for and is not there is looked for until it can no longer appear; a deletion counts when RDS shows it, not when it says
-//! yes. Nothing is deleted that isn't walkaway's, by its name and by its tag.
+//! RDS shows new resources late, loses responses, and refuses to delete what it is still creating. A resource that was
+//! requested and not found is looked up until it can no longer appear; a deletion counts when RDS shows it, not when it
+//! accepts it. Nothing is deleted that isn't walkaway's, by its name and by its tag.
 
 use jiff::Timestamp;
 
@@ -19,41 +19,41 @@ use crate::{
     transfer::error::SourceError,
 };
 
-/// What became of something that was to be removed.
+/// The outcome of a removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// It was there and is going, or is gone.
+    /// It existed and is being deleted, or is deleted.
     Gone,
-    /// It never was there: it was not asked for, was refused, or did not appear for as long as it might have.
+    /// It never existed: it was not requested, was refused, or did not appear for as long as it might have.
     NeverThere,
 }
 
-/// Whether something is there that costs money: an export that came to its end does not.
+/// Whether a resource exists that costs money: a finished export does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// RDS does not show it, once, or shows it going.
+    /// RDS does not show it, once, or shows it as being deleted.
     Absent,
-    /// It is there, and no tag says that a run is at work on it. Exports carry none.
+    /// It exists, and no tag marks it as in use by a run. Exports have none.
     There,
-    /// A run may be at work on it until then.
+    /// A run may be using it until then.
     InUse(Timestamp),
 }
 
-/// One step towards that.
+/// One step towards a removal.
 enum Step {
     Gone,
     Absent,
-    /// RDS agreed to delete it; it has not been seen going.
+    /// RDS agreed to delete it; the deletion has not been seen.
     Agreed,
     /// RDS refuses in its present state.
     NotYet,
-    /// It is there and has no tags at all, as where RDS shows them late.
+    /// It exists and has no tags at all, as where RDS shows them late.
     Untagged,
 }
 
 impl Temporary {
-    /// Removes one thing and waits until it is going. What does not have the tag of the run `run` is left alone, and that
-    /// is an error. `halt` ends the waiting, which is an error too.
+    /// Removes one resource and waits until its deletion shows. What lacks the tag of the run `run` is kept, and that
+    /// is an error. `halt` ends the wait, which is an error too.
     pub async fn remove(&self, resource: &Resource, run: &str, halt: &Interrupt) -> Result<Removed, SourceError> {
         let watch = Stopwatch::start();
         let mut pauses = self.timeouts.pauses();
@@ -106,7 +106,7 @@ impl Temporary {
         }
     }
 
-    /// What it means that RDS knows nothing of that name, and whether it has said so often and long enough.
+    /// The meaning of "not found", and whether RDS has reported it often and long enough.
     fn absent(&self, resource: &Resource, lasts: bool) -> Option<Removed> {
         match self.made(resource) {
             Some(Made::Refused) => Some(Removed::NeverThere),
@@ -117,7 +117,7 @@ impl Temporary {
     }
 
     async fn step(&self, resource: &Resource, run: &str) -> Result<Step, SourceError> {
-        // What RDS refused to make is not looked for: whoever may not make it may not be allowed to look, either.
+        // What RDS refused to create is not looked up: whoever may not create it may lack the right to look, too.
         if matches!(self.made(resource), Some(Made::Refused)) {
             return Ok(Step::Absent);
         }
@@ -163,7 +163,7 @@ impl Temporary {
         }
     }
 
-    /// Exports carry no tags; the name says whose it is. One that came to its end is nothing that could be removed.
+    /// Exports have no tags; the name identifies the owner. A finished one can't be removed.
     async fn cancel(&self, id: &str, run: &str) -> Result<Step, SourceError> {
         let own = (1..=EXPORTS_MAX).any(|attempt| *id == export::name_of(run, &self.owner.asset, attempt));
         if !own {
@@ -184,7 +184,7 @@ impl Temporary {
         }
     }
 
-    /// Whether it is there, and in use.
+    /// Whether it exists, and is in use.
     pub async fn presence(&self, resource: &Resource) -> Result<Presence, SourceError> {
         if let Resource::Export(id) = resource {
             let exports = export::Exports { client: self.client.clone(), timeouts: self.timeouts };
@@ -199,7 +199,7 @@ impl Temporary {
     }
 }
 
-/// Whether another attempt may go better: the way to the provider, or credentials that are renewed meanwhile.
+/// Whether another attempt may succeed: after a connection failure, or with renewed credentials.
 fn may_pass(error: &SourceError) -> bool {
     error.is_transient() || error.is_about_caller()
 }

@@ -1,7 +1,7 @@
-//! What walkaway makes at the provider, whose it is, and until when its run answers for it: names and tags.
+//! What walkaway creates at the provider, its owner, and until when its run claims it: names and tags.
 //!
-//! Everything carries the run and the playbook, and a time until which nobody else may take it for forgotten. A run at
-//! work moves that time on; of one that was killed it passes.
+//! Everything is tagged with the run, the playbook, and a time until which it must not be seen as abandoned. A run in
+//! progress extends that time; for a killed run it expires.
 
 use std::{fmt, str::FromStr};
 
@@ -16,7 +16,7 @@ use super::{
     describe::tag,
     timeouts::{Refusal, every_page},
 };
-/// Nothing with another name is ever deleted, cancelled, or looked after.
+/// Nothing with another name is ever deleted, cancelled, or extended.
 pub(super) use crate::account::change::is_own_name;
 use crate::{
     account::change::{OWN_DIGITS, OWN_PREFIX},
@@ -24,28 +24,28 @@ use crate::{
     transfer::error::SourceError,
 };
 
-/// Whose it is: the run's id.
+/// The owner: the run's id.
 pub const RUN_TAG: &str = "walkaway:run";
-/// Which playbook's.
+/// The playbook's id.
 pub const PLAYBOOK_TAG: &str = "walkaway:playbook";
-/// Until when its run answers for it, RFC 3339.
+/// Until when its run claims it, RFC 3339.
 pub const UNTIL_TAG: &str = "walkaway:until";
-/// What does not say until when it is needed is needed no longer than this.
+/// What has no such time is needed no longer than this.
 pub const UNDATED_LIFE: SignedDuration = SignedDuration::from_hours(48);
 
-/// The identifier that follows from a digest: letters, digits and hyphens, at most 60, as RDS wants it.
+/// The identifier that follows from a digest: letters, digits and hyphens, at most 60, as RDS requires.
 pub(super) fn own_name(of: Sha256Digest) -> String {
     format!("{OWN_PREFIX}{}", &of.to_string()[..OWN_DIGITS])
 }
 
-/// Something of walkaway's at the provider.
+/// A resource of walkaway's at the provider.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Resource {
     /// An instance.
     Instance(String),
     /// A snapshot of an instance.
     Snapshot(String),
-    /// An export of a snapshot. Only one under way is removed, by cancelling it; what it wrote stays.
+    /// An export of a snapshot. Only one in progress is removed, by cancelling it; what it wrote stays.
     Export(String),
 }
 
@@ -57,7 +57,7 @@ impl Resource {
         }
     }
 
-    /// Whether its identifier is one that walkaway gives.
+    /// Whether its identifier has walkaway's form.
     pub fn has_own_name(&self) -> bool {
         is_own_name(self.id())
     }
@@ -73,7 +73,7 @@ impl fmt::Display for Resource {
     }
 }
 
-/// As a journal has it. Only what has a name of walkaway's is read back: a journal is no order to delete anything else.
+/// As named in a journal. Only what has a name of walkaway's is read back: a journal must not delete anything else.
 impl FromStr for Resource {
     type Err = ();
 
@@ -91,19 +91,19 @@ impl FromStr for Resource {
     }
 }
 
-/// Something with walkaway's tag, and which run's it is. Its name may be another than walkaway gives: tags are copied, and
-/// things renamed.
+/// A resource with walkaway's tag, and its run. Its name may differ from walkaway's form: tags are copied, and
+/// resources renamed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tagged {
-    /// What it is.
+    /// The resource.
     pub resource: Resource,
-    /// The run that made it.
+    /// The run that created it.
     pub run: String,
     /// The playbook of that run.
     pub playbook: String,
-    /// Until when its run answers for it.
+    /// Until when its run claims it.
     pub until: Option<Timestamp>,
-    /// When it was made, where the provider says.
+    /// When it was created, where the provider states it.
     pub created: Option<Timestamp>,
 }
 
@@ -115,13 +115,13 @@ impl Tagged {
         Some(Tagged { resource, run, playbook, until, created: stamp(created) })
     }
 
-    /// Until when its run may be at work on it, if that is not over. What does not say is spared for a time of its own.
+    /// Until when its run may be using it, if that is not over. Without a tag, it is kept for a default time.
     pub fn in_use_until(&self, now: Timestamp) -> Option<Timestamp> {
         in_use_until(self.until, self.created, now)
     }
 }
 
-/// The same of the values of its tags.
+/// The same from the values of its tags.
 pub(super) fn in_use_until(until: Option<Timestamp>, created: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
     let undated = || created.unwrap_or(now).checked_add(UNDATED_LIFE).unwrap_or(Timestamp::MAX);
     Some(until.unwrap_or_else(undated)).filter(|until| *until > now)
@@ -131,7 +131,7 @@ pub(super) fn stamp(at: Option<&DateTime>) -> Option<Timestamp> {
     at.and_then(|at| Timestamp::from_second(at.secs()).ok())
 }
 
-/// Everything at the provider that carries walkaway's tag.
+/// Everything at the provider with walkaway's tag.
 pub async fn tagged(rds: &Rds) -> Result<Vec<Tagged>, SourceError> {
     let timeouts = &rds.timeouts;
     let instance = |one: &DbInstance| {
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// What people may call their own things.
+    /// Names that users may give to their own resources.
     const NO_NAMES: [&str; 9] = [
         "ledger-prod",
         "walkaway-",

@@ -1,5 +1,5 @@
-//! For tests: RDS in this process, which keeps what is made, and does to any one call, or to every call from one on, what
-//! a provider and the way to it can do. The SDK's own client speaks to it; nothing of walkaway is replaced.
+//! For tests: RDS in this process, which keeps what is created, and does to any call, or to every call from one on, what
+//! a provider and its network can do. The SDK's own client talks to it; nothing of walkaway is replaced.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use super::{Rds, Timeouts};
 use crate::source::aws::Aws;
 
-/// Looks that something new takes to be seen, where it is late, and to become available.
+/// Polls until something new is seen, where it is late, and becomes available.
 const LATE_LOOKS: u32 = 6;
 const MAKING_LOOKS: u32 = 2;
 
@@ -51,7 +51,7 @@ pub enum Fault {
     LateAndLost,
     /// It is done, and the tags show late.
     LateTags,
-    /// The provider says yes and does nothing.
+    /// The provider accepts it and does nothing.
     Ignored,
     /// Nothing comes back, and the process is killed: before it is done, or after.
     KilledBefore,
@@ -83,12 +83,12 @@ impl Fault {
     }
 }
 
-/// Something that is there.
+/// An existing resource.
 #[derive(Clone, Debug, Default)]
 struct Thing {
     tags: Vec<(String, String)>,
     status: String,
-    /// Looks until it is seen, until it is made, and until its tags are.
+    /// Polls until it is seen, until it is created, and until its tags are.
     unseen: u32,
     making: u32,
     untagged: u32,
@@ -124,26 +124,26 @@ impl Scripted {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something bad happens to the call of this number, and to all later ones if `onwards`.
+    /// A fault happens to the call of this number, and to all later ones if `onwards`.
     pub fn fail(&self, call: usize, fault: Fault, onwards: bool) {
         self.state().fault = Some((call, fault, onwards));
     }
 
-    /// All is well from now on, and the calls are counted anew.
+    /// No more faults from now on, and the calls are counted anew.
     pub fn heal(&self) {
         let mut state = self.state();
         state.fault = None;
         state.calls.clear();
     }
 
-    /// Something is there without walkaway's doing.
+    /// A resource exists that walkaway did not create.
     pub fn put(&self, kind: &str, id: &str, tags: &[(&str, &str)]) {
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let thing = Thing { tags, status: "available".into(), ..Thing::default() };
         self.state().things.insert(format!("{kind} {id}"), thing);
     }
 
-    /// It is not seen for so many looks.
+    /// It is not seen for this many polls.
     pub fn hide(&self, what: &str, looks: u32) {
         if let Some(thing) = self.state().things.get_mut(what) {
             thing.unseen = looks;
@@ -157,12 +157,12 @@ impl Scripted {
         }
     }
 
-    /// Somebody else removes it.
+    /// Another caller removes it.
     pub fn take(&self, what: &str) {
         self.state().things.remove(what);
     }
 
-    /// What is there and stays, seen or not.
+    /// What exists and stays, seen or not.
     pub fn there(&self) -> Vec<String> {
         let gone = |thing: &Thing| ["deleting", "CANCELED", "COMPLETE"].contains(&thing.status.as_str());
         self.state().things.iter().filter(|(_, thing)| !gone(thing)).map(|(name, _)| name.clone()).collect()
@@ -180,7 +180,7 @@ impl Scripted {
         self.state().touched.clone()
     }
 
-    /// The actions that were asked for.
+    /// The requested actions.
     pub fn calls(&self) -> Vec<String> {
         self.state().calls.clone()
     }
@@ -190,12 +190,12 @@ impl Scripted {
         self.killed.notified().await;
     }
 
-    /// RDS as walkaway knows it, patient for milliseconds.
+    /// RDS as walkaway uses it, with time-outs of milliseconds.
     pub fn rds(&self) -> Rds {
         self.rds_patient_for(Duration::from_millis(25))
     }
 
-    /// The same; a busy provider is asked again for this long.
+    /// The same; a busy provider is retried for this long.
     pub fn rds_patient_for(&self, busy: Duration) -> Rds {
         let connector = SharedHttpConnector::new(self.clone());
         let config = aws_sdk_rds::Config::builder()
@@ -300,7 +300,7 @@ impl State {
             return refusal(404, known(kind, "NotFound"));
         };
         if thing.status == "creating" {
-            // Nobody looks, and it is made all the same.
+            // It is created even without polling.
             thing.making = thing.making.saturating_sub(1);
             if thing.making == 0 {
                 thing.status = "available".into();
@@ -359,7 +359,7 @@ impl State {
 }
 
 impl Thing {
-    /// A look later.
+    /// One poll later.
     fn grow(&mut self) {
         self.untagged = self.untagged.saturating_sub(1);
         if ["creating", "STARTING"].contains(&self.status.as_str()) {

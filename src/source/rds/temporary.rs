@@ -1,9 +1,9 @@
-//! The one thing that walkaway makes at the provider: an instance that a snapshot is restored to, for a while, and the
-//! snapshot itself where a new one is asked for.
+//! The one resource that walkaway creates at the provider: a temporary instance that a snapshot is restored to, and the
+//! snapshot itself where a new one is requested.
 //!
-//! Everything made here carries the tags of `resource`, and nothing is deleted whose tag RDS has not just confirmed
-//! (`removal`). What was made is written down before it is asked for, so that a killed process leaves nothing unknown. An
-//! answer may be lost on its way: whether a creating call was heard is asked of RDS, never taken from the failure.
+//! Everything created here has the tags of `resource`, and nothing is deleted whose tag RDS has not just confirmed
+//! (`removal`). What is created is recorded before it is requested, so that a killed process leaves nothing unknown. A
+//! response may be lost: whether a creating call was executed is queried from RDS, never inferred from the failure.
 
 use std::{
     collections::BTreeMap,
@@ -33,32 +33,32 @@ use crate::{
     transfer::error::SourceError,
 };
 
-/// How many exports a run asks for one after the other, if those before failed.
+/// How many exports a run requests one after the other, if earlier ones failed.
 pub const EXPORTS_MAX: u32 = 9;
-/// How long a run answers for what it made, each time that it says so.
+/// How long a run claims what it created, with each extension.
 pub const ANSWERS_FOR: SignedDuration = SignedDuration::from_mins(30);
-/// How often it says so.
+/// How often it extends the claim.
 const SAYS_SO_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// Who makes something, as its tags say.
+/// The owner of a resource, as stated in its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// The run's id.
     pub run: String,
     /// The playbook's id.
     pub playbook: String,
-    /// Which asset of the run.
+    /// The asset of the run.
     pub asset: String,
 }
 
 impl Owner {
-    /// Of a run whose things are looked after by another process, for which its playbook does not matter.
+    /// Of a run whose resources are handled by another process, for which its playbook does not matter.
     pub fn of_run(run: &str, asset: &str) -> Self {
         Owner { run: run.to_owned(), playbook: String::new(), asset: asset.to_owned() }
     }
 }
 
-/// What the temporary instance is like. RDS would choose the default groups by itself; nothing is left to it.
+/// The properties of the temporary instance. RDS would choose the default groups by itself; all are set explicitly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// The class.
@@ -69,24 +69,24 @@ pub struct Shape {
     pub security_groups: Vec<String>,
     /// The parameter group.
     pub parameter_group: String,
-    /// Tags beside walkaway's own.
+    /// Tags besides walkaway's own.
     pub tags: Vec<(String, String)>,
     /// How long it may take to become available.
     pub available_within: Duration,
 }
 
-/// What is known of something that this process was to make, or finds named in a record.
+/// What is known of a resource that this process was to create, or finds named in a journal.
 #[derive(Clone, Debug)]
 pub(super) enum Made {
-    /// It was asked for and not seen; from when on, and for how long, it may appear.
+    /// It was requested and not seen; from when on, and for how long, it may appear.
     Asked(Stopwatch, Duration),
-    /// RDS showed it, under this ARN; when its tag was last moved on.
+    /// RDS showed it, under this ARN; when its tag was last extended.
     Seen { arn: String, said: Option<Stopwatch> },
-    /// RDS refused to make it.
+    /// RDS refused to create it.
     Refused,
 }
 
-/// Something as RDS shows it.
+/// A resource as RDS shows it.
 pub(super) struct Shown {
     pub status: String,
     pub tags: Vec<Tag>,
@@ -94,23 +94,23 @@ pub(super) struct Shown {
     pub created: Option<Timestamp>,
 }
 
-/// Makes and removes temporary things of one owner.
+/// Creates and removes temporary resources of one owner.
 #[derive(Clone)]
 pub struct Temporary {
     pub(super) client: Client,
     pub(super) timeouts: Timeouts,
     pub(super) owner: Owner,
     name: String,
-    /// Nothing is removed whose tag says that a run is at work on it.
+    /// Nothing is removed whose tag marks it as in use by a run.
     pub(super) only_forgotten: bool,
     made: Arc<Mutex<BTreeMap<Resource, Made>>>,
 }
 
 impl Temporary {
-    /// Makes nothing yet.
+    /// Creates nothing yet.
     ///
-    /// Its things are named `walkaway-` and a digest that no other process comes to: identifiers have at most 63 letters,
-    /// digits and hyphens, and a resumed run must not meet the name of what is just being deleted.
+    /// Its resources are named `walkaway-` and a digest unique to this process: identifiers have at most 63 letters,
+    /// digits and hyphens, and a resumed run must not reuse the name of what is being deleted.
     pub fn new(rds: &Rds, owner: Owner) -> Self {
         let random = getrandom::u64().unwrap_or_default();
         let digest = Sha256Digest::of(format!("{} {} {} {random}", owner.run, owner.asset, clock::now()));
@@ -124,43 +124,43 @@ impl Temporary {
         }
     }
 
-    /// Looks after what other processes made.
+    /// Handles what other processes created.
     pub fn of_others(rds: &Rds, owner: Owner) -> Self {
         Temporary::new(rds, owner)
     }
 
-    /// The same of a run of which it is not known that it has ended: what its tag says is in use at the moment of removal is
-    /// left alone.
+    /// The same for a run that is not known to have ended: what its tag marks as in use at the moment of removal is
+    /// kept.
     pub fn of_others_unless_in_use(rds: &Rds, owner: Owner, has_ended: bool) -> Self {
         Temporary { only_forgotten: !has_ended, ..Temporary::new(rds, owner) }
     }
 
-    /// The instance that would be made.
+    /// The instance that would be created.
     pub fn instance(&self) -> Resource {
         Resource::Instance(self.name.clone())
     }
 
-    /// The snapshot that would be made.
+    /// The snapshot that would be created.
     pub fn snapshot(&self) -> Resource {
         Resource::Snapshot(self.name.clone())
     }
 
-    /// Something was asked for, here or by another process, and may appear for so long from now.
+    /// A resource was requested, here or by another process, and may appear for this long from now.
     pub fn expect_to_appear(&self, resource: &Resource, within: Duration) {
         self.note(resource, Made::Asked(Stopwatch::start(), within));
     }
 
-    /// RDS refused to make it.
+    /// RDS refused to create it.
     pub fn refused(&self, resource: &Resource) {
         self.note(resource, Made::Refused);
     }
 
-    /// How long something that was asked for may take to appear.
+    /// How long a requested resource may take to appear.
     pub fn appears_within(&self) -> Duration {
         self.timeouts.appears
     }
 
-    /// Whether it was asked for and RDS did not refuse.
+    /// Whether it was requested and RDS did not refuse.
     pub fn may_be_there(&self, resource: &Resource) -> bool {
         !matches!(self.known().get(resource), None | Some(Made::Refused))
     }
@@ -177,7 +177,7 @@ impl Temporary {
         self.known().get(resource).cloned()
     }
 
-    /// The tags of something new, or of something that is in use for another while.
+    /// The tags of a new resource, or of one whose use is extended.
     fn tags(&self, more: &[(String, String)]) -> Vec<Tag> {
         let until = clock::now().checked_add(ANSWERS_FOR).unwrap_or(jiff::Timestamp::MAX).to_string();
         let own = [(RUN_TAG, &self.owner.run), (PLAYBOOK_TAG, &self.owner.playbook), (UNTIL_TAG, &until)];
@@ -185,7 +185,7 @@ impl Temporary {
         own.chain(more.iter().cloned()).map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
     }
 
-    /// Moves the time on until which the run answers for what it made, where that is due. Called every now and then.
+    /// Extends the time until which the run claims what it created, where that is due. Called periodically.
     pub async fn answer_for(&self) {
         let due: Vec<(Resource, String)> = {
             let known = self.known();
@@ -266,7 +266,7 @@ impl Temporary {
         described.map_err(|refusal| refusal.about(&what))?.reached_at()
     }
 
-    /// Whether the instance went away that was there.
+    /// Whether an existing instance was deleted.
     pub async fn instance_vanished(&self) -> bool {
         let resource = self.instance();
         let mut absence = Absence::default();
@@ -280,8 +280,8 @@ impl Temporary {
         }
     }
 
-    /// Asks for something until RDS has it or refuses. An answer that was lost is no refusal: something of our name and
-    /// tag is what was asked for.
+    /// Requests a resource until RDS has it or refuses. A lost response is not a refusal: a resource with our name and
+    /// tag is what was requested.
     async fn make<F>(
         &self,
         resource: &Resource,
@@ -301,7 +301,7 @@ impl Temporary {
                 return Err(stopped(resource));
             }
             self.expect_to_appear(resource, self.timeouts.appears);
-            // A call that nobody answers is not waited for: whether it was heard is asked when the thing is removed.
+            // A call without a response is not waited for: whether it was executed is queried on removal.
             let (error, timeouts) = match interrupt.unless_asked(ask()).await.ok_or_else(|| stopped(resource))? {
                 Ok(()) => return Ok(()),
                 Err(Refusal::AlreadyThere) => return self.adopt(resource, interrupt).await,
@@ -327,7 +327,7 @@ impl Temporary {
         }
     }
 
-    /// Something has our name already: it is ours if its tag says so, which it may say a little late.
+    /// A resource has our name already: it is ours if its tag says so, which may show a little late.
     async fn adopt(&self, resource: &Resource, interrupt: &Interrupt) -> Result<(), SourceError> {
         let watch = Stopwatch::start();
         let mut pauses = self.timeouts.pauses();
@@ -358,8 +358,8 @@ impl Temporary {
         }
     }
 
-    /// Something by its identifier, once. None is RDS's own word that there is no such thing; an answer that speaks of
-    /// other things is no answer.
+    /// A resource by its identifier, once. None is RDS's own statement that it does not exist; a response about
+    /// other resources is an error.
     pub(super) async fn find(&self, resource: &Resource) -> Result<Option<Shown>, SourceError> {
         let what = resource.to_string();
         let id = resource.id();
@@ -404,7 +404,7 @@ impl Temporary {
         }
     }
 
-    /// Waits until something is available. A failed state ends the wait, as does the wish to stop, and that it is gone.
+    /// Waits until a resource is available. A failed state ends the wait, as do cancellation and its deletion.
     async fn wait(&self, resource: &Resource, within: Duration, interrupt: &Interrupt) -> Result<(), SourceError> {
         let watch = Stopwatch::start();
         let mut pauses = self.timeouts.pauses();
@@ -453,7 +453,7 @@ fn shown(status: Option<&str>, tags: &[Tag], arn: Option<&str>, created: Option<
     Shown { status: text(status), tags: tags.to_vec(), arn: text(arn), created: stamp(created) }
 }
 
-/// States that waiting does not mend (Amazon RDS user guide, "Viewing Amazon RDS DB instance status").
+/// States that waiting does not resolve (Amazon RDS user guide, "Viewing Amazon RDS DB instance status").
 fn has_failed(status: &str) -> bool {
     ["failed", "deleting", "restore-error", "storage-full", "stopped", "stopping"].contains(&status)
         || status.starts_with("incompatible-")

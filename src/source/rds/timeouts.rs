@@ -1,5 +1,5 @@
-//! How long RDS is asked again, and what its refusals mean to one who makes and removes things there. Decided by codes
-//! (Amazon RDS API reference, the errors of each action), never by the words of a message.
+//! How long calls to RDS are retried, and what its refusals mean for creating and removing resources. Decided by codes
+//! (Amazon RDS API reference, the errors of each action), never by the text of a message.
 
 use std::time::Duration;
 
@@ -15,25 +15,25 @@ use crate::{
     words::refusal,
 };
 
-/// Looks in a row that do not find something, until it is taken for gone.
+/// Consecutive lookups without a result until a resource counts as gone.
 const ABSENT_MAX: u32 = 3;
-/// Attempts of a question that is not answered at all; a provider that says that it is busy is asked for longer.
+/// Attempts of a call that is not answered at all; a throttling provider is retried for longer.
 const UNANSWERED_ATTEMPTS_MAX: u32 = 3;
 
-/// How long, and how often.
+/// Time-outs and pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// The first pause; each later one is half as long again.
     pub first: Duration,
     /// The longest pause.
     pub longest: Duration,
-    /// How long a provider that is busy, and in removals one that does not answer, is asked again.
+    /// How long a throttling provider, and in removals one that does not answer, is retried.
     pub busy: Duration,
-    /// How long something that was asked for is looked for before it counts as never made.
+    /// How long a requested resource is looked up before it counts as never created.
     pub appears: Duration,
-    /// For how long at least RDS has to say that something is not there: one of its answers may be old.
+    /// For how long at least RDS has to report that a resource does not exist: one of its responses may be stale.
     pub absent: Duration,
-    /// How long RDS may refuse to delete what is still being made.
+    /// How long RDS may refuse to delete what is still being created.
     pub removal: Duration,
 }
 
@@ -72,32 +72,32 @@ impl Pauses {
     }
 }
 
-/// How often in a row, and since when, RDS says that something is not there. One of its answers may be old.
+/// How often in a row, and since when, RDS reports that a resource does not exist. One response may be stale.
 #[derive(Default)]
 pub(super) struct Absence(Option<(Stopwatch, u32)>);
 
 impl Absence {
-    /// It was not found, once more. Says whether that is enough to take it for gone.
+    /// Counts one more lookup without a result. Returns whether that is enough to treat it as gone.
     pub fn lasts(&mut self, timeouts: &Timeouts) -> bool {
         let (since, times) = self.0.get_or_insert_with(|| (Stopwatch::start(), 0));
         *times += 1;
         *times >= ABSENT_MAX && since.elapsed() >= timeouts.absent
     }
 
-    /// It is there.
+    /// It exists.
     pub fn ends(&mut self) {
         self.0 = None;
     }
 }
 
-/// An answer that is none of what was asked for.
+/// A failed call.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// RDS's own word that there is nothing of that name.
+    /// RDS's own statement that nothing has that name.
     Absent,
-    /// Something has the name already.
+    /// The name is in use already.
     AlreadyThere,
-    /// Its state does not allow it now; another may.
+    /// Its state does not allow it now; a later one may.
     NotNow(SourceError),
     /// Anything else.
     Other(SourceError),
@@ -121,7 +121,7 @@ impl Refusal {
             return Refusal::NotNow(SourceError::Permanent { what, reason });
         }
         match error::of(&what, refused) {
-            // A page that says 404 and no code of RDS may come from anything between here and there.
+            // A 404 without a code of RDS may come from any proxy in between.
             SourceError::NotFound { .. } if kind.is_empty() => {
                 let reason = "the answer is HTTP status 404 without a code of RDS".to_owned();
                 Refusal::Other(SourceError::Transient { what, reason })
@@ -131,7 +131,7 @@ impl Refusal {
         }
     }
 
-    /// As an error about something.
+    /// As an error about a resource.
     pub fn about(self, what: &str) -> SourceError {
         match self {
             Refusal::Absent => SourceError::NotFound { what: what.to_owned() },
@@ -144,7 +144,7 @@ impl Refusal {
     }
 }
 
-/// Asks again while the provider is busy, and a few times where it does not answer.
+/// Retries while the provider is throttling, and a few times where it does not answer.
 pub(super) async fn retried<T, F>(timeouts: &Timeouts, ask: impl Fn() -> F) -> Result<T, Refusal>
 where
     F: Future<Output = Result<T, Refusal>>,
@@ -169,14 +169,14 @@ where
     }
 }
 
-/// Says now and then that there is a wait.
+/// Logs the wait now and then.
 #[derive(Default)]
 struct Waits {
     waited: u32,
 }
 
 impl Waits {
-    /// The first few are nothing worth a line; after that, every tenth.
+    /// The first few are not logged; after that, every tenth is.
     fn tell(&mut self, refusal: &Refusal) {
         self.waited += 1;
         if self.waited % 10 == 5
@@ -203,7 +203,7 @@ where
     loop {
         let answer = retried(timeouts, || page(marker.clone())).await;
         let (items, next) = answer.map_err(|refusal| refusal.about(what))?;
-        // RDS sends an empty list as such: an answer without any list is none.
+        // RDS returns an empty list as such: a response without any list is invalid.
         all.extend(items.ok_or_else(|| broken("the answer holds no list".to_owned()))?);
         marker = paging.next(next.as_deref()).map_err(|endless| broken(endless.to_string()))?;
         if marker.is_none() {

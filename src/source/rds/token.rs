@@ -1,4 +1,4 @@
-//! Tokens of IAM in place of a password: one for each connection, good for 15 minutes, never written anywhere.
+//! IAM tokens in place of a password: one for each connection, valid for 15 minutes, never stored.
 //!
 //! Source: Amazon RDS user guide, "IAM database authentication".
 

@@ -10,12 +10,12 @@ use crate::transfer::{
     receipt::ChecksumKind,
 };
 
-/// A checksum that the headers of an answer offer.
+/// A checksum in the headers of a response.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Offer {
     /// A checksum over the whole object.
     Whole(ProviderChecksum),
-    /// A checksum over the checksums of so many parts, whose sizes have to be asked for.
+    /// A checksum over the checksums of this many parts, whose sizes have to be queried.
     OfParts { kind: ChecksumKind, value: Vec<u8>, count: u64 },
 }
 
@@ -28,7 +28,7 @@ const VALUES: [(ChecksumKind, &str); 5] = [
     (ChecksumKind::Sha1, "x-amz-checksum-sha1"),
 ];
 
-/// What an answer says about the stored object.
+/// The checksum headers of a response about the stored object.
 struct Stored<'a> {
     /// Each checksum as often as it is given.
     values: Vec<(ChecksumKind, &'a str)>,
@@ -38,8 +38,8 @@ struct Stored<'a> {
     opaque_etag: bool,
 }
 
-/// The offers in the headers of an answer about a whole object (S3 API reference, `GetObject` and `HeadObject`), at least
-/// one; `values` gives those of a header.
+/// The checksums in a response's headers about a whole object (S3 API reference, `GetObject` and `HeadObject`), at least
+/// one; `values` returns those of a header.
 ///
 /// # Errors
 /// Why there is none that could be computed.
@@ -58,7 +58,7 @@ pub fn of_headers<'a>(values: impl Fn(&str) -> Vec<&'a str>) -> Result<Vec<Offer
     stored.offers()
 }
 
-/// The offer of an entity tag that is the MD5 of the object.
+/// The checksum in an entity tag that is the MD5 of the object.
 pub fn of_md5(etag: &str) -> Option<Offer> {
     let value = md5_of(etag)?;
     Some(Offer::Whole(ProviderChecksum { kind: ChecksumKind::Md5Etag, value, parts: Parts::None }))
@@ -77,7 +77,7 @@ impl Stored<'_> {
         if offers.is_empty() { Err(self.why_none()) } else { Ok(offers) }
     }
 
-    /// Of a checksum over parts, their number stands behind the value, or behind the entity tag.
+    /// For a checksum over parts, their number follows the value, or the entity tag.
     fn offer(&self, kind: ChecksumKind, text: &str) -> Option<Offer> {
         let count = match text.split_once('-').map(|(_, count)| count.parse()) {
             None if !self.composite => return Some(whole(kind, text)),
@@ -110,7 +110,7 @@ fn decoded(text: &str) -> Vec<u8> {
     BASE64_STANDARD.decode(text).unwrap_or_default()
 }
 
-/// The offer of the entity tag of an upload in parts.
+/// The checksum in the entity tag of a multipart upload.
 fn of_parts(etag: &str) -> Option<Offer> {
     let (digits, _) = etag.split_once('-')?;
     Some(Offer::OfParts { kind: ChecksumKind::MultipartEtag, value: md5_of(digits)?, count: parts_of(etag)? })

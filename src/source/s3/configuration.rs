@@ -1,7 +1,7 @@
-//! Everything that S3 says about a bucket itself, each answer kept as it came.
+//! The whole configuration of a bucket, each response kept verbatim.
 //!
-//! A bucket that has no such configuration, a call that the server doesn't know, an answer that the caller may not see,
-//! and one that is not whole are four different things: only the first two are an absence.
+//! A bucket that has no such configuration, a call that the server doesn't know, one that the caller may not see,
+//! and one that is incomplete are four different things: only the first two are an absence.
 
 use aws_sdk_s3::{Client, config::http::HttpResponse, error::SdkError};
 use futures_util::{FutureExt as _, future::join_all};
@@ -19,7 +19,7 @@ use crate::{
     words::causes,
 };
 
-/// The codes by which S3 says that there is nothing (Amazon S3 API reference, "Error responses", and each call's page).
+/// The codes by which S3 reports that there is none (Amazon S3 API reference, "Error responses", and each call's page).
 const ABSENT: [&str; 13] = [
     "NoSuchBucketPolicy",
     "NoSuchLifecycleConfiguration",
@@ -35,15 +35,15 @@ const ABSENT: [&str; 13] = [
     "OwnershipControlsNotFoundError",
     "ObjectLockConfigurationNotFoundError",
 ];
-/// Where a bucket sends word of changes.
+/// The targets of a bucket's notifications.
 const NOTIFICATIONS: &str = "TopicConfiguration|QueueConfiguration|CloudFunctionConfiguration|EventBridgeConfiguration";
 /// Uploads that were never completed: their names are listed, their bytes can't be read.
 pub const UPLOADS: &str = "incomplete_uploads";
 
-/// How one call ended: the body of its answer, or code, status and message of its error.
+/// The result of one call: the body of its response, or code, status and message of its error.
 struct Asked {
     name: &'static str,
-    /// The elements of an answer that says something, parted by `|`: it holds one of these. Empty for JSON.
+    /// The elements of a non-empty response, separated by `|`: it contains one of these. Empty for JSON.
     mark: &'static str,
     result: Result<String, Refused>,
 }
@@ -54,7 +54,7 @@ struct Refused {
     message: String,
 }
 
-/// Asks everything at once.
+/// Queries everything concurrently.
 pub async fn of(client: &Client, bucket: &str) -> BucketConfiguration {
     macro_rules! ask {
         ($name:literal, $call:ident, $mark:expr) => {
@@ -121,10 +121,10 @@ fn item(asked: Asked) -> BucketItem {
 
 type Meaning = (Option<Class>, Option<&'static str>);
 
-/// What an answer of success means.
+/// What a success response means.
 ///
 /// # Errors
-/// Why it is no answer.
+/// Why it is not valid.
 fn meaning(name: &str, mark: &str, answer: &str) -> Result<Meaning, String> {
     if mark.is_empty() {
         let policy = serde_json::from_str::<serde_json::Value>(answer);
@@ -133,7 +133,7 @@ fn meaning(name: &str, mark: &str, answer: &str) -> Result<Meaning, String> {
     let root = xml::parse(answer.as_bytes()).map_err(|reason| format!("the answer is not whole: {reason}"))?.root;
     match root.name.as_str() {
         "Error" => return Err("an error comes under the status of a success".to_owned()),
-        // A server that does not know the call takes the request for one that lists the bucket.
+        // A server that does not know the call treats the request as one that lists the bucket.
         "ListBucketResult" => return Ok((None, Some("the server does not know this call, and lists the bucket"))),
         _ => {}
     }

@@ -1,6 +1,6 @@
 //! Objects of a bucket, or of a prefix of one: listed through the AWS SDK, read through `Transport`.
 //!
-//! Every read is pinned to the entity tag that was listed, so an object that was replaced since is noticed and never
+//! Every read is pinned to the entity tag that was listed, so an object that was replaced since is detected and never
 //! mixed from two versions.
 
 mod checksum;
@@ -33,13 +33,13 @@ use crate::{
     },
 };
 
-/// How long a server may take to answer the first question of all.
+/// How long a server may take to answer the first request of all.
 const PROBE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// A list of buckets that fills more pages than this does not end. Servers that know no prefix list all buckets.
+/// A list of buckets that fills more pages than this does not end. Servers without prefix support list all buckets.
 const BUCKET_PAGES_MAX: usize = 1_000;
 
-/// One bucket, or the keys of it that begin with a prefix.
+/// One bucket, or the keys of it that start with a prefix.
 pub struct S3Source {
     client: Client,
     transport: Transport,
@@ -48,7 +48,7 @@ pub struct S3Source {
     endpoint: String,
     all_versions: bool,
     acls: bool,
-    /// The server refuses what is held to an entity tag, also where the tag is right.
+    /// The server rejects requests with `If-Match`, even where the tag is right.
     fails_if_match: AtomicBool,
     /// It is AWS itself that is asked, and nothing in between.
     is_aws: bool,
@@ -58,7 +58,7 @@ pub struct S3Source {
 }
 
 impl S3Source {
-    /// A source on this bucket. Asks nothing yet.
+    /// A source on this bucket. Sends no request yet.
     pub fn new(aws: &Aws, bucket: &str, prefix: Option<&str>) -> Self {
         let client = aws.s3_of(bucket);
         S3Source {
@@ -89,12 +89,12 @@ impl S3Source {
         S3Source { acls, ..self }
     }
 
-    /// Everything that the provider says about the bucket itself.
+    /// The configuration of the bucket itself.
     pub async fn configuration(&self) -> BucketConfiguration {
         configuration::of(&self.client, &self.bucket).await
     }
 
-    /// Asks whether the bucket is there and can be listed, with one small request.
+    /// Checks that the bucket exists and can be listed, with one small request.
     pub async fn probe(&self) -> Result<(), SourceError> {
         let request = self.client.list_objects_v2().bucket(&self.bucket).set_prefix(self.prefix.clone()).max_keys(1);
         let what = format!("bucket {} at {}", self.bucket, self.endpoint);
@@ -109,7 +109,7 @@ impl S3Source {
         }
     }
 
-    /// When the bucket was made, as far as the caller may list buckets.
+    /// When the bucket was created, as far as the caller may list buckets.
     pub async fn created(&self) -> Option<String> {
         let mut from = None;
         for _ in 0..BUCKET_PAGES_MAX {
@@ -123,8 +123,8 @@ impl S3Source {
         None
     }
 
-    /// A server that no longer knows its own token is asked for what lies behind the last key, where keys came in order so
-    /// far; a listing in the middle of which a request is refused is not whole.
+    /// A server that no longer knows its own token is asked to continue after the last key, where keys came in order so
+    /// far; a listing with a refused request in between is incomplete.
     async fn list_objects(&self, from: Option<&str>) -> Result<ListPage, SourceError> {
         let from = PageStart::parse(from);
         let page = match (self.page_of_objects(&from).await, &from) {
@@ -161,7 +161,7 @@ impl S3Source {
         Question { bucket: &self.bucket, prefix: self.prefix.as_deref().unwrap_or_default(), from }
     }
 
-    /// The object as it is now; a version never changes, it can only go.
+    /// The object as it is now; a version never changes, it can only disappear.
     async fn find_again(&self, entry: &ObjectEntry) -> Result<Option<ObjectEntry>, SourceError> {
         let request = self.client.head_object().bucket(&self.bucket).key(&entry.key);
         let answer = match request.set_version_id(entry.version_id.clone()).send().await {
@@ -173,7 +173,7 @@ impl S3Source {
         };
         let size = answer.content_length().and_then(|size| u64::try_from(size).ok());
         Ok(Some(ObjectEntry {
-            // Where none is stated, reading it shows.
+            // Where none is stated, reading it shows it.
             size: size.unwrap_or(entry.size),
             etag: answer.e_tag().map(|etag| etag.trim_matches('"').to_owned()),
             last_modified: answer.last_modified().and_then(|time| time.fmt(DateTimeFormat::DateTime).ok()),
@@ -218,7 +218,7 @@ impl ObjectSource for S3Source {
     }
 }
 
-/// What was answered up to here shows that the listing can be read: another attempt may bring the rest.
+/// Earlier responses show that the listing can be read: another attempt may return the rest.
 fn in_the_middle(from: &PageStart, error: SourceError) -> SourceError {
     match error {
         SourceError::Permanent { what, reason } if *from != PageStart::Beginning => {

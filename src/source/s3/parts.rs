@@ -1,7 +1,7 @@
-//! How an object was cut into parts, for checksums that are made of the checksums of parts.
+//! How an object was cut into parts, for checksums that are computed from the checksums of parts.
 //!
-//! `GetObjectAttributes` lists the parts where they were uploaded with checksums; `HeadObject` with a part number tells
-//! the size of any one part. A server that knows neither leaves a guess by the sizes that common clients use.
+//! `GetObjectAttributes` lists the parts where they were uploaded with checksums; `HeadObject` with a part number gives
+//! the size of any one part. A server with neither leaves a guess by the sizes that common clients use.
 
 use aws_sdk_s3::{Client, types::ObjectAttributes};
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// Amazon S3 allows so many.
+/// The most parts in Amazon S3.
 const PARTS_MAX: u64 = 10_000;
 const MIB: u64 = 1 << 20;
 /// Part sizes in MiB of aws-cli and the SDKs, rclone, s5cmd and others, the likeliest first.
@@ -117,7 +117,7 @@ impl Asking<'_> {
     }
 }
 
-/// Only a list that accounts for every byte is one.
+/// Only a list that accounts for every byte is valid.
 fn fits(sizes: &[u64], size: u64, count: u64) -> bool {
     sizes.len() as u64 == count && sizes.iter().try_fold(0u64, |sum, part| sum.checked_add(*part)) == Some(size)
 }

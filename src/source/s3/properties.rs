@@ -1,7 +1,7 @@
-//! What the headers of an answer say about an object beside its bytes.
+//! The properties of an object in the headers of a response.
 //!
-//! Source: Amazon S3 API reference, `GetObject`, "Response Elements". Names come in lower case. Nothing that a header says
-//! is dropped: a value that is no text, or that is given twice and differs, makes its item unreadable, with the reason.
+//! Source: Amazon S3 API reference, `GetObject`, "Response Elements". Names come in lower case. No header's content
+//! is dropped: a value that is not text, or two different values, make its item unreadable, with the reason.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::transfer::properties::{Item, Properties};
 
 /// The prefix of user metadata.
 const METADATA: &str = "x-amz-meta-";
-/// The prefix of checksums, and the two headers of that name that are none.
+/// The prefix of checksums, and the two headers with that name that are not checksums.
 const CHECKSUM: &str = "x-amz-checksum-";
 
-/// Sorts the headers of a GET or HEAD, each as often as it came. Says also how many tags the object has.
+/// Sorts the headers of a GET or HEAD, each as often as it occurs. Also returns how many tags the object has.
 pub fn of_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> (Properties, u64) {
     let mut values = BTreeMap::<&str, Vec<&[u8]>>::new();
     for (name, value) in headers {
@@ -30,7 +30,7 @@ pub fn of_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) ->
     (properties, tags)
 }
 
-/// Which item a header belongs to; none if it says nothing about the object that is kept.
+/// Which item a header belongs to; none if it describes nothing that is kept.
 fn item_of(name: &str) -> Option<Item> {
     Some(match name {
         "content-type"
@@ -53,7 +53,7 @@ fn item_of(name: &str) -> Option<Item> {
     })
 }
 
-/// The text of a header. One that is given more than once is one list where it may be (RFC 9110, 5.3), as S3 keeps metadata.
+/// The text of a header. Several values form one list where allowed (RFC 9110, 5.3), as S3 keeps metadata.
 fn text_of(name: &str, values: &[&[u8]]) -> Result<String, String> {
     let texts = values.iter().map(|value| std::str::from_utf8(value)).collect::<Result<Vec<_>, _>>();
     let texts = texts.map_err(|_| format!("the value of {name} is not UTF-8"))?;
@@ -116,7 +116,7 @@ fn named(name: &str, value: String, properties: &mut Properties) {
     }
 }
 
-/// `aws-chunked` is how the object was sent, not what was stored.
+/// `aws-chunked` is how the object was sent, not how it was stored.
 fn stored_encoding(value: &str) -> Option<String> {
     let stored: Vec<_> = value.split(',').map(str::trim).filter(|coding| *coding != "aws-chunked").collect();
     Some(stored.join(", ")).filter(|codings| !codings.is_empty())

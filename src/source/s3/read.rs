@@ -1,5 +1,5 @@
-//! Single objects: every request is held to the state that was listed or that an earlier answer was about, and every
-//! answer is checked for being about that state. Not every server honours `If-Match`, `Range` and `versionId`.
+//! Single objects: every request is pinned to the state that was listed or that an earlier response had, and every
+//! response is checked to be about that state. Not every server honours `If-Match`, `Range` and `versionId`.
 
 use std::{borrow::Cow, sync::atomic::Ordering::Relaxed};
 
@@ -59,7 +59,7 @@ impl S3Source {
         })
     }
 
-    /// A server that answers no HEAD is asked for the first byte: that answer has the same headers.
+    /// A server without HEAD is asked for the first byte: that response has the same headers.
     pub(super) async fn head(&self, entry: &ObjectEntry) -> Result<Described, SourceError> {
         let mut request = self.request(Method::Head, entry);
         request.headers.push(checksums_wanted());
@@ -75,7 +75,7 @@ impl S3Source {
         self.described(entry, &answer, Method::Head).await
     }
 
-    /// A request about the state that was listed, or that an earlier answer was about.
+    /// A request about the state that was listed, or that an earlier response was about.
     fn request<'a>(&self, method: Method, entry: &'a ObjectEntry) -> Request<'a> {
         let tag = entry.etag.as_ref().or(entry.pin.etag.as_ref()).filter(|tag| is_strong(tag));
         let held = tag.filter(|_| !self.fails_if_match.load(Relaxed)).map(|tag| ("if-match", format!("\"{tag}\"")));
@@ -84,8 +84,8 @@ impl S3Source {
         Request { method, key: &entry.key, version_id, question: None, headers, accept_gzip: entry.pin.packed }
     }
 
-    /// Sends a request and checks the answer. Some servers fail every `If-Match`: what is refused because of it is asked for
-    /// without, and then the answer's own entity tag decides.
+    /// Sends a request and checks the response. Some servers fail every `If-Match`: what is refused for it is requested
+    /// without, and then the response's own entity tag decides.
     async fn answered(
         &self,
         mut request: Request<'_>,
@@ -131,7 +131,7 @@ impl S3Source {
         Ok(Described { checksum, properties, pin })
     }
 
-    /// The checksums of the answer. One without an entity tag is about the listed object only if the bytes have the listed
+    /// The response's checksums. One without an entity tag is about the listed object only if the bytes have the listed
     /// MD5, too.
     async fn stated(
         &self,
@@ -185,7 +185,7 @@ impl S3Source {
     }
 }
 
-/// An error about an object that was listed: its storage class is known, and that it was there.
+/// An error about an object that was listed: its storage class is known, and that it existed.
 fn of_listed(entry: &ObjectEntry, error: SourceError) -> SourceError {
     match error {
         SourceError::Archived { what, .. } => {
@@ -219,7 +219,7 @@ pub(super) fn text(headers: &HeaderMap, name: HeaderName) -> Option<Cow<'_, str>
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
 }
 
-/// What the answer says about the state of the object.
+/// The state of the object according to the response.
 fn pin(entry: &ObjectEntry, headers: &HeaderMap) -> Pin {
     let kept = |name, before: &Option<String>| text(headers, name).map(Cow::into_owned).or_else(|| before.clone());
     Pin {
@@ -230,12 +230,12 @@ fn pin(entry: &ObjectEntry, headers: &HeaderMap) -> Pin {
     }
 }
 
-/// Only strong tags can be held to (RFC 9110, 13.1.1).
+/// Only strong tags can be pinned to (RFC 9110, 13.1.1).
 fn is_strong(tag: &str) -> bool {
     !tag.is_empty() && !tag.starts_with("W/") && tag.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
 }
 
-/// An answer about something else must not be taken for this. Neither must an error that comes with the status of a
+/// A response about something else must not be accepted. Neither must an error with the status of a
 /// success: it has no entity tag.
 fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Response) -> Result<(), SourceError> {
     let headers = &answer.headers;
@@ -245,7 +245,7 @@ fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Response
         let reason = match (answer.status, part) {
             (StatusCode::OK, None) => return Ok(()),
             (StatusCode::OK, Some(_)) => "the answer to a request for the whole object names a range of it".to_owned(),
-            // Also 203, by which a proxy says that it changed what it passes on.
+            // Also 203, by which a proxy reports that it changed the content.
             (status, _) => format!("HTTP status {}: that is no answer with a whole object", status.as_u16()),
         };
         return Err(SourceError::Transient { what: entry.key.clone(), reason });
@@ -278,7 +278,7 @@ fn check_answer(entry: &ObjectEntry, range: Option<ByteRange>, answer: &Response
     }
 }
 
-/// Whether a range is all of an object of so many bytes.
+/// Whether a range is all of an object of this many bytes.
 fn is_of_all(range: &HeaderValue, size: u64) -> bool {
     size > 0 && range.as_bytes() == format!("bytes 0-{}/{size}", size - 1).as_bytes()
 }
@@ -303,7 +303,7 @@ fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceErr
             let reason = "the answer names no entity tag, the listing does: nothing says that it is the object listed";
             return Err(SourceError::Transient { what: what(), reason: reason.to_owned() });
         }
-        // A page of something in between looks like this.
+        // A page of a proxy in between looks like this.
         (None, None) if !headers.contains_key(LAST_MODIFIED) => {
             let reason =
                 "the answer names neither entity tag nor time of the last change: nothing says that it is an object";
@@ -324,8 +324,8 @@ fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceErr
     }
 }
 
-/// Whether an object of which no entity tag is listed was last changed when the listing says, to the second; one may be
-/// rounded otherwise than the other. A date that can't be read contradicts nothing.
+/// Whether an object without a listed entity tag was last changed at the listed time, to the second; one may be
+/// rounded differently. A date that can't be read contradicts nothing.
 fn is_of_date(entry: &ObjectEntry, answered: &str) -> bool {
     let listed =
         entry.last_modified.as_deref().and_then(|time| DateTime::from_str(time, DateTimeFormat::DateTime).ok());
@@ -333,7 +333,7 @@ fn is_of_date(entry: &ObjectEntry, answered: &str) -> bool {
     listed.zip(answered).is_none_or(|(listed, answered)| listed.secs().abs_diff(answered.secs()) <= 1)
 }
 
-/// Whether the object is encrypted so that no entity tag is the MD5 of its bytes.
+/// Whether the object's encryption makes its entity tag differ from the MD5 of its bytes.
 fn is_keyed(headers: &HeaderMap) -> bool {
     let algorithm = headers.get("x-amz-server-side-encryption").and_then(|value| value.to_str().ok());
     headers.contains_key("x-amz-server-side-encryption-customer-algorithm")
@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(verdict(&listed, &[("etag", "\"other\"")]), "changed");
         assert_eq!(verdict(&listed, &[("etag", MD5), ("etag", "\"other\"")]), "no answer");
         assert_eq!(verdict(&entry(Some("Opaque"), Pin::default()), &[("etag", "\"opaque\"")]), "changed");
-        // Without a tag in the answer only an MD5 of the listing can say whose bytes these are.
+        // Without a tag in the response only an MD5 in the listing can identify the bytes.
         assert_eq!(verdict(&listed, &[]), "same");
         assert_eq!(verdict(&entry(Some("opaque"), Pin::default()), &[]), "no answer");
         assert_eq!(verdict(&entry(Some(""), Pin::default()), &[("etag", MD5)]), "same");

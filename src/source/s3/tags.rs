@@ -34,7 +34,7 @@ const DOCUMENT_BYTES_MAX: usize = 64 << 10;
 type Answer = Result<Option<BTreeMap<String, String>>, String>;
 
 impl S3Source {
-    /// The tags of an object, of which the headers state the number if it is more than 0.
+    /// The tags of an object; the headers state their number if it is more than 0.
     pub(super) async fn tags(
         &self,
         entry: &ObjectEntry,

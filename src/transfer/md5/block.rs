@@ -1,7 +1,7 @@
-//! The compression function of MD5 (RFC 1321, 3.4), for one stream or for several that keep step.
+//! The compression function of MD5 (RFC 1321, 3.4), for one stream or for several in lockstep.
 //!
 //! Each step of MD5 waits for the one before, so that a core is mostly idle with one stream. With a stream in each lane of a
-//! vector the same steps serve all of them.
+//! vector the same steps process all of them.
 
 use std::ops::{BitAnd, BitOr, BitXor, Not};
 
@@ -9,7 +9,7 @@ use wide::u32x8;
 
 /// Bytes that are compressed at once.
 pub(super) const BLOCK_BYTES: usize = 64;
-/// Streams that keep step in a vector.
+/// Streams that run in lockstep in a vector.
 pub(super) const LANES: usize = 8;
 
 /// The state of a stream, A to D.
@@ -130,7 +130,7 @@ impl Word for u32x8 {
     }
 }
 
-/// Takes in the blocks that follow each other in `bytes`; what is left at the end is shorter than a block.
+/// Hashes the consecutive blocks in `bytes`; what remains at the end is shorter than a block.
 pub(super) fn compress(state: &mut State, bytes: &[u8]) {
     for block in bytes.as_chunks::<BLOCK_BYTES>().0 {
         let words = std::array::from_fn(|word| word_of(block, word));
@@ -138,7 +138,7 @@ pub(super) fn compress(state: &mut State, bytes: &[u8]) {
     }
 }
 
-/// The same for a stream in each lane. All of them have as many blocks as the first one has.
+/// The same for a stream in each lane. All of them have as many blocks as the first one.
 pub(super) fn compress_lanes(states: &mut [State; LANES], streams: [&[u8]; LANES]) {
     let mut state: [u32x8; 4] = std::array::from_fn(|at| u32x8::new(states.each_ref().map(|state| state[at])));
     let blocks = streams.map(|bytes| bytes.as_chunks::<BLOCK_BYTES>().0);

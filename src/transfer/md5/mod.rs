@@ -1,6 +1,6 @@
 //! MD5 (RFC 1321), which S3 uses for entity tags: of one stream, and of many at once.
 //!
-//! It protects nothing here. It is what the provider says of an object that was put before checksums became the default, and
+//! It protects nothing here. It is the provider's only checksum of objects put before checksums became the default, and
 //! at half a gigabyte a second it would take more of the processor than everything else: so streams share vectors.
 
 mod block;

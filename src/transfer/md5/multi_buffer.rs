@@ -1,7 +1,7 @@
 //! Multi-buffer MD5: threads that take the blocks of many streams together.
 //!
-//! A stream that has bytes waiting is ready; a thread takes as many ready streams as a vector has lanes and lets them keep
-//! step, and puts the next one into a lane whose stream has nothing left. So one stream alone is as fast as it would be
+//! A stream that has bytes waiting is ready; a thread takes as many ready streams as a vector has lanes and runs them in
+//! lockstep, and refills a lane whose stream has nothing left. So a single stream is as fast as it would be
 //! anywhere, and the more streams wait, the less each of them costs.
 
 use std::{
@@ -20,22 +20,22 @@ use super::{
     single::Md5,
 };
 
-/// So many bytes of a stream are taken before others that are ready are looked for.
+/// Bytes of a stream that are hashed before other ready streams are looked for.
 const STRIDE_BYTES: usize = 64 << 10;
-/// A thread that has nothing waits until so many streams are ready, unless a digest is waited for.
+/// An idle thread waits until this many streams are ready, unless a digest is awaited.
 const GATHERED: usize = LANES / 2;
-/// But not longer than this for each one more.
+/// But no longer than this for each further one.
 const GATHER: Duration = Duration::from_millis(20);
-/// A full thread takes more than two gigabytes a second, which is what so many cores receive at most.
+/// A full thread takes more than two gigabytes a second, which is the most that this many cores receive.
 const CORES_PER_THREAD: usize = 8;
 
-/// The threads; dropped, it ends them when nothing waits any more.
+/// The threads; dropping it ends them when nothing is pending.
 pub struct MultiBufferMd5 {
     ready: Arc<Ready>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// A stream of bytes of which the MD5 is wanted.
+/// A stream of bytes whose MD5 is computed.
 pub struct Md5Stream {
     ready: Arc<Ready>,
     stream: Arc<Mutex<Stream>>,
@@ -46,7 +46,7 @@ struct Stream {
     /// None while a thread has it.
     md5: Option<Md5>,
     waiting: VecDeque<Bytes>,
-    /// Where the digest goes when nothing waits any more.
+    /// Where the digest is sent when nothing is pending.
     asked: Option<mpsc::Sender<[u8; 16]>>,
 }
 
@@ -60,7 +60,7 @@ struct Ready {
 #[derive(Default)]
 struct Queue {
     turns: VecDeque<Turn>,
-    /// A digest is waited for.
+    /// A digest is awaited.
     hurry: bool,
     closed: bool,
 }
@@ -96,14 +96,14 @@ impl Drop for MultiBufferMd5 {
     fn drop(&mut self) {
         self.ready.close();
         for thread in self.threads.drain(..) {
-            // Turns catch their panics, so there is nothing to be heard from a thread.
+            // Turns catch their panics, so a thread has nothing to report.
             drop(thread.join());
         }
     }
 }
 
 impl Md5Stream {
-    /// Takes the next bytes; does not wait until they are taken in.
+    /// Takes the next bytes; does not wait until they are hashed.
     pub fn push(&self, bytes: Bytes) {
         let mut stream = lock(&self.stream);
         stream.waiting.push_back(bytes);
@@ -114,7 +114,7 @@ impl Md5Stream {
         }
     }
 
-    /// Waits for the digest; none if taking it in failed.
+    /// Waits for the digest; none if hashing failed.
     pub fn finish(self) -> Option<[u8; 16]> {
         let (asked, answer) = mpsc::channel();
         let mut stream = lock(&self.stream);
@@ -131,7 +131,7 @@ impl Md5Stream {
 }
 
 impl Turn {
-    /// Whether there is at least a block, in one piece, at the beginning of a block. Everything else is taken in.
+    /// Whether there is at least a block, in one piece, at the beginning of a block. Everything else is buffered.
     fn reach_block(&mut self) -> bool {
         while let Some(piece) = self.bytes.front_mut() {
             let missing = (BLOCK_BYTES - self.md5.filled()) % BLOCK_BYTES;
@@ -161,12 +161,12 @@ impl Turn {
         }
     }
 
-    /// Looks for bytes that came meanwhile; without any, gives the stream back, and the digest to who asked for it.
+    /// Looks for bytes that arrived meanwhile; without any, returns the stream, and the digest to the waiting caller.
     fn next_bytes(mut self) -> Option<Self> {
         let mut stream = lock(&self.stream);
         if stream.waiting.is_empty() {
             match stream.asked.take() {
-                // If nobody waits for it any more, nobody misses it.
+                // The receiver may be gone; then the digest is not needed.
                 Some(asked) => drop(asked.send(self.md5.finish())),
                 None => stream.md5 = Some(self.md5),
             }
@@ -198,7 +198,7 @@ impl Ready {
         self.changed.notify_all();
     }
 
-    /// A turn that panics ends with those beside it, and the thread goes on.
+    /// A turn that panics fails all of its streams, and the thread continues.
     fn serve(&self) {
         while catch_unwind(AssertUnwindSafe(|| self.serve_until_closed())).is_err() {}
     }
@@ -232,7 +232,7 @@ impl Ready {
             }
             let (woken, wait) = self.changed.wait_timeout(queue, GATHER).unwrap_or_else(PoisonError::into_inner);
             queue = woken;
-            // Those that are not there are not waited for any longer.
+            // Missing streams are not waited for any longer.
             queue.hurry |= wait.timed_out();
         }
     }
@@ -246,7 +246,7 @@ fn at_block(mut turn: Turn) -> Option<Turn> {
     Some(turn)
 }
 
-/// Takes as many blocks as every lane has.
+/// Hashes as many blocks as every lane has.
 fn advance(lanes: &mut [Turn]) {
     let bytes = lanes.iter().map(|turn| turn.blocks().len()).min().unwrap_or(0).min(STRIDE_BYTES);
     match lanes {
@@ -257,7 +257,7 @@ fn advance(lanes: &mut [Turn]) {
             alone.md5.state = state;
         }
         _ => {
-            // A lane without a stream has the bytes of the first one, and nobody reads what comes of them.
+            // A lane without a stream gets the bytes of the first one, and its result is ignored.
             let of_lane = |lane: usize| lanes.get(lane).unwrap_or(&lanes[0]);
             let mut states: [State; LANES] = std::array::from_fn(|lane| of_lane(lane).md5.state);
             compress_lanes(&mut states, std::array::from_fn(|lane| &of_lane(lane).blocks()[..bytes]));

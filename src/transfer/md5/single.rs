@@ -6,7 +6,7 @@ use super::block::{BEGIN, BLOCK_BYTES, State, compress};
 #[derive(Clone, Debug)]
 pub struct Md5 {
     pub(super) state: State,
-    /// Of the block that is not full yet.
+    /// Of the incomplete block.
     rest: [u8; BLOCK_BYTES],
     pub(super) bytes: u64,
 }
@@ -33,7 +33,7 @@ impl Md5 {
         let bits = self.bytes.wrapping_mul(8);
         let mut end = [0; 2 * BLOCK_BYTES];
         end[0] = 0x80;
-        // To the end of a block, and room for the length before it.
+        // Pads to the end of a block, leaving space for the length.
         let filled = self.filled();
         let padded = if filled < BLOCK_BYTES - 8 { BLOCK_BYTES } else { 2 * BLOCK_BYTES } - filled;
         end[padded - 8..padded].copy_from_slice(&bits.to_le_bytes());
@@ -45,12 +45,12 @@ impl Md5 {
         digest
     }
 
-    /// Bytes of a block that is not full.
+    /// Bytes of an incomplete block.
     pub(super) fn filled(&self) -> usize {
         (self.bytes % BLOCK_BYTES as u64) as usize
     }
 
-    /// Fills a block that is begun, or begins one with what is less than a block; returns what is left.
+    /// Fills an incomplete block, or starts one with less than a block; returns the rest.
     fn fill_rest<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
         let filled = self.filled();
         if filled == 0 && bytes.len() >= BLOCK_BYTES {

@@ -1,12 +1,12 @@
-//! A budget of bytes: whoever holds bytes in memory holds a share of it, and waits until there is one.
+//! A budget of bytes: each holder of bytes in memory holds a share of it, and waits until one is free.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// One permit stands for so many bytes.
+/// The bytes that one permit represents.
 const PERMIT_BYTES: u64 = 4 << 10;
-/// The least that anything in flight is charged with: its request, its answer's head, its place in queues.
+/// The least that anything in flight is charged with: its request, its response's headers, its place in queues.
 const SHARE_BYTES_MIN: u64 = 64 << 10;
 
 /// Bytes that may be in memory at once; clones share it.
@@ -23,7 +23,7 @@ pub struct Share {
 }
 
 impl Budget {
-    /// What a run may use when nobody says otherwise.
+    /// The default for a run.
     pub const DEFAULT_BYTES: u64 = 512 << 20;
 
     /// A budget of `bytes`, rounded up to a whole share.
@@ -33,13 +33,13 @@ impl Budget {
         Budget { permits: Arc::new(Semaphore::new(total as usize)), total }
     }
 
-    /// Waits for a share of `bytes`; shares are given in the order in which they are asked for. What is larger than the
+    /// Waits for a share of `bytes`; shares are given in the order of the requests. A request larger than the
     /// whole budget gets all of it.
     pub async fn take(&self, bytes: u64) -> Share {
         Share { _permits: Arc::clone(&self.permits).acquire_many_owned(self.permits_for(bytes)).await.ok() }
     }
 
-    /// A share of `bytes`, if nobody has to be waited for.
+    /// A share of `bytes`, if available without waiting.
     pub fn try_take(&self, bytes: u64) -> Option<Share> {
         let permits = Arc::clone(&self.permits).try_acquire_many_owned(self.permits_for(bytes)).ok()?;
         Some(Share { _permits: Some(permits) })

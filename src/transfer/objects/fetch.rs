@@ -1,9 +1,9 @@
-//! Brings a stretch of an object into memory: goes on where a body broke, and gives up on one that stalls.
+//! Reads a section of an object into memory: resumes where a body broke, and gives up on one that stalls.
 //!
-//! Bounded in every way: attempts, bytes, the time until an answer, the time without a byte, and the slowest pace. What
-//! came before a break is kept, for a later read is pinned to the same entity tag; whether it was right the checksums
-//! say at the end. A body that is longer than it should be is thrown away. Every later request is held to the state that
-//! the first answer was about.
+//! Bounded in every way: attempts, bytes, the time until an answer, the time without a byte, and the lowest rate. What
+//! arrived before a break is kept, because a later read is pinned to the same entity tag; whether it was right the
+//! checksums show at the end. A body that is too long is discarded. Every later request is pinned to the state of
+//! the first response.
 
 use std::{
     sync::{
@@ -32,13 +32,13 @@ use crate::{
 /// How long a provider may take before an attempt is given up.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// Until it answers.
+    /// Until it responds.
     pub answer: Duration,
-    /// Between two pieces of a body; after so long, the pace counts too.
+    /// Between two pieces of a body; after this time, the rate counts too.
     pub silence: Duration,
-    /// A slower body has stalled, in bytes a second.
+    /// A slower body counts as stalled, in bytes a second.
     pub pace_bytes_min: u64,
-    /// How long it may not answer at all before the work stops.
+    /// How long it may be unreachable before the work stops.
     pub away: Duration,
 }
 
@@ -53,7 +53,7 @@ impl Default for Timeouts {
     }
 }
 
-/// Counts what comes of an object or of a unit while it comes, and takes it back if the whole comes to nothing.
+/// Counts the bytes of an object or of a unit as they arrive, and subtracts them if the whole fails.
 pub(super) struct Counted {
     meter: Arc<Meter>,
     items: AtomicU64,
@@ -70,20 +70,20 @@ impl Counted {
         self.bytes.fetch_add(bytes, Relaxed);
     }
 
-    /// So many of them did not count after all.
+    /// Subtracts some of them again.
     pub fn take_back(&self, bytes: u64) {
         self.meter.take_back_bytes(bytes);
         self.bytes.fetch_sub(bytes, Relaxed);
     }
 
-    /// An object arrived; what becomes of it and its bytes is decided here from now on.
+    /// An object arrived; from now on, it and its bytes are counted here.
     pub fn take_over(&self, object: &Counted) {
         self.meter.add_items(1);
         self.items.fetch_add(1, Relaxed);
         self.bytes.fetch_add(object.bytes.swap(0, Relaxed), Relaxed);
     }
 
-    /// An object that was taken over came to nothing.
+    /// An object that was taken over failed.
     pub fn give_back(&self, bytes: u64) {
         self.meter.take_back_items(1);
         self.items.fetch_sub(1, Relaxed);
@@ -104,7 +104,7 @@ impl Drop for Counted {
     }
 }
 
-/// Which bytes of an object.
+/// A section of an object.
 #[derive(Clone, Copy)]
 pub(super) enum Stretch {
     /// All of them, by one plain request.
@@ -113,18 +113,18 @@ pub(super) enum Stretch {
     Range(ByteRange),
 }
 
-/// What came of a stretch.
+/// A section that was read.
 pub(super) struct Fetched {
-    /// What the provider states, from the answer to the request for the whole object.
+    /// The provider's checksums, from the response to the request for the whole object.
     pub checksum: StatedChecksums,
-    /// What the provider keeps beside the bytes, from the same answer.
+    /// The object's properties at the provider, from the same response.
     pub properties: Properties,
     pub pieces: Vec<Bytes>,
     bytes: u64,
     pin: Option<Pin>,
 }
 
-/// Reads stretches of one object.
+/// Reads sections of one object.
 pub(super) struct Fetcher<'a> {
     pub source: &'a dyn ObjectSource,
     pub entry: &'a ObjectEntry,
@@ -135,7 +135,7 @@ pub(super) struct Fetcher<'a> {
 }
 
 impl Fetcher<'_> {
-    /// All bytes of the stretch, within the attempts that are left. The caller holds a permit of the limiter.
+    /// All bytes of the section, within the remaining attempts. The caller holds a permit of the limiter.
     pub async fn fetch(&self, stretch: Stretch, attempts: &mut Attempts) -> Result<Fetched, TransferError> {
         let checksum = Err("a range".to_owned());
         let mut got = Fetched { checksum, properties: Properties::default(), pieces: Vec::new(), bytes: 0, pin: None };
@@ -156,7 +156,7 @@ impl Fetcher<'_> {
         }
     }
 
-    /// Waits before the next attempt, or gives the error back if there is to be none.
+    /// Waits before the next attempt, or returns the error if there is to be none.
     pub async fn again(&self, error: SourceError, attempts: &mut Attempts) -> Result<(), TransferError> {
         if matches!(error, SourceError::Throttled { .. }) {
             self.limiter.note_throttled();
@@ -170,7 +170,7 @@ impl Fetcher<'_> {
         body.map_err(|_| SourceError::Unreached { what: entry.key.clone(), reason: "no answer in time".to_owned() })?
     }
 
-    /// Asks for what is missing of the stretch and adds what comes of it.
+    /// Requests what is missing of the section and adds what arrives.
     async fn attempt(&self, stretch: Stretch, got: &mut Fetched) -> Result<(), SourceError> {
         let (first, length) = match stretch {
             Stretch::Whole => (0, self.entry.size),
@@ -181,7 +181,7 @@ impl Fetcher<'_> {
         let pinned = got.pin.clone().map(|pin| self.entry.pinned(pin));
         let opened = self.open(pinned.as_ref().unwrap_or(self.entry), (!plain).then_some(missing)).await;
         let mut body = match opened {
-            // What came before the break can't be gone on with: the next attempt begins anew.
+            // What arrived before the break can't be continued: the next attempt starts anew.
             Err(SourceError::Unranged { what, reason }) if matches!(stretch, Stretch::Whole) => {
                 self.discard(got);
                 return Err(SourceError::Transient { what, reason });
@@ -211,21 +211,21 @@ impl Fetcher<'_> {
             return Err(self.wrong_length(bytes, length));
         }
         if got.bytes < length && unannounced && ended.is_ok() {
-            // All that the server has, and no break that could be gone on from.
+            // All that the server has, and not a break that could be continued.
             let bytes = self.discard(got);
             got.pin = got.pin.take().map(|pin| repacked(&pin));
             return Err(self.wrong_length(bytes, length));
         }
         if got.bytes < length && matches!(stretch, Stretch::Whole) && !is_decisive(&got.checksum) {
-            // Nothing would show that the rest is from the right place.
+            // Nothing would show that the rest is from the right offset.
             let bytes = self.discard(got);
             return ended.and(Err(self.wrong_length(bytes, length)));
         }
-        // A connection that breaks after the last byte took nothing away.
+        // A connection that breaks after the last byte lost nothing.
         if got.bytes == length { Ok(()) } else { ended.and(Err(self.wrong_length(got.bytes, length))) }
     }
 
-    /// Throws away what came; how much it was.
+    /// Discards what arrived; returns its size.
     fn discard(&self, got: &mut Fetched) -> u64 {
         let bytes = std::mem::take(&mut got.bytes);
         self.counted.take_back(bytes);
@@ -233,7 +233,7 @@ impl Fetcher<'_> {
         bytes
     }
 
-    /// The next bytes of a body, as many as are wanted unless it ends before. What is left of a piece goes into `rest`.
+    /// The next bytes of a body, as many as requested unless it ends before. The rest of a piece goes into `rest`.
     pub async fn take(&self, body: &mut ObjectBody, rest: &mut Bytes, wanted: u64) -> Result<Vec<Bytes>, SourceError> {
         let mut pieces = Vec::new();
         let mut missing = wanted;
@@ -288,19 +288,19 @@ impl Fetcher<'_> {
     }
 }
 
-/// Whether a body that was put together wrongly would contradict it.
+/// Whether a wrongly assembled body would contradict it.
 fn is_decisive(stated: &StatedChecksums) -> bool {
     let is_guess = |checksum: &ProviderChecksum| matches!(checksum.parts, Parts::Guessed(_));
     stated.as_ref().is_ok_and(|checksums| !checksums.iter().all(is_guess))
 }
 
-/// The same state, asked for packed where it was asked for plain and the other way round: servers that unpack what is
-/// stored packed serve other bytes than they list (Google Cloud Storage, "Transcoding of gzip-compressed files").
+/// The same state, requested compressed instead of plain or vice versa: servers that decompress what is
+/// stored compressed serve other bytes than they list (Google Cloud Storage, "Transcoding of gzip-compressed files").
 fn repacked(pin: &Pin) -> Pin {
     Pin { packed: !pin.packed, ..pin.clone() }
 }
 
-/// Another number of bytes than were listed or asked for.
+/// A number of bytes other than listed or requested.
 pub(super) fn wrong_length(entry: &ObjectEntry, got: u64, asked: u64) -> SourceError {
     let reason = format!("the body has {got} bytes or more where {asked} were listed or asked for");
     SourceError::Transient { what: entry.key.clone(), reason }

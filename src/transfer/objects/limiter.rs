@@ -1,7 +1,7 @@
-//! How many requests are under way at once: as many as the goodput rewards, fewer when the provider says it is busy.
+//! The number of concurrent requests: as many as the goodput rewards, fewer when the provider reports that it is busy.
 //!
-//! Hill climbing by epochs. A larger limit is kept while it brings noticeably more; if it does not, the one before comes
-//! back, and is left alone for a while. A throttled epoch halves the limit (additive increase, multiplicative decrease;
+//! Hill climbing by epochs. A larger limit is kept while it yields noticeably more; if it does not, the previous one is
+//! restored, and kept for a while. A throttled epoch halves the limit (additive increase, multiplicative decrease;
 //! Chiu and Jain, 1989). Nothing is learnt from an epoch in which the limit was never reached.
 
 use std::{
@@ -19,11 +19,11 @@ use crate::clock::Stopwatch;
 const LIMIT_MIN: usize = 4;
 const LIMIT_MAX: usize = 256;
 const EPOCH: Duration = Duration::from_millis(300);
-/// A request costs the way to the provider as much as so many bytes.
+/// The bytes that cost the connection as much as a request.
 const REQUEST_WORTH_BYTES: u64 = 64 << 10;
-/// A larger limit has to bring this much more to be kept, in percent.
+/// A larger limit has to yield this much more to be kept, in percent.
 const GAIN_PERCENT_MIN: u64 = 8;
-/// Epochs without an attempt, after one that did not pay.
+/// Epochs without an attempt, after one that did not pay off.
 const REST_EPOCHS: u32 = 20;
 /// Epochs without an attempt, after the provider was busy.
 const REST_EPOCHS_THROTTLED: u32 = 10;
@@ -41,19 +41,19 @@ pub(super) struct ConcurrencyLimiter {
 
 struct Shared {
     control: Control,
-    /// Slots that are to be taken away as they become free.
+    /// Slots that are to be removed as they become free.
     owed: usize,
     epoch_began: Duration,
 }
 
-/// The right to have one request under way.
+/// The permit for one request.
 pub(super) struct Permit {
     limiter: Arc<ConcurrencyLimiter>,
     slot: Option<OwnedSemaphorePermit>,
 }
 
 impl ConcurrencyLimiter {
-    /// Begins with this limit.
+    /// Starts with this limit.
     pub fn new(limit: usize) -> Arc<Self> {
         let shared = Shared { control: Control::new(limit), owed: 0, epoch_began: Duration::ZERO };
         Arc::new(ConcurrencyLimiter {
@@ -67,12 +67,12 @@ impl ConcurrencyLimiter {
         })
     }
 
-    /// The limit at the moment.
+    /// The current limit.
     pub fn limit(&self) -> usize {
         self.limit.load(Relaxed)
     }
 
-    /// Waits until there is one.
+    /// Waits for a permit.
     pub async fn acquire(self: &Arc<Self>) -> Permit {
         let free = Arc::clone(&self.slots).try_acquire_owned().ok();
         let slot = match free {
@@ -85,7 +85,7 @@ impl ConcurrencyLimiter {
         Permit { limiter: Arc::clone(self), slot }
     }
 
-    /// Bytes came.
+    /// Bytes arrived.
     pub fn note_bytes(&self, bytes: u64) {
         self.work.fetch_add(bytes, Relaxed);
     }
@@ -95,7 +95,7 @@ impl ConcurrencyLimiter {
         self.work.fetch_add(REQUEST_WORTH_BYTES, Relaxed);
     }
 
-    /// The provider says that it is busy.
+    /// The provider reports that it is busy.
     pub fn note_throttled(&self) {
         self.throttled.store(true, Relaxed);
     }
@@ -149,14 +149,14 @@ fn per_second(work: u64, elapsed: Duration) -> u64 {
     work.saturating_mul(1_000) / millis
 }
 
-/// What an epoch showed.
+/// The observations of an epoch.
 struct Epoch {
     work_per_s: u64,
     waited: bool,
     throttled: bool,
 }
 
-/// The rule, without clock and slots.
+/// The pure rule, without clock and slots.
 struct Control {
     limit: usize,
     /// The limit and rate before the last raise, while it is on trial.

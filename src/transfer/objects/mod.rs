@@ -4,8 +4,8 @@
 //!
 //! | module | does |
 //! |---|---|
-//! | `fetch` | brings a stretch of an object into memory, with retries from where the body broke |
-//! | `limiter` | how many requests are under way at once |
+//! | `fetch` | reads a section of an object into memory, with retries from where the body broke |
+//! | `limiter` | how many requests are in progress at once |
 //! | `budget` | how many bytes are in memory at once |
 //! | `worker_pool` | threads that hash and write small objects |
 //! | `staging` | where they write |
@@ -67,7 +67,7 @@ use super::{
 };
 use crate::interrupt::Interrupt;
 
-/// Objects in flight at once to begin with, over all units of an asset.
+/// Initial number of objects in flight, over all units of an asset.
 pub const OBJECTS_IN_FLIGHT: usize = 32;
 /// Objects up to this size are read by one request.
 pub const PLAIN_BYTES_MAX: u64 = 16 << 20;
@@ -77,7 +77,7 @@ pub const RANGE_BYTES: u64 = 8 << 20;
 const STREAM_BYTES: u64 = RANGE_BYTES / 8;
 /// From this size on, an object's MD5 is computed together with those of others.
 const SHARED_MD5_BYTES_MIN: u64 = 256 << 10;
-/// So many objects in a row that fail after every attempt, although the provider answers, end the work on the asset.
+/// Consecutive objects that fail after every attempt, although the provider answers, that end the work on the asset.
 pub const FAILURES_IN_A_ROW_MAX: u32 = 1_000;
 /// Threads that hash and write wait for the disk half of their time, so there are more of them than cores.
 const THREADS_PER_CORE: usize = 2;
@@ -93,7 +93,7 @@ struct Shared {
     budget: Budget,
     timeouts: Timeouts,
     reach: Arc<Reach>,
-    /// What is copied now was tried in vain before.
+    /// What is copied now has failed before.
     late: AtomicBool,
     workers: WorkerPool,
     md5: Arc<MultiBufferMd5>,
@@ -104,9 +104,9 @@ struct Shared {
 
 /// The two ends of a copier, and what it may use.
 pub struct Ends {
-    /// Where objects come from.
+    /// The source.
     pub source: Arc<dyn ObjectSource>,
-    /// Where they go.
+    /// The sink.
     pub sink: Arc<dyn ObjectSink>,
     /// Bytes in memory at once.
     pub budget: Budget,
@@ -115,7 +115,7 @@ pub struct Ends {
 }
 
 impl ObjectCopier {
-    /// A copier between these two ends, with the limits that are right for a real provider.
+    /// A copier between these two ends, with the limits for a real provider.
     pub fn new(
         source: Arc<dyn ObjectSource>,
         sink: Arc<dyn ObjectSink>,
@@ -146,18 +146,18 @@ impl ObjectCopier {
         }))
     }
 
-    /// Whether the source answers, as all that ask it know.
+    /// Whether the source answers, shared by all of its users.
     pub fn reach(&self) -> Arc<Reach> {
         Arc::clone(&self.0.reach)
     }
 
-    /// From now on only objects are copied that did not come before.
+    /// From now on only objects are copied that failed before.
     pub fn turn_late(&self) {
         self.0.late.store(true, Relaxed);
     }
 
     /// Copies a unit and publishes what arrived whole. Objects that can't be read become refusals, and those that the
-    /// target refuses are named. Where the provider is away for good, what came until then is published, and the outcome
+    /// target rejects are reported. If the provider stays unreachable, what arrived is published, and the outcome
     /// says so. An error means that nothing of the unit is recorded, and that nothing writes into its staging any more.
     pub async fn copy(&self, unit: ObjectUnit) -> Result<UnitOutcome, TransferError> {
         let shared = Arc::clone(&self.0);
@@ -172,9 +172,9 @@ impl ObjectCopier {
             arrived = self.stage_all(unit, staging, &mut tasks) => arrived,
         };
         tasks.shutdown().await;
-        // The threads that still hold a part of the staging let go of it.
+        // The threads that still hold a part of the staging release it.
         ended.recv().await;
-        // Not to be interrupted: what is published must come to be recorded.
+        // Not to be interrupted: what is published must be recorded.
         let Arrivals { receipts, refusals, counted, ended } = arrived?;
         let (mut outcome, not_put) = publish(sink, receipts, refusals).await?;
         outcome.ended = ended.or(outcome.ended);
@@ -192,7 +192,7 @@ impl ObjectCopier {
     ) -> Result<Arrivals, TransferError> {
         let mut arrived = Arrivals::counted_by(&self.0.meter);
         for (index, object) in largest_first(unit.objects) {
-            // Always in this order, so that nobody who waits for bytes holds up those who have some.
+            // Always in this order, so that no waiter for bytes blocks the holders of some.
             let share = match object.entry.size {
                 plain @ ..=PLAIN_BYTES_MAX => Some(self.0.budget.take(in_memory(plain)).await),
                 _ => None,
@@ -255,7 +255,7 @@ impl Shared {
         if self.late.load(Relaxed) { Attempts::late() } else { Attempts::default() }
     }
 
-    /// Whether so many objects in a row failed by now that nothing but failures is to be expected.
+    /// Whether enough consecutive objects failed that only failures are to be expected.
     fn is_one_too_many(&self, error: &SourceError) -> bool {
         error.is_passing() && self.failures_in_a_row.fetch_add(1, Relaxed) + 1 >= FAILURES_IN_A_ROW_MAX
     }
@@ -345,7 +345,7 @@ impl Shared {
         let mut seam = Seam::default();
         loop {
             while window.len() < self.limiter.limit() {
-                // Nobody waits for a share who could give some back.
+                // Nothing that waits for a share holds one.
                 let share = match self.budget.try_take(in_memory(RANGE_BYTES)) {
                     Some(share) => share,
                     None if window.is_empty() => self.budget.take(in_memory(RANGE_BYTES)).await,
@@ -374,7 +374,7 @@ impl Shared {
         }
     }
 
-    /// Reads an object as one body, for a server that serves no ranges: what breaks off begins anew.
+    /// Reads an object as one body, for a server without range support: a broken body starts anew.
     async fn stage_stream(
         &self,
         job: &Incoming,
@@ -449,7 +449,7 @@ impl Shared {
     }
 }
 
-/// What crossed of an object, and what the provider keeps beside it.
+/// What was read of an object, and its properties at the provider.
 type Crossed = (Observed, Properties);
 
 /// An object in the staging area.
@@ -461,12 +461,12 @@ struct Copied {
 
 type Staged = (usize, PlacedObject, Result<Copied, TransferError>);
 
-/// What has come of a unit so far. It counts when the unit is published.
+/// The results of a unit so far. They count when the unit is published.
 struct Arrivals {
     receipts: Vec<(usize, ObjectReceipt)>,
     refusals: Vec<Refusal>,
     counted: Counted,
-    /// Why no more will come.
+    /// Why the unit ends early.
     ended: Option<TransferError>,
 }
 
@@ -476,14 +476,14 @@ impl Arrivals {
     }
 }
 
-/// Objects that are read in ranges come first, so that none of them begins when all else is done.
+/// Objects that are read in ranges come first, so that none of them starts when all else is done.
 fn largest_first(objects: Vec<PlacedObject>) -> impl Iterator<Item = (usize, PlacedObject)> {
     let is_large = |object: &PlacedObject| object.entry.size > PLAIN_BYTES_MAX;
     let (large, small): (Vec<_>, Vec<_>) = objects.into_iter().enumerate().partition(|(_, object)| is_large(object));
     large.into_iter().chain(small)
 }
 
-/// What bytes in flight are charged with: an eighth more, for what buffers have left over and the allocator does not give back.
+/// What bytes in flight are charged with: an eighth more, for spare capacity of buffers and what the allocator does not return.
 const fn in_memory(bytes: u64) -> u64 {
     bytes + bytes / 8
 }
@@ -512,7 +512,7 @@ fn receipt(object: PlacedObject, observed: Observed) -> ObjectReceipt {
     ObjectReceipt::new(entry, place, observed.size, observed.sha256, observed.confirmation)
 }
 
-/// The outcome, and the bytes of each object that a target which is away did not take.
+/// The outcome, and the bytes of each object that an unreachable target did not accept.
 async fn publish(
     staging: Arc<dyn UnitSink>,
     mut receipts: Vec<(usize, ObjectReceipt)>,
@@ -527,7 +527,7 @@ async fn publish(
                 Some(error @ (SinkError::Refused { .. } | SinkError::Failed { .. })) => {
                     outcome.unrestored.push(Unrestored { receipt, error })
                 }
-                // The target is away: what did not get there is carried when the run goes on.
+                // The target is unreachable: what is missing there is copied when the run is resumed.
                 Some(error) => {
                     outcome.ended = Some(error.into());
                     not_put.push(receipt.size);

@@ -1,29 +1,29 @@
-//! Whether the ranges of an object fit together: each but the last is asked for a few bytes of the next one, and these must
-//! be what the next one begins with.
+//! Whether the ranges of an object fit together: each but the last includes a few bytes of the next one, and these must
+//! be what the next one starts with.
 //!
-//! A server that answers ranges from the wrong place, and says that it does not, is not to be seen by anything else where
-//! the provider keeps no checksum of the whole. What repeats itself at this distance fits together either way.
+//! A server that returns ranges from a wrong offset, and states the right one, can't be detected by anything else where
+//! the provider keeps no checksum of the whole. Data that repeats at this distance fits together either way.
 
 use bytes::Bytes;
 
 use super::super::object::ByteRange;
 
-/// Bytes that two ranges have in common.
+/// Bytes by which two ranges overlap.
 const SEAM_BYTES: u64 = 64;
 
-/// The range with the beginning of the next one, and how many bytes that is.
+/// The range extended into the next one, and by how many bytes.
 pub(super) fn with_seam(range: ByteRange, size: u64) -> (ByteRange, u64) {
     let last = (range.last + SEAM_BYTES).min(size - 1);
     (ByteRange { last, ..range }, last - range.last)
 }
 
-/// What the next range has to begin with.
+/// What the next range has to start with.
 #[derive(Default)]
 pub(super) struct Seam(Vec<u8>);
 
 impl Seam {
-    /// Takes the bytes of the next range off their pieces, and remembers them; false if the pieces don't begin with those of
-    /// the range before.
+    /// Splits the bytes of the next range off their pieces, and keeps them; false if the pieces don't start with those of
+    /// the previous range.
     pub fn fits(&mut self, pieces: &mut Vec<Bytes>, seam: u64) -> bool {
         let begin = pieces.iter().flat_map(|piece| piece.iter()).take(self.0.len());
         let fits = begin.eq(self.0.iter());

@@ -1,4 +1,4 @@
-//! Objects on their way into the staging area of a unit.
+//! Objects being written into the staging area of a unit.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -18,7 +18,7 @@ pub(super) struct Staging {
     pub _alive: mpsc::Sender<Infallible>,
 }
 
-/// An object on its way into a staging area.
+/// An object being written into a staging area.
 #[derive(Clone)]
 pub(super) struct Incoming {
     pub staging: Staging,

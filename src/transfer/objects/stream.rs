@@ -1,6 +1,6 @@
 //! Takes the ranges of a large object in order and hashes them on one thread while another writes them.
 //!
-//! Both threads see every range; its memory is given back when the slower one is done with it. Few ranges wait, so a
+//! Both threads see every range; its memory is released when the slower one is done with it. Few are queued, so a
 //! slow disk slows the reading down and fills no memory.
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::transfer::{
     provider_checksum::StatedChecksums,
 };
 
-/// Ranges that wait for each of the threads.
+/// Ranges that are queued for each of the threads.
 const RANGES_WAITING: usize = 2;
 
 /// A range in memory.
@@ -28,7 +28,7 @@ pub(super) struct Chunk {
     pub _share: Share,
 }
 
-/// A piece that keeps its range, so that what it takes of the budget comes back when the bytes are gone.
+/// A piece that keeps its range, so that its share of the budget is returned when the bytes are gone.
 struct Held {
     piece: Bytes,
     _chunk: Arc<Chunk>,
@@ -40,7 +40,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// What the threads are sent; a channel that closes without an end means that the object was given up.
+/// What the threads are sent; a channel that closes without an end means that the object was abandoned.
 #[derive(Clone)]
 enum Message {
     Next(Arc<Chunk>),
@@ -70,7 +70,7 @@ impl Stream {
         Stream { to_hash, to_write, hashing, writing }
     }
 
-    /// Passes the next range on; if the writing has ended early, its error is the result.
+    /// Passes the next range on; if writing has ended early, its error is the result.
     pub async fn push(&mut self, chunk: Chunk) -> Result<(), TransferError> {
         self.send(Message::Next(Arc::new(chunk))).await
     }
@@ -82,11 +82,11 @@ impl Stream {
         self.hashing.await?.ok_or_else(TransferError::of_thread)
     }
 
-    /// Gives the object up, and waits until no thread can write to its place any more.
+    /// Abandons the object, and waits until no thread can write to its place any more.
     pub async fn abandon(self) {
         let Stream { to_hash, to_write, hashing, writing } = self;
         drop((to_hash, to_write));
-        // What became of an object that is given up is of no interest. A thread that has ended may have been waited for before.
+        // The result of an abandoned object is ignored. A thread that has ended may have been joined before.
         if !writing.is_finished() {
             let _ = writing.await;
         }

@@ -1,6 +1,6 @@
-//! Threads that hash and write, so that the tasks of the network never wait for a disk.
+//! Threads that hash and write, so that network tasks never wait for a disk.
 //!
-//! One queue for all of them; what waits in it is bounded by the budget of bytes. A job that panics ends alone.
+//! One queue for all of them; what waits in it is bounded by the budget of bytes. A panic ends only its job.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use crate::transfer::error::TransferError;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The threads; dropped, it lets the running jobs end and forgets the waiting ones.
+/// The threads; dropping it lets the running jobs end and discards the queued ones.
 pub(super) struct WorkerPool {
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
@@ -34,7 +34,7 @@ struct State {
 }
 
 impl WorkerPool {
-    /// Starts so many threads.
+    /// Starts this many threads.
     pub fn start(threads: usize) -> Self {
         let queue = Arc::new(Queue::default());
         let start = |_| {
@@ -45,12 +45,12 @@ impl WorkerPool {
         WorkerPool { queue, threads }
     }
 
-    /// Has `job` done by a thread, unless nobody waits for it any more when its turn comes.
+    /// Runs `job` on a thread, unless its caller is gone when its turn comes.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, TransferError> {
         let (result, done) = oneshot::channel();
         self.queue.push(Box::new(move || {
             if !result.is_closed() {
-                // If nobody waits for the result any more, nobody misses it.
+                // The receiver may be gone; then the result is not needed.
                 drop(result.send(job()));
             }
         }));
@@ -62,7 +62,7 @@ impl Drop for WorkerPool {
     fn drop(&mut self) {
         self.queue.close();
         for thread in self.threads.drain(..) {
-            // Jobs catch their panics, so there is nothing to be heard from a thread.
+            // Jobs catch their panics, so a thread has nothing to report.
             drop(thread.join());
         }
     }
@@ -89,7 +89,7 @@ impl Queue {
 
     fn serve(&self) {
         while let Some(job) = self.next() {
-            // The job's own channel says that it failed.
+            // The job's own channel reports the failure.
             drop(catch_unwind(AssertUnwindSafe(job)));
         }
     }

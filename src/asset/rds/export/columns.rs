@@ -1,9 +1,9 @@
-//! The columns of a table's files, held against the export's list and against each other.
+//! The columns of a table's files, compared with the export's list and with each other.
 
 use super::{folders::ExportedFile, lists::ListedColumn};
 use crate::source::parquet_rows::{ParquetColumn, ParquetShape};
 
-/// How the columns of two descriptions of one table differ; none if they do not. `differs` says how two of one name do.
+/// How the columns of two descriptions of one table differ; none if they do not. `differs` compares two of one name.
 pub(super) fn difference<A, B>(
     expected: &[A],
     found: &[B],
@@ -30,7 +30,7 @@ pub(super) fn difference<A, B>(
     (!details.is_empty()).then(|| details.join("; "))
 }
 
-/// How the files of a table differ from what the list says of it. A list that names no columns says nothing.
+/// How the files of a table differ from the list's description. A list without columns is not compared.
 pub(super) fn from_list(listed: &[ListedColumn], found: &[ParquetColumn]) -> Option<String> {
     if listed.is_empty() {
         return None;
@@ -61,7 +61,7 @@ pub(super) fn from_first(first: &[ParquetColumn], part: &[ParquetColumn]) -> Opt
     )
 }
 
-/// Pairs of parts with rows whose bytes are the same.
+/// Pairs of parts with rows and identical bytes.
 pub(super) fn twins<'a>(
     files: &'a [ExportedFile],
     shapes: &[ParquetShape],

@@ -1,9 +1,9 @@
-//! The files that an export has of each table, batch by batch, and what speaks against their being all of them.
+//! The files of each table in an export, batch by batch, and signs that they are incomplete.
 //!
 //! Source: Amazon RDS user guide, "File naming conventions for exports to Amazon S3":
 //! `<export>/<database>/<schema>.<table>/<batch>/part-<n>-<uuid>.gz.parquet`, where numbers of parts may be missing; earlier
 //! exports have no batches. RDS also writes an empty `_SUCCESS` into each batch that it finished, which the guide does not
-//! mention: so a batch without one is not whole if others have theirs, and if none has, nobody can tell.
+//! mention: so a batch without one is incomplete if others have theirs, and if none has, it cannot be known.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,16 +12,16 @@ use std::{
 
 use crate::{digest::Sha256Digest, finding::FindingKind};
 
-/// The batch of files that lie in none.
+/// The batch number of files outside of batches.
 const UNBATCHED: u64 = 0;
-/// Marks a batch that is whole.
+/// Marks a complete batch.
 const MARKER: &str = "_SUCCESS";
 
 /// A file of a table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ExportedFile {
     pub path: PathBuf,
-    /// Of what was received, and proven.
+    /// Of the bytes received and verified.
     pub sha256: Sha256Digest,
 }
 
@@ -33,9 +33,9 @@ pub(super) struct Folders(BTreeMap<String, Folder>);
 struct Folder {
     /// Batch and file name, and the file.
     parts: Vec<(u64, String, ExportedFile)>,
-    /// Batches of which RDS said that they are whole.
+    /// Batches that RDS marked as complete.
     marked: BTreeSet<u64>,
-    /// Parts in places that no export is known to have any in.
+    /// Parts in places where no export is known to have any.
     strays: Vec<String>,
 }
 
@@ -43,13 +43,13 @@ struct Folder {
 pub(super) type Flaw = (FindingKind, String, String);
 
 impl Folders {
-    /// Takes `schema.table/batch/part-….parquet`. Says whether exports consist of such files at all.
+    /// Takes `schema.table/batch/part-….parquet`. Returns whether exports consist of such files at all.
     pub fn take(&mut self, within: &str, file: ExportedFile) -> bool {
         let steps: Vec<&str> = within.split('/').collect();
         let table = steps[0];
         let name = file_name(within);
         let batch = match steps[..] {
-            // Two spellings of a number would be two places with one number.
+            // Two spellings of a number would be two paths with one number.
             [_, batch, _] => {
                 batch.parse().ok().filter(|number: &u64| number.to_string() == batch && *number > UNBATCHED)
             }
@@ -74,20 +74,20 @@ impl Folders {
         self.0.is_empty()
     }
 
-    /// Takes one table's files out, in the order of batches and parts: none where only RDS's mark says that the table has
-    /// no rows. `None` if there is nothing of the table.
+    /// Removes one table's files, in the order of batches and parts: none where only RDS's mark says that the table has
+    /// no rows. `None` if the table has no files at all.
     pub fn remove(&mut self, table: &str) -> Option<Vec<ExportedFile>> {
         self.0.remove(table).and_then(Folder::into_files)
     }
 
-    /// The files of every other table.
+    /// The files of all other tables.
     pub fn into_rest(self) -> impl Iterator<Item = (String, Vec<ExportedFile>)> {
         self.0.into_iter().filter_map(|(table, folder)| Some((table, folder.into_files()?)))
     }
 
-    /// Parts that lie astray, and batches that are not marked as whole, but for those of tables that are left out.
+    /// Misplaced parts, and batches that are not marked as complete, except those of excluded tables.
     pub fn flaws(&self, left_out: &BTreeSet<String>) -> Vec<Flaw> {
-        // With batches or without, an export writes its markers, or it does not.
+        // With or without batches, an export either writes its markers or does not.
         let writes_markers = |batched: bool| {
             self.0.values().flat_map(|folder| &folder.marked).any(|batch| (*batch != UNBATCHED) == batched)
         };
@@ -108,7 +108,7 @@ impl Folders {
         }
         if unmarked > 0 {
             let detail =
-                format!("{unmarked} batches have files, and none has {MARKER}: nobody can tell whether they are whole");
+                format!("{unmarked} batches have files, and none has {MARKER}: whether they are complete is unknown");
             flaws.push((FindingKind::NotProven, "the batches".to_owned(), detail));
         }
         flaws
@@ -164,7 +164,7 @@ fn gap(table: &str, batch: u64) -> Flaw {
     (FindingKind::NotProven, table.to_owned(), detail)
 }
 
-/// A part that lies where it can't be told what it is of.
+/// A part in a place that does not show its table.
 pub(super) fn astray(place: &str) -> Flaw {
     let detail = "a part of a table in a place where no export has any; it was not loaded";
     (FindingKind::ExportIncomplete, place.to_owned(), detail.to_owned())

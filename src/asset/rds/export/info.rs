@@ -1,7 +1,7 @@
-//! What RDS says about an export as a whole: `export_info_<export>.json`, held against the task, the instance and the place
+//! RDS's statement about an export: `export_info_<export>.json`, compared with the task, the instance and the place
 //! of the files.
 //!
-//! Each of its values is optional here; what it does not say proves nothing, and is named. Source: Amazon RDS user guide,
+//! Each of its values is optional here; what is missing proves nothing, and is reported. Source: Amazon RDS user guide,
 //! "Exporting DB snapshot data to Amazon S3"; API reference, `ExportTask`, which has the same values.
 
 use std::path::Path;
@@ -17,23 +17,23 @@ use crate::{digest::Sha256Digest, finding::FindingKind, source::rds::export::Exp
 
 const PREFIX: &str = "export_info_";
 const SUFFIX: &str = ".json";
-/// A record is some hundred bytes, and some dozen more for each table that was asked for.
+/// A record is a few hundred bytes, and a few dozen more for each requested table.
 const BYTES_MAX: u64 = 1 << 20;
 /// How far apart two records of one moment may be, as one of them may leave out fractions of a second.
 const APART_MS_MAX: u128 = 1000;
 
-/// What is known of the export by other ways.
+/// What is known of the export from elsewhere.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     /// The database's name.
     pub database: String,
     /// The ARN of the instance or cluster.
     pub instance_arn: String,
-    /// The snapshots that RDS lists of it.
+    /// Its snapshots as listed by RDS.
     pub snapshot_arns: Vec<String>,
     /// Where the files are.
     pub bucket: String,
-    /// As RDS describes the task; none where only the files were named.
+    /// The task as described by RDS; none where the playbook names only the files.
     pub task: Option<ExportFacts>,
 }
 
@@ -43,7 +43,7 @@ pub(super) fn export_of(name: &str) -> Option<&str> {
     (!id.contains('/')).then_some(id)
 }
 
-/// What a record says against the export.
+/// Contradictions between a record and the export.
 ///
 /// # Errors
 /// It can't be read.
@@ -121,7 +121,7 @@ impl Judged<'_> {
         (percent < 100.0).then(|| self.contradicts(format!("it came to {percent} %")))
     }
 
-    /// Whose snapshot it is of.
+    /// The owner of its snapshot.
     fn source(&self) -> Option<Flaw> {
         let Some(arn) = self.text("sourceArn") else {
             return Some(self.flaw(FindingKind::NotProven, "does not say of which snapshot the export is"));
@@ -149,7 +149,7 @@ impl Judged<'_> {
         (!is_listed && task.is_none()).then(|| self.flaw(FindingKind::NotProven, detail()))
     }
 
-    /// Whether both speak of one moment, as far as both say one.
+    /// Whether both state the same moment, as far as both state one.
     fn moment(&self) -> Option<Flaw> {
         let record = self.text("snapshotTime")?;
         let task = self.known.task.as_ref()?.snapshot_taken.as_deref()?;
@@ -160,7 +160,7 @@ impl Judged<'_> {
     }
 }
 
-/// What of a database an export leaves out that was asked for in part.
+/// The parts of a database that a partial export leaves out.
 pub(super) fn partial(only: &[String], database: &str) -> Option<(FindingKind, String)> {
     if only.is_empty() || only.iter().any(|one| one == database) {
         return None;

@@ -1,4 +1,4 @@
-//! Which tables the objects of an export are: its folders held against the lists that RDS writes beside them.
+//! Which tables the objects of an export are: its folders compared with the lists that RDS writes beside them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +28,7 @@ const IDENTIFIER_BYTES_MAX: usize = 63;
 pub(super) struct Exported {
     /// Those that can be loaded.
     pub tables: Vec<ExportedTable>,
-    /// How many the lists name, tables that the playbook leaves out included.
+    /// The number of tables in the lists, including excluded tables.
     pub listed: u64,
     /// What is missing, skipped or unclear.
     pub findings: Vec<Finding>,
@@ -40,11 +40,11 @@ pub(super) struct ExportedTable {
     pub name: RelationName,
     /// In the order of batches and parts; none of a table without rows.
     pub files: Vec<ExportedFile>,
-    /// The columns as the lists have them; none if no list names any.
+    /// The columns according to the lists; none if no list has any.
     pub listed_columns: Vec<ListedColumn>,
 }
 
-/// Sorts the files that were carried into tables.
+/// Sorts the copied files into tables.
 pub(super) fn read(
     work: &Work,
     spec: &DatabaseSpec,
@@ -79,9 +79,9 @@ struct Reading<'a> {
     folders: Folders,
     /// Tables of the database by their names; none while no list was read.
     lists: Option<Vec<(String, Status)>>,
-    /// Which tables the lists are of, by their names.
+    /// The tables that the lists cover, by their names.
     ranges: Vec<(u64, u64)>,
-    /// The exports that lists and records are of, by their names.
+    /// The exports of lists and records, by their names.
     exports: BTreeSet<String>,
     has_info: bool,
 }
@@ -118,7 +118,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The name of a list says how many tables it is of.
+    /// The name of a list states how many tables it covers.
     fn counted(&mut self, name: &str, tables: u64) {
         let Some((from, to)) = lists::range(name) else { return };
         let expected = to.checked_sub(from).map(|more| more.saturating_add(1));
@@ -157,7 +157,7 @@ impl<'a> Reading<'a> {
         let all: BTreeSet<String> = expected.into_iter().chain(std::mem::take(&mut self.exports)).collect();
         if all.len() > 1 {
             let names: Vec<_> = all.into_iter().collect();
-            let detail = format!("what lies in its folder is of several exports: {}", names.join(", "));
+            let detail = format!("its folder has files of several exports: {}", names.join(", "));
             self.find(FindingKind::ExportContradicts, "the export", detail);
         }
         if !self.has_info && !self.folders.is_empty() {
@@ -185,12 +185,12 @@ impl<'a> Reading<'a> {
         self.of_one_export();
         let listed = self.lists.take();
         if listed.is_none() && !self.folders.is_empty() {
-            let detail = "no export_tables_info file is there, so nobody can tell which tables are missing";
+            let detail = "no export_tables_info file is there, so missing tables cannot be detected";
             self.find(FindingKind::NotProven, "the list of tables", detail);
         }
         for (from, to) in lists::gaps(std::mem::take(&mut self.ranges)) {
             let detail =
-                format!("no list was read of tables {from} to {to}, so nobody can tell which of them are missing");
+                format!("no list was read of tables {from} to {to}, so nothing shows which of them are missing");
             self.find(FindingKind::NotProven, "the list of tables", detail);
         }
         let left_out: BTreeSet<_> = excluded.iter().map(|name| in_keys(name)).collect();
@@ -240,7 +240,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Schema and table of a name in which only a dot stands between them.
+    /// Schema and table of a name separated by a single dot.
     fn named(&mut self, text: &str) -> Option<RelationName> {
         let parts = text.split_once('.').filter(|(schema, table)| {
             [schema, table]
@@ -255,7 +255,7 @@ impl<'a> Reading<'a> {
             self.find(
                 FindingKind::Deviation,
                 text,
-                "has several dots; what stands before the first is taken for the schema",
+                "has several dots; the part before the first is used as the schema",
             );
         }
         Some(RelationName { schema: schema.to_owned(), name: table.to_owned() })

@@ -1,6 +1,6 @@
 //! What RDS says about the tables of an export: `export_tables_info_<export>_from_<n>_to_<m>.json`, with a status for each.
 //!
-//! A list of which something is not understood is no list: what it leaves out would be missed by nobody.
+//! A list that is not fully understood does not count: nothing would detect what it leaves out.
 
 use std::{fs::File, io::Read as _, path::Path};
 
@@ -10,17 +10,17 @@ use crate::{digest::Sha256Digest, source::parquet_rows::ParquetColumn};
 
 const PREFIX: &str = "export_tables_info_";
 const SUFFIX: &str = ".json";
-/// A list of tables is some hundred bytes for each column.
+/// A list of tables is a few hundred bytes for each column.
 const BYTES_MAX: u64 = 256 << 20;
 
-/// A list, as far as it matters here.
+/// The parts of a list that matter here.
 #[derive(Debug, Deserialize)]
 pub(super) struct List {
     #[serde(rename = "perTableStatus")]
     pub tables: Vec<Status>,
 }
 
-/// What became of a table, or of a database as a whole.
+/// The status of a table, or of a database as a whole.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Status {
@@ -51,7 +51,7 @@ struct TypeMapping {
 pub(super) enum Unread {
     /// It is not what was received.
     Changed,
-    /// It can't be read, or is of another shape.
+    /// It can't be read, or has another structure.
     Unclear(String),
 }
 
@@ -84,14 +84,14 @@ pub(super) fn export_of(name: &str) -> Option<&str> {
     Some(rest.rsplit_once("_from_").map_or(rest, |(id, _)| id))
 }
 
-/// The tables that a list is of by its name, counted from 1; none if the name does not say.
+/// The tables that a list covers by its name, counted from 1; none if the name does not show it.
 pub(super) fn range(name: &str) -> Option<(u64, u64)> {
     let (rest, to) = name.strip_suffix(SUFFIX)?.rsplit_once("_to_")?;
     let (_, from) = rest.rsplit_once("_from_")?;
     Some((from.parse().ok()?, to.parse().ok()?))
 }
 
-/// The ranges that no list is of, up to the last one that is there.
+/// The ranges that no list covers, up to the last list.
 pub(super) fn gaps(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     ranges.sort_unstable();
     let mut gaps = Vec::new();
@@ -129,7 +129,7 @@ impl Status {
     }
 }
 
-/// A column as a list has it.
+/// A column in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ListedColumn {
     /// Its name.
@@ -139,7 +139,7 @@ pub(super) struct ListedColumn {
 }
 
 impl ListedColumn {
-    /// Whether a file's column is of the type that the list says. What a list says that is not understood speaks against
+    /// Whether a file's column has the type stated in the list. A type that is not understood contradicts
     /// nothing.
     pub fn holds(&self, found: &ParquetColumn) -> bool {
         let exported = self.exported.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! Tables made after what their files say, and filled from them, several side by side.
+//! Tables created from the schema of their files, and filled from them, several in parallel.
 
 use std::{
     fs::{self, File},
@@ -36,8 +36,8 @@ use crate::{
 };
 
 impl Proof {
-    /// Loads every table of the export. What one table's files or the target say against it is a finding; the others go on.
-    /// Second come the findings about tables that were loaded.
+    /// Loads every table of the export. What is wrong with one table is a finding; the others continue.
+    /// The second value holds the findings about tables that were loaded.
     pub(super) fn load(&self, database: &TargetDatabase, key: RowKey) -> Result<(Tables, Vec<Finding>), Stop> {
         let meter = Arc::new(Meter::default());
         let _ticker = self.work.ticker(Phase::Transfer, &meter);
@@ -82,7 +82,7 @@ impl Proof {
         Ok((tables, flaws))
     }
 
-    /// Says so if a file of the table is not what was received: only what was proven is decoded.
+    /// Reports a file of the table that is not as received: only verified files are decoded.
     fn changed(&self, table: &ExportedTable) -> Result<Option<Finding>, Stop> {
         let root = self.work.layout.asset_root(&self.files.id);
         for file in &table.files {
@@ -131,7 +131,7 @@ impl Proof {
     }
 }
 
-/// One table on its way.
+/// One table being loaded.
 struct One<'a> {
     of: &'a Proof,
     number: usize,
@@ -186,7 +186,7 @@ impl One<'_> {
         Ok((receipt, flaws))
     }
 
-    /// What each file says about itself. All must have one list of columns.
+    /// The metadata of each file. All must have one list of columns.
     fn shapes(&self) -> Result<Vec<ParquetShape>, SourceError> {
         let mut shapes: Vec<ParquetShape> = Vec::new();
         for file in &self.table.files {
@@ -200,7 +200,7 @@ impl One<'_> {
         Ok(shapes)
     }
 
-    /// What speaks against the files, though they can be loaded.
+    /// Problems with the files that do not prevent loading.
     fn flaws(&self, shapes: &[ParquetShape]) -> Vec<Finding> {
         let find = |kind, detail: String| self.of.work.finding(kind, self.table.name.to_string(), detail);
         let listed = shapes.first().and_then(|first| columns::from_list(&self.table.listed_columns, &first.columns));

@@ -1,21 +1,21 @@
-//! A database on RDS from the Parquet files that RDS exports a snapshot to: rows, and nothing else of it.
+//! A database on RDS from the Parquet files that RDS exports a snapshot to: rows only.
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `mod` | the order of things |
-//! | `work` | what all of the following have at hand |
-//! | `task` | finds the export, or asks for it and waits |
+//! | `mod` | the order of the steps |
+//! | `work` | the context of all of the following |
+//! | `task` | finds the export, or requests it and waits |
 //! | `scope` | which of the export's objects are the asset's |
-//! | `lists`, `info` | what RDS says about the export's tables, and about the export |
+//! | `lists`, `info` | RDS's statements about the export's tables, and about the export |
 //! | `columns` | whether list and files agree about columns |
-//! | `folders` | which files there are of each table, and whether they are all |
-//! | `layout` | which tables the objects are, and which are missing |
-//! | `load` | the tables made and filled on the target |
+//! | `folders` | the files of each table, and whether they are complete |
+//! | `layout` | the tables of the objects, and which are missing |
+//! | `load` | the tables created and filled on the target |
 //! | `proof` | the comparison of what is restored with the files, and with the live tables; the result |
 //!
-//! The files are an asset within the asset, `<asset>/files`, carried and proven as objects of a bucket are; a resumed run
+//! The files are an asset within the asset, `<asset>/files`, copied and verified like objects of a bucket; a resumed run
 //! fetches only what is missing of them. What was decoded from them is compared with what is restored. That RDS wrote
-//! everything into the files that the snapshot held, nothing here can see: the verdict is never PASS.
+//! everything in the snapshot into the files cannot be checked here: the verdict is never PASS.
 
 mod columns;
 mod folders;
@@ -91,7 +91,7 @@ impl ExportWork<'_> {
         Ok(Box::new(restoring.await.map_err(TransferError::from)??))
     }
 
-    /// What the export's own words are held against.
+    /// What the export's own statements are compared with.
     fn known(&self, facts: &RdsFacts, found: &Found) -> Known {
         Known {
             database: self.rds.database.as_str().to_owned(),
@@ -106,7 +106,7 @@ impl ExportWork<'_> {
         Arc::new(S3Source::new(self.aws, &found.bucket, Some(&found.folder)))
     }
 
-    /// The files as an asset of their own, unless an earlier part of the run finished them and they still lie there.
+    /// The files as an asset of their own, unless an earlier part of the run finished them and they still exist.
     async fn files(&self, found: &Found, scope: &Arc<Scope>) -> Result<AssetResult, Stop> {
         let work = Work { asset: files_of(&self.work.asset), ..self.work.clone() };
         if let Some(finished) = self.finished_files()? {
@@ -116,7 +116,7 @@ impl ExportWork<'_> {
                 return Ok(finished);
             }
         }
-        // Their keys name tables, which stand in the evidence of every database: they go by no pseudonyms.
+        // Their keys name tables, which are in the evidence of every database: they get no pseudonyms.
         let from = ObjectsFrom {
             name: format!("s3://{}/{}", found.bucket, found.folder),
             source: scope.clone(),
@@ -128,7 +128,7 @@ impl ExportWork<'_> {
         Ok(result)
     }
 
-    /// Where the live tables are counted, if the playbook says who logs in; or why they can't be.
+    /// Where the live tables are counted, if the playbook has a login; or why they can't be.
     async fn live(&self, client: &Rds, facts: &RdsFacts) -> Option<Result<Address, String>> {
         self.rds.login.as_ref()?;
         let told = |stop: Stop| match stop {

@@ -1,8 +1,8 @@
 //! Restores the tables of an export, compares them with what was decoded from its files, and with the live tables where the
-//! playbook says who logs in.
+//! playbook has a login.
 //!
-//! Always says that the data came alone: neither keys nor constraints, sequences or types are in the files. And always says
-//! that values rest on nobody's word but the provider's, whatever agrees with the live tables: those are of another moment,
+//! Always reports that only data was copied: neither keys nor constraints, sequences or types are in the files. And
+//! that values rest on the provider's statement alone, whatever agrees with the live tables: those are of another moment,
 //! and are compared column by column. The verdict can't be PASS.
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -39,7 +39,7 @@ use crate::{
     verify::live::{LiveCompared, Loaded},
 };
 
-/// An export whose files are here, to be restored and proven. Everything here blocks.
+/// An export whose files are here, to be restored and verified. Everything here blocks.
 pub(super) struct Proof {
     pub work: Work,
     pub spec: DatabaseSpec,
@@ -65,7 +65,7 @@ struct Restored {
     unread: Vec<String>,
 }
 
-/// An export whose rows have come over.
+/// An export whose rows have been copied.
 pub(super) struct CarriedExport {
     proof: Proof,
     restored: Restored,
@@ -90,7 +90,7 @@ impl CarriedExport {
 }
 
 impl Proof {
-    /// Makes the tables and fills them. Blocks.
+    /// Creates the tables and fills them. Blocks.
     pub fn load_all(self) -> Result<CarriedExport, Stop> {
         let watch = Stopwatch::start();
         self.clear()?;
@@ -145,7 +145,7 @@ impl Proof {
         Ok((database, missing.map(|one| self.work.finding(FindingKind::NotCarried, one.subject, one.detail)).collect()))
     }
 
-    /// What is wrong with the files is wrong with the asset.
+    /// Problems with the files are problems with the asset.
     fn of_files(&self) -> Vec<Finding> {
         let own = |finding: &Finding| Finding { asset: Some(self.work.asset.clone()), ..finding.clone() };
         let beyond = self.files.findings_beyond();
@@ -153,7 +153,7 @@ impl Proof {
         all.filter(|finding| finding.severity != Severity::Note).map(own).collect()
     }
 
-    /// What the export itself leaves open.
+    /// What the export itself does not prove.
     fn of_export(&self) -> Vec<Finding> {
         let find = |kind, subject: &str, detail: &str| self.work.finding(kind, subject, detail);
         let mut findings = self.exported.findings.clone();
@@ -260,7 +260,7 @@ impl Proof {
         RowsProof { work: &self.work, spec: &self.spec, database, key: *key, receipts }
     }
 
-    /// Rows and columns of the live tables, where the playbook says who logs in.
+    /// Rows and columns of the live tables, where the playbook has a login.
     fn compare_live(&self, restored: &Restored, findings: &mut Vec<Finding>) -> Result<Option<LiveCompared>, Stop> {
         let known = excluded(&self.spec).into_iter().map(|table| table.table);
         let tables = match &self.live {

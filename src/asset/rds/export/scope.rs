@@ -1,4 +1,4 @@
-//! Which objects of an export are the asset's: what RDS tells about the export, and the files of one database. An export
+//! Which objects of an export are the asset's: RDS's data about the export, and the files of one database. An export
 //! may hold others, which are counted and left where they are.
 
 use std::{
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// So many other databases are remembered by their names.
+/// The most names of other databases that are remembered.
 const SKIPPED_MAX: usize = 1000;
 
 /// A bucket of which only some keys are seen.
@@ -54,7 +54,7 @@ impl Scope {
         self.below(key)?.strip_prefix(&self.database)
     }
 
-    /// Folders that belong to other databases, as far as a listing met them.
+    /// Folders that belong to other databases, as far as they were listed.
     pub fn skipped(&self) -> Vec<String> {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }

@@ -1,8 +1,8 @@
-//! Finds an export, or asks for one, and waits until it is complete.
+//! Finds an export, or requests one, and waits until it is complete.
 //!
-//! A new export is named after run, asset and attempt, so that a resumed run goes on with the one that is there, and pays
-//! once; nor is anything asked for when the files are there already. An export that is under way when the run ends is
-//! cancelled; what it wrote stays where it is. Snapshots that a killed process had taken are removed after the export.
+//! A new export is named after run, asset and attempt, so that a resumed run continues the existing one, and pays
+//! once; nothing is requested when the files exist already. An export in progress when the run ends is
+//! cancelled; what it wrote stays where it is. Snapshots that a killed process took are removed after the export.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,16 +28,16 @@ use crate::{
     transfer::{error::SourceError, meter::Meter},
 };
 
-/// An export that is there.
+/// An existing export.
 pub(super) struct Found {
     pub bucket: String,
     pub folder: String,
-    /// As RDS describes it; none where only the files were named.
+    /// As described by RDS; none where the playbook names only the files.
     pub task: Option<ExportFacts>,
-    /// Whether the run asked for it.
+    /// Whether the run requested it.
     pub started: bool,
     pub waited_ms: u64,
-    /// What it cost at the playbook's price, and what it was allowed to cost.
+    /// What it cost at the playbook's price, and its cost limit.
     pub cost: Option<(String, String)>,
     /// The snapshot of a named export that RDS does not list as one of this database's.
     pub stranger: Option<String>,
@@ -56,7 +56,7 @@ impl Found {
         }
     }
 
-    /// Files of which nobody tells whose export they are.
+    /// Files of an unidentified export.
     fn of_files(bucket: String, folder: String) -> Self {
         let task = None;
         let cost = None;
@@ -91,15 +91,15 @@ impl ExportWork<'_> {
         }
     }
 
-    /// Where the files came from that an earlier part of the run finished, when RDS has forgotten the export.
+    /// The origin of files that an earlier part of the run finished, when RDS no longer lists the export.
     fn carried(&self) -> Result<Option<Found>, Stop> {
         let Some(files) = self.finished_files()? else { return Ok(None) };
         let place = files.source.strip_prefix("s3://").and_then(|place| place.split_once('/'));
         Ok(place.map(|(bucket, folder)| Found::of_files(bucket.to_owned(), folder.to_owned())))
     }
 
-    /// Takes up the export that this run asked for before, or asks for one. Snapshots of killed processes are removed after
-    /// it, as the export may be of one of them; a run that was interrupted leaves them to its resumption.
+    /// Continues the export that this run requested before, or requests one. Killed processes' snapshots are removed after
+    /// it, as the export may be of one of them; a run that was interrupted leaves them for its resumption.
     async fn make_and_tidy(
         &self,
         client: &Rds,
@@ -139,7 +139,7 @@ impl ExportWork<'_> {
         Ok(record.map(|record| Record { in_use: false, ..record }))
     }
 
-    /// Removes what of these the record still does not call gone: an export that came to its end, or that RDS has forgotten,
+    /// Removes what of these is still not recorded as removed: an export that ended, or that RDS no longer lists,
     /// and snapshots that may not have appeared yet.
     async fn remove_still_open(&self, named: Vec<Outstanding>) -> Result<Vec<(String, String)>, Stop> {
         let still = self.left_open()?;
@@ -169,7 +169,7 @@ impl ExportWork<'_> {
         Ok(left)
     }
 
-    /// The export that this run asked for before, its files, or a new one.
+    /// The export that this run requested before, its files, or a new one.
     async fn make(&self, client: &Rds, exports: &Exports, facts: &RdsFacts, new: &NewExport) -> Result<Found, Stop> {
         let run = &self.work.run;
         let asset = &self.work.asset;
@@ -177,7 +177,7 @@ impl ExportWork<'_> {
         let known = loop {
             match self.work.unless_stopped(exports.find(&name_of(run, asset, attempt))).await?? {
                 Some(task) if task.is_complete() || task.is_under_way() => break Some(task),
-                // A name is never given twice.
+                // A name is never used twice.
                 Some(_) if attempt < EXPORTS_MAX => attempt += 1,
                 Some(_) => return Err(failed_too_often()),
                 None => break None,
@@ -201,7 +201,7 @@ impl ExportWork<'_> {
         Ok(Found { started: true, cost, left, ..Found::of_task(task, waited_ms) })
     }
 
-    /// Asks for the export unless it is under way, and waits, while a guard stands ready to cancel it.
+    /// Requests the export unless it is in progress, and waits, with a guard ready to cancel it.
     async fn guarded(
         &self,
         client: &Rds,
@@ -261,7 +261,7 @@ impl ExportWork<'_> {
     ) -> Result<(), Stop> {
         affordable(new, snapshot.storage_gib)?;
         let database = self.rds.database.as_str();
-        // Other names can't be told to RDS; then all databases are exported (Amazon RDS user guide, "Limitations").
+        // Other names can't be passed to RDS; then all databases are exported (Amazon RDS user guide, "Limitations").
         let plain = database.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_$".contains(&byte));
         let order = Order {
             snapshot_arn: snapshot.arn.clone(),
@@ -293,16 +293,16 @@ impl ExportWork<'_> {
         self.export.complete_within.duration()
     }
 
-    /// A wait that ended because somebody asked to stop is no failure of the asset.
+    /// A wait that ended on a request to stop is not a failure of the asset.
     fn or_interrupted<T>(&self, result: Result<T, SourceError>) -> Result<T, Stop> {
         result.map_err(|error| if self.work.interrupt.asked() { Stop::Interrupted } else { error.into() })
     }
 }
 
-/// Gibibytes that a new export would be of, at most.
+/// The most gibibytes of a new export.
 ///
 /// # Errors
-/// There is no such snapshot, nobody can tell how large it is, or its export would cost more than it may.
+/// There is no such snapshot, its size is unknown, or its export would exceed the cost limit.
 pub(crate) fn affordable_gib(facts: &RdsFacts, new: &NewExport) -> Result<u64, Stop> {
     let gib = match new.take {
         ExportedSnapshot::New => facts.storage_gib,
@@ -325,7 +325,7 @@ fn exported_snapshot(facts: &RdsFacts, new: &NewExport) -> Result<SnapshotFacts,
     }
 }
 
-/// Nothing is exported that would cost more than the playbook allows, or nobody can tell what.
+/// Nothing is exported if its cost is unknown or exceeds the playbook's limit.
 fn affordable(new: &NewExport, gib: u64) -> Result<(), Stop> {
     let cost = new.per_gb.times(gib);
     let ceiling = &new.cost_ceiling;

@@ -1,4 +1,4 @@
-//! What the work on one export has at hand.
+//! The context of the work on one export.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::{
     source::aws::Aws,
 };
 
-/// Carries one database out of an export.
+/// Copies one database out of an export.
 pub(crate) struct ExportWork<'a> {
     pub work: Work,
     pub spec: DatabaseSpec,
@@ -22,7 +22,7 @@ pub(crate) struct ExportWork<'a> {
 }
 
 impl ExportWork<'_> {
-    /// The files as an earlier part of the run finished them, if it did.
+    /// The files finished by an earlier part of the run, if any.
     pub(super) fn finished_files(&self) -> Result<Option<AssetResult>, Stop> {
         Ok(self.work.ledger.outcome(&files_of(&self.work.asset))?)
     }

@@ -1,4 +1,4 @@
-//! Who asks the provider, and where: what is not there in one account or region may be in another.
+//! The caller at the provider, and where: what does not exist in one account or region may exist in another.
 
 use std::path::Path;
 
@@ -16,13 +16,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Whether that something is not there means anything.
+    /// Whether the absence of something proves anything.
     pub fn is_known(&self) -> bool {
         self.account.is_some() && self.region.is_some()
     }
 }
 
-/// RDS as somebody asks it, and where that is.
+/// RDS as one caller sees it, with account and region.
 #[derive(Clone)]
 pub(crate) struct Asker {
     pub rds: Rds,
@@ -32,20 +32,20 @@ pub(crate) struct Asker {
 }
 
 impl Asker {
-    /// Asks who the caller is.
+    /// Determines the caller.
     pub async fn new(aws: &Aws) -> Self {
         let account = aws.caller().await.map(|caller| caller.account).map_err(|error| error.to_string());
         Asker { rds: Rds::new(aws), account, region: aws.region() }
     }
 
-    /// RDS as the run in a directory asked it, by its own playbook.
+    /// RDS as the run in a directory used it, by its own playbook.
     pub async fn of_run(run_dir: &Path) -> Result<Self, String> {
         let (playbook, _) = recorded_run(run_dir).map_err(|error| error.to_string())?;
         let spec = playbook.provider().ok_or("the playbook of its run names no provider")?;
         Ok(Asker::new(&clients::aws(spec).await).await)
     }
 
-    /// Why an answer from here says nothing about a place, and what to do.
+    /// Why an answer from here proves nothing about a place, and what to do.
     pub fn is_not_at(&self, place: &Place) -> Option<String> {
         match (&place.account, &self.account) {
             (Some(theirs), Ok(own)) if theirs != own => {

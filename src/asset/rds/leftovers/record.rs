@@ -1,4 +1,4 @@
-//! What the record of a run says of the things that it was to make at the provider.
+//! What the journal of a run states about the resources that it was to create at the provider.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// Something that a journal names and does not call removed or never made.
+/// A resource that a journal names and does not record as removed or never created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outstanding {
     pub asset: String,
@@ -36,12 +36,12 @@ pub(crate) struct Outstanding {
     pub seq: u64,
     /// Until when the process that was to make it may have lived.
     pub alive: Timestamp,
-    /// Where it was asked for.
+    /// Where it was requested.
     pub place: Place,
 }
 
 impl Outstanding {
-    /// How long from now on it may still appear, if it takes at most `within` from when it was asked for.
+    /// How long from now on it may still appear, if it takes at most `within` from its request.
     pub fn may_appear_for(&self, within: Duration) -> Duration {
         let age = clock::now().as_second().saturating_sub(self.alive.as_second());
         within.saturating_sub(Duration::from_secs(u64::try_from(age).unwrap_or_default()))
@@ -72,7 +72,7 @@ fn outstanding(entries: &[Entry]) -> Vec<Outstanding> {
     open
 }
 
-/// Until when the process that wrote each entry may have lived: one that went on with the run says nothing about those
+/// Until when the process that wrote each entry may have run: one that resumed the run says nothing about those
 /// before it.
 fn alive_until(entries: &[Entry]) -> Vec<Timestamp> {
     let mut alive = Vec::with_capacity(entries.len());
@@ -88,10 +88,10 @@ fn alive_until(entries: &[Entry]) -> Vec<Timestamp> {
     alive
 }
 
-/// What a journal says is still at the provider, or does not say is gone, as findings about the run; but for what the
-/// findings of its assets name already.
+/// What is still at the provider, or not recorded as removed, as findings about the run; except for what the
+/// findings of its assets report already.
 pub(crate) fn unremoved<'a>(entries: &[Entry], known: impl Iterator<Item = &'a Finding>) -> Vec<Finding> {
-    // One thing may be named with the run that left it, and without.
+    // A resource may be named with the run that left it, and without.
     let bare = |resource: &str| resource.split(", which run ").next().unwrap_or_default().to_owned();
     let mut open: BTreeMap<String, Finding> = BTreeMap::new();
     for entry in entries {
@@ -148,23 +148,23 @@ pub(crate) fn settle(run_dir: &Path, one: &Outstanding) -> Result<(), EngineErro
     write_json(&settled_path(run_dir), &names)
 }
 
-/// A run's record as others see it.
+/// A run's journal as read by other processes.
 #[derive(Clone)]
 pub(crate) struct Record {
     /// The run's id.
     pub run: String,
     /// Everything that the run ever named.
     pub named: BTreeSet<Resource>,
-    /// What of it may be there.
+    /// What of it may exist.
     pub open: Vec<Outstanding>,
-    /// Where it asked last.
+    /// The last account and region.
     pub place: Place,
-    /// The machine that worked on it last.
+    /// The machine of its last process.
     pub host: String,
-    /// Whether a process is at work on it.
+    /// Whether a process is working on it.
     pub in_use: bool,
-    /// What was named only by processes that wrote this very journal, on this machine as it runs now. A copy of a record names
-    /// what the process behind the original may be at work on.
+    /// What was named only by processes that wrote this journal file, since the machine's boot. A copied journal names
+    /// what the process of the original may be using.
     pub named_here: BTreeSet<Resource>,
     /// Whether the last process did.
     pub is_here: bool,
@@ -218,7 +218,7 @@ impl Record {
         Some(record)
     }
 
-    /// Earlier versions did not write down the region.
+    /// Earlier versions did not record the region.
     fn take_region_from_playbook(&mut self, run_dir: &Path) {
         let places = || self.open.iter().map(|one| &one.place).chain([&self.place]);
         if self.open.is_empty() || places().all(|place| place.region.is_some()) {
@@ -238,13 +238,13 @@ impl Record {
         !self.in_use && self.is_here
     }
 
-    /// The same of every process that named something.
+    /// The same for every process that named something.
     pub fn has_ended_with(&self, resource: &Resource) -> bool {
         !self.in_use && self.named_here.contains(resource)
     }
 
-    /// Why something that it leaves open is left alone, if it is: its run may be at work on it, here or elsewhere. What has a
-    /// tag says until when; for the rest, and for what is not there yet, the last sign of life counts.
+    /// Why something that it leaves open is kept, if it is: its run may be using it, here or elsewhere. What has a
+    /// tag states until when; for the rest, and for what does not exist yet, the last heartbeat counts.
     pub async fn in_use_elsewhere(&self, asker: &Asker, one: &Outstanding) -> Option<String> {
         let run = &self.run;
         let host = &self.host;
@@ -259,7 +259,7 @@ impl Record {
         let until = match removing.presence(&one.resource).await {
             Ok(Presence::InUse(until)) => until,
             Ok(Presence::There) if !is_export => return None,
-            // Something new says for itself that it is in use; what was in use this long ago and is not there is no more.
+            // New resources are tagged as in use; what was in use this long ago and is not found no longer exists.
             Ok(Presence::Absent) if !is_export => one.alive.checked_add(ANSWERS_FOR).unwrap_or(Timestamp::MAX),
             Ok(_) => one.alive.checked_add(UNDATED_LIFE).unwrap_or(Timestamp::MAX),
             Err(error) => return Some(format!("whether run {run} is at work on it on {host} is not known: {error}")),
@@ -272,8 +272,8 @@ impl Record {
         })
     }
 
-    /// Why another run leaves something of an ended run alone, if it does. An export comes to its end by itself; it and the
-    /// snapshot that it is of are what a resumption goes on with.
+    /// Why another run keeps something of an ended run, if it does. An export ends by itself; it and the
+    /// its snapshot are what a resumption continues with.
     pub fn kept(&self, one: &Outstanding) -> Option<String> {
         let run = &self.run;
         let is_of_asset = |other: &&Outstanding| other.asset == one.asset;
@@ -505,7 +505,7 @@ mod tests {
             (None, here, "b"),
             (elsewhere, elsewhere, ""),
         ] {
-            // The export has one name in all processes of a run.
+            // The export has the same name in all processes of a run.
             let entries =
                 entries(vec![started(first), making('a'), making('e'), resumed(second), making('b'), making('e')]);
             let (all, named_here, is_here) = named(&entries, here);

@@ -1,5 +1,5 @@
-//! Rights as objects of a catalog, to be compared: under the names that roles have on the target, or, to be looked at again
-//! later, as one database has them.
+//! Rights as objects of a catalog, to be compared: under the names that roles have on the target, or, for a later
+//! re-check, as one database has them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,8 @@ use crate::pg::{
 };
 
 impl Rights {
-    /// The rights as catalog objects, with every role under the name that it has on the target. What belongs to a role
-    /// that isn't there is left out.
+    /// The rights as catalog objects, with every role under its name on the target. What belongs to a role
+    /// that doesn't exist there is left out.
     pub fn as_catalog(&self, name: &dyn Fn(&str) -> Option<String>) -> Catalog {
         let mut catalog = Catalog::new();
         let mut put = |class: &str, name: String, definition: String| {
@@ -31,8 +31,8 @@ impl Rights {
         }
         for (object, held) in &self.objects {
             let title = object.to_string();
-            // A restored database belongs to the restorer, and so does what belonged to a role that isn't carried: such an
-            // owner goes by no name, and what its grants give to others still counts.
+            // A restored database belongs to the restorer, and so does what belonged to a role that isn't copied: such an
+            // owner is unnamed, but its grants to others still count.
             let named = name(&held.owner).filter(|_| !object.owner_is_given());
             let owner = named.clone().unwrap_or_else(|| "its owner".to_owned());
             if let Some(named) = named {
@@ -66,8 +66,8 @@ fn put_grants(
     }
 }
 
-/// Everything that one database has, each role under its own name, for a later look at the same database. Of the roles
-/// only the `carried` count, with all that they may do: others of the server are none of this database's.
+/// Everything that one database has, each role under its own name, for a later re-check of that database. Of the roles
+/// only the `carried` count, with all of their attributes: other roles of the server don't belong to this database.
 pub fn state(client: &mut impl GenericClient, carried: &BTreeSet<String>) -> Result<Catalog, PgError> {
     let all = super::everything(client)?;
     let of_objects = Rights { roles: Default::default(), memberships: Default::default(), ..all.clone() };
@@ -94,7 +94,7 @@ impl std::fmt::Display for Object {
 }
 
 impl Membership {
-    /// What sets it apart from a membership without options, as one text.
+    /// Its options beyond the defaults, as one text.
     fn options(&self, roles: &BTreeMap<String, Role>) -> String {
         let by_itself = roles.get(&self.member).is_none_or(|member| member.inherits);
         let inherits = if self.inherits { "inherits" } else { "does not inherit" };
@@ -108,7 +108,7 @@ impl Membership {
 }
 
 impl Role {
-    /// Whether another role may do the same, as far as it is carried.
+    /// Whether another role has the same attributes, of those that are copied.
     pub fn may_the_same(&self, other: &Role) -> bool {
         self.carried() == other.carried()
     }
@@ -119,7 +119,7 @@ impl Role {
         format!("{} superuser {} replication {} comment {comment}", self.carried(), self.superuser, self.replicates)
     }
 
-    /// The attributes that are carried, as one text.
+    /// The attributes that are copied, as one text.
     fn carried(&self) -> String {
         let valid_until = self.valid_until.as_deref().unwrap_or("ever");
         format!(
@@ -135,7 +135,7 @@ impl Role {
 }
 
 impl Grant {
-    /// What a role that isn't carried had granted, the owner grants.
+    /// Grants by a role that isn't copied become the owner's.
     fn under(&self, title: &str, owner: &str, name: &dyn Fn(&str) -> Option<String>) -> Option<(String, String)> {
         let grantee = match &self.grantee {
             None => "everybody".to_owned(),
@@ -171,7 +171,7 @@ mod tests {
         let options = |member: &str, admin, inherits, sets| {
             Membership { role: "r".into(), member: member.into(), admin, inherits, sets }.options(&roles)
         };
-        // As bundles of earlier versions have it, which knew neither option.
+        // As in bundles of earlier versions, which had neither option.
         assert_eq!(options("eager", false, true, true), "");
         assert_eq!(options("shy", false, false, true), "");
         assert_eq!(options("pg_monitor", true, true, true), "admin");
