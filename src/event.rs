@@ -135,7 +135,7 @@ pub struct KindFacts {
     pub files: &'static [(&'static str, u32)],
     /// What the files of an export of it are, where it can be carried by one.
     pub exported_as: Option<AssetKind>,
-    /// Begun again, it begins from nothing: what had been carried belongs to a moment that is gone.
+    /// Restarted, it starts from nothing: what had been copied belongs to a snapshot that is gone.
     pub begins_anew: bool,
     /// Items and bytes are estimates before the copy.
     pub is_estimated: bool,

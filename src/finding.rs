@@ -327,7 +327,7 @@ impl FindingKind {
         self.severity() == Severity::Fail && !others.contains(&self)
     }
 
-    /// Whether a waiver may answer for a finding of this kind.
+    /// Whether a waiver may accept a finding of this kind.
     pub fn can_be_waived(self) -> bool {
         use FindingKind::{
             BundleFileDiffers, BundleFileMissing, BundleFileUnexpected, BundleInconsistent, BundleMalformed,
@@ -376,7 +376,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict that a list of findings leaves: the heaviest decides.
+    /// The verdict that follows from a list of findings: the most severe decides.
     pub fn from_findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Self {
         Verdict::of_severity(findings.into_iter().map(|finding| finding.kind.severity()).max())
     }

@@ -24,7 +24,7 @@ pub enum Status {
     Excluded,
     /// Nobody looked at its content, and nobody says why.
     Untested,
-    /// It could not be looked at.
+    /// It could not be read.
     Unreadable,
 }
 
@@ -93,7 +93,7 @@ pub enum CarriedFrom {
 }
 
 impl CarriedFrom {
-    /// Reads the source of an asset as the result has it: `s3://bucket/prefix`, `host:port/database`.
+    /// Parses the source of an asset as in the result: `s3://bucket/prefix`, `host:port/database`.
     pub fn of_source(kind: AssetKind, source: &str) -> Self {
         if kind == AssetKind::S3 {
             let path = source.strip_prefix("s3://").unwrap_or(source);
@@ -187,7 +187,7 @@ impl Rules {
 pub struct Excluding {
     /// `kind:glob`.
     pub pattern: String,
-    /// Tags that the thing must have besides.
+    /// Tags that the resource must also have.
     pub tags: BTreeMap<String, String>,
     /// Why, who says so, and until when, in one line.
     pub because: String,

@@ -39,7 +39,7 @@ pub struct Inventory {
     /// When it was read, RFC 3339: a look may take hours. None in inventories of versions that did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users_read: Option<String>,
-    /// Calls that were refused or failed.
+    /// Calls that were denied or failed.
     pub unreadable: Vec<Unreadable>,
     /// The answers behind the listings, in the order in which they were asked for.
     pub answers: Vec<Answer>,

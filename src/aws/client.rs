@@ -335,7 +335,7 @@ impl Aws {
         self.own_endpoint(Service::S3).is_none()
     }
 
-    /// Asks STS who the caller is (AWS STS API, `GetCallerIdentity`).
+    /// Queries STS for the caller (AWS STS API, `GetCallerIdentity`).
     pub async fn caller(&self) -> Result<CallerIdentity, SourceError> {
         let mut config = aws_sdk_sts::config::Builder::from(&self.shared);
         if let Some(endpoint) = &self.settings.sts_endpoint {

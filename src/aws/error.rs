@@ -149,7 +149,7 @@ pub(crate) fn is_unknown_call(status: u16, code: &str) -> bool {
     matches!(status, 405 | 501) || matches!(code, "NotImplemented" | "MethodNotAllowed")
 }
 
-/// Sorts what a server answered: its status, and code and message of its error document.
+/// Classifies a server's response: its status, and code and message of its error document.
 pub(super) fn sort(what: String, status: u16, code: &str, message: Option<&str>) -> SourceError {
     // What stands between has no words of the provider, and pages of its own.
     let message = message.filter(|_| !matches!(status, 502 | 504));

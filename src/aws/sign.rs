@@ -26,7 +26,7 @@ pub(super) type Headers<'a> = Vec<(&'a str, String)>;
 /// The headers that a signature brings along.
 const OF_SIGNATURES: [&str; 4] = ["host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
 
-/// What is signed of a request.
+/// The signed parts of a request.
 pub(super) struct Signable<'a, 'n> {
     pub method: &'a str,
     /// As the server gets it.
@@ -39,7 +39,7 @@ pub(super) struct Signable<'a, 'n> {
     pub body: &'a [u8],
 }
 
-/// The headers of a request with those that make a server believe it, as of `now`; without `host`.
+/// The headers of a request with the signature's, at the time `now`; without `host`.
 pub(super) fn signed<'n>(request: Signable<'_, 'n>, credentials: &SigningCredentials, now: Timestamp) -> Headers<'n> {
     let scope = &credentials.scope;
     let is_s3 = scope.service.starts_with("s3");
@@ -118,7 +118,7 @@ fn in_order(query: &str) -> String {
     pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
 }
 
-/// What the HTTP client makes the `Host` header of: the port that a scheme implies does not stand there.
+/// What the HTTP client makes the `Host` header of: without the default port of a scheme.
 pub(super) fn host_of(uri: &Uri) -> &str {
     let host = uri.authority().map_or("", |authority| authority.as_str());
     let implied = if uri.scheme_str() == Some("https") { ":443" } else { ":80" };

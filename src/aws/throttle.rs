@@ -167,7 +167,7 @@ impl Throttle {
         self.report(&mut state);
     }
 
-    /// Sends until it is answered with something else than "fewer", or for as long as it may take.
+    /// Sends until the response is not a throttling one, or until the time is up.
     pub async fn send<F, E>(&self, kind: &str, patient: bool, send: impl Fn() -> F) -> Result<HttpResponse, E>
     where
         F: Future<Output = Result<HttpResponse, E>>,

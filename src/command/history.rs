@@ -65,7 +65,7 @@ fn speaks_against(check: &BundleCheck, bundle: &Path) -> Option<Finding> {
     own.or_else(|| claims::check_counting(bundle).iter().find(weighs).cloned())
 }
 
-/// Why two results don't speak of the same thing.
+/// Why two results don't have the same scope.
 fn difference(one: &RunResult, other: &RunResult) -> Option<String> {
     if one.playbook.id != other.playbook.id {
         return Some(format!("its playbook is {}, the first bundle's {}", other.playbook.id, one.playbook.id));

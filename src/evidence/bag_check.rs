@@ -47,7 +47,7 @@ impl Bag {
         let files = BTreeMap::new();
         let signatures = BTreeMap::new();
         let mut bag = Bag { root: root.to_owned(), files, signatures, empty: vec![], findings: vec![], digest: None };
-        // The bag itself may be named through a link; what it holds may not.
+        // The bag's path may contain a link; its content may not.
         match root.canonicalize().and_then(|root| Tree::walk(&root)) {
             Ok(tree) => bag.take(tree),
             Err(error) => bag.find(FindingKind::BundleMalformed, ".", format!("cannot be listed: {error}")),

@@ -36,7 +36,7 @@ use crate::{
 /// The first version whose bundles hold no empty directories.
 const WITHOUT_EMPTY: u32 = 4;
 
-/// An operator's signature that was stamped so much later did not come with the seal.
+/// An operator's signature that was stamped later than this was not made at sealing.
 const SIGNED_LATE_S: i64 = 24 * 60 * 60;
 
 /// The result of checking a bundle.
@@ -109,8 +109,8 @@ fn empty_directories(bag: &Bag, result: Option<&RunResult>) -> Vec<Finding> {
     bag.empty.iter().filter(|_| exact).map(unexpected).collect()
 }
 
-/// A signature is made over the sealed bag, so nobody stamped it before the run ended; whether the authority's clock or this
-/// record is wrong, they can't both be right. The operator's comes with the seal.
+/// A signature is made over the sealed bag, so its stamp can't precede the run's end; whether the authority's clock or this
+/// record is wrong, they can't both be right. The operator's is made at sealing.
 fn check_time_stamps(result: &RunResult, signatures: &[SignatureSeen]) -> Vec<Finding> {
     let Ok(ended) = result.ended.parse::<Timestamp>() else { return Vec::new() };
     let judge = |seen: &SignatureSeen| {

@@ -58,7 +58,7 @@ fn check_verdict(bag: &Bag, result: &RunResult) -> Vec<Finding> {
     findings
 }
 
-/// A run is a sample if one of its assets is; the journal may say no more than that.
+/// A run is a sample if one of its assets is; the journal may state no more than that.
 fn check_tier(result: &RunResult, replay: &Replay<'_>) -> Vec<Finding> {
     let sampled = result.assets.iter().any(|asset| asset.tier == Tier::Sample);
     let differs = sampled != (result.tier == Tier::Sample);

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::finding::{Finding, FindingKind};
 
-/// Two clocks that are right are no further apart, in seconds.
+/// The largest difference between two correct clocks, in seconds.
 pub(super) const CLOCKS_APART_S: i64 = 60;
 /// From this version on every signature has a statement beside it.
 const WITH_STATEMENT: u32 = 4;

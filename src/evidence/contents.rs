@@ -8,7 +8,7 @@ pub const RESULT: &str = "data/result.json";
 pub const JOURNAL: &str = "data/journal.ndjson";
 /// The playbook as read, in the bag.
 pub const PLAYBOOK: &str = "data/playbook.yaml";
-/// The playbook as understood, in the bag.
+/// The resolved playbook, in the bag.
 pub const RESOLVED: &str = "data/playbook.resolved.json";
 /// The directory of each asset's evidence, in the bag.
 pub const ASSETS: &str = "data/assets";

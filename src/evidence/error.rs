@@ -15,7 +15,7 @@ pub enum EvidenceError {
         /// The system's reason.
         source: io::Error,
     },
-    /// A name that manifests or shell tools can't take literally.
+    /// A name that manifests or shell tools can't use literally.
     #[error("name is not safe in a manifest: {name:?}")]
     UnsafeName {
         /// The name, relative to the bundle or the asset.
@@ -33,13 +33,13 @@ pub enum EvidenceError {
         /// The bundle.
         root: PathBuf,
     },
-    /// The directory is no bundle, or its run never reached the end.
+    /// The directory is not a bundle, or its run never ended.
     #[error("bundle is not sealed: {}", root.display())]
     NotSealed {
-        /// What was taken for a bundle.
+        /// The supposed bundle.
         root: PathBuf,
     },
-    /// Nothing there is walkaway's.
+    /// The directory is not walkaway's.
     #[error("{} is no bundle of walkaway", root.display())]
     NotABundle {
         /// The directory that was named.
@@ -90,7 +90,7 @@ pub enum JournalError {
         /// The journal.
         path: PathBuf,
     },
-    /// A line is malformed or doesn't continue the one before.
+    /// A line is malformed or doesn't continue the previous one.
     #[error("journal {} is broken at line {}: {}", path.display(), fault.line, fault.reason)]
     Broken {
         /// The journal.
@@ -98,7 +98,7 @@ pub enum JournalError {
         /// Where and why.
         fault: Fault,
     },
-    /// A write failed before; what it left behind must not be built upon.
+    /// A write failed before; nothing may be appended to what it left.
     #[error("an earlier write to journal {} failed", path.display())]
     Unusable {
         /// The journal.

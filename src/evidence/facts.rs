@@ -205,13 +205,13 @@ pub struct PlanFacts {
     /// Services that the exit is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub services: Vec<ServiceFact>,
-    /// What would set the exit off.
+    /// What would trigger the exit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<String>,
     /// Who could take over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<AlternativeFact>,
-    /// Who mends what earlier drills found, by when.
+    /// Who fixes findings of earlier drills, by when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub follow_up: Vec<FollowUpFact>,
     /// The contract's period of notice, as written.
@@ -235,7 +235,7 @@ impl PlanFacts {
     }
 }
 
-/// Somebody who mends what a drill found.
+/// A person who fixes a drill's finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FollowUpFact {
@@ -259,7 +259,7 @@ pub struct ServiceFact {
     pub data: Vec<String>,
 }
 
-/// Somebody who could take over.
+/// An alternative provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AlternativeFact {
@@ -267,7 +267,7 @@ pub struct AlternativeFact {
     pub name: String,
     /// Where its owner sits.
     pub country: String,
-    /// Which service takes the place of which.
+    /// Which service replaces which.
     pub maps: Vec<(String, String)>,
     /// What is missing there.
     pub gap: String,

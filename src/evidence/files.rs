@@ -1,4 +1,4 @@
-//! The few ways in which evidence meets the file system: written new and synced, replaced whole, read without
+//! Evidence's operations on the file system: written new and synced, replaced whole, read without
 //! following links.
 //!
 //! Does not depend on the files' content.

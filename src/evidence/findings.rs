@@ -177,13 +177,13 @@ pub(crate) fn each_filed(reader: &mut impl BufRead, mut take: impl FnMut(Finding
     }
 }
 
-/// Every finding of the run, those in files included.
+/// Every finding of the run, including those in files.
 pub(crate) fn each_finding(bag: &Bag, result: &RunResult, take: impl FnMut(&Finding)) -> io::Result<()> {
     let open = |asset: &AssetResult| bag.open(&format!("{ASSETS}/{}/{FINDINGS_NDJSON}", asset.id));
     each(&result.findings, &result.assets, open, take)
 }
 
-/// Hands over every finding of the run and of its assets once, those in files included. `open` opens an asset's file.
+/// Passes on every finding of the run and of its assets once, including those in files. `open` opens an asset's file.
 pub(crate) fn each(
     of_run: &[Finding],
     assets: &[AssetResult],

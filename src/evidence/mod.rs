@@ -10,14 +10,14 @@
 //! | `result`, `facts` | `result.json` and its schema |
 //! | `objects`, `changes`, `findings`, `merge`, `tables`, `exports`, `restored` | the evidence of a bucket and of a database |
 //! | `verify_md`, `table_digest.py` | how to check a bundle without walkaway |
-//! | `statement` | the one form of statement that a bundle may hold |
+//! | `statement` | the only form of statement that a bundle may contain |
 //! | `contents` | where everything lies in the bag |
 //! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
 //! | `coverage` | what the run did with each resource of the account |
 //! | `check`, `check_run`, `check_journal`, `check_asset`, `check_account`, `replay` | whether result, journal and files agree |
 //! | `signing`, `timestamp`, `check_signatures` | SSH signatures over the bag, RFC 3161 time-stamps over those, and their check |
 //! | `exit_time` | how long the real exit would take, and what it would cost |
-//! | `predecessor` | the run before, which each run names |
+//! | `predecessor` | the previous run, which each run names |
 //! | `files`, `error` | writing synced, reading without following links; the errors |
 
 pub mod bag;

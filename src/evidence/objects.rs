@@ -18,7 +18,7 @@ use crate::{
 
 /// Receipts, one JSON object per line.
 pub const OBJECTS_NDJSON: &str = "objects.ndjson";
-/// Everything that the provider says about the bucket itself.
+/// The configuration of the bucket itself.
 pub const BUCKET_JSON: &str = "bucket.json";
 /// Digests and paths, for `sha256sum -c` in the asset's directory.
 pub const OBJECTS_SHA256: &str = "objects.sha256";

@@ -79,7 +79,7 @@ pub struct RunResult {
     pub assets: Vec<AssetResult>,
     /// What the playbook leaves out, and why.
     pub exclusions: Vec<ExclusionResult>,
-    /// Findings that somebody answers for.
+    /// Waivers of findings.
     #[serde(default)]
     pub waivers: Vec<WaiverResult>,
     /// Findings about the run as a whole; those of an asset stand with it.
@@ -168,7 +168,7 @@ impl RunResult {
     /// [`bound_sha256`] of a result that has no text yet.
     ///
     /// # Errors
-    /// When it has no form as JSON.
+    /// When it can't be serialized as JSON.
     pub fn bound_sha256(&self) -> io::Result<Sha256Digest> {
         bound_sha256(&serde_json::to_vec(self)?)
     }
@@ -190,7 +190,7 @@ struct Versioned {
     result_version: u32,
 }
 
-/// Reads a result of any version that this walkaway knows.
+/// Reads a result of any supported version.
 pub fn parse_result(bytes: &[u8]) -> Result<RunResult, String> {
     let versioned: Versioned = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
     if !(RESULT_VERSION_OLDEST..=RESULT_VERSION).contains(&versioned.result_version) {

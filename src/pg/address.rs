@@ -270,13 +270,13 @@ impl Address {
         Ok(())
     }
 
-    /// A server may take the connection and then say nothing; the client's own time-out covers only the taking. The
-    /// thread of such an attempt is left to end with the process.
+    /// A server may accept the connection and then stay silent; the client's own time-out covers only accepting. The
+    /// thread of such an attempt ends with the process.
     fn connect_in_time(&self, waiting: &Waiting) -> Result<Result<Client, postgres::Error>, (String, Unreached)> {
         let tls = self.encrypted.then(|| tls::verified(&self.roots)).transpose();
         let tls = tls.map_err(|reason| (reason, Unreached::Tls))?;
         let mut config = self.config_now()?;
-        // The client would log notices, in which code of a database may show its rows.
+        // The client would log notices, in which code of a database may print its rows.
         config.notice_callback(|_| {});
         let waiting = waiting.clone();
         let is_remote = self.is_remote();
@@ -305,7 +305,7 @@ impl Address {
         }
     }
 
-    /// The configuration of one connection: with a fresh password, and the way through the tunnel.
+    /// The configuration of one connection: with a new password, and the address of the tunnel.
     fn config_now(&self) -> Result<Config, (String, Unreached)> {
         let mut config = self.config_of_way()?;
         if let Some(passwords) = &self.passwords {
@@ -353,7 +353,7 @@ impl Address {
         Ok(wire)
     }
 
-    /// Connects for bulk rows, whoever else may be served by the same session: for questions only.
+    /// Connects for bulk rows, even if others share the session: for queries only.
     fn open_wire(&self, interrupt: &Interrupt) -> Result<Wire, PgError> {
         let config = self.config_now().map_err(|(reason, cause)| self.unreached(reason, cause))?;
         self.log_in(&config, interrupt)

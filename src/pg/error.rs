@@ -57,7 +57,7 @@ pub enum Unreached {
     Closed,
     /// The server, or a pooler before it, refuses for a reason that is none of the others.
     Refused,
-    /// The certificate, or TLS at all.
+    /// The certificate, or TLS as a whole.
     Tls,
     /// The server is running, but accepts no connections at this moment.
     NotNow,

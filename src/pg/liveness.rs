@@ -99,7 +99,7 @@ impl fmt::Display for GivenUp {
 /// Makes another connection and asks it for these processes.
 type Ask = dyn Fn(&[u32]) -> Answer + Send + Sync;
 
-/// The waiting of one connection, or of one program.
+/// The wait of one connection, or of one program.
 #[derive(Clone)]
 pub(super) struct Waiting {
     liveness: Liveness,

@@ -19,7 +19,7 @@ const MORE_CONNECTIONS: usize = 3;
 /// How often sessions are checked for settings that were not reset.
 const RETURNS: usize = 2;
 pub(super) const ASK: &str = "SELECT pg_catalog.pg_backend_pid()";
-/// A setting that nobody has, and nobody reads.
+/// A setting that nothing else sets or reads.
 const MARK: &str = "SET walkaway.mark = 'set'";
 const MARKED: &str = "SELECT pg_catalog.current_setting('walkaway.mark', true)";
 const UNMARK: &str = "RESET walkaway.mark";

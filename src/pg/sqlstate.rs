@@ -48,11 +48,11 @@ pub fn is_vanished(code: &str) -> bool {
     matches!(code, "42P01" | "42703" | "42704" | "42883" | "3F000" | INTERNAL)
 }
 
-/// Something is not in the state that it would have to be in (`object_not_in_prerequisite_state`).
+/// Something is not in the required state (`object_not_in_prerequisite_state`).
 pub const NOT_IN_STATE: &str = "55000";
 /// Whatever the server did not expect (`internal_error`).
 pub const INTERNAL: &str = "XX000";
-/// Every connection is taken (`too_many_connections`).
+/// Every connection is in use (`too_many_connections`).
 const TOO_MANY_CONNECTIONS: &str = "53300";
 
 /// The scope of an error, and so what may still succeed after it.

@@ -108,7 +108,7 @@ impl<T: JsonSchema> JsonSchema for Checked<T> {
     }
 }
 
-/// A scalar as it is written, also when YAML takes it for a number.
+/// A scalar as written, also when YAML parses it as a number.
 ///
 /// For quantities and dates, where a forgotten unit should be called that and not a wrong type.
 #[derive(Debug, JsonSchema)]

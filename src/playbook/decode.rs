@@ -71,7 +71,7 @@ impl de::Error for Fault {
     }
 }
 
-/// One node on its way into a Rust value.
+/// One node being decoded into a Rust value.
 struct Decoder<'a> {
     node: &'a Node,
     path: String,
@@ -338,7 +338,7 @@ impl<'de> de::MapAccess<'de> for Entries<'de> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
-        // Serde asks for a value only after a key; without one there is nothing new to say.
+        // Serde asks for a value only after a key; without one there is nothing new to report.
         let entry = self.value.take().ok_or(Fault::Known)?;
         let path = key_path(&self.path, &entry.key);
         seed.deserialize(Decoder::new(&entry.value, path, self.problems))

@@ -25,7 +25,7 @@ pub(super) use plan::{AlternativeEntry, FollowUpEntry, ObjectivesEntry, PlanEntr
 pub(crate) use rds::SnapshotChoice;
 pub(super) use rds::{Rds, RdsExport, RdsMethod, RdsSnapshot, Tag, Via};
 
-/// A dry-run exit from a cloud provider: what is carried out, where it goes, and what must hold.
+/// A dry-run exit from a cloud provider: what is copied, where it goes, and what must hold.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "walkaway playbook")]
@@ -208,7 +208,7 @@ pub(super) struct TargetS3 {
     pub region: Checked<String>,
 }
 
-/// A disposable cluster or a server of yours: exactly one of the two keys.
+/// A disposable cluster or your own server: exactly one of the two keys.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [{"required": ["managed"]}, {"required": ["url"]}]))]
@@ -271,7 +271,7 @@ pub(super) struct DatabaseDefaults {
     pub limits: Checked<Limits>,
 }
 
-/// How much a database may be asked for at once.
+/// Limits on the load of a database.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Limits {
@@ -309,7 +309,7 @@ pub enum Layout {
     S3,
 }
 
-/// Which versions of an object are carried.
+/// Which versions of an object are copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -431,12 +431,12 @@ pub(super) struct Postgres {
     pub url: Checked<String>,
 }
 
-/// What becomes of roles, owners and grants.
+/// How roles, owners and grants are handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
 pub(super) enum Roles {
-    /// Roles are made on the target, without passwords; owners and grants are as at the source.
+    /// Roles are created on the target, without passwords; owners and grants are as at the source.
     Carry,
     /// Roles of the source are mapped to existing roles of the target; see `role_map`.
     Map,
@@ -444,7 +444,7 @@ pub(super) enum Roles {
     Skip,
 }
 
-/// A role of the source and the role that stands for it.
+/// A role of the source and the role that it is mapped to.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RoleMapping {
@@ -456,7 +456,7 @@ pub(super) struct RoleMapping {
     pub to: Checked<String>,
 }
 
-/// A question to the restored database, asked in a read-only transaction.
+/// A query on the restored database, run in a read-only transaction.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SqlCheck {
@@ -471,7 +471,7 @@ pub(super) struct SqlCheck {
     pub expect: Checked<Written>,
 }
 
-/// A table that is left out, and why.
+/// A table that is excluded, and why.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExcludedTable {

@@ -182,7 +182,7 @@ pub struct AwsSpec {
     /// The regions in scope, the client's first; empty leaves the choice to the SDK.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub regions: Vec<Region>,
-    /// Regions in which nothing may be, and in which databases and snapshots are looked for as well.
+    /// Regions in which nothing may be, but which are searched for databases and snapshots as well.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub also_look_in: Vec<Region>,
     /// Addresses that replace the provider's own.

@@ -23,7 +23,7 @@ pub struct RdsSpec {
     /// The login; always present unless an export is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login: Option<RdsLogin>,
-    /// CA certificates that replace those that walkaway brings along.
+    /// CA certificates that replace walkaway's built-in ones.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_path_text")]
     pub ca: Option<PathBuf>,
     /// Where to connect instead of the endpoint.

@@ -35,7 +35,7 @@ pub(super) enum Value {
     },
     Sequence(Vec<Node>),
     Mapping(Vec<Entry>),
-    /// Already reported as a problem: whoever meets it goes on in silence.
+    /// Already reported as a problem: later steps skip it silently.
     Refused,
 }
 
@@ -57,7 +57,7 @@ impl Mark {
     }
 }
 
-/// A list or mapping whose end has not come yet.
+/// A list or mapping that is still open.
 enum Open {
     Sequence {
         mark: Mark,

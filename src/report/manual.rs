@@ -45,7 +45,7 @@ impl Plan<'_> {
     /// As PDF/A-3a and PDF/UA-1, with the playbook and the Markdown attached: to copy commands. `made` is the time.
     ///
     /// # Errors
-    /// When there are no pages.
+    /// When no pages can be rendered.
     pub fn pdf(&self, made: Timestamp) -> Result<Vec<u8>, PdfError> {
         let tested = |run: &RunResult| format!("last run {}: {}", run.run, run.verdict_words());
         let markdown = self.markdown();

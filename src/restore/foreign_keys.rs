@@ -1,6 +1,6 @@
 //! Foreign keys that the source's own rows do not satisfy: created for new rows only, as in effect at the source.
 //!
-//! Rows come past them where triggers are off (`session_replication_role`, ALTER TABLE … DISABLE TRIGGER), and no server
+//! Rows bypass them where triggers are off (`session_replication_role`, ALTER TABLE … DISABLE TRIGGER), and no server
 //! checks a key again. Where values are equal by the server's own code alone, they are so at the source, too, and a key that
 //! its rows do not satisfy here they do not satisfy there. A function of the database, or the library behind a collation, may
 //! say otherwise on each side. Source: PostgreSQL documentation, ALTER TABLE, `NOT VALID`.
@@ -32,7 +32,7 @@ pub struct Unsatisfied {
     pub keys: Vec<RefusedStatement>,
     /// Those that the rows may satisfy at the source.
     pub only_here: Vec<RefusedStatement>,
-    /// Where the catalog shows them.
+    /// Their differences in the catalog.
     pub marks: Vec<Mark>,
 }
 

@@ -242,7 +242,7 @@ fn settings_at_end(sql: &str) -> (&str, &str) {
     }
 }
 
-/// The kind; kind, name and owner without the schema; and where the object lies.
+/// The kind; kind, name and owner without the schema; and the object's schema.
 fn titled(header: &str, about: &str, sql: &str) -> (String, String, Option<SchemaName>) {
     let name = header.lines().find(|line| line.starts_with("-- Name: ")).unwrap_or_default();
     let (rest, schema) =
@@ -253,7 +253,7 @@ fn titled(header: &str, about: &str, sql: &str) -> (String, String, Option<Schem
     (kind.to_owned(), title.unwrap_or_else(|| about.to_owned()), named)
 }
 
-/// Where an object lies by its name in the contents: `f(integer)`, `orders to_customer` of a constraint, or `CAST (a AS b)`.
+/// An object's qualified name from the contents: `f(integer)`, `orders to_customer` of a constraint, or `CAST (a AS b)`.
 /// What an operator is between, only its statement says.
 fn named(kind: &str, schema: &str, name: &str, sql: &str) -> Option<SchemaName> {
     const OF_TABLES: [&str; 7] =

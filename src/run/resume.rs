@@ -81,7 +81,7 @@ pub async fn resume(
         }
     };
     let ledger = Ledger::from_journal(&layout, &entries);
-    // This process holds the journal now.
+    // This process holds the journal's lock now.
     let record = leftovers::Record::read(run_dir)?.ok_or_else(|| not_a_run(run_dir, "its journal has no line"))?;
     let record = leftovers::Record { in_use: false, ..record };
     let removed = leftovers::removed_meanwhile(run_dir, &entries);

@@ -52,8 +52,8 @@ const NOT_DEFINING: &str = "{oprowner,opcowner,collowner,conowner,cfgowner,dicto
 /// Every role of the server, so that one of the database's is not missed that merely has no grant there any more.
 const ANY_ROLE: &str = "any role";
 const ROLE: &str = "role";
-/// Relations; types that are none of a relation; sequences' settings; and the roles that this database has to do with, of
-/// which only the names count. What a session keeps for itself comes and goes.
+/// Relations; types that are not a relation's; sequences' settings; and the roles that this database refers to, of
+/// which only the names count. Temporary objects of sessions are left out.
 const OTHERS: &str = "SELECT 'relation', c.oid, {ROW c}, format('%s.%s', n.nspname, c.relname) \
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND {USERS} \
     WHERE c.relpersistence <> 't' AND c.relkind <> 't' \

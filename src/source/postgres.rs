@@ -352,7 +352,7 @@ fn not_utf8(client: &mut Client) -> Result<Option<String>, PgError> {
     }))
 }
 
-/// The right to read from a snapshot that somebody else holds.
+/// The right to read from a snapshot that another connection holds.
 #[derive(Clone, Debug)]
 pub struct SnapshotTicket {
     address: Address,

@@ -109,7 +109,7 @@ pub enum Odd {
     Undated,
 }
 
-/// Where a version stands among those of its key.
+/// The position of a version among those of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct VersionMark {
     /// 0 for the newest, as listed when it was copied.

@@ -83,7 +83,7 @@ impl SourceError {
         }
     }
 
-    /// What happened, without the name of what it happened to.
+    /// What happened, without the name of the object.
     pub fn detail(&self) -> String {
         match self {
             SourceError::NotFound { .. } => "not found".to_owned(),
@@ -198,7 +198,7 @@ pub enum TransferError {
     /// What ran a unit returned something else than its receipt; nothing of the unit counts.
     #[error("{unit} was not answered: {reason}")]
     Unanswered { unit: String, reason: String },
-    /// A part of walkaway died.
+    /// A part of walkaway failed.
     #[error("internal error: {0}")]
     Internal(String),
 }

@@ -1,7 +1,7 @@
 //! Bounded retries with exponential backoff and full jitter
 //! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), and waiting for an end that is unreachable.
 //!
-//! Attempts are counted against what is read; an outage is not. Which of the two it is says a small question that has
+//! Attempts are counted for each read; an outage is not. Which of the two it is is decided by a small request that has
 //! nothing to do with what failed: see [`Reach`]. A provider that answers questions may serve no objects all the same, so
 //! that one that came is asked for again; and while none has come, objects that fail are asked for with patience.
 

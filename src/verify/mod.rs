@@ -90,7 +90,7 @@ pub(crate) fn read_patiently<T>(mut read: impl FnMut() -> Result<T, PgError>) ->
     }
 }
 
-/// Hands the items of an iterator to `workers` threads; results come in no particular order.
+/// Passes the items of an iterator to `workers` threads; results are in no particular order.
 fn in_parallel<I, R>(items: I, workers: usize, work: impl Fn(I::Item) -> R + Sync) -> Vec<R>
 where
     I: Iterator + Send,

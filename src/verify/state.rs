@@ -81,7 +81,7 @@ pub fn of_generated(table: &str, totals: &RowTotals) -> ((String, String), Sha25
     ((GENERATED.to_owned(), table.to_owned()), Sha256Digest::of(format!("{rows} {bytes} {digest}")))
 }
 
-/// What a statement, which is also the digest's context, copies out of the restored database.
+/// Digests of the rows that a statement, also the digest's context, copies from the restored database.
 pub(super) fn totals(target: &Address, key: RowKey, table: &str, copy_sql: &str) -> Result<RowTotals, PgError> {
     copy::totals_of(&mut target.wire()?, table, copy_sql, RowDigest::new(key, copy_sql), |_, _| {})
 }
@@ -131,7 +131,7 @@ pub fn again(address: &Address, key: RowKey, proven: &State) -> Result<(State, O
     Ok((found, None))
 }
 
-/// The checks that things fall into.
+/// The checks of the items.
 const CHECKS: [&str; 5] = ["sequences", "large objects", "catalog", "materialized views", "generated columns"];
 
 /// Compares a database's state with its state at verification, both ways.

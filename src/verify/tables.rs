@@ -69,7 +69,7 @@ struct Part<'a> {
 }
 
 impl ReadBack<'_> {
-    /// Compares every receipt with its table, and looks for tables that no receipt and no exclusion names.
+    /// Compares every receipt with its table, and finds tables that no receipt and no exclusion names.
     ///
     /// # Errors
     /// The server, or the way to it, failed: nothing is said of any table.
@@ -234,7 +234,7 @@ pub fn content_differs(asset: &str, table: &str, stream: &RowTotals, found: &Row
     Some(Finding::of(asset, FindingKind::TableDigest, table, detail))
 }
 
-/// That it is the restored table which can't be read, and what helps.
+/// The error for an unreadable restored table, with a hint.
 pub fn not_read_back(error: &PgError) -> String {
     let advice = match error.code() {
         Some(INSUFFICIENT_PRIVILEGE) => {

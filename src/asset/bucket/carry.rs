@@ -234,7 +234,7 @@ impl TakesFindings for Hinting<'_> {
     }
 }
 
-/// All that the result is made of.
+/// The inputs of the result.
 struct Everything {
     carried: Arc<Carried>,
     configuration: BucketConfiguration,

@@ -178,7 +178,7 @@ impl Known {
         met.map(|left| *left -= 1).is_some()
     }
 
-    /// Whether every key with versions has a latest one; asked after the end of the listing.
+    /// Whether every key with versions has a latest one; valid after the end of the listing.
     pub(super) fn have_latest(&self) -> bool {
         self.has_latest.values().all(|has_latest| *has_latest)
     }
@@ -280,7 +280,7 @@ fn id_of_odd(OddEntry { key, odd }: &OddEntry) -> Id {
     Sha256Digest::of(format!("{odd:?} {key}")).short()
 }
 
-/// The length keeps key and version apart.
+/// The length separates key and version.
 fn id(key: &str, version: Option<&str>) -> Id {
     match version {
         None => Sha256Digest::of(key).short(),

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// Where objects come from.
+/// The source.
 pub struct ObjectsFrom {
     /// A description, as used in the evidence.
     pub name: String,

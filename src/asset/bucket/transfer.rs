@@ -49,7 +49,7 @@ pub(super) struct Carried {
     pub duration_ms: u64,
     /// An earlier part of the run carried some of them.
     pub resumed: bool,
-    /// Objects that did not come and are tried once more when all others are through.
+    /// Objects that failed and are tried once more after all others.
     late: Vec<Refusal>,
     /// Those of them that could not be read at all.
     pub lost: Vec<ObjectEntry>,
@@ -220,7 +220,7 @@ impl Transfer<'_> {
         self.flush().await
     }
 
-    /// What is odd about an entry of the listing is a finding, and the others go on.
+    /// A malformed entry of the listing is a finding, and the others continue.
     fn note(&mut self, entry: OddEntry) {
         let Some((kind, detail)) = weight(&entry.odd) else {
             self.carried.undated.count += 1;
@@ -556,7 +556,7 @@ pub(super) fn name_of(OddEntry { key, .. }: OddEntry) -> String {
     if key.is_empty() { "(no key)".to_owned() } else { key }
 }
 
-/// What copies units of the bucket into the sink, in this process.
+/// The runner that copies units of the bucket into the sink, in this process.
 pub(super) fn copier(of: &BucketWork, sink: Arc<dyn ObjectSink>, meter: &Arc<Meter>) -> ObjectCopier {
     let budget = of.work.budget.clone();
     let timeouts = Timeouts { away: of.stall, ..Timeouts::default() };

@@ -89,7 +89,7 @@ impl DatabaseWork {
         target.wait_for("the target", &self.work, || self.target.server.probe().map(drop))
     }
 
-    /// What is noted of an end after which the database begins again; anything else is the asset's end.
+    /// What is recorded of a failure after which the database is restarted; any other failure ends the asset.
     fn once_more(&self, end: RelayEnd, so_far: &mut SoFar) -> Result<Finding, Stop> {
         match end {
             RelayEnd::SnapshotLost(Lost { reason, to }) => {
@@ -147,7 +147,7 @@ pub(crate) fn prove_or_begin_again(
     let mut attempt = 1;
     loop {
         let proven = prove(findings.clone());
-        // What was read while the connections were being closed proves nothing.
+        // What was read while connections were being closed proves nothing.
         work.go_on()?;
         match proven {
             Err(Stop::Away { reason, .. }) if attempt < ATTEMPTS_MAX => {

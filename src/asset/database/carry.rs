@@ -265,8 +265,8 @@ impl DatabaseWork {
         }
     }
 
-    /// Definitions that are not the snapshot's would be compared with what a dump made of others: before any row is read,
-    /// a new snapshot is taken. Where something is always being changed, it is named instead.
+    /// Definitions newer than the snapshot would be compared with a dump of others: before any row is read,
+    /// a new snapshot is taken. Where something changes all the time, it is reported instead.
     fn changed(&self, snapshot: &Snapshot, is_last: bool) -> Result<Option<Finding>, RelayEnd> {
         let changed = snapshot.changed().map_err(RelayEnd::of_snapshot)?;
         match (changed.is_empty(), is_last) {

@@ -31,7 +31,7 @@ pub(crate) struct Lost {
 pub(crate) enum LostTo {
     /// A connection that broke, a lock that others wanted, or a lack of memory.
     Trouble,
-    /// The source is a standby, and replayed what the primary had removed.
+    /// The source is a standby, and replayed removals by the primary.
     Conflict,
     /// Definitions that were changed since.
     Change,

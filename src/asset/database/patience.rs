@@ -31,7 +31,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// A server that fails over, or starts again, is waited for as long as a copy may stand still.
+    /// Waits for a server that fails over or restarts as long as a copy may stall.
     pub fn of_source(stall: Duration) -> Self {
         Patience { unreached: stall, starting: stall }
     }

@@ -66,7 +66,7 @@ fn unopened(error: &PgError, source: &PostgresSource) -> Option<(&'static str, &
     }
 }
 
-/// Entries of `exclude_tables` that leave nothing out.
+/// Entries of `exclude_tables` that exclude nothing.
 fn unmatched_exclusions(
     subject: &str,
     source: &PostgresSource,

@@ -17,7 +17,7 @@ pub(super) fn tell_once(findings: &mut Vec<Finding>, refused: &[RefusedStatement
         let Some(name) = named else { continue };
         let is_told = |finding: &Finding| finding.kind == FindingKind::SchemaStatement && finding.subject == *object;
         let Some(told) = findings.iter().position(is_told) else { continue };
-        // The shell of a type goes with the type.
+        // The shell of a type belongs to the type.
         let is_type = |other: &RefusedStatement| {
             other.named.as_ref().is_some_and(|other| other.kind == "TYPE" && other.path == name.path)
         };
@@ -56,7 +56,7 @@ fn index_of(object: &str, constraint: &SchemaName) -> Option<SchemaName> {
 fn follows(finding: &Finding, name: &SchemaName) -> bool {
     let is_of_comparison = match finding.kind {
         FindingKind::CatalogMissing => true,
-        // A function may be there without a part of it, and a family without its class.
+        // A function may exist without a part of it, and a family without its class.
         FindingKind::CatalogDiffers => name.arguments.is_some() || finding.subject.starts_with(FAMILY),
         _ => false,
     };

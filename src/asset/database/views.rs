@@ -66,7 +66,7 @@ impl Kind {
 pub(crate) struct Reading<'a> {
     pub key: RowKey,
     pub pace: Option<Pace>,
-    /// How long a copy may stand still.
+    /// How long a copy may stall.
     pub stall: Duration,
     /// How long another session may wait for an exclusive lock on a table before the snapshot is released.
     pub lock_timeout: Duration,

@@ -51,7 +51,7 @@ impl RdsWork {
         RdsWork { work, spec: spec.clone(), rds: Rds::new(aws), playbook, guards: guards.clone() }
     }
 
-    /// Carries the database; `database` makes the work on it at an address.
+    /// Copies the database; `database` creates the work on it at an address.
     pub async fn carry(self, database: impl FnOnce(Work, Address) -> DatabaseWork) -> Result<Box<dyn Carried>, Stop> {
         let facts = self.work.unless_stopped(self.rds.describe(&place(&self.spec))).await??;
         let record = record(&self.spec, &facts);

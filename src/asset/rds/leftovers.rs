@@ -192,7 +192,7 @@ pub(crate) async fn remove_named(
 /// What a record may name that can't be read.
 const UNREAD: &str = "what the run made at the provider";
 
-/// Where something was made that is not there is not on record.
+/// Where a missing resource was created is not recorded.
 const UNPLACED: &str = "it is not in the account and region that were asked, and its record does not say where it was \
                         made: look for it in the others";
 
@@ -250,7 +250,7 @@ fn unread(run_dir: PathBuf, error: JournalError) -> StillThere {
     StillThere { run_dir: Some(run_dir), resource: UNREAD.to_owned(), reason, in_use: false }
 }
 
-/// What carries a playbook's tag, has a name of walkaway's, and is not among these: its record is lost, or lies elsewhere.
+/// What has a playbook's tag, a name of walkaway's, and is not among these: its journal is lost, or is elsewhere.
 pub(crate) async fn unrecorded(rds: &Rds, playbook: &str, named: &BTreeSet<Resource>) -> Vec<StillThere> {
     let told = |resource: String, reason: String, in_use| StillThere { run_dir: None, resource, reason, in_use };
     let found = match temporary::tagged(rds).await {

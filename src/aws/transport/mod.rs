@@ -52,7 +52,7 @@ pub(crate) struct Request<'a> {
     pub question: Option<&'static str>,
     /// All of them are signed.
     pub headers: Headers<'static>,
-    /// What is stored packed may come packed. Not signed: servers in between change this header.
+    /// Compressed objects may be returned compressed. Not signed: servers in between change this header.
     pub accept_gzip: bool,
 }
 

@@ -103,7 +103,7 @@ impl Claims<'_> {
         let facts = kind.facts();
         let known = facts.files.iter().filter(|(_, since)| *since <= version);
         let mut files: Vec<_> = known.map(|(name, _)| format!("data/assets/{id}/{name}")).collect();
-        // The files of an export lie below its database, also where they were carried and it was not.
+        // The files of an export are below its database, also where they were copied and it was not.
         if let Some(below) = facts.exported_as {
             files.extend(self.of_asset(&format!("{id}{FILES_SUFFIX}"), below));
         }

@@ -12,11 +12,11 @@ use crate::{
 /// The digest of a unit's receipts, its items and its bytes.
 pub(super) type Unit = (Sha256Digest, u64, u64);
 
-/// What the receipts of a bucket amount to by the units that they came in; those of older versions name none.
+/// Totals of a bucket's receipts by their units; those of older versions name none.
 #[derive(Default)]
 pub(super) struct Units {
     units: BTreeMap<Option<u64>, (Sha256, u64, u64)>,
-    /// Objects under a name that is not their key's.
+    /// Objects under a name other than their key.
     pub(super) mapped: u64,
 }
 
@@ -44,7 +44,7 @@ impl Units {
             (name, (Sha256Digest::from(receipts), items, bytes))
         });
         let named: BTreeMap<String, Unit> = named.collect();
-        // Nothing of a unit may have come: every object of it was refused.
+        // A unit may be empty: every object of it was refused.
         let nothing = (Sha256Digest::of(""), 0, 0);
         told.iter().all(|(unit, told)| named.get(*unit).unwrap_or(&nothing) == told)
             && named.keys().all(|unit| told.contains_key(unit.as_str()))

@@ -13,7 +13,7 @@ pub use samples::pace;
 use super::{chain::Entry, facts::ExitTime, result::AssetResult};
 use crate::{digest::Sha256Digest, event::AssetKind};
 
-/// The projection for a run. The exit carries each asset whole, also where the drill carried a sample of it.
+/// The projection for a run. The exit copies each asset whole, also where the drill copied a sample of it.
 pub fn of_run(entries: &[Entry], run: &str, assets: &[AssetResult], in_words: &str, terms: &[Term]) -> ExitTime {
     let mut classes = Vec::new();
     for kind in [AssetKind::S3, AssetKind::Postgres] {

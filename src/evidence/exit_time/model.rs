@@ -52,7 +52,7 @@ pub struct Sample {
     pub bytes: u64,
 }
 
-/// What one class of assets amounts to in the exit, beside what the drill carried.
+/// The totals of one class of assets in the exit, beside what the drill copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Objects, or rows.

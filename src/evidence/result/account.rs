@@ -44,7 +44,7 @@ fn first_rules() -> u32 {
 pub struct ExclusionResult {
     /// The pattern.
     pub pattern: String,
-    /// Tags that the thing must have besides.
+    /// Tags that the resource must also have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
     /// Why.

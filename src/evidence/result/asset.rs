@@ -368,7 +368,7 @@ pub struct RdsResult {
     pub iam: bool,
     /// Whether it has a stand-by in another zone.
     pub multi_az: bool,
-    /// Whether it has an address of the internet.
+    /// Whether it has a public address.
     pub public: bool,
     /// Snapshots that are available.
     pub snapshots: u64,
@@ -396,7 +396,7 @@ pub struct ExportResult {
     /// Its identifier at RDS; none where only its files were named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
-    /// Whether the run asked for it.
+    /// Whether the run requested it.
     pub started: bool,
     /// When the snapshot was taken, RFC 3339, where RDS says.
     #[serde(default, skip_serializing_if = "Option::is_none")]

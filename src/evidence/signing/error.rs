@@ -19,13 +19,13 @@ pub enum SignError {
         /// Why.
         reason: String,
     },
-    /// An agent answers, and doesn't hold this key.
+    /// An agent answers, but doesn't have this key.
     #[error("ssh-agent does not hold the key {fingerprint}")]
     NotHeld {
         /// The key.
         fingerprint: String,
     },
-    /// The signature came out wrong.
+    /// The created signature is invalid.
     #[error("the signature could not be made: {0}")]
     Failed(String),
 }

@@ -10,7 +10,7 @@
 //! | `key` | signs, with a key from a file or through `agent` |
 //! | `agent` | the two requests of ssh-agent's protocol that signing needs |
 //! | `seal` | reads a signature and checks that the key it names made it |
-//! | `envelope` | the same key's statement in a form that others' tools read (in-toto, DSSE) |
+//! | `envelope` | the same key's statement in a form for third-party tools (in-toto, DSSE) |
 //! | `role`, `error` | operator or reviewer; why something could not be signed |
 //! | `allowed`, `patterns` | `allowed_signers`, and its lists of names |
 

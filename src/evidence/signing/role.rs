@@ -1,11 +1,11 @@
 //! In which role somebody signs, and how files and namespaces name it.
 
-/// In which role somebody signs.
+/// The role of a signer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// Who ran the drill.
     Operator,
-    /// Who reviewed it, independently.
+    /// An independent reviewer.
     Reviewer,
 }
 

@@ -36,7 +36,7 @@ impl CatalogKey {
     }
 }
 
-/// Classes that bundles of earlier versions do not hold, the newest last: a bundle says how many of them it knows.
+/// Classes that bundles of earlier versions do not hold, the newest last: a bundle states how many of them it has.
 pub const LATER: [&str; 10] = [
     "derived constraint",
     "extension member",
@@ -97,8 +97,8 @@ fn escaped(text: &[u8]) -> String {
     text.utf8_chunks().map(chunk).collect()
 }
 
-/// A dot in one of its parts can give an object another one's name. None hides the other: they are told apart in the order of
-/// what they are.
+/// A dot in one of its parts can give an object another one's name. None hides the other: they are numbered in the order of
+/// their definitions.
 fn put(catalog: &mut Catalog, class: &str, mut named: Vec<(String, String)>) {
     named.sort();
     for (name, definition) in named {

@@ -10,7 +10,7 @@ use crate::playbook::checked::{Checked, List, Written};
 /// Tags that a resource must have, each with its value.
 pub(in crate::playbook) type Tags = Checked<BTreeMap<String, Checked<String>>>;
 
-/// Something in the account that is left out, why, who says so, and until when.
+/// A resource of the account that is excluded, why, by whom, and until when.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct Exclusion {
@@ -80,7 +80,7 @@ pub enum Sizes {
     Listing,
 }
 
-/// A finding that somebody answers for, until a day.
+/// A waiver of a finding, until a date.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct WaiverEntry {
@@ -98,7 +98,7 @@ pub(in crate::playbook) struct WaiverEntry {
     pub until: Checked<Written>,
 }
 
-/// What must hold before anything moves.
+/// What must hold before the transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 pub enum Precondition {
@@ -119,7 +119,7 @@ pub enum Precondition {
     TargetFreeSpace,
 }
 
-/// What is looked at in the account.
+/// What is checked in the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
@@ -214,7 +214,7 @@ pub enum ReviewNote {
     Optional,
 }
 
-/// The terms of the contract that the exit is held against.
+/// The terms of the contract that the exit is compared with.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct ContractEntry {

@@ -59,7 +59,7 @@ pub(in crate::playbook) struct ServiceEntry {
     pub data: List<String>,
 }
 
-/// Somebody who mends what a drill found.
+/// A person who fixes a drill's finding.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct FollowUpEntry {
@@ -74,7 +74,7 @@ pub(in crate::playbook) struct FollowUpEntry {
     pub due: Checked<Written>,
 }
 
-/// Somebody who could take over.
+/// An alternative provider.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::playbook) struct AlternativeEntry {

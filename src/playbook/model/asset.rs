@@ -12,7 +12,7 @@ use crate::playbook::quantity::{Period, Share, Size};
 use crate::playbook::rds::RdsSpec;
 use crate::playbook::reference::Reference;
 
-/// What is carried out and gets a verdict.
+/// What is copied and gets a verdict.
 #[derive(Debug, Clone, Serialize)]
 pub struct Asset {
     /// Unique within the playbook.
@@ -54,27 +54,27 @@ impl Serialize for AssetKind {
     }
 }
 
-/// A bucket and how it is carried.
+/// A bucket and how it is copied.
 #[derive(Debug, Clone, Serialize)]
 pub struct BucketSpec {
     /// The bucket.
     pub bucket: BucketName,
-    /// Only keys that begin with this; never empty.
+    /// Only keys with this prefix; never empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// How the objects are laid out at the target.
     pub layout: Layout,
-    /// Which versions are carried.
+    /// Which versions are copied.
     pub versions: Versions,
     /// Whether each object's access control list is recorded.
     pub acls: bool,
-    /// Only a part of the objects is carried.
+    /// Only a sample of the objects is copied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleSpec>,
-    /// Whether it is no failure that nothing is there.
+    /// Whether it may be empty.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_be_empty: bool,
-    /// How long either end may be away; nothing else of it goes with buckets.
+    /// How long either end may be unreachable; nothing else of it applies to buckets.
     #[serde(skip_serializing_if = "Limits::are_none")]
     pub limits: Limits,
 }
@@ -88,7 +88,7 @@ pub struct SampleSpec {
     pub seed: u64,
 }
 
-/// A database and how it is carried.
+/// A database and how it is copied.
 #[derive(Debug, Clone, Serialize)]
 pub struct DatabaseSpec {
     /// Where it is.
@@ -100,16 +100,16 @@ pub struct DatabaseSpec {
     pub verify: Vec<DatabaseCheck>,
     /// How many connections copy at the same time: 1 to 16.
     pub parallel: usize,
-    /// What becomes of roles, owners and grants; `None` leaves it to the kind of target.
+    /// How roles, owners and grants are handled; `None` leaves it to the kind of target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<RolesSpec>,
-    /// Questions to the restored database, each id once.
+    /// Checks on the restored database, each id once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<SqlCheckSpec>,
-    /// Whether it is no failure that nothing is there.
+    /// Whether it may be empty.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub may_be_empty: bool,
-    /// How much it may be asked for at once.
+    /// The limits on its load.
     #[serde(skip_serializing_if = "Limits::are_none")]
     pub limits: Limits,
 }
@@ -118,7 +118,7 @@ pub struct DatabaseSpec {
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Server {
-    /// Any PostgreSQL; the reference leads to its connection string.
+    /// Any PostgreSQL; the reference resolves to its connection string.
     Url {
         /// The reference.
         url: Reference,
@@ -128,7 +128,7 @@ pub enum Server {
 }
 
 impl Server {
-    /// What it is on RDS, if it is there.
+    /// Its description on RDS, if it is there.
     #[must_use]
     pub fn rds(&self) -> Option<&RdsSpec> {
         match self {
@@ -147,19 +147,19 @@ impl fmt::Display for Server {
     }
 }
 
-/// What becomes of roles, owners and grants.
+/// How roles, owners and grants are handled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RolesSpec {
     /// They are as at the source.
     Carry,
-    /// Roles of the target stand for those of the source.
+    /// Roles of the source are mapped to roles of the target.
     Map(BTreeMap<String, String>),
     /// Everything belongs to the login that restores.
     Skip,
 }
 
-/// A question to the restored database.
+/// A check on the restored database.
 #[derive(Debug, Clone, Serialize)]
 pub struct SqlCheckSpec {
     /// Unique within the asset.
@@ -170,7 +170,7 @@ pub struct SqlCheckSpec {
     pub expect: Expectation,
 }
 
-/// How much a database may be asked for at once. What is not given is left to the run.
+/// The limits on a database's load. What is not given is left to the run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Limits {
     /// Connections in all, at least three: one holds the snapshot, one counts, the others copy.
@@ -182,7 +182,7 @@ pub struct Limits {
     /// How long a table's lock is waited for, and how long others may wait for one behind the snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_timeout: Option<Period>,
-    /// How long a copy may stand still, and a server be away, before it is begun again.
+    /// How long a copy may stall, and a server be unreachable, before it is restarted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stall: Option<Period>,
 }

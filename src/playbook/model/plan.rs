@@ -12,7 +12,7 @@ use super::super::names::{AssetId, Line};
 use super::super::problem::Wrong;
 use super::super::quantity::{Ceiling, Period};
 
-/// How long a drill counts when the playbook does not say: 52 weeks.
+/// How long a drill counts when the playbook does not set it: 52 weeks.
 pub(crate) const EVERY_DEFAULT: &str = "52w";
 
 /// Everything that the plan document and the reports need besides what is to be copied.

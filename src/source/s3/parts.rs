@@ -85,7 +85,7 @@ impl Asking<'_> {
             if parts.is_truncated() != Some(true) {
                 return Ok(Some(sizes));
             }
-            // A page that doesn't move on would be asked for for ever.
+            // A page that makes no progress would be requested forever.
             if next.is_none() || next == after || sizes.len() as u64 > PARTS_MAX {
                 return Ok(None);
             }
@@ -93,7 +93,7 @@ impl Asking<'_> {
         }
     }
 
-    /// The last part is what the others leave.
+    /// The last part is the remainder.
     async fn heads(&self, count: u64) -> Sizes {
         let key = &self.entry.key;
         let mut sizes = Vec::new();
@@ -106,7 +106,7 @@ impl Asking<'_> {
             let unsigned = |number: i64| u64::try_from(number).ok();
             let size = answer.content_length().and_then(unsigned);
             let rest = size.and_then(|size| left.checked_sub(size));
-            // A server that ignores the part number answers with the whole.
+            // A server that ignores the part number returns the whole object.
             let is_of_part = answer.parts_count().map(i64::from).and_then(unsigned) == Some(count);
             let (Some(size), Some(rest), true) = (size, rest, is_of_part) else { return Ok(None) };
             sizes.push(size);

@@ -107,7 +107,7 @@ impl S3Source {
         Ok(answer)
     }
 
-    /// Checksum and properties out of the headers of an answer; asks for more only where they say that there is more.
+    /// Checksum and properties from the headers of a response; queries more only where they state that there is more.
     async fn described(
         &self,
         entry: &ObjectEntry,
@@ -140,7 +140,7 @@ impl S3Source {
         method: Method,
     ) -> Result<StatedChecksums, SourceError> {
         let has_whole = method == Method::Get && answer.status == StatusCode::OK;
-        // What is no text is nothing that could be decoded.
+        // What is not text can't be decoded.
         let values = |name: &str| match name {
             // It is about the body that comes with it.
             "content-md5" if !has_whole => Vec::new(),
@@ -201,7 +201,7 @@ pub(super) fn version_of(entry: &ObjectEntry) -> Option<String> {
     entry.version_id.clone().or_else(|| entry.pin.version_id.clone())
 }
 
-/// Who may do what, in one line.
+/// The grants of an access list, one line each.
 fn grant(grant: &Grant) -> Result<String, String> {
     let whom = grant.grantee().and_then(|whom| whom.uri().or(whom.id()).or(whom.email_address()));
     match (grant.permission(), whom) {
@@ -298,7 +298,7 @@ fn check_state(entry: &ObjectEntry, headers: &HeaderMap) -> Result<(), SourceErr
     let listed = entry.etag.as_deref().filter(|tag| !tag.is_empty());
     match (listed.or(entry.pin.etag.as_deref()), answered) {
         (Some(known), Some(answered)) if !same_entity_tag(known, &answered) => return changed(),
-        // The bytes themselves can say that they are the listed ones, unless the listed tag is no MD5.
+        // The bytes themselves can prove that they are the listed ones, unless the listed tag is not an MD5.
         (Some(known), None) if !is_md5(known) || is_keyed(headers) => {
             let reason = "the answer names no entity tag, the listing does: nothing says that it is the object listed";
             return Err(SourceError::Transient { what: what(), reason: reason.to_owned() });

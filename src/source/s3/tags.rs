@@ -1,5 +1,5 @@
-//! The tags of objects. An object states how many it has, to those who may read them (Amazon S3 API reference,
-//! `GetObject`, `x-amz-tagging-count`); a server or a proxy that leaves the number out must not make tags vanish.
+//! The tags of objects. An object states their number, to callers who may read them (Amazon S3 API reference,
+//! `GetObject`, `x-amz-tagging-count`); a server or a proxy that omits the number must not make tags disappear.
 //!
 //! That an object states no number means that it has none only where some object states one; on AWS itself it always does.
 //! Elsewhere each object is asked about until one states a number. What could not be read is told of each object.
@@ -30,7 +30,7 @@ const ATTEMPTS_MAX: u32 = 3;
 const BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 1_000 };
 /// S3 knows ten tags of 128 and 256 characters.
 const DOCUMENT_BYTES_MAX: usize = 64 << 10;
-/// The tags in an answer, if it is one to this question; or how it contradicts itself.
+/// The tags in a response, if it belongs to this request; or how it contradicts itself.
 type Answer = Result<Option<BTreeMap<String, String>>, String>;
 
 impl S3Source {
@@ -79,7 +79,7 @@ impl S3Source {
                 known.is_uncounted.fetch_or(stated == 0 && !tags.is_empty(), Relaxed);
                 return Ok(Ok(tags));
             }
-            // Some servers say so that there are none.
+            // Some servers report in this way that there are none.
             Err(SourceError::NotFound { .. } | SourceError::Permanent { .. }) if stated == 0 => {
                 return Ok(Ok(BTreeMap::new()));
             }

@@ -427,7 +427,7 @@ impl Shared {
         loop {
             let wanted = STREAM_BYTES.min(entry.size - *taken);
             let share = own.take(wanted).await;
-            // At the end one byte more is asked for than there should be.
+            // At the end one byte more is requested than there should be.
             let pieces = fetcher.take(body, &mut rest, wanted.max(1)).await?;
             let came = pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
             if came < wanted || wanted == 0 && came > 0 {

@@ -126,7 +126,7 @@ impl ExportWork<'_> {
         Ok(found)
     }
 
-    /// What an earlier process of this run was to make for the asset, and what the record does not call gone.
+    /// What an earlier process of this run may have created for the asset, and the journal does not record as removed.
     fn left_open(&self) -> Result<Vec<Outstanding>, JournalError> {
         let mut open = self.record()?.map(|record| record.open).unwrap_or_default();
         open.retain(|one| one.asset == self.work.asset);

@@ -34,7 +34,7 @@ pub(crate) struct Outstanding {
     pub resource: Resource,
     /// The line of the journal that names it: a name may be given again after what had it is gone.
     pub seq: u64,
-    /// Until when the process that was to make it may have lived.
+    /// Until when the process that was to create it may have run.
     pub alive: Timestamp,
     /// Where it was requested.
     pub place: Place,
@@ -128,8 +128,8 @@ fn is_settled(settled: &BTreeMap<String, u64>, one: &Outstanding) -> bool {
     settled.get(&one.resource.to_string()).is_some_and(|seq| one.seq <= *seq)
 }
 
-/// What `clean` or another run removed of an open run, and its journal leaves open: asset and name. Whoever goes on with the
-/// run puts it on record, or it would be asked for again, and named as left behind.
+/// What `clean` or another run removed of an open run, and its journal leaves open: asset and name. A resumption of the
+/// run records it, or it would be looked up again, and reported as left behind.
 pub(crate) fn removed_meanwhile(run_dir: &Path, entries: &[Entry]) -> Vec<(String, String)> {
     let removed = settled(run_dir);
     let gone = outstanding(entries).into_iter().filter(|one| is_settled(&removed, one));
@@ -231,7 +231,7 @@ impl Record {
         }
     }
 
-    /// Whether the last of its processes is known to have ended. That a journal is not locked says nothing where it is
+    /// Whether the last of its processes is known to have ended. An unlocked journal proves nothing where it is
     /// another file, or another machine, than the one that was written; nor does a seal, which whoever goes on with a copy
     /// may have set, while the original is at work.
     pub fn has_ended(&self) -> bool {
