@@ -159,9 +159,10 @@ impl Reading {
             self.public.push(format!("{name} allows everybody{condition}"));
         }
         self.others.extend(foreign(&bound, own));
-        match bound.iter().all(|(key, _)| key == SOURCE_IP) {
-            true => bound.into_iter().flat_map(|(_, networks)| networks).collect(),
-            false => Vec::new(),
+        if bound.iter().all(|(key, _)| key == SOURCE_IP) {
+            bound.into_iter().flat_map(|(_, networks)| networks).collect()
+        } else {
+            Vec::new()
         }
     }
 }
@@ -176,10 +177,7 @@ fn foreign(bound: &[(String, Vec<String>)], own: Option<&str>) -> Vec<String> {
         })
         .map(|others| others.into_iter().map(|(kind, name)| format!("{kind} {name}")).collect())
         .collect();
-    match foreign.iter().any(Vec::is_empty) {
-        true => Vec::new(),
-        false => foreign.concat(),
-    }
+    if foreign.iter().any(Vec::is_empty) { Vec::new() } else { foreign.concat() }
 }
 
 enum Principal {

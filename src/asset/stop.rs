@@ -67,10 +67,7 @@ impl From<SinkError> for Stop {
     fn from(error: SinkError) -> Self {
         let reason = error.to_string();
         let hint = error.hint();
-        match error.is_away() {
-            true => Stop::Away { reason, hint },
-            false => Stop::Asset { reason, hint },
-        }
+        if error.is_away() { Stop::Away { reason, hint } } else { Stop::Asset { reason, hint } }
     }
 }
 
@@ -94,10 +91,7 @@ impl From<PgError> for Stop {
     fn from(error: PgError) -> Self {
         let reason = error.to_string();
         let hint = error.hint();
-        match error.connection_lost() {
-            true => Stop::Away { reason, hint },
-            false => Stop::Asset { reason, hint },
-        }
+        if error.connection_lost() { Stop::Away { reason, hint } } else { Stop::Asset { reason, hint } }
     }
 }
 

@@ -82,12 +82,13 @@ impl Work {
 
     /// The finding about an empty asset: the playbook may have declared that as intended.
     pub fn empty(&self, may_be_empty: bool, subject: &str, nothing: &str) -> Finding {
-        let (kind, detail) = match may_be_empty {
-            true => (FindingKind::Deviation, format!("{nothing} is there, and the playbook says that it may be empty")),
-            false => (
+        let (kind, detail) = if may_be_empty {
+            (FindingKind::Deviation, format!("{nothing} is there, and the playbook says that it may be empty"))
+        } else {
+            (
                 FindingKind::NothingMatched,
                 format!("{nothing} is there; if that is as it should be, write `may_be_empty: true` for the asset"),
-            ),
+            )
         };
         self.finding(kind, subject, detail)
     }

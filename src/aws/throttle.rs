@@ -255,9 +255,10 @@ impl HttpConnector for Throttled {
             let is_sent = AtomicBool::new(false);
             let again = || async {
                 let request = kept.try_clone().ok_or_else(|| ConnectorError::user("a request is not whole".into()))?;
-                match is_sent.swap(true, Relaxed) {
-                    true => connector.call(signed_again(request, &credentials).await?).await,
-                    false => connector.call(request).await,
+                if is_sent.swap(true, Relaxed) {
+                    connector.call(signed_again(request, &credentials).await?).await
+                } else {
+                    connector.call(request).await
                 }
             };
             throttle.send(&kind_of(&kept), patient, again).await

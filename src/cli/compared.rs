@@ -23,18 +23,20 @@ fn objects(asset: &AssetResult) -> Option<String> {
 
 fn rows(asset: &AssetResult) -> Option<String> {
     let check = check(asset, "digest").or_else(|| check(asset, "rows"))?;
-    let tables = match check.compared == check.expected {
-        true => format!("{} in {}", count(asset.items, "row", "rows"), count(check.compared, "table", "tables")),
-        false => count_of(check.compared, check.expected, "table", "tables"),
+    let tables = if check.compared == check.expected {
+        format!("{} in {}", count(asset.items, "row", "rows"), count(check.compared, "table", "tables"))
+    } else {
+        count_of(check.compared, check.expected, "table", "tables")
     };
     Some(format!("{tables}{}", differing(check)))
 }
 
 fn catalog(asset: &AssetResult) -> Option<String> {
     let check = check(asset, "catalog")?;
-    let objects = match check.compared == check.expected {
-        true => count(check.compared, "catalog object", "catalog objects"),
-        false => count_of(check.compared, check.expected, "catalog object", "catalog objects"),
+    let objects = if check.compared == check.expected {
+        count(check.compared, "catalog object", "catalog objects")
+    } else {
+        count_of(check.compared, check.expected, "catalog object", "catalog objects")
     };
     Some(format!("{objects}{}", differing(check)))
 }

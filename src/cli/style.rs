@@ -135,10 +135,7 @@ pub(super) fn near(path: &Path) -> String {
 pub(super) fn shell_word(path: &Path) -> String {
     let text = near(path);
     let plain = |c: char| c.is_alphanumeric() || "/._-+=:,@%".contains(c);
-    match text.starts_with('-') {
-        true => shell_quote(&format!("./{text}"), plain),
-        false => shell_quote(&text, plain),
-    }
+    if text.starts_with('-') { shell_quote(&format!("./{text}"), plain) } else { shell_quote(&text, plain) }
 }
 
 fn shell_quote(text: &str, plain: impl Fn(char) -> bool) -> String {

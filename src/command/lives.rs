@@ -198,9 +198,10 @@ fn live(exports: bool, call: usize, fault: Option<(Fault, bool)>) -> usize {
         let work = run(evidence.path(), "drill-1");
         let guards = Guards::default();
         let life = async {
-            match exports {
-                true => export_life(provider.rds(), work, guards).await,
-                false => instance_life(provider.rds(), work, guards).await,
+            if exports {
+                export_life(provider.rds(), work, guards).await
+            } else {
+                instance_life(provider.rds(), work, guards).await
             }
         };
         tokio::select! {

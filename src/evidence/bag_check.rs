@@ -100,9 +100,10 @@ impl Bag {
     /// Opens a file of the bag. Only names that the listing showed are opened, so no link is followed.
     pub(crate) fn open(&self, name: &str) -> io::Result<std::fs::File> {
         let signature = || name.strip_prefix(SIGNATURES).and_then(|rest| rest.strip_prefix('/'));
-        match self.files.contains_key(name) || signature().is_some_and(|name| self.signatures.contains_key(name)) {
-            true => open_regular(&self.root.join(name)),
-            false => Err(io::Error::from(io::ErrorKind::NotFound)),
+        if self.files.contains_key(name) || signature().is_some_and(|name| self.signatures.contains_key(name)) {
+            open_regular(&self.root.join(name))
+        } else {
+            Err(io::Error::from(io::ErrorKind::NotFound))
         }
     }
 

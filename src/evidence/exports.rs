@@ -40,10 +40,7 @@ impl ExportLine {
 
     fn from_record(record: Vec<String>) -> Option<Self> {
         let [table, part, path, sha256, rows, bytes, row_digest, from, to] = <[String; 9]>::try_from(record).ok()?;
-        let block = |text: String| match text.is_empty() {
-            true => Some(None),
-            false => text.parse().ok().map(Some),
-        };
+        let block = |text: String| if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) };
         let totals =
             RowTotals { rows: rows.parse().ok()?, bytes: bytes.parse().ok()?, digest: row_digest.parse().ok()? };
         let sha256 = sha256.parse().ok()?;

@@ -101,9 +101,10 @@ fn sync_parent(path: &Path) -> Result<(), EvidenceError> {
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
     let file = OpenOptions::new().read(true).custom_flags(flags.cast_signed()).open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
 }
 
@@ -111,9 +112,10 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
 pub(crate) fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_regular(path)?.take(WHOLE_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > WHOLE_FILE_BYTES_MAX {
-        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "too long to be read whole")),
-        false => Ok(bytes),
+    if bytes.len() as u64 > WHOLE_FILE_BYTES_MAX {
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, "too long to be read whole"))
+    } else {
+        Ok(bytes)
     }
 }
 

@@ -44,10 +44,7 @@ fn identifier(rest: &mut &str) -> Option<String> {
 
 /// A part of a name: quoted where a dot or a quote would make two names look alike.
 fn spelled(part: &str) -> String {
-    match part.contains(['.', '"']) {
-        true => format!("\"{}\"", part.replace('"', "\"\"")),
-        false => part.to_owned(),
-    }
+    if part.contains(['.', '"']) { format!("\"{}\"", part.replace('"', "\"\"")) } else { part.to_owned() }
 }
 
 #[cfg(test)]

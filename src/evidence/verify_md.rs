@@ -243,9 +243,10 @@ fn psql(access: &DatabaseAccess, database: &str) -> String {
 
 /// psql reads a name with `=` or with a URL scheme as a whole connection string, which could name another server.
 fn database_argument(name: &str) -> String {
-    match name.contains('=') || name.starts_with("postgres") && name.contains(':') {
-        true => format!("dbname='{}'", name.replace('\\', "\\\\").replace('\'', "\\'")),
-        false => name.to_owned(),
+    if name.contains('=') || name.starts_with("postgres") && name.contains(':') {
+        format!("dbname='{}'", name.replace('\\', "\\\\").replace('\'', "\\'"))
+    } else {
+        name.to_owned()
     }
 }
 

@@ -343,10 +343,8 @@ impl Address {
     pub fn wire_unpinned(&self) -> Result<Wire, PgError> {
         self.refuse_shared()?;
         let mut wire = self.open_wire(self.liveness.interrupt())?;
-        let process = match self.is_direct() {
-            true => wire.greeting().process,
-            false => Some(pooler::ask(&self.to_string(), &mut wire)?),
-        };
+        let process =
+            if self.is_direct() { wire.greeting().process } else { Some(pooler::ask(&self.to_string(), &mut wire)?) };
         let waiting = self.waiting();
         waiting.served_by(process);
         wire.watch(waiting);

@@ -241,9 +241,8 @@ mod tests {
         let answers = Arc::clone(&is_there);
         let interrupt = Interrupt::default();
         let liveness = Liveness::new(STALL, interrupt.clone());
-        let waiting = Waiting::new(&liveness, move |_| match answers.load(Ordering::Relaxed) {
-            true => Answer::There(None),
-            false => Answer::Silence,
+        let waiting = Waiting::new(&liveness, move |_| {
+            if answers.load(Ordering::Relaxed) { Answer::There(None) } else { Answer::Silence }
         });
         waiting.served_by(Some(7));
         assert_eq!(waits(&waiting, STALL * 4), None, "nobody can tell that it is not at work");

@@ -68,9 +68,12 @@ impl Pieces {
 
     fn select(&self, table: &Table, columns: &str, major: u32) -> String {
         let select = |condition: String| format!("SELECT {columns} FROM ONLY {} {condition}", table.name.to_sql());
-        let ranges = self.ranges.iter().map(|range| match major < MAJOR_MIN {
-            true => format!("SELECT {columns} FROM {}", every_place(table, range)),
-            false => select(range.to_sql()),
+        let ranges = self.ranges.iter().map(|range| {
+            if major < MAJOR_MIN {
+                format!("SELECT {columns} FROM {}", every_place(table, range))
+            } else {
+                select(range.to_sql())
+            }
         });
         let rows = self.rows.iter().map(|(block, rows)| {
             let places: Vec<_> = rows.iter().map(|row| format!("\"({block},{row})\"")).collect();

@@ -45,15 +45,13 @@ impl BlockRange {
 
     /// The same with the values of generated columns at the end, if the table has any.
     pub fn whole_out_sql(&self, table: &Table) -> String {
-        match table.generated.is_empty() {
-            true => self.copy_out_sql(table),
-            false => {
-                let columns: Vec<_> =
-                    table.columns.iter().chain(&table.generated).map(|column| quoted(column)).collect();
-                let columns = columns.join(", ");
-                let name = table.name.to_sql();
-                format!("COPY (SELECT {columns} FROM ONLY {name} {}) TO STDOUT", self.to_sql())
-            }
+        if table.generated.is_empty() {
+            self.copy_out_sql(table)
+        } else {
+            let columns: Vec<_> = table.columns.iter().chain(&table.generated).map(|column| quoted(column)).collect();
+            let columns = columns.join(", ");
+            let name = table.name.to_sql();
+            format!("COPY (SELECT {columns} FROM ONLY {name} {}) TO STDOUT", self.to_sql())
         }
     }
 

@@ -456,9 +456,10 @@ fn asset_words(asset: &AssetResult) -> String {
 
 fn check_words(check: &Check) -> String {
     let [equal, compared] = [check.equal, check.compared].map(|number| of(number, check.expected));
-    match check.compared < check.expected {
-        true => format!("{}: {compared} compared, {} equal", check.name, thousands(check.equal)),
-        false => format!("{}: {equal} equal", check.name),
+    if check.compared < check.expected {
+        format!("{}: {compared} compared, {} equal", check.name, thousands(check.equal))
+    } else {
+        format!("{}: {equal} equal", check.name)
     }
 }
 

@@ -194,9 +194,8 @@ fn coverage(view: &View) -> String {
 }
 
 fn assets(view: &View) -> String {
-    let listed = |title: &str, items: Vec<String>| match items.is_empty() {
-        true => String::new(),
-        false => format!("<h3>{title}</h3>{}", bullets(&items)),
+    let listed = |title: &str, items: Vec<String>| {
+        if items.is_empty() { String::new() } else { format!("<h3>{title}</h3>{}", bullets(&items)) }
     };
     table("Assets", &view.asset_table())
         + &listed(EXPORT_FILES, view.export_files())
@@ -266,9 +265,10 @@ fn controls(view: &View) -> String {
         [] => String::new(),
         _ => table(CHECKLIST, &view.checklist_table()) + &paragraph(CHECKLIST_DIGESTS),
     };
-    let named = match view.result.plan.controls.is_empty() {
-        true => paragraph("The playbook names no controls."),
-        false => format!("<h3>Controls</h3>{}", bullets(&view.result.plan.controls)) + &paragraph(SUPPORTS),
+    let named = if view.result.plan.controls.is_empty() {
+        paragraph("The playbook names no controls.")
+    } else {
+        format!("<h3>Controls</h3>{}", bullets(&view.result.plan.controls)) + &paragraph(SUPPORTS)
     };
     named + &table("Evidence", &view.evidence_table()) + &checklist
 }

@@ -98,9 +98,10 @@ fn finding(view: &View, control: &str) -> Value {
     // A sample is not the whole that a control requires.
     let satisfied = result.verdict == Verdict::Pass && result.tier == Tier::Full && lacking.is_empty();
     let state = if satisfied { "satisfied" } else { "not-satisfied" };
-    let remarks = match lacking.is_empty() {
-        true => "As far as this drill goes.".to_owned(),
-        false => format!("As far as this drill goes. The bundle does not hold: {}.", lacking.join(", ")),
+    let remarks = if lacking.is_empty() {
+        "As far as this drill goes.".to_owned()
+    } else {
+        format!("As far as this drill goes. The bundle does not hold: {}.", lacking.join(", "))
     };
     let related: Vec<Value> = result
         .assets

@@ -99,9 +99,10 @@ fn exit(view: &View) -> Vec<Block> {
     let sentence = view.exit_sentence();
     blocks.push(if refused { Block::Warning { text: sentence } } else { Block::text(sentence) });
     blocks.extend(figure(svg::exit_time(view)));
-    match view.windows().is_empty() {
-        true => blocks.push(Block::text(NO_TERMS)),
-        false => blocks.extend(table("Against the terms", &view.window_table())),
+    if view.windows().is_empty() {
+        blocks.push(Block::text(NO_TERMS))
+    } else {
+        blocks.extend(table("Against the terms", &view.window_table()))
     }
     blocks.extend(table("What it rests on", &view.class_table()));
     blocks.extend(figure(svg::pace(view)));
@@ -126,9 +127,10 @@ fn findings(view: &View) -> Vec<Block> {
 
 fn controls(view: &View) -> Vec<Block> {
     let mut blocks = vec![Block::heading(2, "10 Controls and evidence")];
-    match view.result.plan.controls.is_empty() {
-        true => blocks.push(Block::text("The playbook names no controls.")),
-        false => blocks.push(Block::text(format!("{}. {SUPPORTS}", view.result.plan.controls.join(", ")))),
+    if view.result.plan.controls.is_empty() {
+        blocks.push(Block::text("The playbook names no controls."))
+    } else {
+        blocks.push(Block::text(format!("{}. {SUPPORTS}", view.result.plan.controls.join(", "))))
     }
     blocks.extend(table("Evidence", &view.evidence_table()));
     if !view.checklist.is_empty() {

@@ -222,10 +222,7 @@ fn fate_in(row: &Row, assets: &[AssetResult]) -> Fate {
     }
     let worthless = [FindingKind::NothingMatched, FindingKind::VerifierBlind];
     let shows = |asset: &&AssetResult| !asset.findings.iter().any(|finding| worthless.contains(&finding.kind));
-    match own.is_empty() || own.iter().any(shows) {
-        true => told,
-        false => Fate::Untested,
-    }
+    if own.is_empty() || own.iter().any(shows) { told } else { Fate::Untested }
 }
 
 /// Assets that could not be compared and are not in the account, as far as it was inspected: a database on a

@@ -203,9 +203,10 @@ impl Cluster {
     }
 
     fn stop_now(&self) -> Result<(), ClusterError> {
-        let stopped = match self.data.join("postmaster.pid").is_file() {
-            true => self.pg_ctl(&["-w", "-s", "-m", "fast", "stop"]),
-            false => Ok(()),
+        let stopped = if self.data.join("postmaster.pid").is_file() {
+            self.pg_ctl(&["-w", "-s", "-m", "fast", "stop"])
+        } else {
+            Ok(())
         };
         let _ = fs::remove_dir_all(&self.socket);
         stopped

@@ -16,10 +16,7 @@ const LARGE_BYTES: u64 = 128 << 20;
 /// Builds what can be built in parallel. Returns what is still to be done, in its order.
 pub(super) fn go_ahead(script: Script, owner: &Address, workers: usize) -> Result<Script, PgError> {
     let ahead: Vec<_> = script.entries.iter().enumerate().filter(|(_, entry)| is_independent(&entry.kind)).collect();
-    let done = match ahead.is_empty() {
-        true => BTreeSet::new(),
-        false => build(&script, owner, workers, ahead)?,
-    };
+    let done = if ahead.is_empty() { BTreeSet::new() } else { build(&script, owner, workers, ahead)? };
     // Event triggers come last of all, see `elevated`.
     let is_left = |place: &usize, entry: &Entry| !done.contains(place) && !is_event_trigger(entry);
     let left = script.entries.iter().enumerate().filter(|(place, entry)| is_left(place, entry));

@@ -246,9 +246,10 @@ impl Work {
 
     fn as_grantor(&mut self, grant: &Grant, owner: &str, title: &str, sql: &str) -> Result<(), PgError> {
         // A superuser's grant counts as the owner's, who may not even have access to the object's schema.
-        let sql = match is_predefined(&grant.grantor) || grant.grantor == owner {
-            true => sql.to_owned(),
-            false => format!("SET ROLE {}; {sql}; RESET ROLE", quoted(&grant.grantor)),
+        let sql = if is_predefined(&grant.grantor) || grant.grantor == owner {
+            sql.to_owned()
+        } else {
+            format!("SET ROLE {}; {sql}; RESET ROLE", quoted(&grant.grantor))
         };
         if !self.run(&format!("grant on {title}"), &sql)? {
             self.run(&format!("grant on {title}"), "RESET ROLE")?;

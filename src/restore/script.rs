@@ -189,10 +189,11 @@ fn output(tools: &Tools, archive: &Path, options: &[&str]) -> Result<String, PgE
     let failed = |reason: String| PgError::Program { program: "pg_restore", reason };
     let mut command = tools.command("pg_restore", None)?;
     let output = command.args(options).arg(archive).output().map_err(|error| failed(error.to_string()))?;
-    match output.status.success() {
-        true => String::from_utf8(output.stdout)
-            .map_err(|_| failed("the schema holds names or definitions that are not UTF-8".to_owned())),
-        false => Err(failed(String::from_utf8_lossy(&output.stderr).lines().take(4).collect::<Vec<_>>().join("; "))),
+    if output.status.success() {
+        String::from_utf8(output.stdout)
+            .map_err(|_| failed("the schema holds names or definitions that are not UTF-8".to_owned()))
+    } else {
+        Err(failed(String::from_utf8_lossy(&output.stderr).lines().take(4).collect::<Vec<_>>().join("; ")))
     }
 }
 
@@ -236,10 +237,7 @@ fn numbered(line: &str) -> Option<(u32, &str)> {
 fn settings_at_end(sql: &str) -> (&str, &str) {
     let trimmed = sql.trim_end();
     let last = trimmed.rfind('\n').map_or(0, |at| at + 1);
-    match trimmed[last..].starts_with(ACCESS_METHOD) {
-        true => (&sql[..last], &trimmed[last..]),
-        false => (sql, ""),
-    }
+    if trimmed[last..].starts_with(ACCESS_METHOD) { (&sql[..last], &trimmed[last..]) } else { (sql, "") }
 }
 
 /// The kind; kind, name and owner without the schema; and the object's schema.

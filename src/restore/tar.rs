@@ -214,10 +214,8 @@ impl UnitSink for TarUnit {
         }
         let live: u64 = regions.values().map(|(_, region)| region.length).sum();
         let whole = live == self.laid().end;
-        let (file, path) = match whole {
-            true => (Arc::clone(&self.file), self.staged.clone()),
-            false => self.without_holes(&mut regions)?,
-        };
+        let (file, path) =
+            if whole { (Arc::clone(&self.file), self.staged.clone()) } else { self.without_holes(&mut regions)? };
         // Zeros, and nothing that an abandoned attempt may have left behind.
         file.set_len(live).and_then(|()| file.set_len(live + TRAILER_BYTES)).map_err(self.failed())?;
         file.sync_all().map_err(self.failed())?;

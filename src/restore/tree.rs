@@ -123,9 +123,10 @@ impl TreeUnit {
         let mut staged = std::mem::take(&mut *self.staged.lock().unwrap_or_else(PoisonError::into_inner));
         let (in_place, elsewhere): (Vec<_>, Vec<_>) =
             published.iter().partition(|(index, receipt)| staged.get(&receipt.path) == Some(index));
-        let places: HashMap<_, _> = match elsewhere.is_empty() {
-            true => HashMap::new(),
-            false => staged.iter().map(|(place, index)| (*index, self.staging.join(place))).collect(),
+        let places: HashMap<_, _> = if elsewhere.is_empty() {
+            HashMap::new()
+        } else {
+            staged.iter().map(|(place, index)| (*index, self.staging.join(place))).collect()
         };
         let path_of = |index: &usize| places.get(index).cloned().unwrap_or_else(|| self.unplaced(*index));
         for (index, receipt) in &elsewhere {

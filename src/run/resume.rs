@@ -54,9 +54,10 @@ pub async fn resume(
         return signed_outcome(run_dir, seal::sealed_before(run_dir)?).await;
     }
     if directory::never_began(run_dir) {
-        return match seal_as_is {
-            true => Err(EngineError::NeverBegan { path: run_dir.to_owned() }),
-            false => begin_again(run_dir, consent, driving).await,
+        return if seal_as_is {
+            Err(EngineError::NeverBegan { path: run_dir.to_owned() })
+        } else {
+            begin_again(run_dir, consent, driving).await
         };
     }
     let (playbook, text) = read_back_playbook(run_dir)?;
@@ -73,12 +74,11 @@ pub async fn resume(
         spawn_blocking(move || Cluster::stop_left_behind(&cluster)).await.map_err(internal)?.map_err(left_running)?;
     }
     let work_done = matches!(entries.last().map(|entry| &entry.event), Some(Event::RunDone { .. }));
-    let ready = match work_done || seal_as_is {
-        true => None,
-        false => {
-            let looking = preflight::look(&playbook, &assets, (&layout, &id), &consent, Vec::new());
-            Some(driving.interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)??)
-        }
+    let ready = if work_done || seal_as_is {
+        None
+    } else {
+        let looking = preflight::look(&playbook, &assets, (&layout, &id), &consent, Vec::new());
+        Some(driving.interrupt.unless_asked(looking).await.ok_or(EngineError::Interrupted)??)
     };
     let ledger = Ledger::from_journal(&layout, &entries);
     // This process holds the journal's lock now.

@@ -122,9 +122,10 @@ impl Narrowing<'_> {
         drop(lines);
         // Whatever follows the compressed rows belongs to the file, too.
         io::copy(&mut hashed, &mut io::sink()).map_err(failed)?;
-        match crate::digest::Sha256Digest::from(hashed.sha256) == export.sha256 {
-            true => Ok(()),
-            false => Err(format!("{} is not what was written", export.path)),
+        if crate::digest::Sha256Digest::from(hashed.sha256) == export.sha256 {
+            Ok(())
+        } else {
+            Err(format!("{} is not what was written", export.path))
         }
     }
 

@@ -159,9 +159,10 @@ impl ReadBack<'_> {
         let part_bytes = (all / (self.parallel as u64 * PARTS_PER_READER).max(1)).max(PART_BYTES_MIN);
         let mut parts = Vec::new();
         for (number, table) in tables {
-            let ranges = match table.bytes_on_disk > part_bytes {
-                true => range::split(client, table, table.bytes_on_disk.div_ceil(part_bytes))?,
-                false => vec![BlockRange::WHOLE],
+            let ranges = if table.bytes_on_disk > part_bytes {
+                range::split(client, table, table.bytes_on_disk.div_ceil(part_bytes))?
+            } else {
+                vec![BlockRange::WHOLE]
             };
             parts.extend(ranges.into_iter().map(|range| Part { number, table, range }));
         }

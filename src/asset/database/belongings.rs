@@ -190,15 +190,14 @@ impl Belongings {
         } else {
             findings.extend(self.without_system_triggers(catalog));
         }
-        let left = match self.target.is_managed() {
-            true => {
-                elevated.withdraw()?;
-                elevated.leakproof(&self.special)?;
-                self.unsupported = elevated.supports(&self.special)?;
-                findings.extend(self.refused(self.unsupported.clone()));
-                elevated.settings(&self.special, &on_target)?
-            }
-            false => self.special.settings.clone(),
+        let left = if self.target.is_managed() {
+            elevated.withdraw()?;
+            elevated.leakproof(&self.special)?;
+            self.unsupported = elevated.supports(&self.special)?;
+            findings.extend(self.refused(self.unsupported.clone()));
+            elevated.settings(&self.special, &on_target)?
+        } else {
+            self.special.settings.clone()
         };
         findings.extend(self.refused(elevated.event_triggers(&self.special)?));
         // Nothing of a provider's role is copied, and the role itself is reported.

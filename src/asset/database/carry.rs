@@ -515,9 +515,10 @@ fn of_dump(error: PgError, snapshot: &mut Snapshot) -> Result<(), RelayEnd> {
 
 /// Only the blocks of a large enough table are queried.
 fn blocks(snapshot: &mut Snapshot, table: &Table) -> Result<u64, RelayEnd> {
-    match table.bytes_on_disk < shares::WHOLE_BYTES_MAX {
-        true => Ok(0),
-        false => snapshot.blocks(table).map_err(RelayEnd::of_snapshot),
+    if table.bytes_on_disk < shares::WHOLE_BYTES_MAX {
+        Ok(0)
+    } else {
+        snapshot.blocks(table).map_err(RelayEnd::of_snapshot)
     }
 }
 

@@ -58,10 +58,7 @@ impl RelayEnd {
     /// What an error on the connection that holds the snapshot means: with the connection, or its transaction, the
     /// snapshot is lost.
     pub fn of_snapshot(error: PgError) -> Self {
-        match Self::is_of_snapshot(&error) {
-            true => RelayEnd::SnapshotLost(Lost::of(&error)),
-            false => error.into(),
-        }
+        if Self::is_of_snapshot(&error) { RelayEnd::SnapshotLost(Lost::of(&error)) } else { error.into() }
     }
 
     /// Whether a new snapshot may work. The wait for a lock took as long as allowed.

@@ -62,15 +62,16 @@ pub(crate) fn compare(work: &Work, expected: &[LargeObject], database: &TargetDa
         let finding = |detail: String| {
             Some(work.finding(FindingKind::LargeObject, format!("large object {}", object.oid), detail))
         };
-        comparison.compared(match there.contains(&object.oid) {
-            false => finding("it is not there".to_owned()),
-            true => match large::read(&mut client, object.oid, |_, _| Ok(()))? {
+        comparison.compared(if there.contains(&object.oid) {
+            match large::read(&mut client, object.oid, |_, _| Ok(()))? {
                 found if found == *object => None,
                 found => finding(format!(
                     "{} bytes with SHA-256 {} left, {} with {} are there",
                     object.bytes, object.sha256, found.bytes, found.sha256
                 )),
-            },
+            }
+        } else {
+            finding("it is not there".to_owned())
         });
     }
     for stranger in there.iter().filter(|oid| !expected.iter().any(|object| object.oid == **oid)) {

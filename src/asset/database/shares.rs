@@ -46,10 +46,8 @@ fn of_table(number: usize, sized: &Sized, all: u64, workers: u64, major: u32) ->
     // One worker keeps about two processors busy: the sending server and the storing server.
     let shared =
         major >= MAJOR_MIN && bytes >= SHARED_BYTES_MIN && bytes.saturating_mul(workers) > all.saturating_mul(2);
-    let wanted = match shared {
-        true => by_size.max((workers * PARTS_PER_WORKER).min(bytes / SHARED_PART_BYTES_MIN)),
-        false => by_size,
-    };
+    let wanted =
+        if shared { by_size.max((workers * PARTS_PER_WORKER).min(bytes / SHARED_PART_BYTES_MIN)) } else { by_size };
     let parts: Vec<_> = BlockRange::split(*blocks, wanted).into_iter().enumerate().collect();
     let of = parts.len();
     let share = |parts: Vec<_>, filling| {

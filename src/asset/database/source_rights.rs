@@ -39,13 +39,14 @@ pub(crate) fn of_large_objects(subject: &str, user: &str, unreadable: &Unreadabl
         "{subject}: the login {user} cannot read {}: {named}{and_more} (pg_read_all_data does not cover them)",
         count(*all, "large object", "large objects")
     );
-    let hint = match and_more.is_empty() {
-        true => format!("as their owner: GRANT SELECT ON LARGE OBJECT {named} TO {}", quoted(user)),
-        false => format!(
+    let hint = if and_more.is_empty() {
+        format!("as their owner: GRANT SELECT ON LARGE OBJECT {named} TO {}", quoted(user))
+    } else {
+        format!(
             "as their owner, in psql: SELECT format('GRANT SELECT ON LARGE OBJECT %s TO %I', oid, {}) FROM \
              pg_largeobject_metadata \\gexec",
             literal(user)
-        ),
+        )
     };
     Some(Obstacle { what, hint: Some(hint) })
 }

@@ -130,9 +130,10 @@ impl Patience {
             tracing::warn!(table, "{for_itself}, which is let go after {}", words::duration(ms(limit)));
             Since { wanted: Stopwatch::start(), before_a_reader: None }
         });
-        since.before_a_reader = match now.before_a_reader {
-            true => Some(since.before_a_reader.take().unwrap_or_else(Stopwatch::start)),
-            false => None,
+        since.before_a_reader = if now.before_a_reader {
+            Some(since.before_a_reader.take().unwrap_or_else(Stopwatch::start))
+        } else {
+            None
         };
         let in_the_way = since.before_a_reader.as_ref().map_or(Duration::ZERO, Stopwatch::elapsed);
         let over = since.wanted.elapsed() >= self.limit || in_the_way >= self.limit.min(READER_WAITS_MAX);

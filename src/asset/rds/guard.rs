@@ -105,9 +105,10 @@ async fn remove(temporary: &Temporary, work: &Work, resources: Vec<Resource>) ->
     let mut left = Vec::new();
     for resource in resources {
         // What was never requested does not exist.
-        let removed = match temporary.may_be_there(&resource) {
-            true => temporary.remove(&resource, &work.run, &Interrupt::default()).await,
-            false => Ok(Removed::NeverThere),
+        let removed = if temporary.may_be_there(&resource) {
+            temporary.remove(&resource, &work.run, &Interrupt::default()).await
+        } else {
+            Ok(Removed::NeverThere)
         };
         let removed = removed.map_err(|error| error.to_string());
         if removed.is_ok() {

@@ -91,28 +91,23 @@ impl Orphans<'_> {
     /// names was made by an earlier one. Without a record that can be read, the tag alone counts.
     fn record_of(&self, run: &str) -> Option<Record> {
         let record = Record::read(&self.run_dir(run)?).ok()??;
-        Some(match run == self.work.run {
-            true => Record { in_use: false, ..record },
-            false => record,
-        })
+        Some(if run == self.work.run { Record { in_use: false, ..record } } else { record })
     }
 
     fn run_dir(&self, run: &str) -> Option<PathBuf> {
         // A run's name comes from a tag here, which anyone may have written.
         let plain = run.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) && !run.is_empty();
-        match run == self.work.run {
-            true => Some(self.work.layout.bundle.clone()),
-            false => plain.then(|| self.work.layout.bundle.with_file_name(run)),
+        if run == self.work.run {
+            Some(self.work.layout.bundle.clone())
+        } else {
+            plain.then(|| self.work.layout.bundle.with_file_name(run))
         }
     }
 
     /// Removes them. Returns what is still there, and why. A snapshot with an export in progress stays.
     pub async fn remove(&self, orphans: Vec<Tagged>) -> Result<Vec<(String, String)>, Stop> {
         let snapshots = orphans.iter().any(|found| matches!(found.resource, Resource::Snapshot(_)));
-        let busy = match snapshots {
-            true => Exports::new(self.rds).sources_under_way().await,
-            false => Ok(Vec::new()),
-        };
+        let busy = if snapshots { Exports::new(self.rds).sources_under_way().await } else { Ok(Vec::new()) };
         let mut left = Vec::new();
         for found in orphans {
             let run = found.run;

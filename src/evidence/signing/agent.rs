@@ -73,9 +73,10 @@ impl Agent {
         }
         let mut answer = vec![0; length];
         self.0.read_exact(&mut answer).map_err(agent)?;
-        match answer[0] == expected {
-            true => Ok(answer.split_off(1)),
-            false => Err(agent("it refused; perhaps the confirmation was missing")),
+        if answer[0] == expected {
+            Ok(answer.split_off(1))
+        } else {
+            Err(agent("it refused; perhaps the confirmation was missing"))
         }
     }
 }

@@ -92,9 +92,10 @@ pub fn check_envelope(bytes: &[u8], statement: &[u8], seal: &Seal) -> Result<(),
     if envelope.payload_type != PAYLOAD_TYPE || decoded(&envelope.payload)? != statement {
         return Err("states something else than this bundle".to_owned());
     }
-    match holds(seal.key.key_data(), &encoding(statement), &decoded(&envelope.signatures[0].sig)?) {
-        true => Ok(()),
-        false => Err("was not signed by the key of the signature beside it".to_owned()),
+    if holds(seal.key.key_data(), &encoding(statement), &decoded(&envelope.signatures[0].sig)?) {
+        Ok(())
+    } else {
+        Err("was not signed by the key of the signature beside it".to_owned())
     }
 }
 

@@ -61,9 +61,10 @@ impl Signer {
     fn through_agent(path: &Path, public: PublicKey, agent: Option<&Path>) -> Result<Self, SignError> {
         let algorithm = public.algorithm();
         if !matches!(algorithm, Algorithm::Ed25519 | Algorithm::Ecdsa { .. } | Algorithm::Rsa { .. }) {
-            let reason = match is_on_a_token(&algorithm) {
-                true => format!("{algorithm} is a key on a security token, whose signatures walkaway can't check"),
-                false => format!("signatures by {algorithm} keys can't be checked by walkaway"),
+            let reason = if is_on_a_token(&algorithm) {
+                format!("{algorithm} is a key on a security token, whose signatures walkaway can't check")
+            } else {
+                format!("signatures by {algorithm} keys can't be checked by walkaway")
             };
             return Err(SignError::Key { path: path.to_owned(), reason });
         }

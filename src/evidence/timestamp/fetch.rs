@@ -55,10 +55,7 @@ pub async fn fetch(url: &str, message: &[u8]) -> Result<(Vec<u8>, Stamp), Timest
     let answer = answer.await.map_err(|_| failed("no answer in time".to_owned()))?.map_err(failed)?;
     let wrong = |source| TimestampError::Answer { url: url.to_owned(), source };
     let stamp = Stamp::read(&answer, message).map_err(wrong)?;
-    match stamp.nonce.as_deref() == Some(&nonce) {
-        true => Ok((answer, stamp)),
-        false => Err(wrong(TokenError::OtherMessage)),
-    }
+    if stamp.nonce.as_deref() == Some(&nonce) { Ok((answer, stamp)) } else { Err(wrong(TokenError::OtherMessage)) }
 }
 
 fn request(message: &[u8], nonce: &[u8]) -> Vec<u8> {

@@ -208,13 +208,12 @@ fn unreadable_large_objects(client: &mut impl GenericClient) -> Result<Unreadabl
     if everybody_reads {
         return Ok(Unreadable::default());
     }
-    let readable = match has_function {
-        true => "pg_catalog.has_largeobject_privilege(o.oid, 'SELECT')",
-        false => {
-            "(pg_catalog.pg_has_role(o.lomowner, 'USAGE') OR EXISTS (SELECT FROM pg_catalog.aclexplode(\
+    let readable = if has_function {
+        "pg_catalog.has_largeobject_privilege(o.oid, 'SELECT')"
+    } else {
+        "(pg_catalog.pg_has_role(o.lomowner, 'USAGE') OR EXISTS (SELECT FROM pg_catalog.aclexplode(\
              coalesce(o.lomacl, pg_catalog.acldefault('L', o.lomowner))) g WHERE g.privilege_type = 'SELECT' \
              AND (g.grantee = 0 OR pg_catalog.pg_has_role(g.grantee, 'USAGE'))))"
-        }
     };
     let sql = format!(
         "SELECT count(*), coalesce((array_agg(o.oid ORDER BY o.oid))[1:{NAMED_MAX}], '{{}}') \

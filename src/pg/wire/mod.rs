@@ -290,12 +290,11 @@ impl Wire {
         let mut small = Vec::with_capacity(64);
         small.extend_from_slice(head);
         for part in parts {
-            match part.len() > socket::VECTORED_BYTES_MIN {
-                true => {
-                    self.write_pair(&small, part)?;
-                    small.clear();
-                }
-                false => small.extend_from_slice(part),
+            if part.len() > socket::VECTORED_BYTES_MIN {
+                self.write_pair(&small, part)?;
+                small.clear();
+            } else {
+                small.extend_from_slice(part)
             }
         }
         self.write_pair(&small, &[])

@@ -151,10 +151,7 @@ fn secured(mut stream: TcpStream, host: &str, tls: &Arc<ClientConfig>) -> Result
     let name = ServerName::try_from(host.to_owned()).map_err(|error| WireError::Tls(format!("TLS: {error}")))?;
     let client = ClientConnection::new(Arc::clone(tls), name);
     let mut client = client.map_err(|error| WireError::Tls(format!("TLS: {error}")))?;
-    let refused = |error: io::Error| match is_tls(&error) {
-        true => WireError::Tls(error.to_string()),
-        false => lost(error),
-    };
+    let refused = |error: io::Error| if is_tls(&error) { WireError::Tls(error.to_string()) } else { lost(error) };
     client.complete_io(&mut stream).map_err(refused)?;
     stream.set_read_timeout(Some(TICK)).map_err(lost)?;
     Ok(Socket::Tls(Box::new(StreamOwned::new(client, stream))))

@@ -114,9 +114,10 @@ impl Validator<'_> {
         let tables = self.excluded_tables(asset);
         let sample = asset.sample.optional().and_then(|sample| self.sample(sample));
         let is_bucket = !asset.s3.is_missing();
-        let limits = match is_bucket {
-            true => self.bucket_limits(&asset.limits, defaults.bucket_limits),
-            false => self.limits(&asset.limits, defaults.limits),
+        let limits = if is_bucket {
+            self.bucket_limits(&asset.limits, defaults.bucket_limits)
+        } else {
+            self.limits(&asset.limits, defaults.limits)
         };
         let bucket = asset.s3.optional().and_then(|s3| self.bucket(s3, sample, limits, defaults));
         let bucket = bucket.map(|bucket| BucketSpec { may_be_empty: may_be_empty(asset), ..bucket });

@@ -21,13 +21,14 @@ impl Validator<'_> {
         let server = self.rds_place(rds, place);
         let database = self.required_text(&rds.database, "database", place);
         let word = rds.method.optional().map_or_else(RdsMethod::default, |method| method.value);
-        let login = match word == RdsMethod::Export
+        let login = if word == RdsMethod::Export
             && rds.user.is_missing()
             && rds.password.is_missing()
             && rds.iam.is_missing()
         {
-            true => Some(None),
-            false => self.rds_login(rds, place).map(Some),
+            Some(None)
+        } else {
+            self.rds_login(rds, place).map(Some)
         };
         let via = rds.via.optional().and_then(|via| self.via(via));
         let ca = rds.ca.optional().and_then(|ca| self.accept(&ca.place, path_in(self.folder, &ca.value)));

@@ -77,9 +77,10 @@ impl Put {
         let there = std::fs::metadata(&staged).map_err(|error| SinkError::write(&staged, error))?;
         let mut attempts = Attempts::default();
         let put = loop {
-            let put = match there.len() <= PUT_BYTES_MAX {
-                true => self.whole(&staged, &key, receipt).await,
-                false => self.in_parts(&staged, &key, receipt).await,
+            let put = if there.len() <= PUT_BYTES_MAX {
+                self.whole(&staged, &key, receipt).await
+            } else {
+                self.in_parts(&staged, &key, receipt).await
             };
             let Err(error) = put else { break put };
             if !matches!(error.kind, CallErrorKind::Passing | CallErrorKind::Refused | CallErrorKind::NotFound) {

@@ -109,9 +109,10 @@ impl MadePage {
             skipped = 0;
         }
         let inside = Thrift::default().i32(1, self.values).i32(1, self.encoding);
-        header = match self.dictionary {
-            true => header.object(3 + skipped, inside),
-            false => header.object(1 + skipped, inside.i32(1, 3).i32(1, 3)),
+        header = if self.dictionary {
+            header.object(3 + skipped, inside)
+        } else {
+            header.object(1 + skipped, inside.i32(1, 3).i32(1, 3))
         };
         header.0.push(0);
         [header.0, self.body.clone()].concat()

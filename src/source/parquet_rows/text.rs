@@ -186,9 +186,10 @@ impl Bits {
             if stored == 0 { (fraction, 1 - self.bias) } else { (fraction | 1 << self.mantissa, stored - self.bias) };
         let above = (2 * significand + 1, power - 1);
         // Below a power of two the neighbours are half as far away.
-        let below = match fraction == 0 && stored > 1 {
-            true => (4 * significand - 1, power - 2),
-            false => ((2 * significand).saturating_sub(1), power - 1),
+        let below = if fraction == 0 && stored > 1 {
+            (4 * significand - 1, power - 2)
+        } else {
+            ((2 * significand).saturating_sub(1), power - 1)
         };
         [above, below].into_iter().any(|middle| equal(digits, exponent, middle))
     }

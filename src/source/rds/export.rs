@@ -179,12 +179,11 @@ impl Exports {
         let same = task.snapshot_arn == order.snapshot_arn
             && task.bucket == order.bucket
             && prefix(&task.prefix) == prefix(&order.prefix);
-        match same {
-            true => Ok(()),
-            false => {
-                let reason = "an export of this name is there already, of another snapshot or to another place";
-                Err(SourceError::Permanent { what: what(id), reason: reason.to_owned() })
-            }
+        if same {
+            Ok(())
+        } else {
+            let reason = "an export of this name is there already, of another snapshot or to another place";
+            Err(SourceError::Permanent { what: what(id), reason: reason.to_owned() })
         }
     }
 

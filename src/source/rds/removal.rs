@@ -176,10 +176,7 @@ impl Temporary {
             Some(task) => {
                 let resource = Resource::Export(id.to_owned());
                 self.note(&resource, Made::Seen { arn: String::new(), said: None });
-                match task.is_under_way() {
-                    true => exports.cancel(id).await.map(|_| Step::Agreed),
-                    false => Ok(Step::Gone),
-                }
+                if task.is_under_way() { exports.cancel(id).await.map(|_| Step::Agreed) } else { Ok(Step::Gone) }
             }
         }
     }

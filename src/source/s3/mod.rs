@@ -195,10 +195,7 @@ impl ObjectSource for S3Source {
     }
 
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
-        match self.all_versions {
-            true => self.list_versions(from).boxed(),
-            false => self.list_objects(from).boxed(),
-        }
+        if self.all_versions { self.list_versions(from).boxed() } else { self.list_objects(from).boxed() }
     }
 
     fn open<'a>(

@@ -193,9 +193,10 @@ impl Fetcher<'_> {
             if plain {
                 got.pin = Some(repacked(&got.pin.take().unwrap_or_default()));
             }
-            return Err(match plain {
-                true => SourceError::Size { what: self.entry.key.clone(), listed: length, served },
-                false => self.wrong_length(served, length - got.bytes),
+            return Err(if plain {
+                SourceError::Size { what: self.entry.key.clone(), listed: length, served }
+            } else {
+                self.wrong_length(served, length - got.bytes)
             });
         }
         if plain {

@@ -167,11 +167,10 @@ impl Proof {
             findings.push(find(FindingKind::TableSkipped, "the export's warning", warning));
         }
         if self.found.task.is_none() {
-            let detail = match self.found.started {
-                true => "its files came in an earlier part of the run, and RDS knows the export no longer",
-                false => {
-                    "only its files are known, so RDS could not be asked whether the export is complete, and of what"
-                }
+            let detail = if self.found.started {
+                "its files came in an earlier part of the run, and RDS knows the export no longer"
+            } else {
+                "only its files are known, so RDS could not be asked whether the export is complete, and of what"
             };
             findings.push(find(FindingKind::NotProven, "the export", detail));
         }

@@ -225,9 +225,10 @@ impl ExportWork<'_> {
             if is_under_way {
                 temporary.expect_to_appear(&export, Duration::ZERO);
             } else {
-                let snapshot = match takes_snapshot {
-                    true => self.take_snapshot(client, &temporary, facts).await?,
-                    false => exported_snapshot(facts, new)?,
+                let snapshot = if takes_snapshot {
+                    self.take_snapshot(client, &temporary, facts).await?
+                } else {
+                    exported_snapshot(facts, new)?
                 };
                 self.start(exports, &temporary, &export, new, &snapshot).await?;
             }
@@ -338,12 +339,13 @@ fn affordable(new: &NewExport, gib: u64) -> Result<(), Stop> {
             "export it yourself, and name the export by `task`, or by `bucket` and `folder`",
         );
     }
-    match cost.exceeds(ceiling) {
-        true => refused(
+    if cost.exceeds(ceiling) {
+        refused(
             format!("the export of {gib} GiB would cost {cost}, more than {ceiling}"),
             "raise `cost_ceiling`, or read the database another way",
-        ),
-        false => Ok(()),
+        )
+    } else {
+        Ok(())
     }
 }
 
