@@ -20,7 +20,7 @@ use walkaway::{
         Address,
         copy::CopyOut,
         name::{RelationName, Table},
-        wire::{Patience, Wire},
+        wire::{WaitLimits, Wire},
     },
     restore::{
         database::{Filling, Loader, TargetServer},
@@ -394,7 +394,7 @@ impl<'a> TableTarget<'a> {
 
     fn of(cluster: &'a PgCluster, table: Table) -> Self {
         let database = TargetServer::named(address(cluster)).existing("postgres");
-        TableTarget { cluster, loader: RefCell::new(database.loader(Patience::default())), table }
+        TableTarget { cluster, loader: RefCell::new(database.loader(WaitLimits::default())), table }
     }
 }
 

@@ -13,8 +13,8 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use walkaway::{
     asset::{
-        Asset, Carried, Depth, Description, Kinds, Looked, Measured, Measuring, Needs, Preflight, Room, Site, Stop,
-        Work,
+        Asset, Carried, Depth, Description, Endpoints, Kinds, Looked, Measured, Measuring, Needs, Preflight,
+        SpaceNeeded, Stop, Work,
         objects::{self, ObjectsFrom},
     },
     command,
@@ -24,7 +24,7 @@ use walkaway::{
     interrupt::Interrupt,
     playbook::{self, Playbook, TargetSpec},
     record::{Obstacle, Unopened},
-    run::{self, Consent, Driving, Means, Plan, RunEnd, RunOutcome},
+    run::{self, Consent, Driving, Plan, RunEnd, RunOptions, RunOutcome},
     transfer::{
         bucket::BucketConfiguration,
         error::{SourceError, TransferError},
@@ -91,22 +91,22 @@ impl Asset for Shelf {
         async move { Ok(measured) }.boxed()
     }
 
-    fn room(&self, measured: &Measured, _: &TargetSpec) -> Room {
-        Room { objects: measured.bytes, ..Room::default() }
+    fn space_needed(&self, measured: &Measured, _: &TargetSpec) -> SpaceNeeded {
+        SpaceNeeded { objects: measured.bytes, ..SpaceNeeded::default() }
     }
 
-    fn carry<'a>(&'a self, work: Work, _: &'a Site) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>> {
+    fn carry<'a>(&'a self, work: Work, _: &'a Endpoints) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>> {
         self.from().carry(work).boxed()
     }
 
-    fn worker<'a>(&'a self, work: Work, _: &'a Site) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>> {
+    fn worker<'a>(&'a self, work: Work, _: &'a Endpoints) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>> {
         self.from().worker(work).boxed()
     }
 
     fn recheck<'a>(
         &'a self,
         work: Work,
-        _: &'a Site,
+        _: &'a Endpoints,
         depth: Depth,
         _: &'a AssetResult,
     ) -> BoxFuture<'a, Result<Looked, Stop>> {
@@ -191,9 +191,9 @@ assets:
 }
 
 fn driving(kinds: &Kinds, executor: Arc<ByPost>) -> Driving {
-    let means = Means { memory_bytes: 64 << 20, look: Depth::Content };
+    let options = RunOptions { memory_bytes: 64 << 20, look: Depth::Content };
     let kinds = kinds.clone();
-    Driving { executor, kinds, ..Driving::new(means, Arc::new(Silent), Interrupt::default()) }
+    Driving { executor, kinds, ..Driving::new(options, Arc::new(Silent), Interrupt::default()) }
 }
 
 fn sealed(outcome: &RunOutcome) -> Verdict {

@@ -408,7 +408,7 @@ impl Row {
         self.status = Status::PartlyTested;
         self.why = match earlier {
             Earlier::Unasked => UNASKED_VERSIONS,
-            Earlier::Untold => "whether it keeps earlier versions of its objects is not known",
+            Earlier::Unreported => "whether it keeps earlier versions of its objects is not known",
             Earlier::Bytes(_) | Earlier::Unknown => {
                 "earlier versions of its objects were not asked for (versions: all)"
             }
@@ -416,7 +416,7 @@ impl Row {
         .to_owned();
         self.bytes = match earlier {
             Earlier::Bytes(bytes) => self.bytes.map(|carried| carried.saturating_add(bytes)),
-            Earlier::Unknown | Earlier::Unasked | Earlier::Untold => None,
+            Earlier::Unknown | Earlier::Unasked | Earlier::Unreported => None,
         };
     }
 }
@@ -431,7 +431,7 @@ enum Earlier {
     /// More than was copied, and whether the bucket keeps versions was not queried.
     Unasked,
     /// Whether the bucket keeps versions was not queried or not answered.
-    Untold,
+    Unreported,
 }
 
 /// Earlier versions that none of the assets copied; none where there are none. The provider's own sum is a day old and older:
@@ -446,7 +446,7 @@ fn earlier_versions(item: &Item, whole: &[&Carried], carried: u64) -> Option<Ear
     }
     match (item.known(fact::VERSIONING), item.bytes) {
         (Some(NONE), _) => None,
-        (None, _) => Some(Earlier::Untold),
+        (None, _) => Some(Earlier::Unreported),
         (Some(_), Some(bytes)) if bytes > carried => Some(Earlier::Bytes(bytes - carried)),
         (Some(_), _) => Some(Earlier::Unknown),
     }

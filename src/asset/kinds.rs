@@ -6,11 +6,11 @@ use tokio::task::spawn_blocking;
 
 use super::{
     bucket::{self, asset::BucketAsset},
-    database::{self, asset::DatabaseAsset, site::PostgresSite, target},
+    database::{self, asset::DatabaseAsset, endpoint::PostgresEndpoint, target},
+    endpoints::Ready,
     rds::asset::RdsAsset,
     recheck::{Recheck, Rechecking},
     seam::{Asset, Needs},
-    site::Ready,
 };
 use crate::{
     event::AssetKind as Kind,
@@ -66,7 +66,7 @@ pub(crate) async fn look_at_targets(
     }
     if let Some(spec) = target.postgres.clone().filter(|_| needs.postgres) {
         let layout = layout.clone();
-        let looking = spawn_blocking(move || PostgresSite::look(&spec, needs.brings_code, &layout));
+        let looking = spawn_blocking(move || PostgresEndpoint::look(&spec, needs.brings_code, &layout));
         let (site, found) = looking.await.map_err(|error| EngineError::Internal(error.to_string()))?;
         ready.postgres = Some(site);
         obstacles.extend(found);
@@ -81,7 +81,7 @@ pub(crate) async fn targets_unseen(target: &TargetSpec) -> Ready {
         Some(spec) => Some(super::clients::target_aws(spec).await),
         None => None,
     };
-    Ready { s3_target, postgres: target.postgres.as_ref().map(PostgresSite::unseen), ..Ready::default() }
+    Ready { s3_target, postgres: target.postgres.as_ref().map(PostgresEndpoint::unseen), ..Ready::default() }
 }
 
 /// Reads back the restored copies of assets of one kind according to a bundle.

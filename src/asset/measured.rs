@@ -73,7 +73,7 @@ pub struct SizeClass {
 
 /// Bytes that are expected at the target, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Room {
+pub struct SpaceNeeded {
     /// Objects of buckets.
     pub objects: u64,
     /// Tables and indexes of a server on this machine.

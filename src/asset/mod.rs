@@ -15,23 +15,23 @@
 pub(crate) mod bucket;
 pub(crate) mod clients;
 pub(crate) mod database;
-pub(crate) mod elsewhere;
+pub(crate) mod endpoints;
 pub(crate) mod kinds;
 pub(crate) mod look;
 pub(crate) mod measured;
 pub(crate) mod rds;
 pub(crate) mod recheck;
 pub(crate) mod seam;
-pub(crate) mod site;
 pub(crate) mod stop;
+pub(crate) mod target_identity;
 pub(crate) mod ticker;
 pub(crate) mod work;
 
 pub use bucket::objects;
+pub use endpoints::{Endpoints, Preflight, Ready};
 pub use kinds::{Kinds, built_in};
 pub use look::{Depth, Looked};
-pub use measured::{Measured, MeasuredObjects, Room, SizeClass};
+pub use measured::{Measured, MeasuredObjects, SizeClass, SpaceNeeded};
 pub use seam::{Asset, Carried, Description, Makes, Measuring, Needs, obstacle};
-pub use site::{Preflight, Ready, Site};
 pub use stop::Stop;
 pub use work::Work;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{
+    endpoints::{Endpoints, Preflight},
     look::{Depth, Looked},
-    measured::{Measured, Room},
-    site::{Preflight, Site},
+    measured::{Measured, SpaceNeeded},
     stop::Stop,
     work::Work,
 };
@@ -48,20 +48,20 @@ pub trait Asset: Send + Sync {
     fn measure<'a>(&'a self, at: &'a Measuring<'a>) -> BoxFuture<'a, Result<Measured, Obstacle>>;
 
     /// The space that it takes on this machine, by its measure.
-    fn room(&self, measured: &Measured, target: &TargetSpec) -> Room;
+    fn space_needed(&self, measured: &Measured, target: &TargetSpec) -> SpaceNeeded;
 
     /// Copies it, unit by unit, through the executor of the work.
-    fn carry<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>>;
+    fn carry<'a>(&'a self, work: Work, endpoints: &'a Endpoints) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>>;
 
     /// The runner of units of this asset in this process, wherever they were cut: the remote end of an executor with
     /// other machines.
-    fn worker<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>>;
+    fn worker<'a>(&'a self, work: Work, endpoints: &'a Endpoints) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>>;
 
     /// Re-checks the asset's restored copy some time after it was finished.
     fn recheck<'a>(
         &'a self,
         work: Work,
-        site: &'a Site,
+        endpoints: &'a Endpoints,
         depth: Depth,
         result: &'a AssetResult,
     ) -> BoxFuture<'a, Result<Looked, Stop>>;

@@ -60,7 +60,7 @@ impl Work {
     }
 
     /// Stops here if requested.
-    pub fn go_on(&self) -> Result<(), Stop> {
+    pub fn check_interrupt(&self) -> Result<(), Stop> {
         if self.interrupt.asked() { Err(Stop::Interrupted) } else { Ok(()) }
     }
 

@@ -171,7 +171,7 @@ pub(super) struct PlanArgs {
 
 /// What a run may use of this machine.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(super) struct MeansArgs {
+pub(super) struct RunOptionsArgs {
     /// Bytes of objects that may be in memory at once
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size::memory)]
     pub memory: u64,
@@ -204,7 +204,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub confirm: ConfirmArg,
     #[command(flatten)]
-    pub means: MeansArgs,
+    pub options: RunOptionsArgs,
     #[command(flatten)]
     pub json: JsonArg,
 }
@@ -223,7 +223,7 @@ pub(super) struct ResumeArgs {
     #[command(flatten)]
     pub confirm: ConfirmArg,
     #[command(flatten)]
-    pub means: MeansArgs,
+    pub options: RunOptionsArgs,
     #[command(flatten)]
     pub json: JsonArg,
 }

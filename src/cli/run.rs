@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{
-    args::{MeansArgs, ResumeArgs, RunArgs},
+    args::{ResumeArgs, RunArgs, RunOptionsArgs},
     console::Console,
     summary, terminal, work,
 };
@@ -17,33 +17,33 @@ use crate::{
     interrupt::Interrupt,
     playbook::Playbook,
     record::EngineError,
-    run::{self, Consent, Driving, Means, Plan, RunEnd, RunOutcome},
+    run::{self, Consent, Driving, Plan, RunEnd, RunOptions, RunOutcome},
 };
 
 /// Runs a playbook.
 pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineError> {
     let loaded = Playbook::read(&args.playbook.playbook)?;
     let consent = Consent::Given(args.confirm.confirm.clone());
-    let means = means(args.means);
+    let options = options(args.options);
     let waivers = run::waivers(&loaded.playbook);
     watched(console, args.json.json, waivers, |monitor, interrupt| async move {
         let plan = interrupt.unless_asked(Plan::of(loaded)).await.ok_or(EngineError::Interrupted)??;
-        run::run(plan, consent, Driving::new(means, monitor, interrupt)).await
+        run::run(plan, consent, Driving::new(options, monitor, interrupt)).await
     })
 }
 
 /// Resumes a run.
 pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, EngineError> {
     let consent = Consent::Given(args.confirm.confirm.clone());
-    let means = means(args.means);
-    let means = Means { look: if args.verify { Depth::Content } else { Depth::Presence }, ..means };
+    let options = options(args.options);
+    let options = RunOptions { look: if args.verify { Depth::Content } else { Depth::Presence }, ..options };
     watched(console, args.json.json, run::waivers_of(&args.run), |monitor, interrupt| {
-        run::resume(&args.run, args.seal, consent, Driving::new(means, monitor, interrupt))
+        run::resume(&args.run, args.seal, consent, Driving::new(options, monitor, interrupt))
     })
 }
 
-fn means(args: MeansArgs) -> Means {
-    Means { memory_bytes: args.memory, look: Depth::default() }
+fn options(args: RunOptionsArgs) -> RunOptions {
+    RunOptions { memory_bytes: args.memory, look: Depth::default() }
 }
 
 fn watched<W>(

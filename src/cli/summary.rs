@@ -31,7 +31,7 @@ pub(super) fn lines(style: Style, outcome: &RunOutcome) -> Vec<String> {
             lines
         }
         RunEnd::Stopped { assets } => stopped(style, &outcome.bundle, assets),
-        RunEnd::Interrupted => vec![format!("interrupted; {}", go_on(&outcome.bundle))],
+        RunEnd::Interrupted => vec![format!("interrupted; {}", resume_hint(&outcome.bundle))],
     }
 }
 
@@ -216,7 +216,7 @@ fn stopped(style: Style, bundle: &Path, assets: &[StoppedAsset]) -> Vec<String> 
     let run = bundle.file_name().unwrap_or_default().to_string_lossy();
     let first = format!("{}  {}  stopped", style.verdict(Verdict::NotRun), printable(&run));
     let reasons = assets.iter().flat_map(|asset| stopped_asset(style, asset)).collect();
-    paragraphs([vec![first], indented(reasons), indented(vec![go_on(bundle)])])
+    paragraphs([vec![first], indented(reasons), indented(vec![resume_hint(bundle)])])
 }
 
 fn stopped_asset(style: Style, asset: &StoppedAsset) -> Vec<String> {
@@ -225,7 +225,7 @@ fn stopped_asset(style: Style, asset: &StoppedAsset) -> Vec<String> {
     lines
 }
 
-fn go_on(bundle: &Path) -> String {
+fn resume_hint(bundle: &Path) -> String {
     format!("go on with: walkaway resume {}", shell_word(bundle))
 }
 

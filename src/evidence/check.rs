@@ -198,7 +198,7 @@ fn check_asset_names(bag: &Bag, result: &RunResult, replay: &Replay<'_>) -> Vec<
         }
     }
     let of_known = |id: &str| known.contains(id.strip_suffix(FILES_SUFFIX).unwrap_or(id));
-    let strangers = replay.assets.keys().filter(|id| !of_known(id));
-    findings.extend(strangers.map(|id| inconsistent(JOURNAL, format!("asset {id:?} is not in the result"))));
+    let unexpected = replay.assets.keys().filter(|id| !of_known(id));
+    findings.extend(unexpected.map(|id| inconsistent(JOURNAL, format!("asset {id:?} is not in the result"))));
     findings
 }

@@ -21,12 +21,12 @@ use super::{
     exports::{EXPORTS_CSV, ExportLine, parse_exports},
     files::{LineEnd, read_line, sha256sum_line},
     merge::read_receipt,
-    objects::{BUCKET_JSON, OBJECTS_NDJSON, OBJECTS_SHA256, ObjectsEvidence, ObjectsTally},
+    objects::{BUCKET_JSON, OBJECTS_NDJSON, OBJECTS_SHA256, ObjectTotals, ObjectsEvidence},
     replay::{AssetReplay, Replay},
     restored::RESTORED_CSV,
     result::{AssetResult, ObjectsResult, Tier},
     statement::copies_out,
-    tables::{EXPORTS_SHA256, Lists, TABLES_CSV, exports_sha256, parse_tables, tally},
+    tables::{EXPORTS_SHA256, Lists, TABLES_CSV, exports_sha256, parse_tables, totals},
 };
 use crate::{
     digest::{RowTotals, Sha256Digest},
@@ -282,7 +282,7 @@ impl AssetCheck<'_> {
         let open = |name: &str| self.bag.open(name).map(BufReader::new).map_err(|error| unreadable(name, &error));
         let mut receipts = open(&ndjson)?;
         let mut sum_lines = open(&sums)?;
-        let mut tally = ObjectsTally::default();
+        let mut totals = ObjectTotals::default();
         let mut units = Units::default();
         let mut number = 1;
         let mut line = Vec::new();
@@ -290,7 +290,7 @@ impl AssetCheck<'_> {
         while let Some(receipt) =
             read_receipt(&mut receipts, Path::new(&ndjson)).map_err(|error| unfit(&ndjson, number, &error))?
         {
-            tally.add(&receipt).map_err(|error| unfit(&ndjson, number, &error))?;
+            totals.add(&receipt).map_err(|error| unfit(&ndjson, number, &error))?;
             units.add(&receipt);
             if self.asset.pseudonyms().is_some() && receipt.key.parse::<Sha256Digest>().is_err() {
                 return Err(at(&ndjson, number, "names a key, which should go by a pseudonym".to_owned()));
@@ -308,7 +308,7 @@ impl AssetCheck<'_> {
             number += 1;
         }
         match read_line(&mut sum_lines, &mut line, LINE_BYTES_MAX) {
-            Ok(LineEnd::Nothing) => Ok((tally.finish(), units)),
+            Ok(LineEnd::Nothing) => Ok((totals.finish(), units)),
             _ => Err(at(&sums, number, format!("has no receipt in {ndjson}"))),
         }
     }
@@ -355,7 +355,7 @@ impl AssetCheck<'_> {
             Err(finding) => return vec![finding],
         };
         let name = self.file(TABLES_CSV);
-        let evidence = tally(&lists);
+        let evidence = totals(&lists);
         let mut findings = Vec::new();
         findings.extend(self.compare_totals(&name, (evidence.rows, evidence.bytes)));
         findings.extend(self.compare_content(&self.file(EXPORTS_CSV), evidence.content_sha256));

@@ -134,7 +134,7 @@ pub(crate) fn check_signatures(
     check.unknown_files();
     for name in bag.signatures.keys() {
         if let Some((role, _)) = Role::of_file(name) {
-            check.belongings(name);
+            check.expect_member(name);
             check.signature(name, role);
         }
     }
@@ -179,7 +179,7 @@ impl Check<'_> {
     }
 
     /// A signature's companions are complete: its statement, and a time-stamp or the reason why there is none.
-    fn belongings(&mut self, name: &str) {
+    fn expect_member(&mut self, name: &str) {
         let has = |suffix: &str| self.bag.signatures.contains_key(&format!("{name}{suffix}"));
         let stated = has(STATEMENT_SUFFIX);
         let stamped = has(STAMP_SUFFIX);

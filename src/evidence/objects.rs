@@ -46,7 +46,7 @@ pub struct ObjectsEvidence {
 
 /// Adds receipts up.
 #[derive(Clone, Default)]
-pub(crate) struct ObjectsTally {
+pub(crate) struct ObjectTotals {
     content: Sha256,
     last: Option<(String, u64, String)>,
     objects: u64,
@@ -57,7 +57,7 @@ pub(crate) struct ObjectsTally {
     classes: ClassCount,
 }
 
-impl ObjectsTally {
+impl ObjectTotals {
     /// Takes the next receipt; ranks must ascend.
     pub(crate) fn add(&mut self, receipt: &ObjectReceipt) -> Result<(), EvidenceError> {
         let rank = receipt.rank();
@@ -125,10 +125,10 @@ pub fn write_objects(
     let sums_path = dir.join(OBJECTS_SHA256);
     let mut ndjson = PartFile::create(&ndjson_path)?;
     let mut sums = PartFile::create(&sums_path)?;
-    let mut tally = ObjectsTally::default();
+    let mut totals = ObjectTotals::default();
     for receipt in receipts {
         let receipt = receipt.when("merge the receipts into", &ndjson_path)?;
-        tally.add(&receipt)?;
+        totals.add(&receipt)?;
         let mut line = serde_json::to_vec(&receipt).map_err(io::Error::from).when("write", &ndjson_path)?;
         line.push(b'\n');
         ndjson.write(&line)?;
@@ -138,7 +138,7 @@ pub fn write_objects(
     }
     ndjson.finish()?;
     sums.finish()?;
-    Ok(tally.finish())
+    Ok(totals.finish())
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub fn write_tables(receipts: &[TableReceipt], key: RowKey, dir: &Path) -> Resul
     write_replacing(&dir.join(EXPORTS_CSV), exports_csv(&lists.exports).as_bytes())?;
     let records: String = lists.tables.iter().map(TableLine::to_record).collect();
     write_replacing(&dir.join(TABLES_CSV), (csv::record(HEADER) + &records).as_bytes())?;
-    Ok(tally(&lists))
+    Ok(totals(&lists))
 }
 
 /// The lists that follow from receipts in the order of their tables.
@@ -174,7 +174,7 @@ pub(crate) fn parse_tables(text: &str) -> Option<Vec<TableLine>> {
 }
 
 /// The totals of the lists, in their order.
-pub(crate) fn tally(lists: &Lists) -> TablesEvidence {
+pub(crate) fn totals(lists: &Lists) -> TablesEvidence {
     let mut content = MerkleTree::default();
     for ExportLine { table, part, receipt } in &lists.exports {
         content.push(format!("{} {} {part} {}\n", receipt.sha256, receipt.totals.rows, json_string(table)));

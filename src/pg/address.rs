@@ -360,8 +360,8 @@ impl Address {
     fn log_in(&self, config: &Config, interrupt: &Interrupt) -> Result<Wire, PgError> {
         let tls = self.encrypted.then(|| tls::config(&self.roots)).transpose();
         let tls = tls.map_err(|reason| self.unreached(reason, Unreached::Tls))?;
-        let patience = self.liveness.bounded(ANSWER_TIMEOUT);
-        let login = Login { config, tls: tls.map(Arc::new), interrupt, patience };
+        let timeout = self.liveness.bounded(ANSWER_TIMEOUT);
+        let login = Login { config, tls: tls.map(Arc::new), interrupt, timeout };
         connect(&login).map_err(|error| self.unreached(error.to_string(), error.unreached()))
     }
 

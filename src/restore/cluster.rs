@@ -14,8 +14,8 @@ use std::{
 pub use super::cluster_error::ClusterError;
 use super::{
     cluster_error::directory_error,
+    durability::{self, Ahead},
     postmaster::{self, Postmaster},
-    settle::{self, Ahead},
 };
 use crate::{
     digest::Sha256Digest,
@@ -103,7 +103,7 @@ impl Cluster {
         check_reachable(directory, &user)?;
         make_directory(directory, &user)?;
         let held = postmaster::hold(directory)?;
-        if settle::went_down(directory) {
+        if durability::went_down(directory) {
             return Err(ClusterError::WentDown { path: data.display().to_string() });
         }
         stop_stale(directory)?;
@@ -142,16 +142,16 @@ impl Cluster {
     }
 
     /// Rows are about to be loaded: each step need not be durable. [`Cluster::settle`] makes them durable.
-    pub fn unsettle(&self) -> Result<(), ClusterError> {
-        settle::unsettle(self.directory(), &self.address())?;
+    pub fn disable_durability(&self) -> Result<(), ClusterError> {
+        durability::disable_durability(self.directory(), &self.address())?;
         self.ahead().get_or_insert_with(|| Ahead::start(self.data.clone()));
         Ok(())
     }
 
     /// Makes everything since [`Cluster::unsettle`] durable.
-    pub fn settle(&self) -> Result<(), ClusterError> {
+    pub fn enable_durability(&self) -> Result<(), ClusterError> {
         let ahead = self.ahead().take();
-        settle::settle(self.directory(), &self.data, &self.address(), ahead)
+        durability::enable_durability(self.directory(), &self.data, &self.address(), ahead)
     }
 
     fn ahead(&self) -> MutexGuard<'_, Option<Ahead>> {

@@ -24,7 +24,7 @@ use crate::{
         copy::{self, CopyIn},
         name::{RelationName, Table, literal, quoted},
         tools::Tools,
-        wire::{Patience, Wire, WireError},
+        wire::{WaitLimits, Wire, WireError},
     },
     transfer::error::{SinkError, TransferError},
 };
@@ -261,8 +261,8 @@ impl TargetDatabase {
     }
 
     /// A connection for one worker that loads tables.
-    pub fn loader(&self, patience: Patience) -> Loader {
-        Loader { address: self.owner.clone(), patience, search_path: None, wire: None }
+    pub fn loader(&self, wait_limits: WaitLimits) -> Loader {
+        Loader { address: self.owner.clone(), wait_limits, search_path: None, wire: None }
     }
 
     /// Sets the sequences to the source's state.
@@ -301,7 +301,7 @@ pub enum Filling {
 /// Loads tables, one after the other.
 pub struct Loader {
     address: Address,
-    patience: Patience,
+    wait_limits: WaitLimits,
     search_path: Option<String>,
     wire: Option<Wire>,
 }
@@ -362,7 +362,7 @@ impl Loader {
             return Ok(wire);
         }
         let mut wire = self.address.wire()?;
-        wire.set_patience(self.patience.clone());
+        wire.set_wait_limits(self.wait_limits.clone());
         if let Some(search_path) = &self.search_path {
             let sql = format!("SELECT pg_catalog.set_config('search_path', {}, false)", literal(search_path));
             wire.execute(&sql).map_err(|error| error.during("preparing to load a table"))?;

@@ -39,7 +39,7 @@ fn build(
     let helpers = processors() / large.clamp(1, workers) - 1;
     let queue = Mutex::new(by_size.into_iter().map(|(_, entry)| entry));
     let done = Mutex::new(BTreeSet::new());
-    let work = || work_off(|| connect(script, owner, helpers), &queue, &done);
+    let work = || run_workers(|| connect(script, owner, helpers), &queue, &done);
     let ends: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).collect()
@@ -48,7 +48,7 @@ fn build(
     Ok(done.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-fn work_off<'e>(
+fn run_workers<'e>(
     connect: impl Fn() -> Result<Wire, PgError>,
     queue: &Mutex<impl Iterator<Item = (usize, &'e Entry)>>,
     done: &Mutex<BTreeSet<usize>>,

@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{
     asset::{
+        endpoints::{Endpoints, Ready},
         kinds::{self, Kinds},
         look::{Depth, Looked},
         rds::{guard::Guards, leftovers},
         seam::Asset,
-        site::{Ready, Site},
         stop::Stop,
         work::Work,
     },
@@ -42,7 +42,7 @@ use crate::{
 
 /// What a run may use of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Means {
+pub struct RunOptions {
     /// Bytes of objects in memory at once.
     pub memory_bytes: u64,
     /// How thoroughly a resumed run re-checks the restored copies of finished assets.
@@ -53,7 +53,7 @@ pub struct Means {
 #[derive(Clone)]
 pub struct Driving {
     /// What it may use of this machine.
-    pub means: Means,
+    pub options: RunOptions,
     /// The monitor.
     pub monitor: Arc<dyn Monitor>,
     /// Cancellation.
@@ -66,8 +66,8 @@ pub struct Driving {
 
 impl Driving {
     /// In this process, with the kinds that are built in.
-    pub fn new(means: Means, monitor: Arc<dyn Monitor>, interrupt: Interrupt) -> Self {
-        Driving { means, monitor, interrupt, executor: Arc::new(LocalExecutor), kinds: kinds::built_in() }
+    pub fn new(options: RunOptions, monitor: Arc<dyn Monitor>, interrupt: Interrupt) -> Self {
+        Driving { options, monitor, interrupt, executor: Arc::new(LocalExecutor), kinds: kinds::built_in() }
     }
 }
 
@@ -158,7 +158,7 @@ impl Run {
         journal: Journal,
         driving: Driving,
     ) -> Self {
-        let Driving { means, monitor, interrupt, executor, .. } = driving;
+        let Driving { options, monitor, interrupt, executor, .. } = driving;
         let (playbook, assets) = planned;
         Run {
             id,
@@ -167,11 +167,11 @@ impl Run {
             layout,
             ledger: Arc::new(ledger),
             recorder: Arc::new(Recorder::new(journal, monitor)),
-            budget: Budget::new(means.memory_bytes),
+            budget: Budget::new(options.memory_bytes),
             interrupt,
             executor,
             guards: Guards::default(),
-            depth: means.look,
+            depth: options.look,
         }
     }
 
@@ -219,13 +219,13 @@ impl Run {
             let removing = leftovers::remove_of_other_runs(&self.guards, &work, evidence);
             self.interrupt.unless_asked(removing).await.transpose()?;
         }
-        let site = self.site(ready);
+        let endpoints = self.endpoints(ready);
         let ends = tokio::select! {
-            ends = self.carry_all(&site) => ends,
+            ends = self.carry_all(&endpoints) => ends,
             broken = self.tell_the_time() => Err(Stop::Run(broken)),
         };
         // The target is stopped whatever happened; a bundle must not refer to a server that is still writing.
-        let stopped = site.ready.stop().await;
+        let stopped = endpoints.ready.stop().await;
         // Nothing of walkaway's remains at the provider, whatever happened.
         let left_behind = self.guards.finish().await;
         let outcome = self.ended(ends, stopped).await?;
@@ -265,7 +265,7 @@ impl Run {
     }
 
     /// Every asset in the playbook's order; one that stops doesn't stop the others.
-    async fn carry_all(&self, site: &Site) -> Result<Vec<AssetEnd>, Stop> {
+    async fn carry_all(&self, endpoints: &Endpoints) -> Result<Vec<AssetEnd>, Stop> {
         fs::create_dir_all(&self.layout.restored)
             .map_err(|source| EngineError::Directory { path: self.layout.restored.clone(), source })?;
         let mut ends = Vec::new();
@@ -273,9 +273,9 @@ impl Run {
             if self.interrupt.asked() {
                 return Err(Stop::Interrupted);
             }
-            ends.push(match self.intact_or_carried(asset.as_ref(), site).await {
+            ends.push(match self.intact_or_carried(asset.as_ref(), endpoints).await {
                 Ok(Some(result)) => AssetEnd::Done(Box::new(result)),
-                Ok(None) => self.not_run(asset.id(), &site.ready.unopened)?,
+                Ok(None) => self.not_run(asset.id(), &endpoints.ready.unopened)?,
                 Err(Stop::Asset { .. } | Stop::Away { .. }) if self.interrupt.asked() => return Err(Stop::Interrupted),
                 Err(Stop::Asset { reason, hint } | Stop::Away { reason, hint }) => {
                     let asset = asset.id().to_owned();
@@ -291,16 +291,16 @@ impl Run {
 
     /// The result of an asset that is finished and still intact, or of copying it.
     /// None where its server can't open it.
-    async fn intact_or_carried(&self, asset: &dyn Asset, site: &Site) -> Result<Option<AssetResult>, Stop> {
+    async fn intact_or_carried(&self, asset: &dyn Asset, endpoints: &Endpoints) -> Result<Option<AssetResult>, Stop> {
         if let Some(finished) = self.ledger.outcome(asset.id())?
-            && let Some(intact) = self.looked_at(asset, finished, site).await?
+            && let Some(intact) = self.looked_at(asset, finished, endpoints).await?
         {
             return Ok(Some(intact));
         }
-        if site.ready.unopened.contains_key(asset.id()) {
+        if endpoints.ready.unopened.contains_key(asset.id()) {
             return Ok(None);
         }
-        let carried = asset.carry(self.work(asset), site).await?;
+        let carried = asset.carry(self.work(asset), endpoints).await?;
         let result = carried.prove().await?;
         self.work(asset).done(&result)?;
         Ok(Some(result))
@@ -320,15 +320,15 @@ impl Run {
         &self,
         asset: &dyn Asset,
         result: AssetResult,
-        site: &Site,
+        endpoints: &Endpoints,
     ) -> Result<Option<AssetResult>, Stop> {
-        let Looked { items, differ } = asset.recheck(self.work(asset), site, self.depth, &result).await?;
+        let Looked { items, differ } = asset.recheck(self.work(asset), endpoints, self.depth, &result).await?;
         self.recorder.fact(&Event::AssetLookedAt { asset: asset.id().to_owned(), items, differ })?;
         Ok((differ == 0).then_some(result))
     }
 
-    pub(super) fn site(&self, ready: Ready) -> Site {
-        Site::new(self.playbook.clone(), ready, self.guards.clone())
+    pub(super) fn endpoints(&self, ready: Ready) -> Endpoints {
+        Endpoints::new(self.playbook.clone(), ready, self.guards.clone())
     }
 
     pub(super) fn work(&self, asset: &dyn Asset) -> Work {

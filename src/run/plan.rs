@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     account::{self, Before},
-    room,
+    free_space,
 };
 use crate::{
     account::identity::Answer,
@@ -82,7 +82,7 @@ impl Plan {
     /// Compares the measure of the assets with the free space at the target, where the playbook requires that.
     pub(crate) fn hold_room(&mut self, measured: &[Measured]) {
         if Before::wants_room(&self.playbook) {
-            self.before.take_room(&self.playbook, room::answer(&self.playbook, &self.assets, measured));
+            self.before.take_room(&self.playbook, free_space::answer(&self.playbook, &self.assets, measured));
         }
     }
 

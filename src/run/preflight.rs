@@ -6,9 +6,9 @@ use super::endorse;
 use crate::{
     asset::{
         clients::{self, NO_CREDENTIALS},
+        endpoints::{Preflight, Ready},
         kinds,
         seam::{Asset, Needs, obstacle},
-        site::{Preflight, Ready},
     },
     playbook::{AwsSpec, Playbook},
     record::{

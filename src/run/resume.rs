@@ -16,13 +16,13 @@ use crate::{
     asset::{
         clients,
         database::clusters,
+        endpoints::Ready,
         kinds,
         rds::{
             guard,
             leftovers::{self, Asker},
         },
         seam::Asset,
-        site::Ready,
         stop::Stop,
     },
     digest::Sha256Digest,
@@ -191,7 +191,7 @@ impl Run {
 
     /// The same, with finished assets re-checked: a verdict is about what is there when it is sealed.
     async fn look_again(&self) -> Result<Vec<Result<Box<AssetResult>, String>>, Stop> {
-        let site = self.site(kinds::targets_unseen(self.playbook.target()).await);
+        let endpoints = self.endpoints(kinds::targets_unseen(self.playbook.target()).await);
         let mut ends = self.finished_before()?;
         let mut interrupted = Ok(());
         for (asset, end) in self.assets.iter().map(AsRef::as_ref).zip(&mut ends) {
@@ -199,7 +199,7 @@ impl Run {
             let looked = if self.interrupt.asked() {
                 Err(Stop::Interrupted)
             } else {
-                self.looked_at(asset, (**result).clone(), &site).await
+                self.looked_at(asset, (**result).clone(), &endpoints).await
             };
             match looked {
                 Ok(Some(_)) => {}
@@ -216,7 +216,7 @@ impl Run {
                 }
             }
         }
-        let stopped = site.ready.stop().await;
+        let stopped = endpoints.ready.stop().await;
         interrupted?;
         stopped.map_err(|reason| Stop::Asset { reason, hint: None }).map(|()| ends)
     }

@@ -24,7 +24,7 @@ use crate::{
         range::{self, BlockRange},
         session,
         tools::{self, Tools},
-        wire::{Patience, Wire, WireError},
+        wire::{WaitLimits, Wire, WireError},
     },
 };
 
@@ -81,13 +81,13 @@ impl PostgresSource {
     }
 
     /// How long a table's lock is waited for, and how long others may wait for one behind a snapshot.
-    pub fn lock_patience(&self) -> Duration {
+    pub fn lock_limit(&self) -> Duration {
         self.lock_timeout
     }
 
     /// What reads from a snapshot that another connection holds.
-    pub fn ticket(&self, snapshot: &str, patience: Patience) -> SnapshotTicket {
-        SnapshotTicket { address: self.address.clone(), id: snapshot.to_owned(), patience }
+    pub fn handle(&self, snapshot: &str, wait_limits: WaitLimits) -> SnapshotHandle {
+        SnapshotHandle { address: self.address.clone(), id: snapshot.to_owned(), wait_limits }
     }
 
     /// Whether it answers at all.
@@ -306,8 +306,8 @@ impl Snapshot {
     }
 
     /// What another thread needs to read from this snapshot while it is held.
-    pub fn ticket(&self, patience: Patience) -> SnapshotTicket {
-        SnapshotTicket { address: self.address.clone(), id: self.id.clone(), patience }
+    pub fn handle(&self, wait_limits: WaitLimits) -> SnapshotHandle {
+        SnapshotHandle { address: self.address.clone(), id: self.id.clone(), wait_limits }
     }
 
     /// Blocks of a table's own file now; it may grow, which a last range without an end covers. None of one that can be
@@ -354,13 +354,13 @@ fn not_utf8(client: &mut Client) -> Result<Option<String>, PgError> {
 
 /// The right to read from a snapshot that another connection holds.
 #[derive(Clone, Debug)]
-pub struct SnapshotTicket {
+pub struct SnapshotHandle {
     address: Address,
     id: String,
-    patience: Patience,
+    wait_limits: WaitLimits,
 }
 
-impl SnapshotTicket {
+impl SnapshotHandle {
     /// The name of the snapshot.
     pub fn snapshot(&self) -> &str {
         &self.id
@@ -371,7 +371,7 @@ impl SnapshotTicket {
         let mut wire = self.address.wire_unpinned()?;
         wire.begin_reading(Some(&self.id)).map_err(|error| error.during(ADOPTING))?;
         notice_our_end(&mut wire)?;
-        wire.set_patience(self.patience.clone());
+        wire.set_wait_limits(self.wait_limits.clone());
         Ok(SnapshotReader { wire, in_pieces: false })
     }
 }

@@ -1,4 +1,4 @@
-//! Relays the rows of one table: read once, hashed and spooled by one thread, restored by another, in the same pass.
+//! CopyWorkers the rows of one table: read once, hashed and spooled by one thread, restored by another, in the same pass.
 //!
 //! Handles rows only as COPY text; nothing here decodes a value or talks to a server.
 
@@ -47,7 +47,7 @@ pub trait RowSink: Send {
 
 /// What the relay observed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Relayed {
+pub struct CopiedRows {
     /// Rows, bytes and digest of the stream.
     pub stream: RowTotals,
     /// Rows that the source reported as sent.
@@ -61,15 +61,15 @@ enum Message {
     End,
 }
 
-/// Relays every row of `source` to both sinks. On any error neither sink is finished, and the meter has not counted it.
-pub fn relay(
+/// CopyWorkers every row of `source` to both sinks. On any error neither sink is finished, and the meter has not counted it.
+pub fn copy_rows(
     source: &mut dyn RowSource,
     digest: RowDigest,
     spool: &mut dyn RowSink,
     target: &mut dyn RowSink,
     meter: &Meter,
     interrupt: &Interrupt,
-) -> Result<Relayed, TransferError> {
+) -> Result<CopiedRows, TransferError> {
     let heard = Meter::default();
     let relayed = pass_on(source, digest, spool, target, [meter, &heard], interrupt);
     if relayed.is_err() {
@@ -87,7 +87,7 @@ fn pass_on(
     target: &mut dyn RowSink,
     meters: [&Meter; 2],
     interrupt: &Interrupt,
-) -> Result<Relayed, TransferError> {
+) -> Result<CopiedRows, TransferError> {
     scope(|scope| {
         let (to_spool, spooling) = sync_channel(BATCHES_IN_FLIGHT);
         let (to_target, restoring) = sync_channel(BATCHES_IN_FLIGHT);
@@ -101,7 +101,7 @@ fn pass_on(
         let stream = spooled?;
         read?;
         match (stream, accepted_rows) {
-            (Some(stream), Some(accepted_rows)) => Ok(Relayed { stream, sent_rows: source.sent(), accepted_rows }),
+            (Some(stream), Some(accepted_rows)) => Ok(CopiedRows { stream, sent_rows: source.sent(), accepted_rows }),
             _ => Err(TransferError::Internal("the stream of rows ended early".to_owned())),
         }
     })
@@ -215,10 +215,10 @@ mod tests {
         }
     }
 
-    fn run(source: &mut Lines, target: &mut Kept) -> (Result<Relayed, TransferError>, Kept) {
+    fn run(source: &mut Lines, target: &mut Kept) -> (Result<CopiedRows, TransferError>, Kept) {
         let mut spool = Kept::default();
         let digest = RowDigest::new(RowKey(Sha256Digest([1; 32])), "t");
-        let result = relay(source, digest, &mut spool, target, &Meter::default(), &Interrupt::default());
+        let result = copy_rows(source, digest, &mut spool, target, &Meter::default(), &Interrupt::default());
         (result, spool)
     }
 

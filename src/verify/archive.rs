@@ -69,14 +69,14 @@ impl Archives {
 
     /// Faults of an archive as a whole: members that no receipt names or that occur twice, members that can't be
     /// reached from its beginning, and anything after its end.
-    pub(super) fn strangers(
+    pub(super) fn unexpected(
         &self,
         name: &str,
         known: &HashSet<u128>,
         members: u64,
     ) -> io::Result<Vec<(String, String)>> {
         let file = open_beneath(&self.root, name)?;
-        let mut strangers = Vec::new();
+        let mut unexpected = Vec::new();
         let mut seen = HashSet::new();
         let mut end = 0;
         let mut archive = tar::Archive::new(io::BufReader::new(&file));
@@ -85,18 +85,18 @@ impl Archives {
             end = (member.raw_file_position() + member.size()).next_multiple_of(BLOCK_BYTES);
             let path = String::from_utf8_lossy(&member.path_bytes()).into_owned();
             if !known.contains(&path_id(&path)) || !seen.insert(path_id(&path)) {
-                strangers.push((format!("{name}: {path}"), "no receipt names this member".to_owned()));
+                unexpected.push((format!("{name}: {path}"), "no receipt names this member".to_owned()));
             }
         }
         let reached = seen.len() as u64;
         if reached < members {
             let detail = format!("a tar program gets to {reached} of the {members} members only");
-            strangers.push((name.to_owned(), detail));
+            unexpected.push((name.to_owned(), detail));
         }
         if !is_zero_from(&file, end)? {
-            strangers.push((name.to_owned(), "there is data after the end of the archive".to_owned()));
+            unexpected.push((name.to_owned(), "there is data after the end of the archive".to_owned()));
         }
-        Ok(strangers)
+        Ok(unexpected)
     }
 
     /// Opened beneath the root, its cached pages dropped where the kernel agrees.

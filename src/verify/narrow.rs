@@ -117,7 +117,7 @@ impl Narrowing<'_> {
             line += 1;
             heard(digest.term(row.strip_suffix(b"\n").unwrap_or(&row)), Place::Export(number, line))?;
             row.clear();
-            self.go_on()?;
+            self.check_interrupt()?;
         }
         drop(lines);
         // Whatever follows the compressed rows belongs to the file, too.
@@ -151,11 +151,11 @@ impl Narrowing<'_> {
                 heard(digest.term(row), Place::Restored(block, number))?;
             }
             batch.clear();
-            self.go_on()?;
+            self.check_interrupt()?;
         }
     }
 
-    fn go_on(&self) -> Result<(), String> {
+    fn check_interrupt(&self) -> Result<(), String> {
         if self.interrupt.asked() { Err("interrupted".to_owned()) } else { Ok(()) }
     }
 

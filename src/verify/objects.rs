@@ -110,14 +110,14 @@ impl ReadBack<'_> {
         }
         let (check, findings) = found.into_inner().unwrap_or_else(PoisonError::into_inner);
         if !self.interrupt.asked() {
-            self.find_strangers(&known, &copies, findings)?;
+            self.find_unexpected(&known, &copies, findings)?;
         }
         Ok(check)
     }
 
     /// Files among the restored objects that no receipt names; symbolic links are never followed. Then members of
     /// archives.
-    fn find_strangers(
+    fn find_unexpected(
         &self,
         known: &Named,
         copies: &Copies<'_>,
@@ -128,8 +128,8 @@ impl ReadBack<'_> {
             findings.take(Finding::of(self.asset, FindingKind::ObjectUnexpected, what, detail));
         };
         for (archive, members) in &known.archives {
-            match copies.archives.strangers(archive, &known.paths, *members) {
-                Ok(strangers) => strangers.into_iter().for_each(|(what, detail)| strange(what, &detail)),
+            match copies.archives.unexpected(archive, &known.paths, *members) {
+                Ok(unexpected) => unexpected.into_iter().for_each(|(what, detail)| strange(what, &detail)),
                 // That its members are missing is reported already.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => strange(archive.clone(), &format!("cannot be read to its end as an archive: {error}")),

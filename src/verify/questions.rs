@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long a question may take.
-const PATIENCE: &str = "10min";
+const TIMEOUT: &str = "10min";
 
 /// One check, and its expected answer.
 pub struct Question {
@@ -48,7 +48,7 @@ fn answer(client: &mut Client, sql: &str) -> Result<Option<String>, postgres::Er
     let mut transaction =
         client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start()?;
     transaction
-        .batch_execute(&format!("SET LOCAL statement_timeout = '{PATIENCE}'; SET LOCAL search_path TO DEFAULT"))?;
+        .batch_execute(&format!("SET LOCAL statement_timeout = '{TIMEOUT}'; SET LOCAL search_path TO DEFAULT"))?;
     let row = transaction.query_one(&format!("SELECT q.v::pg_catalog.text FROM (\n{sql}\n) AS q (v)"), &[]);
     let answer = row.and_then(|row| row.try_get(0));
     transaction.rollback()?;

@@ -96,8 +96,8 @@ impl ReadBack<'_> {
         }
         let known = |name: &String| receipts.iter().any(|receipt| receipt.table == *name) || excluded.contains(name);
         // Another version of an extension may contain others.
-        let strangers = by_name.iter().filter(|(name, table)| !known(name) && !table.of_extension);
-        for (stranger, _) in strangers {
+        let unexpected = by_name.iter().filter(|(name, table)| !known(name) && !table.of_extension);
+        for (stranger, _) in unexpected {
             let kind = FindingKind::TableUnexpected;
             compared.rows.findings.push(Finding::of(self.asset, kind, stranger, "no receipt names this table"));
         }

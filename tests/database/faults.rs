@@ -8,7 +8,7 @@ use std::{
 use rustix::process::Signal;
 use serde_json::Value;
 use walkaway::{
-    pg::{Address, wire::Patience},
+    pg::{Address, wire::WaitLimits},
     source::{holder::Wanted, postgres::PostgresSource},
 };
 
@@ -198,14 +198,14 @@ fn the_holder_of_a_snapshot_sees_who_waits_behind_it_and_whether_a_reader_does_i
     source.execute("shop", "create table notes (id integer primary key)");
     let mut snapshot = PostgresSource::new(Address::parse(&source.url("shop")).unwrap()).snapshot().unwrap();
     let table = snapshot.tables().unwrap().remove(0);
-    let ticket = snapshot.ticket(Patience::default());
+    let handle = snapshot.handle(WaitLimits::default());
     assert_eq!(snapshot.keep().unwrap().wanted, []);
     thread::scope(|scope| {
         let wanted = |before_a_reader| vec![Wanted { table: "public.notes".to_owned(), before_a_reader }];
         let mut client = source.client("shop");
         let migration = scope.spawn(move || client.batch_execute("alter table notes add column body text"));
         wait_for("the migration", || (snapshot.keep().unwrap().wanted == wanted(false)).then_some(()));
-        let reading = scope.spawn(|| ticket.reader().unwrap().count(&table));
+        let reading = scope.spawn(|| handle.reader().unwrap().count(&table));
         wait_for("the reader behind it", || (snapshot.keep().unwrap().wanted == wanted(true)).then_some(()));
         drop(snapshot);
         migration.join().unwrap().unwrap();

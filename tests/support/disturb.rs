@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use super::{TempDir, walkaway};
 
 /// No test waits longer for anything.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a server may take from removing its postmaster.pid to its end.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -207,7 +207,7 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(started.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(started.elapsed() < TIMEOUT, "waited in vain for {what}");
         thread::sleep(Duration::from_micros(200));
     }
 }

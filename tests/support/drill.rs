@@ -49,7 +49,7 @@ pub const PLAIN_DATABASE: &str = "create table notes (id integer primary key, bo
     insert into notes values (51, null), (52, ''), (53, 'last');
     create table empty (id integer);";
 
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// From 16 MiB on an object is read in ranges.
 const LARGE_BYTES: usize = (17 << 20) + 3;
 
@@ -352,7 +352,7 @@ impl Drill {
 pub fn wait_until(mut happened: impl FnMut() -> bool) {
     let started = Instant::now();
     while !happened() {
-        assert!(started.elapsed() < PATIENCE, "waited in vain");
+        assert!(started.elapsed() < TIMEOUT, "waited in vain");
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -7,9 +7,9 @@ use tokio::task::spawn_blocking;
 
 use super::{
     carry::CarriedBucket,
-    keybook, measure, objects,
+    measure, objects,
     preflight::{self, bucket_name, bucket_source},
-    recheck,
+    pseudonym_map, recheck,
     sink::{self, Destination},
     transfer,
     work::BucketWork,
@@ -17,10 +17,10 @@ use super::{
 use crate::{
     account::{coverage::CarriedFrom, rights},
     asset::{
+        endpoints::{Endpoints, Preflight, lacking},
         look::{Depth, Looked},
-        measured::{Measured, Room},
+        measured::{Measured, SpaceNeeded},
         seam::{Asset, Carried, Description, Measuring, Needs, obstacle},
-        site::{Preflight, Site, lacking},
         stop::Stop,
         work::Work,
     },
@@ -49,9 +49,9 @@ impl BucketAsset {
         BucketAsset { id: id.to_owned(), spec: spec.clone() }
     }
 
-    fn work(&self, work: Work, site: &Site) -> Result<BucketWork, Stop> {
-        let bucket = bucket_source(site.aws()?, &self.spec);
-        let names = pseudonyms(&site.playbook)?;
+    fn work(&self, work: Work, endpoints: &Endpoints) -> Result<BucketWork, Stop> {
+        let bucket = bucket_source(endpoints.aws()?, &self.spec);
+        let names = pseudonyms(&endpoints.playbook)?;
         let mut source: Arc<dyn ObjectSource> = bucket.clone();
         if let Some(names) = &names {
             source = Arc::new(Pseudonymous::new(source, names.clone()));
@@ -61,7 +61,7 @@ impl BucketAsset {
             source,
             names,
             bucket,
-            into: self.destination(&work.run, site)?,
+            into: self.destination(&work.run, endpoints)?,
             sample: self.spec.sample,
             versions: self.spec.versions == Versions::All,
             may_be_empty: self.spec.may_be_empty,
@@ -71,12 +71,12 @@ impl BucketAsset {
     }
 
     /// Where the objects go.
-    fn destination(&self, run: &str, site: &Site) -> Result<Destination, Stop> {
+    fn destination(&self, run: &str, endpoints: &Endpoints) -> Result<Destination, Stop> {
         match self.spec.layout {
             Layout::Tree => Ok(Destination::Tree),
             Layout::Tar => Ok(Destination::Archives),
             Layout::S3 => {
-                let target = site.ready.s3_target.as_ref().ok_or_else(|| lacking("target.s3"))?;
+                let target = endpoints.ready.s3_target.as_ref().ok_or_else(|| lacking("target.s3"))?;
                 let name = sink::bucket_name(&self.id, run);
                 Ok(Destination::Bucket { client: target.s3(), name, stall: self.stall() })
             }
@@ -127,17 +127,17 @@ impl Asset for BucketAsset {
         .boxed()
     }
 
-    fn room(&self, measured: &Measured, _: &TargetSpec) -> Room {
-        measure::room(&self.spec, measured)
+    fn space_needed(&self, measured: &Measured, _: &TargetSpec) -> SpaceNeeded {
+        measure::space_needed(&self.spec, measured)
     }
 
-    fn carry<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>> {
-        async move { Ok(Box::new(self.work(work, site)?.carry().await?) as Box<dyn Carried>) }.boxed()
+    fn carry<'a>(&'a self, work: Work, endpoints: &'a Endpoints) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>> {
+        async move { Ok(Box::new(self.work(work, endpoints)?.carry().await?) as Box<dyn Carried>) }.boxed()
     }
 
-    fn worker<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>> {
+    fn worker<'a>(&'a self, work: Work, endpoints: &'a Endpoints) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>> {
         async move {
-            let work = self.work(work, site)?;
+            let work = self.work(work, endpoints)?;
             let sink = work.into.open(work.work.root(), false).await?;
             Ok(Arc::new(transfer::copier(&work, sink, &Arc::new(Meter::default()))) as Arc<dyn UnitWorker>)
         }
@@ -147,12 +147,12 @@ impl Asset for BucketAsset {
     fn recheck<'a>(
         &'a self,
         work: Work,
-        site: &'a Site,
+        endpoints: &'a Endpoints,
         depth: Depth,
         _: &'a AssetResult,
     ) -> BoxFuture<'a, Result<Looked, Stop>> {
         async move {
-            let reader = self.destination(&work.run, site)?.reader();
+            let reader = self.destination(&work.run, endpoints)?.reader();
             let looked = spawn_blocking(move || recheck::look(&work, depth, reader.as_deref()));
             looked.await.map_err(TransferError::from)?
         }
@@ -162,7 +162,7 @@ impl Asset for BucketAsset {
     fn as_it_stands(&self, work: &Work, playbook: &Playbook, result: &mut AssetResult) -> Result<(), Stop> {
         let names = pseudonyms(playbook)?;
         if let Some(names) = &names {
-            keybook::begun_under(&keybook::path(work), names)?;
+            pseudonym_map::begun_under(&pseudonym_map::path(work), names)?;
         }
         objects::as_it_stands(work, result)?;
         if let Some(objects) = &mut result.objects {

@@ -86,7 +86,7 @@ impl BucketWork {
         if self.names.is_some() {
             configuration.withhold(UPLOADS, "left out: the names of uploads are keys");
         }
-        self.work.go_on()?;
+        self.work.check_interrupt()?;
         Ok(CarriedBucket { work: self, carried, known, configuration })
     }
 
@@ -111,7 +111,7 @@ impl BucketWork {
             let reason = format!("neither a receipt nor a finding says what became of {missing}");
             return Err(Stop::Asset { reason, hint: Some("resume the run, which carries them".to_owned()) });
         }
-        self.work.go_on()?;
+        self.work.check_interrupt()?;
         let controls = self.plant_damage(&carried.files, buckets)?;
         Ok(Proof { check, findings, controls, verify_ms: watch.elapsed_ms() })
     }
@@ -136,7 +136,7 @@ impl BucketWork {
         let check =
             reader.compare_into(receipts(), &mut findings).map_err(|source| unreadable(root.clone(), source))?;
         drop(ticker);
-        self.work.go_on()?;
+        self.work.check_interrupt()?;
         let read = meter.read();
         self.work.verified(read.items, read.bytes, watch.elapsed_ms())?;
         Ok(check)

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    keybook::KeyBook,
-    listing::{Began, Known, Lister, Since},
+    listing::{Began, ClosingState, Known, Lister},
+    pseudonym_map::PseudonymMap,
     transfer::{Carried, name_of, weight},
     work::BucketWork,
 };
@@ -62,15 +62,15 @@ impl BucketWork {
             }
             for entry in page.entries {
                 let movement = match known.meet_again(&entry) {
-                    Since::Same => continue,
-                    Since::Came => Movement::Came,
-                    Since::Changed => Movement::Changed,
+                    ClosingState::Same => continue,
+                    ClosingState::Came => Movement::Came,
+                    ClosingState::Changed => Movement::Changed,
                 };
                 if let (Movement::Came, Some(book)) = (movement, &mut book) {
                     book.enter(&entry)?;
                 }
                 match (movement, dated(&entry, carried.began, closed)) {
-                    (_, Dated::Since) => {}
+                    (_, Dated::ClosingState) => {}
                     (Movement::Came, when) => {
                         unlisted.take(self, &entry.key, entry.version.and(entry.version_id.as_deref()), when.reason());
                     }
@@ -81,7 +81,7 @@ impl BucketWork {
                 changes.add(&Change { movement, key: entry.key, version_id })?;
             }
         }
-        book.iter_mut().try_for_each(KeyBook::sync)?;
+        book.iter_mut().try_for_each(PseudonymMap::sync)?;
         for receipt in evidence::merge(carried.files.clone()) {
             let receipt = receipt.map_err(|error| self.unreadable_receipts(error))?;
             let version = receipt.version.and(receipt.version_id.as_deref());
@@ -160,7 +160,7 @@ enum Dated {
     /// It existed before the opening listing started.
     Before(Timestamp),
     /// It was added since.
-    Since,
+    ClosingState,
     /// A time that was in the future when it was listed.
     Ahead(Timestamp),
     /// It has no date.
@@ -173,7 +173,7 @@ impl Dated {
         let dated = match self {
             Dated::Before(modified) => format!("dates it {modified}, before the opening listing"),
             Dated::Ahead(modified) => format!("dates it {modified}, which is still to come"),
-            Dated::Since | Dated::Unknown => "does not date it".to_owned(),
+            Dated::ClosingState | Dated::Unknown => "does not date it".to_owned(),
         };
         format!("not carried; the closing listing {dated}, and the opening one did not show it: run the drill again")
     }
@@ -195,7 +195,7 @@ fn dated(entry: &ObjectEntry, began: Began, closed: Timestamp) -> Dated {
     } else if modified > closed + CLOCKS_APART {
         Dated::Ahead(modified)
     } else {
-        Dated::Since
+        Dated::ClosingState
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
             let last_modified = Some(modified.to_owned());
             match dated(&ObjectEntry { etag, size, last_modified, ..ObjectEntry::default() }, began, closed) {
                 Dated::Before(_) => "before",
-                Dated::Since => "since",
+                Dated::ClosingState => "since",
                 Dated::Ahead(_) => "ahead",
                 Dated::Unknown => "unknown",
             }

@@ -124,7 +124,7 @@ enum Again {
 
 /// How the run classifies a listed object.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Novelty {
+pub(super) enum ListingState {
     New,
     /// Copied before the run was interrupted.
     Carried,
@@ -140,7 +140,7 @@ pub(super) enum Novelty {
 
 /// How an object appears in the closing listing.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Since {
+pub(super) enum ClosingState {
     Same,
     Came,
     Changed,
@@ -148,19 +148,19 @@ pub(super) enum Since {
 
 impl Known {
     /// Takes an entry of the opening listing.
-    pub(super) fn meet(&mut self, entry: &ObjectEntry) -> Novelty {
+    pub(super) fn meet(&mut self, entry: &ObjectEntry) -> ListingState {
         let listed = Listed { state: state_of(entry), version: version_of(entry), again: Again::Not };
         match self.listed.entry(id_of(entry)) {
             Entry::Vacant(place) => drop(place.insert(listed)),
             Entry::Occupied(known) if (known.get().state, known.get().version) == (listed.state, listed.version) => {
-                return Novelty::Twice;
+                return ListingState::Twice;
             }
-            Entry::Occupied(_) => return Novelty::Contradicted,
+            Entry::Occupied(_) => return ListingState::Contradicted,
         }
         if let Some(mark) = entry.version {
             let has_latest = self.has_latest.entry(id(&entry.key, None)).or_default();
             if *has_latest && mark.is_latest {
-                return Novelty::SecondLatest;
+                return ListingState::SecondLatest;
             }
             *has_latest |= mark.is_latest;
         }
@@ -190,11 +190,11 @@ impl Known {
     }
 
     /// How the run classifies an object that it has seen before.
-    pub(super) fn carried_before(&self, entry: &ObjectEntry) -> Novelty {
+    pub(super) fn carried_before(&self, entry: &ObjectEntry) -> ListingState {
         match self.carried.get(&id_of(entry)) {
-            None => Novelty::New,
-            Some(carried) if *carried == state_of(entry) => Novelty::Carried,
-            Some(_) => Novelty::Replaced,
+            None => ListingState::New,
+            Some(carried) if *carried == state_of(entry) => ListingState::Carried,
+            Some(_) => ListingState::Replaced,
         }
     }
 
@@ -214,18 +214,18 @@ impl Known {
     }
 
     /// Takes an entry of the closing listing.
-    pub(super) fn meet_again(&mut self, entry: &ObjectEntry) -> Since {
+    pub(super) fn meet_again(&mut self, entry: &ObjectEntry) -> ClosingState {
         let id = id_of(entry);
         let state = state_of(entry);
         let Some(listed) = self.listed.get_mut(&id) else {
             // Listed twice, it counts once.
             let version = version_of(entry);
             self.listed.insert(id, Listed { state, version, again: Again::Same });
-            return Since::Came;
+            return ClosingState::Came;
         };
-        let since = if listed.state == state { Since::Same } else { Since::Changed };
+        let since = if listed.state == state { ClosingState::Same } else { ClosingState::Changed };
         match (listed.again, &since) {
-            (Again::Changed, _) | (_, Since::Changed) => listed.again = Again::Changed,
+            (Again::Changed, _) | (_, ClosingState::Changed) => listed.again = Again::Changed,
             _ => listed.again = Again::Same,
         }
         since
@@ -323,17 +323,17 @@ mod tests {
     #[test]
     fn the_closing_listing_tells_what_came_and_changed() {
         let mut known = Known::default();
-        assert_eq!(known.meet(&entry("a", "1")), Novelty::New);
-        assert_eq!(known.meet(&entry("a", "1")), Novelty::Twice);
-        assert_eq!(known.meet(&entry("a", "2")), Novelty::Contradicted);
+        assert_eq!(known.meet(&entry("a", "1")), ListingState::New);
+        assert_eq!(known.meet(&entry("a", "1")), ListingState::Twice);
+        assert_eq!(known.meet(&entry("a", "2")), ListingState::Contradicted);
         known.meet(&entry("b", "1"));
         let spelled = ObjectEntry { spelling: 7, ..entry("a", "1") };
-        assert_eq!(known.meet(&spelled), Novelty::Contradicted, "`a+b` and `a%20b` may be two keys");
-        assert_eq!(known.meet_again(&entry("a", "1")), Since::Same);
-        assert_eq!(known.meet_again(&entry("b", "2")), Since::Changed);
-        assert_eq!(known.meet_again(&entry("c", "1")), Since::Came);
+        assert_eq!(known.meet(&spelled), ListingState::Contradicted, "`a+b` and `a%20b` may be two keys");
+        assert_eq!(known.meet_again(&entry("a", "1")), ClosingState::Same);
+        assert_eq!(known.meet_again(&entry("b", "2")), ClosingState::Changed);
+        assert_eq!(known.meet_again(&entry("c", "1")), ClosingState::Came);
         for twice in [entry("a", "1"), entry("c", "1")] {
-            assert_eq!(known.meet_again(&twice), Since::Same);
+            assert_eq!(known.meet_again(&twice), ClosingState::Same);
         }
     }
 
@@ -342,8 +342,8 @@ mod tests {
         let dated = |date: &str| ObjectEntry { etag: None, last_modified: Some(date.into()), ..entry("a", "") };
         let mut known = Known::default();
         known.meet(&dated("2024-05-06T00:00:00Z"));
-        assert_eq!(known.meet_again(&dated("2024-05-06T00:00:00Z")), Since::Same);
-        assert_eq!(known.meet_again(&dated("2024-05-07T00:00:00Z")), Since::Changed);
+        assert_eq!(known.meet_again(&dated("2024-05-06T00:00:00Z")), ClosingState::Same);
+        assert_eq!(known.meet_again(&dated("2024-05-07T00:00:00Z")), ClosingState::Changed);
     }
 
     #[test]
@@ -358,7 +358,7 @@ mod tests {
         let compared = |opening: &ObjectEntry, closing: &ObjectEntry, carried: &ObjectEntry| {
             let mut known = Known::default();
             known.meet(opening);
-            if known.meet_again(closing) == Since::Changed {
+            if known.meet_again(closing) == ClosingState::Changed {
                 known.was_before(closing, closing.last_modified.as_deref().expect("a date").parse().expect("a date"));
             }
             (known.is_contradicted(&receipt(carried)), known.is_stale(&receipt(carried)))
@@ -391,17 +391,17 @@ mod tests {
             ..version(id)
         };
         let mut known = Known::default();
-        assert_eq!(known.meet(&older("1")), Novelty::New);
+        assert_eq!(known.meet(&older("1")), ListingState::New);
         assert!(!known.have_latest());
-        assert_eq!(known.meet(&version("2")), Novelty::New);
+        assert_eq!(known.meet(&version("2")), ListingState::New);
         assert!(known.have_latest());
-        assert_eq!(known.meet(&version("2")), Novelty::Twice);
-        assert_eq!(known.meet(&version("3")), Novelty::SecondLatest);
+        assert_eq!(known.meet(&version("2")), ListingState::Twice);
+        assert_eq!(known.meet(&version("3")), ListingState::SecondLatest);
         let marked = |is_latest, delete_marker| Some(VersionMark { order: 0, is_latest, delete_marker });
         for mark in [marked(true, true), marked(false, false)] {
-            assert_eq!(known.meet(&ObjectEntry { version: mark, ..version("2") }), Novelty::Contradicted);
+            assert_eq!(known.meet(&ObjectEntry { version: mark, ..version("2") }), ListingState::Contradicted);
         }
         let later = ObjectEntry { last_modified: Some("2024-05-06T00:00:00Z".into()), ..version("2") };
-        assert_eq!(known.meet(&later), Novelty::Contradicted);
+        assert_eq!(known.meet(&later), ListingState::Contradicted);
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     asset::{
-        measured::{Measured, MeasuredObjects, Room, SizeClass},
+        measured::{Measured, MeasuredObjects, SizeClass, SpaceNeeded},
         seam::obstacle,
     },
     clock::Stopwatch,
@@ -189,7 +189,7 @@ fn usd(millionths: u64) -> f64 {
 }
 
 /// The space that a bucket of this measure takes.
-pub(super) fn room(bucket: &BucketSpec, measured: &Measured) -> Room {
+pub(super) fn space_needed(bucket: &BucketSpec, measured: &Measured) -> SpaceNeeded {
     let share = bucket.sample.map_or(1_000_000, |sample| sample.share.per_million());
     let part = |whole: u64| u64::try_from(u128::from(whole) * u128::from(share) / 1_000_000).unwrap_or(whole);
     let largest = measured.objects.as_ref().map_or(0, MeasuredObjects::largest_max);
@@ -197,12 +197,12 @@ pub(super) fn room(bucket: &BucketSpec, measured: &Measured) -> Room {
 }
 
 /// `largest`: the size of the largest object.
-fn room_of(layout: Layout, objects: u64, bytes: u64, largest: u64) -> Room {
+fn room_of(layout: Layout, objects: u64, bytes: u64, largest: u64) -> SpaceNeeded {
     let lying = match layout {
         Layout::Tree | Layout::Tar => bytes.saturating_add(objects.saturating_mul(OBJECT_OVERHEAD_BYTES)),
         Layout::S3 => bytes.min(UNIT_BYTES_MAX.max(largest).saturating_mul(UNITS_STAGED)),
     };
-    Room { objects: lying, records: objects.saturating_mul(RECORD_BYTES), ..Room::default() }
+    SpaceNeeded { objects: lying, records: objects.saturating_mul(RECORD_BYTES), ..SpaceNeeded::default() }
 }
 
 #[cfg(test)]
@@ -221,7 +221,10 @@ mod tests {
     fn what_goes_elsewhere_needs_no_room_here_but_on_its_way() {
         assert_eq!(room_of(Layout::S3, 0, 100 * GIB, GIB / 2).objects, 3 * GIB);
         assert_eq!(room_of(Layout::S3, 0, 500 * GIB, 100 * GIB).objects, 300 * GIB, "large objects are staged whole");
-        assert_eq!(room_of(Layout::Tree, 0, 100 * GIB, 0), Room { objects: 100 * GIB, ..Room::default() });
+        assert_eq!(
+            room_of(Layout::Tree, 0, 100 * GIB, 0),
+            SpaceNeeded { objects: 100 * GIB, ..SpaceNeeded::default() }
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    asset::{clients, elsewhere, seam::obstacle, site::Preflight},
+    asset::{clients, endpoints::Preflight, seam::obstacle, target_identity},
     playbook::{BucketSpec, S3TargetSpec, Versions},
     record::error::Obstacle,
     restore::s3::S3Target,
@@ -21,7 +21,7 @@ pub(super) async fn look(asset: &str, bucket: &BucketSpec, at: &Preflight<'_>) -
     let Some(aws) = &at.ready.aws else { return Vec::new() };
     let unreached = reached_bucket(aws, bucket).await.err().map(|error| bucket_obstacle(asset, &error));
     let same = match (&unreached, &at.ready.s3_target) {
-        (None, Some(target)) => elsewhere::bucket_obstacle(bucket, aws, target).await,
+        (None, Some(target)) => target_identity::bucket_obstacle(bucket, aws, target).await,
         _ => None,
     };
     unreached.into_iter().chain(same).collect()
@@ -35,7 +35,7 @@ pub(crate) async fn look_at_target(spec: &S3TargetSpec, source: Option<&Aws>) ->
         hint: Some("check target.s3: its endpoint, the profile's credentials, and that the server is up".to_owned()),
     })?;
     match source {
-        Some(source) => elsewhere::s3_obstacle(source, &aws).await.map_or(Ok(aws), Err),
+        Some(source) => target_identity::s3_obstacle(source, &aws).await.map_or(Ok(aws), Err),
         None => Ok(aws),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn look(work: &Work, depth: Depth, buckets: Option<&dyn RestoredBucke
     };
     drop(ticker);
     let seen = seen.map_err(|source| unreadable(root.clone(), source))?;
-    work.go_on()?;
+    work.check_interrupt()?;
     Ok(Looked { items: seen.expected, differ: differing.len() as u64 })
 }
 

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use tokio::task::JoinSet;
 
 use super::{
-    keybook::KeyBook,
-    listing::{Began, Known, Lister, Novelty},
+    listing::{Began, Known, Lister, ListingState},
+    pseudonym_map::PseudonymMap,
     sample::Sampler,
     work::BucketWork,
 };
@@ -100,7 +100,7 @@ struct Transfer<'a> {
     /// Delete markers that have no record yet.
     markers: Vec<ObjectReceipt>,
     /// The names behind pseudonyms.
-    book: Option<KeyBook>,
+    book: Option<PseudonymMap>,
     /// Why the transfer can't continue now.
     ended: Option<Stop>,
 }
@@ -214,8 +214,8 @@ impl Transfer<'_> {
         }
         let reserves = self.carried.sampler.as_mut().map(Sampler::reserves).unwrap_or_default();
         for entry in reserves {
-            let novelty = self.known.carried_before(&entry);
-            self.take(entry, novelty).await?;
+            let listing_state = self.known.carried_before(&entry);
+            self.take(entry, listing_state).await?;
         }
         self.flush().await
     }
@@ -235,10 +235,10 @@ impl Transfer<'_> {
 
     /// Decides how a listed object is handled.
     async fn admit(&mut self, entry: ObjectEntry) -> Result<(), Stop> {
-        let novelty = self.known.meet(&entry);
-        match novelty {
-            Novelty::Twice => return Ok(()),
-            Novelty::Contradicted => {
+        let listing_state = self.known.meet(&entry);
+        match listing_state {
+            ListingState::Twice => return Ok(()),
+            ListingState::Contradicted => {
                 let etag = entry.etag.as_deref().unwrap_or("none");
                 let size = words::count(entry.size, "byte", "bytes");
                 let state = format!(
@@ -247,17 +247,17 @@ impl Transfer<'_> {
                 self.contradict(&entry, &state);
                 return Ok(());
             }
-            Novelty::SecondLatest => {
+            ListingState::SecondLatest => {
                 self.contradict(&entry, "listed as the latest version, as another one is; not carried");
                 return Ok(());
             }
-            Novelty::New | Novelty::Carried | Novelty::Replaced => {}
+            ListingState::New | ListingState::Carried | ListingState::Replaced => {}
         }
         if entry.is_delete_marker() {
-            return self.mark(entry, novelty);
+            return self.mark(entry, listing_state);
         }
         let taken = self.carried.sampler.as_mut().is_none_or(|sampler| sampler.takes(&entry));
-        if taken { self.take(entry, novelty).await } else { Ok(()) }
+        if taken { self.take(entry, listing_state).await } else { Ok(()) }
     }
 
     /// Of two contradictory entries the first is copied; which one is true cannot be known.
@@ -271,20 +271,20 @@ impl Transfer<'_> {
     }
 
     /// Counts an object and gives it a place, unless it was copied before.
-    async fn take(&mut self, entry: ObjectEntry, novelty: Novelty) -> Result<(), Stop> {
+    async fn take(&mut self, entry: ObjectEntry, listing_state: ListingState) -> Result<(), Stop> {
         self.carried.listed += 1;
-        match novelty {
-            Novelty::Carried => {
+        match listing_state {
+            ListingState::Carried => {
                 self.copier.reach().came(&entry);
                 Ok(())
             }
-            Novelty::Twice | Novelty::Contradicted | Novelty::SecondLatest => Ok(()),
-            Novelty::Replaced => {
+            ListingState::Twice | ListingState::Contradicted | ListingState::SecondLatest => Ok(()),
+            ListingState::Replaced => {
                 let detail = "replaced at the provider after it was carried; the run was interrupted in between";
                 self.carried.refused.take(self.of.work.finding(FindingKind::ObjectChanged, &entry.key, detail));
                 Ok(())
             }
-            Novelty::New => {
+            ListingState::New => {
                 self.enter(&entry)?;
                 self.meter.expect(1, entry.size);
                 let place = self.sink.place(&entry);
@@ -301,8 +301,8 @@ impl Transfer<'_> {
     }
 
     /// Records a delete marker; there is nothing to copy.
-    fn mark(&mut self, entry: ObjectEntry, novelty: Novelty) -> Result<(), Stop> {
-        if novelty == Novelty::New {
+    fn mark(&mut self, entry: ObjectEntry, listing_state: ListingState) -> Result<(), Stop> {
+        if listing_state == ListingState::New {
             self.enter(&entry)?;
             self.markers.push(ObjectReceipt::of_marker(entry));
         }
@@ -370,7 +370,7 @@ impl Transfer<'_> {
         if let Some(error) = ended {
             self.ended.get_or_insert_with(|| error.into());
         }
-        self.book.iter_mut().try_for_each(KeyBook::sync)?;
+        self.book.iter_mut().try_for_each(PseudonymMap::sync)?;
         for refusal in refusals {
             self.refuse(refusal);
         }

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{
-    keybook::{self, KeyBook},
+    pseudonym_map::{self, PseudonymMap},
     sink::Destination,
 };
 use crate::{
@@ -52,8 +52,8 @@ impl BucketWork {
     }
 
     /// The book of the names behind pseudonyms, where there are any.
-    pub(super) fn key_book(&self) -> Result<Option<KeyBook>, Stop> {
-        self.names.as_ref().map(|names| KeyBook::open(keybook::path(&self.work), names)).transpose()
+    pub(super) fn key_book(&self) -> Result<Option<PseudonymMap>, Stop> {
+        self.names.as_ref().map(|names| PseudonymMap::open(pseudonym_map::path(&self.work), names)).transpose()
     }
 
     pub(super) fn unreadable_receipts(&self, source: std::io::Error) -> Stop {

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     carry::{CarriedDatabase, DatabaseWork},
     copying::AWAY_PAUSE,
-    ends::{Lost, LostTo, RelayEnd},
-    patience::Patience,
+    ends::{CopyEnd, Lost, LostTo},
+    reconnect::ReconnectLimits,
 };
 use crate::{
     asset::{stop::Stop, work::Work},
@@ -76,7 +76,7 @@ impl DatabaseWork {
                 }
                 Err(end) => end,
             };
-            self.work.go_on()?;
+            self.work.check_interrupt()?;
             let finding = self.once_more(end, &mut so_far)?;
             self.wait_for_servers().map_err(|stop| after(&finding.detail, stop))?;
             lost.push(finding);
@@ -84,15 +84,15 @@ impl DatabaseWork {
     }
 
     fn wait_for_servers(&self) -> Result<(), Stop> {
-        Patience::of_source(self.stall()).wait_for("the source", &self.work, || self.source.reach())?;
-        let target = Patience::of_target(self.stall(), self.target.is_managed());
+        ReconnectLimits::of_source(self.stall()).wait_for("the source", &self.work, || self.source.reach())?;
+        let target = ReconnectLimits::of_target(self.stall(), self.target.is_managed());
         target.wait_for("the target", &self.work, || self.target.server.probe().map(drop))
     }
 
     /// What is recorded of a failure after which the database is restarted; any other failure ends the asset.
-    fn once_more(&self, end: RelayEnd, so_far: &mut SoFar) -> Result<Finding, Stop> {
+    fn once_more(&self, end: CopyEnd, so_far: &mut SoFar) -> Result<Finding, Stop> {
         match end {
-            RelayEnd::SnapshotLost(Lost { reason, to }) => {
+            CopyEnd::SnapshotLost(Lost { reason, to }) => {
                 let in_conflict = to == LostTo::Conflict;
                 let to = Reason::Snapshot(to);
                 if so_far.is_last(to) {
@@ -108,19 +108,19 @@ impl DatabaseWork {
                 so_far.count(to);
                 Ok(self.work.finding(FindingKind::Deviation, "the snapshot was lost", reason))
             }
-            RelayEnd::Stop(Stop::Away { reason, .. }) if !so_far.is_last(Reason::Away) => {
+            CopyEnd::Stop(Stop::Away { reason, .. }) if !so_far.is_last(Reason::Away) => {
                 tracing::warn!(reason, "a server went away; the database starts again");
                 so_far.count(Reason::Away);
                 Ok(self.work.finding(FindingKind::Deviation, "a connection was lost", reason))
             }
-            RelayEnd::Stop(stop) => Err(stop),
+            CopyEnd::Stop(stop) => Err(stop),
         }
     }
 
     fn wait(&self, pause: Duration) -> Result<(), Stop> {
         let waiting = Stopwatch::start();
         while waiting.elapsed() < pause {
-            self.work.go_on()?;
+            self.work.check_interrupt()?;
             std::thread::sleep(AWAY_PAUSE);
         }
         Ok(())
@@ -130,9 +130,9 @@ impl DatabaseWork {
 impl CarriedDatabase {
     /// Everything up to the asset's result. Blocks.
     pub fn prove(self) -> Result<AssetResult, Stop> {
-        let CarriedDatabase { restored, findings, before, patience } = self;
+        let CarriedDatabase { restored, findings, before, reconnect } = self;
         let prove = |findings| restored.prove(findings, &before);
-        prove_or_begin_again(&restored.work, restored.database.address(), patience, findings, prove)
+        prove_or_begin_again(&restored.work, restored.database.address(), reconnect, findings, prove)
     }
 }
 
@@ -140,7 +140,7 @@ impl CarriedDatabase {
 pub(crate) fn prove_or_begin_again(
     work: &Work,
     target: &Address,
-    patience: Patience,
+    reconnect: ReconnectLimits,
     mut findings: Vec<Finding>,
     prove: impl Fn(Vec<Finding>) -> Result<AssetResult, Stop>,
 ) -> Result<AssetResult, Stop> {
@@ -148,11 +148,11 @@ pub(crate) fn prove_or_begin_again(
     loop {
         let proven = prove(findings.clone());
         // What was read while connections were being closed proves nothing.
-        work.go_on()?;
+        work.check_interrupt()?;
         match proven {
             Err(Stop::Away { reason, .. }) if attempt < ATTEMPTS_MAX => {
                 tracing::warn!(reason, "the target went away; what was restored is read again");
-                let waited = patience.wait_for("the target", work, || target.connect().map(drop));
+                let waited = reconnect.wait_for("the target", work, || target.connect().map(drop));
                 waited.map_err(|stop| after(&reason, stop).of_database())?;
                 findings.push(work.finding(FindingKind::Deviation, "a connection was lost", reason));
                 attempt += 1;

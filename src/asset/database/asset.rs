@@ -7,19 +7,20 @@ use tokio::task::spawn_blocking;
 
 use super::{
     carry::{CarriedDatabase, DatabaseWork},
-    clusters, measure,
-    patience::{Patience, stall},
+    clusters,
+    endpoint::{PostgresEndpoint, address_obstacle, is_managed_in},
+    measure,
     preflight::{self, Found},
     recheck,
-    site::{PostgresSite, address_obstacle, is_managed_in},
+    reconnect::{ReconnectLimits, stall},
     target::{Target, address},
 };
 use crate::{
     asset::{
+        endpoints::{Endpoints, Preflight, lacking},
         look::{Depth, Looked},
-        measured::{Measured, Room},
+        measured::{Measured, SpaceNeeded},
         seam::{Asset, Carried, Description, Measuring, Needs, obstacle},
-        site::{Preflight, Site, lacking},
         stop::Stop,
         work::Work,
     },
@@ -48,9 +49,9 @@ impl DatabaseAsset {
         address(&self.url).map_err(|error| Stop::Asset { hint: error.hint(), reason: error.to_string() })
     }
 
-    async fn work(&self, work: Work, site: &Site) -> Result<DatabaseWork, Stop> {
+    async fn work(&self, work: Work, endpoints: &Endpoints) -> Result<DatabaseWork, Stop> {
         let address = self.address()?;
-        let postgres = target_site(site)?;
+        let postgres = target_endpoint(endpoints)?;
         // The server's identity matters only where each server gets a managed cluster of its own.
         let origin = match &postgres.seen().named {
             Some(_) => String::new(),
@@ -60,7 +61,7 @@ impl DatabaseAsset {
                 let work = work.clone();
                 let origin = move || {
                     let reach = || identity::origin(&address);
-                    Patience::of_source(stall).wait_for("the source", &work, reach).map_err(Stop::of_database)
+                    ReconnectLimits::of_source(stall).wait_for("the source", &work, reach).map_err(Stop::of_database)
                 };
                 spawn_blocking(origin).await.map_err(TransferError::from)??
             }
@@ -109,31 +110,31 @@ impl Asset for DatabaseAsset {
         .boxed()
     }
 
-    fn room(&self, measured: &Measured, target: &TargetSpec) -> Room {
-        measure::room(measured.bytes, target.postgres.as_ref())
+    fn space_needed(&self, measured: &Measured, target: &TargetSpec) -> SpaceNeeded {
+        measure::space_needed(measured.bytes, target.postgres.as_ref())
     }
 
-    fn carry<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>> {
+    fn carry<'a>(&'a self, work: Work, endpoints: &'a Endpoints) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>> {
         async move {
-            let work = self.work(work, site).await?;
+            let work = self.work(work, endpoints).await?;
             let carried = spawn_blocking(move || work.carry()).await.map_err(TransferError::from)??;
             Ok(Box::new(carried) as Box<dyn Carried>)
         }
         .boxed()
     }
 
-    fn worker<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>> {
-        async move { Ok(Arc::new(self.work(work, site).await?) as Arc<dyn UnitWorker>) }.boxed()
+    fn worker<'a>(&'a self, work: Work, endpoints: &'a Endpoints) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>> {
+        async move { Ok(Arc::new(self.work(work, endpoints).await?) as Arc<dyn UnitWorker>) }.boxed()
     }
 
     fn recheck<'a>(
         &'a self,
         work: Work,
-        site: &'a Site,
+        endpoints: &'a Endpoints,
         depth: Depth,
         result: &'a AssetResult,
     ) -> BoxFuture<'a, Result<Looked, Stop>> {
-        look_again(work, site, depth, result).boxed()
+        look_again(work, endpoints, depth, result).boxed()
     }
 
     fn as_it_stands(&self, work: &Work, _: &Playbook, _: &mut AssetResult) -> Result<(), Stop> {
@@ -148,8 +149,8 @@ impl Carried for CarriedDatabase {
 }
 
 /// The server of the target.
-pub(crate) fn target_site(site: &Site) -> Result<&PostgresSite, Stop> {
-    site.ready.postgres.as_ref().ok_or_else(|| lacking("target.postgres"))
+pub(crate) fn target_endpoint(endpoints: &Endpoints) -> Result<&PostgresEndpoint, Stop> {
+    endpoints.ready.postgres.as_ref().ok_or_else(|| lacking("target.postgres"))
 }
 
 /// The work on a database at an address.
@@ -189,14 +190,19 @@ pub(crate) async fn measured(id: &str, spec: &DatabaseSpec, address: Address) ->
 }
 
 /// Re-checks a database that was restored before.
-pub(crate) async fn look_again(work: Work, site: &Site, depth: Depth, result: &AssetResult) -> Result<Looked, Stop> {
-    let managed = site.playbook.target().postgres == Some(PostgresTarget::Managed);
+pub(crate) async fn look_again(
+    work: Work,
+    endpoints: &Endpoints,
+    depth: Depth,
+    result: &AssetResult,
+) -> Result<Looked, Stop> {
+    let managed = endpoints.playbook.target().postgres == Some(PostgresTarget::Managed);
     let directory = managed.then(|| clusters::of_asset(&work.layout, &work.asset));
     // None is created just to look into it.
     if directory.as_ref().is_some_and(|directory| !is_managed_in(directory)) {
         return Ok(Looked::nothing_of(result));
     }
-    let target = target_site(site)?.of_directory(directory).await?;
+    let target = target_endpoint(endpoints)?.of_directory(directory).await?;
     let result = result.clone();
     let looked = spawn_blocking(move || recheck::look(&work, depth, &result, &target));
     looked.await.map_err(TransferError::from)?

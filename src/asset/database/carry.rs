@@ -8,19 +8,19 @@ use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc, time::Duratio
 use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::{
-    belongings::Belongings,
-    copying::{AWAY_PAUSE, Crew, Relays},
+    chunks::{self, SizedTable},
+    copying::{AWAY_PAUSE, CopyWorkers, WorkerContext},
     deferred::{BROKEN, BROKEN_HERE, LateLoad, Loaded},
-    ends::{Lost, RelayEnd},
+    endpoint::{LESSER_LOGIN, SOURCE_RUNS},
+    ends::{CopyEnd, Lost},
     exclusions, large_objects,
-    patience::{Patience, stall},
+    ownership::Ownership,
     proof::{Phases, Restored},
     range_worker::RangeWorker,
     ranges::{ENGINE, EXPORTS, Ranges},
+    receipts::{Deferred, Tables},
+    reconnect::{ReconnectLimits, stall},
     rows_proof,
-    shares::{self, Sized},
-    site::{LESSER_LOGIN, SOURCE_RUNS},
-    tally::{Deferred, Tables},
     target::Target,
     views::{self, Reading, View},
 };
@@ -81,7 +81,7 @@ pub(crate) struct CarriedDatabase {
     pub(super) findings: Vec<Finding>,
     pub(super) before: Phases,
     /// How long the target is waited for.
-    pub(super) patience: Patience,
+    pub(super) reconnect: ReconnectLimits,
 }
 
 /// What has been copied when the snapshot is released.
@@ -93,7 +93,7 @@ struct Snapshotted {
     sequences: Vec<SequenceState>,
     catalog: Catalog,
     large_objects: Vec<LargeObject>,
-    belongings: Belongings,
+    ownership: Ownership,
     tables: Tables,
     views: Vec<View>,
     load: SourceLoad,
@@ -112,7 +112,7 @@ struct Rebuilt {
 
 impl DatabaseWork {
     /// Everything from one snapshot to the last index. The last attempt continues despite concurrent changes.
-    pub(super) fn attempt(&self, is_last: bool) -> Result<CarriedDatabase, RelayEnd> {
+    pub(super) fn attempt(&self, is_last: bool) -> Result<CarriedDatabase, CopyEnd> {
         let watch = Stopwatch::start();
         let mut carried = self.carry_snapshot(is_last)?;
         let transfer_ms = watch.elapsed_ms();
@@ -124,12 +124,12 @@ impl DatabaseWork {
         let watch = Stopwatch::start();
         let database = carried.database;
         let mut findings = carried.findings;
-        let mut belongings = carried.belongings;
+        let mut ownership = carried.ownership;
         let Tables { mut receipts, findings: of_tables, deferred } = carried.tables;
         findings.extend(of_tables);
         let incomplete = incomplete(&carried.excluded, &findings);
         let Rebuilt { late, unsatisfied, refused: of_rebuild } =
-            self.restore_post_data(&database, &belongings, carried.key, deferred, incomplete)?;
+            self.restore_post_data(&database, &ownership, carried.key, deferred, incomplete)?;
         let mut refused = carried.refused;
         findings.extend(self.refused(&of_rebuild));
         refused.extend(of_rebuild);
@@ -148,12 +148,12 @@ impl DatabaseWork {
         // Temporary objects that show how the target prints definitions come before the database's own event triggers,
         // which may forbid it.
         let spellings = Spellings::learn(&carried.catalog, database.address())?;
-        let spellings = spellings.with_members(belongings.members().clone());
-        findings.extend(belongings.finish(&database, &mut carried.catalog)?);
-        self.work.go_on()?;
-        self.target.settle()?;
+        let spellings = spellings.with_members(ownership.members().clone());
+        findings.extend(ownership.finish(&database, &mut carried.catalog)?);
+        self.work.check_interrupt()?;
+        self.target.enable_durability()?;
         let rebuild_ms = watch.elapsed_ms();
-        self.work.go_on()?;
+        self.work.check_interrupt()?;
         let restored = Restored {
             work: self.work.clone(),
             spec: self.spec.clone(),
@@ -171,20 +171,20 @@ impl DatabaseWork {
             catalog: carried.catalog,
             spellings,
             large_objects: carried.large_objects,
-            belongings,
+            ownership,
             views: carried.views,
             excluded: carried.excluded,
         };
-        let patience = Patience::of_target(self.stall(), self.target.is_managed());
-        Ok(CarriedDatabase { restored, findings, before: Phases { transfer_ms, rebuild_ms }, patience })
+        let reconnect = ReconnectLimits::of_target(self.stall(), self.target.is_managed());
+        Ok(CarriedDatabase { restored, findings, before: Phases { transfer_ms, rebuild_ms }, reconnect })
     }
 
-    fn carry_snapshot(&self, is_last: bool) -> Result<Snapshotted, RelayEnd> {
+    fn carry_snapshot(&self, is_last: bool) -> Result<Snapshotted, CopyEnd> {
         self.work.started(AssetKind::Postgres)?;
         self.clear()?;
-        self.target.unsettle()?;
-        let mut snapshot = self.source.snapshot().map_err(RelayEnd::of_snapshot)?;
-        let facts = snapshot.facts().map_err(RelayEnd::of_snapshot)?;
+        self.target.disable_durability()?;
+        let mut snapshot = self.source.snapshot().map_err(CopyEnd::of_snapshot)?;
+        let facts = snapshot.facts().map_err(CopyEnd::of_snapshot)?;
         self.check_texts(&mut snapshot, &facts)?;
         self.work
             .recorder
@@ -199,34 +199,34 @@ impl DatabaseWork {
         let (database, mut findings) = self.create_database(&facts)?;
         let rights = snapshot.rights().and_then(|rights| Ok((rights, snapshot.special()?)));
         let rights = rights.map_err(|error| of_catalog(error, &snapshot))?;
-        let mut belongings = Belongings::new(&self.work, &self.target, self.spec.roles.as_ref(), rights)?;
-        findings.extend(belongings.prepare(&database)?);
+        let mut ownership = Ownership::new(&self.work, &self.target, self.spec.roles.as_ref(), rights)?;
+        findings.extend(ownership.prepare(&database)?);
         self.dump_schema(&mut snapshot, &facts.encoding)?;
         let mut catalog = snapshot.definitions().map_err(|error| of_catalog(error, &snapshot))?;
         findings.extend(self.changed(&snapshot, is_last)?);
-        self.work.go_on()?;
-        let definitions = belongings.definitions(&database)?;
-        let search_path = belongings.search_path();
+        self.work.check_interrupt()?;
+        let definitions = ownership.definitions(&database)?;
+        let search_path = ownership.search_path();
         let refused = database.restore_pre_data(&self.target.tools, &self.schema(), search_path, definitions)?;
-        let refused = belongings.mend(&database, refused)?;
+        let refused = ownership.mend(&database, refused)?;
         findings.extend(self.refused(&refused));
         let (large_objects, lost) = large_objects::carry(&self.work, &mut snapshot, &database)?;
         findings.extend(lost);
         let (excluded, unmatched) = self.left_out(&mut snapshot)?;
         findings.extend(unmatched);
         let is_in = |table: &Table| !excluded.iter().any(|other| other.table == table.name.to_string());
-        let tables: Vec<_> = snapshot.tables().map_err(RelayEnd::of_snapshot)?.into_iter().filter(is_in).collect();
-        belongings.open(&database, &tables)?;
+        let tables: Vec<_> = snapshot.tables().map_err(CopyEnd::of_snapshot)?.into_iter().filter(is_in).collect();
+        ownership.open(&database, &tables)?;
         let has_tables = tables.iter().any(|table| !table.of_extension);
         let (tables, mut load) = self.carry_tables(&mut snapshot, &facts, &database, key, tables)?;
         let (views, unread) = self.read_views(&mut snapshot, key)?;
         findings.extend(unread);
-        let sequences = snapshot.sequences().map_err(RelayEnd::of_snapshot)?;
+        let sequences = snapshot.sequences().map_err(CopyEnd::of_snapshot)?;
         let came = tables.receipts.iter().any(|receipt| receipt.stream.rows > 0) || !tables.deferred.is_empty();
         if !has_tables && !came {
             findings.push(self.without_tables(&catalog, facts.large_objects));
         }
-        belongings.without_lost(&large_objects, &mut catalog);
+        ownership.without_lost(&large_objects, &mut catalog);
         load.snapshot_held_ms = ms(snapshot.held());
         // The snapshot ends here: indexes can take hours, and the provider need not keep old row versions for them.
         let snapshot = snapshot.id().to_owned();
@@ -238,7 +238,7 @@ impl DatabaseWork {
             sequences,
             catalog,
             large_objects,
-            belongings,
+            ownership,
             tables,
             views,
             load,
@@ -250,14 +250,14 @@ impl DatabaseWork {
 
     /// A pg_dump that lost a connection of its own says so in words alone: where the snapshot's holder sees nothing wrong, it
     /// is run once more.
-    fn dump_schema(&self, snapshot: &mut Snapshot, encoding: &str) -> Result<(), RelayEnd> {
+    fn dump_schema(&self, snapshot: &mut Snapshot, encoding: &str) -> Result<(), CopyEnd> {
         let mut dump = || {
             let dumped = snapshot.dump_schema(&self.target.tools, &self.schema(), encoding);
             dumped.or_else(|error| of_dump(error, snapshot))
         };
         match dump() {
-            Err(RelayEnd::Stop(Stop::Asset { reason, .. })) => {
-                self.work.go_on()?;
+            Err(CopyEnd::Stop(Stop::Asset { reason, .. })) => {
+                self.work.check_interrupt()?;
                 tracing::warn!(reason, "the schema was not dumped; trying again");
                 dump()
             }
@@ -267,13 +267,11 @@ impl DatabaseWork {
 
     /// Definitions newer than the snapshot would be compared with a dump of others: before any row is read,
     /// a new snapshot is taken. Where something changes all the time, it is reported instead.
-    fn changed(&self, snapshot: &Snapshot, is_last: bool) -> Result<Option<Finding>, RelayEnd> {
-        let changed = snapshot.changed().map_err(RelayEnd::of_snapshot)?;
+    fn changed(&self, snapshot: &Snapshot, is_last: bool) -> Result<Option<Finding>, CopyEnd> {
+        let changed = snapshot.changed().map_err(CopyEnd::of_snapshot)?;
         match (changed.is_empty(), is_last) {
             (true, _) => Ok(None),
-            (false, false) => {
-                Err(RelayEnd::SnapshotLost(Lost::to_change(format!("{}: {CHANGED}", changed.join(", ")))))
-            }
+            (false, false) => Err(CopyEnd::SnapshotLost(Lost::to_change(format!("{}: {CHANGED}", changed.join(", "))))),
             (false, true) => {
                 let detail = format!("{CHANGED}, once more: what differs in it may be of that");
                 Ok(Some(self.work.finding(FindingKind::Deviation, changed.join(", "), detail)))
@@ -282,11 +280,11 @@ impl DatabaseWork {
     }
 
     /// The excluded tables, and the entries of the playbook that exclude nothing.
-    fn left_out(&self, snapshot: &mut Snapshot) -> Result<(Vec<ExcludedTable>, Vec<Finding>), RelayEnd> {
+    fn left_out(&self, snapshot: &mut Snapshot) -> Result<(Vec<ExcludedTable>, Vec<Finding>), CopyEnd> {
         let mut excluded = Vec::new();
         let mut findings = Vec::new();
         for (table, name) in rows_proof::excluded(&self.spec).iter().zip(exclusions::names(&self.spec)) {
-            let named = snapshot.named(&name).map_err(RelayEnd::of_snapshot)?;
+            let named = snapshot.named(&name).map_err(CopyEnd::of_snapshot)?;
             match exclusions::left_out(table, named.as_ref()) {
                 Ok(tables) => excluded.extend(tables),
                 Err(reason) => {
@@ -299,10 +297,10 @@ impl DatabaseWork {
         Ok((excluded, findings))
     }
 
-    fn read_views(&self, snapshot: &mut Snapshot, key: RowKey) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
+    fn read_views(&self, snapshot: &mut Snapshot, key: RowKey) -> Result<(Vec<View>, Vec<Finding>), CopyEnd> {
         let pace = self.spec.limits.bytes_per_s.map(|rate| Pace::new(rate.bytes()));
         let stall = self.stall();
-        let lock_timeout = self.source.lock_patience();
+        let lock_timeout = self.source.lock_limit();
         views::read(&Reading { key, pace, stall, lock_timeout, work: &self.work }, snapshot)
     }
 
@@ -312,12 +310,12 @@ impl DatabaseWork {
     }
 
     /// Text must come back byte for byte; so must the catalog, whose names may be of any bytes in some databases.
-    fn check_texts(&self, snapshot: &mut Snapshot, facts: &DatabaseFacts) -> Result<(), RelayEnd> {
+    fn check_texts(&self, snapshot: &mut Snapshot, facts: &DatabaseFacts) -> Result<(), CopyEnd> {
         if let Some(reason) = session::encoding_refused(&facts.encoding) {
             return Err(Stop::Asset { reason, hint: None }.into());
         }
         if facts.encoding == session::RAW
-            && let Some(reason) = snapshot.not_utf8().map_err(RelayEnd::of_snapshot)?
+            && let Some(reason) = snapshot.not_utf8().map_err(CopyEnd::of_snapshot)?
         {
             return Err(Stop::Asset { reason, hint: None }.into());
         }
@@ -394,16 +392,16 @@ impl DatabaseWork {
     fn restore_post_data(
         &self,
         database: &TargetDatabase,
-        belongings: &Belongings,
+        ownership: &Ownership,
         key: RowKey,
         deferred: Vec<Deferred>,
         mut incomplete: BTreeSet<String>,
     ) -> Result<Rebuilt, Stop> {
-        self.work.go_on()?;
+        self.work.check_interrupt()?;
         let meter = Arc::new(Meter::default());
         let _ticker = self.work.ticker(Phase::Rebuild, &meter);
         let mut loaded = Loaded::default();
-        let search_path = belongings.search_path();
+        let search_path = ownership.search_path();
         let late = LateLoad { work: &self.work, database, key, search_path };
         let tools = &self.target.tools;
         let schema = self.schema();
@@ -413,7 +411,7 @@ impl DatabaseWork {
             incomplete.extend(without_rows(&loaded.findings));
             Ok::<_, Stop>(incomplete)
         })?;
-        Ok(Rebuilt { late: loaded, unsatisfied, refused: belongings.mend(database, refused)? })
+        Ok(Rebuilt { late: loaded, unsatisfied, refused: ownership.mend(database, refused)? })
     }
 
     fn refused(&self, statements: &[RefusedStatement]) -> Vec<Finding> {
@@ -430,32 +428,32 @@ impl DatabaseWork {
         database: &TargetDatabase,
         key: RowKey,
         tables: Vec<Table>,
-    ) -> Result<(Tables, SourceLoad), RelayEnd> {
+    ) -> Result<(Tables, SourceLoad), CopyEnd> {
         if tables.is_empty() {
             return Ok((Tables::default(), SourceLoad::default()));
         }
         let meter = Arc::new(Meter::default());
         tables.iter().for_each(|table| meter.expect(table.rows_estimate.unwrap_or_default(), table.bytes_on_disk));
         let _ticker = self.work.ticker(Phase::Transfer, &meter);
-        let sized = tables.into_iter().map(|table| Ok(Sized { blocks: blocks(snapshot, &table)?, table }));
-        let sized = sized.collect::<Result<Vec<_>, RelayEnd>>()?;
+        let sized = tables.into_iter().map(|table| Ok(SizedTable { blocks: blocks(snapshot, &table)?, table }));
+        let sized = sized.collect::<Result<Vec<_>, CopyEnd>>()?;
         let workers = self.workers();
-        let shares = shares::cut(&sized, workers, facts.major);
-        let relays = self.relays(database, key, &meter);
-        let (tables, lag_max) = relays.run(snapshot, &sized, &shares)?;
-        let connections_max = (workers.min(shares.len()) + CONNECTIONS_BESIDE_WORKERS) as u64;
+        let chunks = chunks::cut(&sized, workers, facts.major);
+        let copy_workers = self.copy_workers(database, key, &meter);
+        let (tables, lag_max) = copy_workers.run(snapshot, &sized, &chunks)?;
+        let connections_max = (workers.min(chunks.len()) + CONNECTIONS_BESIDE_WORKERS) as u64;
         Ok((tables, SourceLoad { snapshot_held_ms: 0, replication_lag_ms_max: lag_max.map(ms), connections_max }))
     }
 
-    fn relays<'a>(&'a self, database: &'a TargetDatabase, key: RowKey, meter: &'a Meter) -> Relays<'a> {
-        Relays {
+    fn copy_workers<'a>(&'a self, database: &'a TargetDatabase, key: RowKey, meter: &'a Meter) -> CopyWorkers<'a> {
+        CopyWorkers {
             work: &self.work,
             database,
             key,
             meter,
             pace: self.spec.limits.bytes_per_s.map(|rate| Pace::new(rate.bytes())),
             stall: self.stall(),
-            lock_timeout: self.source.lock_patience(),
+            lock_timeout: self.source.lock_limit(),
             workers: self.workers(),
         }
     }
@@ -463,13 +461,13 @@ impl DatabaseWork {
     /// Copies ranges that another process cut, of a snapshot that is held there.
     fn run_unit(&self, spec: UnitSpec) -> Result<UnitReceipt, TransferError> {
         let Ranges { snapshot, key, database, .. } = spec.clone().into_rows(ENGINE)?;
-        let patience = wire::Patience { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
-        let ticket = self.source.ticket(&snapshot, patience);
-        let crew = Crew { ticket, halt: self.work.interrupt.clone(), stall: self.stall() };
+        let wait_limits = wire::WaitLimits { stall: Some(self.stall()), interrupt: self.work.interrupt.clone() };
+        let handle = self.source.handle(&snapshot, wait_limits);
+        let context = WorkerContext { handle, halt: self.work.interrupt.clone(), stall: self.stall() };
         let database = self.target.server.existing(&database);
         let meter = Meter::default();
-        let relays = self.relays(&database, key, &meter);
-        RangeWorker::new(&relays, &crew).run(spec)
+        let copy_workers = self.copy_workers(&database, key, &meter);
+        RangeWorker::new(&copy_workers, &context).run(spec)
     }
 
     /// The source's connections limit the workers.
@@ -490,35 +488,35 @@ fn without_rows(findings: &[Finding]) -> impl Iterator<Item = String> {
 }
 
 /// What an error means while the catalog is read: most often that something was dropped meanwhile.
-fn of_catalog(error: PgError, snapshot: &Snapshot) -> RelayEnd {
+fn of_catalog(error: PgError, snapshot: &Snapshot) -> CopyEnd {
     if !error.is_of_vanished() {
-        return RelayEnd::of_snapshot(error);
+        return CopyEnd::of_snapshot(error);
     }
     let changed = snapshot.changed().unwrap_or_default();
     let changed = if changed.is_empty() { "something".to_owned() } else { changed.join(", ") };
-    RelayEnd::SnapshotLost(Lost::to_change(format!("{changed}: {CHANGED} ({error})")))
+    CopyEnd::SnapshotLost(Lost::to_change(format!("{changed}: {CHANGED} ({error})")))
 }
 
 /// pg_dump waits for locks itself, mostly behind a session that waits for the snapshot. Whether that was the cause, the
 /// snapshot's holder can see, which is also gone when the server is.
-fn of_dump(error: PgError, snapshot: &mut Snapshot) -> Result<(), RelayEnd> {
+fn of_dump(error: PgError, snapshot: &mut Snapshot) -> Result<(), CopyEnd> {
     // A standby ends conflicting sessions one after the other.
     std::thread::sleep(AWAY_PAUSE);
-    let locked = snapshot.locked().map_err(RelayEnd::of_snapshot)?;
-    let changed = snapshot.changed().map_err(RelayEnd::of_snapshot)?;
+    let locked = snapshot.locked().map_err(CopyEnd::of_snapshot)?;
+    let changed = snapshot.changed().map_err(CopyEnd::of_snapshot)?;
     match locked.is_empty() {
         true if changed.is_empty() => Err(error.into()),
-        true => Err(RelayEnd::SnapshotLost(Lost::to_change(format!("{}: {CHANGED} ({error})", changed.join(", "))))),
-        false => Err(RelayEnd::SnapshotLost(format!("{}: {error}", locked.join("; ")).into())),
+        true => Err(CopyEnd::SnapshotLost(Lost::to_change(format!("{}: {CHANGED} ({error})", changed.join(", "))))),
+        false => Err(CopyEnd::SnapshotLost(format!("{}: {error}", locked.join("; ")).into())),
     }
 }
 
 /// Only the blocks of a large enough table are queried.
-fn blocks(snapshot: &mut Snapshot, table: &Table) -> Result<u64, RelayEnd> {
-    if table.bytes_on_disk < shares::WHOLE_BYTES_MAX {
+fn blocks(snapshot: &mut Snapshot, table: &Table) -> Result<u64, CopyEnd> {
+    if table.bytes_on_disk < chunks::WHOLE_BYTES_MAX {
         Ok(0)
     } else {
-        snapshot.blocks(table).map_err(RelayEnd::of_snapshot)
+        snapshot.blocks(table).map_err(CopyEnd::of_snapshot)
     }
 }
 

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use super::{
-    ends::{Lost, RelayEnd},
-    ranges::{EXPORTS, Part, Share},
+    ends::{CopyEnd, Lost},
+    ranges::{Chunk, EXPORTS, Part},
     salvage::Salvaged,
 };
 use crate::{
@@ -27,14 +27,14 @@ use crate::{
         database::{Loader, Loading, TargetDatabase},
         spool::{self, Spool},
     },
-    source::postgres::{SnapshotReader, SnapshotTicket},
+    source::postgres::{SnapshotHandle, SnapshotReader},
     transfer::{
         error::{SinkError, SourceError, TransferError},
         generated::WithoutLast,
         meter::Meter,
         pace::{Pace, Paced},
         receipt::ExportReceipt,
-        table::{Relayed, RowSink, RowSource, relay},
+        table::{CopiedRows, RowSink, RowSource, copy_rows},
     },
 };
 
@@ -47,7 +47,7 @@ pub(crate) const AWAY_PAUSE: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(200);
 
 /// What all workers share.
-pub(crate) struct Relays<'a> {
+pub(crate) struct CopyWorkers<'a> {
     pub work: &'a Work,
     pub database: &'a TargetDatabase,
     pub key: RowKey,
@@ -65,30 +65,30 @@ pub(super) struct Connections {
     pub loader: Loader,
 }
 
-/// What a worker needs besides [`Relays`].
-pub(crate) struct Crew {
-    pub ticket: SnapshotTicket,
+/// What a worker needs besides [`CopyWorkers`].
+pub(crate) struct WorkerContext {
+    pub handle: SnapshotHandle,
     /// Ends all workers: because a stop was requested, or because one of them can't continue.
     pub halt: Interrupt,
     pub stall: Duration,
 }
 
-impl Relays<'_> {
+impl CopyWorkers<'_> {
     /// Copies a share; of the parts in `salvaged`, only what was found to be copyable.
     pub(super) fn carry(
         &self,
-        share: &Share,
+        chunk: &Chunk,
         salvaged: &[(usize, Salvaged)],
-        crew: &Crew,
+        context: &WorkerContext,
         connections: &mut Connections,
     ) -> Carried {
-        crew.again_and_again(|| {
-            let reader = reader_of(&mut connections.reader, crew)?;
+        context.with_retries(|| {
+            let reader = reader_of(&mut connections.reader, context)?;
             let mut finished = RowTotals::NONE;
-            let loaded = connections.loader.load(&share.table, share.filling, |loading| {
-                let parts = share.parts.iter().map(|(part, range)| {
+            let loaded = connections.loader.load(&chunk.table, chunk.filling, |loading| {
+                let parts = chunk.parts.iter().map(|(part, range)| {
                     let pieces = pieces_of(*part, salvaged);
-                    let done = self.relay(share, (*part, range, pieces), reader, Some(loading), &crew.halt)?;
+                    let done = self.copy_rows(chunk, (*part, range, pieces), reader, Some(loading), &context.halt)?;
                     finished = finished.and(done.export.totals);
                     Ok((*part, done))
                 });
@@ -107,16 +107,16 @@ impl Relays<'_> {
     /// Reads a share into its exports only.
     pub(super) fn keep(
         &self,
-        share: &Share,
+        chunk: &Chunk,
         salvaged: &[(usize, Salvaged)],
-        crew: &Crew,
+        context: &WorkerContext,
         connections: &mut Connections,
     ) -> Carried {
-        crew.again_and_again(|| {
-            let reader = reader_of(&mut connections.reader, crew)?;
-            let parts = share.parts.iter().map(|(part, range)| {
+        context.with_retries(|| {
+            let reader = reader_of(&mut connections.reader, context)?;
+            let parts = chunk.parts.iter().map(|(part, range)| {
                 let pieces = pieces_of(*part, salvaged);
-                Ok((*part, self.relay(share, (*part, range, pieces), reader, None, &crew.halt)?))
+                Ok((*part, self.copy_rows(chunk, (*part, range, pieces), reader, None, &context.halt)?))
             });
             parts.collect::<Result<Vec<_>, TransferError>>().map_err(|error| {
                 connections.reader = None;
@@ -126,17 +126,17 @@ impl Relays<'_> {
     }
 
     /// One part of a share, into its export and, if it is being loaded, into the target.
-    pub(super) fn relay(
+    pub(super) fn copy_rows(
         &self,
-        share: &Share,
+        chunk: &Chunk,
         (part, range, pieces): (usize, &BlockRange, Option<&Pieces>),
         reader: &mut SnapshotReader,
         loading: Option<&mut Loading<'_>>,
         halt: &Interrupt,
     ) -> Result<Part, TransferError> {
         let watch = Stopwatch::start();
-        let table = &share.table;
-        let file = spool::file_name(share.number + 1, &table.name.to_string(), part + 1, share.of);
+        let table = &chunk.table;
+        let file = spool::file_name(chunk.number + 1, &table.name.to_string(), part + 1, chunk.of);
         let path = format!("{EXPORTS}/{file}");
         let mut export = Spool::create(&self.work.root().join(&path))?;
         let started = match pieces {
@@ -164,7 +164,7 @@ impl Relays<'_> {
         })
     }
 
-    /// Relays rows, with generated columns' values at their end if the table has any, and passes them on without.
+    /// CopyWorkers rows, with generated columns' values at their end if the table has any, and passes them on without.
     pub(super) fn pass_on(
         &self,
         table: &Table,
@@ -173,14 +173,14 @@ impl Relays<'_> {
         target: &mut dyn RowSink,
         meter: &Meter,
         halt: &Interrupt,
-    ) -> Result<(Relayed, Option<RowTotals>), TransferError> {
+    ) -> Result<(CopiedRows, Option<RowTotals>), TransferError> {
         let digest = RowDigest::new(self.key, &table.copy_out_sql());
         match table.generated.len() {
-            0 => Ok((relay(rows, digest, export, target, meter, halt)?, None)),
+            0 => Ok((copy_rows(rows, digest, export, target, meter, halt)?, None)),
             fields => {
                 let of_whole = RowDigest::new(self.key, &table.whole_out_sql());
                 let mut rows = WithoutLast::new(rows, fields, of_whole);
-                let relayed = relay(&mut rows, digest, export, target, meter, halt)?;
+                let relayed = copy_rows(&mut rows, digest, export, target, meter, halt)?;
                 let no_end = || TransferError::Internal("the last row has no end".to_owned());
                 Ok((relayed, Some(rows.totals().ok_or_else(no_end)?)))
             }
@@ -209,11 +209,11 @@ impl RowSink for Nowhere {
 /// The existing reader, or a new one.
 pub(super) fn reader_of<'r>(
     reader: &'r mut Option<SnapshotReader>,
-    crew: &Crew,
+    context: &WorkerContext,
 ) -> Result<&'r mut SnapshotReader, Trouble> {
     match reader {
         Some(reader) => Ok(reader),
-        none => Ok(none.insert(crew.reader()?)),
+        none => Ok(none.insert(context.reader()?)),
     }
 }
 
@@ -231,7 +231,7 @@ pub(super) enum Trouble {
     /// The connection to the source broke; another attempt may succeed.
     Lost(String),
     /// The end of all workers.
-    End(RelayEnd),
+    End(CopyEnd),
 }
 
 pub(super) fn trouble(error: TransferError) -> Trouble {
@@ -249,7 +249,7 @@ pub(super) fn trouble(error: TransferError) -> Trouble {
                 _ => Trouble::Declined(reason),
             }
         }
-        other => Trouble::End(RelayEnd::from(other)),
+        other => Trouble::End(CopyEnd::from(other)),
     }
 }
 
@@ -258,12 +258,12 @@ pub(super) fn lost_source(what: &str, reason: &str) -> Lost {
     format!("reading {what}: {reason}, {ATTEMPTS_MAX} times").into()
 }
 
-impl Crew {
-    pub(super) fn go_on(&self) -> Result<(), Stop> {
+impl WorkerContext {
+    pub(super) fn check_interrupt(&self) -> Result<(), Stop> {
         if self.halt.asked() { Err(Stop::Interrupted) } else { Ok(()) }
     }
 
-    pub(super) fn ended(&self, end: Result<(), RelayEnd>) -> Result<(), RelayEnd> {
+    pub(super) fn ended(&self, end: Result<(), CopyEnd>) -> Result<(), CopyEnd> {
         if end.is_err() {
             self.halt.ask();
         }
@@ -274,12 +274,12 @@ impl Crew {
     fn reader(&self) -> Result<SnapshotReader, Trouble> {
         let away = Stopwatch::start();
         loop {
-            match self.ticket.reader() {
+            match self.handle.reader() {
                 Ok(reader) => return Ok(reader),
                 Err(error) if !error.connection_lost() => {
                     // What keeps one reader from the snapshot keeps all of them from it.
                     return Err(Trouble::End(match error {
-                        PgError::Statement { .. } => RelayEnd::SnapshotLost(Lost::of(&error)),
+                        PgError::Statement { .. } => CopyEnd::SnapshotLost(Lost::of(&error)),
                         other => other.into(),
                     }));
                 }
@@ -289,14 +289,14 @@ impl Crew {
         }
     }
 
-    pub(super) fn again_and_again<T>(&self, mut attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
+    pub(super) fn with_retries<T>(&self, mut attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T, Trouble> {
         let mut pause = RETRY_AFTER;
         let mut attempts = 1;
         loop {
             match attempt() {
                 Err(trouble @ (Trouble::Lost(_) | Trouble::NotNow(_))) => {
                     // A worker that was cancelled drops its connection: nothing was lost.
-                    self.go_on().map_err(|stop| Trouble::End(stop.into()))?;
+                    self.check_interrupt().map_err(|stop| Trouble::End(stop.into()))?;
                     match (trouble, attempts) {
                         (Trouble::NotNow(reason), ATTEMPTS_MAX) => return Err(Trouble::Refused(reason)),
                         (trouble, ATTEMPTS_MAX) => return Err(trouble),
@@ -316,7 +316,7 @@ impl Crew {
     fn wait(&self, pause: Duration) -> Result<(), Trouble> {
         let waiting = Stopwatch::start();
         while waiting.elapsed() < pause {
-            self.go_on().map_err(|stop| Trouble::End(stop.into()))?;
+            self.check_interrupt().map_err(|stop| Trouble::End(stop.into()))?;
             std::thread::sleep(TICK.min(pause));
         }
         Ok(())

@@ -8,16 +8,16 @@
 use std::{ops::Range, path::PathBuf};
 
 use super::{
-    late_rows::{self, ExportRows, RefusedRow, Untold},
+    late_rows::{self, ExportRows, RefusedRow, Unreported},
     ranges::record,
+    receipts::Deferred,
     salvage::PLACES_MAX,
-    tally::Deferred,
 };
 use crate::{
     asset::{stop::Stop, work::Work},
     digest::{RowDigest, RowKey, RowTotals},
     finding::{Finding, FindingKind},
-    pg::{name::Table, wire::Patience},
+    pg::{name::Table, wire::WaitLimits},
     restore::{
         constraints::{Mark, Relaxed},
         database::{Filling, Loader, Loading, RefusedStatement, TargetDatabase},
@@ -27,7 +27,7 @@ use crate::{
         error::{SinkError, TransferError},
         meter::Meter,
         receipt::{ExportReceipt, TableReceipt},
-        table::{RowSink as _, RowSource as _, relay},
+        table::{RowSink as _, RowSource as _, copy_rows},
     },
 };
 
@@ -113,7 +113,7 @@ impl LateLoad<'_> {
         let mut loader = self.loader();
         let mut left = Vec::new();
         for mut deferred in tables {
-            self.work.go_on()?;
+            self.work.check_interrupt()?;
             match self.one(&mut loader, &deferred) {
                 Ok(accepted) => {
                     deferred.receipt.accepted_rows += accepted;
@@ -126,8 +126,8 @@ impl LateLoad<'_> {
     }
 
     fn loader(&self) -> Loader {
-        let patience = Patience { stall: None, interrupt: self.work.interrupt.clone() };
-        self.database.loader(patience).looking_up_in(self.search_path)
+        let wait_limits = WaitLimits { stall: None, interrupt: self.work.interrupt.clone() };
+        self.database.loader(wait_limits).looking_up_in(self.search_path)
     }
 
     fn loaded(&self, deferred: Deferred, loaded: &mut Loaded) -> Result<(), Stop> {
@@ -170,7 +170,7 @@ impl LateLoad<'_> {
         let mut loader = self.loader();
         let mut left = Vec::new();
         for mut deferred in tables {
-            self.work.go_on()?;
+            self.work.check_interrupt()?;
             match self.some_rows(&mut loader, &mut deferred) {
                 Ok(findings) => {
                     loaded.findings.extend(findings);
@@ -257,10 +257,10 @@ impl LateLoad<'_> {
                     };
                 match late_rows::refused(before..behind, &mut attempt, &mut refused) {
                     Ok(()) => before = behind,
-                    Err(Untold::TooMany(reason)) => {
+                    Err(Unreported::TooMany(reason)) => {
                         return Err(declined(table, format!("{reason}; more than {PLACES_MAX} rows are refused")));
                     }
-                    Err(Untold::Ended(error)) => return Err(error),
+                    Err(Unreported::Ended(error)) => return Err(error),
                 }
             }
             all.push(refused);
@@ -300,7 +300,7 @@ impl LateLoad<'_> {
         let digest = RowDigest::new(self.key, &table.copy_out_sql());
         let mut target = loading.copy_in()?;
         let meter = Meter::default();
-        let relayed = relay(&mut rows, digest, &mut spool, &mut target, &meter, &self.work.interrupt)?;
+        let relayed = copy_rows(&mut rows, digest, &mut spool, &mut target, &meter, &self.work.interrupt)?;
         let no_digest = || TransferError::Internal("an export has no digest".to_owned());
         let sha256 = spool.digest().ok_or_else(no_digest)?;
         Ok((ExportReceipt { sha256, totals: relayed.stream, ..export.clone() }, relayed.accepted_rows))

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Why the work ended early.
-pub(crate) enum RelayEnd {
+pub(crate) enum CopyEnd {
     /// Nothing more can be read from this snapshot; a new one may work.
     SnapshotLost(Lost),
     Stop(Stop),
@@ -54,11 +54,11 @@ impl From<String> for Lost {
     }
 }
 
-impl RelayEnd {
+impl CopyEnd {
     /// What an error on the connection that holds the snapshot means: with the connection, or its transaction, the
     /// snapshot is lost.
     pub fn of_snapshot(error: PgError) -> Self {
-        if Self::is_of_snapshot(&error) { RelayEnd::SnapshotLost(Lost::of(&error)) } else { error.into() }
+        if Self::is_of_snapshot(&error) { CopyEnd::SnapshotLost(Lost::of(&error)) } else { error.into() }
     }
 
     /// Whether a new snapshot may work. The wait for a lock took as long as allowed.
@@ -71,9 +71,9 @@ impl RelayEnd {
     }
 }
 
-impl<S: Into<Stop>> From<S> for RelayEnd {
+impl<S: Into<Stop>> From<S> for CopyEnd {
     fn from(stop: S) -> Self {
-        RelayEnd::Stop(stop.into())
+        CopyEnd::Stop(stop.into())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{cell::Cell, collections::BTreeSet};
 
-use super::ends::RelayEnd;
+use super::ends::CopyEnd;
 use crate::{
     asset::{stop::Stop, work::Work},
     finding::{Finding, FindingKind},
@@ -17,17 +17,17 @@ pub(crate) fn carry(
     work: &Work,
     snapshot: &mut Snapshot,
     database: &TargetDatabase,
-) -> Result<(Vec<LargeObject>, Vec<Finding>), RelayEnd> {
+) -> Result<(Vec<LargeObject>, Vec<Finding>), CopyEnd> {
     let mut carried = Vec::new();
     let mut findings = Vec::new();
-    let oids = snapshot.large_objects().map_err(RelayEnd::of_snapshot)?;
+    let oids = snapshot.large_objects().map_err(CopyEnd::of_snapshot)?;
     if oids.is_empty() {
         return Ok((carried, findings));
     }
     let mut target = database.address().connect()?;
-    let mut reader = snapshot.large_object_reader().map_err(RelayEnd::of_snapshot)?;
+    let mut reader = snapshot.large_object_reader().map_err(CopyEnd::of_snapshot)?;
     for oid in oids {
-        work.go_on()?;
+        work.check_interrupt()?;
         // The side on which an error occurred decides what it ends.
         let at_target = Cell::new(true);
         let copied = large::create(&mut target, oid).and_then(|()| {
@@ -37,8 +37,8 @@ pub(crate) fn carry(
         match copied {
             Ok(read) => carried.push(read),
             Err(error) if at_target.get() && error.ends_all() => return Err(error.into()),
-            Err(error) if !at_target.get() && RelayEnd::is_of_snapshot(&error) => {
-                return Err(RelayEnd::of_snapshot(error));
+            Err(error) if !at_target.get() && CopyEnd::is_of_snapshot(&error) => {
+                return Err(CopyEnd::of_snapshot(error));
             }
             Err(error) => {
                 findings.push(work.finding(FindingKind::NotCarried, format!("large object {oid}"), error.to_string()));
@@ -46,7 +46,7 @@ pub(crate) fn carry(
                     large::remove(&mut target, oid)?;
                 }
                 // A transaction that failed reads nothing more.
-                reader = snapshot.large_object_reader().map_err(RelayEnd::of_snapshot)?;
+                reader = snapshot.large_object_reader().map_err(CopyEnd::of_snapshot)?;
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     asset::{
-        measured::{Measured, Room},
+        measured::{Measured, SpaceNeeded},
         seam::obstacle,
     },
     event::AssetKind,
@@ -50,14 +50,14 @@ pub(crate) fn of(asset: &str, spec: &DatabaseSpec, address: Address) -> Result<M
 }
 
 /// The space that a database of this size takes. Exports are compressed, by a ratio not known in advance.
-pub(crate) fn room(bytes: u64, target: Option<&PostgresTarget>) -> Room {
+pub(crate) fn space_needed(bytes: u64, target: Option<&PostgresTarget>) -> SpaceNeeded {
     let databases = match target {
         Some(PostgresTarget::Managed) => {
             u64::try_from(u128::from(bytes) * u128::from(CLUSTER_PERCENT) / 100).unwrap_or(u64::MAX)
         }
         Some(PostgresTarget::Url { .. }) | None => 0,
     };
-    Room { databases, exports: bytes, ..Room::default() }
+    SpaceNeeded { databases, exports: bytes, ..SpaceNeeded::default() }
 }
 
 #[cfg(test)]
@@ -67,8 +67,8 @@ mod tests {
     #[test]
     fn a_managed_cluster_lies_here_and_another_server_elsewhere() {
         let gib = 1 << 30;
-        let managed = room(gib, Some(&PostgresTarget::Managed));
+        let managed = space_needed(gib, Some(&PostgresTarget::Managed));
         assert_eq!((managed.databases, managed.exports), (2 * gib, gib));
-        assert_eq!(room(gib, None), Room { exports: gib, ..Room::default() });
+        assert_eq!(space_needed(gib, None), SpaceNeeded { exports: gib, ..SpaceNeeded::default() });
     }
 }

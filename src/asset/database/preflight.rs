@@ -1,12 +1,12 @@
 //! Obstacles to copying a database, checked before the transfer.
 
 use super::{
+    endpoint::Seen,
     exclusions,
     preflight_source::{Limits, look_at_source, pg_obstacle, version_obstacle},
-    site::Seen,
 };
 use crate::{
-    asset::elsewhere,
+    asset::target_identity,
     pg::{
         Address,
         tools::{Tools, Version},
@@ -48,7 +48,7 @@ pub(crate) fn look(
         None => obstacles.extend(found.version.and_then(|version| version_obstacle(&subject, version, limits))),
     }
     if let Some(named) = &target.named {
-        let same = elsewhere::database_obstacle(&subject, found.address.as_ref(), found.by_provider, named);
+        let same = target_identity::database_obstacle(&subject, found.address.as_ref(), found.by_provider, named);
         obstacles.extend(same);
         obstacles.extend(look_for_room(named, asset, run));
     }

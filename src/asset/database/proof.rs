@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    belongings::Belongings,
-    exclusions, large_objects, refusals,
+    exclusions, large_objects,
+    ownership::Ownership,
+    refusals,
     rows_proof::{Beside, RowsProof, checks},
     views::{self, View},
 };
@@ -55,7 +56,7 @@ pub(crate) struct Restored {
     pub catalog: Catalog,
     pub spellings: Spellings,
     pub large_objects: Vec<LargeObject>,
-    pub belongings: Belongings,
+    pub ownership: Ownership,
     pub views: Vec<View>,
     pub excluded: Vec<ExcludedTable>,
 }
@@ -75,17 +76,17 @@ impl Restored {
         let unread_tables: Vec<_> = unread.iter().map(|finding| finding.subject.clone()).collect();
         let unread = unread.len() as u64;
         let (comparisons, view_rows) = self.compare(unread_tables)?;
-        self.work.go_on()?;
+        self.work.check_interrupt()?;
         let controls = self.rows().plant_damage()?;
         let verify_ms = watch.elapsed_ms();
         let checks = checks(comparisons, unread, &mut findings);
         findings.extend(self.work.controls(&controls)?);
-        refusals::tell_once(&mut findings, &[&self.refused[..], self.belongings.unsupported()].concat());
+        refusals::tell_once(&mut findings, &[&self.refused[..], self.ownership.unsupported()].concat());
         exclusions::explain(&mut findings, &self.catalog, &self.excluded);
-        let roles = self.belongings.roles();
+        let roles = self.ownership.roles();
         let beside = Beside { large_objects: &self.large_objects, view_rows, roles: roles.as_ref() };
         let (evidence, restored_sha256) = self.rows().write_evidence(beside)?;
-        self.belongings.rejoin(&self.database)?;
+        self.ownership.rejoin(&self.database)?;
         Ok(AssetResult {
             id: self.work.asset.clone(),
             kind: AssetKind::Postgres,
@@ -123,10 +124,10 @@ impl Restored {
         }
         if self.spec.verify.contains(&DatabaseCheck::Catalog) {
             let mut expected = self.catalog.clone();
-            expected.extend(self.belongings.expected(&self.database)?);
+            expected.extend(self.ownership.expected(&self.database)?);
             let mut client = target.connect()?;
             let mut restored = catalog::definitions(&mut client)?;
-            restored.extend(self.belongings.restored(&self.database)?);
+            restored.extend(self.ownership.restored(&self.database)?);
             if self.facts.major < multiranges::MAJOR_MIN {
                 multiranges::leave_out(&mut client, &mut restored)?;
             }
@@ -158,7 +159,7 @@ impl Restored {
             row_key: self.key,
             tables,
             excluded_tables: self.excluded.clone(),
-            not_portable: self.belongings.not_portable().to_vec(),
+            not_portable: self.ownership.not_portable().to_vec(),
             rds: None,
             source_load: Some(self.load),
         }

@@ -24,7 +24,7 @@ pub(crate) const EXPORTS: &str = "exports";
 
 /// What one worker copies in one transaction of the target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Share {
+pub(crate) struct Chunk {
     pub table: Table,
     /// The table's number, from 0.
     pub number: usize,
@@ -46,7 +46,7 @@ pub(crate) struct Ranges {
     pub key: RowKey,
     /// The database at the target.
     pub database: String,
-    pub share: Share,
+    pub chunk: Chunk,
 }
 
 /// The outcome of a share.

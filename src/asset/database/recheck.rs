@@ -65,7 +65,7 @@ pub(crate) fn look(work: &Work, depth: Depth, result: &AssetResult, target: &Tar
     };
     let has_exports = |receipt: &TableReceipt| receipt.exports.iter().all(|export| root.join(&export.path).is_file());
     let there = reader.hold_as_many_rows(&receipts);
-    work.go_on()?;
+    work.check_interrupt()?;
     let missing = receipts.iter().zip(there).filter(|(receipt, there)| !there || !has_exports(receipt)).count() as u64;
     let weighing =
         |findings: &[Finding]| findings.iter().filter(|finding| finding.severity != Severity::Note).count() as u64;
@@ -79,7 +79,7 @@ pub(crate) fn look(work: &Work, depth: Depth, result: &AssetResult, target: &Tar
     let excluded: Vec<_> = database.excluded_tables.iter().map(|table| table.table.clone()).collect();
     let compared = reader.compare(&receipts, &excluded)?;
     drop(ticker);
-    work.go_on()?;
+    work.check_interrupt()?;
     findings.extend(compared.rows.findings);
     findings.extend(compared.digest.findings);
     findings.extend(tables::compare_spools(&work.asset, &root, &receipts).findings);

@@ -1,8 +1,8 @@
 //! What a worker can copy of a share that can't be copied whole: found by trying pieces of it.
 
 use super::{
-    copying::{Connections, Crew, Nowhere, Relays, Trouble, reader_of, trouble},
-    ranges::{Kept, Part, Share},
+    copying::{Connections, CopyWorkers, Nowhere, Trouble, WorkerContext, reader_of, trouble},
+    ranges::{Chunk, Kept, Part},
     salvage::{Hopeless, Pages, Salvaged, Search},
 };
 use crate::{
@@ -20,29 +20,29 @@ pub(super) enum Route {
     Exports,
 }
 
-impl Relays<'_> {
+impl CopyWorkers<'_> {
     /// What can be copied of a share that was rejected for this reason, with the locations of the rest.
     pub(super) fn salvage(
         &self,
         reason: String,
-        share: &Share,
+        chunk: &Chunk,
         route: Route,
-        crew: &Crew,
+        context: &WorkerContext,
         connections: &mut Connections,
     ) -> Result<Vec<(usize, Part)>, Trouble> {
-        tracing::warn!(table = %share.table.name, reason, "searching for rows that can be copied");
-        let (count, bytes) = match self.read(share, crew, connections, |reader| reader.blocks(&share.table)) {
+        tracing::warn!(table = %chunk.table.name, reason, "searching for rows that can be copied");
+        let (count, bytes) = match self.read(chunk, context, connections, |reader| reader.blocks(&chunk.table)) {
             Err(Trouble::Refused(_) | Trouble::NotNow(_)) => return Err(Trouble::Refused(reason)),
             pages => pages?,
         };
         // What is rejected without a single row is rejected because of the table.
-        if self.rehearse(share, &Pieces::default(), route, crew, connections)?.is_some() {
+        if self.rehearse(chunk, &Pieces::default(), route, context, connections)?.is_some() {
             return Err(Trouble::Refused(reason));
         }
         let mut salvaged = Vec::new();
-        for (part, range) in &share.parts {
+        for (part, range) in &chunk.parts {
             let pages = Pages { count, bytes };
-            let attempt = |pieces: &Pieces| self.rehearse(share, pieces, route, crew, connections);
+            let attempt = |pieces: &Pieces| self.rehearse(chunk, pieces, route, context, connections);
             match Search::new(pages, attempt).part(*range) {
                 Ok(found) => salvaged.push((*part, found)),
                 Err(Hopeless::Refused(reason)) => return Err(Trouble::Refused(reason)),
@@ -50,8 +50,8 @@ impl Relays<'_> {
             }
         }
         let mut parts = match route {
-            Route::Target => self.carry(share, &salvaged, crew, connections)?,
-            Route::Exports => self.keep(share, &salvaged, crew, connections)?,
+            Route::Target => self.carry(chunk, &salvaged, context, connections)?,
+            Route::Exports => self.keep(chunk, &salvaged, context, connections)?,
         };
         // A table of which no row can be copied is one finding, not one per row.
         if parts.iter().all(|(_, part)| part.sent_rows == 0)
@@ -60,7 +60,7 @@ impl Relays<'_> {
             return Err(Trouble::Refused(reason));
         }
         for ((_, part), (_, Salvaged { pieces, left_out })) in parts.iter_mut().zip(salvaged) {
-            let counted = self.read(share, crew, connections, |reader| reader.count_pieces(&share.table, &pieces));
+            let counted = self.read(chunk, context, connections, |reader| reader.count_pieces(&chunk.table, &pieces));
             part.kept = Some(Kept { counted: counted.ok(), left_out });
         }
         Ok(parts)
@@ -69,24 +69,24 @@ impl Relays<'_> {
     /// Why these rows can't be copied; nothing if they can. They are read as for the copy, loaded and rolled back.
     fn rehearse(
         &self,
-        share: &Share,
+        chunk: &Chunk,
         pieces: &Pieces,
         route: Route,
-        crew: &Crew,
+        context: &WorkerContext,
         connections: &mut Connections,
     ) -> Result<Option<String>, Trouble> {
-        let rehearsed = crew.again_and_again(|| {
-            let reader = reader_of(&mut connections.reader, crew)?;
+        let rehearsed = context.with_retries(|| {
+            let reader = reader_of(&mut connections.reader, context)?;
             let mut tried = |target: &mut dyn RowSink| {
-                let rows = reader.copy_pieces_out(&share.table, pieces);
-                let rows = rows.map_err(|error| copy::source_error(&share.table, &error))?;
+                let rows = reader.copy_pieces_out(&chunk.table, pieces);
+                let rows = rows.map_err(|error| copy::source_error(&chunk.table, &error))?;
                 let mut rows = Paced::new(rows, self.pace.as_ref());
-                self.pass_on(&share.table, &mut rows, &mut Nowhere, target, &Meter::default(), &crew.halt).map(drop)
+                self.pass_on(&chunk.table, &mut rows, &mut Nowhere, target, &Meter::default(), &context.halt).map(drop)
             };
             let rehearsed: Result<(), TransferError> = match route {
                 Route::Exports => tried(&mut Nowhere),
                 Route::Target => {
-                    connections.loader.rehearse(&share.table, share.filling, |loading| tried(&mut loading.copy_in()?))
+                    connections.loader.rehearse(&chunk.table, chunk.filling, |loading| tried(&mut loading.copy_in()?))
                 }
             };
             rehearsed.map_err(|error| {
@@ -104,15 +104,15 @@ impl Relays<'_> {
 
     fn read<T>(
         &self,
-        share: &Share,
-        crew: &Crew,
+        chunk: &Chunk,
+        context: &WorkerContext,
         connections: &mut Connections,
         mut read: impl FnMut(&mut SnapshotReader) -> Result<T, PgError>,
     ) -> Result<T, Trouble> {
-        crew.again_and_again(|| {
-            read(reader_of(&mut connections.reader, crew)?).map_err(|error| {
+        context.with_retries(|| {
+            read(reader_of(&mut connections.reader, context)?).map_err(|error| {
                 connections.reader = None;
-                trouble(copy::source_error(&share.table, &error).into())
+                trouble(copy::source_error(&chunk.table, &error).into())
             })
         })
     }

@@ -74,7 +74,7 @@ impl RowsProof<'_> {
         };
         let compared = reader.compare(self.receipts, known)?;
         drop(ticker);
-        self.work.go_on()?;
+        self.work.check_interrupt()?;
         let read = meter.read();
         self.work.verified(read.items, read.bytes, watch.elapsed_ms())?;
         Ok(vec![compared.rows, compared.digest])

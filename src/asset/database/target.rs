@@ -8,7 +8,7 @@ use std::{
 
 use super::clusters;
 use crate::{
-    asset::{elsewhere::database_obstacle, stop::Stop},
+    asset::{stop::Stop, target_identity::database_obstacle},
     evidence::{DatabaseAccess, result::AssetResult},
     interrupt::Interrupt,
     pg::{Address, PgError, session, tools::Tools},
@@ -95,13 +95,13 @@ impl Target {
     }
 
     /// Rows are about to be loaded: a managed cluster need not make each step durable.
-    pub fn unsettle(&self) -> Result<(), ClusterError> {
-        self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.1.unsettle())
+    pub fn disable_durability(&self) -> Result<(), ClusterError> {
+        self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.1.disable_durability())
     }
 
     /// What was loaded is on the disk when this returns; other servers than managed ones ensure that anyway.
-    pub fn settle(&self) -> Result<(), ClusterError> {
-        self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.1.settle())
+    pub fn enable_durability(&self) -> Result<(), ClusterError> {
+        self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.1.enable_durability())
     }
 
     /// Stops a managed cluster and reports if that failed.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{
     copying::{ATTEMPTS_MAX, RETRY_AFTER},
-    ends::RelayEnd,
+    ends::CopyEnd,
     watch::watched,
 };
 use crate::{
@@ -21,10 +21,10 @@ use crate::{
         PgError,
         copy::{self, CopyOut},
         name::Table,
-        wire::Patience,
+        wire::WaitLimits,
     },
     restore::database::TargetDatabase,
-    source::postgres::{Snapshot, SnapshotReader, SnapshotTicket},
+    source::postgres::{Snapshot, SnapshotHandle, SnapshotReader},
     transfer::{
         error::{SourceError, TransferError},
         pace::{Pace, Paced},
@@ -75,18 +75,18 @@ pub(crate) struct Reading<'a> {
 
 /// Reads every view that has rows at the source, under the snapshot. One that can't be read is a finding. A reader that
 /// loses its connection is replaced as long as the snapshot is held.
-pub(crate) fn read(reading: &Reading<'_>, snapshot: &mut Snapshot) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
-    let views = snapshot.materialized_views().map_err(RelayEnd::of_snapshot)?.into_iter();
-    let of_extensions = snapshot.extension_tables().map_err(RelayEnd::of_snapshot)?.into_iter();
+pub(crate) fn read(reading: &Reading<'_>, snapshot: &mut Snapshot) -> Result<(Vec<View>, Vec<Finding>), CopyEnd> {
+    let views = snapshot.materialized_views().map_err(CopyEnd::of_snapshot)?.into_iter();
+    let of_extensions = snapshot.extension_tables().map_err(CopyEnd::of_snapshot)?.into_iter();
     let views = views.map(|view| (view, Kind::Query));
     let tables: Vec<_> = views.chain(of_extensions.map(|table| (table, Kind::Extension))).collect();
     if tables.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
     let halt = Interrupt::default();
-    let ticket = snapshot.ticket(Patience { stall: Some(reading.stall), interrupt: halt.clone() });
+    let handle = snapshot.handle(WaitLimits { stall: Some(reading.stall), interrupt: halt.clone() });
     let run = &reading.work.interrupt;
-    let read = watched(snapshot, reading.lock_timeout, &halt, run, || reading.all(tables, &ticket, &halt));
+    let read = watched(snapshot, reading.lock_timeout, &halt, run, || reading.all(tables, &handle, &halt));
     read.map(|(read, _)| read)
 }
 
@@ -94,14 +94,14 @@ impl Reading<'_> {
     fn all(
         &self,
         tables: Vec<(Table, Kind)>,
-        ticket: &SnapshotTicket,
+        handle: &SnapshotHandle,
         halt: &Interrupt,
-    ) -> Result<(Vec<View>, Vec<Finding>), RelayEnd> {
+    ) -> Result<(Vec<View>, Vec<Finding>), CopyEnd> {
         let mut views = Vec::new();
         let mut findings = Vec::new();
         let mut reader = None;
         for (table, of) in tables {
-            match self.again_and_again(ticket, &mut reader, &table, halt)? {
+            match self.with_retries(handle, &mut reader, &table, halt)? {
                 Ok(held) => views.push(View { table, of, held }),
                 Err(
                     SourceError::Permanent { what, reason }
@@ -117,22 +117,22 @@ impl Reading<'_> {
         Ok((views, findings))
     }
 
-    fn again_and_again(
+    fn with_retries(
         &self,
-        ticket: &SnapshotTicket,
+        handle: &SnapshotHandle,
         reader: &mut Option<SnapshotReader>,
         table: &Table,
         halt: &Interrupt,
-    ) -> Result<Result<RowTotals, SourceError>, RelayEnd> {
+    ) -> Result<Result<RowTotals, SourceError>, CopyEnd> {
         let mut attempt = 1;
         loop {
             if halt.asked() {
                 return Err(Stop::Interrupted.into());
             }
-            match read_one(ticket, reader, table, self.key, self.pace.as_ref()) {
+            match read_one(handle, reader, table, self.key, self.pace.as_ref()) {
                 Err(error) if error.is_passing() && halt.asked() => {}
                 Err(SourceError::Transient { reason, .. }) if attempt == ATTEMPTS_MAX => {
-                    return Err(RelayEnd::SnapshotLost(reason.into()));
+                    return Err(CopyEnd::SnapshotLost(reason.into()));
                 }
                 Err(error) if error.is_passing() && attempt < ATTEMPTS_MAX => {
                     tracing::warn!(reason = error.detail(), "the source was lost, or busy; trying again");
@@ -147,7 +147,7 @@ impl Reading<'_> {
 
 /// Keeps the reader only if the view was read to its end.
 fn read_one(
-    ticket: &SnapshotTicket,
+    handle: &SnapshotHandle,
     reader: &mut Option<SnapshotReader>,
     table: &Table,
     key: RowKey,
@@ -155,7 +155,7 @@ fn read_one(
 ) -> Result<RowTotals, SourceError> {
     let mut reading = match reader.take() {
         Some(reading) => reading,
-        None => ticket.reader().map_err(|error| of_reader(table, &error))?,
+        None => handle.reader().map_err(|error| of_reader(table, &error))?,
     };
     let rows = reading.copy_view_out(table).map_err(|error| copy::source_error(table, &error))?;
     let held = totals(rows, table, key, pace)?;
@@ -203,7 +203,7 @@ pub(crate) fn compare(
     let mut read = State::new();
     let mut comparison = Comparison::new("materialized views");
     for View { table, held, .. } in views.iter().filter(|view| view.of == Kind::Query) {
-        work.go_on()?;
+        work.check_interrupt()?;
         let name = Kind::Query.subject(&table.name.to_string());
         match read_patiently(|| read_back(table, database, key))? {
             Ok(found) => {
@@ -240,7 +240,7 @@ pub(crate) fn compare_extension_tables(
     let mut comparison = Comparison::new("extensions' tables");
     let with_rows = |view: &&View| view.of == Kind::Extension && view.held.rows > 0;
     for View { table, of, held } in views.iter().filter(with_rows) {
-        work.go_on()?;
+        work.check_interrupt()?;
         let found = match read_patiently(|| read_back(table, database, key))? {
             Ok(found) if found == *held => {
                 comparison.compared(None);

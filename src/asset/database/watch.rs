@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::ends::{Lost, RelayEnd, panicked};
+use super::ends::{CopyEnd, Lost, panicked};
 use crate::{
     clock::Stopwatch,
     interrupt::Interrupt,
@@ -34,9 +34,9 @@ pub(crate) fn watched<T>(
     lock_timeout: Duration,
     halt: &Interrupt,
     run: &Interrupt,
-    work: impl FnOnce() -> Result<T, RelayEnd>,
-) -> Result<(T, Option<Duration>), RelayEnd> {
-    let mut watch = Watch { snapshot, patience: Patience::new(lock_timeout), lag_max: None, lost: None };
+    work: impl FnOnce() -> Result<T, CopyEnd>,
+) -> Result<(T, Option<Duration>), CopyEnd> {
+    let mut watch = Watch { snapshot, lock_waits: LockWaits::new(lock_timeout), lag_max: None, lost: None };
     let done = std::thread::scope(|scope| {
         let (done, over) = channel();
         let keeper = scope.spawn(|| watch.keep_until(over, halt, run));
@@ -45,18 +45,18 @@ pub(crate) fn watched<T>(
         keeper.join().map_err(|_| panicked()).map(|()| worked)
     })?;
     // A reader's error does not tell why the snapshot is gone; its holder knows.
-    if let (Err(RelayEnd::SnapshotLost(_)), None) = (&done, &watch.lost) {
+    if let (Err(CopyEnd::SnapshotLost(_)), None) = (&done, &watch.lost) {
         watch.look();
     }
     match watch.lost {
-        Some(lost) => Err(RelayEnd::SnapshotLost(lost)),
+        Some(lost) => Err(CopyEnd::SnapshotLost(lost)),
         None => Ok((done?, watch.lag_max)),
     }
 }
 
 struct Watch<'a> {
     snapshot: &'a mut Snapshot,
-    patience: Patience,
+    lock_waits: LockWaits,
     lag_max: Option<Duration>,
     lost: Option<Lost>,
 }
@@ -78,7 +78,7 @@ impl Watch<'_> {
         match self.snapshot.keep() {
             Ok(Kept { lag, wanted }) => {
                 self.lag_max = self.lag_max.max(lag);
-                self.lost = self.patience.ended(&wanted).map(Lost::from);
+                self.lost = self.lock_waits.ended(&wanted).map(Lost::from);
             }
             Err(error) => self.lost = Some(Lost::of(&error)),
         }
@@ -100,7 +100,7 @@ impl Watch<'_> {
 }
 
 /// How long others wait for a table, and how long they may.
-struct Patience {
+struct LockWaits {
     limit: Duration,
     since: BTreeMap<String, Since>,
 }
@@ -110,9 +110,9 @@ struct Since {
     before_a_reader: Option<Stopwatch>,
 }
 
-impl Patience {
+impl LockWaits {
     fn new(limit: Duration) -> Self {
-        Patience { limit, since: BTreeMap::new() }
+        LockWaits { limit, since: BTreeMap::new() }
     }
 
     /// Why the snapshot has to be released, once it has to.
@@ -160,21 +160,21 @@ mod tests {
 
     #[test]
     fn a_wish_that_goes_away_in_time_ends_nothing_and_one_that_stays_does() {
-        let mut patience = Patience::new(Duration::from_secs(3600));
-        assert_eq!(patience.ended(&[wanted("s.t", true)]), None);
-        assert_eq!(patience.ended(&[]), None);
-        assert!(patience.since.is_empty());
-        let mut none = Patience::new(Duration::ZERO);
+        let mut lock_waits = LockWaits::new(Duration::from_secs(3600));
+        assert_eq!(lock_waits.ended(&[wanted("s.t", true)]), None);
+        assert_eq!(lock_waits.ended(&[]), None);
+        assert!(lock_waits.since.is_empty());
+        let mut none = LockWaits::new(Duration::ZERO);
         let reason = none.ended(&[wanted("s.t", false), wanted("s.u", false)]).unwrap();
         assert!(reason.contains("s.t"), "{reason}");
     }
 
     #[test]
     fn a_reader_behind_the_wish_is_timed_apart() {
-        let mut patience = Patience::new(Duration::from_secs(3600));
-        patience.ended(&[wanted("s.t", true)]);
-        assert!(patience.since["s.t"].before_a_reader.is_some());
-        patience.ended(&[wanted("s.t", false)]);
-        assert!(patience.since["s.t"].before_a_reader.is_none());
+        let mut lock_waits = LockWaits::new(Duration::from_secs(3600));
+        lock_waits.ended(&[wanted("s.t", true)]);
+        assert!(lock_waits.since["s.t"].before_a_reader.is_some());
+        lock_waits.ended(&[wanted("s.t", false)]);
+        assert!(lock_waits.since["s.t"].before_a_reader.is_none());
     }
 }

@@ -16,16 +16,16 @@ use crate::{
     },
     asset::{
         database::{
-            asset::{database_work, look, look_again, target_site, without_evidence},
+            asset::{database_work, look, look_again, target_endpoint, without_evidence},
             measure as database,
-            patience::stall,
             preflight::Found,
+            reconnect::stall,
             target::Target,
         },
+        endpoints::{Endpoints, Preflight},
         look::{Depth, Looked},
-        measured::{Measured, Room},
+        measured::{Measured, SpaceNeeded},
         seam::{Asset, Carried, Description, Makes, Measuring, Needs, obstacle},
-        site::{Preflight, Site},
         stop::Stop,
         work::Work,
     },
@@ -48,8 +48,8 @@ impl RdsAsset {
         RdsAsset { id: id.to_owned(), spec: spec.clone(), rds: rds.clone() }
     }
 
-    async fn target(&self, work: &Work, site: &Site) -> Result<Arc<Target>, Stop> {
-        let postgres = target_site(site)?;
+    async fn target(&self, work: &Work, endpoints: &Endpoints) -> Result<Arc<Target>, Stop> {
+        let postgres = target_endpoint(endpoints)?;
         let origin = match &postgres.seen().named {
             Some(_) => String::new(),
             None => format!("rds:{}", self.rds.place.id()),
@@ -57,11 +57,11 @@ impl RdsAsset {
         postgres.of_origin(&work.layout, &origin, &work.asset).await
     }
 
-    async fn carry_away(&self, work: Work, site: &Site) -> Result<Box<dyn Carried>, Stop> {
-        let target = self.target(&work, site).await?;
-        let aws = site.aws()?;
-        let playbook = site.playbook.id().to_string();
-        let guards = &site.guards;
+    async fn carry_away(&self, work: Work, endpoints: &Endpoints) -> Result<Box<dyn Carried>, Stop> {
+        let target = self.target(&work, endpoints).await?;
+        let aws = endpoints.aws()?;
+        let playbook = endpoints.playbook.id().to_string();
+        let guards = &endpoints.guards;
         if let RdsMethodSpec::Export(export) = &self.rds.method {
             let spec = self.spec.clone();
             let rds = &self.rds;
@@ -170,18 +170,18 @@ impl Asset for RdsAsset {
         .boxed()
     }
 
-    fn room(&self, measured: &Measured, target: &TargetSpec) -> Room {
-        database::room(measured.bytes, target.postgres.as_ref())
+    fn space_needed(&self, measured: &Measured, target: &TargetSpec) -> SpaceNeeded {
+        database::space_needed(measured.bytes, target.postgres.as_ref())
     }
 
-    fn carry<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>> {
-        self.carry_away(work, site).boxed()
+    fn carry<'a>(&'a self, work: Work, endpoints: &'a Endpoints) -> BoxFuture<'a, Result<Box<dyn Carried>, Stop>> {
+        self.carry_away(work, endpoints).boxed()
     }
 
-    fn worker<'a>(&'a self, work: Work, site: &'a Site) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>> {
+    fn worker<'a>(&'a self, work: Work, endpoints: &'a Endpoints) -> BoxFuture<'a, Result<Arc<dyn UnitWorker>, Stop>> {
         async move {
-            let target = self.target(&work, site).await?;
-            let address = carry::live_address(&self.rds, site.aws()?).await?;
+            let target = self.target(&work, endpoints).await?;
+            let address = carry::live_address(&self.rds, endpoints.aws()?).await?;
             Ok(Arc::new(database_work(work, &self.spec, address, target)) as Arc<dyn UnitWorker>)
         }
         .boxed()
@@ -190,11 +190,11 @@ impl Asset for RdsAsset {
     fn recheck<'a>(
         &'a self,
         work: Work,
-        site: &'a Site,
+        endpoints: &'a Endpoints,
         depth: Depth,
         result: &'a AssetResult,
     ) -> BoxFuture<'a, Result<Looked, Stop>> {
-        look_again(work, site, depth, result).boxed()
+        look_again(work, endpoints, depth, result).boxed()
     }
 
     fn as_it_stands(&self, work: &Work, _: &Playbook, _: &mut AssetResult) -> Result<(), Stop> {

@@ -18,7 +18,7 @@ const RSA_SHA2_512: u32 = 4;
 /// An answer is a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// A person may have to confirm or to touch a token.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A connection to an agent.
 pub(super) struct Agent(UnixStream);
@@ -28,7 +28,7 @@ impl Agent {
     pub(super) fn connect(socket: Option<&Path>) -> Result<Self, SignError> {
         let socket = socket.ok_or_else(|| agent("SSH_AUTH_SOCK is not set"))?;
         let stream = UnixStream::connect(socket).map_err(|error| agent(format!("{}: {error}", socket.display())))?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(agent)?;
+        stream.set_read_timeout(Some(TIMEOUT)).map_err(agent)?;
         Ok(Agent(stream))
     }
 

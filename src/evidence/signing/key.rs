@@ -28,10 +28,10 @@ pub(super) fn rsa_bits(key: &RsaPublicKey) -> usize {
 pub struct Signer {
     path: PathBuf,
     public: PublicKey,
-    means: Means,
+    key_source: KeySource,
 }
 
-enum Means {
+enum KeySource {
     Ed25519(Ed25519KeyPair),
     Ecdsa(EcdsaKeyPair),
     Agent(PathBuf),
@@ -52,8 +52,8 @@ impl Signer {
         }
         let private = PrivateKey::from_openssh(&text).map_err(|error| unfit(error.to_string()))?;
         let public = private.public_key().clone();
-        match means(&private).map_err(unfit)? {
-            Some(means) => Ok(Signer { path: path.to_owned(), public, means }),
+        match key_source(&private).map_err(unfit)? {
+            Some(key_source) => Ok(Signer { path: path.to_owned(), public, key_source }),
             None => Self::through_agent(path, public, agent),
         }
     }
@@ -76,7 +76,11 @@ impl Signer {
         if !Agent::connect(agent)?.keys()?.contains(&key) {
             return Err(SignError::NotHeld { fingerprint: fingerprint(&public) });
         }
-        Ok(Signer { path: path.to_owned(), public, means: Means::Agent(agent.unwrap_or(Path::new("")).to_owned()) })
+        Ok(Signer {
+            path: path.to_owned(),
+            public,
+            key_source: KeySource::Agent(agent.unwrap_or(Path::new("")).to_owned()),
+        })
     }
 
     /// `SHA256:…`, as `ssh-keygen -l` prints it.
@@ -106,13 +110,13 @@ impl Signer {
     /// The signature of bytes, in SSH's form.
     pub(super) fn raw(&self, data: &[u8]) -> Result<Signature, SignError> {
         let failed = |reason: String| SignError::Failed(format!("{}: {reason}", self.path.display()));
-        let (algorithm, bytes) = match &self.means {
-            Means::Ed25519(pair) => (Algorithm::Ed25519, pair.sign(data).as_ref().to_vec()),
-            Means::Ecdsa(pair) => {
+        let (algorithm, bytes) = match &self.key_source {
+            KeySource::Ed25519(pair) => (Algorithm::Ed25519, pair.sign(data).as_ref().to_vec()),
+            KeySource::Ecdsa(pair) => {
                 let fixed = pair.sign(&SystemRandom::new(), data).map_err(|error| failed(error.to_string()))?;
                 (self.public.algorithm(), mpints(fixed.as_ref()))
             }
-            Means::Agent(socket) => {
+            KeySource::Agent(socket) => {
                 let (name, bytes) = Agent::connect(Some(socket))?.sign(&encoded(&self.public)?, data)?;
                 (Algorithm::new(&name).map_err(|error| failed(error.to_string()))?, bytes)
             }
@@ -132,16 +136,18 @@ fn is_on_a_token(algorithm: &Algorithm) -> bool {
 }
 
 /// How the private half is used; none if an agent does it.
-fn means(private: &PrivateKey) -> Result<Option<Means>, String> {
+fn key_source(private: &PrivateKey) -> Result<Option<KeySource>, String> {
     let rejected = |error: aws_lc_rs::error::KeyRejected| error.to_string();
     let ecdsa = |algorithm, private: &[u8], public: &[u8]| {
-        EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public).map_err(rejected).map(Means::Ecdsa)
+        EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public)
+            .map_err(rejected)
+            .map(KeySource::Ecdsa)
     };
     match private.key_data() {
         KeypairData::Ed25519(pair) => {
             let seed = pair.private.to_bytes();
             let pair = Ed25519KeyPair::from_seed_and_public_key(&seed, &pair.public.0).map_err(rejected)?;
-            Ok(Some(Means::Ed25519(pair)))
+            Ok(Some(KeySource::Ed25519(pair)))
         }
         KeypairData::Ecdsa(EcdsaKeypair::NistP256 { public, private }) => {
             ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING, private.as_slice(), public.as_ref()).map(Some)

@@ -21,7 +21,7 @@ use crate::tls;
 
 /// An answer with all certificates is a few kilobytes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why there is no time-stamp.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub async fn fetch(url: &str, message: &[u8]) -> Result<(Vec<u8>, Stamp), Timest
     getrandom::fill(&mut nonce).map_err(|error| failed(error.to_string()))?;
     // A positive integer, minimally encoded.
     nonce[0] = nonce[0] & 0x3f | 0x40;
-    let answer = tokio::time::timeout(PATIENCE, post(url, request(message, &nonce)));
+    let answer = tokio::time::timeout(TIMEOUT, post(url, request(message, &nonce)));
     let answer = answer.await.map_err(|_| failed("no answer in time".to_owned()))?.map_err(failed)?;
     let wrong = |source| TimestampError::Answer { url: url.to_owned(), source };
     let stamp = Stamp::read(&answer, message).map_err(wrong)?;

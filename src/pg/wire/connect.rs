@@ -2,7 +2,7 @@
 
 use postgres::config::{Host, TargetSessionAttrs};
 
-use super::{Patience, Wire, auth::log_in, login::Login, message::WireError, socket::Socket};
+use super::{WaitLimits, Wire, auth::log_in, login::Login, message::WireError, socket::Socket};
 
 /// Connects and authenticates, and sets nothing. Waits no longer than the login may take, until it has a time-out
 /// of its own. Tries the hosts in their order, like the general client and libpq.
@@ -19,8 +19,8 @@ pub(in crate::pg) fn connect(login: &Login<'_>) -> Result<Wire, WireError> {
 
 fn connect_to(login: &Login<'_>, number: usize, host: &Host) -> Result<Wire, WireError> {
     let socket = Socket::connect(login, number, host)?;
-    let patience = Patience { stall: Some(login.patience), interrupt: login.interrupt.clone() };
-    let mut wire = Wire::new(socket, patience);
+    let wait_limits = WaitLimits { stall: Some(login.timeout), interrupt: login.interrupt.clone() };
+    let mut wire = Wire::new(socket, wait_limits);
     wire.greeting = log_in(&mut wire, login)?;
     Ok(wire)
 }

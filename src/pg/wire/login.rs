@@ -20,7 +20,7 @@ pub(in crate::pg) struct Login<'a> {
     /// Ends the wait at once.
     pub interrupt: &'a Interrupt,
     /// How long the server may take to answer.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 impl Login<'_> {

@@ -30,7 +30,7 @@ const HEADER_BYTES: usize = 5;
 
 /// What ends the wait for a server.
 #[derive(Clone, Debug, Default)]
-pub struct Patience {
+pub struct WaitLimits {
     /// How long a COPY may stall; none waits forever.
     pub stall: Option<Duration>,
     /// Ends the wait at once.
@@ -43,7 +43,7 @@ pub struct Wire {
     input: Vec<u8>,
     start: usize,
     end: usize,
-    patience: Patience,
+    wait_limits: WaitLimits,
     waiting: Option<Waiting>,
     /// A copy was abandoned in the middle: what the stream holds now is unusable.
     broken: bool,
@@ -70,10 +70,10 @@ pub(super) struct Header {
 
 impl Wire {
     /// A connection before login.
-    fn new(socket: Socket, patience: Patience) -> Self {
+    fn new(socket: Socket, wait_limits: WaitLimits) -> Self {
         let input = vec![0; INPUT_BYTES];
         let greeting = Greeting::default();
-        Wire { socket, input, start: 0, end: 0, patience, waiting: None, broken: false, greeting }
+        Wire { socket, input, start: 0, end: 0, wait_limits, waiting: None, broken: false, greeting }
     }
 
     /// Pins the settings of the session, which has to be this connection's own.
@@ -82,7 +82,7 @@ impl Wire {
         if self.greeting.is_raw {
             self.execute(session::PASS_RAW)?;
         }
-        self.patience.stall = None;
+        self.wait_limits.stall = None;
         Ok(())
     }
 
@@ -99,13 +99,13 @@ impl Wire {
     /// Begins a transaction that only reads, with settings that end with it; a named snapshot is adopted.
     pub fn begin_reading(&mut self, snapshot: Option<&str>) -> Result<(), WireError> {
         self.execute(&session::begin_reading(self.greeting.major, self.greeting.is_raw, snapshot))?;
-        self.patience.stall = None;
+        self.wait_limits.stall = None;
         Ok(())
     }
 
     /// From now on, waits no longer than that.
-    pub fn set_patience(&mut self, patience: Patience) {
-        self.patience = patience;
+    pub fn set_wait_limits(&mut self, wait_limits: WaitLimits) {
+        self.wait_limits = wait_limits;
     }
 
     /// From now on, gives up on a server that accepts no other connection either.
@@ -121,9 +121,9 @@ impl Wire {
     /// Runs statements and returns the rows of the last that had any, as text. However long it takes: a server that
     /// counts or commits is silent for good reasons.
     pub fn query(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, WireError> {
-        let patience = std::mem::take(&mut self.patience.stall);
+        let wait_limits = std::mem::take(&mut self.wait_limits.stall);
         let answer = self.ask(sql);
-        self.patience.stall = patience;
+        self.wait_limits.stall = wait_limits;
         answer
     }
 
@@ -205,9 +205,9 @@ impl Wire {
     /// Ends a copy into the server. Returns its count of accepted rows.
     pub(super) fn finish_copy_in(&mut self) -> Result<u64, WireError> {
         self.send(b'c', &[])?;
-        let stall = std::mem::take(&mut self.patience.stall);
+        let stall = std::mem::take(&mut self.wait_limits.stall);
         let finished = self.copy_result();
-        self.patience.stall = stall;
+        self.wait_limits.stall = stall;
         finished
     }
 
@@ -252,10 +252,10 @@ impl Wire {
 
     /// A server that ends a session sends the reason before it closes; that is more useful than the closing.
     pub(super) fn last_words(&mut self, error: WireError) -> WireError {
-        if !matches!(error, WireError::Lost(_)) || self.patience.interrupt.asked() {
+        if !matches!(error, WireError::Lost(_)) || self.wait_limits.interrupt.asked() {
             return error;
         }
-        self.patience.stall = Some(GOODBYE);
+        self.wait_limits.stall = Some(GOODBYE);
         loop {
             match self.header() {
                 Ok(header) if header.tag == b'E' => return self.refusal_of_rows(header),
@@ -402,10 +402,10 @@ impl Wire {
         if !socket::is_time_out(error) {
             return Err(WireError::Lost(error.to_string()));
         }
-        if self.patience.interrupt.asked() {
+        if self.wait_limits.interrupt.asked() {
             return Err(WireError::Lost("interrupted".to_owned()));
         }
-        match self.patience.stall {
+        match self.wait_limits.stall {
             Some(stall) if waiting.elapsed() >= stall => return Err(WireError::Stalled(stall)),
             _ => {}
         }
@@ -418,7 +418,7 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         if !self.broken {
-            self.patience = Patience { stall: Some(GOODBYE), ..Patience::default() };
+            self.wait_limits = WaitLimits { stall: Some(GOODBYE), ..WaitLimits::default() };
             let _ = self.send(b'X', &[]);
         }
     }

@@ -44,7 +44,7 @@ impl Validator<'_> {
             let problem = Problem::at(&cluster.place, "no snapshot of a cluster is made");
             self.problems.add(problem.hint("write `take: newest`, or name a `snapshot`"));
         }
-        self.rds_strangers(rds, word);
+        self.rds_unknown_keys(rds, word);
         Some(RdsSpec { place: server?, database: database?, login: login?, ca, via, method: method? })
     }
 
@@ -114,7 +114,7 @@ impl Validator<'_> {
     }
 
     /// Keys of another method would be ignored, so they are errors.
-    fn rds_strangers(&self, rds: &Rds, word: RdsMethod) {
+    fn rds_unknown_keys(&self, rds: &Rds, word: RdsMethod) {
         let stranger = |place: Option<&Place>, own: RdsMethod, goes_with: &str| {
             if let Some(place) = place.filter(|_| word != own) {
                 let problem = Problem::at(place, format!("goes with `method: {goes_with}` only"));

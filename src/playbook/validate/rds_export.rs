@@ -30,14 +30,14 @@ impl Validator<'_> {
             (export.prefix.optional().map(|prefix| &prefix.place), "prefix"),
         ];
         let hint = "remove the key: RDS says where the files of a task lie";
-        self.export_strangers(named.into_iter().chain(making(export)), "`task`", hint);
+        self.export_unknown_keys(named.into_iter().chain(making(export)), "`task`", hint);
         self.optional_text(&export.task).map(ExportFrom::Task)
     }
 
     fn export_by_folder(&self, export: &RdsExport, place: &Place) -> Option<ExportFrom> {
         let prefix = (export.prefix.optional().map(|prefix| &prefix.place), "prefix");
         let hint = "remove the key: an export that is there is only read";
-        self.export_strangers(std::iter::once(prefix).chain(making(export)), "`folder`", hint);
+        self.export_unknown_keys(std::iter::once(prefix).chain(making(export)), "`folder`", hint);
         let bucket: Option<BucketName> = self.required_text(&export.bucket, "bucket", place);
         let folder: Option<Line> = self.optional_text(&export.folder);
         let folder = folder.map(|folder| format!("{}/", folder.as_str().trim_end_matches('/')));
@@ -88,7 +88,7 @@ impl Validator<'_> {
     }
 
     /// Keys that would be ignored, so they are errors.
-    fn export_strangers<'p>(
+    fn export_unknown_keys<'p>(
         &self,
         keys: impl Iterator<Item = (Option<&'p Place>, &'p str)>,
         beside: &str,

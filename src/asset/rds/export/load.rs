@@ -12,7 +12,7 @@ use crate::{
         database::{
             ends::panicked,
             ranges::{EXPORTS, record},
-            tally::Tables,
+            receipts::Tables,
         },
         stop::Stop,
     },
@@ -20,7 +20,7 @@ use crate::{
     digest::{RowDigest, RowKey, Sha256Digest},
     event::Phase,
     finding::{Finding, FindingKind},
-    pg::{name::Table, wire::Patience},
+    pg::{name::Table, wire::WaitLimits},
     record::directory::make_private,
     restore::{
         database::{Filling, Loader, TargetDatabase},
@@ -31,7 +31,7 @@ use crate::{
         error::{SinkError, SourceError, TransferError},
         meter::Meter,
         receipt::{ExportReceipt, TableReceipt},
-        table::relay,
+        table::copy_rows,
     },
 };
 
@@ -43,11 +43,11 @@ impl Proof {
         let _ticker = self.work.ticker(Phase::Transfer, &meter);
         let queue = Mutex::new(self.exported.tables.iter().enumerate());
         let done = Mutex::new((Tables::default(), Vec::new()));
-        let work_off = || -> Result<(), Stop> {
-            let patience = Patience { stall: None, interrupt: self.work.interrupt.clone() };
-            let mut loader = database.loader(patience);
+        let run_workers = || -> Result<(), Stop> {
+            let wait_limits = WaitLimits { stall: None, interrupt: self.work.interrupt.clone() };
+            let mut loader = database.loader(wait_limits);
             loop {
-                self.work.go_on()?;
+                self.work.check_interrupt()?;
                 let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
                 let Some((number, table)) = next else { return Ok(()) };
                 let one = One { of: self, number, table, database, key, meter: &meter };
@@ -72,7 +72,7 @@ impl Proof {
         };
         let ends: Vec<Result<(), Stop>> = std::thread::scope(|scope| {
             let workers = self.spec.parallel.clamp(1, self.exported.tables.len().max(1));
-            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work_off)).collect();
+            let threads: Vec<_> = (0..workers).map(|_| scope.spawn(run_workers)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked()))).collect()
         });
         ends.into_iter().collect::<Result<(), Stop>>()?;
@@ -86,7 +86,7 @@ impl Proof {
     fn changed(&self, table: &ExportedTable) -> Result<Option<Finding>, Stop> {
         let root = self.work.layout.asset_root(&self.files.id);
         for file in &table.files {
-            self.work.go_on()?;
+            self.work.check_interrupt()?;
             let (kind, what) = match File::open(&file.path).and_then(Sha256Digest::of_reader) {
                 Ok(found) if found == file.sha256 => continue,
                 Ok(found) => {
@@ -169,7 +169,7 @@ impl One<'_> {
         let digest = RowDigest::new(self.key, &table.copy_out_sql());
         let relayed = loader.load(&table, Filling::Alone, |loading| {
             let mut target = loading.copy_in()?;
-            relay(&mut rows, digest, &mut export, &mut target, self.meter, &self.of.work.interrupt)
+            copy_rows(&mut rows, digest, &mut export, &mut target, self.meter, &self.of.work.interrupt)
         })?;
         let sha256 = export.digest().ok_or_else(|| TransferError::Internal("an export has no digest".to_owned()))?;
         let receipt = TableReceipt {

@@ -70,7 +70,7 @@ impl ExportWork<'_> {
         self.work.recorder.fact(&Event::SnapshotTaken { asset, snapshot, server_version })?;
         let scope = Arc::new(Scope::new(self.source(&found), &found.folder, self.rds.database.as_str()));
         let files = self.files(&found, &scope).await?;
-        self.work.go_on()?;
+        self.work.check_interrupt()?;
         let live = self.live(&client, &facts).await;
         let source_name = self.rds.to_string();
         let record = carry::record(self.rds, &facts);

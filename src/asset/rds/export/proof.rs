@@ -15,7 +15,7 @@ use crate::{
     asset::{
         database::{
             again::prove_or_begin_again,
-            patience::{Patience, stall},
+            reconnect::{ReconnectLimits, stall},
             rows_proof::{Beside, RowsProof, checks, excluded},
             target::Target,
         },
@@ -83,9 +83,9 @@ impl Carried for CarriedExport {
 impl CarriedExport {
     fn prove_again_if_lost(&self) -> Result<AssetResult, Stop> {
         let CarriedExport { proof, restored, findings, transfer_ms, rebuild_ms } = self;
-        let patience = Patience::of_target(stall(&proof.spec), proof.target.is_managed());
+        let reconnect = ReconnectLimits::of_target(stall(&proof.spec), proof.target.is_managed());
         let prove = |findings| proof.prove(restored, findings, *transfer_ms, *rebuild_ms);
-        prove_or_begin_again(&proof.work, restored.database.address(), patience, findings.clone(), prove)
+        prove_or_begin_again(&proof.work, restored.database.address(), reconnect, findings.clone(), prove)
     }
 }
 
@@ -94,7 +94,7 @@ impl Proof {
     pub fn load_all(self) -> Result<CarriedExport, Stop> {
         let watch = Stopwatch::start();
         self.clear()?;
-        self.target.unsettle()?;
+        self.target.disable_durability()?;
         let (database, mut findings) = self.create_database()?;
         let key =
             RowKey::draw().map_err(|error| Stop::Asset { reason: format!("no random key: {error}"), hint: None })?;
@@ -103,8 +103,8 @@ impl Proof {
         let transfer_ms = watch.elapsed_ms();
         self.work.transferred(rows, bytes, transfer_ms)?;
         let watch = Stopwatch::start();
-        self.work.go_on()?;
-        self.target.settle()?;
+        self.work.check_interrupt()?;
+        self.target.enable_durability()?;
         let rebuild_ms = watch.elapsed_ms();
         let unread = tables.findings.iter().map(|finding| finding.subject.clone()).collect();
         findings.extend(tables.findings);
@@ -271,7 +271,7 @@ impl Proof {
             }
             Some(Err(reason)) => Err(reason.clone()),
         };
-        self.work.go_on()?;
+        self.work.check_interrupt()?;
         match tables {
             Ok(tables) => {
                 let moment = self.found.task.as_ref().and_then(|task| task.snapshot_taken.as_deref());

@@ -8,7 +8,7 @@ use std::{io, path::Path, sync::Arc};
 use crate::{
     account::identity::Answer,
     asset::{
-        measured::{Measured, Room},
+        measured::{Measured, SpaceNeeded},
         seam::Asset,
     },
     playbook::Playbook,
@@ -23,8 +23,8 @@ pub(crate) fn answer(playbook: &Playbook, assets: &[Arc<dyn Asset>], measured: &
     if let Some(unknown) = measured.iter().find(|measured| measured.bytes == 0 && measured.size_unknown) {
         return Answer::new(None, format!("{}: its provider does not say how large it is", unknown.id));
     }
-    let rooms = assets.iter().zip(measured).map(|(asset, measured)| asset.room(measured, playbook.target()));
-    let need = rooms.fold(Room::default(), and);
+    let rooms = assets.iter().zip(measured).map(|(asset, measured)| asset.space_needed(measured, playbook.target()));
+    let need = rooms.fold(SpaceNeeded::default(), and);
     let path = &playbook.target().path;
     match free_bytes(path) {
         Ok(free) => held_against(need, free, path),
@@ -36,8 +36,8 @@ fn percent(number: u64, percent: u64) -> u64 {
     u64::try_from(u128::from(number) * u128::from(percent) / 100).unwrap_or(u64::MAX)
 }
 
-fn and(one: Room, other: Room) -> Room {
-    Room {
+fn and(one: SpaceNeeded, other: SpaceNeeded) -> SpaceNeeded {
+    SpaceNeeded {
         objects: one.objects.saturating_add(other.objects),
         databases: one.databases.saturating_add(other.databases),
         exports: one.exports.saturating_add(other.exports),
@@ -45,7 +45,7 @@ fn and(one: Room, other: Room) -> Room {
     }
 }
 
-fn parts(need: Room) -> [(&'static str, u64); 4] {
+fn parts(need: SpaceNeeded) -> [(&'static str, u64); 4] {
     [
         ("objects", need.objects),
         ("databases", need.databases),
@@ -54,7 +54,7 @@ fn parts(need: Room) -> [(&'static str, u64); 4] {
     ]
 }
 
-fn held_against(need: Room, free: u64, path: &Path) -> Answer {
+fn held_against(need: SpaceNeeded, free: u64, path: &Path) -> Answer {
     let told: Vec<_> = parts(need).into_iter().filter(|(_, bytes)| *bytes > 0).collect();
     let told: Vec<_> = told.into_iter().map(|(what, bytes)| format!("{what} {}", size(bytes))).collect();
     let wanted = percent(parts(need).into_iter().fold(0, |sum, (_, bytes)| sum.saturating_add(bytes)), RESERVE_PERCENT);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn room_is_held_against_what_is_expected_and_a_reserve() {
-        let need = Room { objects: 100 * GIB, ..Room::default() };
+        let need = SpaceNeeded { objects: 100 * GIB, ..SpaceNeeded::default() };
         let path = Path::new("/srv/exit");
         assert_eq!(held_against(need, 120 * GIB, path).holds, Some(true));
         let short = held_against(need, 119 * GIB, path);

@@ -31,7 +31,7 @@ use crate::{
 const LARGE_OBJECT: &str = "large object";
 
 /// All of this for one database, and its target.
-pub(crate) struct Belongings {
+pub(crate) struct Ownership {
     work: Work,
     target: Arc<Target>,
     rights: Rights,
@@ -52,7 +52,7 @@ pub(crate) struct Belongings {
     unsupported: Vec<RefusedStatement>,
 }
 
-impl Belongings {
+impl Ownership {
     /// From what the snapshot has.
     pub fn new(
         work: &Work,
@@ -79,7 +79,7 @@ impl Belongings {
         let (extensions, members, opened, not_portable) = Default::default();
         let unsupported = Vec::new();
         let made = if target.is_managed() { BTreeSet::new() } else { made_before(work)? };
-        Ok(Belongings {
+        Ok(Ownership {
             work: work.clone(),
             target: Arc::clone(target),
             rights,

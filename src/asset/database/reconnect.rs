@@ -23,29 +23,29 @@ pub(crate) fn stall(spec: &DatabaseSpec) -> Duration {
 
 /// How long a server is waited for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Patience {
+pub(crate) struct ReconnectLimits {
     /// One that can't be reached.
     unreached: Duration,
     /// One that says that it lets nobody in yet.
     starting: Duration,
 }
 
-impl Patience {
+impl ReconnectLimits {
     /// Waits for a server that fails over or restarts as long as a copy may stall.
     pub fn of_source(stall: Duration) -> Self {
-        Patience { unreached: stall, starting: stall }
+        ReconnectLimits { unreached: stall, starting: stall }
     }
 
     /// The same with the target.
     pub fn of_target(stall: Duration, is_managed: bool) -> Self {
-        Patience { unreached: if is_managed { stall.min(RECOVERY) } else { stall }, starting: stall }
+        ReconnectLimits { unreached: if is_managed { stall.min(RECOVERY) } else { stall }, starting: stall }
     }
 
     /// Tries to reach a server until it is there, or the patience is at its end.
     pub fn wait_for<T>(self, what: &str, work: &Work, reach: impl Fn() -> Result<T, PgError>) -> Result<T, Stop> {
         let away = Stopwatch::start();
         loop {
-            work.go_on()?;
+            work.check_interrupt()?;
             let error = match reach() {
                 Ok(reached) => return Ok(reached),
                 Err(error) => error,

@@ -1,6 +1,6 @@
 //! Cuts a database's tables into shares of work: pure arithmetic on sizes.
 
-use super::ranges::Share;
+use super::ranges::Chunk;
 use crate::{
     pg::{
         name::Table,
@@ -22,25 +22,25 @@ const PARTS_PER_WORKER: u64 = 4;
 
 /// A table and its size in blocks, TOAST not counted.
 #[derive(Clone, Debug)]
-pub(crate) struct Sized {
+pub(crate) struct SizedTable {
     pub table: Table,
     pub blocks: u64,
 }
 
 /// Largest first. A table is filled by one worker alone, unless that one would still be busy when the others are done.
-pub(crate) fn cut(tables: &[Sized], workers: usize, major: u32) -> Vec<Share> {
+pub(crate) fn cut(tables: &[SizedTable], workers: usize, major: u32) -> Vec<Chunk> {
     let all: u64 = tables.iter().map(|sized| sized.table.bytes_on_disk).fold(0, u64::saturating_add);
-    let mut shares: Vec<_> = tables
+    let mut chunks: Vec<_> = tables
         .iter()
         .enumerate()
         .flat_map(|(number, sized)| of_table(number, sized, all, workers as u64, major))
         .collect();
-    shares.sort_by_key(|share| std::cmp::Reverse(share.bytes));
-    shares
+    chunks.sort_by_key(|chunk| std::cmp::Reverse(chunk.bytes));
+    chunks
 }
 
-fn of_table(number: usize, sized: &Sized, all: u64, workers: u64, major: u32) -> Vec<Share> {
-    let Sized { table, blocks } = sized;
+fn of_table(number: usize, sized: &SizedTable, all: u64, workers: u64, major: u32) -> Vec<Chunk> {
+    let SizedTable { table, blocks } = sized;
     let bytes = table.bytes_on_disk;
     let by_size = if major < MAJOR_MIN { 1 } else { bytes.div_ceil(PART_BYTES).max(1) };
     // One worker keeps about two processors busy: the sending server and the storing server.
@@ -50,15 +50,15 @@ fn of_table(number: usize, sized: &Sized, all: u64, workers: u64, major: u32) ->
         if shared { by_size.max((workers * PARTS_PER_WORKER).min(bytes / SHARED_PART_BYTES_MIN)) } else { by_size };
     let parts: Vec<_> = BlockRange::split(*blocks, wanted).into_iter().enumerate().collect();
     let of = parts.len();
-    let share = |parts: Vec<_>, filling| {
+    let chunk = |parts: Vec<_>, filling| {
         let bytes = bytes / of as u64 * parts.len() as u64;
-        Share { table: table.clone(), number, parts, of, filling, bytes }
+        Chunk { table: table.clone(), number, parts, of, filling, bytes }
     };
     match shared {
-        true => parts.into_iter().map(|part| share(vec![part], Filling::Shared)).collect(),
+        true => parts.into_iter().map(|part| chunk(vec![part], Filling::Shared)).collect(),
         // Only its owner may load it in a way that truncates it first.
-        false if table.of_extension => vec![share(parts, Filling::Shared)],
-        false => vec![share(parts, Filling::Alone)],
+        false if table.of_extension => vec![chunk(parts, Filling::Shared)],
+        false => vec![chunk(parts, Filling::Alone)],
     }
 }
 
@@ -69,39 +69,39 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn sized(mib: u64) -> Sized {
+    fn sized(mib: u64) -> SizedTable {
         let name = RelationName { schema: "s".into(), name: format!("t{mib}") };
         let table = Table { name, bytes_on_disk: mib * MIB, ..Table::default() };
-        Sized { table, blocks: mib * 128 }
+        SizedTable { table, blocks: mib * 128 }
     }
 
     #[test]
     fn with_two_workers_every_table_has_one_of_its_own_and_the_largest_comes_first() {
         let tables = [sized(1), sized(600), sized(0)];
-        let shares = cut(&tables, 2, 15);
-        let found: Vec<_> = shares.iter().map(|share| (share.number, share.parts.len(), share.filling)).collect();
+        let chunks = cut(&tables, 2, 15);
+        let found: Vec<_> = chunks.iter().map(|chunk| (chunk.number, chunk.parts.len(), chunk.filling)).collect();
         assert_eq!(found, [(1, 1, Filling::Alone), (0, 1, Filling::Alone), (2, 1, Filling::Alone)]);
         let mut of_extension = sized(1);
         of_extension.table.of_extension = true;
         assert_eq!(cut(&[of_extension], 4, 15)[0].filling, Filling::Shared);
-        assert_eq!(shares[0].parts[0].1, BlockRange::WHOLE);
+        assert_eq!(chunks[0].parts[0].1, BlockRange::WHOLE);
     }
 
     #[test]
     fn a_table_that_outweighs_the_others_is_shared_among_many_workers() {
         let tables = [sized(4_000), sized(100)];
-        let shares = cut(&tables, 8, 15);
-        let big: Vec<_> = shares.iter().filter(|share| share.number == 0).collect();
+        let chunks = cut(&tables, 8, 15);
+        let big: Vec<_> = chunks.iter().filter(|chunk| chunk.number == 0).collect();
         assert_eq!(big.len(), 32);
-        assert!(big.iter().all(|share| share.filling == Filling::Shared && share.of == 32 && share.parts.len() == 1));
-        assert_eq!(shares.iter().filter(|share| share.number == 1).count(), 1);
-        assert!(cut(&tables, 8, 13).iter().all(|share| share.filling == Filling::Alone && share.of == 1));
+        assert!(big.iter().all(|chunk| chunk.filling == Filling::Shared && chunk.of == 32 && chunk.parts.len() == 1));
+        assert_eq!(chunks.iter().filter(|chunk| chunk.number == 1).count(), 1);
+        assert!(cut(&tables, 8, 13).iter().all(|chunk| chunk.filling == Filling::Alone && chunk.of == 1));
     }
 
     #[test]
     fn a_huge_table_has_parts_of_a_size_that_files_may_have() {
         let tables = [sized(100 << 10), sized(100 << 10)];
-        let shares = cut(&tables, 2, 15);
-        assert!(shares.iter().all(|share| share.of == 100 && share.parts.len() == 100));
+        let chunks = cut(&tables, 2, 15);
+        assert!(chunks.iter().all(|chunk| chunk.of == 100 && chunk.parts.len() == 100));
     }
 }

@@ -29,18 +29,18 @@ struct Line<'a> {
 }
 
 /// The book of one asset.
-pub(super) struct KeyBook {
+pub(super) struct PseudonymMap {
     writer: BufWriter<File>,
     path: PathBuf,
 }
 
-impl KeyBook {
+impl PseudonymMap {
     /// Opens it at its end, readable for this user only. A secret other than the original one is rejected.
     pub(super) fn open(path: PathBuf, names: &Pseudonyms) -> Result<Self, Stop> {
         let begun = begun_under(&path, names)?;
         let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&path);
         let file = file.and_then(ended).map_err(|error| SinkError::write(&path, error))?;
-        let mut book = KeyBook { writer: BufWriter::new(file), path };
+        let mut book = PseudonymMap { writer: BufWriter::new(file), path };
         if !begun {
             book.write(&First { mark: names.mark() })?;
             book.sync()?;
@@ -125,13 +125,13 @@ mod tests {
         let names = Pseudonyms::under("the first secret");
         let entry = ObjectEntry { key: "0f".into(), address: Some("a\n\"".into()), ..ObjectEntry::default() };
         for _ in 0..2 {
-            let mut book = KeyBook::open(path.clone(), &names).expect("opened");
+            let mut book = PseudonymMap::open(path.clone(), &names).expect("opened");
             book.enter(&entry).expect("entered");
             book.sync().expect("synced");
         }
         let text = std::fs::read_to_string(&path).expect("text");
         let line = r#"{"pseudonym":"0f","key":"a\n\""}"#;
         assert_eq!(text, format!("{{\"mark\":\"{}\"}}\n{line}\n{line}\n", names.mark()));
-        assert!(KeyBook::open(path, &Pseudonyms::under("the second secret")).is_err());
+        assert!(PseudonymMap::open(path, &Pseudonyms::under("the second secret")).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     ends::panicked,
-    ranges::{Kept, Part, Share, record},
+    ranges::{Chunk, Kept, Part, record},
     salvage::LeftOut,
 };
 use crate::{
@@ -37,7 +37,7 @@ pub(crate) struct Deferred {
 
 /// What the workers report.
 #[allow(clippy::large_enum_variant, reason = "nearly all of them are parts")]
-pub(crate) enum News {
+pub(crate) enum WorkerMessage {
     Part {
         number: usize,
         part: usize,
@@ -63,7 +63,7 @@ pub(crate) enum News {
 }
 
 /// What is known of each table so far.
-pub(crate) struct Tally<'a> {
+pub(crate) struct ReceiptAggregator<'a> {
     work: &'a Work,
     entries: Vec<Entry>,
     done: Tables,
@@ -147,41 +147,41 @@ fn counted(whole: &Count, parts: usize, kept: &[&Kept]) -> Result<u64, String> {
     }
 }
 
-impl<'a> Tally<'a> {
-    pub fn new(work: &'a Work, tables: impl Iterator<Item = Table>, shares: &[Share]) -> Self {
+impl<'a> ReceiptAggregator<'a> {
+    pub fn new(work: &'a Work, tables: impl Iterator<Item = Table>, chunks: &[Chunk]) -> Self {
         let entry = |table| {
             let parts = Vec::new();
             let source_count = Count::Awaited;
             Entry { table, parts, source_count, declined: None, settled: false }
         };
         let mut entries: Vec<Entry> = tables.map(entry).collect();
-        for share in shares {
-            entries[share.number].parts.resize_with(share.of, || None);
+        for chunk in chunks {
+            entries[chunk.number].parts.resize_with(chunk.of, || None);
         }
-        Tally { work, entries, done: Tables::default() }
+        ReceiptAggregator { work, entries, done: Tables::default() }
     }
 
-    pub fn take(&mut self, news: News) -> Result<(), Stop> {
+    pub fn take(&mut self, news: WorkerMessage) -> Result<(), Stop> {
         let number = match news {
-            News::Part { number, part, done } => {
+            WorkerMessage::Part { number, part, done } => {
                 if let Some(place) = self.entries[number].parts.get_mut(part) {
                     *place = Some(done);
                 }
                 number
             }
-            News::Counted { number, rows } => {
+            WorkerMessage::Counted { number, rows } => {
                 self.entries[number].source_count = Count::Had(rows);
                 number
             }
-            News::Uncounted { number, reason } => {
+            WorkerMessage::Uncounted { number, reason } => {
                 self.entries[number].source_count = Count::Refused(reason);
                 number
             }
-            News::Declined { number, reason } => {
+            WorkerMessage::Declined { number, reason } => {
                 self.entries[number].declined.get_or_insert(reason);
                 return Ok(());
             }
-            News::Refused { number, reason } => {
+            WorkerMessage::Refused { number, reason } => {
                 self.refuse(number, reason);
                 return Ok(());
             }

@@ -33,7 +33,7 @@ pub(crate) const LESSER_LOGIN: &str = "name a login with CREATEDB and no more (C
 
 /// The target of databases, as far as it is known.
 #[derive(Default)]
-pub struct PostgresSite {
+pub struct PostgresEndpoint {
     seen: Seen,
     /// The running server.
     up: Mutex<Option<Arc<Target>>>,
@@ -50,7 +50,7 @@ pub(crate) struct Seen {
     pub major: Option<u32>,
 }
 
-impl PostgresSite {
+impl PostgresEndpoint {
     /// Checks programs and server. Everything here blocks.
     pub(crate) fn look(target: &PostgresTarget, brings_code: bool, layout: &Layout) -> (Self, Vec<Obstacle>) {
         let mut obstacles = Vec::new();
@@ -61,7 +61,7 @@ impl PostgresSite {
         let tools = tools.map_err(|error| obstacles.push(pg_obstacle("target.postgres", &error))).ok();
         let (named, major) = look_at_target(target, tools.as_ref(), layout, &mut obstacles);
         obstacles.extend(named.as_ref().filter(|_| brings_code).and_then(|named| too_mighty(target, named)));
-        (PostgresSite { seen: Seen { tools, named, major }, up: Mutex::default() }, obstacles)
+        (PostgresEndpoint { seen: Seen { tools, named, major }, up: Mutex::default() }, obstacles)
     }
 
     /// The same without trying anything: what is missing fails where it is needed.
@@ -73,7 +73,7 @@ impl PostgresSite {
                 address(url).ok().and_then(|at| Some((Tools::client().ok()?, at))).unzip()
             }
         };
-        PostgresSite { seen: Seen { tools, named, major: None }, up: Mutex::default() }
+        PostgresEndpoint { seen: Seen { tools, named, major: None }, up: Mutex::default() }
     }
 
     /// What is known about it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{database::site::PostgresSite, rds::guard::Guards, stop::Stop};
+use super::{database::endpoint::PostgresEndpoint, rds::guard::Guards, stop::Stop};
 use crate::{
     playbook::Playbook,
     record::{error::Obstacle, layout::Layout},
@@ -19,7 +19,7 @@ pub struct Ready {
     /// The S3 server that buckets are restored into.
     pub s3_target: Option<Aws>,
     /// The PostgreSQL server that databases are restored into.
-    pub postgres: Option<PostgresSite>,
+    pub postgres: Option<PostgresEndpoint>,
     /// Assets that their servers can't open: only the others are run.
     pub unopened: BTreeMap<String, Obstacle>,
 }
@@ -35,7 +35,7 @@ impl Ready {
 }
 
 /// What the assets of one run share.
-pub struct Site {
+pub struct Endpoints {
     /// The playbook.
     pub playbook: Playbook,
     /// Their sources and targets.
@@ -44,9 +44,9 @@ pub struct Site {
     pub(crate) guards: Guards,
 }
 
-impl Site {
+impl Endpoints {
     pub(crate) fn new(playbook: Playbook, ready: Ready, guards: Guards) -> Self {
-        Site { playbook, ready, guards }
+        Endpoints { playbook, ready, guards }
     }
 
     /// The provider.

@@ -28,7 +28,7 @@ const LOADING: [(&str, &str); 4] =
     [("fsync", "off"), ("full_page_writes", "off"), ("synchronous_commit", "off"), ("checkpoint_timeout", "1h")];
 
 /// Relaxes the server's durability, and records that before.
-pub(super) fn unsettle(directory: &Path, address: &Address) -> Result<(), ClusterError> {
+pub(super) fn disable_durability(directory: &Path, address: &Address) -> Result<(), ClusterError> {
     let path = directory.join(NOTE);
     let failed = |error| directory_error(&path, error);
     let mut note = File::create(&path).map_err(failed)?;
@@ -48,7 +48,7 @@ impl Ahead {
     /// Starts with the files below `data`, and continues until the end.
     pub fn start(data: PathBuf) -> Self {
         let (over, heard) = channel();
-        Ahead { over, thread: std::thread::spawn(move || sync_again_and_again(&data, &heard)) }
+        Ahead { over, thread: std::thread::spawn(move || sync_until_done(&data, &heard)) }
     }
 
     /// The kernel reports a failed write to one caller only, so an error here counts.
@@ -58,7 +58,7 @@ impl Ahead {
     }
 }
 
-fn sync_again_and_again(data: &Path, over: &Receiver<()>) -> io::Result<()> {
+fn sync_until_done(data: &Path, over: &Receiver<()>) -> io::Result<()> {
     while over.recv_timeout(AHEAD_EVERY) == Err(RecvTimeoutError::Timeout) {
         sync_all(data, AHEAD_BYTES_MIN)?;
     }
@@ -66,7 +66,7 @@ fn sync_again_and_again(data: &Path, over: &Receiver<()>) -> io::Result<()> {
 }
 
 /// Makes everything durable and removes the note.
-pub(super) fn settle(
+pub(super) fn enable_durability(
     directory: &Path,
     data: &Path,
     address: &Address,
