@@ -11,7 +11,7 @@ use criterion::{
     measurement::WallTime,
 };
 use walkaway::{
-    digest::{RowDigest, RowKey, Sha256Digest},
+    domain::digest::{RowDigest, RowKey, Sha256Digest},
     restore::place::Places,
     transfer::{
         checksum::{MultiBufferMd5, Observed, StreamDigest},

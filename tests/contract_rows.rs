@@ -15,7 +15,7 @@ use std::{
 };
 
 use walkaway::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     pg::{
         Address,
         copy::CopyOut,

@@ -13,8 +13,12 @@ use jiff::civil::Date;
 use tempfile::TempDir;
 use walkaway::{
     account::controls::controls,
-    digest::{RowDigest, RowKey, RowTotals, Sha256Digest},
-    event::{AssetKind, Event},
+    domain::{
+        digest::{RowDigest, RowKey, RowTotals, Sha256Digest},
+        event::{AssetKind, Event},
+        finding::{Finding, FindingKind, Verdict},
+        proof::{Check, Control, Tier},
+    },
     evidence::{
         BagInfo, DatabaseAccess, EvidenceError, Journal, TABLE_DIGEST_PY,
         changes::{Change, ChangesCount, ChangesFile, Movement},
@@ -25,7 +29,6 @@ use walkaway::{
         result::*,
         seal, verify_md, write_new, write_objects, write_restored, write_tables,
     },
-    finding::{Finding, FindingKind, Verdict},
     transfer::{
         object::ObjectEntry,
         receipt::{ChecksumKind, Confirmation, ExportReceipt, ObjectReceipt, TableReceipt},
@@ -573,7 +576,7 @@ fn a_forged_result_contradicts_its_parts() {
         ("run id", |r| r.run = "run-2".into(), "bag-info.txt"),
         ("asset left out", |r| drop(r.assets.pop()), "data/assets/ledger/tables.csv"),
         ("resumed", |r| r.resumed = 0, "data/journal.ndjson"),
-        ("severity", |r| r.assets[0].findings[0].severity = walkaway::finding::Severity::Note, RESULT),
+        ("severity", |r| r.assets[0].findings[0].severity = walkaway::domain::finding::Severity::Note, RESULT),
     ];
     for (what, forge, subject) in forgeries {
         let bundle = Bundle::sealed(FindingKind::ObjectDigest);

@@ -18,9 +18,11 @@ use walkaway::{
         objects::{self, ObjectsFrom},
     },
     command,
-    event::{AssetKind, Silent},
+    domain::{
+        event::{AssetKind, Silent},
+        finding::Verdict,
+    },
     evidence::{check_bundle, result::AssetResult},
-    finding::Verdict,
     interrupt::Interrupt,
     playbook::{self, Playbook, TargetSpec},
     record::{Obstacle, Unopened},

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::inventory::{Fact, Inventory, Item, ItemKind, NONE, User, fact};
-use crate::finding::{Finding, FindingKind as Kind};
+use crate::domain::finding::{Finding, FindingKind as Kind};
 
 /// The tag of everything that walkaway creates at the provider.
 pub const OWN_TAG: &str = "walkaway:run";

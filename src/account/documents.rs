@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::inventory::{Inventory, ItemKind, fact};
 use crate::{
     csv,
-    digest::Sha256Digest,
-    finding::{Finding, FindingKind as Kind},
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, FindingKind as Kind},
+    },
 };
 
 /// One entry of the playbook with what was found there.

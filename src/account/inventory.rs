@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::reply::{Failure, Reply, Why};
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// The format that this version writes; a reader refuses others.
 pub const INVENTORY_VERSION: u32 = 1;

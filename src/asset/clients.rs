@@ -2,7 +2,7 @@
 
 use crate::{
     playbook::{AwsSpec, S3TargetSpec},
-    source::aws::{Aws, AwsSettings},
+    provider::aws::{Aws, AwsSettings},
 };
 
 /// The hint where nothing was queried because there are no credentials.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{database::endpoint::PostgresEndpoint, rds::guard::Guards, stop::Stop};
 use crate::{
     playbook::Playbook,
+    provider::aws::{Aws, CallerIdentity},
     record::{error::Obstacle, layout::Layout},
-    source::aws::{Aws, CallerIdentity},
 };
 
 /// Clients and addresses that were tried and found to work.

@@ -13,7 +13,7 @@ use super::{
     seam::{Asset, Needs},
 };
 use crate::{
-    event::AssetKind as Kind,
+    domain::event::AssetKind as Kind,
     evidence::{DatabaseAccess, result::AssetResult},
     playbook::{self, AssetKind, Playbook, Server, TargetSpec},
     record::{

@@ -1,6 +1,6 @@
 //! What copying an asset would take, as values.
 
-use crate::event::AssetKind;
+use crate::domain::event::AssetKind;
 
 /// One asset as it would be copied now.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

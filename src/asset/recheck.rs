@@ -9,9 +9,12 @@ use std::{
 };
 
 use crate::{
-    event::Monitor,
-    evidence::result::{AssetResult, Check},
-    finding::{Finding, FindingKind},
+    domain::{
+        event::Monitor,
+        finding::{Finding, FindingKind},
+        proof::Check,
+    },
+    evidence::result::AssetResult,
     interrupt::Interrupt,
     transfer::object::RestoredBucket,
     verify::Comparison,

@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     account::{coverage::CarriedFrom, rights},
-    event::AssetKind,
+    domain::event::AssetKind,
     evidence::result::AssetResult,
     playbook::{Playbook, TargetSpec},
+    provider::aws::Aws,
     record::error::{Obstacle, Unopened},
-    source::aws::Aws,
     transfer::executor::UnitWorker,
 };
 

@@ -12,8 +12,8 @@ use tokio::task::spawn_blocking;
 use crate::{
     pg::{Address, identity},
     playbook::BucketSpec,
+    provider::{aws::Aws, s3::S3Source},
     record::error::Obstacle,
-    source::{aws::Aws, s3::S3Source},
     transfer::object::{ListPage, ObjectSource as _},
 };
 

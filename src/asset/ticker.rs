@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    event::{Monitor, Phase, Progress},
+    domain::event::{Monitor, Phase, Progress},
     transfer::meter::Meter,
 };
 

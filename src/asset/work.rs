@@ -4,9 +4,12 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{stop::Stop, ticker::Ticker};
 use crate::{
-    event::{AssetKind, Event, Phase},
-    evidence::result::{AssetResult, Control, Tier},
-    finding::{Finding, FindingKind},
+    domain::{
+        event::{AssetKind, Event, Phase},
+        finding::{Finding, FindingKind},
+        proof::{Control, Tier},
+    },
+    evidence::result::AssetResult,
     interrupt::Interrupt,
     record::{directory::make_private_beneath, layout::Layout, ledger::Ledger, recorder::Recorder},
     transfer::{error::SinkError, executor::UnitExecutor, meter::Meter, objects::Budget},

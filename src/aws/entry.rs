@@ -4,7 +4,7 @@ use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 
 use super::{encoding::decoded_form, xml::Element};
 use crate::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     transfer::{
         object::{ListPage, ObjectEntry, Odd, OddEntry},
         receipt::VersionMark,

@@ -21,7 +21,7 @@ use super::{
     error::{self, OperationError},
     xml,
 };
-use crate::{digest::Sha256Digest, transfer::error::SourceError};
+use crate::{domain::digest::Sha256Digest, transfer::error::SourceError};
 
 /// A page of 1,000 entries has about 4 MB at most; servers that send more entries at once are read up to here.
 const PAGE_BYTES_MAX: usize = 128 << 20;

@@ -15,7 +15,7 @@ use super::{
     credentials::{Scope, SigningCredentials},
     encoding::encoded_path,
 };
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// SHA-256 of no bytes.
 const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";

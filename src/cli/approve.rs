@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{
     account::coverage::Status,
+    domain::finding::printable,
     evidence::{BundleCheck, result::RunResult},
     exit_code::ExitCode,
-    finding::printable,
     record::EngineError,
     run,
 };

@@ -14,9 +14,11 @@ use super::{
 };
 use crate::{
     clock::Stopwatch,
-    event::{Event, Monitor, Phase, Progress},
+    domain::{
+        event::{Event, Monitor, Phase, Progress},
+        finding::printable,
+    },
     evidence::result::WaiverResult,
-    finding::printable,
 };
 
 /// A bar takes a new value at most this often.
@@ -159,9 +161,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::{console::tests::Captured, sample},
-        digest::Sha256Digest,
-        event::AssetKind,
-        finding::Verdict,
+        domain::{digest::Sha256Digest, event::AssetKind, finding::Verdict},
     };
 
     #[test]

@@ -5,7 +5,7 @@ use super::{
     console::Console,
     style::{count, near},
 };
-use crate::{clock, exit_code::ExitCode, finding::printable, playbook::Playbook, record::EngineError};
+use crate::{clock, domain::finding::printable, exit_code::ExitCode, playbook::Playbook, record::EngineError};
 
 /// Checks.
 pub(super) fn check(console: &Console, args: &PlaybookArg) -> Result<ExitCode, EngineError> {

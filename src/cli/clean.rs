@@ -1,7 +1,7 @@
 //! `walkaway clean`: removes what a run left at the provider, and stops the server that it left on this machine.
 
 use super::{args::CleanArgs, console::Console, work};
-use crate::{command, exit_code::ExitCode, finding::printable, interrupt::Interrupt, record::EngineError};
+use crate::{command, domain::finding::printable, exit_code::ExitCode, interrupt::Interrupt, record::EngineError};
 
 /// Prints a line for everything that was removed.
 pub(super) fn clean(console: &Console, args: &CleanArgs) -> Result<ExitCode, EngineError> {

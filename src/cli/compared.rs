@@ -1,7 +1,7 @@
 //! What was compared, in a few words. Reads the checks of a result; decides nothing.
 
 use super::style::{count, count_of, thousands};
-use crate::evidence::result::{AssetResult, Check};
+use crate::{domain::proof::Check, evidence::result::AssetResult};
 
 /// For the summary: `3,012 of 3,012 objects read back`, `1,000,000 rows in 11 tables, 87 catalog objects`.
 pub(super) fn of_asset(asset: &AssetResult) -> String {

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     command::{self, Examined, State},
+    domain::finding::printable,
     exit_code::ExitCode,
-    finding::printable,
     playbook::Playbook,
     record::EngineError,
 };

@@ -5,7 +5,7 @@ use super::{
     table::{self, Cell},
 };
 use crate::{
-    finding::printable,
+    domain::finding::printable,
     run::{Endorsement, Stamped},
 };
 

@@ -5,7 +5,7 @@ use std::error::Error;
 
 use super::style::{Paint, Style};
 use crate::{
-    finding::printable,
+    domain::finding::printable,
     playbook::{Invalid, Problem},
     record::{EngineError, Obstacle},
     words::thousands,

@@ -14,9 +14,9 @@ use crate::{
         self, StillThere,
         history::{Comparison, Due},
     },
+    domain::finding::printable,
     evidence::facts::PastRun,
     exit_code::ExitCode,
-    finding::printable,
     playbook::Playbook,
     record::EngineError,
 };

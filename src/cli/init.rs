@@ -5,8 +5,8 @@ use std::{fs::File, io::Write as _};
 use super::{args::InitArgs, console::Console, style::shell_word, work};
 use crate::{
     command::{self, InitOptions},
+    domain::finding::printable,
     exit_code::ExitCode,
-    finding::printable,
     record::EngineError,
 };
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::{self, Stopwatch},
-    event::{Event, Monitor, Progress},
+    domain::event::{Event, Monitor, Progress},
 };
 
 /// Progress is written at most this often for each asset.
@@ -63,7 +63,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::{cli::console::tests::Captured, event::Phase};
+    use crate::{cli::console::tests::Captured, domain::event::Phase};
 
     fn written(tell: impl Fn(&Ndjson)) -> Vec<Value> {
         let captured = Captured::default();

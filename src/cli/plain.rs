@@ -12,9 +12,11 @@ use super::{
 };
 use crate::{
     clock::{self, Stopwatch},
-    event::{Event, Monitor, Phase, Progress},
+    domain::{
+        event::{Event, Monitor, Phase, Progress},
+        finding::printable,
+    },
     evidence::result::WaiverResult,
-    finding::printable,
 };
 
 /// A line on progress is written at most this often for each asset.
@@ -111,7 +113,7 @@ mod tests {
     use super::*;
     use crate::{
         cli::{console::tests::Captured, sample},
-        event::AssetKind,
+        domain::event::AssetKind,
     };
 
     #[test]

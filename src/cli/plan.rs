@@ -14,8 +14,8 @@ use super::{
 use crate::{
     asset::Measured,
     command::{self, Survey},
+    domain::finding::printable,
     exit_code::ExitCode,
-    finding::printable,
     playbook::Playbook,
     record::{EngineError, Obstacle},
     run::Plan,
@@ -151,7 +151,7 @@ fn json_lines(console: &Console, survey: &Survey) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::AssetKind;
+    use crate::domain::event::AssetKind;
 
     #[test]
     fn a_database_is_an_estimate() {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     asset::Depth,
-    event::Monitor,
+    domain::event::Monitor,
     evidence::result::WaiverResult,
     exit_code::ExitCode,
     interrupt::Interrupt,

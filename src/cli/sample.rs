@@ -1,13 +1,16 @@
 //! A result and a progress for the tests of this folder.
 
 use crate::{
-    digest::{RowKey, Sha256Digest},
-    event::{AssetKind, Phase, Progress},
-    evidence::result::{
-        AssetResult, Check, DatabaseResult, JournalHead, ObjectsResult, PlaybookRef, RESULT_VERSION, RunResult, Tier,
-        Timings, Tool, WaiverResult,
+    domain::{
+        digest::{RowKey, Sha256Digest},
+        event::{AssetKind, Phase, Progress},
+        finding::Verdict,
+        proof::{Check, Tier},
     },
-    finding::Verdict,
+    evidence::result::{
+        AssetResult, DatabaseResult, JournalHead, ObjectsResult, PlaybookRef, RESULT_VERSION, RunResult, Timings, Tool,
+        WaiverResult,
+    },
     run::{RunEnd, RunOutcome},
 };
 

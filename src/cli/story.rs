@@ -7,9 +7,11 @@ use jiff::Timestamp;
 
 use super::style::{Paint, Style, count, duration, rate, size, thousands, time_left};
 use crate::{
-    event::{AssetKind, Event, Phase, Progress},
+    domain::{
+        event::{AssetKind, Event, Phase, Progress},
+        finding::{Finding, Verdict, printable},
+    },
     evidence::result::WaiverResult,
-    finding::{Finding, Verdict, printable},
 };
 
 /// Findings of one asset that are shown during the run.
@@ -239,7 +241,7 @@ fn asset_of(event: &Event) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{digest::Sha256Digest, finding::FindingKind};
+    use crate::domain::{digest::Sha256Digest, finding::FindingKind};
 
     fn at(ms: i64) -> Timestamp {
         Timestamp::from_millisecond(ms).expect("in range")

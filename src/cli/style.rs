@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 pub(super) use crate::words::{count, count_of, duration, of, rate, size, speed, thousands};
 use crate::{
+    domain::finding::{Finding, Severity, Verdict, Waives as _, printable},
     evidence::result::WaiverResult,
-    finding::{Finding, Severity, Verdict, Waives as _, printable},
 };
 
 /// Whether colors are used.
@@ -148,7 +148,7 @@ fn shell_quote(text: &str, plain: impl Fn(char) -> bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::finding::FindingKind;
+    use crate::domain::finding::FindingKind;
 
     #[test]
     fn what_is_left_does_not_flicker() {

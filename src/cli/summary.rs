@@ -10,12 +10,15 @@ use super::{
     table::{self, Cell, heading},
 };
 use crate::{
-    digest::Sha256Digest,
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, Verdict, printable},
+        proof::Tier,
+    },
     evidence::{
         findings::FINDINGS_NDJSON,
-        result::{AssetResult, ClassCount, ObjectsResult, RunResult, SampleResult, Tier},
+        result::{AssetResult, ClassCount, ObjectsResult, RunResult, SampleResult},
     },
-    finding::{Finding, Verdict, printable},
     run::{RunEnd, RunOutcome, StoppedAsset},
 };
 
@@ -234,8 +237,8 @@ mod tests {
     use super::*;
     use crate::{
         cli::sample,
+        domain::finding::FindingKind,
         evidence::result::{ExclusionResult, Stratum},
-        finding::FindingKind,
     };
 
     fn text(outcome: &RunOutcome) -> String {

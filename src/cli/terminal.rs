@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{bars::Bars, console::Console, ndjson::Ndjson, plain::Plain};
 use crate::{
-    event::{Monitor, Silent},
+    domain::event::{Monitor, Silent},
     evidence::result::WaiverResult,
 };
 

@@ -16,15 +16,18 @@ use super::{
 use crate::{
     clock,
     command::{self, Recheck},
+    domain::{
+        finding::{Finding, Severity, Verdict, printable},
+        proof::Tier,
+    },
     evidence::{
         BundleCheck, Requirement, SignatureSeen, TABLE_DIGEST_PY, Trust, VERIFY_PY, Vouched, check_bundle_against,
-        result::{RunResult, Tier},
+        result::RunResult,
         signing::{AllowedSigners, Role},
         timestamp::Authorities,
         vouched,
     },
     exit_code::ExitCode,
-    finding::{Finding, Severity, Verdict, printable},
     interrupt::Interrupt,
     record::EngineError,
     run::outcome::of_findings,
@@ -318,7 +321,10 @@ fn json_lines(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli::sample, digest::Sha256Digest, finding::FindingKind};
+    use crate::{
+        cli::sample,
+        domain::{digest::Sha256Digest, finding::FindingKind},
+    };
 
     fn bundle(verdict: Verdict, findings: Vec<Finding>) -> BundleCheck {
         let result = RunResult { verdict, ..sample::result() };

@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::console::Screen;
-use crate::{exit_code::ExitCode, finding::printable, interrupt::Interrupt, record::EngineError};
+use crate::{domain::finding::printable, exit_code::ExitCode, interrupt::Interrupt, record::EngineError};
 
 /// The exit code of a process that SIGINT ended.
 const ENDED_BY_SIGNAL: i32 = 130;

@@ -17,17 +17,17 @@ use crate::{
     },
     evidence::{JournalError, journal},
     interrupt::Interrupt,
+    provider::rds::{
+        Removed,
+        export::{self, Exports},
+        temporary::{self, EXPORTS_MAX, Owner, Resource, Tagged, Temporary},
+    },
     record::{
         directory::{not_a_run, recorded_run},
         error::EngineError,
         layout::Layout,
     },
     restore::cluster::{Cluster, ClusterError},
-    source::rds::{
-        Removed,
-        export::{self, Exports},
-        temporary::{self, EXPORTS_MAX, Owner, Resource, Tagged, Temporary},
-    },
     transfer::error::SourceError,
 };
 

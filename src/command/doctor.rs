@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use crate::{
     asset::kinds,
     clock::{self, Stopwatch},
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     pg::tools::Tools,
     playbook::Playbook,
     record::{error::EngineError, layout::Layout},

@@ -9,14 +9,11 @@ use super::{StillThere, claims};
 use crate::{
     asset::{kinds, rds::leftovers},
     clock,
-    evidence::{
-        self, BundleCheck, Trust, Vouched,
-        facts::PastRun,
-        result::{RunResult, Tier},
-        signing::Role,
-        vouched,
+    domain::{
+        finding::{Finding, Severity, Verdict},
+        proof::Tier,
     },
-    finding::{Finding, Severity, Verdict},
+    evidence::{self, BundleCheck, Trust, Vouched, facts::PastRun, result::RunResult, signing::Role, vouched},
     playbook::Playbook,
     record::error::EngineError,
     run::projection,

@@ -1,13 +1,13 @@
 //! `walkaway init`: inspects the account and writes a playbook that covers all of it.
 
 use crate::{
-    account::starter::{Setting, playbook},
-    clock,
-    record::error::{EngineError, Obstacle},
-    source::{
-        account::{Wanted, look},
-        aws::{Aws, AwsSettings},
+    account::{
+        look::{Wanted, look},
+        starter::{Setting, playbook},
     },
+    clock,
+    provider::aws::{Aws, AwsSettings},
+    record::error::{EngineError, Obstacle},
 };
 
 /// What to inspect, and the target of the data.

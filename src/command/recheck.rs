@@ -14,12 +14,12 @@ use crate::{
         kinds,
         recheck::{Recheck, Rechecking},
     },
-    event::Monitor,
+    domain::event::Monitor,
     evidence::result::RunResult,
     interrupt::Interrupt,
+    provider::aws::{Aws, AwsSettings},
     record::error::EngineError,
     restore::s3::{S3Copy, Server},
-    source::aws::{Aws, AwsSettings},
     transfer::{object::RestoredBucket, retry::STALL},
 };
 

@@ -8,21 +8,20 @@ use tokio::task::spawn_blocking;
 use crate::{
     account::{
         coverage::{Carried, CarriedFrom, Coverage, RegionTotals, Status, Totals},
+        drive::{self, Facts},
         inventory::Unreadable,
+        look::{self, Wanted},
         rights::policy,
     },
     asset::{clients, kinds, measured::Measured, seam::Asset},
     clock,
-    digest::Sha256Digest,
-    finding::{Finding, FindingKind},
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, FindingKind},
+    },
     playbook::Playbook,
     record::error::{EngineError, Obstacle},
-    run::{
-        account::{self, Facts},
-        plan::Plan,
-        seal,
-    },
-    source::{self, account::Wanted},
+    run::{plan::Plan, seal},
 };
 
 /// A plan with its measurements.
@@ -60,7 +59,7 @@ pub struct SurveyedAccount {
 /// The least IAM policy for a playbook. Queries, for a few seconds at most, the keys by which the playbook's buckets and
 /// databases are encrypted; what is unknown leaves the policy as wide as it has to be, with a warning.
 pub async fn iam_policy(playbook: &Playbook) -> serde_json::Value {
-    let mut needs = account::needs(playbook, &kinds::all(playbook));
+    let mut needs = drive::needs(playbook, &kinds::all(playbook));
     let Some(spec) = playbook.provider() else { return policy(&needs) };
     let wanted = Wanted {
         regions: needs.regions.clone(),
@@ -69,7 +68,7 @@ pub async fn iam_policy(playbook: &Playbook) -> serde_json::Value {
         ..Wanted::default()
     };
     let aws = clients::aws(spec).await;
-    let inventory = source::account::look(&aws, needs.account.as_deref(), wanted, clock::now().to_string()).await;
+    let inventory = look::look(&aws, needs.account.as_deref(), wanted, clock::now().to_string()).await;
     for unseen in needs.narrow(&inventory) {
         tracing::warn!("{unseen}");
     }
@@ -98,13 +97,13 @@ async fn survey_account(plan: &Plan, measured: &[Measured]) -> Result<Option<Sur
     }
     let inventory = match before.inventory.clone() {
         Some(inventory) => inventory,
-        None => account::look(playbook, false).await,
+        None => drive::look(playbook, false).await,
     };
     let spec = playbook.account().clone();
     let today = clock::today();
     let local = spawn_blocking(move || {
-        let machine = spec.non_cloud.is_some().then(|| account::machine_here(spec.ask_metadata_service));
-        (machine, account::attested(&spec, today))
+        let machine = spec.non_cloud.is_some().then(|| drive::machine_here(spec.ask_metadata_service));
+        (machine, drive::attested(&spec, today))
     });
     let (machine, documents) = local.await.map_err(|error| EngineError::Internal(error.to_string()))?;
     let carried = assets.iter().zip(measured).map(|(asset, measured)| Carried {
@@ -123,7 +122,7 @@ async fn survey_account(plan: &Plan, measured: &[Measured]) -> Result<Option<Sur
         machine,
         documents: Some(documents),
     };
-    let outcome = account::Outcome {
+    let outcome = drive::Outcome {
         carried: &carried,
         exclusions: &seal::exclusions(playbook, today),
         today,
@@ -131,9 +130,9 @@ async fn survey_account(plan: &Plan, measured: &[Measured]) -> Result<Option<Sur
         exit: None,
         host: "this machine",
     };
-    let judged = account::judge(playbook, &facts, outcome)?;
+    let judged = drive::judge(playbook, &facts, outcome)?;
     let Some((_, coverage)) = judged.coverage else { return Ok(None) };
-    let thresholds = account::thresholds(playbook, Some(&coverage));
+    let thresholds = drive::thresholds(playbook, Some(&coverage));
     let mut findings = seal::run_findings(&thresholds, outcome.exclusions);
     // There was no second inventory yet.
     let judged = judged.findings.into_iter().filter(|finding| finding.kind != FindingKind::SourceNotCompared);

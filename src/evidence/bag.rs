@@ -2,7 +2,7 @@
 //! `sha256sum -c` read them.
 //!
 //! Only plain names enter a bag, so nothing ever needs the percent-encoding of RFC 8493, section 2.1.3. Checking is
-//! [`super::bag_check`]'s.
+//! [`crate::evidence::check::bag`]'s.
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -12,7 +12,7 @@ use super::{
     files::{EvidenceError, IoContext, digest_file, open_regular, sync_dir, write_replacing},
     tree::Tree,
 };
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// The bag's declaration.
 pub(crate) const BAGIT_TXT: &str = "bagit.txt";
@@ -177,7 +177,7 @@ mod tests {
         seal(bag.path(), &info()).expect("sealed");
         assert!(is_sealed(bag.path()));
         assert!(matches!(seal(bag.path(), &info()), Err(EvidenceError::AlreadySealed { .. })));
-        assert_eq!(crate::evidence::bag_check::check(bag.path()), []);
+        assert_eq!(crate::evidence::check::bag::check(bag.path()), []);
     }
 
     #[test]

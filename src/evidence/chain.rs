@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::error::Fault;
 use super::files::{LineEnd, read_line};
-use crate::{
+use crate::domain::{
     digest::Sha256Digest,
     event::Event,
     finding::{Finding, FindingKind},

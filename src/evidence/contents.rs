@@ -1,6 +1,6 @@
 //! Where everything lies in a bundle's bag, and the finding that two parts of a bundle contradict each other.
 
-use crate::finding::{Finding, FindingKind};
+use crate::domain::finding::{Finding, FindingKind};
 
 /// The machine-readable result, in the bag.
 pub const RESULT: &str = "data/result.json";

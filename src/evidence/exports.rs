@@ -2,7 +2,7 @@
 
 use crate::{
     csv,
-    digest::RowTotals,
+    domain::digest::RowTotals,
     transfer::receipt::{ExportReceipt, TableReceipt},
 };
 

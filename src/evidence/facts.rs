@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
+use crate::domain::{
     digest::Sha256Digest,
     event::AssetKind,
     finding::{Finding, Verdict},

@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
 pub use super::error::EvidenceError;
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// Bytes that are read at once while a file is hashed.
 const HASH_BUFFER_BYTES: usize = 1 << 20;

@@ -14,14 +14,14 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    bag_check::Bag,
     chain::LINE_BYTES_MAX,
     contents::ASSETS,
     files::{EvidenceError, IoContext, LineEnd, PartFile, part_of, read_line},
     result::{AssetResult, FiledFindings, FiledKind, RunResult},
 };
 use crate::{
-    finding::{Finding, FindingKind, TakesFindings},
+    domain::finding::{Finding, FindingKind, TakesFindings},
+    evidence::check::bag::Bag,
     words::thousands,
 };
 
@@ -206,7 +206,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::digest::Sha256Digest;
+    use crate::domain::digest::Sha256Digest;
 
     fn finding(kind: FindingKind, number: usize) -> Finding {
         Finding::of("a", kind, format!("key-{number:04}"), "denied")

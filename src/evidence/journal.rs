@@ -21,7 +21,7 @@ pub use super::{
     chain::{Entry, Fault, LINE_BYTES_MAX},
     error::JournalError,
 };
-use crate::{
+use crate::domain::{
     digest::Sha256Digest,
     event::Event,
     finding::{Finding, FindingKind},

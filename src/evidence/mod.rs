@@ -21,15 +21,9 @@
 //! | `files`, `error` | writing synced, reading without following links; the errors |
 
 pub mod bag;
-pub mod bag_check;
 mod chain;
 pub mod changes;
 pub mod check;
-mod check_account;
-mod check_asset;
-mod check_journal;
-mod check_run;
-mod check_signatures;
 mod contents;
 mod coverage;
 mod error;
@@ -54,10 +48,10 @@ pub mod verify_md;
 
 pub(crate) use bag::TAG_MANIFEST;
 pub use bag::{BagInfo, is_sealed, seal};
-pub use check::{BundleCheck, check_bundle, check_bundle_against};
-pub use check_signatures::{
+pub use check::signatures::{
     Requirement, STAMP_SUFFIX, STATEMENT_SUFFIX, SignatureSeen, TIME_SUFFIX, Trust, Vouched, vouched,
 };
+pub use check::{BundleCheck, check_bundle, check_bundle_against};
 pub use contents::{PLAYBOOK, RESOLVED, RESULT};
 pub use coverage::{coverage_csv, read_coverage_csv};
 pub use files::{EvidenceError, write_new, write_replacing};

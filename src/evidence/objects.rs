@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::files::{EvidenceError, IoContext, PartFile, sha256sum_line};
 use crate::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     transfer::{
         properties::ClassCount,
         receipt::{Confirmation, ObjectReceipt},

@@ -7,12 +7,13 @@ use super::{
     contents::{RESULT, inconsistent},
     facts::{Chain, HISTORY_RUNS_MAX, PastRun, PreviousRun},
     files::{EvidenceError, IoContext, read_whole},
-    result::{AssetResult, RunResult, Tier, parse_result, pseudonyms_mark},
+    result::{AssetResult, RunResult, parse_result, pseudonyms_mark},
 };
-use crate::{
+use crate::domain::{
     digest::Sha256Digest,
     event::AssetKind,
     finding::{Finding, FindingKind, Severity},
+    proof::Tier,
 };
 
 /// The latest sealed run of a playbook below `evidence`, and what it passes to the next. A directory whose result can't
@@ -76,7 +77,8 @@ pub fn summary(result: &RunResult, bundle_digest: Sha256Digest) -> PastRun {
         sampled: result.tier == Tier::Sample,
         duration_ms: result.duration_ms,
         bytes: result.assets.iter().fold(0, |sum, asset| sum.saturating_add(asset.bytes)),
-        passed: result.assets.iter().filter(|asset| asset.verdict == crate::finding::Verdict::Pass).count() as u64,
+        passed: result.assets.iter().filter(|asset| asset.verdict == crate::domain::finding::Verdict::Pass).count()
+            as u64,
         assets: result.assets.len() as u64,
         exit_p50_ms: result.exit_time.as_ref().and_then(|time| time.p50_ms),
         exit_p90_ms: result.exit_time.as_ref().and_then(|time| time.p90_ms),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::chain::Entry;
-use crate::{
+use crate::domain::{
     digest::Sha256Digest,
     event::{AssetKind, Event},
     finding::{Finding, Verdict},

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use super::files::{EvidenceError, IoContext as _, write_replacing};
-use crate::{csv, digest::Sha256Digest};
+use crate::{csv, domain::digest::Sha256Digest};
 
 /// The file.
 pub const RESTORED_CSV: &str = "restored.csv";

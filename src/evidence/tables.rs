@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     csv,
-    digest::{MerkleTree, RowKey, RowTotals, Sha256Digest},
+    domain::digest::{MerkleTree, RowKey, RowTotals, Sha256Digest},
     transfer::receipt::TableReceipt,
 };
 
@@ -196,7 +196,7 @@ pub(crate) fn exports_sha256(lines: &[ExportLine]) -> Result<String, EvidenceErr
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::{digest::RowTotals, transfer::receipt::ExportReceipt};
+    use crate::{domain::digest::RowTotals, transfer::receipt::ExportReceipt};
 
     pub(crate) fn receipt(table: &str, rows: u64) -> TableReceipt {
         let totals = RowTotals { rows, bytes: 2 * rows, digest: Sha256Digest::of("rows") };

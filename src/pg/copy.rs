@@ -8,7 +8,7 @@ use super::{
     wire::{Wire, WireError},
 };
 use crate::{
-    digest::{RowDigest, RowKey, RowTotals},
+    domain::digest::{RowDigest, RowKey, RowTotals},
     transfer::{
         error::{SinkError, SourceError},
         table::{BATCH_BYTES, RowSink, RowSource},

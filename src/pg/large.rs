@@ -6,7 +6,7 @@ use postgres::GenericClient;
 use sha2::{Digest as _, Sha256};
 
 use super::PgError;
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// Bytes per piece.
 const PIECE_BYTES: i32 = 1 << 20;

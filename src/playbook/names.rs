@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Wrong, shown};
-use crate::finding::turns_text;
+use crate::domain::finding::turns_text;
 
 /// Makes a newtype over a string that only its check can build.
 macro_rules! checked_text {

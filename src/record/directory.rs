@@ -14,8 +14,7 @@ use super::{
 };
 use crate::{
     clock,
-    digest::Sha256Digest,
-    event::Event,
+    domain::{digest::Sha256Digest, event::Event},
     evidence::{self, Entry, Journal, write_new, write_replacing},
     playbook::{Origin, Playbook, ProcessEnvironment},
 };

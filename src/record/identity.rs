@@ -4,8 +4,7 @@ use std::{fs, path::PathBuf, sync::OnceLock};
 
 use super::error::EngineError;
 use crate::{
-    digest::Sha256Digest,
-    event::Event,
+    domain::{digest::Sha256Digest, event::Event},
     evidence::{Entry, EvidenceError},
 };
 

@@ -10,10 +10,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{error::EngineError, layout::Layout};
 use crate::{
-    digest::Sha256Digest,
-    event::Event,
+    domain::{digest::Sha256Digest, event::Event, finding::Finding},
     evidence::{Entry, EvidenceError, result::AssetResult, write_replacing},
-    finding::Finding,
     transfer::{
         receipt::{ObjectReceipt, TableReceipt},
         unit::UnitId,
@@ -181,7 +179,7 @@ fn unwritable(error: serde_json::Error) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{event::AssetKind, finding::Verdict};
+    use crate::domain::{event::AssetKind, finding::Verdict};
 
     #[test]
     fn an_outcome_stands_until_its_asset_is_taken_up_again_or_found_changed() {

@@ -9,8 +9,10 @@ use jiff::Timestamp;
 
 use crate::{
     clock,
-    digest::Sha256Digest,
-    event::{Event, Monitor},
+    domain::{
+        digest::Sha256Digest,
+        event::{Event, Monitor},
+    },
     evidence::{Journal, JournalError, result::JournalHead},
 };
 

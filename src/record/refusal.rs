@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{evidence::signing::SealError, finding::Finding};
+use crate::{domain::finding::Finding, evidence::signing::SealError};
 
 /// Why nothing was signed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

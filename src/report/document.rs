@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::table::{Table, class};
-use crate::finding::printable;
+use crate::domain::finding::printable;
 
 /// One piece of a document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -2,8 +2,8 @@
 
 use super::{phrases::weight, table::Cell};
 use crate::{
+    domain::finding::{Finding, Severity},
     evidence::result::{AssetResult, RunResult},
-    finding::{Finding, Severity},
 };
 
 /// The same as rows of the table of findings.

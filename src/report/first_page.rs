@@ -10,11 +10,14 @@ use super::{
 };
 use crate::{
     account::coverage::{Row, Status},
+    domain::{
+        finding::{Finding, FindingKind, Severity, Verdict, Waives as _},
+        proof::Check,
+    },
     evidence::{
         facts::Window,
-        result::{AssetResult, Check, ThresholdResult},
+        result::{AssetResult, ThresholdResult},
     },
-    finding::{Finding, FindingKind, Severity, Verdict, Waives as _},
     words::{count, count_of, duration, of, size, thousands},
 };
 

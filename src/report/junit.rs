@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use super::{phrases::kind, view::View, xml::escape};
 use crate::{
+    domain::finding::{Finding, Severity},
     evidence::result::AssetResult,
-    finding::{Finding, Severity},
 };
 
 struct Case {

@@ -11,7 +11,7 @@ use super::{
     pdf::{Attached, Paper, PdfError, pdf},
 };
 use crate::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     evidence::result::RunResult,
     playbook::{
         Asset, AssetKind, BucketSpec, Contract, DatabaseSpec, ExitPlan, Line, Period, Playbook, PostgresTarget, Server,

@@ -10,9 +10,12 @@ use serde_json::{Value, json};
 use super::{phrases::kind, view::View};
 use crate::{
     account::controls::{lacks, rows_of},
-    digest::Sha256Digest,
-    evidence::result::{AssetResult, FiledKind, Tier},
-    finding::{Severity, Verdict},
+    domain::{
+        digest::Sha256Digest,
+        finding::{Severity, Verdict},
+        proof::Tier,
+    },
+    evidence::result::{AssetResult, FiledKind},
 };
 
 const VERSION: &str = "1.1.2";

@@ -13,7 +13,7 @@ use super::{
     },
     xml::unescape,
 };
-use crate::{finding::printable, words::thousands};
+use crate::{domain::finding::printable, words::thousands};
 
 /// Rows of a table that are printed; the rest is in the attached result.
 const ROWS_MAX: usize = 500;

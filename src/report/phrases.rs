@@ -8,9 +8,11 @@ use super::{
 };
 use crate::{
     account::coverage::{Status, Totals},
-    event::AssetKind,
+    domain::{
+        event::AssetKind,
+        finding::{Finding, FindingKind, Severity},
+    },
     evidence::result::{AssetResult, SampleResult, ThresholdResult},
-    finding::{Finding, FindingKind, Severity},
     playbook::{Ceiling, Period},
     words::{count, count_of, duration, of, percent, rate, size, thousands},
 };
@@ -109,7 +111,7 @@ pub(super) fn compared(asset: &AssetResult) -> String {
     if asset.checks.is_empty() {
         return "nothing".to_owned();
     }
-    let check = |check: &crate::evidence::result::Check| {
+    let check = |check: &crate::domain::proof::Check| {
         let numbers = [check.equal, check.compared, check.expected].map(thousands).join(" / ");
         format!("{} {numbers}", check.name)
     };

@@ -3,8 +3,8 @@
 
 use crate::{
     account::coverage::{Row, Status},
+    domain::finding::{FindingKind, Verdict},
     evidence::result::{AssetResult, RunResult},
-    finding::{FindingKind, Verdict},
     words::{count, percent, size},
 };
 

@@ -11,8 +11,7 @@ use super::{
     xml::escape,
 };
 use crate::{
-    evidence::result::Tier,
-    finding::Verdict,
+    domain::{finding::Verdict, proof::Tier},
     words::{count, duration, percent, size, thousands},
 };
 

@@ -1,6 +1,6 @@
 //! Tables as values: text, sort key, and whether it is a verdict.
 
-use crate::finding::Verdict;
+use crate::domain::finding::Verdict;
 
 /// A table: headings and rows.
 pub(super) struct Table {

@@ -15,11 +15,11 @@ use crate::{
         controls::Control,
         coverage::{Row, Status},
     },
+    domain::finding::{Finding, Severity, Waives as _, begins},
     evidence::{
         facts::{AlternativeFact, ClassTime, PastRun, Window},
         result::{AssetResult, ThresholdResult, WaiverResult},
     },
-    finding::{Finding, Severity, Waives as _, begins},
     words::{duration, of, size, thousands},
 };
 

@@ -7,12 +7,15 @@ use super::{
 };
 use crate::{
     account::{controls::Control, coverage::Row},
-    digest::Sha256Digest,
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, Verdict},
+        proof::Tier,
+    },
     evidence::{
         facts::{PastRun, Window},
-        result::{AssetResult, RunResult, Tier},
+        result::{AssetResult, RunResult},
     },
-    finding::{Finding, Verdict},
     words::{count, count_of, dollars, percent, size, thousands},
 };
 

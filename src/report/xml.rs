@@ -1,6 +1,6 @@
 //! Text for XML and HTML.
 
-use crate::finding::printable;
+use crate::domain::finding::printable;
 
 /// Escaped for content and for attributes in double quotes; control characters become visible.
 pub(super) fn escape(text: &str) -> String {

@@ -18,7 +18,7 @@ use super::{
     postmaster::{self, Postmaster},
 };
 use crate::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     pg::{
         Address, PgError,
         tools::{self, Tools},

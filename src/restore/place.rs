@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use sha2::{Digest as _, Sha256};
 use unicode_normalization::UnicodeNormalization as _;
 
-use crate::{digest::Sha256Digest, transfer::object::ObjectEntry};
+use crate::{domain::digest::Sha256Digest, transfer::object::ObjectEntry};
 
 const COMPONENT_BYTES_MAX: usize = 255;
 /// A path on Linux has at most 4,095 bytes (`PATH_MAX`), the target's directory included. Keys of Amazon S3 have 1,024;

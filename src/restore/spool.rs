@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use zstd::stream::write::Encoder;
 
 use crate::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     transfer::{error::SinkError, table::RowSink},
 };
 

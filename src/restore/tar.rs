@@ -17,7 +17,7 @@ use std::{
 
 use super::{member, place::Places, write_behind::WriteBehind};
 use crate::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     transfer::{
         error::SinkError,
         object::{Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, UnitSink},

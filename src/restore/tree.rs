@@ -17,7 +17,7 @@ use super::{
     place::Places,
 };
 use crate::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     transfer::{
         error::SinkError,
         object::{Arriving, ObjectEntry, ObjectSink, PendingObject, Refused, UnitSink},

@@ -6,8 +6,8 @@ use std::{fs, path::Path};
 use jiff::civil::Date;
 use serde::Deserialize;
 
-use super::account::{self, today_of};
 use crate::{
+    account::drive::{self, today_of},
     clock,
     evidence::{RESOLVED, journal, result::WaiverResult},
     playbook::Playbook,
@@ -15,7 +15,7 @@ use crate::{
 
 /// The waivers of a run that starts now.
 pub fn waivers(playbook: &Playbook) -> Vec<WaiverResult> {
-    account::waivers(playbook, clock::today())
+    drive::waivers(playbook, clock::today())
 }
 
 /// The waivers of a resumed run; none where they cannot be read, which the run itself will report.

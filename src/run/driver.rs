@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use tokio::task::spawn_blocking;
 
 use super::{
-    account, endorse,
+    endorse,
     outcome::{RunEnd, RunOutcome, StoppedAsset},
     plan::Plan,
     preflight::{self, Consent},
     seal,
 };
 use crate::{
+    account::drive,
     asset::{
         endpoints::{Endpoints, Ready},
         kinds::{self, Kinds},
@@ -21,8 +22,10 @@ use crate::{
         stop::Stop,
         work::Work,
     },
-    digest::Sha256Digest,
-    event::{Event, Monitor},
+    domain::{
+        digest::Sha256Digest,
+        event::{Event, Monitor},
+    },
     evidence::{self, Journal, facts::PreviousRun, result::AssetResult},
     interrupt::Interrupt,
     playbook::{Playbook, Previous},
@@ -364,7 +367,7 @@ impl Run {
                 }
             }
         }
-        let looking = account::finish(&self.playbook, &self.layout, &self.recorder, false);
+        let looking = drive::finish(&self.playbook, &self.layout, &self.recorder, false);
         let Some(looked) = self.interrupt.unless_asked(looking).await else {
             self.recorder.fact(&Event::Interrupted)?;
             return Ok(self.outcome(RunEnd::Interrupted));

@@ -14,13 +14,12 @@ use serde::Deserialize;
 
 use crate::{
     clock,
-    digest::Sha256Digest,
+    domain::{digest::Sha256Digest, finding::Severity},
     evidence::{
         self, BundleCheck, EvidenceError, STAMP_SUFFIX, STATEMENT_SUFFIX, TIME_SUFFIX, Trust, Vouched,
         signing::{self, AllowedSigners, Role, Seal, Signer},
         timestamp, vouched, write_replacing,
     },
-    finding::Severity,
     record::{Refusal, error::EngineError},
 };
 

@@ -13,7 +13,6 @@
 //! | `accepted` | what the playbook accepts, for the monitors |
 
 mod accepted;
-pub(crate) mod account;
 pub(crate) mod driver;
 pub(crate) mod endorse;
 mod free_space;

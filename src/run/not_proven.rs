@@ -1,8 +1,8 @@
 //! What this version does not copy or prove, as far as it concerns the assets of a run.
 
 use crate::{
-    event::AssetKind,
-    evidence::result::{AssetResult, Tier},
+    domain::{event::AssetKind, proof::Tier},
+    evidence::result::AssetResult,
 };
 
 /// Which runs a statement is about.

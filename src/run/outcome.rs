@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use super::endorse::Endorsement;
 use crate::{
-    digest::Sha256Digest,
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, Verdict},
+    },
     evidence::result::RunResult,
     exit_code::ExitCode,
-    finding::{Finding, Verdict},
 };
 
 /// What `run` and `resume` leave behind.

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::{
-    account::{self, Before},
-    free_space,
-};
+use super::free_space;
 use crate::{
-    account::identity::Answer,
+    account::{
+        drive::{self, Before},
+        identity::Answer,
+    },
     asset::{
         clients,
         kinds::{self, Kinds},
@@ -47,7 +47,7 @@ impl Plan {
     /// As [`Plan::of`].
     pub async fn of_kinds(loaded: Loaded, kinds: &Kinds) -> Result<Self, EngineError> {
         let Loaded { playbook, text, origin } = loaded;
-        let (playbook, before) = account::prepare(playbook, &origin.folder).await?;
+        let (playbook, before) = drive::prepare(playbook, &origin.folder).await?;
         let assets = playbook.assets().iter().map(|asset| kinds(asset)).collect();
         Ok(Plan { playbook, text, origin, assets, before })
     }

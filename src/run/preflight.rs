@@ -11,11 +11,11 @@ use crate::{
         seam::{Asset, Needs, obstacle},
     },
     playbook::{AwsSpec, Playbook},
+    provider::aws::{Aws, CallerIdentity},
     record::{
         error::{EngineError, Obstacle, Unopened},
         layout::Layout,
     },
-    source::aws::{Aws, CallerIdentity},
     transfer::error::SourceError,
 };
 

@@ -6,14 +6,13 @@ use std::time::Duration;
 use jiff::{Span, Timestamp, tz::TimeZone};
 
 use crate::{
-    event::AssetKind,
+    domain::{event::AssetKind, finding::Verdict},
     evidence::{
         Entry,
         exit_time::{self, Term},
         facts::{AlternativeFact, Cost, ExitTime, FollowUpFact, PlanFacts, ServiceFact},
         result::{AssetResult, ThresholdResult},
     },
-    finding::Verdict,
     playbook::{EVERY_DEFAULT, ExitLimit, Line, Period, Playbook},
 };
 

@@ -4,14 +4,16 @@ use std::{fs, path::Path};
 
 use crate::{
     account::{controls::Checklist, coverage::Row},
-    digest::Sha256Digest,
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, FindingKind},
+    },
     evidence::{
         self, EvidenceError,
         files::read_whole,
         result::{RunResult, Tool},
         write_replacing,
     },
-    finding::{Finding, FindingKind},
     record::{error::EngineError, identity::binary_digest},
     report,
 };

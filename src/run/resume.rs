@@ -5,7 +5,6 @@ use std::{path::Path, sync::Arc, time::Duration};
 use tokio::task::spawn_blocking;
 
 use super::{
-    account,
     driver::{Driving, Run, begin, internal, look, signed_outcome},
     outcome::RunOutcome,
     plan::Plan,
@@ -13,6 +12,7 @@ use super::{
     seal,
 };
 use crate::{
+    account::drive,
     asset::{
         clients,
         database::clusters,
@@ -25,8 +25,7 @@ use crate::{
         seam::Asset,
         stop::Stop,
     },
-    digest::Sha256Digest,
-    event::Event,
+    domain::{digest::Sha256Digest, event::Event},
     evidence::{self, result::AssetResult},
     playbook::Loaded,
     record::{
@@ -67,7 +66,7 @@ pub async fn resume(
         return Err(not_a_run(run_dir, "data/playbook.yaml is not the playbook that the journal names"));
     }
     let layout = Layout::at(run_dir, &playbook, &id);
-    let playbook = playbook.with_selected(&account::selected_before(&layout)?);
+    let playbook = playbook.with_selected(&drive::selected_before(&layout)?);
     write_json(&layout.resolved(), &playbook)?;
     let assets: Vec<_> = playbook.assets().iter().map(|asset| (driving.kinds)(asset)).collect();
     for cluster in clusters::all(&layout) {
@@ -166,7 +165,7 @@ impl Run {
         };
         self.remove_open(record).await?;
         if !work_done {
-            account::finish(&self.playbook, &self.layout, &self.recorder, true).await?;
+            drive::finish(&self.playbook, &self.layout, &self.recorder, true).await?;
         }
         let mut results = Vec::new();
         for (asset, end) in self.assets.iter().map(AsRef::as_ref).zip(ends) {

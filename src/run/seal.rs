@@ -7,12 +7,12 @@ use std::{fs, io, path::Path, sync::Arc};
 use jiff::{Timestamp, civil::Date};
 
 use super::{
-    account::{self, Facts, Judged},
     not_proven,
     outcome::{RunEnd, RunOutcome},
     projection, reports,
 };
 use crate::{
+    account::drive::{self, Facts, Judged},
     asset::{
         kinds,
         rds::{files_of, leftovers},
@@ -21,8 +21,12 @@ use crate::{
         work::Work,
     },
     clock,
-    digest::Sha256Digest,
-    event::Event,
+    domain::{
+        digest::Sha256Digest,
+        event::Event,
+        finding::{Finding, FindingKind, Severity, Verdict, Waives as _, Weight},
+        proof::Tier,
+    },
     evidence::{
         self, BagInfo, DatabaseAccess, Entry, TABLE_DIGEST_PY,
         facts::{Chain, ExitTime, PreviousRun},
@@ -30,12 +34,11 @@ use crate::{
         findings::{self, FINDINGS_NDJSON},
         journal,
         result::{
-            AssetResult, Caller, ExclusionResult, PlaybookRef, RESULT_VERSION, RunResult, ThresholdResult, Tier,
-            Timings, Tool, carried, result_schema,
+            AssetResult, Caller, ExclusionResult, PlaybookRef, RESULT_VERSION, RunResult, ThresholdResult, Timings,
+            Tool, carried, result_schema,
         },
         write_replacing,
     },
-    finding::{Finding, FindingKind, Severity, Verdict, Waives as _, Weight},
     playbook::Playbook,
     record::{
         directory::write_json, error::EngineError, identity::version, layout::Layout as RunLayout, recorder::Recorder,
@@ -129,25 +132,25 @@ impl Sealing {
     pub fn seal(self) -> Result<(RunResult, Sha256Digest), EngineError> {
         let entries = journal::read(&self.layout.journal())?;
         let story = Story::of(&entries);
-        let today = account::today_of(story.started);
+        let today = drive::today_of(story.started);
         let exclusions = exclusions(&self.playbook, today);
         let exit_time = projection::exit_time(&self.playbook, &entries, &self.run, &self.results);
         let judged = self.judge(&story, &exclusions, &exit_time)?;
         let coverage = judged.coverage.as_ref().map(|(_, coverage)| coverage);
         let mut thresholds: Vec<_> = run_time(&self.playbook, story.worked_ms).into_iter().collect();
         thresholds.extend(projection::thresholds(&self.playbook, &exit_time));
-        thresholds.extend(account::thresholds(&self.playbook, coverage));
+        thresholds.extend(drive::thresholds(&self.playbook, coverage));
         let mut findings = run_findings(&thresholds, &exclusions);
         findings.extend(judged.findings.iter().cloned());
         findings.extend(leftovers::unremoved(&entries, self.results.iter().flat_map(|result| &result.findings)));
         findings.sort();
         findings.dedup();
-        let mut waivers = account::waivers(&self.playbook, today);
+        let mut waivers = drive::waivers(&self.playbook, today);
         self.each_finding(&findings, |finding| {
             let waiving = waivers.iter_mut().filter(|waiver| waiver.waives(finding));
             waiving.for_each(|waiver| waiver.waives += 1);
         })?;
-        findings.extend(account::wrong_waivers(&waivers));
+        findings.extend(drive::wrong_waivers(&waivers));
         let mut weight = Weight::default();
         self.each_finding(&findings, |finding| weight.add(finding, &waivers))?;
         let verdict = weight.verdict();
@@ -184,15 +187,15 @@ impl Sealing {
         exit_time: &ExitTime,
     ) -> Result<Judged, EngineError> {
         let facts = Facts::read(&self.layout)?;
-        let outcome = account::Outcome {
+        let outcome = drive::Outcome {
             carried: &carried(&self.results),
             exclusions,
-            today: account::today_of(story.started),
+            today: drive::today_of(story.started),
             worked_ms: story.worked_ms,
             exit: Some(exit_time),
             host: story.host.as_ref().unwrap_or(&self.host),
         };
-        account::judge(&self.playbook, &facts, outcome)
+        drive::judge(&self.playbook, &facts, outcome)
     }
 
     /// A bundle that contradicts itself is not left sealed: evidence may have been changed before a run was resumed.
@@ -306,7 +309,7 @@ impl Sealing {
         write_json(&self.layout.result(), result)?;
         write_json(&data.join("result.schema.json"), &result_schema())?;
         write_replacing(&data.join("table_digest.py"), TABLE_DIGEST_PY.as_bytes())?;
-        write_json(&self.layout.controls(), &account::controls(&self.layout.bundle)?)?;
+        write_json(&self.layout.controls(), &drive::controls(&self.layout.bundle)?)?;
         reports::write(&self.layout.bundle)?;
         let document = evidence::verify_md(result, &self.databases(), ".");
         Ok(write_replacing(&self.layout.bundle.join("VERIFY.md"), document.as_bytes())?)

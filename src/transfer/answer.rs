@@ -145,7 +145,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        digest::Sha256Digest,
+        domain::digest::Sha256Digest,
         transfer::{
             error::{SinkError, SourceError},
             executor::UNIT_VERSION,

@@ -14,7 +14,7 @@ use super::{
     md5::{Md5, Md5Stream},
     provider_checksum::{ChecksumKind, Confirmation, Parts, ProviderChecksum, StatedChecksums},
 };
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// A second hash over bytes, as the provider computed it.
 enum Hash {

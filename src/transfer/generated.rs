@@ -2,7 +2,7 @@
 //! loaded, because the target computes them anew.
 
 use super::{error::SourceError, table::RowSource};
-use crate::digest::{RowDigest, RowTotals};
+use crate::domain::digest::{RowDigest, RowTotals};
 
 /// A source of rows without their last fields.
 pub struct WithoutLast<'a> {
@@ -51,7 +51,7 @@ fn without_last(row: &[u8], fields: usize) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{RowKey, Sha256Digest};
+    use crate::domain::digest::{RowKey, Sha256Digest};
 
     struct Rows(Vec<&'static [u8]>);
 

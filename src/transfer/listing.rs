@@ -10,7 +10,7 @@ use super::{
     object::{ListPage, ObjectSource},
     retry::{Reach, with_retries},
 };
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// The most consecutive pages without an entry: of a bucket whose objects are behind delete markers, a server
 /// may return that many empty pages. Without a bound, a server whose listing never ends would be queried forever.

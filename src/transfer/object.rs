@@ -20,7 +20,7 @@ pub use super::{
     entry::{ListPage, ObjectEntry, Odd, OddEntry, Pin, same_entity_tag},
     provider_checksum::{Parts, ProviderChecksum, StatedChecksums},
 };
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// Bytes `first..=last` of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub trait ObjectSink: Send + Sync {
     fn occupy(&self, key: &str, place: &str);
 
     /// Removes what an interrupted unit published without recording it: it is fetched again. `recorded` holds
-    /// [`crate::digest::Sha256Digest::short`] of every [`ObjectReceipt::file`] that has a receipt.
+    /// [`crate::domain::digest::Sha256Digest::short`] of every [`ObjectReceipt::file`] that has a receipt.
     fn discard_unrecorded(&self, recorded: &HashSet<u128>) -> Result<(), SinkError>;
 
     /// Opens a unit: a private area for its temporary names, empty.

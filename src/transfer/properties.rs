@@ -276,7 +276,7 @@ impl ClassCount {
 mod tests {
     use super::*;
     use crate::{
-        digest::Sha256Digest,
+        domain::digest::Sha256Digest,
         transfer::{entry::ObjectEntry, provider_checksum::Confirmation, receipt::ObjectReceipt},
     };
 

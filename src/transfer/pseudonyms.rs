@@ -12,7 +12,7 @@ use super::{
     object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSource},
     properties::Properties,
 };
-use crate::digest::hmac_sha256;
+use crate::domain::digest::hmac_sha256;
 
 /// The message whose HMAC identifies a secret.
 pub const MARK_OF: &str = "walkaway pseudonyms";

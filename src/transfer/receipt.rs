@@ -11,7 +11,7 @@ pub use super::{
     entry::VersionMark,
     provider_checksum::{ChecksumKind, Confirmation},
 };
-use crate::digest::{RowTotals, Sha256Digest};
+use crate::domain::digest::{RowTotals, Sha256Digest};
 
 /// One object, or one version of an object, as transferred.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -15,7 +15,7 @@ use super::{
     meter::Meter,
 };
 use crate::{
-    digest::{RowDigest, RowTotals},
+    domain::digest::{RowDigest, RowTotals},
     interrupt::Interrupt,
 };
 
@@ -170,7 +170,7 @@ fn restore_rows(batches: &Receiver<Message>, target: &mut dyn RowSink) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::digest::{RowKey, Sha256Digest};
+    use crate::domain::digest::{RowKey, Sha256Digest};
 
     struct Lines(Vec<&'static str>, Option<&'static str>);
 

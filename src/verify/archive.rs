@@ -14,7 +14,7 @@ use std::{
 use rustix::fs::Advice;
 
 use super::disk::{hash_all, open_beneath, path_id};
-use crate::{digest::Sha256Digest, transfer::properties::Properties};
+use crate::{domain::digest::Sha256Digest, transfer::properties::Properties};
 
 /// The archives of one asset, each opened once.
 pub(super) struct Archives {

@@ -6,7 +6,7 @@ use postgres::Client;
 
 use super::{Comparison, differs::described, spelling::same_but_for_spelling};
 use crate::{
-    finding::{Finding, FindingKind},
+    domain::finding::{Finding, FindingKind},
     pg::{
         Address, PgError,
         catalog::{self, Catalog, CatalogKey},

@@ -15,8 +15,10 @@ use super::{
     tables::content_differs,
 };
 use crate::{
-    digest::{RowKey, RowTotals, Sha256Digest},
-    evidence::result::Control,
+    domain::{
+        digest::{RowKey, RowTotals, Sha256Digest},
+        proof::Control,
+    },
     pg::{
         Address, PgError, copy,
         name::{RelationName, Table, quoted},

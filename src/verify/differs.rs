@@ -3,7 +3,7 @@
 //! Only definitions that consist of names, types and numbers are shown. Code, comments, settings and options can hold
 //! anything, including secrets: of those the position is shown, and digests by which they can be found.
 
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// Classes whose definitions are shown.
 const SHOWN: [&str; 22] = [

@@ -16,7 +16,7 @@ use std::{
 use rustix::fs::{Advice, Mode, OFlags, ResolveFlags, fadvise, fcntl_getfl, fcntl_setfl, openat2};
 use sha2::{Digest as _, Sha256};
 
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 1 << 20;

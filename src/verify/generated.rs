@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 
 use super::{Comparison, read_patiently, state, state::State, tables::not_read_back, try_in_parallel};
 use crate::{
-    digest::RowKey,
-    finding::{Finding, FindingKind},
+    domain::{
+        digest::RowKey,
+        finding::{Finding, FindingKind},
+    },
     pg::{Address, PgError, catalog, name::Table},
     transfer::receipt::{GeneratedReceipt, TableReceipt},
 };

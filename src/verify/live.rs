@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Comparison;
 use crate::{
-    finding::{Finding, FindingKind},
+    domain::finding::{Finding, FindingKind},
     pg::{
         Address, PgError,
         columns::{self, Column, ColumnTotals, TableTotals},

@@ -27,8 +27,7 @@ use std::{
 };
 
 use crate::{
-    evidence::result::Check,
-    finding::Finding,
+    domain::{finding::Finding, proof::Check},
     pg::{PgError, sqlstate::Concern},
 };
 

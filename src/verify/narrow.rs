@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::disk::open_beneath;
 use crate::{
-    digest::{RowDigest, RowKey, RowSum},
+    domain::digest::{RowDigest, RowKey, RowSum},
     interrupt::Interrupt,
     pg::{
         Address,
@@ -122,7 +122,7 @@ impl Narrowing<'_> {
         drop(lines);
         // Whatever follows the compressed rows belongs to the file, too.
         io::copy(&mut hashed, &mut io::sink()).map_err(failed)?;
-        if crate::digest::Sha256Digest::from(hashed.sha256) == export.sha256 {
+        if crate::domain::digest::Sha256Digest::from(hashed.sha256) == export.sha256 {
             Ok(())
         } else {
             Err(format!("{} is not what was written", export.path))

@@ -16,9 +16,11 @@ use super::{
     properties::{differing, differing_member},
 };
 use crate::{
-    digest::Sha256Digest,
-    evidence::result::Check,
-    finding::{Finding, FindingKind, TakesFindings},
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, FindingKind, TakesFindings},
+        proof::Check,
+    },
     interrupt::Interrupt,
     transfer::{
         meter::Meter,

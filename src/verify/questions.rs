@@ -5,7 +5,7 @@ use postgres::{Client, IsolationLevel};
 
 use super::Comparison;
 use crate::{
-    finding::{Finding, FindingKind},
+    domain::finding::{Finding, FindingKind},
     pg::{Address, PgError},
 };
 

@@ -6,8 +6,10 @@ use postgres::Client;
 
 use super::Comparison;
 use crate::{
-    digest::{RowDigest, RowKey, RowTotals, Sha256Digest},
-    finding::{Finding, FindingKind},
+    domain::{
+        digest::{RowDigest, RowKey, RowTotals, Sha256Digest},
+        finding::{Finding, FindingKind},
+    },
     pg::{
         Address, PgError,
         catalog::{self, Catalog, SequenceState, rights, special},

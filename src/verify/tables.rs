@@ -6,8 +6,10 @@ use postgres::Client;
 
 use super::{Comparison, in_parallel, narrow::Narrowing, read_patiently, try_in_parallel};
 use crate::{
-    digest::{RowKey, RowTotals},
-    finding::{Finding, FindingKind},
+    domain::{
+        digest::{RowKey, RowTotals},
+        finding::{Finding, FindingKind},
+    },
     interrupt::Interrupt,
     pg::{
         Address, PgError,

@@ -1,6 +1,6 @@
 //! Keys that are hard to carry.
 
-use walkaway::digest::Sha256Digest;
+use walkaway::domain::digest::Sha256Digest;
 
 /// Keys that every server keeps.
 pub fn oddities() -> Vec<String> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use walkaway::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     restore::{tar::TarArchives, tree::Tree},
     transfer::{
         error::SinkError,

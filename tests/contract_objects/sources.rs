@@ -12,7 +12,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use walkaway::{
-    source::{
+    provider::{
         aws::{Aws, AwsSettings},
         s3::S3Source,
     },

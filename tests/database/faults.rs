@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use walkaway::{
     pg::{Address, wire::WaitLimits},
-    source::{holder::Wanted, postgres::PostgresSource},
+    provider::{holder::Wanted, postgres::PostgresSource},
 };
 
 use crate::support::{

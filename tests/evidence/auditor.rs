@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::{Value, json};
 use walkaway::{
+    domain::finding::Verdict,
     evidence::{DatabaseAccess, VERIFY_PY, check_bundle, parse_result, verify_md},
-    finding::Verdict,
 };
 
 use crate::{

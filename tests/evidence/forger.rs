@@ -16,13 +16,15 @@ use serde_json::{Value, json};
 use walkaway::{
     account::controls::controls,
     command::claims,
-    digest::Sha256Digest,
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, FindingKind, Severity},
+    },
     evidence::{
         DatabaseAccess, TABLE_DIGEST_PY, check_bundle,
         result::{RESULT_VERSION, RunResult, bound_sha256, result_schema},
         verify_md,
     },
-    finding::{Finding, FindingKind, Severity},
     run::reports,
 };
 

@@ -6,7 +6,7 @@ use std::{fs, path::Path, process::Command};
 
 use serde_json::json;
 use walkaway::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     evidence::parse_result,
     report::{self, View},
 };

@@ -10,9 +10,11 @@ use std::{
 use serde_json::{Value, json};
 use walkaway::{
     account::controls::Control,
-    digest::Sha256Digest,
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, FindingKind, Verdict},
+    },
     evidence::{check_bundle, parse_result},
-    finding::{Finding, FindingKind, Verdict},
     report::{self, View},
 };
 

@@ -9,7 +9,7 @@ use std::{
 
 use walkaway::{
     clock,
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     evidence::{
         parse_result,
         signing::{Role, Signer, envelope, statement},

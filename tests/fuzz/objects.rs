@@ -8,7 +8,7 @@ use walkaway::{
         listing::{self, PageStart, Question},
         xml,
     },
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     interrupt::Interrupt,
     transfer::{
         listing::Course,

@@ -4,15 +4,17 @@ use std::{ffi::OsString, fs, io, path::Path};
 
 use tempfile::TempDir;
 use walkaway::{
-    digest::{RowDigest, RowKey, Sha256Digest},
-    event::Event,
+    domain::{
+        digest::{RowDigest, RowKey, Sha256Digest},
+        event::Event,
+    },
     evidence::{
         self, Journal, check_bundle, journal,
         signing::{AllowedSigners, Role, Seal},
         timestamp::{Authorities, Stamp},
     },
     playbook::{self, Environment, Origin, Playbook},
-    source::parquet_rows::{ParquetRows, shape_of},
+    provider::parquet_rows::{ParquetRows, shape_of},
     transfer::table::RowSource as _,
 };
 

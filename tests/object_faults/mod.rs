@@ -39,7 +39,7 @@ use futures_util::{
 };
 use tokio::runtime::Runtime;
 use walkaway::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     interrupt::Interrupt,
     restore::tree::Tree,
     transfer::{
@@ -53,8 +53,10 @@ use walkaway::{
     },
 };
 
-use crate::support::memory::{MemorySink, MemorySource};
-use crate::support::{TempDir, block_on, memory};
+use crate::support::{
+    TempDir, block_on,
+    memory::{self, MemorySink, MemorySource},
+};
 use targets::{At, FailingSink, SlowCommit};
 
 /// errno(3): ENOSPC and EIO.

@@ -13,7 +13,7 @@ use std::{
 
 use aws_sdk_s3::{Client, config::retry::RetryConfig};
 use walkaway::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     restore::s3::{S3Target, Server},
     transfer::{
         error::SinkError,

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 use jiff::civil::Date;
 use serde_json::{Value, json};
 use walkaway::{
+    domain::finding::FindingKind,
     evidence::{BagInfo, check_bundle, seal},
-    finding::FindingKind,
 };
 
 use crate::{

@@ -7,7 +7,7 @@
 //! policies, privileges of users and roles. Prowler calls a key unused after 45 days, and one that was never used not at all.
 
 use super::*;
-use crate::{account::inventory::AccessKey, finding::Severity};
+use crate::{account::inventory::AccessKey, domain::finding::Severity};
 
 /// What is made for a row.
 enum Made {

@@ -24,7 +24,7 @@ use crate::{
         stop::Stop,
         work::Work,
     },
-    event::AssetKind,
+    domain::event::AssetKind,
     evidence::result::{AssetResult, ObjectLayout},
     playbook::{BucketSpec, Layout, Playbook, ProcessEnvironment, TargetSpec, Unresolved, Versions},
     record::error::{Obstacle, Unopened},

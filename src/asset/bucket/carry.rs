@@ -14,14 +14,17 @@ use super::{
 use crate::{
     asset::stop::Stop,
     clock::Stopwatch,
-    event::{AssetKind, Phase},
+    domain::{
+        event::{AssetKind, Phase},
+        finding::{Finding, FindingKind, TakesFindings, Verdict},
+        proof::{Check, Control, Tier},
+    },
     evidence::{
         findings::{self, FindingsList},
         merge,
-        result::{AssetResult, Check, Control, SampleResult, Tier, Timings},
+        result::{AssetResult, SampleResult, Timings},
     },
-    finding::{Finding, FindingKind, TakesFindings, Verdict},
-    source::s3::UPLOADS,
+    provider::s3::UPLOADS,
     transfer::{
         bucket::BucketConfiguration,
         error::TransferError,

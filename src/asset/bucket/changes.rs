@@ -14,12 +14,12 @@ use super::{
 use crate::{
     asset::stop::Stop,
     clock,
+    domain::finding::{Finding, FindingKind},
     evidence::{
         self,
         changes::{Change, ChangesCount, ChangesFile, Movement},
         findings::SHOWN_MAX,
     },
-    finding::{Finding, FindingKind},
     transfer::{object::ObjectEntry, retry::Reach},
     words,
 };

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::work::{BucketWork, evidence_directory};
 use crate::{
     asset::{stop::Stop, work::Work},
+    domain::finding::{Finding, FindingKind},
     evidence::{self, BUCKET_JSON, ObjectsEvidence, result::ObjectsResult, write_replacing},
-    finding::{Finding, FindingKind},
     record::directory::pretty,
     transfer::{
         bucket::BucketConfiguration,

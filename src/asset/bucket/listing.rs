@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::{
     asset::stop::Stop,
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     interrupt::Interrupt,
     transfer::{
         listing::Pages,

@@ -12,11 +12,11 @@ use crate::{
         seam::obstacle,
     },
     clock::Stopwatch,
-    event::AssetKind as Kind,
+    domain::event::AssetKind as Kind,
     evidence::{exit_time::cost, result::RunResult},
     playbook::{BucketSpec, Layout, Playbook},
+    provider::aws::Aws,
     record::error::Obstacle,
-    source::aws::Aws,
     transfer::{
         error::TransferError,
         executor::UNITS_IN_FLIGHT,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::{
     asset::{clients, endpoints::Preflight, seam::obstacle, target_identity},
     playbook::{BucketSpec, S3TargetSpec, Versions},
+    provider::{aws::Aws, s3::S3Source},
     record::error::Obstacle,
     restore::s3::S3Target,
-    source::{aws::Aws, s3::S3Source},
     transfer::error::SourceError,
 };
 

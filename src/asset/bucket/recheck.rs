@@ -11,9 +11,11 @@ use crate::{
         ticker::Ticker,
         work::Work,
     },
-    event::Phase,
+    domain::{
+        event::Phase,
+        finding::{Finding, FindingKind},
+    },
     evidence::{self, merge, result::AssetResult},
-    finding::{Finding, FindingKind},
     transfer::{meter::Meter, object::RestoredBucket},
     verify::{Comparison, objects::ReadBack},
 };

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     evidence::result::{SampleResult, Stratum},
     playbook::SampleSpec,
     transfer::object::ObjectEntry,

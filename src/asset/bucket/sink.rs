@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crate::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     evidence::result::ObjectLayout,
     restore::{
         s3::{Client, S3Copy, S3Target, Server},

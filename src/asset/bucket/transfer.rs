@@ -14,10 +14,12 @@ use super::{
 use crate::{
     asset::stop::Stop,
     clock::{self, Stopwatch},
-    digest::Sha256Digest,
-    event::{Event, Phase},
+    domain::{
+        digest::Sha256Digest,
+        event::{Event, Phase},
+        finding::{Finding, FindingKind, TakesFindings as _},
+    },
     evidence::{findings::FindingsList, merge},
-    finding::{Finding, FindingKind, TakesFindings as _},
     record::ledger,
     transfer::{
         answer::run_unit,

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     asset::{stop::Stop, work::Work},
     clock::Stopwatch,
+    domain::finding::{Finding, FindingKind},
     evidence::result::AssetResult,
-    finding::{Finding, FindingKind},
     pg::Address,
 };
 

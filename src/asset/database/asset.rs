@@ -24,12 +24,12 @@ use crate::{
         stop::Stop,
         work::Work,
     },
-    event::AssetKind,
+    domain::event::AssetKind,
     evidence::{EvidenceError, result::AssetResult},
     pg::{Address, identity},
     playbook::{DatabaseSpec, Playbook, PostgresTarget, Reference, TargetSpec},
+    provider::postgres::PostgresSource,
     record::error::{Obstacle, Unopened},
-    source::postgres::PostgresSource,
     transfer::{error::TransferError, executor::UnitWorker},
 };
 

@@ -27,10 +27,12 @@ use super::{
 use crate::{
     asset::{stop::Stop, work::Work},
     clock::Stopwatch,
-    digest::RowKey,
-    event::{AssetKind, Event, Phase},
+    domain::{
+        digest::RowKey,
+        event::{AssetKind, Event, Phase},
+        finding::{Finding, FindingKind},
+    },
     evidence::result::{ExcludedTable, SourceLoad},
-    finding::{Finding, FindingKind},
     pg::{
         PgError,
         catalog::{Catalog, DatabaseFacts, SequenceState},
@@ -39,12 +41,12 @@ use crate::{
         session, wire,
     },
     playbook::DatabaseSpec,
+    provider::postgres::{PostgresSource, Snapshot},
     record::directory::make_private,
     restore::{
         database::{RefusedStatement, TargetDatabase},
         foreign_keys::Unsatisfied,
     },
-    source::postgres::{PostgresSource, Snapshot},
     transfer::{
         error::{SinkError, TransferError},
         executor::{UnitReceipt, UnitSpec, UnitWorker},

@@ -23,7 +23,7 @@ use crate::{
     asset::stop::Stop,
     interrupt::Interrupt,
     pg::{copy, wire::WaitLimits},
-    source::postgres::Snapshot,
+    provider::postgres::Snapshot,
     transfer::{
         answer::run_unit,
         error::TransferError,

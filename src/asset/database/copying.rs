@@ -14,7 +14,7 @@ use super::{
 use crate::{
     asset::{stop::Stop, work::Work},
     clock::Stopwatch,
-    digest::{RowDigest, RowKey, RowTotals},
+    domain::digest::{RowDigest, RowKey, RowTotals},
     interrupt::Interrupt,
     pg::{
         PgError, copy,
@@ -23,11 +23,11 @@ use crate::{
         range::BlockRange,
         sqlstate::{self, Concern},
     },
+    provider::postgres::{SnapshotHandle, SnapshotReader},
     restore::{
         database::{Loader, Loading, TargetDatabase},
         spool::{self, Spool},
     },
-    source::postgres::{SnapshotHandle, SnapshotReader},
     transfer::{
         error::{SinkError, SourceError, TransferError},
         generated::WithoutLast,

@@ -15,8 +15,10 @@ use super::{
 };
 use crate::{
     asset::{stop::Stop, work::Work},
-    digest::{RowDigest, RowKey, RowTotals},
-    finding::{Finding, FindingKind},
+    domain::{
+        digest::{RowDigest, RowKey, RowTotals},
+        finding::{Finding, FindingKind},
+    },
     pg::{name::Table, wire::WaitLimits},
     restore::{
         constraints::{Mark, Relaxed},

@@ -5,8 +5,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    domain::finding::{Finding, FindingKind},
     evidence::result::ExcludedTable,
-    finding::{Finding, FindingKind},
     pg::{
         catalog::{Catalog, Named},
         name::{RelationName, quoted},

@@ -5,10 +5,10 @@ use std::{cell::Cell, collections::BTreeSet};
 use super::ends::CopyEnd;
 use crate::{
     asset::{stop::Stop, work::Work},
-    finding::{Finding, FindingKind},
+    domain::finding::{Finding, FindingKind},
     pg::large::{self, LargeObject},
+    provider::postgres::Snapshot,
     restore::database::TargetDatabase,
-    source::postgres::Snapshot,
     verify::Comparison,
 };
 

@@ -5,11 +5,11 @@ use crate::{
         measured::{Measured, SpaceNeeded},
         seam::obstacle,
     },
-    event::AssetKind,
+    domain::event::AssetKind,
     pg::{Address, PgError},
     playbook::{DatabaseSpec, PostgresTarget},
+    provider::postgres::PostgresSource,
     record::error::Obstacle,
-    source::postgres::PostgresSource,
     words,
 };
 

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, fs, io, path::PathBuf, sync::Arc};
 use super::target::Target;
 use crate::{
     asset::{stop::Stop, work::Work},
-    finding::{Finding, FindingKind},
+    domain::finding::{Finding, FindingKind},
     pg::{
         PgError,
         catalog::{

@@ -9,8 +9,8 @@ use crate::{
         session::encoding_refused,
         tools::Version,
     },
+    provider::postgres::{Listed, PostgresSource},
     record::error::{Obstacle, Unopened},
-    source::postgres::{Listed, PostgresSource},
 };
 
 pub(crate) fn pg_obstacle(subject: &str, error: &PgError) -> Obstacle {

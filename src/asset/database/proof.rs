@@ -13,10 +13,13 @@ use super::{
 use crate::{
     asset::{stop::Stop, work::Work},
     clock::Stopwatch,
-    digest::{RowKey, Sha256Digest},
-    event::AssetKind,
-    evidence::result::{AssetResult, DatabaseResult, ExcludedTable, SourceLoad, Tier, Timings},
-    finding::{Finding, Verdict},
+    domain::{
+        digest::{RowKey, Sha256Digest},
+        event::AssetKind,
+        finding::{Finding, Verdict},
+        proof::Tier,
+    },
+    evidence::result::{AssetResult, DatabaseResult, ExcludedTable, SourceLoad, Timings},
     pg::{
         catalog::{self, Catalog, CatalogKey, DatabaseFacts, SequenceState, multiranges},
         large::LargeObject,
@@ -167,7 +170,7 @@ impl Restored {
 }
 
 fn is_unread_table(finding: &Finding) -> bool {
-    finding.kind == crate::finding::FindingKind::TableUnreadable
+    finding.kind == crate::domain::finding::FindingKind::TableUnreadable
 }
 
 /// CHECK constraints that the source's own rows do not satisfy are on the target for new rows only, which a finding says

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{ends::Lost, salvage::LeftOut};
 use crate::{
-    asset::stop::Stop,
-    asset::work::Work,
-    digest::{RowKey, RowTotals},
-    event::Event,
+    asset::{stop::Stop, work::Work},
+    domain::{
+        digest::{RowKey, RowTotals},
+        event::Event,
+    },
     pg::{name::Table, range::BlockRange},
     record::ledger,
     restore::database::Filling,

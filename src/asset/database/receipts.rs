@@ -7,8 +7,10 @@ use super::{
 };
 use crate::{
     asset::{stop::Stop, work::Work},
-    digest::RowTotals,
-    finding::{Finding, FindingKind},
+    domain::{
+        digest::RowTotals,
+        finding::{Finding, FindingKind},
+    },
     pg::name::Table,
     transfer::receipt::{ExportReceipt, GeneratedReceipt, TableReceipt},
 };

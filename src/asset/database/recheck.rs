@@ -18,13 +18,15 @@ use crate::{
         ticker::Ticker,
         work::Work,
     },
-    event::Phase,
+    domain::{
+        event::Phase,
+        finding::{Finding, FindingKind, Severity},
+    },
     evidence::{
         self,
         result::{AssetResult, DatabaseResult},
         tables::{TABLES_CSV, read_tables},
     },
-    finding::{Finding, FindingKind, Severity},
     pg::{Address, PgError, tools::Tools},
     playbook::Reference,
     record::{error::EngineError, layout::Layout},

@@ -1,7 +1,7 @@
 //! What the target refused is reported once, with the reason: what is missing because of it is not a separate finding.
 
 use crate::{
-    finding::{Finding, FindingKind},
+    domain::finding::{Finding, FindingKind},
     pg::name::quoted,
     restore::{database::RefusedStatement, refused::SchemaName},
 };

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     pg::{PgError, copy, pieces::Pieces},
-    source::postgres::SnapshotReader,
+    provider::postgres::SnapshotReader,
     transfer::{error::TransferError, meter::Meter, pace::Paced, table::RowSink},
 };
 

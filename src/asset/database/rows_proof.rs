@@ -7,13 +7,13 @@ use super::{ends::panicked, exclusions};
 use crate::{
     asset::{stop::Stop, work::Work},
     clock::Stopwatch,
-    digest::{RowKey, Sha256Digest},
-    event::Phase,
-    evidence::{
-        self, EvidenceError, TablesEvidence,
-        result::{Check, Control, ExcludedTable},
+    domain::{
+        digest::{RowKey, Sha256Digest},
+        event::Phase,
+        finding::Finding,
+        proof::{Check, Control},
     },
-    finding::Finding,
+    evidence::{self, EvidenceError, TablesEvidence, result::ExcludedTable},
     pg::{catalog, large::LargeObject, name::Table},
     playbook::{DatabaseSpec, SqlCheckSpec},
     restore::database::TargetDatabase,

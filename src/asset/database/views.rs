@@ -14,8 +14,10 @@ use super::{
 };
 use crate::{
     asset::{stop::Stop, work::Work},
-    digest::{RowDigest, RowKey, RowTotals},
-    finding::{Finding, FindingKind},
+    domain::{
+        digest::{RowDigest, RowKey, RowTotals},
+        finding::{Finding, FindingKind},
+    },
     interrupt::Interrupt,
     pg::{
         PgError,
@@ -23,8 +25,8 @@ use crate::{
         name::Table,
         wire::WaitLimits,
     },
+    provider::postgres::{Snapshot, SnapshotHandle, SnapshotReader},
     restore::database::TargetDatabase,
-    source::postgres::{Snapshot, SnapshotHandle, SnapshotReader},
     transfer::{
         error::{SourceError, TransferError},
         pace::{Pace, Paced},

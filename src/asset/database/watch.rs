@@ -14,7 +14,7 @@ use super::ends::{CopyEnd, Lost, panicked};
 use crate::{
     clock::Stopwatch,
     interrupt::Interrupt,
-    source::{
+    provider::{
         holder::{Kept, Wanted},
         postgres::Snapshot,
     },

@@ -29,7 +29,7 @@ use crate::{
         stop::Stop,
         work::Work,
     },
-    event::AssetKind,
+    domain::event::AssetKind,
     evidence::result::AssetResult,
     playbook::{DatabaseSpec, ExportFrom, ExportSpec, ExportedSnapshot, Playbook, RdsMethodSpec, RdsSpec, TargetSpec},
     record::error::{Obstacle, Unopened},

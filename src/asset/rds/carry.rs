@@ -19,12 +19,12 @@ use crate::{
         work::Work,
     },
     clock::{self, Stopwatch},
+    domain::finding::{Finding, FindingKind},
     evidence::result::{AssetResult, RdsResult, TemporaryResult},
-    finding::{Finding, FindingKind},
     interrupt::Interrupt,
     pg::{Address, address::Via},
     playbook::{ProcessEnvironment, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotChoice, SnapshotSpec},
-    source::{
+    provider::{
         aws::Aws,
         rds::{
             Endpoint, Login, Password, Place, Rds, RdsFacts, SnapshotFacts,

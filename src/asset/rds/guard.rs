@@ -13,14 +13,14 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
     asset::{stop::Stop, work::Work},
-    event::Event,
+    domain::event::Event,
     evidence::JournalError,
     interrupt::Interrupt,
-    record::recorder::Recorder,
-    source::rds::{
+    provider::rds::{
         Removed,
         temporary::{Resource, Temporary},
     },
+    record::recorder::Recorder,
 };
 
 /// How often tags are checked for renewal.

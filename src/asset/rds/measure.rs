@@ -8,13 +8,13 @@ use crate::{
         seam::{obstacle, stop_obstacle},
         stop::Stop,
     },
-    event::AssetKind,
+    domain::event::AssetKind,
     playbook::{DatabaseSpec, ExportFrom, ExportSpec, RdsMethodSpec, RdsSpec, SnapshotChoice},
-    record::error::Obstacle,
-    source::{
+    provider::{
         aws::Aws,
         rds::{Rds, RdsFacts},
     },
+    record::error::Obstacle,
 };
 
 pub(super) async fn of(asset: &str, spec: &DatabaseSpec, rds: &RdsSpec, aws: &Aws) -> Result<Measured, Obstacle> {

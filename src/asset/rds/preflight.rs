@@ -12,12 +12,12 @@ use crate::{
     },
     pg::tools::Version,
     playbook::{ExportFrom, ExportSpec, RdsMethodSpec, RdsSpec, SnapshotChoice},
-    record::error::Obstacle,
-    source::{
+    provider::{
         aws::Aws,
         rds::{Rds, RdsFacts, export::Exports},
         s3::S3Source,
     },
+    record::error::Obstacle,
     transfer::error::SourceError,
 };
 

@@ -4,7 +4,7 @@
 
 use super::Claims;
 use crate::{
-    digest::Sha256Digest,
+    domain::digest::Sha256Digest,
     evidence::{DatabaseAccess, verify_md},
     pg::session,
 };

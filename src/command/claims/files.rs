@@ -9,17 +9,22 @@ use jiff::{Timestamp, civil::Date};
 
 use super::{BINDING, Claims};
 use crate::{
-    account::controls::{self, Checklist},
-    digest::Sha256Digest,
-    event::{AssetKind, FILES_SUFFIX},
+    account::{
+        controls::{self, Checklist},
+        drive,
+    },
+    domain::{
+        digest::Sha256Digest,
+        event::{AssetKind, FILES_SUFFIX},
+        finding::{Finding, FindingKind},
+    },
     evidence::{
         PLAYBOOK, RESOLVED, RESULT, TABLE_DIGEST_PY,
-        bag_check::Bag,
+        check::bag::Bag,
         result::{RESULT_VERSION, result_schema},
     },
-    finding::{Finding, FindingKind},
     report,
-    run::{account, reports::CONTROLS},
+    run::reports::CONTROLS,
 };
 
 /// At the top.
@@ -139,7 +144,7 @@ impl Claims<'_> {
                 self.contradicts(BAG_INFO, format!("{label} is not {expected:?}"));
             }
         }
-        let day = |time: &str| time.parse::<Timestamp>().ok().map(account::today_of);
+        let day = |time: &str| time.parse::<Timestamp>().ok().map(drive::today_of);
         let bagged = labels[1].1.parse::<Date>().ok();
         let first = day(&result.started);
         let last = day(&result.ended);
@@ -156,7 +161,7 @@ impl Claims<'_> {
     fn controls(&mut self, bag: &Bag) {
         let read = bag.read(CONTROLS).ok().and_then(|bytes| serde_json::from_slice::<Checklist>(&bytes).ok());
         let Some(found) = read else { return };
-        let supports = |name: &&String| name.starts_with("data/") && account::supports(name) && **name != CONTROLS;
+        let supports = |name: &&String| name.starts_with("data/") && drive::supports(name) && **name != CONTROLS;
         let digest = |name: &String| Some((name.clone(), bag.open(name).and_then(Sha256Digest::of_reader).ok()?));
         let files = bag.files.keys().filter(supports).filter_map(digest).collect();
         if found.controls != controls::controls(&files) {

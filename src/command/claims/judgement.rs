@@ -7,15 +7,13 @@ use serde_json::Value;
 
 use super::{Claims, read as read_file, resolved::Read};
 use crate::{
+    account::drive::{self, Outcome, today_of},
     asset::rds::leftovers,
     evidence::{
         RESULT, journal,
         result::{ThresholdResult, carried},
     },
-    run::{
-        account::{self, Outcome, today_of},
-        not_proven, projection, seal,
-    },
+    run::{not_proven, projection, seal},
 };
 
 impl Claims<'_> {
@@ -31,18 +29,18 @@ impl Claims<'_> {
             exit: Some(exit_time),
             host: &result.host,
         };
-        let Ok(judged) = account::judge(playbook, facts, outcome) else { return };
+        let Ok(judged) = drive::judge(playbook, facts, outcome) else { return };
         let coverage = judged.coverage.as_ref().map(|(_, coverage)| coverage);
         let mut thresholds: Vec<ThresholdResult> = seal::run_time(playbook, result.duration_ms).into_iter().collect();
         thresholds.extend(projection::thresholds(playbook, exit_time));
-        thresholds.extend(account::thresholds(playbook, coverage));
+        thresholds.extend(drive::thresholds(playbook, coverage));
         let mut findings = seal::run_findings(&thresholds, &result.exclusions);
         findings.extend(judged.findings);
         let entries = journal::read(&self.bundle.join("data/journal.ndjson")).unwrap_or_default();
         findings.extend(leftovers::unremoved(&entries, result.assets.iter().flat_map(|asset| &asset.findings)));
         findings.sort();
         findings.dedup();
-        findings.extend(account::wrong_waivers(&result.waivers));
+        findings.extend(drive::wrong_waivers(&result.waivers));
         self.weigh(&findings);
         let statements = [not_proven::statements(&result.assets, coverage.is_some()), judged.statements].concat();
         let projected = projection::exit_time(playbook, &entries, &result.run, &result.assets);

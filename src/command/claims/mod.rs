@@ -29,12 +29,12 @@ mod resolved;
 use std::{fs, path::Path};
 
 use crate::{
+    domain::finding::{Finding, FindingKind, Severity, Waives as _},
     evidence::{
         self, EvidenceError,
         files::read_whole,
         result::{RESULT_VERSION, RunResult},
     },
-    finding::{Finding, FindingKind, Severity, Waives as _},
     record::{error::EngineError, identity::binary_digest},
     run::{not_proven, reports},
 };

@@ -6,19 +6,21 @@ use super::{
     resolved::{Read, placed},
 };
 use crate::{
-    account::inventory::Inventory,
+    account::{
+        drive::{self, today_of},
+        inventory::Inventory,
+    },
     asset::bucket::preflight::bucket_name,
-    event::AssetKind as Kind,
+    domain::{
+        event::AssetKind as Kind,
+        finding::{FindingKind, Verdict},
+    },
     evidence::{
         PLAYBOOK, RESULT,
         result::{AssetResult, ObjectLayout, WaiverResult},
     },
-    finding::{FindingKind, Verdict},
     playbook::{Asset, AssetKind, BucketSpec, DatabaseCheck, DatabaseSpec, Layout, Playbook, Versions},
-    run::{
-        account::{self, today_of},
-        projection, seal,
-    },
+    run::{projection, seal},
 };
 
 /// From this version on the plan has the contract's period of notice.
@@ -36,7 +38,7 @@ impl Claims<'_> {
         let Ok(started) = result.started.parse() else { return };
         let today = today_of(started);
         self.same("the list of exclusions", &result.exclusions, &seal::exclusions(playbook, today));
-        let expected = account::waivers(playbook, today);
+        let expected = drive::waivers(playbook, today);
         let told = result.waivers.iter().map(|waiver| WaiverResult { waives: 0, ..waiver.clone() }).collect();
         self.same("the list of waivers", &told, &expected);
         let mut plan = projection::plan(playbook, started, result.verdict);
@@ -179,10 +181,8 @@ impl Claims<'_> {
         let Ok(started) = self.result.started.parse() else { return };
         let today = today_of(started);
         let days = [Some(today), today.yesterday().ok()];
-        let fits = days
-            .into_iter()
-            .flatten()
-            .any(|day| account::chosen(&read.playbook, inventory, day) == read.facts.selected);
+        let fits =
+            days.into_iter().flatten().any(|day| drive::chosen(&read.playbook, inventory, day) == read.facts.selected);
         if !fits {
             self.contradicts("data/selected.json", "is not what the patterns choose from the inventory");
         }
@@ -196,7 +196,7 @@ impl Claims<'_> {
         let explained = self.is_there("sig/operator.sig.time.txt");
         let kind = if explained { FindingKind::TimestampAbsent } else { FindingKind::TimestampMissing };
         let detail = format!("{PLAYBOOK} asks for one: the signature's time is the signing machine's own");
-        self.findings.push(crate::finding::Finding::of_run(kind, "sig/operator.sig", detail));
+        self.findings.push(crate::domain::finding::Finding::of_run(kind, "sig/operator.sig", detail));
     }
 }
 

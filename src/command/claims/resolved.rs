@@ -15,12 +15,14 @@ use serde_json::Value;
 
 use super::{Claims, read};
 use crate::{
-    digest::Sha256Digest,
+    account::drive::Facts,
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, FindingKind},
+    },
     evidence::{self, RESOLVED},
-    finding::{Finding, FindingKind},
     playbook::{Environment, Origin, Playbook},
     record::layout::Layout,
-    run::account::Facts,
 };
 
 /// Placeholders for the playbook's folder, and for the operator's home.

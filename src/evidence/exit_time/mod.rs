@@ -11,7 +11,7 @@ pub use model::{ClassInput, Scope, Term, project};
 pub use samples::pace;
 
 use super::{chain::Entry, facts::ExitTime, result::AssetResult};
-use crate::{digest::Sha256Digest, event::AssetKind};
+use crate::domain::{digest::Sha256Digest, event::AssetKind};
 
 /// The projection for a run. The exit copies each asset whole, also where the drill copied a sample of it.
 pub fn of_run(entries: &[Entry], run: &str, assets: &[AssetResult], in_words: &str, terms: &[Term]) -> ExitTime {

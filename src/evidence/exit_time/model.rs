@@ -25,7 +25,7 @@
 //! SplitMix64 (Steele, Lea, Flood 2014).
 
 use crate::{
-    event::AssetKind,
+    domain::event::AssetKind,
     evidence::facts::{ClassTime, ExitTime, Window},
     words::count,
 };

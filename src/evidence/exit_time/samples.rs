@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::model::Sample;
 use crate::{
-    event::{AssetKind, Event, FILES_SUFFIX},
+    domain::event::{AssetKind, Event, FILES_SUFFIX},
     evidence::{chain::Entry, facts::PacePoint},
 };
 

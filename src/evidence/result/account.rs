@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::asset::{AssetResult, Tier};
+use super::asset::AssetResult;
 use crate::{
     account::{
         coverage::{Carried, CarriedFrom, Excluding, RegionTotals, Totals},
         identity::Session,
         machine::Conclusion,
     },
-    digest::Sha256Digest,
-    finding::{Severity, Verdict, Waives},
+    domain::{
+        digest::Sha256Digest,
+        finding::{Severity, Verdict, Waives},
+        proof::Tier,
+    },
 };
 
 /// How much of the account was covered; every row of it is in `coverage.csv`.

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, io};
 
 use serde_json::Value;
 
-use crate::digest::Sha256Digest;
+use crate::domain::digest::Sha256Digest;
 
 /// The members that are left out.
 const UNBOUND: [&str; 2] = ["journal", "ended"];

@@ -21,7 +21,7 @@ use super::{
     role::Role,
     seal::{Seal, rsa},
 };
-use crate::{digest::Sha256Digest, evidence::result::RunResult};
+use crate::{domain::digest::Sha256Digest, evidence::result::RunResult};
 
 /// What the predicate means: the members that [`statement`] writes.
 pub const PREDICATE_TYPE: &str = "https://walkaway.example/attestation/exit-drill/v1";

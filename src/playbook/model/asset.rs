@@ -5,12 +5,14 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use crate::playbook::document::{DatabaseCheck, Layout, Versions};
-use crate::playbook::expect::Expectation;
-use crate::playbook::names::{AssetId, BucketName, Line, TableName};
-use crate::playbook::quantity::{Period, Share, Size};
-use crate::playbook::rds::RdsSpec;
-use crate::playbook::reference::Reference;
+use crate::playbook::{
+    document::{DatabaseCheck, Layout, Versions},
+    expect::Expectation,
+    names::{AssetId, BucketName, Line, TableName},
+    quantity::{Period, Share, Size},
+    rds::RdsSpec,
+    reference::Reference,
+};
 
 /// What is copied and gets a verdict.
 #[derive(Debug, Clone, Serialize)]

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use super::{Validator, date};
-use crate::playbook::checked::{Checked, Written};
-use crate::playbook::document::{
-    AttestEntry, ContractEntry, Document, DocumentKind, ReviewNote, Sizes, Tags, WaiverEntry,
+use crate::playbook::{
+    checked::{Checked, Written},
+    document::{AttestEntry, ContractEntry, Document, DocumentKind, ReviewNote, Sizes, Tags, WaiverEntry},
+    model::{AccountSpec, Attest, Contract, DocumentPlace, Waiver},
+    path::path_in,
+    problem::{Located, Place, Problem},
+    quantity::Period,
 };
-use crate::playbook::model::{AccountSpec, Attest, Contract, DocumentPlace, Waiver};
-use crate::playbook::path::path_in;
-use crate::playbook::problem::{Located, Place, Problem};
-use crate::playbook::quantity::Period;
 
 impl Validator<'_> {
     pub(super) fn account(&self, file: &Document) -> AccountSpec {

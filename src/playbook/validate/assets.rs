@@ -5,17 +5,19 @@
 use std::str::FromStr;
 
 use super::Validator;
-use crate::playbook::checked::{Checked, Written};
-use crate::playbook::document::{
-    Asset as AssetEntry, DatabaseCheck, DatabaseDefaults, Document, ExcludedTable as ExcludedTableEntry, Layout,
-    Limits as LimitsEntry, Postgres, S3, S3Defaults, Sample, Versions,
+use crate::playbook::{
+    checked::{Checked, Written},
+    document::{
+        Asset as AssetEntry, DatabaseCheck, DatabaseDefaults, Document, ExcludedTable as ExcludedTableEntry, Layout,
+        Limits as LimitsEntry, Postgres, S3, S3Defaults, Sample, Versions,
+    },
+    model::{
+        Asset, AssetKind, BucketLike, BucketSpec, DatabaseSpec, ExcludedTable, Limits, SampleSpec, Selection, Server,
+    },
+    names::Line,
+    problem::{Located, Place, Problem, Wrong},
+    selector::{Selector, SelectorKind},
 };
-use crate::playbook::model::{
-    Asset, AssetKind, BucketLike, BucketSpec, DatabaseSpec, ExcludedTable, Limits, SampleSpec, Selection, Server,
-};
-use crate::playbook::names::Line;
-use crate::playbook::problem::{Located, Place, Problem, Wrong};
-use crate::playbook::selector::{Selector, SelectorKind};
 
 /// The default number of connections that copy a database.
 const PARALLEL_DEFAULT: u64 = 2;

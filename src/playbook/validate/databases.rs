@@ -5,11 +5,13 @@
 use std::collections::BTreeMap;
 
 use super::Validator;
-use crate::playbook::checked::Written;
-use crate::playbook::document::{Asset as AssetEntry, Roles, SqlCheck};
-use crate::playbook::model::{RolesSpec, SqlCheckSpec};
-use crate::playbook::names::Line;
-use crate::playbook::problem::{Located, Problem};
+use crate::playbook::{
+    checked::Written,
+    document::{Asset as AssetEntry, Roles, SqlCheck},
+    model::{RolesSpec, SqlCheckSpec},
+    names::Line,
+    problem::{Located, Problem},
+};
 
 impl Validator<'_> {
     pub(super) fn roles(&self, entry: &Located<AssetEntry>) -> Option<RolesSpec> {

@@ -3,14 +3,14 @@
 //! Leaves out whether anyone answers there.
 
 use super::Validator;
-use crate::playbook::checked::Checked;
-use crate::playbook::document::{
-    Aws, Endpoints as EndpointsEntry, Provider as ProviderEntry, Target, TargetPostgres, TargetS3,
+use crate::playbook::{
+    checked::Checked,
+    document::{Aws, Endpoints as EndpointsEntry, Provider as ProviderEntry, Target, TargetPostgres, TargetS3},
+    model::{AwsSpec, Endpoints, PostgresTarget, Provider, S3TargetSpec, TargetSpec},
+    names::{Endpoint, Region},
+    path::path_in,
+    problem::{Located, Place, Problem, Wrong},
 };
-use crate::playbook::model::{AwsSpec, Endpoints, PostgresTarget, Provider, S3TargetSpec, TargetSpec};
-use crate::playbook::names::{Endpoint, Region};
-use crate::playbook::path::path_in;
-use crate::playbook::problem::{Located, Place, Problem, Wrong};
 
 impl Validator<'_> {
     pub(super) fn provider(&self, field: &Checked<ProviderEntry>) -> Option<Provider> {

@@ -3,11 +3,13 @@
 use std::str::FromStr;
 
 use super::{Validator, date};
-use crate::playbook::checked::{Checked, Written};
-use crate::playbook::document::{AlternativeEntry, Document, FollowUpEntry, PlanEntry, ServiceEntry};
-use crate::playbook::model::{Alternative, Asset, ExitLimit, ExitPlan, FollowUp, Objectives, Roles, Service};
-use crate::playbook::names::{AssetId, Line};
-use crate::playbook::problem::{Located, Problem, Wrong, shown};
+use crate::playbook::{
+    checked::{Checked, Written},
+    document::{AlternativeEntry, Document, FollowUpEntry, PlanEntry, ServiceEntry},
+    model::{Alternative, Asset, ExitLimit, ExitPlan, FollowUp, Objectives, Roles, Service},
+    names::{AssetId, Line},
+    problem::{Located, Problem, Wrong, shown},
+};
 
 impl Validator<'_> {
     pub(super) fn exit_plan(&self, file: &Document, assets: &[Asset]) -> ExitPlan {

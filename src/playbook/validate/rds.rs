@@ -3,14 +3,16 @@
 //! Leaves out whether instance, snapshot, groups and keys exist: that is found when the provider is queried.
 
 use super::Validator;
-use crate::playbook::checked::{Checked, Written};
-use crate::playbook::document::{Rds, RdsMethod, RdsSnapshot, Tag, Via};
-use crate::playbook::names::{Line, RdsId};
-use crate::playbook::path::path_in;
-use crate::playbook::problem::{Located, Place, Problem};
-use crate::playbook::quantity::Period;
-use crate::playbook::rds::{
-    ExportFrom, ExportSpec, ExportedSnapshot, RdsLogin, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec, ViaSpec,
+use crate::playbook::{
+    checked::{Checked, Written},
+    document::{Rds, RdsMethod, RdsSnapshot, Tag, Via},
+    names::{Line, RdsId},
+    path::path_in,
+    problem::{Located, Place, Problem},
+    quantity::Period,
+    rds::{
+        ExportFrom, ExportSpec, ExportedSnapshot, RdsLogin, RdsMethodSpec, RdsPlace, RdsSpec, SnapshotSpec, ViaSpec,
+    },
 };
 
 const AVAILABLE_WITHIN: &str = "2h";

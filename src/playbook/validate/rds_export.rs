@@ -3,11 +3,13 @@
 //! Leaves out whether task, bucket, role and key exist: that is found when the provider is queried.
 
 use super::Validator;
-use crate::playbook::checked::{Checked, Written};
-use crate::playbook::document::{RdsExport, SnapshotChoice};
-use crate::playbook::names::{BucketName, Line};
-use crate::playbook::problem::{Located, Place, Problem};
-use crate::playbook::rds::{ExportFrom, ExportSpec, ExportedSnapshot, NewExport};
+use crate::playbook::{
+    checked::{Checked, Written},
+    document::{RdsExport, SnapshotChoice},
+    names::{BucketName, Line},
+    problem::{Located, Place, Problem},
+    rds::{ExportFrom, ExportSpec, ExportedSnapshot, NewExport},
+};
 
 const COMPLETE_WITHIN: &str = "24h";
 

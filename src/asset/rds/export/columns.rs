@@ -1,7 +1,7 @@
 //! The columns of a table's files, compared with the export's list and with each other.
 
 use super::{folders::ExportedFile, lists::ListedColumn};
-use crate::source::parquet_rows::{ParquetColumn, ParquetShape};
+use crate::provider::parquet_rows::{ParquetColumn, ParquetShape};
 
 /// How the columns of two descriptions of one table differ; none if they do not. `differs` compares two of one name.
 pub(super) fn difference<A, B>(

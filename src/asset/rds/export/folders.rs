@@ -10,7 +10,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::{digest::Sha256Digest, finding::FindingKind};
+use crate::domain::{digest::Sha256Digest, finding::FindingKind};
 
 /// The batch number of files outside of batches.
 const UNBATCHED: u64 = 0;

@@ -13,7 +13,10 @@ use super::{
     folders::Flaw,
     lists::{self, Unread},
 };
-use crate::{digest::Sha256Digest, finding::FindingKind, source::rds::export::ExportFacts};
+use crate::{
+    domain::{digest::Sha256Digest, finding::FindingKind},
+    provider::rds::export::ExportFacts,
+};
 
 const PREFIX: &str = "export_info_";
 const SUFFIX: &str = ".json";

@@ -13,8 +13,10 @@ use super::{
 };
 use crate::{
     asset::{database::rows_proof::excluded, work::Work},
-    digest::Sha256Digest,
-    finding::{Finding, FindingKind},
+    domain::{
+        digest::Sha256Digest,
+        finding::{Finding, FindingKind},
+    },
     pg::name::RelationName,
     playbook::DatabaseSpec,
     transfer::receipt::ObjectReceipt,
@@ -267,7 +269,7 @@ mod tests {
     use std::{path::PathBuf, sync::LazyLock};
 
     use super::*;
-    use crate::source::rds::export::ExportFacts;
+    use crate::provider::rds::export::ExportFacts;
 
     fn file(path: &str) -> ExportedFile {
         ExportedFile { path: PathBuf::from(path), sha256: Sha256Digest::of(path) }

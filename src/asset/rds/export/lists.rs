@@ -6,7 +6,7 @@ use std::{fs::File, io::Read as _, path::Path};
 
 use serde::Deserialize;
 
-use crate::{digest::Sha256Digest, source::parquet_rows::ParquetColumn};
+use crate::{domain::digest::Sha256Digest, provider::parquet_rows::ParquetColumn};
 
 const PREFIX: &str = "export_tables_info_";
 const SUFFIX: &str = ".json";

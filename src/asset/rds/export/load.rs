@@ -17,16 +17,18 @@ use crate::{
         stop::Stop,
     },
     clock::Stopwatch,
-    digest::{RowDigest, RowKey, Sha256Digest},
-    event::Phase,
-    finding::{Finding, FindingKind},
+    domain::{
+        digest::{RowDigest, RowKey, Sha256Digest},
+        event::Phase,
+        finding::{Finding, FindingKind},
+    },
     pg::{name::Table, wire::WaitLimits},
+    provider::parquet_rows::{ParquetRows, ParquetShape, shape_of},
     record::directory::make_private,
     restore::{
         database::{Filling, Loader, TargetDatabase},
         spool::{self, Spool},
     },
-    source::parquet_rows::{ParquetRows, ParquetShape, shape_of},
     transfer::{
         error::{SinkError, SourceError, TransferError},
         meter::Meter,

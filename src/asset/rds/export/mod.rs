@@ -42,10 +42,10 @@ use crate::{
         stop::Stop,
         work::Work,
     },
-    event::{AssetKind, Event},
+    domain::event::{AssetKind, Event},
     evidence::{merge, result::AssetResult},
     pg::Address,
-    source::{
+    provider::{
         rds::{Rds, RdsFacts},
         s3::S3Source,
     },

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 
 use crate::{
-    source::s3::S3Source,
+    provider::s3::S3Source,
     transfer::{
         error::SourceError,
         object::{ByteRange, Described, ListPage, ObjectBody, ObjectEntry, ObjectSource},

@@ -17,10 +17,10 @@ use crate::{
         stop::Stop,
     },
     clock::Stopwatch,
-    event::Phase,
+    domain::event::Phase,
     evidence::JournalError,
     playbook::{ExportFrom, ExportedSnapshot, NewExport},
-    source::rds::{
+    provider::rds::{
         Rds, RdsFacts, SnapshotFacts,
         export::{ExportFacts, Exports, Order, name_of},
         temporary::{EXPORTS_MAX, Owner, Resource, Temporary},

@@ -6,7 +6,7 @@ use crate::{
     asset::{database::target::Target, rds::guard::Guards, stop::Stop, work::Work},
     evidence::result::AssetResult,
     playbook::{DatabaseSpec, ExportSpec, RdsSpec},
-    source::aws::Aws,
+    provider::aws::Aws,
 };
 
 /// Copies one database out of an export.
@@ -30,5 +30,5 @@ impl ExportWork<'_> {
 
 /// The name of the files as an asset within the asset. No asset of a playbook has a slash in its name.
 pub(crate) fn files_of(asset: &str) -> String {
-    format!("{asset}{}", crate::event::FILES_SUFFIX)
+    format!("{asset}{}", crate::domain::event::FILES_SUFFIX)
 }

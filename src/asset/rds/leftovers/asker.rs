@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::{
     asset::clients,
+    provider::{aws::Aws, rds::Rds},
     record::directory::recorded_run,
-    source::{aws::Aws, rds::Rds},
 };
 
 /// An account and a region, as far as they are known.

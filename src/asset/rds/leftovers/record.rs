@@ -12,18 +12,20 @@ use jiff::Timestamp;
 use super::asker::{Asker, Place};
 use crate::{
     clock,
-    digest::Sha256Digest,
-    event::Event,
+    domain::{
+        digest::Sha256Digest,
+        event::Event,
+        finding::{Finding, FindingKind},
+    },
     evidence::{self, Entry, JournalError, journal},
-    finding::{Finding, FindingKind},
+    provider::rds::{
+        Presence,
+        temporary::{ANSWERS_FOR, Owner, Resource, Temporary, UNDATED_LIFE},
+    },
     record::{
         directory::{recorded_run, write_json},
         error::EngineError,
         recorder::SIGN_OF_LIFE,
-    },
-    source::rds::{
-        Presence,
-        temporary::{ANSWERS_FOR, Owner, Resource, Temporary, UNDATED_LIFE},
     },
 };
 

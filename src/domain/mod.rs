@@ -1,0 +1,6 @@
+//! Values that every layer speaks of, without input or output: what was found, what happened, digests.
+
+pub mod digest;
+pub mod event;
+pub mod finding;
+pub mod proof;
