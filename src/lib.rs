@@ -26,17 +26,15 @@
 //! | [`run`] | plans a run, checks its preconditions, runs each asset, decides the verdict, seals the bundle |
 //! | [`asset`] | what is copied and gets a verdict, one folder per kind: how it is measured, copied, verified, re-checked |
 //! | [`record`] | what a run writes while it is in progress: its directory, its journal, its receipts |
-//! | [`source`] | reads from the provider: lists and opens objects, exports a snapshot and copies tables from it |
-//! | [`aws`] | the one client layer for AWS and S3 servers, for `source` and `restore`: configuration, credentials, signatures, HTTP, strict reading |
+//! | [`provider`] | the sources: lists and opens objects, exports a snapshot and copies tables from it; makes and removes temporary RDS instances |
+//! | [`aws`] | the one client layer for AWS and S3 servers, for `provider`, `restore` and `account::look`: configuration, credentials, signatures, HTTP, strict reading |
 //! | [`transfer`] | moves a unit from a source to a sink while observers hash and count it, and writes the receipt; units and receipts as values, and the executor that runs them |
 //! | [`restore`] | the sinks: a tree of files, a PostgreSQL database, a disposable cluster |
 //! | [`verify`] | reads back what was restored, compares it with the receipts, and proves that it detects planted damage |
 //! | [`evidence`] | the hash-chained journal, the result, the BagIt bag, and the offline check of all three |
-//! | [`account`] | judges the account around the drill: its inventory, the part of it that was tested, and its state |
-//! | [`pg`] | what the PostgreSQL side of source, restore and verify share: connecting, session settings, names, tools |
-//! | [`event`] | what happens during a run, and the [`event::Monitor`] that receives it |
-//! | [`finding`] | discrepancies as values, and the verdict that follows from them |
-//! | [`digest`] | SHA-256 values and the keyed digest of a table's rows |
+//! | [`account`] | the account around the drill: `look` lists it, the files beside judge what was listed, `drive` does both before and after a run |
+//! | [`pg`] | what the PostgreSQL side of provider, restore and verify share: connecting, session settings, names, tools |
+//! | [`domain`] | values without I/O: findings and the verdict that follows from them, what a proof covered, events and the [`domain::event::Monitor`] that receives them, SHA-256 and the keyed digest of rows |
 //! | [`exit_code`], [`clock`], [`interrupt`], [`tls`], [`words`] | the exit codes; the only reader of time; cancellation; verified TLS; numbers formatted for people |
 //! | [`report`] | renderings of a result for people and machines: HTML, JUnit, OSCAL, the plan as a document |
 //! | [`glob`], [`csv`] | glob patterns over names; comma-separated values |
@@ -46,16 +44,17 @@
 //!
 //! `tests/architecture.rs` enforces those that the imports show.
 //!
-//! 1. `cli` → `command` → `run` → `asset` → {`source`, `restore`, `verify`} → `transfer`; `record` and `evidence` are written by
-//!    all three. `playbook` is used by `cli`, `command`, `run` and `asset`, and uses none of these; nothing imports `cli`.
-//! 2. `source` and `restore` never import each other; `transfer` knows traits only.
+//! 1. `cli` → `command` → `run` → `asset` → {`provider`, `restore`, `verify`} → {`transfer`, `aws`, `pg`} →
+//!    `domain`. `record` and `evidence` are written by `run`, `asset` and `command`; `playbook` is read by them and uses none
+//!    of them; nothing imports `cli`. No two files need each other, not even over others.
+//! 2. `provider` and `restore` never import each other; `transfer` knows traits only.
 //! 3. `verify` reads receipts and the restored copy. It never relies on what the transfer reports as stored.
-//! 4. The terminal and the journal are both consumers of [`event`]. Nothing below `cli` prints.
-//! 5. The AWS SDK is used in `aws`, `source` and in the S3 sink of `restore` only; PostgreSQL clients in `pg`, `source`,
-//!    `restore` and `verify` only.
+//! 4. The terminal and the journal are both consumers of [`domain::event`]. Nothing below `cli` prints.
+//! 5. The AWS SDK is used in `aws`, `provider`, `account::look` and the S3 sink of `restore` only; PostgreSQL
+//!    clients in `pg`, `provider`, `restore` and `verify` only.
 //! 6. Sources have no method that writes or deletes, so code that changes the provider's data cannot be expressed.
 //! 7. There is no dry-run flag: `plan` measures and prints a [`run::Plan`], `run` consumes one. A match over kinds of asset
-//!    belongs in `asset::kinds`, and properties of every asset of a kind in [`event::AssetKind::facts`].
+//!    belongs in `asset::kinds`, and properties of every asset of a kind in [`domain::event::AssetKind::facts`].
 //! 8. Evidence that cannot be written fails the run.
 //! 9. `report` sees the values of a result and of a playbook, and does no I/O: every report can be regenerated from
 //!    `result.json` and compared.
@@ -63,7 +62,7 @@
 //!     records a unit only after that.
 //! 11. Units and their receipts ([`transfer::executor`]) are values with a version, no secrets and no borrowed lifetimes;
 //!     they are run by an executor, which neither buckets nor databases depend on.
-//! 12. `account` judges values and does nothing else: it reads no file, calls no server, and reads no clock.
+//! 12. What judges the account, all of `account` but `look` and `drive`, reads no file, calls no server, and reads no clock.
 //!
 //! # Names
 //!

@@ -75,7 +75,7 @@ const CRATES: &[(&str, &[&str])] = &[
 #[test]
 fn modules_import_only_what_the_invariants_allow() {
     check(|file, wrong| {
-        let Some((module, allowed)) = rule_of(&file.module_path().join("::")) else {
+        let Some((module, allowed)) = rule_of(&file.own_path()) else {
             return wrong.push(format!("{}: the module {} has no rule here", file.name, file.module));
         };
         for path in file.paths() {
@@ -90,7 +90,6 @@ fn modules_import_only_what_the_invariants_allow() {
 
 /// The rule of the innermost module that a path leads into.
 fn rule_of(path: &str) -> Option<&'static (&'static str, &'static [&'static str])> {
-    let path = if path.is_empty() { "lib" } else { path };
     MAY_IMPORT.iter().filter(|(module, _)| is_within(path, module)).max_by_key(|(module, _)| module.len())
 }
 
@@ -130,7 +129,7 @@ fn reachable<'a>(from: &'a str, imports: &BTreeMap<&'a str, BTreeSet<&'a str>>) 
 fn clients_of_servers_stay_in_their_modules() {
     check(|file, wrong| {
         let paths = file.paths();
-        let own = file.module_path().join("::");
+        let own = file.own_path();
         for path in &paths {
             let root = path.segments[0].as_str();
             let rule = CRATES.iter().find(|(name, _)| root.starts_with(name));
@@ -404,6 +403,12 @@ impl SourceFile {
     fn module_path(&self) -> Vec<String> {
         let parts = self.name.trim_start_matches("src/").trim_end_matches(".rs").split('/');
         parts.filter(|part| !["mod", "lib", "main"].contains(part)).map(str::to_owned).collect()
+    }
+
+    /// The same as a rule names it; `lib` and `main` for the roots.
+    fn own_path(&self) -> String {
+        let path = self.module_path();
+        if path.is_empty() { self.module.clone() } else { path.join("::") }
     }
 
     /// The other files that a path of this one leads to.

@@ -1,5 +1,6 @@
-//! The account around the drill: its inventory, how much of it was tested, and its state. Judgement only:
-//! values come in, findings and numbers come out; nothing here reads a file, calls a server or reads the clock.
+//! The account around the drill: its inventory, how much of it was tested, and its state. `look` lists what is there, `drive`
+//! does so before and after a run. All other files judge only: values come in, findings and numbers come out; they read no
+//! file, call no server and read no clock.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -13,6 +14,8 @@
 //! | `documents`, `machine` | what people are responsible for; whether the target is in a cloud |
 //! | `controls` | which file supports which row of the checklist |
 //! | `starter` | a first playbook |
+//! | `look` | asks the provider what there is |
+//! | `drive` | looks before and after a run, writes down what was found, and has it judged |
 
 pub mod change;
 pub mod controls;

@@ -14,8 +14,16 @@ use crate::{
     playbook::BucketSpec,
     provider::{aws::Aws, s3::S3Source},
     record::error::Obstacle,
-    transfer::object::{ListPage, ObjectSource as _},
+    transfer::{
+        error::SourceError,
+        object::{ListPage, ObjectSource as _},
+        retry::{Backoff, retry},
+    },
 };
+
+/// Requests for one listing.
+const ATTEMPTS_MAX: u32 = 4;
+const BACKOFF: Backoff = Backoff { base_ms: 100, max_ms: 1_000 };
 
 /// Domains of the provider itself, of all of its partitions (AWS General Reference, "Service endpoints"; the SDKs'
 /// `partitions.json`).
@@ -42,7 +50,16 @@ pub(crate) async fn s3_obstacle(source: &Aws, target: &Aws) -> Option<Obstacle> 
 /// The same, if the target has the bucket that is read.
 pub(crate) async fn bucket_obstacle(bucket: &BucketSpec, source: &Aws, target: &Aws) -> Option<Obstacle> {
     let why = format!("it holds the bucket {} with the same objects of the same times", bucket.bucket);
-    is_same(bucket, source, target).await.then(|| is_provider(&target.s3_address(), &why))
+    match is_same(bucket, source, target).await {
+        Ok(is_same) => is_same.then(|| is_provider(&target.s3_address(), &why)),
+        Err(error) => Some(Obstacle {
+            what: format!("target.s3: whether {} is the provider is unknown: {error}", target.s3_address()),
+            hint: Some(
+                "run again when both servers list the bucket, or restore into files (`layout: tree` or `tar`)"
+                    .to_owned(),
+            ),
+        }),
+    }
 }
 
 fn is_provider(ours: &str, why: &str) -> Obstacle {
@@ -127,26 +144,32 @@ impl Place {
     }
 }
 
-async fn is_same(bucket: &BucketSpec, source: &Aws, target: &Aws) -> bool {
+/// An error where one of the servers does not say.
+async fn is_same(bucket: &BucketSpec, source: &Aws, target: &Aws) -> Result<bool, SourceError> {
     let [theirs, ours] =
         [source, target].map(|aws| S3Source::new(aws, bucket.bucket.as_str(), bucket.prefix.as_deref()));
     // Most targets have no bucket of that name, or don't show it: one request is enough then.
-    let Ok(our_page) = ours.list(None).await else { return false };
-    let Ok(their_page) = theirs.list(None).await else { return false };
+    let our_page = match retry(ATTEMPTS_MAX, BACKOFF, SourceError::is_passing, || ours.list(None)).await {
+        Ok(page) => page,
+        Err(error) if error.is_passing() => return Err(error),
+        Err(_) => return Ok(false),
+    };
+    let their_page = retry(ATTEMPTS_MAX, BACKOFF, SourceError::is_passing, || theirs.list(None)).await?;
     let made = match (theirs.created().await, ours.created().await) {
         (Some(theirs), Some(ours)) => Some(theirs == ours),
         _ => None,
     };
-    judge(&their_page, &our_page, made)
+    Ok(judge(&their_page, &our_page, made))
 }
 
-/// One bucket, seen twice: the same objects with the same times, created at the same time as far as known. For empty
-/// buckets only the time decides.
+/// One bucket, seen twice: an object with the same time in both, and created at the same time as far as known. Others may
+/// have been written between the two lists. For empty buckets only the time of their creation decides.
 fn judge(theirs: &ListPage, ours: &ListPage, made_together: Option<bool>) -> bool {
+    let shared = theirs.entries.iter().any(|entry| entry.last_modified.is_some() && ours.entries.contains(entry));
     match made_together {
         Some(false) => false,
-        Some(true) => theirs.entries == ours.entries,
-        None => !theirs.entries.is_empty() && theirs.entries == ours.entries,
+        Some(true) => shared || theirs.entries.is_empty() && ours.entries.is_empty(),
+        None => shared,
     }
 }
 
@@ -189,7 +212,9 @@ mod tests {
         };
         let theirs = page(&[("a", "monday")]);
         let copied = page(&[("a", "tuesday")]);
+        let written = page(&[("a", "monday"), ("b", "now")]);
         assert!(judge(&theirs, &theirs, None) && judge(&theirs, &theirs, Some(true)));
+        assert!(judge(&theirs, &written, None) && judge(&written, &theirs, Some(true)), "written to between the lists");
         assert!(!judge(&theirs, &theirs, Some(false)), "a copy that kept the times");
         assert!(!judge(&theirs, &copied, None) && !judge(&theirs, &copied, Some(true)));
         assert!(!judge(&page(&[]), &page(&[]), None) && judge(&page(&[]), &page(&[]), Some(true)));

@@ -1,4 +1,4 @@
-//! Values that every layer speaks of, without input or output: what was found, what happened, digests.
+//! Values that every layer speaks of, without input or output: what was found, what was proven, what happened, digests.
 
 pub mod digest;
 pub mod event;

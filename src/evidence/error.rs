@@ -55,7 +55,7 @@ impl EvidenceError {
     pub fn hint(&self) -> Option<String> {
         match self {
             EvidenceError::Io { source, path, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some(format!("make room on the file system of {}, then resume the run", path.display()))
+                Some(format!("free up space on the file system of {}, then resume the run", path.display()))
             }
             EvidenceError::Io { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
                 Some("evidence is never overwritten; remove nothing, start a new run".to_owned())

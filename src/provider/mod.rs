@@ -1,4 +1,4 @@
-//! Reads from the provider: objects out of S3, tables out of PostgreSQL, the account around them. Nothing in here can
+//! Reads from the provider: objects out of S3, tables out of PostgreSQL, exports out of RDS. Nothing in here can
 //! write or delete, but for the temporary instances of `rds::temporary` and the exports of `rds::export`, which are
 //! walkaway's own.
 //!

@@ -25,7 +25,8 @@ const BESIDE: &str = "create role appx login; alter role appx set search_path = 
     grant set on parameter log_statement to appx;
     create function heard() returns event_trigger language plpgsql as 'begin end';
     create event trigger ears on ddl_command_start execute function heard();
-    create extension pg_stat_statements; grant select on pg_stat_statements to appx;";
+    create extension pg_stat_statements; grant select on pg_stat_statements to appx;
+    comment on extension pg_stat_statements is 'slow ones';";
 
 #[test]
 #[ignore = "needs the stand-ins: run scripts/test"]
@@ -60,10 +61,11 @@ fn what_stands_beside_the_schema_is_carried_or_named_and_looked_at_again() {
         ("appx", "work_mem=8MB"),
     ];
     assert_eq!(settings, expected.map(|(role, setting)| (role.to_owned(), setting.to_owned())));
-    let comments = "select obj_description(777, 'pg_largeobject'), shobj_description('appx'::regrole, 'pg_authid')";
+    let comments = "select obj_description(777, 'pg_largeobject'), shobj_description('appx'::regrole, 'pg_authid'),
+                    obj_description(oid, 'pg_extension') from pg_extension where extname = 'pg_stat_statements'";
     let row = client.query_one(comments, &[]).unwrap();
-    let comments: (String, String) = (row.get(0), row.get(1));
-    assert_eq!(comments, ("contract.pdf of customer 12".to_owned(), "it's the application\\".to_owned()));
+    let comments: [String; 3] = [row.get(0), row.get(1), row.get(2)];
+    assert_eq!(comments, ["contract.pdf of customer 12", "it's the application\\", "slow ones"]);
     drop(managed);
     assert_eq!(verified(&drill, &ran), (0, Vec::new()));
 

@@ -13,7 +13,7 @@ fn copy(from: &Path, to: &Path) {
         if entry.path().is_dir() {
             copy(&entry.path(), &to.join(entry.file_name()))
         } else {
-            drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap())
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct Extension {
     pub schema: String,
     /// Its version.
     pub version: String,
+    /// What its own script or a user says of it.
+    pub comment: Option<String>,
 }
 
 /// An event trigger.
@@ -168,13 +170,15 @@ pub fn special(client: &mut impl GenericClient) -> Result<Special, PgError> {
 
 fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
     let mut special = Special::default();
-    let sql = "SELECT o.extname::text, n.nspname::text, o.extversion FROM pg_catalog.pg_extension o \
+    let sql = "SELECT o.extname::text, n.nspname::text, o.extversion, \
+               pg_catalog.obj_description(o.oid, 'pg_extension') FROM pg_catalog.pg_extension o \
                JOIN pg_catalog.pg_namespace n ON n.oid = o.extnamespace WHERE o.extname <> 'plpgsql' ORDER BY o.oid";
     for row in client.query(sql, &[])? {
         let name = row.try_get(0)?;
         let schema = row.try_get(1)?;
         let version = row.try_get(2)?;
-        special.extensions.push(Extension { name, schema, version });
+        let comment = row.try_get(3)?;
+        special.extensions.push(Extension { name, schema, version, comment });
     }
     let sql = format!(
         "SELECT o.evtname::text, o.evtevent::text, o.evtenabled::text, coalesce(o.evttags, '{{}}'), n.nspname::text, \

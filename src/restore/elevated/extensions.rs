@@ -52,7 +52,7 @@ impl Elevated {
     /// Creates the listed extensions of the source that the machine has. Returns their names.
     pub fn extensions(&mut self, special: &Special) -> Result<BTreeSet<String>, PgError> {
         let mut made = BTreeSet::new();
-        for Extension { name, schema, .. } in
+        for Extension { name, schema, comment, .. } in
             special.extensions.iter().filter(|one| EXTENSIONS.contains(&one.name.as_str()))
         {
             if let Some(schema_sql) = self.make_schema(schema)
@@ -62,6 +62,8 @@ impl Elevated {
             }
             if self.run(&format!("CREATE EXTENSION {} SCHEMA {} CASCADE", quoted(name), quoted(schema)))? {
                 made.insert(name.clone());
+                let text = comment.as_deref().map_or_else(|| "NULL".to_owned(), literal);
+                self.run(&format!("COMMENT ON EXTENSION {} IS {text}", quoted(name)))?;
                 if CLOSED.contains(&name.as_str()) {
                     self.close_functions(name)?;
                 }
@@ -119,7 +121,7 @@ impl Elevated {
     }
 
     fn members_of(&mut self, extension: &Extension) -> Result<Catalog, PgError> {
-        let Extension { name, schema, version } = extension;
+        let Extension { name, schema, version, .. } = extension;
         let create = format!(
             "{}; CREATE EXTENSION {} SCHEMA {} VERSION {} CASCADE",
             self.make_schema(schema).unwrap_or_default(),
