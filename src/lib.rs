@@ -64,6 +64,18 @@
 //!     they are run by an executor, which neither buckets nor databases depend on.
 //! 12. What judges the account, all of `account` but `look` and `drive`, reads no file, calls no server, and reads no clock.
 //!
+//! # Extending it
+//!
+//! `tests/seams.rs` holds a kind of asset and an executor that are no part of `src`, and run through plan, run, resume, verify.
+//!
+//! - A store of objects: [`transfer::object::ObjectSource`] in a folder of `provider`, wrapped in
+//!   [`asset::bucket::objects::ObjectsFrom`], and an arm in `asset::kinds`.
+//! - A kind of asset: [`asset::seam::Asset`] in a folder of `asset`; a key of the playbook; its facts in `domain::event`.
+//! - A database engine: rows by `transfer::table::{RowSource, RowSink}` in folders of `provider` and `restore`, a kind of asset,
+//!   and its name in the lists of `evidence::check`, `evidence::statement`, `report` and `scripts/verify.py`.
+//! - An executor: [`transfer::executor::UnitExecutor`], named where a run's `Driving` is made; at its other end
+//!   [`asset::seam::Asset::worker`].
+//!
 //! # Names
 //!
 //! One word per concept, the field's own where it has one, in code, comments, messages and reports alike:
@@ -77,6 +89,8 @@
 //! - *Unexpected* is what the target has and the source lacks, *missing* the reverse; *not carried* is out of scope.
 //! - *Ownership and privileges*, *free space*, *workers*, *cancellation*: no words of this project's own for these.
 //! - A name is understood without module docs; functions are verbs, types are nouns, units come last (`copied_bytes`).
+
+#![warn(unreachable_pub)]
 
 pub mod account;
 pub mod asset;

@@ -178,6 +178,27 @@ fn every_file_opens_with_what_it_does() {
     });
 }
 
+/// The first column of a module's table names files beside it.
+#[test]
+fn tables_of_files_name_files_that_are_there() {
+    check(|file, wrong| {
+        if !file.name.ends_with("/mod.rs") {
+            return;
+        }
+        let folder = root().join(&file.name).parent().unwrap().to_owned();
+        let rows =
+            file.text.lines().filter_map(|line| line.strip_prefix("//! | `")).filter_map(|row| row.split(" | ").next());
+        for name in
+            rows.flat_map(|names| names.split('`')).filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase()))
+        {
+            let candidates = [name.to_owned(), format!("{name}.rs"), format!("{name}/mod.rs")];
+            if !candidates.iter().any(|candidate| folder.join(candidate).is_file()) {
+                wrong.push(format!("{}: names {name}, which is not there", file.name));
+            }
+        }
+    });
+}
+
 #[test]
 fn no_file_is_too_long() {
     check(|file, wrong| {

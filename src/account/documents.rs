@@ -16,7 +16,7 @@ use crate::{
 /// One entry of the playbook with what was found there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Attested {
+pub(crate) struct Attested {
     /// The entry's id.
     pub id: String,
     /// Where it was looked for.
@@ -44,7 +44,7 @@ pub struct Attested {
 /// One document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Document {
+pub(crate) struct Document {
     /// Its name.
     pub name: String,
     /// Its length.
@@ -65,7 +65,7 @@ pub struct Document {
 /// A responsibility matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Matrix {
+pub(crate) struct Matrix {
     /// One row for each service.
     pub rows: Vec<MatrixRow>,
     /// Why it could not be read.
@@ -76,7 +76,7 @@ pub struct Matrix {
 /// Who is responsible for a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MatrixRow {
+pub(crate) struct MatrixRow {
     /// The service as written.
     pub service: String,
     /// Columns without a name in them.
@@ -158,7 +158,7 @@ const SEPARATORS: [char; 3] = [',', ';', '\t'];
 /// The day in a document's name, as in `soc2-2026-03-31.pdf`, `20260331_iso.pdf`, `soc2 31.03.2026.pdf` or `soc2-2026-03.pdf`
 /// (its first day). A name with two days in it, such as those of a period, or one that can be read as two, has no day of its
 /// own.
-pub fn date_in_name(name: &str) -> Option<Date> {
+pub(crate) fn date_in_name(name: &str) -> Option<Date> {
     let mut days = Vec::new();
     let mut at = 0;
     while at < name.len() {
@@ -214,7 +214,7 @@ fn orders(text: &str) -> &'static [[(usize, usize); 3]] {
 }
 
 /// The text of a file that a spreadsheet may have written: UTF-8, UTF-16 by its byte order mark, or else Latin-1.
-pub fn text_of(bytes: &[u8]) -> String {
+pub(crate) fn text_of(bytes: &[u8]) -> String {
     let utf16 = |pair: fn([u8; 2]) -> u16, bytes: &[u8]| {
         let units = bytes.chunks_exact(2).map(|two| pair([two[0], two[1]]));
         char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
@@ -231,14 +231,14 @@ pub fn text_of(bytes: &[u8]) -> String {
 }
 
 /// Whether text has content: a word, or a letter of a script whose letters are words, that is not a placeholder.
-pub fn has_a_word(text: &str) -> bool {
+pub(crate) fn has_a_word(text: &str) -> bool {
     let words = text.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase);
     let mut words = words.filter(|word| word.chars().count() > 1 || !word.is_ascii());
     words.any(|word| !FILLERS.contains(&word.as_str()))
 }
 
 /// Reads a matrix: its first row names the columns, with any of the separators.
-pub fn matrix(text: &str) -> Matrix {
+pub(crate) fn matrix(text: &str) -> Matrix {
     let tables = SEPARATORS.iter().filter_map(|separator| csv::parse_foreign_by(text, *separator));
     let mut matrices: Vec<_> = tables.map(|records| matrix_of(&records)).collect();
     if matrices.is_empty() {
@@ -269,7 +269,7 @@ fn matrix_of(records: &[Vec<String>]) -> Matrix {
 }
 
 /// The services that an account uses, each with its names.
-pub fn services(inventory: &Inventory) -> Vec<(&'static str, &'static [&'static str])> {
+pub(crate) fn services(inventory: &Inventory) -> Vec<(&'static str, &'static [&'static str])> {
     let has = |kinds: &[ItemKind]| inventory.items.iter().any(|item| kinds.contains(&item.kind));
     let databases = [ItemKind::Instance, ItemKind::Cluster, ItemKind::Snapshot, ItemKind::ClusterSnapshot];
     let aurora =
@@ -298,7 +298,7 @@ fn plain(service: &str) -> String {
 
 impl Attested {
     /// What is wrong with the documents of this entry. A matrix is compared with the inventory, if there is one.
-    pub fn findings(&self, inventory: Option<&Inventory>) -> Vec<Finding> {
+    pub(crate) fn findings(&self, inventory: Option<&Inventory>) -> Vec<Finding> {
         let subject = |name: &str| format!("{} {name}", self.id);
         let mut findings = Vec::new();
         if let Some(reason) = &self.unreadable {

@@ -10,7 +10,7 @@ use super::reply::{Failure, Reply, Why};
 use crate::domain::digest::Sha256Digest;
 
 /// The format that this version writes; a reader refuses others.
-pub const INVENTORY_VERSION: u32 = 1;
+pub(crate) const INVENTORY_VERSION: u32 = 1;
 
 /// Everything that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -333,49 +333,49 @@ pub enum Source {
 }
 
 /// The names of facts.
-pub mod fact {
+pub(crate) mod fact {
     /// `AES256`, `aws:kms KEY`, `yes KEY`, or `none`.
-    pub const ENCRYPTION: &str = "encryption";
+    pub(crate) const ENCRYPTION: &str = "encryption";
     /// The settings of the block of public access that are on, or `none`.
-    pub const PUBLIC_ACCESS_BLOCK: &str = "public_access_block";
+    pub(crate) const PUBLIC_ACCESS_BLOCK: &str = "public_access_block";
     /// Whether the provider takes the bucket's policy for public: `public`, `not public`, or `none`.
-    pub const POLICY: &str = "policy";
+    pub(crate) const POLICY: &str = "policy";
     /// The text of a bucket's policy as canonical JSON, or `none`.
-    pub const POLICY_TEXT: &str = "policy_text";
+    pub(crate) const POLICY_TEXT: &str = "policy_text";
     /// Groups outside the account that the access list names, or `private`.
-    pub const ACL: &str = "acl";
+    pub(crate) const ACL: &str = "acl";
     /// `Enabled`, `Suspended`, or `none`.
-    pub const VERSIONING: &str = "versioning";
+    pub(crate) const VERSIONING: &str = "versioning";
     /// The default retention of object lock, or `none`.
-    pub const OBJECT_LOCK: &str = "object_lock";
+    pub(crate) const OBJECT_LOCK: &str = "object_lock";
     /// Whether an instance has an address that the whole world can reach: `yes` or `no`.
-    pub const PUBLIC: &str = "publicly_accessible";
+    pub(crate) const PUBLIC: &str = "publicly_accessible";
     /// The accounts that may restore a snapshot; `all` for everybody; `none`.
-    pub const SHARED_WITH: &str = "shared_with";
+    pub(crate) const SHARED_WITH: &str = "shared_with";
     /// `manual`, `automated`, …
-    pub const SNAPSHOT_TYPE: &str = "snapshot_type";
+    pub(crate) const SNAPSHOT_TYPE: &str = "snapshot_type";
     /// What a snapshot was taken of.
-    pub const SOURCE: &str = "source";
+    pub(crate) const SOURCE: &str = "source";
     /// The ARN of the snapshot, of another region or account, that a snapshot is a copy of.
-    pub const COPY_OF: &str = "copy_of";
+    pub(crate) const COPY_OF: &str = "copy_of";
     /// When the thing that a snapshot was taken of was made.
-    pub const SOURCE_CREATED: &str = "source_created";
+    pub(crate) const SOURCE_CREATED: &str = "source_created";
     /// The provider's own identifier of a database, or of the one that a snapshot was taken of; names are used again.
-    pub const RESOURCE: &str = "resource";
+    pub(crate) const RESOURCE: &str = "resource";
     /// The cluster that an instance belongs to.
-    pub const CLUSTER: &str = "cluster";
+    pub(crate) const CLUSTER: &str = "cluster";
     /// Engine and version.
-    pub const ENGINE: &str = "engine";
+    pub(crate) const ENGINE: &str = "engine";
     /// Host and port.
-    pub const ENDPOINT: &str = "endpoint";
+    pub(crate) const ENDPOINT: &str = "endpoint";
     /// Days for which automated backups are kept.
-    pub const BACKUP_DAYS: &str = "backup_retention_days";
+    pub(crate) const BACKUP_DAYS: &str = "backup_retention_days";
     /// `yes` or `no`.
-    pub const DELETION_PROTECTION: &str = "deletion_protection";
+    pub(crate) const DELETION_PROTECTION: &str = "deletion_protection";
     /// Status of an export.
-    pub const STATUS: &str = "status";
+    pub(crate) const STATUS: &str = "status";
     /// When it was made.
-    pub const CREATED: &str = "created";
+    pub(crate) const CREATED: &str = "created";
 }
 
 /// One setting, and the answer that it was read from.
@@ -440,7 +440,7 @@ impl Fact {
 }
 
 /// The value of a setting that is not there.
-pub const NONE: &str = "none";
+pub(crate) const NONE: &str = "none";
 
 /// A row of IAM's credential report (IAM User Guide, "Generate credential reports").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use super::inventory::{Inventory, Item, ItemKind, fact};
 
 /// The other settings of the playbook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The account's number, if it is known.
     pub account: Option<String>,
     /// The profile that was used.
@@ -18,7 +18,7 @@ pub struct Setting {
 }
 
 /// The text of the playbook.
-pub fn playbook(inventory: &Inventory, setting: &Setting) -> String {
+pub(crate) fn playbook(inventory: &Inventory, setting: &Setting) -> String {
     let mut text = String::new();
     head(&mut text, inventory, setting);
     let databases = assets(&mut text, inventory);

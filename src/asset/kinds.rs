@@ -67,8 +67,8 @@ pub(crate) async fn look_at_targets(
     if let Some(spec) = target.postgres.clone().filter(|_| needs.postgres) {
         let layout = layout.clone();
         let looking = spawn_blocking(move || PostgresEndpoint::look(&spec, needs.brings_code, &layout));
-        let (site, found) = looking.await.map_err(|error| EngineError::Internal(error.to_string()))?;
-        ready.postgres = Some(site);
+        let (endpoint, found) = looking.await.map_err(|error| EngineError::Internal(error.to_string()))?;
+        ready.postgres = Some(endpoint);
         obstacles.extend(found);
     }
     Ok(obstacles)

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `seam` | the trait, [`Asset`], and its description |
 //! | `kinds` | which kind is implemented where: the one table |
-//! | `site`, `work` | what all assets of a run share, and the context of the work on one |
+//! | `endpoints`, `work` | what all assets of a run share, and the context of the work on one |
 //! | `measured`, `look`, `recheck` | the results of measuring and re-checking, as values |
 //! | `ticker`, `stop` | how the work reports progress, and how it ends early |
-//! | `clients`, `elsewhere` | clients from the playbook's settings; a target that is the provider |
+//! | `clients`, `target_identity` | clients from the playbook's settings; a target that is the provider |
 //! | `bucket`, `database`, `rds` | the kinds |
 //!
 //! To add a kind: a folder with a type that implements [`Asset`], its entry in the playbook, and a line in `kinds`.

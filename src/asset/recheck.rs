@@ -56,11 +56,11 @@ pub(crate) struct Rechecking {
 }
 
 impl Rechecking {
-    pub fn root(&self, asset: &AssetResult) -> PathBuf {
+    pub(crate) fn root(&self, asset: &AssetResult) -> PathBuf {
         self.restored_to.join(&asset.directory)
     }
 
-    pub fn evidence(&self, asset: &AssetResult) -> PathBuf {
+    pub(crate) fn evidence(&self, asset: &AssetResult) -> PathBuf {
         self.bundle.join("data").join("assets").join(&asset.id)
     }
 }

@@ -57,14 +57,14 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// None where nothing provides credentials.
-    pub fn new(aws: &Aws, patient: bool) -> Option<Self> {
+    pub(crate) fn new(aws: &Aws, patient: bool) -> Option<Self> {
         let credentials = CredentialCache::new(Some(aws.credentials()?));
         Some(Caller { aws: aws.clone(), connector: aws.connector(), credentials, patient })
     }
 
     /// The body of a success, at the pace that the service asks for. What is sent again is signed again: a signature is
     /// believed for minutes only.
-    pub async fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, CallError> {
+    pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Vec<u8>, CallError> {
         let unsigned = unsigned(call)?;
         let throttle = self.aws.throttle(call.service);
         let response = throttle.send(&kind_of(&unsigned), self.patient, || self.attempt(call, &unsigned)).await?;

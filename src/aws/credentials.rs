@@ -68,12 +68,12 @@ pub(crate) struct CredentialCache {
 }
 
 impl CredentialCache {
-    pub fn new(provider: Option<SharedCredentialsProvider>) -> Self {
+    pub(super) fn new(provider: Option<SharedCredentialsProvider>) -> Self {
         CredentialCache { provider, current: Mutex::default() }
     }
 
     /// Credentials for requests of this moment.
-    pub async fn current(&self, scope: &Scope, now: Timestamp) -> Result<Arc<SigningCredentials>, SourceError> {
+    pub(super) async fn current(&self, scope: &Scope, now: Timestamp) -> Result<Arc<SigningCredentials>, SourceError> {
         let mut current = self.current.lock().await;
         let credentials = match current.as_ref() {
             Some(held) if held.sign_for(scope, now) => return Ok(Arc::clone(held)),
@@ -92,7 +92,7 @@ impl CredentialCache {
     }
 
     /// The server no longer accepts these.
-    pub async fn forget(&self, refused: &Arc<SigningCredentials>) {
+    pub(super) async fn forget(&self, refused: &Arc<SigningCredentials>) {
         let mut current = self.current.lock().await;
         if current.as_ref().is_some_and(|held| Arc::ptr_eq(held, refused)) {
             *current = None;

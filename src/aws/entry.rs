@@ -30,7 +30,7 @@ pub(super) struct Entries<'a> {
 
 impl Entries<'_> {
     /// Adds an entry to the page, or what is wrong with it.
-    pub fn add(&self, element: &Element, page: &mut ListPage) {
+    pub(super) fn add(&self, element: &Element, page: &mut ListPage) {
         let key = || element.all("Key").next().map_or(String::new(), |key| key.text.clone());
         match self.entry(element) {
             Err(reason) => page.odd.push(OddEntry { key: key(), odd: Odd::Unreadable(reason) }),

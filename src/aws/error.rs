@@ -51,7 +51,7 @@ pub(crate) struct ErrorDocument {
 
 impl ErrorDocument {
     /// Reads one in XML, or in JSON as AWS's newer protocols have it.
-    pub fn read(body: &[u8]) -> Self {
+    pub(crate) fn read(body: &[u8]) -> Self {
         let body = &body[..body.len().min(DOCUMENT_BYTES_MAX)];
         if let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) {
             let text = |names: [&str; 2]| names.iter().find_map(|name| json[*name].as_str());
@@ -69,7 +69,7 @@ impl ErrorDocument {
     }
 
     /// Whether it asks for fewer calls.
-    pub fn is_throttling(&self) -> bool {
+    pub(crate) fn is_throttling(&self) -> bool {
         THROTTLED.contains(&self.code.as_str())
     }
 }

@@ -12,7 +12,7 @@ const TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Why a list was abandoned before its end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Endless {
+pub(crate) enum Endless {
     /// A repeated token: following it would be a cycle.
     #[error("page {page} names a next page that was read before, so the list has no end")]
     Repeated {
@@ -46,18 +46,18 @@ pub(crate) struct Paging {
 
 impl Paging {
     /// Before the first page.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Paging::bounded(PAGES_MAX, TIME_MAX)
     }
 
     /// Other bounds than the usual ones.
-    pub fn bounded(pages_max: u64, time_max: Duration) -> Self {
+    pub(crate) fn bounded(pages_max: u64, time_max: Duration) -> Self {
         Paging { seen: HashSet::new(), pages: 0, pages_max, time_max, watch: Stopwatch::start() }
     }
 
     /// Takes a page's final token; the token of the next page, or none at the end of the list. An empty token
     /// counts as none.
-    pub fn next(&mut self, token: Option<&str>) -> Result<Option<String>, Endless> {
+    pub(crate) fn next(&mut self, token: Option<&str>) -> Result<Option<String>, Endless> {
         self.pages += 1;
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(None) };
         if !self.seen.insert(token.to_owned()) {

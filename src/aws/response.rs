@@ -52,7 +52,7 @@ pub(crate) enum Unread<E> {
 
 impl<E: OperationError> Unread<E> {
     /// As an error about a resource of the provider's; an incomplete response may be complete at the next attempt.
-    pub fn about(self, what: &str) -> SourceError {
+    pub(crate) fn about(self, what: &str) -> SourceError {
         match self {
             Unread::Failed(failed) => error::of(what, *failed),
             Unread::NotWhole(reason) => SourceError::Transient { what: what.to_owned(), reason },
@@ -62,12 +62,12 @@ impl<E: OperationError> Unread<E> {
 
 impl RawBody {
     /// The body; none if none was read to its end, or it is streamed.
-    pub fn bytes(&self) -> Option<Vec<u8>> {
+    pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
         self.kept().body.clone()
     }
 
     /// The time of the response, by the server's clock.
-    pub fn date(&self) -> Option<Timestamp> {
+    pub(crate) fn date(&self) -> Option<Timestamp> {
         self.kept().date
     }
 
@@ -76,7 +76,7 @@ impl RawBody {
     }
 
     /// Its digest.
-    pub fn digest(&self) -> Option<Sha256Digest> {
+    pub(crate) fn digest(&self) -> Option<Sha256Digest> {
         self.kept().body.as_deref().map(Sha256Digest::of)
     }
 
@@ -85,7 +85,10 @@ impl RawBody {
     /// # Errors
     /// The SDK's own, if there was no response or it was a refusal.
     #[allow(clippy::result_large_err, reason = "the SDK's own error, passed on as it came")]
-    pub fn of<A, E>(&self, response: Result<A, SdkError<E, HttpResponse>>) -> Result<Vec<u8>, SdkError<E, HttpResponse>>
+    pub(crate) fn of<A, E>(
+        &self,
+        response: Result<A, SdkError<E, HttpResponse>>,
+    ) -> Result<Vec<u8>, SdkError<E, HttpResponse>>
     where
         E: ProvideErrorMetadata,
     {
@@ -103,7 +106,7 @@ impl RawBody {
     ///
     /// # Errors
     /// See [`Unread`].
-    pub fn read<A, E, T>(
+    pub(crate) fn read<A, E, T>(
         &self,
         response: Result<A, SdkError<E, HttpResponse>>,
         parse: impl FnOnce(&[u8]) -> Result<T, String>,

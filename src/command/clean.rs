@@ -119,7 +119,7 @@ pub(crate) struct Cleaning<'a> {
 
 impl Cleaning<'_> {
     /// What the journal leaves open, what has the run's tag, and the exports of these assets.
-    pub async fn all(&self, exported: &[&str], cleaned: &mut Cleaned) {
+    pub(super) async fn all(&self, exported: &[&str], cleaned: &mut Cleaned) {
         for one in &self.record.open {
             self.named(one, cleaned).await;
         }

@@ -21,7 +21,7 @@ pub(crate) struct ExportLine {
 
 impl ExportLine {
     /// The lines of one table.
-    pub fn of(receipt: &TableReceipt) -> Vec<Self> {
+    pub(crate) fn of(receipt: &TableReceipt) -> Vec<Self> {
         let line = |(part, export): (u64, &ExportReceipt)| ExportLine {
             table: receipt.table.clone(),
             part,

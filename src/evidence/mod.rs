@@ -12,10 +12,10 @@
 //! | `verify_md`, `table_digest.py` | how to check a bundle without walkaway |
 //! | `statement` | the only form of statement that a bundle may contain |
 //! | `contents` | where everything lies in the bag |
-//! | `bag`, `bag_check`, `tree` | the bag, sealed and checked |
+//! | `bag`, `tree` | the bag, sealed |
 //! | `coverage` | what the run did with each resource of the account |
-//! | `check`, `check_run`, `check_journal`, `check_asset`, `check_account`, `replay` | whether result, journal and files agree |
-//! | `signing`, `timestamp`, `check_signatures` | SSH signatures over the bag, RFC 3161 time-stamps over those, and their check |
+//! | `check`, `replay` | whether bag, result, journal, files and signatures agree |
+//! | `signing`, `timestamp` | SSH signatures over the bag, RFC 3161 time-stamps over those |
 //! | `exit_time` | how long the real exit would take, and what it would cost |
 //! | `predecessor` | the previous run, which each run names |
 //! | `files`, `error` | writing synced, reading without following links; the errors |

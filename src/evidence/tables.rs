@@ -136,7 +136,7 @@ impl TableLine {
         }
     }
 
-    pub fn totals(&self) -> RowTotals {
+    pub(crate) fn totals(&self) -> RowTotals {
         RowTotals { rows: self.rows, bytes: self.bytes, digest: self.row_digest }
     }
 

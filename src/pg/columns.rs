@@ -1,5 +1,5 @@
 //! The columns of a table, and a digest of the values of each, computed by the server, so that two servers can be compared
-//! where rows can't be compared one by one. Used by `source` and by `verify`.
+//! where rows can't be compared one by one. Used by `provider` and by `verify`.
 //!
 //! A column's digest is the sum of 60 bits of the SHA-256 of each value's text: it depends on no order, nor on which row
 //! holds which value. It detects accidental loss or change; it is no protection against forgery.

@@ -1,4 +1,4 @@
-//! A table's rows as COPY streams from a server and into one, batched for the relay; used by `source` and `restore`,
+//! A table's rows as COPY streams from a server and into one, batched for the relay; used by `provider` and `restore`,
 //! and by `verify` for the proof.
 
 use super::{

@@ -110,7 +110,7 @@ pub(super) struct Waiting {
 }
 
 impl Liveness {
-    pub fn new(stall: Duration, interrupt: Interrupt) -> Self {
+    pub(super) fn new(stall: Duration, interrupt: Interrupt) -> Self {
         Liveness { stall: Some(stall), interrupt, seen: Arc::default() }
     }
 
@@ -119,7 +119,7 @@ impl Liveness {
     }
 
     /// How long a new connection may take: no longer than an outage is waited for.
-    pub fn bounded(&self, limit: Duration) -> Duration {
+    pub(super) fn bounded(&self, limit: Duration) -> Duration {
         limit.min(self.stall().max(CONNECTING_MIN))
     }
 
@@ -132,23 +132,23 @@ impl Liveness {
     }
 
     /// The cancellation of the run.
-    pub fn interrupt(&self) -> &Interrupt {
+    pub(super) fn interrupt(&self) -> &Interrupt {
         &self.interrupt
     }
 }
 
 impl Waiting {
-    pub fn new(liveness: &Liveness, ask: impl Fn(&[u32]) -> Answer + Send + Sync + 'static) -> Self {
+    pub(super) fn new(liveness: &Liveness, ask: impl Fn(&[u32]) -> Answer + Send + Sync + 'static) -> Self {
         Waiting { liveness: liveness.clone(), process: Arc::default(), ask: Arc::new(ask) }
     }
 
     /// Says which process of the server it is that is waited for.
-    pub fn served_by(&self, process: Option<u32>) {
+    pub(super) fn served_by(&self, process: Option<u32>) {
         let _ = process.map(|process| self.process.set(process));
     }
 
     /// Why a wait of this length should end; none if it should continue.
-    pub fn given_up(&self, waited: Duration) -> Option<GivenUp> {
+    pub(super) fn given_up(&self, waited: Duration) -> Option<GivenUp> {
         let Liveness { interrupt, .. } = &self.liveness;
         if interrupt.asked() {
             return Some(GivenUp::Interrupted);

@@ -1,4 +1,4 @@
-//! What the PostgreSQL side of `source`, `restore` and `verify` share: addresses and connecting, pinned session
+//! What the PostgreSQL side of `provider`, `restore` and `verify` share: addresses and connecting, pinned session
 //! settings, names, how long a server is waited for, the identity of a server and detection of poolers, the meaning of its errors, the catalog's description of a database, COPY streams, and the programs that come with PostgreSQL.
 //!
 //! Decides nothing about what is read or written; each of the three does that itself.

@@ -73,7 +73,7 @@ const NAMED_MAX: usize = 5;
 
 impl Objects {
     /// As this transaction sees them. Calls no function that looks past its snapshot.
-    pub fn read(client: &mut impl GenericClient) -> Result<Self, postgres::Error> {
+    pub(super) fn read(client: &mut impl GenericClient) -> Result<Self, postgres::Error> {
         let row = |row: &postgres::Row| {
             let key = (row.try_get(0)?, row.try_get(1)?);
             Ok((key, (row.try_get(2)?, row.try_get(3)?)))
@@ -82,7 +82,7 @@ impl Objects {
     }
 
     /// Which of these were dropped or replaced, by name: the first few.
-    pub fn changed(&self, now: &Objects) -> Vec<String> {
+    pub(super) fn changed(&self, now: &Objects) -> Vec<String> {
         let is_other = |(key, (row, _)): &(&(String, u32), &(String, String))| {
             let now = match key.0.as_str() {
                 ANY_ROLE => return false,

@@ -87,7 +87,7 @@ impl Block {
 }
 
 /// The document as Markdown (CommonMark, with tables).
-pub fn markdown(blocks: &[Block]) -> String {
+pub(super) fn markdown(blocks: &[Block]) -> String {
     let mut out = String::new();
     for block in blocks {
         write_block(&mut out, block);

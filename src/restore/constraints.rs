@@ -16,7 +16,7 @@ use crate::pg::{
 };
 
 /// Dropped constraints, and the session that restores them.
-pub struct Relaxed {
+pub(crate) struct Relaxed {
     client: Client,
     /// Those of parents before those of their children.
     taken: Vec<Constraint>,
@@ -33,7 +33,7 @@ struct Constraint {
 
 /// The outcome of the constraints.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct PutBack {
+pub(crate) struct PutBack {
     /// They exist, and apply to new rows only: a row violates them.
     pub broken: Vec<RefusedStatement>,
     /// Their differences in the catalog.
@@ -105,12 +105,12 @@ const WITH_DOMAIN: &str = "\
 
 impl Relaxed {
     /// A session of the owner of the restored objects.
-    pub fn begin(owner: &Address) -> Result<Self, PgError> {
+    pub(crate) fn begin(owner: &Address) -> Result<Self, PgError> {
         Ok(Relaxed { client: owner.connect()?, taken: Vec::new() })
     }
 
     /// Drops every CHECK constraint on rows of this table. Returns whether there were any.
-    pub fn take_off(&mut self, table: &RelationName) -> Result<bool, PgError> {
+    pub(crate) fn take_off(&mut self, table: &RelationName) -> Result<bool, PgError> {
         let mut found = Vec::new();
         for sql in [OF_TABLE, OF_DOMAINS] {
             let failed = |error| PgError::statement(format!("looking for constraints of {table}"), &error);
@@ -138,7 +138,7 @@ impl Relaxed {
     ///
     /// A definition keeps its meaning: it is restored with an empty search path, so that it finds no namesake. The
     /// functions that it calls may look names up while rows are validated: they use the search path of the source.
-    pub fn put_back(mut self, search_path: &str) -> Result<PutBack, PgError> {
+    pub(crate) fn put_back(mut self, search_path: &str) -> Result<PutBack, PgError> {
         let mut done = PutBack::default();
         let taken = std::mem::take(&mut self.taken);
         let mut there = Vec::new();

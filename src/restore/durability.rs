@@ -46,7 +46,7 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Starts with the files below `data`, and continues until the end.
-    pub fn start(data: PathBuf) -> Self {
+    pub(super) fn start(data: PathBuf) -> Self {
         let (over, heard) = channel();
         Ahead { over, thread: std::thread::spawn(move || sync_until_done(&data, &heard)) }
     }

@@ -20,12 +20,12 @@ pub(super) struct PendingFile {
 
 impl PendingFile {
     /// Creates the file, replacing an existing one, with its directory if that is missing.
-    pub fn create(path: PathBuf) -> Result<Self, SinkError> {
+    pub(super) fn create(path: PathBuf) -> Result<Self, SinkError> {
         Ok(PendingFile { behind: Some(WriteBehind::from(0)), ..PendingFile::create_in_cache(path)? })
     }
 
     /// The same for a file that is soon read again and then removed: it need not reach the disk at all.
-    pub fn create_in_cache(path: PathBuf) -> Result<Self, SinkError> {
+    pub(super) fn create_in_cache(path: PathBuf) -> Result<Self, SinkError> {
         let file = fresh(&path).map_err(|error| SinkError::write(&path, error))?;
         Ok(PendingFile { path, file, written: 0, behind: None })
     }

@@ -53,12 +53,12 @@ const MADE: &str = "\
     WHERE c.contype = 'f' AND NOT c.convalidated AND c.xmin = pg_catalog.pg_current_xact_id()::pg_catalog.xid";
 
 impl<'a> ForeignKeys<'a> {
-    pub fn new(owner: &'a Address, incomplete: BTreeSet<String>) -> Self {
+    pub(super) fn new(owner: &'a Address, incomplete: BTreeSet<String>) -> Self {
         ForeignKeys { owner, incomplete, unsatisfied: Unsatisfied::default() }
     }
 
     /// Creates a key for new rows only, if rows are what prevents it.
-    pub fn second(&mut self, entry: &Entry, error: &WireError) -> Result<Second, PgError> {
+    pub(super) fn second(&mut self, entry: &Entry, error: &WireError) -> Result<Second, PgError> {
         let Some(sql) = entry.sql.trim_end().strip_suffix(';').filter(|_| entry.kind == "FK CONSTRAINT") else {
             return Ok(Second::Left);
         };

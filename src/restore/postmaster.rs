@@ -17,14 +17,14 @@ pub(super) struct Postmaster {
 
 impl Postmaster {
     /// The content of the file in a data directory, if there is one.
-    pub fn of(data: &Path) -> Option<Self> {
+    pub(super) fn of(data: &Path) -> Option<Self> {
         let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
         let line = |number: usize| text.lines().nth(number).unwrap_or_default().to_owned();
         Some(Postmaster { pid: line(0), socket: line(4) })
     }
 
     /// Whether it listens where walkaway never does.
-    pub fn is_by_hand(&self, noted_socket: &str) -> bool {
+    pub(super) fn is_by_hand(&self, noted_socket: &str) -> bool {
         !self.socket.is_empty() && self.socket != noted_socket
     }
 }

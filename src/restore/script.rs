@@ -75,14 +75,14 @@ pub(super) enum Second {
 
 impl Entry {
     /// It was refused, for this reason.
-    pub fn refused(&self, reason: String) -> RefusedStatement {
+    pub(super) fn refused(&self, reason: String) -> RefusedStatement {
         RefusedStatement { object: self.title.clone(), reason, named: self.named.clone() }
     }
 }
 
 impl Script {
     /// Gets the script of a section from pg_restore.
-    pub fn read(tools: &Tools, archive: &Path, section: Section) -> Result<Self, PgError> {
+    pub(super) fn read(tools: &Tools, archive: &Path, section: Section) -> Result<Self, PgError> {
         let section = match section {
             Section::PreData => "--section=pre-data",
             Section::PostData => "--section=post-data",
@@ -94,7 +94,7 @@ impl Script {
     }
 
     /// A session that runs entries of this script.
-    pub fn session(&self, owner: &Address) -> Result<Wire, PgError> {
+    pub(super) fn session(&self, owner: &Address) -> Result<Wire, PgError> {
         let mut wire = owner.wire()?;
         for setting in &self.settings {
             match wire.execute(setting) {
@@ -110,7 +110,7 @@ impl Script {
     /// retried with the search path of the source: a dump qualifies its own names, but not those in the bodies of
     /// functions that an index, a constraint or a view calls. `second` is called for what is refused, before anything that
     /// may need it.
-    pub fn run(
+    pub(super) fn run(
         &self,
         owner: &Address,
         search_path: &str,

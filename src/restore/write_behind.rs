@@ -20,19 +20,19 @@ pub(super) struct WriteBehind {
 
 impl WriteBehind {
     /// A section that starts at this offset.
-    pub fn from(begin: u64) -> Self {
+    pub(super) fn from(begin: u64) -> Self {
         WriteBehind { begin, pushed: begin }
     }
 
     /// Everything before `offset` is written.
-    pub fn reached(&mut self, file: &File, offset: u64) {
+    pub(super) fn reached(&mut self, file: &File, offset: u64) {
         if offset - self.pushed >= PUSHED_BYTES {
             self.push(file, offset);
         }
     }
 
     /// Everything is written. A small section is left to the sync, together with its neighbours.
-    pub fn ended(&mut self, file: &File, offset: u64) {
+    pub(super) fn ended(&mut self, file: &File, offset: u64) {
         if self.pushed > self.begin {
             self.push(file, offset);
         }

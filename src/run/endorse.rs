@@ -62,7 +62,7 @@ struct Resolved {
 
 impl Wanted {
     /// Reads it from a bundle. What can't be read is an error: a run that was to be signed must not end without.
-    pub fn of(bundle: &Path) -> Result<Self, EngineError> {
+    pub(crate) fn of(bundle: &Path) -> Result<Self, EngineError> {
         let path = bundle.join(evidence::RESOLVED);
         let Some(bytes) = read(&path)? else { return Ok(Wanted::default()) };
         let resolved: Resolved =

@@ -4,9 +4,8 @@
 //! |---|---|
 //! | `plan` | what a run would copy, measured for `walkaway plan`, consumed by a run |
 //! | `driver`, `resume` | a run from preflight to outcome, and its resumption |
-//! | `room` | whether the target has enough free space |
+//! | `free_space` | whether the target has enough free space |
 //! | `preflight` | every obstacle, before the transfer |
-//! | `account` | the account around the assets: before, after, and what follows from it |
 //! | `projection` | the plan of the exit, the time to exit, its thresholds and its cost |
 //! | `seal`, `not_proven`, `reports`, `endorse` | result, documents, the bag around them, and the signatures over it |
 //! | `outcome` | how it ended |

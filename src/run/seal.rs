@@ -129,7 +129,7 @@ fn between_ms(from: Timestamp, to: Timestamp) -> u64 {
 
 impl Sealing {
     /// Decides the verdict, writes everything that is still missing, seals the bag, and removes the run's state.
-    pub fn seal(self) -> Result<(RunResult, Sha256Digest), EngineError> {
+    pub(crate) fn seal(self) -> Result<(RunResult, Sha256Digest), EngineError> {
         let entries = journal::read(&self.layout.journal())?;
         let story = Story::of(&entries);
         let today = drive::today_of(story.started);

@@ -227,12 +227,12 @@ mod io_error {
         is_full: bool,
     }
 
-    pub fn serialize<S: Serializer>(error: &io::Error, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(error: &io::Error, serializer: S) -> Result<S::Ok, S::Error> {
         let is_full = error.kind() == io::ErrorKind::StorageFull;
         Told { words: error.to_string(), is_full }.serialize(serializer)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<io::Error, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<io::Error, D::Error> {
         let Told { words, is_full } = Told::deserialize(deserializer)?;
         let kind = if is_full { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
         Ok(io::Error::new(kind, words))

@@ -5,7 +5,7 @@ use super::{error::SourceError, table::RowSource};
 use crate::domain::digest::{RowDigest, RowTotals};
 
 /// A source of rows without their last fields.
-pub struct WithoutLast<'a> {
+pub(crate) struct WithoutLast<'a> {
     rows: &'a mut dyn RowSource,
     fields: usize,
     digest: RowDigest,
@@ -14,12 +14,12 @@ pub struct WithoutLast<'a> {
 
 impl<'a> WithoutLast<'a> {
     /// Cuts this many fields off each row, after the whole row was digested.
-    pub fn new(rows: &'a mut dyn RowSource, fields: usize, digest: RowDigest) -> Self {
+    pub(crate) fn new(rows: &'a mut dyn RowSource, fields: usize, digest: RowDigest) -> Self {
         WithoutLast { rows, fields, digest, whole: Vec::new() }
     }
 
     /// Of the whole rows; none if the last one had no end.
-    pub fn totals(self) -> Option<RowTotals> {
+    pub(crate) fn totals(self) -> Option<RowTotals> {
         self.digest.finish()
     }
 }

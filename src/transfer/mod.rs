@@ -1,6 +1,6 @@
 //! Copies units from a source to a sink while observers hash and count them, and writes the receipts.
 //!
-//! Knows traits only: [`object::ObjectSource`], [`object::ObjectSink`] and [`table::RowSink`] are implemented by `source`
+//! Knows traits only: [`object::ObjectSource`], [`object::ObjectSink`] and [`table::RowSink`] are implemented by `provider`
 //! and `restore`. Decides nothing about verdicts; what it can't copy it returns as a [`object::Refusal`].
 
 pub mod answer;

@@ -13,7 +13,7 @@ const BURST: Duration = Duration::from_millis(250);
 
 /// A rate that several readers share.
 #[derive(Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     bytes_per_s: u64,
     clock: Stopwatch,
     /// When, on the clock, everything taken so far is covered.
@@ -22,12 +22,12 @@ pub struct Pace {
 
 impl Pace {
     /// A rate in bytes a second.
-    pub fn new(bytes_per_s: u64) -> Self {
+    pub(crate) fn new(bytes_per_s: u64) -> Self {
         Pace { bytes_per_s: bytes_per_s.max(1), clock: Stopwatch::start(), paid_until: Mutex::default() }
     }
 
     /// Takes bytes, and waits until they are covered.
-    pub fn take(&self, bytes: u64) {
+    pub(crate) fn take(&self, bytes: u64) {
         std::thread::sleep(self.due(bytes, self.clock.elapsed()));
     }
 
@@ -40,14 +40,14 @@ impl Pace {
 }
 
 /// A source with a rate limit.
-pub struct Paced<'a, S> {
+pub(crate) struct Paced<'a, S> {
     source: S,
     pace: Option<&'a Pace>,
 }
 
 impl<'a, S: RowSource> Paced<'a, S> {
     /// Without a rate, as fast as possible.
-    pub fn new(source: S, pace: Option<&'a Pace>) -> Self {
+    pub(crate) fn new(source: S, pace: Option<&'a Pace>) -> Self {
         Paced { source, pace }
     }
 }

@@ -15,28 +15,28 @@ use super::{
 use crate::domain::digest::hmac_sha256;
 
 /// The message whose HMAC identifies a secret.
-pub const MARK_OF: &str = "walkaway pseudonyms";
+pub(crate) const MARK_OF: &str = "walkaway pseudonyms";
 const WITHHELD: &str = "the provider's words are left out, they may hold the key";
 
 /// The secret, and values derived from it.
 #[derive(Clone)]
-pub struct Pseudonyms {
+pub(crate) struct Pseudonyms {
     secret: Arc<str>,
 }
 
 impl Pseudonyms {
     /// Pseudonyms under a secret.
-    pub fn under(secret: &str) -> Self {
+    pub(crate) fn under(secret: &str) -> Self {
         Pseudonyms { secret: secret.into() }
     }
 
     /// The pseudonym of a key.
-    pub fn of(&self, key: &str) -> String {
+    pub(crate) fn of(&self, key: &str) -> String {
         hmac_sha256(self.secret.as_bytes(), key.as_bytes()).to_string()
     }
 
     /// Distinguishes secrets, and reveals nothing about them.
-    pub fn mark(&self) -> String {
+    pub(crate) fn mark(&self) -> String {
         self.of(MARK_OF)
     }
 
@@ -54,14 +54,14 @@ impl fmt::Debug for Pseudonyms {
 }
 
 /// A source that names its objects by pseudonyms.
-pub struct Pseudonymous {
+pub(crate) struct Pseudonymous {
     source: Arc<dyn ObjectSource>,
     names: Pseudonyms,
 }
 
 impl Pseudonymous {
     /// Wraps a source.
-    pub fn new(source: Arc<dyn ObjectSource>, names: Pseudonyms) -> Self {
+    pub(crate) fn new(source: Arc<dyn ObjectSource>, names: Pseudonyms) -> Self {
         Pseudonymous { source, names }
     }
 }

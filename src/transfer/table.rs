@@ -1,4 +1,4 @@
-//! CopyWorkers the rows of one table: read once, hashed and spooled by one thread, restored by another, in the same pass.
+//! Copies the rows of one table: read once, hashed and spooled by one thread, restored by another, in the same pass.
 //!
 //! Handles rows only as COPY text; nothing here decodes a value or talks to a server.
 
@@ -61,7 +61,7 @@ enum Message {
     End,
 }
 
-/// CopyWorkers every row of `source` to both sinks. On any error neither sink is finished, and the meter has not counted it.
+/// Copies every row of `source` to both sinks. On any error neither sink is finished, and the meter has not counted it.
 pub fn copy_rows(
     source: &mut dyn RowSource,
     digest: RowDigest,

@@ -17,14 +17,14 @@ use crate::{
 /// that it doesn't have. This takes temporary objects in the restored database: so it is determined before
 /// the database's own event triggers exist, and before verification.
 #[derive(Clone, Debug, Default)]
-pub struct Spellings {
+pub(crate) struct Spellings {
     views: BTreeMap<String, String>,
     members: Catalog,
 }
 
 impl Spellings {
     /// Of the source's views and rules that the target prints differently, as between two versions.
-    pub fn learn(source: &Catalog, target: &Address) -> Result<Self, PgError> {
+    pub(crate) fn learn(source: &Catalog, target: &Address) -> Result<Self, PgError> {
         let mut client = target.connect()?;
         let restored = &catalog::definitions(&mut client)?;
         let differing = |class: &'static str| {
@@ -47,7 +47,7 @@ impl Spellings {
 
     /// With the members that CREATE EXTENSION creates on the target for the source's versions, where those differ.
     #[must_use]
-    pub fn with_members(self, members: Catalog) -> Self {
+    pub(crate) fn with_members(self, members: Catalog) -> Self {
         Spellings { members, ..self }
     }
 
@@ -57,7 +57,7 @@ impl Spellings {
 }
 
 /// Every object of the source must be on the target with the same definition, and vice versa.
-pub fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog, spellings: &Spellings) -> Comparison {
+pub(crate) fn compare_catalogs(asset: &str, source: &Catalog, target: &Catalog, spellings: &Spellings) -> Comparison {
     let mut comparison = Comparison::new("catalog");
     let source = &without_own_names(source);
     let target = &without_own_names(target);

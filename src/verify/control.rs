@@ -35,7 +35,7 @@ use crate::{
 const MADE_UP: &[u8] = b"content that was made up to be damaged";
 const SCRATCH_ROWS_MAX: u32 = 1_000;
 /// Objects above this size aren't copied for a control.
-pub const SCRATCH_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const SCRATCH_BYTES_MAX: u64 = 64 << 20;
 
 fn control(damage: &str, found: bool) -> Control {
     Control { damage: damage.to_owned(), found }
@@ -45,7 +45,7 @@ fn control(damage: &str, found: bool) -> Control {
 /// is in `scratch`, which the caller removes.
 /// For an object in a bucket the damaged bytes are passed to the comparison instead of the server's response: only
 /// the sink writes there.
-pub fn of_object(
+pub(crate) fn of_object(
     asset: &str,
     root: &Path,
     buckets: Option<&dyn RestoredBucket>,
@@ -194,7 +194,12 @@ const ROW_DAMAGE: [(&str, &str, &str, &str); 4] = [
 /// Reads up to a thousand rows of a restored table repeatedly, or generated rows if the database has none, each time
 /// with damage that the query plants in its result. Nothing is written: the database is verified by then, and may have
 /// event triggers of its own.
-pub fn of_table(asset: &str, target: &Address, table: Option<&Table>, key: RowKey) -> Result<Vec<Control>, PgError> {
+pub(crate) fn of_table(
+    asset: &str,
+    target: &Address,
+    table: Option<&Table>,
+    key: RowKey,
+) -> Result<Vec<Control>, PgError> {
     let mut wire = target.wire()?;
     let scratch = Scratch::of(table);
     // The same rows each time, in whatever order.

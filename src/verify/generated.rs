@@ -15,7 +15,7 @@ use crate::{
 
 /// Reads tables that have such columns once more, with them, `parallel` at once. Also returns what was read; no comparison
 /// where no table has any.
-pub fn compare(
+pub(crate) fn compare(
     asset: &str,
     target: &Address,
     key: RowKey,

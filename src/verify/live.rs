@@ -39,10 +39,10 @@ const SPELLED: &[&str] = &[
 ];
 
 /// Live tables by their names as in receipts: the columns and their digests; or why one could not be read.
-pub type LiveTables = BTreeMap<String, (RelationName, Result<(Vec<Column>, TableTotals), String>)>;
+pub(crate) type LiveTables = BTreeMap<String, (RelationName, Result<(Vec<Column>, TableTotals), String>)>;
 
 /// Both comparisons with the live tables.
-pub struct LiveCompared {
+pub(crate) struct LiveCompared {
     /// Numbers of rows.
     pub counts: Comparison,
     /// Columns, each compared as one.
@@ -50,7 +50,7 @@ pub struct LiveCompared {
 }
 
 /// What is compared with the live tables.
-pub struct Loaded<'a> {
+pub(crate) struct Loaded<'a> {
     /// The asset's id, for findings.
     pub asset: &'a str,
     /// The restored database.
@@ -68,7 +68,7 @@ impl Loaded<'_> {
     ///
     /// # Errors
     /// The target does not answer.
-    pub fn compare(&self, live: &LiveTables) -> Result<LiveCompared, PgError> {
+    pub(crate) fn compare(&self, live: &LiveTables) -> Result<LiveCompared, PgError> {
         let mut compared =
             LiveCompared { counts: Comparison::new("live count"), columns: Comparison::new("live columns") };
         for receipt in self.receipts {

@@ -59,7 +59,7 @@ enum Place {
 
 impl Narrowing<'_> {
     /// Where the sides differ, as text; or why that is unknown.
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         match self.differing() {
             Ok(places) => self.told(&places),
             Err(reason) => format!("the rows could not be narrowed down: {reason}"),

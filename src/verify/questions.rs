@@ -13,7 +13,7 @@ use crate::{
 const TIMEOUT: &str = "10min";
 
 /// One check, and its expected answer.
-pub struct Question {
+pub(crate) struct Question {
     /// Its name.
     pub id: String,
     /// The query.
@@ -25,7 +25,7 @@ pub struct Question {
 }
 
 /// Runs all of them. A check that can't be run has failed.
-pub fn ask(asset: &str, questions: &[Question], target: &Address) -> Result<Comparison, PgError> {
+pub(crate) fn ask(asset: &str, questions: &[Question], target: &Address) -> Result<Comparison, PgError> {
     let mut comparison = Comparison::new("checks");
     let mut client = target.connect()?;
     for question in questions {

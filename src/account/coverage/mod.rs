@@ -208,7 +208,7 @@ impl Excluding {
 }
 
 /// Whether a resource has all required tags; one whose tags are not known has none.
-pub fn has_tags(tags: Option<&BTreeMap<String, String>>, wanted: &BTreeMap<String, String>) -> bool {
+pub(crate) fn has_tags(tags: Option<&BTreeMap<String, String>>, wanted: &BTreeMap<String, String>) -> bool {
     wanted.iter().all(|(key, value)| tags.and_then(|tags| tags.get(key)) == Some(value))
 }
 
@@ -306,7 +306,8 @@ impl Coverage {
 }
 
 /// The columns of `coverage.csv`.
-pub const COLUMNS: [&str; 9] = ["status", "kind", "name", "region", "bytes", "tested_bytes", "assets", "why", "size"];
+pub(crate) const COLUMNS: [&str; 9] =
+    ["status", "kind", "name", "region", "bytes", "tested_bytes", "assets", "why", "size"];
 
 impl Row {
     /// The fields of `coverage.csv`.
@@ -498,7 +499,7 @@ fn refused(item: &Item) -> Option<&str> {
 }
 
 /// The fact with the reason why a bucket could not be listed.
-pub const SIZE: &str = "size";
+pub(crate) const SIZE: &str = "size";
 
 fn unreadable_lists<'a>(inventory: &'a Inventory, exclusions: &'a [Excluding]) -> impl Iterator<Item = Row> + 'a {
     let lists: BTreeMap<(&str, Option<&String>), &str> = inventory

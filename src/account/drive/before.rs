@@ -181,12 +181,12 @@ impl Before {
     }
 
     /// Whether the playbook requires free space at the target.
-    pub fn wants_room(playbook: &Playbook) -> bool {
+    pub(crate) fn wants_room(playbook: &Playbook) -> bool {
         playbook.account().preconditions.contains(&Precondition::TargetFreeSpace)
     }
 
     /// Takes the answer on the free space at the target.
-    pub fn take_room(&mut self, playbook: &Playbook, answer: Answer) {
+    pub(crate) fn take_room(&mut self, playbook: &Playbook, answer: Answer) {
         let known = self.identity.as_ref().map_or(0, |check| check.preconditions.len());
         self.hold(Precondition::TargetFreeSpace, answer);
         self.hold_against_waivers(playbook, known);
@@ -227,7 +227,7 @@ impl Before {
     }
 
     /// Writes what was found before the run begins; returns what the journal is to record then.
-    pub fn write(&self, layout: &Layout) -> Result<Option<Event>, EngineError> {
+    pub(crate) fn write(&self, layout: &Layout) -> Result<Option<Event>, EngineError> {
         let inventory = self.inventory.as_ref();
         let read =
             inventory.map(|inventory| write_look(&layout.inventory(), "inventory.json", inventory)).transpose()?;

@@ -60,7 +60,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// Reads the files of the inspections.
-    pub fn read(layout: &Layout) -> Result<Self, EngineError> {
+    pub(crate) fn read(layout: &Layout) -> Result<Self, EngineError> {
         Ok(Facts {
             inventory: read_with_digest(&layout.inventory())?,
             after: read(&layout.inventory_after())?,

@@ -98,7 +98,7 @@ pub(crate) struct Scan {
 
 impl Scan {
     /// One line for the evidence.
-    pub fn in_words(&self) -> String {
+    pub(super) fn in_words(&self) -> String {
         let places = |list: &[Suspect]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let rules = secret_rules::RULE_SET;
         let mut words = match &self.suspects[..] {

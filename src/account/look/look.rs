@@ -66,19 +66,19 @@ pub(super) struct Look<'a> {
 
 impl Look<'_> {
     /// Whether a service can be called at all; if not, that is recorded.
-    pub fn may_ask(&mut self, service: Service, lists: &[&str]) -> bool {
+    pub(super) fn may_ask(&mut self, service: Service, lists: &[&str]) -> bool {
         let Err(reason) = self.aws.reaches(service) else { return true };
         self.refused(service.word(), None, None, &Failure::not_asked(reason), "", lists);
         false
     }
 
-    pub fn answered(&mut self, call: &str, region: Option<&str>, page: u32, sha256: Option<Sha256Digest>) {
+    pub(super) fn answered(&mut self, call: &str, region: Option<&str>, page: u32, sha256: Option<Sha256Digest>) {
         let call = call.to_owned();
         let region = region.map(str::to_owned);
         self.inventory.answers.extend(sha256.map(|sha256| Answer { call, region, page, sha256 }));
     }
 
-    pub fn refused(
+    pub(super) fn refused(
         &mut self,
         call: &str,
         region: Option<&str>,

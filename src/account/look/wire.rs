@@ -22,13 +22,13 @@ pub(super) struct Wire {
 
 impl Wire {
     /// None where nothing provides credentials.
-    pub fn new(aws: &Aws, patient: bool) -> Option<Self> {
+    pub(super) fn new(aws: &Aws, patient: bool) -> Option<Self> {
         let attempts_max = if patient { ATTEMPTS_MAX } else { 2 };
         Some(Wire { caller: Caller::new(aws, patient)?, attempts_max })
     }
 
     /// Sends, again after a throttling response.
-    pub async fn send(&self, call: &Call<'_>) -> Result<Raw, Failure> {
+    pub(super) async fn send(&self, call: &Call<'_>) -> Result<Raw, Failure> {
         let attempt = || async { self.caller.send(call).await.map_err(of_call) };
         let body = retry(self.attempts_max, BACKOFF, |failure: &Failure| failure.busy, attempt).await?;
         let digest = Sha256Digest::of(&body);

@@ -12,17 +12,17 @@ use super::{
 use crate::domain::finding::{Finding, FindingKind as Kind};
 
 /// Days after which a key should have been replaced, and after which one that is not used should be gone.
-pub const KEY_DAYS_MAX: i32 = 90;
+pub(crate) const KEY_DAYS_MAX: i32 = 90;
 /// The age limit of IAM's credential report (IAM User Guide, "Getting credential reports"), and how far the
 /// clocks may be apart.
 const REPORT_AGE_MAX: SignedDuration = SignedDuration::from_hours(4);
 const CLOCKS_APART_MAX: SignedDuration = SignedDuration::from_mins(10);
 /// Prefix of grants to other accounts in the fact about a bucket's access list.
-pub const OTHER_ACCOUNT: &str = "account:";
+pub(crate) const OTHER_ACCOUNT: &str = "account:";
 
 /// What the rules need besides the inventory.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// Regions in which things may lie.
     pub regions: Vec<String>,
     /// The day of the run.
@@ -31,7 +31,7 @@ pub struct Rules {
 
 /// One check with everything it examined; a file of the bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
+pub(crate) struct Check {
     /// Its name in the playbook.
     pub check: String,
     /// What the check holds true.
@@ -46,7 +46,7 @@ pub struct Check {
 
 /// One thing of a check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// `bucket acme-invoices`.
     pub thing: String,
     /// Where it lies.
@@ -58,7 +58,7 @@ pub struct Subject {
 
 /// A setting by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct NamedFact {
+pub(crate) struct NamedFact {
     /// Its name.
     pub name: String,
     /// Value, call and digest.
@@ -67,7 +67,7 @@ pub struct NamedFact {
 }
 
 /// The checks, by their names in the playbook.
-pub const CHECKS: [(&str, &str); 6] = [
+pub(crate) const CHECKS: [(&str, &str); 6] = [
     ("residency", "everything lies in the allowed regions"),
     ("encryption", "everything is encrypted at rest"),
     (
@@ -80,7 +80,7 @@ pub const CHECKS: [(&str, &str); 6] = [
 ];
 
 /// Judges one check.
-pub fn judge(check: &str, inventory: &Inventory, rules: &Rules) -> Check {
+pub(crate) fn judge(check: &str, inventory: &Inventory, rules: &Rules) -> Check {
     let rule = CHECKS.iter().find(|(name, _)| *name == check).map_or("", |(_, rule)| *rule);
     let judge = Judge { inventory, rules };
     let (facts, findings): (&[&str], _) = match check {

@@ -45,7 +45,7 @@ pub(crate) struct BucketAsset {
 }
 
 impl BucketAsset {
-    pub fn new(id: &str, spec: &BucketSpec) -> Self {
+    pub(crate) fn new(id: &str, spec: &BucketSpec) -> Self {
         BucketAsset { id: id.to_owned(), spec: spec.clone() }
     }
 

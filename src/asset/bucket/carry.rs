@@ -46,7 +46,7 @@ pub(crate) struct CarriedBucket {
 
 impl CarriedBucket {
     /// Everything up to the asset's result.
-    pub async fn prove(self) -> Result<AssetResult, Stop> {
+    pub(crate) async fn prove(self) -> Result<AssetResult, Stop> {
         let CarriedBucket { work, mut carried, known, configuration } = self;
         let sample = carried.sampler.take().map(|sampler| sampler.result());
         let refused = std::mem::replace(&mut carried.refused, work.no_findings()?);
@@ -77,7 +77,7 @@ struct Proof {
 
 impl BucketWork {
     /// Everything from the listing to the last object.
-    pub async fn carry(self) -> Result<CarriedBucket, Stop> {
+    pub(crate) async fn carry(self) -> Result<CarriedBucket, Stop> {
         self.work.started(AssetKind::S3)?;
         let fresh = !self.work.root().exists() && self.work.ledger.next_unit(&self.work.asset) == 1;
         self.work.make_root()?;

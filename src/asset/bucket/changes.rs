@@ -44,7 +44,7 @@ impl BucketWork {
     /// Lists once more and compares with the opening listing.
     pub(super) async fn reconcile(&self, mut known: Known, carried: &Carried) -> Result<Reconciled, Stop> {
         let mut changes = ChangesFile::create(&self.evidence_directory()?)?;
-        let mut book = self.key_book()?;
+        let mut book = self.pseudonym_map()?;
         let mut unlisted = Shown::of(FindingKind::ObjectUnlisted);
         let mut contradicted = Shown::of(FindingKind::ObjectChanged);
         let mut odd = [FindingKind::ObjectUnreadable, FindingKind::ListingContradiction].map(Shown::of);

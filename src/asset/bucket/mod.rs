@@ -12,7 +12,7 @@
 //! | `listing` | the pages of the listing, and the memory of what was listed and copied |
 //! | `sample` | which objects a sample contains |
 //! | `sink` | where the objects go |
-//! | `keybook` | the names behind pseudonyms |
+//! | `pseudonym_map` | the names behind pseudonyms |
 //! | `changes` | the closing listing |
 //! | `evidence` | the files in the bundle |
 //! | `recheck` | the restored copy, read back later |

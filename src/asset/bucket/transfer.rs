@@ -133,7 +133,7 @@ impl BucketWork {
         let ticker = self.work.ticker(Phase::Transfer, &meter);
         let files = self.work.ledger.receipt_files(&self.work.asset)?;
         let sink = self.into.open(self.work.root(), fresh).await?;
-        let book = self.key_book()?;
+        let book = self.pseudonym_map()?;
         let known = self.remember(sink.as_ref(), &files, &meter)?;
         let copier = copier(self, Arc::clone(&sink), &meter);
         let mut transfer = Transfer {

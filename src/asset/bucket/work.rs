@@ -52,7 +52,7 @@ impl BucketWork {
     }
 
     /// The book of the names behind pseudonyms, where there are any.
-    pub(super) fn key_book(&self) -> Result<Option<PseudonymMap>, Stop> {
+    pub(super) fn pseudonym_map(&self) -> Result<Option<PseudonymMap>, Stop> {
         self.names.as_ref().map(|names| PseudonymMap::open(pseudonym_map::path(&self.work), names)).transpose()
     }
 

@@ -61,7 +61,7 @@ impl SoFar {
 
 impl DatabaseWork {
     /// Everything from the snapshot to the last index. Blocks.
-    pub fn carry(&self) -> Result<CarriedDatabase, Stop> {
+    pub(crate) fn carry(&self) -> Result<CarriedDatabase, Stop> {
         self.carry_or_begin_again().map_err(Stop::of_database)
     }
 
@@ -129,7 +129,7 @@ impl DatabaseWork {
 
 impl CarriedDatabase {
     /// Everything up to the asset's result. Blocks.
-    pub fn prove(self) -> Result<AssetResult, Stop> {
+    pub(crate) fn prove(self) -> Result<AssetResult, Stop> {
         let CarriedDatabase { restored, findings, before, reconnect } = self;
         let prove = |findings| restored.prove(findings, &before);
         prove_or_begin_again(&restored.work, restored.database.address(), reconnect, findings, prove)

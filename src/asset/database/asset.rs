@@ -41,7 +41,7 @@ pub(crate) struct DatabaseAsset {
 }
 
 impl DatabaseAsset {
-    pub fn new(id: &str, spec: &DatabaseSpec, url: &Reference) -> Self {
+    pub(crate) fn new(id: &str, spec: &DatabaseSpec, url: &Reference) -> Self {
         DatabaseAsset { id: id.to_owned(), spec: spec.clone(), url: url.clone() }
     }
 

@@ -1,4 +1,4 @@
-//! Cuts a database's tables into shares of work: pure arithmetic on sizes.
+//! Cuts a database's tables into chunks of work: pure arithmetic on sizes.
 
 use super::ranges::Chunk;
 use crate::{

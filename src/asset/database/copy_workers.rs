@@ -1,4 +1,4 @@
-//! The shares of a database's tables passed to an executor in parallel, and the counting beside them.
+//! The chunks of a database's tables passed to an executor in parallel, and the counting beside them.
 
 use std::{
     sync::{
@@ -33,8 +33,8 @@ use crate::{
 };
 
 impl CopyWorkers<'_> {
-    /// Copies all shares and counts all tables. Also returns the longest replication lag observed.
-    pub fn run(
+    /// Copies all chunks and counts all tables. Also returns the longest replication lag observed.
+    pub(super) fn run(
         &self,
         snapshot: &mut Snapshot,
         tables: &[SizedTable],
@@ -122,7 +122,7 @@ impl CopyWorkers<'_> {
         }
     }
 
-    /// A share as a unit.
+    /// A chunk as a unit.
     fn unit(&self, chunk: &Chunk, context: &WorkerContext) -> Result<UnitSpec, TransferError> {
         let first = chunk.parts.first().map_or(0, |(part, _)| *part as u64);
         let ranges = Ranges {

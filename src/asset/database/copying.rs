@@ -38,7 +38,7 @@ use crate::{
     },
 };
 
-/// How often a share, or a table's count, is started.
+/// How often a chunk, or a table's count, is started.
 pub(crate) const ATTEMPTS_MAX: u32 = 4;
 /// Before the second attempt, and twice as long before each one after.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(500);
@@ -74,7 +74,7 @@ pub(crate) struct WorkerContext {
 }
 
 impl CopyWorkers<'_> {
-    /// Copies a share; of the parts in `salvaged`, only what was found to be copyable.
+    /// Copies a chunk; of the parts in `salvaged`, only what was found to be copyable.
     pub(super) fn carry(
         &self,
         chunk: &Chunk,
@@ -104,7 +104,7 @@ impl CopyWorkers<'_> {
         })
     }
 
-    /// Reads a share into its exports only.
+    /// Reads a chunk into its exports only.
     pub(super) fn keep(
         &self,
         chunk: &Chunk,
@@ -125,7 +125,7 @@ impl CopyWorkers<'_> {
         })
     }
 
-    /// One part of a share, into its export and, if it is being loaded, into the target.
+    /// One part of a chunk, into its export and, if it is being loaded, into the target.
     pub(super) fn copy_rows(
         &self,
         chunk: &Chunk,
@@ -164,7 +164,7 @@ impl CopyWorkers<'_> {
         })
     }
 
-    /// CopyWorkers rows, with generated columns' values at their end if the table has any, and passes them on without.
+    /// Copies rows, with generated columns' values at their end if the table has any, and passes them on without.
     pub(super) fn pass_on(
         &self,
         table: &Table,
@@ -217,7 +217,7 @@ pub(super) fn reader_of<'r>(
     }
 }
 
-/// The pieces of a share that were copied, by number.
+/// The pieces of a chunk that were copied, by number.
 pub(super) type Carried = Result<Vec<(usize, Part)>, Trouble>;
 
 /// Why a worker can't finish its share.

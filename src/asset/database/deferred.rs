@@ -71,7 +71,7 @@ pub(crate) struct LateLoad<'a> {
 
 impl LateLoad<'_> {
     /// Loads all that can be loaded. What can't is reported with the target's last reason.
-    pub fn load(&self, deferred: Vec<Deferred>) -> Result<Loaded, Stop> {
+    pub(super) fn load(&self, deferred: Vec<Deferred>) -> Result<Loaded, Stop> {
         let mut loaded = Loaded::default();
         let mut left = deferred;
         // One of them may have waited for another.

@@ -38,12 +38,12 @@ pub(crate) enum LostTo {
 }
 
 impl Lost {
-    pub fn of(error: &PgError) -> Self {
+    pub(crate) fn of(error: &PgError) -> Self {
         let in_conflict = error.code() == Some(SERIALIZATION_FAILURE);
         Lost { reason: error.to_string(), to: if in_conflict { LostTo::Conflict } else { LostTo::Trouble } }
     }
 
-    pub fn to_change(reason: String) -> Self {
+    pub(crate) fn to_change(reason: String) -> Self {
         Lost { reason, to: LostTo::Change }
     }
 }
@@ -57,12 +57,12 @@ impl From<String> for Lost {
 impl CopyEnd {
     /// What an error on the connection that holds the snapshot means: with the connection, or its transaction, the
     /// snapshot is lost.
-    pub fn of_snapshot(error: PgError) -> Self {
+    pub(crate) fn of_snapshot(error: PgError) -> Self {
         if Self::is_of_snapshot(&error) { CopyEnd::SnapshotLost(Lost::of(&error)) } else { error.into() }
     }
 
     /// Whether a new snapshot may work. The wait for a lock took as long as allowed.
-    pub fn is_of_snapshot(error: &PgError) -> bool {
+    pub(crate) fn is_of_snapshot(error: &PgError) -> bool {
         match error.concern() {
             Concern::Session | Concern::Snapshot => true,
             Concern::Moment => !error.is_lock_not_had(),

@@ -64,7 +64,7 @@ pub(crate) struct ExportRows<F> {
 
 impl<F: FnMut(u64) -> bool> ExportRows<F> {
     /// Those before `end` whose numbers are wanted.
-    pub fn open(path: &Path, end: u64, wanted: F) -> Result<Self, SourceError> {
+    pub(super) fn open(path: &Path, end: u64, wanted: F) -> Result<Self, SourceError> {
         let opened = File::open(path).and_then(zstd::Decoder::new);
         let rows = Box::new(BufReader::new(opened.map_err(|error| unread(path, &error))?));
         Ok(ExportRows { path: path.to_owned(), rows, number: 0, end, wanted, sent: 0 })

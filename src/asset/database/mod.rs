@@ -8,15 +8,15 @@
 //! | `carry`, `proof` | from snapshot to verdict |
 //! | `rows_proof` | what every restored database is proven by, wherever its rows came from |
 //! | `recheck` | the restored copy, read back later |
-//! | `belongings`, `large_objects`, `views` | roles, owners, grants and settings; large objects; rows of materialized views |
+//! | `ownership`, `large_objects`, `views` | roles, owners, grants and settings; large objects; rows of materialized views |
 //! | `exclusions`, `refusals` | what differs because a table was left out, or a statement was refused |
 //! | `ranges` | ranges of a table as a unit, and their outcome |
-//! | `shares`, `relays`, `tally` | tables cut into units, run in parallel, recorded |
+//! | `chunks`, `copy_workers`, `receipts` | tables cut into units, run in parallel, recorded |
 //! | `range_worker`, `copying`, `rescue` | what runs such a unit: copies all rows, or as many as possible |
-//! | `again`, `ends`, `patience` | a database begun again, why it ended early, how long its servers are waited for |
+//! | `again`, `ends`, `reconnect` | a database begun again, why it ended early, how long its servers are waited for |
 //! | `salvage`, `deferred`, `late_rows` | the readable part of a damaged table; rows that the target accepts later, or never |
 //! | `watch` | watches the snapshot, and releases it when others wait behind it |
-//! | `site`, `target`, `clusters` | the server that databases are restored into; which managed cluster represents which origin |
+//! | `endpoint`, `target`, `clusters` | the server that databases are restored into; which managed cluster represents which origin |
 
 pub(crate) mod again;
 pub(crate) mod asset;

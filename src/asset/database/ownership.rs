@@ -54,7 +54,7 @@ pub(crate) struct Ownership {
 
 impl Ownership {
     /// From what the snapshot has.
-    pub fn new(
+    pub(super) fn new(
         work: &Work,
         target: &Arc<Target>,
         roles: Option<&RolesSpec>,
@@ -96,7 +96,7 @@ impl Ownership {
     }
 
     /// Attributes of large objects that were not copied are not, either: the objects themselves are reported.
-    pub fn without_lost(&mut self, carried: &[LargeObject], catalog: &mut Catalog) {
+    pub(super) fn without_lost(&mut self, carried: &[LargeObject], catalog: &mut Catalog) {
         let came: BTreeSet<String> = carried.iter().map(|object| object.oid.to_string()).collect();
         self.rights.objects.retain(|object, _| object.kind != LARGE_OBJECT || came.contains(&object.identity));
         self.special.large_object_comments.retain(|(oid, _)| came.contains(&oid.to_string()));
@@ -106,7 +106,7 @@ impl Ownership {
     }
 
     /// Before the schema: roles that it refers to, extensions that it needs.
-    pub fn prepare(&mut self, database: &TargetDatabase) -> Result<Vec<Finding>, Stop> {
+    pub(super) fn prepare(&mut self, database: &TargetDatabase) -> Result<Vec<Finding>, Stop> {
         self.not_portable = self.lost();
         // Roles of databases that were restored before have no code of this one.
         let mut findings = self.refused(self.rights_target(database).leave_roles()?);
@@ -136,14 +136,14 @@ impl Ownership {
     }
 
     /// While the schema is restored: who creates definitions that the restricted owner may not, if anyone does.
-    pub fn definitions(&self, database: &TargetDatabase) -> Result<Option<Definitions<'_>>, PgError> {
+    pub(super) fn definitions(&self, database: &TargetDatabase) -> Result<Option<Definitions<'_>>, PgError> {
         let elevated = self.target.is_managed().then(|| self.elevated(database)).transpose()?;
         Ok(elevated.map(|elevated| Definitions::new(elevated, &self.special)))
     }
 
     /// Before the rows: the extensions' tables among these are cleared of what CREATE EXTENSION inserted, and may be filled,
     /// as far as the extensions of the target keep users' configuration in them.
-    pub fn open(&mut self, database: &TargetDatabase, tables: &[Table]) -> Result<(), Stop> {
+    pub(super) fn open(&mut self, database: &TargetDatabase, tables: &[Table]) -> Result<(), Stop> {
         if self.special.extensions.is_empty() {
             return Ok(());
         }
@@ -153,12 +153,12 @@ impl Ownership {
     }
 
     /// What CREATE EXTENSION creates here for the source's versions.
-    pub fn members(&self) -> &Catalog {
+    pub(super) fn members(&self) -> &Catalog {
         &self.members
     }
 
     /// After each part of the schema: what the restricted owner was denied.
-    pub fn mend(
+    pub(super) fn mend(
         &self,
         database: &TargetDatabase,
         refused: Vec<RefusedStatement>,
@@ -173,7 +173,7 @@ impl Ownership {
     /// for every definition.
     ///
     /// What only a superuser could restore is left out of the source's `catalog`, and is reported.
-    pub fn finish(&mut self, database: &TargetDatabase, catalog: &mut Catalog) -> Result<Vec<Finding>, Stop> {
+    pub(super) fn finish(&mut self, database: &TargetDatabase, catalog: &mut Catalog) -> Result<Vec<Finding>, Stop> {
         let mut findings = self.refused(database.comment_large_objects(&self.special.large_object_comments)?);
         if let Some(names) = &self.names {
             let rights = self.rights_target(database);
@@ -219,14 +219,14 @@ impl Ownership {
     }
 
     /// After verification: the restoring role may act as every role that runs created, to read earlier restores, too.
-    pub fn rejoin(&self, database: &TargetDatabase) -> Result<(), Stop> {
+    pub(super) fn rejoin(&self, database: &TargetDatabase) -> Result<(), Stop> {
         // What is denied here was denied before, and reported.
         self.rights_target(database).join_roles(None)?;
         Ok(())
     }
 
     /// The source's state, under the names of the target, for the comparison; without what is not copied.
-    pub fn expected(&self, database: &TargetDatabase) -> Result<Catalog, Stop> {
+    pub(super) fn expected(&self, database: &TargetDatabase) -> Result<Catalog, Stop> {
         let mut expected = self.settings(&self.special.settings, database, &|role| self.on_target(role))?;
         if let Some(names) = &self.names {
             expected.extend(self.rights.as_catalog(&|role| names.on_target(role)));
@@ -236,7 +236,7 @@ impl Ownership {
     }
 
     /// The same state of the target.
-    pub fn restored(&self, database: &TargetDatabase) -> Result<Catalog, Stop> {
+    pub(super) fn restored(&self, database: &TargetDatabase) -> Result<Catalog, Stop> {
         let carried = self.carried();
         let known = |role: &str| (carried.contains(role) || rights::is_harmless(role)).then(|| role.to_owned());
         let mut client = database.address().connect()?;
@@ -254,13 +254,13 @@ impl Ownership {
     }
 
     /// The default search path of sessions of the source's database.
-    pub fn search_path(&self) -> &str {
+    pub(super) fn search_path(&self) -> &str {
         let of_all = |setting: &&Setting| setting.role.is_none() && setting.name == "search_path";
         self.special.settings.iter().find(of_all).map_or("\"$user\", public", |setting| setting.value.as_str())
     }
 
     /// The names of the copied roles on the target; none if none are copied.
-    pub fn roles(&self) -> Option<BTreeSet<String>> {
+    pub(super) fn roles(&self) -> Option<BTreeSet<String>> {
         self.names.as_ref().map(|_| self.carried())
     }
 
@@ -321,12 +321,12 @@ impl Ownership {
     }
 
     /// What was denied of functions that exist.
-    pub fn unsupported(&self) -> &[RefusedStatement] {
+    pub(super) fn unsupported(&self) -> &[RefusedStatement] {
         &self.unsupported
     }
 
     /// What exists nowhere else, each by name.
-    pub fn not_portable(&self) -> &[String] {
+    pub(super) fn not_portable(&self) -> &[String] {
         &self.not_portable
     }
 

@@ -72,7 +72,7 @@ pub(crate) struct Phases {
 
 impl Restored {
     /// Compares everything and writes the asset's evidence; `findings` are those of the transfer.
-    pub fn prove(&self, mut findings: Vec<Finding>, before: &Phases) -> Result<AssetResult, Stop> {
+    pub(super) fn prove(&self, mut findings: Vec<Finding>, before: &Phases) -> Result<AssetResult, Stop> {
         let Phases { transfer_ms, rebuild_ms } = *before;
         let watch = Stopwatch::start();
         let unread: Vec<_> = findings.iter().filter(|finding| is_unread_table(finding)).collect();

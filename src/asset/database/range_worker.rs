@@ -27,14 +27,14 @@ pub(crate) struct RangeWorker<'a> {
 }
 
 impl<'a> RangeWorker<'a> {
-    pub fn new(copy_workers: &'a CopyWorkers<'a>, context: &'a WorkerContext) -> Self {
+    pub(super) fn new(copy_workers: &'a CopyWorkers<'a>, context: &'a WorkerContext) -> Self {
         let wait_limits = WaitLimits { stall: Some(context.stall), interrupt: context.halt.clone() };
         let connections = Connections { reader: None, loader: copy_workers.database.loader(wait_limits) };
         RangeWorker { copy_workers, context, connections: Mutex::new(connections) }
     }
 
     /// Runs a unit on this thread. Blocks.
-    pub fn run(&self, spec: UnitSpec) -> Result<UnitReceipt, TransferError> {
+    pub(super) fn run(&self, spec: UnitSpec) -> Result<UnitReceipt, TransferError> {
         let names = spec.clone_names();
         let Ranges { chunk, .. } = spec.into_rows(ENGINE)?;
         let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,7 +64,7 @@ impl UnitWorker for RangeWorker<'_> {
 }
 
 impl CopyWorkers<'_> {
-    /// Copies a share, or as much of it as possible. What the target rejects now is only kept, its reason is returned
+    /// Copies a chunk, or as much of it as possible. What the target rejects now is only kept, its reason is returned
     /// beside it.
     fn carry_or_keep(
         &self,

@@ -38,7 +38,7 @@ pub(crate) struct Chunk {
     pub bytes: u64,
 }
 
-/// A share, with its snapshot, digest key and target.
+/// A chunk, with its snapshot, digest key and target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Ranges {
     /// The exported snapshot, held by the process that cut the work.
@@ -50,7 +50,7 @@ pub(crate) struct Ranges {
     pub chunk: Chunk,
 }
 
-/// The outcome of a share.
+/// The outcome of a chunk.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Done {

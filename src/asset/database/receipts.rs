@@ -53,7 +53,7 @@ pub(crate) enum WorkerMessage {
         number: usize,
         reason: String,
     },
-    /// The target rejected a share, which is kept in its exports.
+    /// The target rejected a chunk, which is kept in its exports.
     Declined {
         number: usize,
         reason: String,
@@ -150,7 +150,7 @@ fn counted(whole: &Count, parts: usize, kept: &[&Kept]) -> Result<u64, String> {
 }
 
 impl<'a> ReceiptAggregator<'a> {
-    pub fn new(work: &'a Work, tables: impl Iterator<Item = Table>, chunks: &[Chunk]) -> Self {
+    pub(crate) fn new(work: &'a Work, tables: impl Iterator<Item = Table>, chunks: &[Chunk]) -> Self {
         let entry = |table| {
             let parts = Vec::new();
             let source_count = Count::Awaited;
@@ -163,7 +163,7 @@ impl<'a> ReceiptAggregator<'a> {
         ReceiptAggregator { work, entries, done: Tables::default() }
     }
 
-    pub fn take(&mut self, news: WorkerMessage) -> Result<(), Stop> {
+    pub(crate) fn take(&mut self, news: WorkerMessage) -> Result<(), Stop> {
         let number = match news {
             WorkerMessage::Part { number, part, done } => {
                 if let Some(place) = self.entries[number].parts.get_mut(part) {
@@ -210,7 +210,7 @@ impl<'a> ReceiptAggregator<'a> {
     }
 
     /// The receipts by table. A table without one is a bug.
-    pub fn finish(mut self) -> Result<Tables, Stop> {
+    pub(crate) fn finish(mut self) -> Result<Tables, Stop> {
         if self.entries.iter().any(|entry| !entry.settled) {
             return Err(panicked());
         }

@@ -32,17 +32,22 @@ pub(crate) struct ReconnectLimits {
 
 impl ReconnectLimits {
     /// Waits for a server that fails over or restarts as long as a copy may stall.
-    pub fn of_source(stall: Duration) -> Self {
+    pub(crate) fn of_source(stall: Duration) -> Self {
         ReconnectLimits { unreached: stall, starting: stall }
     }
 
     /// The same with the target.
-    pub fn of_target(stall: Duration, is_managed: bool) -> Self {
+    pub(crate) fn of_target(stall: Duration, is_managed: bool) -> Self {
         ReconnectLimits { unreached: if is_managed { stall.min(RECOVERY) } else { stall }, starting: stall }
     }
 
     /// Tries to reach a server until it is there, or the patience is at its end.
-    pub fn wait_for<T>(self, what: &str, work: &Work, reach: impl Fn() -> Result<T, PgError>) -> Result<T, Stop> {
+    pub(crate) fn wait_for<T>(
+        self,
+        what: &str,
+        work: &Work,
+        reach: impl Fn() -> Result<T, PgError>,
+    ) -> Result<T, Stop> {
         let away = Stopwatch::start();
         loop {
             work.check_interrupt()?;

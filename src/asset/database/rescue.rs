@@ -1,4 +1,4 @@
-//! What a worker can copy of a share that can't be copied whole: found by trying pieces of it.
+//! What a worker can copy of a chunk that can't be copied whole: found by trying pieces of it.
 
 use super::{
     copying::{Connections, CopyWorkers, Nowhere, Trouble, WorkerContext, reader_of, trouble},
@@ -21,7 +21,7 @@ pub(super) enum Route {
 }
 
 impl CopyWorkers<'_> {
-    /// What can be copied of a share that was rejected for this reason, with the locations of the rest.
+    /// What can be copied of a chunk that was rejected for this reason, with the locations of the rest.
     pub(super) fn salvage(
         &self,
         reason: String,

@@ -47,7 +47,7 @@ pub(crate) struct Beside<'a> {
 
 impl RowsProof<'_> {
     /// Reads tables and exports back, side by side. Tables in `known` are not unexpected on the target, receipt or not.
-    pub fn compare(&self, known: &[String]) -> Result<Vec<Comparison>, Stop> {
+    pub(crate) fn compare(&self, known: &[String]) -> Result<Vec<Comparison>, Stop> {
         let (read_back, spools) = std::thread::scope(|scope| {
             let spools = scope.spawn(|| compare_spools(&self.work.asset, &self.work.root(), self.receipts));
             (self.read_back(known), spools.join())
@@ -81,7 +81,7 @@ impl RowsProof<'_> {
     }
 
     /// The playbook's questions, if it has any.
-    pub fn ask(&self) -> Result<Option<Comparison>, Stop> {
+    pub(crate) fn ask(&self) -> Result<Option<Comparison>, Stop> {
         if self.spec.checks.is_empty() {
             return Ok(None);
         }
@@ -96,7 +96,7 @@ impl RowsProof<'_> {
     }
 
     /// The largest table that has rows is used for the control.
-    pub fn plant_damage(&self) -> Result<Vec<Control>, Stop> {
+    pub(crate) fn plant_damage(&self) -> Result<Vec<Control>, Stop> {
         let target = self.database.address();
         let tables = catalog::tables(&mut target.connect()?)?;
         let has_rows = |table: &&Table| {
@@ -107,7 +107,7 @@ impl RowsProof<'_> {
     }
 
     /// Writes what was restored into the bundle: the tables, and the digest of the list of the rest.
-    pub fn write_evidence(&self, beside: Beside<'_>) -> Result<(TablesEvidence, Sha256Digest), Stop> {
+    pub(crate) fn write_evidence(&self, beside: Beside<'_>) -> Result<(TablesEvidence, Sha256Digest), Stop> {
         let directory = self.work.layout.asset_evidence(&self.work.asset);
         fs::create_dir_all(&directory).map_err(|source| EvidenceError::Io {
             action: "create",

@@ -43,7 +43,7 @@ pub(crate) enum Place {
 
 impl Place {
     /// Whether it is a single row rather than a whole page.
-    pub fn is_row(self) -> bool {
+    pub(crate) fn is_row(self) -> bool {
         matches!(self, Place::Row(..))
     }
 }
@@ -81,12 +81,12 @@ pub(crate) struct Search<F> {
 }
 
 impl<E, F: FnMut(&Pieces) -> Result<Option<String>, E>> Search<F> {
-    pub fn new(pages: Pages, attempt: F) -> Self {
+    pub(super) fn new(pages: Pages, attempt: F) -> Self {
         Search { attempt, pages, found: Salvaged::default() }
     }
 
     /// Searches a part of the table.
-    pub fn part(mut self, range: BlockRange) -> Result<Salvaged, Hopeless<E>> {
+    pub(super) fn part(mut self, range: BlockRange) -> Result<Salvaged, Hopeless<E>> {
         let from = range.from.unwrap_or_default();
         let end = range.to.unwrap_or(self.pages.count).max(from);
         self.pages(from, end)?;

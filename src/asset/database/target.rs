@@ -30,7 +30,7 @@ pub(crate) enum AddressError {
 }
 
 impl AddressError {
-    pub fn hint(&self) -> Option<String> {
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             AddressError::Unresolved(error) => Some(error.hint().to_owned()),
             AddressError::Url { source, .. } => source.hint(),
@@ -56,19 +56,19 @@ pub(crate) struct Target {
 
 impl Target {
     /// Starts the managed cluster in this directory, creating it if it isn't there yet.
-    pub fn managed(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
+    pub(crate) fn managed(tools: Tools, directory: &Path) -> Result<Self, ClusterError> {
         let cluster = Cluster::start(tools.clone(), directory)?;
         let server = TargetServer::managed(cluster.address(), OWNER_ROLE);
         Ok(Target { server, tools, named: None, cluster: Some(Arc::new((directory.to_owned(), cluster))) })
     }
 
     /// A user's server.
-    pub fn named(tools: Tools, address: Address) -> Self {
+    pub(crate) fn named(tools: Tools, address: Address) -> Self {
         Target { server: TargetServer::named(address.clone()), tools, named: Some(address), cluster: None }
     }
 
     /// The same for work that waits this long for a silent server.
-    pub fn watched(&self, stall: Duration, interrupt: &Interrupt) -> Self {
+    pub(crate) fn watched(&self, stall: Duration, interrupt: &Interrupt) -> Self {
         Target {
             server: self.server.watched(stall, interrupt),
             tools: self.tools.clone(),
@@ -78,34 +78,34 @@ impl Target {
     }
 
     /// Whether walkaway created the server itself.
-    pub fn is_managed(&self) -> bool {
+    pub(crate) fn is_managed(&self) -> bool {
         self.cluster.is_some()
     }
 
     /// The directory of a managed cluster.
-    pub fn directory(&self) -> Option<&Path> {
+    pub(crate) fn directory(&self) -> Option<&Path> {
         self.cluster.as_ref().map(|cluster| cluster.0.as_path())
     }
 
     /// Fails if it is the server that the database is read from, which may not have existed before the run started.
-    pub fn refuse_source(&self, asset: &str, source: &Address) -> Result<(), Stop> {
+    pub(crate) fn refuse_source(&self, asset: &str, source: &Address) -> Result<(), Stop> {
         let named = self.named.as_ref();
         let same = named.and_then(|named| database_obstacle(&format!("asset {asset}"), Some(source), false, named));
         same.map_or(Ok(()), |Obstacle { what, hint }| Err(Stop::Asset { reason: what, hint }))
     }
 
     /// Rows are about to be loaded: a managed cluster need not make each step durable.
-    pub fn disable_durability(&self) -> Result<(), ClusterError> {
+    pub(crate) fn disable_durability(&self) -> Result<(), ClusterError> {
         self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.1.disable_durability())
     }
 
     /// What was loaded is on the disk when this returns; other servers than managed ones ensure that anyway.
-    pub fn enable_durability(&self) -> Result<(), ClusterError> {
+    pub(crate) fn enable_durability(&self) -> Result<(), ClusterError> {
         self.cluster.as_ref().map_or(Ok(()), |cluster| cluster.1.enable_durability())
     }
 
     /// Stops a managed cluster and reports if that failed.
-    pub fn stop(self) -> Result<(), ClusterError> {
+    pub(crate) fn stop(self) -> Result<(), ClusterError> {
         // No worker remains that could hold another reference.
         self.cluster.and_then(Arc::into_inner).map_or(Ok(()), |(_, cluster)| cluster.stop())
     }

@@ -44,7 +44,7 @@ pub(crate) struct RdsAsset {
 }
 
 impl RdsAsset {
-    pub fn new(id: &str, spec: &DatabaseSpec, rds: &RdsSpec) -> Self {
+    pub(crate) fn new(id: &str, spec: &DatabaseSpec, rds: &RdsSpec) -> Self {
         RdsAsset { id: id.to_owned(), spec: spec.clone(), rds: rds.clone() }
     }
 

@@ -47,12 +47,15 @@ pub(crate) struct RdsWork {
 }
 
 impl RdsWork {
-    pub fn new(work: Work, spec: &RdsSpec, aws: &Aws, playbook: String, guards: &Guards) -> Self {
+    pub(super) fn new(work: Work, spec: &RdsSpec, aws: &Aws, playbook: String, guards: &Guards) -> Self {
         RdsWork { work, spec: spec.clone(), rds: Rds::new(aws), playbook, guards: guards.clone() }
     }
 
     /// Copies the database; `database` creates the work on it at an address.
-    pub async fn carry(self, database: impl FnOnce(Work, Address) -> DatabaseWork) -> Result<Box<dyn Carried>, Stop> {
+    pub(super) async fn carry(
+        self,
+        database: impl FnOnce(Work, Address) -> DatabaseWork,
+    ) -> Result<Box<dyn Carried>, Stop> {
         let facts = self.work.unless_stopped(self.rds.describe(&place(&self.spec))).await??;
         let record = record(&self.spec, &facts);
         match self.spec.method.clone() {

@@ -35,12 +35,12 @@ pub(crate) struct Guards(Arc<Mutex<Vec<JoinHandle<Left>>>>);
 
 impl Guards {
     /// A removal in the background.
-    pub fn also(&self, task: JoinHandle<Left>) {
+    pub(crate) fn also(&self, task: JoinHandle<Left>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(task);
     }
 
     /// Waits until everything was removed; returns what could not be.
-    pub async fn finish(&self) -> Vec<String> {
+    pub(crate) async fn finish(&self) -> Vec<String> {
         let mut left = Vec::new();
         loop {
             let task = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -62,7 +62,12 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// Records what is going to be created, and is ready to remove it.
-    pub fn set(guards: &Guards, work: &Work, temporary: &Temporary, resources: Vec<Resource>) -> Result<Self, Stop> {
+    pub(crate) fn set(
+        guards: &Guards,
+        work: &Work,
+        temporary: &Temporary,
+        resources: Vec<Resource>,
+    ) -> Result<Self, Stop> {
         for resource in &resources {
             let asset = work.asset.clone();
             let resource = resource.to_string();
@@ -72,7 +77,7 @@ impl Guard {
     }
 
     /// Is ready to remove what is recorded already.
-    pub fn over(guards: &Guards, work: &Work, temporary: &Temporary, resources: Vec<Resource>) -> Self {
+    pub(crate) fn over(guards: &Guards, work: &Work, temporary: &Temporary, resources: Vec<Resource>) -> Self {
         resources.iter().for_each(|resource| work.interrupt.hold(resource));
         let ((held, mut ended), (tell, removed)) = (oneshot::channel::<()>(), oneshot::channel());
         let work = work.clone();
@@ -94,7 +99,7 @@ impl Guard {
     }
 
     /// Releases the resource, waits for its removal, and returns what could not be removed, and why.
-    pub async fn release(self) -> Left {
+    pub(crate) async fn release(self) -> Left {
         let Guard { _held, removed } = self;
         drop(_held);
         removed.await.unwrap_or_default()

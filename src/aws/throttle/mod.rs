@@ -108,7 +108,7 @@ struct Kind {
 }
 
 impl Throttle {
-    pub fn of(service: &'static str) -> Self {
+    pub(super) fn of(service: &'static str) -> Self {
         Throttle { service, timer: Box::new(Machine(Stopwatch::start())), state: Mutex::default() }
     }
 
@@ -168,7 +168,7 @@ impl Throttle {
     }
 
     /// Sends until the response is not a throttling one, or until the time is up.
-    pub async fn send<F, E>(&self, kind: &str, patient: bool, send: impl Fn() -> F) -> Result<HttpResponse, E>
+    pub(super) async fn send<F, E>(&self, kind: &str, patient: bool, send: impl Fn() -> F) -> Result<HttpResponse, E>
     where
         F: Future<Output = Result<HttpResponse, E>>,
         E: From<ConnectorError>,

@@ -73,7 +73,7 @@ struct Target {
 
 impl Transport {
     /// Sends no request yet.
-    pub fn new(aws: &Aws, client: &Client, bucket: &str) -> Self {
+    pub(crate) fn new(aws: &Aws, client: &Client, bucket: &str) -> Self {
         Transport {
             client: client.clone(),
             bucket: bucket.to_owned(),
@@ -84,12 +84,12 @@ impl Transport {
     }
 
     /// Sends one request and waits for the head of a success; refusals are errors.
-    pub async fn send(&self, request: &Request<'_>) -> Result<Response, SourceError> {
+    pub(crate) async fn send(&self, request: &Request<'_>) -> Result<Response, SourceError> {
         self.answer(request).await?.map_err(|refusal| refusal.about(request.key))
     }
 
     /// The same; none where the server does not know what it is asked.
-    pub async fn send_if_known(&self, request: &Request<'_>) -> Result<Option<Response>, SourceError> {
+    pub(crate) async fn send_if_known(&self, request: &Request<'_>) -> Result<Option<Response>, SourceError> {
         match self.answer(request).await? {
             Err(refusal) if refusal.is_unknown_call() => Ok(None),
             answer => answer.map(Some).map_err(|refusal| refusal.about(request.key)),

@@ -103,7 +103,7 @@ struct PooledConnection {
 
 impl ConnectionPool {
     /// To the server of this address; connects when the first request is sent.
-    pub fn to(server: Uri) -> Result<Arc<Self>, String> {
+    pub(super) fn to(server: Uri) -> Result<Arc<Self>, String> {
         let secure = server.scheme_str() == Some("https");
         let config = if secure { tls::verified(None)? } else { tls::without_roots()? };
         let mut tcp = HttpConnector::new();
@@ -116,7 +116,7 @@ impl ConnectionPool {
 
     /// Sends a request and waits for the head of the answer. `request` is made once more if a kept connection turns out
     /// to be closed.
-    pub async fn send(
+    pub(super) async fn send(
         self: &Arc<Self>,
         request: impl Fn() -> Result<Request<Empty<Bytes>>, String>,
     ) -> Result<Response<PooledBody>, ExchangeError> {

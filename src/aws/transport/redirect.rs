@@ -18,7 +18,7 @@ pub(super) struct Redirect {
 impl Redirect {
     /// The endpoint to use instead of `from`, if it is another one. `key` is the encoded key, which the address ends with. A
     /// request that went over TLS is never redirected to one without.
-    pub fn endpoint(&self, from: &Endpoint, key: &str) -> Option<Endpoint> {
+    pub(super) fn endpoint(&self, from: &Endpoint, key: &str) -> Option<Endpoint> {
         let mut endpoint = from.clone();
         if let Some(region) = &self.region {
             endpoint.scope.region.clone_from(region);
@@ -47,12 +47,12 @@ impl Redirect {
     }
 
     /// Whether later requests go there directly. 307 is about this one only (RFC 9110, 15.4.8).
-    pub fn is_permanent(&self) -> bool {
+    pub(super) fn is_permanent(&self) -> bool {
         matches!(self.status, 301 | 308 | 400)
     }
 
     /// Nothing to follow, or followed once already.
-    pub fn unfollowed(&self, key: &str) -> SourceError {
+    pub(super) fn unfollowed(&self, key: &str) -> SourceError {
         let place = match (&self.location, &self.region) {
             (Some(location), _) => format!("sends the request to {}", location.split('?').next().unwrap_or_default()),
             (None, Some(region)) => format!("says that the bucket is in the region {region}"),
@@ -63,7 +63,7 @@ impl Redirect {
     }
 
     /// An address that does not answer is not an outage of the provider.
-    pub fn led_to(&self, endpoint: &Endpoint, error: SourceError) -> SourceError {
+    pub(super) fn led_to(&self, endpoint: &Endpoint, error: SourceError) -> SourceError {
         match error {
             SourceError::Unreached { what, reason } => {
                 let reason = format!("HTTP status {}: sent on to {}: {reason}", self.status, endpoint.origin);

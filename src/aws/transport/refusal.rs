@@ -56,17 +56,17 @@ fn redirect_of(status: u16, headers: &HeaderMap, document: &ErrorDocument) -> Op
 
 impl Refusal {
     /// Whether other credentials might be accepted.
-    pub fn credentials_ran_out(&self) -> bool {
+    pub(super) fn credentials_ran_out(&self) -> bool {
         matches!(self.document.code.as_str(), "ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException")
     }
 
     /// Whether the server does not know the call.
-    pub fn is_unknown_call(&self) -> bool {
+    pub(super) fn is_unknown_call(&self) -> bool {
         error::is_unknown_call(self.status, &self.document.code)
     }
 
     /// As an error about the object with this key.
-    pub fn about(self, key: &str) -> SourceError {
+    pub(super) fn about(self, key: &str) -> SourceError {
         error::sort(key.to_owned(), self.status, &self.document.code, self.document.message.as_deref())
     }
 }

@@ -97,7 +97,7 @@ impl Response {
 
 impl Route {
     /// Looks for a proxy in the environment, as the SDK does (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
-    pub fn to(endpoint: &Endpoint, connector: &Arc<Connector>) -> Result<Self, String> {
+    pub(super) fn to(endpoint: &Endpoint, connector: &Arc<Connector>) -> Result<Self, String> {
         let server: Uri = endpoint.origin.parse().map_err(|error| format!("{}: {error}", endpoint.origin))?;
         match Matcher::from_env().intercept(&server) {
             Some(_) => Ok(Route::Proxied(Arc::clone(connector))),
@@ -106,7 +106,7 @@ impl Route {
     }
 
     /// Sends one request and waits for the head of the response.
-    pub async fn send(&self, endpoint: &Endpoint, signed: &Signed) -> Result<Response, NoResponse> {
+    pub(super) async fn send(&self, endpoint: &Endpoint, signed: &Signed) -> Result<Response, NoResponse> {
         match self {
             Route::Direct(pool) => {
                 let request = || request(&signed.path_and_query, signed, Some(&endpoint.host), Empty::new());

@@ -15,7 +15,7 @@ use crate::{
 
 /// The journal's data on one class of assets.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Measured {
+pub(super) struct Measured {
     /// The units in the order in which they ended.
     pub units: Vec<Sample>,
     /// From the start of a database's work to its snapshot: does not grow with its size.
@@ -30,7 +30,7 @@ struct Open {
 }
 
 /// The units of all assets of one kind.
-pub fn of_journal(entries: &[Entry], kind: AssetKind) -> Measured {
+pub(super) fn of_journal(entries: &[Entry], kind: AssetKind) -> Measured {
     let mut assets: BTreeMap<&str, Open> = BTreeMap::new();
     for Entry { at, event, .. } in entries {
         match event {

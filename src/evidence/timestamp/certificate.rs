@@ -35,7 +35,7 @@ pub(super) struct Certificate<'a> {
 
 impl<'a> Certificate<'a> {
     /// Reads one (RFC 5280, section 4.1).
-    pub fn read(der: &'a [u8]) -> Option<Self> {
+    pub(super) fn read(der: &'a [u8]) -> Option<Self> {
         let mut body = Reader::new(der).enter(SEQUENCE)?.enter(SEQUENCE)?;
         body.optional(context(0));
         let serial = body.expect(INTEGER)?.content;
@@ -60,17 +60,17 @@ impl<'a> Certificate<'a> {
     }
 
     /// Whether it names itself as its issuer, as the certificates do at which OpenSSL ends a chain.
-    pub fn is_root(&self) -> bool {
+    pub(super) fn is_root(&self) -> bool {
         self.issuer == self.subject
     }
 
     /// Whether its key may sign certificates, as far as its key usage states it.
-    pub fn may_certify(&self) -> bool {
+    pub(super) fn may_certify(&self) -> bool {
         self.key_usage().is_none_or(|usage| usage & CERTIFYING != 0)
     }
 
     /// Whether its key may sign time-stamps: that and nothing else, said critically (RFC 3161, section 2.3).
-    pub fn may_stamp(&self) -> bool {
+    pub(super) fn may_stamp(&self) -> bool {
         self.purposes().is_some_and(|(critical, purposes)| {
             critical && purposes.contains(&TIME_STAMPING) && !purposes.iter().any(|one| OTHER_PURPOSES.contains(one))
         }) && self.key_usage().is_none_or(|usage| usage & SIGNING != 0 && usage & !SIGNING == 0)

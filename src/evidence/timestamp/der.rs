@@ -28,12 +28,12 @@ pub(super) struct Element<'a> {
 pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Reader(bytes)
     }
 
     /// The next element, if there is a whole one.
-    pub fn next(&mut self) -> Option<Element<'a>> {
+    pub(super) fn next(&mut self) -> Option<Element<'a>> {
         let (&tag, rest) = self.0.split_first()?;
         let (&first, rest) = rest.split_first()?;
         let (length, rest) = match first {
@@ -51,12 +51,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element, which must have this tag.
-    pub fn expect(&mut self, tag: u8) -> Option<Element<'a>> {
+    pub(super) fn expect(&mut self, tag: u8) -> Option<Element<'a>> {
         self.next().filter(|element| element.tag == tag)
     }
 
     /// The next element if it has this tag; otherwise nothing is read.
-    pub fn optional(&mut self, tag: u8) -> Option<Element<'a>> {
+    pub(super) fn optional(&mut self, tag: u8) -> Option<Element<'a>> {
         let mut ahead = *self;
         let found = ahead.expect(tag)?;
         *self = ahead;
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What is inside the next element, which must have this tag.
-    pub fn enter(&mut self, tag: u8) -> Option<Reader<'a>> {
+    pub(super) fn enter(&mut self, tag: u8) -> Option<Reader<'a>> {
         self.expect(tag).map(|element| Reader(element.content))
     }
 }

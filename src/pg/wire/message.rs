@@ -115,7 +115,7 @@ pub(in crate::pg) fn command_rows(body: &[u8]) -> Option<u64> {
 pub(super) struct Fields<'a>(pub &'a [u8]);
 
 impl Fields<'_> {
-    pub fn row(self) -> Result<Vec<Option<String>>, WireError> {
+    pub(super) fn row(self) -> Result<Vec<Option<String>>, WireError> {
         self.values().ok_or_else(|| WireError::Lost("a row of the server makes no sense".to_owned()))
     }
 

@@ -39,7 +39,7 @@ pub(super) fn is_time_out(error: &io::Error) -> bool {
 
 impl Socket {
     /// Connects to the host with this index.
-    pub fn connect(login: &Login<'_>, number: usize, host: &Host) -> Result<Self, WireError> {
+    pub(super) fn connect(login: &Login<'_>, number: usize, host: &Host) -> Result<Self, WireError> {
         let lost = |error: io::Error| WireError::Lost(error.to_string());
         let ports = login.config.get_ports();
         let port = ports.get(number).or(ports.first()).copied().unwrap_or(5432);
@@ -58,7 +58,7 @@ impl Socket {
         }
     }
 
-    pub fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Socket::Tcp(stream) => stream.read(into),
             Socket::Tls(stream) => stream.read(into),
@@ -66,7 +66,7 @@ impl Socket {
         }
     }
 
-    pub fn write_some(&mut self, one: &[u8], other: &[u8]) -> io::Result<usize> {
+    pub(super) fn write_some(&mut self, one: &[u8], other: &[u8]) -> io::Result<usize> {
         let slices = [IoSlice::new(one), IoSlice::new(other)];
         match self {
             Socket::Tcp(stream) => stream.write_vectored(&slices),
@@ -80,7 +80,7 @@ impl Socket {
     }
 
     /// The certificate that the server presented.
-    pub fn server_certificate(&self) -> Option<&[u8]> {
+    pub(super) fn server_certificate(&self) -> Option<&[u8]> {
         match self {
             Socket::Tls(stream) => stream.conn.peer_certificates()?.first().map(AsRef::as_ref),
             Socket::Tcp(_) | Socket::Local(_) => None,
@@ -88,7 +88,7 @@ impl Socket {
     }
 
     /// Reads without waiting.
-    pub fn read_if_ready(&mut self, into: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read_if_ready(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.set_nonblocking(true)?;
         let read = self.read_some(into);
         self.set_nonblocking(false)?;

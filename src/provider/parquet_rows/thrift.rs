@@ -23,12 +23,12 @@ pub(super) struct Compact<'a> {
 }
 
 impl<'a> Compact<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Compact { rest: bytes, depth: 0 }
     }
 
     /// The number of remaining bytes.
-    pub fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         self.rest.len()
     }
 
@@ -60,18 +60,18 @@ impl<'a> Compact<'a> {
     }
 
     /// A whole number.
-    pub fn integer(&mut self) -> Option<i64> {
+    pub(super) fn integer(&mut self) -> Option<i64> {
         let number = self.varint()?;
         Some((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
     /// A whole number of 32 bits.
-    pub fn small(&mut self) -> Option<i32> {
+    pub(super) fn small(&mut self) -> Option<i32> {
         i32::try_from(self.integer()?).ok()
     }
 
     /// A field that is a boolean has its value in its kind.
-    pub fn boolean(kind: Kind) -> Option<bool> {
+    pub(super) fn boolean(kind: Kind) -> Option<bool> {
         match kind {
             TRUE => Some(true),
             FALSE => Some(false),
@@ -80,7 +80,7 @@ impl<'a> Compact<'a> {
     }
 
     /// The fields of a struct, one by one; `take` reads the field's value, or skips it.
-    pub fn fields(&mut self, mut take: impl FnMut(&mut Self, i16, Kind) -> Option<()>) -> Option<()> {
+    pub(super) fn fields(&mut self, mut take: impl FnMut(&mut Self, i16, Kind) -> Option<()>) -> Option<()> {
         self.depth += 1;
         let mut last = 0_i16;
         loop {
@@ -104,14 +104,14 @@ impl<'a> Compact<'a> {
     }
 
     /// The kind and the number of a list's values, which follow; there can't be more of them than bytes.
-    pub fn list(&mut self) -> Option<(Kind, u64)> {
+    pub(super) fn list(&mut self) -> Option<(Kind, u64)> {
         let byte = self.byte()?;
         let count = if byte >> 4 == 15 { self.varint()? } else { u64::from(byte >> 4) };
         (count <= self.rest.len() as u64).then_some((byte & 0x0f, count))
     }
 
     /// Skips a value.
-    pub fn skip(&mut self, kind: Kind) -> Option<()> {
+    pub(super) fn skip(&mut self, kind: Kind) -> Option<()> {
         match kind {
             TRUE | FALSE => Some(()),
             3 => self.skip_bytes(1),

@@ -21,7 +21,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub fn new(pages: Box<dyn PageReader>, column: &ColumnDescriptor) -> Self {
+    pub(super) fn new(pages: Box<dyn PageReader>, column: &ColumnDescriptor) -> Self {
         let kind = column.physical_type();
         let width = match kind {
             Type::INT32 | Type::FLOAT => Some(4),

@@ -78,14 +78,14 @@ pub(super) struct Absence(Option<(Stopwatch, u32)>);
 
 impl Absence {
     /// Counts one more lookup without a result. Returns whether that is enough to treat it as gone.
-    pub fn lasts(&mut self, timeouts: &Timeouts) -> bool {
+    pub(super) fn lasts(&mut self, timeouts: &Timeouts) -> bool {
         let (since, times) = self.0.get_or_insert_with(|| (Stopwatch::start(), 0));
         *times += 1;
         *times >= ABSENT_MAX && since.elapsed() >= timeouts.absent
     }
 
     /// It exists.
-    pub fn ends(&mut self) {
+    pub(super) fn ends(&mut self) {
         self.0 = None;
     }
 }
@@ -105,7 +105,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// Sorts an error of the SDK.
-    pub fn of<E: OperationError>(what: &str, refused: SdkError<E, HttpResponse>) -> Self {
+    pub(super) fn of<E: OperationError>(what: &str, refused: SdkError<E, HttpResponse>) -> Self {
         let code = refused.as_service_error().and_then(|error| error.code()).unwrap_or_default().to_owned();
         let kind = code.trim_end_matches("Fault");
         if ["DBInstanceNotFound", "DBSnapshotNotFound", "ExportTaskNotFound"].contains(&kind) {
@@ -132,7 +132,7 @@ impl Refusal {
     }
 
     /// As an error about a resource.
-    pub fn about(self, what: &str) -> SourceError {
+    pub(super) fn about(self, what: &str) -> SourceError {
         match self {
             Refusal::Absent => SourceError::NotFound { what: what.to_owned() },
             Refusal::AlreadyThere => {

@@ -24,7 +24,7 @@ pub(super) struct Tokens {
 
 impl Tokens {
     /// Must be called on a thread of the runtime.
-    pub fn new(aws: &Aws, endpoint: &Endpoint, user: &str) -> Self {
+    pub(super) fn new(aws: &Aws, endpoint: &Endpoint, user: &str) -> Self {
         Tokens { aws: aws.clone(), endpoint: endpoint.clone(), user: user.to_owned(), runtime: Handle::current() }
     }
 

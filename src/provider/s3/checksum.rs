@@ -12,7 +12,7 @@ use crate::transfer::{
 
 /// A checksum in the headers of a response.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Offer {
+pub(super) enum Offer {
     /// A checksum over the whole object.
     Whole(ProviderChecksum),
     /// A checksum over the checksums of this many parts, whose sizes have to be queried.
@@ -43,7 +43,7 @@ struct Stored<'a> {
 ///
 /// # Errors
 /// Why there is none that could be computed.
-pub fn of_headers<'a>(values: impl Fn(&str) -> Vec<&'a str>) -> Result<Vec<Offer>, &'static str> {
+pub(super) fn of_headers<'a>(values: impl Fn(&str) -> Vec<&'a str>) -> Result<Vec<Offer>, &'static str> {
     let text = |name: &str| values(name).first().copied();
     let encryption = text("x-amz-server-side-encryption");
     let of = |(kind, name): (ChecksumKind, &str)| values(name).into_iter().map(move |value| (kind, value));
@@ -59,7 +59,7 @@ pub fn of_headers<'a>(values: impl Fn(&str) -> Vec<&'a str>) -> Result<Vec<Offer
 }
 
 /// The checksum in an entity tag that is the MD5 of the object.
-pub fn of_md5(etag: &str) -> Option<Offer> {
+pub(super) fn of_md5(etag: &str) -> Option<Offer> {
     let value = md5_of(etag)?;
     Some(Offer::Whole(ProviderChecksum { kind: ChecksumKind::Md5Etag, value, parts: Parts::None }))
 }

@@ -55,7 +55,7 @@ struct Refused {
 }
 
 /// Queries everything concurrently.
-pub async fn of(client: &Client, bucket: &str) -> BucketConfiguration {
+pub(super) async fn of(client: &Client, bucket: &str) -> BucketConfiguration {
     macro_rules! ask {
         ($name:literal, $call:ident, $mark:expr) => {
             async {

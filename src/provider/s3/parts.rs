@@ -22,13 +22,13 @@ const COMMON_PARTS_MIB: [u64; 12] = [8, 5, 16, 10, 50, 15, 32, 64, 100, 128, 256
 
 /// The two ways to ask.
 #[derive(Debug, Default)]
-pub struct Questions {
+pub(super) struct Questions {
     attributes: Question,
     heads: Question,
 }
 
 /// Who is asked, and about what.
-pub struct Asking<'a> {
+pub(super) struct Asking<'a> {
     pub client: &'a Client,
     pub bucket: &'a str,
     pub entry: &'a ObjectEntry,
@@ -45,7 +45,7 @@ impl Asking<'_> {
     ///
     /// # Errors
     /// No answer came, and another attempt with the object may bring one.
-    pub async fn parts(&self, count: u64) -> Result<Result<Parts, String>, SourceError> {
+    pub(super) async fn parts(&self, count: u64) -> Result<Result<Parts, String>, SourceError> {
         let size = self.entry.size;
         if !(1..=PARTS_MAX).contains(&count) {
             return Ok(Err(format!("the entity tag claims {count} parts")));

@@ -13,7 +13,7 @@ const METADATA: &str = "x-amz-meta-";
 const CHECKSUM: &str = "x-amz-checksum-";
 
 /// Sorts the headers of a GET or HEAD, each as often as it occurs. Also returns how many tags the object has.
-pub fn of_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> (Properties, u64) {
+pub(super) fn of_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> (Properties, u64) {
     let mut values = BTreeMap::<&str, Vec<&[u8]>>::new();
     for (name, value) in headers {
         values.entry(name).or_default().push(value);

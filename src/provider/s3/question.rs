@@ -34,7 +34,7 @@ impl Question {
     ///
     /// # Errors
     /// The outer one is to be tried again with the object. The inner one is what there is instead of an answer.
-    pub async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         what: &str,
         asking: impl Future<Output = Result<T, SourceError>>,

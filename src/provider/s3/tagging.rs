@@ -30,11 +30,11 @@ pub(super) struct Tagging {
 
 impl Tagging {
     /// Whether an object has no tags that states no number.
-    pub fn is_none_unstated(&self) -> bool {
+    pub(super) fn is_none_unstated(&self) -> bool {
         self.is_unknown.load(Relaxed) || self.is_counted.load(Relaxed) && !self.is_uncounted.load(Relaxed)
     }
 
-    pub fn note_refusal(&self, reason: &str) {
+    pub(super) fn note_refusal(&self, reason: &str) {
         if self.refused.fetch_add(1, Relaxed) + 1 >= REFUSED_MAX {
             // Another one may have come before.
             let _ = self.refusal.set(reason.to_owned());

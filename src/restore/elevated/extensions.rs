@@ -46,7 +46,7 @@ const EXTENSIONS: [&str; 23] = [
 
 /// Listed extensions whose functions would let restored code connect from this machine, and pass file names to the library
 /// that does. EXECUTE is revoked here until it is granted explicitly.
-pub const CLOSED: [&str; 1] = ["dblink"];
+pub(crate) const CLOSED: [&str; 1] = ["dblink"];
 
 impl Elevated {
     /// Creates the listed extensions of the source that the machine has. Returns their names.

@@ -16,8 +16,8 @@ use crate::pg::{
     name::{literal, quoted},
 };
 
-pub mod definitions;
-pub mod extensions;
+pub(crate) mod definitions;
+pub(crate) mod extensions;
 
 /// Custom settings with this prefix belong to procedural languages, some of them are code that runs when the language is
 /// first used (PostgreSQL documentation, `plperl.on_plperl_init`, `pltcl.start_proc`); `plpgsql` has none of that kind.

@@ -68,7 +68,7 @@ pub(super) struct Put {
 
 impl Put {
     /// Puts an object; the inner error is the server's, the outer one this machine's.
-    pub async fn object(
+    pub(super) async fn object(
         &self,
         staged: PathBuf,
         receipt: &mut ObjectReceipt,

@@ -100,7 +100,7 @@ impl Server {
 }
 
 impl CallError {
-    pub fn of<E: OperationError>(error: &SdkError<E, HttpResponse>) -> Self {
+    pub(super) fn of<E: OperationError>(error: &SdkError<E, HttpResponse>) -> Self {
         let kind = match error {
             SdkError::ServiceError(refused) => {
                 sort(refused.raw().status().as_u16(), refused.err().code().unwrap_or_default())
@@ -115,7 +115,7 @@ impl CallError {
     }
 
     /// A page of a listing that was not read.
-    pub fn of_page<E: OperationError>(unread: Unread<E>) -> Self {
+    pub(super) fn of_page<E: OperationError>(unread: Unread<E>) -> Self {
         match unread {
             Unread::Failed(failed) => CallError::of(&failed),
             Unread::NotWhole(reason) => CallError { reason, kind: CallErrorKind::Passing },
@@ -123,16 +123,16 @@ impl CallError {
     }
 
     /// A truncated body.
-    pub fn broken(error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn broken(error: &(dyn std::error::Error + 'static)) -> Self {
         CallError { reason: causes(error), kind: CallErrorKind::Passing }
     }
 
     /// A failure of this machine.
-    pub fn of_machine(error: &(dyn std::error::Error + 'static)) -> Self {
+    pub(super) fn of_machine(error: &(dyn std::error::Error + 'static)) -> Self {
         CallError { reason: causes(error), kind: CallErrorKind::Machine }
     }
 
-    pub fn is_passing(&self) -> bool {
+    pub(super) fn is_passing(&self) -> bool {
         self.kind == CallErrorKind::Passing
     }
 }

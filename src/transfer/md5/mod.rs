@@ -7,7 +7,7 @@ mod block;
 mod multi_buffer;
 mod single;
 
-pub use self::{
+pub(super) use self::{
     multi_buffer::{Md5Stream, MultiBufferMd5},
     single::Md5,
 };

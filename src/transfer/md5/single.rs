@@ -4,7 +4,7 @@ use super::block::{BEGIN, BLOCK_BYTES, State, compress};
 
 /// The MD5 of a stream so far.
 #[derive(Clone, Debug)]
-pub struct Md5 {
+pub(crate) struct Md5 {
     pub(super) state: State,
     /// Of the incomplete block.
     rest: [u8; BLOCK_BYTES],
@@ -19,7 +19,7 @@ impl Default for Md5 {
 
 impl Md5 {
     /// Takes the next bytes.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         let blocks = self.fill_rest(bytes);
         let whole = blocks.len() - blocks.len() % BLOCK_BYTES;
         let (blocks, rest) = blocks.split_at(whole);
@@ -29,7 +29,7 @@ impl Md5 {
     }
 
     /// The digest of everything.
-    pub fn finish(mut self) -> [u8; 16] {
+    pub(crate) fn finish(mut self) -> [u8; 16] {
         let bits = self.bytes.wrapping_mul(8);
         let mut end = [0; 2 * BLOCK_BYTES];
         end[0] = 0x80;

@@ -61,37 +61,37 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    pub fn new(meter: &Arc<Meter>) -> Self {
+    pub(super) fn new(meter: &Arc<Meter>) -> Self {
         Counted { meter: Arc::clone(meter), items: AtomicU64::new(0), bytes: AtomicU64::new(0) }
     }
 
-    pub fn add(&self, bytes: u64) {
+    pub(super) fn add(&self, bytes: u64) {
         self.meter.add_bytes(bytes);
         self.bytes.fetch_add(bytes, Relaxed);
     }
 
     /// Subtracts some of them again.
-    pub fn take_back(&self, bytes: u64) {
+    pub(super) fn take_back(&self, bytes: u64) {
         self.meter.take_back_bytes(bytes);
         self.bytes.fetch_sub(bytes, Relaxed);
     }
 
     /// An object arrived; from now on, it and its bytes are counted here.
-    pub fn take_over(&self, object: &Counted) {
+    pub(super) fn take_over(&self, object: &Counted) {
         self.meter.add_items(1);
         self.items.fetch_add(1, Relaxed);
         self.bytes.fetch_add(object.bytes.swap(0, Relaxed), Relaxed);
     }
 
     /// An object that was taken over failed.
-    pub fn give_back(&self, bytes: u64) {
+    pub(super) fn give_back(&self, bytes: u64) {
         self.meter.take_back_items(1);
         self.items.fetch_sub(1, Relaxed);
         self.take_back(bytes);
     }
 
     /// All of it counts for good.
-    pub fn keep(&self) {
+    pub(super) fn keep(&self) {
         self.items.store(0, Relaxed);
         self.bytes.store(0, Relaxed);
     }
@@ -136,7 +136,7 @@ pub(super) struct Fetcher<'a> {
 
 impl Fetcher<'_> {
     /// All bytes of the section, within the remaining attempts. The caller holds a permit of the limiter.
-    pub async fn fetch(&self, stretch: Stretch, attempts: &mut Attempts) -> Result<Fetched, TransferError> {
+    pub(super) async fn fetch(&self, stretch: Stretch, attempts: &mut Attempts) -> Result<Fetched, TransferError> {
         let checksum = Err("a range".to_owned());
         let mut got = Fetched { checksum, properties: Properties::default(), pieces: Vec::new(), bytes: 0, pin: None };
         loop {
@@ -157,7 +157,7 @@ impl Fetcher<'_> {
     }
 
     /// Waits before the next attempt, or returns the error if there is to be none.
-    pub async fn again(&self, error: SourceError, attempts: &mut Attempts) -> Result<(), TransferError> {
+    pub(super) async fn again(&self, error: SourceError, attempts: &mut Attempts) -> Result<(), TransferError> {
         if matches!(error, SourceError::Throttled { .. }) {
             self.limiter.note_throttled();
         }
@@ -165,7 +165,7 @@ impl Fetcher<'_> {
     }
 
     /// Opens the object or a range of it.
-    pub async fn open(&self, entry: &ObjectEntry, range: Option<ByteRange>) -> Result<ObjectBody, SourceError> {
+    pub(super) async fn open(&self, entry: &ObjectEntry, range: Option<ByteRange>) -> Result<ObjectBody, SourceError> {
         let body = timeout(self.timeouts.answer, self.source.open(entry, range)).await;
         body.map_err(|_| SourceError::Unreached { what: entry.key.clone(), reason: "no answer in time".to_owned() })?
     }
@@ -235,7 +235,12 @@ impl Fetcher<'_> {
     }
 
     /// The next bytes of a body, as many as requested unless it ends before. The rest of a piece goes into `rest`.
-    pub async fn take(&self, body: &mut ObjectBody, rest: &mut Bytes, wanted: u64) -> Result<Vec<Bytes>, SourceError> {
+    pub(super) async fn take(
+        &self,
+        body: &mut ObjectBody,
+        rest: &mut Bytes,
+        wanted: u64,
+    ) -> Result<Vec<Bytes>, SourceError> {
         let mut pieces = Vec::new();
         let mut missing = wanted;
         let watch = Stopwatch::start();

@@ -54,7 +54,7 @@ pub(super) struct Permit {
 
 impl ConcurrencyLimiter {
     /// Starts with this limit.
-    pub fn new(limit: usize) -> Arc<Self> {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
         let shared = Shared { control: Control::new(limit), owed: 0, epoch_began: Duration::ZERO };
         Arc::new(ConcurrencyLimiter {
             slots: Arc::new(Semaphore::new(limit)),
@@ -68,12 +68,12 @@ impl ConcurrencyLimiter {
     }
 
     /// The current limit.
-    pub fn limit(&self) -> usize {
+    pub(super) fn limit(&self) -> usize {
         self.limit.load(Relaxed)
     }
 
     /// Waits for a permit.
-    pub async fn acquire(self: &Arc<Self>) -> Permit {
+    pub(super) async fn acquire(self: &Arc<Self>) -> Permit {
         let free = Arc::clone(&self.slots).try_acquire_owned().ok();
         let slot = match free {
             Some(slot) => Some(slot),
@@ -86,17 +86,17 @@ impl ConcurrencyLimiter {
     }
 
     /// Bytes arrived.
-    pub fn note_bytes(&self, bytes: u64) {
+    pub(super) fn note_bytes(&self, bytes: u64) {
         self.work.fetch_add(bytes, Relaxed);
     }
 
     /// A request was answered in full.
-    pub fn note_request(&self) {
+    pub(super) fn note_request(&self) {
         self.work.fetch_add(REQUEST_WORTH_BYTES, Relaxed);
     }
 
     /// The provider reports that it is busy.
-    pub fn note_throttled(&self) {
+    pub(super) fn note_throttled(&self) {
         self.throttled.store(true, Relaxed);
     }
 

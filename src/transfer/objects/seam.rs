@@ -24,7 +24,7 @@ pub(super) struct Seam(Vec<u8>);
 impl Seam {
     /// Splits the bytes of the next range off their pieces, and keeps them; false if the pieces don't start with those of
     /// the previous range.
-    pub fn fits(&mut self, pieces: &mut Vec<Bytes>, seam: u64) -> bool {
+    pub(super) fn fits(&mut self, pieces: &mut Vec<Bytes>, seam: u64) -> bool {
         let begin = pieces.iter().flat_map(|piece| piece.iter()).take(self.0.len());
         let fits = begin.eq(self.0.iter());
         self.0.clear();

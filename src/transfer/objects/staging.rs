@@ -27,7 +27,7 @@ pub(super) struct Incoming {
 }
 
 impl Incoming {
-    pub fn create(&self, properties: &Properties) -> Result<Box<dyn PendingObject>, TransferError> {
+    pub(super) fn create(&self, properties: &Properties) -> Result<Box<dyn PendingObject>, TransferError> {
         Ok(self.staging.sink.create(self.index, Arriving { object: &self.object, properties })?)
     }
 }

@@ -57,7 +57,7 @@ pub(super) struct Stream {
 
 impl Stream {
     /// Starts both threads; the object is created by the writing one.
-    pub fn start(
+    pub(super) fn start(
         incoming: Incoming,
         properties: Properties,
         checksum: StatedChecksums,
@@ -71,19 +71,19 @@ impl Stream {
     }
 
     /// Passes the next range on; if writing has ended early, its error is the result.
-    pub async fn push(&mut self, chunk: Chunk) -> Result<(), TransferError> {
+    pub(super) async fn push(&mut self, chunk: Chunk) -> Result<(), TransferError> {
         self.send(Message::Next(Arc::new(chunk))).await
     }
 
     /// Waits for both threads.
-    pub async fn finish(mut self) -> Result<Observed, TransferError> {
+    pub(super) async fn finish(mut self) -> Result<Observed, TransferError> {
         self.send(Message::End).await?;
         self.writing.await??;
         self.hashing.await?.ok_or_else(TransferError::of_thread)
     }
 
     /// Abandons the object, and waits until no thread can write to its place any more.
-    pub async fn abandon(self) {
+    pub(super) async fn abandon(self) {
         let Stream { to_hash, to_write, hashing, writing } = self;
         drop((to_hash, to_write));
         // The result of an abandoned object is ignored. A thread that has ended may have been joined before.

@@ -35,7 +35,7 @@ struct State {
 
 impl WorkerPool {
     /// Starts this many threads.
-    pub fn start(threads: usize) -> Self {
+    pub(super) fn start(threads: usize) -> Self {
         let queue = Arc::new(Queue::default());
         let start = |_| {
             let queue = Arc::clone(&queue);
@@ -46,7 +46,10 @@ impl WorkerPool {
     }
 
     /// Runs `job` on a thread, unless its caller is gone when its turn comes.
-    pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, TransferError> {
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TransferError> {
         let (result, done) = oneshot::channel();
         self.queue.push(Box::new(move || {
             if !result.is_closed() {

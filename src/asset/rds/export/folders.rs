@@ -44,7 +44,7 @@ pub(super) type Flaw = (FindingKind, String, String);
 
 impl Folders {
     /// Takes `schema.table/batch/part-….parquet`. Returns whether exports consist of such files at all.
-    pub fn take(&mut self, within: &str, file: ExportedFile) -> bool {
+    pub(super) fn take(&mut self, within: &str, file: ExportedFile) -> bool {
         let steps: Vec<&str> = within.split('/').collect();
         let table = steps[0];
         let name = file_name(within);
@@ -70,23 +70,23 @@ impl Folders {
     }
 
     /// Whether there are no files at all.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Removes one table's files, in the order of batches and parts: none where only RDS's mark says that the table has
     /// no rows. `None` if the table has no files at all.
-    pub fn remove(&mut self, table: &str) -> Option<Vec<ExportedFile>> {
+    pub(super) fn remove(&mut self, table: &str) -> Option<Vec<ExportedFile>> {
         self.0.remove(table).and_then(Folder::into_files)
     }
 
     /// The files of all other tables.
-    pub fn into_rest(self) -> impl Iterator<Item = (String, Vec<ExportedFile>)> {
+    pub(super) fn into_rest(self) -> impl Iterator<Item = (String, Vec<ExportedFile>)> {
         self.0.into_iter().filter_map(|(table, folder)| Some((table, folder.into_files()?)))
     }
 
     /// Misplaced parts, and batches that are not marked as complete, except those of excluded tables.
-    pub fn flaws(&self, left_out: &BTreeSet<String>) -> Vec<Flaw> {
+    pub(super) fn flaws(&self, left_out: &BTreeSet<String>) -> Vec<Flaw> {
         // With or without batches, an export either writes its markers or does not.
         let writes_markers = |batched: bool| {
             self.0.values().flat_map(|folder| &folder.marked).any(|batch| (*batch != UNBATCHED) == batched)

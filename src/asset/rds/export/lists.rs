@@ -62,7 +62,7 @@ pub(super) fn is_list(name: &str) -> bool {
 
 impl List {
     /// Reads a list that was received with this digest.
-    pub fn read(path: &Path, received: Sha256Digest) -> Result<Self, Unread> {
+    pub(super) fn read(path: &Path, received: Sha256Digest) -> Result<Self, Unread> {
         serde_json::from_slice(&text(path, received, BYTES_MAX)?).map_err(|error| Unread::Unclear(error.to_string()))
     }
 }
@@ -106,11 +106,11 @@ pub(super) fn gaps(mut ranges: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
 }
 
 impl Status {
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.status.eq_ignore_ascii_case("COMPLETE") && self.warning_message.as_deref().unwrap_or_default().is_empty()
     }
 
-    pub fn in_words(&self) -> String {
+    pub(super) fn in_words(&self) -> String {
         let status = if self.status.is_empty() { "unknown" } else { &self.status };
         match &self.warning_message {
             Some(warning) => format!("its status is {status}: {warning}"),
@@ -119,7 +119,7 @@ impl Status {
     }
 
     /// The columns, in their order.
-    pub fn columns(&self) -> Vec<ListedColumn> {
+    pub(super) fn columns(&self) -> Vec<ListedColumn> {
         let mappings = self.schema_metadata.original_type_mappings.iter();
         let column = |mapping: &TypeMapping| ListedColumn {
             name: mapping.column_name.clone(),
@@ -141,7 +141,7 @@ pub(super) struct ListedColumn {
 impl ListedColumn {
     /// Whether a file's column has the type stated in the list. A type that is not understood contradicts
     /// nothing.
-    pub fn holds(&self, found: &ParquetColumn) -> bool {
+    pub(super) fn holds(&self, found: &ParquetColumn) -> bool {
         let exported = self.exported.to_ascii_lowercase();
         let physical =
             exported.split(|byte: char| !byte.is_ascii_alphanumeric() && byte != '_').next().unwrap_or_default();
@@ -157,7 +157,7 @@ impl ListedColumn {
     }
 
     /// The type that the file would have had; text holds everything else.
-    pub fn sql_type(&self) -> &'static str {
+    pub(super) fn sql_type(&self) -> &'static str {
         let exported = self.exported.to_ascii_lowercase();
         let known = [
             ("boolean", "boolean"),

@@ -59,7 +59,7 @@ pub(crate) use self::{
 
 impl ExportWork<'_> {
     /// Everything from the export to the last row.
-    pub async fn carry(self) -> Result<Box<dyn Carried>, Stop> {
+    pub(super) async fn carry(self) -> Result<Box<dyn Carried>, Stop> {
         self.work.started(AssetKind::Postgres)?;
         let client = Rds::new(self.aws);
         let facts = self.work.unless_stopped(client.describe(&carry::place(self.rds))).await??;

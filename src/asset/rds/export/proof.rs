@@ -94,7 +94,7 @@ impl CarriedExport {
 
 impl Proof {
     /// Creates the tables and fills them. Blocks.
-    pub fn load_all(self) -> Result<CarriedExport, Stop> {
+    pub(super) fn load_all(self) -> Result<CarriedExport, Stop> {
         let watch = Stopwatch::start();
         self.clear()?;
         self.target.disable_durability()?;

@@ -34,28 +34,28 @@ pub(super) fn in_keys(name: &str) -> String {
 }
 
 impl Scope {
-    pub fn new(inner: Arc<S3Source>, folder: &str, database: &str) -> Self {
+    pub(super) fn new(inner: Arc<S3Source>, folder: &str, database: &str) -> Self {
         let database = format!("{}/", in_keys(database));
         Scope { inner, folder: folder.to_owned(), database, skipped: Mutex::default() }
     }
 
     /// The bucket itself.
-    pub fn bucket(&self) -> Arc<S3Source> {
+    pub(super) fn bucket(&self) -> Arc<S3Source> {
         Arc::clone(&self.inner)
     }
 
     /// The part of a key below the export's folder.
-    pub fn below<'k>(&self, key: &'k str) -> Option<&'k str> {
+    pub(super) fn below<'k>(&self, key: &'k str) -> Option<&'k str> {
         key.strip_prefix(&self.folder)
     }
 
     /// The part of a key below the database's folder.
-    pub fn of_database<'k>(&self, key: &'k str) -> Option<&'k str> {
+    pub(super) fn of_database<'k>(&self, key: &'k str) -> Option<&'k str> {
         self.below(key)?.strip_prefix(&self.database)
     }
 
     /// Folders that belong to other databases, as far as they were listed.
-    pub fn skipped(&self) -> Vec<String> {
+    pub(super) fn skipped(&self) -> Vec<String> {
         self.skipped.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 

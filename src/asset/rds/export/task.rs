@@ -65,7 +65,7 @@ impl Found {
     }
 
     /// The snapshot, or the files where it is not known.
-    pub fn snapshot(&self) -> String {
+    pub(super) fn snapshot(&self) -> String {
         match &self.task {
             Some(task) => task.snapshot_arn.clone(),
             None => format!("s3://{}/{}", self.bucket, self.folder),

@@ -17,7 +17,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Whether the absence of something proves anything.
-    pub fn is_known(&self) -> bool {
+    pub(crate) fn is_known(&self) -> bool {
         self.account.is_some() && self.region.is_some()
     }
 }
@@ -33,20 +33,20 @@ pub(crate) struct Asker {
 
 impl Asker {
     /// Determines the caller.
-    pub async fn new(aws: &Aws) -> Self {
+    pub(crate) async fn new(aws: &Aws) -> Self {
         let account = aws.caller().await.map(|caller| caller.account).map_err(|error| error.to_string());
         Asker { rds: Rds::new(aws), account, region: aws.region() }
     }
 
     /// RDS as the run in a directory used it, by its own playbook.
-    pub async fn of_run(run_dir: &Path) -> Result<Self, String> {
+    pub(crate) async fn of_run(run_dir: &Path) -> Result<Self, String> {
         let (playbook, _) = recorded_run(run_dir).map_err(|error| error.to_string())?;
         let spec = playbook.provider().ok_or("the playbook of its run names no provider")?;
         Ok(Asker::new(&clients::aws(spec).await).await)
     }
 
     /// Why an answer from here proves nothing about a place, and what to do.
-    pub fn is_not_at(&self, place: &Place) -> Option<String> {
+    pub(crate) fn is_not_at(&self, place: &Place) -> Option<String> {
         match (&place.account, &self.account) {
             (Some(theirs), Ok(own)) if theirs != own => {
                 return Some(format!(

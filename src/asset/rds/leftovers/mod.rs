@@ -69,7 +69,7 @@ pub(crate) struct Orphans<'a> {
 impl Orphans<'_> {
     /// Everything with the tag of this playbook that no run can be using. What is kept is recorded. Other
     /// playbooks' resources are not touched.
-    pub async fn find(&self) -> Result<Vec<Tagged>, Stop> {
+    pub(crate) async fn find(&self) -> Result<Vec<Tagged>, Stop> {
         let mut orphans = Vec::new();
         for found in temporary::tagged(self.rds).await? {
             if found.playbook != self.playbook {
@@ -105,7 +105,7 @@ impl Orphans<'_> {
     }
 
     /// Removes them. Returns what is still there, and why. A snapshot with an export in progress stays.
-    pub async fn remove(&self, orphans: Vec<Tagged>) -> Result<Vec<(String, String)>, Stop> {
+    pub(crate) async fn remove(&self, orphans: Vec<Tagged>) -> Result<Vec<(String, String)>, Stop> {
         let snapshots = orphans.iter().any(|found| matches!(found.resource, Resource::Snapshot(_)));
         let busy = if snapshots { Exports::new(self.rds).sources_under_way().await } else { Ok(Vec::new()) };
         let mut left = Vec::new();

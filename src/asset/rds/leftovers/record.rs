@@ -44,7 +44,7 @@ pub(crate) struct Outstanding {
 
 impl Outstanding {
     /// How long from now on it may still appear, if it takes at most `within` from its request.
-    pub fn may_appear_for(&self, within: Duration) -> Duration {
+    pub(crate) fn may_appear_for(&self, within: Duration) -> Duration {
         let age = clock::now().as_second().saturating_sub(self.alive.as_second());
         within.saturating_sub(Duration::from_secs(u64::try_from(age).unwrap_or_default()))
     }
@@ -175,7 +175,7 @@ pub(crate) struct Record {
 impl Record {
     /// Reads it; none where there is no line of a journal. What a damaged one still names may live all the same; of one that
     /// can't be read nobody knows what it names.
-    pub fn read(run_dir: &Path) -> Result<Option<Self>, JournalError> {
+    pub(crate) fn read(run_dir: &Path) -> Result<Option<Self>, JournalError> {
         let path = run_dir.join("data").join("journal.ndjson");
         match journal::read_though_broken(&path) {
             Err(error) if error.is_missing() => Ok(None),
@@ -236,18 +236,18 @@ impl Record {
     /// Whether the last of its processes is known to have ended. An unlocked journal proves nothing where it is
     /// another file, or another machine, than the one that was written; nor does a seal, which whoever goes on with a copy
     /// may have set, while the original is at work.
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         !self.in_use && self.is_here
     }
 
     /// The same for every process that named something.
-    pub fn has_ended_with(&self, resource: &Resource) -> bool {
+    pub(crate) fn has_ended_with(&self, resource: &Resource) -> bool {
         !self.in_use && self.named_here.contains(resource)
     }
 
     /// Why something that it leaves open is kept, if it is: its run may be using it, here or elsewhere. What has a
     /// tag states until when; for the rest, and for what does not exist yet, the last heartbeat counts.
-    pub async fn in_use_elsewhere(&self, asker: &Asker, one: &Outstanding) -> Option<String> {
+    pub(crate) async fn in_use_elsewhere(&self, asker: &Asker, one: &Outstanding) -> Option<String> {
         let run = &self.run;
         let host = &self.host;
         if self.in_use {
@@ -276,7 +276,7 @@ impl Record {
 
     /// Why another run keeps something of an ended run, if it does. An export ends by itself; it and the
     /// its snapshot are what a resumption continues with.
-    pub fn kept(&self, one: &Outstanding) -> Option<String> {
+    pub(crate) fn kept(&self, one: &Outstanding) -> Option<String> {
         let run = &self.run;
         let is_of_asset = |other: &&Outstanding| other.asset == one.asset;
         let exports = self.open.iter().filter(is_of_asset).any(|other| matches!(other.resource, Resource::Export(_)));
