@@ -73,7 +73,7 @@
 //! - A kind of asset: [`asset::seam::Asset`] in a folder of `asset`; a key of the playbook; its facts in `domain::event`.
 //! - A database engine: rows by `transfer::table::{RowSource, RowSink}` in folders of `provider` and `restore`, a kind of asset,
 //!   and its name in the lists of `evidence::check`, `evidence::statement`, `report` and `scripts/verify.py`.
-//! - An executor: [`transfer::executor::UnitExecutor`], named where a run's `Driving` is made; at its other end
+//! - An executor: [`transfer::executor::UnitExecutor`], named where a run's `RunDependencies` is made; at its other end
 //!   [`asset::seam::Asset::worker`].
 //!
 //! # Names

@@ -70,7 +70,7 @@ const CALLS: &[(&str, &[&str])] = &[
         &["s3:GetObject", "s3:GetObjectAttributes", "s3:GetObjectVersion", "s3:GetObjectVersionAttributes"],
     ),
     ("get_object_lock_configuration", &["s3:GetBucketObjectLockConfiguration"]),
-    ("get_object_tagging", &["s3:GetObjectTagging", "s3:GetObjectVersionTagging"]),
+    ("question: Some(\"tagging\")", &["s3:GetObjectTagging", "s3:GetObjectVersionTagging"]),
     ("get_public_access_block", &["s3:GetBucketPublicAccessBlock"]),
     // Its answer has retention and legal hold for whoever may read these.
     (

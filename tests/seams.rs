@@ -13,8 +13,8 @@ use std::{
 use futures_util::{FutureExt as _, future::BoxFuture};
 use walkaway::{
     asset::{
-        Asset, Carried, Depth, Description, Endpoints, Kinds, Looked, Measured, Measuring, Needs, Preflight,
-        SpaceNeeded, Stop, Work,
+        Asset, Carried, Description, Endpoints, Kinds, Measured, Measuring, Needs, Preflight, RecheckCounts,
+        RecheckDepth, SpaceNeeded, Stop, Work,
         objects::{self, ObjectsFrom},
     },
     command,
@@ -26,7 +26,7 @@ use walkaway::{
     interrupt::Interrupt,
     playbook::{self, Playbook, TargetSpec},
     record::{Obstacle, Unopened},
-    run::{self, Consent, Driving, Plan, RunEnd, RunOptions, RunOutcome},
+    run::{self, Consent, Plan, RunDependencies, RunEnd, RunOptions, RunOutcome},
     transfer::{
         bucket::BucketConfiguration,
         error::{SourceError, TransferError},
@@ -109,10 +109,10 @@ impl Asset for Shelf {
         &'a self,
         work: Work,
         _: &'a Endpoints,
-        depth: Depth,
+        depth: RecheckDepth,
         _: &'a AssetResult,
-    ) -> BoxFuture<'a, Result<Looked, Stop>> {
-        objects::look_again(work, depth).boxed()
+    ) -> BoxFuture<'a, Result<RecheckCounts, Stop>> {
+        objects::recheck_restored(work, depth).boxed()
     }
 
     fn as_it_stands(&self, work: &Work, _: &Playbook, result: &mut AssetResult) -> Result<(), Stop> {
@@ -192,10 +192,10 @@ assets:
     path
 }
 
-fn driving(kinds: &Kinds, executor: Arc<ByPost>) -> Driving {
-    let options = RunOptions { memory_bytes: 64 << 20, look: Depth::Content };
+fn driving(kinds: &Kinds, executor: Arc<ByPost>) -> RunDependencies {
+    let options = RunOptions { memory_bytes: 64 << 20, look: RecheckDepth::Content };
     let kinds = kinds.clone();
-    Driving { executor, kinds, ..Driving::new(options, Arc::new(Silent), Interrupt::default()) }
+    RunDependencies { executor, kinds, ..RunDependencies::new(options, Arc::new(Silent), Interrupt::default()) }
 }
 
 fn sealed(outcome: &RunOutcome) -> Verdict {

@@ -5,7 +5,7 @@ use crate::evidence::result::AssetResult;
 
 /// How thoroughly it is re-checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Depth {
+pub enum RecheckDepth {
     /// Whether everything exists with the right size: objects by their bytes, tables by their rows; and what is
     /// beside rows is as it was verified.
     #[default]
@@ -16,17 +16,17 @@ pub enum Depth {
 
 /// What was re-checked, and how much of it was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looked {
+pub struct RecheckCounts {
     /// Objects, or tables.
     pub items: u64,
     /// Of those and of what is beside them.
     pub differ: u64,
 }
 
-impl Looked {
+impl RecheckCounts {
     /// Where nothing remains of an asset's restored copy.
     pub fn nothing_of(result: &AssetResult) -> Self {
         let items = result.database.as_ref().map_or(1, |database| database.tables);
-        Looked { items, differ: items.max(1) }
+        RecheckCounts { items, differ: items.max(1) }
     }
 }

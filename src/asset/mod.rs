@@ -30,7 +30,7 @@ pub(crate) mod work;
 pub use bucket::objects;
 pub use endpoints::{Endpoints, Preflight, Ready};
 pub use kinds::{Kinds, built_in};
-pub use look::{Depth, Looked};
+pub use look::{RecheckCounts, RecheckDepth};
 pub use measured::{Measured, MeasuredObjects, SizeClass, SpaceNeeded};
 pub use seam::{Asset, Carried, Description, Makes, Measuring, Needs, obstacle};
 pub use stop::Stop;

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::{
     endpoints::{Endpoints, Preflight},
-    look::{Depth, Looked},
+    look::{RecheckCounts, RecheckDepth},
     measured::{Measured, SpaceNeeded},
     stop::Stop,
     work::Work,
@@ -62,9 +62,9 @@ pub trait Asset: Send + Sync {
         &'a self,
         work: Work,
         endpoints: &'a Endpoints,
-        depth: Depth,
+        depth: RecheckDepth,
         result: &'a AssetResult,
-    ) -> BoxFuture<'a, Result<Looked, Stop>>;
+    ) -> BoxFuture<'a, Result<RecheckCounts, Stop>>;
 
     /// Fills the entry of an asset that was not finished: what the journal confirms is in it, and what a kill
     /// left incomplete is removed from the evidence.

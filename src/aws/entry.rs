@@ -6,7 +6,7 @@ use super::{encoding::decoded_form, xml::Element};
 use crate::{
     domain::digest::Sha256Digest,
     transfer::{
-        object::{ListPage, ObjectEntry, Odd, OddEntry},
+        object::{ListPage, ObjectEntry, Odd, ProblemEntry},
         receipt::VersionMark,
     },
 };
@@ -33,13 +33,13 @@ impl Entries<'_> {
     pub(super) fn add(&self, element: &Element, page: &mut ListPage) {
         let key = || element.all("Key").next().map_or(String::new(), |key| key.text.clone());
         match self.entry(element) {
-            Err(reason) => page.odd.push(OddEntry { key: key(), odd: Odd::Unreadable(reason) }),
+            Err(reason) => page.odd.push(ProblemEntry { key: key(), odd: Odd::Unreadable(reason) }),
             Ok(entry) if !entry.key.starts_with(self.prefix) => {
-                page.odd.push(OddEntry { key: entry.key, odd: Odd::Foreign });
+                page.odd.push(ProblemEntry { key: entry.key, odd: Odd::Foreign });
             }
             Ok(entry) => {
                 if entry.last_modified.is_none() {
-                    page.odd.push(OddEntry { key: entry.key.clone(), odd: Odd::Undated });
+                    page.odd.push(ProblemEntry { key: entry.key.clone(), odd: Odd::Undated });
                 }
                 page.entries.push(entry);
             }
@@ -151,7 +151,7 @@ mod tests {
         ] {
             let page = contents(fields);
             assert!(page.entries.is_empty(), "{fields}");
-            assert!(matches!(page.odd[..], [OddEntry { odd: Odd::Unreadable(_), .. }]), "{fields}");
+            assert!(matches!(page.odd[..], [ProblemEntry { odd: Odd::Unreadable(_), .. }]), "{fields}");
         }
         let page = contents("<Key>a+%2B</Key><Size> 53687091200000 </Size>");
         assert_eq!((page.entries[0].key.as_str(), page.entries[0].size, page.odd.len()), ("a +", SIZE_MAX, 0));

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `args`, `options` | the arguments as written; what follows with terminal and environment |
 //! | `account` | coverage as text |
-//! | `check`, `explain`, `init`, `plan`, `run`, `clean`, `verify`, `approve`, `report` (with `manual`), `history` (`compare`, `due`), `schema`, `doctor`, `completions` | a command each |
+//! | `check`, `explain`, `init`, `plan`, `run`, `clean`, `verify`, `approve`, `report` (with manual), `history` (with compare and due), `schema`, `doctor`, `completions` | a command each |
 //! | `console` | stdout and stderr, and the bars' place between the lines |
 //! | `terminal`, `bars`, `plain`, `ndjson` | the monitors |
 //! | `story`, `pace` | facts as lines; rates and intervals |

@@ -10,14 +10,14 @@ use super::{
     summary, terminal, work,
 };
 use crate::{
-    asset::Depth,
+    asset::RecheckDepth,
     domain::event::Monitor,
     evidence::result::WaiverResult,
     exit_code::ExitCode,
     interrupt::Interrupt,
     playbook::Playbook,
     record::EngineError,
-    run::{self, Consent, Driving, Plan, RunEnd, RunOptions, RunOutcome},
+    run::{self, Consent, Plan, RunDependencies, RunEnd, RunOptions, RunOutcome},
 };
 
 /// Runs a playbook.
@@ -28,7 +28,7 @@ pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineE
     let waivers = run::waivers(&loaded.playbook);
     watched(console, args.json.json, waivers, |monitor, interrupt| async move {
         let plan = interrupt.unless_asked(Plan::of(loaded)).await.ok_or(EngineError::Interrupted)??;
-        run::run(plan, consent, Driving::new(options, monitor, interrupt)).await
+        run::run(plan, consent, RunDependencies::new(options, monitor, interrupt)).await
     })
 }
 
@@ -36,14 +36,15 @@ pub(super) fn run(console: &Console, args: &RunArgs) -> Result<ExitCode, EngineE
 pub(super) fn resume(console: &Console, args: &ResumeArgs) -> Result<ExitCode, EngineError> {
     let consent = Consent::Given(args.confirm.confirm.clone());
     let options = options(args.options);
-    let options = RunOptions { look: if args.verify { Depth::Content } else { Depth::Presence }, ..options };
+    let options =
+        RunOptions { look: if args.verify { RecheckDepth::Content } else { RecheckDepth::Presence }, ..options };
     watched(console, args.json.json, run::waivers_of(&args.run), |monitor, interrupt| {
-        run::resume(&args.run, args.seal, consent, Driving::new(options, monitor, interrupt))
+        run::resume(&args.run, args.seal, consent, RunDependencies::new(options, monitor, interrupt))
     })
 }
 
 fn options(args: RunOptionsArgs) -> RunOptions {
-    RunOptions { memory_bytes: args.memory, look: Depth::default() }
+    RunOptions { memory_bytes: args.memory, look: RecheckDepth::default() }
 }
 
 fn watched<W>(

@@ -81,7 +81,7 @@ pub async fn iam_policy(playbook: &Playbook) -> serde_json::Value {
 /// Every asset that could not be measured, as obstacles.
 pub async fn survey(mut plan: Plan) -> Result<Survey, EngineError> {
     let measured = plan.measure().await?;
-    plan.hold_room(&measured);
+    plan.check_free_space(&measured);
     let playbook = &plan.playbook;
     let restored_to = playbook.target().path.clone();
     let evidence = playbook.evidence_path().to_owned();

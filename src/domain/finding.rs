@@ -253,12 +253,12 @@ impl Finding {
 }
 
 /// Takes findings in the order given.
-pub trait TakesFindings {
+pub trait FindingSink {
     /// Adds a finding.
     fn take(&mut self, finding: Finding);
 }
 
-impl TakesFindings for Vec<Finding> {
+impl FindingSink for Vec<Finding> {
     fn take(&mut self, finding: Finding) {
         self.push(finding);
     }
@@ -283,12 +283,12 @@ pub fn printable(text: &str) -> String {
 }
 
 fn is_unprintable(c: char) -> bool {
-    c.is_control() || turns_text(c) || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}')
+    c.is_control() || changes_text_direction(c) || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2064}')
 }
 
 /// Marks that change the direction of text (Unicode UAX #9), line and paragraph separators, and the byte-order mark: with
 /// them a text can look like another.
-pub fn turns_text(c: char) -> bool {
+pub fn changes_text_direction(c: char) -> bool {
     let marks = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{feff}'];
     marks.contains(&c) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}')
 }

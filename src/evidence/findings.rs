@@ -20,7 +20,7 @@ use super::{
     result::{AssetResult, FiledFindings, FiledKind, RunResult},
 };
 use crate::{
-    domain::finding::{Finding, FindingKind, TakesFindings},
+    domain::finding::{Finding, FindingKind, FindingSink},
     evidence::check::bag::Bag,
     words::thousands,
 };
@@ -104,7 +104,7 @@ impl FindingsList {
     }
 }
 
-impl TakesFindings for FindingsList {
+impl FindingSink for FindingsList {
     /// A failed write is reported by [`FindingsList::finish`].
     fn take(&mut self, finding: Finding) {
         if self.broken.is_none() {

@@ -25,7 +25,7 @@ use super::{
     session,
     tls::{self, Roots},
     url,
-    watched::{Plainly, Watching},
+    watched::{PlainConnector, Watching},
     wire::{Wire, connect::connect, login::Login},
 };
 use crate::{clock::Stopwatch, interrupt::Interrupt};
@@ -288,7 +288,7 @@ impl Address {
         std::thread::spawn(move || {
             let connected = match tls {
                 Some(inner) => config.connect(Watching { inner, waiting }),
-                None if is_remote => config.connect(Watching { inner: Plainly, waiting }),
+                None if is_remote => config.connect(Watching { inner: PlainConnector, waiting }),
                 None => config.connect(postgres::NoTls),
             };
             let _ = sender.send(connected);

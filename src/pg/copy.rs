@@ -1,4 +1,4 @@
-//! A table's rows as COPY streams from a server and into one, batched for the relay; used by `provider` and `restore`,
+//! A table's rows as COPY streams from a server and into one, batched for the copy workers; used by `provider` and `restore`,
 //! and by `verify` for the proof.
 
 use super::{
@@ -111,7 +111,7 @@ impl<'a> CopyIn<'a> {
     }
 }
 
-/// The consequence of a target that rejected rows, or failed, for the relay.
+/// The consequence of a target that rejected rows, or failed, for the copy workers.
 pub fn write_error(table: &str, error: &WireError) -> SinkError {
     SinkError::Database {
         what: table.to_owned(),

@@ -127,19 +127,19 @@ impl<S: TlsStream + Unpin> TlsStream for Watched<S> {
 
 /// Adds nothing to a connection.
 #[derive(Clone)]
-pub(super) struct Plainly;
+pub(super) struct PlainConnector;
 
-impl MakeTlsConnect<Socket> for Plainly {
+impl MakeTlsConnect<Socket> for PlainConnector {
     type Stream = Plain;
-    type TlsConnect = Plainly;
+    type TlsConnect = PlainConnector;
     type Error = io::Error;
 
-    fn make_tls_connect(&mut self, _: &str) -> io::Result<Plainly> {
-        Ok(Plainly)
+    fn make_tls_connect(&mut self, _: &str) -> io::Result<PlainConnector> {
+        Ok(PlainConnector)
     }
 }
 
-impl TlsConnect<Socket> for Plainly {
+impl TlsConnect<Socket> for PlainConnector {
     type Stream = Plain;
     type Error = io::Error;
     type Future = std::future::Ready<io::Result<Plain>>;

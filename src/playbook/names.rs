@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::problem::{Wrong, shown};
-use crate::domain::finding::turns_text;
+use crate::domain::finding::changes_text_direction;
 
 /// Makes a newtype over a string that only its check can build.
 macro_rules! checked_text {
@@ -224,7 +224,7 @@ fn is_authority(text: &str) -> bool {
 fn check_line(text: &str) -> Result<(), Wrong> {
     let hint = "write one line of text";
     require(!text.trim().is_empty(), || "is empty".into(), hint)?;
-    let one_line = !text.chars().any(|c| c.is_control() || turns_text(c));
+    let one_line = !text.chars().any(|c| c.is_control() || changes_text_direction(c));
     require(one_line, || "has more than one line, or characters that steer a terminal or turn text".into(), hint)
 }
 

@@ -16,7 +16,7 @@ use crate::{
     interrupt::Interrupt,
     pg::{
         Address, PgError,
-        catalog::{self, Catalog, DatabaseFacts, Named, SequenceState, rights::Rights, special::Special},
+        catalog::{self, Catalog, DatabaseFacts, Named, SequenceState, rights::Rights, special::SuperuserObjects},
         copy::CopyOut,
         large::{self, LargeObject},
         name::{RelationName, Table, literal},
@@ -291,7 +291,7 @@ impl Snapshot {
     }
 
     /// What only a superuser can create.
-    pub fn special(&mut self) -> Result<Special, PgError> {
+    pub fn special(&mut self) -> Result<SuperuserObjects, PgError> {
         catalog::special::special(&mut self.holder)
     }
 

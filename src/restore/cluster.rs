@@ -141,14 +141,14 @@ impl Cluster {
         Address::socket(&self.socket, PORT, ADMIN_ROLE, "postgres")
     }
 
-    /// Rows are about to be loaded: each step need not be durable. [`Cluster::settle`] makes them durable.
+    /// Rows are about to be loaded: each step need not be durable. [`Cluster::enable_durability`] makes them durable.
     pub fn disable_durability(&self) -> Result<(), ClusterError> {
         durability::disable_durability(self.directory(), &self.address())?;
         self.ahead().get_or_insert_with(|| Ahead::start(self.data.clone()));
         Ok(())
     }
 
-    /// Makes everything since [`Cluster::unsettle`] durable.
+    /// Makes everything since [`Cluster::disable_durability`] durable.
     pub fn enable_durability(&self) -> Result<(), ClusterError> {
         let ahead = self.ahead().take();
         durability::enable_durability(self.directory(), &self.data, &self.address(), ahead)
@@ -293,7 +293,7 @@ fn clear_half_made(directory: &Path) -> io::Result<()> {
 }
 
 /// initdb's messages are localized: the free space decides.
-fn without_room(data: &Path, error: PgError) -> ClusterError {
+fn disk_full_error(data: &Path, error: PgError) -> ClusterError {
     let free = rustix::fs::statvfs(data).map_or(u64::MAX, |of| of.f_bavail.saturating_mul(of.f_frsize));
     if free < CLUSTER_BYTES {
         ClusterError::Full { path: data.display().to_string(), free, error }
@@ -306,7 +306,7 @@ fn initialise(tools: &Tools, data: &Path, user: &ServerUser) -> Result<(), Clust
     let mut command = as_user(tools, "initdb", user)?;
     command.args(["--auth=peer", "--encoding=UTF8", "--locale=C", "--no-sync", "--username", ADMIN_ROLE, "--pgdata"]);
     command.arg(data);
-    tools::run("initdb", command).map_err(|error| without_room(data, error))?;
+    tools::run("initdb", command).map_err(|error| disk_full_error(data, error))?;
     let caller = caller_name();
     // The server's own user, where it is another, is not a superuser: code in the server may connect to itself.
     let idents = [(&caller, ADMIN_ROLE), (&caller, OWNER_ROLE), (&user.name, OWNER_ROLE)];

@@ -16,7 +16,7 @@ use crate::pg::{
 };
 
 /// Dropped constraints, and the session that restores them.
-pub(crate) struct Relaxed {
+pub(crate) struct DroppedConstraints {
     client: Client,
     /// Those of parents before those of their children.
     taken: Vec<Constraint>,
@@ -33,7 +33,7 @@ struct Constraint {
 
 /// The outcome of the constraints.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct PutBack {
+pub(crate) struct RestoredConstraints {
     /// They exist, and apply to new rows only: a row violates them.
     pub broken: Vec<RefusedStatement>,
     /// Their differences in the catalog.
@@ -103,10 +103,10 @@ const WITH_DOMAIN: &str = "\
     FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind = 'r' \
     JOIN holds h ON h.oid = a.atttypid WHERE a.attnum > 0 AND NOT a.attisdropped ORDER BY 1, a.attnum";
 
-impl Relaxed {
+impl DroppedConstraints {
     /// A session of the owner of the restored objects.
     pub(crate) fn begin(owner: &Address) -> Result<Self, PgError> {
-        Ok(Relaxed { client: owner.connect()?, taken: Vec::new() })
+        Ok(DroppedConstraints { client: owner.connect()?, taken: Vec::new() })
     }
 
     /// Drops every CHECK constraint on rows of this table. Returns whether there were any.
@@ -138,8 +138,8 @@ impl Relaxed {
     ///
     /// A definition keeps its meaning: it is restored with an empty search path, so that it finds no namesake. The
     /// functions that it calls may look names up while rows are validated: they use the search path of the source.
-    pub(crate) fn put_back(mut self, search_path: &str) -> Result<PutBack, PgError> {
-        let mut done = PutBack::default();
+    pub(crate) fn put_back(mut self, search_path: &str) -> Result<RestoredConstraints, PgError> {
+        let mut done = RestoredConstraints::default();
         let taken = std::mem::take(&mut self.taken);
         let mut there = Vec::new();
         for constraint in taken.iter().rev() {

@@ -197,7 +197,7 @@ impl TargetDatabase {
         between: impl FnOnce() -> Result<BTreeSet<String>, E>,
     ) -> Result<(Vec<RefusedStatement>, Unsatisfied), E> {
         let script = Script::read(tools, archive, Section::PostData)?;
-        let left = super::rebuild::go_ahead(script, &self.owner, workers)?;
+        let left = super::rebuild::build_independent_entries(script, &self.owner, workers)?;
         let mut keys = ForeignKeys::new(&self.owner, between()?);
         let refused = left.run(&self.owner, search_path, &mut |entry, error| keys.second(entry, error))?;
         Ok((refused, keys.unsatisfied))

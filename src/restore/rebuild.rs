@@ -14,7 +14,7 @@ use crate::pg::{Address, PgError, wire::Wire};
 const LARGE_BYTES: u64 = 128 << 20;
 
 /// Builds what can be built in parallel. Returns what is still to be done, in its order.
-pub(super) fn go_ahead(script: Script, owner: &Address, workers: usize) -> Result<Script, PgError> {
+pub(super) fn build_independent_entries(script: Script, owner: &Address, workers: usize) -> Result<Script, PgError> {
     let ahead: Vec<_> = script.entries.iter().enumerate().filter(|(_, entry)| is_independent(&entry.kind)).collect();
     let done = if ahead.is_empty() { BTreeSet::new() } else { build(&script, owner, workers, ahead)? };
     // Event triggers come last of all, see `elevated`.

@@ -16,7 +16,7 @@ use crate::{
     asset::{
         endpoints::{Endpoints, Ready},
         kinds::{self, Kinds},
-        look::{Depth, Looked},
+        look::{RecheckCounts, RecheckDepth},
         rds::{guard::Guards, leftovers},
         seam::Asset,
         stop::Stop,
@@ -49,12 +49,12 @@ pub struct RunOptions {
     /// Bytes of objects in memory at once.
     pub memory_bytes: u64,
     /// How thoroughly a resumed run re-checks the restored copies of finished assets.
-    pub look: Depth,
+    pub look: RecheckDepth,
 }
 
 /// The dependencies of a run.
 #[derive(Clone)]
-pub struct Driving {
+pub struct RunDependencies {
     /// What it may use of this machine.
     pub options: RunOptions,
     /// The monitor.
@@ -67,10 +67,10 @@ pub struct Driving {
     pub kinds: Kinds,
 }
 
-impl Driving {
+impl RunDependencies {
     /// In this process, with the kinds that are built in.
     pub fn new(options: RunOptions, monitor: Arc<dyn Monitor>, interrupt: Interrupt) -> Self {
-        Driving { options, monitor, interrupt, executor: Arc::new(LocalExecutor), kinds: kinds::built_in() }
+        RunDependencies { options, monitor, interrupt, executor: Arc::new(LocalExecutor), kinds: kinds::built_in() }
     }
 }
 
@@ -79,9 +79,9 @@ impl Driving {
 /// # Errors
 /// Obstacles that were found before the transfer, and failures to write evidence. What goes wrong with an asset is
 /// part of the outcome.
-pub async fn run(mut plan: Plan, consent: Consent, driving: Driving) -> Result<RunOutcome, EngineError> {
+pub async fn run(mut plan: Plan, consent: Consent, driving: RunDependencies) -> Result<RunOutcome, EngineError> {
     let looking = async {
-        plan.look_for_room().await?;
+        plan.measure_free_space().await?;
         loop {
             let (id, layout) = name_of_its_own(&plan.playbook).await;
             let ready = look(&plan, (&layout, &id), &consent).await?;
@@ -108,7 +108,7 @@ pub(super) async fn begin(
     layout: Layout,
     journal: Journal,
     ready: Ready,
-    driving: Driving,
+    driving: RunDependencies,
 ) -> Result<RunOutcome, EngineError> {
     let read = plan.before.write(&layout)?;
     let ledger = Ledger::from_journal(&layout, &[]);
@@ -130,7 +130,7 @@ pub(super) struct Run {
     pub(super) executor: Arc<dyn UnitExecutor>,
     pub(super) guards: Guards,
     /// How thoroughly finished assets are re-checked.
-    pub(super) depth: Depth,
+    pub(super) depth: RecheckDepth,
 }
 
 /// The outcome of one asset.
@@ -159,9 +159,9 @@ impl Run {
         layout: Layout,
         ledger: Ledger,
         journal: Journal,
-        driving: Driving,
+        driving: RunDependencies,
     ) -> Self {
-        let Driving { options, monitor, interrupt, executor, .. } = driving;
+        let RunDependencies { options, monitor, interrupt, executor, .. } = driving;
         let (playbook, assets) = planned;
         Run {
             id,
@@ -325,7 +325,7 @@ impl Run {
         result: AssetResult,
         endpoints: &Endpoints,
     ) -> Result<Option<AssetResult>, Stop> {
-        let Looked { items, differ } = asset.recheck(self.work(asset), endpoints, self.depth, &result).await?;
+        let RecheckCounts { items, differ } = asset.recheck(self.work(asset), endpoints, self.depth, &result).await?;
         self.recorder.fact(&Event::AssetLookedAt { asset: asset.id().to_owned(), items, differ })?;
         Ok((differ == 0).then_some(result))
     }

@@ -25,7 +25,7 @@ mod resume;
 pub(crate) mod seal;
 
 pub use accepted::{waivers, waivers_of};
-pub use driver::{Driving, RunOptions, run};
+pub use driver::{RunDependencies, RunOptions, run};
 pub use endorse::{Endorsement, Review, Stamped, approve, review};
 pub use outcome::{RunEnd, RunOutcome, StoppedAsset};
 pub use plan::Plan;

@@ -80,21 +80,21 @@ impl Plan {
     }
 
     /// Compares the measure of the assets with the free space at the target, where the playbook requires that.
-    pub(crate) fn hold_room(&mut self, measured: &[Measured]) {
-        if Before::wants_room(&self.playbook) {
-            self.before.take_room(&self.playbook, free_space::answer(&self.playbook, &self.assets, measured));
+    pub(crate) fn check_free_space(&mut self, measured: &[Measured]) {
+        if Before::requires_free_space(&self.playbook) {
+            self.before.record_free_space(&self.playbook, free_space::answer(&self.playbook, &self.assets, measured));
         }
     }
 
     /// Measures for the free space alone. What stops the measuring is reported by the preflight.
-    pub(crate) async fn look_for_room(&mut self) -> Result<(), EngineError> {
-        if !Before::wants_room(&self.playbook) {
+    pub(crate) async fn measure_free_space(&mut self) -> Result<(), EngineError> {
+        if !Before::requires_free_space(&self.playbook) {
             return Ok(());
         }
         match self.measure().await {
-            Ok(measured) => self.hold_room(&measured),
+            Ok(measured) => self.check_free_space(&measured),
             Err(EngineError::NotReady(_)) => {
-                self.before.take_room(&self.playbook, Answer::new(None, "not everything could be measured"));
+                self.before.record_free_space(&self.playbook, Answer::new(None, "not everything could be measured"));
             }
             Err(error) => return Err(error),
         }

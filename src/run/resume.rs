@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use tokio::task::spawn_blocking;
 
 use super::{
-    driver::{Driving, Run, begin, internal, look, signed_outcome},
+    driver::{Run, RunDependencies, begin, internal, look, signed_outcome},
     outcome::RunOutcome,
     plan::Plan,
     preflight::{self, Consent},
@@ -47,7 +47,7 @@ pub async fn resume(
     run_dir: &Path,
     seal_as_is: bool,
     consent: Consent,
-    driving: Driving,
+    driving: RunDependencies,
 ) -> Result<RunOutcome, EngineError> {
     if evidence::is_sealed(run_dir) {
         return signed_outcome(run_dir, seal::sealed_before(run_dir)?).await;
@@ -107,14 +107,14 @@ pub async fn resume(
 }
 
 /// Restarts a run whose process ended before the first line of its journal, in the same directory.
-async fn begin_again(run_dir: &Path, consent: Consent, driving: Driving) -> Result<RunOutcome, EngineError> {
+async fn begin_again(run_dir: &Path, consent: Consent, driving: RunDependencies) -> Result<RunOutcome, EngineError> {
     let never_began = || EngineError::NeverBegan { path: run_dir.to_owned() };
     let id = run_dir.file_name().and_then(|name| name.to_str()).ok_or_else(never_began)?.to_owned();
     let (playbook, text) = read_back_playbook(run_dir).map_err(|_| never_began())?;
     let origin = directory::read_origin(run_dir)?;
     let looking = async {
         let mut plan = Plan::of_kinds(Loaded { playbook, text, origin }, &driving.kinds).await?;
-        plan.look_for_room().await?;
+        plan.measure_free_space().await?;
         let layout = Layout::at(run_dir, &plan.playbook, &id);
         let ready = look(&plan, (&layout, &id), &consent).await?;
         Ok::<_, EngineError>((plan, layout, ready))
@@ -158,7 +158,7 @@ impl Run {
     /// NOT RUN. What they created at the provider is removed first: they are not continued.
     async fn seal_as_is(self, work_done: bool, record: leftovers::Record) -> Result<RunOutcome, EngineError> {
         // Where the verdict of the run is on record nothing is decided anew.
-        let looked = if work_done { self.finished_before() } else { self.look_again().await };
+        let looked = if work_done { self.finished_before() } else { self.recheck_restored().await };
         let ends = match looked {
             Ok(ends) => ends,
             Err(stop) => return self.ended(Err(stop), Ok(())).await,
@@ -189,7 +189,7 @@ impl Run {
     }
 
     /// The same, with finished assets re-checked: a verdict is about what is there when it is sealed.
-    async fn look_again(&self) -> Result<Vec<Result<Box<AssetResult>, String>>, Stop> {
+    async fn recheck_restored(&self) -> Result<Vec<Result<Box<AssetResult>, String>>, Stop> {
         let endpoints = self.endpoints(kinds::targets_unseen(self.playbook.target()).await);
         let mut ends = self.finished_before()?;
         let mut interrupted = Ok(());

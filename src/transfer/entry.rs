@@ -80,7 +80,7 @@ pub struct ListPage {
     /// Entries in the order of the provider.
     pub entries: Vec<ObjectEntry>,
     /// Entries that cannot be used as they are.
-    pub odd: Vec<OddEntry>,
+    pub odd: Vec<ProblemEntry>,
     /// Where the next page starts; none on the last page.
     pub next: Option<String>,
     /// The name of that place, if `next` holds more than it.
@@ -91,7 +91,7 @@ pub struct ListPage {
 
 /// An entry of a listing that cannot be used as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OddEntry {
+pub struct ProblemEntry {
     /// Its key as listed, or a pseudonym for it.
     pub key: String,
     /// What is wrong with it.

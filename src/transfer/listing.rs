@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     error::{SourceError, TransferError},
     object::{ListPage, ObjectSource},
-    retry::{Reach, with_retries},
+    retry::{OutageTracker, with_retries},
 };
 use crate::domain::digest::Sha256Digest;
 
@@ -29,7 +29,11 @@ impl Pages {
     ///
     /// # Errors
     /// The source's error in the last attempt; as a transient failure, that the listing has a cycle.
-    pub async fn next(&mut self, source: &dyn ObjectSource, reach: &Reach) -> Result<Option<ListPage>, TransferError> {
+    pub async fn next(
+        &mut self,
+        source: &dyn ObjectSource,
+        reach: &OutageTracker,
+    ) -> Result<Option<ListPage>, TransferError> {
         if self.has_ended {
             return Ok(None);
         }

@@ -17,7 +17,7 @@ use super::{
     unit::{PlacedObject, UnitId},
 };
 pub use super::{
-    entry::{ListPage, ObjectEntry, Odd, OddEntry, Pin, same_entity_tag},
+    entry::{ListPage, ObjectEntry, Odd, Pin, ProblemEntry, same_entity_tag},
     provider_checksum::{Parts, ProviderChecksum, StatedChecksums},
 };
 use crate::domain::digest::Sha256Digest;

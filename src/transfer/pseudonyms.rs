@@ -40,7 +40,7 @@ impl Pseudonyms {
         self.of(MARK_OF)
     }
 
-    fn veil(&self, mut entry: ObjectEntry) -> ObjectEntry {
+    fn pseudonymize(&self, mut entry: ObjectEntry) -> ObjectEntry {
         let pseudonym = self.of(&entry.key);
         entry.address = Some(std::mem::replace(&mut entry.key, pseudonym));
         entry
@@ -67,7 +67,7 @@ impl Pseudonymous {
 }
 
 /// The entry as listed by the source.
-fn unveiled(entry: &ObjectEntry) -> ObjectEntry {
+fn with_real_key(entry: &ObjectEntry) -> ObjectEntry {
     let mut entry = entry.clone();
     if let Some(key) = entry.address.take() {
         entry.key = key;
@@ -76,7 +76,7 @@ fn unveiled(entry: &ObjectEntry) -> ObjectEntry {
 }
 
 /// The error without any external text.
-fn silenced(error: SourceError, pseudonym: &str) -> SourceError {
+fn redacted(error: SourceError, pseudonym: &str) -> SourceError {
     let what = pseudonym.to_owned();
     let reason = WITHHELD.to_owned();
     match error {
@@ -99,14 +99,14 @@ fn silenced(error: SourceError, pseudonym: &str) -> SourceError {
 }
 
 /// The reason why a property could not be read is also the provider's text.
-fn silenced_properties(mut properties: Properties) -> Properties {
+fn redacted_properties(mut properties: Properties) -> Properties {
     properties.unreadable.values_mut().for_each(|reason| *reason = WITHHELD.to_owned());
     properties
 }
 
 /// A listing's own errors name the bucket. What a provider answered may hold a key, whatever it means; what kept it from
 /// answering holds none.
-fn silenced_listing(error: SourceError) -> SourceError {
+fn redacted_listing(error: SourceError) -> SourceError {
     let reason = WITHHELD.to_owned();
     match error {
         SourceError::Denied { what, .. } => SourceError::Denied { what, reason },
@@ -129,14 +129,17 @@ fn silenced_listing(error: SourceError) -> SourceError {
 
 impl ObjectSource for Pseudonymous {
     fn answers<'a>(&'a self) -> BoxFuture<'a, Result<(), SourceError>> {
-        self.source.answers().map(|answered| answered.map_err(silenced_listing)).boxed()
+        self.source.answers().map(|answered| answered.map_err(redacted_listing)).boxed()
     }
 
     fn list<'a>(&'a self, from: Option<&'a str>) -> BoxFuture<'a, Result<ListPage, SourceError>> {
         async move {
-            let mut page = self.source.list(from).await.map_err(silenced_listing)?;
+            let mut page = self.source.list(from).await.map_err(redacted_listing)?;
             page.odd.iter_mut().for_each(|entry| entry.key = self.names.of(&entry.key));
-            Ok(ListPage { entries: page.entries.into_iter().map(|entry| self.names.veil(entry)).collect(), ..page })
+            Ok(ListPage {
+                entries: page.entries.into_iter().map(|entry| self.names.pseudonymize(entry)).collect(),
+                ..page
+            })
         }
         .boxed()
     }
@@ -147,11 +150,11 @@ impl ObjectSource for Pseudonymous {
         range: Option<ByteRange>,
     ) -> BoxFuture<'a, Result<ObjectBody, SourceError>> {
         async move {
-            let opened = self.source.open(&unveiled(entry), range).await;
-            let body = opened.map_err(|error| silenced(error, &entry.key))?;
+            let opened = self.source.open(&with_real_key(entry), range).await;
+            let body = opened.map_err(|error| redacted(error, &entry.key))?;
             let pseudonym = entry.key.clone();
-            let pieces = body.pieces.map(move |piece| piece.map_err(|error| silenced(error, &pseudonym)));
-            let properties = silenced_properties(body.properties);
+            let pieces = body.pieces.map(move |piece| piece.map_err(|error| redacted(error, &pseudonym)));
+            let properties = redacted_properties(body.properties);
             Ok(ObjectBody { pieces: pieces.boxed(), properties, ..body })
         }
         .boxed()
@@ -159,17 +162,17 @@ impl ObjectSource for Pseudonymous {
 
     fn find<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Option<ObjectEntry>, SourceError>> {
         async move {
-            let found = self.source.find(&unveiled(entry)).await;
-            Ok(found.map_err(|error| silenced(error, &entry.key))?.map(|found| self.names.veil(found)))
+            let found = self.source.find(&with_real_key(entry)).await;
+            Ok(found.map_err(|error| redacted(error, &entry.key))?.map(|found| self.names.pseudonymize(found)))
         }
         .boxed()
     }
 
     fn describe<'a>(&'a self, entry: &'a ObjectEntry) -> BoxFuture<'a, Result<Described, SourceError>> {
         async move {
-            let described = self.source.describe(&unveiled(entry)).await;
-            let described = described.map_err(|error| silenced(error, &entry.key))?;
-            Ok(Described { properties: silenced_properties(described.properties), ..described })
+            let described = self.source.describe(&with_real_key(entry)).await;
+            let described = described.map_err(|error| redacted(error, &entry.key))?;
+            Ok(Described { properties: redacted_properties(described.properties), ..described })
         }
         .boxed()
     }
@@ -183,10 +186,10 @@ mod tests {
     #[test]
     fn a_pseudonym_hides_the_key_and_leads_back_to_it() {
         let names = Pseudonyms::under("a secret of this test");
-        let veiled = names.veil(ObjectEntry { key: "a/b".into(), size: 1, ..ObjectEntry::default() });
+        let veiled = names.pseudonymize(ObjectEntry { key: "a/b".into(), size: 1, ..ObjectEntry::default() });
         assert_eq!(veiled.key, names.of("a/b"));
         assert_ne!(names.of("a/b"), Pseudonyms::under("another").of("a/b"));
-        assert_eq!(unveiled(&veiled).key, "a/b");
+        assert_eq!(with_real_key(&veiled).key, "a/b");
         assert_eq!(format!("{names:?}"), "Pseudonyms");
     }
 
@@ -194,12 +197,12 @@ mod tests {
     fn reasons_of_what_could_not_be_read_lose_the_provider_s_words() {
         let reason = "not authorized to perform: s3:GetObjectTagging on resource: arn:aws:s3:::bucket/a/b".to_owned();
         let properties = Properties { unreadable: [(Item::Tags, reason)].into(), ..Properties::default() };
-        assert_eq!(silenced_properties(properties).unreadable, [(Item::Tags, WITHHELD.to_owned())].into());
+        assert_eq!(redacted_properties(properties).unreadable, [(Item::Tags, WITHHELD.to_owned())].into());
     }
 
     #[test]
     fn errors_say_what_happened_and_not_to_what() {
-        let told = |error| silenced(error, "0f").to_string();
+        let told = |error| redacted(error, "0f").to_string();
         let what = "a/b".to_owned();
         let reason = "no right to a/b".to_owned();
         assert_eq!(
@@ -215,7 +218,7 @@ mod tests {
             SourceError::Denied { what: what(), reason: reason() },
             SourceError::Permanent { what: what(), reason: reason() },
         ] {
-            assert!(!silenced_listing(error).to_string().contains("a/b"));
+            assert!(!redacted_listing(error).to_string().contains("a/b"));
         }
     }
 }

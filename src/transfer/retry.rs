@@ -2,7 +2,7 @@
 //! (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015), and waiting for an end that is unreachable.
 //!
 //! Attempts are counted for each read; an outage is not. Which of the two it is is decided by a small request that has
-//! nothing to do with what failed: see [`Reach`]. A provider that answers questions may serve no objects all the same, so
+//! nothing to do with what failed: see [`OutageTracker`]. A provider that answers questions may serve no objects all the same, so
 //! that one that came is asked for again; and while none has come, objects that fail are asked for with patience.
 
 use std::{
@@ -44,7 +44,7 @@ const IN_VAIN_MAX: usize = 7;
 /// Runs `attempt` until it succeeds, fails permanently, or has no attempts left. Waits out an outage of the source.
 pub async fn with_retries<T, F>(
     source: &dyn ObjectSource,
-    reach: &Reach,
+    reach: &OutageTracker,
     mut attempt: impl FnMut() -> F,
 ) -> Result<T, TransferError>
 where
@@ -80,7 +80,7 @@ impl Attempts {
     pub async fn again(
         &mut self,
         source: &dyn ObjectSource,
-        reach: &Reach,
+        reach: &OutageTracker,
         error: SourceError,
     ) -> Result<(), TransferError> {
         let mut delay = self.delay_after(&error);
@@ -130,7 +130,7 @@ impl Attempts {
 
 /// Whether the source answers, and serves what it served before. A refusal is an answer too, unless it is about who asks
 /// or about all there is.
-async fn there(source: &dyn ObjectSource, reach: &Reach) -> Result<(), SourceError> {
+async fn there(source: &dyn ObjectSource, reach: &OutageTracker) -> Result<(), SourceError> {
     match source.answers().await {
         Err(error) if error.is_passing() || error.is_about_caller() => return Err(error),
         Err(error @ SourceError::NotFound { .. }) => return Err(error),
@@ -199,7 +199,7 @@ where
 }
 
 /// Tracks whether one end of a transfer responds at all, and since when it has not. Shared by all users of this end.
-pub struct Reach {
+pub struct OutageTracker {
     stall: Duration,
     /// Since when it has been unreachable.
     away: Mutex<Option<Stopwatch>>,
@@ -228,10 +228,10 @@ pub enum Met {
     Back,
 }
 
-impl Reach {
+impl OutageTracker {
     /// With the time that the end may be unreachable.
     pub fn new(stall: Duration) -> Self {
-        Reach {
+        OutageTracker {
             stall,
             away: Mutex::default(),
             ended: AtomicU64::new(0),
@@ -344,7 +344,7 @@ mod tests {
     /// Which of so many objects are asked for beyond their attempts, while the source answers and none has come.
     #[tokio::test]
     async fn while_nothing_has_come_the_eighth_object_that_fails_is_an_outage() {
-        let reach = Reach::new(Duration::from_millis(80));
+        let reach = OutageTracker::new(Duration::from_millis(80));
         let source = Away(AtomicU32::new(0));
         let tried = async |key: String| {
             let tries = AtomicU32::new(0);
@@ -373,7 +373,7 @@ mod tests {
     /// The number of attempts, and the result.
     async fn tries(unanswered: u32, stall: Duration, errors: impl Fn(u32) -> Option<SourceError>) -> (u32, bool) {
         let source = Away(AtomicU32::new(unanswered));
-        let reach = Reach::new(stall);
+        let reach = OutageTracker::new(stall);
         let tries = AtomicU32::new(0);
         let result = with_retries(&source, &reach, || async {
             let tried = tries.fetch_add(1, Relaxed) + 1;

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{
         digest::Sha256Digest,
-        finding::{Finding, FindingKind, TakesFindings},
+        finding::{Finding, FindingKind, FindingSink},
         proof::Check,
     },
     interrupt::Interrupt,
@@ -63,7 +63,7 @@ impl ReadBack<'_> {
     pub fn compare_into(
         &self,
         receipts: impl Iterator<Item = ReadReceipt> + Send,
-        findings: &mut (dyn TakesFindings + Send),
+        findings: &mut (dyn FindingSink + Send),
     ) -> io::Result<Check> {
         self.check_into(receipts, findings, check_in)
     }
@@ -72,7 +72,7 @@ impl ReadBack<'_> {
     pub fn look_into(
         &self,
         receipts: impl Iterator<Item = ReadReceipt> + Send,
-        findings: &mut (dyn TakesFindings + Send),
+        findings: &mut (dyn FindingSink + Send),
     ) -> io::Result<Check> {
         self.check_into(receipts, findings, look_in)
     }
@@ -80,7 +80,7 @@ impl ReadBack<'_> {
     fn check_into(
         &self,
         receipts: impl Iterator<Item = ReadReceipt> + Send,
-        findings: &mut (dyn TakesFindings + Send),
+        findings: &mut (dyn FindingSink + Send),
         check: impl Fn(&str, &Copies<'_>, &ObjectReceipt) -> io::Result<Option<Finding>> + Sync,
     ) -> io::Result<Check> {
         let copies = Copies { root: self.root, archives: Archives::below(self.root), buckets: self.buckets };
@@ -123,7 +123,7 @@ impl ReadBack<'_> {
         &self,
         known: &Named,
         copies: &Copies<'_>,
-        findings: &mut (dyn TakesFindings + Send),
+        findings: &mut (dyn FindingSink + Send),
     ) -> io::Result<()> {
         let mut missing = Vec::new();
         let mut strange = |what: String, detail: &str| {

@@ -181,12 +181,12 @@ impl Before {
     }
 
     /// Whether the playbook requires free space at the target.
-    pub(crate) fn wants_room(playbook: &Playbook) -> bool {
+    pub(crate) fn requires_free_space(playbook: &Playbook) -> bool {
         playbook.account().preconditions.contains(&Precondition::TargetFreeSpace)
     }
 
     /// Takes the answer on the free space at the target.
-    pub(crate) fn take_room(&mut self, playbook: &Playbook, answer: Answer) {
+    pub(crate) fn record_free_space(&mut self, playbook: &Playbook, answer: Answer) {
         let known = self.identity.as_ref().map_or(0, |check| check.preconditions.len());
         self.hold(Precondition::TargetFreeSpace, answer);
         self.hold_against_waivers(playbook, known);

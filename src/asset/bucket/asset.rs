@@ -18,7 +18,7 @@ use crate::{
     account::{coverage::CarriedFrom, rights},
     asset::{
         endpoints::{Endpoints, Preflight, lacking},
-        look::{Depth, Looked},
+        look::{RecheckCounts, RecheckDepth},
         measured::{Measured, SpaceNeeded},
         seam::{Asset, Carried, Description, Measuring, Needs, obstacle},
         stop::Stop,
@@ -148,9 +148,9 @@ impl Asset for BucketAsset {
         &'a self,
         work: Work,
         endpoints: &'a Endpoints,
-        depth: Depth,
+        depth: RecheckDepth,
         _: &'a AssetResult,
-    ) -> BoxFuture<'a, Result<Looked, Stop>> {
+    ) -> BoxFuture<'a, Result<RecheckCounts, Stop>> {
         async move {
             let reader = self.destination(&work.run, endpoints)?.reader();
             let looked = spawn_blocking(move || recheck::look(&work, depth, reader.as_deref()));

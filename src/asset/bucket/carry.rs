@@ -16,7 +16,7 @@ use crate::{
     clock::Stopwatch,
     domain::{
         event::{AssetKind, Phase},
-        finding::{Finding, FindingKind, TakesFindings, Verdict},
+        finding::{Finding, FindingKind, FindingSink, Verdict},
         proof::{Check, Control, Tier},
     },
     evidence::{
@@ -226,7 +226,7 @@ struct Hinting<'a> {
     resumed: bool,
 }
 
-impl TakesFindings for Hinting<'_> {
+impl FindingSink for Hinting<'_> {
     fn take(&mut self, mut finding: Finding) {
         let of_copy = [FindingKind::ObjectMissing, FindingKind::ObjectSize, FindingKind::ObjectDigest];
         if self.resumed && of_copy.contains(&finding.kind) {

@@ -20,7 +20,7 @@ use crate::{
         changes::{Change, ChangesCount, ChangesFile, Movement},
         findings::SHOWN_MAX,
     },
-    transfer::{object::ObjectEntry, retry::Reach},
+    transfer::{object::ObjectEntry, retry::OutageTracker},
     words,
 };
 
@@ -48,7 +48,7 @@ impl BucketWork {
         let mut unlisted = Shown::of(FindingKind::ObjectUnlisted);
         let mut contradicted = Shown::of(FindingKind::ObjectChanged);
         let mut odd = [FindingKind::ObjectUnreadable, FindingKind::ListingContradiction].map(Shown::of);
-        let mut lister = Lister::new(&self.source, &self.work.interrupt, Arc::new(Reach::new(self.stall)));
+        let mut lister = Lister::new(&self.source, &self.work.interrupt, Arc::new(OutageTracker::new(self.stall)));
         while let Some(page) = lister.next().await? {
             let closed = page.answered.unwrap_or_else(clock::now);
             for entry in page.odd {
@@ -70,7 +70,7 @@ impl BucketWork {
                     book.enter(&entry)?;
                 }
                 match (movement, dated(&entry, carried.began, closed)) {
-                    (_, Dated::ClosingState) => {}
+                    (_, Dated::AddedSince) => {}
                     (Movement::Came, when) => {
                         unlisted.take(self, &entry.key, entry.version.and(entry.version_id.as_deref()), when.reason());
                     }
@@ -160,7 +160,7 @@ enum Dated {
     /// It existed before the opening listing started.
     Before(Timestamp),
     /// It was added since.
-    ClosingState,
+    AddedSince,
     /// A time that was in the future when it was listed.
     Ahead(Timestamp),
     /// It has no date.
@@ -173,7 +173,7 @@ impl Dated {
         let dated = match self {
             Dated::Before(modified) => format!("dates it {modified}, before the opening listing"),
             Dated::Ahead(modified) => format!("dates it {modified}, which is still to come"),
-            Dated::ClosingState | Dated::Unknown => "does not date it".to_owned(),
+            Dated::AddedSince | Dated::Unknown => "does not date it".to_owned(),
         };
         format!("not carried; the closing listing {dated}, and the opening one did not show it: run the drill again")
     }
@@ -195,7 +195,7 @@ fn dated(entry: &ObjectEntry, began: Began, closed: Timestamp) -> Dated {
     } else if modified > closed + CLOCKS_APART {
         Dated::Ahead(modified)
     } else {
-        Dated::ClosingState
+        Dated::AddedSince
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
             let last_modified = Some(modified.to_owned());
             match dated(&ObjectEntry { etag, size, last_modified, ..ObjectEntry::default() }, began, closed) {
                 Dated::Before(_) => "before",
-                Dated::ClosingState => "since",
+                Dated::AddedSince => "since",
                 Dated::Ahead(_) => "ahead",
                 Dated::Unknown => "unknown",
             }

@@ -14,9 +14,9 @@ use crate::{
     interrupt::Interrupt,
     transfer::{
         listing::Pages,
-        object::{ListPage, ObjectEntry, ObjectSource, OddEntry},
+        object::{ListPage, ObjectEntry, ObjectSource, ProblemEntry},
         receipt::ObjectReceipt,
-        retry::Reach,
+        retry::OutageTracker,
     },
 };
 
@@ -35,7 +35,7 @@ pub(super) struct Lister<'a> {
     interrupt: &'a Interrupt,
     pages: Pages,
     /// Waits out an outage of the provider.
-    reach: Arc<Reach>,
+    reach: Arc<OutageTracker>,
     /// The key of the last version, and how many of its versions were listed.
     versions: (String, u64),
     /// When the first page was answered, by the provider's clock; none before that, or if it is not stated.
@@ -44,7 +44,7 @@ pub(super) struct Lister<'a> {
 }
 
 impl<'a> Lister<'a> {
-    pub(super) fn new(source: &'a Arc<dyn ObjectSource>, interrupt: &'a Interrupt, reach: Arc<Reach>) -> Self {
+    pub(super) fn new(source: &'a Arc<dyn ObjectSource>, interrupt: &'a Interrupt, reach: Arc<OutageTracker>) -> Self {
         Lister {
             source,
             interrupt,
@@ -168,12 +168,12 @@ impl Known {
     }
 
     /// Takes an odd entry of the opening listing.
-    pub(super) fn meet_odd(&mut self, entry: &OddEntry) {
+    pub(super) fn meet_odd(&mut self, entry: &ProblemEntry) {
         *self.odd.entry(id_of_odd(entry)).or_default() += 1;
     }
 
     /// Takes one of the closing listing; whether the opening one had it, too.
-    pub(super) fn meet_odd_again(&mut self, entry: &OddEntry) -> bool {
+    pub(super) fn meet_odd_again(&mut self, entry: &ProblemEntry) -> bool {
         let met = self.odd.get_mut(&id_of_odd(entry)).filter(|left| **left > 0);
         met.map(|left| *left -= 1).is_some()
     }
@@ -276,7 +276,7 @@ fn id_of_receipt(receipt: &ObjectReceipt) -> Id {
     id(&receipt.key, receipt.version.and(receipt.version_id.as_deref()))
 }
 
-fn id_of_odd(OddEntry { key, odd }: &OddEntry) -> Id {
+fn id_of_odd(ProblemEntry { key, odd }: &ProblemEntry) -> Id {
     Sha256Digest::of(format!("{odd:?} {key}")).short()
 }
 

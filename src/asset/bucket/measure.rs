@@ -23,7 +23,7 @@ use crate::{
         listing::Pages,
         object::{ObjectEntry, Odd},
         objects::RANGE_BYTES,
-        retry::Reach,
+        retry::OutageTracker,
         unit::{LARGE_OBJECT_BYTES, PlacedObject, UNIT_BYTES_MAX, UnitCutter},
     },
     words,
@@ -83,7 +83,7 @@ pub(super) async fn of(asset: &str, bucket: &BucketSpec, aws: &Aws, playbook: &P
     let cutter = UnitCutter::starting_at(1);
     let mut counting = Counting { classes: BTreeMap::new(), cutter, units: 0, pages: 0, markers: 0, gets: 0, odd: 0 };
     let mut pages = Pages::default();
-    let reach = Reach::new(OUTAGE_MAX);
+    let reach = OutageTracker::new(OUTAGE_MAX);
     loop {
         let page = pages.next(source.as_ref(), &reach).await.map_err(|error| match error {
             TransferError::Source(error) | TransferError::Away(error) => bucket_obstacle(asset, &error),
@@ -193,11 +193,11 @@ pub(super) fn space_needed(bucket: &BucketSpec, measured: &Measured) -> SpaceNee
     let share = bucket.sample.map_or(1_000_000, |sample| sample.share.per_million());
     let part = |whole: u64| u64::try_from(u128::from(whole) * u128::from(share) / 1_000_000).unwrap_or(whole);
     let largest = measured.objects.as_ref().map_or(0, MeasuredObjects::largest_max);
-    room_of(bucket.layout, part(measured.items), part(measured.bytes), largest)
+    space_for(bucket.layout, part(measured.items), part(measured.bytes), largest)
 }
 
 /// `largest`: the size of the largest object.
-fn room_of(layout: Layout, objects: u64, bytes: u64, largest: u64) -> SpaceNeeded {
+fn space_for(layout: Layout, objects: u64, bytes: u64, largest: u64) -> SpaceNeeded {
     let lying = match layout {
         Layout::Tree | Layout::Tar => bytes.saturating_add(objects.saturating_mul(OBJECT_OVERHEAD_BYTES)),
         Layout::S3 => bytes.min(UNIT_BYTES_MAX.max(largest).saturating_mul(UNITS_STAGED)),
@@ -213,16 +213,16 @@ mod tests {
 
     #[test]
     fn small_objects_need_more_than_their_bytes() {
-        let need = room_of(Layout::Tar, 1_000_000, 1_000_000, 0);
+        let need = space_for(Layout::Tar, 1_000_000, 1_000_000, 0);
         assert!(need.objects > 4 * GIB - GIB / 2 && need.records > 2 * GIB, "{need:?}");
     }
 
     #[test]
     fn what_goes_elsewhere_needs_no_room_here_but_on_its_way() {
-        assert_eq!(room_of(Layout::S3, 0, 100 * GIB, GIB / 2).objects, 3 * GIB);
-        assert_eq!(room_of(Layout::S3, 0, 500 * GIB, 100 * GIB).objects, 300 * GIB, "large objects are staged whole");
+        assert_eq!(space_for(Layout::S3, 0, 100 * GIB, GIB / 2).objects, 3 * GIB);
+        assert_eq!(space_for(Layout::S3, 0, 500 * GIB, 100 * GIB).objects, 300 * GIB, "large objects are staged whole");
         assert_eq!(
-            room_of(Layout::Tree, 0, 100 * GIB, 0),
+            space_for(Layout::Tree, 0, 100 * GIB, 0),
             SpaceNeeded { objects: 100 * GIB, ..SpaceNeeded::default() }
         );
     }

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use super::{evidence::write_evidence, recheck, sink::Destination, transfer, work::BucketWork};
 use crate::{
     asset::{
-        look::{Depth, Looked},
+        look::{RecheckCounts, RecheckDepth},
         seam::Carried,
         stop::Stop,
         work::Work,
@@ -76,7 +76,7 @@ impl ObjectsFrom {
 ///
 /// # Errors
 /// They can't be re-checked.
-pub async fn look_again(work: Work, depth: Depth) -> Result<Looked, Stop> {
+pub async fn recheck_restored(work: Work, depth: RecheckDepth) -> Result<RecheckCounts, Stop> {
     let looked = spawn_blocking(move || recheck::look(&work, depth, None));
     looked.await.map_err(TransferError::from)?
 }

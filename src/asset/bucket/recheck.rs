@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::work::unreadable;
 use crate::{
     asset::{
-        look::{Depth, Looked},
+        look::{RecheckCounts, RecheckDepth},
         recheck::{Rechecking, unread},
         stop::Stop,
         ticker::Ticker,
@@ -21,25 +21,29 @@ use crate::{
 };
 
 /// Files, members of archives, or objects of the target's server.
-pub(crate) fn look(work: &Work, depth: Depth, buckets: Option<&dyn RestoredBucket>) -> Result<Looked, Stop> {
+pub(crate) fn look(
+    work: &Work,
+    depth: RecheckDepth,
+    buckets: Option<&dyn RestoredBucket>,
+) -> Result<RecheckCounts, Stop> {
     let files = work.ledger.receipt_files(&work.asset)?;
     let root = work.root();
     let meter = Arc::new(Meter::default());
     if !root.exists() {
         let items = merge(files).count() as u64;
-        return Ok(Looked { items, differ: items.max(1) });
+        return Ok(RecheckCounts { items, differ: items.max(1) });
     }
     let ticker = work.ticker(Phase::Verify, &meter);
     let reader = ReadBack { asset: &work.asset, root: &root, meter: &meter, interrupt: &work.interrupt, buckets };
     let mut differing = Vec::<Finding>::new();
     let seen = match depth {
-        Depth::Presence => reader.look_into(merge(files), &mut differing),
-        Depth::Content => reader.compare_into(merge(files), &mut differing),
+        RecheckDepth::Presence => reader.look_into(merge(files), &mut differing),
+        RecheckDepth::Content => reader.compare_into(merge(files), &mut differing),
     };
     drop(ticker);
     let seen = seen.map_err(|source| unreadable(root.clone(), source))?;
     work.check_interrupt()?;
-    Ok(Looked { items: seen.expected, differ: differing.len() as u64 })
+    Ok(RecheckCounts { items: seen.expected, differ: differing.len() as u64 })
 }
 
 /// The restored objects according to a bundle.

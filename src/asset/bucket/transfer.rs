@@ -17,7 +17,7 @@ use crate::{
     domain::{
         digest::Sha256Digest,
         event::{Event, Phase},
-        finding::{Finding, FindingKind, TakesFindings as _},
+        finding::{Finding, FindingKind, FindingSink as _},
     },
     evidence::{findings::FindingsList, merge},
     record::ledger,
@@ -26,7 +26,7 @@ use crate::{
         error::{SourceError, TransferError},
         executor::UnitSpec,
         meter::Meter,
-        object::{ObjectEntry, ObjectSink, Odd, OddEntry, Refusal, UnitOutcome, Unrestored, same_entity_tag},
+        object::{ObjectEntry, ObjectSink, Odd, ProblemEntry, Refusal, UnitOutcome, Unrestored, same_entity_tag},
         objects::{Ends, ObjectCopier, Timeouts},
         receipt::ObjectReceipt,
         retry::with_retries,
@@ -223,7 +223,7 @@ impl Transfer<'_> {
     }
 
     /// A malformed entry of the listing is a finding, and the others continue.
-    fn note(&mut self, entry: OddEntry) {
+    fn note(&mut self, entry: ProblemEntry) {
         let Some((kind, detail)) = weight(&entry.odd) else {
             self.carried.undated.count += 1;
             if self.carried.undated.count == 1 {
@@ -554,7 +554,7 @@ pub(super) fn weight(odd: &Odd) -> Option<(FindingKind, String)> {
 }
 
 /// What findings call an odd entry.
-pub(super) fn name_of(OddEntry { key, .. }: OddEntry) -> String {
+pub(super) fn name_of(ProblemEntry { key, .. }: ProblemEntry) -> String {
     if key.is_empty() { "(no key)".to_owned() } else { key }
 }
 

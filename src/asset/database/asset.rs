@@ -18,7 +18,7 @@ use super::{
 use crate::{
     asset::{
         endpoints::{Endpoints, Preflight, lacking},
-        look::{Depth, Looked},
+        look::{RecheckCounts, RecheckDepth},
         measured::{Measured, SpaceNeeded},
         seam::{Asset, Carried, Description, Measuring, Needs, obstacle},
         stop::Stop,
@@ -131,10 +131,10 @@ impl Asset for DatabaseAsset {
         &'a self,
         work: Work,
         endpoints: &'a Endpoints,
-        depth: Depth,
+        depth: RecheckDepth,
         result: &'a AssetResult,
-    ) -> BoxFuture<'a, Result<Looked, Stop>> {
-        look_again(work, endpoints, depth, result).boxed()
+    ) -> BoxFuture<'a, Result<RecheckCounts, Stop>> {
+        recheck_restored(work, endpoints, depth, result).boxed()
     }
 
     fn as_it_stands(&self, work: &Work, _: &Playbook, _: &mut AssetResult) -> Result<(), Stop> {
@@ -190,17 +190,17 @@ pub(crate) async fn measured(id: &str, spec: &DatabaseSpec, address: Address) ->
 }
 
 /// Re-checks a database that was restored before.
-pub(crate) async fn look_again(
+pub(crate) async fn recheck_restored(
     work: Work,
     endpoints: &Endpoints,
-    depth: Depth,
+    depth: RecheckDepth,
     result: &AssetResult,
-) -> Result<Looked, Stop> {
+) -> Result<RecheckCounts, Stop> {
     let managed = endpoints.playbook.target().postgres == Some(PostgresTarget::Managed);
     let directory = managed.then(|| clusters::of_asset(&work.layout, &work.asset));
     // None is created just to look into it.
     if directory.as_ref().is_some_and(|directory| !is_managed_in(directory)) {
-        return Ok(Looked::nothing_of(result));
+        return Ok(RecheckCounts::nothing_of(result));
     }
     let target = target_endpoint(endpoints)?.of_directory(directory).await?;
     let result = result.clone();

@@ -147,7 +147,7 @@ impl CopyWorkers<'_> {
         let is_loaded = loading.is_some();
         let mut target: Box<dyn RowSink + '_> = match loading {
             Some(loading) => Box::new(loading.copy_in()?),
-            None => Box::new(Nowhere),
+            None => Box::new(DiscardSink),
         };
         let (relayed, generated) = self.pass_on(table, &mut rows, &mut export, &mut *target, self.meter, halt)?;
         let internal = |what: &str| TransferError::Internal(what.to_owned());
@@ -194,9 +194,9 @@ fn pieces_of(part: usize, salvaged: &[(usize, Salvaged)]) -> Option<&Pieces> {
 }
 
 /// Receives rows that are only kept, or only tested.
-pub(super) struct Nowhere;
+pub(super) struct DiscardSink;
 
-impl RowSink for Nowhere {
+impl RowSink for DiscardSink {
     fn write(&mut self, _: &[u8]) -> Result<(), SinkError> {
         Ok(())
     }

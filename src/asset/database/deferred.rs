@@ -8,7 +8,7 @@
 use std::{ops::Range, path::PathBuf};
 
 use super::{
-    late_rows::{self, ExportRows, RefusedRow, Unreported},
+    late_rows::{self, ExportRows, RefusedRow, RowSearchError},
     ranges::record,
     receipts::Deferred,
     salvage::PLACES_MAX,
@@ -21,7 +21,7 @@ use crate::{
     },
     pg::{name::Table, wire::WaitLimits},
     restore::{
-        constraints::{Mark, Relaxed},
+        constraints::{DroppedConstraints, Mark},
         database::{Filling, Loader, Loading, RefusedStatement, TargetDatabase},
         spool::Spool,
     },
@@ -83,7 +83,7 @@ impl LateLoad<'_> {
             }
         }
         if !left.is_empty() {
-            let mut relaxed = Relaxed::begin(self.database.address())?;
+            let mut relaxed = DroppedConstraints::begin(self.database.address())?;
             for deferred in &left {
                 relaxed.take_off(&deferred.table.name)?;
             }
@@ -259,10 +259,10 @@ impl LateLoad<'_> {
                     };
                 match late_rows::refused(before..behind, &mut attempt, &mut refused) {
                     Ok(()) => before = behind,
-                    Err(Unreported::TooMany(reason)) => {
+                    Err(RowSearchError::TooMany(reason)) => {
                         return Err(declined(table, format!("{reason}; more than {PLACES_MAX} rows are refused")));
                     }
-                    Err(Unreported::Ended(error)) => return Err(error),
+                    Err(RowSearchError::Ended(error)) => return Err(error),
                 }
             }
             all.push(refused);

@@ -60,7 +60,8 @@ impl PostgresEndpoint {
         };
         let tools = tools.map_err(|error| obstacles.push(pg_obstacle("target.postgres", &error))).ok();
         let (named, major) = look_at_target(target, tools.as_ref(), layout, &mut obstacles);
-        obstacles.extend(named.as_ref().filter(|_| brings_code).and_then(|named| too_mighty(target, named)));
+        obstacles
+            .extend(named.as_ref().filter(|_| brings_code).and_then(|named| privileged_login_obstacle(target, named)));
         (PostgresEndpoint { seen: Seen { tools, named, major }, up: Mutex::default() }, obstacles)
     }
 
@@ -132,7 +133,7 @@ pub(crate) fn is_managed_in(directory: &Path) -> bool {
 }
 
 /// A login that would let restored code control the server, or its machine.
-fn too_mighty(target: &PostgresTarget, named: &Address) -> Option<Obstacle> {
+fn privileged_login_obstacle(target: &PostgresTarget, named: &Address) -> Option<Obstacle> {
     let is_trusted = matches!(target, PostgresTarget::Url { trust_source: true, .. });
     let ways_out = TargetServer::named(named.clone()).probe().map(|facts| facts.ways_out).unwrap_or_default();
     (!is_trusted && !ways_out.is_empty()).then(|| Obstacle {

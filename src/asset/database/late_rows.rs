@@ -26,7 +26,7 @@ pub(crate) struct RefusedRow {
 
 /// Why the rows could not be separated.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unreported<E> {
+pub(crate) enum RowSearchError<E> {
     /// Too many are rejected; the reason is the last one's.
     TooMany(String),
     /// The attempts ended for another reason.
@@ -38,14 +38,14 @@ pub(crate) fn refused<E>(
     rows: Range<u64>,
     attempt: &mut impl FnMut(Range<u64>) -> Result<Option<String>, E>,
     found: &mut Vec<RefusedRow>,
-) -> Result<(), Unreported<E>> {
+) -> Result<(), RowSearchError<E>> {
     if rows.is_empty() {
         return Ok(());
     }
-    let Some(reason) = attempt(rows.clone()).map_err(Unreported::Ended)? else { return Ok(()) };
+    let Some(reason) = attempt(rows.clone()).map_err(RowSearchError::Ended)? else { return Ok(()) };
     if rows.end - rows.start == 1 {
         found.push(RefusedRow { number: rows.start, reason: reason.clone() });
-        return if found.len() > PLACES_MAX { Err(Unreported::TooMany(reason)) } else { Ok(()) };
+        return if found.len() > PLACES_MAX { Err(RowSearchError::TooMany(reason)) } else { Ok(()) };
     }
     let middle = rows.start + (rows.end - rows.start) / 2;
     refused(rows.start..middle, attempt, found)?;
@@ -138,8 +138,8 @@ mod tests {
         }
         let mut found = Vec::new();
         let ended = refused(0..u64::MAX, &mut |_| Ok::<_, ()>(Some("no".to_owned())), &mut found);
-        assert_eq!(ended, Err(Unreported::TooMany("no".to_owned())));
-        assert_eq!(refused(0..2, &mut |_| Err("lost"), &mut Vec::new()), Err(Unreported::Ended("lost")));
+        assert_eq!(ended, Err(RowSearchError::TooMany("no".to_owned())));
+        assert_eq!(refused(0..2, &mut |_| Err("lost"), &mut Vec::new()), Err(RowSearchError::Ended("lost")));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
         catalog::{
             Catalog, CatalogKey,
             rights::{self, Rights, is_providers},
-            special::{self, Setting, Special},
+            special::{self, Setting, SuperuserObjects},
         },
         large::LargeObject,
         name::Table,
@@ -22,7 +22,7 @@ use crate::{
     playbook::RolesSpec,
     restore::{
         database::{RefusedStatement, TargetDatabase},
-        elevated::{Elevated, definitions::Definitions, extensions::CLOSED},
+        elevated::{SuperuserSession, definitions::Definitions, extensions::CLOSED},
         rights::{RightsTarget, RoleNames, is_own, take_dangerous},
     },
 };
@@ -35,7 +35,7 @@ pub(crate) struct Ownership {
     work: Work,
     target: Arc<Target>,
     rights: Rights,
-    special: Special,
+    special: SuperuserObjects,
     /// The names under which roles are copied; none if they are not.
     names: Option<RoleNames>,
     extensions: BTreeSet<String>,
@@ -58,7 +58,7 @@ impl Ownership {
         work: &Work,
         target: &Arc<Target>,
         roles: Option<&RolesSpec>,
-        (mut rights, mut special): (Rights, Special),
+        (mut rights, mut special): (Rights, SuperuserObjects),
     ) -> Result<Self, Stop> {
         let concerned = |setting: &Setting| setting.role.as_ref().is_none_or(|role| rights.roles.contains_key(role));
         special.settings.retain(concerned);
@@ -310,8 +310,8 @@ impl Ownership {
         RightsTarget::new(admin, &restorer, self.target.is_managed(), self.made.clone())
     }
 
-    fn elevated(&self, database: &TargetDatabase) -> Result<Elevated, PgError> {
-        Elevated::connect(&self.target.server.admin_of(database), database.address().user_name())
+    fn elevated(&self, database: &TargetDatabase) -> Result<SuperuserSession, PgError> {
+        SuperuserSession::connect(&self.target.server.admin_of(database), database.address().user_name())
     }
 
     fn refused(&self, statements: Vec<RefusedStatement>) -> Vec<Finding> {

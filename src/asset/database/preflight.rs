@@ -50,13 +50,13 @@ pub(crate) fn look(
     if let Some(named) = &target.named {
         let same = target_identity::database_obstacle(&subject, found.address.as_ref(), found.by_provider, named);
         obstacles.extend(same);
-        obstacles.extend(look_for_room(named, asset, run));
+        obstacles.extend(existing_database_obstacle(named, asset, run));
     }
     Ok(obstacles)
 }
 
 /// The database must not exist yet, or be this run's own from before an interruption.
-fn look_for_room(named: &Address, database: &str, run: &str) -> Option<Obstacle> {
+fn existing_database_obstacle(named: &Address, database: &str, run: &str) -> Option<Obstacle> {
     match TargetServer::named(named.clone()).check_free(database, run) {
         Ok(()) => None,
         Err(error @ TargetError::Occupied { .. }) => {

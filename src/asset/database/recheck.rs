@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     asset::{
-        look::{Depth, Looked},
+        look::{RecheckCounts, RecheckDepth},
         recheck::{Recheck, Rechecking, unread},
         stop::Stop,
         ticker::Ticker,
@@ -43,11 +43,16 @@ use crate::{
 const CONNECTIONS_MAX: usize = 8;
 
 /// Tables of a restored database, the files that its rows were spooled to, and what a database has beside rows.
-pub(crate) fn look(work: &Work, depth: Depth, result: &AssetResult, target: &Target) -> Result<Looked, Stop> {
+pub(crate) fn look(
+    work: &Work,
+    depth: RecheckDepth,
+    result: &AssetResult,
+    target: &Target,
+) -> Result<RecheckCounts, Stop> {
     let evidence = work.layout.asset_evidence(&work.asset);
     let Some(database) = result.database.as_ref().filter(|_| evidence.join(TABLES_CSV).exists()) else {
         // Nothing states what has to be there.
-        return Ok(Looked::nothing_of(result));
+        return Ok(RecheckCounts::nothing_of(result));
     };
     let receipts = read_tables(&evidence)?;
     let items = receipts.len() as u64;
@@ -75,8 +80,8 @@ pub(crate) fn look(work: &Work, depth: Depth, result: &AssetResult, target: &Tar
         Ok(beside) => beside.into_iter().flat_map(|comparison| comparison.findings).collect(),
         Err(unread) => vec![unread],
     };
-    if missing > 0 || depth == Depth::Presence {
-        return Ok(Looked { items, differ: missing.saturating_add(weighing(&findings)) });
+    if missing > 0 || depth == RecheckDepth::Presence {
+        return Ok(RecheckCounts { items, differ: missing.saturating_add(weighing(&findings)) });
     }
     let excluded: Vec<_> = database.excluded_tables.iter().map(|table| table.table.clone()).collect();
     let compared = reader.compare(&receipts, &excluded)?;
@@ -85,7 +90,7 @@ pub(crate) fn look(work: &Work, depth: Depth, result: &AssetResult, target: &Tar
     findings.extend(compared.rows.findings);
     findings.extend(compared.digest.findings);
     findings.extend(tables::compare_spools(&work.asset, &root, &receipts).findings);
-    Ok(Looked { items, differ: weighing(&findings) })
+    Ok(RecheckCounts { items, differ: weighing(&findings) })
 }
 
 /// The restored databases according to a bundle; a target that is gone is a finding.

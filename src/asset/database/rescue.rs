@@ -1,9 +1,9 @@
 //! What a worker can copy of a chunk that can't be copied whole: found by trying pieces of it.
 
 use super::{
-    copying::{Connections, CopyWorkers, Nowhere, Trouble, WorkerContext, reader_of, trouble},
+    copying::{Connections, CopyWorkers, DiscardSink, Trouble, WorkerContext, reader_of, trouble},
     ranges::{Chunk, Kept, Part},
-    salvage::{Hopeless, Pages, Salvaged, Search},
+    salvage::{Pages, SalvageError, Salvaged, Search},
 };
 use crate::{
     pg::{PgError, copy, pieces::Pieces},
@@ -45,8 +45,8 @@ impl CopyWorkers<'_> {
             let attempt = |pieces: &Pieces| self.rehearse(chunk, pieces, route, context, connections);
             match Search::new(pages, attempt).part(*range) {
                 Ok(found) => salvaged.push((*part, found)),
-                Err(Hopeless::Refused(reason)) => return Err(Trouble::Refused(reason)),
-                Err(Hopeless::Ended(trouble)) => return Err(trouble),
+                Err(SalvageError::Refused(reason)) => return Err(Trouble::Refused(reason)),
+                Err(SalvageError::Ended(trouble)) => return Err(trouble),
             }
         }
         let mut parts = match route {
@@ -81,10 +81,11 @@ impl CopyWorkers<'_> {
                 let rows = reader.copy_pieces_out(&chunk.table, pieces);
                 let rows = rows.map_err(|error| copy::source_error(&chunk.table, &error))?;
                 let mut rows = Paced::new(rows, self.pace.as_ref());
-                self.pass_on(&chunk.table, &mut rows, &mut Nowhere, target, &Meter::default(), &context.halt).map(drop)
+                self.pass_on(&chunk.table, &mut rows, &mut DiscardSink, target, &Meter::default(), &context.halt)
+                    .map(drop)
             };
             let rehearsed: Result<(), TransferError> = match route {
-                Route::Exports => tried(&mut Nowhere),
+                Route::Exports => tried(&mut DiscardSink),
                 Route::Target => {
                     connections.loader.rehearse(&chunk.table, chunk.filling, |loading| tried(&mut loading.copy_in()?))
                 }

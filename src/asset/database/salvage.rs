@@ -66,7 +66,7 @@ pub(crate) struct Salvaged {
 
 /// Why nothing was found.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Hopeless<E> {
+pub(crate) enum SalvageError<E> {
     /// Nothing of it can be read, or too many locations can't.
     Refused(String),
     /// The attempts ended for another reason.
@@ -86,7 +86,7 @@ impl<E, F: FnMut(&Pieces) -> Result<Option<String>, E>> Search<F> {
     }
 
     /// Searches a part of the table.
-    pub(super) fn part(mut self, range: BlockRange) -> Result<Salvaged, Hopeless<E>> {
+    pub(super) fn part(mut self, range: BlockRange) -> Result<Salvaged, SalvageError<E>> {
         let from = range.from.unwrap_or_default();
         let end = range.to.unwrap_or(self.pages.count).max(from);
         self.pages(from, end)?;
@@ -95,17 +95,17 @@ impl<E, F: FnMut(&Pieces) -> Result<Option<String>, E>> Search<F> {
             let tail = Pieces::range(BlockRange { from: Some(end), to: None });
             match self.refused(&tail)? {
                 None => self.found.pieces.add(tail),
-                Some(reason) => return Err(Hopeless::Refused(reason)),
+                Some(reason) => return Err(SalvageError::Refused(reason)),
             }
         }
         Ok(self.found)
     }
 
-    fn refused(&mut self, pieces: &Pieces) -> Result<Option<String>, Hopeless<E>> {
-        (self.attempt)(pieces).map_err(Hopeless::Ended)
+    fn refused(&mut self, pieces: &Pieces) -> Result<Option<String>, SalvageError<E>> {
+        (self.attempt)(pieces).map_err(SalvageError::Ended)
     }
 
-    fn pages(&mut self, from: u64, to: u64) -> Result<(), Hopeless<E>> {
+    fn pages(&mut self, from: u64, to: u64) -> Result<(), SalvageError<E>> {
         if from == to {
             return Ok(());
         }
@@ -122,7 +122,7 @@ impl<E, F: FnMut(&Pieces) -> Result<Option<String>, E>> Search<F> {
         Ok(())
     }
 
-    fn page(&mut self, block: u64, reason: String) -> Result<(), Hopeless<E>> {
+    fn page(&mut self, block: u64, reason: String) -> Result<(), SalvageError<E>> {
         if self.refused(&Pieces::rows(block, vec![NO_ROW]))?.is_some() {
             return self.leave(Place::Page(block), reason);
         }
@@ -134,7 +134,7 @@ impl<E, F: FnMut(&Pieces) -> Result<Option<String>, E>> Search<F> {
         Ok(())
     }
 
-    fn rows(&mut self, block: u64, rows: &[u16], good: &mut Vec<u16>) -> Result<(), Hopeless<E>> {
+    fn rows(&mut self, block: u64, rows: &[u16], good: &mut Vec<u16>) -> Result<(), SalvageError<E>> {
         match (self.refused(&Pieces::rows(block, rows.to_vec()))?, rows) {
             (None, _) => good.extend(rows),
             (Some(reason), [row]) => self.leave(Place::Row(block, *row), reason)?,
@@ -147,9 +147,9 @@ impl<E, F: FnMut(&Pieces) -> Result<Option<String>, E>> Search<F> {
         Ok(())
     }
 
-    fn leave(&mut self, place: Place, reason: String) -> Result<(), Hopeless<E>> {
+    fn leave(&mut self, place: Place, reason: String) -> Result<(), SalvageError<E>> {
         if self.found.left_out.len() == PLACES_MAX {
-            return Err(Hopeless::Refused(format!(
+            return Err(SalvageError::Refused(format!(
                 "{reason}; more than {PLACES_MAX} places of the table can't be carried"
             )));
         }
@@ -165,7 +165,7 @@ mod tests {
     const PAGES: Pages = Pages { count: 9, bytes: 8192 };
 
     /// Searches a table in which these rows and pages can't be copied. A page that can't be read has no row that can.
-    fn search(range: BlockRange, rows: &[(u64, u16)], pages: &[u64]) -> (Result<Salvaged, Hopeless<()>>, usize) {
+    fn search(range: BlockRange, rows: &[(u64, u16)], pages: &[u64]) -> (Result<Salvaged, SalvageError<()>>, usize) {
         let mut attempts = 0;
         let attempt = |pieces: &Pieces| {
             attempts += 1;
@@ -212,13 +212,13 @@ mod tests {
     fn a_table_of_which_nothing_can_be_read_is_not_searched_for_ever() {
         let everything = |_: &Pieces| Ok::<_, ()>(Some("gone".to_owned()));
         let empty = Search::new(Pages { count: 0, bytes: 8192 }, everything).part(BlockRange::WHOLE);
-        assert_eq!(empty, Err(Hopeless::Refused("gone".to_owned())));
+        assert_eq!(empty, Err(SalvageError::Refused("gone".to_owned())));
         let mut attempts = 0;
         let many = Search::new(Pages { count: 1 << 30, bytes: 8192 }, |pieces: &Pieces| {
             attempts += 1;
             everything(pieces)
         });
-        assert!(matches!(many.part(BlockRange::WHOLE), Err(Hopeless::Refused(_))));
+        assert!(matches!(many.part(BlockRange::WHOLE), Err(SalvageError::Refused(_))));
         assert!(attempts < 4 * PLACES_MAX, "{attempts}");
     }
 }

@@ -16,14 +16,14 @@ use crate::{
     },
     asset::{
         database::{
-            asset::{database_work, look, look_again, target_endpoint, without_evidence},
+            asset::{database_work, look, recheck_restored, target_endpoint, without_evidence},
             measure as database,
             preflight::Found,
             reconnect::stall,
             target::Target,
         },
         endpoints::{Endpoints, Preflight},
-        look::{Depth, Looked},
+        look::{RecheckCounts, RecheckDepth},
         measured::{Measured, SpaceNeeded},
         seam::{Asset, Carried, Description, Makes, Measuring, Needs, obstacle},
         stop::Stop,
@@ -191,10 +191,10 @@ impl Asset for RdsAsset {
         &'a self,
         work: Work,
         endpoints: &'a Endpoints,
-        depth: Depth,
+        depth: RecheckDepth,
         result: &'a AssetResult,
-    ) -> BoxFuture<'a, Result<Looked, Stop>> {
-        look_again(work, endpoints, depth, result).boxed()
+    ) -> BoxFuture<'a, Result<RecheckCounts, Stop>> {
+        recheck_restored(work, endpoints, depth, result).boxed()
     }
 
     fn as_it_stands(&self, work: &Work, _: &Playbook, _: &mut AssetResult) -> Result<(), Stop> {

@@ -87,7 +87,7 @@ impl Guard {
                 tokio::select! {
                     // An error is a sender that was dropped, which is what this waits for.
                     _ = &mut ended => break,
-                    () = tokio::time::sleep(TAGS_EVERY) => temporary.answer_for().await,
+                    () = tokio::time::sleep(TAGS_EVERY) => temporary.renew_in_use_tags().await,
                 }
             }
             let left = remove(&temporary, &work, resources).await;

@@ -1,7 +1,7 @@
 //! Pages as servers write them, and what each of them comes to.
 
 use super::*;
-use crate::transfer::object::{Odd, OddEntry};
+use crate::transfer::object::{Odd, ProblemEntry};
 
 fn question(from: &PageStart) -> Question<'_> {
     Question { bucket: "b", prefix: "", from }
@@ -114,7 +114,7 @@ fn keys_outside_of_the_prefix_are_named() {
     let asked = Question { bucket: "b", prefix: "p/", from: BEGINNING };
     let page = objects(page(LAST, &["p/1", "q/1"]).as_bytes(), asked).expect("an answer");
     assert_eq!(page.entries.len(), 1);
-    assert_eq!(page.odd, [OddEntry { key: "q/1".into(), odd: Odd::Foreign }]);
+    assert_eq!(page.odd, [ProblemEntry { key: "q/1".into(), odd: Odd::Foreign }]);
 }
 
 #[test]

@@ -132,7 +132,7 @@ async fn instance_life(rds: Rds, work: Work, guards: Guards) -> (Vec<String>, bo
     let made = async {
         let snapshot = temporary.take_snapshot("ledger-prod", WITHIN, &work.interrupt).await?;
         let endpoint = temporary.restore(&snapshot, &shape(), &work.interrupt).await;
-        temporary.answer_for().await;
+        temporary.renew_in_use_tags().await;
         endpoint
     };
     let made = made.await;
@@ -321,7 +321,7 @@ async fn a_run_at_work_says_so_in_a_tag() {
     let snapshot = temporary.take_snapshot("ledger-prod", WITHIN, &work.interrupt).await.unwrap();
     let until = || provider.tag(&format!("snapshot {snapshot}"), UNTIL_TAG).unwrap();
     let first: jiff::Timestamp = until().parse().unwrap();
-    temporary.answer_for().await;
+    temporary.renew_in_use_tags().await;
     let second: jiff::Timestamp = until().parse().unwrap();
     // Half an hour from the start, and again as long as somebody says so.
     let ahead = |until: jiff::Timestamp| until.as_second() - clock::now().as_second();

@@ -16,8 +16,8 @@
 //! | `tier` | the last line, `asset_done` | [`check_sampled`] |
 //! | an asset's whole entry | its `asset_done`, as a digest | [`check_outcomes`] |
 //! | an asset's numbers, snapshot, database, timings | its lines | [`check_numbers`] |
-//! | an asset's objects and tables | `unit_done`, as a digest of the receipts | `check_asset::receipts` |
-//! | verdicts, findings, controls, units, run, playbook, previous run | their lines | `check_run`, `check_asset` |
+//! | an asset's objects and tables | `unit_done`, as a digest of the receipts | `asset::receipts` |
+//! | verdicts, findings, controls, units, run, playbook, previous run | their lines | `check_run`, `asset` |
 //! | the plan, terms, waivers, exclusions, thresholds, assets | `playbook.yaml` | `command::claims` |
 
 use jiff::Timestamp;

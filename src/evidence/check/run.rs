@@ -130,14 +130,14 @@ fn check_projection(result: &RunResult, entries: &[Entry]) -> Vec<Finding> {
     }
     let term = |window: &Window| Term { name: window.name.clone(), limit_ms: window.limit_ms };
     let terms: Vec<_> = told.windows.iter().map(term).collect();
-    if exit_time::of_run(entries, &result.run, &result.assets, &told.scope, &terms) != worded_as_now(told) {
+    if exit_time::of_run(entries, &result.run, &result.assets, &told.scope, &terms) != in_current_wording(told) {
         findings.push(inconsistent(RESULT, "its time to exit does not follow from the journal"));
     }
     findings
 }
 
 /// The projection in this version's wording: the first ones counted `1 units`.
-fn worded_as_now(told: &ExitTime) -> ExitTime {
+fn in_current_wording(told: &ExitTime) -> ExitTime {
     let mut now = told.clone();
     now.refused
         .iter_mut()

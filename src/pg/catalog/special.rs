@@ -14,7 +14,7 @@ use crate::pg::error::PgError;
 
 /// All of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Special {
+pub struct SuperuserObjects {
     /// The extensions.
     pub extensions: Vec<Extension>,
     /// The event triggers.
@@ -163,13 +163,13 @@ pub fn in_force(settings: Vec<Setting>) -> Vec<Setting> {
 }
 
 /// Reads all of it.
-pub fn special(client: &mut impl GenericClient) -> Result<Special, PgError> {
+pub fn special(client: &mut impl GenericClient) -> Result<SuperuserObjects, PgError> {
     read(client)
         .map_err(|error| PgError::statement("reading extensions, event triggers, publications, settings", &error))
 }
 
-fn read(client: &mut impl GenericClient) -> Result<Special, postgres::Error> {
-    let mut special = Special::default();
+fn read(client: &mut impl GenericClient) -> Result<SuperuserObjects, postgres::Error> {
+    let mut special = SuperuserObjects::default();
     let sql = "SELECT o.extname::text, n.nspname::text, o.extversion, \
                pg_catalog.obj_description(o.oid, 'pg_extension') FROM pg_catalog.pg_extension o \
                JOIN pg_catalog.pg_namespace n ON n.oid = o.extnamespace WHERE o.extname <> 'plpgsql' ORDER BY o.oid";

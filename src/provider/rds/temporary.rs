@@ -36,9 +36,9 @@ use crate::{
 /// How many exports a run requests one after the other, if earlier ones failed.
 pub const EXPORTS_MAX: u32 = 9;
 /// How long a run claims what it created, with each extension.
-pub const ANSWERS_FOR: SignedDuration = SignedDuration::from_mins(30);
+pub const IN_USE_PERIOD: SignedDuration = SignedDuration::from_mins(30);
 /// How often it extends the claim.
-const SAYS_SO_EVERY: Duration = Duration::from_secs(5 * 60);
+const TAG_RENEWAL_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
 /// The owner of a resource, as stated in its tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,18 +179,18 @@ impl Temporary {
 
     /// The tags of a new resource, or of one whose use is extended.
     fn tags(&self, more: &[(String, String)]) -> Vec<Tag> {
-        let until = clock::now().checked_add(ANSWERS_FOR).unwrap_or(jiff::Timestamp::MAX).to_string();
+        let until = clock::now().checked_add(IN_USE_PERIOD).unwrap_or(jiff::Timestamp::MAX).to_string();
         let own = [(RUN_TAG, &self.owner.run), (PLAYBOOK_TAG, &self.owner.playbook), (UNTIL_TAG, &until)];
         let own = own.into_iter().map(|(key, value)| (key.to_owned(), value.clone()));
         own.chain(more.iter().cloned()).map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
     }
 
     /// Extends the time until which the run claims what it created, where that is due. Called periodically.
-    pub async fn answer_for(&self) {
+    pub async fn renew_in_use_tags(&self) {
         let due: Vec<(Resource, String)> = {
             let known = self.known();
             let due = known.iter().filter_map(|(resource, made)| match made {
-                Made::Seen { arn, said } if said.is_none_or(|said| said.elapsed() >= SAYS_SO_EVERY) => {
+                Made::Seen { arn, said } if said.is_none_or(|said| said.elapsed() >= TAG_RENEWAL_INTERVAL) => {
                     Some((resource.clone(), arn.clone()))
                 }
                 _ => None,

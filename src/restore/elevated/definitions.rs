@@ -12,11 +12,11 @@
 
 use postgres::Transaction;
 
-use super::Elevated;
+use super::SuperuserSession;
 use crate::{
     pg::{
         PgError,
-        catalog::special::{Special, Support, Wrapper},
+        catalog::special::{SuperuserObjects, Support, Wrapper},
         error::{connection_lost, reason},
         name::{literal, quoted},
         sqlstate::INSUFFICIENT_PRIVILEGE,
@@ -30,8 +30,8 @@ use crate::{
 
 /// Creates what the restricted owner is refused, as the cluster's superuser.
 pub struct Definitions<'a> {
-    elevated: Elevated,
-    special: &'a Special,
+    elevated: SuperuserSession,
+    special: &'a SuperuserObjects,
 }
 
 /// A kind of statement.
@@ -164,7 +164,7 @@ const COMMENTS: [&str; 6] =
 
 impl<'a> Definitions<'a> {
     /// With the source's objects of these kinds.
-    pub fn new(elevated: Elevated, special: &'a Special) -> Self {
+    pub fn new(elevated: SuperuserSession, special: &'a SuperuserObjects) -> Self {
         Definitions { elevated, special }
     }
 
@@ -275,10 +275,10 @@ impl<'a> Definitions<'a> {
     }
 }
 
-impl Elevated {
+impl SuperuserSession {
     /// Gives functions the support functions that they were restored without, see `restore::script`, where another function
     /// of the same arguments and result has the same one. Returns those that are left without.
-    pub fn supports(&mut self, special: &Special) -> Result<Vec<RefusedStatement>, PgError> {
+    pub fn supports(&mut self, special: &SuperuserObjects) -> Result<Vec<RefusedStatement>, PgError> {
         let sql = "SELECT concat(p.oid::pg_catalog.regprocedure), nullif(concat(s.oid::pg_catalog.regproc), ''), \
                    EXISTS (SELECT FROM pg_catalog.pg_proc k WHERE k.prosupport = s.oid AND k.prokind = p.prokind \
                    AND k.proargtypes = p.proargtypes AND k.prorettype = p.prorettype AND k.proretset = p.proretset) \

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use postgres::types::ToSql;
 
-use super::Elevated;
+use super::SuperuserSession;
 use crate::pg::{
     PgError,
     catalog::{
         self, Catalog, Configuration,
-        special::{Extension, Special},
+        special::{Extension, SuperuserObjects},
     },
     error::connection_lost,
     name::{RelationName, literal, quoted},
@@ -48,9 +48,9 @@ const EXTENSIONS: [&str; 23] = [
 /// that does. EXECUTE is revoked here until it is granted explicitly.
 pub(crate) const CLOSED: [&str; 1] = ["dblink"];
 
-impl Elevated {
+impl SuperuserSession {
     /// Creates the listed extensions of the source that the machine has. Returns their names.
-    pub fn extensions(&mut self, special: &Special) -> Result<BTreeSet<String>, PgError> {
+    pub fn extensions(&mut self, special: &SuperuserObjects) -> Result<BTreeSet<String>, PgError> {
         let mut made = BTreeSet::new();
         for Extension { name, schema, comment, .. } in
             special.extensions.iter().filter(|one| EXTENSIONS.contains(&one.name.as_str()))
@@ -104,7 +104,7 @@ impl Elevated {
     /// What CREATE EXTENSION creates for the source's versions here, where this server's default version differs. It
     /// is created in a transaction that is rolled back, in an otherwise empty database. Of a version that this server
     /// doesn't have, nothing can be known; nor of an extension that is neither trusted nor on the list.
-    pub fn rehearse(&mut self, special: &Special) -> Result<Catalog, PgError> {
+    pub fn rehearse(&mut self, special: &SuperuserObjects) -> Result<Catalog, PgError> {
         let failed = |error| PgError::statement("asking for versions of extensions", &error);
         let sql = "SELECT v.trusted FROM pg_catalog.pg_available_extension_versions v \
                    JOIN pg_catalog.pg_available_extensions a ON a.name = v.name \

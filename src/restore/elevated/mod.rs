@@ -12,7 +12,7 @@ use postgres::Client;
 use super::refused::RefusedStatement;
 use crate::pg::{
     Address, PgError,
-    catalog::special::{EventTrigger, Publication, Routine, Setting, Special, each_system_trigger},
+    catalog::special::{EventTrigger, Publication, Routine, Setting, SuperuserObjects, each_system_trigger},
     name::{literal, quoted},
 };
 
@@ -26,22 +26,22 @@ const LANGUAGES: &str = "pl";
 const EVENTS: [&str; 4] = ["ddl_command_start", "ddl_command_end", "table_rewrite", "sql_drop"];
 
 /// The restored database, as the cluster's superuser, or as the only login of a user's server.
-pub struct Elevated {
+pub struct SuperuserSession {
     client: Client,
     owner: String,
 }
 
-impl Elevated {
+impl SuperuserSession {
     /// `admin` is the restored database's address; `owner` owns what is restored.
     pub fn connect(admin: &Address, owner: &str) -> Result<Self, PgError> {
-        Ok(Elevated { client: admin.connect()?, owner: owner.to_owned() })
+        Ok(SuperuserSession { client: admin.connect()?, owner: owner.to_owned() })
     }
 
     /// Retries what the restricted owner was refused; returns what is finally refused.
     pub fn mend(
         &mut self,
         refused: Vec<RefusedStatement>,
-        special: &Special,
+        special: &SuperuserObjects,
         made: &BTreeSet<String>,
     ) -> Result<Vec<RefusedStatement>, PgError> {
         let mut left = Vec::new();
@@ -88,7 +88,7 @@ impl Elevated {
 
     /// Marks functions LEAKPROOF that were restored without it, see `restore::script`. A missing one is
     /// found by the comparison.
-    pub fn leakproof(&mut self, special: &Special) -> Result<(), PgError> {
+    pub fn leakproof(&mut self, special: &SuperuserObjects) -> Result<(), PgError> {
         let sql = "SELECT concat(p.oid::pg_catalog.regprocedure) FROM pg_catalog.pg_proc p \
                    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = $1::text \
                    AND p.proname = $2::text AND pg_catalog.pg_get_function_identity_arguments(p.oid) = $3 \
@@ -105,7 +105,7 @@ impl Elevated {
     }
 
     /// Lets the triggers of constraints fire as they do at the source.
-    pub fn system_triggers(&mut self, special: &Special) -> Result<(), PgError> {
+    pub fn system_triggers(&mut self, special: &SuperuserObjects) -> Result<(), PgError> {
         if special.system_triggers.is_empty() {
             return Ok(());
         }
@@ -131,7 +131,7 @@ impl Elevated {
 
     /// Creates event triggers; returns those that can't be. Nothing may be defined in the database with a superuser's
     /// rights after this: their functions are the source's code, and run on every definition.
-    pub fn event_triggers(mut self, special: &Special) -> Result<Vec<RefusedStatement>, PgError> {
+    pub fn event_triggers(mut self, special: &SuperuserObjects) -> Result<Vec<RefusedStatement>, PgError> {
         let mut refused = Vec::new();
         for trigger in &special.event_triggers {
             let reason = match event_trigger(trigger) {
@@ -169,7 +169,7 @@ impl Elevated {
     /// The value is set in this session and read from there, so that it is never part of a statement.
     pub fn settings(
         &mut self,
-        special: &Special,
+        special: &SuperuserObjects,
         on_target: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Vec<Setting>, PgError> {
         let database = self.database()?;

@@ -14,7 +14,7 @@ use crate::{
     transfer::{
         error::SinkError,
         object::AWAY,
-        retry::{Attempts, Met, Reach},
+        retry::{Attempts, Met, OutageTracker},
     },
     words::causes,
 };
@@ -23,7 +23,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Server {
     pub(super) client: Client,
-    pub(super) reach: Arc<Reach>,
+    pub(super) reach: Arc<OutageTracker>,
 }
 
 /// Why a call failed.
@@ -54,7 +54,7 @@ pub(super) enum CallErrorKind {
 impl Server {
     /// The server may be unreachable for as long as `stall`.
     pub fn new(client: Client, stall: Duration) -> Self {
-        Server { client, reach: Arc::new(Reach::new(stall)) }
+        Server { client, reach: Arc::new(OutageTracker::new(stall)) }
     }
 
     /// Makes a call until it succeeds, is refused, or has no attempts left. `bucket` is one that must exist.

@@ -7,7 +7,6 @@ mod block;
 mod multi_buffer;
 mod single;
 
-pub(super) use self::{
-    multi_buffer::{Md5Stream, MultiBufferMd5},
-    single::Md5,
-};
+pub(super) use multi_buffer::Md5Stream;
+pub use multi_buffer::MultiBufferMd5;
+pub(super) use single::Md5;

@@ -25,7 +25,7 @@ use crate::{
         meter::Meter,
         object::{ByteRange, ObjectBody, ObjectEntry, ObjectSource, Parts, Pin, ProviderChecksum, StatedChecksums},
         properties::Properties,
-        retry::{Attempts, Reach, STALL},
+        retry::{Attempts, OutageTracker, STALL},
     },
 };
 
@@ -106,7 +106,7 @@ impl Drop for Counted {
 
 /// A section of an object.
 #[derive(Clone, Copy)]
-pub(super) enum Stretch {
+pub(super) enum ObjectSection {
     /// All of them, by one plain request.
     Whole,
     /// A part, by a ranged request.
@@ -130,13 +130,17 @@ pub(super) struct Fetcher<'a> {
     pub entry: &'a ObjectEntry,
     pub limiter: &'a ConcurrencyLimiter,
     pub timeouts: &'a Timeouts,
-    pub reach: &'a Reach,
+    pub reach: &'a OutageTracker,
     pub counted: &'a Counted,
 }
 
 impl Fetcher<'_> {
     /// All bytes of the section, within the remaining attempts. The caller holds a permit of the limiter.
-    pub(super) async fn fetch(&self, stretch: Stretch, attempts: &mut Attempts) -> Result<Fetched, TransferError> {
+    pub(super) async fn fetch(
+        &self,
+        stretch: ObjectSection,
+        attempts: &mut Attempts,
+    ) -> Result<Fetched, TransferError> {
         let checksum = Err("a range".to_owned());
         let mut got = Fetched { checksum, properties: Properties::default(), pieces: Vec::new(), bytes: 0, pin: None };
         loop {
@@ -171,18 +175,18 @@ impl Fetcher<'_> {
     }
 
     /// Requests what is missing of the section and adds what arrives.
-    async fn attempt(&self, stretch: Stretch, got: &mut Fetched) -> Result<(), SourceError> {
+    async fn attempt(&self, stretch: ObjectSection, got: &mut Fetched) -> Result<(), SourceError> {
         let (first, length) = match stretch {
-            Stretch::Whole => (0, self.entry.size),
-            Stretch::Range(range) => (range.first, range.length()),
+            ObjectSection::Whole => (0, self.entry.size),
+            ObjectSection::Range(range) => (range.first, range.length()),
         };
-        let plain = matches!(stretch, Stretch::Whole) && got.bytes == 0;
+        let plain = matches!(stretch, ObjectSection::Whole) && got.bytes == 0;
         let missing = ByteRange { first: first + got.bytes, last: (first + length).saturating_sub(1) };
         let pinned = got.pin.clone().map(|pin| self.entry.pinned(pin));
         let opened = self.open(pinned.as_ref().unwrap_or(self.entry), (!plain).then_some(missing)).await;
         let mut body = match opened {
             // What arrived before the break can't be continued: the next attempt starts anew.
-            Err(SourceError::Unranged { what, reason }) if matches!(stretch, Stretch::Whole) => {
+            Err(SourceError::Unranged { what, reason }) if matches!(stretch, ObjectSection::Whole) => {
                 self.discard(got);
                 return Err(SourceError::Transient { what, reason });
             }
@@ -217,7 +221,7 @@ impl Fetcher<'_> {
             got.pin = got.pin.take().map(|pin| repacked(&pin));
             return Err(self.wrong_length(bytes, length));
         }
-        if got.bytes < length && matches!(stretch, Stretch::Whole) && !is_decisive(&got.checksum) {
+        if got.bytes < length && matches!(stretch, ObjectSection::Whole) && !is_decisive(&got.checksum) {
             // Nothing would show that the rest is from the right offset.
             let bytes = self.discard(got);
             return ended.and(Err(self.wrong_length(bytes, length)));

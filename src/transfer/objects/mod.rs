@@ -43,7 +43,7 @@ use tokio::{
 
 pub use self::{budget::Budget, fetch::Timeouts};
 use self::{
-    fetch::{Counted, Fetcher, Stretch, wrong_length},
+    fetch::{Counted, Fetcher, ObjectSection, wrong_length},
     limiter::{ConcurrencyLimiter, Permit},
     seam::{Seam, with_seam},
     staging::{Incoming, Staging},
@@ -61,7 +61,7 @@ use super::{
     },
     properties::Properties,
     receipt::{Confirmation, ObjectReceipt},
-    retry::{Attempts, Reach, with_retries},
+    retry::{Attempts, OutageTracker, with_retries},
     unit::{ObjectUnit, PlacedObject},
     window::OrderedWindow,
 };
@@ -92,7 +92,7 @@ struct Shared {
     limiter: Arc<ConcurrencyLimiter>,
     budget: Budget,
     timeouts: Timeouts,
-    reach: Arc<Reach>,
+    reach: Arc<OutageTracker>,
     /// What is copied now has failed before.
     late: AtomicBool,
     workers: WorkerPool,
@@ -136,7 +136,7 @@ impl ObjectCopier {
             limiter: ConcurrencyLimiter::new(OBJECTS_IN_FLIGHT),
             budget: ends.budget,
             timeouts: ends.timeouts,
-            reach: Arc::new(Reach::new(ends.timeouts.away)),
+            reach: Arc::new(OutageTracker::new(ends.timeouts.away)),
             late: AtomicBool::new(false),
             workers: WorkerPool::start(cores * THREADS_PER_CORE),
             md5: Arc::new(MultiBufferMd5::start()),
@@ -147,7 +147,7 @@ impl ObjectCopier {
     }
 
     /// Whether the source answers, shared by all of its users.
-    pub fn reach(&self) -> Arc<Reach> {
+    pub fn reach(&self) -> Arc<OutageTracker> {
         Arc::clone(&self.0.reach)
     }
 
@@ -294,8 +294,8 @@ impl Shared {
         permit: Permit,
         counted: &Counted,
         attempts: &mut Attempts,
-    ) -> Result<Crossed, TransferError> {
-        let fetched = self.fetcher(&job.object.entry, counted).fetch(Stretch::Whole, attempts).await?;
+    ) -> Result<ReadObject, TransferError> {
+        let fetched = self.fetcher(&job.object.entry, counted).fetch(ObjectSection::Whole, attempts).await?;
         drop(permit);
         let job = job.clone();
         let md5 = (job.object.entry.size >= SHARED_MD5_BYTES_MIN).then(|| Arc::clone(&self.md5));
@@ -319,7 +319,7 @@ impl Shared {
         job: &Incoming,
         permit: Permit,
         counted: &Arc<Counted>,
-    ) -> Result<Crossed, TransferError> {
+    ) -> Result<ReadObject, TransferError> {
         let entry = &job.object.entry;
         let described =
             with_retries(self.source.as_ref(), &self.reach, || async { Ok(self.source.describe(entry).await?) });
@@ -359,7 +359,7 @@ impl Shared {
                 window.push(async move {
                     let _permit = shared.limiter.acquire().await;
                     let fetcher = shared.fetcher(&entry, &counted);
-                    let fetched = fetcher.fetch(Stretch::Range(range), &mut shared.attempts()).await?;
+                    let fetched = fetcher.fetch(ObjectSection::Range(range), &mut shared.attempts()).await?;
                     counted.take_back(extra);
                     Ok::<_, TransferError>((Chunk { pieces: fetched.pieces, _share: share }, extra))
                 });
@@ -380,7 +380,7 @@ impl Shared {
         job: &Incoming,
         counted: &Counted,
         attempts: &mut Attempts,
-    ) -> Result<Crossed, TransferError> {
+    ) -> Result<ReadObject, TransferError> {
         loop {
             // Bytes before the permit, as everywhere: whoever has a permit never waits for a share of the budget.
             let _share = self.budget.take(in_memory(RANGE_BYTES)).await;
@@ -402,7 +402,7 @@ impl Shared {
         job: &Incoming,
         fetcher: &Fetcher<'_>,
         taken: &mut u64,
-    ) -> Result<Crossed, TransferError> {
+    ) -> Result<ReadObject, TransferError> {
         let entry = &job.object.entry;
         let mut body = fetcher.open(entry, None).await?;
         let properties = std::mem::take(&mut body.properties);
@@ -450,7 +450,7 @@ impl Shared {
 }
 
 /// What was read of an object, and its properties at the provider.
-type Crossed = (Observed, Properties);
+type ReadObject = (Observed, Properties);
 
 /// An object in the staging area.
 struct Copied {

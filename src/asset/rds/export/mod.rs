@@ -37,7 +37,7 @@ use super::carry;
 use crate::{
     asset::{
         bucket::objects::{self, ObjectsFrom},
-        look::{Depth, Looked},
+        look::{RecheckCounts, RecheckDepth},
         seam::Carried,
         stop::Stop,
         work::Work,
@@ -110,7 +110,8 @@ impl ExportWork<'_> {
     async fn files(&self, found: &Found, scope: &Arc<Scope>) -> Result<AssetResult, Stop> {
         let work = Work { asset: files_of(&self.work.asset), ..self.work.clone() };
         if let Some(finished) = self.finished_files()? {
-            let Looked { items, differ } = objects::look_again(work.clone(), Depth::Presence).await?;
+            let RecheckCounts { items, differ } =
+                objects::recheck_restored(work.clone(), RecheckDepth::Presence).await?;
             work.recorder.fact(&Event::AssetLookedAt { asset: work.asset.clone(), items, differ })?;
             if differ == 0 {
                 return Ok(finished);

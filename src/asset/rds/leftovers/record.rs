@@ -20,7 +20,7 @@ use crate::{
     evidence::{self, Entry, JournalError, journal},
     provider::rds::{
         Presence,
-        temporary::{ANSWERS_FOR, Owner, Resource, Temporary, UNDATED_LIFE},
+        temporary::{IN_USE_PERIOD, Owner, Resource, Temporary, UNDATED_LIFE},
     },
     record::{
         directory::{recorded_run, write_json},
@@ -262,7 +262,7 @@ impl Record {
             Ok(Presence::InUse(until)) => until,
             Ok(Presence::There) if !is_export => return None,
             // New resources are tagged as in use; what was in use this long ago and is not found no longer exists.
-            Ok(Presence::Absent) if !is_export => one.alive.checked_add(ANSWERS_FOR).unwrap_or(Timestamp::MAX),
+            Ok(Presence::Absent) if !is_export => one.alive.checked_add(IN_USE_PERIOD).unwrap_or(Timestamp::MAX),
             Ok(_) => one.alive.checked_add(UNDATED_LIFE).unwrap_or(Timestamp::MAX),
             Err(error) => return Some(format!("whether run {run} is at work on it on {host} is not known: {error}")),
         };
