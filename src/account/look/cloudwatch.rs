@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{failure::Failure, look::Look, wire::Wire};
+use super::{failure::Failure, request::Look, wire::Wire};
 use crate::{
     account::inventory::ItemKind,
     aws::{call::Call, paging::Paging},

@@ -1,7 +1,7 @@
 //! The account's own block of public access (Amazon S3 API reference, S3 Control, `GetPublicAccessBlock`).
 
 use super::{
-    look::{Look, settings_on},
+    request::{Look, settings_on},
     tap::root_in,
     wire::Wire,
 };

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 
 use super::{
     failure::Failure,
-    look::Look,
+    request::Look,
     wire::{Raw, Wire},
 };
 use crate::{

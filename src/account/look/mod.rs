@@ -6,7 +6,7 @@
 //! | file | what it reads |
 //! |---|---|
 //! | `s3`, `rds`, `iam`, `cloudwatch`, `control` | a service each |
-//! | `look` | what one inspection requests, and knows so far |
+//! | `request` | what one inspection requests, and knows so far |
 //! | `wire` | calls to the services that have no SDK crate here |
 //! | `settings` | everything else that can be changed about a bucket or a database, for before and after |
 //! | `tap`, `failure` | whether a response is valid; why there was none |
@@ -19,8 +19,8 @@ mod failure;
 mod iam;
 #[cfg(test)]
 mod list_tests;
-mod look;
 mod rds;
+mod request;
 mod s3;
 mod settings;
 mod tap;
@@ -28,8 +28,8 @@ mod wire;
 
 use std::{collections::BTreeSet, time::Duration};
 
-pub use self::look::Wanted;
-use self::{failure::Failure, look::Look, wire::Wire};
+pub use self::request::Wanted;
+use self::{failure::Failure, request::Look, wire::Wire};
 use crate::{
     account::inventory::{Fact, Inventory, ItemKind, fact},
     provider::aws::{Aws, Service},

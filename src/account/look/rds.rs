@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{
     failure::Failure,
-    look::Look,
+    request::Look,
     settings,
     tap::{RawBody, all_read, ask},
 };

@@ -10,7 +10,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{
     failure::Failure,
-    look::{Look, Wanted, settings_on},
+    request::{Look, Wanted, settings_on},
     settings,
     tap::{RawBody, all_read, ask, ask_raw, root_of},
 };
