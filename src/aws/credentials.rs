@@ -122,11 +122,11 @@ fn day(now: Timestamp) -> String {
 pub(super) mod tests {
     use super::*;
 
-    pub fn credentials(scope: &Scope, now: Timestamp, token: Option<&str>) -> SigningCredentials {
+    pub(crate) fn credentials(scope: &Scope, now: Timestamp, token: Option<&str>) -> SigningCredentials {
         SigningCredentials::new(Credentials::new("AKID", "secret", token.map(str::to_owned), None, "test"), scope, now)
     }
 
-    pub fn scope(service: &str) -> Scope {
+    pub(crate) fn scope(service: &str) -> Scope {
         Scope { region: "eu-central-1".into(), service: service.into() }
     }
 

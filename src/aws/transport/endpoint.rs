@@ -69,7 +69,7 @@ fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 pub(super) mod tests {
     use super::*;
 
-    pub fn endpoint() -> Endpoint {
+    pub(crate) fn endpoint() -> Endpoint {
         Endpoint {
             origin: "http://127.0.0.1:8333".into(),
             host: "127.0.0.1:8333".into(),

@@ -28,7 +28,7 @@ const MAKING_LOOKS: u32 = 2;
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It never arrives.
     Lost,
     /// It is done, and the connection is cut before the answer.
@@ -60,7 +60,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 14] = [
+    pub(crate) const ALL: [Fault; 14] = [
         Fault::Lost,
         Fault::AnswerLost,
         Fault::BusyAfter,
@@ -108,7 +108,7 @@ struct State {
 
 /// The provider.
 #[derive(Clone, Default)]
-pub struct Scripted {
+pub(crate) struct Scripted {
     state: Arc<Mutex<State>>,
     killed: Arc<Notify>,
 }
@@ -125,78 +125,78 @@ impl Scripted {
     }
 
     /// A fault happens to the call of this number, and to all later ones if `onwards`.
-    pub fn fail(&self, call: usize, fault: Fault, onwards: bool) {
+    pub(crate) fn fail(&self, call: usize, fault: Fault, onwards: bool) {
         self.state().fault = Some((call, fault, onwards));
     }
 
     /// No more faults from now on, and the calls are counted anew.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         let mut state = self.state();
         state.fault = None;
         state.calls.clear();
     }
 
     /// A resource exists that walkaway did not create.
-    pub fn put(&self, kind: &str, id: &str, tags: &[(&str, &str)]) {
+    pub(crate) fn put(&self, kind: &str, id: &str, tags: &[(&str, &str)]) {
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let thing = Thing { tags, status: "available".into(), ..Thing::default() };
         self.state().things.insert(format!("{kind} {id}"), thing);
     }
 
     /// It is not seen for this many polls.
-    pub fn hide(&self, what: &str, looks: u32) {
+    pub(crate) fn hide(&self, what: &str, looks: u32) {
         if let Some(thing) = self.state().things.get_mut(what) {
             thing.unseen = looks;
         }
     }
 
     /// A policy of its owner's keeps it from being deleted.
-    pub fn protect(&self, what: &str) {
+    pub(crate) fn protect(&self, what: &str) {
         if let Some(thing) = self.state().things.get_mut(what) {
             thing.is_protected = true;
         }
     }
 
     /// Another caller removes it.
-    pub fn take(&self, what: &str) {
+    pub(crate) fn take(&self, what: &str) {
         self.state().things.remove(what);
     }
 
     /// What exists and stays, seen or not.
-    pub fn there(&self) -> Vec<String> {
+    pub(crate) fn there(&self) -> Vec<String> {
         let gone = |thing: &Thing| ["deleting", "CANCELED", "COMPLETE"].contains(&thing.status.as_str());
         self.state().things.iter().filter(|(_, thing)| !gone(thing)).map(|(name, _)| name.clone()).collect()
     }
 
     /// A tag of something.
-    pub fn tag(&self, what: &str, key: &str) -> Option<String> {
+    pub(crate) fn tag(&self, what: &str, key: &str) -> Option<String> {
         let state = self.state();
         let tags = &state.things.get(what)?.tags;
         tags.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone())
     }
 
     /// What was deleted, cancelled or tagged.
-    pub fn touched(&self) -> Vec<String> {
+    pub(crate) fn touched(&self) -> Vec<String> {
         self.state().touched.clone()
     }
 
     /// The requested actions.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         self.state().calls.clone()
     }
 
     /// Waits until the script kills the process.
-    pub async fn killed(&self) {
+    pub(crate) async fn killed(&self) {
         self.killed.notified().await;
     }
 
     /// RDS as walkaway uses it, with time-outs of milliseconds.
-    pub fn rds(&self) -> Rds {
+    pub(crate) fn rds(&self) -> Rds {
         self.rds_patient_for(Duration::from_millis(25))
     }
 
     /// The same; a busy provider is retried for this long.
-    pub fn rds_patient_for(&self, busy: Duration) -> Rds {
+    pub(crate) fn rds_patient_for(&self, busy: Duration) -> Rds {
         let connector = SharedHttpConnector::new(self.clone());
         let config = aws_sdk_rds::Config::builder()
             .behavior_version(BehaviorVersion::latest())

@@ -299,7 +299,7 @@ mod tests {
     use super::*;
     use crate::pg::catalog::rights::Role;
 
-    pub fn role() -> Role {
+    pub(crate) fn role() -> Role {
         Role {
             inherits: true,
             logs_in: false,
@@ -325,7 +325,7 @@ mod tests {
         }
     }
 
-    pub fn membership(member: &str, role: &str) -> Membership {
+    pub(crate) fn membership(member: &str, role: &str) -> Membership {
         Membership { role: role.into(), member: member.into(), admin: false, inherits: true, sets: true }
     }
 
