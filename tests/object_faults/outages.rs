@@ -83,13 +83,13 @@ fn an_outage_beyond_the_limit_stops_the_asset_and_loses_nothing() {
 #[test]
 fn a_copy_that_went_before_the_run_was_resumed_is_named_with_a_way_out() {
     let world = world("}\n    limits: {stall: 1s", |asked| match asked.number {
-        60 => Act::Vanish(Duration::from_secs(3)),
+        60 => Act::Vanish(Duration::from_secs(10)),
         _ => Act::Serve,
     });
     world.run().expect(2);
     let gone = world.restored().into_keys().next().expect("something came");
     fs::remove_file(world.drill.restored().join("files/tree").join(&gone)).unwrap();
-    thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(9));
     world.drill.end(&["resume", &world.drill.bundle().to_string_lossy()]).expect(1);
     assert_eq!(world.findings(), [("object_missing".to_owned(), gone)]);
     let finding = &world.drill.result()["assets"][0]["findings"][0];
