@@ -115,7 +115,10 @@ fn parts(arguments: &str) -> Vec<String> {
         is_quoted ^= c == '"';
         c == ')' && !is_quoted
     });
-    let arguments = arguments[..end.unwrap_or(arguments.len())].replace(" ORDER BY ", ", ").replace("pg_catalog.", "");
+    let arguments = &arguments[..end.unwrap_or(arguments.len())];
+    // The variadic argument of a hypothetical-set aggregate is one, which the catalog's words have twice.
+    let arguments = arguments.replace(r#" ORDER BY VARIADIC "any""#, "").replace(" ORDER BY ", ", ");
+    let arguments = arguments.replace("pg_catalog.", "");
     is_quoted = false;
     let split = arguments.split(|c: char| {
         is_quoted ^= c == '"';
